@@ -1,0 +1,115 @@
+"""The `outputs` and `connections` sections (spec/connections.md, 1 and 3)."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from config.fields import Duration, EnvironmentName, Model, Name, Number, Slug
+
+OutputKind = Literal["event", "audience", "cookie_sync", "data_warehouse", "dsr"]
+
+
+class Retry(Model):
+    """When a failed delivery is tried again and given up; `None` takes the profile's value.
+
+    `jitter` is a share of the delay, 0 to 1.
+    """
+
+    profile: Literal["stream", "audience", "warehouse", "file", "dsr"] | None = None
+    max_age: Duration | None = None
+    base: Annotated[Duration, Field(gt=timedelta(0))] | None = None
+    cap: Annotated[Duration, Field(gt=timedelta(0))] | None = None
+    jitter: Annotated[float, Field(ge=0, le=1)] | None = None
+    min_attempts: Annotated[int, Field(ge=1)] | None = None
+
+
+class Queue(Model):
+    """How much may wait for one connection before new deliveries become dead letters."""
+
+    max_bytes: int = Field(default=4 * 1024**3, ge=1)
+
+
+class OutputRateLimit(Model):
+    """How much an output is sent, over all its connections."""
+
+    requests_per_second: Annotated[float, Field(gt=0)] | None = None
+    burst: Annotated[int, Field(ge=1)] | None = None
+    events_per_second: Annotated[float, Field(gt=0)] | None = None
+    adaptive: bool = True
+
+
+class OutputEnvironment(Model):
+    """What is different for one environment: its settings are merged over the output's."""
+
+    enabled: bool = True
+    settings: dict[str, Any] = Field(default_factory=dict, repr=False)
+
+
+class OutputEnvironments(Model):
+    """An output's differences by environment."""
+
+    production: OutputEnvironment = Field(default_factory=OutputEnvironment)
+    development: OutputEnvironment = Field(default_factory=OutputEnvironment)
+
+
+class Output(Model):
+    """One configured instance of a module: a place to deliver to.
+
+    `use_same_settings: true` states that both environments share the settings: no environment may
+    then have its own. `settings` and `connection_defaults` are as written and may hold secrets, so
+    no `repr` shows them; the module's own models check them and seal the secrets.
+    """
+
+    id: Slug
+    kind: OutputKind
+    module: str
+    name: Name
+    number: Number | None = None
+    settings: dict[str, Any] = Field(default_factory=dict, repr=False)
+    use_same_settings: bool | None = None
+    environments: OutputEnvironments = Field(default_factory=OutputEnvironments)
+    retry: Retry = Retry()
+    ordering: Literal["user", "none", "strict"] = "user"
+    max_in_flight: int = Field(default=16, ge=1, le=1024)
+    queue: Queue = Queue()
+    rate_limit: OutputRateLimit = OutputRateLimit()
+    connection_defaults: dict[str, Any] = Field(default_factory=dict, repr=False)
+
+    def is_enabled_in(self, environment: EnvironmentName) -> bool:
+        """Whether batches of an environment are delivered at all."""
+        override: OutputEnvironment = getattr(self.environments, environment)
+        return override.enabled
+
+    def settings_in(self, environment: EnvironmentName) -> dict[str, Any]:
+        """Return the module settings of one environment, as written."""
+        override: OutputEnvironment = getattr(self.environments, environment)
+        return merged(self.settings, override.settings)
+
+
+class Connection(Model):
+    """An input joined to an output."""
+
+    id: Slug
+    input: Slug
+    output: Slug
+    number: Number | None = None
+    active: bool = True
+    settings: dict[str, Any] = Field(default_factory=dict, repr=False)
+
+    def settings_with_defaults(self, output: Output) -> dict[str, Any]:
+        """Return the connection settings over the output's `connection_defaults`, as written."""
+        return merged(output.connection_defaults, self.settings)
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one mapping over another, mappings inside likewise; anything else is replaced."""
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        if isinstance(value, dict) and isinstance(below, dict):
+            result[key] = merged(below, value)
+        else:
+            result[key] = value
+    return result

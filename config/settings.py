@@ -1,0 +1,248 @@
+"""Settings of the process: addresses, folders, sizes. What is served is in the workspace document.
+
+Sources, each over the one before: the defaults here, a YAML file (`--settings FILE` or
+`HEADWATER_SETTINGS`), environment variables `HEADWATER_<NAME>`, flags `--<name>`.
+"""
+
+import re
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from config.errors import ConfigError, format_path, found_by_model
+from config.fields import Items, canonical_word
+from config.sources import read_yaml
+
+PREFIX = "HEADWATER_"
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?")
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _parse_network(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError("must be a network such as 10.0.0.0/8") from None
+
+
+def _check_target(target: str) -> str:
+    try:
+        ip_network(target, strict=False)
+    except ValueError:
+        host = _HOST.fullmatch(target)
+        if host is None or int(host[1] or 0) > 65535:
+            raise ValueError("must be a network (10.0.0.0/8), a host or host:port") from None
+    return target
+
+
+# In the environment and in flags a list is written with commas.
+CommaList = BeforeValidator(_split)
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_parse_network)]
+EgressTarget = Annotated[str, AfterValidator(_check_target)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """Everything that one installation sets once. Constructed directly, it reads no source."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    host: str = Field(default="127.0.0.1", description="Address that edges listen on.")
+    port: Port = Field(default=8080, description="Port of the edges; 0 takes any free one.")
+    admin_host: str = Field(
+        default="127.0.0.1",
+        description="Address of metrics, health and status. Not open to the network by default: "
+        "it shows how the installation is doing.",
+    )
+    admin_port: Port = Field(
+        default=9090, description="Port of metrics, health and status; 0 takes any free one."
+    )
+    data_dir: Path = Field(
+        default=Path("./data"), description="Folder of the stores; made when it is absent."
+    )
+    workspace: Path | None = Field(
+        default=None,
+        description="The workspace document, a file or folder. Without one, the example that "
+        "comes with the program, whose keys are public.",
+    )
+    address: str | None = Field(
+        default=None, description="Address of a Ray cluster. Without one, Ray is started inside."
+    )
+
+    edges: int = Field(default=1, ge=1, le=256, description="Edge processes.")
+    shards: int = Field(
+        default=2,
+        ge=1,
+        le=1024,
+        description="Shards, each with a store of its own. Two by default, so that a laptop "
+        "already runs what a cluster runs.",
+    )
+
+    max_body_bytes: int = Field(
+        default=256 * 1024, ge=1024, description="Largest request body, after decompression."
+    )
+    oversize_batch_bytes: int = Field(
+        default=128 * 1024,
+        ge=1024,
+        description="Larger batches are accepted and counted: senders are advised to stay below.",
+    )
+    max_batches_per_request: int = Field(
+        default=100, ge=1, le=10_000, description="Most batches in one bulk request."
+    )
+    calls_in_flight: int = Field(
+        default=2,
+        ge=1,
+        le=8,
+        description="Micro-batches under way per edge and shard. Two: one is applied while the "
+        "next one fills; more only adds latency.",
+    )
+    max_micro_batch_bytes: int = Field(
+        default=1024 * 1024,
+        ge=1024,
+        description="Size at which a micro-batch takes no more batches.",
+    )
+    max_queue_bytes: int = Field(
+        default=64 * 1024 * 1024,
+        ge=1024,
+        description="What may wait per edge and shard; beyond it requests get 503. Some seconds' "
+        "worth: what waits longer has already timed out at its sender.",
+    )
+    shard_timeout_s: float = Field(
+        default=10.0, gt=0, description="Seconds to wait for a shard before a request gets 503."
+    )
+
+    map_size_bytes: int = Field(
+        default=64 * 1024**3,
+        ge=16 * 1024**2,
+        description="Most that one shard's store can grow to. Large, because the file is sparse: "
+        "it takes only the disk that it uses.",
+    )
+    profile_cache_bytes: int = Field(
+        default=256 * 1024 * 1024, ge=0, description="Memory for hot profiles, per shard."
+    )
+    dedup_window_days: int = Field(
+        default=30, ge=30, description="Days that request ids are remembered; senders rely on 30."
+    )
+    shutdown_grace_s: float = Field(
+        default=1.0,
+        ge=0,
+        description="Seconds that requests are still served after /readyz has turned 503. One is "
+        "enough without a load balancer; behind one, set what it needs to notice, such as 10.",
+    )
+
+    egress_allow: Annotated[Items[EgressTarget], NoDecode, CommaList] = Field(
+        default=(),
+        description="Networks, hosts and host:port that outputs may reach although they are "
+        "private or without TLS.",
+    )
+    trusted_proxies: Annotated[Items[Network], NoDecode, CommaList] = Field(
+        default=(), description="Networks whose X-Forwarded-For is believed."
+    )
+    auth_audiences: Annotated[Items[str], NoDecode, CommaList] = Field(
+        default=(), description="Audiences that tokens can be asked for, beside mParticle's own."
+    )
+    server_key: SecretStr | None = Field(
+        default=None,
+        # RFC 7518, 3.2: a key for HS256 has at least 256 bits.
+        min_length=32,
+        description="Key that tokens are signed with. Without one, it is made at the first start "
+        "and kept in the data folder.",
+    )
+
+    metrics_token: SecretStr | None = Field(
+        default=None, min_length=1, description="Bearer token that /metrics asks for, if any."
+    )
+    metrics_max_series: int = Field(
+        default=50_000,
+        ge=1000,
+        description="Most series that /metrics shows; the rest is left out.",
+    )
+    metrics_interval_s: float = Field(
+        default=5.0, gt=0, description="Seconds between two collections of the actors' metrics."
+    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        canonical_word("debug", "info", "warning", "error"),
+    ] = Field(default="info", description="Least level that is logged.")
+    log_format: Annotated[Literal["json", "console"], canonical_word("json", "console")] = Field(
+        default="json", description="JSON lines for collectors, console for people."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what the constructor is given; `load_settings` reads the other sources."""
+        return (init_settings,)
+
+
+class _Environment(EnvSettingsSource):
+    """Values from the environment that was handed in."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(Settings)
+        self.env_vars = {name.lower(): value for name, value in environ.items() if value}
+
+
+def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+    """Build the settings from all their sources.
+
+    Args:
+        flags: names as in `Settings`, and `settings` for the file; `None` is a flag not given.
+        environ: the environment; an empty variable counts as not set.
+
+    Raises:
+        ConfigError: every problem, with the file's path, variable or flag that it comes from.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    file = given.pop("settings", None) or environ.get(PREFIX + "SETTINGS")
+    from_file = _read_file(Path(file)) if file else {}
+    from_environment = _Environment(environ)()
+    values = from_file | from_environment | given
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        problems = []
+        for location, message in found_by_model(error, Settings, values):
+            name = str(location[0])
+            if name in given:
+                path = "--" + name.replace("_", "-")
+            elif name in from_environment:
+                path = PREFIX + name.upper()
+            else:
+                path = f"{Path(str(file)).name}:{format_path(location)}"
+            problems.append((path, message))
+        raise ConfigError(problems) from None
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    content = read_yaml(path)
+    if content is None:  # all of it is commented out
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise ConfigError([(path.name, "must be a mapping of setting names to values")])
+    return content

@@ -1,0 +1,117 @@
+"""Reads YAML and what it refers to: `${env:NAME}`, `${env:NAME:-default}`, `${file:path}`."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from config.errors import ConfigError, Found, Location
+
+_PLACEHOLDER = re.compile(
+    r"\$\$\{"  # written for a literal ${
+    r"|\$\{env:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^}]*)?\}"
+    r"|\$\{file:(?P<file>[^}]+)\}"
+    r"|(?P<unknown>\$\{)"
+)
+# The library's texts quote single characters and kinds of token, such as '<block end>', but also
+# texts of the file: both values of a repeated key, or an unquoted password that begins with * or !.
+_QUOTE = re.compile("['\"]")
+_SHOWS_NO_TEXT = re.compile(r"""(?:[^'"]|'(?:.|<[a-z -]+>)')*""")
+_UNKNOWN = "unknown placeholder; there are ${env:NAME}, ${env:NAME:-default} and ${file:path}"
+
+
+def read_yaml(path: Path) -> Any:
+    """Read one YAML 1.2 file: `on`, `off`, `yes` and `no` are strings.
+
+    Raises:
+        ConfigError: the file cannot be read or is no YAML; names file and line. Shows no content,
+            because that can be a secret.
+    """
+    try:
+        return YAML(typ="safe", pure=True).load(read_text(path))
+    except MarkedYAMLError as error:
+        problem = str(error.problem)
+        if not _SHOWS_NO_TEXT.fullmatch(problem):
+            problem = _QUOTE.split(problem)[0].strip()
+        mark = error.problem_mark
+        line = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ConfigError([(path.name, f"{line}{problem}")]) from None
+    except YAMLError:
+        raise ConfigError([(path.name, "holds a character that YAML does not allow")]) from None
+    except (ValueError, OverflowError):  # such as the date 2026-02-30
+        raise ConfigError([(path.name, "holds a value that cannot be read")]) from None
+    except RecursionError:
+        raise ConfigError([(path.name, "is nested too deeply")]) from None
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 file; ConfigError says why it cannot be read."""
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError([(path.name, f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([(path.name, "is not UTF-8 text")]) from None
+
+
+class Expansion:
+    """Replaces placeholders in every string of a document, and keeps what went wrong.
+
+    `$${` stands for a literal `${`. What is put in is not searched again. A string that cannot be
+    expanded stays as written, so that the rest of the document can still be checked.
+    """
+
+    def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
+        self.found: list[Found] = []
+        self._environ = environ
+        self._folder = folder
+
+    def expand(self, value: Any, where: Location = ()) -> Any:
+        """Return a copy of a value read from YAML, expanded; `where` is its place."""
+        if isinstance(value, str):
+            return self._expand_text(value, where)
+        if isinstance(value, dict):
+            for key in value:
+                if not isinstance(key, str):
+                    self.found.append(((*where, str(key)), "a key must be a string"))
+            return {
+                str(key): self.expand(inner, (*where, str(key))) for key, inner in value.items()
+            }
+        if isinstance(value, list):
+            return [self.expand(inner, (*where, index)) for index, inner in enumerate(value)]
+        return value
+
+    def _expand_text(self, text: str, where: Location) -> str:
+        return _PLACEHOLDER.sub(lambda placeholder: self._replace(placeholder, where), text)
+
+    def _replace(self, placeholder: re.Match[str], where: Location) -> str:
+        if placeholder["name"]:
+            value, problem = self._variable(placeholder["name"], placeholder["default"])
+        elif placeholder["file"]:
+            value, problem = self._file(placeholder["file"])
+        elif placeholder["unknown"]:
+            value, problem = "", _UNKNOWN
+        else:
+            value, problem = "${", None
+        if problem is None:
+            return value
+        self.found.append((where, problem))
+        return placeholder[0]
+
+    def _variable(self, name: str, default: str | None) -> tuple[str, str | None]:
+        value = self._environ.get(name, "")
+        if not value and default is not None:
+            return default.removeprefix(":-"), None
+        # As in a shell's ${NAME:?}, empty is as bad as missing: a secret must not become "".
+        state = "empty" if name in self._environ else "not set"
+        return value, None if value else f"environment variable {name} is {state}"
+
+    def _file(self, name: str) -> tuple[str, str | None]:
+        try:
+            text = read_text(self._folder / name)
+        except ConfigError as error:
+            return "", f"file {name} {error.problems[0][1]}"
+        return text.removesuffix("\n").removesuffix("\r"), None  # editors end files with these

@@ -1,0 +1,175 @@
+"""Rules across the objects of a workspace document (spec/connections.md, 1 and 10)."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from actors.outputs.connection_settings import ConnectionSettings
+from actors.outputs.contract import OutputModule
+from config.errors import Found, Location
+from config.identity import IdentitySettings, identity_problems
+from config.inputs import Input, input_problems
+from config.module_settings import NOTHING, Layer, layer_problems, output_problems
+from config.outputs import Connection, Output
+from config.workspace import ApiCredential, Workspace, workspace_problems
+
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
+KINDS_WITH_INPUT = ("event", "data_warehouse", "cookie_sync")
+
+
+class Parts(NamedTuple):
+    """The well-formed parts of a document, each under its index.
+
+    A part that is not well-formed is left out here, its id still counts in `ids`: so one mistake
+    neither hides the mistakes elsewhere nor makes new ones out of references to that part.
+    """
+
+    workspace: Workspace | None
+    identity: IdentitySettings | None
+    credentials: dict[int, ApiCredential]
+    inputs: dict[int, Input]
+    outputs: dict[int, Output]
+    connections: dict[int, Connection]
+    ids: dict[str, set[str]]
+
+
+def parts_of(data: Mapping[str, Any]) -> Parts:
+    """Take apart what was read from a file."""
+    sections = ("inputs", "outputs", "connections")
+    return Parts(
+        workspace=_parse(Workspace, data.get("workspace")),
+        identity=_parse(IdentitySettings, data.get("identity", {})),
+        credentials=_parse_list(ApiCredential, data.get("api_credentials")),
+        inputs=_parse_list(Input, data.get("inputs")),
+        outputs=_parse_list(Output, data.get("outputs")),
+        connections=_parse_list(Connection, data.get("connections")),
+        ids={
+            section: {
+                part["id"]
+                for part in _as_list(data.get(section))
+                if isinstance(part, dict) and isinstance(part.get("id"), str)
+            }
+            for section in sections
+        },
+    )
+
+
+def part_problems(
+    parts: Parts, modules: Mapping[str, OutputModule], strategies: Collection[str]
+) -> Iterator[Found]:
+    """List everything that does not fit together; the same problem may come twice.
+
+    Args:
+        parts: the well-formed parts of one document.
+        modules: output modules by name.
+        strategies: names of the identity strategies.
+    """
+    if parts.workspace is not None:
+        yield from workspace_problems(parts.workspace)
+    if parts.identity is not None:
+        yield from identity_problems(parts.identity, strategies)
+    yield from _repeated_names(parts)
+    for index, source in parts.inputs.items():
+        yield from input_problems(source, ("inputs", index))
+    for index, output in parts.outputs.items():
+        yield from output_problems(output, ("outputs", index), modules)
+    yield from _connection_problems(parts, modules)
+
+
+def _as_list(section: object) -> list[Any]:
+    return section if isinstance(section, list) else []
+
+
+def _parse(model: type[AnyModel], data: object) -> AnyModel | None:
+    try:
+        return model.model_validate(data)
+    except ValidationError:  # reported by the validation of the whole document
+        return None
+
+
+def _parse_list(model: type[AnyModel], section: object) -> dict[int, AnyModel]:
+    parsed = ((index, _parse(model, part)) for index, part in enumerate(_as_list(section)))
+    return {index: part for index, part in parsed if part is not None}
+
+
+def _repeated(
+    entries: Iterable[tuple[Location, object, str]], problem: str = "already used by"
+) -> Iterator[Found]:
+    """List the places that share a value, each naming another place's owner."""
+    places: defaultdict[object, list[tuple[Location, str]]] = defaultdict(list)
+    for where, value, owner in entries:
+        places[value].append((where, owner))
+    for holders in places.values():
+        for where, _ in holders:
+            for other, owner in holders:
+                if other != where:
+                    yield where, f"{problem} {owner}"
+                    break
+
+
+def _repeated_names(parts: Parts) -> Iterator[Found]:
+    sections: dict[str, Mapping[int, Input | Output | Connection]] = {
+        "inputs": parts.inputs,
+        "outputs": parts.outputs,
+        "connections": parts.connections,
+    }
+    for section, objects in sections.items():
+        kind = section.removesuffix("s")
+        yield from _repeated(
+            ((section, index, "id"), each.id, f"another {kind}") for index, each in objects.items()
+        )
+        yield from _repeated(
+            ((section, index, "number"), each.number, f"{kind} '{each.id}'")
+            for index, each in objects.items()
+            if each.number is not None
+        )
+        yield from _repeated(
+            ((section, index, "name"), each.name.casefold(), f"{kind} '{each.id}'")
+            for index, each in objects.items()
+            if not isinstance(each, Connection)
+        )
+    yield from _repeated(
+        (("api_credentials", index, "client_id"), each.client_id, "another credential")
+        for index, each in parts.credentials.items()
+    )
+    yield from _repeated(_keys(parts))
+
+
+def _keys(parts: Parts) -> Iterator[tuple[Location, str, str]]:
+    for index, source in parts.inputs.items():
+        for place, key in enumerate(source.keys):
+            yield ("inputs", index, "keys", place, "key"), key.key, f"input '{source.id}'"
+    if parts.workspace is not None and parts.workspace.dsr_credentials is not None:
+        credentials = parts.workspace.dsr_credentials
+        yield ("workspace", "dsr_credentials", "key"), credentials.key, "dsr_credentials"
+
+
+def _connection_problems(parts: Parts, modules: Mapping[str, OutputModule]) -> Iterator[Found]:
+    inputs = {source.id: source for source in parts.inputs.values()}
+    outputs = {output.id: (index, output) for index, output in parts.outputs.items()}
+    yield from _repeated(
+        (
+            (("connections", index), (each.input, each.output), f"connection '{each.id}'")
+            for index, each in parts.connections.items()
+        ),
+        "input and output are already joined by",
+    )
+    for index, connection in parts.connections.items():
+        where: Location = ("connections", index)
+        if connection.input not in parts.ids["inputs"]:
+            yield (*where, "input"), f"no input with id '{connection.input}'"
+        if connection.output not in parts.ids["outputs"]:
+            yield (*where, "output"), f"no output with id '{connection.output}'"
+        defaults = NOTHING
+        if connection.output in outputs:
+            place, output = outputs[connection.output]
+            defaults = Layer(("outputs", place, "connection_defaults"), output.connection_defaults)
+            if output.kind not in KINDS_WITH_INPUT:
+                yield (*where, "output"), f"an output of kind {output.kind} takes no input"
+            module, source = modules.get(output.module), inputs.get(connection.input)
+            if module and source and source.is_unbound and not module.accepts_unbound:
+                yield where, f"module '{output.module}' does not accept unbound feeds"
+        settings = Layer((*where, "settings"), connection.settings)
+        yield from layer_problems(ConnectionSettings, defaults, settings, settings.where)

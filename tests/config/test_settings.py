@@ -1,0 +1,159 @@
+"""Process settings: their sources, their order, and what is refused."""
+
+import os
+import pickle
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import ConfigError
+from config.settings import Settings, load_settings
+
+
+def lines(flags: dict[str, Any], environ: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(ConfigError) as refused:
+        load_settings(flags, environ or {})
+    return refused.value.lines()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "settings.yaml"
+    path.write_text("host: 0.0.0.0\nport: 1001\nedges: 2\nshards: 5\n", "utf-8")
+    return path
+
+
+def test_each_source_goes_over_the_one_before(file: Path) -> None:
+    """Defaults < file < environment < flags."""
+    environ = {"HEADWATER_PORT": "1002", "HEADWATER_EDGES": "3", "PATH": "/bin"}
+    settings = load_settings({"settings": file, "edges": 4, "shards": None}, environ)
+    assert settings.admin_port == 9090
+    assert settings.host == "0.0.0.0"
+    assert settings.port == 1002
+    assert settings.edges == 4
+    assert settings.shards == 5  # a flag that was not given says nothing
+
+
+def test_the_file_can_be_named_by_the_environment_and_the_flag_wins(
+    file: Path, tmp_path: Path
+) -> None:
+    environ = {"HEADWATER_SETTINGS": str(file)}
+    assert load_settings({}, environ).port == 1001
+    other = tmp_path / "other.yaml"
+    other.write_text("port: 7\n", "utf-8")
+    assert load_settings({"settings": str(other)}, environ).port == 7
+
+
+def test_a_file_of_comments_sets_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("# port: 1\n", "utf-8")
+    assert load_settings({"settings": file}, {}) == Settings()
+
+
+def test_every_problem_is_named_by_where_it_comes_from(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("potr: 1\nshards: 0\ntrusted_proxies: [10.0.0.0/8, here]\n", "utf-8")
+    found = lines(
+        {"settings": file, "admin_port": 70_000},
+        {"HEADWATER_EDGES": "many", "HEADWATER_LOG_LEVEL": "loud"},
+    )
+    assert sorted(found) == [
+        "--admin-port: must be between 0 and 65535",
+        "HEADWATER_EDGES: must be a whole number",
+        "HEADWATER_LOG_LEVEL: must be 'debug', 'info', 'warning' or 'error'",
+        "settings.yaml:potr: unknown key",
+        "settings.yaml:shards: must be between 1 and 1024",
+        "settings.yaml:trusted_proxies[1]: must be a network such as 10.0.0.0/8",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("- port\n", "settings.yaml: must be a mapping of setting names to values"),
+        ("1: 2\n", "settings.yaml: must be a mapping of setting names to values"),
+        ("port: [\n", "settings.yaml: line 2, column 1: expected the node content"),
+    ],
+)
+def test_a_file_that_is_no_settings_is_refused(content: str, expected: str, tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(content, "utf-8")
+    (line,) = lines({"settings": file})
+    assert line.startswith(expected)
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    assert lines({"settings": tmp_path / "none.yaml"}) == [
+        "none.yaml: cannot be read: No such file or directory"
+    ]
+
+
+def test_the_environment_writes_lists_with_commas() -> None:
+    settings = load_settings(
+        {"auth_audiences": "a"},
+        {
+            "HEADWATER_EGRESS_ALLOW": "10.0.0.0/8, hooks.internal:8443,[::1]:80,",
+            "HEADWATER_TRUSTED_PROXIES": "10.1.2.3,fd00::/8",
+        },
+    )
+    assert settings.egress_allow == ("10.0.0.0/8", "hooks.internal:8443", "[::1]:80")
+    assert settings.trusted_proxies == (ip_network("10.1.2.3/32"), ip_network("fd00::/8"))
+    assert settings.auth_audiences == ("a",)
+
+
+@pytest.mark.parametrize("target", ["http://hook", "a b", "host:99999", "host:", "[::1", "*"])
+def test_what_is_no_target_cannot_be_allowed(target: str) -> None:
+    """spec/connections.md, 3.8: a typing error must not open more than was meant."""
+    assert lines({}, {"HEADWATER_EGRESS_ALLOW": target}) == [
+        "HEADWATER_EGRESS_ALLOW: must be a network (10.0.0.0/8), a host or host:port"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "outside"),
+    [
+        ("port", 0, -1),
+        ("port", 65535, 65536),
+        ("calls_in_flight", 1, 0),
+        ("calls_in_flight", 8, 9),
+        ("dedup_window_days", 30, 29),
+        ("shards", 1024, 1025),
+        ("map_size_bytes", 16 * 1024**2, 16 * 1024**2 - 1),
+        ("shutdown_grace_s", 0, -0.1),
+        ("server_key", "k" * 32, "k" * 31),
+        ("metrics_token", "t", ""),
+    ],
+)
+def test_a_setting_is_accepted_inside_its_bounds_and_refused_outside(
+    name: str, inside: object, outside: object
+) -> None:
+    assert load_settings({name: inside}, {}) != load_settings({"log_format": "console"}, {})
+    (line,) = lines({name: outside})
+    assert line.startswith(f"--{name.replace('_', '-')}: must ")
+
+
+def test_no_secret_is_shown() -> None:
+    settings = load_settings({}, {"HEADWATER_SERVER_KEY": "hush" * 8})
+    assert settings.server_key is not None
+    assert settings.server_key.get_secret_value() == "hush" * 8
+    assert "hush" not in repr(settings)
+    assert "hush" not in "\n".join(lines({}, {"HEADWATER_SERVER_KEY": "hush"}))
+
+
+def test_settings_can_be_sent_to_actors() -> None:
+    settings = load_settings(
+        {"port": 0}, {"HEADWATER_TRUSTED_PROXIES": "::1", "HEADWATER_METRICS_TOKEN": "t"}
+    )
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_a_constructed_object_reads_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "HEADWATER_PORT", "9")
+    assert Settings().port == 8080
+
+
+def test_every_setting_says_what_it_is() -> None:
+    undocumented = [name for name, field in Settings.model_fields.items() if not field.description]
+    assert undocumented == []
