@@ -1,0 +1,37 @@
+"""What can go wrong inside the actors, by who has to act."""
+
+from msgspec import Struct
+
+
+class Problem(Struct, frozen=True, array_like=True):
+    """One thing that is wrong with a batch.
+
+    `path` is the place inside the batch (`events[2].data.label`), `None` for the batch as a whole.
+    `message` names the field and never holds a value that the sender sent.
+    """
+
+    message: str
+    path: str | None = None
+
+
+class BatchRejected(Exception):
+    """One batch cannot be applied; the others of its micro-batch are not affected.
+
+    Carries every problem found, in document order, at most 20 (spec/events-api.md, 3.4).
+    """
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+
+class StoreFull(Exception):
+    """The store has no room; nothing was applied. The edge answers 503."""
+
+
+class ShardUnavailable(Exception):
+    """The owner of a slot did not answer in time; what was sent may or may not be applied."""
+
+
+class DataFolderError(Exception):
+    """The data folder cannot be used: in use, of a newer format, or damaged. Says what to do."""
