@@ -1,0 +1,60 @@
+"""User attributes: what a batch sets and deletes (spec/profiles.md, 3.2)."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from actors.model import AttributeText, AttributeValue, Batch, BatchContext, Event, Section
+from actors.profiles.lateness import AsOf
+
+# Their `user_attributes` are a snapshot that enriches the batch and writes nothing.
+_SNAPSHOT_CHANNELS = frozenset({"native", "javascript"})
+
+
+class _Deleted:
+    """What becomes of an attribute that a batch removes."""
+
+
+_DELETED: Final = _Deleted()
+
+
+def update_attributes(
+    section: Section, batch: Batch, changes: Iterable[Event], context: BatchContext, as_of: AsOf
+) -> None:
+    """Write the attributes of a batch into the section.
+
+    Args:
+        section: changed in place.
+        batch: its attributes are coerced and within limits.
+        changes: its `user_attribute_change` events.
+        context: tells the channel and the input.
+        as_of: the time that the batch stands for.
+    """
+    stored = section.user_attributes
+    for name, value in _writes(batch, changes, context).items():
+        known = stored.get(name)
+        if known is not None and not as_of.replaces(known.updated_ms):
+            continue
+        if not isinstance(value, _Deleted):
+            stored[name] = AttributeValue(value, as_of.ms, context.input)
+        elif known is not None:
+            del stored[name]
+
+
+def _writes(
+    batch: Batch, changes: Iterable[Event], context: BatchContext
+) -> dict[str, AttributeText | _Deleted]:
+    """Return what a batch comes to per attribute: change events, deletions, then settings.
+
+    Found before anything is compared with what is stored, so that the parts of a historical batch
+    do not stand in each other's way.
+    """
+    writes: dict[str, AttributeText | _Deleted] = {}
+    for event in changes:
+        data = event.data
+        name = data["user_attribute_name"]
+        writes[name] = _DELETED if data.get("deleted") else data.get("new")
+    for name in batch.deleted_user_attributes:
+        writes[name] = _DELETED
+    if context.channel not in _SNAPSHOT_CHANNELS:
+        writes.update(batch.user_attributes)
+    return writes

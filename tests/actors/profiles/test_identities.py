@@ -1,0 +1,81 @@
+"""Which identities a profile shows."""
+
+import pytest
+
+from actors.model import Lookup, Profile
+from tests.actors.profiles.builders import (
+    DAY,
+    NOW,
+    apply,
+    batch,
+    context,
+    historical,
+    new_profile,
+)
+
+
+def _found_by(*lookups: tuple[str, str]) -> Profile:
+    """Make a profile with lookups, oldest link first."""
+    profile = new_profile()
+    profile.lookups = [Lookup(name, value, 1) for name, value in lookups]
+    return profile
+
+
+def _shown(profile: Profile) -> dict[str, str]:
+    return {name: identity.value for name, identity in profile.user_identities.items()}
+
+
+def test_a_linked_identity_is_shown_as_it_was_sent() -> None:
+    """spec/identity.md, 2: matched in canonical form, stored as sent."""
+    profile = _found_by(("customerid", "c-1"), ("email", "ann@example.com"))
+    sent = {"customer_id": "c-1", "email": "Ann@Example.com"}
+    apply(profile, batch(user_identities=sent), context(NOW))
+    apply(profile, batch(user_identities=sent), context(NOW + 1))
+    assert _shown(profile) == sent
+    assert {each.updated_ms for each in profile.user_identities.values()} == {NOW}
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        pytest.param({"email": "other@example.com"}, {}, id="not attached: belongs to another"),
+        pytest.param({"customer_id": "C-1"}, {}, id="customer ids are case-sensitive"),
+        pytest.param({"alias": "nick"}, {"alias": "nick"}, id="resolution does not look at it"),
+        pytest.param({"other_id_2": "x"}, {"other_id_2": "x"}, id="not in the priority list"),
+    ],
+)
+def test_resolution_has_the_last_word_on_the_types_it_looks_at(
+    sent: dict[str, str], shown: dict[str, str]
+) -> None:
+    """spec/profiles.md, 3, step 4: a batch cannot bypass identity rules."""
+    profile = _found_by(("customerid", "c-1"), ("email", "ann@example.com"))
+    apply(profile, batch(user_identities=sent))
+    assert _shown(profile) == shown
+
+
+def test_of_several_linked_values_the_one_linked_last_is_shown() -> None:
+    """spec/identity.md, 1; matching an old link does not renew it."""
+    profile = _found_by(("email", "old@example.com"))
+    apply(profile, batch(user_identities={"email": "old@example.com"}))
+    profile.lookups.append(Lookup("email", "new@example.com", 1))
+    apply(profile, batch(user_identities={"email": "new@example.com"}))
+    apply(profile, batch(user_identities={"email": "old@example.com"}))
+    assert _shown(profile) == {"email": "new@example.com"}
+
+
+def test_identities_beside_an_mpid_leave_the_profile_as_it_is() -> None:
+    """spec/identity.md, 9, row 1 and case E1."""
+    profile = _found_by(("email", "ann@example.com"))
+    sent = {"email": "ann@example.com", "alias": "nick"}
+    apply(profile, batch(mpid=4411, user_identities=sent), by_identities=False)
+    assert _shown(profile) == {}
+
+
+def test_partner_identities_are_merged_by_name_and_history_fills_gaps() -> None:
+    """spec/profiles.md, 2.1."""
+    profile = new_profile()
+    apply(profile, batch(partner_identities={"Ad_id": "1", "Mail_id": "2"}), by_identities=False)
+    apply(profile, batch(partner_identities={"Ad_id": "3"}))
+    backfill = {"Ad_id": "0", "Shop_id": "4"}
+    apply(profile, *historical(NOW - 5 * DAY, partner_identities=backfill))
+    assert profile.partner_identities == {"Ad_id": "3", "Mail_id": "2", "Shop_id": "4"}
