@@ -1,0 +1,155 @@
+"""What a resolution knows: index entries and identity records, with the changes made so far."""
+
+from msgspec import Struct
+
+from actors.identity.keys import IdentityName
+from actors.model import Environment, Lookup
+from actors.store.identities import Holder
+
+
+class IdentityRules(Struct, frozen=True):
+    """The identity settings of a scope (spec/identity.md, 3)."""
+
+    strategy: str
+    priority: tuple[str, ...]
+    login_ids: frozenset[str]
+    unique_ids: frozenset[str]
+    immutable_ids: frozenset[str]
+
+
+class IdentityRecord(Struct):
+    """The identities by which one MPID is found. `created_ms` is 0 for one that was read."""
+
+    lookups: list[Lookup]
+    created_ms: int = 0
+
+    def holds(self, name: IdentityName) -> bool:
+        """Tell whether the record has this lookup."""
+        return any(each.type == name.type and each.value == name.value for each in self.lookups)
+
+    def values(self, identity_type: str) -> list[Lookup]:
+        """Return the lookups of one type, oldest link first."""
+        found = [each for each in self.lookups if each.type == identity_type]
+        return sorted(found, key=lambda each: each.link)
+
+    def has_any(self, identity_types: frozenset[str]) -> bool:
+        """Tell whether the record has a lookup of one of these types."""
+        return any(each.type in identity_types for each in self.lookups)
+
+
+class Missing(Exception):
+    """A decision needs something that was not read yet: read it and decide again."""
+
+    def __init__(self, names: set[IdentityName], mpids: set[int]) -> None:
+        super().__init__(names, mpids)
+        self.names = names
+        self.mpids = mpids
+
+
+class IdentityState:
+    """The part of one pool (scope and environment) that was read, and what was decided on it.
+
+    A decision works on a `fork`, which sees everything known before and is `merge`d when the
+    decision is complete; so one that ends in `Missing` leaves nothing behind. `changed_names` and
+    `changed_mpids` say what has to be written. A record that does not exist is `None`.
+    """
+
+    def __init__(
+        self, scope: int, environment: Environment, base: "IdentityState | None" = None
+    ) -> None:
+        self.scope = scope
+        self.environment = environment
+        self.changed_names: set[IdentityName] = set()
+        self.changed_mpids: set[int] = set()
+        self._base = base
+        self._holders: dict[IdentityName, list[Holder]] = {}
+        self._records: dict[int, IdentityRecord | None] = {}
+
+    def fork(self) -> "IdentityState":
+        """Return a state that starts from this one and keeps its changes to itself."""
+        return IdentityState(self.scope, self.environment, base=self)
+
+    def merge(self, fork: "IdentityState") -> None:
+        """Take over the changes of a fork."""
+        self._holders.update(fork._holders)
+        self._records.update(fork._records)
+        self.changed_names |= fork.changed_names
+        self.changed_mpids |= fork.changed_mpids
+
+    def learn_holders(self, name: IdentityName, holders: list[Holder]) -> None:
+        """Take in an index entry; what is known already stays, for it may be changed."""
+        self._holders.setdefault(name, holders)
+
+    def learn_record(self, mpid: int, record: IdentityRecord | None) -> None:
+        """Take in an identity record, or that there is none."""
+        self._records.setdefault(mpid, record)
+
+    def knows_holders(self, name: IdentityName) -> bool:
+        """Tell whether an index entry was read."""
+        return name in self._holders or (self._base is not None and self._base.knows_holders(name))
+
+    def knows_record(self, mpid: int) -> bool:
+        """Tell whether an identity record was read."""
+        return mpid in self._records or (self._base is not None and self._base.knows_record(mpid))
+
+    def holders(self, name: IdentityName) -> list[Holder]:
+        """Return the holders of an identity, oldest link first. Raises Missing."""
+        found = self._holders.get(name)
+        if found is not None:
+            return found
+        if self._base is None:
+            raise Missing({name}, set())
+        return self._base.holders(name)
+
+    def record(self, mpid: int) -> IdentityRecord | None:
+        """Return the record of an MPID. Raises Missing."""
+        if mpid in self._records:
+            return self._records[mpid]
+        if self._base is None:
+            raise Missing(set(), {mpid})
+        return self._base.record(mpid)
+
+    def existing(self, mpid: int) -> IdentityRecord:
+        """Return the record of an MPID that a holder names. Raises Missing."""
+        return self.record(mpid) or IdentityRecord(lookups=[])
+
+    def require(self, names: set[IdentityName]) -> None:
+        """Raise Missing, for all at once, unless these entries and their holders are known."""
+        unknown = {name for name in names if not self.knows_holders(name)}
+        mpids = {
+            holder.mpid
+            for name in names - unknown
+            for holder in self.holders(name)
+            if not self.knows_record(holder.mpid)
+        }
+        if unknown or mpids:
+            raise Missing(unknown, mpids)
+
+    def create(self, mpid: int, created_ms: int) -> None:
+        """Make a new record."""
+        self._records[mpid] = IdentityRecord(lookups=[], created_ms=created_ms)
+        self.changed_mpids.add(mpid)
+
+    def link(self, mpid: int, name: IdentityName) -> None:
+        """Make an identity a lookup of a record: its newest link. Raises Missing."""
+        holders = self.holders(name)
+        record = self.existing(mpid)
+        link = holders[-1].link + 1 if holders else 1
+        self._holders[name] = [*holders, Holder(mpid, link)]
+        self._replace(mpid, record, [*record.lookups, Lookup(name.type, name.value, link)])
+        self.changed_names.add(name)
+
+    def unlink(self, mpid: int, name: IdentityName) -> None:
+        """Take a lookup from a record. Raises Missing."""
+        record = self.existing(mpid)
+        self._holders[name] = [each for each in self.holders(name) if each.mpid != mpid]
+        self._replace(
+            mpid,
+            record,
+            [each for each in record.lookups if (each.type, each.value) != (name.type, name.value)],
+        )
+        self.changed_names.add(name)
+
+    def _replace(self, mpid: int, record: IdentityRecord, lookups: list[Lookup]) -> None:
+        self._records[mpid] = IdentityRecord(lookups=lookups, created_ms=record.created_ms)
+        self.changed_mpids.add(mpid)

@@ -1,0 +1,42 @@
+"""Uploads that were applied, remembered for the deduplication window (spec/events-api.md, 5.4)."""
+
+from actors.store.environment import Transaction
+
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+class Duplicates:
+    """Answers whether an upload was applied before, and forgets old ones bit by bit."""
+
+    def __init__(self, window_days: int) -> None:
+        self._window_ms = window_days * DAY_MS
+        self._sweep_from = b""
+
+    def is_known(self, txn: Transaction, key: bytes, now_ms: int) -> bool:
+        """Tell whether an upload of this key was accepted within the window."""
+        accepted = txn.get("duplicates", key)
+        return accepted is not None and now_ms - _milliseconds(accepted) <= self._window_ms
+
+    def remember(self, txn: Transaction, key: bytes, now_ms: int) -> None:
+        """Note that an upload was accepted now."""
+        txn.put("duplicates", key, now_ms.to_bytes(8, "big"))
+
+    def sweep(self, txn: Transaction, now_ms: int, limit: int) -> int:
+        """Look at the next `limit` keys and forget those past the window; return how many."""
+        old: list[bytes] = []
+        seen = 0
+        key = b""
+        for key, accepted in txn.scan("duplicates", start=self._sweep_from):
+            if seen == limit:
+                break
+            seen += 1
+            if now_ms - _milliseconds(accepted) > self._window_ms:
+                old.append(key)
+        self._sweep_from = key if seen == limit else b""
+        for key in old:
+            txn.delete("duplicates", key)
+        return len(old)
+
+
+def _milliseconds(value: bytes) -> int:
+    return int.from_bytes(value, "big")

@@ -1,0 +1,180 @@
+"""Opens a shard's LMDB environment and runs transactions in it: the only import of lmdb."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import lmdb
+
+from actors.errors import DataFolderError, StoreFull
+
+Table = Literal[
+    "meta",
+    "profiles",
+    "identities",
+    "duplicates",
+    "log",
+    "outbox",
+    "dead_letters",
+    "dead_ids",
+    "micro_batches",
+    "transactions",
+]
+TABLES: Final[tuple[Table, ...]] = get_args(Table)
+
+
+class Transaction:
+    """Reads, and in a write transaction changes, the tables; sees its own changes."""
+
+    def __init__(self, txn: "lmdb.Transaction[bytes]", tables: dict[Table, Any]) -> None:
+        self._txn = txn
+        self._tables = tables
+
+    def get(self, table: Table, key: bytes) -> bytes | None:
+        """Return the value of a key."""
+        return self._txn.get(key, db=self._tables[table])
+
+    def put(self, table: Table, key: bytes, value: bytes) -> None:
+        """Write a value. Raises StoreFull."""
+        try:
+            self._txn.put(key, value, db=self._tables[table])
+        except lmdb.Error as error:
+            raise _translated(error) from error
+
+    def append(self, table: Table, key: bytes, value: bytes) -> None:
+        """Write a value whose key is greater than all in the table: cheaper than `put`."""
+        try:
+            self._txn.put(key, value, append=True, db=self._tables[table])
+        except lmdb.Error as error:
+            raise _translated(error) from error
+
+    def delete(self, table: Table, key: bytes) -> bool:
+        """Remove a key; return whether it was there."""
+        try:
+            return self._txn.delete(key, db=self._tables[table])
+        except lmdb.Error as error:
+            raise _translated(error) from error
+
+    def scan(
+        self, table: Table, start: bytes = b"", prefix: bytes = b""
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield keys and values in order, from `start` on, as long as keys begin with `prefix`."""
+        with self._txn.cursor(db=self._tables[table]) as cursor:
+            first = max(start, prefix)
+            if not (cursor.set_range(first) if first else cursor.first()):
+                return
+            for key, value in cursor.iternext():
+                if not key.startswith(prefix):
+                    return
+                yield key, value
+
+    def last_key(self, table: Table) -> bytes | None:
+        """Return the greatest key of a table."""
+        with self._txn.cursor(db=self._tables[table]) as cursor:
+            return cursor.key() if cursor.last() else None
+
+    def entries(self, table: Table) -> int:
+        """Return how many keys a table holds."""
+        return int(self._txn.stat(self._tables[table])["entries"])
+
+
+class Store:
+    """One LMDB environment with all tables of a shard, held by one process at a time.
+
+    Every write transaction is fsynced before `write` returns.
+    """
+
+    def __init__(self, folder: Path, map_size_bytes: int) -> None:
+        """Open, creating what is missing.
+
+        Args:
+            folder: where the files are.
+            map_size_bytes: the most that the store may grow to; costs address space only.
+
+        Raises:
+            DataFolderError: another process holds the folder, or the files are damaged.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = lock_folder(folder)
+        try:
+            self._environment = lmdb.open(
+                str(folder),
+                map_size=map_size_bytes,
+                max_dbs=len(TABLES),
+                readahead=False,  # access is random once the data outgrow memory
+                meminit=False,
+            )
+            self._tables: dict[Table, Any] = {
+                table: self._environment.open_db(table.encode()) for table in TABLES
+            }
+        except lmdb.Error as error:
+            os.close(self._lock)
+            raise DataFolderError(f"{folder}: cannot be opened: {error}") from error
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """Run a write transaction; on an exception nothing of it remains.
+
+        Raises:
+            StoreFull: the disk or the map has no room; nothing was written.
+        """
+        try:
+            txn = self._environment.begin(write=True)
+        except lmdb.Error as error:
+            raise _translated(error) from error
+        try:
+            yield Transaction(txn, self._tables)
+        except BaseException:
+            txn.abort()
+            raise
+        try:
+            txn.commit()
+        except lmdb.Error as error:
+            raise _translated(error) from error
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Run a read transaction. Keep it short: pages that it sees cannot be reused meanwhile."""
+        with self._environment.begin() as txn:
+            yield Transaction(txn, self._tables)
+
+    def used_bytes(self) -> int:
+        """Return how much of the map is in use."""
+        page = int(self._environment.stat()["psize"])
+        return (int(self._environment.info()["last_pgno"]) + 1) * page
+
+    def map_size_bytes(self) -> int:
+        """Return how much the map can hold."""
+        return int(self._environment.info()["map_size"])
+
+    def close(self) -> None:
+        """Close the files and let go of the folder."""
+        self._environment.close()
+        os.close(self._lock)
+
+
+def lock_folder(folder: Path) -> int:
+    """Take a folder for this process, until the returned descriptor is closed.
+
+    Raises:
+        DataFolderError: another process has it.
+    """
+    descriptor = os.open(folder / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise DataFolderError(f"{folder} is in use by another process") from error
+    return descriptor
+
+
+def _translated(error: lmdb.Error) -> Exception:
+    if isinstance(error, lmdb.MapFullError | lmdb.TxnFullError):
+        return StoreFull("the store's map is full; raise map_size_bytes")
+    if getattr(error, "code", 0) in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+        return StoreFull(f"the disk took no data: {os.strerror(error.code)}")
+    return error

@@ -1,0 +1,47 @@
+"""The index: which MPIDs hold an identity. One entry per identity, at the identity's owner."""
+
+import msgspec
+from msgspec import Struct
+
+from actors.store.environment import Transaction
+
+
+class Holder(Struct, array_like=True):
+    """An MPID that holds an identity. The holder with the greatest `link` was linked last."""
+
+    mpid: int
+    link: int
+
+
+class IndexEntry(Struct, array_like=True):
+    """One identity and its holders, in the order of their links.
+
+    Type and value are kept and compared, because the key is only their hash.
+    """
+
+    type: str
+    value: str
+    holders: list[Holder]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(IndexEntry)
+
+
+def read_holders(txn: Transaction, key: bytes, identity_type: str, value: str) -> list[Holder]:
+    """Return the holders of an identity, oldest link first."""
+    encoded = txn.get("identities", key)
+    if encoded is None:
+        return []
+    entry = _decoder.decode(encoded)
+    if entry.type != identity_type or entry.value != value:
+        return []
+    return entry.holders
+
+
+def write_holders(txn: Transaction, key: bytes, entry: IndexEntry) -> None:
+    """Replace the holders of an identity; an entry without holders is removed."""
+    if entry.holders:
+        txn.put("identities", key, _encoder.encode(entry))
+    else:
+        txn.delete("identities", key)

@@ -1,0 +1,101 @@
+"""Byte layout of every key. All numbers are big-endian, so that byte order is their order.
+
+    profiles       slot u16 | scope u16 | environment u8 | mpid u64        (two's complement)
+    identities     16 bytes of hash; the first two are the slot
+    duplicates     slot u16 | 16 bytes of hash
+    log            log id u64
+    outbox         connection u32 | sequence u64
+    dead_letters   connection u32 | sequence u64
+    dead_ids       connection u32 | delivery id, ASCII
+
+A slot is 16 bits of a key's hash; an MPID carries its slot in the upper 16 of its lower 53 bits.
+"""
+
+import hashlib
+import struct
+
+from actors.model import Environment, ProfileKey
+
+SLOTS = 1 << 16
+MPID_RANDOM_BITS = 37  # 53 bits that JavaScript keeps, less the 16 of the slot
+
+_PROFILE = struct.Struct(">HHBQ")
+_U64 = struct.Struct(">Q")
+_OUTBOX = struct.Struct(">IQ")
+_MICRO_BATCH = struct.Struct(">QB")
+_ENVIRONMENT_CODE: dict[Environment, int] = {"production": 0, "development": 1}
+_U64_MASK = (1 << 64) - 1
+
+
+def slot_of_mpid(mpid: int) -> int:
+    """Return the slot that owns a profile; defined for every 64-bit MPID, also negative ones."""
+    return (mpid >> MPID_RANDOM_BITS) & 0xFFFF
+
+
+def slot_of_hash(digest: bytes) -> int:
+    """Return the slot of a key whose hash this is."""
+    return digest[0] << 8 | digest[1]
+
+
+def shard_of_slot(slot: int, shards: int) -> int:
+    """Return which of `shards` shards owns a slot: each owns one run of neighbouring slots."""
+    return slot * shards >> 16
+
+
+def identity_key(scope: int, environment: Environment, identity_type: str, value: str) -> bytes:
+    """Return the 16-byte key of an identity; `value` in its canonical form."""
+    text = f"{scope}\0{_ENVIRONMENT_CODE[environment]}\0{identity_type}\0{value}"
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def profile_key(key: ProfileKey) -> bytes:
+    """Return the key of a profile."""
+    return _PROFILE.pack(
+        slot_of_mpid(key.mpid), key.scope, _ENVIRONMENT_CODE[key.environment], key.mpid & _U64_MASK
+    )
+
+
+def unattributed_digest(api_key: str, request_id: str) -> bytes:
+    """Return the hash that places a batch that belongs to nobody, by the sender's own id of it."""
+    return hashlib.blake2b(f"{api_key}\0{request_id}".encode(), digest_size=16).digest()
+
+
+def duplicate_key(api_key: str, kind: str, request_id: str, mpid: int | None) -> bytes:
+    """Return the deduplication key of an upload (spec/events-api.md, 5.4).
+
+    `kind` keeps the name spaces of `source_request_id` and `batch_id` apart. An id that is used
+    for another user's batch names another batch, so the MPID is part of the key.
+    """
+    text = f"{api_key}\0{kind}\0{request_id}\0{mpid}"
+    digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+    if mpid is None:
+        slot = slot_of_hash(unattributed_digest(api_key, request_id))
+    else:
+        slot = slot_of_mpid(mpid)
+    return slot.to_bytes(2, "big") + digest
+
+
+def log_key(log_id: int) -> bytes:
+    """Return the key of a stored batch."""
+    return _U64.pack(log_id)
+
+
+def outbox_key(connection: int, sequence: int) -> bytes:
+    """Return the key of a delivery or of a dead letter."""
+    return _OUTBOX.pack(connection, sequence)
+
+
+def outbox_parts(key: bytes) -> tuple[int, int]:
+    """Return (connection, sequence) of a delivery's key."""
+    connection, sequence = _OUTBOX.unpack(key)
+    return connection, sequence
+
+
+def dead_id_key(connection: int, delivery_id: str) -> bytes:
+    """Return the key by which a dead letter is found."""
+    return connection.to_bytes(4, "big") + delivery_id.encode()
+
+
+def micro_batch_key(edge: int, place: int) -> bytes:
+    """Return the key of one place of an edge's ring of remembered micro-batches."""
+    return _MICRO_BATCH.pack(edge, place)

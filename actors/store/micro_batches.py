@@ -1,0 +1,36 @@
+"""Micro-batches that were applied, so that one sent again gets its first answer.
+
+An edge has only a few calls in flight, so a ring of its last 16 is enough.
+"""
+
+import msgspec
+
+from actors.model import MicroBatch, Result
+from actors.store.environment import Transaction
+from actors.store.keys import micro_batch_key
+
+RING = 16  # at least the calls that one edge may have in flight to one shard
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(tuple[int, list[Result]])
+
+
+def seen(txn: Transaction, micro: MicroBatch) -> list[Result] | None:
+    """Return the results of a micro-batch that was applied before."""
+    encoded = txn.get("micro_batches", micro_batch_key(micro.edge, micro.number % RING))
+    if encoded is None:
+        return None
+    number, results = _decoder.decode(encoded)
+    return results if number == micro.number else None
+
+
+def remember(txn: Transaction, micro: MicroBatch, results: list[Result]) -> None:
+    """Keep the results of a micro-batch, in the place of the edge's one 16 before."""
+    key = micro_batch_key(micro.edge, micro.number % RING)
+    txn.put("micro_batches", key, _encoder.encode((micro.number, results)))
+
+
+def forget_all(txn: Transaction) -> None:
+    """Drop every ring: for a start at which no edge of an earlier run can still be alive."""
+    for key, _ in list(txn.scan("micro_batches")):
+        txn.delete("micro_batches", key)

@@ -1,0 +1,121 @@
+"""What is still to be delivered, and what could not be (spec/connections.md, 3.1 and 3.7).
+
+Deliveries lie in the order of their sequence, by connection; a user's deliveries are all on one
+shard, so their order is the order of processing. A dead letter keeps the sequence it had.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from actors.model import DeadLetter, Delivery, Settlement
+from actors.store.environment import Transaction
+from actors.store.keys import dead_id_key, outbox_key, outbox_parts
+
+_encoder = msgspec.msgpack.Encoder()
+_deliveries = msgspec.msgpack.Decoder(Delivery)
+_dead_letters = msgspec.msgpack.Decoder(DeadLetter)
+
+
+def add(txn: Transaction, delivery: Delivery) -> None:
+    """Add a delivery, or write one back."""
+    key = outbox_key(delivery.connection, delivery.sequence)
+    txn.put("outbox", key, _encoder.encode(delivery))
+
+
+def read(
+    txn: Transaction, connection: int, after_sequence: int, limit: int, max_bytes: int
+) -> list[Delivery]:
+    """Return the next deliveries of a connection, at most `limit` and about `max_bytes`."""
+    found: list[Delivery] = []
+    size = 0
+    start = outbox_key(connection, after_sequence + 1)
+    for _, encoded in txn.scan("outbox", start=start, prefix=connection.to_bytes(4, "big")):
+        found.append(_deliveries.decode(encoded))
+        size += len(encoded)
+        if len(found) >= limit or size >= max_bytes:
+            break
+    return found
+
+
+def settle(txn: Transaction, settlement: Settlement) -> None:
+    """Write what became of deliveries. A sequence that is gone is passed over: it was settled."""
+    connection = settlement.connection
+    for sequence in settlement.done:
+        txn.delete("outbox", outbox_key(connection, sequence))
+    for dead in settlement.dead:
+        if txn.delete("outbox", outbox_key(connection, dead.delivery.sequence)):
+            _bury(txn, dead)
+    for delivery in settlement.delayed:
+        key = outbox_key(connection, delivery.sequence)
+        if txn.get("outbox", key) is not None:
+            txn.put("outbox", key, _encoder.encode(delivery))
+
+
+def dead_letters(
+    txn: Transaction, connection: int, after_sequence: int, limit: int
+) -> list[DeadLetter]:
+    """Return dead letters of a connection, in the order of their sequence."""
+    found: list[DeadLetter] = []
+    start = outbox_key(connection, after_sequence + 1)
+    for _, encoded in txn.scan("dead_letters", start=start, prefix=connection.to_bytes(4, "big")):
+        found.append(_dead_letters.decode(encoded))
+        if len(found) >= limit:
+            break
+    return found
+
+
+def dead_letter(txn: Transaction, connection: int, delivery_id: str) -> DeadLetter | None:
+    """Return one dead letter."""
+    sequence = txn.get("dead_ids", dead_id_key(connection, delivery_id))
+    if sequence is None:
+        return None
+    encoded = txn.get("dead_letters", connection.to_bytes(4, "big") + sequence)
+    return None if encoded is None else _dead_letters.decode(encoded)
+
+
+def replay(
+    txn: Transaction, connection: int, delivery_ids: Sequence[str], next_sequences: Sequence[int]
+) -> int:
+    """Put dead letters back into the outbox with their ids and no attempts; return how many.
+
+    Each takes one of `next_sequences`: a replayed delivery is not ordered against live ones
+    (spec/connections.md, 3.4), and a forwarder reads only what follows what it has read.
+    """
+    replayed = 0
+    for delivery_id, sequence in zip(delivery_ids, next_sequences, strict=True):
+        dead = dead_letter(txn, connection, delivery_id)
+        if dead is None:
+            continue
+        txn.delete("dead_letters", outbox_key(connection, dead.delivery.sequence))
+        txn.delete("dead_ids", dead_id_key(connection, delivery_id))
+        delivery = msgspec.structs.replace(
+            dead.delivery, sequence=sequence, attempts=0, first_attempt_ms=0, next_attempt_ms=0
+        )
+        add(txn, delivery)
+        replayed += 1
+    return replayed
+
+
+def dead_letter_ids(txn: Transaction, connection: int) -> list[str]:
+    """Return the delivery ids of all dead letters of a connection."""
+    prefix = connection.to_bytes(4, "big")
+    return [key[4:].decode() for key, _ in txn.scan("dead_ids", prefix=prefix)]
+
+
+def depths(txn: Transaction, table: Literal["outbox", "dead_letters"]) -> dict[int, int]:
+    """Count the entries of a table by connection. Costs one pass over its keys."""
+    counts: dict[int, int] = {}
+    for key, _ in txn.scan(table):
+        connection, _sequence = outbox_parts(key)
+        counts[connection] = counts.get(connection, 0) + 1
+    return counts
+
+
+def _bury(txn: Transaction, dead: DeadLetter) -> None:
+    delivery = dead.delivery
+    key = outbox_key(delivery.connection, delivery.sequence)
+    txn.put("dead_letters", key, _encoder.encode(dead))
+    id_key = dead_id_key(delivery.connection, delivery.delivery_id)
+    txn.put("dead_ids", id_key, delivery.sequence.to_bytes(8, "big"))
