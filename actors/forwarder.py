@@ -1,0 +1,308 @@
+"""The forwarder of one output: pulls deliveries from the shards' outboxes and sees them through.
+
+Delivery is at least once (spec/connections.md, 3): what was read stays in its outbox until the
+outcome is settled there. A plain class; `actors.cluster` makes an actor of it.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from actors.clock import Clock, Randomness
+from actors.forwarding.bundles import BundleCourier
+from actors.forwarding.desk import ConnectionState, Desk, OutputInfo
+from actors.forwarding.holding import HOLD_SWEEP_MS, bury_overdue
+from actors.forwarding.requests import RequestCourier
+from actors.forwarding.streams import FIRST_BACK_OFF_MS, SOURCE_FAULTS, OutboxSource, Stream
+from actors.forwarding.waiting import Wait, wait_for_change
+from actors.metric_groups import ForwarderMetrics
+from actors.model import Delivery, Environment
+from actors.outputs.contract import BulkOutput, StreamOutput
+from actors.steps.enqueue import ConnectionInfo
+
+__all__ = ["Forwarder", "OutboxSource", "OutputInfo"]
+
+Courier = RequestCourier | BundleCourier
+
+READ_PAGE = 1000
+READ_PAGE_BYTES = 4 * 1024 * 1024
+# What may be in memory, over all connections.
+WINDOW = 20_000
+WINDOW_BYTES = 64 * 1024 * 1024
+MIN_SHARE = 500
+MIN_SHARE_BYTES = 1024 * 1024
+# Only for the case that a shard's wake-up was lost.
+POLL_MS = 10_000
+DRAIN_MS = 30_000
+
+
+class Forwarder:
+    """Delivers everything of one output's connections, until it is stopped."""
+
+    def __init__(
+        self,
+        output: OutputInfo,
+        outputs: Mapping[Environment, StreamOutput | BulkOutput],
+        connections: Sequence[ConnectionInfo],
+        sources: Sequence[OutboxSource],
+        clock: Clock,
+        randomness: Randomness,
+        metrics: ForwarderMetrics,
+        wait: Wait = wait_for_change,
+        poll_ms: int = POLL_MS,
+    ) -> None:
+        """Set up; `run` does the work.
+
+        Args:
+            output: the output.
+            outputs: opened from the settings of each enabled environment; the same object where
+                the settings are the same.
+            connections: those of the output, inactive ones too.
+            sources: the shards' outboxes.
+            wait: how to wait for an event or a time-out in seconds; tests simulate time with it.
+            poll_ms: how often to look for deliveries that nobody announced.
+        """
+        self._clock = clock
+        self._wait = wait
+        self._metrics = metrics
+        self._poll_ms = poll_ms
+        self._connections = {info.number: ConnectionState(info) for info in connections}
+        self._desk = Desk(output, self._connections, clock, randomness, metrics)
+        self._changed = asyncio.Event()
+        self._streams = [
+            Stream(source, index, info, self._changed.set)
+            for info in connections
+            for index, source in enumerate(sources)
+        ]
+        # Each stream has an equal share of memory, so that none starves another.
+        self._share = max(WINDOW // max(len(self._streams), 1), MIN_SHARE)
+        self._share_bytes = max(WINDOW_BYTES // max(len(self._streams), 1), MIN_SHARE_BYTES)
+        self._outputs = list({id(each): each for each in outputs.values()}.values())
+        couriers = {id(each): self._courier(each) for each in self._outputs}
+        self._couriers = list(couriers.values())
+        self._by_environment = {
+            environment: couriers[id(each)] for environment, each in outputs.items()
+        }
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
+        self._is_stopping = False
+        self._stopped = asyncio.Event()
+        self._next_poll_ms = 0
+        self._next_sweep_ms = 0
+
+    def _courier(self, output: StreamOutput | BulkOutput) -> Courier:
+        if isinstance(output, BulkOutput):
+            return BundleCourier(output, self._desk, self._spawn)
+        return RequestCourier(output, self._desk, self._spawn)
+
+    # -- What the actor offers --------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Deliver until `stop` is called.
+
+        Raises:
+            Exception: a mistake of the program; the outboxes still have all that is not settled.
+        """
+        try:
+            for output in self._outputs:
+                await output.start()
+            while not self._is_stopping:
+                self._changed.clear()
+                now_ms = self._clock.now_ms()
+                self._work(now_ms)
+                await self._pause(self._timeout_s(now_ms))
+            await self._drain()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            for courier in self._couriers:
+                await courier.close()
+            for output in self._outputs:
+                await output.stop()
+            self._stopped.set()
+
+    async def stop(self) -> None:
+        """Finish what is under way, settle it, and return; what waits stays in the outboxes."""
+        self._is_stopping = True
+        self._changed.set()
+        await self._stopped.wait()
+
+    def wake(self, source_index: int) -> None:
+        """Note that a source which had nothing more has something again."""
+        for stream in self._streams:
+            if stream.source_index == source_index:
+                stream.may_have_more = True
+        self._changed.set()
+
+    def resume(self, connection: int) -> None:
+        """Let a faulted connection send again (spec/connections.md, 1.3)."""
+        state = self._connections[connection]
+        state.is_faulted = False
+        state.fault = None
+        state.auth_failures = 0
+        self._desk.show_status(state)
+        self._changed.set()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is under way that does not wait for time to pass."""
+        return len(self._tasks) > sum(stream.waiters for stream in self._streams)
+
+    def state(self) -> dict[str, Any]:
+        """Describe the forwarder for a status page; no payloads, no identities."""
+        blocked = self._blocked()
+        connections = {}
+        for number, state in self._connections.items():
+            streams = [each for each in self._streams if each.connection.number == number]
+            connections[state.info.id] = {
+                "status": state.status,
+                "fault": None if state.fault is None else msgspec.to_builtins(state.fault),
+                "in_memory": sum(stream.waiting for stream in streams),
+                "in_memory_bytes": sum(stream.waiting_bytes for stream in streams),
+                "blocked_users": blocked[number],
+            }
+        return {
+            "output": self._desk.output.id,
+            "in_flight": self._desk.in_flight,
+            "couriers": [courier.status() for courier in self._couriers],
+            "connections": connections,
+        }
+
+    # -- The loop ---------------------------------------------------------------------------------
+
+    def _work(self, now_ms: int) -> None:
+        """Start everything that can be started now."""
+        if now_ms >= self._next_poll_ms:
+            self._next_poll_ms = now_ms + self._poll_ms
+            self._poll()
+        if now_ms >= self._next_sweep_ms:
+            self._next_sweep_ms = now_ms + HOLD_SWEEP_MS
+            for stream in self._streams:
+                if not self._is_sending(stream) and not stream.is_reading:
+                    self._spawn(bury_overdue(stream, self._desk, now_ms))
+        for courier in self._couriers:
+            courier.dispatch(now_ms)
+        for stream in self._streams:
+            if now_ms < stream.not_before_ms:
+                continue
+            self._start_settling(stream)
+            if self._wants_more(stream):
+                stream.is_reading = True
+                self._spawn(self._read(stream))
+
+    def _poll(self) -> None:
+        """Read everything once more, and show how long what waits has waited."""
+        for stream in self._streams:
+            stream.may_have_more = True
+        now_ms = self._clock.now_ms()
+        blocked = self._blocked()
+        oldest = [courier.oldest() for courier in self._couriers]
+        for number, state in self._connections.items():
+            since_ms = min((each[number] for each in oldest if number in each), default=now_ms)
+            self._metrics.queue_oldest.labels(state.info.id).set((now_ms - since_ms) / 1000)
+            self._metrics.blocked_users.labels(state.info.id).set(blocked[number])
+
+    def _blocked(self) -> Counter[int]:
+        return sum((courier.blocked() for courier in self._couriers), start=Counter())
+
+    def _is_sending(self, stream: Stream) -> bool:
+        return self._connections[stream.connection.number].is_sending
+
+    def _timeout_s(self, now_ms: int) -> float:
+        """Return how long nothing has to be done if nothing happens."""
+        times = [self._next_poll_ms, self._next_sweep_ms]
+        times += [each.not_before_ms for each in self._streams if each.not_before_ms > now_ms]
+        for courier in self._couriers:
+            due_ms = courier.next_due_ms()
+            if due_ms is not None:
+                times.append(due_ms)
+        return max(min(times) - now_ms, 0) / 1000
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._failure = self._failure or task.exception()
+        self._changed.set()
+
+    async def _pause(self, timeout_s: float) -> None:
+        await self._wait(self._changed, timeout_s)
+        if self._failure is not None:
+            raise self._failure
+
+    async def _drain(self) -> None:
+        """Let what is under way end and settle it, within bounds: a shard may be gone."""
+        deadline_ms = self._clock.now_ms() + DRAIN_MS
+        while self._clock.now_ms() < deadline_ms:
+            self._changed.clear()
+            now_ms = self._clock.now_ms()
+            for stream in self._streams:
+                if now_ms >= stream.not_before_ms:
+                    self._start_settling(stream)
+            if not self._tasks and not any(each.has_unsettled for each in self._streams):
+                return
+            await self._pause(FIRST_BACK_OFF_MS / 1000)
+
+    # -- Reading and settling ---------------------------------------------------------------------
+
+    def _wants_more(self, stream: Stream) -> bool:
+        return (
+            stream.may_have_more
+            and not stream.is_reading
+            # Half: reading a few at a time as they go out would cost a call for each.
+            and stream.waiting <= self._share // 2
+            and stream.waiting_bytes <= self._share_bytes // 2
+            and self._is_sending(stream)
+            and not any(courier.is_choked(stream) for courier in self._couriers)
+        )
+
+    async def _read(self, stream: Stream) -> None:
+        try:
+            deliveries = await stream.read(
+                min(READ_PAGE, self._share - stream.waiting),
+                min(READ_PAGE_BYTES, self._share_bytes - stream.waiting_bytes),
+            )
+            stream.recover()
+            await self._accept(stream, deliveries)
+        except SOURCE_FAULTS as error:
+            self._desk.source_failed(stream, error)
+        finally:
+            stream.is_reading = False
+        if not self._is_sending(stream):  # since it was faulted in the meantime
+            for courier in self._couriers:
+                await courier.release(stream.connection.number)
+
+    async def _accept(self, stream: Stream, deliveries: list[Delivery]) -> None:
+        delivered = self._connections[stream.connection.number].delivered
+        by_environment: dict[Environment, list[Delivery]] = {}
+        for delivery in deliveries:
+            if delivery.delivery_id in delivered:
+                stream.settle_done([delivery.sequence])
+            else:
+                by_environment.setdefault(delivery.environment, []).append(delivery)
+        for environment, members in by_environment.items():
+            courier = self._by_environment.get(environment)
+            if courier is not None:  # else the environment was switched off since; it may be back
+                await courier.accept(stream, members)
+
+    def _start_settling(self, stream: Stream) -> None:
+        if stream.has_unsettled and not stream.is_settling:
+            stream.is_settling = True
+            self._spawn(self._settle(stream))
+
+    async def _settle(self, stream: Stream) -> None:
+        try:
+            await stream.settle()
+            stream.recover()
+        except SOURCE_FAULTS as error:
+            self._desk.source_failed(stream, error)
+        finally:
+            stream.is_settling = False

@@ -1,0 +1,278 @@
+"""What all parts of one forwarder share: its settings, its connections, its count and its log."""
+
+import logging
+import traceback
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from actors.clock import Clock, Randomness
+from actors.forwarding.lanes import Entry, Ordering
+from actors.forwarding.streams import RecentIds, Stream
+from actors.metric_groups import ForwarderMetrics
+from actors.model import DeadLetter, Delivery
+from actors.outputs import retry
+from actors.outputs.contract import Delivered, Fatal, Outcome, Retry
+from actors.outputs.retry import RetrySchedule
+from actors.steps.enqueue import ConnectionInfo
+
+logger = logging.getLogger("headwater.forwarder")
+
+# spec/connections.md, 1.3
+AUTH_STATUSES = frozenset({401, 403})
+AUTH_FAILURES = 20
+
+_MESSAGES = {
+    "delivery_delayed": "A delivery failed and will be tried again",
+    "delivery_dead": "A delivery failed for good",
+    "connection_faulted": "A connection stopped sending; it has to be resumed",
+}
+
+
+class OutputInfo(Struct, frozen=True):
+    """What a forwarder has to know of its output besides the module's own settings."""
+
+    id: str
+    schedule: RetrySchedule
+    ordering: Ordering = "user"
+    max_in_flight: int = 16
+
+
+class Fault(Struct, frozen=True):
+    """Why a connection stopped sending (spec/connections.md, 1.3)."""
+
+    faulted_on: str
+    reason_code: str
+    message: str
+    first_delivery_id: str
+
+
+class ConnectionState:
+    """A connection as it is just now. A faulted one sends nothing until it is resumed."""
+
+    def __init__(self, info: ConnectionInfo) -> None:
+        self.info = info
+        self.is_faulted = info.is_faulted
+        self.fault: Fault | None = None
+        self.delivered = RecentIds()
+        self.auth_failures = 0
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether what is queued may be sent."""
+        return self.info.is_active and not self.is_faulted
+
+    @property
+    def status(self) -> str:
+        """Its word in `state()`."""
+        if not self.info.is_active:
+            return "inactive"
+        return "faulted" if self.is_faulted else "active"
+
+
+class Desk:
+    """Judges attempts, and is the one place that counts and logs them."""
+
+    def __init__(
+        self,
+        output: OutputInfo,
+        connections: dict[int, ConnectionState],
+        clock: Clock,
+        randomness: Randomness,
+        metrics: ForwarderMetrics,
+    ) -> None:
+        self.output = output
+        self.connections = connections
+        self.clock = clock
+        self.randomness = randomness
+        self.metrics = metrics
+        self._in_flight = 0
+        self._gauge = metrics.in_flight.labels(output.id)
+        for state in connections.values():
+            self.show_status(state)
+
+    # -- Concurrency ------------------------------------------------------------------------------
+
+    @property
+    def has_slot(self) -> bool:
+        """Whether another request may be sent now."""
+        return self._in_flight < self.output.max_in_flight
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are under way."""
+        return self._in_flight
+
+    def enter(self) -> None:
+        """Take a slot."""
+        self._in_flight += 1
+        self._gauge.set(self._in_flight)
+
+    def leave(self) -> None:
+        """Give a slot back."""
+        self._in_flight -= 1
+        self._gauge.set(self._in_flight)
+
+    # -- What became of an attempt ----------------------------------------------------------------
+
+    def count_attempt(self, connection: int, outcome: Outcome, attempts_before: int) -> None:
+        """Count one attempt of one connection."""
+        slug = self.connections[connection].info.id
+        status = outcome.http_status
+        kind = {Delivered: "success", Fatal: "fatal"}.get(type(outcome), "retry")
+        code = "none" if status is None else str(status)
+        self.metrics.requests.labels(slug, code, kind).inc()
+        if attempts_before:
+            self.metrics.retries.labels(slug).inc()
+
+    def delivered(self, connection: int, events: int, oldest_ms: int) -> None:
+        """Note a success; `oldest_ms`: receipt time of the oldest of what was delivered."""
+        state = self.connections[connection]
+        state.auth_failures = 0
+        self.metrics.events.labels(state.info.id, "sent").inc(events)
+        lag_ms = self.clock.now_ms() - oldest_ms
+        self.metrics.lag.labels(state.info.id).observe(max(lag_ms, 0) / 1000)
+
+    def delayed(self, delivery: Delivery, started_ms: int, outcome: Retry) -> Delivery | None:
+        """Note a failure; return the delivery with its next attempt, `None` if it is given up."""
+        attempts = delivery.attempts + 1
+        first_ms = delivery.first_attempt_ms or started_ms
+        now_ms = self.clock.now_ms()
+        schedule = self.output.schedule
+        if retry.is_given_up(schedule, attempts, (now_ms - first_ms) / 1000):
+            return None
+        wait_s = retry.delay_s(schedule, attempts, self.randomness)
+        wait_s = max(wait_s, outcome.retry_after_s or 0.0)
+        next_ms = now_ms + round(wait_s * 1000)
+        self._log_fault(logging.WARNING, "delivery_delayed", delivery, attempts, outcome)
+        return replace(
+            delivery, attempts=attempts, first_attempt_ms=first_ms, next_attempt_ms=next_ms
+        )
+
+    def letter(
+        self, delivery: Delivery, reason: str, started_ms: int, outcome: Outcome
+    ) -> DeadLetter:
+        """Make a dead letter of a delivery whose last attempt began at `started_ms`."""
+        failed = replace(
+            delivery,
+            attempts=delivery.attempts + 1,
+            first_attempt_ms=delivery.first_attempt_ms or started_ms,
+        )
+        return DeadLetter(
+            delivery=failed,
+            reason=reason,
+            dead_ms=self.clock.now_ms(),
+            last_attempt_ms=started_ms,
+            http_status=outcome.http_status,
+            response_excerpt=None if isinstance(outcome, Delivered) else outcome.excerpt,
+        )
+
+    def buried(self, letter: DeadLetter) -> None:
+        """Note a dead letter; many refusals of our credentials in a row are a fault."""
+        delivery = letter.delivery
+        state = self.connections[delivery.connection]
+        self.metrics.events.labels(state.info.id, "failed").inc(delivery.event_count)
+        self.metrics.dead.labels(state.info.id, letter.reason).inc()
+        fault = Fatal(letter.reason, letter.response_excerpt or "", letter.http_status)
+        self._log_fault(logging.ERROR, "delivery_dead", delivery, delivery.attempts, fault)
+        if letter.http_status not in AUTH_STATUSES:
+            return
+        state.auth_failures += 1
+        if state.auth_failures >= AUTH_FAILURES and not state.is_faulted:
+            moment = datetime.fromtimestamp(letter.dead_ms / 1000, UTC)
+            state.fault = Fault(
+                faulted_on=moment.isoformat(),
+                reason_code=retry.alert_name(letter.http_status),
+                message=letter.response_excerpt or "",
+                first_delivery_id=delivery.delivery_id,
+            )
+            state.is_faulted = True
+            self.show_status(state)
+            self._log_fault(logging.ERROR, "connection_faulted", delivery, delivery.attempts, fault)
+
+    def barrier_off(self, entry: Entry) -> None:
+        """Note that a user's order was given up."""
+        slug = entry.stream.connection.id
+        self.metrics.barrier_disabled.labels(slug).inc()
+        logger.warning(
+            "Too much waits behind a delivery that is retried; its user's order is given up",
+            extra={
+                "event": "order_barrier_disabled",
+                "connection": slug,
+                "delivery_id": entry.delivery.delivery_id,
+            },
+        )
+
+    def mistake(self, delivery_id: str, error: Exception) -> None:
+        """Note an exception that an output should not have raised.
+
+        Its text may hold what was sent; its type and place do not.
+        """
+        logger.error(
+            "An output failed in a way that it should not",
+            extra={
+                "event": "output_error",
+                "output": self.output.id,
+                "delivery_id": delivery_id,
+                "error": {"type": type(error).__name__, "stack": _places(error)},
+            },
+        )
+
+    def no_room(self, connection: str) -> None:
+        """Note that deliveries could not be collected; they stay in the outbox."""
+        logger.error(
+            "There is no room to collect deliveries",
+            extra={"event": "spool_full", "output": self.output.id, "connection": connection},
+        )
+
+    def source_failed(self, stream: Stream, error: Exception) -> None:
+        """Leave a shard that did not answer alone for a while."""
+        stream.may_have_more = True
+        stream.back_off(self.clock.now_ms())
+        logger.warning(
+            "A shard's outbox does not answer",
+            extra={
+                "event": "source_unavailable",
+                "output": self.output.id,
+                "connection": stream.connection.id,
+                "error": {"type": type(error).__name__},
+            },
+        )
+
+    def show_status(self, state: ConnectionState) -> None:
+        """Show a connection's status."""
+        number = {"inactive": 0, "active": 1, "faulted": 2}[state.status]
+        self.metrics.connection_status.labels(state.info.id).set(number)
+
+    def _log_fault(
+        self, level: int, event: str, delivery: Delivery, attempts: int, outcome: Retry | Fatal
+    ) -> None:
+        extra: dict[str, Any] = {
+            "event": event,
+            "output": self.output.id,
+            "connection": self.connections[delivery.connection].info.id,
+            "delivery_id": delivery.delivery_id,
+            "attempts": attempts,
+            "alert": alert(outcome),
+        }
+        if isinstance(outcome, Fatal):
+            extra["reason"] = outcome.reason
+        logger.log(level, _MESSAGES[event], extra=extra)
+
+
+def alert(outcome: Retry | Fatal) -> str:
+    """Return the name of the system alert that a failure raises (spec/observability.md, 4)."""
+    if isinstance(outcome, Fatal) and outcome.reason == "retry_exhausted":
+        return "Retry Count Exceeded"
+    if outcome.http_status is not None:
+        return retry.alert_name(outcome.http_status)
+    if isinstance(outcome, Retry):
+        return retry.NETWORK_ALERT
+    return retry.TLS_ALERT if outcome.excerpt == retry.TLS_ALERT else outcome.reason
+
+
+def _places(error: Exception) -> list[str]:
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]

@@ -1,0 +1,202 @@
+"""Deliveries on their way through an output that sends requests."""
+
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from actors.forwarding.desk import Desk
+from actors.forwarding.lanes import Entry, Lanes, Request
+from actors.forwarding.splitting import halves, joined
+from actors.forwarding.streams import Stream
+from actors.model import DeadLetter, Delivery
+from actors.outputs.contract import Delivered, Outcome, Retry, Split, StreamOutput
+
+Spawn = Callable[[Coroutine[Any, Any, None]], None]
+
+
+class RequestCourier:
+    """Keeps the deliveries of one stream output in memory, in order, until they are settled."""
+
+    def __init__(self, output: StreamOutput, desk: Desk, spawn: Spawn) -> None:
+        """`spawn` runs a coroutine beside the forwarder, which is told when it has ended."""
+        self.output = output
+        self._desk = desk
+        self._spawn = spawn
+        self._lanes = Lanes(desk.output.ordering, output.limits, desk.barrier_off)
+        self._paused_until_ms = 0
+
+    # -- What the forwarder calls -----------------------------------------------------------------
+
+    async def accept(self, stream: Stream, deliveries: Sequence[Delivery]) -> None:
+        """Take deliveries, in the order of their sequence."""
+        now_ms = self._desk.clock.now_ms()
+        for delivery in deliveries:
+            stream.hold(delivery)
+            self._lanes.add(Entry(delivery, stream), now_ms)
+
+    def is_choked(self, stream: Stream) -> bool:
+        """Whether it cannot take more of a stream; what is in memory is bounded elsewhere."""
+        return False
+
+    def dispatch(self, now_ms: int) -> None:
+        """Send all requests that may be sent now."""
+        if now_ms < self._paused_until_ms:
+            return
+        while self._desk.has_slot:
+            request = self._lanes.take(now_ms)
+            if request is None:
+                return
+            self._desk.enter()
+            self._spawn(self._send(request))
+
+    def next_due_ms(self) -> int | None:
+        """Return when `dispatch` may have something to do, if nothing else happens before."""
+        due_ms = self._lanes.next_due_ms()
+        if due_ms is None or not self._desk.has_slot:
+            return None
+        return max(due_ms, self._paused_until_ms)
+
+    async def release(self, connection: int) -> None:
+        """Let go of what waits for a connection; it stays in the outbox."""
+        for entry in self._lanes.remove(connection):
+            self._give_back(entry)
+
+    async def close(self) -> None:
+        """Let go of everything; nothing is under way any more."""
+
+    def blocked(self) -> Counter[int]:
+        """Count users by connection whose deliveries wait for one that is being retried."""
+        return self._lanes.blocked()
+
+    def oldest(self) -> dict[int, int]:
+        """Return the oldest receipt time of what waits, by connection."""
+        return self._lanes.oldest()
+
+    def status(self) -> dict[str, Any]:
+        """Describe itself for a status page."""
+        return {"paused_until_ms": self._paused_until_ms}
+
+    # -- One request ------------------------------------------------------------------------------
+
+    async def _send(self, request: Request) -> None:
+        desk = self._desk
+        started_ms = desk.clock.now_ms()
+        began = desk.clock.monotonic()
+        deliveries = [entry.delivery for entry in request.entries]
+        try:
+            outcomes = await self.output.send(deliveries)
+        except Exception as error:
+            # A mistake in an output must cost neither the delivery nor the other connections.
+            desk.mistake(deliveries[0].delivery_id, error)
+            outcomes = [Retry(type(error).__name__)] * len(deliveries)
+        finally:
+            desk.leave()
+        desk.metrics.request_duration.labels(desk.output.id).observe(desk.clock.monotonic() - began)
+        for connection, (outcome, attempts) in {
+            delivery.connection: (outcome, delivery.attempts)
+            for delivery, outcome in zip(deliveries, outcomes, strict=True)
+        }.items():
+            desk.count_attempt(connection, outcome, attempts)
+        back: list[Entry] = []
+        for entry, outcome in zip(request.entries, outcomes, strict=True):
+            back += self._settle(entry, outcome, started_ms, len(deliveries))
+        self._lanes.finish(request, self._still_sending(back), desk.clock.now_ms())
+        for connection in {delivery.connection for delivery in deliveries}:
+            if not desk.connections[connection].is_sending:
+                await self.release(connection)
+
+    def _settle(
+        self, entry: Entry, outcome: Outcome, started_ms: int, together: int
+    ) -> list[Entry]:
+        """Do what an outcome asks for; return what has to be sent again."""
+        if isinstance(outcome, Delivered):
+            self._deliver(entry)
+            return []
+        if isinstance(outcome, Retry):
+            return self._delay(entry, outcome, started_ms)
+        if isinstance(outcome, Split):
+            parts = self._split(entry, together)
+            if parts is not None:
+                return parts
+            reason = "payload_too_large" if outcome.http_status is None else "fatal_response"
+        else:
+            reason = outcome.reason
+        self._bury(entry, self._desk.letter(entry.delivery, reason, started_ms, outcome))
+        return []
+
+    def _deliver(self, entry: Entry) -> None:
+        delivery = entry.delivery
+        self._desk.delivered(delivery.connection, delivery.event_count, delivery.created_ms)
+        if entry.family is not None:
+            self._close_part(entry)
+        else:
+            self._finish(entry.stream, delivery)
+
+    def _delay(self, entry: Entry, outcome: Retry, started_ms: int) -> list[Entry]:
+        if outcome.retry_after_s is not None:
+            until_ms = self._desk.clock.now_ms() + round(outcome.retry_after_s * 1000)
+            self._paused_until_ms = max(self._paused_until_ms, until_ms)
+        delayed = self._desk.delayed(entry.delivery, started_ms, outcome)
+        if delayed is None:
+            letter = self._desk.letter(entry.delivery, "retry_exhausted", started_ms, outcome)
+            self._bury(entry, letter)
+            return []
+        entry.delivery = delayed
+        if entry.family is None:  # the outbox does not know parts
+            entry.stream.settle_delayed(delayed)
+        return [entry]
+
+    def _split(self, entry: Entry, together: int) -> list[Entry] | None:
+        """Return what to send instead of an entry that was too large in its request."""
+        if together > 1:
+            entry.most_together = together // 2
+            return [entry]
+        return halves(entry)
+
+    def _bury(self, entry: Entry, letter: DeadLetter) -> None:
+        self._desk.buried(letter)
+        if entry.family is not None:
+            entry.family.failed[entry.chunk or ""] = letter
+            self._close_part(entry)
+        else:
+            entry.stream.settle_dead(letter)
+            entry.stream.release(entry.delivery)
+
+    def _close_part(self, entry: Entry) -> None:
+        """End one part of a split delivery, and with the last one the delivery."""
+        family = entry.family
+        assert family is not None, "only parts have a family"
+        family.open -= 1
+        if family.open:
+            return
+        if family.is_given_back:
+            entry.stream.release(family.parent)
+        elif family.failed:
+            entry.stream.settle_dead(joined(family))
+            entry.stream.release(family.parent)
+        else:
+            self._finish(entry.stream, family.parent)
+
+    def _finish(self, stream: Stream, delivery: Delivery) -> None:
+        self._desk.connections[delivery.connection].delivered.update([delivery.delivery_id])
+        stream.settle_done([delivery.sequence])
+        stream.release(delivery)
+
+    def _still_sending(self, back: list[Entry]) -> list[Entry]:
+        """Return the entries whose connection still sends; the others stay in the outbox."""
+        kept = []
+        for entry in back:
+            if self._desk.connections[entry.delivery.connection].is_sending:
+                kept.append(entry)
+            else:
+                self._give_back(entry)
+        return kept
+
+    def _give_back(self, entry: Entry) -> None:
+        """Take an entry out of memory; it will be read again, whole."""
+        entry.stream.forget([entry.delivery.sequence])
+        if entry.family is None:
+            entry.stream.release(entry.delivery)
+        else:
+            entry.family.is_given_back = True
+            self._close_part(entry)

@@ -1,0 +1,192 @@
+"""One connection's outbox on one source: what was read from it, and what has to be told it."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from actors.errors import ShardUnavailable, StoreFull
+from actors.model import DeadLetter, Delivery, Settlement
+from actors.steps.enqueue import ConnectionInfo
+
+FIRST_BACK_OFF_MS = 100
+LAST_BACK_OFF_MS = 10_000
+SOURCE_FAULTS = (ShardUnavailable, StoreFull)
+# spec/connections.md, 3.1
+REMEMBERED_IDS = 100_000
+
+
+class OutboxSource(Protocol):
+    """A shard's outbox, as a forwarder sees it.
+
+    Both calls raise `ShardUnavailable` when the shard does not answer, and `StoreFull` when it has
+    no room; a settlement may then have been applied and is sent again.
+    """
+
+    async def read(
+        self, connection: int, after_sequence: int, limit: int, max_bytes: int
+    ) -> list[Delivery]:
+        """Return the next deliveries in the order of their sequence, delayed ones included."""
+        ...
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Apply a settlement in one transaction; what is gone already is passed over."""
+        ...
+
+
+class RecentIds:
+    """The delivery ids of one connection that were delivered last.
+
+    Dead letters are not among them: a replay sends them under the same id.
+    """
+
+    def __init__(self, capacity: int = REMEMBERED_IDS) -> None:
+        self._capacity = capacity
+        self._ids: dict[str, None] = {}
+
+    def __contains__(self, delivery_id: str) -> bool:
+        return delivery_id in self._ids
+
+    def update(self, delivery_ids: Iterable[str]) -> None:
+        """Remember ids, and forget as many of the oldest as are too many."""
+        self._ids.update(dict.fromkeys(delivery_ids))
+        while len(self._ids) > self._capacity:
+            del self._ids[next(iter(self._ids))]
+
+
+class Stream:
+    """One connection on one source.
+
+    A sequence is *known* from being read until its settlement was applied; reading it again in the
+    meantime gives nothing.
+    """
+
+    def __init__(
+        self,
+        source: OutboxSource,
+        source_index: int,
+        connection: ConnectionInfo,
+        notify: Callable[[], None],
+    ) -> None:
+        """Begin at the start of the outbox. `notify` is called when there is something to do."""
+        self.source = source
+        self.source_index = source_index
+        self.connection = connection
+        self.may_have_more = True
+        self.is_reading = False
+        self.is_settling = False
+        self.waiting = 0  # deliveries in memory, and the bytes of their payloads
+        self.waiting_bytes = 0
+        self.not_before_ms = 0
+        self._failures = 0
+        self._cursor = 0
+        self._known: set[int] = set()
+        self._done: list[int] = []
+        self._dead: list[DeadLetter] = []
+        self._delayed: dict[int, Delivery] = {}
+        self._unsettled: list[asyncio.Future[None]] = []
+        self._notify = notify
+
+    # -- Reading ----------------------------------------------------------------------------------
+
+    async def read(self, limit: int, max_bytes: int) -> list[Delivery]:
+        """Return what follows what was read, without what is known."""
+        start = self._cursor
+        self.may_have_more = False  # before the call: being woken during it counts
+        deliveries = await self.source.read(self.connection.number, start, limit, max_bytes)
+        if deliveries:
+            self.may_have_more = True
+            if self._cursor == start:  # not rewound in the meantime
+                self._cursor = deliveries[-1].sequence
+        fresh = [each for each in deliveries if each.sequence not in self._known]
+        self._known.update(each.sequence for each in fresh)
+        return fresh
+
+    def hold(self, delivery: Delivery) -> None:
+        """Count a delivery whose payload stays in memory."""
+        self.waiting += 1
+        self.waiting_bytes += len(delivery.payload)
+
+    def release(self, delivery: Delivery) -> None:
+        """Undo `hold`."""
+        self.waiting -= 1
+        self.waiting_bytes -= len(delivery.payload)
+
+    def forget(self, sequences: Iterable[int]) -> None:
+        """Drop deliveries from memory that are to be read again."""
+        self._known.difference_update(sequences)
+        self._cursor = 0
+        self.may_have_more = True
+
+    # -- Settling ---------------------------------------------------------------------------------
+
+    @property
+    def has_unsettled(self) -> bool:
+        """Whether the source has to be told something."""
+        return bool(self._done or self._dead or self._delayed)
+
+    def settle_done(self, sequences: Iterable[int]) -> None:
+        """Have deliveries deleted."""
+        for sequence in sequences:
+            self._done.append(sequence)
+            self._delayed.pop(sequence, None)
+        self._notify()
+
+    def settle_dead(self, letter: DeadLetter) -> None:
+        """Have a delivery moved to the dead letters."""
+        self._dead.append(letter)
+        self._delayed.pop(letter.delivery.sequence, None)
+        self._notify()
+
+    def settle_delayed(self, delivery: Delivery) -> None:
+        """Have a delivery written back with its attempts."""
+        self._delayed[delivery.sequence] = delivery
+        self._notify()
+
+    def settled(self) -> asyncio.Future[None]:
+        """Return what is done once all that is unsettled now has been applied."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.has_unsettled:
+            self._unsettled.append(future)
+        else:
+            future.set_result(None)
+        return future
+
+    @property
+    def waiters(self) -> int:
+        """How many wait for a settlement that has not been begun."""
+        return len(self._unsettled)
+
+    async def settle(self) -> None:
+        """Tell the source all that is unsettled; after an error it stays so."""
+        done, self._done = self._done, []
+        dead, self._dead = self._dead, []
+        delayed, self._delayed = self._delayed, {}
+        futures, self._unsettled = self._unsettled, []
+        settlement = Settlement(self.connection.number, done, dead, list(delayed.values()))
+        try:
+            await self.source.settle(settlement)
+        except BaseException:
+            self._done = done + self._done
+            self._dead = dead + self._dead
+            final = {*self._done, *(letter.delivery.sequence for letter in self._dead)}
+            older = {key: value for key, value in delayed.items() if key not in final}
+            self._delayed = older | self._delayed
+            self._unsettled = futures + self._unsettled
+            raise
+        self._known.difference_update(done)
+        self._known.difference_update(letter.delivery.sequence for letter in dead)
+        for future in futures:
+            if not future.done():  # its waiter may have been cancelled
+                future.set_result(None)
+
+    # -- Faults of the source ---------------------------------------------------------------------
+
+    def back_off(self, now_ms: int) -> None:
+        """Leave the source alone for a while, longer each time."""
+        delay_ms = min(LAST_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** min(self._failures, 16))
+        self._failures += 1
+        self.not_before_ms = now_ms + delay_ms
+
+    def recover(self) -> None:
+        """Note that the source answered."""
+        self._failures = 0

@@ -1,0 +1,99 @@
+"""The metrics of each kind of process, on a registry of its own."""
+
+import platform
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from actors import metrics
+
+
+class EdgeMetrics:
+    """Metrics of an edge: what was asked over HTTP and what waits for the shards."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self.http_requests = metrics.HTTP_REQUESTS.on(self.registry)
+        self.http_request_duration = metrics.HTTP_REQUEST_DURATION.on(self.registry)
+        self.http_request_size = metrics.HTTP_REQUEST_SIZE.on(self.registry)
+        self.ingest_batches = metrics.INGEST_BATCHES.on(self.registry)
+        self.ingest_drops = metrics.INGEST_DROPS.on(self.registry)
+        self.ingest_queue_depth = metrics.INGEST_QUEUE_DEPTH.on(self.registry)
+        self.ingest_queue_bytes = metrics.INGEST_QUEUE_BYTES.on(self.registry)
+        self.ingest_lag = metrics.INGEST_LAG.on(self.registry)
+        self.config_revision = metrics.CONFIG_REVISION.on(self.registry)
+        self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram, Histogram]] = {}
+        _show_build(self.registry, version)
+
+    def count_request(
+        self, api: str, method: str, status: int, duration_s: float, size_bytes: int
+    ) -> None:
+        """Count one answered request."""
+        counted = self._counted.get((api, method, status))
+        if counted is None:
+            counted = self._counted[api, method, status] = (
+                self.http_requests.labels(api, method, str(status)),
+                self.http_request_duration.labels(api),
+                self.http_request_size.labels(api),
+            )
+        requests, durations, sizes = counted
+        requests.inc()
+        durations.observe(duration_s)
+        sizes.observe(size_bytes)
+
+
+class ShardMetrics:
+    """Metrics of a shard: what it was given, what it keeps, and how long that takes."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self.ingest_batches = metrics.INGEST_BATCHES.on(self.registry)
+        self.ingest_events = metrics.INGEST_EVENTS.on(self.registry)
+        self.ingest_late_events = metrics.INGEST_LATE_EVENTS.on(self.registry)
+        self.ingest_drops = metrics.INGEST_DROPS.on(self.registry)
+        self.batch_duration = metrics.SHARD_BATCH_DURATION.on(self.registry)
+        self.profiles = metrics.SHARD_PROFILES.on(self.registry)
+        self.storage_bytes = metrics.STORAGE_BYTES.on(self.registry)
+        self.storage_map_used = metrics.STORAGE_MAP_USED.on(self.registry)
+        self.storage_commit_duration = metrics.STORAGE_COMMIT_DURATION.on(self.registry)
+        self.queue_depth = metrics.FORWARDER_QUEUE_DEPTH.on(self.registry)
+        self.queue_bytes = metrics.FORWARDER_QUEUE_BYTES.on(self.registry)
+        self.dead_letters = metrics.FORWARDER_DEAD_DEPTH.on(self.registry)
+        self.forwarder_drops = metrics.FORWARDER_DROPS.on(self.registry)
+        self.config_revision = metrics.CONFIG_REVISION.on(self.registry)
+        _show_build(self.registry, version)
+
+
+class ForwarderMetrics:
+    """Metrics of a forwarder: what it sent to its output, and what waits or failed."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self.events = metrics.FORWARDER_EVENTS.on(self.registry)
+        self.requests = metrics.FORWARDER_REQUESTS.on(self.registry)
+        self.request_duration = metrics.FORWARDER_REQUEST_DURATION.on(self.registry)
+        self.lag = metrics.FORWARDER_LAG.on(self.registry)
+        self.queue_oldest = metrics.FORWARDER_QUEUE_OLDEST.on(self.registry)
+        self.in_flight = metrics.FORWARDER_IN_FLIGHT.on(self.registry)
+        self.retries = metrics.FORWARDER_RETRIES.on(self.registry)
+        self.dead = metrics.FORWARDER_DEAD.on(self.registry)
+        self.blocked_users = metrics.FORWARDER_BLOCKED_USERS.on(self.registry)
+        self.barrier_disabled = metrics.FORWARDER_BARRIER_DISABLED.on(self.registry)
+        self.connection_status = metrics.CONNECTION_STATUS.on(self.registry)
+        _show_build(self.registry, version)
+
+
+class AdminMetrics:
+    """Metrics of the deployment as a whole, kept by the process that has the admin port."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self.actor_up = metrics.ACTOR_UP.on(self.registry)
+        self.actor_restarts = metrics.ACTOR_RESTARTS.on(self.registry)
+        self.config_revision = metrics.CONFIG_REVISION.on(self.registry)
+        self.config_last_apply_success = metrics.CONFIG_LAST_APPLY_SUCCESS.on(self.registry)
+        self.config_last_apply_timestamp = metrics.CONFIG_LAST_APPLY_TIMESTAMP.on(self.registry)
+        _show_build(self.registry, version)
+
+
+def _show_build(registry: CollectorRegistry, version: str) -> None:
+    metrics.BUILD_INFO.on(registry).labels(version, platform.python_version()).set(1)

@@ -1,0 +1,187 @@
+"""What an output is: the contract between the forwarder and every `actors/outputs/*.py`.
+
+An output is one of two kinds. A `StreamOutput` sends requests: the forwarder hands it one
+request's worth of deliveries and keeps order, retries and concurrency itself. A `BulkOutput`
+collects many deliveries into few uploads (files, warehouse loads): its bundles keep what they were
+given outside the forwarder's memory, until one upload settles all of it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from msgspec import Struct
+from pydantic import BaseModel, ConfigDict
+
+from actors.clock import Clock
+from actors.model import Delivery
+from actors.outputs.egress import EgressRules
+
+
+class OutputSettings(BaseModel):
+    """Base of every module's settings: typed, closed, and silent about the values it refuses."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Delivered(Struct, frozen=True):
+    """The receiver has it."""
+
+    http_status: int | None = None
+
+
+class Retry(Struct, frozen=True):
+    """It may work later. `retry_after_s`: the receiver asks for silence from the whole output."""
+
+    excerpt: str
+    http_status: int | None = None
+    retry_after_s: float | None = None
+
+
+class Fatal(Struct, frozen=True):
+    """It will never work. `reason` becomes the dead letter's (spec/connections.md, 3.7)."""
+
+    reason: str
+    excerpt: str
+    http_status: int | None = None
+
+
+class Split(Struct, frozen=True):
+    """Too large as it is: to be sent in smaller parts, or to be given up where there are none."""
+
+    excerpt: str
+    http_status: int | None = None
+
+
+Outcome = Delivered | Retry | Fatal | Split
+
+
+class RequestLimits(Struct, frozen=True):
+    """How much one request may carry: deliveries, bytes of payload, and how long to wait for it."""
+
+    max_deliveries: int = 1
+    max_bytes: int = 1024 * 1024
+    max_wait_ms: int = 0
+
+
+class Output(Protocol):
+    """What both kinds have in common."""
+
+    async def start(self) -> None:
+        """Get ready to send. Called once, before anything else."""
+        ...
+
+    async def stop(self) -> None:
+        """Let go of connections and files. Nothing is sent after it."""
+        ...
+
+    async def test(self) -> str | None:
+        """Try the settings on the receiver; return what is wrong, `None` if nothing is."""
+        ...
+
+
+class StreamOutput(Output, Protocol):
+    """An output that sends requests."""
+
+    @property
+    def limits(self) -> RequestLimits:
+        """What the forwarder may put into one `send`."""
+        ...
+
+    async def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        """Send one request's worth; return one outcome per delivery, in their order.
+
+        What the receiver or the network does is an outcome, never an exception.
+        """
+        ...
+
+
+class Bundle(Protocol):
+    """Deliveries of one connection and group, on their way into one upload.
+
+    `add` and `send` are never called at the same time.
+    """
+
+    @property
+    def is_full(self) -> bool:
+        """It must be sent before more is added to its group."""
+        ...
+
+    async def add(self, deliveries: Sequence[Delivery]) -> int:
+        """Take deliveries in order until full; return how many were taken.
+
+        Raises:
+            OSError: no room for them; the bundle has to be discarded.
+        """
+        ...
+
+    async def send(self) -> Outcome:
+        """Upload what was added; may be called again after a `Retry`.
+
+        The same first delivery gives the same object, so that repeating an upload whose settlement
+        was lost replaces it.
+        """
+        ...
+
+    async def discard(self) -> None:
+        """Forget what was added and was not sent."""
+        ...
+
+
+@runtime_checkable  # the forwarder tells the two kinds apart by what they offer
+class BulkOutput(Output, Protocol):
+    """An output that collects deliveries into uploads."""
+
+    @property
+    def max_wait_ms(self) -> int:
+        """How long a bundle may stay open after its first delivery."""
+        ...
+
+    def group(self, delivery: Delivery) -> str:
+        """Return which deliveries may share a bundle: those with the same answer."""
+        ...
+
+    def open_bundle(self, input_id: str, group: str, first: Delivery) -> Bundle:
+        """Begin a bundle of an input's deliveries; `first` will be the first one added."""
+        ...
+
+
+@dataclass(frozen=True)
+class OutputEnvironment:
+    """What an output is handed besides its settings.
+
+    Attributes:
+        output: id of the output.
+        egress: where requests may go.
+        spool_dir: a folder of this output alone, for what does not fit in memory; may not exist.
+    """
+
+    output: str
+    clock: Clock
+    egress: EgressRules
+    spool_dir: Path
+
+
+@dataclass(frozen=True)
+class OutputModule:
+    """One kind of output: what the workspace document may say of it, and how to open it.
+
+    Attributes:
+        module: its name in the workspace document.
+        kinds: the kinds of outputs that it can be.
+        accepts_unbound: inputs without a platform may be connected (spec/connections.md, 1.1).
+        settings_model: validates `settings`; secrets are `SecretStr`.
+        send_as_batch_default: whether a payload holds a whole batch where a connection says
+            nothing (spec/connections.md, 6).
+        retry_profile: the row of `actors.outputs.retry.PROFILES` that it follows by default.
+        open: makes the output from validated settings.
+    """
+
+    module: str
+    kinds: frozenset[str]
+    accepts_unbound: bool
+    settings_model: type[OutputSettings]
+    send_as_batch_default: bool
+    retry_profile: str
+    open: Callable[[Any, OutputEnvironment], StreamOutput | BulkOutput]

@@ -1,0 +1,195 @@
+"""The one door for outbound requests: where they may go (spec/connections.md, 3.8).
+
+Names are resolved here and refused addresses left out; then the address of every socket is checked
+once more as it is made, so neither a literal address nor a name that changes its mind gets past.
+Redirects have to be switched off by the caller.
+"""
+
+import asyncio
+import ipaddress
+import re
+import socket
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+Address = IPv4Address | IPv6Address
+
+# Metadata services whose addresses are not private: Azure's wire server.
+_METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
+_NAME = re.compile(r"[\w.:\[\]-]+")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+class EgressRefused(OSError):
+    """An outbound request is not allowed to go where it wants to."""
+
+
+def _embedded(address: IPv6Address) -> IPv4Address | None:
+    """Return the IPv4 address that an IPv6 address stands for, if it does."""
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    teredo = address.teredo
+    return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else None)
+
+
+def is_public(address: Address) -> bool:
+    """Say whether anybody may be sent to: not private, local, multicast or a metadata service."""
+    if isinstance(address, IPv6Address):
+        inner = _embedded(address)
+        if inner is not None:
+            return is_public(inner)
+        if address.is_site_local:
+            return False
+    return address.is_global and not address.is_multicast and address not in _METADATA
+
+
+def _parse(text: str) -> Address | None:
+    """Read a literal address, without its zone; `None` if it is a name."""
+    try:
+        address = ipaddress.ip_address(text.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address
+
+
+class EgressRules:
+    """What the operator has opened: networks, hosts, and hosts at one port."""
+
+    def __init__(self, allow: Iterable[str] = ()) -> None:
+        """Read the rules.
+
+        Args:
+            allow: CIDRs, hosts or host:port; a host is a name or an address.
+
+        Raises:
+            ValueError: an entry is none of these.
+        """
+        self._networks: list[tuple[IPv4Network | IPv6Network, int | None]] = []
+        self._hosts: set[tuple[str, int | None]] = set()
+        for entry in allow:
+            self._add(entry.strip())
+
+    def _add(self, entry: str) -> None:
+        if "/" in entry or _parse(entry) is not None:
+            self._networks.append((ipaddress.ip_network(entry.strip("[]"), strict=False), None))
+            return
+        try:
+            parts = urlsplit(f"//{entry}")
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = port = None
+        if not host or parts.netloc != entry or not _NAME.fullmatch(entry):
+            raise ValueError(f"{entry!r} is not a CIDR, a host or host:port")
+        address = _parse(host)
+        if address is None:
+            self._hosts.add((host.rstrip("."), port))
+        else:
+            self._networks.append((ipaddress.ip_network(address), port))
+
+    def lists_address(self, address: Address, port: int) -> bool:
+        """Say whether the operator has opened this address at this port."""
+        return any(
+            address in network and rule_port in (None, port)
+            for network, rule_port in self._networks
+        )
+
+    def lists_host(self, host: str, port: int) -> bool:
+        """Say whether the operator has opened this name at this port."""
+        name = host.lower().rstrip(".")
+        return (name, None) in self._hosts or (name, port) in self._hosts
+
+    def refusal(self, url: str, *, allow_insecure: bool = False) -> str | None:
+        """Say why a URL cannot be requested, as far as is known without resolving its name."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        address = _parse(host)
+        if address is None or self.lists_address(address, port):
+            return None
+        if not is_public(address):
+            return f"{host} is not a public address and is not in egress.allow"
+        if parts.scheme == "http" and not allow_insecure:
+            return "http is only allowed to targets in egress.allow or with allow_insecure"
+        return None
+
+    def session(self, *, listed_only: bool = False, **options: Any) -> aiohttp.ClientSession:
+        """Open an HTTP session that goes nowhere else; must be called with a running loop.
+
+        Args:
+            listed_only: public addresses are refused too, unless the operator has opened them.
+            options: those of `aiohttp.ClientSession`.
+        """
+        door = _Door(self, listed_only=listed_only)
+        connector = aiohttp.TCPConnector(
+            resolver=door,
+            socket_factory=door.socket,
+            limit=0,  # the forwarder bounds what is in flight
+        )
+        return aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), **options
+        )
+
+    async def check_host(self, host: str, port: int) -> None:
+        """Refuse a host that some other library is going to connect to.
+
+        Raises:
+            EgressRefused: no address of it is allowed.
+            OSError: it cannot be resolved.
+        """
+        address = _parse(host)
+        door = _Door(self, listed_only=False)
+        if address is None:
+            await door.resolve(host, port, socket.AF_UNSPEC)
+        elif not door.permits(str(address), port):
+            raise EgressRefused(f"{host} is not an allowed target")
+
+
+class _Door(AbstractResolver):
+    """The checks of one session: a resolver and a maker of sockets."""
+
+    def __init__(self, rules: EgressRules, *, listed_only: bool) -> None:
+        self._rules = rules
+        self._listed_only = listed_only
+        self._resolver = aiohttp.ThreadedResolver(asyncio.get_running_loop())
+        # What names that the operator has opened resolved to. Their addresses are opened as well.
+        self._opened: set[tuple[str, int]] = set()
+
+    def permits(self, text: str, port: int) -> bool:
+        """Say whether an address may be connected to; one that cannot be read may not."""
+        address = _parse(text)
+        if address is None:
+            return False
+        if self._rules.lists_address(address, port) or (str(address), port) in self._opened:
+            return True
+        return not self._listed_only and is_public(address)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Resolve a name to those of its addresses that are allowed."""
+        found = await self._resolver.resolve(host, port, family)
+        if self._rules.lists_host(host, port):
+            addresses = [_parse(result["host"]) for result in found]
+            self._opened.update((str(address), port) for address in addresses)
+        allowed = [result for result in found if self.permits(result["host"], port)]
+        if not allowed:
+            raise EgressRefused(f"{host} is not an allowed target")
+        return allowed
+
+    async def close(self) -> None:
+        """Release the resolver."""
+        await self._resolver.close()
+
+    def socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
+        """Make the socket for one connection, if its address is allowed."""
+        family, kind, protocol, _, address = info
+        if not self.permits(str(address[0]), int(address[1])):
+            raise EgressRefused(f"{address[0]} is not an allowed target")
+        return socket.socket(family, kind, protocol)

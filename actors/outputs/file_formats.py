@@ -1,0 +1,217 @@
+"""The formats of the output `file`: NDJSON, CSV and Parquet (spec/connections.md, 7.2)."""
+
+import csv
+import fcntl
+import gzip
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import IO, Any, Protocol, cast
+
+import orjson
+import zstandard
+
+from actors.model import Delivery
+from actors.outputs.file_columns import COLUMNS, Kind, Row, as_integer, rows, values
+from actors.outputs.file_settings import FileSettings
+from actors.outputs.file_storage import Finished
+
+PARQUET_ROW_GROUP = 10_000
+GZIP_LEVEL = 6
+ZSTD_LEVEL = 3
+
+
+class RowWriter:
+    """Writes one file. Subclasses turn a delivery into bytes of their format.
+
+    The file is locked while it is written, so that a starting process can tell it from one that was
+    left behind. Not thread-safe: one thread at a time.
+    """
+
+    def __init__(self, path: Path, loaded_ms: int) -> None:
+        self.rows = 0
+        self._loaded_ms = loaded_ms
+        self._min_ts: int | None = None
+        self._max_ts: int | None = None
+        self._path = path
+        self._raw: IO[bytes] = path.open("wb")
+        fcntl.flock(self._raw, fcntl.LOCK_EX)
+
+    def write(self, delivery: Delivery) -> None:
+        """Add one delivery."""
+        raise NotImplementedError
+
+    def size(self) -> int:
+        """Return about how many bytes the file will have if it is finished now."""
+        return self._raw.tell()
+
+    def finish(self, path: str) -> Finished:
+        """Complete the file and make it last on this disk; `path` is where it will be known."""
+        self._close_format()
+        self._raw.flush()
+        os.fsync(self._raw.fileno())
+        size = self._raw.tell()
+        self._raw.close()
+        with self._path.open("rb") as written:
+            digest = hashlib.file_digest(written, "sha256").hexdigest()
+        return Finished(path, self.rows, size, self._min_ts, self._max_ts, digest)
+
+    def abandon(self) -> None:
+        """Close the file as it is."""
+        self._raw.close()
+
+    def _close_format(self) -> None:
+        """Write what the format wants at its end."""
+
+    def _count(self, time_ms: int | None) -> None:
+        self.rows += 1
+        if time_ms is not None:
+            self._min_ts = time_ms if self._min_ts is None else min(self._min_ts, time_ms)
+            self._max_ts = time_ms if self._max_ts is None else max(self._max_ts, time_ms)
+
+
+class _Compressor(Protocol):
+    def write(self, data: bytes, /) -> object: ...
+
+    def close(self) -> None: ...
+
+
+def _compressed(raw: IO[bytes], compression: str) -> _Compressor | IO[bytes]:
+    """Wrap a file; closing the wrapper leaves the file open."""
+    if compression == "gzip":
+        stream = gzip.GzipFile(
+            filename="", mode="wb", fileobj=raw, compresslevel=GZIP_LEVEL, mtime=0
+        )
+        return cast(_Compressor, stream)
+    if compression == "zstd":
+        compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
+        return cast(_Compressor, compressor.stream_writer(raw, closefd=False))
+    return raw
+
+
+class NdjsonWriter(RowWriter):
+    """One payload per line, as it is sent elsewhere."""
+
+    def __init__(self, path: Path, loaded_ms: int, compression: str) -> None:
+        super().__init__(path, loaded_ms)
+        self._stream = _compressed(self._raw, compression)
+
+    def write(self, delivery: Delivery) -> None:
+        """Add one line."""
+        self._stream.write(delivery.payload)
+        self._stream.write(b"\n")
+        self._count(delivery.first_event_ms or delivery.created_ms)
+
+    def _close_format(self) -> None:
+        if self._stream is not self._raw:
+            self._stream.close()
+
+
+class CsvWriter(RowWriter):
+    """One event per line, after a line of names; maps as JSON text."""
+
+    def __init__(self, path: Path, loaded_ms: int, compression: str) -> None:
+        super().__init__(path, loaded_ms)
+        self._stream = _compressed(self._raw, compression)
+        self._buffer = io.StringIO(newline="")
+        self._lines = csv.writer(self._buffer)
+        self._lines.writerow([name for name, _, _ in COLUMNS])
+
+    def write(self, delivery: Delivery) -> None:
+        """Add a line per event."""
+        for row in rows(delivery.payload, delivery.delivery_id, self._loaded_ms):
+            self._lines.writerow([_csv_text(value) for value in values(row)])
+            self._count(_event_ms(row))
+        self._drain()
+
+    def _drain(self) -> None:
+        self._stream.write(self._buffer.getvalue().encode())
+        self._buffer.seek(0)
+        self._buffer.truncate()
+
+    def _close_format(self) -> None:
+        self._drain()
+        if self._stream is not self._raw:
+            self._stream.close()
+
+
+def _csv_text(value: Any) -> Any:
+    if isinstance(value, bool | dict):
+        return orjson.dumps(value).decode()
+    return value
+
+
+def _event_ms(row: Row) -> int | None:
+    return as_integer(row.data.get("timestamp_unixtime_ms"))
+
+
+class ParquetWriter(RowWriter):
+    """One event per row, in row groups."""
+
+    def __init__(self, path: Path, loaded_ms: int, compression: str) -> None:
+        super().__init__(path, loaded_ms)
+        # Importing it takes 0.2 s and 40 MB: only processes that write Parquet pay for it.
+        import pyarrow
+        import pyarrow.parquet
+
+        types: dict[Kind, Any] = {
+            "text": pyarrow.string(),
+            "integer": pyarrow.int64(),
+            "number": pyarrow.float64(),
+            "boolean": pyarrow.bool_(),
+            "date": pyarrow.date32(),
+            "time": pyarrow.timestamp("ms", tz="UTC"),
+            "map": pyarrow.map_(pyarrow.string(), pyarrow.string()),
+        }
+        self._record_batch = pyarrow.RecordBatch
+        self._array = pyarrow.array
+        self._schema = pyarrow.schema([(name, types[kind]) for name, kind, _ in COLUMNS])
+        self._writer = pyarrow.parquet.ParquetWriter(
+            self._raw, self._schema, compression=compression
+        )
+        self._waiting: list[list[Any]] = []
+        self._waiting_bytes = 0
+
+    def write(self, delivery: Delivery) -> None:
+        """Add a row per event."""
+        for row in rows(delivery.payload, delivery.delivery_id, self._loaded_ms):
+            self._waiting.append(values(row))
+            self._count(_event_ms(row))
+        self._waiting_bytes += len(delivery.payload)
+        if len(self._waiting) >= PARQUET_ROW_GROUP:
+            self._drain()
+
+    def size(self) -> int:
+        """Return the bytes written, and those of the payloads that wait for their row group."""
+        return super().size() + self._waiting_bytes
+
+    def abandon(self) -> None:
+        """Close the file; its footer, which closing writes, is thrown away with it."""
+        self._writer.close()
+        super().abandon()
+
+    def _drain(self) -> None:
+        if not self._waiting:
+            return
+        columns = zip(*self._waiting, strict=True)
+        arrays = [
+            self._array(
+                [list(value.items()) if isinstance(value, dict) else value for value in column],
+                field.type,
+            )
+            for column, field in zip(columns, self._schema, strict=True)
+        ]
+        self._writer.write_batch(self._record_batch.from_arrays(arrays, schema=self._schema))
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    def _close_format(self) -> None:
+        self._drain()
+        self._writer.close()
+
+
+def open_writer(settings: FileSettings, path: Path, loaded_ms: int) -> RowWriter:
+    """Begin a file in the format of the settings."""
+    writers = {"ndjson": NdjsonWriter, "csv": CsvWriter, "parquet": ParquetWriter}
+    return writers[settings.format](path, loaded_ms, settings.compression)

@@ -1,0 +1,103 @@
+"""Settings of the output `file` (spec/connections.md, 7.2)."""
+
+from typing import Annotated, Any, Literal
+
+import fsspec
+from fsspec.core import split_protocol
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+from actors.outputs.contract import OutputSettings
+
+LOCAL_PROTOCOLS = ("file", "local")
+COMPRESSIONS = {
+    "ndjson": ("none", "gzip", "zstd"),
+    "csv": ("none", "gzip"),
+    "parquet": ("none", "gzip", "zstd", "snappy"),
+}
+_SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
+
+
+def seal(option: Any) -> Any:
+    """Make a secret of every text in storage options: credentials may stand anywhere in them."""
+    if isinstance(option, str):
+        return SecretStr(option)
+    if isinstance(option, dict):
+        return {key: seal(value) for key, value in option.items()}
+    if isinstance(option, list):
+        return [seal(value) for value in option]
+    return option
+
+
+def plain(option: Any) -> Any:
+    """Undo `seal`: storage options as the storage library wants them."""
+    if isinstance(option, SecretStr):
+        return option.get_secret_value()
+    if isinstance(option, dict):
+        return {key: plain(value) for key, value in option.items()}
+    if isinstance(option, list):
+        return [plain(value) for value in option]
+    return option
+
+
+def _url(url: str) -> str:
+    protocol = split_protocol(url)[0]
+    if protocol is None or "::" in url:
+        raise ValueError("must be a URL such as file:///path or s3://bucket/prefix")
+    try:
+        fsspec.get_filesystem_class(protocol)
+    except ImportError as error:
+        raise ValueError(f"needs a package that is not installed: {error}") from error
+    return url
+
+
+class Roll(OutputSettings):
+    """When a file is closed: whichever comes first."""
+
+    max_bytes: int = Field(default=128 * 1024 * 1024, ge=1)
+    max_rows: int = Field(default=500_000, ge=1)
+    max_wait_s: float = Field(default=600.0, gt=0, le=86_400)
+
+
+class FileSettings(OutputSettings):
+    """Settings of the module `file`.
+
+    With `split_by: event_name` a batch lies whole where its first event belongs; a connection that
+    sends single events (`send_as_batch: false`) splits exactly.
+    """
+
+    url: Annotated[str, AfterValidator(_url)]
+    storage_options: Annotated[dict[str, Any], AfterValidator(seal)] = Field(default_factory=dict)
+    format: Literal["ndjson", "parquet", "csv"] = "ndjson"
+    compression: Literal["none", "gzip", "zstd", "snappy"] = "none"
+    folder_by_date: Literal["none", "event_time", "upload_time", "first_event_or_upload_time"] = (
+        "none"
+    )
+    split_by: Literal["none", "input", "event_name"] = "none"
+    roll: Roll = Roll()
+    server_side_encryption: str | None = None
+    extension: Literal["txt"] | None = None
+
+    @property
+    def protocol(self) -> str:
+        """The kind of storage: `file`, `s3`, ..."""
+        return str(split_protocol(self.url)[0])
+
+    @property
+    def is_local(self) -> bool:
+        """Whether files go to this machine's own file system."""
+        return self.protocol in LOCAL_PROTOCOLS
+
+    @property
+    def suffix(self) -> str:
+        """What file names end in, with its dot."""
+        if self.format == "parquet":
+            return f".{self.extension or 'parquet'}"
+        return f".{self.extension or self.format}{_SUFFIXES[self.compression]}"
+
+    @model_validator(mode="after")
+    def _fits(self) -> "FileSettings":
+        if self.compression not in COMPRESSIONS[self.format]:
+            raise ValueError(f"compression {self.compression} is not possible for {self.format}")
+        if self.server_side_encryption is not None and self.protocol not in ("s3", "s3a"):
+            raise ValueError("server_side_encryption is only possible for s3")
+        return self

@@ -1,0 +1,261 @@
+"""Where the output `file` puts its files: this machine, or whatever fsspec can reach.
+
+A file appears under its name only when it is complete. The manifest beside the files has one line
+per file, `{file, rows, bytes, min_ts, max_ts, sha256}` (spec/connections.md, 7.2). All of this
+blocks and runs in threads.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import fsspec
+import orjson
+from msgspec import Struct
+
+from actors.outputs.file_settings import FileSettings, plain
+
+MANIFEST = "_manifest"
+_TEMPORARY = re.compile(r"\..+_\d{17}_\d{5}\..+\.tmp")
+_STAMP = re.compile(r"_(\d{10})\d{7}_\d{5}\.")
+# Object stores show an upload when it is complete. These show it as it grows.
+_RENAMING_PROTOCOLS = ("sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs")
+_PORTS = {"sftp": 22, "ssh": 22, "ftp": 21, "smb": 445}
+
+
+class Finished(Struct, frozen=True):
+    """A complete file.
+
+    `path` is relative to the output's URL; `size` in bytes; the times are those of the first and
+    the last event in ms, `None` if there is none.
+    """
+
+    path: str
+    rows: int
+    size: int
+    min_ts: int | None
+    max_ts: int | None
+    sha256: str
+
+    @property
+    def folder(self) -> str:
+        """The folder below the output's URL, empty if there is none."""
+        return self.path.rpartition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def hour(self) -> str:
+        """The hour in the name, `yyyyMMddHH`: that of the first delivery."""
+        match = _STAMP.search(self.name)
+        assert match is not None, "names are made by file_name()"
+        return match[1]
+
+    def line(self) -> bytes:
+        """Its line in the manifest."""
+        members = {
+            "file": self.path,
+            "rows": self.rows,
+            "bytes": self.size,
+            "min_ts": self.min_ts,
+            "max_ts": self.max_ts,
+            "sha256": self.sha256,
+        }
+        return orjson.dumps(members, option=orjson.OPT_APPEND_NEWLINE)
+
+
+class Storage(Protocol):
+    """What the output needs of a place for files."""
+
+    hosts: list[tuple[str, int]]  # what will be connected to, as far as the settings say so
+
+    def clean(self) -> None:
+        """Remove what a process that no longer runs left unfinished."""
+        ...
+
+    def spool(self, folder: str, name: str) -> Path:
+        """Return the local path under which a file is written until it is complete."""
+        ...
+
+    def publish(self, spool: Path, file: Finished) -> None:
+        """Make a file appear, replacing one of its name, and enter it in the manifest."""
+        ...
+
+    def verify(self, name: str) -> None:
+        """Write and delete a file of that name."""
+        ...
+
+
+def open_storage(settings: FileSettings, spool_dir: Path) -> Storage:
+    """Return the storage of an output."""
+    if settings.is_local:
+        _, path = fsspec.core.url_to_fs(settings.url)
+        return LocalStorage(Path(path))
+    return RemoteStorage(settings, spool_dir)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder last."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and its parents last."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether no process writes a temporary file any more: writers hold a lock on theirs."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    return True
+
+
+class LocalStorage:
+    """Files on this machine: written as `.<name>.tmp`, synced, renamed."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.hosts: list[tuple[str, int]] = []
+
+    def clean(self) -> None:
+        """Remove temporary files that nobody writes."""
+        for folder, _, names in os.walk(self._root):
+            for name in names:
+                path = Path(folder, name)
+                if _TEMPORARY.fullmatch(name) and _is_abandoned(path):
+                    path.unlink(missing_ok=True)
+
+    def spool(self, folder: str, name: str) -> Path:
+        """Return the temporary path beside the final one, so that a rename can publish it."""
+        _make_folder(self._root / folder)
+        return self._root / folder / f".{name}.tmp"
+
+    def publish(self, spool: Path, file: Finished) -> None:
+        """Rename the file; it was synced as it was finished. Does nothing twice."""
+        target = self._root / file.path
+        is_repeated = target.exists()
+        if spool.exists():  # no longer, where the manifest failed the first time
+            spool.replace(target)
+            _sync_folder(target.parent)
+        self._enter(file, is_repeated)
+
+    def _enter(self, file: Finished, is_repeated: bool) -> None:
+        manifest = self._root / MANIFEST / f"{file.hour}.ndjson"
+        _make_folder(manifest.parent)
+        if is_repeated and manifest.exists():
+            lines = manifest.read_bytes().splitlines(keepends=True)
+            others = [line for line in lines if orjson.loads(line)["file"] != file.path]
+            _write_synced(manifest.with_suffix(".new"), b"".join(others))
+            manifest.with_suffix(".new").replace(manifest)
+        is_new = not manifest.exists()
+        with manifest.open("ab") as lines_file:
+            lines_file.write(file.line())
+            lines_file.flush()
+            os.fsync(lines_file.fileno())
+        if is_new:
+            _sync_folder(manifest.parent)
+
+    def verify(self, name: str) -> None:
+        """Write and delete a file."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        path = self._root / name
+        path.write_bytes(b"{}")
+        path.unlink()
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+class RemoteStorage:
+    """Files in an object store or on another machine: written here first, then put there."""
+
+    def __init__(self, settings: FileSettings, spool_dir: Path) -> None:
+        options = plain(settings.storage_options)
+        if settings.server_side_encryption is not None:
+            arguments = options.setdefault("s3_additional_kwargs", {})
+            arguments["ServerSideEncryption"] = settings.server_side_encryption
+        self._url = settings.url
+        self._options = options
+        self._is_renaming = settings.protocol in _RENAMING_PROTOCOLS
+        self._spool_dir = spool_dir
+        self.hosts = _hosts(settings, options)
+
+    def clean(self) -> None:
+        """Empty the spool: the outbox still has all that was not settled."""
+        shutil.rmtree(self._spool_dir, ignore_errors=True)
+        self._spool_dir.mkdir(parents=True)
+
+    def spool(self, folder: str, name: str) -> Path:
+        """Return a path in the spool folder."""
+        path = self._spool_dir / folder / f".{name}.tmp"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def publish(self, spool: Path, file: Finished) -> None:
+        """Upload the file and its line of the manifest, each replacing an earlier one."""
+        file_system = self._target[0]
+        if self._is_renaming:
+            folder = self._path(file.folder)
+            temporary = f"{folder}/.{file.name}.tmp"
+            file_system.makedirs(folder, exist_ok=True)
+            file_system.put_file(str(spool), temporary)
+            file_system.mv(temporary, self._path(file.path))
+            file_system.makedirs(self._path(f"{MANIFEST}/{file.hour}"), exist_ok=True)
+        else:
+            file_system.put_file(str(spool), self._path(file.path))
+        sidecar = f"{MANIFEST}/{file.hour}/{file.name}.ndjson"
+        file_system.pipe_file(self._path(sidecar), file.line())
+        spool.unlink()
+
+    def verify(self, name: str) -> None:
+        """Write and delete a file."""
+        file_system = self._target[0]
+        if self._is_renaming:
+            file_system.makedirs(self._path(""), exist_ok=True)
+        file_system.pipe_file(self._path(name), b"{}")
+        file_system.rm_file(self._path(name))
+
+    @cached_property
+    def _target(self) -> tuple[Any, str]:
+        """The file system and the path in it; some connect as they are made."""
+        file_system, root = fsspec.core.url_to_fs(self._url, **self._options)
+        return file_system, root.rstrip("/")
+
+    def _path(self, relative: str) -> str:
+        return f"{self._target[1]}/{relative}".rstrip("/")
+
+
+def _hosts(settings: FileSettings, options: dict[str, Any]) -> list[tuple[str, int]]:
+    """Return the hosts that the settings name, for the egress rules."""
+    endpoint = options.get("endpoint_url") or options.get("client_kwargs", {}).get("endpoint_url")
+    found = []
+    if endpoint:
+        parts = urlsplit(endpoint)
+        found.append((parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)))
+    if settings.protocol in _PORTS:
+        parts = urlsplit(settings.url)
+        found.append((parts.hostname or "", parts.port or _PORTS[settings.protocol]))
+    return found
