@@ -1,0 +1,76 @@
+"""Builds the aiohttp application of an edge."""
+
+from typing import Any
+
+from aiohttp import web
+
+from actors.clock import Clock, Randomness, SystemRandomness
+from actors.metric_groups import EdgeMetrics
+from server.context import EDGE, Edge
+from server.deployment import Deployment
+from server.edge_config import ConfigHolder
+from server.health import HEALTH, Health
+from server.limits import RateLimiter
+from server.middleware import around
+from server.paths import register, spellings
+from server.routes import (
+    client_events,
+    dead_letters,
+    events,
+    oauth,
+    operations,
+    pixel,
+    profiles,
+    users,
+)
+
+# Fixed paths first: they win over patterns.
+ROUTES = (
+    *events.ROUTES,
+    *oauth.ROUTES,
+    *operations.ROUTES,
+    *client_events.ROUTES,
+    *pixel.ROUTES,
+    *profiles.ROUTES,
+    *users.ROUTES,
+    *dead_letters.ROUTES,
+)
+
+# What an edge's web.AppRunner has to be given: bodies are inflated by server.bodies, within the
+# limit; the access log is server.logs's; a pixel's query of 8 KB has to be readable.
+RUNNER_OPTIONS: dict[str, Any] = {
+    "auto_decompress": False,
+    "access_log": None,
+    "max_line_size": 16 * 1024,
+}
+
+
+def make_app(
+    deployment: Deployment,
+    config: ConfigHolder,
+    clock: Clock,
+    limiter: RateLimiter,
+    metrics: EdgeMetrics,
+    randomness: Randomness | None = None,
+) -> web.Application:
+    """Build the application that answers on an edge's port.
+
+    Args:
+        deployment: what the routes act on.
+        config: read once per request, so that it can be switched live.
+        clock: of receipt times, tokens and rate limits.
+        limiter: shared with the machine's other edges.
+        metrics: of this process.
+        randomness: of request ids; the operating system's by default.
+
+    Returns:
+        An application to be run with `RUNNER_OPTIONS`. `app[HEALTH].is_draining = True` makes
+        `/readyz` answer 503 while requests are still served.
+    """
+    app = web.Application()
+    app[EDGE] = Edge(deployment, config, clock, limiter, metrics, randomness or SystemRandomness())
+    app[HEALTH] = Health(deployment.readiness, lambda: config.current.revision, clock.now_ms())
+    served = register(app, ROUTES)
+    server_paths = frozenset(path for route in events.ROUTES for path in spellings(route))
+    app.middlewares.append(around(served, server_paths))
+    return app

@@ -1,0 +1,172 @@
+"""Request bodies: read, bound, inflate, and taken apart into the JSON text of batches.
+
+Source: spec/events-api.md, 3.1 (steps 3 and 4) and 3.2; spec/clients.md, 2. Bodies are decoded by
+what they hold, never by their `Content-Type`.
+"""
+
+import re
+import zlib
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from server.problems import Refused
+
+GZIP = 16 + zlib.MAX_WBITS
+RAW_DEFLATE = -zlib.MAX_WBITS
+BOM = b"\xef\xbb\xbf"
+
+# Every escape of a JSON string; the group holds half of a surrogate pair without its other half.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+_one = msgspec.json.Decoder(msgspec.Raw).decode
+_many = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_any = msgspec.json.Decoder().decode
+
+
+async def read_body(request: web.Request, limit_bytes: int) -> bytes:
+    """Read a request's body, inflated, without a byte order mark.
+
+    Raises:
+        Refused: longer than the limit as declared, received or inflated (413); an unknown or
+            corrupt content encoding, or not UTF-8 (400).
+    """
+    body = await _received(request, limit_bytes)
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if encoding and encoding != "identity" and body:
+        body = _inflated(body, encoding, limit_bytes)
+    body = body.removeprefix(BOM)
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            raise Refused(
+                "BAD_REQUEST", "Request body is not valid JSON: not encoded as UTF-8."
+            ) from None
+    return body
+
+
+def one_batch(body: bytes) -> bytes:
+    """Check that a body is one JSON object and return its text.
+
+    Raises:
+        Refused: not JSON, or another root type (400).
+    """
+    try:
+        batch = bytes(_one(body))
+    except (msgspec.DecodeError, RecursionError) as error:
+        batch = bytes(_again(_one, body, error))
+    if not batch.startswith(b"{"):
+        raise Refused("BAD_REQUEST", "Request body must be a JSON object.")
+    return batch
+
+
+def many_batches(body: bytes, most: int) -> list[bytes]:
+    """Split a JSON array into the texts of its elements, which may be of any type.
+
+    Raises:
+        Refused: not JSON, another root type, no element, or more than `most` (400).
+    """
+    try:
+        raws = _many(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raws = _again(_many, body, error)
+    if not raws:
+        raise Refused("BAD_REQUEST", "Request must contain at least one batch.")
+    if len(raws) > most:
+        message = f"Request contains {len(raws)} batches; the maximum is {most}."
+        raise Refused("BAD_REQUEST", message)
+    return [bytes(raw) for raw in raws]
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Decode a body that has to be a JSON object.
+
+    Raises:
+        Refused: not JSON, or another root type (400).
+    """
+    try:
+        value = _any(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _malformed(error) from None
+    if not isinstance(value, dict):
+        raise Refused("BAD_REQUEST", "Request body must be a JSON object.")
+    return value
+
+
+async def _received(request: web.Request, limit_bytes: int) -> bytes:
+    if (request.content_length or 0) > limit_bytes:
+        raise _too_large(limit_bytes)
+    content = request.content
+    body = await content.readany()
+    if content.at_eof():
+        if len(body) > limit_bytes:
+            raise _too_large(limit_bytes)
+        return body
+    parts = [body]
+    received = len(body)
+    while part := await content.readany():
+        received += len(part)
+        if received > limit_bytes:
+            raise _too_large(limit_bytes)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _inflated(body: bytes, encoding: str, limit_bytes: int) -> bytes:
+    if encoding in ("gzip", "x-gzip"):
+        window = GZIP
+    elif encoding == "deflate":
+        # The name means zlib's format; some clients send the bare stream. A zlib header is a
+        # multiple of 31 whose low half byte is 8.
+        is_zlib = body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0
+        window = zlib.MAX_WBITS if is_zlib else RAW_DEFLATE
+    else:
+        raise Refused("BAD_REQUEST", "Content-Encoding must be gzip, deflate or identity.")
+    inflated = b""
+    try:
+        while body:
+            inflater = zlib.decompressobj(window)
+            inflated += inflater.decompress(body, limit_bytes + 1 - len(inflated))
+            if len(inflated) > limit_bytes:
+                raise _too_large(limit_bytes)
+            if not inflater.eof:
+                raise zlib.error("incomplete")
+            body = inflater.unused_data if window == GZIP else b""  # gzip files may be joined
+    except zlib.error:
+        raise Refused("BAD_REQUEST", "Request body cannot be decompressed.") from None
+    return inflated
+
+
+def _again(decode: Any, body: bytes, error: Exception) -> Any:
+    """Decode a refused text once more, without halves of surrogate pairs.
+
+    Clients that cut strings, web browsers among them, send such halves; a 400 would make the web
+    SDK repeat the same body for ever.
+    """
+    mended = _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], body)
+    if mended != body:
+        try:
+            return decode(mended)
+        except (msgspec.DecodeError, RecursionError) as second:
+            error = second
+    if isinstance(error, msgspec.ValidationError):  # well-formed so far, but no array
+        raise Refused("BAD_REQUEST", "Request body must be a JSON array of batches.") from None
+    raise _malformed(error) from None
+
+
+def _malformed(error: Exception) -> Refused:
+    if isinstance(error, RecursionError):
+        reason = "nested too deeply"
+    else:
+        reason = str(error).removeprefix("JSON is malformed: ")
+    return Refused("BAD_REQUEST", f"Request body is not valid JSON: {reason}.")
+
+
+def _too_large(limit_bytes: int) -> Refused:
+    return Refused("REQUEST_TOO_LARGE", f"Request body is larger than {limit_bytes} bytes.")

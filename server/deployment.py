@@ -1,0 +1,97 @@
+"""What the HTTP routes can ask of the actors behind them.
+
+The routes know this contract only. `server.gateway.Gateway` is the real one; it speaks to shards
+through handles, which are Ray actors in a deployment and plain objects in tests.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from actors.model import Accepted, BatchContext, Duplicate, Environment, Rejected
+
+FinalResult = Accepted | Duplicate | Rejected
+
+
+class TimelineQuery(Struct, frozen=True):
+    """Filters of a user's timeline (spec/profiles.md, 8): OR within one, AND between them.
+
+    `start_ms` <= event time < `end_ms`; `cursor` is the `next_cursor` of the page before.
+    """
+
+    start_ms: int | None = None
+    end_ms: int | None = None
+    inputs: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    event_names: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    limit: int = 100
+    cursor: str | None = None
+
+
+class Deployment(Protocol):
+    """The shards, the coordinator and the forwarders, seen from an edge.
+
+    Every method raises `actors.errors.ShardUnavailable` when an owner does not answer in time and
+    `actors.errors.StoreFull` when what it should write has no room; both become a 503.
+    """
+
+    async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
+        """Apply the batches of one request, in order per user; return once they are on disk.
+
+        Args:
+            batches: the JSON text of each batch.
+            context: what they have in common.
+
+        Returns:
+            One result per batch, in their order.
+        """
+        ...
+
+    async def profile(
+        self, mpid: int, environment: Environment | None, fields: Sequence[str]
+    ) -> dict[str, Any] | None:
+        """Read one profile as the Profile API shows it (spec/profiles.md, 7.3).
+
+        `environment` `None`: whichever has it, production first. `None` if there is no profile
+        that was seen in the workspace.
+        """
+        ...
+
+    async def find(self, environment: Environment, identity_type: str, value: str) -> list[int]:
+        """Return the MPIDs that hold an identity (IDSync type), newest link first."""
+        ...
+
+    async def user(self, mpid: int, environment: Environment | None) -> dict[str, Any] | None:
+        """Read one user as the user activity API shows it (spec/profiles.md, 8)."""
+        ...
+
+    async def search_users(
+        self, query: str, identity_type: str | None, environment: Environment | None
+    ) -> list[dict[str, Any]]:
+        """Find users by an exact identity value or MPID: rows of mpid, customer_id, email,
+        last_seen_ms."""
+        ...
+
+    async def timeline(
+        self, mpid: int, environment: Environment | None, query: TimelineQuery
+    ) -> dict[str, Any] | None:
+        """Read a page of a user's events, newest batch first; `None` if the user is unknown."""
+        ...
+
+    async def dead_letters(self, connection: int, limit: int, cursor: str | None) -> dict[str, Any]:
+        """List dead letters of a connection, oldest first: `{"items": [...], "next_cursor"}`."""
+        ...
+
+    async def dead_letter(self, connection: int, delivery_id: str) -> dict[str, Any] | None:
+        """Read one dead letter with its payload; `None` if there is none of that id."""
+        ...
+
+    async def replay_dead_letters(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
+        """Put dead letters back into the outbox (`None`: all); return how many."""
+        ...
+
+    async def readiness(self) -> dict[str, str]:
+        """Return check name to `ok` or to what is wrong (spec/observability.md, 7)."""
+        ...

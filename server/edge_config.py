@@ -1,0 +1,191 @@
+"""What an edge has to know of the settings and the workspace document, ready to be looked up.
+
+An edge reads `ConfigHolder.current` once per request, so that a change takes effect between two
+requests and never within one.
+"""
+
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
+
+from msgspec import Struct
+
+from config.inputs import Input
+from config.numbers import ORGANIZATION, Numbers
+from config.settings import Settings
+from config.workspace import ApiCredential, WorkspaceDocument
+from server.limits import Level, Limit
+
+Network = IPv4Network | IPv6Network
+Role = Literal["admin", "user", "read_only"]
+
+DEFAULT_AUDIENCE = "https://api.mparticle.com"  # spec/platform-api.md, 2
+PROFILE_BURST_S = 2  # spec/profiles.md, 7.4
+
+
+class KeyInfo(Struct, frozen=True):
+    """One key of an input.
+
+    `secret_digest` is SHA-256 of the secret. `limits` are the rate limits of batches that come
+    with a secret, in the order in which an exceeded one is reported.
+    """
+
+    key: str
+    secret_digest: bytes
+    input: int
+    input_id: str
+    os: str
+    is_partner: bool
+    is_active: bool
+    limits: tuple[Limit, ...] = ()
+
+
+class Credential(Struct, frozen=True):
+    """A client of the read and management APIs; `permissions`: API to permission."""
+
+    client_id: str
+    secret_digest: bytes
+    role: Role
+    permissions: Mapping[str, str]
+    is_active: bool
+
+
+class EdgeConfig(Struct, frozen=True, kw_only=True):
+    """Everything that an edge looks up. Sizes in bytes.
+
+    Attributes:
+        revision: of the workspace document.
+        organization, account, workspace: integer ids; `workspace_slug` the id in the document.
+        keys: input keys; a workspace's own key is not among them.
+        credentials: by client id.
+        profile_limits: of the Profile API.
+        immutable_ids: IDSync keys by which profiles may be resolved.
+        connections: id to number.
+        token_key: signs bearer tokens.
+        token_audiences: that a token may be asked for.
+        trusted_proxies: whose X-Forwarded-For is believed.
+    """
+
+    revision: int
+    organization: int
+    account: int
+    workspace: int
+    workspace_slug: str
+    keys: Mapping[str, KeyInfo]
+    credentials: Mapping[str, Credential]
+    profile_limits: tuple[Limit, ...]
+    immutable_ids: frozenset[str]
+    connections: Mapping[str, int]
+    token_key: bytes
+    token_audiences: tuple[str, ...]
+    trusted_proxies: tuple[Network, ...] = ()
+    has_client_audience_api: bool = False
+    max_body_bytes: int = 256 * 1024
+    max_batches: int = 100
+
+
+class ConfigHolder(Struct):
+    """Holds the configuration in use; whoever switches it assigns `current`."""
+
+    current: EdgeConfig
+
+
+def digest(secret: str) -> bytes:
+    """Return what is kept of a secret that is only compared."""
+    return sha256(secret.encode()).digest()
+
+
+def edge_config(
+    document: WorkspaceDocument,
+    numbers: Numbers,
+    settings: Settings,
+    server_key: str,
+    revision: int = 1,
+) -> EdgeConfig:
+    """Make what an edge looks up of the workspace document and the settings.
+
+    Args:
+        document: the workspace.
+        numbers: of its objects, all of them assigned.
+        settings: of the process.
+        server_key: `settings.server_key`, or the one that was generated in its place.
+        revision: of the document.
+    """
+    workspace = document.workspace
+    account = numbers.accounts[document.account.id]
+    profile_rate = workspace.limits.profile_requests_per_second
+    return EdgeConfig(
+        revision=revision,
+        organization=ORGANIZATION,
+        account=account,
+        workspace=numbers.workspaces[workspace.id],
+        workspace_slug=workspace.id,
+        keys={
+            info.key: info
+            for each in document.inputs
+            for info in _keys(each, numbers.inputs[each.id], document)
+        },
+        credentials={each.client_id: _credential(each) for each in document.api_credentials},
+        profile_limits=(
+            Limit("account", f"profile:{account}", profile_rate, profile_rate * PROFILE_BURST_S),
+        ),
+        immutable_ids=frozenset(document.identity.immutable_ids),
+        connections={each.id: numbers.connections[each.id] for each in document.connections},
+        # Of a fixed length, whatever the key's.
+        token_key=digest(server_key),
+        token_audiences=(DEFAULT_AUDIENCE, *settings.auth_audiences),
+        trusted_proxies=tuple(settings.trusted_proxies),
+        has_client_audience_api=workspace.client_audience_api,
+        max_body_bytes=settings.max_body_bytes,
+        max_batches=settings.max_batches_per_request,
+    )
+
+
+def _keys(source: Input, number: int, document: WorkspaceDocument) -> Iterator[KeyInfo]:
+    limits = tuple(_limits(source, number, document))
+    for key in source.keys:
+        yield KeyInfo(
+            key=key.key,
+            secret_digest=digest(key.secret.get_secret_value()),
+            input=number,
+            input_id=source.id,
+            os=source.os,
+            is_partner=source.partner,
+            is_active=source.status == "active" and key.status == "active",
+            limits=limits,
+        )
+
+
+def _limits(source: Input, number: int, document: WorkspaceDocument) -> Iterator[Limit]:
+    """Yield the limits of an input's batches, in the order in which they are reported."""
+    own, shared = source.limits, document.workspace.limits
+    rate, acceleration = own.batches_per_second, own.acceleration
+    level: Level = "feed" if source.kind == "feed" else "app"
+    levels: list[tuple[Level, str, int, int]] = [
+        (
+            level,
+            f"input:{number}",
+            shared.batches_per_second if rate is None else rate,
+            shared.acceleration if acceleration is None else acceleration,
+        )
+    ]
+    for name in ("workspace", "account", "org", "system"):
+        limit = getattr(shared, name)
+        levels.append((name, name, limit.batches_per_second, limit.acceleration))
+    for name, key, speed, growth in levels:
+        if speed or growth:
+            yield Limit(name, key, speed, speed, growth)
+
+
+def _credential(credential: ApiCredential) -> Credential:
+    """Make a credential with the permissions that its role gives it (spec/platform-api.md, 3)."""
+    by_role = "admin" if credential.role == "admin" else "read_only"
+    fixed: dict[str, str] = {"platform": credential.role, "profile": "read_only"}
+    return Credential(
+        client_id=credential.client_id,
+        secret_digest=digest(credential.client_secret.get_secret_value()),
+        role=credential.role,
+        permissions={api: fixed.get(api, by_role) for api in credential.apis},
+        is_active=credential.status == "active",
+    )

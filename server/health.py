@@ -1,0 +1,75 @@
+"""Whether a process lives, has started and may be sent requests (spec/observability.md, 7)."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from actors.errors import ShardUnavailable
+from server.version import program_commit, program_version
+
+OK = "ok"
+_SHARE = re.compile(r"(\d+)/(\d+)")  # such as "15/16" shards
+
+Readiness = Callable[[], Awaitable[Mapping[str, str]]]
+
+
+class Health:
+    """What the health routes of one process answer.
+
+    `is_draining` is set when the process has been asked to stop: it still serves, but is no longer
+    ready.
+    """
+
+    def __init__(self, readiness: Readiness, revision: Callable[[], int], started_ms: int) -> None:
+        """Args: `readiness` as `Deployment.readiness`; `revision` of the configuration in use."""
+        self.is_draining = False
+        self._readiness = readiness
+        self._revision = revision
+        self._started_ms = started_ms
+        self._has_recovered = False
+
+    async def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Return whether requests may be sent here, and the body that says why not."""
+        checks = await self._checks()
+        if self.is_draining:
+            checks["process"] = "draining"
+        is_ready = all(map(_passes, checks.values()))
+        return is_ready, {"status": "ready" if is_ready else "not_ready", "checks": checks}
+
+    async def started(self) -> tuple[bool, dict[str, Any]]:
+        """Return whether every shard has recovered once; a later restart does not undo it."""
+        if not self._has_recovered:
+            shards = (await self._checks()).get("shards", OK)
+            if not _passes(shards):
+                share = _SHARE.fullmatch(shards)
+                counts = (int(share[1]), int(share[2])) if share else (0, None)
+                return False, {"recovered_shards": counts[0], "of": counts[1]}
+            self._has_recovered = True
+        return True, {"status": "started"}
+
+    def version(self) -> dict[str, Any]:
+        """Return what runs, since when, and with which configuration."""
+        started = datetime.fromtimestamp(self._started_ms / 1000, UTC)
+        return {
+            "version": program_version(),
+            "commit": program_commit(),
+            "started_on": started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "config_revision": self._revision(),
+        }
+
+    async def _checks(self) -> dict[str, str]:
+        try:
+            return dict(await self._readiness())
+        except ShardUnavailable:
+            return {"shards": "no answer"}
+
+
+HEALTH = web.AppKey("health", Health)
+
+
+def _passes(check: str) -> bool:
+    share = _SHARE.fullmatch(check)
+    return check == OK if share is None else share[1] == share[2]

@@ -1,0 +1,92 @@
+"""Counters of rate limits in a file that the edges of one machine map into memory.
+
+Layout: SLOTS records of little-endian 64-bit integers: hash of the key (0: free), then the fields
+of `Counter`. A key is looked for from the slot that its hash names onwards. The file may be
+deleted while nobody runs: everybody then starts with full counters.
+"""
+
+import fcntl
+import mmap
+import os
+import struct
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from server.limits import Counter
+
+# Ten times the keys that a large workspace has (inputs, credentials, five levels).
+SLOTS = 8192
+
+_RECORD = struct.Struct("<Qqqqqq")
+_HASH = struct.Struct("<Q")
+
+
+class LimitFile:
+    """`server.limits.Counters` shared through one file; locked with `flock` while entered."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with self:
+            if os.fstat(self._file).st_size != SLOTS * _RECORD.size:
+                os.ftruncate(self._file, 0)
+                os.ftruncate(self._file, SLOTS * _RECORD.size)
+        self._map = mmap.mmap(self._file, SLOTS * _RECORD.size)
+        self._hashes: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def read(self, key: str) -> Counter | None:
+        """Return a copy of a counter, `None` if nothing was counted yet."""
+        found, *fields = _RECORD.unpack_from(self._map, self._offset(self._hash(key)))
+        return Counter(*fields) if found else None
+
+    def write(self, key: str, counter: Counter) -> None:
+        """Keep a counter.
+
+        Raises:
+            RuntimeError: the file has more keys than slots.
+        """
+        hashed = self._hash(key)
+        _RECORD.pack_into(
+            self._map,
+            self._offset(hashed),
+            hashed,
+            counter.tokens_milli,
+            counter.updated_ms,
+            counter.second,
+            counter.admitted,
+            counter.before,
+        )
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._map.close()
+        os.close(self._file)
+
+    def _hash(self, key: str) -> int:
+        hashed = self._hashes.get(key)
+        if hashed is None:
+            hashed = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "little") or 1
+            self._hashes[key] = hashed
+        return hashed
+
+    def _offset(self, hashed: int) -> int:
+        """Find the record of a key, or the free one that it would take."""
+        for step in range(SLOTS):
+            offset = (hashed + step) % SLOTS * _RECORD.size
+            (found,) = _HASH.unpack_from(self._map, offset)
+            if found in (hashed, 0):
+                return offset
+        raise RuntimeError(f"more than {SLOTS} counters of rate limits; delete the file to shrink")

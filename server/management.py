@@ -1,0 +1,58 @@
+"""What routes of the Platform API below a workspace begin with (spec/platform-api.md, 1 and 3)."""
+
+import logging
+from collections.abc import Collection
+from typing import NamedTuple
+
+from aiohttp import web
+
+from server.auth import bearer
+from server.context import EDGE, Edge
+from server.edge_config import Credential, EdgeConfig, Role
+from server.problems import Refused
+
+WORKSPACE = "/platform/v2/workspaces/{workspace}"
+
+ANY_ROLE: frozenset[Role] = frozenset({"admin", "user", "read_only"})
+MAY_CHANGE_CONNECTIONS: frozenset[Role] = frozenset({"admin", "user"})
+MAY_READ_USERS: frozenset[Role] = frozenset({"admin"})  # task user_activity:view
+
+_audit = logging.getLogger("headwater.audit")
+
+
+class Caller(NamedTuple):
+    """A request that may go on: the edge, its configuration now, and who asks."""
+
+    edge: Edge
+    config: EdgeConfig
+    credential: Credential
+
+
+def enter(request: web.Request, roles: Collection[Role]) -> Caller:
+    """Check the token, its role, and that the path names the workspace served here.
+
+    Raises:
+        Refused: no usable token (401), not the API or role (403), another workspace (404).
+    """
+    edge = request.app[EDGE]
+    config = edge.config.current
+    credential = bearer(request, "platform", config, edge.clock)
+    if credential.role not in roles:
+        raise Refused("FORBIDDEN", "The credential's role does not allow this.")
+    if request.match_info["workspace"] != str(config.workspace):
+        raise Refused("NOT_FOUND", "There is no such workspace.")
+    return Caller(edge, config, credential)
+
+
+def audit(caller: Caller, action: str, resource: str) -> None:
+    """Write down who did what; never the identity or the values that were asked for."""
+    _audit.info(
+        "audited access",
+        extra={
+            "event": "audit",
+            "workspace": caller.config.workspace_slug,
+            "actor": caller.credential.client_id,
+            "action": action,
+            "resource": resource,
+        },
+    )

@@ -1,0 +1,63 @@
+"""What happens around every request: its id, errors, CORS, metrics and access log line.
+
+One middleware, because each costs a coroutine per request.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from server.context import EDGE
+from server.logs import log_access
+from server.paths import Served
+from server.problems import error_answer
+
+REQUEST_ID = "X-Request-Id"
+CORS_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "X-MP-Max-Age, Retry-After",
+}
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")  # spec/observability.md, 8
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_NOWHERE = Served("none", "")
+
+
+def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Middleware:
+    """Make the middleware.
+
+    Args:
+        served: what is known of each handler.
+        without_cors: paths that no browser calls; all others, unknown ones too, allow any origin.
+    """
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        edge = request.app[EDGE]
+        started_s = edge.clock.monotonic()
+        request_id = request.headers.get(REQUEST_ID)
+        if request_id is None or not _REQUEST_ID.fullmatch(request_id):
+            request_id = edge.new_request_id()
+        response: web.StreamResponse
+        try:
+            response = await handler(request)
+        except Exception as error:
+            response = error_answer(error, request, request_id)
+        headers = response.headers
+        headers[REQUEST_ID] = request_id
+        if request.path not in without_cors:
+            headers.update(CORS_HEADERS)
+        what = served.get(request.match_info.handler, _NOWHERE)
+        method = request.method if request.method in _METHODS else "other"
+        duration_s = edge.clock.monotonic() - started_s
+        edge.metrics.count_request(
+            what.api, method, response.status, duration_s, request.content_length or 0
+        )
+        level = logging.DEBUG if what.api == "operations" else logging.INFO
+        log_access(level, request_id, method, what.path, response.status, duration_s)
+        return response
+
+    return answer

@@ -1,0 +1,166 @@
+"""Every error -> status and body: the only such table (spec/events-api.md, 3.3 and 3.4)."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+from aiohttp import web
+from aiohttp.web_request import BaseRequest
+
+from actors.errors import BatchRejected, Problem, ShardUnavailable, StoreFull
+
+log = logging.getLogger("headwater.http")
+
+Code = Literal[
+    "BAD_REQUEST",
+    "UNAUTHORIZED",
+    "FORBIDDEN",
+    "NOT_FOUND",
+    "METHOD_NOT_ALLOWED",
+    "REQUEST_TOO_LARGE",
+    "URI_TOO_LONG",
+    "UNSUPPORTED_MEDIA_TYPE",
+    "TOO_MANY_REQUESTS",
+    "SERVICE_UNAVAILABLE",
+    "INTERNAL_ERROR",
+]
+
+STATUS: Mapping[Code, int] = {
+    "BAD_REQUEST": 400,
+    "UNAUTHORIZED": 401,
+    "FORBIDDEN": 403,
+    "NOT_FOUND": 404,
+    "METHOD_NOT_ALLOWED": 405,
+    "REQUEST_TOO_LARGE": 413,
+    "URI_TOO_LONG": 414,
+    "UNSUPPORTED_MEDIA_TYPE": 415,
+    "TOO_MANY_REQUESTS": 429,
+    "SERVICE_UNAVAILABLE": 503,
+    "INTERNAL_ERROR": 500,
+}
+CODES: Mapping[int, Code] = {status: code for code, status in STATUS.items()}
+
+MAX_PROBLEMS = 20  # spec/events-api.md, 3.4
+RETRY_AFTER_UNAVAILABLE_S = 1
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Refused(Exception):
+    """A request is answered with an error body; raised by routes and what they call.
+
+    Attributes:
+        code: decides the status.
+        problems: what is wrong, in document order; at most 20 are shown.
+        headers: to add to the answer.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        problems: str | Sequence[Problem],
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(code, problems, headers)
+        self.code = code
+        self.problems = [Problem(problems)] if isinstance(problems, str) else list(problems)
+        self.headers = headers or {}
+
+
+class OAuthRefused(Exception):
+    """A token is not issued: RFC 6749's own shape of error (spec/platform-api.md, 2)."""
+
+    def __init__(
+        self, status: int, error: str, description: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status, error, description, headers)
+        self.status = status
+        self.error = error
+        self.description = description
+        self.headers = headers or {}
+
+
+def errors_body(code: Code, problems: Sequence[Problem]) -> bytes:
+    """Write the errors body of some problems."""
+    return _encode({"errors": [_entry(code, problem) for problem in problems[:MAX_PROBLEMS]]})
+
+
+def json_answer(
+    data: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Answer with JSON."""
+    return web.Response(
+        status=status,
+        body=_encode(data),
+        headers=headers,
+        content_type="application/json",
+        charset="utf-8",
+    )
+
+
+def error_answer(error: Exception, request: BaseRequest, request_id: str) -> web.Response:
+    """Turn what a route raised into an answer; what nobody foresaw is logged and becomes a 500."""
+    match error:
+        case Refused():
+            return _answer(error.code, error.problems, error.headers)
+        case OAuthRefused():
+            body = {"error": error.error, "error_description": error.description}
+            headers = {"Cache-Control": "no-store", **error.headers}
+            return json_answer(body, error.status, headers)
+        case BatchRejected():
+            return _answer("BAD_REQUEST", error.problems)
+        case ShardUnavailable() | StoreFull():
+            log.warning(
+                "a request was answered 503",
+                extra={
+                    "event": "unavailable",
+                    "request_id": request_id,
+                    "kind": type(error).__name__,
+                },
+            )
+            retry = {"Retry-After": str(RETRY_AFTER_UNAVAILABLE_S)}
+            message = "The data cannot be reached or stored now. Try again later."
+            return _answer("SERVICE_UNAVAILABLE", message, retry)
+        case web.HTTPException():
+            return _http_answer(error, request)
+        case web.RequestPayloadError() | ConnectionError():
+            return _answer("BAD_REQUEST", "Request body ended before it was complete.")
+        case _:
+            log.error(
+                "a request failed by a defect",
+                exc_info=error,
+                extra={"event": "internal_error", "request_id": request_id},
+            )
+            message = f"Internal error. Quote request id {request_id}."
+            return _answer("INTERNAL_ERROR", message)
+
+
+def _http_answer(error: web.HTTPException, request: BaseRequest) -> web.Response:
+    """Answer what aiohttp refuses by itself: unknown paths, methods that a path does not have."""
+    code = CODES.get(error.status, "BAD_REQUEST" if error.status < 500 else "INTERNAL_ERROR")
+    if code == "NOT_FOUND":
+        return _answer(code, "No such path.")
+    if code == "METHOD_NOT_ALLOWED":
+        message = f"Method {request.method} is not allowed on this path."
+        return _answer(code, message, {"Allow": error.headers["Allow"]})
+    return _answer(code, f"{error.reason}.")
+
+
+def _answer(
+    code: Code, problems: str | Sequence[Problem], headers: Mapping[str, str] | None = None
+) -> web.Response:
+    entries = [Problem(problems)] if isinstance(problems, str) else problems
+    return web.Response(
+        status=STATUS[code],
+        body=errors_body(code, entries),
+        headers=headers,
+        content_type="application/json",
+    )
+
+
+def _entry(code: Code, problem: Problem) -> dict[str, str]:
+    entry = {"code": code, "message": problem.message}
+    if problem.path is not None:
+        entry["path"] = problem.path
+    return entry

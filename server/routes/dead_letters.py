@@ -1,0 +1,98 @@
+"""Dead letters of a connection: look, read, replay (spec/platform-api.md, 15)."""
+
+from typing import Any
+
+from aiohttp import web
+
+from server.bodies import json_object, read_body
+from server.dead_letter_filter import NAMES, DeadLetterFilter, dead_letter_filter, ids_of, page_of
+from server.edge_config import EdgeConfig
+from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, WORKSPACE, audit, enter
+from server.parameters import invalid, page_size
+from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.problems import Refused, json_answer
+
+MAX_PAGE = 1000
+
+
+async def listed(request: web.Request) -> web.Response:
+    """GET .../dlq: dead letters, oldest first, by filters and page."""
+    caller = enter(request, ANY_ROLE)
+    connection = _connection(request, caller.config)
+    page = await page_of(
+        caller.edge.deployment,
+        connection,
+        dead_letter_filter(request.query),
+        page_size(request, MAX_PAGE, MAX_PAGE),
+        request.query.get("cursor"),
+    )
+    return json_answer(page, headers=_next_link(request, page["next_cursor"]))
+
+
+async def one(request: web.Request) -> web.Response:
+    """GET .../dlq/{delivery}: one dead letter with its payload."""
+    caller = enter(request, ANY_ROLE)
+    connection = _connection(request, caller.config)
+    found = await caller.edge.deployment.dead_letter(connection, request.match_info["delivery"])
+    if found is None:
+        raise Refused("NOT_FOUND", "There is no such dead letter.")
+    return json_answer(found)
+
+
+async def replay(request: web.Request) -> web.Response:
+    """POST .../dlq/replay: put some or all of them into the queue again."""
+    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    connection = _connection(request, caller.config)
+    if request.content_type != "application/json":
+        raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
+    which = _which(json_object(await read_body(request, caller.config.max_body_bytes)))
+    audit(caller, "replay", "dead_letters")
+    deployment = caller.edge.deployment
+    if isinstance(which, DeadLetterFilter):
+        # Listed to the end before the first is replayed, so that no page moves meanwhile.
+        pages = [ids async for ids in ids_of(deployment, connection, which)]
+        which = [delivery_id for ids in pages for delivery_id in ids]
+    replayed = await deployment.replay_dead_letters(connection, which)
+    return json_answer({"replayed": replayed}, 202)
+
+
+_DEAD_LETTERS = WORKSPACE + "/output-connections/{connection}/dlq"
+
+ROUTES = (
+    Route("POST", _DEAD_LETTERS + "/replay", replay, "platform", preflight=MANAGEMENT_PREFLIGHT),
+    Route("GET", _DEAD_LETTERS, listed, "platform", preflight=MANAGEMENT_PREFLIGHT),
+    Route("GET", _DEAD_LETTERS + "/{delivery}", one, "platform", preflight=MANAGEMENT_PREFLIGHT),
+)
+
+
+def _connection(request: web.Request, config: EdgeConfig) -> int:
+    """Return the number of the connection that the path names by number or id."""
+    name = request.match_info["connection"]
+    numbers = {str(number): number for number in config.connections.values()}
+    number = numbers.get(name, config.connections.get(name))
+    if number is None:
+        raise Refused("NOT_FOUND", "There is no such connection.")
+    return number
+
+
+def _which(body: dict[str, Any]) -> DeadLetterFilter | list[str] | None:
+    """Read what is to be replayed: by filter, by ids, or all (`None`)."""
+    match body:
+        case {"all": True, **rest} if not rest:
+            return None
+        case {"ids": list(ids), **rest} if not rest:
+            if not all(isinstance(each, str) for each in ids):
+                raise invalid("ids", "must be a list of delivery ids")
+            return ids
+        case {"filter": dict(given), **rest} if not rest:
+            if not given or not given.keys() <= set(NAMES):
+                raise invalid("filter", f"must have members of {', '.join(NAMES)}")
+            return dead_letter_filter(given)
+    raise Refused("BAD_REQUEST", 'Body must have one member: "ids", "filter" or "all": true.')
+
+
+def _next_link(request: web.Request, cursor: str | None) -> dict[str, str] | None:
+    if cursor is None:
+        return None
+    following = request.rel_url.update_query({"cursor": cursor})
+    return {"Link": f'<{following}>; rel="next"'}

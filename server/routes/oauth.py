@@ -1,0 +1,88 @@
+"""Bearer tokens for API credentials (spec/platform-api.md, 2)."""
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from server import tokens
+from server.auth import secret_matches
+from server.bodies import json_object, read_body
+from server.context import EDGE, Edge
+from server.edge_config import DEFAULT_AUDIENCE, Credential, EdgeConfig
+from server.limits import Exceeded, Limit
+from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.problems import OAuthRefused, Refused, json_answer
+
+GRANT_TYPE = "client_credentials"
+MAX_BODY_BYTES = 16 * 1024
+FAILURES_PER_MINUTE = 60
+
+
+async def token(request: web.Request) -> web.Response:
+    """POST /oauth/token: client id and secret, as JSON or as a form, for a bearer token."""
+    edge = request.app[EDGE]
+    config = edge.config.current
+    fields = await _fields(request)
+    client_id, secret = _required(fields, "client_id"), _required(fields, "client_secret")
+    if _required(fields, "grant_type") != GRANT_TYPE:
+        raise OAuthRefused(400, "unsupported_grant_type", f"grant_type must be {GRANT_TYPE}.")
+    credential = _verified(edge, config, client_id, secret)
+    audience = fields.get("audience") or DEFAULT_AUDIENCE
+    if audience not in config.token_audiences:
+        raise OAuthRefused(403, "access_denied", "No token is issued for this audience.")
+    body = {
+        "access_token": tokens.issue(credential, audience, config, edge.clock),
+        "expires_in": tokens.LIFETIME_S,
+        "token_type": "Bearer",
+    }
+    return json_answer(body, headers={"Cache-Control": "no-store"})
+
+
+ROUTES = (Route("POST", "/oauth/token", token, "oauth", preflight=MANAGEMENT_PREFLIGHT),)
+
+
+async def _fields(request: web.Request) -> dict[str, Any]:
+    try:
+        body = await read_body(request, MAX_BODY_BYTES)
+        if request.content_type == "application/x-www-form-urlencoded":
+            return dict(parse_qsl(body.decode()))
+        return json_object(body)
+    except Refused as error:
+        raise OAuthRefused(400, "invalid_request", error.problems[0].message) from None
+
+
+def _required(fields: dict[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value:
+        raise OAuthRefused(400, "invalid_request", f"{name} is missing.")
+    return value
+
+
+def _verified(edge: Edge, config: EdgeConfig, client_id: str, secret: str) -> Credential:
+    """Return the credential that a secret proves; failures are limited per client id.
+
+    Client ids that do not exist share one counter, so that guessing them cannot fill the table.
+    """
+    credential = config.credentials.get(client_id)
+    known = client_id if credential else ""
+    failures = (Limit("app", f"token:{known}", FAILURES_PER_MINUTE // 60, FAILURES_PER_MINUTE),)
+    exceeded = edge.limiter.check(failures, 1, edge.ticks_ms())
+    if exceeded is not None:
+        raise _too_many(exceeded)
+    is_secret = secret_matches(secret, credential.secret_digest if credential else None)
+    if credential is None or not is_secret or not credential.is_active:
+        decision = edge.limiter.admit(failures, 1, edge.ticks_ms())
+        if isinstance(decision, Exceeded):
+            raise _too_many(decision)
+        raise OAuthRefused(401, "invalid_client", "Client id and secret are not valid.")
+    return credential
+
+
+def _too_many(exceeded: Exceeded) -> OAuthRefused:
+    return OAuthRefused(
+        429,
+        "too_many_requests",
+        "Too many failed attempts.",
+        {"Retry-After": str(exceeded.retry_after_s)},
+    )

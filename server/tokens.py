@@ -1,0 +1,90 @@
+"""Bearer tokens: JSON Web Tokens, HS256 (spec/platform-api.md, 2)."""
+
+from hashlib import sha256
+from typing import Any
+
+import jwt
+
+from actors.clock import Clock
+from server.edge_config import Credential, EdgeConfig
+
+ALGORITHM = "HS256"
+ISSUER = "headwater"
+LIFETIME_S = 8 * 3600
+CLOCK_SKEW_S = 60
+
+_REQUIRED = ["iss", "sub", "aud", "iat", "exp", "account", "workspaces", "perms"]
+
+
+class TokenInvalid(Exception):
+    """A token cannot be used any more, or never could."""
+
+
+def issue(credential: Credential, audience: str, config: EdgeConfig, clock: Clock) -> str:
+    """Make a token for a credential whose secret was verified."""
+    now_s = clock.now_ms() // 1000
+    claims = {
+        "iss": ISSUER,
+        "sub": credential.client_id,
+        "aud": audience,
+        "iat": now_s,
+        "exp": now_s + LIFETIME_S,
+        "scope": " ".join(sorted(credential.permissions)),
+        "account": config.account,
+        "workspaces": [config.workspace],
+        "perms": dict(credential.permissions),
+    }
+    return jwt.encode(
+        claims, config.token_key, algorithm=ALGORITHM, headers={"kid": key_id(config.token_key)}
+    )
+
+
+def verify(token: str, config: EdgeConfig, clock: Clock) -> Credential:
+    """Return the credential that a token stands for, as it is configured now.
+
+    Raises:
+        TokenInvalid: not ours, expired, or its credential has been deleted, switched off, or
+            narrowed since it was issued.
+    """
+    claims = _claims(token, config)
+    now_s = clock.now_ms() // 1000
+    if claims["exp"] + CLOCK_SKEW_S <= now_s:
+        raise TokenInvalid("the token has expired")
+    if claims["iat"] - CLOCK_SKEW_S > now_s:
+        raise TokenInvalid("the token is not valid yet")
+    credential = config.credentials.get(claims["sub"])
+    if credential is None or not credential.is_active:
+        raise TokenInvalid("the credential is not active")
+    is_narrowed = not claims["perms"].items() <= credential.permissions.items()
+    if is_narrowed or config.account != claims["account"]:
+        raise TokenInvalid("the credential has been changed")
+    if config.workspace not in claims["workspaces"]:
+        raise TokenInvalid("the credential has been changed")
+    return credential
+
+
+def key_id(token_key: bytes) -> str:
+    """Return the `kid` that names a signing key."""
+    return sha256(b"kid" + token_key).hexdigest()[:16]
+
+
+def _claims(token: str, config: EdgeConfig) -> dict[str, Any]:
+    try:
+        if jwt.get_unverified_header(token).get("kid") != key_id(config.token_key):
+            raise TokenInvalid("the token is signed with another key")
+        return jwt.decode(
+            token,
+            config.token_key,
+            algorithms=[ALGORITHM],
+            issuer=ISSUER,
+            audience=config.token_audiences,
+            # Times are checked with our own clock.
+            options={
+                "require": _REQUIRED,
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+            },
+        )
+    except (jwt.InvalidTokenError, UnicodeError):
+        raise TokenInvalid("the token is malformed") from None

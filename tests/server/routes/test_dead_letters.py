@@ -1,0 +1,150 @@
+"""Dead letters over HTTP (spec/platform-api.md, 15)."""
+
+from typing import Any
+
+import pytest
+
+from tests.server.conftest import World
+
+BASE = "/platform/v2/workspaces/3/output-connections/5/dlq"
+
+
+def letter(number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "delivery_id": f"dl_{number}",
+        "reason": "fatal_response",
+        "http_status": 400,
+        "mpid": 4411,
+        "created_on": f"2026-01-01T00:00:{number:02}.000Z",
+    } | changes
+
+
+@pytest.fixture
+def known(world: World) -> World:
+    """Put four dead letters into the deployment."""
+    world.deployment.letters[5] = [
+        letter(0),
+        letter(1, reason="queue_full", http_status=None),
+        letter(2, http_status=404),
+        letter(3, mpid=12),
+    ]
+    return world
+
+
+async def listed(world: World, query: str = "") -> tuple[list[str], str | None]:
+    response = await world.client.get(BASE + query, headers=await world.token("viewer"))
+    assert response.status == 200
+    body = await response.json()
+    return [item["delivery_id"] for item in body["items"]], body["next_cursor"]
+
+
+async def replay(world: World, body: Any, client_id: str = "app") -> Any:
+    headers = await world.token(client_id)
+    return await world.client.post(f"{BASE}/replay", json=body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", ["dl_0", "dl_1", "dl_2", "dl_3"]),
+        ("?reason=queue_full", ["dl_1"]),
+        ("?http_status=400", ["dl_0", "dl_3"]),
+        ("?mpid=4411&http_status=404", ["dl_2"]),
+        ("?from=2026-01-01T00:00:01Z&to=1767225603000", ["dl_1", "dl_2"]),
+        ("?reason=none", []),
+    ],
+)
+async def test_dead_letters_are_listed_by_filters(
+    known: World, query: str, found: list[str]
+) -> None:
+    assert await listed(known, query) == (found, None)
+
+
+async def test_pages_follow_each_other(known: World) -> None:
+    assert await listed(known, "?limit=3") == (["dl_0", "dl_1", "dl_2"], "3")
+    assert await listed(known, "?limit=3&cursor=3") == (["dl_3"], None)
+    assert await listed(known, "?limit=2&http_status=400") == (["dl_0", "dl_3"], None)
+    response = await known.client.get(f"{BASE}?limit=1", headers=await known.token())
+    assert response.headers["Link"] == f'<{BASE}?limit=1&cursor=1>; rel="next"'
+
+
+@pytest.mark.parametrize("query", ["?limit=0", "?limit=1001", "?mpid=x", "?http_status=x"])
+async def test_wrong_parameters_get_400(known: World, query: str) -> None:
+    response = await known.client.get(BASE + query, headers=await known.token())
+    assert response.status == 400
+
+
+async def test_one_dead_letter_is_read(known: World) -> None:
+    headers = await known.token("viewer")
+    response = await known.client.get(f"{BASE}/dl_2", headers=headers)
+    assert await response.json() == letter(2, http_status=404)
+    assert (await known.client.get(f"{BASE}/dl_9", headers=headers)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "replayed"),
+    [
+        pytest.param({"ids": ["dl_1"]}, 1, id="one"),
+        pytest.param({"ids": ["dl_9"]}, 0, id="unknown"),
+        pytest.param({"ids": []}, 0, id="none"),
+        pytest.param({"all": True}, 4, id="all"),
+        pytest.param({"filter": {"http_status": 400}}, 2, id="by filter"),
+        pytest.param({"filter": {"from": "2026-01-01T00:00:02Z", "mpid": "12"}}, 1, id="two"),
+    ],
+)
+async def test_dead_letters_are_replayed(known: World, body: Any, replayed: int) -> None:
+    """spec/platform-api.md, worked case 31."""
+    response = await replay(known, body)
+    assert response.status == 202
+    assert await response.json() == {"replayed": replayed}
+    assert len(known.deployment.letters[5]) == 4 - replayed
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        {"all": False},
+        {"all": True, "ids": []},
+        {"ids": "dl_1"},
+        {"ids": [1]},
+        {"filter": {}},
+        {"filter": {"reasons": "x"}},
+        {"filter": {"mpid": 1.5}},
+        {"unknown": 1},
+    ],
+)
+async def test_a_replay_says_exactly_what(known: World, body: Any) -> None:
+    """spec/platform-api.md, 1: unknown members are refused in v2."""
+    assert (await replay(known, body)).status == 400
+    assert len(known.deployment.letters[5]) == 4
+
+
+async def test_a_replay_is_json(known: World) -> None:
+    response = await known.client.post(
+        f"{BASE}/replay", data=b'{"all":true}', headers=await known.token()
+    )
+    assert response.status == 415
+
+
+@pytest.mark.parametrize(("client_id", "status"), [("viewer", 403), ("reader", 403), ("ops", 202)])
+async def test_only_some_may_replay(known: World, client_id: str, status: int) -> None:
+    assert (await replay(known, {"all": True}, client_id)).status == status
+
+
+@pytest.mark.parametrize(("connection", "status"), [("5", 200), ("backend-hook", 200), ("6", 404)])
+async def test_a_connection_is_named_by_number_or_id(
+    known: World, connection: str, status: int
+) -> None:
+    path = f"/platform/v2/workspaces/3/output-connections/{connection}/dlq"
+    response = await known.client.get(path, headers=await known.token())
+    assert response.status == status
+
+
+async def test_a_browser_may_ask(known: World) -> None:
+    """spec/platform-api.md, worked case 27."""
+    response = await known.client.options(BASE, headers={"Origin": "https://x.example"})
+    assert response.status == 204
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert response.headers["Access-Control-Allow-Headers"] == "Authorization, Content-Type"

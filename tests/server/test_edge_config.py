@@ -1,0 +1,143 @@
+"""What an edge makes of a workspace document and the settings."""
+
+import pickle
+from typing import Any
+
+import pytest
+
+from config.numbers import Numbers, assign_numbers
+from config.settings import Settings
+from config.workspace import WorkspaceDocument
+from server.edge_config import EdgeConfig, digest, edge_config
+from server.limits import Limit
+
+DOCUMENT: dict[str, Any] = {
+    "version": 1,
+    "account": {"id": "acme", "name": "Acme", "number": 2},
+    "workspace": {
+        "id": "shop",
+        "name": "Shop",
+        "number": 3,
+        "client_audience_api": True,
+        "dsr_credentials": {"key": "workspace-key", "secret": "workspace-secret"},
+        "limits": {
+            "batches_per_second": 100,
+            "workspace": {"batches_per_second": 500, "acceleration": 200},
+            "org": {"batches_per_second": 900},
+            "system": {"acceleration": 300},
+            "profile_requests_per_second": 20,
+        },
+    },
+    "api_credentials": [
+        {
+            "client_id": "ops",
+            "client_secret": "ops-secret",
+            "role": "admin",
+            "apis": ["platform", "profile", "data_planning"],
+        },
+        {
+            "client_id": "viewer",
+            "client_secret": "viewer-secret",
+            "apis": ["platform", "data_planning"],
+            "status": "inactive",
+        },
+    ],
+    "inputs": [
+        {
+            "id": "backend",
+            "kind": "feed",
+            "name": "Backend",
+            "keys": [
+                {"key": "backend-1", "secret": "secret-1"},
+                {"key": "backend-2", "secret": "secret-2", "status": "revoked"},
+            ],
+        },
+        {
+            "id": "web",
+            "kind": "platform",
+            "os": "MobileWeb",
+            "name": "Web",
+            "keys": [{"key": "web-key-1", "secret": "secret-3"}],
+            "limits": {"batches_per_second": 0, "acceleration": 150},
+        },
+        {
+            "id": "old",
+            "kind": "feed",
+            "name": "Old",
+            "partner": True,
+            "status": "inactive",
+            "keys": [{"key": "old-key-1", "secret": "secret-4"}],
+        },
+    ],
+}
+
+
+@pytest.fixture
+def config() -> EdgeConfig:
+    document = WorkspaceDocument.model_validate(DOCUMENT)
+    settings = Settings(auth_audiences=("https://cdp.example",), max_body_bytes=2048)
+    return edge_config(document, assign_numbers(document, Numbers()), settings, "k" * 32, 9)
+
+
+def test_it_names_where_it_serves(config: EdgeConfig) -> None:
+    assert (config.organization, config.account, config.workspace) == (1, 2, 3)
+    assert (config.workspace_slug, config.revision) == ("shop", 9)
+    assert config.token_audiences == ("https://api.mparticle.com", "https://cdp.example")
+    assert (config.max_body_bytes, config.max_batches) == (2048, 100)
+    assert config.has_client_audience_api
+    assert config.immutable_ids == {"customerid"}
+
+
+@pytest.mark.parametrize(
+    ("key", "number", "is_active", "is_partner"),
+    [
+        ("backend-1", 1, True, False),
+        ("backend-2", 1, False, False),
+        ("web-key-1", 2, True, False),
+        ("old-key-1", 3, False, True),
+    ],
+)
+def test_keys_are_active_with_their_input(
+    config: EdgeConfig, key: str, number: int, is_active: bool, is_partner: bool
+) -> None:
+    info = config.keys[key]
+    assert (info.input, info.is_active, info.is_partner) == (number, is_active, is_partner)
+
+
+def test_a_workspaces_own_key_is_no_input_key(config: EdgeConfig) -> None:
+    """spec/events-api.md, worked case 9."""
+    assert "workspace-key" not in config.keys
+
+
+def test_limits_apply_from_the_input_up(config: EdgeConfig) -> None:
+    above = (
+        Limit("workspace", "workspace", 500, 500, 200),
+        Limit("org", "org", 900, 900),
+        Limit("system", "system", 0, 0, 300),
+    )
+    assert config.keys["backend-1"].limits == (Limit("feed", "input:1", 100, 100), *above)
+    assert config.keys["web-key-1"].limits == (Limit("app", "input:2", 0, 0, 150), *above)
+    assert config.profile_limits == (Limit("account", "profile:2", 20, 40),)
+
+
+def test_permissions_follow_the_role(config: EdgeConfig) -> None:
+    """spec/platform-api.md, 3."""
+    assert config.credentials["ops"].permissions == {
+        "platform": "admin",
+        "profile": "read_only",
+        "data_planning": "admin",
+    }
+    viewer = config.credentials["viewer"]
+    assert viewer.permissions == {"platform": "read_only", "data_planning": "read_only"}
+    assert not viewer.is_active
+
+
+def test_secrets_are_kept_as_digests(config: EdgeConfig) -> None:
+    assert config.keys["backend-1"].secret_digest == digest("secret-1")
+    shown = repr(config)
+    for secret in ("secret-1", "ops-secret", "k" * 32, "workspace-secret"):
+        assert secret not in shown
+
+
+def test_it_can_be_sent_to_other_processes(config: EdgeConfig) -> None:
+    assert pickle.loads(pickle.dumps(config)) == config
