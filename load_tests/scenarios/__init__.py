@@ -1,0 +1,7 @@
+"""The scenarios: one file each with a `command`; a new one is one line here."""
+
+import click
+
+from load_tests.scenarios import ingest
+
+SCENARIOS: tuple[click.Command, ...] = (ingest.command,)
