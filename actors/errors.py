@@ -35,3 +35,7 @@ class ShardUnavailable(Exception):
 
 class DataFolderError(Exception):
     """The data folder cannot be used: in use, of a newer format, or damaged. Says what to do."""
+
+
+class CursorInvalid(Exception):
+    """A cursor was not given out by the page before; the caller gets a 400."""

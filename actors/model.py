@@ -271,6 +271,8 @@ class Section(Struct, array_like=True):
     location_updated_ms: int = 0
     newest_log_id: int = 0  # head of this user's chain of stored batches; 0: none
     open_sessions: dict[int, int] = field(default_factory=dict)  # session id to its start
+    newest_historical_id: int = 0  # head of the chain of historical batches, which is apart
+    is_aged_out: bool = False  # only the times and the chains are left (spec/profiles.md, 6)
 
 
 class Profile(Struct, array_like=True):
@@ -308,7 +310,8 @@ class StoredBatch(Struct):
 
     Attributes:
         log_id: key in the log: unique in the deployment, increasing within a shard.
-        previous_log_id: the same user's batch before this one, 0 if there is none.
+        previous_log_id: the same user's batch before this one, 0 if there is none; of a historical
+            batch the historical one before it.
         batch: as normalised, with the events that their tier allows to keep.
         input: number of the input.
         mpid: the profile's MPID, `None` if unattributed.
@@ -335,7 +338,7 @@ class Item(Struct, array_like=True):
 
     `unit` numbers the batches of one request that share an identity: after the first of a unit
     that cannot be applied here, the rest of the unit comes back `Deferred`, so that their order
-    holds. `mpid` is the answer of the coordinator, or the edge's guess where `is_guess`.
+    holds. `mpid` is the answer of the coordinator, or a guess of the edge where `is_guess`.
     """
 
     raw: bytes
@@ -345,13 +348,32 @@ class Item(Struct, array_like=True):
     is_guess: bool = False
 
 
+class EventName(Struct, frozen=True, array_like=True, order=True):
+    """What the limit on distinct event names counts (spec/events-api.md, 14)."""
+
+    event_type: str
+    name: str
+
+
+class EventNames(Struct, array_like=True):
+    """Names that the coordinator has admitted; if it takes no more, all that it ever did."""
+
+    admitted: list[EventName]
+    is_full: bool
+
+
 class MicroBatch(Struct, array_like=True):
-    """Many batches for one shard, committed together. `id`: (edge, number), see the store."""
+    """Many batches for one shard, committed together.
+
+    An edge numbers its micro-batches for each shard, so (edge, number) names one of them.
+    `event_names` is what the edge has learnt from the coordinator since its last one.
+    """
 
     edge: int
     number: int
     contexts: list[BatchContext]
     items: list[Item]
+    event_names: EventNames | None = None
 
 
 class Accepted(Struct, array_like=True, tag=1):
@@ -393,7 +415,13 @@ class Deferred(Struct, array_like=True, tag=6):
     """Not applied, because a batch of its unit before it was not; send it again after that."""
 
 
-Result = Accepted | Duplicate | Rejected | Moved | Unresolved | Deferred
+class Unregistered(Struct, array_like=True, tag=7):
+    """Not applied: it has event names that this shard does not know; ask the coordinator."""
+
+    names: list[EventName]
+
+
+Result = Accepted | Duplicate | Rejected | Moved | Unresolved | Deferred | Unregistered
 
 
 # -- Delivery -------------------------------------------------------------------------------------

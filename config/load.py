@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from actors.identity.registry import STRATEGIES
 from actors.outputs.contract import OutputModule
 from actors.outputs.registry import MODULES
-from config.errors import ConfigError, Location, format_path, found_by_model
+from config.errors import ConfigError, Found, Location, format_path, found_by_model
 from config.sources import Expansion, read_yaml
 from config.validate import part_problems, parts_of
 from config.workspace import WorkspaceDocument
@@ -41,13 +41,7 @@ def load_workspace(
         data = expansion.expand(source.data)
     except RecursionError:
         raise ConfigError([(path.name, "is nested too deeply")]) from None
-    document = None
-    found = []
-    try:
-        document = WorkspaceDocument.model_validate(data)
-    except ValidationError as error:
-        found += found_by_model(error, WorkspaceDocument, data)
-    found += part_problems(parts_of(data), modules, strategies)
+    document, found = _check(data, modules, strategies)
     # What stands where a placeholder could not be replaced is not worth another message.
     unexpanded = {where for where, _ in expansion.found}
     found = expansion.found + [each for each in found if each[0] not in unexpanded]
@@ -55,6 +49,27 @@ def load_workspace(
     if document is None or problems:
         raise ConfigError(problems)
     return document
+
+
+def parse_workspace(data: dict[str, Any]) -> WorkspaceDocument:
+    """Check a whole document that is in memory, without placeholders; ConfigError lists all."""
+    document, found = _check(data, MODULES, STRATEGIES)
+    if document is None or found:
+        raise ConfigError(dict.fromkeys((format_path(where), message) for where, message in found))
+    return document
+
+
+def _check(
+    data: dict[str, Any], modules: Mapping[str, OutputModule], strategies: Collection[str]
+) -> tuple[WorkspaceDocument | None, list[Found]]:
+    document = None
+    found: list[Found] = []
+    try:
+        document = WorkspaceDocument.model_validate(data)
+    except ValidationError as error:
+        found += found_by_model(error, WorkspaceDocument, data)
+    found += part_problems(parts_of(data), modules, strategies)
+    return document, found
 
 
 def validate_file(path: Path, environ: Mapping[str, str]) -> list[str]:

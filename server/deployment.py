@@ -7,27 +7,10 @@ through handles, which are Ray actors in a deployment and plain objects in tests
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from msgspec import Struct
-
 from actors.model import Accepted, BatchContext, Duplicate, Environment, Rejected
+from actors.profiles.timeline import TimelineQuery
 
 FinalResult = Accepted | Duplicate | Rejected
-
-
-class TimelineQuery(Struct, frozen=True):
-    """Filters of a user's timeline (spec/profiles.md, 8): OR within one, AND between them.
-
-    `start_ms` <= event time < `end_ms`; `cursor` is the `next_cursor` of the page before.
-    """
-
-    start_ms: int | None = None
-    end_ms: int | None = None
-    inputs: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
-    event_names: tuple[str, ...] = ()
-    devices: tuple[str, ...] = ()
-    limit: int = 100
-    cursor: str | None = None
 
 
 class Deployment(Protocol):
@@ -77,7 +60,11 @@ class Deployment(Protocol):
     async def timeline(
         self, mpid: int, environment: Environment | None, query: TimelineQuery
     ) -> dict[str, Any] | None:
-        """Read a page of a user's events, newest batch first; `None` if the user is unknown."""
+        """Read a page of a user's events, newest batch first; `None` if the user is unknown.
+
+        Raises:
+            CursorInvalid: the query's cursor was not given out by the page before.
+        """
         ...
 
     async def dead_letters(self, connection: int, limit: int, cursor: str | None) -> dict[str, Any]:

@@ -16,13 +16,18 @@ def int64(text: str, name: str) -> int:
     Raises:
         Refused: it is none (400).
     """
+    if is_int64(text):
+        return int(text)
+    raise invalid(name, "must be an integer of 64 bits")
+
+
+def is_int64(text: str) -> bool:
+    """Tell whether a text is a whole number of 64 bits."""
     digits = text.removeprefix("-")
     # 19 digits are enough; int() refuses texts of many thousands with an error of its own.
-    if digits.isascii() and digits.isdecimal() and len(digits) <= 19:
-        value = int(text)
-        if -INT64_END <= value < INT64_END:
-            return value
-    raise invalid(name, "must be an integer of 64 bits")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 19):
+        return False
+    return -INT64_END <= int(text) < INT64_END
 
 
 def environment(request: web.Request) -> Environment | None:

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
-from actors.errors import BatchRejected, Problem, ShardUnavailable, StoreFull
+from actors.errors import BatchRejected, CursorInvalid, Problem, ShardUnavailable, StoreFull
 
 log = logging.getLogger("headwater.http")
 
@@ -110,6 +110,8 @@ def error_answer(error: Exception, request: BaseRequest, request_id: str) -> web
             return json_answer(body, error.status, headers)
         case BatchRejected():
             return _answer("BAD_REQUEST", error.problems)
+        case CursorInvalid():
+            return _answer("BAD_REQUEST", "The cursor was not given out by the page before.")
         case ShardUnavailable() | StoreFull():
             log.warning(
                 "a request was answered 503",

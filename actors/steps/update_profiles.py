@@ -21,6 +21,7 @@ from actors.profiles.devices import drop_oldest_devices, update_device
 from actors.profiles.identities import update_partner_identities, update_user_identities
 from actors.profiles.lateness import AsOf, as_of
 from actors.profiles.location import update_location
+from actors.profiles.retention import age_out, is_overdue, revive
 from actors.profiles.sessions import fill_durations, note_starts
 
 
@@ -66,7 +67,10 @@ def update_profile(
         events.setdefault(event.event_type, []).append(event)
 
     drops: list[str] = []
+    if is_overdue(profile, workspace.profile_idle_days, now_ms):
+        age_out(profile)
     section = _seen(profile, context, workspace)
+    revive(section, now_ms)
     _apply_opt_outs(profile, events.get("opt_out", ()), moment)
     if by_identities:
         update_user_identities(profile, batch, workspace.priority, now_ms)

@@ -22,7 +22,8 @@ Table = Literal[
     "dead_letters",
     "dead_ids",
     "micro_batches",
-    "transactions",
+    "event_names",
+    "intents",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
 
@@ -59,6 +60,13 @@ class Transaction:
         except lmdb.Error as error:
             raise _translated(error) from error
 
+    def pop(self, table: Table, key: bytes) -> bytes | None:
+        """Remove a key and return its value, `None` if it was not there."""
+        try:
+            return self._txn.pop(key, db=self._tables[table])
+        except lmdb.Error as error:
+            raise _translated(error) from error
+
     def scan(
         self, table: Table, start: bytes = b"", prefix: bytes = b""
     ) -> Iterator[tuple[bytes, bytes]]:
@@ -83,7 +91,7 @@ class Transaction:
 
 
 class Store:
-    """One LMDB environment with all tables of a shard, held by one process at a time.
+    """One LMDB environment with the tables of a shard or of the coordinator, held by one process.
 
     Every write transaction is fsynced before `write` returns.
     """

@@ -3,6 +3,7 @@
 import msgspec
 from msgspec import Struct
 
+from actors.model import Environment, Lookup
 from actors.store.environment import Transaction
 
 
@@ -22,6 +23,23 @@ class IndexEntry(Struct, array_like=True):
     type: str
     value: str
     holders: list[Holder]
+
+
+class RecordChange(Struct, array_like=True):
+    """The lookups that a profile has from now on; it is made at `created_ms` if it is missing."""
+
+    mpid: int
+    lookups: list[Lookup]
+    created_ms: int
+
+
+class IdentityChange(Struct, array_like=True):
+    """What resolutions write on one shard. Absolute values: applying it twice is harmless."""
+
+    scope: int
+    environment: Environment
+    entries: list[IndexEntry]
+    records: list[RecordChange]
 
 
 _encoder = msgspec.msgpack.Encoder()

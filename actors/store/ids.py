@@ -5,12 +5,17 @@
 so that 2,048 ids per millisecond and shard can be drawn before ids run ahead of the clock.
 """
 
+from typing import Final
+
 from actors.clock import Clock
+from actors.store.environment import Table, Transaction
+from actors.store.keys import outbox_parts
 
 _COUNTER_BITS = 11
 _SHARD_BITS = 10
 _STEP = 1 << _SHARD_BITS
 MAX_SHARDS = 1 << _SHARD_BITS
+_SEQUENCED: Final[tuple[Table, ...]] = ("outbox", "dead_letters")
 
 
 class Ids:
@@ -38,3 +43,17 @@ class Ids:
 def time_of_id(drawn: int) -> int:
     """Return the milliseconds since 1970 that an id carries."""
     return drawn >> (_COUNTER_BITS + _SHARD_BITS)
+
+
+def last_id(txn: Transaction) -> int:
+    """Return the greatest id that the tables of a shard hold: a new owner goes on after it.
+
+    Every id but those of the log is smaller than a log id drawn with it, save the sequences of
+    deliveries and dead letters.
+    """
+    key = txn.last_key("log")
+    last = 0 if key is None else int.from_bytes(key, "big")
+    for table in _SEQUENCED:
+        for key, _ in txn.scan(table):
+            last = max(last, outbox_parts(key)[1])
+    return last

@@ -55,6 +55,13 @@ def profile_key(key: ProfileKey) -> bytes:
     )
 
 
+def profile_key_parts(key: bytes) -> ProfileKey:
+    """Return which profile a key is of."""
+    _slot, scope, code, mpid = _PROFILE.unpack(key)
+    environment: Environment = "development" if code else "production"
+    return ProfileKey(scope, environment, mpid - (1 << 64) if mpid >> 63 else mpid)
+
+
 def unattributed_digest(api_key: str, request_id: str) -> bytes:
     """Return the hash that places a batch that belongs to nobody, by the sender's own id of it."""
     return hashlib.blake2b(f"{api_key}\0{request_id}".encode(), digest_size=16).digest()

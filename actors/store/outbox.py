@@ -4,8 +4,7 @@ Deliveries lie in the order of their sequence, by connection; a user's deliverie
 shard, so their order is the order of processing. A dead letter keeps the sequence it had.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -18,10 +17,11 @@ _deliveries = msgspec.msgpack.Decoder(Delivery)
 _dead_letters = msgspec.msgpack.Decoder(DeadLetter)
 
 
-def add(txn: Transaction, delivery: Delivery) -> None:
-    """Add a delivery, or write one back."""
-    key = outbox_key(delivery.connection, delivery.sequence)
-    txn.put("outbox", key, _encoder.encode(delivery))
+def add(txn: Transaction, delivery: Delivery) -> int:
+    """Add a delivery; return the bytes that it takes."""
+    encoded = _encoder.encode(delivery)
+    txn.put("outbox", outbox_key(delivery.connection, delivery.sequence), encoded)
+    return len(encoded)
 
 
 def read(
@@ -39,18 +39,30 @@ def read(
     return found
 
 
-def settle(txn: Transaction, settlement: Settlement) -> None:
-    """Write what became of deliveries. A sequence that is gone is passed over: it was settled."""
+def settle(txn: Transaction, settlement: Settlement) -> tuple[int, int]:
+    """Write what became of deliveries. A sequence that is gone is passed over: it was settled.
+
+    Returns:
+        How many deliveries left the outbox, and the bytes that they took there.
+    """
     connection = settlement.connection
+    count = size = 0
     for sequence in settlement.done:
-        txn.delete("outbox", outbox_key(connection, sequence))
+        encoded = txn.pop("outbox", outbox_key(connection, sequence))
+        if encoded is not None:
+            count += 1
+            size += len(encoded)
     for dead in settlement.dead:
-        if txn.delete("outbox", outbox_key(connection, dead.delivery.sequence)):
-            _bury(txn, dead)
+        encoded = txn.pop("outbox", outbox_key(connection, dead.delivery.sequence))
+        if encoded is not None:
+            count += 1
+            size += len(encoded)
+            bury(txn, dead)
     for delivery in settlement.delayed:
         key = outbox_key(connection, delivery.sequence)
         if txn.get("outbox", key) is not None:
             txn.put("outbox", key, _encoder.encode(delivery))
+    return count, size
 
 
 def dead_letters(
@@ -76,26 +88,37 @@ def dead_letter(txn: Transaction, connection: int, delivery_id: str) -> DeadLett
 
 
 def replay(
-    txn: Transaction, connection: int, delivery_ids: Sequence[str], next_sequences: Sequence[int]
-) -> int:
-    """Put dead letters back into the outbox with their ids and no attempts; return how many.
+    txn: Transaction,
+    connection: int,
+    delivery_ids: Sequence[str],
+    next_sequence: Callable[[], int],
+) -> tuple[list[str], int]:
+    """Put dead letters back into the outbox with their ids and no attempts.
 
-    Each takes one of `next_sequences`: a replayed delivery is not ordered against live ones
+    Each takes the next sequence: a replayed delivery is not ordered against live ones
     (spec/connections.md, 3.4), and a forwarder reads only what follows what it has read.
+
+    Returns:
+        The reason that each had died of, and the bytes that they take in the outbox.
     """
-    replayed = 0
-    for delivery_id, sequence in zip(delivery_ids, next_sequences, strict=True):
+    reasons: list[str] = []
+    size = 0
+    for delivery_id in delivery_ids:
         dead = dead_letter(txn, connection, delivery_id)
         if dead is None:
             continue
         txn.delete("dead_letters", outbox_key(connection, dead.delivery.sequence))
         txn.delete("dead_ids", dead_id_key(connection, delivery_id))
         delivery = msgspec.structs.replace(
-            dead.delivery, sequence=sequence, attempts=0, first_attempt_ms=0, next_attempt_ms=0
+            dead.delivery,
+            sequence=next_sequence(),
+            attempts=0,
+            first_attempt_ms=0,
+            next_attempt_ms=0,
         )
-        add(txn, delivery)
-        replayed += 1
-    return replayed
+        size += add(txn, delivery)
+        reasons.append(dead.reason)
+    return reasons, size
 
 
 def dead_letter_ids(txn: Transaction, connection: int) -> list[str]:
@@ -104,16 +127,24 @@ def dead_letter_ids(txn: Transaction, connection: int) -> list[str]:
     return [key[4:].decode() for key, _ in txn.scan("dead_ids", prefix=prefix)]
 
 
-def depths(txn: Transaction, table: Literal["outbox", "dead_letters"]) -> dict[int, int]:
-    """Count the entries of a table by connection. Costs one pass over its keys."""
-    counts: dict[int, int] = {}
-    for key, _ in txn.scan(table):
+def depths(txn: Transaction) -> dict[int, tuple[int, int]]:
+    """Return deliveries and bytes of the outbox by connection. Costs one pass over it."""
+    counts: dict[int, tuple[int, int]] = {}
+    for key, encoded in txn.scan("outbox"):
         connection, _sequence = outbox_parts(key)
-        counts[connection] = counts.get(connection, 0) + 1
+        count, size = counts.get(connection, (0, 0))
+        counts[connection] = (count + 1, size + len(encoded))
     return counts
 
 
-def _bury(txn: Transaction, dead: DeadLetter) -> None:
+def all_dead_letters(txn: Transaction) -> Iterator[DeadLetter]:
+    """Yield the dead letters of all connections."""
+    for _, encoded in txn.scan("dead_letters"):
+        yield _dead_letters.decode(encoded)
+
+
+def bury(txn: Transaction, dead: DeadLetter) -> None:
+    """Keep a dead letter."""
     delivery = dead.delivery
     key = outbox_key(delivery.connection, delivery.sequence)
     txn.put("dead_letters", key, _encoder.encode(dead))

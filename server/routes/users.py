@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from server.deployment import TimelineQuery
+from actors.profiles.timeline import TimelineQuery
 from server.edge_config import EdgeConfig
 from server.identity_names import idsync_type
 from server.management import MAY_READ_USERS, WORKSPACE, audit, enter

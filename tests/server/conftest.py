@@ -23,8 +23,9 @@ from actors.model import (
     Rejected,
     WorkspaceInfo,
 )
+from actors.profiles.timeline import TimelineQuery
 from server.app import RUNNER_OPTIONS, make_app
-from server.deployment import FinalResult, TimelineQuery
+from server.deployment import FinalResult
 from server.edge_config import ConfigHolder, Credential, EdgeConfig, KeyInfo, digest
 from server.limit_file import LimitFile
 from server.limits import Level, Limit, RateLimiter

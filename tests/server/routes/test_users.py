@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from server.deployment import TimelineQuery
+from actors.profiles.timeline import TimelineQuery
 from tests.server.conftest import T, World, first_error
 
 BASE = "/platform/v2/workspaces/3/users"

@@ -1,0 +1,173 @@
+"""The one writer of the identity index.
+
+An identity and the profile that it belongs to may lie on different shards. All resolutions that
+have to write come here and are decided one after the other, so they are serializable without locks
+on the shards. What a decision writes is first kept as an intent and then written to each shard;
+writing it twice is harmless, so a crash at any point is mended by writing it again.
+
+Batches whose identities are all attached to one profile never come here (`actors.steps.identify`).
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from actors.clock import Clock, Randomness
+from actors.identity.index import Index, IndexShard, changes_of
+from actors.identity.keys import IdentityName, canonical
+from actors.identity.registry import STRATEGIES
+from actors.identity.state import IdentityRules, IdentityState, Missing
+from actors.model import Environment, EventName, EventNames, Unresolved
+from actors.store import event_names, intents
+from actors.store.environment import Store
+from actors.store.keys import MPID_RANDOM_BITS
+
+
+class Coordinator:
+    """Resolves what the shards cannot, and admits event names."""
+
+    def __init__(
+        self,
+        store: Store,
+        shards: Sequence[IndexShard],
+        scope: int,
+        rules: IdentityRules,
+        max_event_names: int,
+        clock: Clock,
+        randomness: Randomness,
+    ) -> None:
+        """Set up; an intent that an earlier process left is written before anything else.
+
+        Args:
+            store: of the coordinator alone.
+            shards: all of them, in order.
+            scope: of the workspace; `rules`: its identity settings.
+            max_event_names: distinct event names that the workspace may have.
+            clock: of creation times.
+            randomness: of MPIDs.
+        """
+        self._store = store
+        self._index = Index(shards, scope)
+        self._scope = scope
+        self._rules = rules
+        self._strategy = STRATEGIES[rules.strategy]
+        self._max_event_names = max_event_names
+        self._clock = clock
+        self._randomness = randomness
+        self._lock = asyncio.Lock()
+        with store.read() as txn:
+            self._intent = intents.read(txn)
+            self._names = event_names.read_all(txn)
+
+    async def resolve(self, requests: Sequence[Unresolved]) -> list[int]:
+        """Return the MPID of each request, on disk with all that follows from it.
+
+        Args:
+            requests: resolved in order, each as an `identify` call.
+
+        Raises:
+            ShardUnavailable: a shard did not answer; what was decided may or may not be written.
+            StoreFull: likewise, for want of room.
+        """
+        async with self._lock:
+            await self._finish()
+            asked = [
+                (each.environment, [_name(*identity) for identity in each.identities])
+                for each in requests
+            ]
+            states: dict[Environment, IdentityState] = {}
+            for environment in dict.fromkeys(environment for environment, _ in asked):
+                state = states[environment] = IdentityState(self._scope, environment)
+                names = {name for place, names in asked if place == environment for name in names}
+                await self._index.learn(state, names, ())
+                try:
+                    state.require(names)
+                except Missing as missing:
+                    await self._index.learn(state, missing.names, missing.mpids)
+            fresh = await self._draw_mpids([(place, names[0]) for place, names in asked])
+            mpids = [
+                await self._decide(states[environment], names, new_mpid)
+                for (environment, names), new_mpid in zip(asked, fresh, strict=True)
+            ]
+            await self._write(states.values())
+            return mpids
+
+    async def admit_event_names(self, names: Sequence[EventName]) -> EventNames:
+        """Admit names in order as long as there is room (spec/events-api.md, 14).
+
+        Raises:
+            StoreFull: nothing was admitted.
+        """
+        async with self._lock:
+            fresh = [name for name in dict.fromkeys(names) if name not in self._names]
+            admitted = fresh[: max(self._max_event_names - len(self._names), 0)]
+            if admitted:
+                with self._store.write() as txn:
+                    event_names.write(txn, admitted)
+                self._names.update(admitted)
+            if len(self._names) >= self._max_event_names:
+                return EventNames(sorted(self._names), is_full=True)
+            return EventNames([name for name in names if name in self._names], is_full=False)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._store.close()
+
+    # -- Deciding ---------------------------------------------------------------------------------
+
+    async def _decide(
+        self, state: IdentityState, names: Sequence[IdentityName], new_mpid: int
+    ) -> int:
+        """Resolve one request on top of those before it."""
+        now_ms = self._clock.now_ms()
+        while True:
+            fork = state.fork()
+            try:
+                mpid = self._strategy.identify(fork, names, self._rules, new_mpid, now_ms)
+            except Missing as missing:
+                await self._index.learn(state, missing.names, missing.mpids)
+                continue
+            state.merge(fork)
+            return mpid
+
+    async def _draw_mpids(self, places: Sequence[tuple[Environment, IdentityName]]) -> list[int]:
+        """Draw for each place an MPID that nobody has, in the slot of the place's identity."""
+        drawn: dict[int, int] = {}  # MPID to its place
+        wanted = list(range(len(places)))
+        while wanted:
+            candidates: dict[int, int] = {}
+            for index in wanted:
+                slot = self._index.slot_of(*places[index])
+                mpid = slot << MPID_RANDOM_BITS | self._randomness.bits(MPID_RANDOM_BITS)
+                if mpid and mpid not in drawn:
+                    candidates[mpid] = index
+            taken = await self._index.taken(candidates)
+            drawn |= {mpid: index for mpid, index in candidates.items() if mpid not in taken}
+            wanted = sorted(set(wanted) - set(drawn.values()))
+        by_place = {index: mpid for mpid, index in drawn.items()}
+        return [by_place[index] for index in range(len(places))]
+
+    # -- Writing ----------------------------------------------------------------------------------
+
+    async def _write(self, states: Iterable[IdentityState]) -> None:
+        """Write what was decided to every shard concerned; all of it, also after a crash."""
+        now_ms = self._clock.now_ms()
+        changes = [change for state in states if (change := changes_of(state, now_ms))]
+        if changes:
+            with self._store.write() as txn:
+                intents.write(txn, changes)
+            self._intent = changes
+            await self._finish()
+
+    async def _finish(self) -> None:
+        """Write the pending intent, if there is one.
+
+        It stays in the store until the next one takes its place, which saves a commit: it is the
+        last thing that was written, so that writing it once more at the next start changes nothing.
+        """
+        if self._intent is not None:
+            await self._index.write(self._intent)
+            self._intent = None
+
+
+def _name(identity_type: str, value: str) -> IdentityName:
+    return IdentityName(identity_type, canonical(identity_type, value))

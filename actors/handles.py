@@ -1,0 +1,91 @@
+"""What a process can ask of the actors in other processes.
+
+Every call raises `ShardUnavailable` when the actor does not answer in time; it may then have been
+done. All of them can be repeated without harm. `actors.cluster` makes such handles of Ray's; tests
+make them of plain objects.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from actors.identity.index import IndexShard
+from actors.model import (
+    DeadLetter,
+    Delivery,
+    Environment,
+    EventName,
+    EventNames,
+    Settlement,
+    Unresolved,
+)
+from actors.profiles.timeline import TimelineQuery
+
+
+class ShardHandle(IndexShard, Protocol):
+    """A shard. What calls do is told where they are implemented: `Shard`, `ShardViews`."""
+
+    async def commit(self, micro: bytes) -> bytes:
+        """Apply an encoded `MicroBatch`; return its encoded list of `Result`. Raises StoreFull."""
+        ...
+
+    async def profile(
+        self, mpid: int, environment: Environment | None, fields: Sequence[str]
+    ) -> dict[str, Any] | None:
+        """See `ShardViews.profile`."""
+        ...
+
+    async def user(self, mpid: int, environment: Environment | None) -> dict[str, Any] | None:
+        """See `ShardViews.user`."""
+        ...
+
+    async def user_rows(
+        self, users: Sequence[tuple[Environment, int]]
+    ) -> list[dict[str, Any] | None]:
+        """See `ShardViews.user_rows`."""
+        ...
+
+    async def timeline(
+        self, mpid: int, environment: Environment | None, query: TimelineQuery
+    ) -> dict[str, Any] | None:
+        """See `ShardViews.timeline`. Raises CursorInvalid."""
+        ...
+
+    async def read_outbox(
+        self, connection: int, after_sequence: int, limit: int, max_bytes: int
+    ) -> list[Delivery]:
+        """See `Shard.read_outbox`."""
+        ...
+
+    async def settle(self, settlement: Settlement) -> None:
+        """See `Shard.settle`. Raises StoreFull."""
+        ...
+
+    async def dead_letters(
+        self, connection: int, after_sequence: int, limit: int
+    ) -> list[DeadLetter]:
+        """See `ShardViews.dead_letters`."""
+        ...
+
+    async def dead_letter(self, connection: int, delivery_id: str) -> DeadLetter | None:
+        """See `ShardViews.dead_letter`."""
+        ...
+
+    async def replay(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
+        """See `Shard.replay`. Raises StoreFull."""
+        ...
+
+    async def ready(self) -> str:
+        """Return `ok`, or why nothing can be stored."""
+        ...
+
+
+class CoordinatorHandle(Protocol):
+    """The coordinator."""
+
+    async def resolve(self, requests: Sequence[Unresolved]) -> list[int]:
+        """See `Coordinator.resolve`. Raises StoreFull."""
+        ...
+
+    async def admit_event_names(self, names: Sequence[EventName]) -> EventNames:
+        """See `Coordinator.admit_event_names`. Raises StoreFull."""
+        ...

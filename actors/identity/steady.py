@@ -1,0 +1,43 @@
+"""The steady state: whether a request's answer can be read off one record, with nothing to write.
+
+A batch whose identities are all attached to one profile is resolved by that profile's shard alone
+(`../../README.md`, Identities). What is decided here must be what the strategy would decide.
+"""
+
+from collections.abc import Sequence
+
+from actors.identity.matching import Request, is_eligible, is_known
+from actors.identity.state import IdentityRecord, IdentityRules
+from actors.store.identities import Holder
+
+
+def is_settled(
+    mpid: int,
+    record: IdentityRecord,
+    request: Request,
+    first_holders: Sequence[Holder] | None,
+    rules: IdentityRules,
+) -> bool:
+    """Tell whether `identify` would answer with `mpid` and change nothing.
+
+    Args:
+        mpid: whose record is at hand.
+        record: its lookups, as they are now.
+        request: not empty, in priority order.
+        first_holders: those of the request's first identity, as they are now; `None` if another
+            shard has them.
+        rules: of the scope.
+
+    With a login ID in the request the record is the only known one that is eligible, because login
+    IDs are unique. Without one only anonymous records are eligible, and of those that hold the
+    first identity the one linked last wins a tie.
+    """
+    if not all(record.holds(name) for name in request):
+        return False
+    if not is_eligible(record, request, rules):
+        return False
+    if any(name.type in rules.login_ids for name in request):
+        return True
+    if is_known(record, rules) or not first_holders:
+        return False
+    return first_holders[-1].mpid == mpid

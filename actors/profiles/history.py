@@ -1,0 +1,101 @@
+"""Pages of a user's timeline, read from the event log (spec/profiles.md, 8).
+
+Live batches are shown in the order of their receipt, newest first; historical ones between them, at
+the time of their newest event. Live ones form a chain that is walked only as far as a page needs;
+historical ones arrive in any order and are sorted, for the few users who have any.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from actors.errors import CursorInvalid
+from actors.model import ProfileKey, Section, StoredBatch, WorkspaceInfo
+from actors.profiles.timeline import TimelineQuery, timeline_item
+from actors.store import log
+from actors.store.environment import Transaction
+
+Place = tuple[int, int]  # (time in ms, log id): pages go from the greatest to the least
+
+
+def read_page(
+    txn: Transaction,
+    key: ProfileKey,
+    section: Section,
+    workspace: WorkspaceInfo,
+    query: TimelineQuery,
+) -> dict[str, Any]:
+    """Return `{"items", "next_cursor", "last_updated_ms"}`.
+
+    Args:
+        key: of the user.
+        section: of the user, in `workspace`.
+
+    Raises:
+        CursorInvalid: `query.cursor` was not given out by a page of this user.
+    """
+    live_id, before = section.newest_log_id, None
+    if query.cursor is not None:
+        live_id, before = _parse(query.cursor)
+        stored = log.read(txn, live_id)
+        if stored is not None and (stored.mpid, stored.batch.environment) != (
+            key.mpid,
+            key.environment,
+        ):
+            raise CursorInvalid(query.cursor)
+    items: list[dict[str, Any]] = []
+    following: str | None = None
+    for stored, place, next_live_id in _merged(txn, section, live_id, before):
+        item = timeline_item(stored, workspace, query)
+        if item is None:
+            continue
+        if len(items) == query.limit:
+            break
+        items.append(item)
+        following = f"{next_live_id}.{place[0]}.{place[1]}"
+    else:
+        following = None
+    return {
+        "items": items,
+        "next_cursor": following,
+        "last_updated_ms": section.last_seen_ms,
+    }
+
+
+def _merged(
+    txn: Transaction, section: Section, live_id: int, before: Place | None
+) -> Iterator[tuple[StoredBatch, Place, int]]:
+    """Yield batches newest first, with their place and the live batch that is next after each."""
+    historical = _historical(txn, section, before)
+    for stored in log.chain(txn, live_id):
+        place = (stored.received_ms, stored.log_id)
+        while historical and _place(historical[-1]) > place:
+            old = historical.pop()
+            yield old, _place(old), stored.log_id
+        yield stored, place, stored.previous_log_id
+    while historical:
+        old = historical.pop()
+        yield old, _place(old), 0
+
+
+def _historical(txn: Transaction, section: Section, before: Place | None) -> list[StoredBatch]:
+    """Return the historical batches below a place, the newest last."""
+    found = list(log.chain(txn, section.newest_historical_id))
+    if before is not None:
+        found = [stored for stored in found if _place(stored) < before]
+    return sorted(found, key=_place)
+
+
+def _place(stored: StoredBatch) -> Place:
+    """Return the place of a historical batch: the time of its newest event."""
+    newest_ms = max((event.timestamp_ms for event in stored.batch.events), default=0)
+    return newest_ms, stored.log_id
+
+
+def _parse(cursor: str) -> tuple[int, Place]:
+    try:
+        live_id, ms, log_id = (int(part) for part in cursor.split("."))
+    except ValueError:
+        raise CursorInvalid(cursor) from None
+    if not 0 <= live_id < 2**64:
+        raise CursorInvalid(cursor)
+    return live_id, (ms, log_id)

@@ -1,0 +1,39 @@
+"""Profiles that have had no data for too long (spec/profiles.md, 6).
+
+What is due is already as good as gone: it is neither shown nor built upon. A sweep makes it so on
+disk.
+"""
+
+from actors.model import Profile, Section
+
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+def is_overdue(profile: Profile, idle_days: int, now_ms: int) -> bool:
+    """Tell whether a profile's lifetime is over and it still has what should be gone."""
+    if now_ms - profile.last_stored_timestamp_ms <= idle_days * DAY_MS:
+        return False
+    return any(not section.is_aged_out for section in profile.workspaces.values())
+
+
+def age_out(profile: Profile) -> None:
+    """Empty a profile's sections.
+
+    The identity record stays, so that a user who returns has the same MPID, and so do the chains
+    of stored batches, which have a retention of their own.
+    """
+    for number, section in profile.workspaces.items():
+        profile.workspaces[number] = Section(
+            section.first_seen_ms,
+            section.last_seen_ms,
+            newest_log_id=section.newest_log_id,
+            newest_historical_id=section.newest_historical_id,
+            is_aged_out=True,
+        )
+
+
+def revive(section: Section, now_ms: int) -> None:
+    """Let an aged-out section begin anew; does nothing to any other."""
+    if section.is_aged_out:
+        section.is_aged_out = False
+        section.first_seen_ms = now_ms

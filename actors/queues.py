@@ -1,0 +1,79 @@
+"""How much waits for each connection of a shard, and how much has died: counts kept in memory.
+
+They follow the outbox, so that neither a limit nor a metric has to scan it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from actors.metric_groups import ShardMetrics
+from actors.model import DeadLetter
+from actors.store import outbox
+from actors.store.environment import Transaction
+
+
+class Queues:
+    """Depths by connection; changed only after the transaction that changed the outbox."""
+
+    def __init__(self, txn: Transaction, limits: Mapping[int, int], ids: Mapping[int, str]) -> None:
+        """Count what is there.
+
+        Args:
+            limits: connection to the bytes that may wait for it on this shard.
+            ids: connection to its id, for the metrics.
+        """
+        self._limits = limits
+        self._ids = ids
+        self._count: Counter[int] = Counter()
+        self._bytes: Counter[int] = Counter()
+        for connection, (count, size) in outbox.depths(txn).items():
+            self._count[connection] = count
+            self._bytes[connection] = size
+        self._dead: Counter[tuple[int, str]] = Counter(
+            (letter.delivery.connection, letter.reason) for letter in outbox.all_dead_letters(txn)
+        )
+
+    def room(self) -> dict[int, int]:
+        """Return the bytes that may still be added, by connection."""
+        return {number: limit - self._bytes[number] for number, limit in self._limits.items()}
+
+    def added(self, connection: int, count: int, size: int) -> None:
+        """Note that deliveries were added."""
+        self._count[connection] += count
+        self._bytes[connection] += size
+
+    def left(self, connection: int, count: int, size: int) -> None:
+        """Note that deliveries were settled."""
+        self._count[connection] -= count
+        self._bytes[connection] -= size
+
+    def died(self, letters: Iterable[DeadLetter]) -> None:
+        """Note new dead letters."""
+        self._dead.update((each.delivery.connection, each.reason) for each in letters)
+
+    def revived(self, reasons: Iterable[tuple[int, str]]) -> None:
+        """Note dead letters that were put back, as (connection, reason)."""
+        self._dead.subtract(reasons)
+
+    def show(self, metrics: ShardMetrics) -> None:
+        """Write the depths to the metrics; connections that are configured show even at 0."""
+        for number, name in self._ids.items():
+            metrics.queue_depth.labels(name).set(self._count[number])
+            metrics.queue_bytes.labels(name).set(self._bytes[number])
+        for (number, reason), count in self._dead.items():
+            name = self._ids.get(number, str(number))
+            metrics.dead_letters.labels(name, reason).set(count)
+
+    def depths(self) -> dict[str, dict[str, int]]:
+        """Return counts by connection id, for a status page."""
+        dead: Counter[int] = Counter()
+        for (number, _), count in self._dead.items():
+            dead[number] += count
+        return {
+            name: {
+                "waiting": self._count[number],
+                "waiting_bytes": self._bytes[number],
+                "dead_letters": dead[number],
+            }
+            for number, name in self._ids.items()
+        }

@@ -1,0 +1,108 @@
+"""What a shard counts: batches and events by what became of them, and how long its stages take."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from actors.metric_groups import ShardMetrics
+from actors.model import Accepted, Batch, Duplicate, Rejected, WorkspaceInfo
+from actors.shard_options import ShardOptions
+from actors.steps.enqueue import Drop
+from actors.steps.work import Work
+from actors.store.environment import Store
+from actors.store.profiles import Profiles
+
+LATE_MS = 72 * 3_600_000  # spec/events-api.md, 13.1
+
+
+class ShardCounts:
+    """Counts on the shard's metrics. Adds up per micro-batch, so that a batch costs little."""
+
+    def __init__(
+        self, metrics: ShardMetrics, workspace: WorkspaceInfo, options: ShardOptions
+    ) -> None:
+        self._metrics = metrics
+        self._workspace = workspace
+        self._shard = str(options.number)
+        self._connections = {each.number: each.id for each in options.connections}
+        self._drops: Counter[tuple[int, str]] = Counter()
+        metrics.config_revision.labels(workspace.id).set(1)
+
+    def micro_batch(self, works: Sequence[Work]) -> None:
+        """Count the batches of a committed micro-batch; those sent elsewhere count there."""
+        results: Counter[tuple[int, str, str]] = Counter()
+        events: Counter[tuple[int, str, str]] = Counter()
+        drops: Counter[tuple[int, str]] = Counter()
+        late: Counter[int] = Counter()
+        for work in works:
+            source = work.context.input
+            batch = work.batch
+            match work.result:
+                case Rejected():
+                    name = "historical_rejected" if work.context.is_historical else "invalid"
+                    results[source, "unknown", name] += 1
+                case Duplicate(reason=reason) if batch is not None:
+                    results[source, batch.environment, "duplicate"] += 1
+                    drops[source, reason] += 1
+                case Accepted() if batch is not None:
+                    results[source, batch.environment, "accepted"] += 1
+                    self._count_events(work, batch, events, late)
+                    for reason in batch.drops:
+                        drops[source, reason] += 1
+        self._write(results, events, drops, late)
+
+    def dropped(self, drops: Iterable[Drop], events: int) -> None:
+        """Count what a batch's connections did not get; `events`: of the whole batch."""
+        for drop in drops:
+            lost = events if drop.event_index is None else 1
+            self._drops[drop.connection, drop.reason] += lost
+
+    def stages(self, **seconds: float) -> None:
+        """Observe how long each stage of one micro-batch took."""
+        for stage, duration in seconds.items():
+            self._metrics.batch_duration.labels(stage).observe(duration)
+        self._metrics.storage_commit_duration.labels(self._shard).observe(seconds["commit"])
+
+    def show_store(self, store: Store, profiles: Profiles) -> None:
+        """Write the sizes of the store and the cache."""
+        metrics, shard = self._metrics, self._shard
+        used, most = store.used_bytes(), store.map_size_bytes()
+        metrics.storage_bytes.labels(shard, "all").set(used)
+        metrics.storage_map_used.labels(shard, "all").set(used / most)
+        with store.read() as txn:
+            metrics.profiles.labels(shard, "stored").set(txn.entries("profiles"))
+        metrics.profiles.labels(shard, "memory").set(profiles.in_memory)
+
+    def _count_events(
+        self,
+        work: Work,
+        batch: Batch,
+        events: Counter[tuple[int, str, str]],
+        late: Counter[int],
+    ) -> None:
+        source = work.context.input
+        oldest_ms = work.context.received_ms - LATE_MS
+        for event in batch.events:
+            events[source, batch.environment, event.event_type] += 1
+            if event.timestamp_ms < oldest_ms:
+                late[source] += 1
+
+    def _write(
+        self,
+        results: Counter[tuple[int, str, str]],
+        events: Counter[tuple[int, str, str]],
+        drops: Counter[tuple[int, str]],
+        late: Counter[int],
+    ) -> None:
+        metrics, workspace = self._metrics, self._workspace
+        ids = {number: source.id for number, source in workspace.inputs.items()}
+        for (source, environment, result), count in results.items():
+            metrics.ingest_batches.labels(workspace.id, ids[source], environment, result).inc(count)
+        for (source, environment, kind), count in events.items():
+            metrics.ingest_events.labels(workspace.id, ids[source], environment, kind).inc(count)
+        for (source, reason), count in drops.items():
+            metrics.ingest_drops.labels(workspace.id, ids[source], reason).inc(count)
+        for source, count in late.items():
+            metrics.ingest_late_events.labels(workspace.id, ids[source]).inc(count)
+        for (connection, reason), count in self._drops.items():
+            metrics.forwarder_drops.labels(self._connections[connection], reason).inc(count)
+        self._drops.clear()

@@ -1,0 +1,136 @@
+"""What can be asked of a shard: reads that change nothing. Source: spec/profiles.md, 7 and 8."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from actors.clock import Clock
+from actors.identity.keys import IdentityName
+from actors.identity.state import IdentityRecord
+from actors.model import ENVIRONMENTS, DeadLetter, Environment, Profile, ProfileKey
+from actors.profiles.history import read_page
+from actors.profiles.retention import is_overdue
+from actors.profiles.timeline import TimelineQuery
+from actors.profiles.view import profile_view, user_row, user_view
+from actors.shard import Shard
+from actors.store import outbox
+from actors.store.environment import Transaction
+from actors.store.identities import Holder, read_holders
+from actors.store.keys import identity_key
+
+
+class ShardViews:
+    """Answers questions about what one shard keeps."""
+
+    def __init__(self, shard: Shard, clock: Clock) -> None:
+        self._store = shard.store
+        self._profiles = shard.profiles
+        self._workspace = shard.options.workspace
+        self._clock = clock
+
+    # -- Identities -------------------------------------------------------------------------------
+
+    def holders(
+        self, environment: Environment, names: Sequence[IdentityName]
+    ) -> list[list[Holder]]:
+        """Return the holders of each identity, oldest link first. Slots of this shard only."""
+        scope = self._workspace.scope
+        with self._store.read() as txn:
+            return [
+                read_holders(
+                    txn,
+                    identity_key(scope, environment, name.type, name.value),
+                    name.type,
+                    name.value,
+                )
+                for name in names
+            ]
+
+    def records(
+        self, environment: Environment, mpids: Sequence[int]
+    ) -> list[IdentityRecord | None]:
+        """Return the identity record of each MPID, `None` where there is no profile."""
+        with self._store.read() as txn:
+            found = [self._get(txn, environment, mpid) for mpid in mpids]
+        return [None if each is None else IdentityRecord(each.lookups) for each in found]
+
+    def taken(self, mpids: Sequence[int]) -> list[bool]:
+        """Tell of each MPID whether a profile of either environment has it."""
+        with self._store.read() as txn:
+            return [
+                any(self._get(txn, environment, mpid) for environment in ENVIRONMENTS)
+                for mpid in mpids
+            ]
+
+    # -- Profiles ---------------------------------------------------------------------------------
+
+    def profile(
+        self, mpid: int, environment: Environment | None, fields: Sequence[str]
+    ) -> dict[str, Any] | None:
+        """Show one profile as the Profile API does; `None` if there is none, or none any more."""
+        with self._store.read() as txn:
+            for each in _environments(environment):
+                profile = self._get(txn, each, mpid)
+                if profile is not None and not self._is_gone(profile):
+                    body = profile_view(mpid, profile, self._workspace, fields)
+                    if body is not None:
+                        return body
+        return None
+
+    def user(self, mpid: int, environment: Environment | None) -> dict[str, Any] | None:
+        """Show one user as the user activity API does."""
+        with self._store.read() as txn:
+            for each in _environments(environment):
+                profile = self._get(txn, each, mpid)
+                body = None if profile is None else user_view(mpid, profile, self._workspace)
+                if body is not None:
+                    return body
+        return None
+
+    def user_rows(self, users: Sequence[tuple[Environment, int]]) -> list[dict[str, Any] | None]:
+        """Return one line of a user search for each (environment, MPID)."""
+        rows: list[dict[str, Any] | None] = []
+        with self._store.read() as txn:
+            for environment, mpid in users:
+                profile = self._get(txn, environment, mpid)
+                rows.append(None if profile is None else user_row(mpid, profile, self._workspace))
+        return rows
+
+    def timeline(
+        self, mpid: int, environment: Environment | None, query: TimelineQuery
+    ) -> dict[str, Any] | None:
+        """Return a page of a user's events; `None` if the user is unknown. Raises CursorInvalid."""
+        with self._store.read() as txn:
+            for each in _environments(environment):
+                profile = self._get(txn, each, mpid)
+                section = profile and profile.workspaces.get(self._workspace.number)
+                if section:
+                    key = ProfileKey(self._workspace.scope, each, mpid)
+                    return read_page(txn, key, section, self._workspace, query)
+        return None
+
+    # -- Dead letters -----------------------------------------------------------------------------
+
+    def dead_letters(self, connection: int, after_sequence: int, limit: int) -> list[DeadLetter]:
+        """Return dead letters of a connection, in the order of their sequence."""
+        with self._store.read() as txn:
+            return outbox.dead_letters(txn, connection, after_sequence, limit)
+
+    def dead_letter(self, connection: int, delivery_id: str) -> DeadLetter | None:
+        """Return one dead letter."""
+        with self._store.read() as txn:
+            return outbox.dead_letter(txn, connection, delivery_id)
+
+    def _get(self, txn: Transaction, environment: Environment, mpid: int) -> Profile | None:
+        return self._profiles.get(txn, ProfileKey(self._workspace.scope, environment, mpid))
+
+    def _is_gone(self, profile: Profile) -> bool:
+        """Tell whether a profile has aged out, on disk or in fact."""
+        section = profile.workspaces.get(self._workspace.number)
+        is_aged_out = section is not None and section.is_aged_out
+        return is_aged_out or is_overdue(
+            profile, self._workspace.profile_idle_days, self._clock.now_ms()
+        )
+
+
+def _environments(environment: Environment | None) -> Sequence[Environment]:
+    return ENVIRONMENTS if environment is None else (environment,)

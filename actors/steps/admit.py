@@ -1,0 +1,115 @@
+"""Step `admit`: which batches may go further, and which of their events.
+
+Leaves out uploads that were applied before (spec/events-api.md, 5.4) and events whose names are
+more than the workspace may have (14).
+"""
+
+from collections.abc import Sequence
+
+from actors.model import Batch, Deferred, Duplicate, Event, EventName, EventNames, Unregistered
+from actors.steps.work import Work
+from actors.store import event_names
+from actors.store.duplicates import Duplicates
+from actors.store.environment import Transaction
+from actors.store.keys import duplicate_key
+
+_NAMED_BY = {"custom_event": "event_name", "screen_view": "screen_name"}
+
+
+class KnownNames:
+    """The event names that a shard knows to be admitted.
+
+    The coordinator decides, because the limit is the workspace's. Memory follows disk: `learn`
+    stages, `published` and `abandon` say what became of the transaction.
+    """
+
+    def __init__(self, names: set[EventName]) -> None:
+        self._names = names
+        self._is_full = False
+        self._staged: list[EventName] = []
+
+    def learn(self, txn: Transaction, told: EventNames) -> None:
+        """Take in what the coordinator has admitted."""
+        fresh = [name for name in told.admitted if name not in self._names]
+        event_names.write(txn, fresh)
+        self._staged += fresh
+        self._names.update(fresh)
+        self._is_full = self._is_full or told.is_full
+
+    def sort(self, events: Sequence[Event]) -> tuple[list[EventName], int]:
+        """Return the names to ask the coordinator for, and how many events are one too many."""
+        unknown: list[EventName] = []
+        surplus = 0
+        for event in events:
+            name = limited_name(event)
+            if name is None or name in self._names:
+                continue
+            if self._is_full:
+                surplus += 1
+            elif name not in unknown:
+                unknown.append(name)
+        return unknown, surplus
+
+    def allows(self, event: Event) -> bool:
+        """Tell whether an event's name is admitted, or does not count."""
+        name = limited_name(event)
+        return name is None or name in self._names
+
+    def published(self) -> None:
+        """What was learnt is on disk."""
+        self._staged.clear()
+
+    def abandon(self) -> None:
+        """What was learnt is not on disk: forget it. It will be asked for again."""
+        self._names.difference_update(self._staged)
+        self._staged.clear()
+
+
+def limited_name(event: Event) -> EventName | None:
+    """Return the name by which an event counts toward the limit, `None` if it does not count."""
+    member = _NAMED_BY.get(event.event_type)
+    name = None if member is None else event.data.get(member)
+    return None if name is None else EventName(event.event_type, name)
+
+
+def admit(
+    works: Sequence[Work], txn: Transaction, duplicates: Duplicates, names: KnownNames, now_ms: int
+) -> None:
+    """Give repeats and batches with names to be asked for their result; register the others.
+
+    The first of equal uploads wins; only one that is applied registers its ids.
+    """
+    held_up: set[int] = set()
+    for work in works:
+        if work.result is not None:
+            continue
+        if work.unit in held_up:
+            work.result = Deferred()
+            continue
+        batch = work.decoded
+        keys = _upload_keys(work, batch)
+        repeated = next((kind for kind, key in keys if duplicates.is_known(txn, key, now_ms)), None)
+        if repeated is not None:
+            work.result = Duplicate(f"duplicate_{repeated}")
+            continue
+        unknown, surplus = names.sort(batch.events)
+        if unknown:
+            work.result = Unregistered(unknown)
+            held_up.add(work.unit)
+            continue
+        if surplus:
+            batch.events = [event for event in batch.events if names.allows(event)]
+            batch.drops += ["event_name_limit"] * surplus
+        for _, key in keys:
+            duplicates.remember(txn, key, now_ms)
+
+
+def _upload_keys(work: Work, batch: Batch) -> list[tuple[str, bytes]]:
+    """Return kind and deduplication key of each id that the sender gave the upload."""
+    ids: list[tuple[str, str]] = []
+    if batch.source_request_id is not None:
+        ids.append(("request_id", batch.source_request_id))
+    if batch.is_batch_id_sent:
+        ids.append(("batch_id", str(batch.batch_id)))
+    api_key = work.context.api_key
+    return [(kind, duplicate_key(api_key, kind, name, work.mpid)) for kind, name in ids]

@@ -1,0 +1,109 @@
+"""Step `identify`: whose batch it is (spec/events-api.md, 8.3; spec/identity.md, 9).
+
+Reads only. A batch whose identities are all attached to one profile of this shard is resolved here;
+any other goes back to the edge with what is to be done about it.
+"""
+
+from collections.abc import Sequence
+
+from actors.batches.identities import batch_identities
+from actors.identity.keys import IdentityName, canonical
+from actors.identity.state import IdentityRecord, IdentityRules
+from actors.identity.steady import is_settled
+from actors.model import Batch, Deferred, Environment, Moved, ProfileKey, Unresolved
+from actors.steps.work import Work
+from actors.store.environment import Transaction
+from actors.store.identities import Holder, read_holders
+from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
+from actors.store.profiles import Profiles
+
+
+class Identifier:
+    """Resolves batches on one shard."""
+
+    def __init__(
+        self, shard: int, shards: int, scope: int, rules: IdentityRules, profiles: Profiles
+    ) -> None:
+        """Args: `shard` of `shards` owns what is read here; `scope` is the workspace's."""
+        self._shard = shard
+        self._shards = shards
+        self._scope = scope
+        self._rules = rules
+        self._profiles = profiles
+
+    def identify(self, works: Sequence[Work], txn: Transaction) -> None:
+        """Set each batch's MPID, or the result that sends it elsewhere, in order.
+
+        After a batch that cannot be applied here, the rest of its unit is `Deferred`.
+        """
+        held_up: set[int] = set()
+        for work in works:
+            if work.result is not None:
+                continue
+            if work.unit in held_up:
+                work.result = Deferred()
+                continue
+            self._resolve(work, txn)
+            if work.result is not None:
+                held_up.add(work.unit)
+
+    def _resolve(self, work: Work, txn: Transaction) -> None:
+        batch = work.decoded
+        if batch.mpid is not None:
+            if self._owns(slot_of_mpid(batch.mpid)):
+                work.mpid = batch.mpid
+            else:
+                work.result = Moved(batch.mpid)
+            return
+        sent = batch_identities(batch)
+        if not sent:
+            return  # unattributed
+        work.by_identities = True
+        if work.hint is not None and not work.is_guess:
+            work.mpid = work.hint
+            return
+        ordered = [(name, sent[name]) for name in self._rules.priority if name in sent]
+        if not ordered:
+            work.by_identities = False
+            return
+        request = [IdentityName(name, canonical(name, value)) for name, value in ordered]
+        holders = self._holders(batch.environment, request[0], txn)
+        candidate = work.hint
+        if candidate is None and holders:
+            candidate = holders[-1].mpid
+        if candidate is None:
+            work.result = Unresolved(batch.environment, ordered)
+        elif self._owns(slot_of_mpid(candidate)):
+            if self._is_settled(candidate, batch, request, holders, txn):
+                work.mpid = candidate
+            else:
+                work.result = Unresolved(batch.environment, ordered)
+        elif any(name.type in self._rules.login_ids for name in request):
+            work.result = Moved(candidate)
+        else:
+            work.result = Unresolved(batch.environment, ordered)
+
+    def _owns(self, slot: int) -> bool:
+        return shard_of_slot(slot, self._shards) == self._shard
+
+    def _holders(
+        self, environment: Environment, name: IdentityName, txn: Transaction
+    ) -> list[Holder] | None:
+        """Return the holders of an identity, `None` if another shard has them."""
+        key = identity_key(self._scope, environment, name.type, name.value)
+        if not self._owns(slot_of_hash(key)):
+            return None
+        return read_holders(txn, key, name.type, name.value)
+
+    def _is_settled(
+        self,
+        mpid: int,
+        batch: Batch,
+        request: Sequence[IdentityName],
+        holders: list[Holder] | None,
+        txn: Transaction,
+    ) -> bool:
+        profile = self._profiles.get(txn, ProfileKey(self._scope, batch.environment, mpid))
+        if profile is None:
+            return False
+        return is_settled(mpid, IdentityRecord(profile.lookups), request, holders, self._rules)

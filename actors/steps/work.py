@@ -1,0 +1,34 @@
+"""What the steps of a micro-batch hand from one to the next."""
+
+from msgspec import Struct
+
+from actors.model import Batch, BatchContext, Result
+
+
+class Work(Struct):
+    """One batch on its way through the steps; `result` is set as soon as its fate is known.
+
+    Attributes:
+        raw: its bytes, as sent.
+        unit: see `actors.model.Item`.
+        hint: MPID that the edge sent along; the coordinator's word unless `is_guess`.
+        batch: decoded, from step `decode` on.
+        mpid: whose it is, from step `identify` on; `None` if nobody's.
+        by_identities: it was found by the batch's identities, not named by the batch.
+    """
+
+    raw: bytes
+    unit: int
+    hint: int | None
+    is_guess: bool
+    context: BatchContext
+    batch: Batch | None = None
+    mpid: int | None = None
+    by_identities: bool = False
+    result: Result | None = None
+
+    @property
+    def decoded(self) -> Batch:
+        """The batch; only to be asked for after step `decode`, of work without a result."""
+        assert self.batch is not None, "step decode comes first"
+        return self.batch

@@ -1,0 +1,72 @@
+"""Removes what is past its retention, a little at a time (spec/profiles.md, 6)."""
+
+import msgspec
+
+from actors.clock import Clock
+from actors.model import Profile
+from actors.profiles.retention import DAY_MS, age_out, is_overdue
+from actors.shard import Shard
+from actors.store.duplicates import Duplicates
+from actors.store.environment import Transaction
+from actors.store.ids import time_of_id
+from actors.store.keys import profile_key_parts
+
+# Entries of each table looked at per call: some milliseconds, which ingestion has to wait.
+STEP = 2000
+
+_profiles = msgspec.msgpack.Decoder(Profile)
+
+
+class Sweeper:
+    """Goes round the tables of one shard for ever, `STEP` entries of each at a call."""
+
+    def __init__(self, shard: Shard, clock: Clock) -> None:
+        self._shard = shard
+        self._clock = clock
+        self._workspace = shard.options.workspace
+        self._duplicates = Duplicates(self._workspace.dedup_days)
+        self._next_profile = b""
+
+    def sweep(self, step: int = STEP) -> bool:
+        """Do one step; return whether the end of the profiles was reached.
+
+        Raises:
+            StoreFull: there is no room even to delete; nothing was changed.
+        """
+        profiles = self._shard.profiles
+        now_ms = self._clock.now_ms()
+        try:
+            with self._shard.store.write() as txn:
+                self._duplicates.sweep(txn, now_ms, step)
+                self._sweep_log(txn, now_ms, step)
+                self._next_profile = self._sweep_profiles(txn, now_ms, step)
+                profiles.flush(txn)
+        except BaseException:
+            profiles.abandon()
+            raise
+        profiles.published()
+        return not self._next_profile
+
+    def _sweep_log(self, txn: Transaction, now_ms: int, step: int) -> None:
+        oldest_ms = now_ms - self._workspace.events_days * DAY_MS
+        overdue: list[bytes] = []
+        for key, _ in txn.scan("log"):
+            if len(overdue) == step or time_of_id(int.from_bytes(key, "big")) >= oldest_ms:
+                break
+            overdue.append(key)
+        for key in overdue:
+            txn.delete("log", key)
+
+    def _sweep_profiles(self, txn: Transaction, now_ms: int, step: int) -> bytes:
+        """Age out what is overdue; return where to go on, empty at the end."""
+        overdue: list[bytes] = []
+        last = b""
+        for seen, (key, encoded) in enumerate(txn.scan("profiles", start=self._next_profile)):
+            if seen == step:
+                last = key
+                break
+            if is_overdue(_profiles.decode(encoded), self._workspace.profile_idle_days, now_ms):
+                overdue.append(key)
+        for key in overdue:
+            age_out(self._shard.profiles.stage(txn, profile_key_parts(key), now_ms))
+        return last

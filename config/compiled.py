@@ -1,0 +1,167 @@
+"""What the actors look up, made of the workspace document, its numbers and the settings.
+
+The document is for people; this is by number, checked, and cheap to send to another process.
+"""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from actors.forwarding.desk import OutputInfo
+from actors.model import ENVIRONMENTS, Environment, InputInfo, WorkspaceInfo
+from actors.outputs.connection_settings import ConnectionSettings, payload_settings
+from actors.outputs.contract import OutputSettings
+from actors.outputs.registry import MODULES
+from actors.outputs.retry import PROFILES, RetrySchedule
+from actors.steps.enqueue import ConnectionInfo
+from config.inputs import Input
+from config.numbers import ORGANIZATION, Numbers
+from config.outputs import Connection, Output
+from config.settings import Settings
+from config.workspace import WorkspaceDocument
+
+# spec/events-api.md, 10.1: the `device_info.platform` of batches that have none.
+PLATFORMS = {
+    "iOS": "iOS",
+    "tvOS": "tvOS",
+    "Android": "Android",
+    "MobileWeb": "web",
+    "Roku": "roku",
+    "Alexa": "alexa",
+    "SmartTV": "smart_tv",
+    "FireTV": "fire_tv",
+    "Xbox": "xbox",
+}
+
+
+class OutputPlan(Struct, frozen=True):
+    """One output as its forwarder opens it. `settings`: of each environment that is enabled."""
+
+    info: OutputInfo
+    module: str
+    settings: Mapping[Environment, OutputSettings]
+    connections: tuple[ConnectionInfo, ...]
+
+
+def workspace_info(
+    document: WorkspaceDocument, numbers: Numbers, settings: Settings
+) -> WorkspaceInfo:
+    """Return what shards have to know of the workspace."""
+    workspace, identity = document.workspace, document.identity
+    number, account = numbers.workspaces[workspace.id], numbers.accounts[document.account.id]
+    gdpr = workspace.regulations.gdpr
+    return WorkspaceInfo(
+        number=number,
+        id=workspace.id,
+        name=workspace.name,
+        account=account,
+        organization=ORGANIZATION,
+        scope=number,  # every workspace is an identity scope of its own
+        inputs={numbers.inputs[each.id]: _input(each, numbers) for each in document.inputs},
+        priority=identity.priority,
+        login_ids=frozenset(identity.login_ids),
+        unique_ids=frozenset(identity.unique_ids),
+        immutable_ids=frozenset(identity.immutable_ids),
+        strategy=identity.strategy,
+        gdpr_purposes=frozenset(gdpr.purposes) if gdpr.enabled else None,
+        is_ccpa_enabled=workspace.regulations.ccpa.enabled,
+        partner_identities=frozenset(workspace.partner_identities),
+        limits=workspace.limits.sizes(),
+        default_tier=workspace.event_tiers.default,
+        tiers={each.event: each.tier for each in workspace.event_tiers.overrides},
+        att_default=workspace.att_default,
+        events_days=workspace.retention.events_days,
+        audience_event_days=workspace.retention.audience_event_days,
+        profile_idle_days=workspace.retention.profile_lifetime_days,
+        dedup_days=settings.dedup_window_days,
+    )
+
+
+def connection_infos(document: WorkspaceDocument, numbers: Numbers) -> tuple[ConnectionInfo, ...]:
+    """Return the connections, in the order of the document."""
+    return tuple(_connection(each, document, numbers) for each in document.connections)
+
+
+def queue_limits(document: WorkspaceDocument, numbers: Numbers, shards: int) -> dict[int, int]:
+    """Return the bytes that may wait for each connection on each of so many shards."""
+    outputs = document.outputs_by_id
+    return {
+        numbers.connections[each.id]: outputs[each.output].queue.max_bytes // shards
+        for each in document.connections
+    }
+
+
+def output_plans(document: WorkspaceDocument, numbers: Numbers) -> list[OutputPlan]:
+    """Return the outputs with their connections, in the order of the document."""
+    connections = connection_infos(document, numbers)
+    return [
+        OutputPlan(
+            info=OutputInfo(output.id, _schedule(output), output.ordering, output.max_in_flight),
+            module=output.module,
+            settings=_settings(output),
+            connections=tuple(each for each in connections if each.output == output.id),
+        )
+        for output in document.outputs
+    ]
+
+
+def _input(source: Input, numbers: Numbers) -> InputInfo:
+    return InputInfo(
+        number=numbers.inputs[source.id],
+        id=source.id,
+        name=source.name,
+        kind=source.kind,
+        os=source.os,
+        platform=PLATFORMS.get(source.os),
+        is_partner=source.partner,
+        is_debug=source.is_debug,
+        restrict_device_id=source.restrict_device_id_by_limit_ad_tracking,
+    )
+
+
+def _connection(
+    connection: Connection, document: WorkspaceDocument, numbers: Numbers
+) -> ConnectionInfo:
+    output = document.outputs_by_id[connection.output]
+    module = MODULES[output.module]
+    settings = ConnectionSettings.model_validate(connection.settings_with_defaults(output))
+    is_batched = settings.send_as_batch
+    return ConnectionInfo(
+        number=numbers.connections[connection.id],
+        id=connection.id,
+        input=numbers.inputs[connection.input],
+        input_id=connection.input,
+        output=output.id,
+        module=output.module,
+        is_active=connection.active,
+        environments=frozenset(_environments(output)),
+        send_as_batch=module.send_as_batch_default if is_batched is None else is_batched,
+        settings=payload_settings(
+            settings,
+            include_mp_device_id=any(
+                getattr(each, "include_mp_device_id", False) for each in _settings(output).values()
+            ),
+        ),
+    )
+
+
+def _environments(output: Output) -> list[Environment]:
+    return [each for each in ENVIRONMENTS if output.is_enabled_in(each)]
+
+
+def _settings(output: Output) -> dict[Environment, OutputSettings]:
+    model = MODULES[output.module].settings_model
+    return {each: model.model_validate(output.settings_in(each)) for each in _environments(output)}
+
+
+def _schedule(output: Output) -> RetrySchedule:
+    """Return the retry profile of an output with what the document says differently."""
+    retry = output.retry
+    base = PROFILES[retry.profile or MODULES[output.module].retry_profile]
+    return RetrySchedule(
+        base_s=base.base_s if retry.base is None else retry.base.total_seconds(),
+        cap_s=base.cap_s if retry.cap is None else retry.cap.total_seconds(),
+        jitter=base.jitter if retry.jitter is None else retry.jitter,
+        max_age_s=base.max_age_s if retry.max_age is None else retry.max_age.total_seconds(),
+        min_attempts=base.min_attempts if retry.min_attempts is None else retry.min_attempts,
+    )

@@ -1,0 +1,184 @@
+"""The deployment as an edge sees it: sends each question to the shards that can answer it."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from actors.batches.identities import DEVICE_STAMP, PROFILE_NAMES
+from actors.errors import ShardUnavailable
+from actors.handles import ShardHandle
+from actors.identity.keys import IdentityName, canonical
+from actors.model import ENVIRONMENTS, BatchContext, Environment
+from actors.profiles.timeline import TimelineQuery
+from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
+from server.dead_letter_view import shown, shown_whole
+from server.deployment import FinalResult
+from server.ingestion import Ingestion
+from server.microbatch import ShardQueue
+from server.parameters import is_int64
+
+# Types that a search without a field looks through.
+SEARCHED_TYPES = (*PROFILE_NAMES, "push_token", DEVICE_STAMP)
+
+
+class Gateway:
+    """`server.deployment.Deployment` over the handles of the actors."""
+
+    def __init__(
+        self,
+        shards: Sequence[ShardHandle],
+        queues: Sequence[ShardQueue],
+        ingestion: Ingestion,
+        scope: int,
+        connection_ids: dict[int, str],
+        max_queue_bytes: int,
+    ) -> None:
+        """Args: `queues`, one per shard, are those of `ingestion`; `scope`: the workspace's."""
+        self._shards = shards
+        self._queues = queues
+        self._ingestion = ingestion
+        self._scope = scope
+        self._connection_ids = connection_ids
+        self._max_queue_bytes = max_queue_bytes
+
+    async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
+        """See `Deployment`."""
+        return await self._ingestion.apply(batches, context)
+
+    # -- Profiles ---------------------------------------------------------------------------------
+
+    async def profile(
+        self, mpid: int, environment: Environment | None, fields: Sequence[str]
+    ) -> dict[str, Any] | None:
+        """See `Deployment`."""
+        return await self._owner(mpid).profile(mpid, environment, fields)
+
+    async def find(self, environment: Environment, identity_type: str, value: str) -> list[int]:
+        """See `Deployment`."""
+        name = IdentityName(identity_type, canonical(identity_type, value))
+        [holders] = await self._shards[self._shard_of_name(environment, name)].holders(
+            environment, [name]
+        )
+        return [holder.mpid for holder in reversed(holders)]
+
+    async def user(self, mpid: int, environment: Environment | None) -> dict[str, Any] | None:
+        """See `Deployment`."""
+        return await self._owner(mpid).user(mpid, environment)
+
+    async def search_users(
+        self, query: str, identity_type: str | None, environment: Environment | None
+    ) -> list[dict[str, Any]]:
+        """See `Deployment`."""
+        environments = ENVIRONMENTS if environment is None else (environment,)
+        found: dict[tuple[Environment, int], None] = {}
+        text = query.strip()
+        if identity_type in (None, "mpid") and is_int64(text):
+            found |= dict.fromkeys((each, int(text)) for each in environments)
+        if identity_type != "mpid":
+            types = SEARCHED_TYPES if identity_type is None else (identity_type,)
+            names = [IdentityName(each, canonical(each, text)) for each in types]
+            for each in environments:
+                mpids = await self._holders(each, names)
+                found |= dict.fromkeys((each, mpid) for mpid in mpids)
+        return await self._rows(list(found))
+
+    async def timeline(
+        self, mpid: int, environment: Environment | None, query: TimelineQuery
+    ) -> dict[str, Any] | None:
+        """See `Deployment`."""
+        return await self._owner(mpid).timeline(mpid, environment, query)
+
+    # -- Dead letters -----------------------------------------------------------------------------
+
+    async def dead_letters(self, connection: int, limit: int, cursor: str | None) -> dict[str, Any]:
+        """See `Deployment`. A cursor is the sequence of the last dead letter of the page before."""
+        after = int(cursor) if cursor is not None and cursor.isdecimal() else 0
+        pages = await asyncio.gather(
+            *(shard.dead_letters(connection, after, limit) for shard in self._shards)
+        )
+        letters = sorted(
+            (letter for page in pages for letter in page),
+            key=lambda letter: letter.delivery.sequence,
+        )
+        page = letters[:limit]
+        is_last = len(letters) <= limit and all(len(each) < limit for each in pages)
+        connection_id = self._connection_ids[connection]
+        return {
+            "items": [shown(letter, connection_id) for letter in page],
+            "next_cursor": None if is_last or not page else str(page[-1].delivery.sequence),
+        }
+
+    async def dead_letter(self, connection: int, delivery_id: str) -> dict[str, Any] | None:
+        """See `Deployment`."""
+        answers = await asyncio.gather(
+            *(shard.dead_letter(connection, delivery_id) for shard in self._shards)
+        )
+        letter = next((answer for answer in answers if answer is not None), None)
+        if letter is None:
+            return None
+        return shown_whole(letter, self._connection_ids[connection])
+
+    async def replay_dead_letters(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
+        """See `Deployment`."""
+        counts = await asyncio.gather(
+            *(shard.replay(connection, delivery_ids) for shard in self._shards)
+        )
+        return sum(counts)
+
+    # -- Health -----------------------------------------------------------------------------------
+
+    async def readiness(self) -> dict[str, str]:
+        """See `Deployment`."""
+        answers = await asyncio.gather(*map(_ready, self._shards))
+        reached = [answer for answer in answers if answer is not None]
+        broken = [answer for answer in reached if answer != "ok"]
+        is_full = any(queue.waiting_bytes * 2 > self._max_queue_bytes for queue in self._queues)
+        return {
+            "config": "ok",
+            "shards": f"{len(reached)}/{len(self._shards)}",
+            "storage": broken[0] if broken else "ok",
+            "queue": "above the high mark" if is_full else "ok",
+        }
+
+    # -- Where things are -------------------------------------------------------------------------
+
+    def _owner(self, mpid: int) -> ShardHandle:
+        return self._shards[shard_of_slot(slot_of_mpid(mpid), len(self._shards))]
+
+    def _shard_of_name(self, environment: Environment, name: IdentityName) -> int:
+        key = identity_key(self._scope, environment, name.type, name.value)
+        return shard_of_slot(slot_of_hash(key), len(self._shards))
+
+    async def _holders(self, environment: Environment, names: Sequence[IdentityName]) -> list[int]:
+        """Return the MPIDs that hold any of some identities, a call per shard."""
+        by_shard: dict[int, list[IdentityName]] = {}
+        for name in names:
+            by_shard.setdefault(self._shard_of_name(environment, name), []).append(name)
+        answers = await asyncio.gather(
+            *(self._shards[shard].holders(environment, some) for shard, some in by_shard.items())
+        )
+        return [
+            holder.mpid for lists in answers for holders in lists for holder in reversed(holders)
+        ]
+
+    async def _rows(self, users: Sequence[tuple[Environment, int]]) -> list[dict[str, Any]]:
+        by_shard: dict[int, list[tuple[Environment, int]]] = {}
+        for user in users:
+            shard = shard_of_slot(slot_of_mpid(user[1]), len(self._shards))
+            by_shard.setdefault(shard, []).append(user)
+        answers = await asyncio.gather(
+            *(self._shards[shard].user_rows(some) for shard, some in by_shard.items())
+        )
+        rows = {
+            user: row
+            for some, lines in zip(by_shard.values(), answers, strict=True)
+            for user, row in zip(some, lines, strict=True)
+        }
+        return [row for user in users if (row := rows[user]) is not None]
+
+
+async def _ready(shard: ShardHandle) -> str | None:
+    try:
+        return await shard.ready()
+    except ShardUnavailable:
+        return None

@@ -1,0 +1,187 @@
+"""Applies the batches of one request, wherever they belong, in order per user.
+
+Each round sends the head of every unit (batches of the request that share an identity) to its
+shard. What comes back unapplied goes elsewhere, or to the coordinator first, in the next round.
+Nearly always there is one round.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Iterable, Sequence
+
+from actors.errors import ShardUnavailable
+from actors.handles import CoordinatorHandle
+from actors.model import (
+    Accepted,
+    BatchContext,
+    Deferred,
+    Duplicate,
+    EventName,
+    Item,
+    Moved,
+    Rejected,
+    Result,
+    Unregistered,
+    Unresolved,
+)
+from actors.store.keys import shard_of_slot, slot_of_mpid
+from server.deployment import FinalResult
+from server.microbatch import ShardQueue
+from server.resolving import Resolver
+from server.routing import Route, Router
+
+MAX_GUESSES = 200_000  # about 40 MB
+# A batch is at most moved, resolved, held up by its names, and applied.
+ROUNDS_PER_BATCH = 5
+
+
+class _Entry:
+    """One batch on its way. `mpid`: what the coordinator said, or a guess."""
+
+    __slots__ = ("index", "is_guess", "mpid", "raw", "route", "shard")
+
+    def __init__(self, index: int, raw: bytes, route: Route, shard: int, mpid: int | None) -> None:
+        self.index = index
+        self.raw = raw
+        self.route = route
+        self.shard = shard
+        self.mpid = mpid
+        self.is_guess = mpid is not None
+
+
+class Ingestion:
+    """The way of batches from an edge to the shards."""
+
+    def __init__(
+        self, router: Router, queues: Sequence[ShardQueue], coordinator: CoordinatorHandle
+    ) -> None:
+        """Args: `queues`: one per shard, in order."""
+        self._router = router
+        self._queues = queues
+        self._coordinator = coordinator
+        self._resolver = Resolver(coordinator)
+        self._units = itertools.count()
+        # Profiles that do not live with their first identity, so that they are found in one hop.
+        self._guesses: dict[bytes, int] = {}
+
+    async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
+        """See `Deployment.apply`."""
+        entries = [self._entry(index, raw, context) for index, raw in enumerate(batches)]
+        units = _units(entries)
+        results: list[FinalResult | None] = [None] * len(entries)
+        for _ in range(ROUNDS_PER_BATCH * len(entries)):
+            answered = await self._round(units, context)
+            await self._ask_coordinator(answered)
+            for entry, result in answered:
+                if isinstance(result, Accepted | Duplicate | Rejected):
+                    results[entry.index] = result
+                    self._learn(entry, result)
+            units = [left for unit in units if (left := _unanswered(unit, results))]
+            if not units:
+                return [result for result in results if result is not None]
+        raise RuntimeError("a batch found no shard that would take it")
+
+    def _entry(self, index: int, raw: bytes, context: BatchContext) -> _Entry:
+        route = self._router.route(raw, context.api_key, context.input)
+        guess = None if route.guess_key is None else self._guesses.get(route.guess_key)
+        slot = route.slot if guess is None else slot_of_mpid(guess)
+        return _Entry(index, raw, route, self._shard_of(slot), guess)
+
+    def _shard_of(self, slot: int) -> int:
+        return shard_of_slot(slot, len(self._queues))
+
+    async def _round(
+        self, units: Sequence[Sequence[_Entry]], context: BatchContext
+    ) -> list[tuple[_Entry, Result]]:
+        """Send the head of every unit: as many batches as go to the same shard."""
+        sent: dict[int, tuple[list[_Entry], list[Item]]] = {}
+        for unit in units:
+            shard, number = unit[0].shard, next(self._units)
+            entries, items = sent.setdefault(shard, ([], []))
+            for entry in itertools.takewhile(lambda each: each.shard == shard, unit):  # noqa: B023
+                entries.append(entry)
+                items.append(Item(entry.raw, 0, number, entry.mpid, entry.is_guess))
+        futures: list[Awaitable[list[Result]]] = []
+        refusal: ShardUnavailable | None = None
+        for shard, (_, items) in sent.items():
+            try:
+                futures.append(self._queues[shard].submit(context, items))
+            except ShardUnavailable as error:
+                refusal = error
+        answers: list[list[Result]] = []
+        for outcome in await asyncio.gather(*futures, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            answers.append(outcome)
+        if refusal is not None:
+            raise refusal
+        return [
+            pair
+            for (entries, _), results in zip(sent.values(), answers, strict=True)
+            for pair in zip(entries, results, strict=True)
+        ]
+
+    async def _ask_coordinator(self, answered: Iterable[tuple[_Entry, Result]]) -> None:
+        """Redirect what was not applied, with what the coordinator says of it."""
+        unresolved: list[tuple[_Entry, Unresolved]] = []
+        names: dict[EventName, None] = {}
+        for entry, result in answered:
+            match result:
+                case Moved(mpid=mpid):
+                    self._redirect(entry, mpid, is_guess=True)
+                case Unresolved():
+                    unresolved.append((entry, result))
+                case Unregistered(names=unknown):
+                    names.update(dict.fromkeys(unknown))
+                case Accepted() | Duplicate() | Rejected() | Deferred():
+                    pass
+        if unresolved:
+            mpids = await self._resolver.resolve([request for _, request in unresolved])
+            for (entry, _), mpid in zip(unresolved, mpids, strict=True):
+                self._redirect(entry, mpid, is_guess=False)
+        if names:
+            told = await self._coordinator.admit_event_names(list(names))
+            for queue in self._queues:
+                queue.tell(told)
+
+    def _redirect(self, entry: _Entry, mpid: int, *, is_guess: bool) -> None:
+        entry.mpid = mpid
+        entry.is_guess = is_guess
+        entry.shard = self._shard_of(slot_of_mpid(mpid))
+
+    def _learn(self, entry: _Entry, result: FinalResult) -> None:
+        key = entry.route.guess_key
+        if key is None or not isinstance(result, Accepted) or result.mpid is None:
+            return
+        if entry.shard == self._shard_of(entry.route.slot):
+            self._guesses.pop(key, None)
+        elif self._guesses.get(key) != result.mpid:
+            if len(self._guesses) >= MAX_GUESSES:
+                del self._guesses[next(iter(self._guesses))]
+            self._guesses[key] = result.mpid
+
+
+def _unanswered(unit: Sequence[_Entry], results: Sequence[FinalResult | None]) -> Sequence[_Entry]:
+    return [entry for entry in unit if results[entry.index] is None]
+
+
+def _units(entries: Sequence[_Entry]) -> list[Sequence[_Entry]]:
+    """Group batches that share an identity, directly or through others, each in their order."""
+    if len(entries) == 1:
+        return [entries]
+    parents = list(range(len(entries)))
+
+    def root(index: int) -> int:
+        while parents[index] != index:
+            parents[index] = index = parents[parents[index]]
+        return index
+
+    owners: dict[object, int] = {}
+    for entry in entries:
+        for key in entry.route.unit_keys:
+            owner = owners.setdefault(key, entry.index)
+            parents[root(entry.index)] = root(owner)
+    units: dict[int, list[_Entry]] = {}
+    for entry in entries:
+        units.setdefault(root(entry.index), []).append(entry)
+    return list(units.values())

@@ -1,0 +1,171 @@
+"""Collects what concurrent requests bring for one shard and sends it in micro-batches.
+
+No timer is needed: while calls are under way the next micro-batch fills, so an idle system answers
+at once and a busy one sends more at a time.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from actors.clock import Clock
+from actors.errors import ShardUnavailable, StoreFull
+from actors.handles import ShardHandle
+from actors.metric_groups import EdgeMetrics
+from actors.model import BatchContext, EventNames, Item, MicroBatch, Result
+
+# Of what surrounds a batch's bytes in a micro-batch.
+ITEM_OVERHEAD_BYTES = 32
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Result]).decode
+
+
+class QueueOptions(Struct, frozen=True, kw_only=True):
+    """How an edge collects. Sizes in bytes."""
+
+    calls_in_flight: int
+    max_micro_batch_bytes: int
+    max_queue_bytes: int
+
+
+class _Group:
+    """The batches of one request for one shard: they travel together."""
+
+    __slots__ = ("context", "future", "items", "since", "size")
+
+    def __init__(
+        self,
+        context: BatchContext,
+        items: Sequence[Item],
+        future: asyncio.Future[list[Result]],
+        since: float,
+    ) -> None:
+        self.context = context
+        self.items = items
+        self.future = future
+        self.since = since
+        self.size = sum(len(item.raw) + ITEM_OVERHEAD_BYTES for item in items)
+
+
+class ShardQueue:
+    """What waits in one edge for one shard."""
+
+    def __init__(
+        self,
+        edge: int,
+        number: int,
+        shard: ShardHandle,
+        options: QueueOptions,
+        clock: Clock,
+        metrics: EdgeMetrics,
+    ) -> None:
+        """Args: `edge` names this process, no other ever has its number; `number`: the shard's."""
+        self._edge = edge
+        self._shard = shard
+        self._options = options
+        self._clock = clock
+        self._depth = metrics.ingest_queue_depth.labels(str(number))
+        self._bytes = metrics.ingest_queue_bytes.labels(str(number))
+        self._lag = metrics.ingest_lag.labels(str(number))
+        self._waiting: deque[_Group] = deque()
+        self._waiting_bytes = 0
+        self._in_flight = 0
+        self._next_number = 0
+        self._event_names: EventNames | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def submit(self, context: BatchContext, items: Sequence[Item]) -> asyncio.Future[list[Result]]:
+        """Have items applied in order; the future gets their results once they are on disk.
+
+        The future may get `StoreFull` or `ShardUnavailable` instead.
+
+        Raises:
+            ShardUnavailable: too much waits already; nothing was taken.
+        """
+        future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
+        group = _Group(context, items, future, self._clock.monotonic())
+        if self._waiting_bytes + group.size > self._options.max_queue_bytes:
+            raise ShardUnavailable("the queue of the shard is full")
+        self._waiting.append(group)
+        self._waiting_bytes += group.size
+        self._pump()
+        return future
+
+    def tell(self, names: EventNames) -> None:
+        """Let the shard know of admitted event names, with the next micro-batch."""
+        known = self._event_names
+        if known is not None and not names.is_full:
+            names = EventNames([*known.admitted, *names.admitted], known.is_full)
+        self._event_names = names
+
+    def show(self) -> None:
+        """Write to the metrics what waits now."""
+        self._depth.set(sum(len(group.items) for group in self._waiting))
+        self._bytes.set(self._waiting_bytes)
+        since = self._waiting[0].since if self._waiting else self._clock.monotonic()
+        self._lag.set(self._clock.monotonic() - since)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that wait to be sent."""
+        return self._waiting_bytes
+
+    def _pump(self) -> None:
+        while self._waiting and self._in_flight < self._options.calls_in_flight:
+            groups = [self._take()]
+            size = groups[0].size
+            limit = self._options.max_micro_batch_bytes
+            while self._waiting and size + self._waiting[0].size <= limit:
+                groups.append(self._take())
+                size += groups[-1].size
+            self._in_flight += 1
+            task = asyncio.get_running_loop().create_task(self._send(groups))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _take(self) -> _Group:
+        group = self._waiting.popleft()
+        self._waiting_bytes -= group.size
+        return group
+
+    async def _send(self, groups: Sequence[_Group]) -> None:
+        names, self._event_names = self._event_names, None
+        contexts = [group.context for group in groups]
+        items: list[Item] = []
+        for index, group in enumerate(groups):
+            for item in group.items:
+                item.context = index
+                items.append(item)
+        micro = MicroBatch(self._edge, self._next_number, contexts, items, names)
+        self._next_number += 1
+        try:
+            results = _decode(await self._shard.commit(_encode(micro)))
+        except (ShardUnavailable, StoreFull) as error:
+            _fail(groups, error)
+        except BaseException as error:
+            _fail(groups, RuntimeError("a micro-batch failed by a defect"))
+            if not isinstance(error, Exception):
+                raise
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a micro-batch failed by a defect", "exception": error}
+            )
+        else:
+            start = 0
+            for group in groups:
+                end = start + len(group.items)
+                if not group.future.done():  # else its request was cancelled
+                    group.future.set_result(results[start:end])
+                start = end
+        finally:
+            self._in_flight -= 1
+            self._pump()
+
+
+def _fail(groups: Sequence[_Group], error: Exception) -> None:
+    for group in groups:
+        if not group.future.done():
+            group.future.set_exception(error)

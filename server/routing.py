@@ -1,0 +1,143 @@
+"""Where a batch goes: its routing fields decoded, everything else left alone.
+
+What is found here is a hint. The shard decodes the whole batch and decides; a batch that was sent
+to the wrong shard comes back. So nothing is validated, and what cannot be read is passed over.
+"""
+
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from actors.batches.coerce import ZERO_ID
+from actors.batches.identities import (
+    ADVERTISING_IDS,
+    DEVICE_IDENTITIES,
+    DEVICE_STAMP,
+    USER_IDENTITIES,
+    USER_IDENTITY_ALIASES,
+)
+from actors.identity.keys import IdentityName, canonical
+from actors.model import Environment
+from actors.store.keys import identity_key, slot_of_hash, slot_of_mpid, unattributed_digest
+
+
+class _Routing(Struct):
+    """The fields that decide where a batch goes, of any type."""
+
+    environment: Any = None
+    mpid: Any = None
+    mp_deviceid: Any = None
+    user_identities: Any = None
+    device_info: Any = None
+    source_request_id: Any = None
+
+
+class Route(Struct, frozen=True):
+    """Where a batch goes first.
+
+    Attributes:
+        slot: the shard that owns it is asked.
+        unit_keys: batches of one request that share one of them stay in order.
+        guess_key: by which the MPID that the batch turned out to have can be remembered; `None` if
+            nothing can be.
+    """
+
+    slot: int
+    unit_keys: tuple[object, ...]
+    guess_key: bytes | None
+
+
+_decode = msgspec.json.Decoder(_Routing).decode
+_KEYS: dict[str, str] = {
+    **{alias: USER_IDENTITIES[name] for alias, name in USER_IDENTITY_ALIASES.items()},
+    **USER_IDENTITIES,
+}
+
+
+class Router:
+    """Reads routes off batches."""
+
+    def __init__(self, scope: int, priority: tuple[str, ...], debug_inputs: frozenset[int]) -> None:
+        """Args: of the workspace; `debug_inputs`: whose batches are all `development`."""
+        self._scope = scope
+        self._priority = priority
+        self._debug_inputs = debug_inputs
+
+    def route(self, raw: bytes, api_key: str, source: int) -> Route:
+        """Return the route of one batch, which came with a key of input number `source`."""
+        try:
+            fields = _decode(raw)
+        except (msgspec.DecodeError, RecursionError):
+            return _anywhere(raw)
+        mpid = _integer(fields.mpid)
+        if mpid:
+            return Route(slot_of_mpid(mpid), (mpid,), None)
+        found = _identities(fields)
+        ordered = [
+            IdentityName(kind, canonical(kind, found[kind]))
+            for kind in self._priority
+            if kind in found
+        ]
+        if not ordered:
+            sent = fields.source_request_id
+            request_id = str(sent) if type(sent) is int else sent
+            if isinstance(request_id, str) and request_id:
+                return Route(slot_of_hash(unattributed_digest(api_key, request_id)), (), None)
+            return _anywhere(raw)
+        environment = self._environment(fields, source)
+        key = identity_key(self._scope, environment, ordered[0].type, ordered[0].value)
+        return Route(slot_of_hash(key), tuple(ordered), key)
+
+    def _environment(self, fields: _Routing, source: int) -> Environment:
+        name = fields.environment
+        is_development = isinstance(name, str) and name.lower() == "development"
+        return "development" if is_development or source in self._debug_inputs else "production"
+
+
+def _identities(fields: _Routing) -> dict[str, str]:
+    """Return IDSync key to value of what looks like an identity."""
+    found: dict[str, str] = {}
+    sent = fields.user_identities
+    if isinstance(sent, list):
+        sent = {
+            each.get("identity_type"): each.get("identity")
+            for each in sent
+            if isinstance(each, dict) and isinstance(each.get("identity_type"), str)
+        }
+    if isinstance(sent, dict):
+        for name, value in sent.items():
+            kind = _KEYS.get(name)
+            text = _text(value) if kind is not None else ""
+            if kind is not None and text and (name in USER_IDENTITIES or kind not in found):
+                found[kind] = text
+    if isinstance(fields.device_info, dict):
+        for name, kind in DEVICE_IDENTITIES.items():
+            text = _text(fields.device_info.get(name))
+            if text and not (kind in ADVERTISING_IDS and text == ZERO_ID):
+                found[kind] = text
+    if stamp := _text(fields.mp_deviceid):
+        found[DEVICE_STAMP] = stamp
+    found.pop("alias", None)
+    return found
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    return str(value) if type(value) is int else ""
+
+
+def _integer(value: Any) -> int | None:
+    if isinstance(value, str):
+        try:
+            value = int(value)
+        except ValueError:
+            return None
+    return value if type(value) is int and -(2**63) <= value < 2**63 else None
+
+
+def _anywhere(raw: bytes) -> Route:
+    """Return a route that depends on the bytes alone, so that a repeat meets its first time."""
+    return Route(slot_of_hash(blake2b(raw, digest_size=2).digest()), (), None)

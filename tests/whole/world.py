@@ -1,0 +1,360 @@
+"""A whole deployment in one process: real edge, shards, coordinator and stores, no Ray.
+
+The workspace is that of the worked cases of spec/events-api.md; the clock stands still until a test
+moves it.
+"""
+
+import base64
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import orjson
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.web import Application, Request
+
+from actors.clock import Clock, ManualClock, SystemRandomness
+from actors.coordinator import Coordinator
+from actors.handles import CoordinatorHandle, ShardHandle
+from actors.metric_groups import EdgeMetrics, ShardMetrics
+from actors.model import Delivery, MicroBatch, Result
+from actors.shard import Shard, identity_rules
+from actors.shard_options import ShardOptions
+from actors.shard_views import ShardViews
+from actors.store.environment import Store
+from actors.sweeper import Sweeper
+from config.compiled import connection_infos, queue_limits, workspace_info
+from config.load import parse_workspace
+from config.numbers import Numbers, assign_numbers
+from config.settings import Settings
+from server.app import RUNNER_OPTIONS
+from server.edge import EdgeOptions, EdgeProcess
+from server.edge_config import edge_config
+from server.limit_file import LimitFile
+from server.limits import RateLimiter
+from server.microbatch import QueueOptions
+
+T = 1_767_225_600_000  # 2026-01-01T00:00:00Z, the clock of the worked cases
+MAP_SIZE = 256 * 1024 * 1024
+
+DOCUMENT: dict[str, Any] = {
+    "version": 1,
+    "account": {"id": "acme", "name": "Acme"},
+    "workspace": {
+        "id": "w1",
+        "name": "W1",
+        "regulations": {
+            "gdpr": {"enabled": True, "purposes": ["newsletter", "ads"]},
+            "ccpa": {"enabled": True},
+        },
+    },
+    "api_credentials": [
+        {
+            "client_id": "ops",
+            "client_secret": "ops-secret",
+            "role": "admin",
+            "apis": ["platform", "profile"],
+        },
+        {
+            "client_id": "viewer",
+            "client_secret": "viewer-secret",
+            "role": "read_only",
+            "apis": ["platform"],
+        },
+    ],
+    "inputs": [
+        {
+            "id": "backend",
+            "kind": "feed",
+            "name": "Backend",
+            "keys": [{"key": "k1-backend", "secret": "s1"}],
+        },
+        {
+            "id": "ios",
+            "kind": "platform",
+            "os": "iOS",
+            "name": "iOS",
+            "keys": [{"key": "k2-ios-app", "secret": "s2"}],
+        },
+        {
+            "id": "acme",
+            "kind": "feed",
+            "partner": True,
+            "name": "acme",
+            "keys": [{"key": "k3-partner", "secret": "s3"}],
+        },
+        {
+            "id": "web",
+            "kind": "platform",
+            "os": "MobileWeb",
+            "name": "Web",
+            "keys": [{"key": "kw-web-site", "secret": "sw"}],
+        },
+    ],
+    "outputs": [
+        {
+            "id": "hook",
+            "kind": "event",
+            "module": "webhook",
+            "name": "Hook",
+            "settings": {"url": "https://hook.example.com/in"},
+        }
+    ],
+    "connections": [
+        {
+            "id": f"{name}-hook",
+            "input": name,
+            "output": "hook",
+            "settings": {
+                "send_as_batch": True,
+                "send_batches_without_events": False,
+                "include_consent_state": True,
+                "include_user_attribute_change_events": True,
+            },
+        }
+        for name in ("backend", "ios", "acme", "web")
+    ],
+}
+SECRETS = {"k1": "k1-backend:s1", "k2": "k2-ios-app:s2", "k3": "k3-partner:s3"}
+WEB_KEY = "kw-web-site"
+
+
+def basic(pair: str) -> dict[str, str]:
+    """Return the header of Basic authentication with a `key:secret`."""
+    return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+
+
+def changed(document: Mapping[str, Any], **sections: Any) -> dict[str, Any]:
+    """Return a document with some sections laid over it; lists are replaced."""
+    result = dict(document)
+    for name, value in sections.items():
+        below = result.get(name)
+        is_mapping = isinstance(value, Mapping) and isinstance(below, Mapping)
+        result[name] = changed(below, **value) if is_mapping and below is not None else value
+    return result
+
+
+class LocalHandle:
+    """Calls plain objects as if they were in another process: what goes over is encoded."""
+
+    def __init__(self, *targets: object) -> None:
+        self._targets = targets
+
+    def __getattr__(self, name: str) -> Any:
+        method = next(getattr(each, name) for each in self._targets if hasattr(each, name))
+
+        async def call(*arguments: Any) -> Any:
+            return method(*arguments)
+
+        return call
+
+
+class LocalShard:
+    """What the Ray actor of a shard makes of it, without Ray."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self._decode = msgspec.msgpack.Decoder(MicroBatch).decode
+
+    def commit(self, micro: bytes) -> bytes:
+        results: list[Result] = self._shard.commit(self._decode(micro))
+        return msgspec.msgpack.encode(results)
+
+    def ready(self) -> str:
+        return "ok"
+
+
+class World:
+    """A running deployment, and what a test may do with it."""
+
+    def __init__(
+        self,
+        client: TestClient[Request, Application],
+        shards: list[Shard],
+        edge: EdgeProcess,
+        clock: Clock,
+    ) -> None:
+        self.client = client
+        self.shards = shards
+        self.edge = edge
+        self.clock = clock
+        self._token: str | None = None
+
+    # -- Sending ----------------------------------------------------------------------------------
+
+    async def post(
+        self, path: str, body: Any, key: str = "k1", headers: Mapping[str, str] | None = None
+    ) -> ClientResponse:
+        """Post a body (bytes as they are, anything else as JSON) with an input's credentials."""
+        data = body if isinstance(body, bytes) else orjson.dumps(body)
+        sent = {**basic(SECRETS[key]), "Content-Type": "application/json", **(headers or {})}
+        return await self.client.post(path, data=data, headers=sent)
+
+    async def send(self, batch: Any, key: str = "k1") -> ClientResponse:
+        """POST /v2/events."""
+        return await self.post("/v2/events", batch, key)
+
+    async def bulk(self, batches: Any, key: str = "k1") -> ClientResponse:
+        """POST /v2/bulkevents."""
+        return await self.post("/v2/bulkevents", batches, key)
+
+    async def historical(self, batches: Any, key: str = "k1") -> ClientResponse:
+        """POST /v2/bulkevents/historical."""
+        return await self.post("/v2/bulkevents/historical", batches, key)
+
+    async def accept(self, batch: Any, key: str = "k1") -> None:
+        """Send a batch that has to be accepted."""
+        response = await self.send(batch, key)
+        assert response.status == 202, await response.text()
+
+    # -- Reading ----------------------------------------------------------------------------------
+
+    async def get(self, path: str, **query: str) -> ClientResponse:
+        """Read something with the administrator's token."""
+        if self._token is None:
+            response = await self.client.post(
+                "/oauth/token",
+                json={
+                    "client_id": "ops",
+                    "client_secret": "ops-secret",
+                    "grant_type": "client_credentials",
+                },
+            )
+            self._token = (await response.json())["access_token"]
+        headers = {"Authorization": f"Bearer {self._token}"}
+        return await self.client.get(path, params=query, headers=headers)
+
+    async def find(self, query: str, **more: str) -> list[int]:
+        """Return the MPIDs of the users that a search finds."""
+        path = "/platform/v2/workspaces/1/users/search"
+        response = await self.get(path, q=query, **more)
+        assert response.status == 200, await response.text()
+        return [row["mpid"] for row in await response.json()]
+
+    async def mpid(self, query: str) -> int:
+        """Return the MPID of the one user that a search finds."""
+        [mpid] = await self.find(query)
+        return mpid
+
+    async def profile(
+        self,
+        query: str | int,
+        fields: str = "user_identities,user_attributes,device_identities,consent_state,attribution",
+    ) -> dict[str, Any]:
+        """Return the Profile API's answer for the one user that a search finds."""
+        mpid = query if isinstance(query, int) else await self.mpid(query)
+        response = await self.get(f"/userprofile/v1/1/1/1/{mpid}", fields=fields)
+        assert response.status == 200, await response.text()
+        return cast(dict[str, Any], await response.json())
+
+    async def attributes(self, query: str | int) -> dict[str, Any]:
+        """Return the user attributes of one user."""
+        profile = await self.profile(query, "user_attributes")
+        return cast(dict[str, Any], profile["user_attributes"])
+
+    async def timeline(self, query: str | int, **filters: str) -> list[dict[str, Any]]:
+        """Return the first page of a user's timeline: batches, newest first."""
+        mpid = query if isinstance(query, int) else await self.mpid(query)
+        response = await self.get(f"/platform/v2/workspaces/1/users/{mpid}/events", **filters)
+        assert response.status == 200, await response.text()
+        return cast(list[dict[str, Any]], (await response.json())["items"])
+
+    async def events(self, query: str | int) -> list[dict[str, Any]]:
+        """Return all events of a user's first page, in the order in which they were applied."""
+        items = await self.timeline(query)
+        return [event for item in reversed(items) for event in item["events"]]
+
+    def outgoing(self) -> list[dict[str, Any]]:
+        """Return what waits for the outputs, in the order in which it was made."""
+        deliveries: list[Delivery] = []
+        for shard in self.shards:
+            for connection in range(1, 5):
+                deliveries += shard.read_outbox(connection, 0, 10_000, 2**30)
+        return [orjson.loads(each.payload) for each in sorted(deliveries, key=_sequence)]
+
+    def count(self, name: str, **labels: str) -> float:
+        """Return the sum of a metric over edge and shards."""
+        registries = [self.edge.metrics.registry, *(each.metrics.registry for each in self.shards)]
+        return sum(registry.get_sample_value(name, labels) or 0.0 for registry in registries)
+
+    def sweep(self) -> None:
+        """Do what is done now and then: remove what is past its retention."""
+        for shard in self.shards:
+            Sweeper(shard, self.clock).sweep()
+
+
+def _sequence(delivery: Delivery) -> int:
+    return delivery.sequence
+
+
+@asynccontextmanager
+async def running(
+    folder: Path,
+    *,
+    shards: int = 2,
+    document: Mapping[str, Any] = DOCUMENT,
+    clock: Clock | None = None,
+    **settings: Any,
+) -> AsyncIterator[World]:
+    """Run a deployment on a folder; it can be run again on the same one."""
+    clock = clock or ManualClock(T)
+    parsed = parse_workspace(dict(document))
+    numbers = assign_numbers(parsed, Numbers())
+    process = Settings(data_dir=folder, **settings)
+    workspace = workspace_info(parsed, numbers, process)
+    async with AsyncExitStack() as stack:
+        owners = []
+        for number in range(shards):
+            options = ShardOptions(
+                number=number,
+                of=shards,
+                folder=folder / f"shard-{number}",
+                map_size_bytes=MAP_SIZE,
+                profile_cache_bytes=process.profile_cache_bytes,
+                workspace=workspace,
+                connections=connection_infos(parsed, numbers),
+                queue_limits=queue_limits(parsed, numbers, shards),
+            )
+            shard = Shard(options, clock, ShardMetrics("test"), wake=lambda _: None)
+            stack.callback(shard.close)
+            owners.append(shard)
+        handles = [
+            cast(ShardHandle, LocalHandle(LocalShard(each), ShardViews(each, clock), each))
+            for each in owners
+        ]
+        coordinator = Coordinator(
+            Store(folder / "coordinator", MAP_SIZE),
+            handles,
+            workspace.scope,
+            identity_rules(workspace),
+            workspace.limits.unique_event_names,
+            clock,
+            SystemRandomness(),
+        )
+        stack.callback(coordinator.close)
+        limits = LimitFile(folder / "limits")
+        stack.callback(limits.close)
+        edge = EdgeProcess(
+            EdgeOptions(
+                config=edge_config(parsed, numbers, process, "k" * 32),
+                workspace=workspace,
+                queues=QueueOptions(
+                    calls_in_flight=process.calls_in_flight,
+                    max_micro_batch_bytes=process.max_micro_batch_bytes,
+                    max_queue_bytes=process.max_queue_bytes,
+                ),
+            ),
+            handles,
+            cast(CoordinatorHandle, coordinator),
+            RateLimiter(limits),
+            EdgeMetrics("test"),
+            clock,
+            SystemRandomness(),
+        )
+        server = TestServer(edge.app)
+        await server.start_server(**RUNNER_OPTIONS)
+        client = await stack.enter_async_context(TestClient(server))
+        yield World(client, owners, edge, clock)
