@@ -1,6 +1,7 @@
 """The owner of some slots: everything that is kept of them changes here, in one order."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -307,6 +308,28 @@ class Shard:
                 outputs.add(self._outputs[connection])
         for output in outputs:
             self._wake(output)
+
+    # -- Its condition ----------------------------------------------------------------------------
+
+    def probe(self) -> None:
+        """Write something. Raises StoreFull if nothing can be stored now."""
+        with self.store.write() as txn:
+            txn.put("meta", b"probe", self._clock.now_ms().to_bytes(8, "big"))
+
+    def show(self) -> None:
+        """Bring the gauges up to date."""
+        self.queues.show(self.metrics)
+        self._counts.show_store(self.store, self.profiles)
+
+    def status(self) -> dict[str, Any]:
+        """Describe the shard for a status page."""
+        with self.store.read() as txn:
+            stored = txn.entries("profiles")
+        return {
+            "profiles": {"stored": stored, "in_memory": self.profiles.in_memory},
+            "storage_bytes": self.store.used_bytes(),
+            "connections": self.queues.depths(),
+        }
 
     def close(self) -> None:
         """Let go of the store."""

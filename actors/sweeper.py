@@ -1,9 +1,9 @@
 """Removes what is past its retention, a little at a time (spec/profiles.md, 6)."""
 
 import msgspec
+from msgspec import Struct
 
 from actors.clock import Clock
-from actors.model import Profile
 from actors.profiles.retention import DAY_MS, age_out, is_overdue
 from actors.shard import Shard
 from actors.store.duplicates import Duplicates
@@ -11,10 +11,19 @@ from actors.store.environment import Transaction
 from actors.store.ids import time_of_id
 from actors.store.keys import profile_key_parts
 
-# Entries of each table looked at per call: some milliseconds, which ingestion has to wait.
-STEP = 2000
+# Entries of each table looked at per call: some milliseconds, which ingestion has to wait. With a
+# call every five seconds a shard of seven million profiles is gone round in an hour.
+STEP = 10_000
 
-_profiles = msgspec.msgpack.Decoder(Profile)
+
+class _LastStored(Struct, array_like=True):
+    """The beginning of an encoded `Profile`: all that has to be looked at of most of them."""
+
+    created_timestamp_ms: int
+    last_stored_timestamp_ms: int
+
+
+_last_stored = msgspec.msgpack.Decoder(_LastStored).decode
 
 
 class Sweeper:
@@ -59,14 +68,20 @@ class Sweeper:
 
     def _sweep_profiles(self, txn: Transaction, now_ms: int, step: int) -> bytes:
         """Age out what is overdue; return where to go on, empty at the end."""
-        overdue: list[bytes] = []
+        idle_days = self._workspace.profile_idle_days
+        oldest_ms = now_ms - idle_days * DAY_MS
+        idle: list[bytes] = []
         last = b""
         for seen, (key, encoded) in enumerate(txn.scan("profiles", start=self._next_profile)):
             if seen == step:
                 last = key
                 break
-            if is_overdue(_profiles.decode(encoded), self._workspace.profile_idle_days, now_ms):
-                overdue.append(key)
-        for key in overdue:
-            age_out(self._shard.profiles.stage(txn, profile_key_parts(key), now_ms))
+            if _last_stored(encoded).last_stored_timestamp_ms < oldest_ms:
+                idle.append(key)
+        profiles = self._shard.profiles
+        for packed in idle:
+            key_of = profile_key_parts(packed)
+            profile = profiles.get(txn, key_of)
+            if profile is not None and is_overdue(profile, idle_days, now_ms):
+                age_out(profiles.stage(txn, key_of, now_ms))
         return last

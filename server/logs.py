@@ -43,16 +43,19 @@ _SPEAKING = (ConfigError, DataFolderError, OSError, ShardUnavailable, StoreFull)
 _access = logging.getLogger(f"{ROOT}.access")
 
 
-def configure_logging(settings: Settings, role: str, instance: str) -> None:
-    """Send this process's log lines to standard output, as JSON or for a terminal.
+def configure_logging(
+    settings: Settings, role: str, instance: str, stream: TextIO | None = None
+) -> None:
+    """Send this process's log lines to one place, as JSON or for a terminal.
 
     Args:
         settings: `log_level` holds for our own loggers, others stay at warning; `log_format`.
         role: `edge`, `shard`, ...; with `instance` part of every line.
         instance: which one of that role.
+        stream: where they go; standard output if it is not given.
     """
     formatter = ConsoleFormatter if settings.log_format == "console" else JsonFormatter
-    handler = CollapsingHandler(sys.stdout)
+    handler = CollapsingHandler(stream or sys.stdout)
     handler.setFormatter(formatter(role, instance))
     root = logging.getLogger()
     for old in root.handlers[:]:

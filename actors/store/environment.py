@@ -47,11 +47,18 @@ class Transaction:
             raise _translated(error) from error
 
     def append(self, table: Table, key: bytes, value: bytes) -> None:
-        """Write a value whose key is greater than all in the table: cheaper than `put`."""
+        """Write a value whose key is greater than all in the table: cheaper than `put`.
+
+        Raises:
+            StoreFull: no room.
+            ValueError: the key is not greater; LMDB would leave the value out in silence.
+        """
         try:
-            self._txn.put(key, value, append=True, db=self._tables[table])
+            is_written = self._txn.put(key, value, append=True, db=self._tables[table])
         except lmdb.Error as error:
             raise _translated(error) from error
+        if not is_written:
+            raise ValueError(f"{table}: key {key.hex()} is not greater than the last one")
 
     def delete(self, table: Table, key: bytes) -> bool:
         """Remove a key; return whether it was there."""

@@ -45,6 +45,11 @@ def time_of_id(drawn: int) -> int:
     return drawn >> (_COUNTER_BITS + _SHARD_BITS)
 
 
+def shard_of_id(drawn: int) -> int:
+    """Return the number of the shard that drew an id."""
+    return drawn & (_STEP - 1)
+
+
 def last_id(txn: Transaction) -> int:
     """Return the greatest id that the tables of a shard hold: a new owner goes on after it.
 

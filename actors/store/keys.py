@@ -87,6 +87,11 @@ def log_key(log_id: int) -> bytes:
     return _U64.pack(log_id)
 
 
+def log_id_of(key: bytes) -> int:
+    """Return the log id of a stored batch's key."""
+    return int.from_bytes(key, "big")
+
+
 def outbox_key(connection: int, sequence: int) -> bytes:
     """Return the key of a delivery or of a dead letter."""
     return _OUTBOX.pack(connection, sequence)

@@ -143,6 +143,11 @@ def all_dead_letters(txn: Transaction) -> Iterator[DeadLetter]:
         yield _dead_letters.decode(encoded)
 
 
+def decode_dead_letter(encoded: bytes) -> DeadLetter:
+    """Decode a dead letter as the table holds it."""
+    return _dead_letters.decode(encoded)
+
+
 def bury(txn: Transaction, dead: DeadLetter) -> None:
     """Keep a dead letter."""
     delivery = dead.delivery

@@ -1,0 +1,297 @@
+"""What runs in the actors' processes: plain classes, each put together in its constructor.
+
+Ray names a process after its class, so these are called as their role is. A constructor runs again
+when its process has died; everything it needs it gets from its arguments and from disk.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import msgspec
+from msgspec import Struct
+
+from actors import coordinator, forwarder, shard
+from actors.clock import SystemClock, SystemRandomness
+from actors.errors import ShardUnavailable, StoreFull
+from actors.handles import ShardHandle
+from actors.metric_groups import ForwarderMetrics, ShardMetrics
+from actors.metric_snapshots import snapshot
+from actors.model import Delivery, MicroBatch, Result, Settlement, WorkspaceInfo
+from actors.outputs.contract import OutputEnvironment, OutputSettings
+from actors.outputs.egress import EgressRules
+from actors.outputs.registry import open_outputs
+from actors.remote import Handle
+from actors.shard_options import ShardOptions
+from actors.shard_views import ShardViews
+from actors.steps.enqueue import ConnectionInfo
+from actors.store.environment import Store
+from actors.sweeper import Sweeper
+
+logger = logging.getLogger("headwater.actors")
+
+RESTART_PAUSE_S = 1.0
+
+
+class Host(Protocol):
+    """What a process is handed by whoever starts it."""
+
+    version: str
+
+    def enter(self, role: str, instance: str) -> None:
+        """Set up the process: where its log lines go, and who they are from."""
+        ...
+
+
+class Shard:
+    """The process of one shard; its calls run one after the other, in the order received."""
+
+    def __init__(self, options: ShardOptions, host: Host) -> None:
+        host.enter("shard", str(options.number))
+        clock = SystemClock()
+        self._metrics = ShardMetrics(host.version)
+        self._shard = shard.Shard(options, clock, self._metrics, Waker(options.number).wake)
+        self._views = ShardViews(self._shard, clock)
+        self._sweeper = Sweeper(self._shard, clock)
+        self._decode = msgspec.msgpack.Decoder(MicroBatch).decode
+        self._encode = msgspec.msgpack.Encoder().encode
+        gc.collect()
+        gc.freeze()  # modules and tables: nothing that a collection could ever free
+        logger.info("a shard has started", extra={"event": "shard_started"})
+
+    def commit(self, micro: bytes) -> bytes:
+        """Apply an encoded micro-batch (`Shard.commit`)."""
+        results: list[Result] = self._shard.commit(self._decode(micro))
+        return self._encode(results)
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Call a method of `ShardViews` or of `actors.shard.Shard`."""
+        target = self._views if hasattr(self._views, method) else self._shard
+        return getattr(target, method)(*arguments)
+
+    def ready(self) -> str:
+        """Say whether something can be stored: `ok`, or why not."""
+        try:
+            self._shard.probe()
+        except StoreFull as error:
+            return str(error)
+        return "ok"
+
+    def pid(self) -> int:
+        """Return the process that answers."""
+        return os.getpid()
+
+    def sweep(self) -> bool:
+        """Remove some of what is past its retention (`Sweeper.sweep`)."""
+        return self._sweeper.sweep()
+
+    def metrics(self) -> bytes:
+        """Return a snapshot of the process's metrics."""
+        self._shard.show()
+        return snapshot(self._metrics.registry)
+
+    def status(self) -> dict[str, Any]:
+        """Describe the shard for a status page."""
+        return self._shard.status()
+
+    def close(self) -> None:
+        """Let go of the store; nothing can be called afterwards."""
+        self._shard.close()
+
+
+class Waker:
+    """Wakes the forwarders of outputs for which a shard has something."""
+
+    def __init__(self, shard_number: int) -> None:
+        self._shard = shard_number
+        self._forwarders: dict[str, Handle] = {}
+
+    def wake(self, output: str) -> None:
+        """Tell an output's forwarder; one that is not there looks by itself when it is."""
+        handle = self._forwarders.setdefault(output, Handle(forwarder_name(output)))
+        try:
+            handle.tell("wake", self._shard)
+        except ShardUnavailable:
+            logger.debug("a forwarder is not there yet", extra={"event": "wake_missed"})
+
+
+class RemoteShard:
+    """`actors.handles.ShardHandle` of a shard's process."""
+
+    def __init__(self, number: int, timeout_s: float = 10.0) -> None:
+        self._handle = Handle(shard_name(number), timeout_s=timeout_s)
+        self._quick = self._handle.within(1.0)
+
+    async def commit(self, micro: bytes) -> bytes:
+        """Apply an encoded micro-batch."""
+        return cast(bytes, await self._handle.commit(micro))
+
+    async def ready(self) -> str:
+        """Ask whether it can store; soon, because somebody waits at a health check."""
+        return cast(str, await self._quick.ready())
+
+    def __getattr__(self, method: str) -> Any:
+        async def call(*arguments: Any) -> Any:
+            return await self._handle.call(method, *arguments)
+
+        return call
+
+
+class Coordinator:
+    """The process of the coordinator."""
+
+    def __init__(
+        self, folder: Path, map_size_bytes: int, shards: int, workspace: WorkspaceInfo, host: Host
+    ) -> None:
+        host.enter("coordinator", "0")
+        self._coordinator = coordinator.Coordinator(
+            Store(folder, map_size_bytes),
+            remote_shards(shards),
+            workspace.scope,
+            shard.identity_rules(workspace),
+            workspace.limits.unique_event_names,
+            SystemClock(),
+            SystemRandomness(),
+        )
+
+    async def resolve(self, requests: Any) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        return await self._coordinator.resolve(requests)
+
+    async def admit_event_names(self, names: Any) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        return await self._coordinator.admit_event_names(names)
+
+    async def pid(self) -> int:
+        """Return the process that answers."""
+        return os.getpid()
+
+    async def close(self) -> None:
+        """Let go of the store."""
+        self._coordinator.close()
+
+
+class ForwarderOptions(Struct, frozen=True, kw_only=True):
+    """How the forwarder of one output is set up; see `config.compiled.OutputPlan`."""
+
+    info: forwarder.OutputInfo
+    module: str
+    settings: dict[Any, OutputSettings]
+    connections: tuple[ConnectionInfo, ...]
+    shards: int
+    spool_dir: Path
+    egress_allow: tuple[str, ...]
+
+
+class Forwarder:
+    """The process of one output's forwarder."""
+
+    def __init__(self, options: ForwarderOptions, host: Host) -> None:
+        host.enter("forwarder", options.info.id)
+        self._options = options
+        self._metrics = ForwarderMetrics(host.version)
+        self._forwarder: forwarder.Forwarder | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    async def start(self) -> None:
+        """Begin to deliver, unless it has begun."""
+        if self._task is None and not self._is_stopping:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def wake(self, shard_number: int) -> None:
+        """Look into a shard's outbox again."""
+        await self.start()
+        if self._forwarder is not None:
+            self._forwarder.wake(shard_number)
+
+    async def pid(self) -> int:
+        """Return the process that answers."""
+        return os.getpid()
+
+    async def metrics(self) -> bytes:
+        """Return a snapshot of the process's metrics."""
+        await self.start()
+        return snapshot(self._metrics.registry)
+
+    async def status(self) -> dict[str, Any]:
+        """Describe the forwarder for a status page."""
+        return {} if self._forwarder is None else self._forwarder.state()
+
+    async def stop(self) -> None:
+        """Finish what is under way and settle it."""
+        self._is_stopping = True
+        if self._forwarder is not None:
+            await self._forwarder.stop()
+
+    async def _run(self) -> None:
+        while not self._is_stopping:
+            self._forwarder = self._make()
+            try:
+                await self._forwarder.run()
+            except Exception:
+                logger.exception(
+                    "a forwarder failed; it begins again",
+                    extra={"event": "forwarder_failed", "output": self._options.info.id},
+                )
+                await asyncio.sleep(RESTART_PAUSE_S)
+
+    def _make(self) -> forwarder.Forwarder:
+        options = self._options
+        clock = SystemClock()
+        surroundings = OutputEnvironment(
+            options.info.id, clock, EgressRules(options.egress_allow), options.spool_dir
+        )
+        return forwarder.Forwarder(
+            options.info,
+            open_outputs(options.module, options.settings, surroundings),
+            options.connections,
+            [ShardSource(each) for each in remote_shards(options.shards)],
+            clock,
+            SystemRandomness(),
+            self._metrics,
+        )
+
+
+class ShardSource:
+    """A shard's outbox as a forwarder sees it."""
+
+    def __init__(self, handle: ShardHandle) -> None:
+        self._handle = handle
+
+    async def read(
+        self, connection: int, after_sequence: int, limit: int, max_bytes: int
+    ) -> list[Delivery]:
+        """Return the next deliveries of a connection."""
+        return await self._handle.read_outbox(connection, after_sequence, limit, max_bytes)
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Apply a settlement."""
+        await self._handle.settle(settlement)
+
+
+def shard_name(number: int) -> str:
+    """Return the name of a shard's actor."""
+    return f"shard-{number}"
+
+
+def forwarder_name(output: str) -> str:
+    """Return the name of the actor of an output's forwarder."""
+    return f"forwarder-{output}"
+
+
+def edge_name(number: int) -> str:
+    """Return the name of an edge's actor."""
+    return f"edge-{number}"
+
+
+COORDINATOR_NAME = "coordinator"
+
+
+def remote_shards(count: int, timeout_s: float = 10.0) -> Sequence[ShardHandle]:
+    """Return the handles of all shards, in order."""
+    return [cast(ShardHandle, RemoteShard(number, timeout_s)) for number in range(count)]

@@ -1,0 +1,149 @@
+"""Ray: starting it, putting plain classes into actors, and calling them. The only import of ray."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+# Before ray is imported: it reads them then. Ray reports to its makers and looks at the machine's
+# metrics unless told not to; worker output has a place of its own (`server.log_socket`).
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from actors.errors import CursorInvalid, DataFolderError, ShardUnavailable, StoreFull
+
+NAMESPACE = "headwater"
+# Arguments and results of over 100 KB go through it; the least that Ray accepts is 75 MiB.
+OBJECT_STORE_BYTES = 256 * 1024 * 1024
+RETRY_PAUSE_S = 0.05
+OWN_ERRORS = (CursorInvalid, DataFolderError, ShardUnavailable, StoreFull)
+
+_ACTOR_OPTIONS: dict[str, Any] = {
+    "num_cpus": 0,  # where actors run is decided here, not by counting processors
+    "max_restarts": -1,  # a constructor rebuilds all state from disk
+    "max_task_retries": 0,  # callers retry themselves, with what makes a repeat harmless
+    "enable_task_events": False,  # about 10 % more calls per second
+}
+
+
+def start(address: str | None) -> None:
+    """Start Ray inside, on loopback only and without a dashboard, or join a cluster."""
+    if address is None:
+        ray.init(
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            object_store_memory=OBJECT_STORE_BYTES,
+            namespace=NAMESPACE,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    else:
+        ray.init(
+            address=address,
+            namespace=NAMESPACE,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+
+
+def stop() -> None:
+    """Leave Ray; one that was started inside ends with all its actors."""
+    ray.shutdown()
+
+
+def spawn(name: str, host_class: type, *arguments: Any, calls_at_once: int = 1) -> "Handle":
+    """Make a named actor of a class on this node; it is restarted whenever it dies.
+
+    Args:
+        name: by which other processes find it.
+        host_class: its public methods can be called. With async methods it has one event loop, and
+            `calls_at_once` of them run concurrently; else its calls run one after the other.
+        arguments: of its constructor, each time it is started.
+    """
+    options = _ACTOR_OPTIONS | {
+        "name": name,
+        "namespace": NAMESPACE,
+        "max_concurrency": calls_at_once,
+        "scheduling_strategy": NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
+        ),
+    }
+    actor_class: Any = ray.remote(host_class)
+    return Handle(name, actor_class.options(**options).remote(*arguments))
+
+
+def end(handle: "Handle") -> None:
+    """Kill an actor for good."""
+    ray.kill(handle.actor, no_restart=True)
+
+
+class Handle:
+    """Calls the methods of one actor: `await handle.method(...)`.
+
+    An actor that is being restarted is called again until `timeout_s` have passed, so only what may
+    be repeated should be asked.
+
+    Raises, from every call:
+        ShardUnavailable: no answer in time. It may have been done.
+        Exception: what the method raised, if it is one of ours; else a RuntimeError names it.
+    """
+
+    def __init__(self, name: str, actor: Any = None, timeout_s: float = 10.0) -> None:
+        """Args: `actor` is looked up by name if it is not given, when it is first called."""
+        self.name = name
+        self._actor = actor
+        self._timeout_s = timeout_s
+
+    def within(self, timeout_s: float) -> "Handle":
+        """Return the same handle with another patience."""
+        return Handle(self.name, self._actor, timeout_s)
+
+    @property
+    def actor(self) -> Any:
+        """Ray's own handle. Raises ShardUnavailable if there is no actor of this name."""
+        if self._actor is None:
+            try:
+                self._actor = ray.get_actor(self.name, NAMESPACE)
+            except ValueError:
+                raise ShardUnavailable(f"{self.name} is not there") from None
+        return self._actor
+
+    def tell(self, method: str, *arguments: Any) -> None:
+        """Call a method and do not wait; nobody learns whether it was done."""
+        getattr(self.actor, method).remote(*arguments)
+
+    def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
+        async def call(*arguments: Any) -> Any:
+            return await self._call(method, arguments)
+
+        return call
+
+    async def _call(self, method: str, arguments: tuple[Any, ...]) -> Any:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                while True:
+                    try:
+                        return await getattr(self.actor, method).remote(*arguments)
+                    except RayTaskError as error:
+                        raise _own(error) from error
+                    except RayActorError:
+                        await asyncio.sleep(RETRY_PAUSE_S)
+        except TimeoutError:
+            raise ShardUnavailable(f"{self.name} does not answer") from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By name: an actor handle among an actor's arguments would keep objects of its maker alive.
+        return Handle, (self.name, None, self._timeout_s)
+
+
+def _own(error: RayTaskError) -> Exception:
+    cause = error.cause
+    if isinstance(cause, OWN_ERRORS):
+        return cause
+    return RuntimeError(f"an actor failed: {type(cause).__name__}")

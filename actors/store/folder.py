@@ -1,0 +1,174 @@
+"""The data folder: whose it is, which format it has, and where each store is in it.
+
+    LOCK            held while somebody serves
+    layout.json     format, generation and number of shards
+    numbers.json    integer ids of the workspace's objects
+    server.key      signs tokens, where no setting does
+    coordinator/    the coordinator's store
+    shards-<generation>/shard-<number>/     the shards' stores
+    spool/<output>/ files that are being written
+    limits          counters of rate limits
+
+A change of the number of shards makes a new generation beside the old one; `layout.json` is then
+replaced in one step, so that a crash leaves either the one or the other.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from threading import Event
+
+import msgspec
+from msgspec import Struct
+
+from actors.clock import Clock
+from actors.errors import DataFolderError
+from actors.store.environment import lock_folder
+from actors.store.resharding import reshard
+
+FORMAT = 1
+WAIT_S = 10.0  # for the processes of a run that was killed to be gone
+PAUSE_S = 0.05
+
+
+class _Layout(Struct, frozen=True):
+    """What `layout.json` says. A newer format may have more; its number is what counts."""
+
+    format: int
+    generation: int
+    shards: int
+
+
+class DataFolder:
+    """A data folder that this process holds, until `close`."""
+
+    def __init__(self, path: Path, shards: int, map_size_bytes: int, clock: Clock) -> None:
+        """Take the folder, make it if it is new, and bring it to a number of shards.
+
+        Raises:
+            DataFolderError: in use, of a newer format, damaged, or not writable.
+            StoreFull: there is no room to change the number of shards.
+        """
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = lock_folder(path)
+        except OSError as error:
+            raise DataFolderError(f"{path} cannot be used: {error.strerror}") from error
+        try:
+            self._layout = self._prepare(shards, map_size_bytes, clock)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def shard(self, number: int) -> Path:
+        """Return the folder of a shard's store."""
+        return _shard_folder(self.path, self._layout, number)
+
+    @property
+    def coordinator(self) -> Path:
+        """The folder of the coordinator's store."""
+        return self.path / "coordinator"
+
+    def spool(self, output: str) -> Path:
+        """Return the folder in which an output's forwarder keeps unfinished files."""
+        return self.path / "spool" / output
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file of the folder, `None` if there is none."""
+        try:
+            return (self.path / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace a file of the folder, readable by its owner only, in one step."""
+        _replace(self.path / name, content)
+
+    def close(self) -> None:
+        """Let others have the folder."""
+        os.close(self._lock)
+
+    def _prepare(self, shards: int, map_size_bytes: int, clock: Clock) -> _Layout:
+        wait_until_free(self.coordinator, clock)
+        layout = found = self._read_layout()
+        if layout is None:
+            layout = _Layout(FORMAT, 1, shards)
+        else:
+            for number in range(layout.shards):
+                wait_until_free(_shard_folder(self.path, layout, number), clock)
+            if layout.shards != shards:
+                layout = self._move(layout, shards, map_size_bytes)
+        if layout != found:
+            _replace(self.path / "layout.json", msgspec.json.encode(layout))
+        for folder in self.path.glob("shards-*"):  # of a move that was cut off, or is done
+            if folder != _generation(self.path, layout):
+                shutil.rmtree(folder)
+        return layout
+
+    def _read_layout(self) -> _Layout | None:
+        encoded = self.read("layout.json")
+        if encoded is None:
+            if any(self.path.glob("shards-*")):
+                raise DataFolderError(f"{self.path} has stores but no layout.json; restore it")
+            return None
+        try:
+            layout = msgspec.json.decode(encoded, type=_Layout)
+        except msgspec.DecodeError as error:
+            raise DataFolderError(f"{self.path}/layout.json is damaged: {error}") from error
+        if layout.format > FORMAT:
+            raise DataFolderError(
+                f"{self.path} was written by a newer version of headwater (format {layout.format}, "
+                f"this one knows {FORMAT}); use that version"
+            )
+        return layout
+
+    def _move(self, layout: _Layout, shards: int, map_size_bytes: int) -> _Layout:
+        moved = _Layout(FORMAT, layout.generation + 1, shards)
+        if (unfinished := _generation(self.path, moved)).exists():
+            shutil.rmtree(unfinished)
+        old = [_shard_folder(self.path, layout, number) for number in range(layout.shards)]
+        new = [_shard_folder(self.path, moved, number) for number in range(shards)]
+        reshard(old, new, map_size_bytes)
+        return moved
+
+
+def wait_until_free(folder: Path, clock: Clock) -> None:
+    """Wait until no process holds a store: those of a run that was killed may still be ending.
+
+    Raises:
+        DataFolderError: somebody still holds it after `WAIT_S`.
+    """
+    deadline = clock.monotonic() + WAIT_S
+    while folder.exists():
+        try:
+            os.close(lock_folder(folder))
+        except DataFolderError:
+            if clock.monotonic() >= deadline:
+                raise
+            Event().wait(PAUSE_S)
+        else:
+            return
+
+
+def _generation(path: Path, layout: _Layout) -> Path:
+    return path / f"shards-{layout.generation}"
+
+
+def _shard_folder(path: Path, layout: _Layout, number: int) -> Path:
+    return _generation(path, layout) / f"shard-{number:04d}"
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

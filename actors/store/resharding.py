@@ -1,0 +1,128 @@
+"""Moves everything to another number of shards, while nobody serves.
+
+Every key belongs to a slot, and a shard owns a run of slots; so each entry has exactly one new
+place. The old stores are only read: a move that is cut off is begun again from them.
+"""
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from actors.store import outbox
+from actors.store.environment import Store, Table, Transaction
+from actors.store.ids import shard_of_id
+from actors.store.keys import log_id_of, shard_of_slot, slot_of_mpid
+
+# Entries in one write transaction.
+CHUNK = 20_000
+
+
+class _LogOwner(Struct):
+    mpid: int | None = None
+
+
+class _DeliveryOwner(Struct, array_like=True):
+    sequence: int
+    connection: int
+    delivery_id: str
+    mpid: int | None
+
+
+class _DeadLetterOwner(Struct, array_like=True):
+    delivery: _DeliveryOwner
+
+
+_log_owner = msgspec.msgpack.Decoder(_LogOwner).decode
+_delivery_owner = msgspec.msgpack.Decoder(_DeliveryOwner).decode
+_dead_letter_owner = msgspec.msgpack.Decoder(_DeadLetterOwner).decode
+
+Entry = tuple[bytes, bytes]
+Place = Callable[[bytes, bytes, int], int]  # key, value, number of shards -> shard
+
+
+def reshard(old: Sequence[Path], new: Sequence[Path], map_size_bytes: int) -> None:
+    """Copy the stores of `old` into those of `new`, which do not exist yet.
+
+    Raises:
+        DataFolderError: a store cannot be opened.
+        StoreFull: there is no room for the copy.
+    """
+    with ExitStack() as stack:
+        sources = [_open(folder, map_size_bytes, stack) for folder in old]
+        targets = [_open(folder, map_size_bytes, stack) for folder in new]
+        readers = [stack.enter_context(source.read()) for source in sources]
+        for table, place in _PLACES.items():
+            entries = heapq.merge(*(reader.scan(table) for reader in readers))
+            _distribute(table, entries, targets, place)
+        names = {key: value for reader in readers for key, value in reader.scan("event_names")}
+        for target in targets:
+            with target.write() as txn:
+                for key, value in names.items():
+                    txn.put("event_names", key, value)
+
+
+def _open(folder: Path, map_size_bytes: int, stack: ExitStack) -> Store:
+    store = Store(folder, map_size_bytes)
+    stack.callback(store.close)
+    return store
+
+
+def _distribute(
+    table: Table, entries: Iterator[Entry], targets: Sequence[Store], place: Place
+) -> None:
+    """Write entries, which come in the order of their keys, each to its shard."""
+    while chunk := list(itertools.islice(entries, CHUNK)):
+        by_shard: dict[int, list[Entry]] = {}
+        for key, value in chunk:
+            by_shard.setdefault(place(key, value, len(targets)), []).append((key, value))
+        for shard, members in by_shard.items():
+            with targets[shard].write() as txn:
+                _write(table, members, txn)
+
+
+def _write(table: Table, members: Sequence[Entry], txn: Transaction) -> None:
+    for key, value in members:
+        if table == "dead_letters":
+            outbox.bury(txn, outbox.decode_dead_letter(value))  # with the key that finds it
+        else:
+            txn.append(table, key, value)
+
+
+def _by_slot(key: bytes, _: bytes, shards: int) -> int:
+    return shard_of_slot(key[0] << 8 | key[1], shards)
+
+
+def _by_owner(mpid: int | None, drawn: int, shards: int) -> int:
+    """Return the shard of what belongs to a user; what belongs to nobody may lie anywhere."""
+    if mpid is None:
+        return shard_of_id(drawn) % shards
+    return shard_of_slot(slot_of_mpid(mpid), shards)
+
+
+def _of_log(key: bytes, value: bytes, shards: int) -> int:
+    return _by_owner(_log_owner(value).mpid, log_id_of(key), shards)
+
+
+def _of_delivery(_: bytes, value: bytes, shards: int) -> int:
+    owner = _delivery_owner(value)
+    return _by_owner(owner.mpid, owner.sequence, shards)
+
+
+def _of_dead_letter(_: bytes, value: bytes, shards: int) -> int:
+    owner = _dead_letter_owner(value).delivery
+    return _by_owner(owner.mpid, owner.sequence, shards)
+
+
+_PLACES: dict[Table, Place] = {
+    "profiles": _by_slot,
+    "identities": _by_slot,
+    "duplicates": _by_slot,
+    "log": _of_log,
+    "outbox": _of_delivery,
+    "dead_letters": _of_dead_letter,
+}

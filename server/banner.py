@@ -1,0 +1,84 @@
+"""What `headwater serve` prints when it is ready: where it is, and how to send a first event."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from config.inputs import Input
+from config.settings import Settings
+from config.workspace import WorkspaceDocument
+
+
+def banner(settings: Settings, document: WorkspaceDocument, port: int, admin_port: int) -> str:
+    """Return the text. Secrets are shown only where they are those of the public example."""
+    url = f"http://{_reachable(settings.host)}:{port}"
+    admin = f"http://{_reachable(settings.admin_host)}:{admin_port}"
+    lines = [
+        "",
+        f"Headwater serves workspace '{document.workspace.id}'.",
+        "",
+        f"  events, profiles   {url}",
+        f"  metrics, health    {admin}/metrics   {admin}/readyz",
+        f"  data               {settings.data_dir}",
+    ]
+    for output in document.outputs:
+        target = output.settings.get("url")
+        if isinstance(target, str):
+            lines.append(f"  output '{output.id}'".ljust(21) + _place(target))
+    source = _first_server_input(document)
+    if source is not None:
+        key = source.keys[0].key
+        secret = source.keys[0].secret.get_secret_value() if _is_example(settings) else "SECRET"
+        lines += ["", *_curl(url, key, secret), "", *_snippet(url, key, secret)]
+    return "\n".join([*lines, ""])
+
+
+def _curl(url: str, key: str, secret: str) -> list[str]:
+    batch = (
+        '{"user_identities": {"customer_id": "ann"}, "events": [{"event_type": "custom_event", '
+        '"data": {"event_name": "Hello"}}]}'
+    )
+    return [
+        "Send a first event:",
+        "",
+        f"  curl -i -u {key}:{secret} {url}/v2/events -d '{batch}'",
+    ]
+
+
+def _snippet(url: str, key: str, secret: str) -> list[str]:
+    return [
+        "Or with the Python SDK (pip install mparticle):",
+        "",
+        "  import mparticle",
+        "  config = mparticle.Configuration()",
+        f'  config.api_key, config.api_secret = "{key}", "{secret}"',
+        f'  config.host = "{url}/v2"',
+        '  batch = mparticle.Batch(environment="production")',
+        '  batch.user_identities = mparticle.UserIdentities(customerid="ann")',
+        '  batch.events = [mparticle.CustomEvent(event_name="Hello", custom_event_type="other")]',
+        "  print(mparticle.EventsApi(config).upload_events_with_http_info(batch)[1])  # 202",
+    ]
+
+
+def _first_server_input(document: WorkspaceDocument) -> Input | None:
+    """Return the first input that a server would send to: a feed, if there is one."""
+    feeds = [each for each in document.inputs if each.kind == "feed"]
+    return next(iter([*feeds, *document.inputs]), None)
+
+
+def _is_example(settings: Settings) -> bool:
+    return settings.workspace is None
+
+
+def _reachable(host: str) -> str:
+    """Return an address under which this machine reaches itself."""
+    if host in ("0.0.0.0", "::", ""):  # noqa: S104
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+def _place(url: str) -> str:
+    """Return where an output's data come out, without credentials or a query."""
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return str(Path(parts.netloc + parts.path))
+    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"

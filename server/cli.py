@@ -1,0 +1,70 @@
+"""The command line: `headwater serve`, `headwater config ...`, `headwater dead-letters ...`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from actors.errors import DataFolderError, StoreFull
+from config.errors import ConfigError
+from config.load import validate_file
+from config.settings import load_settings
+from server.dead_letter_commands import dead_letters
+from server.version import program_version
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(program_version(), prog_name="headwater")
+def main() -> None:
+    """Headwater: a self-hosted customer data platform that speaks mParticle's protocols."""
+
+
+@main.command()
+@click.option("--workspace", type=_PATH, help="Workspace document; without one, the example.")
+@click.option("--data-dir", type=_PATH, help="Folder of the stores [./data].")
+@click.option("--host", help="Address that edges listen on [127.0.0.1].")
+@click.option("--port", type=int, help="Port of the edges [8080]; 0: any free one.")
+@click.option("--admin-port", type=int, help="Port of metrics and health [9090].")
+@click.option("--edges", type=int, help="Edge processes [1].")
+@click.option("--shards", type=int, help="Shards, each with a store of its own [2].")
+@click.option("--address", help="Address of a Ray cluster; without one, Ray is started inside.")
+@click.option("--settings", type=_PATH, help="YAML file of settings.")
+def serve(**flags: Any) -> None:
+    """Serve a workspace until Ctrl-C or SIGTERM."""
+    # Imported here: the other commands need none of what it brings.
+    from server.serve import serve as run
+
+    try:
+        run(load_settings(flags, os.environ), os.environ, click.echo)
+    except ConfigError as error:
+        _fail(error.lines())
+    except (DataFolderError, StoreFull, OSError) as error:
+        _fail([str(error)])
+
+
+@main.group()
+def config() -> None:
+    """Workspace documents."""
+
+
+@config.command()
+@click.argument("file", type=_PATH)
+def validate(file: Path) -> None:
+    """Check a workspace document; list everything that is wrong with it."""
+    problems = validate_file(file, os.environ)
+    if problems:
+        _fail(problems)
+    click.echo(f"{file} is valid.")
+
+
+main.add_command(dead_letters)
+
+
+def _fail(lines: list[str]) -> None:
+    for line in lines:
+        click.echo(line, err=True)
+    sys.exit(1)

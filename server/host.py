@@ -1,0 +1,31 @@
+"""What the actors' processes are handed by `serve`: settings, version, the way of log lines."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO, cast
+
+from config.settings import Settings
+from server.log_socket import LogStream
+from server.logs import configure_logging
+
+
+@dataclass(frozen=True)
+class ServeHost:
+    """`actors.hosted.Host` of a deployment; sent to every actor.
+
+    Attributes:
+        settings: of the installation.
+        version: of the program.
+        log_socket: where `serve` receives log lines.
+    """
+
+    settings: Settings
+    version: str
+    log_socket: Path
+
+    def enter(self, role: str, instance: str) -> None:
+        """Send this process's log lines to `serve`."""
+        stream = cast(TextIO, LogStream(self.log_socket))
+        configure_logging(self.settings, role, instance, stream)
+        logging.captureWarnings(True)

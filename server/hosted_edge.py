@@ -1,0 +1,68 @@
+"""The process of one edge."""
+
+import gc
+import os
+from pathlib import Path
+from typing import cast
+
+from actors.clock import SystemClock, SystemRandomness
+from actors.handles import CoordinatorHandle
+from actors.hosted import COORDINATOR_NAME, Host, remote_shards
+from actors.metric_groups import EdgeMetrics
+from actors.metric_snapshots import snapshot
+from actors.remote import Handle
+from server.edge import EdgeOptions, EdgeProcess
+from server.limit_file import LimitFile
+from server.limits import RateLimiter
+
+
+class Edge:
+    """One edge; listens from `start` on. Ray names the process after this class."""
+
+    def __init__(
+        self,
+        number: int,
+        options: EdgeOptions,
+        shards: int,
+        shard_timeout_s: float,
+        limit_file: Path,
+        host: Host,
+    ) -> None:
+        host.enter("edge", str(number))
+        self._edge = EdgeProcess(
+            options,
+            remote_shards(shards, shard_timeout_s),
+            cast(CoordinatorHandle, Handle(COORDINATOR_NAME, timeout_s=shard_timeout_s)),
+            RateLimiter(LimitFile(limit_file)),
+            EdgeMetrics(host.version),
+            SystemClock(),
+            SystemRandomness(),
+        )
+        self._port: int | None = None
+        self._is_stopping = False
+        gc.collect()
+        gc.freeze()
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, unless it does already; return the port. Raises OSError."""
+        if self._port is None and not self._is_stopping:
+            self._port = await self._edge.start(host, port)
+        return self._port or 0
+
+    async def drain(self) -> None:
+        """Say at `/readyz` that no more requests should come."""
+        self._edge.drain()
+
+    async def stop(self) -> None:
+        """Stop listening and answer what is in flight."""
+        self._is_stopping = True
+        await self._edge.stop()
+
+    async def pid(self) -> int:
+        """Return the process that answers."""
+        return os.getpid()
+
+    async def metrics(self) -> bytes:
+        """Return a snapshot of the process's metrics."""
+        self._edge.show()
+        return snapshot(self._edge.metrics.registry)

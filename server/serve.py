@@ -1,0 +1,188 @@
+"""`headwater serve`: runs a deployment until it is told to stop."""
+
+import asyncio
+import logging
+import secrets
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+
+from aiohttp import web
+
+from actors import remote
+from actors.clock import SystemClock
+from actors.errors import ShardUnavailable
+from actors.hosted import remote_shards
+from actors.metric_groups import AdminMetrics
+from actors.store.folder import DataFolder
+from config.load import EXAMPLE, load_workspace
+from config.numbers import Numbers, assign_numbers, decode_numbers, encode_numbers
+from config.settings import Settings
+from config.workspace import WorkspaceDocument
+from server.admin import Admin, make_admin_app
+from server.banner import banner
+from server.cluster import Cluster
+from server.edge_config import ConfigHolder, EdgeConfig, edge_config
+from server.health import Health, Readiness
+from server.host import ServeHost
+from server.log_socket import receive
+from server.logs import configure_logging
+from server.supervisor import Supervisor
+from server.version import program_version
+
+logger = logging.getLogger("headwater.serve")
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str], None]) -> None:
+    """Run until SIGTERM or SIGINT; everything that was acknowledged is then on disk.
+
+    Args:
+        settings: of the process.
+        environ: for the placeholders of the workspace document.
+        show: prints what a person wants to read.
+
+    Raises:
+        ConfigError: the workspace document cannot be used.
+        DataFolderError: the data folder cannot be used.
+        StoreFull: there is no room in it.
+        OSError: a port cannot be taken.
+    """
+    configure_logging(settings, "serve", "0")
+    settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
+    environ = {**environ, "HEADWATER_DATA_DIR": str(settings.data_dir)}
+    document = load_workspace(settings.workspace or EXAMPLE, environ)
+    clock = SystemClock()
+    with ExitStack() as stack:
+        folder = DataFolder(settings.data_dir, settings.shards, settings.map_size_bytes, clock)
+        stack.callback(folder.close)
+        # Short, because Linux takes 107 bytes for the path of a socket.
+        run_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="headwater-"))
+        numbers = _numbers(document, folder)
+        config = edge_config(document, numbers, settings, _server_key(settings, folder))
+        host = ServeHost(settings, program_version(), Path(run_dir) / "log")
+        remote.start(settings.address)
+        stack.callback(remote.stop)
+        cluster = Cluster(settings, document, numbers, config, folder, host)
+        asyncio.run(_run(settings, document, config, cluster, host, show))
+
+
+async def _run(
+    settings: Settings,
+    document: WorkspaceDocument,
+    config: EdgeConfig,
+    cluster: Cluster,
+    host: ServeHost,
+    show: Callable[[str], None],
+) -> None:
+    is_told_to_stop = asyncio.Event()
+    for number in STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, is_told_to_stop.set)
+    async with AsyncExitStack() as stack:
+        transport = await receive(host.log_socket, sys.stdout)
+        stack.callback(transport.close)
+        stack.push_async_callback(cluster.stop)
+        starting = asyncio.create_task(cluster.start())
+        stopping = asyncio.create_task(is_told_to_stop.wait())
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            return
+        await starting
+        admin_port, health = await _start_admin(settings, document, config, cluster, stack)
+        show(banner(settings, document, cluster.port, admin_port))
+        logger.info("serving", extra={"event": "serving", "port": cluster.port})
+        await stopping
+        logger.info("told to stop", extra={"event": "stopping"})
+        health.is_draining = True
+        await cluster.drain()
+        await asyncio.sleep(settings.shutdown_grace_s)
+    logger.info("stopped", extra={"event": "stopped"})
+
+
+async def _start_admin(
+    settings: Settings,
+    document: WorkspaceDocument,
+    config: EdgeConfig,
+    cluster: Cluster,
+    stack: AsyncExitStack,
+) -> tuple[int, Health]:
+    """Start the supervisor and the admin port; return the port and its health."""
+    clock = SystemClock()
+    metrics = AdminMetrics(program_version())
+    workspace = document.workspace.id
+    metrics.config_revision.labels(workspace).set(config.revision)
+    metrics.config_last_apply_success.labels(workspace).set(1)
+    metrics.config_last_apply_timestamp.labels(workspace).set(clock.now_ms() / 1000)
+    supervisor = Supervisor(
+        cluster.watched, metrics, settings.metrics_interval_s, settings.data_dir, clock
+    )
+    watching = asyncio.create_task(supervisor.run())
+    stack.push_async_callback(_cancel, watching)
+    token = settings.metrics_token
+    admin = Admin(
+        supervisor.snapshots,
+        supervisor.status,
+        ConfigHolder(config),
+        clock,
+        None if token is None else token.get_secret_value(),
+        settings.metrics_max_series,
+    )
+    health = Health(_readiness(settings.shards), lambda: config.revision, clock.now_ms())
+    runner = web.AppRunner(make_admin_app(admin, health), access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, settings.admin_host, settings.admin_port)
+    await site.start()
+    port: int = runner.addresses[0][1]
+    return port, health
+
+
+def _readiness(count: int) -> Readiness:
+    """Return a check of all shards."""
+    shards = remote_shards(count)
+
+    async def check() -> dict[str, str]:
+        answers = await asyncio.gather(*(each.ready() for each in shards), return_exceptions=True)
+        reached = [each for each in answers if isinstance(each, str)]
+        broken = [each for each in reached if each != "ok"]
+        for each in answers:
+            if isinstance(each, BaseException) and not isinstance(each, ShardUnavailable):
+                raise each
+        return {
+            "config": "ok",
+            "shards": f"{len(reached)}/{count}",
+            "storage": broken[0] if broken else "ok",
+        }
+
+    return check
+
+
+async def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _numbers(document: WorkspaceDocument, folder: DataFolder) -> Numbers:
+    """Return the numbers of the document's objects; new ones are kept."""
+    kept = folder.read("numbers.json")
+    known = Numbers() if kept is None else decode_numbers(kept)
+    numbers = assign_numbers(document, known)
+    if numbers != known:
+        folder.write("numbers.json", encode_numbers(numbers))
+    return numbers
+
+
+def _server_key(settings: Settings, folder: DataFolder) -> str:
+    """Return the key that signs tokens; without a setting it is made once and kept."""
+    if settings.server_key is not None:
+        return settings.server_key.get_secret_value()
+    kept = folder.read("server.key")
+    if kept is None:
+        kept = secrets.token_urlsafe(48).encode()
+        folder.write("server.key", kept)
+    return kept.decode()

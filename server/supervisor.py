@@ -1,0 +1,153 @@
+"""Watches the actors of a deployment: starts again what was restarted, collects their metrics,
+has old data removed, and answers the admin port's questions."""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from actors.clock import Clock
+from actors.errors import DataFolderError, ShardUnavailable, StoreFull
+from actors.metric_groups import AdminMetrics
+from actors.metric_snapshots import snapshot
+from actors.remote import Handle
+
+logger = logging.getLogger("headwater.supervisor")
+
+CHECK_S = 1.0
+SWEEP_S = 5.0
+STALE_S = 60.0  # spec/observability.md, 6
+QUICK_S = 2.0
+
+_TROUBLE = (ShardUnavailable, StoreFull, DataFolderError, RuntimeError, OSError)
+
+
+class Watched:
+    """One actor: `role` and `instance` name it on the metrics page."""
+
+    def __init__(
+        self,
+        role: str,
+        instance: str,
+        handle: Handle,
+        start: Callable[[], Awaitable[Any]] | None = None,
+    ) -> None:
+        """Args: `start`: to be called again and again, so that a restarted actor begins its work;
+        `None` where the constructor is enough."""
+        self.role = role
+        self.instance = instance
+        self.handle = handle.within(QUICK_S)
+        self.start = start
+        self.pid: int | None = None
+        self.snapshot: bytes | None = None
+        self.seen_s: float | None = None
+
+
+class Supervisor:
+    """Runs until it is cancelled."""
+
+    def __init__(
+        self,
+        actors: Sequence[Watched],
+        metrics: AdminMetrics,
+        metrics_interval_s: float,
+        data_dir: Path,
+        clock: Clock,
+    ) -> None:
+        self._actors = actors
+        self._metrics = metrics
+        self._metrics_interval_s = metrics_interval_s
+        self._data_dir = data_dir
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Watch for as long as nobody cancels."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._every(CHECK_S, self._check))
+            group.create_task(self._every(self._metrics_interval_s, self.collect))
+            group.create_task(self._every(SWEEP_S, self._sweep))
+
+    async def collect(self) -> None:
+        """Ask every actor for a snapshot of its metrics."""
+        await asyncio.gather(*map(self._collect_one, self._actors))
+
+    async def snapshots(self) -> Mapping[tuple[str, str], bytes]:
+        """Return the latest snapshots, those of silent actors for a minute."""
+        now_s = self._clock.monotonic()
+        found: dict[tuple[str, str], bytes] = {}
+        for each in self._actors:
+            is_up = each.seen_s is not None and now_s - each.seen_s <= STALE_S
+            self._metrics.actor_up.labels(each.role, each.instance).set(is_up)
+            if is_up and each.snapshot is not None:
+                found[each.role, each.instance] = each.snapshot
+        found["admin", "0"] = snapshot(self._metrics.registry)
+        return found
+
+    async def status(self) -> dict[str, Any]:
+        """Describe the deployment (`/admin/status`)."""
+        described = await asyncio.gather(*map(self._describe, self._actors))
+        disk = shutil.disk_usage(self._data_dir)
+        return {
+            "actors": described,
+            "disk": {"total_bytes": disk.total, "free_bytes": disk.free},
+        }
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            await work()
+
+    async def _check(self) -> None:
+        await asyncio.gather(*map(self._check_one, self._actors))
+
+    async def _check_one(self, watched: Watched) -> None:
+        pid = await self._try(watched, watched.handle.pid)
+        if pid is None:
+            return
+        if watched.pid not in (None, pid):
+            self._metrics.actor_restarts.labels(watched.role, watched.instance).inc()
+            logger.error(
+                "an actor's process died and was started again",
+                extra={"event": "actor_restarted", "actor": f"{watched.role}-{watched.instance}"},
+            )
+        watched.pid = pid
+        if watched.start is not None:
+            await self._try(watched, watched.start)
+
+    async def _sweep(self) -> None:
+        shards = [each for each in self._actors if each.role == "shard"]
+        await asyncio.gather(*(self._try(each, each.handle.sweep) for each in shards))
+
+    async def _collect_one(self, watched: Watched) -> None:
+        if watched.role != "coordinator":  # which has nothing to report
+            answer = await self._try(watched, watched.handle.metrics)
+            watched.snapshot = answer if isinstance(answer, bytes) else watched.snapshot
+
+    async def _describe(self, watched: Watched) -> dict[str, Any]:
+        described: dict[str, Any] = {"role": watched.role, "instance": watched.instance}
+        if watched.role in ("shard", "forwarder"):
+            answer = await self._try(watched, watched.handle.status)
+            described |= {"is_up": answer is not None, **(answer or {})}
+        else:
+            age_s = self._clock.monotonic() - (watched.seen_s or 0.0)
+            described["is_up"] = watched.seen_s is not None and age_s <= STALE_S
+        return described
+
+    async def _try(self, watched: Watched, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """Ask an actor; trouble is logged and left to the next time."""
+        try:
+            answer = await ask()
+        except _TROUBLE as error:
+            logger.warning(
+                "an actor does not do what it was asked",
+                extra={
+                    "event": "actor_trouble",
+                    "actor": f"{watched.role}-{watched.instance}",
+                    "kind": type(error).__name__,
+                },
+            )
+            return None
+        watched.seen_s = self._clock.monotonic()
+        return answer
