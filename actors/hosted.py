@@ -29,6 +29,7 @@ from actors.remote import Handle
 from actors.shard_options import ShardOptions
 from actors.shard_views import ShardViews
 from actors.steps.enqueue import ConnectionInfo
+from actors.store import outbox
 from actors.store.environment import Store
 from actors.sweeper import Sweeper
 
@@ -129,6 +130,15 @@ class RemoteShard:
     async def commit(self, micro: bytes) -> bytes:
         """Apply an encoded micro-batch."""
         return cast(bytes, await self._handle.commit(micro))
+
+    async def read_outbox(
+        self, connection: int, after_sequence: int, limit: int, max_bytes: int
+    ) -> list[Delivery]:
+        """Return the next deliveries of a connection, decoded on this side."""
+        encoded = await self._handle.call(
+            "read_outbox_encoded", connection, after_sequence, limit, max_bytes
+        )
+        return outbox.decode(encoded)
 
     async def ready(self) -> str:
         """Ask whether it can store; soon, because somebody waits at a health check."""

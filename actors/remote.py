@@ -11,6 +11,9 @@ from typing import Any
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_DEDUP_LOGS", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+# Larger arguments and results go through the object store, which costs three times as much: most
+# micro-batches, and pages of the outbox, would.
+os.environ.setdefault("RAY_max_direct_call_object_size", str(8 * 1024 * 1024))
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
@@ -19,8 +22,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from actors.errors import CursorInvalid, DataFolderError, ShardUnavailable, StoreFull
 
 NAMESPACE = "headwater"
-# Arguments and results of over 100 KB go through it; the least that Ray accepts is 75 MiB.
-OBJECT_STORE_BYTES = 256 * 1024 * 1024
+# Hardly anything goes through it; the least that Ray accepts is 75 MiB.
+OBJECT_STORE_BYTES = 128 * 1024 * 1024
 RETRY_PAUSE_S = 0.05
 OWN_ERRORS = (CursorInvalid, DataFolderError, ShardUnavailable, StoreFull)
 

@@ -36,7 +36,7 @@ from actors.store import event_names, identities, log, micro_batches, outbox
 from actors.store.duplicates import Duplicates
 from actors.store.environment import Store, Transaction
 from actors.store.identities import IdentityChange
-from actors.store.ids import Ids, last_id
+from actors.store.ids import Ids, read_last, write_last
 from actors.store.keys import identity_key
 from actors.store.profiles import Profiles
 
@@ -87,7 +87,7 @@ class Shard:
             self.queues = Queues(
                 txn, options.queue_limits, {each.number: each.id for each in options.connections}
             )
-            self._ids = Ids(options.number, last_id(txn), clock)
+            self._ids = Ids(options.number, read_last(txn), clock)
 
     # -- Micro-batches ----------------------------------------------------------------------------
 
@@ -125,6 +125,7 @@ class Shard:
                 added = self._queue(deliveries, dead, txn)
                 results = [work.result for work in works if work.result is not None]
                 micro_batches.remember(txn, micro, results)
+                write_last(txn, self._ids.last)
                 flushed = clock()
         except BaseException:
             self.profiles.abandon()
@@ -270,8 +271,14 @@ class Shard:
         self, connection: int, after_sequence: int, limit: int, max_bytes: int
     ) -> list[Delivery]:
         """Return the next deliveries of a connection; having seen the end, it will be woken."""
+        return outbox.decode(self.read_outbox_encoded(connection, after_sequence, limit, max_bytes))
+
+    def read_outbox_encoded(
+        self, connection: int, after_sequence: int, limit: int, max_bytes: int
+    ) -> list[bytes]:
+        """Return what `read_outbox` does as it lies in the store: cheap to send elsewhere."""
         with self.store.read() as txn:
-            found = outbox.read(txn, connection, after_sequence, limit, max_bytes)
+            found = outbox.read_encoded(txn, connection, after_sequence, limit, max_bytes)
         if not found:
             self._caught_up.add(connection)
         return found
@@ -279,9 +286,9 @@ class Shard:
     def settle(self, settlement: Settlement) -> None:
         """Write what became of deliveries. Raises StoreFull."""
         with self.store.write() as txn:
-            count, size = outbox.settle(txn, settlement)
-        self.queues.left(settlement.connection, count, size)
-        self.queues.died(settlement.dead)
+            settled = outbox.settle(txn, settlement)
+        self.queues.left(settlement.connection, settled.left, settled.freed_bytes)
+        self.queues.died(settled.dead)
 
     def replay(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
         """Put dead letters back into the outbox (`None`: all); return how many were there.
@@ -293,6 +300,7 @@ class Shard:
             if delivery_ids is None:
                 delivery_ids = outbox.dead_letter_ids(txn, connection)
             reasons, size = outbox.replay(txn, connection, delivery_ids, self._ids.next)
+            write_last(txn, self._ids.last)
         self.queues.revived((connection, reason) for reason in reasons)
         self.queues.added(connection, len(reasons), size)
         if reasons:

@@ -1,6 +1,7 @@
 """What can be asked of a shard: reads that change nothing. Source: spec/profiles.md, 7 and 8."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 from actors.clock import Clock
@@ -8,7 +9,7 @@ from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord
 from actors.model import ENVIRONMENTS, DeadLetter, Environment, Profile, ProfileKey
 from actors.profiles.history import read_page
-from actors.profiles.retention import is_overdue
+from actors.profiles.retention import DAY_MS, age_out, is_overdue
 from actors.profiles.timeline import TimelineQuery
 from actors.profiles.view import profile_view, user_row, user_view
 from actors.shard import Shard
@@ -80,7 +81,7 @@ class ShardViews:
         """Show one user as the user activity API does."""
         with self._store.read() as txn:
             for each in _environments(environment):
-                profile = self._get(txn, each, mpid)
+                profile = self._get_active(txn, each, mpid)
                 body = None if profile is None else user_view(mpid, profile, self._workspace)
                 if body is not None:
                     return body
@@ -91,7 +92,7 @@ class ShardViews:
         rows: list[dict[str, Any] | None] = []
         with self._store.read() as txn:
             for environment, mpid in users:
-                profile = self._get(txn, environment, mpid)
+                profile = self._get_active(txn, environment, mpid)
                 rows.append(None if profile is None else user_row(mpid, profile, self._workspace))
         return rows
 
@@ -101,7 +102,7 @@ class ShardViews:
         """Return a page of a user's events; `None` if the user is unknown. Raises CursorInvalid."""
         with self._store.read() as txn:
             for each in _environments(environment):
-                profile = self._get(txn, each, mpid)
+                profile = self._get_active(txn, each, mpid)
                 section = profile and profile.workspaces.get(self._workspace.number)
                 if section:
                     key = ProfileKey(self._workspace.scope, each, mpid)
@@ -122,6 +123,19 @@ class ShardViews:
 
     def _get(self, txn: Transaction, environment: Environment, mpid: int) -> Profile | None:
         return self._profiles.get(txn, ProfileKey(self._workspace.scope, environment, mpid))
+
+    def _get_active(self, txn: Transaction, environment: Environment, mpid: int) -> Profile | None:
+        """Return the profile of a user seen within the retention of events, aged out if due."""
+        profile = self._get(txn, environment, mpid)
+        if profile is None:
+            return None
+        now_ms = self._clock.now_ms()
+        if now_ms - profile.last_stored_timestamp_ms > self._workspace.events_days * DAY_MS:
+            return None
+        if is_overdue(profile, self._workspace.profile_idle_days, now_ms):
+            profile = deepcopy(profile)
+            age_out(profile)
+        return profile
 
     def _is_gone(self, profile: Profile) -> bool:
         """Tell whether a profile has aged out, on disk or in fact."""

@@ -100,11 +100,6 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         default=256 * 1024, ge=1024, description="Largest request body, after decompression."
     )
-    oversize_batch_bytes: int = Field(
-        default=128 * 1024,
-        ge=1024,
-        description="Larger batches are accepted and counted: senders are advised to stay below.",
-    )
     max_batches_per_request: int = Field(
         default=100, ge=1, le=10_000, description="Most batches in one bulk request."
     )

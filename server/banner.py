@@ -49,13 +49,14 @@ def _snippet(url: str, key: str, secret: str) -> list[str]:
         "Or with the Python SDK (pip install mparticle):",
         "",
         "  import mparticle",
-        "  config = mparticle.Configuration()",
-        f'  config.api_key, config.api_secret = "{key}", "{secret}"',
-        f'  config.host = "{url}/v2"',
-        '  batch = mparticle.Batch(environment="production")',
+        "  configuration = mparticle.Configuration()",
+        f'  configuration.api_key, configuration.api_secret = "{key}", "{secret}"',
+        f'  configuration.host = "{url}/v2"',
+        "  batch = mparticle.Batch()",
+        '  batch.environment = "production"',
         '  batch.user_identities = mparticle.UserIdentities(customerid="ann")',
-        '  batch.events = [mparticle.CustomEvent(event_name="Hello", custom_event_type="other")]',
-        "  print(mparticle.EventsApi(config).upload_events_with_http_info(batch)[1])  # 202",
+        '  batch.events = [mparticle.AppEvent("Hello", "other")]',
+        "  mparticle.EventsApi(configuration).upload_events(batch)  # raises unless accepted",
     ]
 
 

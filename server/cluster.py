@@ -90,6 +90,8 @@ class Cluster:
         await self._tell("forwarder", "stop")
         await self._tell("coordinator", "close")
         await self._tell("shard", "close")
+        for each in self.watched:
+            remote.end(each.handle)
 
     # -- Starting ---------------------------------------------------------------------------------
 

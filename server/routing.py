@@ -10,9 +10,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from actors.batches.coerce import ZERO_ID
+from actors.batches.coerce import ZERO_ID, text_of
 from actors.batches.identities import (
-    ADVERTISING_IDS,
     DEVICE_IDENTITIES,
     DEVICE_STAMP,
     USER_IDENTITIES,
@@ -100,33 +99,37 @@ def _identities(fields: _Routing) -> dict[str, str]:
     """Return IDSync key to value of what looks like an identity."""
     found: dict[str, str] = {}
     sent = fields.user_identities
-    if isinstance(sent, list):
-        sent = {
-            each.get("identity_type"): each.get("identity")
-            for each in sent
-            if isinstance(each, dict) and isinstance(each.get("identity_type"), str)
-        }
-    if isinstance(sent, dict):
-        for name, value in sent.items():
-            kind = _KEYS.get(name)
-            text = _text(value) if kind is not None else ""
-            if kind is not None and text and (name in USER_IDENTITIES or kind not in found):
-                found[kind] = text
+    is_list = isinstance(sent, list)
+    for name, value in _named(sent) if is_list else sent.items() if isinstance(sent, dict) else ():
+        kind = _KEYS.get(name)
+        text = _text(value) if kind is not None else ""
+        # In a list the last of a type wins, in an object the one under the canonical name.
+        if kind is not None and text and (is_list or name in USER_IDENTITIES or kind not in found):
+            found[kind] = text
     if isinstance(fields.device_info, dict):
         for name, kind in DEVICE_IDENTITIES.items():
             text = _text(fields.device_info.get(name))
-            if text and not (kind in ADVERTISING_IDS and text == ZERO_ID):
+            if text and text != ZERO_ID:
                 found[kind] = text
-    if stamp := _text(fields.mp_deviceid):
+    stamp = _text(fields.mp_deviceid)
+    if stamp and stamp != ZERO_ID:
         found[DEVICE_STAMP] = stamp
     found.pop("alias", None)
     return found
 
 
+def _named(entries: list[Any]) -> list[tuple[str, Any]]:
+    return [
+        (each["identity_type"], each.get("identity"))
+        for each in entries
+        if isinstance(each, dict) and isinstance(each.get("identity_type"), str)
+    ]
+
+
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value.strip()
-    return str(value) if type(value) is int else ""
+    return text_of(value) if isinstance(value, bool | int | float) else ""
 
 
 def _integer(value: Any) -> int | None:

@@ -18,7 +18,10 @@ class IdentityRules(Struct, frozen=True):
 
 
 class IdentityRecord(Struct):
-    """The identities by which one MPID is found. `created_ms` is 0 for one that was read."""
+    """The identities by which one MPID is found, in the order in which they were linked to it.
+
+    `created_ms` is 0 for one that was read.
+    """
 
     lookups: list[Lookup]
     created_ms: int = 0
@@ -29,8 +32,7 @@ class IdentityRecord(Struct):
 
     def values(self, identity_type: str) -> list[Lookup]:
         """Return the lookups of one type, oldest link first."""
-        found = [each for each in self.lookups if each.type == identity_type]
-        return sorted(found, key=lambda each: each.link)
+        return [each for each in self.lookups if each.type == identity_type]
 
     def has_any(self, identity_types: frozenset[str]) -> bool:
         """Tell whether the record has a lookup of one of these types."""

@@ -35,7 +35,7 @@ def read_page(
     """
     live_id, before = section.newest_log_id, None
     if query.cursor is not None:
-        live_id, before = _parse(query.cursor)
+        live_id, before = _parse(query.cursor, key.mpid)
         stored = log.read(txn, live_id)
         if stored is not None and (stored.mpid, stored.batch.environment) != (
             key.mpid,
@@ -51,7 +51,7 @@ def read_page(
         if len(items) == query.limit:
             break
         items.append(item)
-        following = f"{next_live_id}.{place[0]}.{place[1]}"
+        following = f"{key.mpid}.{next_live_id}.{place[0]}.{place[1]}"
     else:
         following = None
     return {
@@ -64,10 +64,16 @@ def read_page(
 def _merged(
     txn: Transaction, section: Section, live_id: int, before: Place | None
 ) -> Iterator[tuple[StoredBatch, Place, int]]:
-    """Yield batches newest first, with their place and the live batch that is next after each."""
+    """Yield batches newest first, with their place and the live batch that is next after each.
+
+    Edges have clocks of their own, so a batch may have been received later than one that was
+    committed after it; places go down all the same.
+    """
     historical = _historical(txn, section, before)
+    place = before
     for stored in log.chain(txn, live_id):
-        place = (stored.received_ms, stored.log_id)
+        received = (stored.received_ms, stored.log_id)
+        place = received if place is None else min(place, received)
         while historical and _place(historical[-1]) > place:
             old = historical.pop()
             yield old, _place(old), stored.log_id
@@ -91,11 +97,12 @@ def _place(stored: StoredBatch) -> Place:
     return newest_ms, stored.log_id
 
 
-def _parse(cursor: str) -> tuple[int, Place]:
+def _parse(cursor: str, mpid: int) -> tuple[int, Place]:
+    """Read a cursor: whose it is, the next live batch, and the place of the last one shown."""
     try:
-        live_id, ms, log_id = (int(part) for part in cursor.split("."))
+        owner, live_id, ms, log_id = (int(part) for part in cursor.split("."))
     except ValueError:
         raise CursorInvalid(cursor) from None
-    if not 0 <= live_id < 2**64:
+    if owner != mpid or not 0 <= live_id < 2**64:
         raise CursorInvalid(cursor)
     return live_id, (ms, log_id)

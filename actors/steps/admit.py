@@ -25,7 +25,7 @@ class KnownNames:
 
     def __init__(self, names: set[EventName]) -> None:
         self._names = names
-        self._is_full = False
+        self._is_full = self._was_full = False
         self._staged: list[EventName] = []
 
     def learn(self, txn: Transaction, told: EventNames) -> None:
@@ -58,11 +58,13 @@ class KnownNames:
     def published(self) -> None:
         """What was learnt is on disk."""
         self._staged.clear()
+        self._was_full = self._is_full
 
     def abandon(self) -> None:
         """What was learnt is not on disk: forget it. It will be asked for again."""
         self._names.difference_update(self._staged)
         self._staged.clear()
+        self._is_full = self._was_full  # else names that were never learnt would be too many
 
 
 def limited_name(event: Event) -> EventName | None:

@@ -24,15 +24,15 @@ class Duplicates:
     def sweep(self, txn: Transaction, now_ms: int, limit: int) -> int:
         """Look at the next `limit` keys and forget those past the window; return how many."""
         old: list[bytes] = []
-        seen = 0
-        key = b""
-        for key, accepted in txn.scan("duplicates", start=self._sweep_from):
+        go_on_from = b""
+        entries = txn.scan("duplicates", start=self._sweep_from)
+        for seen, (key, accepted) in enumerate(entries):
             if seen == limit:
+                go_on_from = key
                 break
-            seen += 1
             if now_ms - _milliseconds(accepted) > self._window_ms:
                 old.append(key)
-        self._sweep_from = key if seen == limit else b""
+        self._sweep_from = go_on_from
         for key in old:
             txn.delete("duplicates", key)
         return len(old)

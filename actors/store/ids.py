@@ -5,17 +5,14 @@
 so that 2,048 ids per millisecond and shard can be drawn before ids run ahead of the clock.
 """
 
-from typing import Final
-
 from actors.clock import Clock
-from actors.store.environment import Table, Transaction
-from actors.store.keys import outbox_parts
+from actors.store.environment import Transaction
 
 _COUNTER_BITS = 11
 _SHARD_BITS = 10
 _STEP = 1 << _SHARD_BITS
 MAX_SHARDS = 1 << _SHARD_BITS
-_SEQUENCED: Final[tuple[Table, ...]] = ("outbox", "dead_letters")
+_LAST_ID = b"last_id"
 
 
 class Ids:
@@ -50,15 +47,12 @@ def shard_of_id(drawn: int) -> int:
     return drawn & (_STEP - 1)
 
 
-def last_id(txn: Transaction) -> int:
-    """Return the greatest id that the tables of a shard hold: a new owner goes on after it.
+def read_last(txn: Transaction) -> int:
+    """Return the greatest id that any owner of this data had drawn at its last commit."""
+    encoded = txn.get("meta", _LAST_ID)
+    return 0 if encoded is None else int.from_bytes(encoded, "big")
 
-    Every id but those of the log is smaller than a log id drawn with it, save the sequences of
-    deliveries and dead letters.
-    """
-    key = txn.last_key("log")
-    last = 0 if key is None else int.from_bytes(key, "big")
-    for table in _SEQUENCED:
-        for key, _ in txn.scan(table):
-            last = max(last, outbox_parts(key)[1])
-    return last
+
+def write_last(txn: Transaction, last: int) -> None:
+    """Keep the greatest id drawn: after a clock was set back, ids must not come again."""
+    txn.put("meta", _LAST_ID, last.to_bytes(8, "big"))

@@ -5,6 +5,7 @@ shard, so their order is the order of processing. A dead letter keeps the sequen
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -28,41 +29,68 @@ def read(
     txn: Transaction, connection: int, after_sequence: int, limit: int, max_bytes: int
 ) -> list[Delivery]:
     """Return the next deliveries of a connection, at most `limit` and about `max_bytes`."""
-    found: list[Delivery] = []
+    return decode(read_encoded(txn, connection, after_sequence, limit, max_bytes))
+
+
+def read_encoded(
+    txn: Transaction, connection: int, after_sequence: int, limit: int, max_bytes: int
+) -> list[bytes]:
+    """Return what `read` does as it lies in the store, to be decoded in another process."""
+    found: list[bytes] = []
     size = 0
     start = outbox_key(connection, after_sequence + 1)
     for _, encoded in txn.scan("outbox", start=start, prefix=connection.to_bytes(4, "big")):
-        found.append(_deliveries.decode(encoded))
+        found.append(encoded)
         size += len(encoded)
         if len(found) >= limit or size >= max_bytes:
             break
     return found
 
 
-def settle(txn: Transaction, settlement: Settlement) -> tuple[int, int]:
-    """Write what became of deliveries. A sequence that is gone is passed over: it was settled.
+def decode(encoded: Sequence[bytes]) -> list[Delivery]:
+    """Decode deliveries as they lie in the store."""
+    return [_deliveries.decode(each) for each in encoded]
 
-    Returns:
-        How many deliveries left the outbox, and the bytes that they took there.
+
+class Settled(NamedTuple):
+    """What a settlement has changed.
+
+    Attributes:
+        left: how many deliveries left the outbox.
+        freed_bytes: by which it shrank: those they took there, less what the delayed ones have
+            grown by.
+        dead: the dead letters that were made.
     """
+
+    left: int
+    freed_bytes: int
+    dead: list[DeadLetter]
+
+
+def settle(txn: Transaction, settlement: Settlement) -> Settled:
+    """Write what became of deliveries. A sequence that is gone is passed over: it was settled."""
     connection = settlement.connection
-    count = size = 0
+    gone: list[bytes] = []
+    buried: list[DeadLetter] = []
     for sequence in settlement.done:
         encoded = txn.pop("outbox", outbox_key(connection, sequence))
         if encoded is not None:
-            count += 1
-            size += len(encoded)
+            gone.append(encoded)
     for dead in settlement.dead:
         encoded = txn.pop("outbox", outbox_key(connection, dead.delivery.sequence))
         if encoded is not None:
-            count += 1
-            size += len(encoded)
+            gone.append(encoded)
             bury(txn, dead)
+            buried.append(dead)
+    size = sum(map(len, gone))
     for delivery in settlement.delayed:
         key = outbox_key(connection, delivery.sequence)
-        if txn.get("outbox", key) is not None:
-            txn.put("outbox", key, _encoder.encode(delivery))
-    return count, size
+        former = txn.get("outbox", key)
+        if former is not None:
+            encoded = _encoder.encode(delivery)
+            txn.put("outbox", key, encoded)
+            size += len(former) - len(encoded)
+    return Settled(len(gone), size, buried)
 
 
 def dead_letters(

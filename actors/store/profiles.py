@@ -45,6 +45,7 @@ class Profiles:
             return None
         profile = _decoder.decode(encoded)
         self._keep(packed, profile, len(encoded))
+        self._make_room()
         return profile
 
     def stage(self, txn: Transaction, key: ProfileKey, created_ms: int) -> Profile:
@@ -65,9 +66,7 @@ class Profiles:
     def published(self) -> None:
         """The transaction is on disk: what was staged is what everybody sees."""
         self._staged.clear()
-        while self._used_bytes > self._cache_bytes and self._hot:
-            _, (_, size) = self._hot.popitem(last=False)
-            self._used_bytes -= size
+        self._make_room()
 
     def abandon(self) -> None:
         """The transaction failed: forget every copy that it may have changed."""
@@ -80,6 +79,12 @@ class Profiles:
     def in_memory(self) -> int:
         """How many profiles have a hot copy."""
         return len(self._hot)
+
+    def _make_room(self) -> None:
+        """Drop copies that were not used for longest; what is staged is held elsewhere as well."""
+        while self._used_bytes > self._cache_bytes and self._hot:
+            _, (_, size) = self._hot.popitem(last=False)
+            self._used_bytes -= size
 
     def _keep(self, packed: bytes, profile: Profile, encoded_bytes: int) -> None:
         size = encoded_bytes * _MEMORY_PER_ENCODED_BYTE + _MEMORY_PER_ENTRY_BYTES

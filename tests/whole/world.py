@@ -20,7 +20,7 @@ from actors.clock import Clock, ManualClock, SystemRandomness
 from actors.coordinator import Coordinator
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import EdgeMetrics, ShardMetrics
-from actors.model import Delivery, MicroBatch, Result
+from actors.model import Delivery, MicroBatch, Result, StoredBatch
 from actors.shard import Shard, identity_rules
 from actors.shard_options import ShardOptions
 from actors.shard_views import ShardViews
@@ -181,7 +181,6 @@ class World:
         self.shards = shards
         self.edge = edge
         self.clock = clock
-        self._token: str | None = None
 
     # -- Sending ----------------------------------------------------------------------------------
 
@@ -212,20 +211,35 @@ class World:
 
     # -- Reading ----------------------------------------------------------------------------------
 
+    async def token(self, client_id: str = "ops") -> dict[str, str]:
+        """Return the header of a new bearer token of a credential."""
+        body = {
+            "client_id": client_id,
+            "client_secret": f"{client_id}-secret",
+            "grant_type": "client_credentials",
+        }
+        response = await self.client.post("/oauth/token", json=body)
+        assert response.status == 200, await response.text()
+        return {"Authorization": f"Bearer {(await response.json())['access_token']}"}
+
     async def get(self, path: str, **query: str) -> ClientResponse:
-        """Read something with the administrator's token."""
-        if self._token is None:
-            response = await self.client.post(
-                "/oauth/token",
-                json={
-                    "client_id": "ops",
-                    "client_secret": "ops-secret",
-                    "grant_type": "client_credentials",
-                },
-            )
-            self._token = (await response.json())["access_token"]
-        headers = {"Authorization": f"Bearer {self._token}"}
-        return await self.client.get(path, params=query, headers=headers)
+        """Read something as the administrator."""
+        return await self.client.get(path, params=query, headers=await self.token())
+
+    async def resolve(
+        self, value: str, environment: str = "production", identity_type: str = "customer_id"
+    ) -> ClientResponse:
+        """Ask the Profile API for the user who holds an identity."""
+        body = {
+            "environment_type": environment,
+            "identity": {"type": identity_type, "value": value},
+        }
+        return await self.client.post(
+            "/userprofile/v1/resolve/1/1/1",
+            params={"fields": "user_identities,user_attributes"},
+            json=body,
+            headers=await self.token(),
+        )
 
     async def find(self, query: str, **more: str) -> list[int]:
         """Return the MPIDs of the users that a search finds."""
@@ -237,6 +251,11 @@ class World:
     async def mpid(self, query: str) -> int:
         """Return the MPID of the one user that a search finds."""
         [mpid] = await self.find(query)
+        return mpid
+
+    async def mpid_in(self, query: str, environment: str = "production") -> int:
+        """Return the MPID of the one user that a search finds in an environment."""
+        [mpid] = await self.find(query, environment=environment)
         return mpid
 
     async def profile(
@@ -274,6 +293,15 @@ class World:
             for connection in range(1, 5):
                 deliveries += shard.read_outbox(connection, 0, 10_000, 2**30)
         return [orjson.loads(each.payload) for each in sorted(deliveries, key=_sequence)]
+
+    def log(self) -> list[StoredBatch]:
+        """Return all batches that are kept, shard by shard, in the order of their commits."""
+        decode = msgspec.msgpack.Decoder(StoredBatch).decode
+        kept: list[StoredBatch] = []
+        for shard in self.shards:
+            with shard.store.read() as txn:
+                kept += [decode(encoded) for _, encoded in txn.scan("log")]
+        return kept
 
     def count(self, name: str, **labels: str) -> float:
         """Return the sum of a metric over edge and shards."""

@@ -1,0 +1,54 @@
+# Every target sets up what it needs in .venv; only python3 (3.11 or newer) is assumed.
+#
+#   make serve   start Headwater on an embedded default; FLAGS="--port 8081" and so on
+#   make test    run all tests
+#   make lint    ruff and mypy
+#   make load    measure a deployment that is started for it; FLAGS="--mode single --seconds 10"
+#   make lock    resolve the dependencies anew
+
+PYTHON ?= python3
+FLAGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+
+.PHONY: install serve test lint load lock
+
+install: $(RUNTIME)
+
+serve: $(RUNTIME)
+	@exec $(BIN)/headwater serve $(FLAGS)
+
+test: $(DEV)
+	$(BIN)/python -m pytest $(FLAGS)
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+load: $(RUNTIME)
+	$(BIN)/python -m load_tests.local $(FLAGS)
+
+lock: $(DEV)
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --upgrade pyproject.toml build.in -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --extra dev \
+		-c requirements.lock pyproject.toml build.in -o requirements-dev.lock
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Headwater needs Python 3.11 or newer; make PYTHON=python3.12 names another one."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+		|| { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
+
+$(RUNTIME): requirements.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): requirements-dev.lock $(RUNTIME)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@

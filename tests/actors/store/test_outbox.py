@@ -1,0 +1,132 @@
+"""What waits to be delivered and what could not be: spec/connections.md, 3.1, 3.4 and 3.7."""
+
+from itertools import count
+
+import pytest
+from msgspec.structs import replace
+
+from actors.model import Delivery, Settlement
+from actors.store import outbox
+from actors.store.environment import Store, Transaction
+from tests.actors.store.builders import dead, delivery
+
+ALL = 1 << 30
+
+
+def waiting(txn: Transaction, connection: int = 1) -> list[int]:
+    """Return the sequences that wait for a connection."""
+    return [each.sequence for each in outbox.read(txn, connection, 0, ALL, ALL)]
+
+
+def fill(txn: Transaction, *sequences: int, connection: int = 1) -> list[Delivery]:
+    """Add deliveries of a connection."""
+    added = [delivery(sequence, connection) for sequence in sequences]
+    for each in added:
+        outbox.add(txn, each)
+    return added
+
+
+@pytest.mark.parametrize(
+    ("after", "limit", "max_bytes", "found"),
+    [
+        pytest.param(0, ALL, ALL, [2, 3, 300, 1 << 40], id="all, by the number of the sequence"),
+        pytest.param(3, ALL, ALL, [300, 1 << 40], id="after one that is there"),
+        pytest.param(4, ALL, ALL, [300, 1 << 40], id="after one that is gone"),
+        pytest.param(1 << 40, ALL, ALL, [], id="after the last"),
+        pytest.param(0, 2, ALL, [2, 3], id="as many as asked for"),
+        pytest.param(0, ALL, 1, [2], id="at least one, whatever its size"),
+    ],
+)
+def test_deliveries_of_one_connection_are_read_in_order(
+    store: Store, after: int, limit: int, max_bytes: int, found: list[int]
+) -> None:
+    """Those of its neighbours are not among them."""
+    with store.write() as txn:
+        fill(txn, 300, 2, 1 << 40, 3)
+        fill(txn, 1, 5, connection=0)
+        fill(txn, 1, 5, connection=2)
+        read = outbox.read(txn, 1, after, limit, max_bytes)
+    assert [each.sequence for each in read] == found
+
+
+def test_reading_ends_after_about_as_many_bytes_as_asked_for(store: Store) -> None:
+    """The delivery with which the limit is reached is the last."""
+    with store.write() as txn:
+        sizes = [outbox.add(txn, delivery(n, payload=b"x" * 1000)) for n in range(1, 6)]
+        assert len(outbox.read(txn, 1, 0, ALL, sum(sizes[:3]))) == 3
+        assert len(outbox.read(txn, 1, 0, ALL, sum(sizes[:3]) + 1)) == 4
+
+
+def test_a_settlement_takes_done_and_dead_away_and_writes_delayed_back(store: Store) -> None:
+    """A delivery that is not named stays as it is."""
+    with store.write() as txn:
+        first, second, third, fourth = fill(txn, 1, 2, 3, 4)
+        delayed = replace(third, attempts=1, first_attempt_ms=8, next_attempt_ms=9)
+        letter = dead(replace(second, attempts=7))
+        outbox.settle(txn, Settlement(1, done=[first.sequence], dead=[letter], delayed=[delayed]))
+        assert outbox.read(txn, 1, 0, ALL, ALL) == [delayed, fourth]
+        assert outbox.dead_letters(txn, 1, 0, ALL) == [letter]
+        assert outbox.dead_letter(txn, 1, second.delivery_id) == letter
+        assert outbox.dead_letter(txn, 2, second.delivery_id) is None
+
+
+def test_a_settlement_that_comes_again_changes_nothing(store: Store) -> None:
+    """Its sender may not have seen that it was applied; nothing is buried or delayed twice."""
+    with store.write() as txn:
+        _, second, third = fill(txn, 1, 2, 3)
+        settlement = Settlement(1, [1], [dead(second)], [replace(third, attempts=1)])
+        assert outbox.settle(txn, settlement).left == 2
+        outbox.replay(txn, 1, [second.delivery_id], count(10).__next__)
+        outbox.settle(txn, Settlement(1, done=[3]))
+        assert outbox.settle(txn, settlement) == (0, 0, [])
+        assert waiting(txn) == [10]
+        assert outbox.dead_letter_ids(txn, 1) == []
+
+
+def test_a_settlement_concerns_one_connection(store: Store) -> None:
+    """Another one may have deliveries of the same sequence."""
+    with store.write() as txn:
+        fill(txn, 1, 2)
+        fill(txn, 1, 2, connection=2)
+        outbox.settle(txn, Settlement(2, done=[1, 2]))
+        assert (waiting(txn, 1), waiting(txn, 2)) == ([1, 2], [])
+
+
+def test_bytes_that_a_delayed_delivery_grew_by_are_made_good(store: Store) -> None:
+    """What is added less what settlements report is what the outbox holds, at any time."""
+    with store.write() as txn:
+        waits = delivery(1)
+        size = outbox.add(txn, waits)
+        for attempts in (1, 200):
+            waits = replace(waits, attempts=attempts, next_attempt_ms=1_767_225_600_000)
+            size -= outbox.settle(txn, Settlement(1, delayed=[waits])).freed_bytes
+            assert outbox.depths(txn) == {1: (1, size)}
+        assert outbox.settle(txn, Settlement(1, done=[1])) == (1, size, [])
+
+
+def test_a_replayed_delivery_comes_last_with_its_id_and_no_attempts(store: Store) -> None:
+    """spec/connections.md, 3.4 and 3.7; ids that are unknown or named twice are passed over."""
+    with store.write() as txn:
+        fill(txn, 5)
+        died = delivery(2, attempts=103, first_attempt_ms=7, next_attempt_ms=8, event_count=2)
+        outbox.bury(txn, dead(died, "retry_exhausted"))
+        asked = ["dl_0", died.delivery_id, died.delivery_id]
+        reasons, size = outbox.replay(txn, 1, asked, count(9).__next__)
+        assert reasons == ["retry_exhausted"]
+        assert outbox.read(txn, 1, 5, ALL, ALL) == [delivery(9, delivery_id="dl_2", event_count=2)]
+        assert outbox.depths(txn)[1][1] == size + outbox.add(txn, delivery(5))
+        assert outbox.dead_letters(txn, 1, 0, ALL) == []
+        assert outbox.dead_letter_ids(txn, 1) == []
+        assert outbox.replay(txn, 1, asked, count(10).__next__) == ([], 0)
+
+
+def test_dead_letters_are_listed_by_connection_in_pages(store: Store) -> None:
+    """In the order of their sequence; a page goes on after the last of the one before."""
+    letters = [dead(delivery(sequence)) for sequence in (3, 300, 70_000)]
+    with store.write() as txn:
+        for letter in [*letters[::-1], dead(delivery(4, connection=2))]:
+            outbox.bury(txn, letter)
+        assert outbox.dead_letters(txn, 1, 0, 2) == letters[:2]
+        assert outbox.dead_letters(txn, 1, 300, 2) == letters[2:]
+        assert outbox.dead_letter_ids(txn, 1) == ["dl_3", "dl_300", "dl_70000"]
+        assert [each.delivery.connection for each in outbox.all_dead_letters(txn)] == [1, 1, 1, 2]

@@ -1,0 +1,388 @@
+"""The coordinator against real shards, and against a model that fits on one page."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.clock import ManualClock, SystemRandomness
+from actors.coordinator import Coordinator
+from actors.errors import ShardUnavailable, StoreFull
+from actors.identity.keys import IdentityName
+from actors.identity.state import IdentityRecord
+from actors.model import ENVIRONMENTS, Environment, EventName, EventNames, Profile, Unresolved
+from actors.shard import Shard, identity_rules
+from actors.shard_views import ShardViews
+from actors.store.environment import Store
+from actors.store.identities import Holder, IdentityChange, IndexEntry
+from actors.store.keys import (
+    identity_key,
+    profile_key_parts,
+    shard_of_slot,
+    slot_of_hash,
+    slot_of_mpid,
+)
+from tests.actors.profiles.builders import NOW, WORKSPACE
+from tests.actors.shards import MAP_SIZE_BYTES, open_shard
+
+SCOPE = WORKSPACE.scope
+RULES = identity_rules(WORKSPACE)
+# Hundreds of commits wait for no disk where there is a folder in memory.
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+Fate = str  # of one write: "done", "lost" (it never arrived), "unanswered" (done, not answered)
+
+
+class IndexOfShard:
+    """A shard as the coordinator sees it, with what becomes of each write decided by the test."""
+
+    def __init__(self, shard: Shard, fate: Callable[[], Fate]) -> None:
+        self._shard = shard
+        self._views = ShardViews(shard, ManualClock(NOW))
+        self._fate = fate
+
+    async def holders(
+        self, environment: Environment, names: Sequence[IdentityName]
+    ) -> list[list[Holder]]:
+        return self._views.holders(environment, names)
+
+    async def records(
+        self, environment: Environment, mpids: Sequence[int]
+    ) -> list[IdentityRecord | None]:
+        return self._views.records(environment, mpids)
+
+    async def taken(self, mpids: Sequence[int]) -> list[bool]:
+        return self._views.taken(mpids)
+
+    async def write_identities(self, changes: Sequence[IdentityChange]) -> None:
+        fate = self._fate()
+        if fate == "lost":
+            raise ShardUnavailable("it never arrived")
+        self._shard.write_identities(changes)
+        if fate == "unanswered":
+            raise ShardUnavailable("it was done and not answered")
+
+
+class Deployment:
+    """Some shards and a coordinator, which can be started again."""
+
+    def __init__(self, folder: Path, shards: int, max_event_names: int = 5) -> None:
+        self._folder = folder
+        self._max_event_names = max_event_names
+        self.fates: Iterator[Fate] = iter(())
+        self.shards = [
+            open_shard(folder / f"shard-{number}", number, shards) for number in range(shards)
+        ]
+        self.coordinator = self._start()
+
+    def restart(self) -> None:
+        """Start the coordinator again on what the last one left on disk."""
+        self.coordinator.close()
+        self.coordinator = self._start()
+
+    def close(self) -> None:
+        self.coordinator.close()
+        for shard in self.shards:
+            shard.close()
+
+    def _start(self) -> Coordinator:
+        return Coordinator(
+            Store(self._folder / "coordinator", MAP_SIZE_BYTES),
+            [IndexOfShard(shard, lambda: next(self.fates, "done")) for shard in self.shards],
+            SCOPE,
+            RULES,
+            self._max_event_names,
+            ManualClock(NOW),
+            SystemRandomness(),
+        )
+
+    # -- What is on disk --------------------------------------------------------------------------
+
+    def records(self) -> dict[tuple[Environment, int], list[tuple[str, str, int]]]:
+        """Return the lookups of every profile, each found on the shard that owns it."""
+        decode = msgspec.msgpack.Decoder(Profile).decode
+        found = {}
+        for number, shard in enumerate(self.shards):
+            with shard.store.read() as txn:
+                for key, encoded in txn.scan("profiles"):
+                    parts = profile_key_parts(key)
+                    assert shard_of_slot(slot_of_mpid(parts.mpid), len(self.shards)) == number
+                    found[parts.environment, parts.mpid] = [
+                        (each.type, each.value, each.link) for each in decode(encoded).lookups
+                    ]
+        return found
+
+    def entries(self) -> dict[tuple[Environment, str, str], list[Holder]]:
+        """Return every entry of the index, each found on the shard that owns it."""
+        decode = msgspec.msgpack.Decoder(IndexEntry).decode
+        found = {}
+        for number, shard in enumerate(self.shards):
+            with shard.store.read() as txn:
+                for key, encoded in txn.scan("identities"):
+                    assert shard_of_slot(slot_of_hash(key), len(self.shards)) == number
+                    entry = decode(encoded)
+                    [environment] = [
+                        each
+                        for each in ENVIRONMENTS
+                        if identity_key(SCOPE, each, entry.type, entry.value) == key
+                    ]
+                    found[environment, entry.type, entry.value] = entry.holders
+        return found
+
+    def check(self) -> None:
+        """Check the invariants of spec/identity.md over all shards."""
+        entries, records = self.entries(), self.records()
+        by_record = {
+            (environment, kind, value, mpid, link)
+            for (environment, mpid), lookups in records.items()
+            for kind, value, link in lookups
+        }
+        by_entry = {
+            (environment, kind, value, holder.mpid, holder.link)
+            for (environment, kind, value), holders in entries.items()
+            for holder in holders
+        }
+        assert by_entry == by_record
+        for (_, kind, _), holders in entries.items():
+            links = [holder.link for holder in holders]
+            assert links == sorted(set(links))
+            assert kind not in RULES.unique_ids or len(holders) == 1
+        for lookups in records.values():
+            for unique in RULES.unique_ids:
+                assert sum(kind == unique for kind, _, _ in lookups) <= 1
+        mpids = [mpid for _, mpid in records]
+        assert len(mpids) == len(set(mpids)), "one MPID in both environments"
+
+
+@contextmanager
+def deployment(shards: int = 3, **changes: int) -> Iterator[Deployment]:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=MEMORY)))
+        made = Deployment(folder, shards, **changes)
+        stack.callback(made.close)
+        yield made
+
+
+class Model:
+    """The default strategy over one dict: spec/identity.md, 7.1 to 7.4, `customerid` fixed."""
+
+    def __init__(self) -> None:
+        self._users: list[dict[tuple[str, str], int]] = []  # lookups to their links
+        self._links = 0
+
+    def identify(self, request: list[tuple[str, str]]) -> int:
+        """Return the number of the user."""
+        logins = [each for each in request if each[0] == "customerid"]
+        known = [user for user in self._holding(request) if self._login(user)]
+        known = [user for user in known if any(each in self._users[user] for each in logins)]
+        anonymous = [user for user in self._holding(request) if not self._login(user)]
+        if known or anonymous:
+            user = self._pick(known or anonymous, request)
+        else:
+            self._users.append({})
+            user = len(self._users) - 1
+        for each in request:
+            if each in self._users[user]:
+                continue
+            if each[0] == "customerid" and (self._login(user) or self._holding([each])):
+                continue
+            self._links += 1
+            self._users[user][each] = self._links
+        return user
+
+    def _holding(self, request: list[tuple[str, str]]) -> list[int]:
+        return [
+            number
+            for number, lookups in enumerate(self._users)
+            if any(each in lookups for each in request)
+        ]
+
+    def _login(self, user: int) -> bool:
+        return any(kind == "customerid" for kind, _ in self._users[user])
+
+    def _pick(self, pool: list[int], request: list[tuple[str, str]]) -> int:
+        left = pool
+        held = [each for each in request if any(each in self._users[user] for user in pool)]
+        for each in held:
+            left = [user for user in left if each in self._users[user]] or left
+        return max(left, key=lambda user: self._users[user][held[0]])
+
+
+PRIORITY = ("customerid", "email", "device_application_stamp")
+values = st.sampled_from(["1", "2", "3"])
+requests = st.builds(
+    lambda environment, sent: Unresolved(
+        environment, [(kind, sent[kind]) for kind in PRIORITY if kind in sent]
+    ),
+    st.sampled_from(["production", "production", "production", "development"]),
+    st.dictionaries(st.sampled_from(PRIORITY), values, min_size=1),
+)
+fates = st.lists(st.sampled_from(["done", "done", "lost", "unanswered"]), max_size=6)
+calls = st.tuples(st.lists(requests, min_size=1, max_size=4), fates, st.booleans())
+
+
+@given(st.sampled_from([1, 2, 5]), st.lists(calls, min_size=1, max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_whatever_fails_it_resolves_like_the_model(
+    shards: int, sent: list[tuple[list[Unresolved], list[Fate], bool]]
+) -> None:
+    """What was decided is carried out, by this coordinator or by the one after it."""
+
+    async def run(made: Deployment) -> None:
+        models = {environment: Model() for environment in ENVIRONMENTS}
+        mpids: dict[tuple[Environment, int], int] = {}
+        for asked, becomes, is_restarted in sent:
+            users = [models[each.environment].identify(each.identities) for each in asked]
+            made.fates = iter(becomes)
+            try:
+                answers = await made.coordinator.resolve(asked)
+            except ShardUnavailable:
+                if is_restarted:
+                    made.restart()
+                made.fates = iter(())
+                # It had been decided, so asking again is one more resolution.
+                users = [models[each.environment].identify(each.identities) for each in asked]
+                answers = await made.coordinator.resolve(asked)
+            for each, user, mpid in zip(asked, users, answers, strict=True):
+                assert mpids.setdefault((each.environment, user), mpid) == mpid
+            made.check()
+        assert len(set(mpids.values())) == len(mpids)
+
+    with deployment(shards) as made:
+        asyncio.run(run(made))
+
+
+@given(st.lists(st.lists(requests, min_size=1, max_size=3), min_size=1, max_size=10))
+@settings(max_examples=30, deadline=None)
+def test_concurrent_calls_are_decided_one_after_the_other(sent: list[list[Unresolved]]) -> None:
+    async def run(made: Deployment) -> None:
+        models = {environment: Model() for environment in ENVIRONMENTS}
+        answers = await asyncio.gather(*(made.coordinator.resolve(asked) for asked in sent))
+        users: dict[int, tuple[Environment, int]] = {}
+        for asked, mpids in zip(sent, answers, strict=True):
+            for each, mpid in zip(asked, mpids, strict=True):
+                user = each.environment, models[each.environment].identify(each.identities)
+                assert users.setdefault(mpid, user) == user
+        assert len(set(users.values())) == len(users)
+        made.check()
+
+    with deployment() as made:
+        asyncio.run(run(made))
+
+
+# -- Single steps ---------------------------------------------------------------------------------
+
+
+def customer(value: str, environment: Environment = "production", **more: str) -> Unresolved:
+    return Unresolved(environment, [("customerid", value), *more.items()])
+
+
+async def test_nothing_is_written_for_what_is_known() -> None:
+    with deployment() as made:
+        asked = [customer("1", email="a@example.com")]
+        first = await made.coordinator.resolve(asked)
+        made.fates = iter(["lost"] * 9)  # a write would fail
+        assert await made.coordinator.resolve(asked * 3) == first * 3
+
+
+async def test_an_mpid_lies_where_its_first_identity_lies() -> None:
+    with deployment(5) as made:
+        asked = [customer(str(number), email="shared@example.com") for number in range(40)]
+        mpids = await made.coordinator.resolve(asked)
+        assert len(set(mpids)) == 40
+        for each, mpid in zip(asked, mpids, strict=True):
+            key = identity_key(SCOPE, "production", *each.identities[0])
+            assert slot_of_mpid(mpid) == slot_of_hash(key)
+            assert 0 < mpid < 2**53
+        assert len(made.entries()["production", "email", "shared@example.com"]) == 40
+        made.check()
+
+
+async def test_values_are_matched_in_their_canonical_form() -> None:
+    with deployment() as made:
+        [ann] = await made.coordinator.resolve([Unresolved("production", [("email", "A@b.c ")])])
+        [same] = await made.coordinator.resolve([Unresolved("production", [("email", "a@B.c")])])
+        [upper] = await made.coordinator.resolve([customer("x")])
+        [lower] = await made.coordinator.resolve([customer("X")])
+        assert ann == same
+        assert upper != lower
+
+
+@pytest.mark.parametrize("fate", ["lost", "unanswered"])
+async def test_an_intent_is_finished_before_anything_else(fate: Fate) -> None:
+    with deployment(1) as made:
+        made.fates = iter([fate])
+        with pytest.raises(ShardUnavailable):
+            await made.coordinator.resolve([customer("1")])
+        made.fates = iter(["lost"])
+        if fate == "lost":
+            assert made.entries() == {}
+        made.restart()
+        with pytest.raises(ShardUnavailable):  # it cannot be finished yet
+            await made.coordinator.resolve([customer("2")])
+        assert ("production", "customerid", "2") not in made.entries()
+        made.fates = iter(())
+        [two] = await made.coordinator.resolve([customer("2")])
+        [one] = await made.coordinator.resolve([customer("1")])
+        assert one != two
+        assert len(made.records()) == 2
+        made.check()
+
+
+async def test_writing_the_last_intent_again_undoes_nothing() -> None:
+    """Every start writes it; what batches did to the profiles meanwhile stays."""
+    with deployment() as made:
+        [mpid] = await made.coordinator.resolve([customer("1")])
+        before = made.records(), made.entries()
+        made.restart()
+        assert await made.coordinator.resolve([customer("1")]) == [mpid]
+        assert (made.records(), made.entries()) == before
+
+
+async def test_a_full_store_of_its_own_decides_nothing(tmp_path: Path) -> None:
+    with deployment(1) as made:
+        made.coordinator.close()
+        store = Store(tmp_path, 256 * 1024)
+        index = [IndexOfShard(made.shards[0], lambda: "done")]
+        coordinator = Coordinator(
+            store, index, SCOPE, RULES, 10, ManualClock(NOW), SystemRandomness()
+        )
+        many = [customer(f"{number}{'x' * 4000}") for number in range(200)]
+        with pytest.raises(StoreFull):
+            await coordinator.resolve(many)
+        assert made.entries() == {}
+        assert len(await coordinator.resolve([customer("1")])) == 1
+        made.check()
+        made.coordinator = coordinator
+
+
+# -- Event names ----------------------------------------------------------------------------------
+
+
+def named(*names: str) -> list[EventName]:
+    return [EventName("custom_event", name) for name in names]
+
+
+async def test_event_names_are_admitted_up_to_the_limit() -> None:
+    """spec/events-api.md, 14."""
+    with deployment(1, max_event_names=3) as made:
+        admit = made.coordinator.admit_event_names
+        assert await admit(named("a", "b", "a")) == EventNames(named("a", "b", "a"), False)
+        assert await admit(named("b")) == EventNames(named("b"), False)
+        told = await admit(named("c", "d", "a"))
+        assert (set(told.admitted), told.is_full) == (set(named("a", "b", "c")), True)
+        made.restart()
+        told = await made.coordinator.admit_event_names(named("e"))
+        assert (set(told.admitted), told.is_full) == (set(named("a", "b", "c")), True)
+
+
+async def test_a_name_counts_by_its_event_type() -> None:
+    with deployment(1, max_event_names=2) as made:
+        both = [EventName("custom_event", "a"), EventName("screen_view", "a")]
+        told = await made.coordinator.admit_event_names(both)
+        assert (sorted(told.admitted), told.is_full) == (sorted(both), True)

@@ -1,0 +1,173 @@
+"""What is past its retention goes, a little at a time, and nothing else does."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from actors.clock import ManualClock
+from actors.errors import StoreFull
+from actors.model import Accepted, Duplicate
+from actors.shard import Shard
+from actors.store.environment import Table
+from actors.sweeper import Sweeper
+from tests.actors.profiles.builders import DAY, NOW, WORKSPACE
+from tests.actors.shards import attributes_of, disk, item, micro, open_shard, opened, profile_of
+
+IDLE = WORKSPACE.profile_idle_days * DAY
+EVENTS = WORKSPACE.events_days * DAY
+DEDUP = WORKSPACE.dedup_days * DAY
+
+
+class Swept:
+    """A shard, its sweeper and the clock of both."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = ManualClock(NOW)
+        self.shard: Shard = open_shard(folder, clock=self.clock)
+        self.sweeper = Sweeper(self.shard, self.clock)
+        self._number = 0
+
+    def send(self, mpid: int, request_id: str | None = None) -> object:
+        """Apply a batch of a user that is received now."""
+        self._number += 1
+        body = opened(mpid, user_attributes={"n": self._number}, source_request_id=request_id)
+        sent = micro(self._number, item(body))
+        sent.contexts[0].received_ms = self.clock.now_ms()
+        [result] = self.shard.commit(sent)
+        return result
+
+    def size(self, table: Table) -> int:
+        return len(disk(self.shard)[table])
+
+    def is_aged_out(self, mpid: int) -> bool:
+        profile = profile_of(self.shard, mpid)
+        assert profile is not None
+        return profile.workspaces[WORKSPACE.number].is_aged_out
+
+
+@pytest.fixture
+def swept(tmp_path: Path) -> Iterator[Swept]:
+    made = Swept(tmp_path)
+    yield made
+    made.shard.close()
+
+
+@pytest.mark.parametrize(("age_ms", "is_gone"), [(IDLE, False), (IDLE + 1, True)])
+def test_a_profile_ages_out_after_its_lifetime(swept: Swept, age_ms: int, is_gone: bool) -> None:
+    """spec/profiles.md, 6."""
+    swept.send(1)
+    swept.clock.advance(age_ms)
+    assert swept.sweeper.sweep()
+    assert swept.is_aged_out(1) == is_gone
+    assert attributes_of(swept.shard, 1) == ({} if is_gone else {"n": "1"})
+
+
+def test_who_aged_out_is_left_alone_from_then_on(swept: Swept) -> None:
+    swept.send(1)
+    swept.clock.advance(IDLE + 1)
+    swept.sweeper.sweep()
+    before = disk(swept.shard)
+    swept.clock.advance(DAY)
+    swept.sweeper.sweep()
+    assert disk(swept.shard) == before
+    swept.send(1)
+    swept.sweeper.sweep()
+    assert attributes_of(swept.shard, 1) == {"n": "2"}
+
+
+@pytest.mark.parametrize(("age_ms", "left"), [(EVENTS, 2), (EVENTS + 1, 1)])
+def test_events_go_after_the_data_retention(swept: Swept, age_ms: int, left: int) -> None:
+    """spec/profiles.md, 6."""
+    swept.send(1)
+    swept.clock.advance(2 * DAY)
+    swept.send(2)
+    swept.clock.advance(age_ms - 2 * DAY)
+    swept.sweeper.sweep()
+    assert swept.size("log") == left
+
+
+@pytest.mark.parametrize(("age_ms", "left"), [(DEDUP, 1), (DEDUP + 1, 0)])
+def test_uploads_are_forgotten_after_the_window(swept: Swept, age_ms: int, left: int) -> None:
+    """spec/events-api.md, 5.4: a sweep never makes an upload new that is within the window."""
+    swept.send(1, "r-1")
+    swept.clock.advance(age_ms)
+    swept.sweeper.sweep()
+    assert swept.size("duplicates") == left
+    result = swept.send(1, "r-1")
+    assert result == (Duplicate("duplicate_request_id") if left else Accepted(1, 1))
+
+
+@pytest.mark.parametrize("step", [1, 3, 7, 100])
+def test_small_steps_get_round_to_everybody(swept: Swept, step: int) -> None:
+    for mpid in range(1, 21):
+        swept.send(mpid, f"r-{mpid}")
+        if mpid == 10:
+            swept.clock.advance(IDLE // 2)
+    swept.clock.advance(IDLE // 2 + 1)
+    rounds = 1
+    while not swept.sweeper.sweep(step):
+        rounds += 1
+        assert rounds < 100
+    aged = [mpid for mpid in range(1, 21) if swept.is_aged_out(mpid)]
+    assert aged == list(range(1, 11))
+    swept.clock.advance(IDLE)
+    for _ in range(2 * rounds + 1):  # from wherever it is, once round is enough
+        swept.sweeper.sweep(step)
+    assert all(swept.is_aged_out(mpid) for mpid in range(1, 21))
+
+
+def test_a_step_is_bounded_in_every_table(swept: Swept) -> None:
+    """Ingestion waits for a step, so its size is what counts, not that of what is due."""
+    for mpid in range(1, 11):
+        swept.send(mpid, f"r-{mpid}")
+    swept.clock.advance(EVENTS + 1)
+    swept.sweeper.sweep(4)
+    assert [swept.size("log"), swept.size("duplicates")] == [6, 6]
+    assert sum(swept.is_aged_out(mpid) for mpid in range(1, 11)) == 4
+    for _ in range(6):
+        swept.sweeper.sweep(4)
+    assert [swept.size("log"), swept.size("duplicates")] == [0, 0]
+    assert all(swept.is_aged_out(mpid) for mpid in range(1, 11))
+
+
+def test_a_user_who_arrives_behind_the_sweep_comes_next_time(swept: Swept) -> None:
+    for mpid in range(10, 20):
+        swept.send(mpid)
+    swept.clock.advance(IDLE + 1)
+    swept.sweeper.sweep(5)
+    swept.send(1)  # before those that were swept
+    swept.send(19)
+    while not swept.sweeper.sweep(5):
+        pass
+    assert [swept.is_aged_out(1), swept.is_aged_out(19)] == [False, False]
+    assert all(swept.is_aged_out(mpid) for mpid in range(10, 19))
+
+
+def test_a_sweep_without_room_changes_nothing(tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+    shard = open_shard(tmp_path, clock=clock, map_size_bytes=512 * 1024)
+    try:
+        _fill(shard)
+        clock.advance(IDLE + 1)
+        before = disk(shard)
+        sweeper = Sweeper(shard, clock)
+        try:
+            sweeper.sweep()
+        except StoreFull:
+            assert disk(shard) == before
+            assert attributes_of(shard, 1) != {}
+        else:
+            assert attributes_of(shard, 1) == {}
+    finally:
+        shard.close()
+
+
+def _fill(shard: Shard) -> None:
+    for number in range(1, 1000):
+        body = opened(number, user_attributes={"long": "x" * 4000})
+        try:
+            shard.commit(micro(number, item(body)))
+        except StoreFull:
+            return
+    raise AssertionError("the store was never full")

@@ -1,0 +1,143 @@
+"""What the gateway makes of several shards' answers, as far as whole tests do not show it."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.clock import ManualClock
+from actors.errors import ShardUnavailable
+from actors.handles import CoordinatorHandle, ShardHandle
+from actors.metric_groups import EdgeMetrics
+from actors.model import BatchContext, DeadLetter, Item
+from server.gateway import Gateway
+from server.ingestion import Ingestion
+from server.microbatch import QueueOptions, ShardQueue
+from server.routing import Router
+from tests.actors.forwarding.support import delivery
+
+MAX_QUEUE_BYTES = 1000
+
+
+class FakeShard:
+    """Has dead letters, and a condition."""
+
+    def __init__(self, *sequences: int, condition: str | None = "ok") -> None:
+        self._letters = [
+            DeadLetter(delivery(sequence), "rejected", 5, 5) for sequence in sorted(sequences)
+        ]
+        self._condition = condition
+        self.replayed: list[Sequence[str] | None] = []
+
+    async def dead_letters(
+        self, connection: int, after_sequence: int, limit: int
+    ) -> list[DeadLetter]:
+        return [each for each in self._letters if each.delivery.sequence > after_sequence][:limit]
+
+    async def dead_letter(self, connection: int, delivery_id: str) -> DeadLetter | None:
+        found = [each for each in self._letters if each.delivery.delivery_id == delivery_id]
+        return found[0] if found else None
+
+    async def replay(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
+        self.replayed.append(delivery_ids)
+        return len(self._letters)
+
+    async def ready(self) -> str:
+        if self._condition is None:
+            raise ShardUnavailable("it does not answer")
+        return self._condition
+
+    async def commit(self, micro: bytes) -> bytes:
+        await asyncio.Event().wait()  # for ever
+        return micro
+
+
+def gateway(*fakes: FakeShard) -> tuple[Gateway, list[ShardQueue]]:
+    shards = [cast(ShardHandle, fake) for fake in fakes]
+    options = QueueOptions(
+        calls_in_flight=1, max_micro_batch_bytes=1000, max_queue_bytes=MAX_QUEUE_BYTES
+    )
+    queues = [
+        ShardQueue(1, number, shard, options, ManualClock(), EdgeMetrics("test"))
+        for number, shard in enumerate(shards)
+    ]
+    ingestion = Ingestion(Router(1, (), frozenset()), queues, cast(CoordinatorHandle, None))
+    return Gateway(shards, queues, ingestion, 1, {1: "web-hook"}, MAX_QUEUE_BYTES), queues
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 60), st.integers(0, 2)), unique_by=lambda each: each[0]),
+    st.integers(1, 10),
+)
+@settings(deadline=None)
+async def test_pages_of_dead_letters_are_one_list(
+    placed: list[tuple[int, int]], limit: int
+) -> None:
+    """Oldest first over all shards, none twice and none left out."""
+    fakes = [
+        FakeShard(*(sequence for sequence, place in placed if place == shard)) for shard in range(3)
+    ]
+    made, _ = gateway(*fakes)
+    ids: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = await made.dead_letters(1, limit, cursor)
+        assert len(page["items"]) <= limit
+        ids += [item["delivery_id"] for item in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+        assert page["items"]
+    assert ids == [delivery(sequence).delivery_id for sequence, _ in sorted(placed)]
+
+
+async def test_a_dead_letter_is_found_on_whichever_shard_has_it() -> None:
+    made, _ = gateway(FakeShard(1), FakeShard(2), FakeShard(3))
+    found = await made.dead_letter(1, delivery(3).delivery_id)
+    assert found is not None
+    assert found["delivery_id"] == delivery(3).delivery_id
+    assert await made.dead_letter(1, "dl_none") is None
+
+
+async def test_a_replay_is_counted_over_all_shards() -> None:
+    fakes = [FakeShard(1, 2), FakeShard(), FakeShard(3)]
+    made, _ = gateway(*fakes)
+    assert await made.replay_dead_letters(1, None) == 3
+    assert await made.replay_dead_letters(1, ["dl_1"]) == 3
+    assert [fake.replayed for fake in fakes] == [[None, ["dl_1"]]] * 3
+
+
+@pytest.mark.parametrize(
+    ("conditions", "shards", "storage"),
+    [
+        pytest.param(["ok", "ok"], "2/2", "ok", id="well"),
+        pytest.param(["ok", None], "1/2", "ok", id="one does not answer"),
+        pytest.param([None, None], "0/2", "ok", id="none answers"),
+        pytest.param(["ok", "the disk is full"], "2/2", "the disk is full", id="no room"),
+    ],
+)
+async def test_readiness_says_what_is_wrong(
+    conditions: list[str | None], shards: str, storage: str
+) -> None:
+    """spec/observability.md, 7."""
+    made, _ = gateway(*(FakeShard(condition=each) for each in conditions))
+    checks = await made.readiness()
+    assert (checks["shards"], checks["storage"], checks["queue"]) == (shards, storage, "ok")
+
+
+async def test_a_queue_that_is_half_full_is_told() -> None:
+    made, [queue] = gateway(FakeShard())
+    where = BatchContext(1, "k", "server_to_server", 5)
+
+    def submit(size: int) -> Any:
+        return queue.submit(where, [Item(b"x" * size, 0)])
+
+    futures = [submit(1), submit(400)]  # the first is on its way
+    assert (await made.readiness())["queue"] == "ok"
+    futures.append(submit(100))
+    assert queue.waiting_bytes > MAX_QUEUE_BYTES / 2
+    for future in futures:
+        future.cancel()

@@ -1,0 +1,277 @@
+"""How an edge collects for one shard: calls in flight, what fills meanwhile, what is refused."""
+
+import asyncio
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from actors.clock import ManualClock
+from actors.errors import ShardUnavailable, StoreFull
+from actors.handles import ShardHandle
+from actors.metric_groups import EdgeMetrics
+from actors.model import Accepted, BatchContext, EventName, EventNames, Item, MicroBatch, Result
+from server.microbatch import ITEM_OVERHEAD_BYTES, QueueOptions, ShardQueue
+
+A, B, C = (EventName("custom_event", name) for name in "ABC")
+
+
+class SlowShard:
+    """A shard that answers when the test says so; each batch's result is its own number."""
+
+    def __init__(self) -> None:
+        self.calls: list[MicroBatch] = []
+        self._answers: list[asyncio.Future[bytes]] = []
+        self._decode = msgspec.msgpack.Decoder(MicroBatch).decode
+
+    async def commit(self, micro: bytes) -> bytes:
+        self.calls.append(self._decode(micro))
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._answers.append(answer)
+        return await answer
+
+    def numbers(self, call: int) -> list[int]:
+        """Return which batches a call brought."""
+        return [int(item.raw) for item in self.calls[call].items]
+
+    def answer(self, call: int) -> None:
+        results: list[Result] = [Accepted(number, 1) for number in self.numbers(call)]
+        self._answers[call].set_result(msgspec.msgpack.encode(results))
+
+    def fail(self, call: int, error: BaseException) -> None:
+        self._answers[call].set_exception(error)
+
+
+class Edge:
+    """A queue, its shard and its clock."""
+
+    def __init__(self, **options: int) -> None:
+        self.shard = SlowShard()
+        self.clock = ManualClock()
+        self.metrics = EdgeMetrics("test")
+        defaults = {
+            "calls_in_flight": 2,
+            "max_micro_batch_bytes": 10_000,
+            "max_queue_bytes": 100_000,
+        }
+        self.queue = ShardQueue(
+            77,
+            3,
+            cast(ShardHandle, self.shard),
+            QueueOptions(**(defaults | options)),
+            self.clock,
+            self.metrics,
+        )
+
+    def submit(self, *numbers: int, key: str = "k") -> asyncio.Future[list[Result]]:
+        where = BatchContext(1, key, "server_to_server", 5)
+        return self.queue.submit(where, [Item(b"%d" % number, 0) for number in numbers])
+
+
+async def settle() -> None:
+    """Let everything run that can."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def accepted(*numbers: int) -> list[Accepted]:
+    return [Accepted(number, 1) for number in numbers]
+
+
+async def test_an_idle_edge_sends_at_once() -> None:
+    edge = Edge()
+    future = edge.submit(1, 2)
+    await settle()
+    assert [edge.shard.numbers(0), future.done()] == [[1, 2], False]
+    edge.shard.answer(0)
+    assert await future == accepted(1, 2)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+async def test_no_more_calls_than_allowed_are_in_flight(most: int) -> None:
+    """design.md, decision 1: what comes meanwhile goes together, in its order."""
+    edge = Edge(calls_in_flight=most)
+    futures = []
+    for number in range(10):
+        futures.append(edge.submit(number))
+        await settle()
+    assert [edge.shard.numbers(call) for call in range(len(edge.shard.calls))] == [
+        [number] for number in range(most)
+    ]
+    edge.shard.answer(0)
+    await settle()
+    assert len(edge.shard.calls) == most + 1
+    assert edge.shard.numbers(most) == list(range(most, 10))
+    for call in range(1, most + 1):
+        edge.shard.answer(call)
+    results = await asyncio.gather(*futures)
+    assert results == [accepted(number) for number in range(10)]
+
+
+async def test_answers_may_come_in_any_order() -> None:
+    edge = Edge()
+    first = edge.submit(1)
+    await settle()
+    second = edge.submit(2)
+    await settle()
+    edge.shard.answer(1)
+    assert await second == accepted(2)
+    assert not first.done()
+    edge.shard.answer(0)
+    assert await first == accepted(1)
+
+
+async def test_each_request_gets_its_own_results() -> None:
+    edge = Edge(calls_in_flight=1)
+    blocker = edge.submit(0)
+    await settle()
+    groups = [edge.submit(1, 2, key="a"), edge.submit(3, key="b"), edge.submit(4, 5, 6, key="c")]
+    edge.shard.answer(0)
+    await settle()
+    [_, call] = edge.shard.calls
+    assert [context.api_key for context in call.contexts] == ["a", "b", "c"]
+    assert [item.context for item in call.items] == [0, 0, 1, 2, 2, 2]
+    edge.shard.answer(1)
+    results = await asyncio.gather(blocker, *groups)
+    assert results == [accepted(0), accepted(1, 2), accepted(3), accepted(4, 5, 6)]
+
+
+async def test_micro_batches_are_numbered_one_after_the_other() -> None:
+    edge = Edge()
+    for number in range(3):
+        edge.submit(number)
+        await settle()
+        if number < 2:
+            edge.shard.answer(number)
+            await settle()
+    assert [(call.edge, call.number) for call in edge.shard.calls] == [(77, 0), (77, 1), (77, 2)]
+
+
+async def test_a_micro_batch_is_no_larger_than_allowed() -> None:
+    size = 1 + ITEM_OVERHEAD_BYTES
+    edge = Edge(calls_in_flight=1, max_micro_batch_bytes=3 * size)
+    blocker = edge.submit(0)
+    await settle()
+    futures = [edge.submit(1, 2), edge.submit(3), edge.submit(4), edge.submit(5, 6, 7, 8)]
+    for call in range(4):
+        edge.shard.answer(call)
+        await settle()
+    # A request's batches travel together, also where they are too many.
+    assert [edge.shard.numbers(call) for call in range(4)] == [[0], [1, 2, 3], [4], [5, 6, 7, 8]]
+    assert len(await asyncio.gather(blocker, *futures)) == 5
+
+
+async def test_a_full_queue_refuses_and_takes_again_later() -> None:
+    size = 1 + ITEM_OVERHEAD_BYTES
+    edge = Edge(calls_in_flight=1, max_queue_bytes=2 * size)
+    futures = [edge.submit(0)]  # on its way, so not in the queue
+    await settle()
+    futures += [edge.submit(1), edge.submit(2)]
+    assert edge.queue.waiting_bytes == 2 * size
+    with pytest.raises(ShardUnavailable):
+        edge.submit(3)
+    with pytest.raises(ShardUnavailable):
+        edge.submit(4, 5, 6)
+    assert edge.queue.waiting_bytes == 2 * size
+    edge.shard.answer(0)
+    await settle()
+    assert edge.queue.waiting_bytes == 0
+    futures.append(edge.submit(7))
+    edge.shard.answer(1)
+    await settle()
+    edge.shard.answer(2)
+    assert [each for [each] in await asyncio.gather(*futures)] == accepted(0, 1, 2, 7)
+
+
+@pytest.mark.parametrize("error", [ShardUnavailable("gone"), StoreFull("full")])
+async def test_a_failure_goes_to_all_and_the_queue_goes_on(error: Exception) -> None:
+    edge = Edge(calls_in_flight=1)
+    blocker = edge.submit(0)
+    await settle()
+    futures = [edge.submit(1), edge.submit(2)]
+    edge.shard.answer(0)
+    await settle()
+    edge.shard.fail(1, error)
+    outcomes = await asyncio.gather(blocker, *futures, return_exceptions=True)
+    assert outcomes == [accepted(0), error, error]
+    again = edge.submit(3)
+    await settle()
+    edge.shard.answer(2)
+    assert await again == accepted(3)
+
+
+async def test_a_defect_becomes_an_error_and_is_reported() -> None:
+    reported: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, problem: reported.append(problem))
+    edge = Edge()
+    future = edge.submit(1)
+    await settle()
+    edge.shard.fail(0, ZeroDivisionError("a defect"))
+    with pytest.raises(RuntimeError, match="defect"):
+        await future
+    assert [type(problem["exception"]) for problem in reported] == [ZeroDivisionError]
+    again = edge.submit(2)
+    await settle()
+    edge.shard.answer(1)
+    assert await again == accepted(2)
+
+
+async def test_who_has_gone_away_takes_nothing_from_the_others() -> None:
+    edge = Edge(calls_in_flight=1)
+    futures = [edge.submit(0)]
+    await settle()
+    gone, stays = edge.submit(1), edge.submit(2)
+    gone.cancel()
+    edge.shard.answer(0)
+    await settle()
+    assert edge.shard.numbers(1) == [1, 2]  # it may be half way: it is applied
+    edge.shard.answer(1)
+    assert await stays == accepted(2)
+    assert await futures[0] == accepted(0)
+    assert gone.cancelled()
+
+
+async def test_event_names_travel_once_with_the_next_micro_batch() -> None:
+    edge = Edge()
+    edge.queue.tell(EventNames([A], is_full=False))
+    edge.queue.tell(EventNames([B], is_full=False))
+    for number in range(2):
+        edge.submit(number)
+        await settle()
+        edge.shard.answer(number)
+        await settle()
+    told = [call.event_names for call in edge.shard.calls]
+    assert told == [EventNames([A, B], is_full=False), None]
+
+
+async def test_a_full_list_of_names_stays_full() -> None:
+    edge = Edge()
+    edge.queue.tell(EventNames([A], is_full=False))
+    edge.queue.tell(EventNames([A, B, C], is_full=True))
+    edge.queue.tell(EventNames([A], is_full=False))  # asked for earlier, answered later
+    edge.submit(1)
+    await settle()
+    told = edge.shard.calls[0].event_names
+    assert told is not None
+    assert (set(told.admitted), told.is_full) == ({A, B, C}, True)
+
+
+async def test_what_waits_is_shown() -> None:
+    edge = Edge(calls_in_flight=1)
+    read = edge.metrics.registry.get_sample_value
+    edge.submit(0)
+    await settle()
+    edge.submit(1, 2)
+    edge.clock.advance(1500)
+    edge.submit(3)
+    edge.queue.show()
+    shown = [
+        read(f"headwater_ingest_{name}", {"shard": "3"})
+        for name in ("queue_depth", "queue_bytes", "lag_seconds")
+    ]
+    assert shown == [3, 3 * (1 + ITEM_OVERHEAD_BYTES), 1.5]
+    edge.shard.answer(0)
+    await settle()
+    edge.queue.show()
+    assert read("headwater_ingest_lag_seconds", {"shard": "3"}) == 0

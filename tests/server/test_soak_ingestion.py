@@ -1,0 +1,323 @@
+"""Batches find their way whatever the first shard says, and stay in order per user."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+import msgspec
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.clock import ManualClock
+from actors.errors import Problem, ShardUnavailable, StoreFull
+from actors.handles import CoordinatorHandle, ShardHandle
+from actors.metric_groups import EdgeMetrics
+from actors.model import (
+    Accepted,
+    BatchContext,
+    Deferred,
+    Duplicate,
+    EventName,
+    EventNames,
+    Item,
+    MicroBatch,
+    Moved,
+    Rejected,
+    Result,
+    Unregistered,
+    Unresolved,
+)
+from actors.store.keys import (
+    MPID_RANDOM_BITS,
+    SLOTS,
+    identity_key,
+    shard_of_slot,
+    slot_of_hash,
+    slot_of_mpid,
+)
+from server.ingestion import Ingestion
+from server.microbatch import QueueOptions, ShardQueue
+from server.routing import Router
+
+SHARDS = 3
+CONTEXT = BatchContext(1, "k", "server_to_server", 5)
+
+
+class Truth:
+    """Which customer has which MPID, and what was applied: the shards' common knowledge."""
+
+    def __init__(self) -> None:
+        self.mpids: dict[str, int] = {}
+        self.names: set[str] = set()
+        self.applied: list[tuple[int, str, int]] = []  # MPID, customer, number of the batch
+        self.calls: list[tuple[int, list[int]]] = []  # shard, numbers of the batches
+        self.asked: list[list[str]] = []  # of the coordinator
+        self.failure: Exception | None = None
+
+    def mpid_on(self, shard: int) -> int:
+        """Make an MPID that lives on a shard."""
+        slot = (shard * SLOTS + SLOTS // 2) // SHARDS
+        return slot << MPID_RANDOM_BITS | len(self.mpids) + 1
+
+
+def first_shard(customer: str) -> int:
+    """Return the shard that owns a customer's identity."""
+    return shard_of_slot(
+        slot_of_hash(identity_key(1, "production", "customerid", customer)), SHARDS
+    )
+
+
+class FakeShard:
+    """Keeps the contract of a shard toward the edge: applies, or says where to go."""
+
+    def __init__(self, number: int, truth: Truth) -> None:
+        self._number = number
+        self._truth = truth
+
+    async def commit(self, micro: bytes) -> bytes:
+        call = msgspec.msgpack.decode(micro, type=MicroBatch)
+        bodies = [orjson.loads(item.raw) for item in call.items]
+        self._truth.calls.append((self._number, [body["n"] for body in bodies]))
+        await asyncio.sleep(0)
+        if self._truth.failure is not None:
+            raise self._truth.failure
+        if call.event_names is not None:
+            self._truth.names |= {name.name for name in call.event_names.admitted}
+        results: list[Result] = []
+        held_up: set[int] = set()
+        for item, body in zip(call.items, bodies, strict=True):
+            result = Deferred() if item.unit in held_up else self._result(item, body)
+            if isinstance(result, Moved | Unresolved | Unregistered):
+                held_up.add(item.unit)
+            results.append(result)
+        return msgspec.msgpack.encode(results)
+
+    def _result(self, item: Item, body: dict[str, Any]) -> Result:
+        if body.get("bad"):
+            return Rejected([Problem("bad")])
+        if body.get("again"):
+            return Duplicate("duplicate_request_id")
+        customer = body["user_identities"]["customer_id"]
+        mpid = self._truth.mpids.get(customer)
+        if item.mpid is not None and not item.is_guess:
+            mpid = item.mpid
+        elif mpid is None or body.get("fresh"):
+            return Unresolved("production", [("customerid", customer)])
+        if shard_of_slot(slot_of_mpid(mpid), SHARDS) != self._number:
+            return Moved(mpid)
+        name = body.get("name")
+        if name is not None and name not in self._truth.names:
+            return Unregistered([EventName("custom_event", name)])
+        self._truth.applied.append((mpid, customer, body["n"]))
+        return Accepted(mpid, 1)
+
+
+class FakeCoordinator:
+    """Gives customers MPIDs on the shard after that of their identity."""
+
+    def __init__(self, truth: Truth) -> None:
+        self._truth = truth
+
+    async def resolve(self, requests: Sequence[Unresolved]) -> list[int]:
+        customers = [request.identities[0][1] for request in requests]
+        self._truth.asked.append(customers)
+        await asyncio.sleep(0)
+        for customer in customers:
+            if customer not in self._truth.mpids:
+                shard = (first_shard(customer) + 1) % SHARDS
+                self._truth.mpids[customer] = self._truth.mpid_on(shard)
+        return [self._truth.mpids[customer] for customer in customers]
+
+    async def admit_event_names(self, names: Sequence[EventName]) -> EventNames:
+        return EventNames(list(names), is_full=False)
+
+
+class Edge:
+    """An edge's way to fake shards."""
+
+    def __init__(self, **options: int) -> None:
+        self.truth = Truth()
+        defaults = {
+            "calls_in_flight": 2,
+            "max_micro_batch_bytes": 1000,
+            "max_queue_bytes": 100_000,
+        }
+        metrics, clock = EdgeMetrics("test"), ManualClock()
+        queues = [
+            ShardQueue(
+                1,
+                number,
+                cast(ShardHandle, FakeShard(number, self.truth)),
+                QueueOptions(**(defaults | options)),
+                clock,
+                metrics,
+            )
+            for number in range(SHARDS)
+        ]
+        router = Router(1, ("customerid", "email"), frozenset())
+        coordinator = cast(CoordinatorHandle, FakeCoordinator(self.truth))
+        self.ingestion = Ingestion(router, queues, coordinator)
+
+    async def apply(self, *bodies: dict[str, Any]) -> list[Any]:
+        raws = [orjson.dumps(body | {"n": number}) for number, body in enumerate(bodies)]
+        return list(await self.ingestion.apply(raws, CONTEXT))
+
+    def order(self, customer: str) -> list[int]:
+        """Return which batches of a customer were applied, in their order."""
+        return [number for _, name, number in self.truth.applied if name == customer]
+
+
+def of(customer: str, **members: Any) -> dict[str, Any]:
+    return {"user_identities": {"customer_id": customer}, **members}
+
+
+async def test_a_known_user_takes_one_call() -> None:
+    edge = Edge()
+    mpid = edge.truth.mpids["a"] = edge.truth.mpid_on(first_shard("a"))
+    assert await edge.apply(of("a"), of("a")) == [Accepted(mpid, 1)] * 2
+    assert edge.truth.calls == [(first_shard("a"), [0, 1])]
+    assert edge.truth.asked == []
+
+
+async def test_results_are_in_the_order_of_the_request() -> None:
+    edge = Edge()
+    customers = [f"c{number}" for number in range(20)]
+    results = await edge.apply(*(of(customer) for customer in customers))
+    assert [result.mpid for result in results] == [edge.truth.mpids[each] for each in customers]
+    assert len({shard for shard, _ in edge.truth.calls}) == SHARDS
+    assert len(edge.truth.asked) == 1  # all together
+
+
+async def test_an_unresolved_user_keeps_its_order() -> None:
+    edge = Edge()
+    results = await edge.apply(of("a"), of("b"), of("a"), of("b"), of("a"))
+    assert all(isinstance(result, Accepted) for result in results)
+    assert [edge.order("a"), edge.order("b")] == [[0, 2, 4], [1, 3]]
+
+
+async def test_a_user_who_lives_elsewhere_is_found_at_once_the_next_time() -> None:
+    edge = Edge()
+    home = (first_shard("a") + 1) % SHARDS
+    edge.truth.mpids["a"] = edge.truth.mpid_on(home)
+    await edge.apply(of("a"), of("a"))
+    assert edge.order("a") == [0, 1]
+    assert edge.truth.calls[0][0] == first_shard("a")
+    edge.truth.calls.clear()
+    await edge.apply(of("a"))
+    assert edge.truth.calls == [(home, [0])]
+    # One who has moved is found again, and a guess that is of no use is given up.
+    edge.truth.mpids["a"] = edge.truth.mpid_on(first_shard("a"))
+    await edge.apply(of("a"))
+    edge.truth.calls.clear()
+    await edge.apply(of("a"))
+    assert edge.truth.calls == [(first_shard("a"), [0])]
+
+
+async def test_bad_batches_and_repeats_hold_nobody_up() -> None:
+    edge = Edge()
+    results = await edge.apply(of("a", bad=True), of("a"), of("a", again=True), of("a"))
+    kinds = [type(result) for result in results]
+    assert kinds == [Rejected, Accepted, Duplicate, Accepted]
+    assert edge.order("a") == [1, 3]
+
+
+async def test_names_are_registered_without_losing_the_order() -> None:
+    edge = Edge()
+    edge.truth.mpids["a"] = edge.truth.mpid_on(first_shard("a"))
+    results = await edge.apply(of("a", name="x"), of("a"), of("a", name="y"), of("b", name="x"))
+    assert all(isinstance(result, Accepted) for result in results)
+    assert edge.order("a") == [0, 1, 2]
+    assert edge.truth.names == {"x", "y"}
+
+
+async def test_batches_that_share_any_identity_stay_in_order() -> None:
+    """Also through others: who they are is not known before they are resolved."""
+    edge = Edge()
+    shared = [
+        {"user_identities": {"customer_id": "a", "email": "x@example.com"}},
+        {"user_identities": {"customer_id": "b", "email": "X@example.com "}},
+        {"user_identities": {"customer_id": "b", "email": "y@example.com"}},
+        {"user_identities": {"customer_id": "c", "email": "y@example.com"}},
+    ]
+    results = await edge.apply(*shared)
+    assert all(isinstance(result, Accepted) for result in results)
+    assert [number for _, _, number in edge.truth.applied] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("error", [StoreFull("full"), ShardUnavailable("gone")])
+async def test_a_failure_is_the_requests(error: Exception) -> None:
+    edge = Edge()
+    edge.truth.failure = error
+    with pytest.raises(type(error)):
+        await edge.apply(of("a"), of("b"), of("c"), of("d"))
+    edge.truth.failure = None
+    assert len(await edge.apply(of("a"))) == 1
+
+
+async def test_a_full_queue_is_a_failure() -> None:
+    edge = Edge(max_queue_bytes=1, calls_in_flight=1)
+    with pytest.raises(ShardUnavailable):
+        await edge.apply(of("a"))
+
+
+async def test_a_batch_that_nobody_takes_is_a_defect_not_a_loop() -> None:
+    edge = Edge()
+
+    class Lost(FakeShard):
+        def _result(self, item: Item, body: dict[str, Any]) -> Result:
+            return Moved(edge.truth.mpid_on((self._number + 1) % SHARDS))
+
+    clock, metrics = ManualClock(), EdgeMetrics("test")
+    options = QueueOptions(calls_in_flight=1, max_micro_batch_bytes=1000, max_queue_bytes=1000)
+    queues = [
+        ShardQueue(1, number, cast(ShardHandle, Lost(number, edge.truth)), options, clock, metrics)
+        for number in range(SHARDS)
+    ]
+    router = Router(1, ("customerid",), frozenset())
+    coordinator = cast(CoordinatorHandle, FakeCoordinator(edge.truth))
+    with pytest.raises(RuntimeError, match="no shard"):
+        await Ingestion(router, queues, coordinator).apply([orjson.dumps(of("a", n=0))], CONTEXT)
+
+
+batches = st.lists(
+    st.builds(
+        lambda customer, name, kind: of(customer, name=name) | ({kind: True} if kind else {}),
+        st.sampled_from("abcdef"),
+        st.sampled_from([None, None, "x", "y"]),
+        st.sampled_from([None, None, None, "bad", "again", "fresh"]),
+    ),
+    min_size=1,
+    max_size=20,
+)
+homes = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, SHARDS - 1))
+
+
+@given(st.lists(batches, min_size=1, max_size=3), homes)
+@settings(max_examples=1500, deadline=None)
+def test_every_batch_is_applied_once_and_in_order(
+    requests: list[list[dict[str, Any]]], known: dict[str, int]
+) -> None:
+    """Requests one after the other; of each, whatever has to be asked for first."""
+
+    async def run() -> None:
+        edge = Edge(max_micro_batch_bytes=200)
+        for customer, shard in known.items():
+            edge.truth.mpids[customer] = edge.truth.mpid_on(shard)
+        for bodies in requests:
+            edge.truth.applied.clear()
+            results = await edge.apply(*bodies)
+            for number, (body, result) in enumerate(zip(bodies, results, strict=True)):
+                if body.get("bad"):
+                    assert isinstance(result, Rejected)
+                elif body.get("again"):
+                    assert isinstance(result, Duplicate)
+                else:
+                    customer = body["user_identities"]["customer_id"]
+                    assert result == Accepted(edge.truth.mpids[customer], 1)
+                    assert sum(each == number for _, _, each in edge.truth.applied) == 1
+            for customer in "abcdef":
+                assert edge.order(customer) == sorted(edge.order(customer))
+
+    asyncio.run(run())

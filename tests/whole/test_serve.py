@@ -1,0 +1,158 @@
+"""`headwater serve` as a process: start, stop, start again, other numbers of shards, refusals."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from tests.serving import WORKSPACE, Served, eventually, serving
+
+pytestmark = pytest.mark.ray
+
+EVENT = {"event_type": "custom_event", "data": {"event_name": "Opened"}}
+USERS = 10_000
+LOOKED_AT = range(0, USERS, 997)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    yield from serving(tmp_path_factory.mktemp("serve"))
+
+
+def batch(customer_id: str, **more: object) -> dict[str, object]:
+    return {"user_identities": {"customer_id": customer_id}, "events": [EVENT], **more}
+
+
+def serve_again(data_dir: Path, *flags: str) -> "subprocess.CompletedProcess[str]":
+    """Run a `serve` that is expected to end by itself."""
+    command = [sys.executable, "-m", "server", "serve", "--data-dir", str(data_dir)]
+    command += ["--port", "0", "--admin-port", "0", *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def stored_profiles(served: Served) -> int:
+    """Return how many profiles the shards say they have."""
+    _, status = served.get_from(served.process.admin_url, "/admin/status")
+    return sum(each["profiles"]["stored"] for each in status["actors"] if each["role"] == "shard")
+
+
+def test_a_deployment_goes_on_with_another_number_of_shards(tmp_path: Path) -> None:
+    """10,000 profiles on 2 shards, then 3, then 1: all readable, all counts right."""
+    served = Served(tmp_path, "--shards", "2")
+    served.start()
+    for start in range(0, USERS, 100):
+        batches = [
+            batch(f"u{number}", user_attributes={"n": number}, source_request_id=f"r{number}")
+            for number in range(start, start + 100)
+        ]
+        status, body = served.post("/v2/bulkevents", batches)
+        assert status == 202, body
+    mpids = {number: served.find(f"u{number}") for number in LOOKED_AT}
+    assert served.process.stop() == 0
+
+    for shards in ("3", "1"):
+        served = Served(tmp_path, "--shards", shards)
+        served.start()
+        assert stored_profiles(served) == USERS
+        for number in LOOKED_AT:
+            assert served.find(f"u{number}") == mpids[number]
+            assert served.profile(f"u{number}")["user_attributes"] == {"n": str(number)}
+            # What is sent again now is known, wherever it lies.
+            status, _ = served.post(
+                "/v2/events", batch(f"u{number}", source_request_id=f"r{number}")
+            )
+            assert status == 202
+            assert len(served.events(f"u{number}")) == 1
+        assert served.process.stop() == 0
+    delivered = [each["source_request_id"] for each in served.delivered()]
+    assert len(delivered) == len(set(delivered)) == USERS
+
+
+def test_a_second_serve_on_a_folder_in_use_is_refused(served: Served) -> None:
+    """With one line that says so, and without harm to the first."""
+    second = serve_again(served.data_dir)
+    assert second.returncode == 1
+    assert f"{served.data_dir} is in use by another process" in second.stderr
+    assert served.post("/v2/events", batch("still-there"))[0] == 202
+
+
+def test_a_folder_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+    """The layout says which format it is; nothing is touched."""
+    layout = {"format": 99, "generation": 1, "shards": 2}
+    (tmp_path / "layout.json").write_text(json.dumps(layout))
+    refused = serve_again(tmp_path)
+    assert refused.returncode == 1
+    assert "written by a newer version of headwater (format 99" in refused.stderr
+    assert json.loads((tmp_path / "layout.json").read_text()) == layout
+
+
+def test_an_invalid_workspace_is_refused_with_all_its_problems(tmp_path: Path) -> None:
+    """Before anything is started; one line per problem."""
+    document = tmp_path / "workspace.yaml"
+    document.write_text(WORKSPACE.replace("kind: feed", "kind: fed").replace("ndjson", "xml"))
+    refused = serve_again(tmp_path / "data", "--workspace", str(document))
+    assert refused.returncode == 1
+    lines = refused.stderr.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        "inputs[0].kind",
+        "outputs[0].settings.format",
+    ]
+
+
+def test_ctrl_c_finishes_what_is_in_flight_and_ends_in_order(tmp_path: Path) -> None:
+    """Exit code 0; nothing of it runs any more; the next start has the data."""
+    served = Served(tmp_path)
+    served.start()
+    assert served.post("/v2/events", batch("ann"))[0] == 202
+    processes = psutil.Process(served.process.pid).children(recursive=True)
+    assert served.process.stop(signal.SIGINT) == 0
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    assert alive == []
+    served.start()
+    assert len(served.events("ann")) == 1
+    assert served.process.stop() == 0
+
+
+def test_health_and_metrics_are_served(served: Served) -> None:
+    """spec/observability.md, worked cases 19 and 21: every metric is ours, none names a person."""
+    served.post("/v2/events", batch("metrics-person", user_attributes={"email": "ann@example.com"}))
+    for url in (served.process.url, served.process.admin_url):
+        with urlopen(f"{url}/readyz", timeout=10) as answer:
+            body = json.load(answer)
+        assert body["status"] == "ready"
+        assert body["checks"]["shards"] == "2/2"
+    page = eventually(
+        lambda: _text(f"{served.process.admin_url}/metrics"),
+        lambda page: 'headwater_ingest_batches_total{environment="production"' in page,
+    )
+    names = {line.split("{")[0].split(" ")[0] for line in page.splitlines() if line[0] != "#"}
+    assert all(name.startswith("headwater_") for name in names)
+    assert "ann@example.com" not in page
+    assert "metrics-person" not in page
+    for role in ("edge", "shard", "forwarder", "admin"):
+        assert f'role="{role}"' in page
+
+
+def test_no_log_line_holds_what_was_sent(served: Served) -> None:
+    """spec/observability.md, 8: neither identities nor attributes nor credentials."""
+    secret = "Kassandra.Quarz@example.com"
+    served.post("/v2/events", batch(secret, user_attributes={"name": secret}))
+    served.post("/v2/events", {"user_identities": {"passport": secret}})
+    served.post("/v2/events", {"events": [{"event_type": secret, "data": {}}]})
+    served.find(secret)
+    text = eventually(served.process.text, lambda text: '"event":"request"' in text)
+    assert secret not in text
+    assert "test-secret" not in text
+    assert "ops-secret" not in text
+
+
+def _text(url: str) -> str:
+    with urlopen(url, timeout=10) as answer:
+        text: str = answer.read().decode()
+        return text
