@@ -31,6 +31,7 @@ class FakeShard:
         ]
         self._condition = condition
         self.replayed: list[Sequence[str] | None] = []
+        self.released = asyncio.Event()
 
     async def dead_letters(
         self, connection: int, after_sequence: int, limit: int
@@ -51,8 +52,8 @@ class FakeShard:
         return self._condition
 
     async def commit(self, micro: bytes) -> bytes:
-        await asyncio.Event().wait()  # for ever
-        return micro
+        await self.released.wait()
+        raise ShardUnavailable("it does not answer")
 
 
 def gateway(*fakes: FakeShard) -> tuple[Gateway, list[ShardQueue]]:
@@ -129,7 +130,8 @@ async def test_readiness_says_what_is_wrong(
 
 
 async def test_a_queue_that_is_half_full_is_told() -> None:
-    made, [queue] = gateway(FakeShard())
+    shard = FakeShard()
+    made, [queue] = gateway(shard)
     where = BatchContext(1, "k", "server_to_server", 5)
 
     def submit(size: int) -> Any:
@@ -139,5 +141,6 @@ async def test_a_queue_that_is_half_full_is_told() -> None:
     assert (await made.readiness())["queue"] == "ok"
     futures.append(submit(100))
     assert queue.waiting_bytes > MAX_QUEUE_BYTES / 2
-    for future in futures:
-        future.cancel()
+    shard.released.set()
+    outcomes = await asyncio.gather(*futures, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ShardUnavailable] * 3
