@@ -56,6 +56,7 @@ class Coordinator:
         self._lock = asyncio.Lock()
         with store.read() as txn:
             self._intent = intents.read(txn)
+            self._number = max((change.intent for change in self._intent or ()), default=0)
             self._names = event_names.read_all(txn)
 
     async def resolve(self, requests: Sequence[Unresolved]) -> list[int]:
@@ -151,11 +152,12 @@ class Coordinator:
     async def _write(self, states: Iterable[IdentityState]) -> None:
         """Write what was decided to every shard concerned; all of it, also after a crash."""
         now_ms = self._clock.now_ms()
-        changes = [change for state in states if (change := changes_of(state, now_ms))]
+        number = self._number + 1
+        changes = [change for state in states if (change := changes_of(state, number, now_ms))]
         if changes:
             with self._store.write() as txn:
                 intents.write(txn, changes)
-            self._intent = changes
+            self._intent, self._number = changes, number
             await self._finish()
 
     async def _finish(self) -> None:

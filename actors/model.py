@@ -129,7 +129,7 @@ class Event(Struct):
     event_id: int = 0
 
 
-class Batch(Struct):
+class Batch(Struct, omit_defaults=True):
     """One batch, normalised by `actors.batches.decode.decode_batch`.
 
     Attributes:
@@ -305,7 +305,7 @@ class ConsentChange(Struct):
 # -- The event log --------------------------------------------------------------------------------
 
 
-class StoredBatch(Struct):
+class StoredBatch(Struct, omit_defaults=True):
     """One batch in the event log.
 
     Attributes:

@@ -14,6 +14,8 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 # Larger arguments and results go through the object store, which costs three times as much: most
 # micro-batches, and pages of the outbox, would.
 os.environ.setdefault("RAY_max_direct_call_object_size", str(8 * 1024 * 1024))
+# Ray's workers are made to give way to everything else on the machine; ours serve.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError

@@ -248,8 +248,11 @@ class Shard:
         """
         try:
             with self.store.write() as txn:
+                last = identities.read_intent(txn)
                 for change in changes:
-                    self._write_identities(change, txn)
+                    if change.intent >= last:
+                        self._write_identities(change, txn)
+                        identities.write_intent(txn, change.intent)
                 self.profiles.flush(txn)
         except BaseException:
             self.profiles.abandon()

@@ -48,13 +48,14 @@ class Sweeper:
             with self._shard.store.write() as txn:
                 self._duplicates.sweep(txn, now_ms, step)
                 self._sweep_log(txn, now_ms, step)
-                self._next_profile = self._sweep_profiles(txn, now_ms, step)
+                next_profile = self._sweep_profiles(txn, now_ms, step)
                 profiles.flush(txn)
         except BaseException:
             profiles.abandon()
             raise
         profiles.published()
-        return not self._next_profile
+        self._next_profile = next_profile
+        return not next_profile
 
     def _sweep_log(self, txn: Transaction, now_ms: int, step: int) -> None:
         oldest_ms = now_ms - self._workspace.events_days * DAY_MS

@@ -6,6 +6,7 @@ The document is for people; this is by number, checked, and cheap to send to ano
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.forwarding.desk import OutputInfo
 from actors.model import ENVIRONMENTS, Environment, InputInfo, WorkspaceInfo
@@ -14,6 +15,7 @@ from actors.outputs.contract import OutputSettings
 from actors.outputs.registry import MODULES
 from actors.outputs.retry import PROFILES, RetrySchedule
 from actors.steps.enqueue import ConnectionInfo
+from actors.steps.payload import PayloadSettings
 from config.inputs import Input
 from config.numbers import ORGANIZATION, Numbers
 from config.outputs import Connection, Output
@@ -78,8 +80,14 @@ def workspace_info(
 
 
 def connection_infos(document: WorkspaceDocument, numbers: Numbers) -> tuple[ConnectionInfo, ...]:
-    """Return the connections, in the order of the document."""
-    return tuple(_connection(each, document, numbers) for each in document.connections)
+    """Return the connections, in the order of the document; equal settings are one object."""
+    shared: dict[PayloadSettings, PayloadSettings] = {}
+    connections = []
+    for each in document.connections:
+        connection = _connection(each, document, numbers)
+        settings = shared.setdefault(connection.settings, connection.settings)
+        connections.append(replace(connection, settings=settings))
+    return tuple(connections)
 
 
 def queue_limits(document: WorkspaceDocument, numbers: Numbers, shards: int) -> dict[int, int]:

@@ -1,13 +1,12 @@
 """The process of one edge."""
 
-import gc
 import os
 from pathlib import Path
 from typing import cast
 
 from actors.clock import SystemClock, SystemRandomness
 from actors.handles import CoordinatorHandle
-from actors.hosted import COORDINATOR_NAME, Host, remote_shards
+from actors.hosted import COORDINATOR_NAME, Host, remote_shards, settle_memory
 from actors.metric_groups import EdgeMetrics
 from actors.metric_snapshots import snapshot
 from actors.remote import Handle
@@ -40,8 +39,7 @@ class Edge:
         )
         self._port: int | None = None
         self._is_stopping = False
-        gc.collect()
-        gc.freeze()
+        settle_memory()
 
     async def start(self, host: str, port: int) -> int:
         """Listen, unless it does already; return the port. Raises OSError."""

@@ -86,7 +86,7 @@ class Index:
         parts: dict[int, IdentityChange] = {}
 
         def at(slot: int) -> IdentityChange:
-            empty = IdentityChange(change.scope, change.environment, [], [])
+            empty = IdentityChange(change.scope, change.environment, [], [], change.intent)
             return parts.setdefault(shard_of_slot(slot, len(self._shards)), empty)
 
         for entry in change.entries:
@@ -115,8 +115,8 @@ class Index:
         return found
 
 
-def changes_of(state: IdentityState, now_ms: int) -> IdentityChange | None:
-    """Return what a state has changed, `None` if nothing."""
+def changes_of(state: IdentityState, intent: int, now_ms: int) -> IdentityChange | None:
+    """Return what a state has changed, `None` if nothing; `intent` is the change's number."""
     if not state.changed_names and not state.changed_mpids:
         return None
     entries = [
@@ -127,4 +127,4 @@ def changes_of(state: IdentityState, now_ms: int) -> IdentityChange | None:
     for mpid in sorted(state.changed_mpids):
         record = state.existing(mpid)
         records.append(RecordChange(mpid, record.lookups, record.created_ms or now_ms))
-    return IdentityChange(state.scope, state.environment, entries, records)
+    return IdentityChange(state.scope, state.environment, entries, records, intent)

@@ -32,7 +32,8 @@ def is_settled(
     IDs are unique. Without one only anonymous records are eligible, and of those that hold the
     first identity the one linked last wins a tie.
     """
-    if not all(record.holds(name) for name in request):
+    held = {(each.type, each.value) for each in record.lookups}
+    if not held.issuperset([(name.type, name.value) for name in request]):
         return False
     if not is_eligible(record, request, rules):
         return False

@@ -24,6 +24,8 @@ class ConnectionInfo(Struct, frozen=True):
         is_faulted: new batches are queued and nothing is sent.
         environments: those that are enabled for the output.
         send_as_batch: one payload per batch, not per event.
+        settings: connections with equal ones had better share the object: their payloads are then
+            encoded once.
     """
 
     number: int
@@ -116,7 +118,7 @@ def enqueue(
     """
     deliveries: list[Delivery] = []
     drops: list[Drop] = []
-    shapes: dict[PayloadSettings, Shaped] = {}
+    shapes: dict[int, Shaped] = {}
     is_eventless = not outgoing["events"]
     for connection in connections:
         indices = list(range(len(outgoing["events"])))
@@ -128,10 +130,10 @@ def enqueue(
         if not candidate.events and not is_eventless:
             continue  # every event has its own reason
         settings = connection.settings
-        shaped = shapes.get(settings)
+        shaped = shapes.get(id(settings))  # equal settings are one object, see `ConnectionInfo`
         if shaped is None:
             batch = inbound_batch(stored) if settings.is_raw else outgoing
-            shaped = shapes[settings] = Shaped(batch, settings)
+            shaped = shapes[id(settings)] = Shaped(batch, settings)
         deliveries += _deliveries(candidate, shaped)
     return deliveries, drops
 

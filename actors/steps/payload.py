@@ -45,6 +45,8 @@ class Shaped:
         self._events: list[dict[str, Any]] = batch["events"]
         self._settings = settings
         self._encoded: dict[int, bytes] = {}
+        self._all: bytes | None = None
+        self._is_as_it_is = settings.is_raw or _keeps_events(settings)
         head = {name: value for name, value in batch.items() if name != "events"}
         if not settings.is_raw:
             _shape_head(head, settings)
@@ -52,6 +54,10 @@ class Shaped:
 
     def payload(self, indices: list[int]) -> bytes:
         """Return the JSON of the batch with those of its events."""
+        if self._is_as_it_is and len(indices) == len(self._events):
+            if self._all is None:
+                self._all = orjson.dumps(self._events)
+            return b"".join((self._head, b',"events":', self._all, b"}"))
         events = b",".join([self._event(index) for index in indices])
         return b"".join((self._head, b',"events":[', events, b"]}"))
 
@@ -59,7 +65,7 @@ class Shaped:
         encoded = self._encoded.get(index)
         if encoded is None:
             event = self._events[index]
-            if not self._settings.is_raw:
+            if not self._is_as_it_is:
                 event = _shape_event(event, self._settings)
             encoded = self._encoded[index] = orjson.dumps(event)
         return encoded
@@ -87,9 +93,11 @@ def _shape_head(head: dict[str, Any], settings: PayloadSettings) -> None:
         _ids_as_strings(head, BATCH_IDS)
 
 
+def _keeps_events(settings: PayloadSettings) -> bool:
+    return settings.include_location and not settings.ids_as_strings
+
+
 def _shape_event(event: dict[str, Any], settings: PayloadSettings) -> dict[str, Any]:
-    if settings.include_location and not settings.ids_as_strings:
-        return event
     data = dict(event["data"])
     if not settings.include_location:
         data.pop("location", None)

@@ -34,14 +34,20 @@ class RecordChange(Struct, array_like=True):
 
 
 class IdentityChange(Struct, array_like=True):
-    """What resolutions write on one shard. Absolute values: applying it twice is harmless."""
+    """What resolutions write on one shard. Absolute values: applying it twice is harmless.
+
+    `intent` numbers what the coordinator decided together; one that comes after its successor, from
+    a coordinator that has died, is passed over.
+    """
 
     scope: int
     environment: Environment
     entries: list[IndexEntry]
     records: list[RecordChange]
+    intent: int = 0
 
 
+_INTENT = b"intent"
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(IndexEntry)
 
@@ -55,6 +61,17 @@ def read_holders(txn: Transaction, key: bytes, identity_type: str, value: str) -
     if entry.type != identity_type or entry.value != value:
         return []
     return entry.holders
+
+
+def read_intent(txn: Transaction) -> int:
+    """Return the number of the last intent that was written here."""
+    encoded = txn.get("meta", _INTENT)
+    return 0 if encoded is None else int.from_bytes(encoded, "big")
+
+
+def write_intent(txn: Transaction, number: int) -> None:
+    """Keep the number of the last intent."""
+    txn.put("meta", _INTENT, number.to_bytes(8, "big"))
 
 
 def write_holders(txn: Transaction, key: bytes, entry: IndexEntry) -> None:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from actors.store import outbox
 from actors.store.environment import Store, Table, Transaction
+from actors.store.identities import read_intent, write_intent
 from actors.store.ids import read_last, shard_of_id, write_last
 from actors.store.keys import log_id_of, shard_of_slot, slot_of_mpid
 
@@ -60,12 +61,14 @@ def reshard(old: Sequence[Path], new: Sequence[Path], map_size_bytes: int) -> No
             entries = heapq.merge(*(reader.scan(table) for reader in readers))
             _distribute(table, entries, targets, place)
         last = max(read_last(reader) for reader in readers)
+        intent = max(read_intent(reader) for reader in readers)
         names = {key: value for reader in readers for key, value in reader.scan("event_names")}
         for target in targets:
             with target.write() as txn:
                 for key, value in names.items():
                     txn.put("event_names", key, value)
                 write_last(txn, last)
+                write_intent(txn, intent)
 
 
 def _open(folder: Path, map_size_bytes: int, stack: ExitStack) -> Store:

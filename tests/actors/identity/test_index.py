@@ -148,7 +148,7 @@ def test_a_state_without_changes_writes_nothing() -> None:
     state = IdentityState(SCOPE, "production")
     state.learn_holders(NAMES[0], [Holder(5, 1)])
     state.learn_record(5, record_of(5))
-    assert changes_of(state, 77) is None
+    assert changes_of(state, 5, 77) is None
 
 
 def test_a_state_writes_what_it_has_changed() -> None:
@@ -161,7 +161,7 @@ def test_a_state_writes_what_it_has_changed() -> None:
     fork.link(6, NAMES[1])
     fork.link(5, NAMES[0])
     state.merge(fork)
-    assert changes_of(state, 77) == IdentityChange(
+    assert changes_of(state, 5, 77) == IdentityChange(
         SCOPE,
         "production",
         [
@@ -172,4 +172,5 @@ def test_a_state_writes_what_it_has_changed() -> None:
             RecordChange(5, [Lookup("email", "old", 1), Lookup("email", NAMES[0].value, 1)], 77),
             RecordChange(6, [Lookup("email", NAMES[1].value, 1)], 66),
         ],
+        intent=5,
     )
