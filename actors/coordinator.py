@@ -9,17 +9,19 @@ Batches whose identities are all attached to one profile never come here (`actor
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from actors.clock import Clock, Randomness
 from actors.identity.index import Index, IndexShard, changes_of
 from actors.identity.keys import IdentityName, canonical
 from actors.identity.registry import STRATEGIES
 from actors.identity.state import IdentityRules, IdentityState, Missing
-from actors.model import Environment, EventName, EventNames, Unresolved
+from actors.model import ENVIRONMENTS, Environment, EventName, EventNames, Unresolved
 from actors.store import event_names, intents
 from actors.store.environment import Store
 from actors.store.keys import MPID_RANDOM_BITS
+
+MAX_KNOWN = 100_000  # entries and records kept in memory, about 100 MB
 
 
 class Coordinator:
@@ -54,6 +56,8 @@ class Coordinator:
         self._clock = clock
         self._randomness = randomness
         self._lock = asyncio.Lock()
+        # What was read and written lately. It is right, because nobody else writes.
+        self._known = self._nothing_known()
         with store.read() as txn:
             self._intent = intents.read(txn)
             self._number = max((change.intent for change in self._intent or ()), default=0)
@@ -75,21 +79,24 @@ class Coordinator:
                 (each.environment, [_name(*identity) for identity in each.identities])
                 for each in requests
             ]
-            states: dict[Environment, IdentityState] = {}
-            for environment in dict.fromkeys(environment for environment, _ in asked):
-                state = states[environment] = IdentityState(self._scope, environment)
-                names = {name for place, names in asked if place == environment for name in names}
-                await self._index.learn(state, names, ())
-                try:
-                    state.require(names)
-                except Missing as missing:
-                    await self._index.learn(state, missing.names, missing.mpids)
-            fresh = await self._draw_mpids([(place, names[0]) for place, names in asked])
+            states = {
+                environment: self._known[environment].fork()
+                for environment in dict.fromkeys(environment for environment, _ in asked)
+            }
+            fresh, _ = await asyncio.gather(
+                self._draw_mpids([(environment, names[0]) for environment, names in asked]),
+                asyncio.gather(*(self._read(state, asked) for state in states.values())),
+            )
             mpids = [
                 await self._decide(states[environment], names, new_mpid)
                 for (environment, names), new_mpid in zip(asked, fresh, strict=True)
             ]
-            await self._write(states.values())
+            try:
+                await self._write(states.values())
+            except BaseException:
+                self._known = self._nothing_known()  # it may be written, or only later
+                raise
+            self._remember(states)
             return mpids
 
     async def admit_event_names(self, names: Sequence[EventName]) -> EventNames:
@@ -114,6 +121,22 @@ class Coordinator:
         self._store.close()
 
     # -- Deciding ---------------------------------------------------------------------------------
+
+    async def _read(
+        self, state: IdentityState, asked: Sequence[tuple[Environment, list[IdentityName]]]
+    ) -> None:
+        """Read what the requests of a state's environment are sure to need, in few calls."""
+        wanted = {
+            name
+            for environment, names in asked
+            if environment == state.environment
+            for name in names
+        }
+        for _ in ("names", "their holders"):
+            try:
+                state.require(wanted)
+            except Missing as missing:
+                await self._index.learn(state, missing.names, missing.mpids)
 
     async def _decide(
         self, state: IdentityState, names: Sequence[IdentityName], new_mpid: int
@@ -169,6 +192,16 @@ class Coordinator:
         if self._intent is not None:
             await self._index.write(self._intent)
             self._intent = None
+
+    def _remember(self, states: Mapping[Environment, IdentityState]) -> None:
+        """Keep what was read and has been written, up to a bound."""
+        for environment, state in states.items():
+            self._known[environment].adopt(state)
+        if sum(state.size for state in self._known.values()) > MAX_KNOWN:
+            self._known = self._nothing_known()
+
+    def _nothing_known(self) -> dict[Environment, IdentityState]:
+        return {each: IdentityState(self._scope, each) for each in ENVIRONMENTS}
 
 
 def _name(identity_type: str, value: str) -> IdentityName:

@@ -33,6 +33,10 @@ class ShardUnavailable(Exception):
     """The owner of a slot did not answer in time; what was sent may or may not be applied."""
 
 
+class ActorFailed(ShardUnavailable):
+    """An actor cannot be started, and is not tried again: its constructor has failed. Says why."""
+
+
 class DataFolderError(Exception):
     """The data folder cannot be used: in use, of a newer format, or damaged. Says what to do."""
 

@@ -1,7 +1,7 @@
 """The forwarder of one output: pulls deliveries from the shards' outboxes and sees them through.
 
 Delivery is at least once (spec/connections.md, 3): what was read stays in its outbox until the
-outcome is settled there. A plain class; `actors.cluster` makes an actor of it.
+outcome is settled there. A plain class; `actors.hosted` makes an actor of it.
 """
 
 import asyncio
@@ -29,6 +29,9 @@ Courier = RequestCourier | BundleCourier
 
 READ_PAGE = 1000
 READ_PAGE_BYTES = 4 * 1024 * 1024
+# Between two reads of a stream that was at its end: under load a shard has something new all the
+# time, and a call for every micro-batch would cost more than what it brings.
+READ_PAUSE_MS = 50
 # What may be in memory, over all connections.
 WINDOW = 20_000
 WINDOW_BYTES = 64 * 1024 * 1024
@@ -190,7 +193,7 @@ class Forwarder:
             if now_ms < stream.not_before_ms:
                 continue
             self._start_settling(stream)
-            if self._wants_more(stream):
+            if now_ms >= stream.next_read_ms and self._wants_more(stream):
                 stream.is_reading = True
                 self._spawn(self._read(stream))
 
@@ -215,7 +218,8 @@ class Forwarder:
     def _timeout_s(self, now_ms: int) -> float:
         """Return how long nothing has to be done if nothing happens."""
         times = [self._next_poll_ms, self._next_sweep_ms]
-        times += [each.not_before_ms for each in self._streams if each.not_before_ms > now_ms]
+        for stream in self._streams:
+            times += [at for at in (stream.not_before_ms, stream.next_read_ms) if at > now_ms]
         for courier in self._couriers:
             due_ms = courier.next_due_ms()
             if due_ms is not None:
@@ -271,6 +275,8 @@ class Forwarder:
                 min(READ_PAGE_BYTES, self._share_bytes - stream.waiting_bytes),
             )
             stream.recover()
+            if not deliveries:
+                stream.next_read_ms = self._clock.now_ms() + READ_PAUSE_MS
             await self._accept(stream, deliveries)
         except SOURCE_FAULTS as error:
             self._desk.source_failed(stream, error)

@@ -249,8 +249,8 @@ class Forwarder:
 
     async def _run(self) -> None:
         while not self._is_stopping:
-            self._forwarder = self._make()
             try:
+                self._forwarder = self._make()
                 await self._forwarder.run()
             except Exception:
                 logger.exception(

@@ -18,10 +18,17 @@ os.environ.setdefault("RAY_max_direct_call_object_size", str(8 * 1024 * 1024))
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray._private import ray_constants
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.errors import CursorInvalid, DataFolderError, ShardUnavailable, StoreFull
+from actors.errors import (
+    ActorFailed,
+    CursorInvalid,
+    DataFolderError,
+    ShardUnavailable,
+    StoreFull,
+)
 
 NAMESPACE = "headwater"
 # Hardly anything goes through it; the least that Ray accepts is 75 MiB.
@@ -40,7 +47,12 @@ _ACTOR_OPTIONS: dict[str, Any] = {
 def start(address: str | None) -> None:
     """Start Ray inside, on loopback only and without a dashboard, or join a cluster."""
     if address is None:
+        # As on systems where Ray makes no clusters. Else it takes the machine's own address in
+        # place of 127.0.0.1, and its processes listen to the network.
+        os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
+        ray_constants.ENABLE_RAY_CLUSTER = False
         ray.init(
+            address="local",  # without it, Ray joins any other instance that runs on this machine
             include_dashboard=False,
             _node_ip_address="127.0.0.1",
             object_store_memory=OBJECT_STORE_BYTES,
@@ -95,6 +107,7 @@ class Handle:
     be repeated should be asked.
 
     Raises, from every call:
+        ActorFailed: its constructor has failed, so that it will not be started again.
         ShardUnavailable: no answer in time. It may have been done.
         Exception: what the method raised, if it is one of ours; else a RuntimeError names it.
     """
@@ -137,7 +150,9 @@ class Handle:
                         return await getattr(self.actor, method).remote(*arguments)
                     except RayTaskError as error:
                         raise _own(error) from error
-                    except RayActorError:
+                    except RayError as error:  # it has died, or Ray has killed it to save memory
+                        if isinstance(error, RayActorError) and error.actor_init_failed:
+                            raise ActorFailed(f"{self.name}: {_reason(error)}") from None
                         await asyncio.sleep(RETRY_PAUSE_S)
         except TimeoutError:
             raise ShardUnavailable(f"{self.name} does not answer") from None
@@ -152,3 +167,11 @@ def _own(error: RayTaskError) -> Exception:
     if isinstance(cause, OWN_ERRORS):
         return cause
     return RuntimeError(f"an actor failed: {type(cause).__name__}")
+
+
+def _reason(error: RayActorError) -> str:
+    """Return what a constructor raised: the message of an error of ours, of others the type."""
+    last_line = str(error).rstrip().rpartition("\n")[2]
+    name, _, message = last_line.partition(": ")
+    is_ours = name in {f"{each.__module__}.{each.__name__}" for each in OWN_ERRORS}
+    return message if is_ours else name

@@ -17,6 +17,7 @@ from actors.clock import Clock
 
 START_S = 120.0
 STOP_S = 30.0
+POLL_S = 0.2
 
 
 class ServerProcess:
@@ -92,10 +93,12 @@ class ServerProcess:
 
     def _await_banner(self) -> None:
         deadline = self._clock.monotonic() + START_S
-        while not (self.url and self.admin_url) or not self._is_serving():
+        while not (self.url and self.admin_url and self._is_serving()):
             try:
-                line = self._lines.get(timeout=max(0.0, deadline - self._clock.monotonic()))
+                line = self._lines.get(timeout=POLL_S)
             except Empty:
+                if self._clock.monotonic() < deadline:
+                    continue
                 self.kill()
                 raise RuntimeError("it was not ready in time:\n" + self.text()) from None
             if line is None:

@@ -33,7 +33,7 @@ from server.supervisor import Watched
 logger = logging.getLogger("headwater.serve")
 
 START_TIMEOUT_S = 120.0  # a store of many gigabytes takes a while to be opened
-STOP_TIMEOUT_S = 8.0
+STOP_TIMEOUT_S = 5.0  # with all that comes before and after, an end within 10 s
 # Calls that an asynchronous actor works on at once; HTTP requests are not among them.
 CALLS_AT_ONCE = 100
 
@@ -64,9 +64,8 @@ class Cluster:
         """Start shards, coordinator, forwarders and edges; return once all of them work.
 
         Raises:
-            DataFolderError: a store cannot be opened.
-            OSError: the port is taken.
-            ShardUnavailable: an actor did not start.
+            ActorFailed: an actor cannot be started, such as one whose store cannot be opened.
+            ShardUnavailable: an actor did not start in time.
         """
         self._start_shards()
         self._start_coordinator()
@@ -86,10 +85,9 @@ class Cluster:
 
     async def stop(self) -> None:
         """Stop listening, answer what is in flight, settle what was delivered, close the stores."""
-        await self._tell("edge", "stop")
-        await self._tell("forwarder", "stop")
-        await self._tell("coordinator", "close")
-        await self._tell("shard", "close")
+        # At once: what the last requests bring waits in the outboxes for the next start.
+        await asyncio.gather(self._tell("edge", "stop"), self._tell("forwarder", "stop"))
+        await asyncio.gather(self._tell("coordinator", "close"), self._tell("shard", "close"))
         for each in self.watched:
             remote.end(each.handle)
 

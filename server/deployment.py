@@ -68,7 +68,11 @@ class Deployment(Protocol):
         ...
 
     async def dead_letters(self, connection: int, limit: int, cursor: str | None) -> dict[str, Any]:
-        """List dead letters of a connection, oldest first: `{"items": [...], "next_cursor"}`."""
+        """List dead letters of a connection, oldest first: `{"items": [...], "next_cursor"}`.
+
+        Raises:
+            CursorInvalid: the cursor was not given out by the page before.
+        """
         ...
 
     async def dead_letter(self, connection: int, delivery_id: str) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from server.limits import RateLimiter
 from server.microbatch import QueueOptions, ShardQueue
 from server.routing import Router
 
-SHUTDOWN_S = 5.0  # for requests that are in flight when the port is closed
+SHUTDOWN_S = 4.0  # for requests that are in flight when the port is closed
 
 
 class EdgeOptions(Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from actors.batches.identities import DEVICE_STAMP, PROFILE_NAMES
-from actors.errors import ShardUnavailable
+from actors.errors import CursorInvalid, ShardUnavailable
 from actors.handles import ShardHandle
 from actors.identity.keys import IdentityName, canonical
 from actors.model import ENVIRONMENTS, BatchContext, Environment
@@ -92,7 +92,9 @@ class Gateway:
 
     async def dead_letters(self, connection: int, limit: int, cursor: str | None) -> dict[str, Any]:
         """See `Deployment`. A cursor is the sequence of the last dead letter of the page before."""
-        after = int(cursor) if cursor is not None and cursor.isdecimal() else 0
+        if cursor is not None and not is_int64(cursor):
+            raise CursorInvalid(cursor)
+        after = 0 if cursor is None else max(int(cursor), 0)
         pages = await asyncio.gather(
             *(shard.dead_letters(connection, after, limit) for shard in self._shards)
         )

@@ -30,6 +30,9 @@ class QueueOptions(Struct, frozen=True, kw_only=True):
     calls_in_flight: int
     max_micro_batch_bytes: int
     max_queue_bytes: int
+    # What has to wait for another call to be made while one is under way. A call costs as much as
+    # some ten batches: with less than that it is cheaper, and hardly slower, to go with the next.
+    further_call_bytes: int = 32 * 1024
 
 
 class _Group:
@@ -115,7 +118,7 @@ class ShardQueue:
         return self._waiting_bytes
 
     def _pump(self) -> None:
-        while self._waiting and self._in_flight < self._options.calls_in_flight:
+        while self._waiting and self._may_call():
             groups = [self._take()]
             size = groups[0].size
             limit = self._options.max_micro_batch_bytes
@@ -126,6 +129,12 @@ class ShardQueue:
             task = asyncio.get_running_loop().create_task(self._send(groups))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _may_call(self) -> bool:
+        if not self._in_flight:
+            return True
+        is_worth_it = self._waiting_bytes >= self._options.further_call_bytes
+        return is_worth_it and self._in_flight < self._options.calls_in_flight
 
     def _take(self) -> _Group:
         group = self._waiting.popleft()

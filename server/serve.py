@@ -30,6 +30,7 @@ from server.health import Health, Readiness
 from server.host import ServeHost
 from server.log_socket import receive
 from server.logs import configure_logging
+from server.ports import check_port
 from server.supervisor import Supervisor
 from server.version import program_version
 
@@ -50,6 +51,7 @@ def serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str], 
         ConfigError: the workspace document cannot be used.
         DataFolderError: the data folder cannot be used.
         StoreFull: there is no room in it.
+        ShardUnavailable: an actor cannot be started.
         OSError: a port cannot be taken.
     """
     configure_logging(settings, "serve", "0")
@@ -64,6 +66,11 @@ def serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str], 
         run_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="headwater-"))
         numbers = _numbers(document, folder)
         config = edge_config(document, numbers, settings, _server_key(settings, folder))
+        for address, port in (
+            (settings.host, settings.port),
+            (settings.admin_host, settings.admin_port),
+        ):
+            check_port(address, port, clock)
         host = ServeHost(settings, program_version(), Path(run_dir) / "log")
         remote.start(settings.address)
         stack.callback(remote.stop)

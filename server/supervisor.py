@@ -97,7 +97,13 @@ class Supervisor:
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(seconds)
-            await work()
+            try:
+                await work()
+            except Exception:
+                # Whatever it was: without this loop a restarted edge would never listen again.
+                logger.exception(
+                    "the supervisor failed; it goes on", extra={"event": "supervisor_failed"}
+                )
 
     async def _check(self) -> None:
         await asyncio.gather(*map(self._check_one, self._actors))
@@ -146,6 +152,7 @@ class Supervisor:
                     "event": "actor_trouble",
                     "actor": f"{watched.role}-{watched.instance}",
                     "kind": type(error).__name__,
+                    "reason": str(error),
                 },
             )
             return None

@@ -77,6 +77,7 @@ class Stream:
         self.waiting = 0  # deliveries in memory, and the bytes of their payloads
         self.waiting_bytes = 0
         self.not_before_ms = 0
+        self.next_read_ms = 0
         self._failures = 0
         self._cursor = 0
         self._known: set[int] = set()

@@ -72,8 +72,10 @@ def attach(state: IdentityState, mpid: int, request: Request, rules: IdentityRul
     """Make the request's identities lookups of a record, as far as the rules allow (7.3).
 
     Raises:
-        Missing: a lookup that has to go was not read yet.
+        Missing: a lookup that has to go, or another one of a record that becomes known, was not
+            read yet.
     """
+    was_known = is_known(state.existing(mpid), rules)
     for rank, name in enumerate(request):
         record = state.existing(mpid)
         if record.holds(name):
@@ -90,7 +92,9 @@ def attach(state: IdentityState, mpid: int, request: Request, rules: IdentityRul
                 state.unlink(mpid, IdentityName(name.type, own[0].value))
         else:
             _make_room(state, mpid, name, rules)
-        state.link(mpid, name)
+        state.link(mpid, name, is_known=was_known)
+    if not was_known and is_known(state.existing(mpid), rules):
+        state.mark_known(mpid, is_known=True)
 
 
 def _make_room(state: IdentityState, mpid: int, name: IdentityName, rules: IdentityRules) -> None:

@@ -78,6 +78,19 @@ class IdentityState:
         self.changed_names |= fork.changed_names
         self.changed_mpids |= fork.changed_mpids
 
+    def adopt(self, fork: "IdentityState") -> None:
+        """Take over what a fork knows and has changed as what is: it has been written."""
+        self._holders.update(fork._holders)
+        self._records.update(
+            (mpid, record and IdentityRecord(lookups=record.lookups))
+            for mpid, record in fork._records.items()
+        )
+
+    @property
+    def size(self) -> int:
+        """How many entries and records it holds itself."""
+        return len(self._holders) + len(self._records)
+
     def learn_holders(self, name: IdentityName, holders: list[Holder]) -> None:
         """Take in an index entry; what is known already stays, for it may be changed."""
         self._holders.setdefault(name, holders)
@@ -132,14 +145,30 @@ class IdentityState:
         self._records[mpid] = IdentityRecord(lookups=[], created_ms=created_ms)
         self.changed_mpids.add(mpid)
 
-    def link(self, mpid: int, name: IdentityName) -> None:
+    def link(self, mpid: int, name: IdentityName, *, is_known: bool = False) -> None:
         """Make an identity a lookup of a record: its newest link. Raises Missing."""
         holders = self.holders(name)
         record = self.existing(mpid)
         link = holders[-1].link + 1 if holders else 1
-        self._holders[name] = [*holders, Holder(mpid, link)]
+        self._holders[name] = [*holders, Holder(mpid, link, is_known)]
         self._replace(mpid, record, [*record.lookups, Lookup(name.type, name.value, link)])
         self.changed_names.add(name)
+
+    def mark_known(self, mpid: int, *, is_known: bool) -> None:
+        """Note at all identities of a record whether it has a login ID now. Raises Missing.
+
+        To be called when that has changed.
+        """
+        names = [IdentityName(each.type, each.value) for each in self.existing(mpid).lookups]
+        unread = {name for name in names if not self.knows_holders(name)}
+        if unread:
+            raise Missing(unread, set())
+        for name in names:
+            self._holders[name] = [
+                Holder(mpid, each.link, is_known) if each.mpid == mpid else each
+                for each in self.holders(name)
+            ]
+            self.changed_names.add(name)
 
     def unlink(self, mpid: int, name: IdentityName) -> None:
         """Take a lookup from a record. Raises Missing."""

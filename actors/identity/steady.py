@@ -30,7 +30,7 @@ def is_settled(
 
     With a login ID in the request the record is the only known one that is eligible, because login
     IDs are unique. Without one only anonymous records are eligible, and of those that hold the
-    first identity the one linked last wins a tie.
+    first identity the one linked last wins: it holds all the others too.
     """
     held = {(each.type, each.value) for each in record.lookups}
     if not held.issuperset([(name.type, name.value) for name in request]):
@@ -39,6 +39,11 @@ def is_settled(
         return False
     if any(name.type in rules.login_ids for name in request):
         return True
-    if is_known(record, rules) or not first_holders:
+    if is_known(record, rules) or first_holders is None:
         return False
-    return first_holders[-1].mpid == mpid
+    return newest_anonymous(first_holders) == mpid
+
+
+def newest_anonymous(holders: Sequence[Holder]) -> int | None:
+    """Return the MPID of the anonymous record that was linked last, `None` if there is none."""
+    return next((each.mpid for each in reversed(holders) if not each.is_known), None)

@@ -22,6 +22,7 @@ from actors.outputs.contract import (
     Retry,
 )
 from actors.outputs.egress import EgressRefused
+from actors.outputs.file_columns import moment_of
 from actors.outputs.file_formats import RowWriter, open_writer
 from actors.outputs.file_settings import FileSettings
 from actors.outputs.file_storage import Finished, Storage, open_storage
@@ -95,21 +96,22 @@ class FileOutput:
         parts = []
         if self.settings.split_by == "event_name":
             parts.append(folder_name(first_event_name(delivery.payload)))
-        moment_ms = self._folder_ms(delivery)
-        if moment_ms:
-            parts.append(f"{datetime.fromtimestamp(moment_ms / 1000, UTC):%Y-%m-%d}")
+        moment = self._folder_moment(delivery)
+        if moment is not None:
+            parts.append(f"{moment:%Y-%m-%d}")
         return "/".join(parts)
 
-    def _folder_ms(self, delivery: Delivery) -> int:
+    def _folder_moment(self, delivery: Delivery) -> datetime | None:
+        event = moment_of(delivery.first_event_ms) if delivery.first_event_ms else None
         match self.settings.folder_by_date:
             case "event_time":
-                return delivery.first_event_ms
+                return event
             case "upload_time":
-                return delivery.created_ms
+                return moment_of(delivery.created_ms)
             case "first_event_or_upload_time":
-                return delivery.first_event_ms or delivery.created_ms
+                return event or moment_of(delivery.created_ms)
             case _:
-                return 0
+                return None
 
     def open_bundle(self, input_id: str, group: str, first: Delivery) -> "FileBundle":
         """Begin the file of a group; it is made when the first delivery is added."""

@@ -148,12 +148,19 @@ def _event_name(row: Row) -> Any:
     return row.data.get("event_name") or row.data.get("screen_name")
 
 
-def _event_moment(row: Row) -> datetime | None:
-    time_ms = as_integer(row.data.get("timestamp_unixtime_ms"))
-    # Beyond these years datetime has no answer; clients do send such times.
-    if time_ms is None or not 0 <= time_ms < 253_402_300_800_000:
+def moment_of(time_ms: int) -> datetime | None:
+    """Return the date and time of an event, `None` beyond the years that the calendar has.
+
+    Clients do send such times.
+    """
+    if not 0 <= time_ms < 253_402_300_800_000:
         return None
     return datetime.fromtimestamp(time_ms / 1000, UTC)
+
+
+def _event_moment(row: Row) -> datetime | None:
+    time_ms = as_integer(row.data.get("timestamp_unixtime_ms"))
+    return None if time_ms is None else moment_of(time_ms)
 
 
 def _event_date(row: Row) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from actors.batches.identities import batch_identities
 from actors.identity.keys import IdentityName, canonical
 from actors.identity.state import IdentityRecord, IdentityRules
-from actors.identity.steady import is_settled
+from actors.identity.steady import is_settled, newest_anonymous
 from actors.model import Batch, Deferred, Environment, Moved, ProfileKey, Unresolved
 from actors.steps.work import Work
 from actors.store.environment import Transaction
@@ -68,9 +68,10 @@ class Identifier:
             return
         request = [IdentityName(name, canonical(name, value)) for name, value in ordered]
         holders = self._holders(batch.environment, request[0], txn)
+        has_login = any(name.type in self._rules.login_ids for name in request)
         candidate = work.hint
         if candidate is None and holders:
-            candidate = holders[-1].mpid
+            candidate = holders[-1].mpid if has_login else newest_anonymous(holders)
         if candidate is None:
             work.result = Unresolved(batch.environment, ordered)
         elif self._owns(slot_of_mpid(candidate)):
@@ -78,7 +79,7 @@ class Identifier:
                 work.mpid = candidate
             else:
                 work.result = Unresolved(batch.environment, ordered)
-        elif any(name.type in self._rules.login_ids for name in request):
+        elif has_login:
             work.result = Moved(candidate)
         else:
             work.result = Unresolved(batch.environment, ordered)

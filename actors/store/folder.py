@@ -14,6 +14,7 @@ replaced in one step, so that a crash leaves either the one or the other.
 """
 
 import os
+import re
 import shutil
 from pathlib import Path
 from threading import Event
@@ -29,6 +30,8 @@ from actors.store.resharding import reshard
 FORMAT = 1
 WAIT_S = 10.0  # for the processes of a run that was killed to be gone
 PAUSE_S = 0.05
+
+_GENERATION = re.compile(r"shards-\d+")  # and not a copy that somebody has made of one
 
 
 class _Layout(Struct, frozen=True):
@@ -51,7 +54,8 @@ class DataFolder:
         """
         self.path = path
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            # Stores hold what is known of people, and LMDB's files are readable for everybody.
+            path.mkdir(0o700, parents=True, exist_ok=True)
             self._lock = lock_folder(path)
         except OSError as error:
             raise DataFolderError(f"{path} cannot be used: {error.strerror}") from error
@@ -101,8 +105,9 @@ class DataFolder:
                 layout = self._move(layout, shards, map_size_bytes)
         if layout != found:
             _replace(self.path / "layout.json", msgspec.json.encode(layout))
-        for folder in self.path.glob("shards-*"):  # of a move that was cut off, or is done
-            if folder != _generation(self.path, layout):
+        for folder in self.path.iterdir():  # of a move that was cut off, or is done
+            is_generation = _GENERATION.fullmatch(folder.name)
+            if is_generation and folder != _generation(self.path, layout):
                 shutil.rmtree(folder)
         return layout
 

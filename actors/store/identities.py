@@ -8,10 +8,15 @@ from actors.store.environment import Transaction
 
 
 class Holder(Struct, array_like=True):
-    """An MPID that holds an identity. The holder with the greatest `link` was linked last."""
+    """An MPID that holds an identity. The holder with the greatest `link` was linked last.
+
+    `is_known`: its record has a login ID, so that only a request with that one can be answered with
+    it; told here because the record may lie on another shard.
+    """
 
     mpid: int
     link: int
+    is_known: bool = False
 
 
 class IndexEntry(Struct, array_like=True):

@@ -148,7 +148,13 @@ class Deployment:
             for holder in holders
         }
         assert by_entry == by_record
-        for (_, kind, _), holders in entries.items():
+        known = {
+            (environment, mpid)
+            for (environment, mpid), lookups in records.items()
+            if any(kind in RULES.login_ids for kind, _, _ in lookups)
+        }
+        for (environment, kind, _), holders in entries.items():
+            assert all(each.is_known == ((environment, each.mpid) in known) for each in holders)
             links = [holder.link for holder in holders]
             assert links == sorted(set(links))
             assert kind not in RULES.unique_ids or len(holders) == 1

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.clock import ManualClock
-from actors.errors import ShardUnavailable
+from actors.errors import CursorInvalid, ShardUnavailable
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import EdgeMetrics
 from actors.model import BatchContext, DeadLetter, Item
@@ -93,6 +93,13 @@ async def test_pages_of_dead_letters_are_one_list(
             break
         assert page["items"]
     assert ids == [delivery(sequence).delivery_id for sequence, _ in sorted(placed)]
+
+
+@pytest.mark.parametrize("cursor", ["x", "1.5", "9" * 30, ""])
+async def test_a_cursor_of_dead_letters_that_was_never_given_out_is_refused(cursor: str) -> None:
+    made, _ = gateway(FakeShard(1))
+    with pytest.raises(CursorInvalid):
+        await made.dead_letters(1, 10, cursor)
 
 
 async def test_a_dead_letter_is_found_on_whichever_shard_has_it() -> None:

@@ -51,6 +51,7 @@ class Edge:
         self.metrics = EdgeMetrics("test")
         defaults = {
             "calls_in_flight": 2,
+            "further_call_bytes": 0,
             "max_micro_batch_bytes": 10_000,
             "max_queue_bytes": 100_000,
         }
@@ -106,6 +107,21 @@ async def test_no_more_calls_than_allowed_are_in_flight(most: int) -> None:
         edge.shard.answer(call)
     results = await asyncio.gather(*futures)
     assert results == [accepted(number) for number in range(10)]
+
+
+async def test_another_call_is_made_only_when_it_is_worth_it() -> None:
+    """Little waits for the call that is under way; much does not."""
+    size = ITEM_OVERHEAD_BYTES + 1
+    edge = Edge(calls_in_flight=2, further_call_bytes=3 * size)
+    futures = [edge.submit(number) for number in range(3)]
+    await settle()
+    assert [edge.shard.numbers(0), len(edge.shard.calls)] == [[0], 1]
+    futures.append(edge.submit(3))
+    await settle()
+    assert edge.shard.numbers(1) == [1, 2, 3]
+    for call in range(2):
+        edge.shard.answer(call)
+    assert await asyncio.gather(*futures) == [accepted(number) for number in range(4)]
 
 
 async def test_answers_may_come_in_any_order() -> None:

@@ -92,6 +92,45 @@ def test_a_folder_of_a_newer_format_is_refused(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "layout.json").read_text()) == layout
 
 
+def test_a_folder_with_a_damaged_store_is_refused(tmp_path: Path) -> None:
+    """At once, and with one line that says which."""
+    store = tmp_path / "shards-1" / "shard-0000"
+    store.mkdir(parents=True)
+    (store / "data.mdb").write_bytes(b"garbage" * 5000)
+    (tmp_path / "layout.json").write_text(json.dumps({"format": 1, "generation": 1, "shards": 2}))
+    refused = serve_again(tmp_path)
+    assert refused.returncode == 1
+    assert f"shard-0: {store}: cannot be opened" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_port_that_another_deployment_has_is_refused(served: Served, tmp_path: Path) -> None:
+    """Both would get a part of the requests, because edges share their port."""
+    port = served.process.url.rpartition(":")[2]
+    refused = serve_again(tmp_path, "--port", port)
+    assert refused.returncode == 1
+    assert f"127.0.0.1:{port} cannot be listened on" in refused.stderr
+
+
+def test_another_deployment_can_run_beside(served: Served, tmp_path: Path) -> None:
+    """Neither sees anything of the other; nothing of them listens to the network."""
+    other = Served(tmp_path)
+    other.start()
+    assert other.post("/v2/events", batch("beside"))[0] == 202
+    assert other.find("beside")
+    assert not served.find("beside")
+    top = psutil.Process(other.process.pid)
+    listening = {
+        connection.laddr.ip
+        for process in (top, *top.children(recursive=True))
+        for connection in process.net_connections(kind="tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
+    assert other.process.stop() == 0
+    assert served.post("/v2/events", batch("still-there"))[0] == 202
+
+
 def test_an_invalid_workspace_is_refused_with_all_its_problems(tmp_path: Path) -> None:
     """Before anything is started; one line per problem."""
     document = tmp_path / "workspace.yaml"

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.identity.keys import IdentityName
-from actors.identity.matching import attach
+from actors.identity.matching import attach, is_known
 from actors.identity.profile_conversion import ProfileConversion
 from actors.identity.state import IdentityRecord, IdentityRules, IdentityState
 from actors.identity.steady import is_settled
@@ -61,6 +61,8 @@ def state_after(history: Sequence[Step], rules: IdentityRules) -> tuple[Identity
             case "modify":
                 for holder in state.holders(request[0])[:1]:
                     state.unlink(holder.mpid, request[0])
+                    has_login = is_known(state.existing(holder.mpid), rules)
+                    state.mark_known(holder.mpid, is_known=has_login)
     return state, sorted(state.changed_mpids)
 
 
@@ -100,11 +102,14 @@ def test_who_comes_again_is_settled(
     if all(record.holds(name) for name in request):
         fork = state.fork()
         again = ProfileConversion().identify(fork, request, rules, 98, 5)
-        is_newest = state.holders(request[0])[-1].mpid == mpid
-        is_known = any(name.type in rules.login_ids for name in request)
-        settled = is_settled(mpid, record, request, state.holders(request[0]), rules)
+        holders = state.holders(request[0])
+        anonymous = [
+            each.mpid for each in holders if not is_known(state.existing(each.mpid), rules)
+        ]
+        has_login = any(name.type in rules.login_ids for name in request)
         assert again == mpid
-        assert settled == (is_known or is_newest)
+        expected = has_login or anonymous[-1:] == [mpid]
+        assert is_settled(mpid, record, request, holders, rules) == expected
 
 
 def record(*names: IdentityName) -> IdentityRecord:

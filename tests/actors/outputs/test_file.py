@@ -209,6 +209,10 @@ async def test_csv_has_a_header_and_json_for_maps(tmp_path: Path, compression: s
         pytest.param("upload_time", NOW_MS - DAY_MS, "2026-01-01", id="receipt"),
         pytest.param("first_event_or_upload_time", 0, "2026-01-01", id="receipt without events"),
         pytest.param("first_event_or_upload_time", NOW_MS - DAY_MS, "2025-12-31", id="event first"),
+        # Clients send such times, and no delivery may stop its output.
+        pytest.param("event_time", 2**62, "", id="event time beyond the calendar"),
+        pytest.param("first_event_or_upload_time", 2**62, "2026-01-01", id="receipt instead"),
+        pytest.param("first_event_or_upload_time", -(2**62), "2026-01-01", id="long before"),
     ],
 )
 def test_days_have_their_folders(

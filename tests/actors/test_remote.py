@@ -1,0 +1,61 @@
+"""What callers of an actor see when it dies; Ray's actor is played by a list of answers."""
+
+from typing import Any
+
+import pytest
+from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError, RayTaskError
+
+from actors import remote
+from actors.errors import ActorFailed, DataFolderError, ShardUnavailable
+from actors.remote import Handle
+
+
+class Actor:
+    """Its method `ask` gives or raises one answer per call, the last one for ever."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.ask = self
+
+    async def remote(self) -> Any:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "RETRY_PAUSE_S", 0.0)
+
+
+OUT_OF_MEMORY: Exception = OutOfMemoryError("killed")  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("death", [RayActorError(), ActorDiedError(), OUT_OF_MEMORY])
+async def test_an_actor_that_has_died_is_asked_again(death: Exception) -> None:
+    """Whatever it died of: Ray itself kills processes when the machine's memory runs out."""
+    assert await Handle("shard-0", Actor(death, death, 7)).ask() == 7
+
+
+async def test_an_actor_that_stays_away_is_unavailable() -> None:
+    with pytest.raises(ShardUnavailable, match="shard-0 does not answer"):
+        await Handle("shard-0", Actor(RayActorError()), timeout_s=0.01).ask()
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (DataFolderError("/data/shard-0000: cannot be opened"), "/data/shard-0000: cannot be"),
+        (KeyError("ann@example.com"), "KeyError$"),
+    ],
+)
+async def test_an_actor_whose_constructor_fails_is_not_waited_for(
+    raised: Exception, said: str
+) -> None:
+    """Ray does not start it again. An error of ours says why; others may hold what was sent."""
+    name = f"{type(raised).__module__}.{type(raised).__name__}".removeprefix("builtins.")
+    trace = f"ray::Shard.__init__()\n  File ...\n{name}: {raised}"
+    cause = RayTaskError("__init__", trace, raised)  # type: ignore[no-untyped-call]
+    with pytest.raises(ActorFailed, match=f"shard-0: {said}"):
+        await Handle("shard-0", Actor(ActorDiedError(cause))).ask()

@@ -1,0 +1,49 @@
+"""What the supervisor does when an actor misbehaves in a way that nobody foresaw."""
+
+import asyncio
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from actors.clock import ManualClock
+from actors.metric_groups import AdminMetrics
+from actors.remote import Handle
+from server import supervisor
+from server.supervisor import Supervisor, Watched
+
+
+class Actor:
+    """Answers; `pid` fails the first time."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.asked_again = asyncio.Event()
+
+    def within(self, _: float) -> "Actor":
+        return self
+
+    async def pid(self) -> int:
+        self.asked += 1
+        if self.asked == 1:
+            raise LookupError("nobody expects this")
+        self.asked_again.set()
+        return 7
+
+
+async def test_an_error_that_nobody_expects_does_not_end_the_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else an edge that is restarted later would never be told to listen."""
+    monkeypatch.setattr(supervisor, "CHECK_S", 0.0)
+    actor = Actor()
+    watched = [Watched("coordinator", "0", cast(Handle, actor))]
+    watching = asyncio.create_task(
+        Supervisor(watched, AdminMetrics("test"), 60.0, tmp_path, ManualClock()).run()
+    )
+    async with asyncio.timeout(5):
+        await actor.asked_again.wait()
+    assert not watching.done()
+    assert [record.message for record in caplog.records] == ["the supervisor failed; it goes on"]
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
