@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from actors.clock import Clock, Randomness
+from actors.errors import ShardUnavailable, StaleIntent
 from actors.identity.index import Index, IndexShard, changes_of
 from actors.identity.keys import IdentityName, canonical
 from actors.identity.registry import STRATEGIES
@@ -189,9 +190,16 @@ class Coordinator:
         It stays in the store until the next one takes its place, which saves a commit: it is the
         last thing that was written, so that writing it once more at the next start changes nothing.
         """
-        if self._intent is not None:
+        if self._intent is None:
+            return
+        try:
             await self._index.write(self._intent)
-            self._intent = None
+        except StaleIntent as error:
+            # The store is an old copy. Its intent is past, and the numbers go on where they are.
+            self._intent, self._number = None, error.last
+            self._known = self._nothing_known()
+            raise ShardUnavailable("identities were decided on an old state") from error
+        self._intent = None
 
     def _remember(self, states: Mapping[Environment, IdentityState]) -> None:
         """Keep what was read and has been written, up to a bound."""

@@ -29,6 +29,10 @@ class StoreFull(Exception):
     """The store has no room; nothing was applied. The edge answers 503."""
 
 
+class StoreDamaged(Exception):
+    """The store does not work, and not for want of room; only opening it anew can help."""
+
+
 class ShardUnavailable(Exception):
     """The owner of a slot did not answer in time; what was sent may or may not be applied."""
 
@@ -39,6 +43,14 @@ class ActorFailed(ShardUnavailable):
 
 class DataFolderError(Exception):
     """The data folder cannot be used: in use, of a newer format, or damaged. Says what to do."""
+
+
+class StaleIntent(Exception):
+    """A write of identities is older than what the shard has; nothing was written."""
+
+    def __init__(self, last: int) -> None:
+        super().__init__(last)
+        self.last = last  # number of the last intent that the shard has
 
 
 class CursorInvalid(Exception):

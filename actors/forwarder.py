@@ -290,7 +290,7 @@ class Forwarder:
         delivered = self._connections[stream.connection.number].delivered
         by_environment: dict[Environment, list[Delivery]] = {}
         for delivery in deliveries:
-            if delivery.delivery_id in delivered:
+            if delivery in delivered:
                 stream.settle_done([delivery.sequence])
             else:
                 by_environment.setdefault(delivery.environment, []).append(delivery)

@@ -8,28 +8,28 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
 
 from actors import coordinator, forwarder, shard
 from actors.clock import SystemClock, SystemRandomness
-from actors.errors import ShardUnavailable, StoreFull
-from actors.handles import ShardHandle
+from actors.errors import ShardUnavailable, StoreDamaged, StoreFull
 from actors.metric_groups import ForwarderMetrics, ShardMetrics
 from actors.metric_snapshots import snapshot
-from actors.model import Delivery, MicroBatch, Result, Settlement, WorkspaceInfo
+from actors.model import MicroBatch, Result, WorkspaceInfo
 from actors.outputs.contract import OutputEnvironment, OutputSettings
 from actors.outputs.egress import EgressRules
 from actors.outputs.registry import open_outputs
 from actors.remote import Handle
+from actors.remote_handles import ShardSource, forwarder_name, remote_shards
 from actors.shard_options import ShardOptions
 from actors.shard_views import ShardViews
 from actors.steps.enqueue import ConnectionInfo
-from actors.store import outbox
 from actors.store.environment import Store
 from actors.sweeper import Sweeper
 
@@ -58,6 +58,24 @@ def settle_memory() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
+@contextmanager
+def restarting_if_damaged(end: Callable[[int], object] = os._exit) -> Iterator[None]:
+    """End the process when its store is damaged: Ray starts it again, and the store is opened anew.
+
+    Whoever has called is answered as after any other death of the process.
+    """
+    try:
+        yield
+    except StoreDamaged:
+        logger.critical(
+            "the store does not work; the process ends, to be started again",
+            extra={"event": "store_damaged"},
+            exc_info=True,
+        )
+        end(1)
+        raise
+
+
 class Shard:
     """The process of one shard; its calls run one after the other, in the order received."""
 
@@ -73,16 +91,19 @@ class Shard:
         settle_memory()
         logger.info("a shard has started", extra={"event": "shard_started"})
 
+    @restarting_if_damaged()
     def commit(self, micro: bytes) -> bytes:
         """Apply an encoded micro-batch (`Shard.commit`)."""
         results: list[Result] = self._shard.commit(self._decode(micro))
         return self._encode(results)
 
+    @restarting_if_damaged()
     def call(self, method: str, *arguments: Any) -> Any:
         """Call a method of `ShardViews` or of `actors.shard.Shard`."""
         target = self._views if hasattr(self._views, method) else self._shard
         return getattr(target, method)(*arguments)
 
+    @restarting_if_damaged()
     def ready(self) -> str:
         """Say whether something can be stored: `ok`, or why not."""
         try:
@@ -95,6 +116,7 @@ class Shard:
         """Return the process that answers."""
         return os.getpid()
 
+    @restarting_if_damaged()
     def sweep(self) -> bool:
         """Remove some of what is past its retention (`Sweeper.sweep`)."""
         return self._sweeper.sweep()
@@ -129,37 +151,6 @@ class Waker:
             logger.debug("a forwarder is not there yet", extra={"event": "wake_missed"})
 
 
-class RemoteShard:
-    """`actors.handles.ShardHandle` of a shard's process."""
-
-    def __init__(self, number: int, timeout_s: float = 10.0) -> None:
-        self._handle = Handle(shard_name(number), timeout_s=timeout_s)
-        self._quick = self._handle.within(1.0)
-
-    async def commit(self, micro: bytes) -> bytes:
-        """Apply an encoded micro-batch."""
-        return cast(bytes, await self._handle.commit(micro))
-
-    async def read_outbox(
-        self, connection: int, after_sequence: int, limit: int, max_bytes: int
-    ) -> list[Delivery]:
-        """Return the next deliveries of a connection, decoded on this side."""
-        encoded = await self._handle.call(
-            "read_outbox_encoded", connection, after_sequence, limit, max_bytes
-        )
-        return outbox.decode(encoded)
-
-    async def ready(self) -> str:
-        """Ask whether it can store; soon, because somebody waits at a health check."""
-        return cast(str, await self._quick.ready())
-
-    def __getattr__(self, method: str) -> Any:
-        async def call(*arguments: Any) -> Any:
-            return await self._handle.call(method, *arguments)
-
-        return call
-
-
 class Coordinator:
     """The process of the coordinator."""
 
@@ -179,11 +170,13 @@ class Coordinator:
 
     async def resolve(self, requests: Any) -> Any:
         """See `actors.coordinator.Coordinator`."""
-        return await self._coordinator.resolve(requests)
+        with restarting_if_damaged():
+            return await self._coordinator.resolve(requests)
 
     async def admit_event_names(self, names: Any) -> Any:
         """See `actors.coordinator.Coordinator`."""
-        return await self._coordinator.admit_event_names(names)
+        with restarting_if_damaged():
+            return await self._coordinator.admit_event_names(names)
 
     async def pid(self) -> int:
         """Return the process that answers."""
@@ -274,43 +267,3 @@ class Forwarder:
             SystemRandomness(),
             self._metrics,
         )
-
-
-class ShardSource:
-    """A shard's outbox as a forwarder sees it."""
-
-    def __init__(self, handle: ShardHandle) -> None:
-        self._handle = handle
-
-    async def read(
-        self, connection: int, after_sequence: int, limit: int, max_bytes: int
-    ) -> list[Delivery]:
-        """Return the next deliveries of a connection."""
-        return await self._handle.read_outbox(connection, after_sequence, limit, max_bytes)
-
-    async def settle(self, settlement: Settlement) -> None:
-        """Apply a settlement."""
-        await self._handle.settle(settlement)
-
-
-def shard_name(number: int) -> str:
-    """Return the name of a shard's actor."""
-    return f"shard-{number}"
-
-
-def forwarder_name(output: str) -> str:
-    """Return the name of the actor of an output's forwarder."""
-    return f"forwarder-{output}"
-
-
-def edge_name(number: int) -> str:
-    """Return the name of an edge's actor."""
-    return f"edge-{number}"
-
-
-COORDINATOR_NAME = "coordinator"
-
-
-def remote_shards(count: int, timeout_s: float = 10.0) -> Sequence[ShardHandle]:
-    """Return the handles of all shards, in order."""
-    return [cast(ShardHandle, RemoteShard(number, timeout_s)) for number in range(count)]

@@ -396,9 +396,13 @@ class Rejected(Struct, array_like=True, tag=3):
 
 
 class Moved(Struct, array_like=True, tag=4):
-    """Not applied here: the profile lives in another slot."""
+    """Not applied here: the profile lives in another slot.
+
+    `is_settled`: it is the one for certain; else its own shard has to see whether it is.
+    """
 
     mpid: int
+    is_settled: bool = False
 
 
 class Unresolved(Struct, array_like=True, tag=5):

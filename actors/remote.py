@@ -27,6 +27,7 @@ from actors.errors import (
     CursorInvalid,
     DataFolderError,
     ShardUnavailable,
+    StaleIntent,
     StoreFull,
 )
 
@@ -34,7 +35,7 @@ NAMESPACE = "headwater"
 # Hardly anything goes through it; the least that Ray accepts is 75 MiB.
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 RETRY_PAUSE_S = 0.05
-OWN_ERRORS = (CursorInvalid, DataFolderError, ShardUnavailable, StoreFull)
+OWN_ERRORS = (CursorInvalid, DataFolderError, ShardUnavailable, StaleIntent, StoreFull)
 
 _ACTOR_OPTIONS: dict[str, Any] = {
     "num_cpus": 0,  # where actors run is decided here, not by counting processors

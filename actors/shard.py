@@ -6,6 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors.clock import Clock
+from actors.errors import StaleIntent
 from actors.identity.state import IdentityRules
 from actors.metric_groups import ShardMetrics
 from actors.model import (
@@ -39,6 +40,8 @@ from actors.store.identities import IdentityChange
 from actors.store.ids import Ids, read_last, write_last
 from actors.store.keys import identity_key
 from actors.store.profiles import Profiles
+
+PROBE_PAUSE_S = 1.0  # anybody may ask for the health, and each probe is a commit
 
 
 class Shard:
@@ -82,6 +85,7 @@ class Shard:
             options.number, options.of, workspace.scope, identity_rules(workspace), self.profiles
         )
         self._counts = ShardCounts(metrics, workspace, options)
+        self._probed_s: float | None = None  # when it last succeeded
         with self.store.read() as txn:
             self._names = KnownNames(event_names.read_all(txn))
             self.queues = Queues(
@@ -130,6 +134,7 @@ class Shard:
         except BaseException:
             self.profiles.abandon()
             self._names.abandon()
+            counts.abandon()
             raise
         self.profiles.published()
         self._names.published()
@@ -182,6 +187,9 @@ class Shard:
         if work.mpid is not None:
             key = ProfileKey(workspace.scope, batch.environment, work.mpid)
             profile = self.profiles.stage(txn, key, context.received_ms)
+            if not profile.workspaces:  # the identity record was made while this batch waited
+                created_ms = min(profile.created_timestamp_ms, context.received_ms)
+                profile.created_timestamp_ms = created_ms
             update = update_profile(
                 profile, batch, context, workspace, by_identities=work.by_identities
             )
@@ -238,21 +246,32 @@ class Shard:
             outbox.bury(txn, letter)
         return added
 
+    def forget_micro_batches(self) -> None:
+        """Drop what is remembered of micro-batches; no edge that sent one may be alive any more.
+
+        Raises:
+            StoreFull: nothing was dropped.
+        """
+        with self.store.write() as txn:
+            micro_batches.forget_all(txn)
+
     # -- Identities -------------------------------------------------------------------------------
 
     def write_identities(self, changes: Sequence[IdentityChange]) -> None:
         """Write what the coordinator has decided, on disk when this returns. Repeatable.
 
         Raises:
+            StaleIntent: something newer has been written; nothing was written.
             StoreFull: nothing was written.
         """
         try:
             with self.store.write() as txn:
                 last = identities.read_intent(txn)
                 for change in changes:
-                    if change.intent >= last:
-                        self._write_identities(change, txn)
-                        identities.write_intent(txn, change.intent)
+                    if change.intent < last:
+                        raise StaleIntent(last)
+                    self._write_identities(change, txn)
+                    identities.write_intent(txn, change.intent)
                 self.profiles.flush(txn)
         except BaseException:
             self.profiles.abandon()
@@ -323,9 +342,13 @@ class Shard:
     # -- Its condition ----------------------------------------------------------------------------
 
     def probe(self) -> None:
-        """Write something. Raises StoreFull if nothing can be stored now."""
+        """Write something, once a second at most. Raises StoreFull if nothing can be stored."""
+        now_s = self._clock.monotonic()
+        if self._probed_s is not None and now_s - self._probed_s < PROBE_PAUSE_S:
+            return
         with self.store.write() as txn:
             txn.put("meta", b"probe", self._clock.now_ms().to_bytes(8, "big"))
+        self._probed_s = now_s
 
     def show(self) -> None:
         """Bring the gauges up to date."""

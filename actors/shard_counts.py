@@ -56,6 +56,10 @@ class ShardCounts:
             lost = events if drop.event_index is None else 1
             self._drops[drop.connection, drop.reason] += lost
 
+    def abandon(self) -> None:
+        """The transaction failed: what was noted for it did not happen."""
+        self._drops.clear()
+
     def stages(self, **seconds: float) -> None:
         """Observe how long each stage of one micro-batch took."""
         for stage, duration in seconds.items():

@@ -1,7 +1,7 @@
 """Settings of the process: addresses, folders, sizes. What is served is in the workspace document.
 
 Sources, each over the one before: the defaults here, a YAML file (`--settings FILE` or
-`HEADWATER_SETTINGS`), environment variables `HEADWATER_<NAME>`, flags `--<name>`.
+`HEADWATER_SETTINGS`), environment variables `HEADWATER_<NAME>`, the flags of `headwater serve`.
 """
 
 import re

@@ -82,4 +82,5 @@ def _place(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme == "file":
         return str(Path(parts.netloc + parts.path))
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"

@@ -71,6 +71,9 @@ class Cluster:
         self._start_coordinator()
         self._start_forwarders()
         self._start_edges()
+        for number in range(self._settings.shards):  # before an edge of this run can send any
+            shard = self.watched[number].handle.within(START_TIMEOUT_S)
+            await shard.call("forget_micro_batches")
         for each in self.watched:
             patient = each.handle.within(START_TIMEOUT_S)
             each.pid = await patient.pid()

@@ -53,6 +53,7 @@ class EdgeProcess:
         router = Router(
             workspace.scope,
             workspace.priority,
+            workspace.login_ids,
             frozenset(each.number for each in workspace.inputs.values() if each.is_debug),
         )
         gateway = Gateway(

@@ -127,8 +127,8 @@ class Ingestion:
         names: dict[EventName, None] = {}
         for entry, result in answered:
             match result:
-                case Moved(mpid=mpid):
-                    self._redirect(entry, mpid, is_guess=True)
+                case Moved():
+                    self._redirect(entry, result.mpid, is_guess=not result.is_settled)
                 case Unresolved():
                     unresolved.append((entry, result))
                 case Unregistered(names=unknown):

@@ -16,6 +16,7 @@ from actors.errors import ShardUnavailable, StoreFull
 from actors.handles import ShardHandle
 from actors.metric_groups import EdgeMetrics
 from actors.model import BatchContext, EventNames, Item, MicroBatch, Result
+from actors.store.micro_batches import RING
 
 # Of what surrounds a batch's bytes in a micro-batch.
 ITEM_OVERHEAD_BYTES = 32
@@ -76,7 +77,7 @@ class ShardQueue:
         self._lag = metrics.ingest_lag.labels(str(number))
         self._waiting: deque[_Group] = deque()
         self._waiting_bytes = 0
-        self._in_flight = 0
+        self._in_flight: set[int] = set()  # numbers
         self._next_number = 0
         self._event_names: EventNames | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -125,23 +126,27 @@ class ShardQueue:
             while self._waiting and size + self._waiting[0].size <= limit:
                 groups.append(self._take())
                 size += groups[-1].size
-            self._in_flight += 1
-            task = asyncio.get_running_loop().create_task(self._send(groups))
+            number = self._next_number
+            self._next_number += 1
+            self._in_flight.add(number)
+            task = asyncio.get_running_loop().create_task(self._send(number, groups))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     def _may_call(self) -> bool:
         if not self._in_flight:
             return True
+        if self._next_number - min(self._in_flight) >= RING:
+            return False  # the shard would forget one that may have to be sent again
         is_worth_it = self._waiting_bytes >= self._options.further_call_bytes
-        return is_worth_it and self._in_flight < self._options.calls_in_flight
+        return is_worth_it and len(self._in_flight) < self._options.calls_in_flight
 
     def _take(self) -> _Group:
         group = self._waiting.popleft()
         self._waiting_bytes -= group.size
         return group
 
-    async def _send(self, groups: Sequence[_Group]) -> None:
+    async def _send(self, number: int, groups: Sequence[_Group]) -> None:
         names, self._event_names = self._event_names, None
         contexts = [group.context for group in groups]
         items: list[Item] = []
@@ -149,8 +154,7 @@ class ShardQueue:
             for item in group.items:
                 item.context = index
                 items.append(item)
-        micro = MicroBatch(self._edge, self._next_number, contexts, items, names)
-        self._next_number += 1
+        micro = MicroBatch(self._edge, number, contexts, items, names)
         try:
             results = _decode(await self._shard.commit(_encode(micro)))
         except (ShardUnavailable, StoreFull) as error:
@@ -170,7 +174,7 @@ class ShardQueue:
                     group.future.set_result(results[start:end])
                 start = end
         finally:
-            self._in_flight -= 1
+            self._in_flight.discard(number)
             self._pump()
 
 

@@ -31,6 +31,7 @@ class _Routing(Struct):
     user_identities: Any = None
     device_info: Any = None
     source_request_id: Any = None
+    batch_id: Any = None
 
 
 class Route(Struct, frozen=True):
@@ -39,8 +40,8 @@ class Route(Struct, frozen=True):
     Attributes:
         slot: the shard that owns it is asked.
         unit_keys: batches of one request that share one of them stay in order.
-        guess_key: by which the MPID that the batch turned out to have can be remembered; `None` if
-            nothing can be.
+        guess_key: by which the MPID that the batch turned out to have can be remembered; `None`
+            without a login ID: only with one can the profile's own shard confirm it.
     """
 
     slot: int
@@ -58,10 +59,17 @@ _KEYS: dict[str, str] = {
 class Router:
     """Reads routes off batches."""
 
-    def __init__(self, scope: int, priority: tuple[str, ...], debug_inputs: frozenset[int]) -> None:
+    def __init__(
+        self,
+        scope: int,
+        priority: tuple[str, ...],
+        login_ids: frozenset[str],
+        debug_inputs: frozenset[int],
+    ) -> None:
         """Args: of the workspace; `debug_inputs`: whose batches are all `development`."""
         self._scope = scope
         self._priority = priority
+        self._login_ids = login_ids
         self._debug_inputs = debug_inputs
 
     def route(self, raw: bytes, api_key: str, source: int) -> Route:
@@ -80,19 +88,29 @@ class Router:
             if kind in found
         ]
         if not ordered:
-            sent = fields.source_request_id
-            request_id = str(sent) if type(sent) is int else sent
-            if isinstance(request_id, str) and request_id:
-                return Route(slot_of_hash(unattributed_digest(api_key, request_id)), (), None)
-            return _anywhere(raw)
+            upload_id = _upload_id(fields)
+            if upload_id is None:
+                return _anywhere(raw)
+            return Route(slot_of_hash(unattributed_digest(api_key, *upload_id)), (), None)
         environment = self._environment(fields, source)
         key = identity_key(self._scope, environment, ordered[0].type, ordered[0].value)
-        return Route(slot_of_hash(key), tuple(ordered), key)
+        has_login = any(name.type in self._login_ids for name in ordered)
+        return Route(slot_of_hash(key), tuple(ordered), key if has_login else None)
 
     def _environment(self, fields: _Routing, source: int) -> Environment:
         name = fields.environment
         is_development = isinstance(name, str) and name.lower() == "development"
         return "development" if is_development or source in self._debug_inputs else "production"
+
+
+def _upload_id(fields: _Routing) -> tuple[str, str] | None:
+    """Return kind and value of the id by which a repeat of a batch of nobody's is known."""
+    sent = fields.source_request_id
+    request_id = sent if isinstance(sent, str) else _text(sent)
+    if request_id:
+        return "request_id", request_id
+    batch_id = _integer(fields.batch_id)
+    return ("batch_id", str(batch_id)) if batch_id else None
 
 
 def _identities(fields: _Routing) -> dict[str, str]:
@@ -138,6 +156,8 @@ def _integer(value: Any) -> int | None:
             value = int(value)
         except ValueError:
             return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if type(value) is int and -(2**63) <= value < 2**63 else None
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from actors import remote
 from actors.clock import SystemClock
-from actors.errors import ShardUnavailable
+from actors.errors import ActorFailed, ShardUnavailable
 from actors.hosted import remote_shards
 from actors.metric_groups import AdminMetrics
 from actors.store.folder import DataFolder
@@ -55,6 +55,21 @@ def serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str], 
         OSError: a port cannot be taken.
     """
     configure_logging(settings, "serve", "0")
+    for (
+        number
+    ) in STOP_SIGNALS:  # until there is a loop; Ray puts handlers of its own in their place
+        signal.signal(number, _leave)
+    try:
+        _serve(settings, environ, show)
+    except SystemExit:
+        logger.info("told to stop before it served", extra={"event": "stopped"})
+
+
+def _leave(number: int, frame: object) -> None:
+    raise SystemExit(0)
+
+
+def _serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str], None]) -> None:
     settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
     environ = {**environ, "HEADWATER_DATA_DIR": str(settings.data_dir)}
     document = load_workspace(settings.workspace or EXAMPLE, environ)
@@ -100,15 +115,17 @@ async def _run(
             starting.cancel()
             return
         await starting
-        admin_port, health = await _start_admin(settings, document, config, cluster, stack)
+        admin_port, health, failure = await _start_admin(settings, document, config, cluster, stack)
         show(banner(settings, document, cluster.port, admin_port))
         logger.info("serving", extra={"event": "serving", "port": cluster.port})
-        await stopping
-        logger.info("told to stop", extra={"event": "stopping"})
+        await asyncio.wait((stopping, failure), return_when=asyncio.FIRST_COMPLETED)
+        logger.info("stopping", extra={"event": "stopping"})
         health.is_draining = True
         await cluster.drain()
         await asyncio.sleep(settings.shutdown_grace_s)
     logger.info("stopped", extra={"event": "stopped"})
+    if failure.done():
+        raise failure.result()
 
 
 async def _start_admin(
@@ -117,8 +134,12 @@ async def _start_admin(
     config: EdgeConfig,
     cluster: Cluster,
     stack: AsyncExitStack,
-) -> tuple[int, Health]:
-    """Start the supervisor and the admin port; return the port and its health."""
+) -> tuple[int, Health, asyncio.Future[ActorFailed]]:
+    """Start the supervisor and the admin port.
+
+    Returns:
+        The port, its health, and what is set if an actor dies for good.
+    """
     clock = SystemClock()
     metrics = AdminMetrics(program_version())
     workspace = document.workspace.id
@@ -146,7 +167,7 @@ async def _start_admin(
     site = web.TCPSite(runner, settings.admin_host, settings.admin_port)
     await site.start()
     port: int = runner.addresses[0][1]
-    return port, health
+    return port, health, supervisor.failure
 
 
 def _readiness(count: int) -> Readiness:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.clock import Clock
-from actors.errors import DataFolderError, ShardUnavailable, StoreFull
+from actors.errors import ActorFailed, DataFolderError, ShardUnavailable, StoreFull
 from actors.metric_groups import AdminMetrics
 from actors.metric_snapshots import snapshot
 from actors.remote import Handle
@@ -61,6 +61,8 @@ class Supervisor:
         self._metrics_interval_s = metrics_interval_s
         self._data_dir = data_dir
         self._clock = clock
+        # Set once an actor has died for good: nothing but a new start of the deployment helps.
+        self.failure: asyncio.Future[ActorFailed] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
         """Watch for as long as nobody cancels."""
@@ -146,6 +148,8 @@ class Supervisor:
         try:
             answer = await ask()
         except _TROUBLE as error:
+            if isinstance(error, ActorFailed) and not self.failure.done():
+                self.failure.set_result(error)
             logger.warning(
                 "an actor does not do what it was asked",
                 extra={

@@ -32,14 +32,14 @@ class Pack:
         self.opened_ms = now_ms
         self.due_ms = first.next_attempt_ms
         self.sequences: list[int] = []
-        self.ids: list[str] = []
+        self.ids: list[tuple[str, int | None]] = []
         self.events = 0
         self.failure: tuple[str, int, Outcome] | None = None
 
     def took(self, deliveries: Sequence[Delivery]) -> None:
         """Remember what the bundle took."""
         self.sequences += [delivery.sequence for delivery in deliveries]
-        self.ids += [delivery.delivery_id for delivery in deliveries]
+        self.ids += [(delivery.delivery_id, delivery.mpid) for delivery in deliveries]
         self.events += sum(delivery.event_count for delivery in deliveries)
 
 

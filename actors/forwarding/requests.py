@@ -178,7 +178,8 @@ class RequestCourier:
             self._finish(entry.stream, family.parent)
 
     def _finish(self, stream: Stream, delivery: Delivery) -> None:
-        self._desk.connections[delivery.connection].delivered.update([delivery.delivery_id])
+        delivered = self._desk.connections[delivery.connection].delivered
+        delivered.update([(delivery.delivery_id, delivery.mpid)])
         stream.settle_done([delivery.sequence])
         stream.release(delivery)
 

@@ -34,21 +34,22 @@ class OutboxSource(Protocol):
 
 
 class RecentIds:
-    """The delivery ids of one connection that were delivered last.
+    """The deliveries of one connection that were delivered last.
 
+    Known by id and user: two users' batches may have been given the same `batch_id` by a sender.
     Dead letters are not among them: a replay sends them under the same id.
     """
 
     def __init__(self, capacity: int = REMEMBERED_IDS) -> None:
         self._capacity = capacity
-        self._ids: dict[str, None] = {}
+        self._ids: dict[tuple[str, int | None], None] = {}
 
-    def __contains__(self, delivery_id: str) -> bool:
-        return delivery_id in self._ids
+    def __contains__(self, delivery: Delivery) -> bool:
+        return (delivery.delivery_id, delivery.mpid) in self._ids
 
-    def update(self, delivery_ids: Iterable[str]) -> None:
-        """Remember ids, and forget as many of the oldest as are too many."""
-        self._ids.update(dict.fromkeys(delivery_ids))
+    def update(self, ids: Iterable[tuple[str, int | None]]) -> None:
+        """Remember (delivery id, MPID), and forget as many of the oldest as are too many."""
+        self._ids.update(dict.fromkeys(ids))
         while len(self._ids) > self._capacity:
             del self._ids[next(iter(self._ids))]
 

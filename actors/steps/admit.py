@@ -11,7 +11,12 @@ from actors.steps.work import Work
 from actors.store import event_names
 from actors.store.duplicates import Duplicates
 from actors.store.environment import Transaction
-from actors.store.keys import duplicate_key
+from actors.store.keys import (
+    duplicate_key,
+    slot_of_hash,
+    slot_of_mpid,
+    unattributed_digest,
+)
 
 _NAMED_BY = {"custom_event": "event_name", "screen_view": "screen_name"}
 
@@ -107,11 +112,21 @@ def admit(
 
 
 def _upload_keys(work: Work, batch: Batch) -> list[tuple[str, bytes]]:
-    """Return kind and deduplication key of each id that the sender gave the upload."""
+    """Return kind and deduplication key of each id that the sender gave the upload.
+
+    A batch that belongs to nobody lies where its first id says, so of one with both ids another
+    one with the same `batch_id` alone is not seen to be a repeat.
+    """
     ids: list[tuple[str, str]] = []
     if batch.source_request_id is not None:
         ids.append(("request_id", batch.source_request_id))
     if batch.is_batch_id_sent:
         ids.append(("batch_id", str(batch.batch_id)))
-    api_key = work.context.api_key
-    return [(kind, duplicate_key(api_key, kind, name, work.mpid)) for kind, name in ids]
+    if not ids:
+        return []
+    api_key, mpid = work.context.api_key, work.mpid
+    if mpid is None:
+        slot = slot_of_hash(unattributed_digest(api_key, *ids[0]))
+    else:
+        slot = slot_of_mpid(mpid)
+    return [(kind, duplicate_key(slot, api_key, kind, name, mpid)) for kind, name in ids]

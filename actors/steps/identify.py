@@ -81,6 +81,8 @@ class Identifier:
                 work.result = Unresolved(batch.environment, ordered)
         elif has_login:
             work.result = Moved(candidate)
+        elif len(request) == 1:  # the entry that was read says all there is to know
+            work.result = Moved(candidate, is_settled=True)
         else:
             work.result = Unresolved(batch.environment, ordered)
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, get_args
 
 import lmdb
 
-from actors.errors import DataFolderError, StoreFull
+from actors.errors import DataFolderError, StoreDamaged, StoreFull
 
 Table = Literal[
     "meta",
@@ -29,7 +29,10 @@ TABLES: Final[tuple[Table, ...]] = get_args(Table)
 
 
 class Transaction:
-    """Reads, and in a write transaction changes, the tables; sees its own changes."""
+    """Reads, and in a write transaction changes, the tables; sees its own changes.
+
+    An error of LMDB must be left to pass: `Store.write` and `Store.read` make one of ours of it.
+    """
 
     def __init__(self, txn: "lmdb.Transaction[bytes]", tables: dict[Table, Any]) -> None:
         self._txn = txn
@@ -40,39 +43,25 @@ class Transaction:
         return self._txn.get(key, db=self._tables[table])
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
-        """Write a value. Raises StoreFull."""
-        try:
-            self._txn.put(key, value, db=self._tables[table])
-        except lmdb.Error as error:
-            raise _translated(error) from error
+        """Write a value."""
+        self._txn.put(key, value, db=self._tables[table])
 
     def append(self, table: Table, key: bytes, value: bytes) -> None:
         """Write a value whose key is greater than all in the table: cheaper than `put`.
 
         Raises:
-            StoreFull: no room.
             ValueError: the key is not greater; LMDB would leave the value out in silence.
         """
-        try:
-            is_written = self._txn.put(key, value, append=True, db=self._tables[table])
-        except lmdb.Error as error:
-            raise _translated(error) from error
-        if not is_written:
+        if not self._txn.put(key, value, append=True, db=self._tables[table]):
             raise ValueError(f"{table}: key {key.hex()} is not greater than the last one")
 
     def delete(self, table: Table, key: bytes) -> bool:
         """Remove a key; return whether it was there."""
-        try:
-            return self._txn.delete(key, db=self._tables[table])
-        except lmdb.Error as error:
-            raise _translated(error) from error
+        return self._txn.delete(key, db=self._tables[table])
 
     def pop(self, table: Table, key: bytes) -> bytes | None:
         """Remove a key and return its value, `None` if it was not there."""
-        try:
-            return self._txn.pop(key, db=self._tables[table])
-        except lmdb.Error as error:
-            raise _translated(error) from error
+        return self._txn.pop(key, db=self._tables[table])
 
     def scan(
         self, table: Table, start: bytes = b"", prefix: bytes = b""
@@ -86,11 +75,6 @@ class Transaction:
                 if not key.startswith(prefix):
                     return
                 yield key, value
-
-    def last_key(self, table: Table) -> bytes | None:
-        """Return the greatest key of a table."""
-        with self._txn.cursor(db=self._tables[table]) as cursor:
-            return cursor.key() if cursor.last() else None
 
     def entries(self, table: Table) -> int:
         """Return how many keys a table holds."""
@@ -136,25 +120,19 @@ class Store:
 
         Raises:
             StoreFull: the disk or the map has no room; nothing was written.
+            StoreDamaged: the store does not work; it may or may not be written.
         """
-        try:
-            txn = self._environment.begin(write=True)
-        except lmdb.Error as error:
-            raise _translated(error) from error
-        try:
+        with _translated_errors(), self._environment.begin(write=True) as txn:
             yield Transaction(txn, self._tables)
-        except BaseException:
-            txn.abort()
-            raise
-        try:
-            txn.commit()
-        except lmdb.Error as error:
-            raise _translated(error) from error
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
-        """Run a read transaction. Keep it short: pages that it sees cannot be reused meanwhile."""
-        with self._environment.begin() as txn:
+        """Run a read transaction. Keep it short: pages that it sees cannot be reused meanwhile.
+
+        Raises:
+            StoreDamaged: the store does not work.
+        """
+        with _translated_errors(), self._environment.begin() as txn:
             yield Transaction(txn, self._tables)
 
     def used_bytes(self) -> int:
@@ -187,9 +165,20 @@ def lock_folder(folder: Path) -> int:
     return descriptor
 
 
-def _translated(error: lmdb.Error) -> Exception:
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    """Make errors of ours of LMDB's, around a whole transaction: per call it would cost."""
+    try:
+        yield
+    except (lmdb.BadValsizeError, lmdb.ReadonlyError) as error:  # mistakes of the program
+        raise ValueError(str(error)) from error
+    except lmdb.Error as error:
+        raise _translated(error) from error
+
+
+def _translated(error: lmdb.Error) -> StoreFull | StoreDamaged:
     if isinstance(error, lmdb.MapFullError | lmdb.TxnFullError):
         return StoreFull("the store's map is full; raise map_size_bytes")
     if getattr(error, "code", 0) in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
         return StoreFull(f"the disk took no data: {os.strerror(error.code)}")
-    return error
+    return StoreDamaged(f"the store does not work: {error}")

@@ -41,8 +41,8 @@ class RecordChange(Struct, array_like=True):
 class IdentityChange(Struct, array_like=True):
     """What resolutions write on one shard. Absolute values: applying it twice is harmless.
 
-    `intent` numbers what the coordinator decided together; one that comes after its successor, from
-    a coordinator that has died, is passed over.
+    `intent` numbers what the coordinator decided together: one that comes after its successor, from
+    a coordinator that has died, is not written.
     """
 
     scope: int

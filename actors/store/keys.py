@@ -62,23 +62,23 @@ def profile_key_parts(key: bytes) -> ProfileKey:
     return ProfileKey(scope, environment, mpid - (1 << 64) if mpid >> 63 else mpid)
 
 
-def unattributed_digest(api_key: str, request_id: str) -> bytes:
+def unattributed_digest(api_key: str, kind: str, upload_id: str) -> bytes:
     """Return the hash that places a batch that belongs to nobody, by the sender's own id of it."""
-    return hashlib.blake2b(f"{api_key}\0{request_id}".encode(), digest_size=16).digest()
+    return hashlib.blake2b(f"{api_key}\0{kind}\0{upload_id}".encode(), digest_size=16).digest()
 
 
-def duplicate_key(api_key: str, kind: str, request_id: str, mpid: int | None) -> bytes:
+def duplicate_key(slot: int, api_key: str, kind: str, upload_id: str, mpid: int | None) -> bytes:
     """Return the deduplication key of an upload (spec/events-api.md, 5.4).
 
-    `kind` keeps the name spaces of `source_request_id` and `batch_id` apart. An id that is used
-    for another user's batch names another batch, so the MPID is part of the key.
+    Args:
+        slot: where the batch belongs.
+        api_key: that it came with.
+        kind: `request_id` or `batch_id`: two name spaces.
+        upload_id: the sender's id.
+        mpid: an id that is used for another user's batch names another batch.
     """
-    text = f"{api_key}\0{kind}\0{request_id}\0{mpid}"
+    text = f"{api_key}\0{kind}\0{upload_id}\0{mpid}"
     digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
-    if mpid is None:
-        slot = slot_of_hash(unattributed_digest(api_key, request_id))
-    else:
-        slot = slot_of_mpid(mpid)
     return slot.to_bytes(2, "big") + digest
 
 

@@ -1,6 +1,7 @@
 """Micro-batches that were applied, so that one sent again gets its first answer.
 
-An edge has only a few calls in flight, so a ring of its last 16 is enough.
+A ring of an edge's last 16 is enough: an edge begins no micro-batch while one of 16 numbers before
+is still without an answer.
 """
 
 import msgspec
@@ -9,7 +10,7 @@ from actors.model import MicroBatch, Result
 from actors.store.environment import Transaction
 from actors.store.keys import micro_batch_key
 
-RING = 16  # at least the calls that one edge may have in flight to one shard
+RING = 16
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(tuple[int, list[Result]])

@@ -350,6 +350,33 @@ async def test_writing_the_last_intent_again_undoes_nothing() -> None:
         assert (made.records(), made.entries()) == before
 
 
+async def test_a_store_that_is_an_old_copy_is_noticed(tmp_path: Path) -> None:
+    """Its numbers are behind: nothing is written on them, and the next call goes on from there."""
+    with deployment() as made:
+        mpids = [await made.coordinator.resolve([customer(f"{number}")]) for number in range(3)]
+        made.coordinator.close()
+        index = [IndexOfShard(shard, lambda: "done") for shard in made.shards]
+        made.coordinator = Coordinator(
+            Store(tmp_path, MAP_SIZE_BYTES),
+            index,
+            SCOPE,
+            RULES,
+            10,
+            ManualClock(NOW),
+            SystemRandomness(),
+        )
+        while True:  # some of the shards may have seen fewer intents than others
+            try:
+                [new] = await made.coordinator.resolve([customer("new")])
+            except ShardUnavailable:
+                made.check()
+                continue
+            break
+        assert [new] not in mpids
+        assert await made.coordinator.resolve([customer("0")]) == mpids[0]
+        made.check()
+
+
 async def test_a_full_store_of_its_own_decides_nothing(tmp_path: Path) -> None:
     with deployment(1) as made:
         made.coordinator.close()

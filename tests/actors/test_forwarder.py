@@ -187,6 +187,22 @@ async def test_a_delivery_id_that_was_delivered_is_not_sent_again(
     await simulation.stop()
 
 
+async def test_two_users_may_have_deliveries_of_one_id(
+    clock: ManualClock, simulation: Simulation
+) -> None:
+    """A sender may give two users' batches one `batch_id` (spec/events-api.md, 5.4)."""
+    first = delivery(1, mpid=4411)
+    shard = MemoryOutbox([first])
+    output = ScriptedOutput(clock)
+    forwarder = simulation.start(output, [shard])
+    await simulation.run(1)
+    shard.add(delivery(2, mpid=4412, delivery_id=first.delivery_id))
+    forwarder.wake(0)
+    await simulation.run(1)
+    assert output.sequences == [1, 2]
+    await simulation.stop()
+
+
 async def test_a_replayed_dead_letter_is_sent_although_its_id_is_known(
     clock: ManualClock, simulation: Simulation
 ) -> None:

@@ -65,7 +65,9 @@ def gateway(*fakes: FakeShard) -> tuple[Gateway, list[ShardQueue]]:
         ShardQueue(1, number, shard, options, ManualClock(), EdgeMetrics("test"))
         for number, shard in enumerate(shards)
     ]
-    ingestion = Ingestion(Router(1, (), frozenset()), queues, cast(CoordinatorHandle, None))
+    ingestion = Ingestion(
+        Router(1, (), frozenset(), frozenset()), queues, cast(CoordinatorHandle, None)
+    )
     return Gateway(shards, queues, ingestion, 1, {1: "web-hook"}, MAX_QUEUE_BYTES), queues
 
 

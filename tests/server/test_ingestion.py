@@ -156,7 +156,7 @@ class Edge:
             )
             for number in range(SHARDS)
         ]
-        router = Router(1, ("customerid", "email"), frozenset())
+        router = Router(1, ("customerid", "email"), frozenset({"customerid"}), frozenset())
         coordinator = cast(CoordinatorHandle, FakeCoordinator(self.truth))
         self.ingestion = Ingestion(router, queues, coordinator)
 
@@ -275,7 +275,7 @@ async def test_a_batch_that_nobody_takes_is_a_defect_not_a_loop() -> None:
         ShardQueue(1, number, cast(ShardHandle, Lost(number, edge.truth)), options, clock, metrics)
         for number in range(SHARDS)
     ]
-    router = Router(1, ("customerid",), frozenset())
+    router = Router(1, ("customerid",), frozenset({"customerid"}), frozenset())
     coordinator = cast(CoordinatorHandle, FakeCoordinator(edge.truth))
     with pytest.raises(RuntimeError, match="no shard"):
         await Ingestion(router, queues, coordinator).apply([orjson.dumps(of("a", n=0))], CONTEXT)

@@ -11,6 +11,7 @@ from actors.errors import ShardUnavailable, StoreFull
 from actors.handles import ShardHandle
 from actors.metric_groups import EdgeMetrics
 from actors.model import Accepted, BatchContext, EventName, EventNames, Item, MicroBatch, Result
+from actors.store.micro_batches import RING
 from server.microbatch import ITEM_OVERHEAD_BYTES, QueueOptions, ShardQueue
 
 A, B, C = (EventName("custom_event", name) for name in "ABC")
@@ -122,6 +123,25 @@ async def test_another_call_is_made_only_when_it_is_worth_it() -> None:
     for call in range(2):
         edge.shard.answer(call)
     assert await asyncio.gather(*futures) == [accepted(number) for number in range(4)]
+
+
+async def test_no_micro_batch_overtakes_so_many_that_a_retry_would_not_be_known() -> None:
+    """One call is not answered while others come and go: the shard remembers the last 16."""
+    edge = Edge(calls_in_flight=2)
+    futures = [edge.submit(0)]
+    await settle()
+    for number in range(1, RING):
+        futures.append(edge.submit(number))
+        await settle()
+        edge.shard.answer(number)
+        await settle()
+    futures.append(edge.submit(RING))
+    await settle()
+    assert len(edge.shard.calls) == RING
+    edge.shard.answer(0)
+    await settle()
+    edge.shard.answer(RING)
+    assert len(await asyncio.gather(*futures)) == RING + 1
 
 
 async def test_answers_may_come_in_any_order() -> None:

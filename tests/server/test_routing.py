@@ -25,7 +25,8 @@ from tests.actors.batches.support import DEBUG_FEED, FEED, IOS, context, workspa
 
 SCOPE = 1
 WORKSPACE = replace(workspace(), priority=DEFAULT_PRIORITY)
-ROUTER = Router(SCOPE, DEFAULT_PRIORITY, frozenset({DEBUG_FEED}))
+LOGIN_IDS = frozenset({"customerid"})
+ROUTER = Router(SCOPE, DEFAULT_PRIORITY, LOGIN_IDS, frozenset({DEBUG_FEED}))
 STAMP = "0B6F2C1E-7D43-4A8E-9C55-1F2E3D4C5B6A"
 ZEROS = "00000000-0000-0000-0000-000000000000"
 
@@ -74,6 +75,7 @@ bodies = st.fixed_dictionaries(
         "user_identities": user_identities,
         "device_info": devices,
         "source_request_id": st.sampled_from(["r", "", None, 7, " r "]),
+        "batch_id": st.sampled_from([None, 0, 5, "5", 5.0, "", -7]),
     },
 )
 
@@ -99,11 +101,15 @@ def test_the_shard_that_is_asked_is_the_one_that_resolves(
     ordered = identities_of(batch)
     if ordered:
         key = identity_key(SCOPE, batch.environment, ordered[0].type, ordered[0].value)
-        assert found == Route(slot_of_hash(key), tuple(ordered), key)
+        has_login = any(name.type in LOGIN_IDS for name in ordered)
+        assert found == Route(slot_of_hash(key), tuple(ordered), key if has_login else None)
     else:
         assert (found.unit_keys, found.guess_key) == ((), None)
         if batch.source_request_id:
-            digest = unattributed_digest("k", batch.source_request_id)
+            digest = unattributed_digest("k", "request_id", batch.source_request_id)
+            assert found.slot == slot_of_hash(digest)
+        elif batch.is_batch_id_sent:
+            digest = unattributed_digest("k", "batch_id", str(batch.batch_id))
             assert found.slot == slot_of_hash(digest)
 
 
@@ -163,6 +169,6 @@ def test_an_mpid_goes_before_identities() -> None:
 
 
 def test_types_outside_the_priority_route_nobody() -> None:
-    router = Router(SCOPE, ("email",), frozenset())
+    router = Router(SCOPE, ("email",), frozenset({"email"}), frozenset())
     body = orjson.dumps({"user_identities": {"customer_id": "c"}})
     assert router.route(body, "k", FEED).unit_keys == ()

@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from actors.clock import ManualClock
+from actors.errors import ActorFailed
 from actors.metric_groups import AdminMetrics
 from actors.remote import Handle
 from server import supervisor
@@ -45,5 +46,29 @@ async def test_an_error_that_nobody_expects_does_not_end_the_watch(
         await actor.asked_again.wait()
     assert not watching.done()
     assert [record.message for record in caplog.records] == ["the supervisor failed; it goes on"]
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+
+
+class Gone:
+    """An actor whose constructor fails: Ray will not start it again."""
+
+    def within(self, _: float) -> "Gone":
+        return self
+
+    async def pid(self) -> int:
+        raise ActorFailed("shard-0: its store is damaged")
+
+
+async def test_an_actor_that_is_gone_for_good_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`serve` ends then: whoever started it can start it again."""
+    monkeypatch.setattr(supervisor, "CHECK_S", 0.0)
+    watched = [Watched("shard", "0", cast(Handle, Gone()))]
+    made = Supervisor(watched, AdminMetrics("test"), 60.0, tmp_path, ManualClock())
+    watching = asyncio.create_task(made.run())
+    async with asyncio.timeout(5):
+        assert str(await made.failure) == "shard-0: its store is damaged"
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from actors.clock import ManualClock
@@ -142,3 +143,12 @@ async def test_case_54_the_first_of_one_request_wins(world: World) -> None:
     response = await world.bulk([request("r5", "First"), request("r5", "Second")])
     assert (response.status, await response.read()) == (202, b"")
     assert await names(world) == ["First"]
+
+
+async def test_a_batch_of_nobodys_is_known_by_its_batch_id_too(world: World) -> None:
+    """spec/events-api.md, 5.4: whichever bytes it is sent in, and whichever shard it went to."""
+    for spaces in range(6):
+        body = b'{"batch_id": 91,%s "events": [%s]}' % (b" " * spaces, orjson.dumps(EV))
+        assert (await world.post("/v2/events", body)).status == 202
+    assert dropped(world, "duplicate_batch_id") == 5
+    assert [each["batch_id"] for each in world.outgoing()] == [91]

@@ -177,10 +177,20 @@ def test_a_login_whose_profile_is_elsewhere_is_sent_there(known: Known) -> None:
     assert known.identify(work(CUSTOMER)) == [Moved(AWAY)]
 
 
-def test_an_anonymous_user_elsewhere_is_for_the_coordinator(known: Known) -> None:
+def test_an_anonymous_user_elsewhere_with_one_identity_is_sent_there_for_good(
+    known: Known,
+) -> None:
+    """The entry that lies here says who was linked last, and there is nothing else to ask."""
+    known.link(AWAY, ("email", EMAIL))
+    assert known.identify(work(email=EMAIL)) == [Moved(AWAY, is_settled=True)]
+
+
+def test_an_anonymous_user_elsewhere_with_more_is_for_the_coordinator(known: Known) -> None:
     """Only here is known who was linked last, and only there what else the user has."""
     known.link(AWAY, ("email", EMAIL))
-    assert known.identify(work(email=EMAIL)) == [unresolved(("email", EMAIL))]
+    both = work(email=EMAIL, mp_deviceid="0b6f2c1e-7d43-4a8e-9c55-1f2e3d4c5b6a")
+    [result] = known.identify(both)
+    assert isinstance(result, Unresolved)
 
 
 def test_what_another_shard_has_is_found_by_a_guess(known: Known) -> None:

@@ -10,7 +10,7 @@ from actors.store.keys import duplicate_key
 from tests.actors.store.builders import DAY, NOW, content, temporary_store
 
 WINDOW_DAYS = 30
-KEY = duplicate_key("key-1", "source_request_id", "r-1", 5)
+KEY = duplicate_key(0, "key-1", "request_id", "r-1", 5)
 
 
 def _remember(store: Store, ages_days: list[int]) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import lmdb
 import pytest
 
-from actors.errors import DataFolderError, StoreFull
+from actors.errors import DataFolderError, StoreDamaged, StoreFull
 from actors.store.environment import TABLES, Store, lock_folder
 from tests.actors.store.builders import MAP_SIZE_BYTES, content
 
@@ -66,7 +67,6 @@ def test_a_key_is_removed_once(store: Store) -> None:
         assert (txn.delete("meta", b"a"), txn.delete("meta", b"a")) == (True, False)
         assert (txn.pop("meta", b"b"), txn.pop("meta", b"b")) == (b"2", None)
         assert txn.entries("meta") == 0
-        assert txn.last_key("meta") is None
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,6 @@ def test_a_scan_gives_a_range_in_the_order_of_the_keys(
         for key in (b"b3", b"a1", b"\xff", b"b1", b"b2"):
             txn.put("meta", key, b"")
         assert [key for key, _ in txn.scan("meta", start, prefix)] == found
-        assert txn.last_key("meta") == b"\xff"
 
 
 @pytest.mark.parametrize("key", [pytest.param(b"2", id="equal"), pytest.param(b"1", id="smaller")])
@@ -168,6 +167,42 @@ def test_a_full_disk_leaves_the_data_as_they_were_and_takes_more_once_there_is_r
     assert content(store, "log") == before
     _write_pages(store, 64)
     assert len(content(store, "log")) == 64
+
+
+def test_damage_that_shows_in_a_transaction_is_told_from_want_of_room(
+    store: Store, tmp_path: Path
+) -> None:
+    """Whether it reads or writes; the pages here are those under the store's own eyes."""
+    _write_pages(store, 64)
+    file = tmp_path / "store" / "data.mdb"
+    with file.open("r+b") as pages:
+        pages.seek(2 * 4096)  # behind those that say where everything is
+        pages.write(bytes(file.stat().st_size - 2 * 4096))
+    with pytest.raises(StoreDamaged), store.read() as txn:
+        txn.get("log", bytes(8))
+    with pytest.raises(StoreDamaged), store.read() as txn:
+        list(txn.scan("log"))
+    with pytest.raises(StoreDamaged), store.write() as txn:
+        txn.get("log", bytes(8))
+    with pytest.raises(StoreDamaged):
+        _write_pages(store, 1)
+
+
+@pytest.mark.parametrize(
+    "error", [lmdb.PanicError("x"), lmdb.CorruptedError("x"), lmdb.PageNotFoundError("x")]
+)
+def test_faults_inside_of_lmdb_are_damage(store: Store, error: Exception) -> None:
+    """What was written before them is not kept."""
+    with pytest.raises(StoreDamaged), store.write() as txn:
+        txn.put("meta", b"key", b"1")
+        raise error
+    assert content(store, "meta") == {}
+
+
+def test_a_key_that_is_too_long_is_a_mistake_and_no_damage(store: Store) -> None:
+    """One such batch must not end the process again and again."""
+    with pytest.raises(ValueError, match="BAD_VALSIZE"), store.write() as txn:
+        txn.put("meta", b"k" * 512, b"")
 
 
 def _write_pages(store: Store, count: int) -> None:

@@ -23,7 +23,6 @@ from actors.store.keys import (
     shard_of_slot,
     slot_of_hash,
     slot_of_mpid,
-    unattributed_digest,
 )
 
 u32 = st.integers(min_value=0, max_value=(1 << 32) - 1)
@@ -104,7 +103,7 @@ def test_an_identity_keeps_its_key_over_releases() -> None:
     """A key that is hashed in another way finds nothing of what is stored."""
     key = identity_key(7, "production", "email", "ann@example.com")
     assert key.hex() == "59e634156252adffc50e0e960433a926"
-    digest = duplicate_key("key-1", "batch_id", "12", 5)
+    digest = duplicate_key(0, "key-1", "batch_id", "12", 5)
     assert digest.hex() == "00006ee8dfe72307801c91b6d6c5e3acf9de"
 
 
@@ -114,21 +113,20 @@ def test_a_key_of_an_identity_has_16_bytes_whatever_the_value(value: str) -> Non
     assert len(identity_key(1, "production", "other", value)) == 16
 
 
-@given(st.text(), mpids)
-def test_an_upload_is_remembered_where_its_batch_lies(request_id: str, mpid: int) -> None:
-    """With the profile, or where the sender's id of a batch that is nobody's places it."""
-    attributed = duplicate_key("key-1", "source_request_id", request_id, mpid)
-    nobodys = duplicate_key("key-1", "source_request_id", request_id, None)
-    assert slot_of_hash(attributed) == slot_of_mpid(mpid)
-    assert slot_of_hash(nobodys) == slot_of_hash(unattributed_digest("key-1", request_id))
+@given(st.integers(0, SLOTS - 1), st.text(), mpids | st.none())
+def test_an_upload_is_remembered_where_its_batch_lies(
+    slot: int, upload_id: str, mpid: int | None
+) -> None:
+    """So that it moves with it to another shard."""
+    assert slot_of_hash(duplicate_key(slot, "key-1", "request_id", upload_id, mpid)) == slot
 
 
 def test_uploads_differ_by_key_kind_id_and_user() -> None:
     """spec/events-api.md, 5.4."""
     keys = {
-        duplicate_key(api_key, kind, request_id, mpid)
+        duplicate_key(0, api_key, kind, request_id, mpid)
         for api_key in ("key-1", "key-2")
-        for kind in ("source_request_id", "batch_id")
+        for kind in ("request_id", "batch_id")
         for request_id in ("1", "2")
         for mpid in (None, 0, 5, -5)
     }

@@ -1,0 +1,79 @@
+"""The other side of `actors.hosted`: the names of the actors, and handles to call shards by."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from actors.handles import ShardHandle
+from actors.model import Delivery, Settlement
+from actors.remote import Handle
+from actors.store import outbox
+
+COORDINATOR_NAME = "coordinator"
+
+
+def shard_name(number: int) -> str:
+    """Return the name of a shard's actor."""
+    return f"shard-{number}"
+
+
+def forwarder_name(output: str) -> str:
+    """Return the name of the actor of an output's forwarder."""
+    return f"forwarder-{output}"
+
+
+def edge_name(number: int) -> str:
+    """Return the name of an edge's actor."""
+    return f"edge-{number}"
+
+
+def remote_shards(count: int, timeout_s: float = 10.0) -> Sequence[ShardHandle]:
+    """Return the handles of all shards, in order."""
+    return [cast(ShardHandle, RemoteShard(number, timeout_s)) for number in range(count)]
+
+
+class RemoteShard:
+    """`actors.handles.ShardHandle` of a shard's process."""
+
+    def __init__(self, number: int, timeout_s: float = 10.0) -> None:
+        self._handle = Handle(shard_name(number), timeout_s=timeout_s)
+        self._quick = self._handle.within(1.0)
+
+    async def commit(self, micro: bytes) -> bytes:
+        """Apply an encoded micro-batch."""
+        return cast(bytes, await self._handle.commit(micro))
+
+    async def read_outbox(
+        self, connection: int, after_sequence: int, limit: int, max_bytes: int
+    ) -> list[Delivery]:
+        """Return the next deliveries of a connection, decoded on this side."""
+        encoded = await self._handle.call(
+            "read_outbox_encoded", connection, after_sequence, limit, max_bytes
+        )
+        return outbox.decode(encoded)
+
+    async def ready(self) -> str:
+        """Ask whether it can store; soon, because somebody waits at a health check."""
+        return cast(str, await self._quick.ready())
+
+    def __getattr__(self, method: str) -> Any:
+        async def call(*arguments: Any) -> Any:
+            return await self._handle.call(method, *arguments)
+
+        return call
+
+
+class ShardSource:
+    """A shard's outbox as a forwarder sees it."""
+
+    def __init__(self, handle: ShardHandle) -> None:
+        self._handle = handle
+
+    async def read(
+        self, connection: int, after_sequence: int, limit: int, max_bytes: int
+    ) -> list[Delivery]:
+        """Return the next deliveries of a connection."""
+        return await self._handle.read_outbox(connection, after_sequence, limit, max_bytes)
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Apply a settlement."""
+        await self._handle.settle(settlement)
