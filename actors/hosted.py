@@ -121,11 +121,13 @@ class Shard:
         """Remove some of what is past its retention (`Sweeper.sweep`)."""
         return self._sweeper.sweep()
 
+    @restarting_if_damaged()
     def metrics(self) -> bytes:
         """Return a snapshot of the process's metrics."""
         self._shard.show()
         return snapshot(self._metrics.registry)
 
+    @restarting_if_damaged()
     def status(self) -> dict[str, Any]:
         """Describe the shard for a status page."""
         return self._shard.status()

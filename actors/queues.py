@@ -55,6 +55,10 @@ class Queues:
         """Note dead letters that were put back, as (connection, reason)."""
         self._dead.subtract(reasons)
 
+    def forgotten(self, reasons: Iterable[tuple[int, str]]) -> None:
+        """Note dead letters that were past their retention, as (connection, reason)."""
+        self._dead.subtract(reasons)
+
     def show(self, metrics: ShardMetrics) -> None:
         """Write the depths to the metrics; connections that are configured show even at 0."""
         for number, name in self._ids.items():

@@ -28,6 +28,7 @@ from actors.errors import (
     DataFolderError,
     ShardUnavailable,
     StaleIntent,
+    StoreDamaged,
     StoreFull,
 )
 
@@ -35,7 +36,14 @@ NAMESPACE = "headwater"
 # Hardly anything goes through it; the least that Ray accepts is 75 MiB.
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 RETRY_PAUSE_S = 0.05
-OWN_ERRORS = (CursorInvalid, DataFolderError, ShardUnavailable, StaleIntent, StoreFull)
+OWN_ERRORS = (
+    CursorInvalid,
+    DataFolderError,
+    ShardUnavailable,
+    StaleIntent,
+    StoreDamaged,
+    StoreFull,
+)
 
 _ACTOR_OPTIONS: dict[str, Any] = {
     "num_cpus": 0,  # where actors run is decided here, not by counting processors

@@ -79,11 +79,6 @@ class Input(Model):
         """Whether its data belongs to no platform."""
         return self.os == "Unknown"
 
-    @property
-    def allows_key_only(self) -> bool:
-        """Whether identity calls may come with the key alone; web SDKs know no secret."""
-        return self.os == "MobileWeb" if self.key_only_auth is None else self.key_only_auth
-
 
 def input_problems(source: Input, where: Location) -> Iterator[Found]:
     """List what does not fit an input's kind."""

@@ -20,7 +20,7 @@ from config.fields import (
     matching,
 )
 from config.identity import IdentitySettings
-from config.inputs import Input, Key
+from config.inputs import Input
 from config.limits import WorkspaceLimits
 from config.outputs import Connection, Output
 
@@ -165,23 +165,10 @@ class WorkspaceDocument(Model):
     outputs: Items[Output] = ()
     connections: Items[Connection] = ()
 
-    def input_by_key(self, key: str) -> tuple[Input, Key] | None:
-        """Find the input that a key belongs to; the key or the input may be switched off."""
-        return self._inputs_by_key.get(key)
-
-    @cached_property
-    def inputs_by_id(self) -> dict[str, Input]:
-        """Inputs by id."""
-        return {each.id: each for each in self.inputs}
-
     @cached_property
     def outputs_by_id(self) -> dict[str, Output]:
         """Outputs by id."""
         return {each.id: each for each in self.outputs}
-
-    @cached_property
-    def _inputs_by_key(self) -> dict[str, tuple[Input, Key]]:
-        return {key.key: (each, key) for each in self.inputs for key in each.keys}
 
 
 def workspace_problems(workspace: Workspace) -> Iterator[Found]:

@@ -23,7 +23,7 @@ def banner(settings: Settings, document: WorkspaceDocument, port: int, admin_por
     for output in document.outputs:
         target = output.settings.get("url")
         if isinstance(target, str):
-            lines.append(f"  output '{output.id}'".ljust(21) + _place(target))
+            lines.append(f"  output '{output.id}'".ljust(20) + f" {_place(target)}")
     source = _first_server_input(document)
     if source is not None:
         key = source.keys[0].key

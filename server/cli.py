@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from actors.errors import DataFolderError, ShardUnavailable, StoreFull
+from actors.errors import DataFolderError, ShardUnavailable, StoreDamaged, StoreFull
 from config.errors import ConfigError
 from config.load import validate_file
 from config.settings import load_settings
@@ -42,7 +42,7 @@ def serve(**flags: Any) -> None:
         run(load_settings(flags, os.environ), os.environ, click.echo)
     except ConfigError as error:
         _fail(error.lines())
-    except (DataFolderError, ShardUnavailable, StoreFull, OSError) as error:
+    except (DataFolderError, ShardUnavailable, StoreDamaged, StoreFull, OSError) as error:
         _fail([str(error)])
 
 

@@ -6,17 +6,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from actors import remote
-from actors.hosted import (
-    COORDINATOR_NAME,
-    Coordinator,
-    Forwarder,
-    ForwarderOptions,
-    Shard,
-    edge_name,
-    forwarder_name,
-    shard_name,
-)
+from actors.hosted import Coordinator, Forwarder, ForwarderOptions, Shard
 from actors.remote import Handle
+from actors.remote_handles import COORDINATOR_NAME, edge_name, forwarder_name, shard_name
 from actors.shard_options import ShardOptions
 from actors.store.folder import DataFolder
 from config.compiled import connection_infos, output_plans, queue_limits, workspace_info

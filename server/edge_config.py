@@ -40,6 +40,9 @@ class KeyInfo(Struct, frozen=True):
     is_active: bool
     limits: tuple[Limit, ...] = ()
 
+    def __repr__(self) -> str:
+        return _repr_without(self, "secret_digest")
+
 
 class Credential(Struct, frozen=True):
     """A client of the read and management APIs; `permissions`: API to permission."""
@@ -49,6 +52,9 @@ class Credential(Struct, frozen=True):
     role: Role
     permissions: Mapping[str, str]
     is_active: bool
+
+    def __repr__(self) -> str:
+        return _repr_without(self, "secret_digest")
 
 
 class EdgeConfig(Struct, frozen=True, kw_only=True):
@@ -84,11 +90,21 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 256 * 1024
     max_batches: int = 100
 
+    def __repr__(self) -> str:
+        return _repr_without(self, "token_key")
+
 
 class ConfigHolder(Struct):
     """Holds the configuration in use; whoever switches it assigns `current`."""
 
     current: EdgeConfig
+
+
+def _repr_without(struct: Struct, hidden: str) -> str:
+    """Describe a struct without what would let somebody in, or help to guess it."""
+    shown = [name for name in struct.__struct_fields__ if name != hidden]
+    described = ", ".join(f"{name}={getattr(struct, name)!r}" for name in shown)
+    return f"{type(struct).__name__}({described})"
 
 
 def digest(secret: str) -> bytes:

@@ -6,10 +6,11 @@ from typing import cast
 
 from actors.clock import SystemClock, SystemRandomness
 from actors.handles import CoordinatorHandle
-from actors.hosted import COORDINATOR_NAME, Host, remote_shards, settle_memory
+from actors.hosted import Host, settle_memory
 from actors.metric_groups import EdgeMetrics
 from actors.metric_snapshots import snapshot
 from actors.remote import Handle
+from actors.remote_handles import COORDINATOR_NAME, remote_shards
 from server.edge import EdgeOptions, EdgeProcess
 from server.limit_file import LimitFile
 from server.limits import RateLimiter

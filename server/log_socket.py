@@ -62,3 +62,8 @@ class LogStream(io.TextIOBase):
 
     def flush(self) -> None:
         """Nothing is held back."""
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._socket.close()
+        super().close()

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import msgspec
 
-from actors.errors import DataFolderError, ShardUnavailable, StoreFull
+from actors.errors import DataFolderError, ShardUnavailable, StoreDamaged, StoreFull
 from config.errors import ConfigError
 from config.settings import Settings
 
@@ -37,8 +37,8 @@ _PRIVATE = re.compile(
     r"|phone|mpid",
     re.IGNORECASE,
 )
-# Their messages are written by us, or by the operating system about files and addresses.
-_SPEAKING = (ConfigError, DataFolderError, OSError, ShardUnavailable, StoreFull)
+# Their messages are written by us, by LMDB, or by the operating system about files and addresses.
+_SPEAKING = (ConfigError, DataFolderError, OSError, ShardUnavailable, StoreDamaged, StoreFull)
 
 _access = logging.getLogger(f"{ROOT}.access")
 

@@ -15,8 +15,8 @@ from aiohttp import web
 from actors import remote
 from actors.clock import SystemClock
 from actors.errors import ActorFailed, ShardUnavailable
-from actors.hosted import remote_shards
 from actors.metric_groups import AdminMetrics
+from actors.remote_handles import remote_shards
 from actors.store.folder import DataFolder
 from config.load import EXAMPLE, load_workspace
 from config.numbers import Numbers, assign_numbers, decode_numbers, encode_numbers

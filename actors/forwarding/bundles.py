@@ -6,56 +6,22 @@ been made without its settlement, and the first delivery of what is read again a
 first delivery of that upload. It gets the same name and is replaced.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from actors.forwarding.desk import Desk
+from actors.forwarding.packs import Group, Pack
 from actors.forwarding.requests import Spawn
 from actors.forwarding.streams import SOURCE_FAULTS, Stream
 from actors.model import Delivery
-from actors.outputs.contract import BulkOutput, Bundle, Delivered, Outcome, Retry, Split
+from actors.outputs.contract import BulkOutput, Delivered, Outcome, Retry, Split
 
 MAX_OPEN = 64  # bundles of one stream that take deliveries; each may be an open file
 MAX_QUEUED = 2  # bundles of one group that wait to be sent, before its stream is not read on
 BURY_PAGE = 500
 BURY_PAGE_BYTES = 8 * 1024 * 1024
 BURY_AGAIN_MS = 10_000
-
-
-class Pack:
-    """A bundle and what was put into it: all that is left in memory of its deliveries."""
-
-    def __init__(self, bundle: Bundle, first: Delivery, now_ms: int) -> None:
-        self.bundle = bundle
-        self.first = first  # carries the attempts of the whole bundle
-        self.opened_ms = now_ms
-        self.due_ms = first.next_attempt_ms
-        self.sequences: list[int] = []
-        self.ids: list[tuple[str, int | None]] = []
-        self.events = 0
-        self.failure: tuple[str, int, Outcome] | None = None
-
-    def took(self, deliveries: Sequence[Delivery]) -> None:
-        """Remember what the bundle took."""
-        self.sequences += [delivery.sequence for delivery in deliveries]
-        self.ids += [(delivery.delivery_id, delivery.mpid) for delivery in deliveries]
-        self.events += sum(delivery.event_count for delivery in deliveries)
-
-
-class Group:
-    """The bundles of one group: one that is filled, and those that wait to be sent in turn."""
-
-    def __init__(self) -> None:
-        self.open: Pack | None = None
-        self.queue: deque[Pack] = deque()
-        self.is_sending = False
-
-    def close(self) -> None:
-        """Let the open bundle be sent."""
-        if self.open is not None:
-            self.queue.append(self.open)
-            self.open = None
 
 
 class BundleCourier:
@@ -74,7 +40,12 @@ class BundleCourier:
         """Put deliveries of one stream, in the order of their sequence, into bundles."""
         by_group: dict[str, list[Delivery]] = {}
         for delivery in deliveries:
-            by_group.setdefault(self.output.group(delivery), []).append(delivery)
+            try:
+                name = self.output.group(delivery)
+            except Exception as error:
+                stream.settle_dead(self._desk.unbuildable(delivery, error))
+            else:
+                by_group.setdefault(name, []).append(delivery)
         for name, members in by_group.items():
             await self._add(stream, name, members)
 
@@ -145,22 +116,31 @@ class BundleCourier:
         groups = self._groups.setdefault(stream, {})
         group = groups.setdefault(name, Group())
         while members:
-            if group.open is None:
-                self._make_room(groups)
-                group.open = self._begin(stream, name, members[0])
-            pack = group.open
+            offered = members[:1] if group.is_careful else members
             try:
-                taken = await pack.bundle.add(members)
-            except Exception as error:
+                if group.open is None:
+                    self._make_room(groups)
+                    group.open = self._begin(stream, name, members[0])
+                pack = group.open
+                taken = await pack.bundle.add(offered)
+                is_full = taken < len(offered) or pack.bundle.is_full
+            except OSError:
                 # Most likely the disk is full. What was taken is still in the outbox.
-                if not isinstance(error, OSError):
-                    self._desk.mistake(pack.first.delivery_id, error)
                 await self._give_up_open(stream, group, members)
+                stream.back_off(self._desk.clock.now_ms())
+                self._desk.no_room(stream.connection.id)
                 return
-            pack.took(members[:taken])
+            except Exception as error:
+                # A mistake in an output must cost one delivery, and not the others.
+                if await self._refuse(stream, group, members, error):
+                    continue
+                return
+            pack.took(offered[:taken])
             members = members[taken:]
-            if members or pack.bundle.is_full:
+            if is_full:
                 group.close()
+        if group.open is None and not group.queue:  # all were refused
+            self._forget(stream, name, group)
 
     def _begin(self, stream: Stream, name: str, first: Delivery) -> Pack:
         bundle = self.output.open_bundle(stream.connection.input_id, name, first)
@@ -173,14 +153,37 @@ class BundleCourier:
             min(filling, key=lambda group: group.open.opened_ms if group.open else 0).close()
 
     async def _give_up_open(self, stream: Stream, group: Group, members: list[Delivery]) -> None:
-        """Discard the bundle that was being filled; all of it is read again later."""
-        pack = group.open
-        assert pack is not None, "only an open bundle is filled"
-        group.open = None
-        await pack.bundle.discard()
-        stream.forget([*pack.sequences, *(delivery.sequence for delivery in members)])
-        stream.back_off(self._desk.clock.now_ms())
-        self._desk.no_room(stream.connection.id)
+        """Discard the bundle that was being filled; all of it is read again, in order."""
+        sequences = [delivery.sequence for delivery in members]
+        if group.open is not None:
+            sequences += group.open.sequences
+            await self._discard(group.open)
+            group.open = None
+        stream.forget(sequences)
+
+    async def _refuse(
+        self, stream: Stream, group: Group, members: list[Delivery], error: Exception
+    ) -> bool:
+        """Make a dead letter of the one of `members` that an output could not take.
+
+        Which one of several it was will show as they are added one by one. What the bundle holds
+        now is not known, so all that was put into it is read again, and the rest after it.
+
+        Returns:
+            Whether nothing was in it, so that `members`, now without the one, can be added.
+        """
+        if group.open is None or group.is_careful or len(members) == 1:
+            stream.settle_dead(self._desk.unbuildable(members.pop(0), error))
+        group.is_careful = True
+        was_empty = group.open is None or not group.open.sequences
+        await self._give_up_open(stream, group, [] if was_empty else members)
+        return was_empty
+
+    async def _discard(self, pack: Pack) -> None:
+        try:
+            await pack.bundle.discard()
+        except Exception as error:
+            self._desk.mistake(pack.first.delivery_id, error)
 
     # -- Sending ----------------------------------------------------------------------------------
 
@@ -268,7 +271,7 @@ class BundleCourier:
         except SOURCE_FAULTS:
             pack.due_ms = self._desk.clock.now_ms() + BURY_AGAIN_MS
             return
-        await pack.bundle.discard()
+        await self._discard(pack)
         group.queue.popleft()
 
     def _packs(self) -> Iterator[Pack]:
@@ -283,7 +286,7 @@ class BundleCourier:
             return  # whoever is at it asks again when it has done
         group.close()
         for pack in group.queue:
-            await pack.bundle.discard()
+            await self._discard(pack)
             stream.forget(pack.sequences)
         self._forget(stream, name, group)
 

@@ -169,6 +169,19 @@ class Desk:
             response_excerpt=None if isinstance(outcome, Delivered) else outcome.excerpt,
         )
 
+    def unbuildable(self, delivery: Delivery, error: Exception) -> DeadLetter:
+        """Note that an output could not take a delivery; return its dead letter, noted as well."""
+        self.mistake(delivery.delivery_id, error)
+        letter = DeadLetter(
+            delivery,
+            "build_error",
+            dead_ms=self.clock.now_ms(),
+            last_attempt_ms=0,
+            response_excerpt=type(error).__name__,
+        )
+        self.buried(letter)
+        return letter
+
     def buried(self, letter: DeadLetter) -> None:
         """Note a dead letter; many refusals of our credentials in a row are a fault."""
         delivery = letter.delivery

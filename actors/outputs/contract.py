@@ -131,7 +131,11 @@ class Bundle(Protocol):
 
 @runtime_checkable  # the forwarder tells the two kinds apart by what they offer
 class BulkOutput(Output, Protocol):
-    """An output that collects deliveries into uploads."""
+    """An output that collects deliveries into uploads.
+
+    A delivery for which `group`, `open_bundle` or `add` raises what it should not becomes a dead
+    letter.
+    """
 
     @property
     def max_wait_ms(self) -> int:

@@ -51,6 +51,7 @@ class DataFolder:
         Raises:
             DataFolderError: in use, of a newer format, damaged, or not writable.
             StoreFull: there is no room to change the number of shards.
+            StoreDamaged: a store does not work while the number of shards is changed.
         """
         self.path = path
         try:

@@ -13,6 +13,9 @@ from actors.model import DeadLetter, Delivery, Settlement
 from actors.store.environment import Transaction
 from actors.store.keys import dead_id_key, outbox_key, outbox_parts
 
+# In `meta`, with the number of a connection behind it.
+_DEAD_BYTES = b"dead_bytes"
+
 _encoder = msgspec.msgpack.Encoder()
 _deliveries = msgspec.msgpack.Decoder(Delivery)
 _dead_letters = msgspec.msgpack.Decoder(DeadLetter)
@@ -25,17 +28,13 @@ def add(txn: Transaction, delivery: Delivery) -> int:
     return len(encoded)
 
 
-def read(
-    txn: Transaction, connection: int, after_sequence: int, limit: int, max_bytes: int
-) -> list[Delivery]:
-    """Return the next deliveries of a connection, at most `limit` and about `max_bytes`."""
-    return decode(read_encoded(txn, connection, after_sequence, limit, max_bytes))
-
-
 def read_encoded(
     txn: Transaction, connection: int, after_sequence: int, limit: int, max_bytes: int
 ) -> list[bytes]:
-    """Return what `read` does as it lies in the store, to be decoded in another process."""
+    """Return the next deliveries of a connection, at most `limit` and about `max_bytes`.
+
+    As they lie in the store, to be decoded in another process.
+    """
     found: list[bytes] = []
     size = 0
     start = outbox_key(connection, after_sequence + 1)
@@ -135,8 +134,7 @@ def replay(
         dead = dead_letter(txn, connection, delivery_id)
         if dead is None:
             continue
-        txn.delete("dead_letters", outbox_key(connection, dead.delivery.sequence))
-        txn.delete("dead_ids", dead_id_key(connection, delivery_id))
+        unbury(txn, outbox_key(connection, dead.delivery.sequence))
         delivery = msgspec.structs.replace(
             dead.delivery,
             sequence=next_sequence(),
@@ -179,7 +177,38 @@ def decode_dead_letter(encoded: bytes) -> DeadLetter:
 def bury(txn: Transaction, dead: DeadLetter) -> None:
     """Keep a dead letter."""
     delivery = dead.delivery
-    key = outbox_key(delivery.connection, delivery.sequence)
-    txn.put("dead_letters", key, _encoder.encode(dead))
+    encoded = _encoder.encode(dead)
+    txn.put("dead_letters", outbox_key(delivery.connection, delivery.sequence), encoded)
     id_key = dead_id_key(delivery.connection, delivery.delivery_id)
     txn.put("dead_ids", id_key, delivery.sequence.to_bytes(8, "big"))
+    _add_dead_bytes(txn, delivery.connection, len(encoded))
+
+
+def unbury(txn: Transaction, key: bytes) -> DeadLetter | None:
+    """Take a dead letter away by its key in the table; return it, `None` if it was gone."""
+    encoded = txn.pop("dead_letters", key)
+    if encoded is None:
+        return None
+    dead = _dead_letters.decode(encoded)
+    connection = dead.delivery.connection
+    id_key = dead_id_key(connection, dead.delivery.delivery_id)
+    if txn.get("dead_ids", id_key) == key[4:]:  # and not of a later one with the same id
+        txn.delete("dead_ids", id_key)
+    _add_dead_bytes(txn, connection, -len(encoded))
+    return dead
+
+
+def dead_bytes(txn: Transaction) -> dict[int, int]:
+    """Return the bytes that the dead letters of each connection take."""
+    return {
+        int.from_bytes(key[len(_DEAD_BYTES) :], "big"): int.from_bytes(size, "big")
+        for key, size in txn.scan("meta", prefix=_DEAD_BYTES)
+    }
+
+
+def _add_dead_bytes(txn: Transaction, connection: int, size: int) -> None:
+    """Keep the sum on disk: to find it out would be to read all dead letters."""
+    key = _DEAD_BYTES + connection.to_bytes(4, "big")
+    before = int.from_bytes(txn.get("meta", key) or b"", "big")
+    after = max(before + size, 0)  # below 0 by what a version buried that kept no sum
+    txn.put("meta", key, after.to_bytes(8, "big"))

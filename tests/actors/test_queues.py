@@ -13,6 +13,7 @@ from actors.model import DeadLetter, Settlement
 from actors.queues import Queues
 from actors.store import outbox
 from actors.store.environment import Store
+from actors.store.keys import outbox_key
 from tests.actors.forwarding.support import delivery
 from tests.actors.store.builders import temporary_store
 
@@ -90,7 +91,7 @@ def test_metrics_show_every_connection(store: Store) -> None:
 
 changes = st.lists(
     st.tuples(
-        st.sampled_from(["add", "bury", "done", "dead", "delay", "revive"]),
+        st.sampled_from(["add", "bury", "done", "dead", "delay", "revive", "forget"]),
         st.sampled_from([1, 2]),
         st.integers(0, 5),
     ),
@@ -107,7 +108,7 @@ def test_counts_kept_up_are_those_of_a_new_start(steps: list[tuple[str, int, int
         sequences = iter(range(1, 1000))
         for step, connection, place in steps:
             with store.write() as txn:
-                waiting = outbox.read(txn, connection, 0, 100, 2**30)
+                waiting = outbox.decode(outbox.read_encoded(txn, connection, 0, 100, 2**30))
                 chosen = waiting[place : place + 1]
                 settlement: Settlement | None = None
                 match step:
@@ -135,6 +136,11 @@ def test_counts_kept_up_are_those_of_a_new_start(steps: list[tuple[str, int, int
                         reasons, size = outbox.replay(txn, connection, ids, lambda: next(sequences))
                         queues.revived((connection, reason) for reason in reasons)
                         queues.added(connection, len(reasons), size)
+                    case "forget":
+                        letters = outbox.dead_letters(txn, connection, 0, 100)[place : place + 1]
+                        for each in letters:
+                            outbox.unbury(txn, outbox_key(connection, each.delivery.sequence))
+                        queues.forgotten((connection, each.reason) for each in letters)
                 if settlement is not None:
                     settled = outbox.settle(txn, settlement)
                     queues.left(connection, settled.left, settled.freed_bytes)

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from actors import sweeper
 from actors.clock import ManualClock
 from actors.errors import StoreFull
-from actors.model import Accepted, Duplicate
+from actors.model import Accepted, DeadLetter, Duplicate
 from actors.shard import Shard
+from actors.store import outbox
 from actors.store.environment import Table
 from actors.sweeper import Sweeper
+from tests.actors.forwarding.support import connection, delivery
 from tests.actors.profiles.builders import DAY, NOW, WORKSPACE
 from tests.actors.shards import attributes_of, disk, item, micro, open_shard, opened, profile_of
 
@@ -22,9 +25,9 @@ DEDUP = WORKSPACE.dedup_days * DAY
 class Swept:
     """A shard, its sweeper and the clock of both."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, of: int = 1) -> None:
         self.clock = ManualClock(NOW)
-        self.shard: Shard = open_shard(folder, clock=self.clock)
+        self.shard: Shard = open_shard(folder, of=of, clock=self.clock, connections=(connection(),))
         self.sweeper = Sweeper(self.shard, self.clock)
         self._number = 0
 
@@ -98,22 +101,21 @@ def test_uploads_are_forgotten_after_the_window(swept: Swept, age_ms: int, left:
     assert result == (Duplicate("duplicate_request_id") if left else Accepted(1, 1))
 
 
-@pytest.mark.parametrize("step", [1, 3, 7, 100])
-def test_small_steps_get_round_to_everybody(swept: Swept, step: int) -> None:
+@pytest.mark.parametrize("limit", [1, 3, 7, 100])
+def test_small_steps_get_round_to_everybody(swept: Swept, limit: int) -> None:
     for mpid in range(1, 21):
         swept.send(mpid, f"r-{mpid}")
         if mpid == 10:
             swept.clock.advance(IDLE // 2)
     swept.clock.advance(IDLE // 2 + 1)
-    rounds = 1
-    while not swept.sweeper.sweep(step):
-        rounds += 1
-        assert rounds < 100
+    steps = 20 // limit + 1
+    for _ in range(steps):
+        swept.sweeper.step(limit)
     aged = [mpid for mpid in range(1, 21) if swept.is_aged_out(mpid)]
     assert aged == list(range(1, 11))
     swept.clock.advance(IDLE)
-    for _ in range(2 * rounds + 1):  # from wherever it is, once round is enough
-        swept.sweeper.sweep(step)
+    for _ in range(2 * steps):  # from wherever it is, once round is enough
+        swept.sweeper.step(limit)
     assert all(swept.is_aged_out(mpid) for mpid in range(1, 21))
 
 
@@ -122,24 +124,115 @@ def test_a_step_is_bounded_in_every_table(swept: Swept) -> None:
     for mpid in range(1, 11):
         swept.send(mpid, f"r-{mpid}")
     swept.clock.advance(EVENTS + 1)
-    swept.sweeper.sweep(4)
+    assert swept.sweeper.step(4) == 12
     assert [swept.size("log"), swept.size("duplicates")] == [6, 6]
     assert sum(swept.is_aged_out(mpid) for mpid in range(1, 11)) == 4
     for _ in range(6):
-        swept.sweeper.sweep(4)
+        swept.sweeper.step(4)
     assert [swept.size("log"), swept.size("duplicates")] == [0, 0]
     assert all(swept.is_aged_out(mpid) for mpid in range(1, 11))
+
+
+class SlowClock(ManualClock):
+    """A clock on which every look at it takes a while."""
+
+    def monotonic(self) -> float:
+        """Return seconds, 40 ms more each time."""
+        self.advance(40)
+        return super().monotonic()
+
+
+@pytest.mark.parametrize(
+    ("count", "left"),
+    [
+        pytest.param(4, 0, id="until nothing is left to remove"),
+        pytest.param(10, 4, id="until the time is up"),
+    ],
+)
+def test_steps_follow_each_other_while_they_remove_something(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch, count: int, left: int
+) -> None:
+    """More than a step's worth may become old between two sweeps."""
+    monkeypatch.setattr(sweeper, "STEP", 2)
+    for mpid in range(1, count + 1):
+        swept.send(mpid, f"r-{mpid}")
+    swept.clock.advance(EVENTS + 1)
+    Sweeper(swept.shard, SlowClock(swept.clock.now_ms())).sweep()  # time for three steps
+    assert [swept.size("log"), swept.size("duplicates")] == [left, left]
+
+
+def test_a_sweep_with_nothing_to_remove_is_one_step(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper, "STEP", 2)
+    for mpid in range(1, 6):
+        swept.send(mpid)
+    assert [swept.sweeper.sweep() for _ in range(6)] == [False, False, True] * 2
+
+
+def letter(
+    swept: Swept, sequence: int, reason: str = "queue_full", payload: bytes = b"{}"
+) -> DeadLetter:
+    """Make a delivery of the swept shard's connection that dies now."""
+    died = delivery(sequence, payload=payload)
+    return DeadLetter(died, reason, dead_ms=swept.clock.now_ms(), last_attempt_ms=0)
+
+
+def bury(swept: Swept, *letters: DeadLetter) -> None:
+    with swept.shard.store.write() as txn:
+        for each in letters:
+            outbox.bury(txn, each)
+    swept.shard.queues.died(letters)
+
+
+def kept(swept: Swept) -> list[int]:
+    with swept.shard.store.read() as txn:
+        found = outbox.dead_letters(txn, 1, 0, 1000)
+        assert set(outbox.dead_letter_ids(txn, 1)) == {each.delivery.delivery_id for each in found}
+    return [each.delivery.sequence for each in found]
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "left"), [(30 * DAY, [2, 3, 5]), (30 * DAY + 1, [3]), (31 * DAY + 1, [])]
+)
+def test_dead_letters_go_30_days_after_they_died(
+    swept: Swept, age_ms: int, left: list[int]
+) -> None:
+    """spec/connections.md, 3.7. A delivery may die before an older one that is still retried."""
+    bury(swept, letter(swept, 2), letter(swept, 5, "fatal_response"))
+    swept.clock.advance(DAY)
+    bury(swept, letter(swept, 3))
+    swept.clock.advance(age_ms - DAY)
+    swept.sweeper.sweep()
+    assert kept(swept) == left
+    assert swept.shard.queues.depths()["c1"]["dead_letters"] == len(left)
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_a_shard_keeps_its_part_of_the_bytes_of_a_connections_dead_letters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shards: int
+) -> None:
+    """spec/connections.md, 3.7: the oldest are removed first."""
+    monkeypatch.setattr(sweeper, "DEAD_LETTER_BYTES", 40_000)
+    swept = Swept(tmp_path, of=shards)
+    try:
+        bury(swept, *(letter(swept, number, payload=b"x" * 9_800) for number in range(1, 11)))
+        swept.sweeper.sweep()
+        assert kept(swept) == ([7, 8, 9, 10] if shards == 1 else [9, 10])
+        assert swept.shard.queues.depths()["c1"]["dead_letters"] == 4 // shards
+    finally:
+        swept.shard.close()
 
 
 def test_a_user_who_arrives_behind_the_sweep_comes_next_time(swept: Swept) -> None:
     for mpid in range(10, 20):
         swept.send(mpid)
     swept.clock.advance(IDLE + 1)
-    swept.sweeper.sweep(5)
+    swept.sweeper.step(5)
     swept.send(1)  # before those that were swept
     swept.send(19)
-    while not swept.sweeper.sweep(5):
-        pass
+    for _ in range(3):
+        swept.sweeper.step(5)
     assert [swept.is_aged_out(1), swept.is_aged_out(19)] == [False, False]
     assert all(swept.is_aged_out(mpid) for mpid in range(10, 19))
 

@@ -14,24 +14,11 @@ from config.load import EXAMPLE, load_workspace
 from tests.config.documents import load, problems, setting, shop
 
 
-def test_an_input_is_found_by_any_of_its_keys(tmp_path: Path) -> None:
-    data = shop(
-        setting("inputs.0.keys.1", {"key": "us1-old-key", "secret": "old", "status": "revoked"})
-    )
-    document = load(data, tmp_path)
-    web = document.inputs_by_id["web"]
-    assert document.input_by_key("us1-web-key") == (web, web.keys[0])
-    assert document.input_by_key("us1-old-key") == (web, web.keys[1])
-    assert web.keys[1].status == "revoked"
-    assert document.input_by_key("us1-none-key") is None
-
-
 def test_a_pickled_document_is_the_same_document(tmp_path: Path) -> None:
     document = load(shop(), tmp_path)
     for _ in range(2):  # before and after a lookup
         copy = pickle.loads(pickle.dumps(document))
         assert copy == document
-        assert copy.input_by_key("us1-crm-key") == document.input_by_key("us1-crm-key")
         assert copy.outputs_by_id["lake"].settings == document.outputs_by_id["lake"].settings
 
 
@@ -141,15 +128,6 @@ def test_platform_names_are_read_in_any_case_and_kept_in_one(tmp_path: Path) -> 
     """spec/platform-api.md, 6."""
     document = load(shop(setting("inputs.0.os", "mobileweb")), tmp_path)
     assert document.inputs[0].os == "MobileWeb"
-
-
-def test_web_inputs_alone_allow_the_key_alone_unless_told(tmp_path: Path) -> None:
-    """spec/identity.md, 3."""
-    web, ios, _ = load(shop(), tmp_path).inputs
-    assert (web.allows_key_only, ios.allows_key_only) == (True, False)
-    told = shop(setting("inputs.0.key_only_auth", False), setting("inputs.1.key_only_auth", True))
-    web, ios, _ = load(told, tmp_path).inputs
-    assert (web.allows_key_only, ios.allows_key_only) == (False, True)
 
 
 def test_a_feed_without_os_is_unbound(tmp_path: Path) -> None:

@@ -134,9 +134,18 @@ def test_permissions_follow_the_role(config: EdgeConfig) -> None:
 
 def test_secrets_are_kept_as_digests(config: EdgeConfig) -> None:
     assert config.keys["backend-1"].secret_digest == digest("secret-1")
-    shown = repr(config)
+
+
+def test_what_it_shows_lets_nobody_in(config: EdgeConfig) -> None:
+    """It may be logged as a part of whatever holds it."""
+    shown = f"{config!r} {config} {config.keys['backend-1']} {config.credentials['ops']!r}"
     for secret in ("secret-1", "ops-secret", "k" * 32, "workspace-secret"):
         assert secret not in shown
+        assert repr(digest(secret)) not in shown
+    for known in ("EdgeConfig(", "KeyInfo(key='backend-1'", "Credential(client_id='ops'"):
+        assert known in shown
+    assert "token_key" not in shown
+    assert "secret_digest" not in shown
 
 
 def test_it_can_be_sent_to_other_processes(config: EdgeConfig) -> None:

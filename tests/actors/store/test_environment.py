@@ -193,9 +193,14 @@ def test_damage_that_shows_in_a_transaction_is_told_from_want_of_room(
 )
 def test_faults_inside_of_lmdb_are_damage(store: Store, error: Exception) -> None:
     """What was written before them is not kept."""
-    with pytest.raises(StoreDamaged), store.write() as txn:
-        txn.put("meta", b"key", b"1")
-        raise error
+
+    def fail() -> None:
+        with store.write() as txn:
+            txn.put("meta", b"key", b"1")
+            raise error
+
+    with pytest.raises(StoreDamaged):
+        fail()
     assert content(store, "meta") == {}
 
 

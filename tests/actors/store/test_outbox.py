@@ -13,9 +13,20 @@ from tests.actors.store.builders import dead, delivery
 ALL = 1 << 30
 
 
+def read(
+    txn: Transaction,
+    connection: int = 1,
+    after: int = 0,
+    limit: int = ALL,
+    max_bytes: int = ALL,
+) -> list[Delivery]:
+    """Return what waits for a connection, decoded."""
+    return outbox.decode(outbox.read_encoded(txn, connection, after, limit, max_bytes))
+
+
 def waiting(txn: Transaction, connection: int = 1) -> list[int]:
     """Return the sequences that wait for a connection."""
-    return [each.sequence for each in outbox.read(txn, connection, 0, ALL, ALL)]
+    return [each.sequence for each in read(txn, connection)]
 
 
 def fill(txn: Transaction, *sequences: int, connection: int = 1) -> list[Delivery]:
@@ -45,16 +56,16 @@ def test_deliveries_of_one_connection_are_read_in_order(
         fill(txn, 300, 2, 1 << 40, 3)
         fill(txn, 1, 5, connection=0)
         fill(txn, 1, 5, connection=2)
-        read = outbox.read(txn, 1, after, limit, max_bytes)
-    assert [each.sequence for each in read] == found
+        found_here = read(txn, 1, after, limit, max_bytes)
+    assert [each.sequence for each in found_here] == found
 
 
 def test_reading_ends_after_about_as_many_bytes_as_asked_for(store: Store) -> None:
     """The delivery with which the limit is reached is the last."""
     with store.write() as txn:
         sizes = [outbox.add(txn, delivery(n, payload=b"x" * 1000)) for n in range(1, 6)]
-        assert len(outbox.read(txn, 1, 0, ALL, sum(sizes[:3]))) == 3
-        assert len(outbox.read(txn, 1, 0, ALL, sum(sizes[:3]) + 1)) == 4
+        assert len(read(txn, max_bytes=sum(sizes[:3]))) == 3
+        assert len(read(txn, max_bytes=sum(sizes[:3]) + 1)) == 4
 
 
 def test_a_settlement_takes_done_and_dead_away_and_writes_delayed_back(store: Store) -> None:
@@ -64,7 +75,7 @@ def test_a_settlement_takes_done_and_dead_away_and_writes_delayed_back(store: St
         delayed = replace(third, attempts=1, first_attempt_ms=8, next_attempt_ms=9)
         letter = dead(replace(second, attempts=7))
         outbox.settle(txn, Settlement(1, done=[first.sequence], dead=[letter], delayed=[delayed]))
-        assert outbox.read(txn, 1, 0, ALL, ALL) == [delayed, fourth]
+        assert read(txn) == [delayed, fourth]
         assert outbox.dead_letters(txn, 1, 0, ALL) == [letter]
         assert outbox.dead_letter(txn, 1, second.delivery_id) == letter
         assert outbox.dead_letter(txn, 2, second.delivery_id) is None
@@ -113,7 +124,7 @@ def test_a_replayed_delivery_comes_last_with_its_id_and_no_attempts(store: Store
         asked = ["dl_0", died.delivery_id, died.delivery_id]
         reasons, size = outbox.replay(txn, 1, asked, count(9).__next__)
         assert reasons == ["retry_exhausted"]
-        assert outbox.read(txn, 1, 5, ALL, ALL) == [delivery(9, delivery_id="dl_2", event_count=2)]
+        assert read(txn, after=5) == [delivery(9, delivery_id="dl_2", event_count=2)]
         assert outbox.depths(txn)[1][1] == size + outbox.add(txn, delivery(5))
         assert outbox.dead_letters(txn, 1, 0, ALL) == []
         assert outbox.dead_letter_ids(txn, 1) == []

@@ -97,7 +97,7 @@ class OutboxMachine(RuleBasedStateMachine):
         """In order, by connection."""
         for connection in (1, 2):
             with self._store.read() as txn:
-                found = outbox.read(txn, connection, 0, ALL, ALL)
+                found = outbox.decode(outbox.read_encoded(txn, connection, 0, ALL, ALL))
             assert found == [
                 each for _, each in sorted(self._waiting.items()) if each.connection == connection
             ]

@@ -1,0 +1,200 @@
+"""A bulk output's mistakes cost the delivery that shows them, and nothing else."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.clock import ManualClock
+from actors.model import Delivery
+from actors.outputs.contract import Delivered, Outcome
+from tests.actors.forwarding.support import MemoryOutbox, Simulation, connection, delivery
+
+Check = Callable[[Delivery], None]
+
+
+def fine(_: Delivery) -> None:
+    """No mistake."""
+
+
+class ListBundle:
+    """Collects deliveries; what was written before a mistake stays in it."""
+
+    def __init__(self, output: "ListOutput") -> None:
+        self._output = output
+        self._taken: list[Delivery] = []
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._taken) >= self._output.max_rows
+
+    async def add(self, deliveries: Sequence[Delivery]) -> int:
+        for index, each in enumerate(deliveries):
+            if self.is_full:
+                return index
+            self._taken.append(each)
+            self._output.on_add(each)
+        return len(deliveries)
+
+    async def send(self) -> Outcome:
+        self._output.sent.append([each.sequence for each in self._taken])
+        return Delivered()
+
+    async def discard(self) -> None:
+        self._output.on_discard()
+
+
+class ListOutput:
+    """A bulk output with a mistake in it; groups are users."""
+
+    max_wait_ms = 1000
+
+    def __init__(
+        self, on_group: Check = fine, on_open: Check = fine, on_add: Check = fine, max_rows: int = 5
+    ) -> None:
+        self.on_add = on_add
+        self.max_rows = max_rows
+        self.sent: list[list[int]] = []
+        self._on_group = on_group
+        self._on_open = on_open
+
+    @property
+    def arrived(self) -> list[int]:
+        """The sequences of all that was sent, in order."""
+        return [each for bundle in self.sent for each in bundle]
+
+    def on_discard(self) -> None:
+        """Nothing to do."""
+
+    async def start(self) -> None:
+        """Nothing to do."""
+
+    async def stop(self) -> None:
+        """Nothing to do."""
+
+    async def test(self) -> str | None:
+        return None
+
+    def group(self, delivery: Delivery) -> str:
+        self._on_group(delivery)
+        return str(delivery.mpid)
+
+    def open_bundle(self, input_id: str, group: str, first: Delivery) -> ListBundle:
+        self._on_open(first)
+        return ListBundle(self)
+
+
+def refusing(*sequences: int) -> Check:
+    """Make a mistake that shows with some deliveries only."""
+
+    def check(each: Delivery) -> None:
+        if each.sequence in sequences:
+            raise KeyError("jane@example.com")
+
+    return check
+
+
+async def run(output: ListOutput, shard: MemoryOutbox) -> None:
+    simulation = Simulation(ManualClock())
+    simulation.start(output, [shard])
+    await simulation.run(60)
+    await simulation.stop()
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        pytest.param(ListOutput(on_group=refusing(3)), id="its group"),
+        pytest.param(ListOutput(on_open=refusing(3), max_rows=2), id="its bundle"),
+        pytest.param(ListOutput(on_add=refusing(3)), id="its row"),
+        pytest.param(ListOutput(on_add=refusing(3), max_rows=1), id="the only row"),
+    ],
+)
+async def test_a_delivery_that_an_output_cannot_build_becomes_a_dead_letter(
+    output: ListOutput, caplog: pytest.LogCaptureFixture
+) -> None:
+    """spec/connections.md, 3.7: `build_error`. The others of its page arrive, each once."""
+    shard = MemoryOutbox([delivery(n) for n in range(1, 8)] + [delivery(8, mpid=2)])
+    await run(output, shard)
+    [letter] = shard.dead
+    assert (letter.delivery.sequence, letter.reason) == (3, "build_error")
+    assert (letter.delivery.attempts, letter.response_excerpt) == (0, "KeyError")
+    assert sorted(output.arrived) == [1, 2, 4, 5, 6, 7, 8]
+    assert shard.waiting == {}
+    faults = [each for each in caplog.records if each.levelno == logging.ERROR]
+    events = Counter(each.__dict__["event"] for each in faults)
+    assert events == {"output_error": 1, "delivery_dead": 1}
+    assert "jane" not in "".join(str(each.__dict__) for each in caplog.records)
+
+
+async def test_an_output_that_can_build_nothing_stops_no_other_connection() -> None:
+    shard = MemoryOutbox(
+        [delivery(n) for n in range(1, 2001)] + [delivery(n, connection=2) for n in (1, 2)]
+    )
+
+    def refuse_first(each: Delivery) -> None:
+        if each.connection == 1:
+            raise KeyError
+
+    output = ListOutput(on_add=refuse_first)
+    simulation = Simulation(ManualClock())
+    simulation.start(output, [shard], [connection(), connection(2)])
+    await simulation.run(60)
+    await simulation.stop()
+    assert len(shard.dead) == 2000
+    assert output.sent == [[1, 2]]
+    assert shard.reads < 20  # none is read again to be refused
+
+
+async def test_a_mistake_that_does_not_come_again_costs_nothing() -> None:
+    """Such as one that memory was short for."""
+    failures = iter([MemoryError()])
+
+    def fail_once(_: Delivery) -> None:
+        for failure in failures:
+            raise failure
+
+    shard = MemoryOutbox([delivery(n) for n in (1, 2, 3)])
+    output = ListOutput(on_add=fail_once)
+    await run(output, shard)
+    assert output.sent == [[1, 2, 3]]
+    assert shard.dead == []
+
+
+async def test_a_bundle_that_cannot_be_discarded_is_left_behind() -> None:
+    output = ListOutput(on_add=refusing(2))
+
+    def fail() -> None:
+        raise RuntimeError
+
+    output.on_discard = fail  # type: ignore[method-assign]
+    shard = MemoryOutbox([delivery(n) for n in (1, 2, 3)])
+    await run(output, shard)
+    assert output.sent == [[1, 3]]
+    assert [each.delivery.sequence for each in shard.dead] == [2]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    users=st.lists(st.integers(1, 3), min_size=1, max_size=30),
+    poison=st.sets(st.integers(1, 30), max_size=8),
+    open_poison=st.sets(st.integers(1, 30), max_size=3),
+    max_rows=st.integers(1, 6),
+)
+async def test_whatever_cannot_be_built_the_rest_arrives_once_and_in_order(
+    users: list[int], poison: set[int], open_poison: set[int], max_rows: int
+) -> None:
+    shard = MemoryOutbox([delivery(n, mpid=user) for n, user in enumerate(users, 1)])
+    output = ListOutput(on_open=refusing(*open_poison), on_add=refusing(*poison), max_rows=max_rows)
+    await run(output, shard)
+    arrived = output.arrived
+    dead = {each.delivery.sequence for each in shard.dead}
+    assert sorted([*arrived, *dead]) == list(range(1, len(users) + 1))
+    assert poison & set(range(1, len(users) + 1)) <= dead <= poison | open_poison
+    assert shard.waiting == {}
+    for user in set(users):
+        mine = [each for each in arrived if users[each - 1] == user]
+        assert mine == sorted(mine)

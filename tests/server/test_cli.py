@@ -1,0 +1,74 @@
+"""The command line: what it prints, where, and how it ends."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from config.load import EXAMPLE
+from server.cli import main
+from server.version import program_version
+
+
+def test_a_document_that_can_be_served_is_valid() -> None:
+    result = CliRunner().invoke(main, ["config", "validate", str(EXAMPLE)])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"{EXAMPLE} is valid.\n"
+
+
+def test_everything_that_is_wrong_is_listed_on_standard_error(tmp_path: Path) -> None:
+    file = tmp_path / "shop.yaml"
+    document = EXAMPLE.read_text().replace("kind: feed", "kind: food").replace("version: 1", "")
+    file.write_text(document + "\nunknown: 1\n")
+    result = CliRunner().invoke(main, ["config", "validate", str(file)])
+    assert (result.exit_code, result.stdout) == (1, "")
+    problems = {line.partition(": ")[0] for line in result.stderr.splitlines()}
+    assert {"inputs[0].kind", "version", "unknown"} <= problems
+
+
+def test_placeholders_are_looked_up_in_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "shop.yaml"
+    file.write_text(EXAMPLE.read_text().replace("demo-client", '"${env:CLIENT}"'))
+    command = ["config", "validate", str(file)]
+    missing = CliRunner().invoke(main, command, env={"CLIENT": None})
+    assert missing.exit_code == 1
+    assert "CLIENT" in missing.stderr
+    assert CliRunner().invoke(main, command, env={"CLIENT": "ops"}).exit_code == 0
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["config", "validate", str(tmp_path / "none.yaml")])
+    assert result.exit_code == 1
+    assert "none.yaml" in result.stderr
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        pytest.param(["--workspace", "none.yaml"], "none.yaml", id="workspace"),
+        pytest.param(["--settings", "none.yaml"], "none.yaml", id="settings"),
+        pytest.param(["--shards", "0"], "shards", id="a setting"),
+    ],
+)
+def test_serving_ends_with_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], named: str
+) -> None:
+    """Before anything is started."""
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["serve", "--data-dir", str(tmp_path / "data"), *arguments])
+    assert result.exit_code == 1
+    assert named in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_version_is_told() -> None:
+    result = CliRunner().invoke(main, ["--version"])
+    assert result.stdout == f"headwater, version {program_version()}\n"
+
+
+@pytest.mark.parametrize("command", [[], ["serve"], ["config"], ["config", "validate"]])
+def test_every_command_has_help(command: list[str]) -> None:
+    result = CliRunner().invoke(main, [*command, "-h"])
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage: ")
