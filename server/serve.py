@@ -28,7 +28,7 @@ from server.cluster import Cluster
 from server.edge_config import ConfigHolder, EdgeConfig, edge_config
 from server.health import Health, Readiness
 from server.host import ServeHost
-from server.log_socket import receive
+from server.log_socket import LogReceiver
 from server.logs import configure_logging
 from server.ports import check_port
 from server.supervisor import Supervisor
@@ -105,8 +105,8 @@ async def _run(
     for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, is_told_to_stop.set)
     async with AsyncExitStack() as stack:
-        transport = await receive(host.log_socket, sys.stdout)
-        stack.callback(transport.close)
+        receiver = LogReceiver(host.log_socket, sys.stdout)
+        stack.callback(receiver.close)
         stack.push_async_callback(cluster.stop)
         starting = asyncio.create_task(cluster.start())
         stopping = asyncio.create_task(is_told_to_stop.wait())

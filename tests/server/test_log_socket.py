@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from server.log_socket import MAX_LINE_BYTES, LogStream, receive
+from server.log_socket import MAX_LINE_BYTES, LogReceiver, LogStream
 from tests.actors.forwarding.support import until
 
 
@@ -15,9 +15,9 @@ from tests.actors.forwarding.support import until
 async def received(tmp_path: Path) -> AsyncIterator[io.StringIO]:
     """Receive lines at `tmp_path / "log"`."""
     stream = io.StringIO()
-    transport = await receive(tmp_path / "log", stream)
+    receiver = LogReceiver(tmp_path / "log", stream)
     yield stream
-    transport.close()
+    receiver.close()
 
 
 async def test_lines_of_several_processes_arrive_whole(
@@ -34,7 +34,41 @@ async def test_lines_of_several_processes_arrive_whole(
         stream.close()
 
 
-async def test_a_line_is_one_datagram(tmp_path: Path, received: io.StringIO) -> None:
+async def test_a_burst_of_lines_is_not_lost(
+    tmp_path: Path, received: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A hundred lines while the reader has no time."""
+    stream = LogStream(tmp_path / "log")
+    for number in range(100):
+        stream.write(f"{number}\n")
+    await until(lambda: received.getvalue().endswith("99\n"))
+    assert received.getvalue().split() == [str(number) for number in range(100)]
+    assert capsys.readouterr().err == ""
+    stream.close()
+
+
+async def test_a_reader_that_comes_back_is_found_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is written while there is none goes to standard error."""
+    first, second = io.StringIO(), io.StringIO()
+    receiver = LogReceiver(tmp_path / "log", first)
+    stream = LogStream(tmp_path / "log")
+    stream.write("one\n")
+    await until(first.getvalue)
+    receiver.close()
+    stream.write("two\n")
+    (tmp_path / "log").unlink()
+    receiver = LogReceiver(tmp_path / "log", second)
+    stream.write("three\n")
+    await until(second.getvalue)
+    assert [first.getvalue(), second.getvalue()] == ["one\n", "three\n"]
+    assert capsys.readouterr().err == "two\n"
+    receiver.close()
+    stream.close()
+
+
+async def test_a_line_is_one_packet(tmp_path: Path, received: io.StringIO) -> None:
     """So that lines of two processes never mix."""
     stream = LogStream(tmp_path / "log")
     assert stream.write("whole\n") == 6
@@ -65,11 +99,12 @@ def test_a_reader_that_does_not_read_stops_nobody(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What does not fit into the socket any more goes to standard error."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(str(tmp_path / "log"))
+        listener.listen()
         stream = LogStream(tmp_path / "log")
-        for number in range(10_000):
-            stream.write(f"{number}\n")
-        said = capsys.readouterr().err.split()
+        for number in range(20_000):
+            stream.write(f"{number} {'x' * 1000}\n")
+        said = capsys.readouterr().err.splitlines()
         stream.close()
-    assert said[-1] == "9999"
+    assert said[-1].startswith("19999 ")
