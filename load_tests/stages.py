@@ -22,7 +22,7 @@ _ROLES = (
     ("raylet", "ray"),
     ("/ray/", "ray"),  # agents, monitors, workers without an actor
     ("headwater serve", "serve"),
-    ("server.cli", "serve"),
+    ("-m server serve", "serve"),
 )
 GENERATOR = "generator"
 

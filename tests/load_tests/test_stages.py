@@ -54,7 +54,7 @@ def _process(code: str, title: str) -> Iterator[tuple[subprocess.Popen[str], str
         ("python -u /venv/lib/ray/dashboard/agent.py", "ray"),
         ("python /home/headwater serve/.venv/lib/ray/_private/log_monitor.py", "ray"),
         ("/venv/bin/python /venv/bin/headwater serve --port 8080", "serve"),
-        ("python -m server.cli serve", "serve"),
+        ("python -m server serve", "serve"),
         ("bash", None),
     ],
 )
