@@ -1,13 +1,14 @@
 """An edge over HTTP: its clock stands still, its deployment keeps what it is given."""
 
 import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
+from blockbuster import blockbuster_ctx
 
 from actors.batches.decode import decode_batch
 from actors.clock import ManualClock
@@ -281,3 +282,10 @@ async def world(clock: ManualClock, limit_file: LimitFile) -> AsyncIterator[Worl
     await server.start_server(**RUNNER_OPTIONS)
     async with TestClient(server) as client:
         yield World(client, deployment, config, clock, metrics)
+
+
+@pytest.fixture(autouse=True)
+def no_blocked_loop() -> Iterator[None]:
+    """A route that blocks the event loop fails its test."""
+    with blockbuster_ctx("server"):
+        yield
