@@ -174,16 +174,16 @@ class Shard:
     def _apply_one(self, work: Work, txn: Transaction) -> list[Delivery]:
         """Change the profile, append to the log, and make what is to be delivered."""
         batch, context, workspace = work.decoded, work.context, self._workspace
-        draw = self._ids.next
+        ids = self._ids.draw(len(batch.events) + 2)
         if not batch.is_batch_id_sent:
-            batch.batch_id = draw()
-        for event in batch.events:
-            event.event_id = draw()
+            batch.batch_id = ids[0]
+        for event, event_id in zip(batch.events, ids[1:], strict=False):
+            event.event_id = event_id
         profile: Profile | None = None
         changes: list[ConsentChange] = []
         device_key: str | None = None
         previous = 0
-        log_id = draw()
+        log_id = ids[-1]
         if work.mpid is not None:
             key = ProfileKey(workspace.scope, batch.environment, work.mpid)
             profile = self.profiles.stage(txn, key, context.received_ms)

@@ -7,6 +7,7 @@ on profiles and outgoing batches. Source: spec/identity.md, 2; spec/events-api.m
 from typing import Any
 
 from actors.batches.coerce import INT64_END, ZERO_ID, to_string
+from actors.batches.exact import takes
 from actors.batches.reading import (
     MAX_PROBLEMS,
     MAX_STEP,
@@ -109,6 +110,7 @@ def canonical_name(name: str) -> str | None:
     return name if name in USER_IDENTITIES else USER_IDENTITY_ALIASES.get(name)
 
 
+@takes(str)
 def to_identity(value: Any, reading: Reading) -> str | None:
     """Coerce an identity's value: a String, trimmed; blank is absent."""
     if type(value) is float and abs(value) >= INT64_END:
