@@ -8,6 +8,14 @@ tests make them of plain objects.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from actors.identity.calls import (
+    AliasRequest,
+    IdentityAnswer,
+    IdentityCall,
+    IdentityProblem,
+    ModifyAnswer,
+    ModifyCall,
+)
 from actors.identity.index import IndexShard
 from actors.model import (
     DeadLetter,
@@ -84,6 +92,18 @@ class CoordinatorHandle(Protocol):
 
     async def resolve(self, requests: Sequence[Unresolved]) -> list[int]:
         """See `Coordinator.resolve`. Raises StoreFull."""
+        ...
+
+    async def call(self, call: IdentityCall) -> IdentityAnswer | IdentityProblem:
+        """See `Coordinator.call`. Raises StoreFull."""
+        ...
+
+    async def modify(self, call: ModifyCall) -> ModifyAnswer | IdentityProblem:
+        """See `Coordinator.modify`. Raises StoreFull."""
+        ...
+
+    async def alias(self, request: AliasRequest) -> None:
+        """See `Coordinator.alias`. Raises StoreFull."""
         ...
 
     async def admit_event_names(self, names: Sequence[EventName]) -> EventNames:

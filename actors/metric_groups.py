@@ -20,6 +20,8 @@ class EdgeMetrics:
         self.ingest_queue_depth = metrics.INGEST_QUEUE_DEPTH.on(self.registry)
         self.ingest_queue_bytes = metrics.INGEST_QUEUE_BYTES.on(self.registry)
         self.ingest_lag = metrics.INGEST_LAG.on(self.registry)
+        self.identity_requests = metrics.IDENTITY_REQUESTS.on(self.registry)
+        self.identity_duration = metrics.IDENTITY_DURATION.on(self.registry)
         self.config_revision = metrics.CONFIG_REVISION.on(self.registry)
         self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram, Histogram]] = {}
         _show_build(self.registry, version)
@@ -39,6 +41,11 @@ class EdgeMetrics:
         requests.inc()
         durations.observe(duration_s)
         sizes.observe(size_bytes)
+
+    def count_identity_call(self, call: str, status: int, duration_s: float) -> None:
+        """Count one answered identity call."""
+        self.identity_requests.labels(call, str(status)).inc()
+        self.identity_duration.labels(call).observe(duration_s)
 
 
 class ShardMetrics:

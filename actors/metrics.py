@@ -156,6 +156,25 @@ INGEST_LAG = Metric(
     remedy="Over 60: that shard does not keep up or does not answer.",
 )
 
+# -- Identity -------------------------------------------------------------------------------------
+
+IDENTITY_REQUESTS = Metric(
+    Counter,
+    "headwater_identity_requests_total",
+    "requests",
+    ("call", "status"),
+    meaning="Identity calls by what they ask for and the status they were answered with.",
+    remedy="401 rises: a client's key or signature is wrong. 429: raise the workspace's limit.",
+)
+IDENTITY_DURATION = Metric(
+    Histogram,
+    "headwater_identity_seconds",
+    "seconds",
+    ("call",),
+    meaning="Time from the head of an identity call to its answer.",
+    remedy="Rises for calls that write only: the coordinator or its disk is the bottleneck.",
+)
+
 # -- Shards ---------------------------------------------------------------------------------------
 
 SHARD_BATCH_DURATION = Metric(

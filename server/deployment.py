@@ -7,6 +7,14 @@ through handles, which are Ray actors in a deployment and plain objects in tests
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from actors.identity.calls import (
+    AliasRequest,
+    IdentityAnswer,
+    IdentityCall,
+    IdentityProblem,
+    ModifyAnswer,
+    ModifyCall,
+)
 from actors.model import Accepted, BatchContext, Duplicate, Environment, Rejected
 from actors.profiles.timeline import TimelineQuery
 
@@ -65,6 +73,18 @@ class Deployment(Protocol):
         Raises:
             CursorInvalid: the query's cursor was not given out by the page before.
         """
+        ...
+
+    async def identity_call(self, call: IdentityCall) -> IdentityAnswer | IdentityProblem:
+        """Answer an identify, login, logout or search call; what it wrote is on disk."""
+        ...
+
+    async def modify(self, call: ModifyCall) -> ModifyAnswer | IdentityProblem:
+        """Change the identities of one MPID; all of it is on disk, or nothing was changed."""
+        ...
+
+    async def alias(self, request: AliasRequest) -> IdentityProblem | None:
+        """Accept an alias, on disk when this returns; a problem if it names an unknown MPID."""
         ...
 
     async def dead_letters(self, connection: int, limit: int, cursor: str | None) -> dict[str, Any]:

@@ -6,7 +6,15 @@ from typing import Any
 
 from actors.batches.identities import DEVICE_STAMP, PROFILE_NAMES
 from actors.errors import CursorInvalid, ShardUnavailable
-from actors.handles import ShardHandle
+from actors.handles import CoordinatorHandle, ShardHandle
+from actors.identity.calls import (
+    AliasRequest,
+    IdentityAnswer,
+    IdentityCall,
+    IdentityProblem,
+    ModifyAnswer,
+    ModifyCall,
+)
 from actors.identity.keys import IdentityName, canonical
 from actors.model import ENVIRONMENTS, BatchContext, Environment
 from actors.profiles.timeline import TimelineQuery
@@ -21,6 +29,11 @@ from server.parameters import is_int64
 SEARCHED_TYPES = (*PROFILE_NAMES, "push_token", DEVICE_STAMP)
 
 
+UNKNOWN_ALIAS_MPID = IdentityProblem(
+    400, "BAD_REQUEST", "The source MPID or destination MPID does not exist."
+)
+
+
 class Gateway:
     """`server.deployment.Deployment` over the handles of the actors."""
 
@@ -29,6 +42,7 @@ class Gateway:
         shards: Sequence[ShardHandle],
         queues: Sequence[ShardQueue],
         ingestion: Ingestion,
+        coordinator: CoordinatorHandle,
         scope: int,
         connection_ids: dict[int, str],
         max_queue_bytes: int,
@@ -37,6 +51,7 @@ class Gateway:
         self._shards = shards
         self._queues = queues
         self._ingestion = ingestion
+        self._coordinator = coordinator
         self._scope = scope
         self._connection_ids = connection_ids
         self._max_queue_bytes = max_queue_bytes
@@ -87,6 +102,29 @@ class Gateway:
     ) -> dict[str, Any] | None:
         """See `Deployment`."""
         return await self._owner(mpid).timeline(mpid, environment, query)
+
+    # -- Identity calls ---------------------------------------------------------------------------
+
+    async def identity_call(self, call: IdentityCall) -> IdentityAnswer | IdentityProblem:
+        """See `Deployment`."""
+        return await self._coordinator.call(call)
+
+    async def modify(self, call: ModifyCall) -> ModifyAnswer | IdentityProblem:
+        """See `Deployment`."""
+        return await self._coordinator.modify(call)
+
+    async def alias(self, request: AliasRequest) -> IdentityProblem | None:
+        """See `Deployment`."""
+        records = await asyncio.gather(
+            *(
+                self._owner(mpid).records(request.environment, [mpid])
+                for mpid in (request.source_mpid, request.destination_mpid)
+            )
+        )
+        if any(record is None for [record] in records):
+            return UNKNOWN_ALIAS_MPID
+        await self._coordinator.alias(request)
+        return None
 
     # -- Dead letters -----------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Every error -> status and body: the only such table (spec/events-api.md, 3.3 and 3.4)."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -45,6 +45,9 @@ MAX_PROBLEMS = 20  # spec/events-api.md, 3.4
 RETRY_AFTER_UNAVAILABLE_S = 1
 
 _encode = msgspec.json.Encoder().encode
+
+# Writes what a route raised, as its API writes errors: the error, its request, the request's id.
+ErrorWriter = Callable[[Exception, BaseRequest, str], web.Response]
 
 
 class Refused(Exception):
@@ -113,14 +116,7 @@ def error_answer(error: Exception, request: BaseRequest, request_id: str) -> web
         case CursorInvalid():
             return _answer("BAD_REQUEST", "The cursor was not given out by the page before.")
         case ShardUnavailable() | StoreFull():
-            log.warning(
-                "a request was answered 503",
-                extra={
-                    "event": "unavailable",
-                    "request_id": request_id,
-                    "kind": type(error).__name__,
-                },
-            )
+            log_unavailable(error, request_id)
             retry = {"Retry-After": str(RETRY_AFTER_UNAVAILABLE_S)}
             message = "The data cannot be reached or stored now. Try again later."
             return _answer("SERVICE_UNAVAILABLE", message, retry)
@@ -129,13 +125,26 @@ def error_answer(error: Exception, request: BaseRequest, request_id: str) -> web
         case web.RequestPayloadError() | ConnectionError():
             return _answer("BAD_REQUEST", "Request body ended before it was complete.")
         case _:
-            log.error(
-                "a request failed by a defect",
-                exc_info=error,
-                extra={"event": "internal_error", "request_id": request_id},
-            )
+            log_defect(error, request_id)
             message = f"Internal error. Quote request id {request_id}."
             return _answer("INTERNAL_ERROR", message)
+
+
+def log_unavailable(error: Exception, request_id: str) -> None:
+    """Say that a request gets a 503, and for want of what."""
+    log.warning(
+        "a request was answered 503",
+        extra={"event": "unavailable", "request_id": request_id, "kind": type(error).__name__},
+    )
+
+
+def log_defect(error: Exception, request_id: str) -> None:
+    """Say that a request gets a 500, with where it came from."""
+    log.error(
+        "a request failed by a defect",
+        exc_info=error,
+        extra={"event": "internal_error", "request_id": request_id},
+    )
 
 
 def _http_answer(error: web.HTTPException, request: BaseRequest) -> web.Response:

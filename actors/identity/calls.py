@@ -91,7 +91,7 @@ class AliasRequest(Struct, frozen=True):
         start_ms, end_ms: event times, both included; the end is not after `received_ms`, the start
             not before the longest window before it.
         scope: `device`: events of `device_stamp` only; `mpid`: those of all devices.
-        device_stamp: device application stamp, `None` where the request names none.
+        device_stamp: device application stamp in canonical form, `None` where none is named.
         received_ms: time of acceptance; the delay counts from it.
         input: number of the input whose key it came with.
     """

@@ -68,7 +68,16 @@ def gateway(*fakes: FakeShard) -> tuple[Gateway, list[ShardQueue]]:
     ingestion = Ingestion(
         Router(1, (), frozenset(), frozenset()), queues, cast(CoordinatorHandle, None)
     )
-    return Gateway(shards, queues, ingestion, 1, {1: "web-hook"}, MAX_QUEUE_BYTES), queues
+    made = Gateway(
+        shards,
+        queues,
+        ingestion,
+        cast(CoordinatorHandle, None),
+        1,
+        {1: "web-hook"},
+        MAX_QUEUE_BYTES,
+    )
+    return made, queues
 
 
 @given(
