@@ -17,7 +17,7 @@ from server.problems import error_answer, json_answer, log_defect, log_unavailab
 from server.rates import EXCEEDED
 
 # Where a handler leaves the client's `request_id` for an error to name.
-REQUEST_ID = "identity_request_id"
+REQUEST_ID = web.RequestKey("identity_request_id", str)
 
 NOT_FOUND = IdentityProblem(404, "NOT_FOUND_ERROR", "Not found.")
 UNAUTHORIZED = IdentityProblem(401, "UNAUTHORIZED", "")
