@@ -6,12 +6,13 @@ from actors.batches.identities import DEVICE_STAMP
 from actors.identity.calls import AliasRequest, AliasScope, IdentityProblem
 from actors.identity.keys import canonical
 from server.edge_config import KeyInfo
-from server.identity_problems import IdentityRefused
+from server.identity_problems import MALFORMED_ALIAS, IdentityRefused
 from server.identity_requests import Body, as_mpid, environment_of
 
-MALFORMED = "Request body is malformed or is missing required fields."
-SAME_MPID = "The source MPID is the same as the destination MPID."
-BAD_RANGE = "The given time range is invalid."
+SAME_MPID = IdentityProblem(
+    400, "BAD_REQUEST", "The source MPID is the same as the destination MPID."
+)
+BAD_RANGE = IdentityProblem(400, "BAD_REQUEST", "The given time range is invalid.")
 
 
 def alias_request(body: Body, key: KeyInfo, window_ms: int, now_ms: int) -> AliasRequest:
@@ -28,22 +29,22 @@ def alias_request(body: Body, key: KeyInfo, window_ms: int, now_ms: int) -> Alia
     """
     request_id, environment, data = body.get("request_id"), environment_of(body), body.get("data")
     if not isinstance(request_id, str) or not request_id or environment is None:
-        raise _refused(MALFORMED)
+        raise IdentityRefused(MALFORMED_ALIAS)
     if body.get("request_type") != "alias" or body.get("api_key") not in (None, key.key):
-        raise _refused(MALFORMED)
+        raise IdentityRefused(MALFORMED_ALIAS)
     if not isinstance(data, dict):
-        raise _refused(MALFORMED)
+        raise IdentityRefused(MALFORMED_ALIAS)
     source, destination = as_mpid(data.get("source_mpid")), as_mpid(data.get("destination_mpid"))
     if not source or not destination:
-        raise _refused(MALFORMED)
+        raise IdentityRefused(MALFORMED_ALIAS)
     start_ms, end_ms = _time_ms(data, "start_unixtime_ms"), _time_ms(data, "end_unixtime_ms")
     scope, stamp = _scope(data)
     if source == destination:
-        raise _refused(SAME_MPID)
+        raise IdentityRefused(SAME_MPID)
     end_ms = now_ms if end_ms is None else min(end_ms, now_ms)
     start_ms = end_ms - window_ms if start_ms is None else max(start_ms, end_ms - window_ms)
     if start_ms > end_ms or end_ms < now_ms - window_ms:
-        raise _refused(BAD_RANGE)
+        raise IdentityRefused(BAD_RANGE)
     return AliasRequest(
         request_id=request_id,
         environment=environment,
@@ -61,7 +62,7 @@ def alias_request(body: Body, key: KeyInfo, window_ms: int, now_ms: int) -> Alia
 def _time_ms(data: dict[str, Any], name: str) -> int | None:
     value = data.get(name)
     if value is not None and type(value) is not int:
-        raise _refused(MALFORMED)
+        raise IdentityRefused(MALFORMED_ALIAS)
     return value
 
 
@@ -69,14 +70,10 @@ def _scope(data: dict[str, Any]) -> tuple[AliasScope, str | None]:
     """Return what an alias is confined to; without a word about it, a stamp confines it."""
     scope, stamp = data.get("scope"), data.get("device_application_stamp")
     if not isinstance(stamp, str | None):
-        raise _refused(MALFORMED)
+        raise IdentityRefused(MALFORMED_ALIAS)
     found = canonical(DEVICE_STAMP, stamp or "") or None
     if scope == "mpid" or (scope is None and found is None):
         return "mpid", found
     if scope in ("device", None) and found is not None:
         return "device", found
-    raise _refused(MALFORMED)
-
-
-def _refused(message: str) -> IdentityRefused:
-    return IdentityRefused(IdentityProblem(400, "BAD_REQUEST", message))
+    raise IdentityRefused(MALFORMED_ALIAS)

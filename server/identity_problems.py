@@ -25,6 +25,9 @@ FORBIDDEN = IdentityProblem(403, "FORBIDDEN", "")
 TOO_MANY = IdentityProblem(429, "TOO_MANY_REQUESTS", "Too many requests.")
 TOO_LARGE = IdentityProblem(413, "BAD_REQUEST", "Request body is too large.")
 NOT_JSON = IdentityProblem(400, "BAD_REQUEST", "Request body is not valid JSON.")
+MALFORMED_ALIAS = IdentityProblem(
+    400, "BAD_REQUEST", "Request body is malformed or is missing required fields."
+)
 NO_ENVIRONMENT = IdentityProblem(400, "BAD_REQUEST", 'Field "environment" is missing or invalid.')
 NO_IDENTITIES = IdentityProblem(400, "LOOKUP_ERROR", "knownIdentities is empty.")
 DEFECT = IdentityProblem(500, "INTERNAL_ERROR", "An unknown error was encountered.")
@@ -83,6 +86,8 @@ def identity_error(error: Exception, request: BaseRequest, request_id: str) -> w
 def alias_error(error: Exception, request: BaseRequest, request_id: str) -> web.Response:
     """Write what an alias request raised."""
     problem, headers = _found(error, request_id)
+    if problem is NOT_JSON:
+        problem = MALFORMED_ALIAS
     return _answer(problem, headers, {"code": problem.code, "message": problem.message})
 
 

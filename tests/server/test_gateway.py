@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from actors.clock import ManualClock
 from actors.errors import CursorInvalid, ShardUnavailable
 from actors.handles import CoordinatorHandle, ShardHandle
+from actors.identity.calls import AliasRequest
+from actors.identity.state import IdentityRecord
 from actors.metric_groups import EdgeMetrics
-from actors.model import BatchContext, DeadLetter, Item
-from server.gateway import Gateway
+from actors.model import BatchContext, DeadLetter, Environment, Item
+from actors.store.keys import MPID_RANDOM_BITS
+from server.gateway import UNKNOWN_ALIAS_MPID, Gateway
 from server.ingestion import Ingestion
 from server.microbatch import QueueOptions, ShardQueue
 from server.routing import Router
@@ -30,6 +33,7 @@ class FakeShard:
             DeadLetter(delivery(sequence), "rejected", 5, 5) for sequence in sorted(sequences)
         ]
         self._condition = condition
+        self.known: set[tuple[Environment, int]] = set()
         self.replayed: list[Sequence[str] | None] = []
         self.released = asyncio.Event()
 
@@ -46,6 +50,11 @@ class FakeShard:
         self.replayed.append(delivery_ids)
         return len(self._letters)
 
+    async def records(
+        self, environment: Environment, mpids: Sequence[int]
+    ) -> list[IdentityRecord | None]:
+        return [IdentityRecord([]) if (environment, mpid) in self.known else None for mpid in mpids]
+
     async def ready(self) -> str:
         if self._condition is None:
             raise ShardUnavailable("it does not answer")
@@ -56,7 +65,19 @@ class FakeShard:
         raise ShardUnavailable("it does not answer")
 
 
-def gateway(*fakes: FakeShard) -> tuple[Gateway, list[ShardQueue]]:
+class FakeCoordinator:
+    """Keeps the aliases that it is handed."""
+
+    def __init__(self) -> None:
+        self.aliases: list[AliasRequest] = []
+
+    async def alias(self, request: AliasRequest) -> None:
+        self.aliases.append(request)
+
+
+def gateway(
+    *fakes: FakeShard, coordinator: FakeCoordinator | None = None
+) -> tuple[Gateway, list[ShardQueue]]:
     shards = [cast(ShardHandle, fake) for fake in fakes]
     options = QueueOptions(
         calls_in_flight=1, max_micro_batch_bytes=1000, max_queue_bytes=MAX_QUEUE_BYTES
@@ -72,7 +93,7 @@ def gateway(*fakes: FakeShard) -> tuple[Gateway, list[ShardQueue]]:
         shards,
         queues,
         ingestion,
-        cast(CoordinatorHandle, None),
+        cast(CoordinatorHandle, coordinator),
         1,
         {1: "web-hook"},
         MAX_QUEUE_BYTES,
@@ -162,3 +183,25 @@ async def test_a_queue_that_is_half_full_is_told() -> None:
     shard.released.set()
     outcomes = await asyncio.gather(*futures, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [ShardUnavailable] * 3
+
+
+@pytest.mark.parametrize(
+    ("environment", "destination", "is_known"),
+    [
+        pytest.param("production", 60_000 << MPID_RANDOM_BITS, True, id="both exist"),
+        pytest.param("development", 60_000 << MPID_RANDOM_BITS, False, id="in the other one"),
+        pytest.param("production", 6, False, id="one does not"),
+    ],
+)
+async def test_an_alias_is_handed_on_if_both_mpids_exist_wherever_they_are(
+    environment: Environment, destination: int, is_known: bool
+) -> None:
+    """spec/identity.md, worked case 32."""
+    shards, coordinator = (FakeShard(), FakeShard()), FakeCoordinator()
+    shards[0].known.add(("production", 5))
+    shards[1].known.add(("production", 60_000 << MPID_RANDOM_BITS))
+    made, _ = gateway(*shards, coordinator=coordinator)
+    request = AliasRequest("r", environment, 5, destination, 1, 2, "mpid", None, 3, 1)
+    problem = await made.alias(request)
+    assert problem == (None if is_known else UNKNOWN_ALIAS_MPID)
+    assert coordinator.aliases == ([request] if is_known else [])
