@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from actors.identity.index import IndexShard
+from actors.identity.keys import IdentityName
 from actors.model import (
     DeadLetter,
     Delivery,
@@ -19,10 +20,22 @@ from actors.model import (
     Unresolved,
 )
 from actors.profiles.timeline import TimelineQuery
+from actors.store.identities import Holder
+from actors.store.trail import TrailEntry
 
 
 class ShardHandle(IndexShard, Protocol):
     """A shard. What calls do is told where they are implemented: `Shard`, `ShardViews`."""
+
+    async def holders(
+        self, environment: Environment, names: Sequence[IdentityName]
+    ) -> list[list[Holder]]:
+        """See `ShardViews.holders`."""
+        ...
+
+    async def trail(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        """See `ShardViews.trail`."""
+        ...
 
     async def commit(self, micro: bytes) -> bytes:
         """Apply an encoded `MicroBatch`; return its encoded list of `Result`. Raises StoreFull."""

@@ -184,12 +184,13 @@ class ProfileKey(Struct, frozen=True, array_like=True, order=True):
 class Lookup(Struct, array_like=True):
     """One identity by which a profile can be found; `value` in its canonical form.
 
-    `link` orders the links of one (type, value): the greater was made later.
+    `link` orders the links of one (type, value): the greater was made later, at `linked_ms`.
     """
 
     type: str
     value: str
     link: int
+    linked_ms: int = 0
 
 
 class IdentityValue(Struct, array_like=True):
@@ -291,6 +292,7 @@ class Profile(Struct, array_like=True):
     partner_identities: dict[str, str] = field(default_factory=dict)
     workspaces: dict[int, Section] = field(default_factory=dict)
     opt_out_updated_ms: int = 0  # time that `is_opted_out` stands for; 0: never set
+    source_mpid: int | None = None  # spec/identity.md, 7.4: whom a new known record came from
 
 
 class ConsentChange(Struct):

@@ -1,5 +1,7 @@
 """What a resolution knows: index entries and identity records, with the changes made so far."""
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from actors.identity.keys import IdentityName
@@ -20,11 +22,12 @@ class IdentityRules(Struct, frozen=True):
 class IdentityRecord(Struct):
     """The identities by which one MPID is found, in the order in which they were linked to it.
 
-    `created_ms` is 0 for one that was read.
+    `source_mpid` is whom a new known record came from (spec/identity.md, 7.4).
     """
 
     lookups: list[Lookup]
     created_ms: int = 0
+    source_mpid: int | None = None
 
     def holds(self, name: IdentityName) -> bool:
         """Tell whether the record has this lookup."""
@@ -79,12 +82,16 @@ class IdentityState:
         self.changed_mpids |= fork.changed_mpids
 
     def adopt(self, fork: "IdentityState") -> None:
-        """Take over what a fork knows and has changed as what is: it has been written."""
+        """Take over what a fork knows and has changed as what is: it is going to be written."""
         self._holders.update(fork._holders)
-        self._records.update(
-            (mpid, record and IdentityRecord(lookups=record.lookups))
-            for mpid, record in fork._records.items()
-        )
+        self._records.update(fork._records)
+
+    def forget(self, names: Iterable[IdentityName], mpids: Iterable[int]) -> None:
+        """Know some entries and records no longer."""
+        for name in names:
+            self._holders.pop(name, None)
+        for mpid in mpids:
+            self._records.pop(mpid, None)
 
     @property
     def size(self) -> int:
@@ -140,9 +147,16 @@ class IdentityState:
         if unknown or mpids:
             raise Missing(unknown, mpids)
 
-    def create(self, mpid: int, created_ms: int) -> None:
+    def create(self, mpid: int, created_ms: int, source_mpid: int | None = None) -> None:
         """Make a new record."""
-        self._records[mpid] = IdentityRecord(lookups=[], created_ms=created_ms)
+        self._records[mpid] = IdentityRecord([], created_ms, source_mpid)
+        self.changed_mpids.add(mpid)
+
+    def erase(self, mpid: int) -> None:
+        """Take all lookups from a record, and the record away. Raises Missing."""
+        for each in self.existing(mpid).lookups:
+            self.unlink(mpid, IdentityName(each.type, each.value))
+        self._records[mpid] = None
         self.changed_mpids.add(mpid)
 
     def link(self, mpid: int, name: IdentityName, *, is_known: bool = False) -> None:
@@ -182,5 +196,5 @@ class IdentityState:
         self.changed_names.add(name)
 
     def _replace(self, mpid: int, record: IdentityRecord, lookups: list[Lookup]) -> None:
-        self._records[mpid] = IdentityRecord(lookups=lookups, created_ms=record.created_ms)
+        self._records[mpid] = IdentityRecord(lookups, record.created_ms, record.source_mpid)
         self.changed_mpids.add(mpid)
