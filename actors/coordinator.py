@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from actors.clock import Clock, Randomness
 from actors.errors import ShardUnavailable, StaleIntent
+from actors.identity.calls import IdentityCall, IdentityProblem
+from actors.identity.decide import decide
 from actors.identity.index import Index, IndexShard, changes_of
 from actors.identity.keys import IdentityName, canonical
 from actors.identity.registry import STRATEGIES
@@ -143,16 +145,18 @@ class Coordinator:
         self, state: IdentityState, names: Sequence[IdentityName], new_mpid: int
     ) -> int:
         """Resolve one request on top of those before it."""
+        identities = {name.type: name.value for name in names}
         now_ms = self._clock.now_ms()
+        call = IdentityCall("identify", state.environment, identities, now_ms, is_batch=True)
         while True:
-            fork = state.fork()
             try:
-                mpid = self._strategy.identify(fork, names, self._rules, new_mpid, now_ms)
+                answer = decide(state, call, self._rules, self._strategy, new_mpid)
             except Missing as missing:
                 await self._index.learn(state, missing.names, missing.mpids)
                 continue
-            state.merge(fork)
-            return mpid
+            if isinstance(answer, IdentityProblem):
+                raise ValueError(answer.message)
+            return answer.mpid
 
     async def _draw_mpids(self, places: Sequence[tuple[Environment, IdentityName]]) -> list[int]:
         """Draw for each place an MPID that nobody has, in the slot of the place's identity."""

@@ -23,6 +23,7 @@ from actors.model import (
     WorkspaceInfo,
 )
 from actors.outgoing import outgoing_batch
+from actors.profiles.identities import apply_identity_call
 from actors.profiles.tiers import kept_events
 from actors.queues import Queues
 from actors.shard_counts import ShardCounts
@@ -286,6 +287,11 @@ class Shard:
             key_of = ProfileKey(change.scope, change.environment, record.mpid)
             profile = self.profiles.stage(txn, key_of, record.created_ms)
             profile.lookups = record.lookups
+            profile.source_mpid = record.source_mpid
+        for changed in change.profiles:
+            key_of = ProfileKey(change.scope, change.environment, changed.mpid)
+            profile = self.profiles.stage(txn, key_of, changed.time_ms)
+            apply_identity_call(profile, changed, self._workspace)
 
     # -- Outbox -----------------------------------------------------------------------------------
 
@@ -378,4 +384,5 @@ def identity_rules(workspace: WorkspaceInfo) -> IdentityRules:
         workspace.login_ids,
         workspace.unique_ids,
         workspace.immutable_ids,
+        workspace.search_requires_immutable,
     )

@@ -52,7 +52,10 @@ class ShardViews:
         """Return the identity record of each MPID, `None` where there is no profile."""
         with self._store.read() as txn:
             found = [self._get(txn, environment, mpid) for mpid in mpids]
-        return [None if each is None else IdentityRecord(each.lookups) for each in found]
+        return [
+            None if each is None else IdentityRecord(each.lookups, source_mpid=each.source_mpid)
+            for each in found
+        ]
 
     def taken(self, mpids: Sequence[int]) -> list[bool]:
         """Tell of each MPID whether a profile of either environment has it."""

@@ -86,7 +86,7 @@ class Index:
         parts: dict[int, IdentityChange] = {}
 
         def at(slot: int) -> IdentityChange:
-            empty = IdentityChange(change.scope, change.environment, [], [], change.intent)
+            empty = IdentityChange(change.scope, change.environment, [], [], change.intent, [])
             return parts.setdefault(shard_of_slot(slot, len(self._shards)), empty)
 
         for entry in change.entries:
@@ -94,6 +94,8 @@ class Index:
             at(self.slot_of(change.environment, name)).entries.append(entry)
         for record in change.records:
             at(slot_of_mpid(record.mpid)).records.append(record)
+        for profile in change.profiles:
+            at(slot_of_mpid(profile.mpid)).profiles.append(profile)
         return parts
 
     async def _ask(
@@ -117,7 +119,7 @@ class Index:
 
 def changes_of(state: IdentityState, intent: int, now_ms: int) -> IdentityChange | None:
     """Return what a state has changed, `None` if nothing; `intent` is the change's number."""
-    if not state.changed_names and not state.changed_mpids:
+    if not state.changed_names and not state.changed_mpids and not state.profile_changes:
         return None
     entries = [
         IndexEntry(name.type, name.value, state.holders(name))
@@ -126,5 +128,7 @@ def changes_of(state: IdentityState, intent: int, now_ms: int) -> IdentityChange
     records = []
     for mpid in sorted(state.changed_mpids):
         record = state.existing(mpid)
-        records.append(RecordChange(mpid, record.lookups, record.created_ms or now_ms))
-    return IdentityChange(state.scope, state.environment, entries, records, intent)
+        created_ms = record.created_ms or now_ms
+        records.append(RecordChange(mpid, record.lookups, created_ms, record.source_mpid))
+    profiles = [state.profile_changes[mpid] for mpid in sorted(state.profile_changes)]
+    return IdentityChange(state.scope, state.environment, entries, records, intent, profiles)

@@ -31,11 +31,32 @@ class IndexEntry(Struct, array_like=True):
 
 
 class RecordChange(Struct, array_like=True):
-    """The lookups that a profile has from now on; it is made at `created_ms` if it is missing."""
+    """The lookups that a profile has from now on; it is made at `created_ms` if it is missing.
+
+    `source_mpid` is the profile's source under profile link (spec/identity.md, 7.4).
+    """
 
     mpid: int
     lookups: list[Lookup]
     created_ms: int
+    source_mpid: int | None = None
+
+
+class ProfileChange(Struct, array_like=True):
+    """What a call does to a profile beside its lookups (spec/identity.md, 7.7).
+
+    Attributes:
+        shown: IDSync type of a user identity to its value, trimmed, as sent.
+        removed: (IDSync type, canonical value) of what the profile shows no longer.
+        time_ms: when the call was received.
+        is_new: an identity call has made the profile, which is readable from then on.
+    """
+
+    mpid: int
+    time_ms: int
+    shown: dict[str, str] = {}
+    removed: list[tuple[str, str]] = []
+    is_new: bool = False
 
 
 class IdentityChange(Struct, array_like=True):
@@ -50,6 +71,7 @@ class IdentityChange(Struct, array_like=True):
     entries: list[IndexEntry]
     records: list[RecordChange]
     intent: int = 0
+    profiles: list[ProfileChange] = []
 
 
 _INTENT = b"intent"
