@@ -1,28 +1,40 @@
 """The one writer of the identity index.
 
-An identity and the profile that it belongs to may lie on different shards. All resolutions that
-have to write come here and are decided one after the other (`actors.identity.sequencer`), so they
-are serializable without locks on the shards.
+An identity and the profile that it belongs to may lie on different shards. All identity calls, and
+the batches that the shards cannot resolve, come here and are decided one after the other
+(`actors.identity.sequencer`), so they are serializable without locks on the shards.
 
 Batches whose identities are all attached to one profile never come here (`actors.steps.identify`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from actors.clock import Clock, Randomness
-from actors.identity.decisions import AnswerT, Decision
+from actors.identity.calls import (
+    IdentityAnswer,
+    IdentityCall,
+    IdentityProblem,
+    ModifyAnswer,
+    ModifyCall,
+)
+from actors.identity.decisions import of_call, of_erasure, of_lookup, of_modify, of_record
 from actors.identity.index import IndexShard
-from actors.identity.keys import IdentityName, canonical
 from actors.identity.registry import STRATEGIES
 from actors.identity.sequencer import Sequencer
-from actors.identity.state import IdentityRecord, IdentityRules, IdentityState
+from actors.identity.state import IdentityRecord, IdentityRules
 from actors.model import Environment, EventName, EventNames, Unresolved
 from actors.store import event_names
 from actors.store.environment import Store
 
 
 class Coordinator:
-    """Decides on identities, and admits event names."""
+    """Decides on identities, and admits event names.
+
+    Every call on identities raises:
+        HotIdentity: too many wait for one of its identities; nothing was decided.
+        ShardUnavailable: a shard was away for too long; it may be decided, and is then done.
+        StoreFull: likewise, for want of room.
+    """
 
     def __init__(
         self,
@@ -60,75 +72,61 @@ class Coordinator:
         """Begin to write what an earlier process has left; needs a running event loop."""
         self._sequencer.start()
 
+    def close(self) -> None:
+        """Let go of the store; whoever waits is told so."""
+        self._sequencer.close()
+        self._store.close()
+
+    # -- Changing ---------------------------------------------------------------------------------
+
+    async def call(self, call: IdentityCall) -> IdentityAnswer | IdentityProblem:
+        """Answer an identify, login, logout or search call (spec/identity.md, 7.4)."""
+        return await self._sequencer.decide(of_call(call, self._rules, self._strategy))
+
+    async def modify(self, call: ModifyCall) -> ModifyAnswer | IdentityProblem:
+        """Change the identities of one MPID (spec/identity.md, 6)."""
+        return await self._sequencer.decide(of_modify(call, self._rules))
+
     async def resolve(self, requests: Sequence[Unresolved]) -> list[int]:
-        """Return the MPID of each request, on disk with all that follows from it.
+        """Return the MPID of each request of a batch, on disk with all that follows from it.
 
         Args:
             requests: each resolved as an `identify` call; those of the same identities in order.
-
-        Raises:
-            ShardUnavailable: a shard did not answer; what was decided may or may not be written.
-            StoreFull: likewise, for want of room.
         """
-        return await self._sequencer.decide_all([self._resolution(each) for each in requests])
-
-    async def lookup(self, environment: Environment, identity_type: str, value: str) -> list[int]:
-        """Return the MPIDs that hold an identity, newest link first.
-
-        Raises: as `decide`.
-        """
-        name = IdentityName(identity_type, canonical(identity_type, value))
-
-        def look(state: IdentityState, _: int) -> list[int]:
-            return [holder.mpid for holder in reversed(state.holders(name))]
-
-        return await self._sequencer.decide(
-            self._reading(environment, "lookup", look, frozenset([name]))
+        now_ms = self._clock.now_ms()
+        answers = await self._sequencer.decide_all(
+            [
+                of_call(
+                    IdentityCall(
+                        "identify", each.environment, dict(each.identities), now_ms, is_batch=True
+                    ),
+                    self._rules,
+                    self._strategy,
+                )
+                for each in requests
+            ]
         )
-
-    async def record(self, environment: Environment, mpid: int) -> IdentityRecord | None:
-        """Return an identity record, `None` if there is none, or none any more.
-
-        Raises: as `decide`.
-        """
-
-        def look(state: IdentityState, _: int) -> IdentityRecord | None:
-            return state.record(mpid)
-
-        return await self._sequencer.decide(self._reading(environment, "record", look, frozenset()))
+        return [_mpid(answer) for answer in answers]
 
     async def erase(self, environment: Environment, mpid: int) -> bool:
         """Remove an identity record and all its lookups in one step; tell whether there was one.
 
-        Its identities get a new MPID from then on (spec/identity.md, 7.7). Raises: as `decide`.
+        Its identities get a new MPID from then on (spec/identity.md, 7.7).
         """
+        return await self._sequencer.decide(of_erasure(environment, mpid, self._clock.now_ms()))
 
-        def erase(state: IdentityState, _: int) -> bool:
-            if state.record(mpid) is None:
-                return False
-            state.erase(mpid)
-            return True
+    # -- Reading ----------------------------------------------------------------------------------
 
-        return await self._sequencer.decide(
-            Decision(
-                kind="erase",
-                environment=environment,
-                run=erase,
-                about=lambda _: mpid,
-                names=frozenset(),
-                now_ms=self._clock.now_ms(),
-            )
-        )
+    async def lookup(self, environment: Environment, identity_type: str, value: str) -> list[int]:
+        """Return the MPIDs that hold an identity, newest link first."""
+        now_ms = self._clock.now_ms()
+        return await self._sequencer.decide(of_lookup(environment, identity_type, value, now_ms))
 
-    async def decide(self, decision: Decision[AnswerT]) -> AnswerT:
-        """Make a decision; see `Sequencer.decide`.
+    async def record(self, environment: Environment, mpid: int) -> IdentityRecord | None:
+        """Return an identity record, `None` if there is none, or none any more."""
+        return await self._sequencer.decide(of_record(environment, mpid, self._clock.now_ms()))
 
-        Raises:
-            HotIdentity: too many wait for one of its identities; nothing was decided.
-            ShardUnavailable: a shard was away for too long; it may be decided, and is then done.
-            StoreFull: likewise, for want of room.
-        """
-        return await self._sequencer.decide(decision)
+    # -- Event names ------------------------------------------------------------------------------
 
     async def admit_event_names(self, names: Sequence[EventName]) -> EventNames:
         """Admit names in order as long as there is room (spec/events-api.md, 14).
@@ -146,41 +144,8 @@ class Coordinator:
             return EventNames(sorted(self._names), is_full=True)
         return EventNames([name for name in names if name in self._names], is_full=False)
 
-    def close(self) -> None:
-        """Let go of the store; whoever waits is told so."""
-        self._sequencer.close()
-        self._store.close()
 
-    def _resolution(self, asked: Unresolved) -> Decision[int]:
-        names = [IdentityName(kind, canonical(kind, value)) for kind, value in asked.identities]
-        now_ms = self._clock.now_ms()
-
-        def identify(state: IdentityState, new_mpid: int) -> int:
-            return self._strategy.identify(state, names, self._rules, new_mpid, now_ms)
-
-        return Decision(
-            kind="batch",
-            environment=asked.environment,
-            run=identify,
-            about=lambda mpid: mpid,
-            names=frozenset(names),
-            now_ms=now_ms,
-            place=names[0],
-            is_limited=False,
-        )
-
-    def _reading(
-        self,
-        environment: Environment,
-        kind: str,
-        look: Callable[[IdentityState, int], AnswerT],
-        names: frozenset[IdentityName],
-    ) -> Decision[AnswerT]:
-        return Decision(
-            kind=kind,
-            environment=environment,
-            run=look,
-            about=lambda _: 0,
-            names=names,
-            now_ms=self._clock.now_ms(),
-        )
+def _mpid(answer: IdentityAnswer | IdentityProblem) -> int:
+    if isinstance(answer, IdentityProblem):
+        raise ValueError(answer.message)  # the shard asks only with identities of the priority
+    return answer.mpid

@@ -8,8 +8,16 @@ tests make them of plain objects.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from actors.identity.calls import (
+    IdentityAnswer,
+    IdentityCall,
+    IdentityProblem,
+    ModifyAnswer,
+    ModifyCall,
+)
 from actors.identity.index import IndexShard
 from actors.identity.keys import IdentityName
+from actors.identity.state import IdentityRecord
 from actors.model import (
     DeadLetter,
     Delivery,
@@ -93,10 +101,30 @@ class ShardHandle(IndexShard, Protocol):
 
 
 class CoordinatorHandle(Protocol):
-    """The coordinator."""
+    """The coordinator. Every call but the last may raise HotIdentity or StoreFull."""
+
+    async def call(self, call: IdentityCall) -> IdentityAnswer | IdentityProblem:
+        """See `Coordinator.call`."""
+        ...
+
+    async def modify(self, call: ModifyCall) -> ModifyAnswer | IdentityProblem:
+        """See `Coordinator.modify`."""
+        ...
 
     async def resolve(self, requests: Sequence[Unresolved]) -> list[int]:
-        """See `Coordinator.resolve`. Raises StoreFull."""
+        """See `Coordinator.resolve`."""
+        ...
+
+    async def erase(self, environment: Environment, mpid: int) -> bool:
+        """See `Coordinator.erase`."""
+        ...
+
+    async def lookup(self, environment: Environment, identity_type: str, value: str) -> list[int]:
+        """See `Coordinator.lookup`."""
+        ...
+
+    async def record(self, environment: Environment, mpid: int) -> IdentityRecord | None:
+        """See `Coordinator.record`."""
         ...
 
     async def admit_event_names(self, names: Sequence[EventName]) -> EventNames:

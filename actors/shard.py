@@ -359,4 +359,5 @@ def identity_rules(workspace: WorkspaceInfo) -> IdentityRules:
         workspace.login_ids,
         workspace.unique_ids,
         workspace.immutable_ids,
+        workspace.search_requires_immutable,
     )

@@ -12,6 +12,7 @@ from actors.errors import StaleTerm
 from actors.identity.findings import Findings, Known, Question
 from actors.identity.state import IdentityRecord
 from actors.model import ENVIRONMENTS, Environment, ProfileKey
+from actors.profiles.identities import apply_identity_call
 from actors.shard_options import ShardOptions
 from actors.store import erased, trail
 from actors.store.environment import Store, Transaction
@@ -149,6 +150,11 @@ class ShardIdentities:
             self._apply_record(
                 ProfileKey(change.scope, change.environment, record.mpid), record, txn
             )
+
+        for profile_change in change.profiles:
+            key_of = ProfileKey(change.scope, change.environment, profile_change.mpid)
+            profile = self._profiles.stage(txn, key_of, profile_change.time_ms)
+            apply_identity_call(profile, profile_change, self._options.workspace)
 
     def _apply_record(self, key: ProfileKey, record: RecordChange, txn: Transaction) -> None:
         packed = profile_key(key)

@@ -1,7 +1,5 @@
 """The state that one decision works on: it notes what the decision looks at."""
 
-from msgspec.structs import replace
-
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord, IdentityState
 from actors.model import Environment, Lookup
@@ -31,17 +29,12 @@ class Draft(IdentityState):
         self._read_mpids.add(mpid)
         return super().record(mpid)
 
-    def link(self, mpid: int, name: IdentityName, *, is_known: bool = False) -> None:
-        """Make an identity a lookup of a record, now. Raises Missing."""
-        super().link(mpid, name, is_known=is_known)
-        record = self.existing(mpid)
-        record.lookups[-1] = replace(record.lookups[-1], linked_ms=self._now_ms)
-
     @property
     def changed(self) -> list[Key]:
         """What is to be written."""
         keys: list[Key] = [(self.environment, name) for name in self.changed_names]
-        return keys + [(self.environment, mpid) for mpid in self.changed_mpids]
+        mpids = self.changed_mpids.union(self.profile_changes)
+        return keys + [(self.environment, mpid) for mpid in mpids]
 
     @property
     def touched(self) -> set[Key]:

@@ -51,7 +51,7 @@ class Index:
         parts: dict[int, IdentityChange] = {}
 
         def at(key: Key) -> IdentityChange:
-            empty = IdentityChange(change.scope, change.environment, [], [], change.intent)
+            empty = IdentityChange(change.scope, change.environment, [], [], change.intent, [])
             return parts.setdefault(self.shard_of(key), empty)
 
         for entry in change.entries:
@@ -59,6 +59,8 @@ class Index:
             at((change.environment, name)).entries.append(entry)
         for record in change.records:
             at((change.environment, record.mpid)).records.append(record)
+        for profile in change.profiles:
+            at((change.environment, profile.mpid)).profiles.append(profile)
         return parts
 
 
@@ -68,7 +70,8 @@ def keys_of(change: IdentityChange) -> list[Key]:
     keys: list[Key] = [
         (environment, IdentityName(each.type, each.value)) for each in change.entries
     ]
-    return keys + [(environment, each.mpid) for each in change.records]
+    keys += [(environment, record.mpid) for record in change.records]
+    return keys + [(environment, profile.mpid) for profile in change.profiles]
 
 
 def record_of(change: RecordChange) -> IdentityRecord | None:
@@ -81,21 +84,22 @@ def record_of(change: RecordChange) -> IdentityRecord | None:
 def change_of(
     state: IdentityState, keys: Iterable[Key], intent: int, trail: dict[int, list[TrailEntry]]
 ) -> IdentityChange:
-    """Return what a state says of some entries and records, to be written as an intent."""
-    entries: list[IndexEntry] = []
-    records: list[RecordChange] = []
+    """Return what a state has changed of some entries and records, to be written as an intent."""
+    change = IdentityChange(state.scope, state.environment, [], [], intent, [])
     for _, what in keys:
-        if isinstance(what, int):
+        if not isinstance(what, int):
+            change.entries.append(IndexEntry(what.type, what.value, state.holders(what)))
+            continue
+        if what in state.changed_mpids:
             done = trail.get(what, [])
             record = state.record(what)
             if record is None:
-                records.append(RecordChange(what, [], 0, is_erased=True, trail=done))
+                written = RecordChange(what, [], 0, is_erased=True, trail=done)
             else:
-                records.append(
-                    RecordChange(
-                        what, record.lookups, record.created_ms, record.source_mpid, trail=done
-                    )
+                written = RecordChange(
+                    what, record.lookups, record.created_ms, record.source_mpid, trail=done
                 )
-        else:
-            entries.append(IndexEntry(what.type, what.value, state.holders(what)))
-    return IdentityChange(state.scope, state.environment, entries, records, intent)
+            change.records.append(written)
+        if what in state.profile_changes:
+            change.profiles.append(state.profile_changes[what])
+    return change

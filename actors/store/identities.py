@@ -35,6 +35,7 @@ class RecordChange(Struct, array_like=True):
     """The lookups that a profile has from now on; it is made at `created_ms` if it is missing.
 
     Attributes:
+        source_mpid: the profile's source under profile link (spec/identity.md, 7.4).
         is_erased: the record is gone for good, and its MPID is not given to anybody else.
         trail: what the decisions behind it did.
     """
@@ -45,6 +46,23 @@ class RecordChange(Struct, array_like=True):
     source_mpid: int | None = None
     is_erased: bool = False
     trail: list[TrailEntry] = []
+
+
+class ProfileChange(Struct, array_like=True):
+    """What a call does to a profile beside its lookups (spec/identity.md, 7.7).
+
+    Attributes:
+        shown: IDSync type of a user identity to its value, trimmed, as sent.
+        removed: (IDSync type, canonical value) of what the profile shows no longer.
+        time_ms: when the call was received.
+        is_new: an identity call has made the profile, which is readable from then on.
+    """
+
+    mpid: int
+    time_ms: int
+    shown: dict[str, str] = {}
+    removed: list[tuple[str, str]] = []
+    is_new: bool = False
 
 
 class IdentityChange(Struct, array_like=True):
@@ -58,6 +76,7 @@ class IdentityChange(Struct, array_like=True):
     entries: list[IndexEntry]
     records: list[RecordChange]
     intent: int = 0
+    profiles: list[ProfileChange] = []
 
 
 class Term(Struct, frozen=True, array_like=True):
