@@ -17,6 +17,8 @@ from actors.identity.calls import (
     ModifyCall,
 )
 from actors.identity.index import IndexShard
+from actors.identity.keys import IdentityName
+from actors.identity.state import IdentityRecord
 from actors.model import (
     DeadLetter,
     Delivery,
@@ -27,10 +29,22 @@ from actors.model import (
     Unresolved,
 )
 from actors.profiles.timeline import TimelineQuery
+from actors.store.identities import Holder
+from actors.store.trail import TrailEntry
 
 
 class ShardHandle(IndexShard, Protocol):
     """A shard. What calls do is told where they are implemented: `Shard`, `ShardViews`."""
+
+    async def holders(
+        self, environment: Environment, names: Sequence[IdentityName]
+    ) -> list[list[Holder]]:
+        """See `ShardViews.holders`."""
+        ...
+
+    async def trail(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        """See `ShardViews.trail`."""
+        ...
 
     async def commit(self, micro: bytes) -> bytes:
         """Apply an encoded `MicroBatch`; return its encoded list of `Result`. Raises StoreFull."""
@@ -88,18 +102,30 @@ class ShardHandle(IndexShard, Protocol):
 
 
 class CoordinatorHandle(Protocol):
-    """The coordinator."""
-
-    async def resolve(self, requests: Sequence[Unresolved]) -> list[int]:
-        """See `Coordinator.resolve`. Raises StoreFull."""
-        ...
+    """The coordinator. Every call but the last may raise HotIdentity or StoreFull."""
 
     async def call(self, call: IdentityCall) -> IdentityAnswer | IdentityProblem:
-        """See `Coordinator.call`. Raises StoreFull."""
+        """See `Coordinator.call`."""
         ...
 
     async def modify(self, call: ModifyCall) -> ModifyAnswer | IdentityProblem:
-        """See `Coordinator.modify`. Raises StoreFull."""
+        """See `Coordinator.modify`."""
+        ...
+
+    async def resolve(self, requests: Sequence[Unresolved]) -> list[int]:
+        """See `Coordinator.resolve`."""
+        ...
+
+    async def erase(self, environment: Environment, mpid: int) -> bool:
+        """See `Coordinator.erase`."""
+        ...
+
+    async def lookup(self, environment: Environment, identity_type: str, value: str) -> list[int]:
+        """See `Coordinator.lookup`."""
+        ...
+
+    async def record(self, environment: Environment, mpid: int) -> IdentityRecord | None:
+        """See `Coordinator.record`."""
         ...
 
     async def alias(self, request: AliasRequest) -> None:

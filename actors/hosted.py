@@ -170,10 +170,35 @@ class Coordinator:
             SystemRandomness(),
         )
 
+    async def call(self, call: Any) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        with restarting_if_damaged():
+            return await self._coordinator.call(call)
+
+    async def modify(self, call: Any) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        with restarting_if_damaged():
+            return await self._coordinator.modify(call)
+
     async def resolve(self, requests: Any) -> Any:
         """See `actors.coordinator.Coordinator`."""
         with restarting_if_damaged():
             return await self._coordinator.resolve(requests)
+
+    async def erase(self, environment: Any, mpid: int) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        with restarting_if_damaged():
+            return await self._coordinator.erase(environment, mpid)
+
+    async def lookup(self, environment: Any, identity_type: str, value: str) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        with restarting_if_damaged():
+            return await self._coordinator.lookup(environment, identity_type, value)
+
+    async def record(self, environment: Any, mpid: int) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        with restarting_if_damaged():
+            return await self._coordinator.record(environment, mpid)
 
     async def admit_event_names(self, names: Any) -> Any:
         """See `actors.coordinator.Coordinator`."""
@@ -181,7 +206,8 @@ class Coordinator:
             return await self._coordinator.admit_event_names(names)
 
     async def pid(self) -> int:
-        """Return the process that answers."""
+        """Return the process that answers; asked for at once after a start."""
+        self._coordinator.start()
         return os.getpid()
 
     async def close(self) -> None:

@@ -77,6 +77,7 @@ class WorkspaceInfo(Struct, frozen=True):
     unique_ids: frozenset[str]
     immutable_ids: frozenset[str]
     strategy: str = "default"
+    search_requires_immutable: bool = False
     gdpr_purposes: frozenset[str] | None = None
     is_ccpa_enabled: bool = False
     partner_identities: frozenset[str] = frozenset()
@@ -184,12 +185,14 @@ class ProfileKey(Struct, frozen=True, array_like=True, order=True):
 class Lookup(Struct, array_like=True):
     """One identity by which a profile can be found; `value` in its canonical form.
 
-    `link` orders the links of one (type, value): the greater was made later.
+    `link` orders the links of one (type, value): the greater was made later. `linked_ms` is when it
+    was made, by the clock, 0 if that is not known.
     """
 
     type: str
     value: str
     link: int
+    linked_ms: int = 0
 
 
 class IdentityValue(Struct, array_like=True):
@@ -291,6 +294,7 @@ class Profile(Struct, array_like=True):
     partner_identities: dict[str, str] = field(default_factory=dict)
     workspaces: dict[int, Section] = field(default_factory=dict)
     opt_out_updated_ms: int = 0  # time that `is_opted_out` stands for; 0: never set
+    source_mpid: int | None = None  # of a record made under profile link: who it was before
 
 
 class ConsentChange(Struct):

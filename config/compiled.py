@@ -65,6 +65,7 @@ def workspace_info(
         unique_ids=frozenset(identity.unique_ids),
         immutable_ids=frozenset(identity.immutable_ids),
         strategy=identity.strategy,
+        search_requires_immutable=identity.search_requires_immutable,
         gdpr_purposes=frozenset(gdpr.purposes) if gdpr.enabled else None,
         is_ccpa_enabled=workspace.regulations.ccpa.enabled,
         partner_identities=frozenset(workspace.partner_identities),

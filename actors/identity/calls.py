@@ -23,6 +23,8 @@ class IdentityCall(Struct, frozen=True):
         is_read_only: resolve without writing; what would create answers MPID 0.
         retry_key: digest of what makes a logout a repetition of another one (7.5), else `None`.
         received_ms: time of receipt.
+        is_batch: an event batch, which is answered with a record even if nothing can be attached to
+            it, and which updates the profile itself.
     """
 
     kind: CallKind
@@ -32,6 +34,7 @@ class IdentityCall(Struct, frozen=True):
     previous_mpid: int | None = None
     is_read_only: bool = False
     retry_key: bytes | None = None
+    is_batch: bool = False
 
 
 class IdentityAnswer(Struct, frozen=True, tag="answer"):

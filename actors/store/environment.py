@@ -24,6 +24,9 @@ Table = Literal[
     "micro_batches",
     "event_names",
     "intents",
+    "retries",
+    "trail",
+    "erased",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
 

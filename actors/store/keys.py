@@ -7,6 +7,8 @@
     outbox         connection u32 | sequence u64
     dead_letters   connection u32 | sequence u64
     dead_ids       connection u32 | delivery id, ASCII
+    trail          the profile's key | number u64
+    erased         the profile's key
 
 A slot is 16 bits of a key's hash; an MPID carries its slot in the upper 16 of its lower 53 bits.
 """

@@ -14,13 +14,11 @@ from hypothesis import strategies as st
 from actors.clock import ManualClock, SystemRandomness
 from actors.coordinator import Coordinator
 from actors.errors import ShardUnavailable, StoreFull
-from actors.identity.keys import IdentityName
-from actors.identity.state import IdentityRecord
+from actors.identity.findings import Findings, Question
 from actors.model import ENVIRONMENTS, Environment, EventName, EventNames, Profile, Unresolved
 from actors.shard import Shard, identity_rules
-from actors.shard_views import ShardViews
 from actors.store.environment import Store
-from actors.store.identities import Holder, IdentityChange, IndexEntry
+from actors.store.identities import Holder, IdentityChange, IndexEntry, Term
 from actors.store.keys import (
     identity_key,
     profile_key_parts,
@@ -43,27 +41,20 @@ class IndexOfShard:
 
     def __init__(self, shard: Shard, fate: Callable[[], Fate]) -> None:
         self._shard = shard
-        self._views = ShardViews(shard, ManualClock(NOW))
         self._fate = fate
 
-    async def holders(
-        self, environment: Environment, names: Sequence[IdentityName]
-    ) -> list[list[Holder]]:
-        return self._views.holders(environment, names)
+    async def read_identities(
+        self, term: Term, questions: Sequence[Question], candidates: Sequence[int]
+    ) -> Findings:
+        return self._shard.read_identities(term, questions, candidates)
 
-    async def records(
-        self, environment: Environment, mpids: Sequence[int]
-    ) -> list[IdentityRecord | None]:
-        return self._views.records(environment, mpids)
-
-    async def taken(self, mpids: Sequence[int]) -> list[bool]:
-        return self._views.taken(mpids)
-
-    async def write_identities(self, changes: Sequence[IdentityChange]) -> None:
+    async def write_identities(
+        self, term: Term, write: int, changes: Sequence[IdentityChange]
+    ) -> None:
         fate = self._fate()
         if fate == "lost":
             raise ShardUnavailable("it never arrived")
-        self._shard.write_identities(changes)
+        self._shard.write_identities(term, write, changes)
         if fate == "unanswered":
             raise ShardUnavailable("it was done and not answered")
 

@@ -1,0 +1,145 @@
+"""What an identify, login, logout or search call is answered, and what it changes.
+
+A pure function of what is known (spec/identity.md, 7). The strategy chooses a record; everything
+around the choice is here and the same for all strategies.
+"""
+
+from typing import NamedTuple
+
+from actors.identity.attaching import ATTACHED, Attachment, attach
+from actors.identity.calls import IdentityAnswer, IdentityCall, IdentityProblem
+from actors.identity.keys import IdentityName, canonical
+from actors.identity.matching import Question, Request, is_known
+from actors.identity.state import IdentityRules, IdentityState
+from actors.identity.strategy import Choice, Strategy
+
+# Rows 12, 13, 15 and 16 of spec/identity.md, 4.4.
+NOTHING_SENT = IdentityProblem(400, "LOOKUP_ERROR", "knownIdentities is empty.")
+NOTHING_USABLE = IdentityProblem(
+    400, "LOOKUP_ERROR", "knownIdentities has no identity of the identity priority."
+)
+NOTHING_ATTACHED = IdentityProblem(
+    400, "LOOKUP_ERROR", "No profile can be returned or created for these identities."
+)
+NOT_FOUND = IdentityProblem(404, "NOT_FOUND_ERROR", "User not found.")
+
+
+class Resolution(NamedTuple):
+    """What was decided, with the reasons.
+
+    Attributes:
+        question: the request, and who holds anything of it.
+        choice: whose it is, and why.
+        mpid: the chosen record, or the new one.
+        matched: types that the record held before the call.
+        attachments: what became of each identity; empty for a search.
+    """
+
+    question: Question
+    choice: Choice
+    mpid: int
+    matched: tuple[str, ...]
+    attachments: list[Attachment]
+
+
+def decide(
+    state: IdentityState,
+    call: IdentityCall,
+    rules: IdentityRules,
+    strategy: Strategy,
+    new_mpid: int,
+) -> IdentityAnswer | IdentityProblem:
+    """Answer a call, and make on the state the changes that follow from it.
+
+    Args:
+        state: what is known; not changed by a refused, a read-only or a search call.
+        call: to be answered.
+        rules, strategy: of the scope.
+        new_mpid: that nobody has, for a record that has to be made.
+
+    Raises:
+        Missing: an entry or a record was not read; the state is as it was, decide again with it.
+    """
+    fork = state.fork()
+    resolution = resolve(fork, call, rules, strategy, new_mpid)
+    if isinstance(resolution, IdentityProblem):
+        return resolution
+    is_written = not call.is_read_only and call.kind != "search"
+    mpid = resolution.mpid
+    if is_written:
+        state.merge(fork)
+    elif resolution.choice.mpid is None:
+        mpid = 0
+    # Of a read-only call the answer tells what is, not what would be.
+    is_logged_in = mpid != 0 and is_known(state.existing(mpid), rules)
+    is_ephemeral = strategy.has_known_users and not is_logged_in
+    return IdentityAnswer(mpid, resolution.matched, is_ephemeral, is_logged_in)
+
+
+def resolve(
+    state: IdentityState,
+    call: IdentityCall,
+    rules: IdentityRules,
+    strategy: Strategy,
+    new_mpid: int,
+) -> Resolution | IdentityProblem:
+    """Decide a call with all reasons; arguments and errors as of `decide`.
+
+    The state is changed also by a call that is refused or reads only: it is one to be thrown away.
+    """
+    sent = _sent(call, rules)
+    if not sent:
+        return NOTHING_SENT
+    request = _request(sent, rules)
+    if not request:
+        return NOTHING_USABLE
+    question = Question(state, request, rules, call.previous_mpid)
+    choice = strategy.choose(call.kind, question)
+    if choice is None:
+        return NOT_FOUND
+    if isinstance(choice, IdentityProblem):
+        return choice
+    mpid = new_mpid if choice.mpid is None else choice.mpid
+    if choice.mpid is None:
+        matched: tuple[str, ...] = ()
+        state.create(mpid, call.received_ms, choice.source_mpid)
+    else:
+        record = state.existing(mpid)
+        matched = tuple(name.type for name in request if record.holds(name))
+    if call.kind == "search":
+        return Resolution(question, choice, mpid, matched, [])
+    attachments = attach(state, mpid, request, rules, call.received_ms)
+    is_new = choice.mpid is None
+    if not call.is_batch:
+        if is_new and not any(each.outcome in ATTACHED for each in attachments):
+            return NOTHING_ATTACHED
+        _change_profile(state, mpid, call, sent, attachments, rules)
+        if is_new:
+            state.open_profile(mpid, call.received_ms)
+    return Resolution(question, choice, mpid, matched, attachments)
+
+
+def _sent(call: IdentityCall, rules: IdentityRules) -> dict[str, str]:
+    """Return the identities that count: a logout's login IDs are set aside."""
+    if call.kind != "logout":
+        return call.identities
+    return {key: value for key, value in call.identities.items() if key not in rules.login_ids}
+
+
+def _request(sent: dict[str, str], rules: IdentityRules) -> Request:
+    return [IdentityName(key, canonical(key, sent[key])) for key in rules.priority if key in sent]
+
+
+def _change_profile(
+    state: IdentityState,
+    mpid: int,
+    call: IdentityCall,
+    sent: dict[str, str],
+    attachments: list[Attachment],
+    rules: IdentityRules,
+) -> None:
+    """Have the profile show what was attached, and what is no lookup (spec/identity.md, 7.7)."""
+    attached = {each.name.type for each in attachments if each.outcome in ATTACHED}
+    for key, value in sent.items():
+        if key in attached or key not in rules.priority:
+            state.show(mpid, key, value, call.received_ms)
