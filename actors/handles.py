@@ -17,6 +17,7 @@ from actors.identity.calls import (
     ModifyCall,
 )
 from actors.identity.index import IndexShard
+from actors.identity.state import IdentityRecord
 from actors.model import (
     DeadLetter,
     Delivery,
@@ -100,6 +101,10 @@ class CoordinatorHandle(Protocol):
 
     async def modify(self, call: ModifyCall) -> ModifyAnswer | IdentityProblem:
         """See `Coordinator.modify`. Raises StoreFull."""
+        ...
+
+    async def record(self, environment: Environment, mpid: int) -> IdentityRecord | None:
+        """See `Coordinator.record`."""
         ...
 
     async def alias(self, request: AliasRequest) -> None:
