@@ -117,11 +117,11 @@ class Gateway:
         """See `Deployment`."""
         records = await asyncio.gather(
             *(
-                self._owner(mpid).records(request.environment, [mpid])
+                self._coordinator.record(request.environment, mpid)
                 for mpid in (request.source_mpid, request.destination_mpid)
             )
         )
-        if any(record is None for [record] in records):
+        if None in records:
             return UNKNOWN_ALIAS_MPID
         await self._coordinator.alias(request)
         return None

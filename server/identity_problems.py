@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
-from actors.errors import ShardUnavailable, StoreFull
+from actors.errors import HotIdentity, ShardUnavailable, StoreFull
 from actors.identity.calls import IdentityProblem
 from server.paths import CLIENT_PREFLIGHT
 from server.problems import error_answer, json_answer, log_defect, log_unavailable
@@ -102,6 +102,8 @@ def _found(error: Exception, request_id: str) -> tuple[IdentityProblem, Mapping[
     match error:
         case IdentityRefused():
             return error.problem, error.headers
+        case HotIdentity():
+            return TOO_MANY, {}
         case ShardUnavailable() | StoreFull():
             log_unavailable(error, request_id)
             return UNAVAILABLE, {}

@@ -8,7 +8,14 @@ import msgspec
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
-from actors.errors import BatchRejected, CursorInvalid, Problem, ShardUnavailable, StoreFull
+from actors.errors import (
+    BatchRejected,
+    CursorInvalid,
+    HotIdentity,
+    Problem,
+    ShardUnavailable,
+    StoreFull,
+)
 
 log = logging.getLogger("headwater.http")
 
@@ -115,6 +122,10 @@ def error_answer(error: Exception, request: BaseRequest, request_id: str) -> web
             return _answer("BAD_REQUEST", error.problems)
         case CursorInvalid():
             return _answer("BAD_REQUEST", "The cursor was not given out by the page before.")
+        case HotIdentity():
+            retry = {"Retry-After": str(RETRY_AFTER_UNAVAILABLE_S)}
+            message = "Too many requests are about the same user. Try again later."
+            return _answer("TOO_MANY_REQUESTS", message, retry)
         case ShardUnavailable() | StoreFull():
             log_unavailable(error, request_id)
             retry = {"Retry-After": str(RETRY_AFTER_UNAVAILABLE_S)}

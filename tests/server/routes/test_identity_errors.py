@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.errors import ShardUnavailable, StoreFull
+from actors.errors import HotIdentity, ShardUnavailable, StoreFull
 from actors.identity.calls import IdentityProblem
 from server.limits import Limit
 from server.routes.identity import MAX_BODY_BYTES
@@ -378,6 +378,17 @@ async def test_row_18_a_defect_is_logged_and_names_no_request(
         assert await problem_of(response, None) == expected
     [record] = [each for each in caplog.records if each.levelno == logging.ERROR]
     assert record.__dict__["request_id"] == response.headers["X-Request-Id"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_row_3_a_hot_identity(world: World, path: str) -> None:
+    """spec/identity.md, 4.3."""
+    world.deployment.failure = HotIdentity("too many wait")
+    response = await post(world, path, body_for(path, request_id="q-9"))
+    assert response.status == 429
+    assert await problem_of(response, "q-9") == ("TOO_MANY_REQUESTS", "Too many requests.")
+    assert response.headers["Retry-After"] == "1"
+    assert response.headers["X-mp-rate-limit-exceeded"] == "workspace"
 
 
 @pytest.mark.parametrize("path", [*PATHS, ALIAS])
