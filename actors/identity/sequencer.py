@@ -17,7 +17,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 
 from actors.clock import Clock, Randomness
-from actors.errors import HotIdentity, ShardUnavailable, StaleTerm, StoreFull
+from actors.errors import HotIdentity, ShardUnavailable, StaleTerm, StoreDamaged, StoreFull
 from actors.identity.calls import IdentityAnswer
 from actors.identity.clusters import Cluster, Pending
 from actors.identity.decisions import AnswerT, Decision
@@ -541,6 +541,9 @@ class Sequencer:
             self._begin_term(max(self._term.start, error.start) + 1)
         except StoreFull:
             self._number = number  # to be tried again with the next refusal
+            return
+        except StoreDamaged as fault:
+            self._fail(fault)
             return
         past = [number for number, cluster in self._intents.items() if cluster.is_replayed]
         for number in past:

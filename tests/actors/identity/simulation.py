@@ -27,6 +27,7 @@ from actors.shard import Shard
 from actors.store.environment import Store
 from actors.store.identities import Holder, IdentityChange, IndexEntry, Term
 from actors.store.keys import (
+    MPID_RANDOM_BITS,
     identity_key,
     profile_key_parts,
     shard_of_slot,
@@ -102,6 +103,9 @@ class SeededRandomness:
         self._source = source
 
     def bits(self, count: int) -> int:
+        """Draw few different MPIDs, so that they often are taken."""
+        if count == MPID_RANDOM_BITS:
+            return self._source.randrange(1, 25)
         return self._source.getrandbits(count)
 
 

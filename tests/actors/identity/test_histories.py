@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
+from unittest import mock
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from msgspec import Struct
 
 from actors.coordinator import Coordinator
 from actors.errors import HotIdentity, ShardUnavailable
+from actors.identity import sequencer
 from actors.identity.calls import (
     ChangeRequest,
     IdentityAnswer,
@@ -79,6 +81,7 @@ class Plan(Struct, frozen=True):
     crashes: list[Crash]
     faults: Faults
     seed: int
+    max_known: int = sequencer.MAX_KNOWN
 
 
 identities = st.dictionaries(st.sampled_from(TYPES), st.sampled_from(["1", "1", "2"]), min_size=1)
@@ -113,6 +116,7 @@ plans = st.builds(
         [Faults(), Faults(slow=20), Faults(5, 5, 5, 5, 5), Faults(10, 10, 20, 30, 10)]
     ),
     seed=st.integers(0, 2**32),
+    max_known=st.sampled_from([0, 3, sequencer.MAX_KNOWN]),
 )
 
 
@@ -254,7 +258,8 @@ def run(plan: Plan) -> tuple[History, list[str]]:
         world.check()
         return clients.history, explain(clients.history, world)
 
-    return simulate(plan.shards, RULES[plan.strategy], plan.seed, story, plan.faults)
+    with mock.patch.object(sequencer, "MAX_KNOWN", plan.max_known):
+        return simulate(plan.shards, RULES[plan.strategy], plan.seed, story, plan.faults)
 
 
 @given(plans)
