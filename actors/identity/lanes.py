@@ -75,6 +75,11 @@ class _Lane:
     async def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             await work()
+        except Exception:
+            logger.exception(
+                "a way to a shard broke off; it goes on with the next call",
+                extra={"event": "lane_failed", "shard": self._number},
+            )
         finally:
             self._task = None
 
@@ -183,11 +188,10 @@ class WriteLane(_Lane):
             self._start(self._work)
 
     def start(self) -> None:
-        """Begin to write."""
-        if not self._is_started:
-            self._is_started = True
-            if self._parts:
-                self._start(self._work)
+        """Begin to write, if there is something."""
+        self._is_started = True
+        if self._parts:
+            self._start(self._work)
 
     def drop(self, intent: int) -> None:
         """Do not write a part of an intent, unless it is being written."""

@@ -17,7 +17,8 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 
 from actors.clock import Clock, Randomness
-from actors.errors import HotIdentity, ShardUnavailable, StaleTerm, StoreFull
+from actors.errors import HotIdentity, ShardUnavailable, StaleTerm, StoreDamaged, StoreFull
+from actors.identity.calls import IdentityAnswer
 from actors.identity.clusters import Cluster, Pending
 from actors.identity.decisions import AnswerT, Decision
 from actors.identity.draft import Draft, Key
@@ -154,8 +155,6 @@ class Sequencer:
     def close(self) -> None:
         """Do nothing any more; whoever waits is told so."""
         self._fail(ShardUnavailable("the coordinator stops"))
-        for lane in (*self._reads, *self._writes):
-            lane.close()
 
     # -- Deciding ---------------------------------------------------------------------------------
 
@@ -202,7 +201,8 @@ class Sequencer:
             return
         changed = draft.changed
         clusters = {self._open_clusters[key] for key in touched if key in self._open_clusters}
-        if not changed and not clusters and decision.retry_key is None:
+        retry_key = decision.retry_key if isinstance(answer, IdentityAnswer) else None
+        if not changed and not clusters and retry_key is None:
             pending.future.set_result(answer)
             self._decided(pending)
             return
@@ -212,9 +212,9 @@ class Sequencer:
             cluster.add_keys(changed, self._index)
             cluster.add_trail(draft.trail(decision.kind, decision.about(answer)))
             self._open_clusters.update(dict.fromkeys(changed, cluster))
-        if decision.retry_key is not None:
-            cluster.retries[decision.retry_key] = answer
-            self._open_retries[environment, decision.retry_key] = cluster
+        if retry_key is not None:
+            cluster.retries[retry_key] = answer
+            self._open_retries[environment, retry_key] = cluster
         cluster.members.append((pending, answer))
         self._decided(pending)
         self._commit_soon()
@@ -542,6 +542,9 @@ class Sequencer:
         except StoreFull:
             self._number = number  # to be tried again with the next refusal
             return
+        except StoreDamaged as fault:
+            self._fail(fault)
+            return
         past = [number for number, cluster in self._intents.items() if cluster.is_replayed]
         for number in past:
             for environment, what in self._intents[number].keys:
@@ -556,6 +559,8 @@ class Sequencer:
     def _fail(self, error: Exception) -> None:
         """Decide nothing any more."""
         self._failure = error
+        for lane in (*self._reads, *self._writes):
+            lane.close()
         waiting = [each for readers in self._readers.values() for each in readers]
         for cluster in (*self._group, *self._intents.values()):
             waiting += [pending for pending, _ in cluster.members]
