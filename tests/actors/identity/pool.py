@@ -197,10 +197,23 @@ class _AllRead(IdentityState):
         for each, holders in pool.holders.items():
             self.learn_holders(each, holders)
 
+    def knows_holders(self, name: IdentityName) -> bool:
+        """Say that every entry was read."""
+        return True
+
+    def knows_record(self, mpid: int) -> bool:
+        """Say that every record was read."""
+        return True
+
     def holders(self, name: IdentityName) -> list[Holder]:
         """Return the holders, none if the pool has no entry."""
         self.learn_holders(name, [])
         return super().holders(name)
+
+    def record(self, mpid: int) -> IdentityRecord | None:
+        """Return a record, `None` if the pool has none."""
+        self.learn_record(mpid, None)
+        return super().record(mpid)
 
 
 def record(*lookups: str) -> IdentityRecord:
