@@ -43,6 +43,11 @@ class Resolution(NamedTuple):
     attachments: tuple[Attachment, ...] = ()
     problem: IdentityProblem | None = None
 
+    @property
+    def is_new(self) -> bool:
+        """Whether a record has to be made."""
+        return self.choice is not None and self.choice.mpid is None
+
 
 def decide(
     state: IdentityState,
@@ -69,7 +74,7 @@ def decide(
     mpid = resolution.mpid
     if not call.is_read_only and call.kind != "search":
         state.merge(fork)
-    elif state.record(mpid) is None:
+    elif resolution.is_new:
         mpid = 0
     # Of a read-only call the answer tells what is, not what would be.
     is_logged_in = mpid != 0 and is_known(state.existing(mpid), rules)
@@ -100,27 +105,34 @@ def resolve(
         return Resolution(question, problem=NOT_FOUND)
     if isinstance(choice, IdentityProblem):
         return Resolution(question, problem=choice)
-    mpid = choice.mpid
-    matched: tuple[str, ...] = ()
-    if mpid is None:
-        mpid = new_mpid
-        state.create(mpid, call.received_ms, choice.source_mpid)
-    else:
-        record = state.existing(mpid)
-        matched = tuple(name.type for name in request if record.holds(name))
-    if call.kind == "search":
-        return Resolution(question, choice, mpid, matched)
-    attachments = tuple(attach(state, mpid, request, rules, call.received_ms))
+    if choice.mpid is None:
+        state.create(new_mpid, call.received_ms, choice.source_mpid)
+        state.tally.created[choice.reason] = 1
+        return _carried_out(Resolution(question, choice, new_mpid), call, sent)
+    record = state.existing(choice.mpid)
+    matched = tuple(name.type for name in request if record.holds(name))
+    found = Resolution(question, choice, choice.mpid, matched)
+    return found if call.kind == "search" else _carried_out(found, call, sent)
+
+
+def _carried_out(resolution: Resolution, call: IdentityCall, sent: dict[str, str]) -> Resolution:
+    """Attach what can be attached to the record, and have its profile show it (7.3, 7.7)."""
+    question, mpid = resolution.question, resolution.mpid
+    state, rules = question.state, question.rules
+    was_known = resolution.is_new or is_known(state.existing(mpid), rules)
+    attachments = tuple(attach(state, mpid, question.request, rules, call.received_ms))
+    if not was_known and is_known(state.existing(mpid), rules):
+        state.tally.conversions += 1
     attached = {each.name.type for each in attachments if each.outcome in ATTACHED}
     problem = None
     if not call.is_batch:
         for key, value in sent.items():
             if key in attached or key not in rules.priority:
                 state.show(mpid, key, value, call.received_ms)
-        if choice.mpid is None:
+        if resolution.is_new:
             state.open_profile(mpid, call.received_ms)
             problem = None if attached else NOTHING_ATTACHED
-    return Resolution(question, choice, mpid, matched, attachments, problem)
+    return resolution._replace(attachments=attachments, problem=problem)
 
 
 def _sent(call: IdentityCall, rules: IdentityRules) -> dict[str, str]:
