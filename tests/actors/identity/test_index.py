@@ -9,7 +9,13 @@ from actors.identity.index import Index, changes_of
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord, IdentityState
 from actors.model import Environment, Lookup
-from actors.store.identities import Holder, IdentityChange, IndexEntry, RecordChange
+from actors.store.identities import (
+    Holder,
+    IdentityChange,
+    IndexEntry,
+    ProfileChange,
+    RecordChange,
+)
 from actors.store.keys import MPID_RANDOM_BITS, SLOTS, shard_of_slot, slot_of_mpid
 
 SCOPE = 7
@@ -104,11 +110,12 @@ async def test_mpids_in_use_are_told() -> None:
 @given(
     st.lists(st.integers(0, 29), unique=True),
     st.lists(st.integers(0, 29), unique=True),
+    st.lists(st.integers(0, 29), unique=True),
     st.integers(1, 5),
 )
 @settings(deadline=None)
 async def test_changes_go_to_their_owners_and_nowhere_else(
-    entries: list[int], records: list[int], shards: int
+    entries: list[int], records: list[int], profiles: list[int], shards: int
 ) -> None:
     keepers = [Keeper() for _ in range(shards)]
     index = Index(keepers, SCOPE)
@@ -118,6 +125,8 @@ async def test_changes_go_to_their_owners_and_nowhere_else(
             environment,
             [IndexEntry(NAMES[each].type, NAMES[each].value, []) for each in entries],
             [RecordChange(MPIDS[each], [], 5) for each in records],
+            7,
+            [ProfileChange(MPIDS[each], 5) for each in profiles],
         )
         for environment in ("production", "development")
     ]
@@ -125,12 +134,14 @@ async def test_changes_go_to_their_owners_and_nowhere_else(
     for number, keeper in enumerate(keepers):
         assert len(keeper.asked) <= 1
         for part in keeper.written:
-            assert part.entries or part.records
+            assert part.entries or part.records or part.profiles
+            assert part.intent == 7
             for entry in part.entries:
                 slot = index.slot_of(part.environment, IdentityName(entry.type, entry.value))
                 assert shard_of_slot(slot, shards) == number
-            for record in part.records:
-                assert shard_of_slot(slot_of_mpid(record.mpid), shards) == number
+            written_to = [record.mpid for record in part.records]
+            for mpid in written_to + [profile.mpid for profile in part.profiles]:
+                assert shard_of_slot(slot_of_mpid(mpid), shards) == number
     for change in changes:
         parts = [
             part
@@ -142,6 +153,8 @@ async def test_changes_go_to_their_owners_and_nowhere_else(
         assert written == sorted(entry.value for entry in change.entries)
         mpids = sorted(record.mpid for part in parts for record in part.records)
         assert mpids == sorted(record.mpid for record in change.records)
+        shown = sorted(each.mpid for part in parts for each in part.profiles)
+        assert shown == sorted(each.mpid for each in change.profiles)
 
 
 def test_a_state_without_changes_writes_nothing() -> None:
@@ -157,9 +170,10 @@ def test_a_state_writes_what_it_has_changed() -> None:
         state.learn_holders(name, [])
     state.learn_record(5, IdentityRecord([Lookup("email", "old", 1)]))
     fork = state.fork()
-    fork.create(6, 66)
+    fork.create(6, 66, source_mpid=5)
     fork.link(6, NAMES[1])
-    fork.link(5, NAMES[0])
+    fork.link(5, NAMES[0], linked_ms=8)
+    fork.show(6, "email", "As@Sent", 9)
     state.merge(fork)
     assert changes_of(state, 5, 77) == IdentityChange(
         SCOPE,
@@ -169,8 +183,18 @@ def test_a_state_writes_what_it_has_changed() -> None:
             IndexEntry("email", NAMES[1].value, [Holder(6, 1)]),
         ],
         [
-            RecordChange(5, [Lookup("email", "old", 1), Lookup("email", NAMES[0].value, 1)], 77),
-            RecordChange(6, [Lookup("email", NAMES[1].value, 1)], 66),
+            RecordChange(5, [Lookup("email", "old", 1), Lookup("email", NAMES[0].value, 1, 8)], 77),
+            RecordChange(6, [Lookup("email", NAMES[1].value, 1)], 66, 5),
         ],
         intent=5,
+        profiles=[ProfileChange(6, 9, {"email": "As@Sent"})],
     )
+
+
+def test_a_change_of_a_profile_alone_is_written_too() -> None:
+    """A type outside the priority is no lookup (spec/identity.md, 6, 6)."""
+    state = IdentityState(SCOPE, "production")
+    state.show(5, "alias", "nick", 9)
+    profiles = [ProfileChange(5, 9, {"alias": "nick"})]
+    expected = IdentityChange(SCOPE, "production", [], [], intent=3, profiles=profiles)
+    assert changes_of(state, 3, 77) == expected
