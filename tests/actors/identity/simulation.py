@@ -99,13 +99,14 @@ class LoopClock:
 class SeededRandomness:
     """Randomness that comes again with its seed."""
 
-    def __init__(self, source: random.Random) -> None:
+    def __init__(self, source: random.Random, mpids: int) -> None:
         self._source = source
+        self._mpids = mpids
 
     def bits(self, count: int) -> int:
-        """Draw few different MPIDs, so that they often are taken."""
+        """Draw; of an MPID, few different ones, so that they often are taken."""
         if count == MPID_RANDOM_BITS:
-            return self._source.randrange(1, 25)
+            return self._source.randrange(1, self._mpids)
         return self._source.getrandbits(count)
 
 
@@ -167,6 +168,7 @@ class SimulatedWorld:
         rules: IdentityRules,
         seed: int,
         faults: Faults,
+        mpids: int,
     ) -> None:
         self.loop = loop
         self.faults = faults
@@ -175,6 +177,7 @@ class SimulatedWorld:
         self._folder = folder
         self._rules = rules
         self._random = random.Random(seed)
+        self._mpids = mpids
         self._clock = LoopClock(loop)
         self.shards: list[Shard | None] = [None] * shards
         for number in range(shards):
@@ -213,7 +216,7 @@ class SimulatedWorld:
             self._rules,
             100,
             self._clock,
-            SeededRandomness(self._random),
+            SeededRandomness(self._random, self._mpids),
         )
         self.coordinator.start()
 
@@ -241,6 +244,10 @@ class SimulatedWorld:
         for shard in self.shards:
             if shard is not None:
                 shard.close()
+
+    def draw(self, below: int) -> int:
+        """Draw a number from the seed."""
+        return self._random.randrange(below)
 
     # -- Calling ----------------------------------------------------------------------------------
 
@@ -394,13 +401,14 @@ def simulate(
     seed: int,
     story: Callable[[SimulatedWorld], Coroutine[Any, Any, ResultT]],
     faults: Faults = FAULTLESS,
+    mpids: int = 1 << 20,
 ) -> ResultT:
-    """Run a story in a new world to its end."""
+    """Run a story in a new world to its end; of every slot, fewer than `mpids` MPIDs are drawn."""
     folder = Path(tempfile.mkdtemp(dir=MEMORY))
     loop = Clockwork()
 
     async def tell() -> ResultT:
-        world = SimulatedWorld(loop, folder, shards, rules, seed, faults)
+        world = SimulatedWorld(loop, folder, shards, rules, seed, faults, mpids)
         try:
             return await story(world)
         finally:

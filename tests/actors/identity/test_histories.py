@@ -259,7 +259,7 @@ def run(plan: Plan) -> tuple[History, list[str]]:
         return clients.history, explain(clients.history, world)
 
     with mock.patch.object(sequencer, "MAX_KNOWN", plan.max_known):
-        return simulate(plan.shards, RULES[plan.strategy], plan.seed, story, plan.faults)
+        return simulate(plan.shards, RULES[plan.strategy], plan.seed, story, plan.faults, mpids=24)
 
 
 @given(plans)
