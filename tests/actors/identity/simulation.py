@@ -21,6 +21,8 @@ import msgspec
 from actors.coordinator import Coordinator
 from actors.errors import ShardUnavailable
 from actors.identity.findings import Findings, Question
+from actors.identity.index import Index
+from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRules
 from actors.model import ENVIRONMENTS, Environment, Profile
 from actors.shard import Shard
@@ -178,10 +180,12 @@ class SimulatedWorld:
         self._rules = rules
         self._random = random.Random(seed)
         self._mpids = mpids
+        self._write_delay_s: float | None = 0.0
         self._clock = LoopClock(loop)
         self.shards: list[Shard | None] = [None] * shards
         for number in range(shards):
             self._open_shard(number)
+        self.is_up = asyncio.Event()  # the coordinator
         self._store: Store | None = None
         self.coordinator: Coordinator | None = None
         self.run = Run()
@@ -219,6 +223,7 @@ class SimulatedWorld:
             SeededRandomness(self._random, self._mpids),
         )
         self.coordinator.start()
+        self.is_up.set()
 
     def crash_coordinator(self, down_s: float, *, is_undead: bool = False) -> None:
         """Let the coordinator's process die, and start again.
@@ -229,6 +234,7 @@ class SimulatedWorld:
         if coordinator is None or store is None:
             return
         self.coordinator = None
+        self.is_up.clear()
         if is_undead:
             store.close()
         else:
@@ -244,6 +250,27 @@ class SimulatedWorld:
         for shard in self.shards:
             if shard is not None:
                 shard.close()
+
+    def keep_copy(self) -> None:
+        """Copy the store of the coordinator, which must be down."""
+        shutil.copytree(self._folder / "coordinator", self._folder / "copy")
+
+    def use_copy(self) -> None:
+        """Put the copy in the place of the store of the coordinator, which must be down."""
+        shutil.rmtree(self._folder / "coordinator")
+        shutil.move(self._folder / "copy", self._folder / "coordinator")
+
+    def hold_writes(self) -> None:
+        """Have every write lost from now on."""
+        self._write_delay_s = None
+
+    def delay_writes(self, delay_s: float) -> None:
+        """Have every write take so long from now on, and none be lost."""
+        self._write_delay_s = delay_s
+
+    def shard_of(self, identity: IdentityName) -> int:
+        """Return the shard that owns an identity in production."""
+        return Index(SCOPE, len(self.shards)).shard_of(("production", identity))
 
     def draw(self, below: int) -> int:
         """Draw a number from the seed."""
@@ -270,6 +297,11 @@ class SimulatedWorld:
         self.calls += 1
         fate = draw.randrange(100)
         delay = self._delay()
+        if method == "write_identities":
+            if self._write_delay_s is None:
+                self.loop.call_later(delay, _set, answer, None, ShardUnavailable("held up"))
+                return
+            delay += self._write_delay_s
         gives_up = asyncio.Future(loop=self.loop)  # nobody hears the answer of what is done twice
 
         def give_up() -> None:

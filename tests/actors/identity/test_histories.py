@@ -145,8 +145,7 @@ class Clients:
     async def _run(self, acts: list[Act]) -> None:
         for act in acts:
             await asyncio.sleep(act.pause_ms / 1000)
-            while self._world.coordinator is None:
-                await asyncio.sleep(0.001)
+            await self._world.is_up.wait()
             await self._do(act)
 
     async def _do(self, act: Act) -> None:
