@@ -241,8 +241,7 @@ class Sequencer:
             return False
         decision = pending.decision
         if decision.is_limited:
-            names: list[Key] = [(decision.environment, name) for name in decision.names]
-            queued = [key for key in names if key in cluster.keys]
+            queued: list[Key] = [(decision.environment, name) for name in decision.names]
             if any(self._queues[key] >= MAX_WAITING for key in queued):
                 pending.fail(HotIdentity("too many calls wait for one identity"))
                 self._decided(pending)

@@ -10,7 +10,7 @@ import pytest
 
 from actors.clock import ManualClock
 from actors.errors import StoreFull
-from actors.identity.keys import IdentityName
+from actors.identity.findings import Question
 from actors.identity.state import IdentityRecord
 from actors.model import (
     Accepted,
@@ -35,6 +35,7 @@ from actors.store.identities import (
     IndexEntry,
     ProfileChange,
     RecordChange,
+    Term,
 )
 from actors.store.keys import MPID_RANDOM_BITS, SLOTS
 from actors.store.micro_batches import RING
@@ -76,6 +77,11 @@ def identity_change(mpid: int, value: str = "c-1") -> IdentityChange:
         [IndexEntry("customerid", value, [Holder(mpid, 1)])],
         [RecordChange(mpid, [Lookup("customerid", value, 1)], NOW)],
     )
+
+
+def write(shard: Shard, *changes: IdentityChange, number: int = 1) -> None:
+    """Write as the coordinator does."""
+    shard.write_identities(Term(1, 1, 0), number, changes)
 
 
 # -- Once and only once ---------------------------------------------------------------------------
@@ -164,7 +170,7 @@ def test_unknown_identities_are_for_the_coordinator(tmp_path: Path) -> None:
 def test_a_settled_user_is_resolved_here(tmp_path: Path) -> None:
     customer: dict[str, Any] = {"user_identities": {"customer_id": "c-1"}}
     with shard_on(tmp_path) as shard:
-        shard.write_identities([identity_change(ANN)])
+        write(shard, identity_change(ANN))
         assert shard.commit(micro(1, item(opened(**customer)))) == [Accepted(ANN, 1)]
         [trial] = shard.commit(micro(2, item({**opened(**customer), "environment": "development"})))
         assert isinstance(trial, Unresolved)
@@ -174,7 +180,7 @@ def test_after_one_that_has_to_wait_its_unit_waits(tmp_path: Path) -> None:
     """Others of the micro-batch go on; what is rejected keeps nobody waiting."""
     stranger = opened(user_identities={"customer_id": "c-9"})
     with shard_on(tmp_path, 0, 2) as shard:
-        shard.write_identities([identity_change(LOW)])
+        write(shard, identity_change(LOW))
         known = opened(user_identities={"customer_id": "c-1"})
         results = shard.commit(
             micro(
@@ -348,10 +354,10 @@ def test_identities_are_not_written_by_halves(tmp_path: Path) -> None:
         WORKSPACE.scope, "production", entries, [RecordChange(ANN, lookups, NOW)]
     )
     with shard_on(tmp_path, map_size_bytes=512 * 1024) as shard:
-        shard.write_identities([identity_change(ANN)])
+        write(shard, identity_change(ANN))
         before = disk(shard)
         with pytest.raises(StoreFull):
-            shard.write_identities([identity_change(BOB, "c-2"), change])
+            write(shard, identity_change(BOB, "c-2"), change, number=2)
         assert disk(shard) == before
         profile = profile_of(shard, ANN)
         assert profile is not None
@@ -371,14 +377,15 @@ def test_an_identity_call_makes_a_readable_profile_with_its_source(tmp_path: Pat
         [ProfileChange(ANN, NOW, {"customerid": "c-1"}, [], True)],
     )
     with shard_on(tmp_path) as shard:
-        shard.write_identities([change])
-        before = disk(shard)
-        shard.write_identities([change])
-        assert disk(shard) == before
+        write(shard, change)
+        before = profile_of(shard, ANN)
+        write(shard, change, number=2)
+        assert profile_of(shard, ANN) == before
     with shard_on(tmp_path) as shard:
-        views = ShardViews(shard, ManualClock(NOW))
-        assert views.records("production", [ANN]) == [IdentityRecord(lookups, source_mpid=BOB)]
-        body = views.profile(ANN, "production", ["user_identities"])
+        question = Question("production", [], [ANN])
+        [known] = shard.read_identities(Term(2, 1, 3), [question], []).known
+        assert known.records == {ANN: IdentityRecord(lookups, NOW, BOB)}
+        body = ShardViews(shard, ManualClock(NOW)).profile(ANN, "production", ["user_identities"])
         assert body is not None
         assert body["created_timestamp_ms"] == NOW
         shown = [{"type": "customer_id", "encoding": "none", "value": "c-1"}]
@@ -403,27 +410,10 @@ def test_a_failed_batch_leaves_no_trace_of_those_before_it(tmp_path: Path) -> No
 # -- Identities -----------------------------------------------------------------------------------
 
 
-def test_what_the_coordinator_writes_may_be_written_again(tmp_path: Path) -> None:
-    with shard_on(tmp_path) as shard:
-        views = ShardViews(shard, ManualClock(NOW))
-        shard.write_identities([identity_change(ANN)])
-        before = disk(shard)
-        shard.write_identities([identity_change(ANN)])
-        assert disk(shard) == before
-        name = IdentityName("customerid", "c-1")
-        assert views.holders("production", [name]) == [[Holder(ANN, 1)]]
-        assert views.holders("development", [name]) == [[]]
-        [record, none] = views.records("production", [ANN, BOB])
-        assert record is not None
-        assert record.holds(name)
-        assert none is None
-        assert views.taken([ANN, BOB]) == [True, False]
-
-
 def test_an_identity_record_alone_is_no_profile_to_be_read(tmp_path: Path) -> None:
     with shard_on(tmp_path) as shard:
         views = ShardViews(shard, ManualClock(NOW))
-        shard.write_identities([identity_change(ANN)])
+        write(shard, identity_change(ANN))
         assert views.profile(ANN, None, ["user_attributes"]) is None
         assert views.user(ANN, None) is None
         assert views.user_rows([("production", ANN), ("production", BOB)]) == [None, None]

@@ -21,6 +21,8 @@ import msgspec
 from actors.coordinator import Coordinator
 from actors.errors import ShardUnavailable
 from actors.identity.findings import Findings, Question
+from actors.identity.index import Index
+from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRules
 from actors.model import ENVIRONMENTS, Environment, Profile
 from actors.shard import Shard
@@ -99,13 +101,14 @@ class LoopClock:
 class SeededRandomness:
     """Randomness that comes again with its seed."""
 
-    def __init__(self, source: random.Random) -> None:
+    def __init__(self, source: random.Random, mpids: int) -> None:
         self._source = source
+        self._mpids = mpids
 
     def bits(self, count: int) -> int:
-        """Draw few different MPIDs, so that they often are taken."""
+        """Draw; of an MPID, few different ones, so that they often are taken."""
         if count == MPID_RANDOM_BITS:
-            return self._source.randrange(1, 25)
+            return self._source.randrange(1, self._mpids)
         return self._source.getrandbits(count)
 
 
@@ -167,6 +170,7 @@ class SimulatedWorld:
         rules: IdentityRules,
         seed: int,
         faults: Faults,
+        mpids: int,
     ) -> None:
         self.loop = loop
         self.faults = faults
@@ -175,10 +179,13 @@ class SimulatedWorld:
         self._folder = folder
         self._rules = rules
         self._random = random.Random(seed)
+        self._mpids = mpids
+        self._write_delay_s: float | None = 0.0
         self._clock = LoopClock(loop)
         self.shards: list[Shard | None] = [None] * shards
         for number in range(shards):
             self._open_shard(number)
+        self.is_up = asyncio.Event()  # the coordinator
         self._store: Store | None = None
         self.coordinator: Coordinator | None = None
         self.run = Run()
@@ -213,9 +220,10 @@ class SimulatedWorld:
             self._rules,
             100,
             self._clock,
-            SeededRandomness(self._random),
+            SeededRandomness(self._random, self._mpids),
         )
         self.coordinator.start()
+        self.is_up.set()
 
     def crash_coordinator(self, down_s: float, *, is_undead: bool = False) -> None:
         """Let the coordinator's process die, and start again.
@@ -226,6 +234,7 @@ class SimulatedWorld:
         if coordinator is None or store is None:
             return
         self.coordinator = None
+        self.is_up.clear()
         if is_undead:
             store.close()
         else:
@@ -241,6 +250,31 @@ class SimulatedWorld:
         for shard in self.shards:
             if shard is not None:
                 shard.close()
+
+    def keep_copy(self) -> None:
+        """Copy the store of the coordinator, which must be down."""
+        shutil.copytree(self._folder / "coordinator", self._folder / "copy")
+
+    def use_copy(self) -> None:
+        """Put the copy in the place of the store of the coordinator, which must be down."""
+        shutil.rmtree(self._folder / "coordinator")
+        shutil.move(self._folder / "copy", self._folder / "coordinator")
+
+    def hold_writes(self) -> None:
+        """Have every write lost from now on."""
+        self._write_delay_s = None
+
+    def delay_writes(self, delay_s: float) -> None:
+        """Have every write take so long from now on, and none be lost."""
+        self._write_delay_s = delay_s
+
+    def shard_of(self, identity: IdentityName) -> int:
+        """Return the shard that owns an identity in production."""
+        return Index(SCOPE, len(self.shards)).shard_of(("production", identity))
+
+    def draw(self, below: int) -> int:
+        """Draw a number from the seed."""
+        return self._random.randrange(below)
 
     # -- Calling ----------------------------------------------------------------------------------
 
@@ -263,6 +297,11 @@ class SimulatedWorld:
         self.calls += 1
         fate = draw.randrange(100)
         delay = self._delay()
+        if method == "write_identities":
+            if self._write_delay_s is None:
+                self.loop.call_later(delay, _set, answer, None, ShardUnavailable("held up"))
+                return
+            delay += self._write_delay_s
         gives_up = asyncio.Future(loop=self.loop)  # nobody hears the answer of what is done twice
 
         def give_up() -> None:
@@ -394,13 +433,14 @@ def simulate(
     seed: int,
     story: Callable[[SimulatedWorld], Coroutine[Any, Any, ResultT]],
     faults: Faults = FAULTLESS,
+    mpids: int = 1 << 20,
 ) -> ResultT:
-    """Run a story in a new world to its end."""
+    """Run a story in a new world to its end; of every slot, fewer than `mpids` MPIDs are drawn."""
     folder = Path(tempfile.mkdtemp(dir=MEMORY))
     loop = Clockwork()
 
     async def tell() -> ResultT:
-        world = SimulatedWorld(loop, folder, shards, rules, seed, faults)
+        world = SimulatedWorld(loop, folder, shards, rules, seed, faults, mpids)
         try:
             return await story(world)
         finally:
