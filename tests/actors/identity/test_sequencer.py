@@ -277,11 +277,10 @@ def test_what_is_replayed_undoes_nothing_that_came_later() -> None:
         await call(world, "identify", at(world, 1, "das"))
         await call(world, "identify", at(world, 0, "rk"))
         world.crash_shard(1, 4.0)
-        calls = [
-            asyncio.create_task(call(world, "login", f"{here} {at(world, 1, 'das')}")),
-            asyncio.create_task(call(world, "login", f"{here} {at(world, 0, 'rk')}")),
-        ]
-        await asyncio.sleep(0.5)
+        calls = []
+        for other in (at(world, 1, "das"), at(world, 0, "rk")):
+            calls.append(asyncio.create_task(call(world, "login", f"{here} {other}")))
+            await asyncio.sleep(0.2)
         await call(world, "login", at(world, 0, "em"))  # forgets what is written everywhere
         world.crash_coordinator(0.0)
         await asyncio.gather(*calls, return_exceptions=True)
