@@ -284,7 +284,8 @@ class SimulatedWorld:
         if coordinator is None:
             raise ShardUnavailable("the coordinator is not there")
         asking = self.loop.create_task(question(coordinator))
-        await asyncio.wait({asking, run.ended}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {asking, run.ended}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if run.ended.done():
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
@@ -302,7 +303,8 @@ class SimulatedWorld:
                 self.loop.call_later(delay, _set, answer, None, ShardUnavailable("held up"))
                 return
             delay += self._write_delay_s
-        gives_up = asyncio.Future(loop=self.loop)  # nobody hears the answer of what is done twice
+        # Nobody hears the answer of what is done twice.
+        gives_up: asyncio.Future[Any] = self.loop.create_future()
 
         def give_up() -> None:
             if not answer.done():

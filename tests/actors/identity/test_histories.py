@@ -189,7 +189,7 @@ class Clients:
         if act.kind == "batch":
             sent = [(each, act.identities[each]) for each in TYPES if each in act.identities]
             call = IdentityCall("identify", PRODUCTION, act.identities, now_ms, is_batch=True)
-            decision = of_call(call, rules, strategy)
+            decision: Decision[Any] = of_call(call, rules, strategy)
             return (
                 replace(decision, run=lambda state, new: _mpid(decision.run(state, new))),
                 lambda to: _first(to.resolve([Unresolved(PRODUCTION, sent)])),
