@@ -78,3 +78,31 @@ class IdentityProblem(Struct, frozen=True, tag="problem"):
     status: int
     code: str
     message: str
+
+
+AliasScope = Literal["device", "mpid"]
+
+
+class AliasRequest(Struct, frozen=True):
+    """Copy the history of one MPID to another one (10.1), as an edge has checked it.
+
+    Attributes:
+        request_id: the client's; a repetition within 7 days is accepted and does nothing.
+        start_ms, end_ms: event times, both included; the end is not after `received_ms`, the start
+            not before the longest window before it.
+        scope: `device`: events of `device_stamp` only; `mpid`: those of all devices.
+        device_stamp: device application stamp, `None` where the request names none.
+        received_ms: time of acceptance; the delay counts from it.
+        input: number of the input whose key it came with.
+    """
+
+    request_id: str
+    environment: Environment
+    source_mpid: int
+    destination_mpid: int
+    start_ms: int
+    end_ms: int
+    scope: AliasScope
+    device_stamp: str | None
+    received_ms: int
+    input: int
