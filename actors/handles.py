@@ -8,6 +8,9 @@ tests make them of plain objects.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from actors.identity.alias_calls import AliasShard
+from actors.identity.aliases import Alias
+from actors.identity.calls import AliasRequest
 from actors.identity.index import IndexShard
 from actors.model import (
     DeadLetter,
@@ -21,7 +24,7 @@ from actors.model import (
 from actors.profiles.timeline import TimelineQuery
 
 
-class ShardHandle(IndexShard, Protocol):
+class ShardHandle(IndexShard, AliasShard, Protocol):
     """A shard. What calls do is told where they are implemented: `Shard`, `ShardViews`."""
 
     async def commit(self, micro: bytes) -> bytes:
@@ -84,6 +87,14 @@ class CoordinatorHandle(Protocol):
 
     async def resolve(self, requests: Sequence[Unresolved]) -> list[int]:
         """See `Coordinator.resolve`. Raises StoreFull."""
+        ...
+
+    async def alias(self, request: AliasRequest) -> None:
+        """See `AliasRunner.alias`. Raises StoreFull."""
+        ...
+
+    async def aliases(self, mpid: int) -> list[Alias]:
+        """See `AliasRunner.aliases`."""
         ...
 
     async def admit_event_names(self, names: Sequence[EventName]) -> EventNames:

@@ -156,6 +156,17 @@ INGEST_LAG = Metric(
     remedy="Over 60: that shard does not keep up or does not answer.",
 )
 
+# -- Aliases --------------------------------------------------------------------------------------
+
+ALIASES = Metric(
+    Counter,
+    "headwater_alias_total",
+    "1",
+    ("result",),
+    meaning="Aliases that were processed: applied, or dropped because of others before them.",
+    remedy="dropped rises: a client aliases users again and again; list them to see which.",
+)
+
 # -- Shards ---------------------------------------------------------------------------------------
 
 SHARD_BATCH_DURATION = Metric(

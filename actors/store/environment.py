@@ -24,6 +24,9 @@ Table = Literal[
     "micro_batches",
     "event_names",
     "intents",
+    "aliases",
+    "copies",
+    "copy_progress",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
 

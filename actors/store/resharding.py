@@ -127,6 +127,8 @@ _PLACES: dict[Table, Place] = {
     "profiles": _by_slot,
     "identities": _by_slot,
     "duplicates": _by_slot,
+    "copies": _by_slot,
+    "copy_progress": _by_slot,
     "log": _of_log,
     "outbox": _of_delivery,
     "dead_letters": _of_dead_letter,
