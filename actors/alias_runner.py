@@ -22,7 +22,7 @@ from actors.identity.calls import AliasRequest
 from actors.metric_groups import CoordinatorMetrics
 from actors.model import ENVIRONMENTS, Environment
 from actors.store import aliases
-from actors.store.copies import Places
+from actors.store.copies import END, Places
 from actors.store.environment import Store
 from actors.store.keys import shard_of_slot, slot_of_mpid
 
@@ -183,14 +183,12 @@ class AliasRunner:
         places: Places | None,
     ) -> None:
         written = places
-        while True:
+        while places != END:
             chunk = await source.read_copies(order, places)
             places = chunk.next
             if chunk.copies:
                 await destination.write_copies(order, written, chunk)
                 written = places
-            if places is None:
-                return
 
     def _of(self, mpid: int) -> AliasShard:
         return self._shards[shard_of_slot(slot_of_mpid(mpid), len(self._shards))]

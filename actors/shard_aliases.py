@@ -60,9 +60,6 @@ class ShardAliases:
         Args:
             order: the alias.
             places: `CopiesChunk.next` of the call before, `None` at first.
-
-        Returns:
-            Maybe no copies, although there are more.
         """
         request = order.request
         made: list[EncodedCopy] = []
@@ -77,7 +74,7 @@ class ShardAliases:
                 if copied is not None:
                     made.append(copied)
                     size += len(copied.encoded)
-        return CopiesChunk(made, None)
+        return CopiesChunk(made, copies.END)
 
     def note_alias(self, order: AliasOrder) -> None:
         """Tell the source's profile what became of it. Raises StoreFull."""
@@ -91,7 +88,7 @@ class ShardAliases:
         profile = self._profiles.get(txn, self._key(request.environment, request.source_mpid))
         section = profile and profile.workspaces.get(self._workspace.number)
         if not section:
-            return Places(0, 0)
+            return copies.END
         return Places(section.newest_log_id, section.newest_historical_id)
 
     # -- The destination's ------------------------------------------------------------------------
@@ -123,9 +120,8 @@ class ShardAliases:
                 return
             for copy in chunk.copies:
                 copies.write(txn, key, copy)
-            if chunk.next is not None:
-                progress = Progress(order.begun_ms, chunk.next)
-                copies.write_progress(txn, request.destination_mpid, order.number, progress)
+            progress = Progress(order.begun_ms, chunk.next)
+            copies.write_progress(txn, request.destination_mpid, order.number, progress)
 
     def finish_alias(self, order: AliasOrder, facts: SourceFacts) -> None:
         """Let the destination's profile take over what it is to have. Raises StoreFull."""

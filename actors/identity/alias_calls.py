@@ -19,10 +19,10 @@ class AliasOrder(Struct, frozen=True, array_like=True):
 
 
 class CopiesChunk(Struct, frozen=True, array_like=True):
-    """Some copies, and where the next ones are, `None` if there are no more."""
+    """Some copies, maybe none, and where the next ones are; `copies.END` if there are no more."""
 
     copies: list[EncodedCopy]
-    next: Places | None
+    next: Places
 
 
 class Receipt(Struct, frozen=True, array_like=True):

@@ -41,6 +41,9 @@ class Places(Struct, frozen=True, array_like=True):
     historical: int
 
 
+END = Places(0, 0)
+
+
 class Progress(Struct, frozen=True, array_like=True):
     """How far an alias has come. `begun_ms` tells it from another one of the same number."""
 
