@@ -141,7 +141,8 @@ async def test_a_late_repetition_of_a_chunk_changes_nothing(tmp_path: Path) -> N
         await world.runner.run_due()
         before = world.disk()
         assert len(calls) > 2
-        for call in list(calls):
+        sent = tuple(calls)
+        for call in sent:
             target.write_copies(*call)
         assert world.disk() == before
 
@@ -187,7 +188,11 @@ async def test_what_is_copied_is_what_the_request_says(
     step: int,
 ) -> None:
     """Whatever the window, the scope, the chunks, and where it dies once."""
-    sizes = {"chunk_batches": chunk_batches, "chunk_bytes": chunk_bytes, "shards": shards}
+    sizes: dict[str, Any] = {
+        "chunk_batches": chunk_batches,
+        "chunk_bytes": chunk_bytes,
+        "shards": shards,
+    }
     with tempfile.TemporaryDirectory() as path:
         folder = Path(path)
         with deployment(folder, **sizes) as world:
