@@ -8,6 +8,8 @@ tests make them of plain objects.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from actors.identity.alias_calls import AliasShard
+from actors.identity.aliases import Alias
 from actors.identity.calls import (
     AliasRequest,
     IdentityAnswer,
@@ -33,7 +35,7 @@ from actors.store.identities import Holder
 from actors.store.trail import TrailEntry
 
 
-class ShardHandle(IndexShard, Protocol):
+class ShardHandle(IndexShard, AliasShard, Protocol):
     """A shard. What calls do is told where they are implemented: `Shard`, `ShardViews`."""
 
     async def holders(
@@ -129,7 +131,11 @@ class CoordinatorHandle(Protocol):
         ...
 
     async def alias(self, request: AliasRequest) -> None:
-        """See `Coordinator.alias`. Raises StoreFull."""
+        """See `AliasRunner.alias`. Raises StoreFull."""
+        ...
+
+    async def aliases(self, mpid: int) -> list[Alias]:
+        """See `AliasRunner.aliases`."""
         ...
 
     async def admit_event_names(self, names: Sequence[EventName]) -> EventNames:

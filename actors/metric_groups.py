@@ -70,6 +70,15 @@ class ShardMetrics:
         _show_build(self.registry, version)
 
 
+class CoordinatorMetrics:
+    """Metrics of the coordinator."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self.aliases = metrics.ALIASES.on(self.registry)
+        _show_build(self.registry, version)
+
+
 class ForwarderMetrics:
     """Metrics of a forwarder: what it sent to its output, and what waits or failed."""
 

@@ -175,6 +175,17 @@ IDENTITY_DURATION = Metric(
     remedy="Rises for calls that write only: the coordinator or its disk is the bottleneck.",
 )
 
+# -- Aliases --------------------------------------------------------------------------------------
+
+ALIASES = Metric(
+    Counter,
+    "headwater_alias_total",
+    "1",
+    ("result",),
+    meaning="Aliases that were processed: applied, or dropped because of others before them.",
+    remedy="dropped rises: a client aliases users again and again; list them to see which.",
+)
+
 # -- Shards ---------------------------------------------------------------------------------------
 
 SHARD_BATCH_DURATION = Metric(

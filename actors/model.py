@@ -63,6 +63,7 @@ class WorkspaceInfo(Struct, frozen=True):
         priority, login_ids, unique_ids, immutable_ids: IDSync keys (spec/identity.md, 3).
         default_tier: `personalize`, `preserve` or `connect`; `tiers`: event name to tier.
         att_default: ATT status of Apple devices that send none.
+        alias_delay_ms: from the acceptance of an alias until it is applied.
     """
 
     number: int
@@ -89,6 +90,7 @@ class WorkspaceInfo(Struct, frozen=True):
     audience_event_days: int = 30
     profile_idle_days: int = 30
     dedup_days: int = 30
+    alias_delay_ms: int = 24 * 60 * 60 * 1000
 
 
 class BatchContext(Struct, array_like=True):
@@ -278,6 +280,14 @@ class Section(Struct, array_like=True):
     is_aged_out: bool = False  # only the times and the chains are left (spec/profiles.md, 6)
 
 
+class StatusMessage(Struct, array_like=True):
+    """That an alias was applied to a profile: `mpid` is the other one (spec/profiles.md, 2.1)."""
+
+    kind: Literal["aliased_to", "merged_from"]
+    mpid: int
+    timestamp_ms: int
+
+
 class Profile(Struct, array_like=True):
     """All that is kept of one MPID (spec/profiles.md, 2.1), with its identity record.
 
@@ -295,6 +305,7 @@ class Profile(Struct, array_like=True):
     workspaces: dict[int, Section] = field(default_factory=dict)
     opt_out_updated_ms: int = 0  # time that `is_opted_out` stands for; 0: never set
     source_mpid: int | None = None  # of a record made under profile link: who it was before
+    status_messages: list[StatusMessage] = field(default_factory=list)
 
 
 class ConsentChange(Struct):

@@ -8,7 +8,7 @@ from actors.clock import Clock
 from actors.identity.keys import IdentityName
 from actors.model import ENVIRONMENTS, DeadLetter, Environment, Profile, ProfileKey
 from actors.profiles.history import read_page
-from actors.profiles.retention import DAY_MS, age_out, is_overdue
+from actors.profiles.retention import DAY_MS, age_out, is_overdue, last_active_ms
 from actors.profiles.timeline import TimelineQuery
 from actors.profiles.view import profile_view, user_row, user_view
 from actors.shard import Shard
@@ -120,7 +120,7 @@ class ShardViews:
         if profile is None:
             return None
         now_ms = self._clock.now_ms()
-        if now_ms - profile.last_stored_timestamp_ms > self._workspace.events_days * DAY_MS:
+        if now_ms - last_active_ms(profile) > self._workspace.events_days * DAY_MS:
             return None
         if is_overdue(profile, self._workspace.profile_idle_days, now_ms):
             profile = deepcopy(profile)

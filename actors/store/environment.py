@@ -27,6 +27,9 @@ Table = Literal[
     "retries",
     "trail",
     "erased",
+    "aliases",
+    "copies",
+    "copy_progress",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
 

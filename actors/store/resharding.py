@@ -138,6 +138,8 @@ _PLACES: dict[Table, Place] = {
     "trail": _by_slot,
     "erased": _by_slot,
     "duplicates": _by_slot,
+    "copies": _by_slot,
+    "copy_progress": _by_slot,
     "log": _of_log,
     "outbox": _of_delivery,
     "dead_letters": _of_dead_letter,

@@ -1,6 +1,5 @@
 """Calls to a simulated world, written as in the tables of spec/identity.md."""
 
-
 from actors.identity.calls import (
     CallKind,
     ChangeRequest,

@@ -20,10 +20,24 @@ from actors.store.environment import TABLES, Store, Table, Transaction
 from actors.store.folder import DataFolder
 from actors.store.identities import Written, read_written, write_written
 from actors.store.ids import Ids, read_last, write_last
-from actors.store.keys import profile_key, shard_of_slot, slot_of_mpid
+from actors.store.keys import (
+    copy_key,
+    copy_progress_key,
+    profile_key,
+    shard_of_slot,
+    slot_of_mpid,
+)
 from tests.actors.store.builders import MAP_SIZE_BYTES, NOW, dead, delivery, stored
 
-SLOT_TABLES: tuple[Table, ...] = ("profiles", "identities", "trail", "erased", "duplicates")
+SLOT_TABLES: tuple[Table, ...] = (
+    "profiles",
+    "identities",
+    "trail",
+    "erased",
+    "duplicates",
+    "copies",
+    "copy_progress",
+)
 OWNED_TABLES: tuple[Table, ...] = ("log", "outbox", "dead_letters")
 # Not moved: a run of edges has ended, so what is remembered of their micro-batches is of no use.
 LEFT_BEHIND: tuple[Table, ...] = ("micro_batches",)
@@ -195,9 +209,11 @@ def fill(path: Path, shards: int, filling: Filling) -> None:
     clock = ManualClock(NOW)
     ids = [Ids(number, 0, clock) for number in range(shards)]
     with opened(path, 1, shards) as stores:
-        for key in filling.profiles:
+        for place, key in enumerate(filling.profiles):
             number = shard_of_slot(slot_of_mpid(key.mpid), shards)
             put(stores[number], "profiles", profile_key(key))
+            put(stores[number], "copies", copy_key(key, NOW, place))
+            put(stores[number], "copy_progress", copy_progress_key(key.mpid, place))
         for table, digest in filling.hashes:
             put(stores[shard_of_slot(digest[0] << 8 | digest[1], shards)], table, digest)
         for thing in filling.things:
