@@ -18,6 +18,7 @@ from actors.identity.calls import (
     ModifyAnswer,
     ModifyCall,
 )
+from actors.identity.explain import Explanation
 from actors.identity.index import IndexShard
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord
@@ -42,10 +43,6 @@ class ShardHandle(IndexShard, AliasShard, Protocol):
         self, environment: Environment, names: Sequence[IdentityName]
     ) -> list[list[Holder]]:
         """See `ShardViews.holders`."""
-        ...
-
-    async def trail(self, environment: Environment, mpid: int) -> list[TrailEntry]:
-        """See `ShardViews.trail`."""
         ...
 
     async def commit(self, micro: bytes) -> bytes:
@@ -122,6 +119,10 @@ class CoordinatorHandle(Protocol):
         """See `Coordinator.erase`."""
         ...
 
+    async def explain(self, call: IdentityCall) -> Explanation:
+        """See `Coordinator.explain`."""
+        ...
+
     async def lookup(self, environment: Environment, identity_type: str, value: str) -> list[int]:
         """See `Coordinator.lookup`."""
         ...
@@ -136,6 +137,14 @@ class CoordinatorHandle(Protocol):
 
     async def aliases(self, mpid: int) -> list[Alias]:
         """See `AliasRunner.aliases`."""
+        ...
+
+    async def history(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        """See `Coordinator.history`."""
+        ...
+
+    async def undo(self, environment: Environment, mpid: int) -> ModifyAnswer | IdentityProblem:
+        """See `Coordinator.undo`."""
         ...
 
     async def admit_event_names(self, names: Sequence[EventName]) -> EventNames:

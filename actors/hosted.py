@@ -177,6 +177,7 @@ class Coordinator:
             workspace.limits.unique_event_names,
             clock,
             SystemRandomness(),
+            self._metrics,
         )
         self._aliases = AliasRunner(store, handles, workspace.alias_delay_ms, clock, self._metrics)
         self._alias_task: asyncio.Task[None] | None = None
@@ -208,6 +209,11 @@ class Coordinator:
         with restarting_if_damaged():
             return await self._coordinator.erase(environment, mpid)
 
+    async def explain(self, call: Any) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        with restarting_if_damaged():
+            return await self._coordinator.explain(call)
+
     async def lookup(self, environment: Any, identity_type: str, value: str) -> Any:
         """See `actors.coordinator.Coordinator`."""
         with restarting_if_damaged():
@@ -217,6 +223,16 @@ class Coordinator:
         """See `actors.coordinator.Coordinator`."""
         with restarting_if_damaged():
             return await self._coordinator.record(environment, mpid)
+
+    async def history(self, environment: Any, mpid: int) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        with restarting_if_damaged():
+            return await self._coordinator.history(environment, mpid)
+
+    async def undo(self, environment: Any, mpid: int) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        with restarting_if_damaged():
+            return await self._coordinator.undo(environment, mpid)
 
     async def admit_event_names(self, names: Any) -> Any:
         """See `actors.coordinator.Coordinator`."""

@@ -5,6 +5,7 @@ import platform
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from actors import metrics
+from actors.identity.state import Tally
 
 
 class EdgeMetrics:
@@ -76,7 +77,21 @@ class CoordinatorMetrics:
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
         self.aliases = metrics.ALIASES.on(self.registry)
+        self.identity_records = metrics.IDENTITY_RECORDS.on(self.registry)
+        self.identity_created = metrics.IDENTITY_CREATED.on(self.registry)
+        self.identity_conversions = metrics.IDENTITY_CONVERSIONS.on(self.registry)
+        self.identity_takeovers = metrics.IDENTITY_TAKEOVERS.on(self.registry)
+        self.identity_orphans = metrics.IDENTITY_ORPHANS.on(self.registry)
+        self.identity_conflict_retries = metrics.IDENTITY_CONFLICT_RETRIES.on(self.registry)
         _show_build(self.registry, version)
+
+    def count_identities(self, tally: Tally) -> None:
+        """Count what has happened to identity records, now that it is kept."""
+        for reason, count in tally.created.items():
+            self.identity_created.labels(reason).inc(count)
+        self.identity_conversions.inc(tally.conversions)
+        self.identity_takeovers.inc(tally.takeovers)
+        self.identity_orphans.inc(tally.orphans)
 
 
 class ForwarderMetrics:

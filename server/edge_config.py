@@ -12,6 +12,7 @@ from typing import Literal
 from msgspec import Struct
 from pydantic import SecretStr
 
+from config.identity import IdentitySettings
 from config.inputs import Input
 from config.numbers import ORGANIZATION, Numbers
 from config.settings import Settings
@@ -72,6 +73,7 @@ class IdentityCalls(Struct, frozen=True, kw_only=True):
         alias_window_ms: longest time that an alias may span.
         max_skew_ms: by which the Date of a signed request may differ; 0 for no check.
         limits: of all identity calls together.
+        settings: those of the scope, as they are in force.
     """
 
     is_enabled: bool = True
@@ -79,6 +81,7 @@ class IdentityCalls(Struct, frozen=True, kw_only=True):
     alias_window_ms: int = 90 * DAY_MS
     max_skew_ms: int = DAY_MS
     limits: tuple[Limit, ...] = ()
+    settings: IdentitySettings = IdentitySettings()
 
 
 class EdgeConfig(Struct, frozen=True, kw_only=True):
@@ -87,6 +90,7 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
     Attributes:
         revision: of the workspace document.
         organization, account, workspace: integer ids; `workspace_slug` the id in the document.
+        scope: of the workspace's identities.
         keys: input keys; a workspace's own key is not among them.
         credentials: by client id.
         profile_limits: of the Profile API.
@@ -103,6 +107,7 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
     account: int
     workspace: int
     workspace_slug: str
+    scope: int
     keys: Mapping[str, KeyInfo]
     credentials: Mapping[str, Credential]
     profile_limits: tuple[Limit, ...]
@@ -163,6 +168,7 @@ def edge_config(
         account=account,
         workspace=numbers.workspaces[workspace.id],
         workspace_slug=workspace.id,
+        scope=numbers.workspaces[workspace.id],  # every workspace is an identity scope of its own
         keys={
             info.key: info
             for each in document.inputs
@@ -197,6 +203,7 @@ def _identity_calls(
         alias_window_ms=identity.alias_max_window_days * DAY_MS,
         max_skew_ms=settings.auth_max_skew_s * 1000,
         limits=(Limit("workspace", f"identity:{number}", rate, rate),) if rate else (),
+        settings=identity,
     )
 
 

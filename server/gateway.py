@@ -7,6 +7,7 @@ from typing import Any
 from actors.batches.identities import DEVICE_STAMP, PROFILE_NAMES
 from actors.errors import CursorInvalid, ShardUnavailable
 from actors.handles import CoordinatorHandle, ShardHandle
+from actors.identity.aliases import Alias
 from actors.identity.calls import (
     AliasRequest,
     IdentityAnswer,
@@ -15,10 +16,13 @@ from actors.identity.calls import (
     ModifyAnswer,
     ModifyCall,
 )
+from actors.identity.explain import Explanation
 from actors.identity.keys import IdentityName, canonical
+from actors.identity.state import IdentityRecord
 from actors.model import ENVIRONMENTS, BatchContext, Environment
 from actors.profiles.timeline import TimelineQuery
 from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
+from actors.store.trail import TrailEntry
 from server.dead_letter_view import shown, shown_whole
 from server.deployment import FinalResult
 from server.ingestion import Ingestion
@@ -125,6 +129,29 @@ class Gateway:
             return UNKNOWN_ALIAS_MPID
         await self._coordinator.alias(request)
         return None
+
+    async def aliases_of(self, environment: Environment, mpid: int) -> list[Alias]:
+        """See `Deployment`."""
+        found = await self._coordinator.aliases(mpid)
+        return [each for each in found if each.request.environment == environment]
+
+    # -- Identities, for operators ----------------------------------------------------------------
+
+    async def explain(self, call: IdentityCall) -> Explanation:
+        """See `Deployment`."""
+        return await self._coordinator.explain(call)
+
+    async def identity_record(self, environment: Environment, mpid: int) -> IdentityRecord | None:
+        """See `Deployment`."""
+        return await self._coordinator.record(environment, mpid)
+
+    async def identity_history(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        """See `Deployment`."""
+        return await self._coordinator.history(environment, mpid)
+
+    async def undo(self, environment: Environment, mpid: int) -> ModifyAnswer | IdentityProblem:
+        """See `Deployment`."""
+        return await self._coordinator.undo(environment, mpid)
 
     # -- Dead letters -----------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """What the sequencer is asked to decide, each a function of what is known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -12,10 +12,12 @@ from actors.identity.calls import (
     ModifyCall,
 )
 from actors.identity.decide import decide
+from actors.identity.explain import Explanation, explain
 from actors.identity.keys import IdentityName, canonical
 from actors.identity.modify import modify
 from actors.identity.state import IdentityRecord, IdentityRules, IdentityState
 from actors.identity.strategy import Strategy
+from actors.identity.undo import Effect, undo
 from actors.model import Environment
 
 AnswerT = TypeVar("AnswerT")
@@ -75,6 +77,21 @@ def of_call(
     )
 
 
+def of_explanation(
+    call: IdentityCall, rules: IdentityRules, strategy: Strategy
+) -> Decision[Explanation]:
+    """Return the decision that tells why a call would be answered as it would be."""
+    decision = of_call(call, rules, strategy)
+    return Decision(
+        kind="explain",
+        environment=call.environment,
+        run=lambda state, _: explain(state, call, rules, strategy),
+        about=lambda _: 0,
+        names=decision.names,
+        now_ms=call.received_ms,
+    )
+
+
 def of_modify(call: ModifyCall, rules: IdentityRules) -> Decision[ModifyAnswer | IdentityProblem]:
     """Return the decision of a modify call."""
     names = frozenset(
@@ -106,6 +123,24 @@ def of_erasure(environment: Environment, mpid: int, now_ms: int) -> Decision[boo
         kind="erase",
         environment=environment,
         run=run,
+        about=lambda _: mpid,
+        names=frozenset(),
+        now_ms=now_ms,
+    )
+
+
+def of_undoing(
+    environment: Environment,
+    mpid: int,
+    effects: Sequence[Effect],
+    rules: IdentityRules,
+    now_ms: int,
+) -> Decision[ModifyAnswer | IdentityProblem]:
+    """Return the decision that takes back what another one did."""
+    return Decision(
+        kind="undo",
+        environment=environment,
+        run=lambda state, _: undo(state, effects, rules, now_ms),
         about=lambda _: mpid,
         names=frozenset(),
         now_ms=now_ms,

@@ -27,6 +27,7 @@ from actors.identity.index import Index, IndexShard, change_of, keys_of, record_
 from actors.identity.keys import IdentityName
 from actors.identity.lanes import ReadLane, WriteLane
 from actors.identity.state import IdentityState, Missing
+from actors.metric_groups import CoordinatorMetrics
 from actors.model import ENVIRONMENTS, Environment
 from actors.store import intents, retries
 from actors.store.environment import Store
@@ -52,6 +53,7 @@ class Sequencer:
         scope: int,
         clock: Clock,
         randomness: Randomness,
+        metrics: CoordinatorMetrics,
     ) -> None:
         """Begin a new term; what earlier ones left is written from the first call on.
 
@@ -61,6 +63,7 @@ class Sequencer:
             scope: of the workspace.
             clock: of the times that are kept.
             randomness: of MPIDs.
+            metrics: of this process.
 
         Raises:
             StoreFull: there is no room for the term.
@@ -69,6 +72,7 @@ class Sequencer:
         self._index = Index(scope, len(shards))
         self._clock = clock
         self._randomness = randomness
+        self._metrics = metrics
         self._reads = [ReadLane(self, shard, number) for number, shard in enumerate(shards)]
         self._writes = [WriteLane(self, shard, number) for number, shard in enumerate(shards)]
         # What was read and decided lately, as it is or will be on the shards: it is right, because
@@ -94,6 +98,8 @@ class Sequencer:
             left = intents.read_all(txn)
             self._number = intents.read_number(txn)
             start = intents.read_start(txn)
+            self._records = {each: intents.read_records(txn, each) for each in ENVIRONMENTS}
+        self._show_records()
         self._begin_term(start + 1)
         for change in left:
             self._replay(change)
@@ -239,6 +245,7 @@ class Sequencer:
         cluster = next((self._in_flight[key] for key in keys if key in self._in_flight), None)
         if cluster is None:
             return False
+        self._metrics.identity_conflict_retries.inc()
         decision = pending.decision
         if decision.is_limited:
             queued: list[Key] = [(decision.environment, name) for name in decision.names]
@@ -430,6 +437,9 @@ class Sequencer:
         self._number = number
         for environment, state in self._open.items():
             self._known[environment].adopt(state)
+            self._metrics.count_identities(state.tally)
+        self._records = self._records_now()
+        self._show_records()
         self._begin_group()
         for cluster, change in zip(group, changes, strict=True):
             self._take_off(cluster, change)
@@ -441,10 +451,24 @@ class Sequencer:
             intents.forget(txn, self._settled)
             intents.write(txn, [change for change in changes if change.entries or change.records])
             intents.write_number(txn, number)
+            for environment, count in self._records_now().items():
+                if count != self._records[environment]:
+                    intents.write_records(txn, environment, count)
             for cluster in group:
                 for retry_key, answer in cluster.retries.items():
                     retries.write(txn, cluster.environment, retry_key, answer, now_ms)
         self._settled = []
+
+    def _records_now(self) -> dict[Environment, int]:
+        """Return how many records there are with those that were decided on and are not kept."""
+        return {
+            environment: self._records[environment] + state.tally.more_records
+            for environment, state in self._open.items()
+        }
+
+    def _show_records(self) -> None:
+        for environment, count in self._records.items():
+            self._metrics.identity_records.labels(environment).set(count)
 
     def _begin_group(self) -> None:
         self._group = {}

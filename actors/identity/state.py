@@ -52,12 +52,19 @@ class Tally(Struct):
         conversions: anonymous records that a call has made known.
         takeovers: values that a modify has taken from another record.
         orphans: records that have lost their last lookup.
+        erased: records that are gone for good.
     """
 
     created: dict[str, int] = {}
     conversions: int = 0
     takeovers: int = 0
     orphans: int = 0
+    erased: int = 0
+
+    @property
+    def more_records(self) -> int:
+        """By how many records there are more."""
+        return sum(self.created.values()) - self.erased
 
     def add(self, other: "Tally") -> None:
         """Count what another one has counted."""
@@ -66,6 +73,7 @@ class Tally(Struct):
         self.conversions += other.conversions
         self.takeovers += other.takeovers
         self.orphans += other.orphans
+        self.erased += other.erased
 
 
 class Missing(Exception):
@@ -203,6 +211,7 @@ class IdentityState:
             self.unlink(mpid, IdentityName(each.type, each.value))
         self._records[mpid] = None
         self.changed_mpids.add(mpid)
+        self.tally.erased += 1
 
     def link(
         self, mpid: int, name: IdentityName, *, is_known: bool = False, linked_ms: int = 0

@@ -51,6 +51,7 @@ def undo(
     )
     fork = state.fork()
     was_known = {each.mpid: is_known(fork.existing(each.mpid), rules) for each in effects}
+    had_lookups = {each.mpid: bool(fork.existing(each.mpid).lookups) for each in effects}
     changed: list[tuple[str, int]] = []
     for effect in effects:
         for lookup in effect.attached:
@@ -75,6 +76,7 @@ def undo(
     for mpid, was in was_known.items():
         if is_known(fork.existing(mpid), rules) != was:
             fork.mark_known(mpid, is_known=not was)
+        fork.tally.orphans += had_lookups[mpid] and not fork.existing(mpid).lookups
     state.merge(fork)
     return ModifyAnswer(tuple(changed))
 

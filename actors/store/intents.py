@@ -1,4 +1,4 @@
-"""What the coordinator has decided and the shards may not have yet, and its runs.
+"""What the coordinator has decided and the shards may not have yet; its runs and its counts.
 
 Not by shard: their number may be another one when it is written. Intents that are kept together
 change different identities and records: one that changes the same is decided only after the other
@@ -10,12 +10,14 @@ from collections.abc import Iterable
 
 import msgspec
 
+from actors.model import Environment
 from actors.store.environment import Transaction
 from actors.store.identities import IdentityChange
 
 _INTENT = b"i"
 _NUMBER = b"number"
 _START = b"start"
+_RECORDS = b"records "
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(IdentityChange)
 
@@ -57,10 +59,20 @@ def write_start(txn: Transaction, start: int) -> None:
     txn.put("intents", _START, start.to_bytes(8, "big"))
 
 
+def read_records(txn: Transaction, environment: Environment) -> int:
+    """Return how many identity records were made and not erased."""
+    return _read_int(txn, _RECORDS + environment.encode())
+
+
+def write_records(txn: Transaction, environment: Environment, count: int) -> None:
+    """Keep how many identity records there are."""
+    txn.put("intents", _RECORDS + environment.encode(), count.to_bytes(8, "big", signed=True))
+
+
 def _key(number: int) -> bytes:
     return _INTENT + number.to_bytes(8, "big")
 
 
 def _read_int(txn: Transaction, key: bytes) -> int:
     encoded = txn.get("intents", key)
-    return 0 if encoded is None else int.from_bytes(encoded, "big")
+    return 0 if encoded is None else int.from_bytes(encoded, "big", signed=True)

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from actors.batches.decode import decode_batch
 from actors.clock import ManualClock
 from actors.errors import BatchRejected
+from actors.identity.aliases import Alias
 from actors.identity.calls import (
     AliasRequest,
     IdentityAnswer,
@@ -22,6 +23,8 @@ from actors.identity.calls import (
     ModifyAnswer,
     ModifyCall,
 )
+from actors.identity.explain import Explanation
+from actors.identity.state import IdentityRecord
 from actors.metric_groups import EdgeMetrics
 from actors.model import (
     Accepted,
@@ -34,6 +37,7 @@ from actors.model import (
     WorkspaceInfo,
 )
 from actors.profiles.timeline import TimelineQuery
+from actors.store.trail import TrailEntry
 from server.app import RUNNER_OPTIONS, make_app
 from server.deployment import FinalResult
 from server.edge_config import (
@@ -92,6 +96,11 @@ class FakeDeployment:
         self.modify_answer: ModifyAnswer | IdentityProblem = ModifyAnswer(())
         self.aliases: list[AliasRequest] = []
         self.alias_answer: IdentityProblem | None = None
+        self.records: dict[tuple[Environment, int], IdentityRecord] = {}
+        self.histories: dict[int, list[TrailEntry]] = {}
+        self.undo_answer: ModifyAnswer | IdentityProblem = ModifyAnswer(())
+        self.explained: list[IdentityCall] = []
+        self.known_aliases: list[Alias] = []
         self._request_ids: set[tuple[str, str]] = set()
 
     async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
@@ -132,6 +141,28 @@ class FakeDeployment:
         if mpid not in self.users:
             return None
         return {"items": [], "next_cursor": None, "last_updated_ms": T}
+
+    async def explain(self, call: IdentityCall) -> Explanation:
+        self.explained.append(call)
+        return Explanation((), (), None, (), None)
+
+    async def identity_record(self, environment: Environment, mpid: int) -> IdentityRecord | None:
+        self._fail()
+        return self.records.get((environment, mpid))
+
+    async def identity_history(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        return self.histories.get(mpid, [])
+
+    async def undo(self, environment: Environment, mpid: int) -> ModifyAnswer | IdentityProblem:
+        return self.undo_answer
+
+    async def aliases_of(self, environment: Environment, mpid: int) -> list[Alias]:
+        return [
+            each
+            for each in self.known_aliases
+            if each.request.environment == environment
+            and mpid in (each.request.source_mpid, each.request.destination_mpid)
+        ]
 
     async def identity_call(self, call: IdentityCall) -> IdentityAnswer | IdentityProblem:
         self._fail()
@@ -239,6 +270,7 @@ def config_with(**changes: Any) -> EdgeConfig:
         "account": 2,
         "workspace": 3,
         "workspace_slug": "w1",
+        "scope": 3,
         "keys": {each.key: each for each in keys},
         "credentials": {each.client_id: each for each in credentials},
         "profile_limits": (Limit("account", "profile:2", 15, 30),),

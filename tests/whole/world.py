@@ -379,6 +379,7 @@ async def running(
             for each in owners
         ]
         store = Store(folder / "coordinator", MAP_SIZE)
+        metrics = CoordinatorMetrics("test")
         coordinator = Coordinator(
             store,
             handles,
@@ -387,9 +388,9 @@ async def running(
             workspace.limits.unique_event_names,
             clock,
             SystemRandomness(),
+            metrics,
         )
         stack.callback(coordinator.close)
-        metrics = CoordinatorMetrics("test")
         aliases = AliasRunner(store, handles, workspace.alias_delay_ms, clock, metrics)
         limits = LimitFile(folder / "limits")
         stack.callback(limits.close)
