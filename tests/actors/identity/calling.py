@@ -1,7 +1,5 @@
 """Calls to a simulated world, written as in the tables of spec/identity.md."""
 
-from typing import cast
-
 from actors.identity.calls import (
     CallKind,
     ChangeRequest,
@@ -98,4 +96,4 @@ async def source_of(world: SimulatedWorld, mpid: int) -> int | None:
     """Return the source of a record."""
     record = await world.ask(lambda to: to.record(PRODUCTION, mpid))
     assert record is not None
-    return cast(int | None, record.source_mpid)
+    return record.source_mpid

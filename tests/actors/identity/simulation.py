@@ -26,6 +26,7 @@ from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRules
 from actors.model import ENVIRONMENTS, Environment, Profile
 from actors.shard import Shard
+from actors.shard_views import ShardViews
 from actors.store.environment import Store
 from actors.store.identities import Holder, IdentityChange, IndexEntry, Term
 from actors.store.keys import (
@@ -36,6 +37,7 @@ from actors.store.keys import (
     slot_of_hash,
     slot_of_mpid,
 )
+from actors.store.trail import TrailEntry
 from tests.actors.profiles.builders import NOW, WORKSPACE
 from tests.actors.shards import open_shard
 
@@ -284,7 +286,8 @@ class SimulatedWorld:
         if coordinator is None:
             raise ShardUnavailable("the coordinator is not there")
         asking = self.loop.create_task(question(coordinator))
-        await asyncio.wait({asking, run.ended}, return_when=asyncio.FIRST_COMPLETED)
+        both: set[asyncio.Future[Any]] = {asking, run.ended}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if run.ended.done():
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
@@ -302,7 +305,7 @@ class SimulatedWorld:
                 self.loop.call_later(delay, _set, answer, None, ShardUnavailable("held up"))
                 return
             delay += self._write_delay_s
-        gives_up = asyncio.Future(loop=self.loop)  # nobody hears the answer of what is done twice
+        unheard: asyncio.Future[Any] = self.loop.create_future()
 
         def give_up() -> None:
             if not answer.done():
@@ -321,16 +324,16 @@ class SimulatedWorld:
         if name == "lost":
             self.loop.call_later(delay, give_up)
         elif name == "unanswered":
-            self.loop.call_later(delay, deliver, gives_up)
+            self.loop.call_later(delay, deliver, unheard)
             self.loop.call_later(delay + self._delay(), give_up)
         elif name == "late":
             self.loop.call_later(delay, give_up)
-            self.loop.call_later(delay + self._delay() * draw.choice((1, 30)), deliver, gives_up)
+            self.loop.call_later(delay + self._delay() * draw.choice((1, 30)), deliver, unheard)
         else:
             self.loop.call_later(delay, deliver, answer)
             if name == "repeated":
                 again = delay + self._delay() * draw.choice((1, 30))
-                self.loop.call_later(again, deliver, gives_up)
+                self.loop.call_later(again, deliver, unheard)
 
     def _deliver(self, number: int, method: str, sent: bytes, answer: asyncio.Future[Any]) -> None:
         shard = self.shards[number]
@@ -395,6 +398,12 @@ class SimulatedWorld:
                     ]
                     found[environment, entry.type, entry.value] = entry.holders
         return found
+
+    def trail(self, mpid: int) -> list[TrailEntry]:
+        """Return what was done to a record of production."""
+        shard = self.shards[shard_of_slot(slot_of_mpid(mpid), len(self.shards))]
+        assert shard is not None
+        return ShardViews(shard, self._clock).trail("production", mpid)
 
     def check(self) -> None:
         """Check V1, V2 and V10 of spec/identity.md over all shards."""

@@ -75,7 +75,8 @@ def test_a_state_writes_what_it_has_changed() -> None:
     fork.erase(7)
     fork.show(8, "email", "A@b.c", 88)
     state.merge(fork)
-    keys: list[Key] = [("production", what) for what in (*NAMES[:2], 5, 6, 7, 8)]
+    keys: list[Key] = [("production", name) for name in NAMES[:2]]
+    keys += [("production", mpid) for mpid in (5, 6, 7, 8)]
     assert change_of(state, keys, 5, {}) == IdentityChange(
         SCOPE,
         "production",
