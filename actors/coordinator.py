@@ -17,14 +17,27 @@ from actors.identity.calls import (
     ModifyAnswer,
     ModifyCall,
 )
-from actors.identity.decisions import of_call, of_erasure, of_lookup, of_modify, of_record
+from actors.identity.decisions import (
+    of_call,
+    of_erasure,
+    of_lookup,
+    of_modify,
+    of_record,
+    of_undoing,
+)
 from actors.identity.index import IndexShard
 from actors.identity.registry import STRATEGIES
 from actors.identity.sequencer import Sequencer
 from actors.identity.state import IdentityRecord, IdentityRules
+from actors.identity.undo import Effect
 from actors.model import Environment, EventName, EventNames, Unresolved
 from actors.store import event_names
 from actors.store.environment import Store
+from actors.store.keys import shard_of_slot, slot_of_mpid
+from actors.store.trail import TrailEntry
+
+UNDONE_KINDS = frozenset({"identify", "login", "logout", "batch", "modify"})
+NOTHING_TO_UNDO = IdentityProblem(404, "NOT_FOUND_ERROR", "There is nothing to undo.")
 
 
 class Coordinator:
@@ -61,6 +74,7 @@ class Coordinator:
         """
         self._store = store
         self._sequencer = Sequencer(store, shards, scope, clock, randomness)
+        self._shards = shards
         self._rules = rules
         self._strategy = STRATEGIES[rules.strategy]
         self._max_event_names = max_event_names
@@ -115,6 +129,29 @@ class Coordinator:
         """
         return await self._sequencer.decide(of_erasure(environment, mpid, self._clock.now_ms()))
 
+    async def undo(self, environment: Environment, mpid: int) -> ModifyAnswer | IdentityProblem:
+        """Take back the last thing that a call or a batch did to the lookups of a record.
+
+        With all that the same decision did to other records. Refused with 404 if there is nothing
+        to be taken back, and as `actors.identity.undo.undo` tells.
+        """
+        done = [each for each in await self.history(environment, mpid) if each.kind in UNDONE_KINDS]
+        if not done:
+            return NOTHING_TO_UNDO
+        last = done[-1]
+        effects = [
+            Effect(each, entry.attached, entry.removed)
+            for each in last.records
+            for entry in await self.history(environment, each)
+            if entry.number == last.number
+        ]
+        if len(effects) != len(last.records):
+            return NOTHING_TO_UNDO  # one of the records was erased
+        now_ms = self._clock.now_ms()
+        return await self._sequencer.decide(
+            of_undoing(environment, mpid, effects, self._rules, now_ms)
+        )
+
     # -- Reading ----------------------------------------------------------------------------------
 
     async def lookup(self, environment: Environment, identity_type: str, value: str) -> list[int]:
@@ -125,6 +162,12 @@ class Coordinator:
     async def record(self, environment: Environment, mpid: int) -> IdentityRecord | None:
         """Return an identity record, `None` if there is none, or none any more."""
         return await self._sequencer.decide(of_record(environment, mpid, self._clock.now_ms()))
+
+    async def history(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        """Return what decisions did to a record within the last ninety days, oldest first."""
+        return await self._shards[shard_of_slot(slot_of_mpid(mpid), len(self._shards))].trail(
+            environment, mpid
+        )
 
     # -- Event names ------------------------------------------------------------------------------
 

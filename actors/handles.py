@@ -41,10 +41,6 @@ class ShardHandle(IndexShard, Protocol):
         """See `ShardViews.holders`."""
         ...
 
-    async def trail(self, environment: Environment, mpid: int) -> list[TrailEntry]:
-        """See `ShardViews.trail`."""
-        ...
-
     async def commit(self, micro: bytes) -> bytes:
         """Apply an encoded `MicroBatch`; return its encoded list of `Result`. Raises StoreFull."""
         ...
@@ -125,6 +121,14 @@ class CoordinatorHandle(Protocol):
 
     async def record(self, environment: Environment, mpid: int) -> IdentityRecord | None:
         """See `Coordinator.record`."""
+        ...
+
+    async def history(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        """See `Coordinator.history`."""
+        ...
+
+    async def undo(self, environment: Environment, mpid: int) -> ModifyAnswer | IdentityProblem:
+        """See `Coordinator.undo`."""
         ...
 
     async def admit_event_names(self, names: Sequence[EventName]) -> EventNames:

@@ -200,6 +200,16 @@ class Coordinator:
         with restarting_if_damaged():
             return await self._coordinator.record(environment, mpid)
 
+    async def history(self, environment: Any, mpid: int) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        with restarting_if_damaged():
+            return await self._coordinator.history(environment, mpid)
+
+    async def undo(self, environment: Any, mpid: int) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        with restarting_if_damaged():
+            return await self._coordinator.undo(environment, mpid)
+
     async def admit_event_names(self, names: Any) -> Any:
         """See `actors.coordinator.Coordinator`."""
         with restarting_if_damaged():

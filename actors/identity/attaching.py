@@ -103,3 +103,5 @@ def make_room(
 def _let_go(state: IdentityState, mpid: int, name: IdentityName, now_ms: int) -> None:
     state.unlink(mpid, name)
     state.hide(mpid, name, now_ms)
+    if not state.existing(mpid).lookups:
+        state.tally.orphans += 1

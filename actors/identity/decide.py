@@ -9,7 +9,7 @@ from typing import NamedTuple
 from actors.identity.attaching import ATTACHED, Attachment, attach
 from actors.identity.calls import IdentityAnswer, IdentityCall, IdentityProblem
 from actors.identity.keys import IdentityName, canonical
-from actors.identity.matching import Question, Request, is_known
+from actors.identity.matching import Question, is_known
 from actors.identity.state import IdentityRules, IdentityState
 from actors.identity.strategy import Choice, Strategy
 
@@ -29,17 +29,24 @@ class Resolution(NamedTuple):
 
     Attributes:
         question: the request, and who holds anything of it.
-        choice: whose it is, and why.
-        mpid: the chosen record, or the new one.
+        choice: whose it is, and why; `None` if that was not come to.
+        mpid: the chosen record, or the new one; 0 if there is none.
         matched: types that the record held before the call.
         attachments: what became of each identity; empty for a search.
+        problem: why the call is refused.
     """
 
     question: Question
-    choice: Choice
-    mpid: int
-    matched: tuple[str, ...]
-    attachments: list[Attachment]
+    choice: Choice | None = None
+    mpid: int = 0
+    matched: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    problem: IdentityProblem | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether a record has to be made."""
+        return self.choice is not None and self.choice.mpid is None
 
 
 def decide(
@@ -62,13 +69,12 @@ def decide(
     """
     fork = state.fork()
     resolution = resolve(fork, call, rules, strategy, new_mpid)
-    if isinstance(resolution, IdentityProblem):
-        return resolution
-    is_written = not call.is_read_only and call.kind != "search"
+    if resolution.problem is not None:
+        return resolution.problem
     mpid = resolution.mpid
-    if is_written:
+    if not call.is_read_only and call.kind != "search":
         state.merge(fork)
-    elif resolution.choice.mpid is None:
+    elif resolution.is_new:
         mpid = 0
     # Of a read-only call the answer tells what is, not what would be.
     is_logged_in = mpid != 0 and is_known(state.existing(mpid), rules)
@@ -82,41 +88,51 @@ def resolve(
     rules: IdentityRules,
     strategy: Strategy,
     new_mpid: int,
-) -> Resolution | IdentityProblem:
+) -> Resolution:
     """Decide a call with all reasons; arguments and errors as of `decide`.
 
     The state is changed also by a call that is refused or reads only: it is one to be thrown away.
     """
     sent = _sent(call, rules)
-    if not sent:
-        return NOTHING_SENT
-    request = _request(sent, rules)
-    if not request:
-        return NOTHING_USABLE
+    request = [
+        IdentityName(key, canonical(key, sent[key])) for key in rules.priority if key in sent
+    ]
     question = Question(state, request, rules, call.previous_mpid)
+    if not request:
+        return Resolution(question, problem=NOTHING_USABLE if sent else NOTHING_SENT)
     choice = strategy.choose(call.kind, question)
     if choice is None:
-        return NOT_FOUND
+        return Resolution(question, problem=NOT_FOUND)
     if isinstance(choice, IdentityProblem):
-        return choice
-    mpid = new_mpid if choice.mpid is None else choice.mpid
+        return Resolution(question, problem=choice)
     if choice.mpid is None:
-        matched: tuple[str, ...] = ()
-        state.create(mpid, call.received_ms, choice.source_mpid)
-    else:
-        record = state.existing(mpid)
-        matched = tuple(name.type for name in request if record.holds(name))
-    if call.kind == "search":
-        return Resolution(question, choice, mpid, matched, [])
-    attachments = attach(state, mpid, request, rules, call.received_ms)
-    is_new = choice.mpid is None
+        state.create(new_mpid, call.received_ms, choice.source_mpid)
+        state.tally.created[choice.reason] = 1
+        return _carried_out(Resolution(question, choice, new_mpid), call, sent)
+    record = state.existing(choice.mpid)
+    matched = tuple(name.type for name in request if record.holds(name))
+    found = Resolution(question, choice, choice.mpid, matched)
+    return found if call.kind == "search" else _carried_out(found, call, sent)
+
+
+def _carried_out(resolution: Resolution, call: IdentityCall, sent: dict[str, str]) -> Resolution:
+    """Attach what can be attached to the record, and have its profile show it (7.3, 7.7)."""
+    question, mpid = resolution.question, resolution.mpid
+    state, rules = question.state, question.rules
+    was_known = resolution.is_new or is_known(state.existing(mpid), rules)
+    attachments = tuple(attach(state, mpid, question.request, rules, call.received_ms))
+    if not was_known and is_known(state.existing(mpid), rules):
+        state.tally.conversions += 1
+    attached = {each.name.type for each in attachments if each.outcome in ATTACHED}
+    problem = None
     if not call.is_batch:
-        if is_new and not any(each.outcome in ATTACHED for each in attachments):
-            return NOTHING_ATTACHED
-        _change_profile(state, mpid, call, sent, attachments, rules)
-        if is_new:
+        for key, value in sent.items():
+            if key in attached or key not in rules.priority:
+                state.show(mpid, key, value, call.received_ms)
+        if resolution.is_new:
             state.open_profile(mpid, call.received_ms)
-    return Resolution(question, choice, mpid, matched, attachments)
+            problem = None if attached else NOTHING_ATTACHED
+    return resolution._replace(attachments=attachments, problem=problem)
 
 
 def _sent(call: IdentityCall, rules: IdentityRules) -> dict[str, str]:
@@ -124,22 +140,3 @@ def _sent(call: IdentityCall, rules: IdentityRules) -> dict[str, str]:
     if call.kind != "logout":
         return call.identities
     return {key: value for key, value in call.identities.items() if key not in rules.login_ids}
-
-
-def _request(sent: dict[str, str], rules: IdentityRules) -> Request:
-    return [IdentityName(key, canonical(key, sent[key])) for key in rules.priority if key in sent]
-
-
-def _change_profile(
-    state: IdentityState,
-    mpid: int,
-    call: IdentityCall,
-    sent: dict[str, str],
-    attachments: list[Attachment],
-    rules: IdentityRules,
-) -> None:
-    """Have the profile show what was attached, and what is no lookup (spec/identity.md, 7.7)."""
-    attached = {each.name.type for each in attachments if each.outcome in ATTACHED}
-    for key, value in sent.items():
-        if key in attached or key not in rules.priority:
-            state.show(mpid, key, value, call.received_ms)

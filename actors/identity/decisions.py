@@ -1,6 +1,6 @@
 """What the sequencer is asked to decide, each a function of what is known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -16,6 +16,7 @@ from actors.identity.keys import IdentityName, canonical
 from actors.identity.modify import modify
 from actors.identity.state import IdentityRecord, IdentityRules, IdentityState
 from actors.identity.strategy import Strategy
+from actors.identity.undo import Effect, undo
 from actors.model import Environment
 
 AnswerT = TypeVar("AnswerT")
@@ -106,6 +107,24 @@ def of_erasure(environment: Environment, mpid: int, now_ms: int) -> Decision[boo
         kind="erase",
         environment=environment,
         run=run,
+        about=lambda _: mpid,
+        names=frozenset(),
+        now_ms=now_ms,
+    )
+
+
+def of_undoing(
+    environment: Environment,
+    mpid: int,
+    effects: Sequence[Effect],
+    rules: IdentityRules,
+    now_ms: int,
+) -> Decision[ModifyAnswer | IdentityProblem]:
+    """Return the decision that takes back what another one did."""
+    return Decision(
+        kind="undo",
+        environment=environment,
+        run=lambda state, _: undo(state, effects, rules, now_ms),
         about=lambda _: mpid,
         names=frozenset(),
         now_ms=now_ms,

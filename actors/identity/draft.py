@@ -51,11 +51,12 @@ class Draft(IdentityState):
             kind: of the call; `mpid`: whom it was about.
         """
         entries: dict[int, TrailEntry] = {}
+        records = sorted(self.changed_mpids)
         for each in self.changed_mpids:
             before, after = _lookups(self._below, each), _lookups(self, each)
             attached = [lookup for name, lookup in after.items() if before.get(name) != lookup]
             removed = [lookup for name, lookup in before.items() if after.get(name) != lookup]
-            entries[each] = TrailEntry(0, self._now_ms, kind, mpid, attached, removed)
+            entries[each] = TrailEntry(0, self._now_ms, kind, mpid, attached, removed, records)
         return entries
 
 

@@ -28,6 +28,10 @@ class IndexShard(Protocol):
         """See `ShardIdentities.write`. Raises StaleTerm, StoreFull."""
         ...
 
+    async def trail(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        """See `ShardViews.trail`."""
+        ...
+
 
 class Index:
     """Where the entries and records of one scope lie."""

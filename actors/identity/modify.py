@@ -39,7 +39,7 @@ def modify(
         problem = modification.apply(change)
         if problem is not None:
             return problem
-    modification.mark_known()
+    modification.finish()
     state.merge(fork)
     return ModifyAnswer(tuple(modification.changed))
 
@@ -53,7 +53,8 @@ class _Modification:
         self._mpid = call.mpid
         self._now_ms = call.received_ms
         self._rules = rules
-        # The records that a login ID may have come to or gone from, and what they were before.
+        # The records that something may have come to or gone from, and what they were before.
+        self._had_lookups = {call.mpid: bool(state.existing(call.mpid).lookups)}
         self._was_known = {call.mpid: is_known(state.existing(call.mpid), rules)}
 
     def apply(self, change: ChangeRequest) -> IdentityProblem | None:
@@ -72,12 +73,16 @@ class _Modification:
             self._state.show(self._mpid, key, change.new, self._now_ms)
         return None
 
-    def mark_known(self) -> None:
+    def finish(self) -> None:
         """Note with their identities which records have become known or anonymous."""
+        tally = self._state.tally
         for mpid, was_known in self._was_known.items():
-            is_known_now = is_known(self._state.existing(mpid), self._rules)
+            record = self._state.existing(mpid)
+            is_known_now = is_known(record, self._rules)
             if is_known_now != was_known:
                 self._state.mark_known(mpid, is_known=is_known_now)
+                tally.conversions += is_known_now
+            tally.orphans += self._had_lookups[mpid] and not record.lookups
 
     def _is_allowed(self, new: IdentityName | None) -> bool:
         """Tell whether an immutable type may get this value: once, or the same again."""
@@ -112,7 +117,9 @@ class _Modification:
             if holder.mpid not in self._was_known:
                 record = self._state.existing(holder.mpid)
                 self._was_known[holder.mpid] = is_known(record, self._rules)
+                self._had_lookups[holder.mpid] = True
             self._take_away(holder.mpid, name)
+            self._state.tally.takeovers += 1
             self.changed.append((name.type, holder.mpid))
 
     def _take_away(self, mpid: int, name: IdentityName) -> None:

@@ -44,6 +44,30 @@ class IdentityRecord(Struct):
         return any(each.type in identity_types for each in self.lookups)
 
 
+class Tally(Struct):
+    """What has happened to records, for the metrics of spec/identity.md, 12.
+
+    Attributes:
+        created: reason of a new record to how many there are.
+        conversions: anonymous records that a call has made known.
+        takeovers: values that a modify has taken from another record.
+        orphans: records that have lost their last lookup.
+    """
+
+    created: dict[str, int] = {}
+    conversions: int = 0
+    takeovers: int = 0
+    orphans: int = 0
+
+    def add(self, other: "Tally") -> None:
+        """Count what another one has counted."""
+        for reason, count in other.created.items():
+            self.created[reason] = self.created.get(reason, 0) + count
+        self.conversions += other.conversions
+        self.takeovers += other.takeovers
+        self.orphans += other.orphans
+
+
 class Missing(Exception):
     """A decision needs something that was not read yet: read it and decide again."""
 
@@ -58,8 +82,8 @@ class IdentityState:
 
     A decision works on a `fork`, which sees everything known before and is `merge`d when the
     decision is complete; so one that ends in `Missing` leaves nothing behind. `changed_names`,
-    `changed_mpids` and `profile_changes` (by MPID) say what has to be written. A record that does
-    not exist is `None`.
+    `changed_mpids` and `profile_changes` (by MPID) say what has to be written, `tally` what has
+    happened. A record that does not exist is `None`.
     """
 
     def __init__(
@@ -70,6 +94,7 @@ class IdentityState:
         self.changed_names: set[IdentityName] = set()
         self.changed_mpids: set[int] = set()
         self.profile_changes: dict[int, ProfileChange] = {}
+        self.tally = Tally()
         self._base = base
         self._holders: dict[IdentityName, list[Holder]] = {}
         self._records: dict[int, IdentityRecord | None] = {}
@@ -84,6 +109,7 @@ class IdentityState:
         self._records.update(fork._records)
         self.changed_names |= fork.changed_names
         self.changed_mpids |= fork.changed_mpids
+        self.tally.add(fork.tally)
         for mpid, change in fork.profile_changes.items():
             for identity_type, value in change.removed:
                 self.hide(mpid, IdentityName(identity_type, value), change.time_ms)

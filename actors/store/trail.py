@@ -25,6 +25,7 @@ class TrailEntry(Struct, frozen=True, array_like=True):
         kind: `identify`, `login`, `logout`, `batch`, `modify`, `undo` or `erase`.
         mpid: whom the call was about: another one than the record's where that took identities.
         attached, removed: lookups as they were linked.
+        records: everybody whom the decision changed.
     """
 
     number: int
@@ -33,6 +34,7 @@ class TrailEntry(Struct, frozen=True, array_like=True):
     mpid: int
     attached: list[Lookup]
     removed: list[Lookup]
+    records: list[int] = []
 
 
 _decoder = msgspec.msgpack.Decoder(TrailEntry)

@@ -10,6 +10,9 @@ import pytest
 
 from actors.clock import ManualClock
 from actors.errors import StoreFull
+from actors.identity.findings import Question
+from actors.identity.keys import IdentityName
+from actors.identity.state import IdentityRecord
 from actors.model import (
     Accepted,
     Deferred,
@@ -27,7 +30,14 @@ from actors.model import (
 from actors.shard import Shard
 from actors.shard_views import ShardViews
 from actors.store.environment import Store
-from actors.store.identities import Holder, IdentityChange, IndexEntry, RecordChange, Term
+from actors.store.identities import (
+    Holder,
+    IdentityChange,
+    IndexEntry,
+    ProfileChange,
+    RecordChange,
+    Term,
+)
 from actors.store.keys import MPID_RANDOM_BITS, SLOTS
 from actors.store.micro_batches import RING
 from tests.actors.forwarding.support import connection
@@ -354,6 +364,37 @@ def test_identities_are_not_written_by_halves(tmp_path: Path) -> None:
         assert profile is not None
         assert profile.lookups == [Lookup("customerid", "c-1", 1)]
         assert profile_of(shard, BOB) is None
+
+
+def test_an_identity_call_makes_a_readable_profile_with_its_source(tmp_path: Path) -> None:
+    """spec/identity.md, 7.7; writing it once more changes nothing."""
+    lookups = [Lookup("customerid", "c-1", 1, NOW)]
+    change = IdentityChange(
+        WORKSPACE.scope,
+        "production",
+        [IndexEntry("customerid", "c-1", [Holder(ANN, 1, True)])],
+        [RecordChange(ANN, lookups, NOW, BOB)],
+        3,
+        [ProfileChange(ANN, NOW, {"customerid": "c-1"}, [], True)],
+    )
+    with shard_on(tmp_path) as shard:
+        write(shard, change)
+        before = disk(shard)
+        write(shard, change, number=2)
+        assert disk(shard) == before
+    with shard_on(tmp_path) as shard:
+        views = ShardViews(shard, ManualClock(NOW))
+        question = Question("production", [IdentityName("customerid", "c-1")], [ANN, BOB])
+        found = shard.read_identities(Term(1, 1, 0), [question], [ANN, BOB])
+        [known] = found.known
+        assert known.holders == [[Holder(ANN, 1, True)]]
+        assert known.records == {ANN: IdentityRecord(lookups, NOW, BOB), BOB: None}
+        assert found.is_taken == [True, False]
+        body = views.profile(ANN, "production", ["user_identities"])
+        assert body is not None
+        assert body["created_timestamp_ms"] == NOW
+        shown = [{"type": "customer_id", "encoding": "none", "value": "c-1"}]
+        assert body["user_identities"] == shown
 
 
 def test_a_failed_batch_leaves_no_trace_of_those_before_it(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ class Pool:
     ) -> tuple[IdentityAnswer | IdentityProblem, IdentityState]:
         """Answer a call as the coordinator does; return also what was read and changed for it."""
         strategy = STRATEGIES[rules.strategy]
-        return self._decided(lambda state: decide(state, call, rules, strategy, new_mpid))
+        return self.decided(lambda state: decide(state, call, rules, strategy, new_mpid))
 
     def identify(
         self, sent: list[IdentityName], rules: IdentityRules, new_mpid: int = 99
@@ -125,7 +125,7 @@ class Pool:
     ) -> tuple[ModifyAnswer | IdentityProblem, IdentityState]:
         """Change the identities of a record; return also what was read and changed for it."""
         call = ModifyCall("production", mpid, tuple(changes), NOW)
-        return self._decided(lambda state: modify(state, call, rules))
+        return self.decided(lambda state: modify(state, call, rules))
 
     def check(self, rules: IdentityRules) -> None:
         """Check what holds at any time: spec/identity.md, V1, V2 and V10."""
@@ -149,7 +149,7 @@ class Pool:
             for unique in rules.unique_ids:
                 assert len(record.values(unique)) <= 1, "V2"
 
-    def _decided(
+    def decided(
         self, decision: Callable[[IdentityState], AnswerT]
     ) -> tuple[AnswerT, IdentityState]:
         """Decide on what is read when it is found to be missing, and keep the changes."""
@@ -197,10 +197,23 @@ class _AllRead(IdentityState):
         for each, holders in pool.holders.items():
             self.learn_holders(each, holders)
 
+    def knows_holders(self, name: IdentityName) -> bool:
+        """Say that every entry was read."""
+        return True
+
+    def knows_record(self, mpid: int) -> bool:
+        """Say that every record was read."""
+        return True
+
     def holders(self, name: IdentityName) -> list[Holder]:
         """Return the holders, none if the pool has no entry."""
         self.learn_holders(name, [])
         return super().holders(name)
+
+    def record(self, mpid: int) -> IdentityRecord | None:
+        """Return a record, `None` if the pool has none."""
+        self.learn_record(mpid, None)
+        return super().record(mpid)
 
 
 def record(*lookups: str) -> IdentityRecord:

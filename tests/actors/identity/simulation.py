@@ -146,6 +146,10 @@ class ShardLine:
     ) -> None:
         await self._call("write_identities", term, write, changes)
 
+    async def trail(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        found: list[TrailEntry] = await self._call("trail", environment, mpid)
+        return found
+
     async def _call(self, method: str, *arguments: Any) -> Any:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._run.may_send:
@@ -177,7 +181,6 @@ class SimulatedWorld:
         self.loop = loop
         self.faults = faults
         self.calls = 0  # between coordinator and shards
-        self.commits = 0
         self._folder = folder
         self._rules = rules
         self._random = random.Random(seed)
@@ -341,9 +344,9 @@ class SimulatedWorld:
             if not answer.done():
                 self.loop.call_later(0.05, self._deliver, number, method, sent, answer)
             return
-        self.commits += method == "write_identities"
+        target = ShardViews(shard, self._clock) if method == "trail" else shard
         try:
-            result = pickle.loads(pickle.dumps(getattr(shard, method)(*pickle.loads(sent))))
+            result = pickle.loads(pickle.dumps(getattr(target, method)(*pickle.loads(sent))))
         except Exception as error:
             self.loop.call_later(self._delay(), _set, answer, None, error)
         else:

@@ -12,7 +12,7 @@ from actors.identity.decide import NOTHING_SENT, NOTHING_USABLE
 from actors.identity.keys import IdentityName
 from actors.identity.matching import is_known
 from actors.identity.profile_isolation import NO_LOGIN_ID
-from actors.identity.state import IdentityRules
+from actors.identity.state import IdentityRules, Tally
 from actors.store.identities import ProfileChange
 from tests.actors.identity.pool import (
     BEST_MATCH,
@@ -159,6 +159,25 @@ def test_the_source_of_a_user_stays_when_its_record_changes() -> None:
     new, _ = pool.identify(request("cid:c1 das:d1"), LINK)
     pool.identify(request("cid:c1 oth:o1"), LINK)
     assert pool.records[new].source_mpid == pool.letters["A"]
+
+
+def test_what_happens_to_records_is_counted() -> None:
+    """spec/identity.md, 12, metrics."""
+    pool = Pool("A{das:d1}, F{em:e2}", CONVERSION)
+    _, state = pool.call(call_of("login", request("cid:c1 das:d1")), CONVERSION, 99)
+    assert state.tally == Tally(conversions=1)
+    _, state = pool.call(call_of("login", request("cid:c1 das:d1")), CONVERSION, 98)
+    assert state.tally == Tally()
+    _, state = pool.call(call_of("logout", request("das:d1")), CONVERSION, 98)
+    assert state.tally == Tally({"logout": 1})
+    _, state = pool.modify(1, [ChangeRequest("email", None, "e2")], CONVERSION)
+    assert state.tally == Tally(takeovers=1, orphans=1)
+    _, state = pool.modify(1, [ChangeRequest("email", None, "e2")], CONVERSION)
+    assert state.tally == Tally()
+    _, state = pool.modify(98, [ChangeRequest("customerid", None, "c3")], CONVERSION)
+    assert state.tally == Tally(conversions=1)
+    _, state = pool.identify(request("cid:c9"), LINK)
+    assert state.tally == Tally({"fresh_login": 1})
 
 
 types_and_values = st.dictionaries(

@@ -4,7 +4,10 @@ import asyncio
 
 import pytest
 
+from actors.coordinator import NOTHING_TO_UNDO
 from actors.errors import HotIdentity, ShardUnavailable, StaleTerm
+from actors.identity.calls import ModifyAnswer
+from actors.identity.undo import CHANGED_SINCE
 from actors.store.identities import Term
 from actors.store.retries import RETENTION_MS
 from tests.actors.identity.calling import (
@@ -420,3 +423,35 @@ def test_the_trail_of_a_record_keeps_its_last_hundred() -> None:
         assert world.trail(k) == []
 
     simulate(1, LINK, 1, story)
+
+
+def test_a_takeover_is_undone_on_both_records() -> None:
+    async def story(world: SimulatedWorld) -> None:
+        k = (await call(world, "login", "cid:c1 em:e1")).mpid
+        f = (await call(world, "login", "em:e2")).mpid
+        await modify(world, k, "em", "e1", "e2")
+        answer = await world.ask(lambda to: to.undo(PRODUCTION, k))
+        assert isinstance(answer, ModifyAnswer)
+        assert await held(world, k) == {"cid:c1", "em:e1"}
+        assert await held(world, f) == {"em:e2"}
+        assert world.trail(k)[-1].kind == "undo"
+        again = await world.ask(lambda to: to.undo(PRODUCTION, k))
+        assert again == CHANGED_SINCE
+        nobody = await world.ask(lambda to: to.undo(PRODUCTION, 4711))
+        assert nobody == NOTHING_TO_UNDO
+        world.check()
+
+    for seed in range(5):
+        simulate(3, LINK, seed, story)
+
+
+def test_what_later_decisions_have_changed_is_not_undone() -> None:
+    async def story(world: SimulatedWorld) -> None:
+        k = (await call(world, "login", "cid:c1 em:e1")).mpid
+        await modify(world, k, "em", "e1", "e2")
+        await call(world, "login", "em:e1")  # free, and soon somebody's
+        answer = await world.ask(lambda to: to.undo(PRODUCTION, k))
+        assert answer == CHANGED_SINCE
+        assert await held(world, k) == {"cid:c1", "em:e2"}
+
+    simulate(2, LINK, 1, story)
