@@ -45,7 +45,7 @@ class Draft(IdentityState):
         return touched
 
     def trail(self, kind: str, mpid: int) -> dict[int, TrailEntry]:
-        """Return what was done to each record, still without a number.
+        """Return what was done to each record, still without a number; to be asked before a merge.
 
         Args:
             kind: of the call; `mpid`: whom it was about.

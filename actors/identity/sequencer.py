@@ -214,9 +214,9 @@ class Sequencer:
             return
         cluster = self._join(clusters, environment)
         if changed:
-            state.merge(draft)
             cluster.add_keys(changed, self._index)
             cluster.add_trail(draft.trail(decision.kind, decision.about(answer)))
+            state.merge(draft)
             self._open_clusters.update(dict.fromkeys(changed, cluster))
         if retry_key is not None:
             cluster.retries[retry_key] = answer

@@ -17,6 +17,7 @@ from actors.errors import StoreFull
 from actors.identity.findings import Findings, Question
 from actors.model import ENVIRONMENTS, Environment, EventName, EventNames, Profile, Unresolved
 from actors.shard import Shard, identity_rules
+from actors.shard_views import ShardViews
 from actors.store.environment import Store
 from actors.store.identities import Holder, IdentityChange, IndexEntry, Term
 from actors.store.keys import (
@@ -26,6 +27,7 @@ from actors.store.keys import (
     slot_of_hash,
     slot_of_mpid,
 )
+from actors.store.trail import TrailEntry
 from tests.actors.profiles.builders import NOW, WORKSPACE
 from tests.actors.shards import MAP_SIZE_BYTES, open_shard
 
@@ -52,6 +54,9 @@ class IndexOfShard:
     ) -> None:
         self.writes += 1
         self._shard.write_identities(term, write, changes)
+
+    async def trail(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        return ShardViews(self._shard, ManualClock(NOW)).trail(environment, mpid)
 
 
 class Deployment:

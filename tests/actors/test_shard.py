@@ -11,6 +11,7 @@ import pytest
 from actors.clock import ManualClock
 from actors.errors import StoreFull
 from actors.identity.findings import Question
+from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord
 from actors.model import (
     Accepted,
@@ -378,14 +379,18 @@ def test_an_identity_call_makes_a_readable_profile_with_its_source(tmp_path: Pat
     )
     with shard_on(tmp_path) as shard:
         write(shard, change)
-        before = profile_of(shard, ANN)
+        before = disk(shard)
         write(shard, change, number=2)
-        assert profile_of(shard, ANN) == before
+        assert disk(shard) == before
     with shard_on(tmp_path) as shard:
-        question = Question("production", [], [ANN])
-        [known] = shard.read_identities(Term(2, 1, 3), [question], []).known
-        assert known.records == {ANN: IdentityRecord(lookups, NOW, BOB)}
-        body = ShardViews(shard, ManualClock(NOW)).profile(ANN, "production", ["user_identities"])
+        views = ShardViews(shard, ManualClock(NOW))
+        question = Question("production", [IdentityName("customerid", "c-1")], [ANN, BOB])
+        found = shard.read_identities(Term(1, 1, 0), [question], [ANN, BOB])
+        [known] = found.known
+        assert known.holders == [[Holder(ANN, 1, True)]]
+        assert known.records == {ANN: IdentityRecord(lookups, NOW, BOB), BOB: None}
+        assert found.is_taken == [True, False]
+        body = views.profile(ANN, "production", ["user_identities"])
         assert body is not None
         assert body["created_timestamp_ms"] == NOW
         shown = [{"type": "customer_id", "encoding": "none", "value": "c-1"}]

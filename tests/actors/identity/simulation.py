@@ -26,6 +26,7 @@ from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRules
 from actors.model import ENVIRONMENTS, Environment, Profile
 from actors.shard import Shard
+from actors.shard_views import ShardViews
 from actors.store.environment import Store
 from actors.store.identities import Holder, IdentityChange, IndexEntry, Term
 from actors.store.keys import (
@@ -36,6 +37,7 @@ from actors.store.keys import (
     slot_of_hash,
     slot_of_mpid,
 )
+from actors.store.trail import TrailEntry
 from tests.actors.profiles.builders import NOW, WORKSPACE
 from tests.actors.shards import open_shard
 
@@ -144,6 +146,10 @@ class ShardLine:
     ) -> None:
         await self._call("write_identities", term, write, changes)
 
+    async def trail(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        found: list[TrailEntry] = await self._call("trail", environment, mpid)
+        return found
+
     async def _call(self, method: str, *arguments: Any) -> Any:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._run.may_send:
@@ -175,7 +181,6 @@ class SimulatedWorld:
         self.loop = loop
         self.faults = faults
         self.calls = 0  # between coordinator and shards
-        self.commits = 0
         self._folder = folder
         self._rules = rules
         self._random = random.Random(seed)
@@ -284,8 +289,8 @@ class SimulatedWorld:
         if coordinator is None:
             raise ShardUnavailable("the coordinator is not there")
         asking = self.loop.create_task(question(coordinator))
-        either: set[asyncio.Future[Any]] = {asking, run.ended}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        both: set[asyncio.Future[Any]] = {asking, run.ended}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if run.ended.done():
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
@@ -303,8 +308,7 @@ class SimulatedWorld:
                 self.loop.call_later(delay, _set, answer, None, ShardUnavailable("held up"))
                 return
             delay += self._write_delay_s
-        # Nobody hears the answer of what is done twice.
-        gives_up: asyncio.Future[Any] = self.loop.create_future()
+        unheard: asyncio.Future[Any] = self.loop.create_future()
 
         def give_up() -> None:
             if not answer.done():
@@ -323,16 +327,16 @@ class SimulatedWorld:
         if name == "lost":
             self.loop.call_later(delay, give_up)
         elif name == "unanswered":
-            self.loop.call_later(delay, deliver, gives_up)
+            self.loop.call_later(delay, deliver, unheard)
             self.loop.call_later(delay + self._delay(), give_up)
         elif name == "late":
             self.loop.call_later(delay, give_up)
-            self.loop.call_later(delay + self._delay() * draw.choice((1, 30)), deliver, gives_up)
+            self.loop.call_later(delay + self._delay() * draw.choice((1, 30)), deliver, unheard)
         else:
             self.loop.call_later(delay, deliver, answer)
             if name == "repeated":
                 again = delay + self._delay() * draw.choice((1, 30))
-                self.loop.call_later(again, deliver, gives_up)
+                self.loop.call_later(again, deliver, unheard)
 
     def _deliver(self, number: int, method: str, sent: bytes, answer: asyncio.Future[Any]) -> None:
         shard = self.shards[number]
@@ -340,9 +344,9 @@ class SimulatedWorld:
             if not answer.done():
                 self.loop.call_later(0.05, self._deliver, number, method, sent, answer)
             return
-        self.commits += method == "write_identities"
+        target = ShardViews(shard, self._clock) if method == "trail" else shard
         try:
-            result = pickle.loads(pickle.dumps(getattr(shard, method)(*pickle.loads(sent))))
+            result = pickle.loads(pickle.dumps(getattr(target, method)(*pickle.loads(sent))))
         except Exception as error:
             self.loop.call_later(self._delay(), _set, answer, None, error)
         else:
@@ -397,6 +401,12 @@ class SimulatedWorld:
                     ]
                     found[environment, entry.type, entry.value] = entry.holders
         return found
+
+    def trail(self, mpid: int) -> list[TrailEntry]:
+        """Return what was done to a record of production."""
+        shard = self.shards[shard_of_slot(slot_of_mpid(mpid), len(self.shards))]
+        assert shard is not None
+        return ShardViews(shard, self._clock).trail("production", mpid)
 
     def check(self) -> None:
         """Check V1, V2 and V10 of spec/identity.md over all shards."""

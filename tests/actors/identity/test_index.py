@@ -71,7 +71,7 @@ def test_a_state_writes_what_it_has_changed() -> None:
     fork = state.fork()
     fork.create(6, 66, 5)
     fork.link(6, NAMES[1])
-    fork.link(5, NAMES[0], linked_ms=8)
+    fork.link(5, NAMES[0])
     fork.erase(7)
     fork.show(8, "email", "A@b.c", 88)
     state.merge(fork)
@@ -85,7 +85,7 @@ def test_a_state_writes_what_it_has_changed() -> None:
             IndexEntry("email", NAMES[1].value, [Holder(6, 1)]),
         ],
         [
-            RecordChange(5, [Lookup("email", "old", 1), Lookup("email", NAMES[0].value, 1, 8)], 55),
+            RecordChange(5, [Lookup("email", "old", 1), Lookup("email", NAMES[0].value, 1)], 55),
             RecordChange(6, [Lookup("email", NAMES[1].value, 1)], 66, 5),
             RecordChange(7, [], 0, is_erased=True),
         ],
