@@ -4,13 +4,12 @@ import gzip
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.whole.identities import call, modify, mpid_of, strategy
 from tests.whole.world import DOCUMENT, World, changed, running
 
-KEY = {"x-mp-key": "kw-web-site"}
 RECORDED = Path(__file__).parents[1] / "data" / "recorded" / "web.ndjson"
 RECORDED_KEY = "us1-0123456789abcdef0123456789abcdef"
 
@@ -26,36 +25,6 @@ async def world(tmp_path: Path, shards: int) -> AsyncIterator[World]:
     """A deployment with the default strategy."""
     async with running(tmp_path, shards=shards) as made:
         yield made
-
-
-def strategy(name: str, **identity: Any) -> dict[str, Any]:
-    """Return the document with another strategy."""
-    return changed(DOCUMENT, identity={"strategy": name, **identity})
-
-
-async def call(world: World, path: str, known: Any, status: int = 200, **fields: Any) -> Any:
-    """Make an identity call; return its answer."""
-    sent = {"environment": "production", "known_identities": known} | fields
-    response = await world.client.post(f"/v1/{path}", json=sent, headers=KEY)
-    assert response.status == status, await response.text()
-    return await response.json()
-
-
-async def mpid_of(world: World, path: str, known: Any, **fields: Any) -> str:
-    """Make a call that finds or creates; return the MPID."""
-    mpid: str = (await call(world, path, known, **fields))["mpid"]
-    return mpid
-
-
-async def modify(world: World, mpid: str, *changes: Any, status: int = 200) -> Any:
-    """Change identities: (type, old value, new value) each; return the answer."""
-    entries = [
-        {"identity_type": name, "old_value": old, "new_value": new} for name, old, new in changes
-    ]
-    sent = {"environment": "production", "identity_changes": entries}
-    response = await world.client.post(f"/v1/{mpid}/modify", json=sent, headers=KEY)
-    assert response.status == status, await response.text()
-    return await response.json()
 
 
 async def test_the_first_identify_creates_and_the_next_one_finds(world: World) -> None:
