@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.whole.identities import call, modify, mpid_of, strategy
+from tests.whole.identities import KEY, call, modify, mpid_of, strategy
 from tests.whole.world import DOCUMENT, World, changed, running
 
 RECORDED = Path(__file__).parents[1] / "data" / "recorded" / "web.ndjson"
@@ -129,6 +129,7 @@ async def test_modify_moves_a_unique_value(tmp_path: Path, shards: int) -> None:
 
 async def test_modify_takes_only_what_it_can_change(world: World) -> None:
     """spec/identity.md, worked cases 22 and 26."""
+    only_new = [{"identity_type": "email", "new_value": "new"}]
     mpid = await mpid_of(world, "login", {"customerid": "c1"})
     error = await modify(world, "12345", ("email", None, "a"), status=400)
     assert (error["ErrorCode"], error["message"]) == ("LOOKUP_ERROR", "MPID not found.")
@@ -138,6 +139,15 @@ async def test_modify_takes_only_what_it_can_change(world: World) -> None:
     await modify(world, mpid, ("customerid", "c1", "c1"))
     assert await modify(world, mpid) == {"change_results": []}
     assert await modify(world, mpid, ("email", None, None)) == {"change_results": []}
+    await modify(world, mpid, ("device_application_stamp", None, "d1"), status=400)
+    await modify(world, mpid, *[("email", None, None)] * 51, status=400)
+    for path in ("abc", "0"):
+        await modify(world, path, status=400)
+    for changes, status in ((None, 400), ({}, 400), (only_new, 200)):
+        sent = {"environment": "production", "identity_changes": changes}
+        response = await world.client.post(f"/v1/{mpid}/modify", json=sent, headers=KEY)
+        assert response.status == status, await response.text()
+    assert await mpid_of(world, "search", {"email": "new"}) == mpid
 
 
 async def test_modify_never_creates(world: World) -> None:

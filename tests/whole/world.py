@@ -188,6 +188,7 @@ class World:
         shards: list[Shard],
         edge: EdgeProcess,
         clock: Clock,
+        coordinator: Coordinator,
         aliases: AliasRunner,
         metrics: CoordinatorMetrics,
     ) -> None:
@@ -195,6 +196,7 @@ class World:
         self.shards = shards
         self.edge = edge
         self.clock = clock
+        self.coordinator = coordinator
         self.aliases = aliases
         self._coordinator_metrics = metrics
 
@@ -414,4 +416,4 @@ async def running(
         server = TestServer(edge.app)
         await server.start_server(**RUNNER_OPTIONS)
         client = await stack.enter_async_context(TestClient(server))
-        yield World(client, owners, edge, clock, aliases, metrics)
+        yield World(client, owners, edge, clock, coordinator, aliases, metrics)
