@@ -31,7 +31,7 @@ class Decision(Generic[AnswerT]):
         kind: for the audit trail: `identify`, `modify`, ...
         run: given what is known and an MPID that nobody has; changes the state and answers. Raises
             `Missing` if more has to be known, and is then run again on a fresh state. It has no
-            other effects.
+            other effects. The MPID may be 0, and it is run again with another one if it uses that.
         about: whose MPID an answer is about.
         names: identities that it is sure to look at.
         place: the identity near which a new record lies; `None` if it never makes one.

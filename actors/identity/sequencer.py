@@ -190,10 +190,9 @@ class Sequencer:
             return
         state = self._open[environment]
         draft = Draft(state, decision.now_ms)
-        new_mpid = pending.candidate or self._draw(pending)
         try:
-            answer = decision.run(draft, new_mpid)
-            if new_mpid in draft.changed_mpids and not pending.is_free:
+            answer = decision.run(draft, pending.candidate)
+            if pending.candidate in draft.changed_mpids and not pending.is_free:
                 raise Missing(set(), set())  # whether it is
         except Missing as missing:
             self._read(pending, missing)
@@ -306,11 +305,11 @@ class Sequencer:
 
     # -- Reading ----------------------------------------------------------------------------------
 
-    def _draw(self, pending: Pending) -> int:
+    def _draw(self, pending: Pending) -> None:
         """Draw an MPID near the place of a decision; whether it is free is still to be seen."""
         place, environment = pending.decision.place, pending.decision.environment
         if place is None:
-            return 0
+            return
         slot = self._index.slot_of(environment, place)
         while True:
             mpid = slot << MPID_RANDOM_BITS | self._randomness.bits(MPID_RANDOM_BITS)
@@ -319,11 +318,12 @@ class Sequencer:
                 break
         pending.candidate = mpid
         self._candidates[mpid] = pending
-        return mpid
 
     def _read(self, pending: Pending, missing: Missing) -> None:
         """Ask the shards for what a decision needs."""
         environment = pending.decision.environment
+        if not pending.candidate:
+            self._draw(pending)
         keys: list[Key] = [(environment, name) for name in missing.names]
         keys += [(environment, mpid) for mpid in missing.mpids]
         is_candidate_asked = pending.candidate != 0 and not pending.is_free

@@ -295,7 +295,8 @@ def test_what_was_left_is_written_without_being_asked() -> None:
     simulate(2, DEFAULT, 1, story)
 
 
-def test_what_is_replayed_undoes_nothing_that_came_later() -> None:
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_what_is_replayed_undoes_nothing_that_came_later(is_restarted: bool) -> None:
     """So nothing is decided on a record of which a part is still to be written elsewhere."""
 
     async def story(world: SimulatedWorld) -> None:
@@ -308,6 +309,9 @@ def test_what_is_replayed_undoes_nothing_that_came_later() -> None:
         for other in (at(world, 1, "das"), at(world, 0, "rk")):
             calls.append(asyncio.create_task(call(world, "login", f"{here} {other}")))
             await asyncio.sleep(0.2)
+            if is_restarted and len(calls) == 1:
+                world.crash_coordinator(0.0)
+                await asyncio.sleep(0.2)
         await call(world, "login", at(world, 0, "em"))  # forgets what is written everywhere
         world.crash_coordinator(0.0)
         await asyncio.gather(*calls, return_exceptions=True)

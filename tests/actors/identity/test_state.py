@@ -154,4 +154,4 @@ def test_a_record_keeps_its_source(state: IdentityState) -> None:
     state.unlink(9, DAS)
     known = IdentityState(1, "production")
     known.adopt(state)
-    assert known.existing(9) == IdentityRecord([], NOW, source_mpid=5)
+    assert known.existing(9) == IdentityRecord([], NOW, 5)
