@@ -144,7 +144,7 @@ async def test_modify_takes_only_what_it_can_change(world: World) -> None:
     for path in ("abc", "0"):
         await modify(world, path, status=400)
     for changes, status in ((None, 400), ({}, 400), (only_new, 200)):
-        sent = {"environment": "production", "identity_changes": changes}
+        sent: Any = {"environment": "production", "identity_changes": changes}
         response = await world.client.post(f"/v1/{mpid}/modify", json=sent, headers=KEY)
         assert response.status == status, await response.text()
     assert await lookup(world, "email", "new") == [mpid]
