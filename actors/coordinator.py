@@ -1,32 +1,56 @@
 """The one writer of the identity index.
 
-An identity and the profile that it belongs to may lie on different shards. All resolutions that
-have to write come here and are decided one after the other, so they are serializable without locks
-on the shards. What a decision writes is first kept as an intent and then written to each shard;
-writing it twice is harmless, so a crash at any point is mended by writing it again.
+An identity and the profile that it belongs to may lie on different shards. All identity calls, and
+the batches that the shards cannot resolve, come here and are decided one after the other
+(`actors.identity.sequencer`), so they are serializable without locks on the shards.
 
 Batches whose identities are all attached to one profile never come here (`actors.steps.identify`).
 """
 
-import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
 from actors.clock import Clock, Randomness
-from actors.errors import ShardUnavailable, StaleIntent
-from actors.identity.index import Index, IndexShard, changes_of
-from actors.identity.keys import IdentityName, canonical
+from actors.identity.calls import (
+    IdentityAnswer,
+    IdentityCall,
+    IdentityProblem,
+    ModifyAnswer,
+    ModifyCall,
+)
+from actors.identity.decisions import (
+    of_call,
+    of_erasure,
+    of_explanation,
+    of_lookup,
+    of_modify,
+    of_record,
+    of_undoing,
+)
+from actors.identity.explain import Explanation
+from actors.identity.index import IndexShard
 from actors.identity.registry import STRATEGIES
-from actors.identity.state import IdentityRules, IdentityState, Missing
-from actors.model import ENVIRONMENTS, Environment, EventName, EventNames, Unresolved
-from actors.store import event_names, intents
+from actors.identity.sequencer import Sequencer
+from actors.identity.state import IdentityRecord, IdentityRules
+from actors.identity.undo import Effect
+from actors.metric_groups import CoordinatorMetrics
+from actors.model import Environment, EventName, EventNames, Unresolved
+from actors.store import event_names
 from actors.store.environment import Store
-from actors.store.keys import MPID_RANDOM_BITS
+from actors.store.keys import shard_of_slot, slot_of_mpid
+from actors.store.trail import TrailEntry
 
-MAX_KNOWN = 100_000  # entries and records kept in memory, about 100 MB
+UNDONE_KINDS = frozenset({"identify", "login", "logout", "batch", "modify"})
+NOTHING_TO_UNDO = IdentityProblem(404, "NOT_FOUND_ERROR", "There is nothing to undo.")
 
 
 class Coordinator:
-    """Resolves what the shards cannot, and admits event names."""
+    """Decides on identities, and admits event names.
+
+    Every call on identities raises:
+        HotIdentity: too many wait for one of its identities; nothing was decided.
+        ShardUnavailable: a shard was away for too long; it may be decided, and is then done.
+        StoreFull: likewise, for want of room.
+    """
 
     def __init__(
         self,
@@ -37,8 +61,9 @@ class Coordinator:
         max_event_names: int,
         clock: Clock,
         randomness: Randomness,
+        metrics: CoordinatorMetrics | None = None,
     ) -> None:
-        """Set up; an intent that an earlier process left is written before anything else.
+        """Set up.
 
         Args:
             store: of the coordinator alone.
@@ -47,58 +72,118 @@ class Coordinator:
             max_event_names: distinct event names that the workspace may have.
             clock: of creation times.
             randomness: of MPIDs.
+            metrics: of this process, `None` if nobody looks at them.
+
+        Raises:
+            StoreFull: the coordinator could not begin.
         """
         self._store = store
-        self._index = Index(shards, scope)
-        self._scope = scope
+        metrics = metrics or CoordinatorMetrics("")
+        self._sequencer = Sequencer(store, shards, scope, clock, randomness, metrics)
+        self._shards = shards
         self._rules = rules
         self._strategy = STRATEGIES[rules.strategy]
         self._max_event_names = max_event_names
         self._clock = clock
-        self._randomness = randomness
-        self._lock = asyncio.Lock()
-        # What was read and written lately. It is right, because nobody else writes.
-        self._known = self._nothing_known()
         with store.read() as txn:
-            self._intent = intents.read(txn)
-            self._number = max((change.intent for change in self._intent or ()), default=0)
             self._names = event_names.read_all(txn)
 
+    def start(self) -> None:
+        """Begin to write what an earlier process has left; needs a running event loop."""
+        self._sequencer.start()
+
+    def close(self) -> None:
+        """Let go of the store; whoever waits is told so."""
+        self._sequencer.close()
+        self._store.close()
+
+    # -- Changing ---------------------------------------------------------------------------------
+
+    async def call(self, call: IdentityCall) -> IdentityAnswer | IdentityProblem:
+        """Answer an identify, login, logout or search call (spec/identity.md, 7.4)."""
+        return await self._sequencer.decide(of_call(call, self._rules, self._strategy))
+
+    async def modify(self, call: ModifyCall) -> ModifyAnswer | IdentityProblem:
+        """Change the identities of one MPID (spec/identity.md, 6)."""
+        return await self._sequencer.decide(of_modify(call, self._rules))
+
     async def resolve(self, requests: Sequence[Unresolved]) -> list[int]:
-        """Return the MPID of each request, on disk with all that follows from it.
+        """Return the MPID of each request of a batch, on disk with all that follows from it.
 
         Args:
-            requests: resolved in order, each as an `identify` call.
-
-        Raises:
-            ShardUnavailable: a shard did not answer; what was decided may or may not be written.
-            StoreFull: likewise, for want of room.
+            requests: each resolved as an `identify` call; those of the same identities in order.
         """
-        async with self._lock:
-            await self._finish()
-            asked = [
-                (each.environment, [_name(*identity) for identity in each.identities])
+        now_ms = self._clock.now_ms()
+        answers = await self._sequencer.decide_all(
+            [
+                of_call(
+                    IdentityCall(
+                        "identify", each.environment, dict(each.identities), now_ms, is_batch=True
+                    ),
+                    self._rules,
+                    self._strategy,
+                )
                 for each in requests
             ]
-            states = {
-                environment: self._known[environment].fork()
-                for environment in dict.fromkeys(environment for environment, _ in asked)
-            }
-            fresh, _ = await asyncio.gather(
-                self._draw_mpids([(environment, names[0]) for environment, names in asked]),
-                asyncio.gather(*(self._read(state, asked) for state in states.values())),
-            )
-            mpids = [
-                await self._decide(states[environment], names, new_mpid)
-                for (environment, names), new_mpid in zip(asked, fresh, strict=True)
-            ]
-            try:
-                await self._write(states.values())
-            except BaseException:
-                self._known = self._nothing_known()  # it may be written, or only later
-                raise
-            self._remember(states)
-            return mpids
+        )
+        return [_mpid(answer) for answer in answers]
+
+    async def erase(self, environment: Environment, mpid: int) -> bool:
+        """Remove an identity record and all its lookups in one step; tell whether there was one.
+
+        Its identities get a new MPID from then on (spec/identity.md, 7.7).
+        """
+        return await self._sequencer.decide(of_erasure(environment, mpid, self._clock.now_ms()))
+
+    async def undo(self, environment: Environment, mpid: int) -> ModifyAnswer | IdentityProblem:
+        """Take back the last thing that a call or a batch did to the lookups of a record.
+
+        With all that the same decision did to other records. Refused with 404 if there is nothing
+        to be taken back, and as `actors.identity.undo.undo` tells.
+        """
+        done = [
+            each
+            for each in await self.history(environment, mpid)
+            if each.kind in UNDONE_KINDS and (each.attached or each.removed)
+        ]
+        if not done:
+            return NOTHING_TO_UNDO
+        last = done[-1]
+        effects = [
+            Effect(each, entry.attached, entry.removed)
+            for each in last.records
+            for entry in await self.history(environment, each)
+            if entry.number == last.number
+        ]
+        if len(effects) != len(last.records):
+            return NOTHING_TO_UNDO  # one of the records was erased
+        now_ms = self._clock.now_ms()
+        return await self._sequencer.decide(
+            of_undoing(environment, mpid, effects, self._rules, now_ms)
+        )
+
+    # -- Reading ----------------------------------------------------------------------------------
+
+    async def explain(self, call: IdentityCall) -> Explanation:
+        """Tell why a call would be answered as it would be now (spec/identity.md, 12)."""
+        return await self._sequencer.decide(of_explanation(call, self._rules, self._strategy))
+
+    async def lookup(self, environment: Environment, identity_type: str, value: str) -> list[int]:
+        """Return the MPIDs that hold an identity, newest link first."""
+        now_ms = self._clock.now_ms()
+        return await self._sequencer.decide(of_lookup(environment, identity_type, value, now_ms))
+
+    async def record(self, environment: Environment, mpid: int) -> IdentityRecord | None:
+        """Return an identity record, `None` if there is none, or none any more."""
+        return await self._sequencer.decide(of_record(environment, mpid, self._clock.now_ms()))
+
+    async def history(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        """Return what decisions did to a record within the last ninety days, oldest first."""
+        return await self._shards[shard_of_slot(slot_of_mpid(mpid), len(self._shards))].trail(
+            environment, mpid
+        )
+
+    # -- Event names ------------------------------------------------------------------------------
 
     async def admit_event_names(self, names: Sequence[EventName]) -> EventNames:
         """Admit names in order as long as there is room (spec/events-api.md, 14).
@@ -106,111 +191,18 @@ class Coordinator:
         Raises:
             StoreFull: nothing was admitted.
         """
-        async with self._lock:
-            fresh = [name for name in dict.fromkeys(names) if name not in self._names]
-            admitted = fresh[: max(self._max_event_names - len(self._names), 0)]
-            if admitted:
-                with self._store.write() as txn:
-                    event_names.write(txn, admitted)
-                self._names.update(admitted)
-            if len(self._names) >= self._max_event_names:
-                return EventNames(sorted(self._names), is_full=True)
-            return EventNames([name for name in names if name in self._names], is_full=False)
-
-    def close(self) -> None:
-        """Let go of the store."""
-        self._store.close()
-
-    # -- Deciding ---------------------------------------------------------------------------------
-
-    async def _read(
-        self, state: IdentityState, asked: Sequence[tuple[Environment, list[IdentityName]]]
-    ) -> None:
-        """Read what the requests of a state's environment are sure to need, in few calls."""
-        wanted = {
-            name
-            for environment, names in asked
-            if environment == state.environment
-            for name in names
-        }
-        for _ in ("names", "their holders"):
-            try:
-                state.require(wanted)
-            except Missing as missing:
-                await self._index.learn(state, missing.names, missing.mpids)
-
-    async def _decide(
-        self, state: IdentityState, names: Sequence[IdentityName], new_mpid: int
-    ) -> int:
-        """Resolve one request on top of those before it."""
-        now_ms = self._clock.now_ms()
-        while True:
-            fork = state.fork()
-            try:
-                mpid = self._strategy.identify(fork, names, self._rules, new_mpid, now_ms)
-            except Missing as missing:
-                await self._index.learn(state, missing.names, missing.mpids)
-                continue
-            state.merge(fork)
-            return mpid
-
-    async def _draw_mpids(self, places: Sequence[tuple[Environment, IdentityName]]) -> list[int]:
-        """Draw for each place an MPID that nobody has, in the slot of the place's identity."""
-        drawn: dict[int, int] = {}  # MPID to its place
-        wanted = list(range(len(places)))
-        while wanted:
-            candidates: dict[int, int] = {}
-            for index in wanted:
-                slot = self._index.slot_of(*places[index])
-                mpid = slot << MPID_RANDOM_BITS | self._randomness.bits(MPID_RANDOM_BITS)
-                if mpid and mpid not in drawn:
-                    candidates[mpid] = index
-            taken = await self._index.taken(candidates)
-            drawn |= {mpid: index for mpid, index in candidates.items() if mpid not in taken}
-            wanted = sorted(set(wanted) - set(drawn.values()))
-        by_place = {index: mpid for mpid, index in drawn.items()}
-        return [by_place[index] for index in range(len(places))]
-
-    # -- Writing ----------------------------------------------------------------------------------
-
-    async def _write(self, states: Iterable[IdentityState]) -> None:
-        """Write what was decided to every shard concerned; all of it, also after a crash."""
-        now_ms = self._clock.now_ms()
-        number = self._number + 1
-        changes = [change for state in states if (change := changes_of(state, number, now_ms))]
-        if changes:
+        fresh = [name for name in dict.fromkeys(names) if name not in self._names]
+        admitted = fresh[: max(self._max_event_names - len(self._names), 0)]
+        if admitted:
             with self._store.write() as txn:
-                intents.write(txn, changes)
-            self._intent, self._number = changes, number
-            await self._finish()
-
-    async def _finish(self) -> None:
-        """Write the pending intent, if there is one.
-
-        It stays in the store until the next one takes its place, which saves a commit: it is the
-        last thing that was written, so that writing it once more at the next start changes nothing.
-        """
-        if self._intent is None:
-            return
-        try:
-            await self._index.write(self._intent)
-        except StaleIntent as error:
-            # The store is an old copy. Its intent is past, and the numbers go on where they are.
-            self._intent, self._number = None, error.last
-            self._known = self._nothing_known()
-            raise ShardUnavailable("identities were decided on an old state") from error
-        self._intent = None
-
-    def _remember(self, states: Mapping[Environment, IdentityState]) -> None:
-        """Keep what was read and has been written, up to a bound."""
-        for environment, state in states.items():
-            self._known[environment].adopt(state)
-        if sum(state.size for state in self._known.values()) > MAX_KNOWN:
-            self._known = self._nothing_known()
-
-    def _nothing_known(self) -> dict[Environment, IdentityState]:
-        return {each: IdentityState(self._scope, each) for each in ENVIRONMENTS}
+                event_names.write(txn, admitted)
+            self._names.update(admitted)
+        if len(self._names) >= self._max_event_names:
+            return EventNames(sorted(self._names), is_full=True)
+        return EventNames([name for name in names if name in self._names], is_full=False)
 
 
-def _name(identity_type: str, value: str) -> IdentityName:
-    return IdentityName(identity_type, canonical(identity_type, value))
+def _mpid(answer: IdentityAnswer | IdentityProblem) -> int:
+    if isinstance(answer, IdentityProblem):
+        raise ValueError(answer.message)  # the shard asks only with identities of the priority
+    return answer.mpid

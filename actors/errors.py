@@ -45,12 +45,24 @@ class DataFolderError(Exception):
     """The data folder cannot be used: in use, of a newer format, or damaged. Says what to do."""
 
 
-class StaleIntent(Exception):
-    """A write of identities is older than what the shard has; nothing was written."""
+class HotIdentity(Exception):
+    """Too many calls wait for one identity, or one has waited too long; nothing was decided.
 
-    def __init__(self, last: int) -> None:
-        super().__init__(last)
-        self.last = last  # number of the last intent that the shard has
+    The edge answers 429 (spec/identity.md, 4.3).
+    """
+
+
+class StaleTerm(Exception):
+    """The coordinator that asks is not the last one, or knows less than it did; nothing was done.
+
+    `start` is the last start of a coordinator that the shard knows of, `intent` the number of the
+    last intent that it has.
+    """
+
+    def __init__(self, start: int, intent: int) -> None:
+        super().__init__(start, intent)
+        self.start = start
+        self.intent = intent
 
 
 class CursorInvalid(Exception):

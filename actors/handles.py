@@ -8,7 +8,20 @@ tests make them of plain objects.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from actors.identity.alias_calls import AliasShard
+from actors.identity.aliases import Alias
+from actors.identity.calls import (
+    AliasRequest,
+    IdentityAnswer,
+    IdentityCall,
+    IdentityProblem,
+    ModifyAnswer,
+    ModifyCall,
+)
+from actors.identity.explain import Explanation
 from actors.identity.index import IndexShard
+from actors.identity.keys import IdentityName
+from actors.identity.state import IdentityRecord
 from actors.model import (
     DeadLetter,
     Delivery,
@@ -19,10 +32,18 @@ from actors.model import (
     Unresolved,
 )
 from actors.profiles.timeline import TimelineQuery
+from actors.store.identities import Holder
+from actors.store.trail import TrailEntry
 
 
-class ShardHandle(IndexShard, Protocol):
+class ShardHandle(IndexShard, AliasShard, Protocol):
     """A shard. What calls do is told where they are implemented: `Shard`, `ShardViews`."""
+
+    async def holders(
+        self, environment: Environment, names: Sequence[IdentityName]
+    ) -> list[list[Holder]]:
+        """See `ShardViews.holders`."""
+        ...
 
     async def commit(self, micro: bytes) -> bytes:
         """Apply an encoded `MicroBatch`; return its encoded list of `Result`. Raises StoreFull."""
@@ -80,10 +101,50 @@ class ShardHandle(IndexShard, Protocol):
 
 
 class CoordinatorHandle(Protocol):
-    """The coordinator."""
+    """The coordinator. Every call but the last may raise HotIdentity or StoreFull."""
+
+    async def call(self, call: IdentityCall) -> IdentityAnswer | IdentityProblem:
+        """See `Coordinator.call`."""
+        ...
+
+    async def modify(self, call: ModifyCall) -> ModifyAnswer | IdentityProblem:
+        """See `Coordinator.modify`."""
+        ...
 
     async def resolve(self, requests: Sequence[Unresolved]) -> list[int]:
-        """See `Coordinator.resolve`. Raises StoreFull."""
+        """See `Coordinator.resolve`."""
+        ...
+
+    async def erase(self, environment: Environment, mpid: int) -> bool:
+        """See `Coordinator.erase`."""
+        ...
+
+    async def explain(self, call: IdentityCall) -> Explanation:
+        """See `Coordinator.explain`."""
+        ...
+
+    async def lookup(self, environment: Environment, identity_type: str, value: str) -> list[int]:
+        """See `Coordinator.lookup`."""
+        ...
+
+    async def record(self, environment: Environment, mpid: int) -> IdentityRecord | None:
+        """See `Coordinator.record`."""
+        ...
+
+    async def alias(self, request: AliasRequest) -> None:
+        """See `AliasRunner.alias`. Raises StoreFull."""
+        ...
+
+    async def aliases(self, mpid: int) -> list[Alias]:
+        """See `AliasRunner.aliases`."""
+        ...
+
+    async def history(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        """See `Coordinator.history`."""
+        ...
+
+    async def undo(self, environment: Environment, mpid: int) -> ModifyAnswer | IdentityProblem:
+        """See `Coordinator.undo`."""
         ...
 
     async def admit_event_names(self, names: Sequence[EventName]) -> EventNames:

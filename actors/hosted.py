@@ -17,9 +17,10 @@ import msgspec
 from msgspec import Struct
 
 from actors import coordinator, forwarder, shard
+from actors.alias_runner import AliasRunner
 from actors.clock import SystemClock, SystemRandomness
 from actors.errors import ShardUnavailable, StoreDamaged, StoreFull
-from actors.metric_groups import ForwarderMetrics, ShardMetrics
+from actors.metric_groups import CoordinatorMetrics, ForwarderMetrics, ShardMetrics
 from actors.metric_snapshots import snapshot
 from actors.model import MicroBatch, Result, WorkspaceInfo
 from actors.outputs.contract import OutputEnvironment, OutputSettings
@@ -27,6 +28,7 @@ from actors.outputs.egress import EgressRules
 from actors.outputs.registry import open_outputs
 from actors.remote import Handle
 from actors.remote_handles import ShardSource, forwarder_name, remote_shards
+from actors.shard_aliases import ShardAliases
 from actors.shard_options import ShardOptions
 from actors.shard_views import ShardViews
 from actors.steps.enqueue import ConnectionInfo
@@ -84,7 +86,12 @@ class Shard:
         clock = SystemClock()
         self._metrics = ShardMetrics(host.version)
         self._shard = shard.Shard(options, clock, self._metrics, Waker(options.number).wake)
-        self._views = ShardViews(self._shard, clock)
+        # What answers calls, and what is asked first.
+        self._parts = (
+            ShardViews(self._shard, clock),
+            ShardAliases(self._shard, clock),
+            self._shard,
+        )
         self._sweeper = Sweeper(self._shard, clock)
         self._decode = msgspec.msgpack.Decoder(MicroBatch).decode
         self._encode = msgspec.msgpack.Encoder().encode
@@ -99,8 +106,8 @@ class Shard:
 
     @restarting_if_damaged()
     def call(self, method: str, *arguments: Any) -> Any:
-        """Call a method of `ShardViews` or of `actors.shard.Shard`."""
-        target = self._views if hasattr(self._views, method) else self._shard
+        """Call a method of `ShardViews`, of `ShardAliases` or of `actors.shard.Shard`."""
+        target = next(part for part in self._parts if hasattr(part, method))
         return getattr(target, method)(*arguments)
 
     @restarting_if_damaged()
@@ -160,33 +167,113 @@ class Coordinator:
         self, folder: Path, map_size_bytes: int, shards: int, workspace: WorkspaceInfo, host: Host
     ) -> None:
         host.enter("coordinator", "0")
+        store, handles, clock = Store(folder, map_size_bytes), remote_shards(shards), SystemClock()
+        self._metrics = CoordinatorMetrics(host.version)
         self._coordinator = coordinator.Coordinator(
-            Store(folder, map_size_bytes),
-            remote_shards(shards),
+            store,
+            handles,
             workspace.scope,
             shard.identity_rules(workspace),
             workspace.limits.unique_event_names,
-            SystemClock(),
+            clock,
             SystemRandomness(),
+            self._metrics,
         )
+        self._aliases = AliasRunner(store, handles, workspace.alias_delay_ms, clock, self._metrics)
+        self._alias_task: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    async def start(self) -> None:
+        """Begin to apply aliases when they are due, unless it has begun or was closed."""
+        is_running = self._alias_task is not None and not self._alias_task.done()
+        if not is_running and not self._is_closed:
+            self._alias_task = asyncio.get_running_loop().create_task(self._run_aliases())
+
+    async def call(self, call: Any) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        with restarting_if_damaged():
+            return await self._coordinator.call(call)
+
+    async def modify(self, call: Any) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        with restarting_if_damaged():
+            return await self._coordinator.modify(call)
 
     async def resolve(self, requests: Any) -> Any:
         """See `actors.coordinator.Coordinator`."""
         with restarting_if_damaged():
             return await self._coordinator.resolve(requests)
 
+    async def erase(self, environment: Any, mpid: int) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        with restarting_if_damaged():
+            return await self._coordinator.erase(environment, mpid)
+
+    async def explain(self, call: Any) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        with restarting_if_damaged():
+            return await self._coordinator.explain(call)
+
+    async def lookup(self, environment: Any, identity_type: str, value: str) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        with restarting_if_damaged():
+            return await self._coordinator.lookup(environment, identity_type, value)
+
+    async def record(self, environment: Any, mpid: int) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        with restarting_if_damaged():
+            return await self._coordinator.record(environment, mpid)
+
+    async def history(self, environment: Any, mpid: int) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        with restarting_if_damaged():
+            return await self._coordinator.history(environment, mpid)
+
+    async def undo(self, environment: Any, mpid: int) -> Any:
+        """See `actors.coordinator.Coordinator`."""
+        with restarting_if_damaged():
+            return await self._coordinator.undo(environment, mpid)
+
     async def admit_event_names(self, names: Any) -> Any:
         """See `actors.coordinator.Coordinator`."""
         with restarting_if_damaged():
             return await self._coordinator.admit_event_names(names)
 
+    async def alias(self, request: Any) -> Any:
+        """See `actors.alias_runner.AliasRunner`."""
+        with restarting_if_damaged():
+            return await self._aliases.alias(request)
+
+    async def aliases(self, mpid: int) -> Any:
+        """See `actors.alias_runner.AliasRunner`."""
+        with restarting_if_damaged():
+            return await self._aliases.aliases(mpid)
+
     async def pid(self) -> int:
-        """Return the process that answers."""
+        """Return the process that answers; asked for at once after a start."""
+        self._coordinator.start()
         return os.getpid()
 
+    async def metrics(self) -> bytes:
+        """Return a snapshot of the process's metrics."""
+        return snapshot(self._metrics.registry)
+
     async def close(self) -> None:
-        """Let go of the store."""
+        """Stop applying aliases, and let go of the store."""
+        self._is_closed = True
+        if self._alias_task is not None:
+            self._alias_task.cancel()
+            await asyncio.gather(self._alias_task, return_exceptions=True)
         self._coordinator.close()
+
+    async def _run_aliases(self) -> None:
+        try:
+            with restarting_if_damaged():
+                await self._aliases.run()
+        except Exception:
+            logger.exception(
+                "applying aliases failed; it begins again", extra={"event": "alias_runner_failed"}
+            )
 
 
 class ForwarderOptions(Struct, frozen=True, kw_only=True):

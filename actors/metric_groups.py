@@ -5,6 +5,7 @@ import platform
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from actors import metrics
+from actors.identity.state import Tally
 
 
 class EdgeMetrics:
@@ -20,6 +21,8 @@ class EdgeMetrics:
         self.ingest_queue_depth = metrics.INGEST_QUEUE_DEPTH.on(self.registry)
         self.ingest_queue_bytes = metrics.INGEST_QUEUE_BYTES.on(self.registry)
         self.ingest_lag = metrics.INGEST_LAG.on(self.registry)
+        self.identity_requests = metrics.IDENTITY_REQUESTS.on(self.registry)
+        self.identity_duration = metrics.IDENTITY_DURATION.on(self.registry)
         self.config_revision = metrics.CONFIG_REVISION.on(self.registry)
         self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram, Histogram]] = {}
         _show_build(self.registry, version)
@@ -39,6 +42,11 @@ class EdgeMetrics:
         requests.inc()
         durations.observe(duration_s)
         sizes.observe(size_bytes)
+
+    def count_identity_call(self, call: str, status: int, duration_s: float) -> None:
+        """Count one answered identity call."""
+        self.identity_requests.labels(call, str(status)).inc()
+        self.identity_duration.labels(call).observe(duration_s)
 
 
 class ShardMetrics:
@@ -61,6 +69,29 @@ class ShardMetrics:
         self.forwarder_drops = metrics.FORWARDER_DROPS.on(self.registry)
         self.config_revision = metrics.CONFIG_REVISION.on(self.registry)
         _show_build(self.registry, version)
+
+
+class CoordinatorMetrics:
+    """Metrics of the coordinator."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self.aliases = metrics.ALIASES.on(self.registry)
+        self.identity_records = metrics.IDENTITY_RECORDS.on(self.registry)
+        self.identity_created = metrics.IDENTITY_CREATED.on(self.registry)
+        self.identity_conversions = metrics.IDENTITY_CONVERSIONS.on(self.registry)
+        self.identity_takeovers = metrics.IDENTITY_TAKEOVERS.on(self.registry)
+        self.identity_orphans = metrics.IDENTITY_ORPHANS.on(self.registry)
+        self.identity_conflict_retries = metrics.IDENTITY_CONFLICT_RETRIES.on(self.registry)
+        _show_build(self.registry, version)
+
+    def count_identities(self, tally: Tally) -> None:
+        """Count what has happened to identity records, now that it is kept."""
+        for reason, count in tally.created.items():
+            self.identity_created.labels(reason).inc(count)
+        self.identity_conversions.inc(tally.conversions)
+        self.identity_takeovers.inc(tally.takeovers)
+        self.identity_orphans.inc(tally.orphans)
 
 
 class ForwarderMetrics:

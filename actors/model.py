@@ -65,6 +65,7 @@ class WorkspaceInfo(Struct, frozen=True):
         priority, login_ids, unique_ids, immutable_ids: IDSync keys (spec/identity.md, 3).
         default_tier: `personalize`, `preserve` or `connect`; `tiers`: event name to tier.
         att_default: ATT status of Apple devices that send none.
+        alias_delay_ms: from the acceptance of an alias until it is applied.
     """
 
     number: int
@@ -79,6 +80,7 @@ class WorkspaceInfo(Struct, frozen=True):
     unique_ids: frozenset[str]
     immutable_ids: frozenset[str]
     strategy: str = "default"
+    search_requires_immutable: bool = False
     gdpr_purposes: frozenset[str] | None = None
     is_ccpa_enabled: bool = False
     partner_identities: frozenset[str] = frozenset()
@@ -90,6 +92,7 @@ class WorkspaceInfo(Struct, frozen=True):
     audience_event_days: int = 30
     profile_idle_days: int = 30
     dedup_days: int = 30
+    alias_delay_ms: int = 24 * 60 * 60 * 1000
 
 
 class BatchContext(Struct, array_like=True):
@@ -227,12 +230,14 @@ class ProfileKey(Struct, frozen=True, array_like=True, order=True):
 class Lookup(Struct, array_like=True):
     """One identity by which a profile can be found; `value` in its canonical form.
 
-    `link` orders the links of one (type, value): the greater was made later.
+    `link` orders the links of one (type, value): the greater was made later. `linked_ms` is when it
+    was made, by the clock, 0 if that is not known.
     """
 
     type: str
     value: str
     link: int
+    linked_ms: int = 0
 
 
 class IdentityValue(Struct, array_like=True):
@@ -318,6 +323,14 @@ class Section(Struct, array_like=True):
     is_aged_out: bool = False  # only the times and the chains are left (spec/profiles.md, 6)
 
 
+class StatusMessage(Struct, array_like=True):
+    """That an alias was applied to a profile: `mpid` is the other one (spec/profiles.md, 2.1)."""
+
+    kind: Literal["aliased_to", "merged_from"]
+    mpid: int
+    timestamp_ms: int
+
+
 class Profile(Struct, array_like=True):
     """All that is kept of one MPID (spec/profiles.md, 2.1), with its identity record.
 
@@ -334,6 +347,8 @@ class Profile(Struct, array_like=True):
     partner_identities: dict[str, str] = field(default_factory=dict)
     workspaces: dict[int, Section] = field(default_factory=dict)
     opt_out_updated_ms: int = 0  # time that `is_opted_out` stands for; 0: never set
+    source_mpid: int | None = None  # of a record made under profile link: who it was before
+    status_messages: list[StatusMessage] = field(default_factory=list)
 
 
 class ConsentChange(Struct):

@@ -26,8 +26,9 @@ from actors.errors import (
     ActorFailed,
     CursorInvalid,
     DataFolderError,
+    HotIdentity,
     ShardUnavailable,
-    StaleIntent,
+    StaleTerm,
     StoreDamaged,
     StoreFull,
 )
@@ -39,8 +40,9 @@ RETRY_PAUSE_S = 0.05
 OWN_ERRORS = (
     CursorInvalid,
     DataFolderError,
+    HotIdentity,
     ShardUnavailable,
-    StaleIntent,
+    StaleTerm,
     StoreDamaged,
     StoreFull,
 )

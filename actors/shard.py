@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors.clock import Clock
-from actors.errors import StaleIntent
+from actors.identity.findings import Findings, Question
 from actors.identity.state import IdentityRules
 from actors.metric_groups import ShardMetrics
 from actors.model import (
@@ -26,6 +26,7 @@ from actors.outgoing import outgoing_batch
 from actors.profiles.tiers import kept_events
 from actors.queues import Queues
 from actors.shard_counts import ShardCounts
+from actors.shard_identities import ShardIdentities
 from actors.shard_options import ShardOptions
 from actors.steps.admit import KnownNames, admit
 from actors.steps.decode import Decoder
@@ -33,12 +34,11 @@ from actors.steps.enqueue import ConnectionInfo, admit_to_queue, enqueue
 from actors.steps.identify import Identifier
 from actors.steps.update_profiles import update_profile
 from actors.steps.work import Work
-from actors.store import event_names, identities, log, micro_batches, outbox
+from actors.store import event_names, log, micro_batches, outbox
 from actors.store.duplicates import Duplicates
 from actors.store.environment import Store, Transaction
-from actors.store.identities import IdentityChange
+from actors.store.identities import IdentityChange, Term
 from actors.store.ids import Ids, read_last, write_last
-from actors.store.keys import identity_key
 from actors.store.profiles import Profiles
 
 PROBE_PAUSE_S = 1.0  # anybody may ask for the health, and each probe is a commit
@@ -85,6 +85,7 @@ class Shard:
         self._identifier = Identifier(
             options.number, options.of, workspace.scope, identity_rules(workspace), self.profiles
         )
+        self._identities = ShardIdentities(self.store, self.profiles, options, clock)
         self._counts = ShardCounts(metrics, workspace, options)
         self._probed_s: float | None = None  # when it last succeeded
         with self.store.read() as txn:
@@ -259,35 +260,15 @@ class Shard:
 
     # -- Identities -------------------------------------------------------------------------------
 
-    def write_identities(self, changes: Sequence[IdentityChange]) -> None:
-        """Write what the coordinator has decided, on disk when this returns. Repeatable.
+    def read_identities(
+        self, term: Term, questions: Sequence[Question], candidates: Sequence[int]
+    ) -> Findings:
+        """See `ShardIdentities.read`."""
+        return self._identities.read(term, questions, candidates)
 
-        Raises:
-            StaleIntent: something newer has been written; nothing was written.
-            StoreFull: nothing was written.
-        """
-        try:
-            with self.store.write() as txn:
-                last = identities.read_intent(txn)
-                for change in changes:
-                    if change.intent < last:
-                        raise StaleIntent(last)
-                    self._write_identities(change, txn)
-                    identities.write_intent(txn, change.intent)
-                self.profiles.flush(txn)
-        except BaseException:
-            self.profiles.abandon()
-            raise
-        self.profiles.published()
-
-    def _write_identities(self, change: IdentityChange, txn: Transaction) -> None:
-        for entry in change.entries:
-            key = identity_key(change.scope, change.environment, entry.type, entry.value)
-            identities.write_holders(txn, key, entry)
-        for record in change.records:
-            key_of = ProfileKey(change.scope, change.environment, record.mpid)
-            profile = self.profiles.stage(txn, key_of, record.created_ms)
-            profile.lookups = record.lookups
+    def write_identities(self, term: Term, write: int, changes: Sequence[IdentityChange]) -> None:
+        """See `ShardIdentities.write`."""
+        self._identities.write(term, write, changes)
 
     # -- Outbox -----------------------------------------------------------------------------------
 
@@ -380,4 +361,5 @@ def identity_rules(workspace: WorkspaceInfo) -> IdentityRules:
         workspace.login_ids,
         workspace.unique_ids,
         workspace.immutable_ids,
+        workspace.search_requires_immutable,
     )

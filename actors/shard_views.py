@@ -6,17 +6,17 @@ from typing import Any
 
 from actors.clock import Clock
 from actors.identity.keys import IdentityName
-from actors.identity.state import IdentityRecord
 from actors.model import ENVIRONMENTS, DeadLetter, Environment, Profile, ProfileKey
 from actors.profiles.history import read_page
-from actors.profiles.retention import DAY_MS, age_out, is_overdue
+from actors.profiles.retention import DAY_MS, age_out, is_overdue, last_active_ms
 from actors.profiles.timeline import TimelineQuery
 from actors.profiles.view import profile_view, user_row, user_view
 from actors.shard import Shard
-from actors.store import outbox
+from actors.store import outbox, trail
 from actors.store.environment import Transaction
 from actors.store.identities import Holder, read_holders
-from actors.store.keys import identity_key
+from actors.store.keys import identity_key, profile_key
+from actors.store.trail import TrailEntry
 
 
 class ShardViews:
@@ -46,21 +46,11 @@ class ShardViews:
                 for name in names
             ]
 
-    def records(
-        self, environment: Environment, mpids: Sequence[int]
-    ) -> list[IdentityRecord | None]:
-        """Return the identity record of each MPID, `None` where there is no profile."""
+    def trail(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        """Return what decisions did to one identity record, oldest first."""
+        key = profile_key(ProfileKey(self._workspace.scope, environment, mpid))
         with self._store.read() as txn:
-            found = [self._get(txn, environment, mpid) for mpid in mpids]
-        return [None if each is None else IdentityRecord(each.lookups) for each in found]
-
-    def taken(self, mpids: Sequence[int]) -> list[bool]:
-        """Tell of each MPID whether a profile of either environment has it."""
-        with self._store.read() as txn:
-            return [
-                any(self._get(txn, environment, mpid) for environment in ENVIRONMENTS)
-                for mpid in mpids
-            ]
+            return trail.read(txn, key, self._clock.now_ms())
 
     # -- Profiles ---------------------------------------------------------------------------------
 
@@ -130,7 +120,7 @@ class ShardViews:
         if profile is None:
             return None
         now_ms = self._clock.now_ms()
-        if now_ms - profile.last_stored_timestamp_ms > self._workspace.events_days * DAY_MS:
+        if now_ms - last_active_ms(profile) > self._workspace.events_days * DAY_MS:
             return None
         if is_overdue(profile, self._workspace.profile_idle_days, now_ms):
             profile = deepcopy(profile)

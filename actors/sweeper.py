@@ -10,7 +10,7 @@ from actors.store.dead_retention import DEAD_LETTER_BYTES, DeadRetention
 from actors.store.duplicates import Duplicates
 from actors.store.environment import Transaction
 from actors.store.ids import time_of_id
-from actors.store.keys import profile_key_parts
+from actors.store.keys import copy_key_parts, profile_key_parts
 
 # Entries of each table looked at per step: some milliseconds, which ingestion has to wait. With a
 # call every five seconds a shard of seven million profiles is gone round in an hour.
@@ -40,6 +40,7 @@ class Sweeper:
         self._duplicates = Duplicates(self._workspace.dedup_days)
         self._dead = DeadRetention(DEAD_LETTER_BYTES // shard.options.of)
         self._next_profile = b""
+        self._next_copy = b""
 
     def sweep(self) -> bool:
         """Do steps as long as they remove something and there is time, at least one.
@@ -67,6 +68,7 @@ class Sweeper:
             with self._shard.store.write() as txn:
                 removed = self._duplicates.sweep(txn, now_ms, limit)
                 removed += self._sweep_log(txn, now_ms, limit)
+                overdue_copies, next_copy = self._sweep_copies(txn, now_ms, limit)
                 dead = self._dead.sweep(txn, now_ms, limit)
                 aged_out, next_profile = self._sweep_profiles(txn, now_ms, limit)
                 profiles.flush(txn)
@@ -75,8 +77,8 @@ class Sweeper:
             raise
         profiles.published()
         self._shard.queues.forgotten(dead)
-        self._next_profile = next_profile
-        return removed + len(dead) + aged_out
+        self._next_profile, self._next_copy = next_profile, next_copy
+        return removed + overdue_copies + len(dead) + aged_out
 
     def _sweep_log(self, txn: Transaction, now_ms: int, limit: int) -> int:
         oldest_ms = now_ms - self._workspace.events_days * DAY_MS
@@ -88,6 +90,25 @@ class Sweeper:
         for key in overdue:
             txn.delete("log", key)
         return len(overdue)
+
+    def _sweep_copies(self, txn: Transaction, now_ms: int, limit: int) -> tuple[int, bytes]:
+        """Remove copies when their originals go; return how many, and where to go on.
+
+        They are in the order of their users, so that all have to be looked at in turn.
+        """
+        oldest_ms = now_ms - self._workspace.events_days * DAY_MS
+        overdue: list[bytes] = []
+        following = b""
+        for seen, (key, _) in enumerate(txn.scan("copies", start=self._next_copy)):
+            if seen == limit:
+                following = key
+                break
+            _, log_id = copy_key_parts(key)
+            if time_of_id(log_id) < oldest_ms:
+                overdue.append(key)
+        for key in overdue:
+            txn.delete("copies", key)
+        return len(overdue), following
 
     def _sweep_profiles(self, txn: Transaction, now_ms: int, limit: int) -> tuple[int, bytes]:
         """Age out what is overdue; return how many, and where to go on, empty at the end."""

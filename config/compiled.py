@@ -22,6 +22,7 @@ from config.outputs import Connection, Output
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
 
+HOUR_MS = 60 * 60 * 1000
 # spec/events-api.md, 10.1: the `device_info.platform` of batches that have none.
 PLATFORMS = {
     "iOS": "iOS",
@@ -65,6 +66,7 @@ def workspace_info(
         unique_ids=frozenset(identity.unique_ids),
         immutable_ids=frozenset(identity.immutable_ids),
         strategy=identity.strategy,
+        search_requires_immutable=identity.search_requires_immutable,
         gdpr_purposes=frozenset(gdpr.purposes) if gdpr.enabled else None,
         is_ccpa_enabled=workspace.regulations.ccpa.enabled,
         partner_identities=frozenset(workspace.partner_identities),
@@ -76,6 +78,7 @@ def workspace_info(
         audience_event_days=workspace.retention.audience_event_days,
         profile_idle_days=workspace.retention.profile_lifetime_days,
         dedup_days=settings.dedup_window_days,
+        alias_delay_ms=round(identity.alias_delay_hours * HOUR_MS),
     )
 
 

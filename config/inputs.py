@@ -75,6 +75,11 @@ class Input(Model):
     limits: InputLimits = InputLimits()
 
     @property
+    def allows_key_only(self) -> bool:
+        """Whether identity calls need no more than the key: as set, else where it is a website."""
+        return self.os == "MobileWeb" if self.key_only_auth is None else self.key_only_auth
+
+    @property
     def is_unbound(self) -> bool:
         """Whether its data belongs to no platform."""
         return self.os == "Unknown"

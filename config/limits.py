@@ -49,6 +49,7 @@ class WorkspaceLimits(Model):
     org: RateLimits = RateLimits()
     system: RateLimits = RateLimits()
     profile_requests_per_second: Count = 15  # Profile API, per account
+    identity_requests_per_second: Annotated[int, Field(ge=0)] = 1000  # 0: off
 
     event_name_length: Count = _DEFAULTS.event_name_length
     event_attributes: Count = _DEFAULTS.event_attributes

@@ -152,6 +152,12 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[Items[Network], NoDecode, CommaList] = Field(
         default=(), description="Networks whose X-Forwarded-For is believed."
     )
+    auth_max_skew_s: int = Field(
+        default=24 * 3600,
+        ge=0,
+        description="Seconds by which the Date of a signed request may differ from the server's "
+        "time; 0 checks no difference.",
+    )
     auth_audiences: Annotated[Items[str], NoDecode, CommaList] = Field(
         default=(), description="Audiences that tokens can be asked for, beside mParticle's own."
     )

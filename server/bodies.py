@@ -36,10 +36,25 @@ async def read_body(request: web.Request, limit_bytes: int) -> bytes:
         Refused: longer than the limit as declared, received or inflated (413); an unknown or
             corrupt content encoding, or not UTF-8 (400).
     """
+    return as_text(await read_bytes(request, limit_bytes))
+
+
+async def read_bytes(request: web.Request, limit_bytes: int) -> bytes:
+    """Read a request's body, inflated, whatever it holds: what a signature is made over.
+
+    Raises:
+        Refused: longer than the limit as declared, received or inflated (413); an unknown or
+            corrupt content encoding (400).
+    """
     body = await _received(request, limit_bytes)
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     if encoding and encoding != "identity" and body:
         body = _inflated(body, encoding, limit_bytes)
+    return body
+
+
+def as_text(body: bytes) -> bytes:
+    """Return a body without a byte order mark. Raises Refused if it is not UTF-8 (400)."""
     body = body.removeprefix(BOM)
     if not body.isascii():
         try:

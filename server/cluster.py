@@ -116,7 +116,7 @@ class Cluster:
             self._host,
             calls_at_once=CALLS_AT_ONCE,
         )
-        self.watched.append(Watched("coordinator", "0", handle))
+        self.watched.append(Watched("coordinator", "0", handle, handle.start))
 
     def _start_forwarders(self) -> None:
         for plan in output_plans(self._document, self._numbers):

@@ -7,8 +7,20 @@ through handles, which are Ray actors in a deployment and plain objects in tests
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from actors.identity.aliases import Alias
+from actors.identity.calls import (
+    AliasRequest,
+    IdentityAnswer,
+    IdentityCall,
+    IdentityProblem,
+    ModifyAnswer,
+    ModifyCall,
+)
+from actors.identity.explain import Explanation
+from actors.identity.state import IdentityRecord
 from actors.model import Accepted, BatchContext, Duplicate, Environment, Rejected
 from actors.profiles.timeline import TimelineQuery
+from actors.store.trail import TrailEntry
 
 FinalResult = Accepted | Duplicate | Rejected
 
@@ -65,6 +77,38 @@ class Deployment(Protocol):
         Raises:
             CursorInvalid: the query's cursor was not given out by the page before.
         """
+        ...
+
+    async def identity_call(self, call: IdentityCall) -> IdentityAnswer | IdentityProblem:
+        """Answer an identify, login, logout or search call; what it wrote is on disk."""
+        ...
+
+    async def modify(self, call: ModifyCall) -> ModifyAnswer | IdentityProblem:
+        """Change the identities of one MPID; all of it is on disk, or nothing was changed."""
+        ...
+
+    async def alias(self, request: AliasRequest) -> IdentityProblem | None:
+        """Accept an alias, on disk when this returns; a problem if it names an unknown MPID."""
+        ...
+
+    async def explain(self, call: IdentityCall) -> Explanation:
+        """Tell why an identify, login, logout or search call would be answered as it would be."""
+        ...
+
+    async def identity_record(self, environment: Environment, mpid: int) -> IdentityRecord | None:
+        """Return the identities by which an MPID is found; `None` if it is unknown or erased."""
+        ...
+
+    async def identity_history(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        """Return what calls and batches did to an identity record, oldest first."""
+        ...
+
+    async def undo(self, environment: Environment, mpid: int) -> ModifyAnswer | IdentityProblem:
+        """Take back the last thing that a call or a batch did to an identity record."""
+        ...
+
+    async def aliases_of(self, environment: Environment, mpid: int) -> list[Alias]:
+        """Return the aliases that name an MPID, in the order of acceptance."""
         ...
 
     async def dead_letters(self, connection: int, limit: int, cursor: str | None) -> dict[str, Any]:

@@ -60,6 +60,7 @@ class EdgeProcess:
             shards,
             self._queues,
             Ingestion(router, self._queues, coordinator),
+            coordinator,
             workspace.scope,
             {number: name for name, number in config.connections.items()},
             options.queues.max_queue_bytes,

@@ -10,7 +10,9 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
 from msgspec import Struct
+from pydantic import SecretStr
 
+from config.identity import IdentitySettings
 from config.inputs import Input
 from config.numbers import ORGANIZATION, Numbers
 from config.settings import Settings
@@ -22,22 +24,27 @@ Role = Literal["admin", "user", "read_only"]
 
 DEFAULT_AUDIENCE = "https://api.mparticle.com"  # spec/platform-api.md, 2
 PROFILE_BURST_S = 2  # spec/profiles.md, 7.4
+DAY_MS = 24 * 3600 * 1000
 
 
 class KeyInfo(Struct, frozen=True):
     """One key of an input.
 
-    `secret_digest` is SHA-256 of the secret. `limits` are the rate limits of batches that come
-    with a secret, in the order in which an exceeded one is reported.
+    `secret` verifies signatures; `secret_digest`, its SHA-256, is what a sent secret is compared
+    with. `allows_key_only`: whether identity calls may prove themselves by the key alone. `limits`
+    are the rate limits of batches that come with a secret, in the order in which an exceeded one
+    is reported.
     """
 
     key: str
+    secret: SecretStr
     secret_digest: bytes
     input: int
     input_id: str
     os: str
     is_partner: bool
     is_active: bool
+    allows_key_only: bool = False
     limits: tuple[Limit, ...] = ()
 
     def __repr__(self) -> str:
@@ -57,15 +64,37 @@ class Credential(Struct, frozen=True):
         return _repr_without(self, "secret_digest")
 
 
+class IdentityCalls(Struct, frozen=True, kw_only=True):
+    """What an edge has to know to answer identity calls (spec/identity.md, 3 and 4).
+
+    Attributes:
+        is_enabled: `idsync_enabled`.
+        has_aliasing: whether the strategy can alias and is allowed to.
+        alias_window_ms: longest time that an alias may span.
+        max_skew_ms: by which the Date of a signed request may differ; 0 for no check.
+        limits: of all identity calls together.
+        settings: those of the scope, as they are in force.
+    """
+
+    is_enabled: bool = True
+    has_aliasing: bool = True
+    alias_window_ms: int = 90 * DAY_MS
+    max_skew_ms: int = DAY_MS
+    limits: tuple[Limit, ...] = ()
+    settings: IdentitySettings = IdentitySettings()
+
+
 class EdgeConfig(Struct, frozen=True, kw_only=True):
     """Everything that an edge looks up. Sizes in bytes.
 
     Attributes:
         revision: of the workspace document.
         organization, account, workspace: integer ids; `workspace_slug` the id in the document.
+        scope: of the workspace's identities.
         keys: input keys; a workspace's own key is not among them.
         credentials: by client id.
         profile_limits: of the Profile API.
+        identity: of the identity calls.
         immutable_ids: IDSync keys by which profiles may be resolved.
         connections: id to number.
         token_key: signs bearer tokens.
@@ -78,9 +107,11 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
     account: int
     workspace: int
     workspace_slug: str
+    scope: int
     keys: Mapping[str, KeyInfo]
     credentials: Mapping[str, Credential]
     profile_limits: tuple[Limit, ...]
+    identity: IdentityCalls
     immutable_ids: frozenset[str]
     connections: Mapping[str, int]
     token_key: bytes
@@ -137,6 +168,7 @@ def edge_config(
         account=account,
         workspace=numbers.workspaces[workspace.id],
         workspace_slug=workspace.id,
+        scope=numbers.workspaces[workspace.id],  # every workspace is an identity scope of its own
         keys={
             info.key: info
             for each in document.inputs
@@ -146,6 +178,7 @@ def edge_config(
         profile_limits=(
             Limit("account", f"profile:{account}", profile_rate, profile_rate * PROFILE_BURST_S),
         ),
+        identity=_identity_calls(document, numbers, settings),
         immutable_ids=frozenset(document.identity.immutable_ids),
         connections={each.id: numbers.connections[each.id] for each in document.connections},
         # Of a fixed length, whatever the key's.
@@ -158,17 +191,35 @@ def edge_config(
     )
 
 
+def _identity_calls(
+    document: WorkspaceDocument, numbers: Numbers, settings: Settings
+) -> IdentityCalls:
+    identity = document.identity
+    rate = document.workspace.limits.identity_requests_per_second
+    number = numbers.workspaces[document.workspace.id]
+    return IdentityCalls(
+        is_enabled=identity.idsync_enabled,
+        has_aliasing=identity.aliasing_enabled,
+        alias_window_ms=identity.alias_max_window_days * DAY_MS,
+        max_skew_ms=settings.auth_max_skew_s * 1000,
+        limits=(Limit("workspace", f"identity:{number}", rate, rate),) if rate else (),
+        settings=identity,
+    )
+
+
 def _keys(source: Input, number: int, document: WorkspaceDocument) -> Iterator[KeyInfo]:
     limits = tuple(_limits(source, number, document))
     for key in source.keys:
         yield KeyInfo(
             key=key.key,
+            secret=key.secret,
             secret_digest=digest(key.secret.get_secret_value()),
             input=number,
             input_id=source.id,
             os=source.os,
             is_partner=source.partner,
             is_active=source.status == "active" and key.status == "active",
+            allows_key_only=source.allows_key_only,
             limits=limits,
         )
 

@@ -6,11 +6,23 @@ from typing import Any
 
 from actors.batches.identities import DEVICE_STAMP, PROFILE_NAMES
 from actors.errors import CursorInvalid, ShardUnavailable
-from actors.handles import ShardHandle
+from actors.handles import CoordinatorHandle, ShardHandle
+from actors.identity.aliases import Alias
+from actors.identity.calls import (
+    AliasRequest,
+    IdentityAnswer,
+    IdentityCall,
+    IdentityProblem,
+    ModifyAnswer,
+    ModifyCall,
+)
+from actors.identity.explain import Explanation
 from actors.identity.keys import IdentityName, canonical
+from actors.identity.state import IdentityRecord
 from actors.model import ENVIRONMENTS, BatchContext, Environment
 from actors.profiles.timeline import TimelineQuery
 from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
+from actors.store.trail import TrailEntry
 from server.dead_letter_view import shown, shown_whole
 from server.deployment import FinalResult
 from server.ingestion import Ingestion
@@ -21,6 +33,11 @@ from server.parameters import is_int64
 SEARCHED_TYPES = (*PROFILE_NAMES, "push_token", DEVICE_STAMP)
 
 
+UNKNOWN_ALIAS_MPID = IdentityProblem(
+    400, "BAD_REQUEST", "The source MPID or destination MPID does not exist."
+)
+
+
 class Gateway:
     """`server.deployment.Deployment` over the handles of the actors."""
 
@@ -29,6 +46,7 @@ class Gateway:
         shards: Sequence[ShardHandle],
         queues: Sequence[ShardQueue],
         ingestion: Ingestion,
+        coordinator: CoordinatorHandle,
         scope: int,
         connection_ids: dict[int, str],
         max_queue_bytes: int,
@@ -37,6 +55,7 @@ class Gateway:
         self._shards = shards
         self._queues = queues
         self._ingestion = ingestion
+        self._coordinator = coordinator
         self._scope = scope
         self._connection_ids = connection_ids
         self._max_queue_bytes = max_queue_bytes
@@ -87,6 +106,52 @@ class Gateway:
     ) -> dict[str, Any] | None:
         """See `Deployment`."""
         return await self._owner(mpid).timeline(mpid, environment, query)
+
+    # -- Identity calls ---------------------------------------------------------------------------
+
+    async def identity_call(self, call: IdentityCall) -> IdentityAnswer | IdentityProblem:
+        """See `Deployment`."""
+        return await self._coordinator.call(call)
+
+    async def modify(self, call: ModifyCall) -> ModifyAnswer | IdentityProblem:
+        """See `Deployment`."""
+        return await self._coordinator.modify(call)
+
+    async def alias(self, request: AliasRequest) -> IdentityProblem | None:
+        """See `Deployment`."""
+        records = await asyncio.gather(
+            *(
+                self._coordinator.record(request.environment, mpid)
+                for mpid in (request.source_mpid, request.destination_mpid)
+            )
+        )
+        if None in records:
+            return UNKNOWN_ALIAS_MPID
+        await self._coordinator.alias(request)
+        return None
+
+    async def aliases_of(self, environment: Environment, mpid: int) -> list[Alias]:
+        """See `Deployment`."""
+        found = await self._coordinator.aliases(mpid)
+        return [each for each in found if each.request.environment == environment]
+
+    # -- Identities, for operators ----------------------------------------------------------------
+
+    async def explain(self, call: IdentityCall) -> Explanation:
+        """See `Deployment`."""
+        return await self._coordinator.explain(call)
+
+    async def identity_record(self, environment: Environment, mpid: int) -> IdentityRecord | None:
+        """See `Deployment`."""
+        return await self._coordinator.record(environment, mpid)
+
+    async def identity_history(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        """See `Deployment`."""
+        return await self._coordinator.history(environment, mpid)
+
+    async def undo(self, environment: Environment, mpid: int) -> ModifyAnswer | IdentityProblem:
+        """See `Deployment`."""
+        return await self._coordinator.undo(environment, mpid)
 
     # -- Dead letters -----------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ WORKSPACE = "/platform/v2/workspaces/{workspace}"
 ANY_ROLE: frozenset[Role] = frozenset({"admin", "user", "read_only"})
 MAY_CHANGE_CONNECTIONS: frozenset[Role] = frozenset({"admin", "user"})
 MAY_READ_USERS: frozenset[Role] = frozenset({"admin"})  # task user_activity:view
+MAY_READ_IDENTITY_SETTINGS: frozenset[Role] = frozenset({"admin", "read_only"})
+MAY_CHANGE_IDENTITIES: frozenset[Role] = frozenset({"admin"})
 
 _audit = logging.getLogger("headwater.audit")
 
@@ -34,14 +36,22 @@ def enter(request: web.Request, roles: Collection[Role]) -> Caller:
     Raises:
         Refused: no usable token (401), not the API or role (403), another workspace (404).
     """
-    edge = request.app[EDGE]
-    config = edge.config.current
-    credential = bearer(request, "platform", config, edge.clock)
-    if credential.role not in roles:
-        raise Refused("FORBIDDEN", "The credential's role does not allow this.")
-    if request.match_info["workspace"] != str(config.workspace):
+    caller = _authorized(request, roles)
+    if request.match_info["workspace"] != str(caller.config.workspace):
         raise Refused("NOT_FOUND", "There is no such workspace.")
-    return Caller(edge, config, credential)
+    return caller
+
+
+def enter_scope(request: web.Request, roles: Collection[Role]) -> Caller:
+    """Check the token, its role, and that the path names the identity scope served here.
+
+    Raises:
+        Refused: no usable token (401), not the API or role (403), another scope (404).
+    """
+    caller = _authorized(request, roles)
+    if request.match_info["scope"] != str(caller.config.scope):
+        raise Refused("NOT_FOUND", "There is no such identity scope.")
+    return caller
 
 
 def audit(caller: Caller, action: str, resource: str) -> None:
@@ -56,3 +66,12 @@ def audit(caller: Caller, action: str, resource: str) -> None:
             "resource": resource,
         },
     )
+
+
+def _authorized(request: web.Request, roles: Collection[Role]) -> Caller:
+    edge = request.app[EDGE]
+    config = edge.config.current
+    credential = bearer(request, "platform", config, edge.clock)
+    if credential.role not in roles:
+        raise Refused("FORBIDDEN", "The credential's role does not allow this.")
+    return Caller(edge, config, credential)

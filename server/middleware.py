@@ -11,9 +11,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from server.context import EDGE
+from server.identity_problems import unrouted_answer
 from server.logs import log_access
 from server.paths import Served
-from server.problems import error_answer
 
 REQUEST_ID = "X-Request-Id"
 CORS_HEADERS = {
@@ -23,7 +23,7 @@ CORS_HEADERS = {
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")  # spec/observability.md, 8
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_NOWHERE = Served("none", "")
+_NOWHERE = Served("none", "", unrouted_answer)
 
 
 def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Middleware:
@@ -41,21 +41,23 @@ def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Mi
         request_id = request.headers.get(REQUEST_ID)
         if request_id is None or not _REQUEST_ID.fullmatch(request_id):
             request_id = edge.new_request_id()
+        what = served.get(request.match_info.handler, _NOWHERE)
         response: web.StreamResponse
         try:
             response = await handler(request)
         except Exception as error:
-            response = error_answer(error, request, request_id)
+            response = what.errors(error, request, request_id)
         headers = response.headers
         headers[REQUEST_ID] = request_id
         if request.path not in without_cors:
             headers.update(CORS_HEADERS)
-        what = served.get(request.match_info.handler, _NOWHERE)
         method = request.method if request.method in _METHODS else "other"
         duration_s = edge.clock.monotonic() - started_s
         edge.metrics.count_request(
             what.api, method, response.status, duration_s, request.content_length or 0
         )
+        if what.call:
+            edge.metrics.count_identity_call(what.call, response.status, duration_s)
         level = logging.DEBUG if what.api == "operations" else logging.INFO
         log_access(level, request_id, method, what.path, response.status, duration_s)
         return response

@@ -7,12 +7,15 @@ from typing import Literal, NamedTuple
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from server.problems import ErrorWriter, error_answer
+
 Api = Literal[
     "events",
     "bulk",
     "historical",
     "client",
     "pixel",
+    "identity",
     "oauth",
     "profile",
     "platform",
@@ -40,7 +43,8 @@ class Route(NamedTuple):
 
     A segment with a capital letter matches in any case; a trailing slash is accepted on every
     path. `prefixes`: the path is served below each of these too. `preflight`: the headers that an
-    `OPTIONS` request is answered with; `None` where no browser is expected.
+    `OPTIONS` request is answered with; `None` where no browser is expected. `errors`: how the API
+    writes errors. `call`: what an identity call is named in metrics, empty for all others.
     """
 
     method: str
@@ -49,13 +53,17 @@ class Route(NamedTuple):
     api: Api
     prefixes: tuple[str, ...] = ()
     preflight: dict[str, str] | None = None
+    errors: ErrorWriter = error_answer
+    call: str = ""
 
 
 class Served(NamedTuple):
-    """What the middleware has to know of a handler: its API, and its path without values."""
+    """What the middleware has to know of a handler; `path` is without values."""
 
     api: Api
     path: str
+    errors: ErrorWriter = error_answer
+    call: str = ""
 
 
 def register(app: web.Application, routes: tuple[Route, ...]) -> dict[Handler, Served]:
@@ -63,7 +71,7 @@ def register(app: web.Application, routes: tuple[Route, ...]) -> dict[Handler, S
     served: dict[Handler, Served] = {}
     preflights: set[str] = set()
     for route in routes:
-        served.setdefault(route.handler, Served(route.api, route.path))
+        served.setdefault(route.handler, Served(route.api, route.path, route.errors, route.call))
         for path in spellings(route):
             if route.method == "GET":
                 app.router.add_get(path, route.handler)  # and HEAD

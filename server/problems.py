@@ -1,14 +1,21 @@
 """Every error -> status and body: the only such table (spec/events-api.md, 3.3 and 3.4)."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
-from actors.errors import BatchRejected, CursorInvalid, Problem, ShardUnavailable, StoreFull
+from actors.errors import (
+    BatchRejected,
+    CursorInvalid,
+    HotIdentity,
+    Problem,
+    ShardUnavailable,
+    StoreFull,
+)
 
 log = logging.getLogger("headwater.http")
 
@@ -18,6 +25,7 @@ Code = Literal[
     "FORBIDDEN",
     "NOT_FOUND",
     "METHOD_NOT_ALLOWED",
+    "CONFLICT",
     "REQUEST_TOO_LARGE",
     "URI_TOO_LONG",
     "UNSUPPORTED_MEDIA_TYPE",
@@ -32,6 +40,7 @@ STATUS: Mapping[Code, int] = {
     "FORBIDDEN": 403,
     "NOT_FOUND": 404,
     "METHOD_NOT_ALLOWED": 405,
+    "CONFLICT": 409,
     "REQUEST_TOO_LARGE": 413,
     "URI_TOO_LONG": 414,
     "UNSUPPORTED_MEDIA_TYPE": 415,
@@ -45,6 +54,9 @@ MAX_PROBLEMS = 20  # spec/events-api.md, 3.4
 RETRY_AFTER_UNAVAILABLE_S = 1
 
 _encode = msgspec.json.Encoder().encode
+
+# Writes what a route raised, as its API writes errors: the error, its request, the request's id.
+ErrorWriter = Callable[[Exception, BaseRequest, str], web.Response]
 
 
 class Refused(Exception):
@@ -112,15 +124,12 @@ def error_answer(error: Exception, request: BaseRequest, request_id: str) -> web
             return _answer("BAD_REQUEST", error.problems)
         case CursorInvalid():
             return _answer("BAD_REQUEST", "The cursor was not given out by the page before.")
+        case HotIdentity():
+            retry = {"Retry-After": str(RETRY_AFTER_UNAVAILABLE_S)}
+            message = "Too many requests are about the same user. Try again later."
+            return _answer("TOO_MANY_REQUESTS", message, retry)
         case ShardUnavailable() | StoreFull():
-            log.warning(
-                "a request was answered 503",
-                extra={
-                    "event": "unavailable",
-                    "request_id": request_id,
-                    "kind": type(error).__name__,
-                },
-            )
+            log_unavailable(error, request_id)
             retry = {"Retry-After": str(RETRY_AFTER_UNAVAILABLE_S)}
             message = "The data cannot be reached or stored now. Try again later."
             return _answer("SERVICE_UNAVAILABLE", message, retry)
@@ -129,13 +138,26 @@ def error_answer(error: Exception, request: BaseRequest, request_id: str) -> web
         case web.RequestPayloadError() | ConnectionError():
             return _answer("BAD_REQUEST", "Request body ended before it was complete.")
         case _:
-            log.error(
-                "a request failed by a defect",
-                exc_info=error,
-                extra={"event": "internal_error", "request_id": request_id},
-            )
+            log_defect(error, request_id)
             message = f"Internal error. Quote request id {request_id}."
             return _answer("INTERNAL_ERROR", message)
+
+
+def log_unavailable(error: Exception, request_id: str) -> None:
+    """Say that a request gets a 503, and for want of what."""
+    log.warning(
+        "a request was answered 503",
+        extra={"event": "unavailable", "request_id": request_id, "kind": type(error).__name__},
+    )
+
+
+def log_defect(error: Exception, request_id: str) -> None:
+    """Say that a request gets a 500, with where it came from."""
+    log.error(
+        "a request failed by a defect",
+        exc_info=error,
+        extra={"event": "internal_error", "request_id": request_id},
+    )
 
 
 def _http_answer(error: web.HTTPException, request: BaseRequest) -> web.Response:

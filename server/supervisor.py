@@ -129,9 +129,8 @@ class Supervisor:
         await asyncio.gather(*(self._try(each, each.handle.sweep) for each in shards))
 
     async def _collect_one(self, watched: Watched) -> None:
-        if watched.role != "coordinator":  # which has nothing to report
-            answer = await self._try(watched, watched.handle.metrics)
-            watched.snapshot = answer if isinstance(answer, bytes) else watched.snapshot
+        answer = await self._try(watched, watched.handle.metrics)
+        watched.snapshot = answer if isinstance(answer, bytes) else watched.snapshot
 
     async def _describe(self, watched: Watched) -> dict[str, Any]:
         described: dict[str, Any] = {"role": watched.role, "instance": watched.instance}

@@ -1,130 +1,109 @@
-"""The identity index as a whole: which shard has what, asked with one call per shard."""
+"""The identity index over all shards: which shard has what."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
+from actors.identity.draft import Key
+from actors.identity.findings import Findings, Question
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord, IdentityState
 from actors.model import Environment
-from actors.store.identities import Holder, IdentityChange, IndexEntry, RecordChange
+from actors.store.identities import IdentityChange, IndexEntry, RecordChange, Term
 from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
-
-KeyT = TypeVar("KeyT")
-ValueT = TypeVar("ValueT")
+from actors.store.trail import TrailEntry
 
 
 class IndexShard(Protocol):
     """A shard as the coordinator sees it. Every call may raise `ShardUnavailable`."""
 
-    async def holders(
-        self, environment: Environment, names: Sequence[IdentityName]
-    ) -> list[list[Holder]]:
-        """Return the holders of each identity."""
+    async def read_identities(
+        self, term: Term, questions: Sequence[Question], candidates: Sequence[int]
+    ) -> Findings:
+        """See `ShardIdentities.read`. Raises StaleTerm, StoreFull."""
         ...
 
-    async def records(
-        self, environment: Environment, mpids: Sequence[int]
-    ) -> list[IdentityRecord | None]:
-        """Return the identity record of each MPID, `None` where there is none."""
+    async def write_identities(
+        self, term: Term, write: int, changes: Sequence[IdentityChange]
+    ) -> None:
+        """See `ShardIdentities.write`. Raises StaleTerm, StoreFull."""
         ...
 
-    async def taken(self, mpids: Sequence[int]) -> list[bool]:
-        """Tell of each MPID whether it is in use."""
-        ...
-
-    async def write_identities(self, changes: Sequence[IdentityChange]) -> None:
-        """Write changes, on disk when this returns. Raises StoreFull."""
+    async def trail(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        """See `ShardViews.trail`."""
         ...
 
 
 class Index:
-    """Reads the index and the identity records of one scope, wherever they lie."""
+    """Where the entries and records of one scope lie."""
 
-    def __init__(self, shards: Sequence[IndexShard], scope: int) -> None:
+    def __init__(self, scope: int, shards: int) -> None:
+        self.scope = scope
         self._shards = shards
-        self._scope = scope
 
     def slot_of(self, environment: Environment, name: IdentityName) -> int:
         """Return the slot that owns an identity."""
-        return slot_of_hash(identity_key(self._scope, environment, name.type, name.value))
+        return slot_of_hash(identity_key(self.scope, environment, name.type, name.value))
 
-    async def learn(
-        self, state: IdentityState, names: Iterable[IdentityName], mpids: Iterable[int]
-    ) -> None:
-        """Read entries and records into a state; what it knows already stays."""
-        environment = state.environment
-        holders, records = await asyncio.gather(
-            self._ask(
-                names,
-                lambda name: self.slot_of(environment, name),
-                lambda shard, some: shard.holders(environment, some),
-            ),
-            self._ask(mpids, slot_of_mpid, lambda shard, some: shard.records(environment, some)),
-        )
-        for name, found in holders.items():
-            state.learn_holders(name, found)
-        for mpid, record in records.items():
-            state.learn_record(mpid, record)
+    def shard_of(self, key: Key) -> int:
+        """Return the shard that owns an entry or a record."""
+        environment, what = key
+        slot = slot_of_mpid(what) if isinstance(what, int) else self.slot_of(environment, what)
+        return shard_of_slot(slot, self._shards)
 
-    async def taken(self, mpids: Iterable[int]) -> set[int]:
-        """Return those MPIDs that are in use."""
-        answers = await self._ask(mpids, slot_of_mpid, lambda shard, some: shard.taken(some))
-        return {mpid for mpid, is_taken in answers.items() if is_taken}
-
-    async def write(self, changes: Iterable[IdentityChange]) -> None:
-        """Write changes to the shards that they concern, all at once."""
-        by_shard: dict[int, list[IdentityChange]] = {}
-        for change in changes:
-            for shard, part in self._split(change).items():
-                by_shard.setdefault(shard, []).append(part)
-        await asyncio.gather(
-            *(self._shards[shard].write_identities(parts) for shard, parts in by_shard.items())
-        )
-
-    def _split(self, change: IdentityChange) -> dict[int, IdentityChange]:
+    def split(self, change: IdentityChange) -> dict[int, IdentityChange]:
+        """Return the part of a change that each shard has to write."""
         parts: dict[int, IdentityChange] = {}
 
-        def at(slot: int) -> IdentityChange:
-            empty = IdentityChange(change.scope, change.environment, [], [], change.intent)
-            return parts.setdefault(shard_of_slot(slot, len(self._shards)), empty)
+        def at(key: Key) -> IdentityChange:
+            empty = IdentityChange(change.scope, change.environment, [], [], change.intent, [])
+            return parts.setdefault(self.shard_of(key), empty)
 
         for entry in change.entries:
             name = IdentityName(entry.type, entry.value)
-            at(self.slot_of(change.environment, name)).entries.append(entry)
+            at((change.environment, name)).entries.append(entry)
         for record in change.records:
-            at(slot_of_mpid(record.mpid)).records.append(record)
+            at((change.environment, record.mpid)).records.append(record)
+        for profile in change.profiles:
+            at((change.environment, profile.mpid)).profiles.append(profile)
         return parts
 
-    async def _ask(
-        self,
-        keys: Iterable[KeyT],
-        slot_of: Callable[[KeyT], int],
-        ask: Callable[[IndexShard, list[KeyT]], Awaitable[list[ValueT]]],
-    ) -> dict[KeyT, ValueT]:
-        """Ask each shard for its keys, all shards at once."""
-        by_shard: dict[int, list[KeyT]] = {}
-        for key in keys:
-            by_shard.setdefault(shard_of_slot(slot_of(key), len(self._shards)), []).append(key)
-        answers = await asyncio.gather(
-            *(ask(self._shards[shard], some) for shard, some in by_shard.items())
-        )
-        found: dict[KeyT, ValueT] = {}
-        for some, values in zip(by_shard.values(), answers, strict=True):
-            found.update(zip(some, values, strict=True))
-        return found
 
-
-def changes_of(state: IdentityState, intent: int, now_ms: int) -> IdentityChange | None:
-    """Return what a state has changed, `None` if nothing; `intent` is the change's number."""
-    if not state.changed_names and not state.changed_mpids:
-        return None
-    entries = [
-        IndexEntry(name.type, name.value, state.holders(name))
-        for name in sorted(state.changed_names)
+def keys_of(change: IdentityChange) -> list[Key]:
+    """Return the entries and records that a change writes."""
+    environment = change.environment
+    keys: list[Key] = [
+        (environment, IdentityName(each.type, each.value)) for each in change.entries
     ]
-    records = []
-    for mpid in sorted(state.changed_mpids):
-        record = state.existing(mpid)
-        records.append(RecordChange(mpid, record.lookups, record.created_ms or now_ms))
-    return IdentityChange(state.scope, state.environment, entries, records, intent)
+    keys += [(environment, record.mpid) for record in change.records]
+    return keys + [(environment, profile.mpid) for profile in change.profiles]
+
+
+def record_of(change: RecordChange) -> IdentityRecord | None:
+    """Return the record that a change makes."""
+    if change.is_erased:
+        return None
+    return IdentityRecord(change.lookups, change.created_ms, change.source_mpid)
+
+
+def change_of(
+    state: IdentityState, keys: Iterable[Key], intent: int, trail: dict[int, list[TrailEntry]]
+) -> IdentityChange:
+    """Return what a state has changed of some entries and records, to be written as an intent."""
+    change = IdentityChange(state.scope, state.environment, [], [], intent, [])
+    for _, what in keys:
+        if not isinstance(what, int):
+            change.entries.append(IndexEntry(what.type, what.value, state.holders(what)))
+            continue
+        if what in state.changed_mpids:
+            done = trail.get(what, [])
+            record = state.record(what)
+            if record is None:
+                written = RecordChange(what, [], 0, is_erased=True, trail=done)
+            else:
+                written = RecordChange(
+                    what, record.lookups, record.created_ms, record.source_mpid, trail=done
+                )
+            change.records.append(written)
+        if what in state.profile_changes:
+            change.profiles.append(state.profile_changes[what])
+    return change

@@ -1,18 +1,118 @@
-"""The parts that the strategies share: who may be returned, who is picked, what is attached.
+"""Who may be returned and who is picked: the parts that the strategies share.
 
-Pure functions of what is known (spec/identity.md, 7.1 to 7.3). `request` is R: sent identities
+Pure functions of what is known (spec/identity.md, 7.1 and 7.2). A request is R: sent identities
 after the value rules, only types of the priority list, in its order.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
+from typing import Literal, NamedTuple
 
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord, IdentityRules, IdentityState
 
-MAX_VALUES_PER_TYPE = 100  # of a type that is not unique, on one record (spec/identity.md, 4.3)
-MAX_HOLDERS = 1000  # of one identity whose type is not unique
-
 Request = Sequence[IdentityName]
+# Why a record may not be returned.
+Refusal = Literal["login_id_not_matched", "immutable_id_not_matched"]
+# What decided between the members of a pool.
+Decider = Literal["identities", "previous_mpid", "newest_link"]
+
+
+class Pools(NamedTuple):
+    """The holders of anything in a request: eligible known, eligible anonymous, and the others."""
+
+    known: set[int]
+    anonymous: set[int]
+    refused: dict[int, Refusal]
+
+
+class Pick(NamedTuple):
+    """The member of a pool that matches best.
+
+    `narrowed` has each identity that some member holds, in the order in which they were looked at,
+    with the members that were left after it.
+    """
+
+    mpid: int
+    decider: Decider
+    narrowed: list[tuple[IdentityName, frozenset[int]]]
+
+
+class Question:
+    """What a strategy has to answer: a request, and what is known about it."""
+
+    def __init__(
+        self,
+        state: IdentityState,
+        request: Request,
+        rules: IdentityRules,
+        previous_mpid: int | None = None,
+    ) -> None:
+        """Args: `previous_mpid` is a hint; it may name nobody."""
+        self.state = state
+        self.request = request
+        self.rules = rules
+        self.previous_mpid = previous_mpid
+
+    @cached_property
+    def pools(self) -> Pools:
+        """Everybody who holds anything in the request. Raises Missing."""
+        self.state.require(self.request)
+        found = Pools(set(), set(), {})
+        for mpid in {each.mpid for name in self.request for each in self.state.holders(name)}:
+            record = self.state.existing(mpid)
+            refusal = refusal_of(record, self.request, self.rules)
+            if refusal is not None:
+                found.refused[mpid] = refusal
+            elif is_known(record, self.rules):
+                found.known.add(mpid)
+            else:
+                found.anonymous.add(mpid)
+        return found
+
+    def pick(self, pool: set[int]) -> Pick:
+        """Return the member of a pool that matches best, by priority (spec/identity.md, 7.2).
+
+        The pool's members all hold something of the request. Raises Missing.
+        """
+        left: frozenset[int] = frozenset()
+        narrowed: list[tuple[IdentityName, frozenset[int]]] = []
+        for name in self.request:
+            matching = pool.intersection([each.mpid for each in self.state.holders(name)])
+            if not matching:
+                continue
+            left = (left & matching or left) if narrowed else frozenset(matching)
+            narrowed.append((name, left))
+            if len(left) == 1:
+                return Pick(next(iter(left)), "identities", narrowed)
+        if not narrowed:
+            raise ValueError("no member of the pool holds an identity of the request")
+        if self.previous_mpid in left:
+            return Pick(self.previous_mpid, "previous_mpid", narrowed)
+        newest_first = reversed(self.state.holders(narrowed[0][0]))
+        newest = next(holder.mpid for holder in newest_first if holder.mpid in left)
+        return Pick(newest, "newest_link", narrowed)
+
+    @property
+    def is_fresh_login(self) -> bool:
+        """Whether the request has a login ID that nobody holds. Raises Missing."""
+        return any(
+            name.type in self.rules.login_ids and not self.state.holders(name)
+            for name in self.request
+        )
+
+    @property
+    def previous(self) -> int | None:
+        """`prev`: the previous MPID if it names an anonymous record here. Raises Missing.
+
+        A record without lookups is no answer to anything (spec/identity.md, 1, Orphan).
+        """
+        if self.previous_mpid is None:
+            return None
+        record = self.state.record(self.previous_mpid)
+        if record is None or not record.lookups or is_known(record, self.rules):
+            return None
+        return self.previous_mpid
 
 
 def is_known(record: IdentityRecord, rules: IdentityRules) -> bool:
@@ -20,93 +120,15 @@ def is_known(record: IdentityRecord, rules: IdentityRules) -> bool:
     return record.has_any(rules.login_ids)
 
 
-def is_eligible(record: IdentityRecord, request: Request, rules: IdentityRules) -> bool:
-    """Tell whether a request may be answered with a record: protection and immutable IDs."""
-    if is_known(record, rules) and not _matches(record, request, rules.login_ids):
-        return False
-    return not record.has_any(rules.immutable_ids) or _matches(record, request, rules.immutable_ids)
+def refusal_of(record: IdentityRecord, request: Request, rules: IdentityRules) -> Refusal | None:
+    """Return why a request may not be answered with a record, `None` if it may be."""
+    if is_known(record, rules) and not is_matched(record, request, rules.login_ids):
+        return "login_id_not_matched"
+    if record.has_any(rules.immutable_ids) and not is_matched(record, request, rules.immutable_ids):
+        return "immutable_id_not_matched"
+    return None
 
 
-def pools(
-    state: IdentityState, request: Request, rules: IdentityRules
-) -> tuple[set[int], set[int]]:
-    """Return the eligible known and the eligible anonymous holders of anything in the request.
-
-    Raises:
-        Missing: an entry or a record was not read yet.
-    """
-    state.require(set(request))
-    known: set[int] = set()
-    anonymous: set[int] = set()
-    for mpid in {holder.mpid for name in request for holder in state.holders(name)}:
-        record = state.existing(mpid)
-        if is_eligible(record, request, rules):
-            (known if is_known(record, rules) else anonymous).add(mpid)
-    return known, anonymous
-
-
-def pick(state: IdentityState, request: Request, pool: set[int]) -> int:
-    """Return the member of a pool that matches best, by priority (spec/identity.md, 7.2).
-
-    The pool's members all hold something of the request.
-    """
-    left: set[int] = set()
-    first: IdentityName | None = None
-    for name in request:
-        matching = {holder.mpid for holder in state.holders(name)} & pool
-        if not matching:
-            continue
-        if first is None:
-            left, first = matching, name
-        elif left & matching:
-            left &= matching
-        if len(left) == 1:
-            break
-    if first is None:
-        raise ValueError("no member of the pool holds an identity of the request")
-    newest_first = reversed(state.holders(first))
-    return next(holder.mpid for holder in newest_first if holder.mpid in left)
-
-
-def attach(state: IdentityState, mpid: int, request: Request, rules: IdentityRules) -> None:
-    """Make the request's identities lookups of a record, as far as the rules allow (7.3).
-
-    Raises:
-        Missing: a lookup that has to go, or another one of a record that becomes known, was not
-            read yet.
-    """
-    was_known = is_known(state.existing(mpid), rules)
-    for rank, name in enumerate(request):
-        record = state.existing(mpid)
-        if record.holds(name):
-            continue
-        own = record.values(name.type)
-        if name.type in rules.immutable_ids and own:
-            continue
-        if name.type in rules.unique_ids:
-            if state.holders(name):
-                continue
-            if own:
-                if not any(record.holds(higher) for higher in request[:rank]):
-                    continue
-                state.unlink(mpid, IdentityName(name.type, own[0].value))
-        else:
-            _make_room(state, mpid, name, rules)
-        state.link(mpid, name, is_known=was_known)
-    if not was_known and is_known(state.existing(mpid), rules):
-        state.mark_known(mpid, is_known=True)
-
-
-def _make_room(state: IdentityState, mpid: int, name: IdentityName, rules: IdentityRules) -> None:
-    own = state.existing(mpid).values(name.type)
-    if len(own) >= MAX_VALUES_PER_TYPE:
-        state.unlink(mpid, IdentityName(name.type, own[0].value))
-    holders = state.holders(name)
-    if len(holders) >= MAX_HOLDERS:
-        records = [(each.mpid, is_known(state.existing(each.mpid), rules)) for each in holders]
-        oldest = min(records, key=lambda each: each[1])  # anonymous before known; min is stable
-        state.unlink(oldest[0], name)
-
-
-def _matches(record: IdentityRecord, request: Request, types: frozenset[str]) -> bool:
+def is_matched(record: IdentityRecord, request: Request, types: frozenset[str]) -> bool:
+    """Tell whether a record holds an identity of a request that has one of these types."""
     return any(name.type in types and record.holds(name) for name in request)

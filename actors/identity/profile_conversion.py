@@ -2,29 +2,20 @@
 
 from typing import ClassVar
 
-from actors.identity.matching import Request, attach, pick, pools
-from actors.identity.state import IdentityRules, IdentityState
+from actors.identity.matching import Question
+from actors.identity.strategy import Choice, Strategy, best_anonymous, best_known
 
 
-class ProfileConversion:
+class ProfileConversion(Strategy):
     """spec/identity.md, 7.4, first column. The default strategy differs in its settings only."""
 
     names: ClassVar[tuple[str, ...]] = ("default", "profile_conversion")
 
-    def identify(
-        self,
-        state: IdentityState,
-        request: Request,
-        rules: IdentityRules,
-        new_mpid: int,
-        now_ms: int,
-    ) -> int:
-        """Find or create the record of a request (see `registry.Strategy`)."""
-        known, anonymous = pools(state, request, rules)
-        if known or anonymous:
-            mpid = pick(state, request, known or anonymous)
-        else:
-            state.create(new_mpid, now_ms)
-            mpid = new_mpid
-        attach(state, mpid, request, rules)
-        return mpid
+    def identify(self, question: Question) -> Choice:
+        """Choose a known record, or an anonymous one, which fresh login IDs make known."""
+        found = best_known(question) or best_anonymous(question)
+        if found is not None:
+            return found
+        if question.is_fresh_login and question.previous is not None:
+            return Choice(question.previous, "previous")
+        return Choice(None, "no_match")

@@ -1,10 +1,13 @@
 """What a resolution knows: index entries and identity records, with the changes made so far."""
 
+from collections.abc import Collection, Iterable
+
 from msgspec import Struct
 
-from actors.identity.keys import IdentityName
+from actors.batches.identities import BATCH_NAMES
+from actors.identity.keys import IdentityName, canonical
 from actors.model import Environment, Lookup
-from actors.store.identities import Holder
+from actors.store.identities import Holder, ProfileChange
 
 
 class IdentityRules(Struct, frozen=True):
@@ -15,16 +18,18 @@ class IdentityRules(Struct, frozen=True):
     login_ids: frozenset[str]
     unique_ids: frozenset[str]
     immutable_ids: frozenset[str]
+    search_requires_immutable: bool = False
 
 
 class IdentityRecord(Struct):
     """The identities by which one MPID is found, in the order in which they were linked to it.
 
-    `created_ms` is 0 for one that was read.
+    `source_mpid` is who the user was before, as far as the strategy keeps it.
     """
 
     lookups: list[Lookup]
     created_ms: int = 0
+    source_mpid: int | None = None
 
     def holds(self, name: IdentityName) -> bool:
         """Tell whether the record has this lookup."""
@@ -37,6 +42,38 @@ class IdentityRecord(Struct):
     def has_any(self, identity_types: frozenset[str]) -> bool:
         """Tell whether the record has a lookup of one of these types."""
         return any(each.type in identity_types for each in self.lookups)
+
+
+class Tally(Struct):
+    """What has happened to records, for the metrics of spec/identity.md, 12.
+
+    Attributes:
+        created: reason of a new record to how many there are.
+        conversions: anonymous records that a call has made known.
+        takeovers: values that a modify has taken from another record.
+        orphans: records that have lost their last lookup.
+        erased: records that are gone for good.
+    """
+
+    created: dict[str, int] = {}
+    conversions: int = 0
+    takeovers: int = 0
+    orphans: int = 0
+    erased: int = 0
+
+    @property
+    def more_records(self) -> int:
+        """By how many records there are more."""
+        return sum(self.created.values()) - self.erased
+
+    def add(self, other: "Tally") -> None:
+        """Count what another one has counted."""
+        for reason, count in other.created.items():
+            self.created[reason] = self.created.get(reason, 0) + count
+        self.conversions += other.conversions
+        self.takeovers += other.takeovers
+        self.orphans += other.orphans
+        self.erased += other.erased
 
 
 class Missing(Exception):
@@ -52,8 +89,9 @@ class IdentityState:
     """The part of one pool (scope and environment) that was read, and what was decided on it.
 
     A decision works on a `fork`, which sees everything known before and is `merge`d when the
-    decision is complete; so one that ends in `Missing` leaves nothing behind. `changed_names` and
-    `changed_mpids` say what has to be written. A record that does not exist is `None`.
+    decision is complete; so one that ends in `Missing` leaves nothing behind. `changed_names`,
+    `changed_mpids` and `profile_changes` (by MPID) say what has to be written, `tally` what has
+    happened. A record that does not exist is `None`.
     """
 
     def __init__(
@@ -63,6 +101,8 @@ class IdentityState:
         self.environment = environment
         self.changed_names: set[IdentityName] = set()
         self.changed_mpids: set[int] = set()
+        self.profile_changes: dict[int, ProfileChange] = {}
+        self.tally = Tally()
         self._base = base
         self._holders: dict[IdentityName, list[Holder]] = {}
         self._records: dict[int, IdentityRecord | None] = {}
@@ -77,14 +117,26 @@ class IdentityState:
         self._records.update(fork._records)
         self.changed_names |= fork.changed_names
         self.changed_mpids |= fork.changed_mpids
+        self.tally.add(fork.tally)
+        for mpid, change in fork.profile_changes.items():
+            for identity_type, value in change.removed:
+                self.hide(mpid, IdentityName(identity_type, value), change.time_ms)
+            for identity_type, value in change.shown.items():
+                self.show(mpid, identity_type, value, change.time_ms)
+            if change.is_new:
+                self.open_profile(mpid, change.time_ms)
 
     def adopt(self, fork: "IdentityState") -> None:
-        """Take over what a fork knows and has changed as what is: it has been written."""
+        """Take over what a fork knows and has changed as what is: it is going to be written."""
         self._holders.update(fork._holders)
-        self._records.update(
-            (mpid, record and IdentityRecord(lookups=record.lookups))
-            for mpid, record in fork._records.items()
-        )
+        self._records.update(fork._records)
+
+    def forget(self, names: Iterable[IdentityName], mpids: Iterable[int]) -> None:
+        """Know some entries and records no longer."""
+        for name in names:
+            self._holders.pop(name, None)
+        for mpid in mpids:
+            self._records.pop(mpid, None)
 
     @property
     def size(self) -> int:
@@ -128,30 +180,49 @@ class IdentityState:
         """Return the record of an MPID that a holder names. Raises Missing."""
         return self.record(mpid) or IdentityRecord(lookups=[])
 
-    def require(self, names: set[IdentityName]) -> None:
-        """Raise Missing, for all at once, unless these entries and their holders are known."""
-        unknown = {name for name in names if not self.knows_holders(name)}
-        mpids = {
-            holder.mpid
-            for name in names - unknown
-            for holder in self.holders(name)
-            if not self.knows_record(holder.mpid)
-        }
-        if unknown or mpids:
-            raise Missing(unknown, mpids)
+    def require(
+        self,
+        names: Collection[IdentityName],
+        mpids: Collection[int] = (),
+        *,
+        with_holders: bool = True,
+    ) -> None:
+        """Raise Missing, for all at once, unless these entries and records are known.
 
-    def create(self, mpid: int, created_ms: int) -> None:
+        `with_holders`: the records of those who hold the names as well.
+        """
+        unknown = {name for name in names if not self.knows_holders(name)}
+        wanted = set(mpids)
+        if with_holders:
+            known = [name for name in names if name not in unknown]
+            wanted.update(holder.mpid for name in known for holder in self.holders(name))
+        unread = {mpid for mpid in wanted if not self.knows_record(mpid)}
+        if unknown or unread:
+            raise Missing(unknown, unread)
+
+    def create(self, mpid: int, created_ms: int, source_mpid: int | None = None) -> None:
         """Make a new record."""
-        self._records[mpid] = IdentityRecord(lookups=[], created_ms=created_ms)
+        self._records[mpid] = IdentityRecord([], created_ms, source_mpid)
         self.changed_mpids.add(mpid)
 
-    def link(self, mpid: int, name: IdentityName, *, is_known: bool = False) -> None:
+    def erase(self, mpid: int) -> None:
+        """Take all lookups from a record, and the record away. Raises Missing."""
+        for each in self.existing(mpid).lookups:
+            self.unlink(mpid, IdentityName(each.type, each.value))
+        self._records[mpid] = None
+        self.changed_mpids.add(mpid)
+        self.tally.erased += 1
+
+    def link(
+        self, mpid: int, name: IdentityName, *, is_known: bool = False, linked_ms: int = 0
+    ) -> None:
         """Make an identity a lookup of a record: its newest link. Raises Missing."""
         holders = self.holders(name)
         record = self.existing(mpid)
         link = holders[-1].link + 1 if holders else 1
         self._holders[name] = [*holders, Holder(mpid, link, is_known)]
-        self._replace(mpid, record, [*record.lookups, Lookup(name.type, name.value, link)])
+        lookup = Lookup(name.type, name.value, link, linked_ms)
+        self._replace(mpid, record, [*record.lookups, lookup])
         self.changed_names.add(name)
 
     def mark_known(self, mpid: int, *, is_known: bool) -> None:
@@ -181,6 +252,30 @@ class IdentityState:
         )
         self.changed_names.add(name)
 
+    def show(self, mpid: int, identity_type: str, value: str, now_ms: int) -> None:
+        """Have a profile show a value, as sent, if it is one of a user identity."""
+        if identity_type in BATCH_NAMES:
+            self._profile_change(mpid, now_ms).shown[identity_type] = value
+
+    def hide(self, mpid: int, name: IdentityName, now_ms: int) -> None:
+        """Have a profile show a value no longer."""
+        if name.type not in BATCH_NAMES:
+            return
+        change = self._profile_change(mpid, now_ms)
+        shown = change.shown.get(name.type)
+        if shown is not None and canonical(name.type, shown) == name.value:
+            del change.shown[name.type]
+        change.removed.append((name.type, name.value))
+
+    def open_profile(self, mpid: int, now_ms: int) -> None:
+        """Make the profile of a new record readable."""
+        self._profile_change(mpid, now_ms).is_new = True
+
+    def _profile_change(self, mpid: int, now_ms: int) -> ProfileChange:
+        change = self.profile_changes.setdefault(mpid, ProfileChange(mpid, now_ms))
+        change.time_ms = max(change.time_ms, now_ms)
+        return change
+
     def _replace(self, mpid: int, record: IdentityRecord, lookups: list[Lookup]) -> None:
-        self._records[mpid] = IdentityRecord(lookups=lookups, created_ms=record.created_ms)
+        self._records[mpid] = IdentityRecord(lookups, record.created_ms, record.source_mpid)
         self.changed_mpids.add(mpid)

@@ -6,7 +6,7 @@ A batch whose identities are all attached to one profile is resolved by that pro
 
 from collections.abc import Sequence
 
-from actors.identity.matching import Request, is_eligible, is_known
+from actors.identity.matching import Request, is_known, refusal_of
 from actors.identity.state import IdentityRecord, IdentityRules
 from actors.store.identities import Holder
 
@@ -28,14 +28,16 @@ def is_settled(
             shard has them.
         rules: of the scope.
 
-    With a login ID in the request the record is the only known one that is eligible, because login
-    IDs are unique. Without one only anonymous records are eligible, and of those that hold the
-    first identity the one linked last wins: it holds all the others too.
+    This is so with every strategy. With a login ID in the request the record is the only known one
+    that is eligible, because login IDs are unique, and all strategies begin with the known ones.
+    Without one nothing can be a fresh login, and only anonymous records are eligible (under best
+    match all are); of those that hold the first identity the one linked last wins: it holds all the
+    others too. A batch has no previous MPID that would decide otherwise.
     """
     held = {(each.type, each.value) for each in record.lookups}
     if not held.issuperset([(name.type, name.value) for name in request]):
         return False
-    if not is_eligible(record, request, rules):
+    if refusal_of(record, request, rules) is not None:
         return False
     if any(name.type in rules.login_ids for name in request):
         return True

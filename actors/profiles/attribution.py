@@ -50,6 +50,22 @@ def update_attribution(
         _keep(section, found, as_of)
 
 
+def copy_installs(section: Section, installs: Iterable[Attribution], limit: int) -> None:
+    """Take over another user's installs, each in place of the same device's own.
+
+    Args:
+        section: changed in place.
+        installs: of the other user.
+        limit: installs and uninstalls that may be kept; over it the oldest go.
+    """
+    for found in installs:
+        own = [one for one in section.attribution if not _same(one, found)]
+        section.attribution = [*own, found]
+    kept = section.attribution
+    for oldest in sorted(kept, key=lambda one: one.timestamp_ms)[: max(len(kept) - limit, 0)]:
+        kept.remove(oldest)
+
+
 def _keep(section: Section, found: Attribution, as_of: AsOf) -> None:
     """Store an attribution in place of the device's former one of its kind."""
     for place, known in enumerate(section.attribution):

@@ -1,8 +1,9 @@
 """Pages of a user's timeline, read from the event log (spec/profiles.md, 8).
 
-Live batches are shown in the order of their receipt, newest first; historical ones between them, at
-the time of their newest event. Live ones form a chain that is walked only as far as a page needs;
-historical ones arrive in any order and are sorted, for the few users who have any.
+Live batches are shown in the order of their receipt, newest first; historical ones and those that
+an alias has copied between them, at the time of their newest event. Live ones form a chain that is
+walked only as far as a page needs; the others come in any order and are sorted, for the few users
+who have any.
 """
 
 from collections.abc import Iterator
@@ -11,10 +12,11 @@ from typing import Any
 from actors.errors import CursorInvalid
 from actors.model import ProfileKey, Section, StoredBatch, WorkspaceInfo
 from actors.profiles.timeline import TimelineQuery, timeline_item
-from actors.store import log
+from actors.store import copies, log
 from actors.store.environment import Transaction
 
 Place = tuple[int, int]  # (time in ms, log id): pages go from the greatest to the least
+Apart = tuple[Place, StoredBatch | bytes]  # not of the live chain; bytes are an encoded copy
 
 
 def read_page(
@@ -44,8 +46,8 @@ def read_page(
             raise CursorInvalid(query.cursor)
     items: list[dict[str, Any]] = []
     following: str | None = None
-    for stored, place, next_live_id in _merged(txn, section, live_id, before):
-        item = timeline_item(stored, workspace, query)
+    for stored, copied_from, place, next_live_id in _merged(txn, key, section, live_id, before):
+        item = timeline_item(stored, workspace, query, copied_from)
         if item is None:
             continue
         if len(items) == query.limit:
@@ -62,33 +64,45 @@ def read_page(
 
 
 def _merged(
-    txn: Transaction, section: Section, live_id: int, before: Place | None
-) -> Iterator[tuple[StoredBatch, Place, int]]:
-    """Yield batches newest first, with their place and the live batch that is next after each.
+    txn: Transaction, key: ProfileKey, section: Section, live_id: int, before: Place | None
+) -> Iterator[tuple[StoredBatch, int | None, Place, int]]:
+    """Yield batches newest first, each with the MPID that it was copied from (`None`: it was not),
+    its place, and the live batch that is next after it.
 
     Edges have clocks of their own, so a batch may have been received later than one that was
     committed after it; places go down all the same.
     """
-    historical = _historical(txn, section, before)
+    apart = _apart(txn, key, section, before)
     place = before
     for stored in log.chain(txn, live_id):
         received = (stored.received_ms, stored.log_id)
         place = received if place is None else min(place, received)
-        while historical and _place(historical[-1]) > place:
-            old = historical.pop()
-            yield old, _place(old), stored.log_id
-        yield stored, place, stored.previous_log_id
-    while historical:
-        old = historical.pop()
-        yield old, _place(old), 0
+        while apart and apart[-1][0] > place:
+            yield *_opened(apart.pop()), stored.log_id
+        yield stored, None, place, stored.previous_log_id
+    while apart:
+        yield *_opened(apart.pop()), 0
 
 
-def _historical(txn: Transaction, section: Section, before: Place | None) -> list[StoredBatch]:
-    """Return the historical batches below a place, the newest last."""
-    found = list(log.chain(txn, section.newest_historical_id))
+def _apart(
+    txn: Transaction, key: ProfileKey, section: Section, before: Place | None
+) -> list[Apart]:
+    """Return the historical batches and the copies below a place, the newest last."""
+    found: list[Apart] = [
+        (_place(stored), stored) for stored in log.chain(txn, section.newest_historical_id)
+    ]
+    found += (((copy.newest_ms, copy.log_id), copy.encoded) for copy in copies.read(txn, key))
     if before is not None:
-        found = [stored for stored in found if _place(stored) < before]
-    return sorted(found, key=_place)
+        found = [each for each in found if each[0] < before]
+    return sorted(found, key=lambda each: each[0])
+
+
+def _opened(apart: Apart) -> tuple[StoredBatch, int | None, Place]:
+    place, entry = apart
+    if isinstance(entry, StoredBatch):
+        return entry, None, place
+    copy = copies.decode(entry)
+    return copy.stored, copy.source_mpid, place
 
 
 def _place(stored: StoredBatch) -> Place:

@@ -1,8 +1,9 @@
 """The identities that a profile shows (spec/identity.md, 7.7)."""
 
-from actors.batches.identities import USER_IDENTITIES
+from actors.batches.identities import BATCH_NAMES, USER_IDENTITIES
 from actors.identity.keys import canonical
-from actors.model import Batch, IdentityValue, Profile
+from actors.model import Batch, IdentityValue, Profile, Section, WorkspaceInfo
+from actors.store.identities import ProfileChange
 
 
 def update_user_identities(
@@ -29,10 +30,51 @@ def update_user_identities(
         if current is not None and canonical(key, current.value) == wanted:
             continue
         if key in priority:
-            linked = [lookup.value for lookup in profile.lookups if lookup.type == key]
+            linked = _linked(profile, key)
             if wanted not in linked or (current is not None and wanted != linked[-1]):
                 continue
         shown[name] = IdentityValue(value, now_ms, now_ms)
+
+
+def apply_identity_call(profile: Profile, change: ProfileChange, workspace: WorkspaceInfo) -> None:
+    """Apply what an identity call does to a profile beside its lookups (spec/identity.md, 7.7).
+
+    A change may come twice, the second time after batches that were received later. So of a type
+    that resolution looks at the lookups decide what is shown, and of any other what is newer.
+
+    Args:
+        profile: changed in place; its lookups are those after the call, newest link last.
+        change: of this profile.
+        workspace: whose section a new profile gets.
+    """
+    shown = profile.user_identities
+    for key, value in change.removed:
+        current = shown.get(BATCH_NAMES[key])
+        if current is None or canonical(key, current.value) != value:
+            continue
+        if key in workspace.priority:
+            is_gone = value not in _linked(profile, key)
+        else:
+            is_gone = current.updated_ms <= change.time_ms
+        if is_gone:
+            del shown[BATCH_NAMES[key]]
+    for key, value in change.shown.items():
+        current = shown.get(BATCH_NAMES[key])
+        if current is not None and current.value == value:
+            continue
+        if key in workspace.priority:
+            is_newest = canonical(key, value) in _linked(profile, key)[-1:]
+        else:
+            is_newest = current is None or current.updated_ms <= change.time_ms
+        if is_newest:
+            shown[BATCH_NAMES[key]] = IdentityValue(value, change.time_ms, change.time_ms)
+    if change.is_new and workspace.number not in profile.workspaces:
+        profile.workspaces[workspace.number] = Section(change.time_ms, change.time_ms)
+        profile.last_stored_timestamp_ms = max(profile.last_stored_timestamp_ms, change.time_ms)
+
+
+def _linked(profile: Profile, key: str) -> list[str]:
+    return [lookup.value for lookup in profile.lookups if lookup.type == key]
 
 
 def update_partner_identities(profile: Profile, batch: Batch, *, is_historical: bool) -> None:

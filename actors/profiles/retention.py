@@ -9,9 +9,18 @@ from actors.model import Profile, Section
 DAY_MS = 24 * 60 * 60 * 1000
 
 
+def last_active_ms(profile: Profile) -> int:
+    """Return when data last came to a profile: in a batch or through an alias."""
+    merged = [each.timestamp_ms for each in profile.status_messages if each.kind == "merged_from"]
+    return max([profile.last_stored_timestamp_ms, *merged])
+
+
 def is_overdue(profile: Profile, idle_days: int, now_ms: int) -> bool:
     """Tell whether a profile's lifetime is over and it still has what should be gone."""
-    if now_ms - profile.last_stored_timestamp_ms <= idle_days * DAY_MS:
+    lifetime_ms = idle_days * DAY_MS
+    if now_ms - profile.last_stored_timestamp_ms <= lifetime_ms:
+        return False
+    if now_ms - last_active_ms(profile) <= lifetime_ms:
         return False
     return any(not section.is_aged_out for section in profile.workspaces.values())
 

@@ -53,9 +53,18 @@ class TimelineQuery(Struct, frozen=True):
 
 
 def timeline_item(
-    stored: StoredBatch, workspace: WorkspaceInfo, query: TimelineQuery
+    stored: StoredBatch,
+    workspace: WorkspaceInfo,
+    query: TimelineQuery,
+    copied_from: int | None = None,
 ) -> dict[str, Any] | None:
     """Return one item of the timeline: a batch with its events that match.
+
+    Args:
+        stored: the batch.
+        workspace: whose inputs it names.
+        query: what is wanted.
+        copied_from: MPID that an alias has copied it from, `None` if it is the user's own.
 
     Returns:
         `None` if none of its events matches, so also for a batch without events.
@@ -79,6 +88,8 @@ def timeline_item(
         "is_historical": stored.is_historical,
         "device_key": stored.device_key,
     }
+    if copied_from is not None:
+        item["copied_from"] = copied_from
     item.update(_common_data(batch))
     item["events"] = [_shown(event) for event in events]
     return item

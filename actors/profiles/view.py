@@ -83,7 +83,10 @@ def user_view(mpid: int, profile: Profile, workspace: WorkspaceInfo) -> dict[str
             if one.event == "install"
         ],
         "audience_memberships": [],
-        "status_messages": [],
+        "status_messages": [
+            {"kind": each.kind, "mpid": each.mpid, "timestamp_ms": each.timestamp_ms}
+            for each in profile.status_messages
+        ],
     }
 
 

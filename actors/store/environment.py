@@ -24,6 +24,12 @@ Table = Literal[
     "micro_batches",
     "event_names",
     "intents",
+    "retries",
+    "trail",
+    "erased",
+    "aliases",
+    "copies",
+    "copy_progress",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
 

@@ -5,6 +5,7 @@ from msgspec import Struct
 
 from actors.model import Environment, Lookup
 from actors.store.environment import Transaction
+from actors.store.trail import TrailEntry
 
 
 class Holder(Struct, array_like=True):
@@ -31,18 +32,43 @@ class IndexEntry(Struct, array_like=True):
 
 
 class RecordChange(Struct, array_like=True):
-    """The lookups that a profile has from now on; it is made at `created_ms` if it is missing."""
+    """The lookups that a profile has from now on; it is made at `created_ms` if it is missing.
+
+    Attributes:
+        source_mpid: the profile's source under profile link (spec/identity.md, 7.4).
+        is_erased: the record is gone for good, and its MPID is not given to anybody else.
+        trail: what the decisions behind it did.
+    """
 
     mpid: int
     lookups: list[Lookup]
     created_ms: int
+    source_mpid: int | None = None
+    is_erased: bool = False
+    trail: list[TrailEntry] = []
+
+
+class ProfileChange(Struct, array_like=True):
+    """What a call does to a profile beside its lookups (spec/identity.md, 7.7).
+
+    Attributes:
+        shown: IDSync type of a user identity to its value, trimmed, as sent.
+        removed: (IDSync type, canonical value) of what the profile shows no longer.
+        time_ms: when the call was received.
+        is_new: an identity call has made the profile, which is readable from then on.
+    """
+
+    mpid: int
+    time_ms: int
+    shown: dict[str, str] = {}
+    removed: list[tuple[str, str]] = []
+    is_new: bool = False
 
 
 class IdentityChange(Struct, array_like=True):
-    """What resolutions write on one shard. Absolute values: applying it twice is harmless.
+    """What belongs together of what the coordinator has decided; on one shard, its part.
 
-    `intent` numbers what the coordinator decided together: one that comes after its successor, from
-    a coordinator that has died, is not written.
+    Absolute values: applying it twice is harmless. `intent` numbers it.
     """
 
     scope: int
@@ -50,11 +76,37 @@ class IdentityChange(Struct, array_like=True):
     entries: list[IndexEntry]
     records: list[RecordChange]
     intent: int = 0
+    profiles: list[ProfileChange] = []
 
 
-_INTENT = b"intent"
+class Term(Struct, frozen=True, array_like=True):
+    """One run of the coordinator, as it introduces itself to the shards.
+
+    Attributes:
+        start: counts them; a shard that knows of a later one listens to no earlier one.
+        nonce: tells two apart whose stores count the same, one being a copy.
+        intent: number of the last intent that it knew at its start. A shard that has a later one
+            does not listen: the coordinator's store is an old copy.
+    """
+
+    start: int
+    nonce: int
+    intent: int
+
+
+class Written(Struct, frozen=True, array_like=True):
+    """How far a shard is: the last term, the last of its writes, the last intent of any term."""
+
+    start: int = 0
+    nonce: int = 0
+    write: int = 0
+    intent: int = 0
+
+
+_WRITTEN = b"written"
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(IndexEntry)
+_written_decoder = msgspec.msgpack.Decoder(Written)
 
 
 def read_holders(txn: Transaction, key: bytes, identity_type: str, value: str) -> list[Holder]:
@@ -68,20 +120,20 @@ def read_holders(txn: Transaction, key: bytes, identity_type: str, value: str) -
     return entry.holders
 
 
-def read_intent(txn: Transaction) -> int:
-    """Return the number of the last intent that was written here."""
-    encoded = txn.get("meta", _INTENT)
-    return 0 if encoded is None else int.from_bytes(encoded, "big")
-
-
-def write_intent(txn: Transaction, number: int) -> None:
-    """Keep the number of the last intent."""
-    txn.put("meta", _INTENT, number.to_bytes(8, "big"))
-
-
 def write_holders(txn: Transaction, key: bytes, entry: IndexEntry) -> None:
     """Replace the holders of an identity; an entry without holders is removed."""
     if entry.holders:
         txn.put("identities", key, _encoder.encode(entry))
     else:
         txn.delete("identities", key)
+
+
+def read_written(txn: Transaction) -> Written:
+    """Return how far a shard is."""
+    encoded = txn.get("meta", _WRITTEN)
+    return Written() if encoded is None else _written_decoder.decode(encoded)
+
+
+def write_written(txn: Transaction, written: Written) -> None:
+    """Keep how far a shard is."""
+    txn.put("meta", _WRITTEN, _encoder.encode(written))

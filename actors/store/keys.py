@@ -7,6 +7,12 @@
     outbox         connection u32 | sequence u64
     dead_letters   connection u32 | sequence u64
     dead_ids       connection u32 | delivery id, ASCII
+    trail          the profile's key | number u64
+    erased         the profile's key
+    copies         the profile's key | ms u64 | log id u64 of the batch that was copied
+    copy_progress  slot u16 of the destination | number of the alias u64
+    aliases        "n" number u64, "p" number u64, "r" 16 bytes of hash,
+                   "m" environment u8 | mpid u64 | number u64, "last"
 
 A slot is 16 bits of a key's hash; an MPID carries its slot in the upper 16 of its lower 53 bits.
 """
@@ -23,6 +29,9 @@ _PROFILE = struct.Struct(">HHBQ")
 _U64 = struct.Struct(">Q")
 _OUTBOX = struct.Struct(">IQ")
 _MICRO_BATCH = struct.Struct(">QB")
+_COPY_END = struct.Struct(">QQ")
+_PROGRESS = struct.Struct(">HQ")
+_ALIAS_MEMBER = struct.Struct(">BQ")
 _ENVIRONMENT_CODE: dict[Environment, int] = {"production": 0, "development": 1}
 _U64_MASK = (1 << 64) - 1
 
@@ -111,3 +120,47 @@ def dead_id_key(connection: int, delivery_id: str) -> bytes:
 def micro_batch_key(edge: int, place: int) -> bytes:
     """Return the key of one place of an edge's ring of remembered micro-batches."""
     return _MICRO_BATCH.pack(edge, place)
+
+
+def copy_key(key: ProfileKey, newest_ms: int, log_id: int) -> bytes:
+    """Return the key of a copied batch: of the same copy always the same.
+
+    Args:
+        key: of the profile that has it now.
+        newest_ms: time of the newest event that was copied.
+        log_id: of the batch that it was copied from.
+    """
+    return profile_key(key) + _COPY_END.pack(newest_ms, log_id)
+
+
+def copy_key_parts(key: bytes) -> tuple[int, int]:
+    """Return (time of the newest event in ms, log id of the source's batch) of a copy's key."""
+    newest_ms, log_id = _COPY_END.unpack(key[-_COPY_END.size :])
+    return newest_ms, log_id
+
+
+def copy_progress_key(destination_mpid: int, number: int) -> bytes:
+    """Return the key under which a destination's shard keeps how far an alias has come."""
+    return _PROGRESS.pack(slot_of_mpid(destination_mpid), number)
+
+
+def alias_key(number: int) -> bytes:
+    """Return the key of an alias."""
+    return b"n" + _U64.pack(number)
+
+
+def pending_alias_key(number: int) -> bytes:
+    """Return the key that says of an alias that it waits."""
+    return b"p" + _U64.pack(number)
+
+
+def alias_request_key(environment: Environment, request_id: str) -> bytes:
+    """Return the key by which a repeated request is known."""
+    text = f"{_ENVIRONMENT_CODE[environment]}\0{request_id}"
+    return b"r" + hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def alias_member_key(environment: Environment, mpid: int, number: int | None = None) -> bytes:
+    """Return the key by which an MPID's alias is found; without a number, how all of them begin."""
+    prefix = b"m" + _ALIAS_MEMBER.pack(_ENVIRONMENT_CODE[environment], mpid & _U64_MASK)
+    return prefix if number is None else prefix + _U64.pack(number)

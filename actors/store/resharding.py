@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from actors.store import outbox
 from actors.store.environment import Store, Table, Transaction
-from actors.store.identities import read_intent, write_intent
+from actors.store.identities import Written, read_written, write_written
 from actors.store.ids import read_last, shard_of_id, write_last
 from actors.store.keys import log_id_of, shard_of_slot, slot_of_mpid
 
@@ -61,14 +61,23 @@ def reshard(old: Sequence[Path], new: Sequence[Path], map_size_bytes: int) -> No
             entries = heapq.merge(*(reader.scan(table) for reader in readers))
             _distribute(table, entries, targets, place)
         last = max(read_last(reader) for reader in readers)
-        intent = max(read_intent(reader) for reader in readers)
+        written = [read_written(reader) for reader in readers]
         names = {key: value for reader in readers for key, value in reader.scan("event_names")}
         for target in targets:
             with target.write() as txn:
                 for key, value in names.items():
                     txn.put("event_names", key, value)
                 write_last(txn, last)
-                write_intent(txn, intent)
+                write_written(txn, _furthest(written))
+
+
+def _furthest(written: Sequence[Written]) -> Written:
+    """Return how far the shards are together; the numbers of their writes begin anew.
+
+    Nobody can go on in a term of before: there was no coordinator while this was done.
+    """
+    last = max(written, key=lambda each: each.start)
+    return Written(last.start, last.nonce, 0, max(each.intent for each in written))
 
 
 def _open(folder: Path, map_size_bytes: int, stack: ExitStack) -> Store:
@@ -126,7 +135,11 @@ def _of_dead_letter(_: bytes, value: bytes, shards: int) -> int:
 _PLACES: dict[Table, Place] = {
     "profiles": _by_slot,
     "identities": _by_slot,
+    "trail": _by_slot,
+    "erased": _by_slot,
     "duplicates": _by_slot,
+    "copies": _by_slot,
+    "copy_progress": _by_slot,
     "log": _of_log,
     "outbox": _of_delivery,
     "dead_letters": _of_dead_letter,

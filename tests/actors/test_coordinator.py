@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 
 from actors.clock import ManualClock, SystemRandomness
 from actors.coordinator import Coordinator
-from actors.errors import ShardUnavailable, StoreFull
-from actors.identity.keys import IdentityName
-from actors.identity.state import IdentityRecord
+from actors.errors import StoreFull
+from actors.identity.findings import Findings, Question
 from actors.model import ENVIRONMENTS, Environment, EventName, EventNames, Profile, Unresolved
 from actors.shard import Shard, identity_rules
 from actors.shard_views import ShardViews
 from actors.store.environment import Store
-from actors.store.identities import Holder, IdentityChange, IndexEntry
+from actors.store.identities import Holder, IdentityChange, IndexEntry, Term
 from actors.store.keys import (
     identity_key,
     profile_key_parts,
@@ -28,6 +27,7 @@ from actors.store.keys import (
     slot_of_hash,
     slot_of_mpid,
 )
+from actors.store.trail import TrailEntry
 from tests.actors.profiles.builders import NOW, WORKSPACE
 from tests.actors.shards import MAP_SIZE_BYTES, open_shard
 
@@ -35,37 +35,28 @@ SCOPE = WORKSPACE.scope
 RULES = identity_rules(WORKSPACE)
 # Hundreds of commits wait for no disk where there is a folder in memory.
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-Fate = str  # of one write: "done", "lost" (it never arrived), "unanswered" (done, not answered)
 
 
 class IndexOfShard:
-    """A shard as the coordinator sees it, with what becomes of each write decided by the test."""
+    """A shard as the coordinator sees it, which can be kept from writing."""
 
-    def __init__(self, shard: Shard, fate: Callable[[], Fate]) -> None:
+    def __init__(self, shard: Shard) -> None:
         self._shard = shard
-        self._views = ShardViews(shard, ManualClock(NOW))
-        self._fate = fate
+        self.writes = 0
 
-    async def holders(
-        self, environment: Environment, names: Sequence[IdentityName]
-    ) -> list[list[Holder]]:
-        return self._views.holders(environment, names)
+    async def read_identities(
+        self, term: Term, questions: Sequence[Question], candidates: Sequence[int]
+    ) -> Findings:
+        return self._shard.read_identities(term, questions, candidates)
 
-    async def records(
-        self, environment: Environment, mpids: Sequence[int]
-    ) -> list[IdentityRecord | None]:
-        return self._views.records(environment, mpids)
+    async def write_identities(
+        self, term: Term, write: int, changes: Sequence[IdentityChange]
+    ) -> None:
+        self.writes += 1
+        self._shard.write_identities(term, write, changes)
 
-    async def taken(self, mpids: Sequence[int]) -> list[bool]:
-        return self._views.taken(mpids)
-
-    async def write_identities(self, changes: Sequence[IdentityChange]) -> None:
-        fate = self._fate()
-        if fate == "lost":
-            raise ShardUnavailable("it never arrived")
-        self._shard.write_identities(changes)
-        if fate == "unanswered":
-            raise ShardUnavailable("it was done and not answered")
+    async def trail(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        return ShardViews(self._shard, ManualClock(NOW)).trail(environment, mpid)
 
 
 class Deployment:
@@ -74,10 +65,10 @@ class Deployment:
     def __init__(self, folder: Path, shards: int, max_event_names: int = 5) -> None:
         self._folder = folder
         self._max_event_names = max_event_names
-        self.fates: Iterator[Fate] = iter(())
         self.shards = [
             open_shard(folder / f"shard-{number}", number, shards) for number in range(shards)
         ]
+        self.index = [IndexOfShard(shard) for shard in self.shards]
         self.coordinator = self._start()
 
     def restart(self) -> None:
@@ -93,7 +84,7 @@ class Deployment:
     def _start(self) -> Coordinator:
         return Coordinator(
             Store(self._folder / "coordinator", MAP_SIZE_BYTES),
-            [IndexOfShard(shard, lambda: next(self.fates, "done")) for shard in self.shards],
+            self.index,
             SCOPE,
             RULES,
             self._max_event_names,
@@ -228,32 +219,23 @@ requests = st.builds(
     st.sampled_from(["production", "production", "production", "development"]),
     st.dictionaries(st.sampled_from(PRIORITY), values, min_size=1),
 )
-fates = st.lists(st.sampled_from(["done", "done", "lost", "unanswered"]), max_size=6)
-calls = st.tuples(st.lists(requests, min_size=1, max_size=4), fates, st.booleans())
+calls = st.tuples(st.lists(requests, min_size=1, max_size=4), st.booleans())
 
 
 @given(st.sampled_from([1, 2, 5]), st.lists(calls, min_size=1, max_size=12))
 @settings(max_examples=60, deadline=None)
-def test_whatever_fails_it_resolves_like_the_model(
-    shards: int, sent: list[tuple[list[Unresolved], list[Fate], bool]]
-) -> None:
-    """What was decided is carried out, by this coordinator or by the one after it."""
+def test_it_resolves_like_the_model(shards: int, sent: list[tuple[list[Unresolved], bool]]) -> None:
+    """Also what one call asks for of the same identities, and after a new start."""
 
     async def run(made: Deployment) -> None:
         models = {environment: Model() for environment in ENVIRONMENTS}
         mpids: dict[tuple[Environment, int], int] = {}
-        for asked, becomes, is_restarted in sent:
+        for asked, is_restarted in sent:
             users = [models[each.environment].identify(each.identities) for each in asked]
-            made.fates = iter(becomes)
-            try:
-                answers = await made.coordinator.resolve(asked)
-            except ShardUnavailable:
-                if is_restarted:
-                    made.restart()
-                made.fates = iter(())
-                # It had been decided, so asking again is one more resolution.
-                users = [models[each.environment].identify(each.identities) for each in asked]
-                answers = await made.coordinator.resolve(asked)
+            if is_restarted:
+                made.restart()
+            # One by one: what is asked for together is in order only for the same identities.
+            answers = [mpid for each in asked for mpid in await made.coordinator.resolve([each])]
             for each, user, mpid in zip(asked, users, answers, strict=True):
                 assert mpids.setdefault((each.environment, user), mpid) == mpid
             made.check()
@@ -263,22 +245,16 @@ def test_whatever_fails_it_resolves_like_the_model(
         asyncio.run(run(made))
 
 
-@given(st.lists(st.lists(requests, min_size=1, max_size=3), min_size=1, max_size=10))
-@settings(max_examples=30, deadline=None)
-def test_concurrent_calls_are_decided_one_after_the_other(sent: list[list[Unresolved]]) -> None:
-    async def run(made: Deployment) -> None:
-        models = {environment: Model() for environment in ENVIRONMENTS}
-        answers = await asyncio.gather(*(made.coordinator.resolve(asked) for asked in sent))
-        users: dict[int, tuple[Environment, int]] = {}
-        for asked, mpids in zip(sent, answers, strict=True):
-            for each, mpid in zip(asked, mpids, strict=True):
-                user = each.environment, models[each.environment].identify(each.identities)
-                assert users.setdefault(mpid, user) == user
-        assert len(set(users.values())) == len(users)
-        made.check()
-
-    with deployment() as made:
-        asyncio.run(run(made))
+async def test_requests_of_the_same_identities_are_resolved_in_their_order() -> None:
+    """Of one call: the last customer ID finds the device's user taken."""
+    for shards in range(1, 4):
+        with deployment(shards) as made:
+            device = Unresolved("production", [("device_application_stamp", "d")])
+            users = [customer(f"{number}", device_application_stamp="d") for number in range(20)]
+            first, second, *others = await made.coordinator.resolve([device, *users])
+            assert first == second
+            assert len({first, *others}) == 20
+            made.check()
 
 
 # -- Single steps ---------------------------------------------------------------------------------
@@ -292,8 +268,9 @@ async def test_nothing_is_written_for_what_is_known() -> None:
     with deployment() as made:
         asked = [customer("1", email="a@example.com")]
         first = await made.coordinator.resolve(asked)
-        made.fates = iter(["lost"] * 9)  # a write would fail
+        before = [each.writes for each in made.index]
         assert await made.coordinator.resolve(asked * 3) == first * 3
+        assert [each.writes for each in made.index] == before
 
 
 async def test_an_mpid_lies_where_its_first_identity_lies() -> None:
@@ -319,27 +296,6 @@ async def test_values_are_matched_in_their_canonical_form() -> None:
         assert upper != lower
 
 
-@pytest.mark.parametrize("fate", ["lost", "unanswered"])
-async def test_an_intent_is_finished_before_anything_else(fate: Fate) -> None:
-    with deployment(1) as made:
-        made.fates = iter([fate])
-        with pytest.raises(ShardUnavailable):
-            await made.coordinator.resolve([customer("1")])
-        made.fates = iter(["lost"])
-        if fate == "lost":
-            assert made.entries() == {}
-        made.restart()
-        with pytest.raises(ShardUnavailable):  # it cannot be finished yet
-            await made.coordinator.resolve([customer("2")])
-        assert ("production", "customerid", "2") not in made.entries()
-        made.fates = iter(())
-        [two] = await made.coordinator.resolve([customer("2")])
-        [one] = await made.coordinator.resolve([customer("1")])
-        assert one != two
-        assert len(made.records()) == 2
-        made.check()
-
-
 async def test_writing_the_last_intent_again_undoes_nothing() -> None:
     """Every start writes it; what batches did to the profiles meanwhile stays."""
     with deployment() as made:
@@ -350,29 +306,21 @@ async def test_writing_the_last_intent_again_undoes_nothing() -> None:
         assert (made.records(), made.entries()) == before
 
 
-async def test_a_store_that_is_an_old_copy_is_noticed(tmp_path: Path) -> None:
-    """Its numbers are behind: nothing is written on them, and the next call goes on from there."""
+async def test_a_new_store_beside_old_shards_goes_on_where_they_are(tmp_path: Path) -> None:
     with deployment() as made:
         mpids = [await made.coordinator.resolve([customer(f"{number}")]) for number in range(3)]
         made.coordinator.close()
-        index = [IndexOfShard(shard, lambda: "done") for shard in made.shards]
         made.coordinator = Coordinator(
             Store(tmp_path, MAP_SIZE_BYTES),
-            index,
+            made.index,
             SCOPE,
             RULES,
             10,
             ManualClock(NOW),
             SystemRandomness(),
         )
-        while True:  # some of the shards may have seen fewer intents than others
-            try:
-                [new] = await made.coordinator.resolve([customer("new")])
-            except ShardUnavailable:
-                made.check()
-                continue
-            break
-        assert [new] not in mpids
+        new = await made.coordinator.resolve([customer("new")])
+        assert new not in mpids
         assert await made.coordinator.resolve([customer("0")]) == mpids[0]
         made.check()
 
@@ -381,9 +329,8 @@ async def test_a_full_store_of_its_own_decides_nothing(tmp_path: Path) -> None:
     with deployment(1) as made:
         made.coordinator.close()
         store = Store(tmp_path, 256 * 1024)
-        index = [IndexOfShard(made.shards[0], lambda: "done")]
         coordinator = Coordinator(
-            store, index, SCOPE, RULES, 10, ManualClock(NOW), SystemRandomness()
+            store, made.index, SCOPE, RULES, 10, ManualClock(NOW), SystemRandomness()
         )
         many = [customer(f"{number}{'x' * 4000}") for number in range(200)]
         with pytest.raises(StoreFull):

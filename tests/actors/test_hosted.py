@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 
 from actors import hosted
+from actors.alias_runner import AliasRunner
 from actors.errors import StoreDamaged, StoreFull
 from actors.forwarder import OutputInfo
-from actors.hosted import Forwarder, ForwarderOptions, restarting_if_damaged
+from actors.hosted import Coordinator, Forwarder, ForwarderOptions, restarting_if_damaged
 from actors.outputs.retry import PROFILES
+from tests.actors.aliasing import SOURCE, request
+from tests.actors.profiles.builders import WORKSPACE
+from tests.actors.shards import MAP_SIZE_BYTES
 
 
 class FakeHost:
@@ -50,6 +54,38 @@ async def test_a_forwarder_that_cannot_be_made_is_tried_again(
     async with asyncio.timeout(5):
         await opened_again.wait()
     await forwarder.stop()
+
+
+async def test_a_coordinator_applies_aliases_from_its_start_until_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins again if that fails for whatever reason, when the supervisor looks after it."""
+    runs: list[str] = []
+    failures = [ValueError("a mistake")]
+
+    async def run(self: AliasRunner) -> None:
+        if failures:
+            raise failures.pop()
+        runs.append("began")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            runs.append("ended")
+
+    monkeypatch.setattr(AliasRunner, "run", run)
+    coordinator = Coordinator(tmp_path, MAP_SIZE_BYTES, 0, WORKSPACE, FakeHost())
+    await coordinator.alias(request())
+    assert [each.state for each in await coordinator.aliases(SOURCE)] == ["pending"]
+    assert b"headwater_alias" in await coordinator.metrics()
+    for _ in range(3):
+        await coordinator.start()
+        for _ in range(3):
+            await asyncio.sleep(0)
+    assert runs == ["began"]
+    await coordinator.close()
+    await coordinator.start()
+    await asyncio.sleep(0)
+    assert runs == ["began", "ended"]
 
 
 def test_a_process_with_a_damaged_store_ends_and_says_so_once(

@@ -10,7 +10,9 @@ import pytest
 
 from actors.clock import ManualClock
 from actors.errors import StoreFull
+from actors.identity.findings import Question
 from actors.identity.keys import IdentityName
+from actors.identity.state import IdentityRecord
 from actors.model import (
     Accepted,
     Deferred,
@@ -28,7 +30,14 @@ from actors.model import (
 from actors.shard import Shard
 from actors.shard_views import ShardViews
 from actors.store.environment import Store
-from actors.store.identities import Holder, IdentityChange, IndexEntry, RecordChange
+from actors.store.identities import (
+    Holder,
+    IdentityChange,
+    IndexEntry,
+    ProfileChange,
+    RecordChange,
+    Term,
+)
 from actors.store.keys import MPID_RANDOM_BITS, SLOTS
 from actors.store.micro_batches import RING
 from tests.actors.forwarding.support import connection
@@ -69,6 +78,11 @@ def identity_change(mpid: int, value: str = "c-1") -> IdentityChange:
         [IndexEntry("customerid", value, [Holder(mpid, 1)])],
         [RecordChange(mpid, [Lookup("customerid", value, 1)], NOW)],
     )
+
+
+def write(shard: Shard, *changes: IdentityChange, number: int = 1) -> None:
+    """Write as the coordinator does."""
+    shard.write_identities(Term(1, 1, 0), number, changes)
 
 
 # -- Once and only once ---------------------------------------------------------------------------
@@ -157,7 +171,7 @@ def test_unknown_identities_are_for_the_coordinator(tmp_path: Path) -> None:
 def test_a_settled_user_is_resolved_here(tmp_path: Path) -> None:
     customer: dict[str, Any] = {"user_identities": {"customer_id": "c-1"}}
     with shard_on(tmp_path) as shard:
-        shard.write_identities([identity_change(ANN)])
+        write(shard, identity_change(ANN))
         assert shard.commit(micro(1, item(opened(**customer)))) == [Accepted(ANN, 1)]
         [trial] = shard.commit(micro(2, item({**opened(**customer), "environment": "development"})))
         assert isinstance(trial, Unresolved)
@@ -167,7 +181,7 @@ def test_after_one_that_has_to_wait_its_unit_waits(tmp_path: Path) -> None:
     """Others of the micro-batch go on; what is rejected keeps nobody waiting."""
     stranger = opened(user_identities={"customer_id": "c-9"})
     with shard_on(tmp_path, 0, 2) as shard:
-        shard.write_identities([identity_change(LOW)])
+        write(shard, identity_change(LOW))
         known = opened(user_identities={"customer_id": "c-1"})
         results = shard.commit(
             micro(
@@ -341,15 +355,46 @@ def test_identities_are_not_written_by_halves(tmp_path: Path) -> None:
         WORKSPACE.scope, "production", entries, [RecordChange(ANN, lookups, NOW)]
     )
     with shard_on(tmp_path, map_size_bytes=512 * 1024) as shard:
-        shard.write_identities([identity_change(ANN)])
+        write(shard, identity_change(ANN))
         before = disk(shard)
         with pytest.raises(StoreFull):
-            shard.write_identities([identity_change(BOB, "c-2"), change])
+            write(shard, identity_change(BOB, "c-2"), change, number=2)
         assert disk(shard) == before
         profile = profile_of(shard, ANN)
         assert profile is not None
         assert profile.lookups == [Lookup("customerid", "c-1", 1)]
         assert profile_of(shard, BOB) is None
+
+
+def test_an_identity_call_makes_a_readable_profile_with_its_source(tmp_path: Path) -> None:
+    """spec/identity.md, 7.7; writing it once more changes nothing."""
+    lookups = [Lookup("customerid", "c-1", 1, NOW)]
+    change = IdentityChange(
+        WORKSPACE.scope,
+        "production",
+        [IndexEntry("customerid", "c-1", [Holder(ANN, 1, True)])],
+        [RecordChange(ANN, lookups, NOW, BOB)],
+        3,
+        [ProfileChange(ANN, NOW, {"customerid": "c-1"}, [], True)],
+    )
+    with shard_on(tmp_path) as shard:
+        write(shard, change)
+        before = disk(shard)
+        write(shard, change, number=2)
+        assert disk(shard) == before
+    with shard_on(tmp_path) as shard:
+        views = ShardViews(shard, ManualClock(NOW))
+        question = Question("production", [IdentityName("customerid", "c-1")], [ANN, BOB])
+        found = shard.read_identities(Term(1, 1, 0), [question], [ANN, BOB])
+        [known] = found.known
+        assert known.holders == [[Holder(ANN, 1, True)]]
+        assert known.records == {ANN: IdentityRecord(lookups, NOW, BOB), BOB: None}
+        assert found.is_taken == [True, False]
+        body = views.profile(ANN, "production", ["user_identities"])
+        assert body is not None
+        assert body["created_timestamp_ms"] == NOW
+        shown = [{"type": "customer_id", "encoding": "none", "value": "c-1"}]
+        assert body["user_identities"] == shown
 
 
 def test_a_failed_batch_leaves_no_trace_of_those_before_it(tmp_path: Path) -> None:
@@ -370,27 +415,10 @@ def test_a_failed_batch_leaves_no_trace_of_those_before_it(tmp_path: Path) -> No
 # -- Identities -----------------------------------------------------------------------------------
 
 
-def test_what_the_coordinator_writes_may_be_written_again(tmp_path: Path) -> None:
-    with shard_on(tmp_path) as shard:
-        views = ShardViews(shard, ManualClock(NOW))
-        shard.write_identities([identity_change(ANN)])
-        before = disk(shard)
-        shard.write_identities([identity_change(ANN)])
-        assert disk(shard) == before
-        name = IdentityName("customerid", "c-1")
-        assert views.holders("production", [name]) == [[Holder(ANN, 1)]]
-        assert views.holders("development", [name]) == [[]]
-        [record, none] = views.records("production", [ANN, BOB])
-        assert record is not None
-        assert record.holds(name)
-        assert none is None
-        assert views.taken([ANN, BOB]) == [True, False]
-
-
 def test_an_identity_record_alone_is_no_profile_to_be_read(tmp_path: Path) -> None:
     with shard_on(tmp_path) as shard:
         views = ShardViews(shard, ManualClock(NOW))
-        shard.write_identities([identity_change(ANN)])
+        write(shard, identity_change(ANN))
         assert views.profile(ANN, None, ["user_attributes"]) is None
         assert views.user(ANN, None) is None
         assert views.user_rows([("production", ANN), ("production", BOB)]) == [None, None]

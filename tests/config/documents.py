@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from actors.identity.registry import STRATEGIES
 from actors.outputs.contract import OutputModule
 from actors.outputs.registry import MODULES
 from config.errors import ConfigError
@@ -19,13 +20,6 @@ Change = Callable[[Data], object]
 # A module that only takes data of a platform, beside the real ones.
 KIT = replace(MODULES["webhook"], module="kit_x", accepts_unbound=False)
 ALL_MODULES = {**MODULES, KIT.module: KIT}
-ALL_STRATEGIES = (
-    "default",
-    "profile_conversion",
-    "profile_link",
-    "profile_isolation",
-    "best_match",
-)
 
 SHOP: Data = {
     "version": 1,
@@ -110,7 +104,7 @@ def load(
     folder: Path,
     environ: Mapping[str, str] | None = None,
     modules: Mapping[str, OutputModule] = ALL_MODULES,
-    strategies: Collection[str] = ALL_STRATEGIES,
+    strategies: Collection[str] = STRATEGIES,
 ) -> WorkspaceDocument:
     """Write a document to a file and load it."""
     file = folder / "workspace.yaml"

@@ -9,10 +9,22 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 from blockbuster import blockbuster_ctx
+from pydantic import SecretStr
 
 from actors.batches.decode import decode_batch
 from actors.clock import ManualClock
 from actors.errors import BatchRejected
+from actors.identity.aliases import Alias
+from actors.identity.calls import (
+    AliasRequest,
+    IdentityAnswer,
+    IdentityCall,
+    IdentityProblem,
+    ModifyAnswer,
+    ModifyCall,
+)
+from actors.identity.explain import Explanation
+from actors.identity.state import IdentityRecord
 from actors.metric_groups import EdgeMetrics
 from actors.model import (
     Accepted,
@@ -25,9 +37,17 @@ from actors.model import (
     WorkspaceInfo,
 )
 from actors.profiles.timeline import TimelineQuery
+from actors.store.trail import TrailEntry
 from server.app import RUNNER_OPTIONS, make_app
 from server.deployment import FinalResult
-from server.edge_config import ConfigHolder, Credential, EdgeConfig, KeyInfo, digest
+from server.edge_config import (
+    ConfigHolder,
+    Credential,
+    EdgeConfig,
+    IdentityCalls,
+    KeyInfo,
+    digest,
+)
 from server.limit_file import LimitFile
 from server.limits import Level, Limit, RateLimiter
 
@@ -70,6 +90,17 @@ class FakeDeployment:
         self.queries: list[TimelineQuery] = []
         self.letters: dict[int, list[dict[str, Any]]] = {}
         self.checks: dict[str, str] = {"config": "ok", "shards": "2/2", "storage": "ok"}
+        self.identity_calls: list[IdentityCall] = []
+        self.identity_answer: IdentityAnswer | IdentityProblem = IdentityAnswer(77, (), True, False)
+        self.modify_calls: list[ModifyCall] = []
+        self.modify_answer: ModifyAnswer | IdentityProblem = ModifyAnswer(())
+        self.aliases: list[AliasRequest] = []
+        self.alias_answer: IdentityProblem | None = None
+        self.records: dict[tuple[Environment, int], IdentityRecord] = {}
+        self.histories: dict[int, list[TrailEntry]] = {}
+        self.undo_answer: ModifyAnswer | IdentityProblem = ModifyAnswer(())
+        self.explained: list[IdentityCall] = []
+        self.known_aliases: list[Alias] = []
         self._request_ids: set[tuple[str, str]] = set()
 
     async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
@@ -110,6 +141,43 @@ class FakeDeployment:
         if mpid not in self.users:
             return None
         return {"items": [], "next_cursor": None, "last_updated_ms": T}
+
+    async def explain(self, call: IdentityCall) -> Explanation:
+        self.explained.append(call)
+        return Explanation((), (), None, (), None)
+
+    async def identity_record(self, environment: Environment, mpid: int) -> IdentityRecord | None:
+        self._fail()
+        return self.records.get((environment, mpid))
+
+    async def identity_history(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        return self.histories.get(mpid, [])
+
+    async def undo(self, environment: Environment, mpid: int) -> ModifyAnswer | IdentityProblem:
+        return self.undo_answer
+
+    async def aliases_of(self, environment: Environment, mpid: int) -> list[Alias]:
+        return [
+            each
+            for each in self.known_aliases
+            if each.request.environment == environment
+            and mpid in (each.request.source_mpid, each.request.destination_mpid)
+        ]
+
+    async def identity_call(self, call: IdentityCall) -> IdentityAnswer | IdentityProblem:
+        self._fail()
+        self.identity_calls.append(call)
+        return self.identity_answer
+
+    async def modify(self, call: ModifyCall) -> ModifyAnswer | IdentityProblem:
+        self._fail()
+        self.modify_calls.append(call)
+        return self.modify_answer
+
+    async def alias(self, request: AliasRequest) -> IdentityProblem | None:
+        self._fail()
+        self.aliases.append(request)
+        return self.alias_answer
 
     async def dead_letters(self, connection: int, limit: int, cursor: str | None) -> dict[str, Any]:
         letters = self.letters.get(connection, [])
@@ -165,12 +233,14 @@ def key_info(
     limit = Limit(level, f"input:{number}", rate, rate, acceleration)
     return KeyInfo(
         key=key,
+        secret=SecretStr(secret),
         secret_digest=digest(secret),
         input=number,
         input_id=source.id,
         os=source.os,
         is_partner=source.is_partner,
         is_active=True,
+        allows_key_only=source.os == "MobileWeb",
         limits=(limit,) if rate or acceleration else (),
     )
 
@@ -200,9 +270,11 @@ def config_with(**changes: Any) -> EdgeConfig:
         "account": 2,
         "workspace": 3,
         "workspace_slug": "w1",
+        "scope": 3,
         "keys": {each.key: each for each in keys},
         "credentials": {each.client_id: each for each in credentials},
         "profile_limits": (Limit("account", "profile:2", 15, 30),),
+        "identity": IdentityCalls(),
         "immutable_ids": frozenset({"customerid"}),
         "connections": {"backend-hook": 5},
         "token_key": digest("server key of the tests"),

@@ -8,7 +8,7 @@ import pytest
 from config.numbers import Numbers, assign_numbers
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
-from server.edge_config import EdgeConfig, digest, edge_config
+from server.edge_config import EdgeConfig, IdentityCalls, digest, edge_config
 from server.limits import Limit
 
 DOCUMENT: dict[str, Any] = {
@@ -26,6 +26,7 @@ DOCUMENT: dict[str, Any] = {
             "org": {"batches_per_second": 900},
             "system": {"acceleration": 300},
             "profile_requests_per_second": 20,
+            "identity_requests_per_second": 30,
         },
     },
     "api_credentials": [
@@ -75,7 +76,9 @@ DOCUMENT: dict[str, Any] = {
 @pytest.fixture
 def config() -> EdgeConfig:
     document = WorkspaceDocument.model_validate(DOCUMENT)
-    settings = Settings(auth_audiences=("https://cdp.example",), max_body_bytes=2048)
+    settings = Settings(
+        auth_audiences=("https://cdp.example",), max_body_bytes=2048, auth_max_skew_s=60
+    )
     return edge_config(document, assign_numbers(document, Numbers()), settings, "k" * 32, 9)
 
 
@@ -120,6 +123,64 @@ def test_limits_apply_from_the_input_up(config: EdgeConfig) -> None:
     assert config.profile_limits == (Limit("account", "profile:2", 20, 40),)
 
 
+def made_of(**sections: Any) -> EdgeConfig:
+    """Make a configuration of the document with some sections replaced."""
+    document = WorkspaceDocument.model_validate(DOCUMENT | sections)
+    numbers = assign_numbers(document, Numbers())
+    return edge_config(document, numbers, Settings(), "k" * 32)
+
+
+def test_identity_calls_are_configured_by_the_scope_and_the_settings(config: EdgeConfig) -> None:
+    """spec/identity.md, 3 and 4.3."""
+    assert config.identity == IdentityCalls(
+        is_enabled=True,
+        has_aliasing=True,
+        alias_window_ms=90 * 86_400_000,
+        max_skew_ms=60_000,
+        limits=(Limit("workspace", "identity:3", 30, 30),),
+    )
+    strategy = {"strategy": "best_match", "idsync_enabled": False, "alias_max_window_days": 1}
+    assert made_of(identity=strategy).identity == IdentityCalls(
+        is_enabled=False,
+        has_aliasing=False,
+        alias_window_ms=86_400_000,
+        max_skew_ms=86_400_000,
+        limits=(Limit("workspace", "identity:3", 30, 30),),
+    )
+
+
+@pytest.mark.parametrize(("rate", "count"), [(None, 1000), (1, 1), (0, 0)])
+def test_the_limit_of_identity_calls_can_be_turned_off(rate: int | None, count: int) -> None:
+    limits = {} if rate is None else {"identity_requests_per_second": rate}
+    made = made_of(workspace={"id": "shop", "name": "Shop", "number": 3, "limits": limits})
+    expected = (Limit("workspace", "identity:3", count, count),) if count else ()
+    assert made.identity.limits == expected
+
+
+@pytest.mark.parametrize(
+    ("os", "setting", "is_allowed"),
+    [
+        ("MobileWeb", None, True),
+        ("MobileWeb", False, False),
+        ("iOS", None, False),
+        ("iOS", True, True),
+    ],
+)
+def test_the_key_alone_is_enough_on_websites_or_as_set(
+    os: str, setting: bool | None, is_allowed: bool
+) -> None:
+    """spec/identity.md, 3."""
+    source = {
+        "id": "app",
+        "kind": "platform",
+        "os": os,
+        "name": "App",
+        "keys": [{"key": "app-key-1", "secret": "s"}],
+        "key_only_auth": setting,
+    }
+    assert made_of(inputs=[source]).keys["app-key-1"].allows_key_only is is_allowed
+
+
 def test_permissions_follow_the_role(config: EdgeConfig) -> None:
     """spec/platform-api.md, 3."""
     assert config.credentials["ops"].permissions == {
@@ -132,8 +193,9 @@ def test_permissions_follow_the_role(config: EdgeConfig) -> None:
     assert not viewer.is_active
 
 
-def test_secrets_are_kept_as_digests(config: EdgeConfig) -> None:
+def test_secrets_are_compared_as_digests_and_kept_to_verify_signatures(config: EdgeConfig) -> None:
     assert config.keys["backend-1"].secret_digest == digest("secret-1")
+    assert config.keys["backend-1"].secret.get_secret_value() == "secret-1"
 
 
 def test_what_it_shows_lets_nobody_in(config: EdgeConfig) -> None:

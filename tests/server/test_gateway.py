@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from actors.clock import ManualClock
 from actors.errors import CursorInvalid, ShardUnavailable
 from actors.handles import CoordinatorHandle, ShardHandle
+from actors.identity.calls import AliasRequest
+from actors.identity.state import IdentityRecord
 from actors.metric_groups import EdgeMetrics
-from actors.model import BatchContext, DeadLetter, Item
-from server.gateway import Gateway
+from actors.model import BatchContext, DeadLetter, Environment, Item
+from server.gateway import UNKNOWN_ALIAS_MPID, Gateway
 from server.ingestion import Ingestion
 from server.microbatch import QueueOptions, ShardQueue
 from server.routing import Router
@@ -56,7 +58,23 @@ class FakeShard:
         raise ShardUnavailable("it does not answer")
 
 
-def gateway(*fakes: FakeShard) -> tuple[Gateway, list[ShardQueue]]:
+class FakeCoordinator:
+    """Has records, and keeps the aliases that it is handed."""
+
+    def __init__(self, *known: tuple[Environment, int]) -> None:
+        self._known = known
+        self.aliases: list[AliasRequest] = []
+
+    async def record(self, environment: Environment, mpid: int) -> IdentityRecord | None:
+        return IdentityRecord([]) if (environment, mpid) in self._known else None
+
+    async def alias(self, request: AliasRequest) -> None:
+        self.aliases.append(request)
+
+
+def gateway(
+    *fakes: FakeShard, coordinator: FakeCoordinator | None = None
+) -> tuple[Gateway, list[ShardQueue]]:
     shards = [cast(ShardHandle, fake) for fake in fakes]
     options = QueueOptions(
         calls_in_flight=1, max_micro_batch_bytes=1000, max_queue_bytes=MAX_QUEUE_BYTES
@@ -68,7 +86,16 @@ def gateway(*fakes: FakeShard) -> tuple[Gateway, list[ShardQueue]]:
     ingestion = Ingestion(
         Router(1, (), frozenset(), frozenset()), queues, cast(CoordinatorHandle, None)
     )
-    return Gateway(shards, queues, ingestion, 1, {1: "web-hook"}, MAX_QUEUE_BYTES), queues
+    made = Gateway(
+        shards,
+        queues,
+        ingestion,
+        cast(CoordinatorHandle, coordinator),
+        1,
+        {1: "web-hook"},
+        MAX_QUEUE_BYTES,
+    )
+    return made, queues
 
 
 @given(
@@ -153,3 +180,23 @@ async def test_a_queue_that_is_half_full_is_told() -> None:
     shard.released.set()
     outcomes = await asyncio.gather(*futures, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [ShardUnavailable] * 3
+
+
+@pytest.mark.parametrize(
+    ("environment", "destination", "is_known"),
+    [
+        pytest.param("production", 6, True, id="both exist"),
+        pytest.param("development", 6, False, id="in the other environment"),
+        pytest.param("production", 7, False, id="one does not"),
+    ],
+)
+async def test_an_alias_is_handed_on_if_both_mpids_exist(
+    environment: Environment, destination: int, is_known: bool
+) -> None:
+    """spec/identity.md, worked case 32."""
+    coordinator = FakeCoordinator(("production", 5), ("production", 6))
+    made, _ = gateway(FakeShard(), coordinator=coordinator)
+    request = AliasRequest("r", environment, 5, destination, 1, 2, "mpid", None, 3, 1)
+    problem = await made.alias(request)
+    assert problem == (None if is_known else UNKNOWN_ALIAS_MPID)
+    assert coordinator.aliases == ([request] if is_known else [])

@@ -16,12 +16,14 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
+from actors.alias_runner import AliasRunner
 from actors.clock import Clock, ManualClock, SystemRandomness
 from actors.coordinator import Coordinator
 from actors.handles import CoordinatorHandle, ShardHandle
-from actors.metric_groups import EdgeMetrics, ShardMetrics
+from actors.metric_groups import CoordinatorMetrics, EdgeMetrics, ShardMetrics
 from actors.model import Delivery, MicroBatch, Result, StoredBatch
 from actors.shard import Shard, identity_rules
+from actors.shard_aliases import ShardAliases
 from actors.shard_options import ShardOptions
 from actors.shard_views import ShardViews
 from actors.store.environment import Store
@@ -167,6 +169,16 @@ class LocalShard:
         return "ok"
 
 
+class LocalCoordinator:
+    """What the Ray actor of the coordinator makes of its parts, without Ray."""
+
+    def __init__(self, *parts: object) -> None:
+        self._parts = parts
+
+    def __getattr__(self, name: str) -> Any:
+        return next(getattr(each, name) for each in self._parts if hasattr(each, name))
+
+
 class World:
     """A running deployment, and what a test may do with it."""
 
@@ -176,11 +188,17 @@ class World:
         shards: list[Shard],
         edge: EdgeProcess,
         clock: Clock,
+        coordinator: Coordinator,
+        aliases: AliasRunner,
+        metrics: CoordinatorMetrics,
     ) -> None:
         self.client = client
         self.shards = shards
         self.edge = edge
         self.clock = clock
+        self.coordinator = coordinator
+        self.aliases = aliases
+        self._coordinator_metrics = metrics
 
     # -- Sending ----------------------------------------------------------------------------------
 
@@ -304,8 +322,12 @@ class World:
         return kept
 
     def count(self, name: str, **labels: str) -> float:
-        """Return the sum of a metric over edge and shards."""
-        registries = [self.edge.metrics.registry, *(each.metrics.registry for each in self.shards)]
+        """Return the sum of a metric over edge, coordinator and shards."""
+        registries = [
+            self.edge.metrics.registry,
+            self._coordinator_metrics.registry,
+            *(each.metrics.registry for each in self.shards),
+        ]
         return sum(registry.get_sample_value(name, labels) or 0.0 for registry in registries)
 
     def sweep(self) -> None:
@@ -350,19 +372,28 @@ async def running(
             stack.callback(shard.close)
             owners.append(shard)
         handles = [
-            cast(ShardHandle, LocalHandle(LocalShard(each), ShardViews(each, clock), each))
+            cast(
+                ShardHandle,
+                LocalHandle(
+                    LocalShard(each), ShardViews(each, clock), ShardAliases(each, clock), each
+                ),
+            )
             for each in owners
         ]
+        store = Store(folder / "coordinator", MAP_SIZE)
+        metrics = CoordinatorMetrics("test")
         coordinator = Coordinator(
-            Store(folder / "coordinator", MAP_SIZE),
+            store,
             handles,
             workspace.scope,
             identity_rules(workspace),
             workspace.limits.unique_event_names,
             clock,
             SystemRandomness(),
+            metrics,
         )
         stack.callback(coordinator.close)
+        aliases = AliasRunner(store, handles, workspace.alias_delay_ms, clock, metrics)
         limits = LimitFile(folder / "limits")
         stack.callback(limits.close)
         edge = EdgeProcess(
@@ -376,7 +407,7 @@ async def running(
                 ),
             ),
             handles,
-            cast(CoordinatorHandle, coordinator),
+            cast(CoordinatorHandle, LocalCoordinator(coordinator, aliases)),
             RateLimiter(limits),
             EdgeMetrics("test"),
             clock,
@@ -385,4 +416,4 @@ async def running(
         server = TestServer(edge.app)
         await server.start_server(**RUNNER_OPTIONS)
         client = await stack.enter_async_context(TestClient(server))
-        yield World(client, owners, edge, clock)
+        yield World(client, owners, edge, clock, coordinator, aliases, metrics)

@@ -1,17 +1,31 @@
 """An identity pool in memory, written as in the tables of spec/identity.md.
 
-`K{cid:c1,das:d1}, A{das:d1}` are two records; the later one has the later links. `N` is the one
-that a call makes.
+`K{cid:c1,das:d1}, A{das:d1}` are two records; the later one has the later links.
 """
 
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
+from actors.identity.calls import (
+    CallKind,
+    ChangeRequest,
+    IdentityAnswer,
+    IdentityCall,
+    IdentityProblem,
+    ModifyAnswer,
+    ModifyCall,
+)
+from actors.identity.decide import decide
 from actors.identity.keys import IdentityName
-from actors.identity.matching import attach
+from actors.identity.matching import is_known
+from actors.identity.modify import modify
 from actors.identity.registry import STRATEGIES
 from actors.identity.state import IdentityRecord, IdentityRules, IdentityState, Missing
 from actors.model import Lookup
 from actors.store.identities import Holder
+
+AnswerT = TypeVar("AnswerT")
 
 NOW = 1_767_225_600_000
 TYPES = {
@@ -30,7 +44,9 @@ _NONE: frozenset[str] = frozenset()
 DEFAULT = IdentityRules("default", PRIORITY, _CID, _CID, _CID)
 CONVERSION = IdentityRules("profile_conversion", PRIORITY, _CID_EM, _CID_EM, _NONE)
 IMMUTABLE = IdentityRules("profile_conversion", PRIORITY, _CID_EM, _CID_EM, _CID)
-ALL_ANONYMOUS = IdentityRules("best_match", PRIORITY, _NONE, _NONE, _NONE)
+LINK = IdentityRules("profile_link", PRIORITY, _CID_EM, _CID_EM, _NONE)
+ISOLATION = IdentityRules("profile_isolation", PRIORITY, _CID_EM, _CID_EM, _NONE)
+BEST_MATCH = IdentityRules("best_match", PRIORITY, _NONE, _NONE, _NONE)
 
 
 def name(text: str) -> IdentityName:
@@ -45,10 +61,33 @@ def request(text: str) -> list[IdentityName]:
     return sorted(names, key=lambda each: PRIORITY.index(each.type))
 
 
-class Pool:
-    """Everything that is stored of one scope and environment, each record under a letter."""
+def call_of(
+    kind: CallKind,
+    sent: list[IdentityName],
+    previous_mpid: int | None = None,
+    *,
+    is_read_only: bool = False,
+    is_batch: bool = False,
+) -> IdentityCall:
+    """Make a call that sends some identities."""
+    return IdentityCall(
+        kind,
+        "production",
+        {each.type: each.value for each in sent},
+        NOW,
+        previous_mpid,
+        is_read_only=is_read_only,
+        is_batch=is_batch,
+    )
 
-    def __init__(self, records: str = "") -> None:
+
+class Pool:
+    """Everything that is stored of one scope and environment, each record under a letter.
+
+    `rules` say who of the records that it is made of is known.
+    """
+
+    def __init__(self, records: str = "", rules: IdentityRules = BEST_MATCH) -> None:
         self.letters: dict[str, int] = {}
         self.holders: dict[IdentityName, list[Holder]] = {}
         self.records: dict[int, IdentityRecord] = {}
@@ -56,40 +95,78 @@ class Pool:
             mpid = self.letters[letter] = len(self.letters) + 1
             state = self.state()
             state.create(mpid, 0)
-            for each in request(lookups):
-                state.link(mpid, each)
+            names = request(lookups)
+            has_login = any(each.type in rules.login_ids for each in names)
+            for each in names:
+                state.link(mpid, each, is_known=has_login)
             self._keep(state)
 
     def state(self) -> IdentityState:
         """Return a state that has read everything, also of identities that nobody holds."""
         return _AllRead(self)
 
+    def call(
+        self, call: IdentityCall, rules: IdentityRules, new_mpid: int
+    ) -> tuple[IdentityAnswer | IdentityProblem, IdentityState]:
+        """Answer a call as the coordinator does; return also what was read and changed for it."""
+        strategy = STRATEGIES[rules.strategy]
+        return self.decided(lambda state: decide(state, call, rules, strategy, new_mpid))
+
     def identify(
         self, sent: list[IdentityName], rules: IdentityRules, new_mpid: int = 99
     ) -> tuple[int, IdentityState]:
-        """Resolve a request as the coordinator does, reading only what is found to be missing."""
-        known = IdentityState(1, "production")
-        while True:
-            fork = known.fork()
-            try:
-                mpid = STRATEGIES[rules.strategy].identify(fork, sent, rules, new_mpid, NOW)
-            except Missing as missing:
-                for each in missing.names:
-                    known.learn_holders(each, self.holders.get(each, []))
-                for number in missing.mpids:
-                    known.learn_record(number, self.records.get(number))
-                continue
-            known.merge(fork)
-            self._keep(known)
-            return mpid, known
+        """Resolve a batch; return its MPID and what was read and changed for it."""
+        answer, state = self.call(call_of("identify", sent, is_batch=True), rules, new_mpid)
+        assert isinstance(answer, IdentityAnswer)
+        return answer.mpid, state
 
-    def log_out(self, sent: list[IdentityName], rules: IdentityRules, new_mpid: int) -> None:
-        """Make a record of what is no login ID, as every logout does (spec/identity.md, 7.4)."""
-        state = self.state()
-        state.create(new_mpid, NOW)
-        rest = [each for each in sent if each.type not in rules.login_ids]
-        attach(state, new_mpid, rest, rules)
-        self._keep(state)
+    def modify(
+        self, mpid: int, changes: list[ChangeRequest], rules: IdentityRules
+    ) -> tuple[ModifyAnswer | IdentityProblem, IdentityState]:
+        """Change the identities of a record; return also what was read and changed for it."""
+        call = ModifyCall("production", mpid, tuple(changes), NOW)
+        return self.decided(lambda state: modify(state, call, rules))
+
+    def check(self, rules: IdentityRules) -> None:
+        """Check what holds at any time: spec/identity.md, V1, V2 and V10."""
+        by_record = {
+            (name, mpid, link)
+            for mpid, lookups in self.lookups().items()
+            for name, link in lookups.items()
+        }
+        by_entry = {
+            (name, each.mpid, each.link)
+            for name, holders in self.holders.items()
+            for each in holders
+        }
+        assert by_record == by_entry, "V10: entries and records name each other"
+        for name, holders in self.holders.items():
+            assert name.type not in rules.unique_ids or len(holders) <= 1, "V1"
+            assert [each.link for each in holders] == sorted({each.link for each in holders})
+            for each in holders:
+                assert each.is_known == is_known(self.records[each.mpid], rules)
+        for record in self.records.values():
+            for unique in rules.unique_ids:
+                assert len(record.values(unique)) <= 1, "V2"
+
+    def decided(
+        self, decision: Callable[[IdentityState], AnswerT]
+    ) -> tuple[AnswerT, IdentityState]:
+        """Decide on what is read when it is found to be missing, and keep the changes."""
+        state = IdentityState(1, "production")
+        while True:
+            try:
+                answer = decision(state)
+            except Missing as missing:
+                changes = state.changed_names, state.changed_mpids, state.profile_changes
+                assert not any(changes), "nothing incomplete stays"
+                for each in missing.names:
+                    state.learn_holders(each, self.holders.get(each, []))
+                for number in missing.mpids:
+                    state.learn_record(number, self.records.get(number))
+                continue
+            self._keep(state)
+            return answer, state
 
     def lookups(self) -> dict[int, dict[IdentityName, int]]:
         """Return what each record holds, with the links."""
@@ -120,10 +197,23 @@ class _AllRead(IdentityState):
         for each, holders in pool.holders.items():
             self.learn_holders(each, holders)
 
+    def knows_holders(self, name: IdentityName) -> bool:
+        """Say that every entry was read."""
+        return True
+
+    def knows_record(self, mpid: int) -> bool:
+        """Say that every record was read."""
+        return True
+
     def holders(self, name: IdentityName) -> list[Holder]:
         """Return the holders, none if the pool has no entry."""
         self.learn_holders(name, [])
         return super().holders(name)
+
+    def record(self, mpid: int) -> IdentityRecord | None:
+        """Return a record, `None` if the pool has none."""
+        self.learn_record(mpid, None)
+        return super().record(mpid)
 
 
 def record(*lookups: str) -> IdentityRecord:

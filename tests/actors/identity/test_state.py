@@ -4,7 +4,7 @@ import pytest
 
 from actors.identity.state import IdentityRecord, IdentityState, Missing
 from actors.model import Lookup
-from actors.store.identities import Holder
+from actors.store.identities import Holder, ProfileChange
 from tests.actors.identity.pool import NOW, name, record
 
 EM, DAS = name("em:e1"), name("das:d1")
@@ -121,3 +121,37 @@ def test_the_values_of_a_type_come_in_the_order_in_which_the_record_got_them() -
     assert [each.value for each in IdentityRecord(lookups).values("email")] == ["old", "new"]
     assert IdentityRecord(lookups).has_any(frozenset({"customerid", "other"}))
     assert not IdentityRecord(lookups).has_any(frozenset({"customerid"}))
+
+
+def test_what_profiles_show_is_merged_in_the_order_of_the_calls(state: IdentityState) -> None:
+    """Several calls are decided on one state before anything is written."""
+    for value, ms in (("e2", 10), ("e3", 12)):
+        fork = state.fork()
+        fork.hide(5, name(f"em:{value}"), ms)
+        fork.show(5, "email", value.upper(), ms)
+        fork.show(5, "roku_aid", "no user identity", ms)
+        state.merge(fork)
+    fork = state.fork()
+    fork.show(5, "alias", "nick", 11)
+    fork.open_profile(6, 11)
+    state.merge(fork)
+    assert state.profile_changes == {
+        5: ProfileChange(
+            5, 12, {"email": "E3", "alias": "nick"}, [("email", "e2"), ("email", "e3")]
+        ),
+        6: ProfileChange(6, 11, is_new=True),
+    }
+    fork = state.fork()
+    fork.hide(5, name("em:e3"), 13)
+    state.merge(fork)
+    assert state.profile_changes[5].shown == {"alias": "nick"}
+
+
+def test_a_record_keeps_its_source(state: IdentityState) -> None:
+    """Through changes, and once it has been written."""
+    state.create(9, NOW, source_mpid=5)
+    state.link(9, DAS)
+    state.unlink(9, DAS)
+    known = IdentityState(1, "production")
+    known.adopt(state)
+    assert known.existing(9) == IdentityRecord([], NOW, 5)

@@ -6,20 +6,22 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from actors.identity.calls import ChangeRequest, IdentityAnswer, IdentityCall, ModifyCall
+from actors.identity.decide import decide
 from actors.identity.keys import IdentityName
-from actors.identity.matching import attach, is_known
-from actors.identity.profile_conversion import ProfileConversion
+from actors.identity.matching import is_known
+from actors.identity.modify import modify
+from actors.identity.registry import STRATEGIES
 from actors.identity.state import IdentityRecord, IdentityRules, IdentityState
-from actors.identity.steady import is_settled
+from actors.identity.steady import is_settled, newest_anonymous
 from actors.model import Lookup
 from actors.store.identities import Holder
 
 PRIORITY = ("customerid", "other", "email", "device_application_stamp")
 NAMES = [IdentityName(kind, value) for kind in PRIORITY for value in ("1", "2", "3")]
 RULES = [
-    IdentityRules(
-        "profile_conversion", PRIORITY, frozenset(login), frozenset(unique), frozenset(immutable)
-    )
+    IdentityRules(strategy, PRIORITY, frozenset(login), frozenset(unique), frozenset(immutable))
+    for strategy in ("profile_conversion", "profile_link", "profile_isolation")
     for login, unique, immutable in (
         (("customerid",), ("customerid",), ("customerid",)),
         (("customerid",), ("customerid",), ()),
@@ -28,7 +30,8 @@ RULES = [
         (("other",), ("customerid", "other", "email"), ()),
     )
 ]
-CUSTOMER = RULES[0]
+RULES.append(IdentityRules("best_match", PRIORITY, frozenset(), frozenset(), frozenset()))
+CUSTOMER, BEST_MATCH = RULES[0], RULES[-1]
 
 
 def in_order(sent: dict[str, str]) -> list[IdentityName]:
@@ -39,30 +42,47 @@ requests = st.dictionaries(
     st.sampled_from(PRIORITY), st.sampled_from(["1", "2", "3"]), min_size=1
 ).map(in_order)
 Step = tuple[str, list[IdentityName]]
-# Beside what is resolved here: a logout makes a record of what is no login ID, and `modify` takes
-# a lookup from whoever has it.
-steps = st.tuples(st.sampled_from(["identify", "identify", "logout", "modify"]), requests)
+steps = st.tuples(st.sampled_from(["identify", "identify", "logout", "modify", "give"]), requests)
 histories = st.lists(steps, max_size=12)
 
 
+def identify(
+    state: IdentityState, request: list[IdentityName], rules: IdentityRules, new_mpid: int
+) -> int:
+    """Resolve a batch."""
+    sent = {name.type: name.value for name in request}
+    call = IdentityCall("identify", "production", sent, 5, is_batch=True)
+    answer = decide(state, call, rules, STRATEGIES[rules.strategy], new_mpid)
+    assert isinstance(answer, IdentityAnswer)
+    return answer.mpid
+
+
 def state_after(history: Sequence[Step], rules: IdentityRules) -> tuple[IdentityState, list[int]]:
-    """Return a state that such a history leads to, all of it known, and the users it has."""
+    """Return a state that such a history leads to, all of it known, and the users it has.
+
+    Beside what is resolved here: a logout, and a `modify` that takes a lookup from whoever has it
+    or gives it to the user made first.
+    """
     state = IdentityState(1, "production")
     for name in NAMES:
         state.learn_holders(name, [])
-    for mpid, (call, request) in enumerate(history, start=1):
-        match call:
+    for mpid, (kind, request) in enumerate(history, start=1):
+        name = request[0]
+        match kind:
             case "identify":
-                ProfileConversion().identify(state, request, rules, mpid, 5)
+                identify(state, request, rules, mpid)
             case "logout":
-                state.create(mpid, 5)
-                rest = [name for name in request if name.type not in rules.login_ids]
-                attach(state, mpid, rest, rules)
+                sent = {each.type: each.value for each in request}
+                call = IdentityCall("logout", "production", sent, 5)
+                decide(state, call, rules, STRATEGIES[rules.strategy], mpid)
             case "modify":
-                for holder in state.holders(request[0])[:1]:
-                    state.unlink(holder.mpid, request[0])
-                    has_login = is_known(state.existing(holder.mpid), rules)
-                    state.mark_known(holder.mpid, is_known=has_login)
+                for holder in state.holders(name)[:1]:
+                    taken = (ChangeRequest(name.type, name.value, None),)
+                    modify(state, ModifyCall("production", holder.mpid, taken, 5), rules)
+            case "give":
+                for user in sorted(state.changed_mpids)[:1]:
+                    given_ = (ChangeRequest(name.type, None, name.value),)
+                    modify(state, ModifyCall("production", user, given_, 5), rules)
     return state, sorted(state.changed_mpids)
 
 
@@ -79,14 +99,16 @@ def test_what_it_settles_the_strategy_settles_likewise(
         for first in (state.holders(request[0]), None):
             if is_settled(mpid, state.existing(mpid), request, first, rules):
                 fork = state.fork()
-                assert ProfileConversion().identify(fork, request, rules, 99, 5) == mpid
+                assert identify(fork, request, rules, 99) == mpid
                 assert (fork.changed_names, fork.changed_mpids) == (set(), set())
+                assert fork.profile_changes == {}
 
 
 @given(st.sampled_from(RULES), histories, requests)
 @settings(deadline=None)
 @example(CUSTOMER, [], in_order({"customerid": "1", "email": "2"}))
 @example(CUSTOMER, [], in_order({"device_application_stamp": "1"}))
+@example(BEST_MATCH, [], in_order({"customerid": "1", "email": "2"}))
 def test_who_comes_again_is_settled(
     rules: IdentityRules,
     history: list[Step],
@@ -97,11 +119,11 @@ def test_who_comes_again_is_settled(
     Unless an identity of it stayed with somebody else.
     """
     state, _ = state_after(history, rules)
-    mpid = ProfileConversion().identify(state, request, rules, 99, 5)
+    mpid = identify(state, request, rules, 99)
     record = state.existing(mpid)
     if all(record.holds(name) for name in request):
         fork = state.fork()
-        again = ProfileConversion().identify(fork, request, rules, 98, 5)
+        again = identify(fork, request, rules, 98)
         holders = state.holders(request[0])
         anonymous = [
             each.mpid for each in holders if not is_known(state.existing(each.mpid), rules)
@@ -110,6 +132,20 @@ def test_who_comes_again_is_settled(
         assert again == mpid
         expected = has_login or anonymous[-1:] == [mpid]
         assert is_settled(mpid, record, request, holders, rules) == expected
+
+
+@given(st.sampled_from(RULES), histories, st.sampled_from(NAMES))
+@settings(max_examples=200, deadline=None)
+def test_of_a_single_identity_its_entry_says_all(
+    rules: IdentityRules, history: list[Step], name: IdentityName
+) -> None:
+    """Without the record, which another shard may have."""
+    state, _ = state_after(history, rules)
+    mpid = newest_anonymous(state.holders(name))
+    if mpid is not None and name.type not in rules.login_ids:
+        fork = state.fork()
+        assert identify(fork, [name], rules, 99) == mpid
+        assert (fork.changed_names, fork.changed_mpids) == (set(), set())
 
 
 def record(*names: IdentityName) -> IdentityRecord:

@@ -2,10 +2,13 @@
 
 import pytest
 
-from actors.model import Lookup, Profile
+from actors.model import Lookup, Profile, Section
+from actors.profiles.identities import apply_identity_call
+from actors.store.identities import ProfileChange
 from tests.actors.profiles.builders import (
     DAY,
     NOW,
+    WORKSPACE,
     apply,
     batch,
     context,
@@ -79,3 +82,69 @@ def test_partner_identities_are_merged_by_name_and_history_fills_gaps() -> None:
     backfill = {"Ad_id": "0", "Shop_id": "4"}
     apply(profile, *historical(NOW - 5 * DAY, partner_identities=backfill))
     assert profile.partner_identities == {"Ad_id": "3", "Mail_id": "2", "Shop_id": "4"}
+
+
+# -- Identity calls -------------------------------------------------------------------------------
+
+
+def _called(profile: Profile, *changes: ProfileChange) -> dict[str, str]:
+    for change in changes:
+        apply_identity_call(profile, change, WORKSPACE)
+    return _shown(profile)
+
+
+def test_an_identity_call_shows_what_was_linked_and_what_is_no_lookup() -> None:
+    """spec/identity.md, 7.7: as sent; and no longer what was replaced."""
+    profile = _found_by(("customerid", "c-1"), ("email", "ann@example.com"))
+    shown = {"customerid": "c-1", "email": "Ann@Example.com", "alias": "nick", "other2": "x"}
+    assert _called(profile, ProfileChange(1, NOW, shown)) == {
+        "customer_id": "c-1",
+        "email": "Ann@Example.com",
+        "alias": "nick",
+        "other_id_2": "x",
+    }
+    assert {each.updated_ms for each in profile.user_identities.values()} == {NOW}
+    profile.lookups[1] = Lookup("email", "new@example.com", 1)
+    _called(profile, ProfileChange(1, NOW + 5, {"email": "new@example.com", "customerid": "c-1"}))
+    assert profile.user_identities["email"].value == "new@example.com"
+    assert profile.user_identities["email"].updated_ms == NOW + 5
+    assert profile.user_identities["customer_id"].updated_ms == NOW
+
+
+def test_a_removal_clears_the_value_only_if_it_is_the_one_that_is_shown() -> None:
+    """spec/identity.md, 7.7."""
+    profile = _found_by(("email", "ann@example.com"))
+    _called(profile, ProfileChange(1, NOW, {"email": "Ann@example.com", "alias": "nick"}))
+    profile.lookups.clear()
+    other = ProfileChange(1, NOW + 1, {}, [("email", "bob@example.com"), ("alias", "nic")])
+    assert _called(profile, other) == {"email": "Ann@example.com", "alias": "nick"}
+    gone = ProfileChange(1, NOW + 2, {}, [("email", "ann@example.com"), ("alias", "nick")])
+    assert _called(profile, gone) == {}
+
+
+def test_a_call_that_is_applied_again_undoes_nothing_that_came_after_it() -> None:
+    """A coordinator that has started again writes its last decisions once more."""
+    profile = _found_by(("email", "ann@example.com"))
+    shown = {"email": "ann@example.com", "alias": "nick"}
+    call = ProfileChange(1, NOW, shown, [("alias", "old"), ("email", "old@example.com")], True)
+    _called(profile, call)
+    apply(profile, batch(user_identities={"alias": "old"}), context(NOW + 1))
+    expected = {"email": "ann@example.com", "alias": "old"}
+    sections = dict(profile.workspaces)
+    assert _called(profile, call, call) == expected
+    assert profile.workspaces == sections
+    # What was linked since is a lookup, which this call may not hide.
+    profile.lookups.append(Lookup("email", "old@example.com", 2))
+    apply(profile, batch(user_identities={"email": "old@example.com"}), context(NOW + 2))
+    assert _called(profile, call) == {"email": "old@example.com", "alias": "old"}
+
+
+def test_the_profile_of_a_new_user_is_readable_at_once() -> None:
+    """spec/identity.md, 7.7: first seen when the call was received; case 21."""
+    profile = new_profile()
+    profile.workspaces.clear()
+    _called(profile, ProfileChange(1, NOW))
+    assert profile.workspaces == {}
+    _called(profile, ProfileChange(1, NOW, is_new=True))
+    assert profile.workspaces == {WORKSPACE.number: Section(NOW, NOW)}
+    assert profile.last_stored_timestamp_ms == NOW

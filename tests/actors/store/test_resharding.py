@@ -18,12 +18,26 @@ from actors.model import DeadLetter, Delivery, EventName, ProfileKey, StoredBatc
 from actors.store import event_names, log, outbox, resharding
 from actors.store.environment import TABLES, Store, Table, Transaction
 from actors.store.folder import DataFolder
-from actors.store.identities import read_intent, write_intent
+from actors.store.identities import Written, read_written, write_written
 from actors.store.ids import Ids, read_last, write_last
-from actors.store.keys import profile_key, shard_of_slot, slot_of_mpid
+from actors.store.keys import (
+    copy_key,
+    copy_progress_key,
+    profile_key,
+    shard_of_slot,
+    slot_of_mpid,
+)
 from tests.actors.store.builders import MAP_SIZE_BYTES, NOW, dead, delivery, stored
 
-SLOT_TABLES: tuple[Table, ...] = ("profiles", "identities", "duplicates")
+SLOT_TABLES: tuple[Table, ...] = (
+    "profiles",
+    "identities",
+    "trail",
+    "erased",
+    "duplicates",
+    "copies",
+    "copy_progress",
+)
 OWNED_TABLES: tuple[Table, ...] = ("log", "outbox", "dead_letters")
 # Not moved: a run of edges has ended, so what is remembered of their micro-batches is of no use.
 LEFT_BEHIND: tuple[Table, ...] = ("micro_batches",)
@@ -159,7 +173,8 @@ def check_numbers(store: Store, filling: Filling, old: int, *, is_moved: bool) -
     with store.read() as txn:
         if is_moved:
             assert read_last(txn) == max(filling.lasts[:old])
-            assert read_intent(txn) == max(filling.intents[:old])
+            intent = max(filling.intents[:old])
+            assert read_written(txn) == Written(old, old, 0, intent), "the last of all terms"
         sizes: dict[int, int] = {}
         for key, encoded in txn.scan("dead_letters"):
             connection = int.from_bytes(key[:4], "big")
@@ -194,9 +209,11 @@ def fill(path: Path, shards: int, filling: Filling) -> None:
     clock = ManualClock(NOW)
     ids = [Ids(number, 0, clock) for number in range(shards)]
     with opened(path, 1, shards) as stores:
-        for key in filling.profiles:
+        for place, key in enumerate(filling.profiles):
             number = shard_of_slot(slot_of_mpid(key.mpid), shards)
             put(stores[number], "profiles", profile_key(key))
+            put(stores[number], "copies", copy_key(key, NOW, place))
+            put(stores[number], "copy_progress", copy_progress_key(key.mpid, place))
         for table, digest in filling.hashes:
             put(stores[shard_of_slot(digest[0] << 8 | digest[1], shards)], table, digest)
         for thing in filling.things:
@@ -208,11 +225,12 @@ def fill(path: Path, shards: int, filling: Filling) -> None:
         for number, name in filling.names:
             with stores[number % shards].write() as txn:
                 event_names.write(txn, [EventName("custom_event", name)])
-        for store, last, intent in zip(stores, filling.lasts, filling.intents, strict=False):
+        numbers = zip(filling.lasts, filling.intents, strict=True)
+        for start, (store, (last, intent)) in enumerate(zip(stores, numbers, strict=False), 1):
             put(store, "micro_batches", bytes(9))
             with store.write() as txn:
                 write_last(txn, last)
-                write_intent(txn, intent)
+                write_written(txn, Written(start, start, 9, intent))
 
 
 def put(store: Store, table: Table, key: bytes) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from actors.errors import ShardUnavailable, StoreFull
+from actors.errors import HotIdentity, ShardUnavailable, StoreFull
 from server.edge_config import digest
 from tests.server.conftest import K1, K2, T, World, basic, first_error, key_info
 from tests.server.routes.batches import ALL, BAD, BULK, EVENT, GOOD, body_for, old
@@ -200,6 +200,15 @@ async def test_what_cannot_be_stored_gets_503(world: World, path: str, failure: 
     response = await world.client.post(path, data=body_for(path, old(GOOD)), headers=K1)
     assert (response.status, response.headers["Retry-After"]) == (503, "1")
     assert (await first_error(response))["code"] == "SERVICE_UNAVAILABLE"
+
+
+@pytest.mark.parametrize("path", ALL)
+async def test_a_user_that_too_many_wait_for_gets_429(world: World, path: str) -> None:
+    """spec/identity.md, 4.3: hot identity."""
+    world.deployment.failure = HotIdentity("too many wait")
+    response = await world.client.post(path, data=body_for(path, old(GOOD)), headers=K1)
+    assert (response.status, response.headers["Retry-After"]) == (429, "1")
+    assert (await first_error(response))["code"] == "TOO_MANY_REQUESTS"
 
 
 async def test_a_defect_gets_500_with_the_request_id_and_nothing_of_the_batch(

@@ -1,0 +1,110 @@
+"""Decisions that wait, and those that were made and are written together."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec.structs import replace
+
+from actors.identity.calls import IdentityAnswer
+from actors.identity.decisions import Decision
+from actors.identity.draft import Key
+from actors.identity.index import Index
+from actors.model import Environment
+from actors.store.trail import TrailEntry
+
+_TRAIL_STEP = 1 << 20  # more decisions than go into one cluster
+
+
+@dataclass(eq=False)
+class Pending:
+    """A decision that somebody waits for.
+
+    Attributes:
+        decision: what is to be decided; `arrival`: the how many-th.
+        candidate: an MPID for a new record, 0 if none is drawn; `is_free` once that is certain.
+        waits: how many answers and decisions before it have to come first.
+        followers: decisions that have to come after it.
+        blocked_by: the cluster that has to be written first.
+        queued: identities for which it counts as waiting.
+        timer: ends its wait for others.
+    """
+
+    decision: Decision[Any]
+    arrival: int
+    future: asyncio.Future[Any] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+    candidate: int = 0
+    is_free: bool = False
+    is_decided: bool = False
+    waits: int = 0
+    followers: list["Pending"] = field(default_factory=list)
+    blocked_by: "Cluster | None" = None
+    queued: list[Key] = field(default_factory=list)
+    timer: asyncio.TimerHandle | None = None
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error, unless it is answered."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+@dataclass(eq=False)
+class Cluster:
+    """Decisions of one environment that build upon each other; with the commit, an intent.
+
+    Attributes:
+        keys: what is written; `shards`: where.
+        members: whom to answer, and with what.
+        retries: answers to be remembered, by retry key.
+        trail: what was done to each record, in order.
+        waiting: decisions that have to wait until it is written.
+        missing: shards that do not have it yet.
+        is_replayed: it was found at the start.
+    """
+
+    environment: Environment
+    is_replayed: bool = False
+    keys: dict[Key, None] = field(default_factory=dict)
+    shards: set[int] = field(default_factory=set)
+    members: list[tuple[Pending, Any]] = field(default_factory=list)
+    retries: dict[bytes, IdentityAnswer] = field(default_factory=dict)
+    trail: dict[int, list[TrailEntry]] = field(default_factory=dict)
+    waiting: list[Pending] = field(default_factory=list)
+    missing: set[int] = field(default_factory=set)
+    _decisions: int = 0
+
+    def add_keys(self, keys: Iterable[Key], index: Index) -> None:
+        """Write these, too."""
+        for key in keys:
+            if key not in self.keys:
+                self.keys[key] = None
+                self.shards.add(index.shard_of(key))
+
+    def add_trail(self, entries: dict[int, TrailEntry]) -> None:
+        """Note what a decision did."""
+        for mpid, entry in entries.items():
+            numbered = replace(entry, number=self._decisions)
+            self.trail.setdefault(mpid, []).append(numbered)
+        self._decisions += 1
+
+    def absorb(self, other: "Cluster") -> None:
+        """Take over another cluster, which has touched nothing of this one's."""
+        self.keys.update(other.keys)
+        self.shards |= other.shards
+        self.members += other.members
+        self.retries.update(other.retries)
+        for mpid, entries in other.trail.items():
+            self.trail[mpid] = [
+                replace(each, number=each.number + self._decisions) for each in entries
+            ]
+        self._decisions += other._decisions
+
+    def numbered_trail(self, intent: int) -> dict[int, list[TrailEntry]]:
+        """Return the trail with the numbers that are kept."""
+        return {
+            mpid: [replace(each, number=intent * _TRAIL_STEP + each.number) for each in entries]
+            for mpid, entries in self.trail.items()
+        }

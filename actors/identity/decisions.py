@@ -1,0 +1,174 @@
+"""What the sequencer is asked to decide, each a function of what is known."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from actors.identity.calls import (
+    IdentityAnswer,
+    IdentityCall,
+    IdentityProblem,
+    ModifyAnswer,
+    ModifyCall,
+)
+from actors.identity.decide import decide
+from actors.identity.explain import Explanation, explain
+from actors.identity.keys import IdentityName, canonical
+from actors.identity.modify import modify
+from actors.identity.state import IdentityRecord, IdentityRules, IdentityState
+from actors.identity.strategy import Strategy
+from actors.identity.undo import Effect, undo
+from actors.model import Environment
+
+AnswerT = TypeVar("AnswerT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision(Generic[AnswerT]):
+    """One decision on the identities of one environment.
+
+    Attributes:
+        kind: for the audit trail: `identify`, `modify`, ...
+        run: given what is known and an MPID that nobody has; changes the state and answers. Raises
+            `Missing` if more has to be known, and is then run again on a fresh state. It has no
+            other effects. The MPID may be 0, and it is run again with another one if it uses that.
+        about: whose MPID an answer is about.
+        names: identities that it is sure to look at.
+        place: the identity near which a new record lies; `None` if it never makes one.
+        retry_key: a decision with the same one within an hour gives the first one's answer, which
+            is an `IdentityAnswer`.
+        is_limited: refused if too many wait for one of `names`.
+    """
+
+    kind: str
+    environment: Environment
+    run: Callable[[IdentityState, int], AnswerT]
+    about: Callable[[AnswerT], int]
+    names: frozenset[IdentityName]
+    now_ms: int
+    place: IdentityName | None = None
+    retry_key: bytes | None = None
+    is_limited: bool = True
+
+
+def of_call(
+    call: IdentityCall, rules: IdentityRules, strategy: Strategy
+) -> Decision[IdentityAnswer | IdentityProblem]:
+    """Return the decision of an identify, login, logout or search call, or of a batch."""
+    sent = call.identities
+    ordered = [each for each in rules.priority if each in sent]
+    if call.kind == "logout":
+        ordered = [each for each in ordered if each not in rules.login_ids] or ordered
+    names = [IdentityName(each, canonical(each, sent[each])) for each in ordered]
+
+    def run(state: IdentityState, new_mpid: int) -> IdentityAnswer | IdentityProblem:
+        return decide(state, call, rules, strategy, new_mpid)
+
+    return Decision(
+        kind="batch" if call.is_batch else call.kind,
+        environment=call.environment,
+        run=run,
+        about=lambda answer: answer.mpid if isinstance(answer, IdentityAnswer) else 0,
+        names=frozenset(names),
+        now_ms=call.received_ms,
+        place=names[0] if names and call.kind != "search" else None,
+        retry_key=call.retry_key if call.kind == "logout" and not call.is_read_only else None,
+        is_limited=not call.is_batch,
+    )
+
+
+def of_explanation(
+    call: IdentityCall, rules: IdentityRules, strategy: Strategy
+) -> Decision[Explanation]:
+    """Return the decision that tells why a call would be answered as it would be."""
+    decision = of_call(call, rules, strategy)
+    return Decision(
+        kind="explain",
+        environment=call.environment,
+        run=lambda state, _: explain(state, call, rules, strategy),
+        about=lambda _: 0,
+        names=decision.names,
+        now_ms=call.received_ms,
+    )
+
+
+def of_modify(call: ModifyCall, rules: IdentityRules) -> Decision[ModifyAnswer | IdentityProblem]:
+    """Return the decision of a modify call."""
+    names = frozenset(
+        IdentityName(change.type, canonical(change.type, value))
+        for change in call.changes
+        for value in (change.old, change.new)
+        if value is not None and change.type in rules.priority
+    )
+    return Decision(
+        kind="modify",
+        environment=call.environment,
+        run=lambda state, _: modify(state, call, rules),
+        about=lambda _: call.mpid,
+        names=names,
+        now_ms=call.received_ms,
+    )
+
+
+def of_erasure(environment: Environment, mpid: int, now_ms: int) -> Decision[bool]:
+    """Return the decision that removes a record and all its lookups; whether there was one."""
+
+    def run(state: IdentityState, _: int) -> bool:
+        if state.record(mpid) is None:
+            return False
+        state.erase(mpid)
+        return True
+
+    return Decision(
+        kind="erase",
+        environment=environment,
+        run=run,
+        about=lambda _: mpid,
+        names=frozenset(),
+        now_ms=now_ms,
+    )
+
+
+def of_undoing(
+    environment: Environment,
+    mpid: int,
+    effects: Sequence[Effect],
+    rules: IdentityRules,
+    now_ms: int,
+) -> Decision[ModifyAnswer | IdentityProblem]:
+    """Return the decision that takes back what another one did."""
+    return Decision(
+        kind="undo",
+        environment=environment,
+        run=lambda state, _: undo(state, effects, rules, now_ms),
+        about=lambda _: mpid,
+        names=frozenset(),
+        now_ms=now_ms,
+    )
+
+
+def of_lookup(
+    environment: Environment, identity_type: str, value: str, now_ms: int
+) -> Decision[list[int]]:
+    """Return the decision that tells who holds an identity, newest link first."""
+    name = IdentityName(identity_type, canonical(identity_type, value))
+    return Decision(
+        kind="lookup",
+        environment=environment,
+        run=lambda state, _: [holder.mpid for holder in reversed(state.holders(name))],
+        about=lambda _: 0,
+        names=frozenset([name]),
+        now_ms=now_ms,
+    )
+
+
+def of_record(environment: Environment, mpid: int, now_ms: int) -> Decision[IdentityRecord | None]:
+    """Return the decision that tells what a record holds."""
+    return Decision(
+        kind="record",
+        environment=environment,
+        run=lambda state, _: state.record(mpid),
+        about=lambda _: 0,
+        names=frozenset(),
+        now_ms=now_ms,
+    )

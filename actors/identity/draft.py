@@ -1,0 +1,66 @@
+"""The state that one decision works on: it notes what the decision looks at."""
+
+from actors.identity.keys import IdentityName
+from actors.identity.state import IdentityRecord, IdentityState
+from actors.model import Environment, Lookup
+from actors.store.identities import Holder
+from actors.store.trail import TrailEntry
+
+Key = tuple[Environment, IdentityName | int]  # an index entry or an identity record
+
+
+class Draft(IdentityState):
+    """A fork that knows which entries and records its decision has read."""
+
+    def __init__(self, base: IdentityState, now_ms: int) -> None:
+        super().__init__(base.scope, base.environment, base)
+        self._below = base
+        self._now_ms = now_ms
+        self._read_names: set[IdentityName] = set()
+        self._read_mpids: set[int] = set()
+
+    def holders(self, name: IdentityName) -> list[Holder]:
+        """Return the holders of an identity, oldest link first. Raises Missing."""
+        self._read_names.add(name)
+        return super().holders(name)
+
+    def record(self, mpid: int) -> IdentityRecord | None:
+        """Return the record of an MPID. Raises Missing."""
+        self._read_mpids.add(mpid)
+        return super().record(mpid)
+
+    @property
+    def changed(self) -> list[Key]:
+        """What is to be written."""
+        keys: list[Key] = [(self.environment, name) for name in self.changed_names]
+        mpids = self.changed_mpids.union(self.profile_changes)
+        return keys + [(self.environment, mpid) for mpid in mpids]
+
+    @property
+    def touched(self) -> set[Key]:
+        """What was read or changed."""
+        touched: set[Key] = {(self.environment, name) for name in self._read_names}
+        touched.update((self.environment, mpid) for mpid in self._read_mpids)
+        touched.update(self.changed)
+        return touched
+
+    def trail(self, kind: str, mpid: int) -> dict[int, TrailEntry]:
+        """Return what was done to each record, still without a number; to be asked before a merge.
+
+        Args:
+            kind: of the call; `mpid`: whom it was about.
+        """
+        entries: dict[int, TrailEntry] = {}
+        records = sorted(self.changed_mpids)
+        for each in self.changed_mpids:
+            before, after = _lookups(self._below, each), _lookups(self, each)
+            attached = [lookup for name, lookup in after.items() if before.get(name) != lookup]
+            removed = [lookup for name, lookup in before.items() if after.get(name) != lookup]
+            entries[each] = TrailEntry(0, self._now_ms, kind, mpid, attached, removed, records)
+        return entries
+
+
+def _lookups(state: IdentityState, mpid: int) -> dict[IdentityName, Lookup]:
+    record = state.record(mpid) if state.knows_record(mpid) else None
+    lookups = [] if record is None else record.lookups
+    return {IdentityName(each.type, each.value): each for each in lookups}

@@ -1,0 +1,36 @@
+"""What the coordinator asks a shard about identities, and what it is told."""
+
+from msgspec import Struct
+
+from actors.identity.keys import IdentityName
+from actors.identity.state import IdentityRecord
+from actors.model import Environment
+from actors.store.identities import Holder
+
+
+class Question(Struct, array_like=True):
+    """Whose these identities are, and what these records hold. All of the shard's own slots."""
+
+    environment: Environment
+    names: list[IdentityName]
+    mpids: list[int]
+
+
+class Known(Struct, array_like=True):
+    """The answer to a question.
+
+    Attributes:
+        holders: of each identity, oldest link first.
+        records: by MPID, `None` where there is none: all that were asked for, and of the holders
+            those that the shard has as well.
+    """
+
+    holders: list[list[Holder]]
+    records: dict[int, IdentityRecord | None]
+
+
+class Findings(Struct, array_like=True):
+    """The answers to all questions of one call; `is_taken` for each candidate for a new MPID."""
+
+    known: list[Known]
+    is_taken: list[bool]

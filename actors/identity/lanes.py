@@ -1,0 +1,218 @@
+"""The ways from the coordinator to one shard: a call at a time on each; what comes meanwhile waits.
+
+So what many calls need at the same time is asked and written together, and a shard that is away
+holds up only what concerns it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Protocol
+
+from actors.errors import ShardUnavailable, StaleTerm, StoreFull
+from actors.identity.draft import Key
+from actors.identity.findings import Findings, Question
+from actors.identity.index import IndexShard
+from actors.model import ENVIRONMENTS
+from actors.store.identities import IdentityChange, Term
+
+logger = logging.getLogger("headwater.actors")
+
+PAUSE_S = 0.05  # before a shard that did not answer is asked again
+MAX_KEYS = 5000  # asked in one call
+AWAY_S = 1.0  # a write takes milliseconds; a shard that takes longer is away
+
+
+class Owner(Protocol):
+    """Whose lanes they are: `actors.identity.sequencer.Sequencer`."""
+
+    @property
+    def term(self) -> Term:
+        """The present one."""
+        ...
+
+    def is_wanted(self, key: Key) -> bool:
+        """Tell whether anybody still waits for an entry or a record."""
+        ...
+
+    @property
+    def trims(self) -> int:
+        """How often what was known has been dropped."""
+        ...
+
+    def learned(
+        self, questions: list[Question], candidates: list[int], findings: Findings, trims: int
+    ) -> None:
+        """Take in the answers of a shard to what was asked when `trims` was so."""
+        ...
+
+    def written(self, intents: list[int], shard: int) -> None:
+        """Take in that a shard has its parts of some intents."""
+        ...
+
+    def refused(self, error: StaleTerm) -> None:
+        """Take in that a shard does not listen in the present term."""
+        ...
+
+    def failed(self, intents: Iterable[int], error: Exception) -> None:
+        """Take in that parts of some intents cannot be written now; that is tried again."""
+        ...
+
+
+class _Lane:
+    """Runs while there is something to do."""
+
+    def __init__(self, owner: Owner, shard: IndexShard, number: int) -> None:
+        self._owner = owner
+        self._shard = shard
+        self._number = number
+        self._task: asyncio.Task[None] | None = None
+
+    def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run(work))
+
+    async def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await work()
+        except Exception:
+            logger.exception(
+                "a way to a shard broke off; it goes on with the next call",
+                extra={"event": "lane_failed", "shard": self._number},
+            )
+        finally:
+            self._task = None
+
+    def close(self) -> None:
+        """Do nothing any more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def _handled(self, error: Exception, term: Term) -> None:
+        """Deal with what a call raised, before the next attempt."""
+        if isinstance(error, StaleTerm):
+            if term == self._owner.term:
+                self._owner.refused(error)
+        elif not isinstance(error, ShardUnavailable | StoreFull):
+            logger.error(
+                "a shard cannot be asked about identities",
+                extra={"event": "identities_failed", "shard": self._number},
+                exc_info=error,
+            )
+
+
+class ReadLane(_Lane):
+    """Asks one shard."""
+
+    def __init__(self, owner: Owner, shard: IndexShard, number: int) -> None:
+        super().__init__(owner, shard, number)
+        self._wanted: dict[Key, None] = {}
+        self._candidates: dict[int, None] = {}
+        self._asked: set[Key] = set()
+
+    def ask(self, key: Key) -> None:
+        """Ask for an entry or a record, unless that is under way."""
+        if key not in self._asked:
+            self._wanted[key] = None
+            self._start(self._work)
+
+    def ask_candidate(self, mpid: int) -> None:
+        """Ask whether an MPID is taken."""
+        self._candidates[mpid] = None
+        self._start(self._work)
+
+    async def _work(self) -> None:
+        while self._wanted or self._candidates:
+            keys: list[Key] = []
+            while self._wanted and len(keys) < MAX_KEYS:
+                key, _ = self._wanted.popitem()
+                if self._owner.is_wanted(key):
+                    keys.append(key)
+            candidates, self._candidates = list(self._candidates), {}
+            if keys or candidates:
+                await self._ask(keys, candidates)
+
+    async def _ask(self, keys: list[Key], candidates: list[int]) -> None:
+        questions = []
+        for environment in ENVIRONMENTS:
+            question = Question(environment, [], [])
+            for each, what in keys:
+                if each == environment:
+                    if isinstance(what, int):
+                        question.mpids.append(what)
+                    else:
+                        question.names.append(what)
+            if question.names or question.mpids:
+                questions.append(question)
+        self._asked = set(keys)
+        term, trims = self._owner.term, self._owner.trims
+        try:
+            findings = await self._shard.read_identities(term, questions, candidates)
+        except Exception as error:
+            self._wanted |= dict.fromkeys(keys)
+            self._candidates |= dict.fromkeys(candidates)
+            self._handled(error, term)
+            await asyncio.sleep(PAUSE_S)
+            return
+        finally:
+            self._asked = set()
+        self._owner.learned(questions, candidates, findings, trims)
+
+
+class WriteLane(_Lane):
+    """Writes on one shard what was decided, until it is there."""
+
+    def __init__(self, owner: Owner, shard: IndexShard, number: int) -> None:
+        super().__init__(owner, shard, number)
+        self._parts: dict[int, IdentityChange] = {}
+        self._is_started = False
+        self._writes = 0
+        self._since: float | None = None  # when what is being written was first sent
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being written."""
+        return not self._parts
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the shard has not answered for longer than a write takes."""
+        if self._since is None:
+            return False
+        return asyncio.get_running_loop().time() - self._since > AWAY_S
+
+    def add(self, part: IdentityChange) -> None:
+        """Write a part of an intent, once there is a loop to run in: see `start`."""
+        self._parts[part.intent] = part
+        if self._is_started:
+            self._start(self._work)
+
+    def start(self) -> None:
+        """Begin to write, if there is something."""
+        self._is_started = True
+        if self._parts:
+            self._start(self._work)
+
+    def drop(self, intent: int) -> None:
+        """Do not write a part of an intent, unless it is being written."""
+        self._parts.pop(intent, None)
+
+    async def _work(self) -> None:
+        while self._parts:
+            parts = list(self._parts.values())
+            self._writes += 1
+            term = self._owner.term
+            if self._since is None:
+                self._since = asyncio.get_running_loop().time()
+            try:
+                await self._shard.write_identities(term, self._writes, parts)
+            except Exception as error:
+                self._handled(error, term)
+                if isinstance(error, StoreFull):
+                    self._owner.failed([part.intent for part in parts], error)
+                await asyncio.sleep(PAUSE_S)
+                continue
+            self._since = None
+            for part in parts:
+                self._parts.pop(part.intent, None)
+            self._owner.written([part.intent for part in parts], self._number)

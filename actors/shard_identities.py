@@ -1,0 +1,170 @@
+"""The part of a shard that the coordinator reads and writes: index entries and identity records.
+
+spec/identity.md, Sharding and concurrency.
+"""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from actors.clock import Clock
+from actors.errors import StaleTerm
+from actors.identity.findings import Findings, Known, Question
+from actors.identity.state import IdentityRecord
+from actors.model import ENVIRONMENTS, Environment, ProfileKey
+from actors.profiles.identities import apply_identity_call
+from actors.shard_options import ShardOptions
+from actors.store import erased, trail
+from actors.store.environment import Store, Transaction
+from actors.store.identities import (
+    Holder,
+    IdentityChange,
+    RecordChange,
+    Term,
+    Written,
+    read_holders,
+    read_written,
+    write_holders,
+    write_written,
+)
+from actors.store.keys import identity_key, profile_key, shard_of_slot, slot_of_mpid
+from actors.store.profiles import Profiles
+
+# Of one identity, read along with it: an identity that many share would make an answer long.
+MAX_RECORDS_ALONG = 16
+
+
+class ShardIdentities:
+    """Index entries and identity records of one shard."""
+
+    def __init__(
+        self, store: Store, profiles: Profiles, options: ShardOptions, clock: Clock
+    ) -> None:
+        """Args: `store` and `profiles` are the shard's."""
+        self._store = store
+        self._profiles = profiles
+        self._options = options
+        self._scope = options.workspace.scope
+        self._clock = clock
+        with store.read() as txn:
+            self._written = read_written(txn)
+
+    def read(
+        self, term: Term, questions: Sequence[Question], candidates: Sequence[int]
+    ) -> Findings:
+        """Answer a coordinator; none of an earlier term can write from then on.
+
+        Raises:
+            StaleTerm: there is a later term, or the coordinator knows less than it did.
+            StoreFull: a new term could not be kept.
+        """
+        written = self._admitted(term)
+        if written is not self._written:
+            with self._store.write() as txn:
+                write_written(txn, written)
+            self._written = written
+        with self._store.read() as txn:
+            known = [self._answer(question, txn) for question in questions]
+            taken = [self._is_taken(mpid, txn) for mpid in candidates]
+        return Findings(known, taken)
+
+    def write(self, term: Term, write: int, changes: Sequence[IdentityChange]) -> None:
+        """Write what the coordinator has decided, on disk when this returns.
+
+        Args:
+            term: of the coordinator.
+            write: number of this write among those of the term to this shard. One that is not
+                greater than the last was done or has been overtaken: nothing is done.
+            changes: only what this shard owns.
+
+        Raises:
+            StaleTerm, StoreFull: nothing was written.
+        """
+        written = self._admitted(term)
+        if write <= written.write:
+            return
+        last = max([written.intent, *(change.intent for change in changes)])
+        written = replace(written, write=write, intent=last)
+        try:
+            with self._store.write() as txn:
+                for change in changes:
+                    self._apply(change, txn)
+                write_written(txn, written)
+                self._profiles.flush(txn)
+        except BaseException:
+            self._profiles.abandon()
+            raise
+        self._profiles.published()
+        self._written = written
+
+    def _admitted(self, term: Term) -> Written:
+        """Return how far the shard is in a term; a new one begins with no writes."""
+        written = self._written
+        if (term.start, term.nonce) == (written.start, written.nonce):
+            return written
+        if term.start <= written.start or term.intent < written.intent:
+            raise StaleTerm(written.start, written.intent)
+        return Written(term.start, term.nonce, 0, written.intent)
+
+    def _answer(self, question: Question, txn: Transaction) -> Known:
+        environment = question.environment
+        holders: list[list[Holder]] = []
+        records: dict[int, IdentityRecord | None] = {}
+        for name in question.names:
+            key = identity_key(self._scope, environment, name.type, name.value)
+            found = read_holders(txn, key, name.type, name.value)
+            holders.append(found)
+            for holder in found[-MAX_RECORDS_ALONG:]:
+                if holder.mpid not in records and self._owns(holder.mpid):
+                    records[holder.mpid] = self._record(environment, holder.mpid, txn)
+        for mpid in question.mpids:
+            if mpid not in records:
+                records[mpid] = self._record(environment, mpid, txn)
+        return Known(holders, records)
+
+    def _record(
+        self, environment: Environment, mpid: int, txn: Transaction
+    ) -> IdentityRecord | None:
+        key = ProfileKey(self._scope, environment, mpid)
+        profile = self._profiles.get(txn, key)
+        if profile is None or erased.is_erased(txn, profile_key(key)):
+            return None
+        return IdentityRecord(profile.lookups, profile.created_timestamp_ms, profile.source_mpid)
+
+    def _is_taken(self, mpid: int, txn: Transaction) -> bool:
+        """Tell whether somebody has an MPID, or had it."""
+        keys = [ProfileKey(self._scope, environment, mpid) for environment in ENVIRONMENTS]
+        return any(
+            self._profiles.get(txn, key) is not None or erased.is_erased(txn, profile_key(key))
+            for key in keys
+        )
+
+    def _owns(self, mpid: int) -> bool:
+        return shard_of_slot(slot_of_mpid(mpid), self._options.of) == self._options.number
+
+    def _apply(self, change: IdentityChange, txn: Transaction) -> None:
+        for entry in change.entries:
+            key = identity_key(change.scope, change.environment, entry.type, entry.value)
+            write_holders(txn, key, entry)
+        for record in change.records:
+            self._apply_record(
+                ProfileKey(change.scope, change.environment, record.mpid), record, txn
+            )
+
+        for profile_change in change.profiles:
+            key_of = ProfileKey(change.scope, change.environment, profile_change.mpid)
+            profile = self._profiles.stage(txn, key_of, profile_change.time_ms)
+            apply_identity_call(profile, profile_change, self._options.workspace)
+
+    def _apply_record(self, key: ProfileKey, record: RecordChange, txn: Transaction) -> None:
+        packed = profile_key(key)
+        if record.is_erased:
+            if self._profiles.get(txn, key) is not None:
+                self._profiles.stage(txn, key, record.created_ms).lookups = []
+            erased.write(txn, packed, self._clock.now_ms())
+            trail.forget(txn, packed)
+            return
+        profile = self._profiles.stage(txn, key, record.created_ms)
+        profile.lookups = record.lookups
+        profile.source_mpid = record.source_mpid
+        trail.write(txn, packed, record.trail, self._clock.now_ms())

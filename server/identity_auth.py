@@ -1,0 +1,103 @@
+"""Who makes an identity call: Basic, a signature, or the key alone (spec/identity.md, 4.2)."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohttp import web
+
+from server.context import EDGE, Edge
+from server.edge_config import EdgeConfig, KeyInfo
+from server.identity_problems import UNAUTHORIZED, IdentityRefused
+from server.problems import Refused
+from server.signatures import date_ms, is_signed, targets_of
+
+BodyReader = Callable[[], Awaitable[bytes]]  # the body after decompression
+
+
+async def key_of_headers(
+    request: web.Request, config: EdgeConfig, prefixes: Sequence[str], read: BodyReader
+) -> KeyInfo:
+    """Return the key that a request's headers prove.
+
+    Args:
+        request: its headers choose the method, and that method decides alone.
+        config: as of now.
+        prefixes: below which the path is served too.
+        read: called where the signature has to be verified.
+
+    Raises:
+        IdentityRefused: they prove none (401).
+    """
+    headers = request.headers
+    if "Authorization" in headers:
+        return _basic(request.app[EDGE], headers["Authorization"], config)
+    key = _active(headers.get("x-mp-key", ""), config)
+    return await _signed_or_alone(request, key, config, prefixes, read)
+
+
+async def key_of_path(
+    request: web.Request, config: EdgeConfig, prefixes: Sequence[str], read: BodyReader
+) -> KeyInfo:
+    """Return the key in the path of an alias request, if the request may use it.
+
+    Raises:
+        IdentityRefused: it may not (401).
+    """
+    key = _active(request.match_info["api_key"], config)
+    header = request.headers.get("Authorization")
+    if header is None:
+        return await _signed_or_alone(request, key, config, prefixes, read)
+    if _basic(request.app[EDGE], header, config) != key:
+        raise IdentityRefused(UNAUTHORIZED)
+    return key
+
+
+def _active(name: str, config: EdgeConfig) -> KeyInfo:
+    key = config.keys.get(name)
+    if key is None or not key.is_active:
+        raise IdentityRefused(UNAUTHORIZED)
+    return key
+
+
+def _basic(edge: Edge, header: str, config: EdgeConfig) -> KeyInfo:
+    try:
+        return edge.basic.key_of(header, config)
+    except Refused:
+        raise IdentityRefused(UNAUTHORIZED) from None
+
+
+async def _signed_or_alone(
+    request: web.Request,
+    key: KeyInfo,
+    config: EdgeConfig,
+    prefixes: Sequence[str],
+    read: BodyReader,
+) -> KeyInfo:
+    signature = request.headers.get("x-mp-signature")
+    if signature is None:
+        is_proven = key.allows_key_only
+    else:
+        date = request.headers.get("Date", "")
+        is_proven = _is_recent(date, request.app[EDGE], config) and is_signed(
+            key.secret.get_secret_value().encode(),
+            signature,
+            request.method,
+            date,
+            targets_of(request.raw_path, prefixes),
+            await read(),
+        )
+    if not is_proven:
+        raise IdentityRefused(UNAUTHORIZED)
+    return key
+
+
+def _is_recent(date: str, edge: Edge, config: EdgeConfig) -> bool:
+    """Tell whether a Date is near enough to now.
+
+    One that cannot be read does not refuse a request by itself: Android writes the device's zone
+    by whatever name it has (spec/clients.md, 5.1).
+    """
+    sent_ms = date_ms(date)
+    most = config.identity.max_skew_ms
+    if not date or not most or sent_ms is None:
+        return bool(date)
+    return abs(sent_ms - edge.clock.now_ms()) <= most

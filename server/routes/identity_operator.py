@@ -1,0 +1,155 @@
+"""Identities for operators: look up, tell why, take back (spec/identity.md, 12).
+
+The settings are read here and not written: the workspace document is where they are.
+"""
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+from actors.identity.calls import IdentityProblem
+from actors.identity.state import IdentityRecord
+from actors.model import ENVIRONMENTS, Environment
+from server.bodies import json_object, read_body
+from server.identity_names import idsync_type
+from server.identity_problems import IdentityRefused
+from server.identity_requests import CALL_KINDS, identity_call
+from server.identity_view import alias_view, history_view, record_view
+from server.management import (
+    MAY_CHANGE_IDENTITIES,
+    MAY_READ_IDENTITY_SETTINGS,
+    MAY_READ_USERS,
+    Caller,
+    audit,
+    enter_scope,
+)
+from server.parameters import int64, invalid, missing
+from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.problems import Refused, json_answer
+
+
+async def record(request: web.Request) -> web.Response:
+    """GET .../mpids/{mpid}: the identities by which a user is found."""
+    caller = enter_scope(request, MAY_READ_USERS)
+    mpid = int64(request.match_info["mpid"], "mpid")
+    audit(caller, "read", "identity_record")
+    found = await _record(caller, _environment(request), mpid)
+    return json_answer(record_view(mpid, found, caller.config.identity.settings.login_ids))
+
+
+async def history(request: web.Request) -> web.Response:
+    """GET .../mpids/{mpid}/history: what calls and batches did to it, newest first."""
+    caller = enter_scope(request, MAY_READ_USERS)
+    mpid, environment = int64(request.match_info["mpid"], "mpid"), _environment(request)
+    audit(caller, "read", "identity_history")
+    await _record(caller, environment, mpid)
+    entries = await caller.edge.deployment.identity_history(environment, mpid)
+    return json_answer(history_view(mpid, entries))
+
+
+async def undo(request: web.Request) -> web.Response:
+    """POST .../mpids/{mpid}/undo: take back what was done to it last, with all that belongs to it.
+
+    409 if there is nothing to take back, or if something has been built upon it.
+    """
+    caller = enter_scope(request, MAY_CHANGE_IDENTITIES)
+    mpid, environment = int64(request.match_info["mpid"], "mpid"), _environment(request)
+    audit(caller, "undo", "identities")
+    await _record(caller, environment, mpid)
+    answer = await caller.edge.deployment.undo(environment, mpid)
+    if isinstance(answer, IdentityProblem):
+        raise Refused("CONFLICT", answer.message)
+    changed = [{"identity_type": name, "mpid": str(whose)} for name, whose in answer.changed]
+    return json_answer({"changed": changed})
+
+
+async def lookup(request: web.Request) -> web.Response:
+    """GET .../lookup?type=&value=: who holds an identity, newest link first."""
+    caller = enter_scope(request, MAY_READ_USERS)
+    name, value = request.query.get("type"), request.query.get("value", "").strip()
+    if name is None:
+        raise missing("type")
+    identity_type = idsync_type(name)
+    if identity_type is None:
+        raise invalid("type", "must be an identity type")
+    if not value:
+        raise missing("value")
+    audit(caller, "search", "identities")
+    mpids = await caller.edge.deployment.find(_environment(request), identity_type, value)
+    return json_answer({"mpids": [str(mpid) for mpid in mpids]})
+
+
+async def explain(request: web.Request) -> web.Response:
+    """POST .../explain: why a call would be answered as it would be; nothing is changed.
+
+    The body is that of an identity call, with `call`: identify, login, logout or search.
+    """
+    caller = enter_scope(request, MAY_READ_USERS)
+    if request.content_type != "application/json":
+        raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
+    body = json_object(await read_body(request, caller.config.max_body_bytes))
+    kind = next((each for each in CALL_KINDS if each == body.get("call")), None)
+    if kind is None:
+        raise invalid("call", f"must be one of {', '.join(CALL_KINDS)}")
+    body["environment"] = _environment(request)
+    try:
+        now_ms = caller.edge.clock.now_ms()
+        given = identity_call(kind, body, "", is_read_only=True, now_ms=now_ms)
+    except IdentityRefused as error:
+        raise Refused("BAD_REQUEST", error.problem.message) from None
+    audit(caller, "explain", "identities")
+    return json_answer(await caller.edge.deployment.explain(given.call))
+
+
+async def settings(request: web.Request) -> web.Response:
+    """GET .../config: the settings in force."""
+    caller = enter_scope(request, MAY_READ_IDENTITY_SETTINGS)
+    return json_answer(caller.config.identity.settings.model_dump(mode="json"))
+
+
+async def aliases(request: web.Request) -> web.Response:
+    """GET .../aliases?mpid=: aliases of both environments that name a user, oldest first."""
+    caller = enter_scope(request, MAY_READ_USERS)
+    text = request.query.get("mpid")
+    if text is None:
+        raise missing("mpid")
+    mpid = int64(text, "mpid")
+    audit(caller, "read", "aliases")
+    deployment = caller.edge.deployment
+    found = await asyncio.gather(*(deployment.aliases_of(each, mpid) for each in ENVIRONMENTS))
+    return json_answer([alias_view(each) for some in found for each in some])
+
+
+_SCOPE = "/platform/identity/{scope}"
+_POOL = _SCOPE + "/{environment}"
+
+
+def _route(method: str, path: str, handler: Any) -> Route:
+    return Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT)
+
+
+ROUTES = (
+    _route("GET", _SCOPE + "/config", settings),
+    _route("GET", _SCOPE + "/aliases", aliases),
+    _route("GET", _POOL + "/lookup", lookup),
+    _route("POST", _POOL + "/explain", explain),
+    _route("GET", _POOL + "/mpids/{mpid}", record),
+    _route("GET", _POOL + "/mpids/{mpid}/history", history),
+    _route("POST", _POOL + "/mpids/{mpid}/undo", undo),
+)
+
+
+def _environment(request: web.Request) -> Environment:
+    name = request.match_info["environment"]
+    found = next((each for each in ENVIRONMENTS if each == name), None)
+    if found is None:
+        raise Refused("NOT_FOUND", "There is no such environment.")
+    return found
+
+
+async def _record(caller: Caller, environment: Environment, mpid: int) -> IdentityRecord:
+    found = await caller.edge.deployment.identity_record(environment, mpid)
+    if found is None:
+        raise Refused("NOT_FOUND", "There is no such user in this scope and environment.")
+    return found

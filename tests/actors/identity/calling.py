@@ -1,0 +1,99 @@
+"""Calls to a simulated world, written as in the tables of spec/identity.md."""
+
+from actors.identity.calls import (
+    CallKind,
+    ChangeRequest,
+    IdentityAnswer,
+    IdentityCall,
+    IdentityProblem,
+    ModifyAnswer,
+    ModifyCall,
+)
+from actors.model import Environment, Unresolved
+from tests.actors.identity.pool import TYPES, name, request
+from tests.actors.identity.simulation import SimulatedWorld
+from tests.actors.profiles.builders import NOW
+
+PRODUCTION: Environment = "production"
+
+
+async def call(
+    world: SimulatedWorld,
+    kind: CallKind,
+    identities: str,
+    *,
+    retry_key: bytes | None = None,
+    previous_mpid: int | None = None,
+    now_ms: int = NOW,
+) -> IdentityAnswer:
+    """Make a call that has to be answered."""
+    answer = await attempt(
+        world, kind, identities, retry_key=retry_key, previous_mpid=previous_mpid, now_ms=now_ms
+    )
+    assert isinstance(answer, IdentityAnswer), answer
+    return answer
+
+
+async def attempt(
+    world: SimulatedWorld,
+    kind: CallKind,
+    identities: str,
+    *,
+    retry_key: bytes | None = None,
+    previous_mpid: int | None = None,
+    now_ms: int = NOW,
+) -> IdentityAnswer | IdentityProblem:
+    """Make a call that may be refused."""
+    made = IdentityCall(
+        kind,
+        PRODUCTION,
+        {each.type: each.value for each in request(identities)},
+        now_ms,
+        previous_mpid=previous_mpid,
+        retry_key=retry_key,
+    )
+    return await world.ask(lambda to: to.call(made))
+
+
+async def batch(world: SimulatedWorld, identities: str) -> int:
+    """Resolve a batch."""
+    sent = [(each.type, each.value) for each in request(identities)]
+    [mpid] = await world.ask(lambda to: to.resolve([Unresolved(PRODUCTION, sent)]))
+    return mpid
+
+
+async def modify(
+    world: SimulatedWorld, mpid: int, short: str, old: str | None, new: str | None
+) -> ModifyAnswer:
+    """Change one identity of a record."""
+    changes = (ChangeRequest(TYPES[short], old, new),)
+    made = ModifyCall(PRODUCTION, mpid, changes, NOW)
+    answer = await world.ask(lambda to: to.modify(made))
+    assert isinstance(answer, ModifyAnswer), answer
+    return answer
+
+
+async def lookup(world: SimulatedWorld, identity: str) -> list[int]:
+    """Return who holds an identity, newest link first."""
+    wanted = name(identity)
+    return await world.ask(lambda to: to.lookup(PRODUCTION, wanted.type, wanted.value))
+
+
+async def held(world: SimulatedWorld, mpid: int) -> set[str]:
+    """Return what a record holds, in short."""
+    shorts = {long: short for short, long in TYPES.items()}
+    record = await world.ask(lambda to: to.record(PRODUCTION, mpid))
+    assert record is not None
+    return {f"{shorts[each.type]}:{each.value}" for each in record.lookups}
+
+
+async def erase(world: SimulatedWorld, mpid: int) -> bool:
+    """Erase a record."""
+    return await world.ask(lambda to: to.erase(PRODUCTION, mpid))
+
+
+async def source_of(world: SimulatedWorld, mpid: int) -> int | None:
+    """Return the source of a record."""
+    record = await world.ask(lambda to: to.record(PRODUCTION, mpid))
+    assert record is not None
+    return record.source_mpid

@@ -1,0 +1,221 @@
+"""Whether a history of calls could have come from doing them one after the other, and which way.
+
+The reference does each call on all that there is, by the pure functions that the tables of
+spec/identity.md are checked against; it knows no shards, no time and no failures. A history is
+allowed if its calls can be put in an order in which each lies between its beginning and its end,
+every answer is that of the reference, and the end is what is on disk. A call without an answer may
+be anywhere after its beginning, or nowhere.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from actors.identity.calls import IdentityAnswer
+from actors.identity.decisions import Decision
+from actors.identity.keys import IdentityName
+from actors.identity.state import IdentityState, Missing
+from tests.actors.identity.simulation import SCOPE, SimulatedWorld
+
+Dump = tuple[Any, ...]
+
+
+class NotSequential(AssertionError):
+    """No order of the calls explains a history."""
+
+
+@dataclass
+class Call:
+    """One call of a history.
+
+    Attributes:
+        decision: what was asked for; `text` describes it.
+        began, ended: places in the history; `ended` is `None` if it was not answered.
+        answer: what was answered.
+    """
+
+    text: str
+    decision: Decision[Any]
+    began: int
+    ended: int | None = None
+    answer: Any = None
+
+    def __str__(self) -> str:
+        return f"{self.began}..{self.ended} {self.text} -> {self.answer}"
+
+
+@dataclass
+class History:
+    """Calls as their callers saw them."""
+
+    calls: list[Call] = field(default_factory=list)
+    _places: int = 0
+
+    def begin(self, text: str, decision: Decision[Any]) -> Call:
+        """Note a call that is about to be sent."""
+        self._places += 1
+        call = Call(text, decision, self._places)
+        self.calls.append(call)
+        return call
+
+    def end(self, call: Call, answer: Any) -> None:
+        """Note an answer."""
+        self._places += 1
+        call.ended, call.answer = self._places, answer
+
+    def refuse(self, call: Call) -> None:
+        """Note that a call was refused, so that it has no effects."""
+        self.calls.remove(call)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.calls))
+
+
+class Reference:
+    """Everything that there is, after some calls; never changed, only continued."""
+
+    def __init__(self, state: IdentityState, retries: dict[bytes, IdentityAnswer]) -> None:
+        self._state = state
+        self._retries = retries
+
+    @classmethod
+    def empty(cls) -> "Reference":
+        """Return the beginning."""
+        return cls(_Everything(SCOPE, "production"), {})
+
+    def has(self, mpid: int) -> bool:
+        """Tell whether an MPID is somebody's or was."""
+        return self._state.knows_record(mpid) and self._state.record(mpid) is not None
+
+    def after(self, decision: Decision[Any], new_mpid: int) -> tuple[Any, "Reference"]:
+        """Do a call."""
+        if decision.retry_key is not None and decision.retry_key in self._retries:
+            return self._retries[decision.retry_key], self
+        state = _Everything(SCOPE, "production", self._state)
+        answer = decision.run(state, new_mpid)
+        retries = self._retries
+        if decision.retry_key is not None and isinstance(answer, IdentityAnswer):
+            retries = {**retries, decision.retry_key: answer}
+        if not state.changed_names and not state.changed_mpids:
+            state = self._state  # type: ignore[assignment]
+        return answer, Reference(state, retries)
+
+    def dump(self) -> tuple[Dump, Dump]:
+        """Return entries and records in a form that can be compared."""
+        entries: dict[IdentityName, Dump] = {}
+        records: dict[int, Dump | None] = {}
+        state: IdentityState | None = self._state
+        while state is not None:
+            for name, holders in state._holders.items():
+                found = tuple((each.mpid, each.link, each.is_known) for each in holders)
+                entries.setdefault(name, found)
+            for mpid, record in state._records.items():
+                lookups = (
+                    None
+                    if record is None
+                    else tuple((each.type, each.value, each.link) for each in record.lookups)
+                )
+                records.setdefault(mpid, lookups)
+            state = state._base
+        return (
+            tuple(sorted((name, found) for name, found in entries.items() if found)),
+            tuple(sorted((mpid, held) for mpid, held in records.items() if held is not None)),
+        )
+
+
+def dump_of(world: SimulatedWorld) -> tuple[Dump, Dump]:
+    """Return what is on disk in the form of `Reference.dump`."""
+    erased = world.erased()
+    return (
+        tuple(
+            sorted(
+                (
+                    IdentityName(kind, value),
+                    tuple((each.mpid, each.link, each.is_known) for each in holders),
+                )
+                for (_, kind, value), holders in world.entries().items()
+            )
+        ),
+        tuple(
+            sorted(
+                (who[1], tuple(lookups))
+                for who, lookups in world.records().items()
+                if who not in erased
+            )
+        ),
+    )
+
+
+def explain(history: History, world: SimulatedWorld) -> list[str]:
+    """Return an order of the calls that explains a history and what is on disk.
+
+    Raises:
+        NotSequential: there is none.
+    """
+    calls = history.calls
+    goal = dump_of(world)
+    made = {mpid for _, mpid in (*world.records(), *world.erased())}
+    seen: set[tuple[int, Dump]] = set()
+    order: list[str] = []
+
+    def search(left: int, reference: Reference) -> bool:
+        """Tell whether the calls that are left (bits) can follow."""
+        dump = reference.dump()
+        if (left, dump) in seen:
+            return False
+        seen.add((left, dump))
+        rest = [call for place, call in enumerate(calls) if left >> place & 1]
+        if all(call.ended is None for call in rest) and dump == goal:
+            return True
+        horizon = min((call.ended for call in rest if call.ended is not None), default=10**9)
+        for place, call in enumerate(calls):
+            if not left >> place & 1 or call.began > horizon:
+                continue
+            for answer, after in _outcomes(call, reference, made):
+                if call.ended is not None and answer != call.answer:
+                    continue
+                order.append(call.text)
+                if search(left & ~(1 << place), after):
+                    return True
+                order.pop()
+        return False
+
+    if not search((1 << len(calls)) - 1, Reference.empty()):
+        raise NotSequential(f"no order explains\n{history}\nwith on disk\n{goal}")
+    return order
+
+
+def _outcomes(call: Call, reference: Reference, made: set[int]) -> list[tuple[Any, Reference]]:
+    """Return what a call may do: a new record may be any that is there in the end."""
+    if call.decision.place is None:
+        return [reference.after(call.decision, 0)]
+    if call.ended is not None:
+        mpid = call.answer.mpid if isinstance(call.answer, IdentityAnswer) else call.answer
+        mpid = mpid if isinstance(mpid, int) else 0
+        is_new = mpid != 0 and not reference.has(mpid)
+        return [reference.after(call.decision, mpid if is_new else -1)]
+    fresh = [mpid for mpid in sorted(made) if not reference.has(mpid)]
+    return [reference.after(call.decision, mpid) for mpid in fresh or [-1]]
+
+
+class _Everything(IdentityState):
+    """A state that lacks nothing: what was never changed is not there."""
+
+    def holders(self, name: IdentityName) -> Any:
+        """Return the holders of an identity."""
+        try:
+            return super().holders(name)
+        except Missing:
+            return []
+
+    def record(self, mpid: int) -> Any:
+        """Return the record of an MPID."""
+        try:
+            return super().record(mpid)
+        except Missing:
+            return None
+
+    def knows_holders(self, name: IdentityName) -> bool:
+        return True
+
+    def knows_record(self, mpid: int) -> bool:
+        return True

@@ -1,0 +1,479 @@
+"""The real coordinator and real shards in one process, in a time of its own that a seed decides.
+
+Nothing waits: when nobody has anything to do, the clock goes to the next thing that is due. Calls
+between the actors are encoded, delayed, reordered, lost, repeated or left without an answer; actors
+die between any two steps of the event loop and are started again on what they left on disk. The
+same plan and seed give the same history.
+"""
+
+import asyncio
+import pickle
+import random
+import selectors
+import shutil
+import tempfile
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from actors.coordinator import Coordinator
+from actors.errors import ShardUnavailable
+from actors.identity.findings import Findings, Question
+from actors.identity.index import Index
+from actors.identity.keys import IdentityName
+from actors.identity.state import IdentityRules
+from actors.model import ENVIRONMENTS, Environment, Profile
+from actors.shard import Shard
+from actors.shard_views import ShardViews
+from actors.store.environment import Store
+from actors.store.identities import Holder, IdentityChange, IndexEntry, Term
+from actors.store.keys import (
+    MPID_RANDOM_BITS,
+    identity_key,
+    profile_key_parts,
+    shard_of_slot,
+    slot_of_hash,
+    slot_of_mpid,
+)
+from actors.store.trail import TrailEntry
+from tests.actors.profiles.builders import NOW, WORKSPACE
+from tests.actors.shards import open_shard
+
+MAP_SIZE_BYTES = 16 * 1024 * 1024
+SCOPE = WORKSPACE.scope
+# Thousands of commits wait for no disk where there is a folder in memory.
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+CALL_TIMEOUT_S = 10.0
+ResultT = TypeVar("ResultT")
+Entries = dict[tuple[Environment, str, str], list[Holder]]
+Records = dict[tuple[Environment, int], list[tuple[str, str, int]]]
+
+
+class Stuck(Exception):
+    """Nobody has anything to do, and nothing will happen any more."""
+
+
+class Clockwork(asyncio.SelectorEventLoop):
+    """An event loop whose time passes only while nobody has anything to do."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.steps = 0
+        self.at_step: dict[int, list[Callable[[], None]]] = {}
+        super().__init__(_NoSelector(self))
+
+    def time(self) -> float:
+        return self.now_s
+
+
+class _NoSelector(selectors.SelectSelector):
+    """Stands where the loop would wait for the world."""
+
+    def __init__(self, loop: Clockwork) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        loop = self._loop
+        loop.steps += 1
+        for action in loop.at_step.pop(loop.steps, ()):
+            loop.call_soon(action)
+        if timeout is None and not loop.at_step:
+            raise Stuck
+        if timeout is not None:
+            loop.now_s += max(timeout, 0.0)
+        return []
+
+
+class LoopClock:
+    """The time of a loop as the actors see it."""
+
+    def __init__(self, loop: Clockwork) -> None:
+        self._loop = loop
+
+    def now_ms(self) -> int:
+        return NOW + int(self._loop.now_s * 1000)
+
+    def monotonic(self) -> float:
+        return self._loop.now_s
+
+
+class SeededRandomness:
+    """Randomness that comes again with its seed."""
+
+    def __init__(self, source: random.Random, mpids: int) -> None:
+        self._source = source
+        self._mpids = mpids
+
+    def bits(self, count: int) -> int:
+        """Draw; of an MPID, few different ones, so that they often are taken."""
+        if count == MPID_RANDOM_BITS:
+            return self._source.randrange(1, self._mpids)
+        return self._source.getrandbits(count)
+
+
+class Faults(msgspec.Struct, frozen=True):
+    """How often, out of a hundred calls, something happens to one."""
+
+    lost: int = 0
+    unanswered: int = 0  # done, and then no answer
+    late: int = 0  # the caller has given up when it is done
+    repeated: int = 0  # done once more, later
+    slow: int = 0  # a hundred times as long under way
+
+
+FAULTLESS = Faults()
+
+
+class ShardLine:
+    """A shard as one run of the coordinator sees it."""
+
+    def __init__(self, world: "SimulatedWorld", number: int, run: "Run") -> None:
+        self._world = world
+        self._number = number
+        self._run = run
+
+    async def read_identities(
+        self, term: Term, questions: Sequence[Question], candidates: Sequence[int]
+    ) -> Findings:
+        found: Findings = await self._call("read_identities", term, questions, candidates)
+        return found
+
+    async def write_identities(
+        self, term: Term, write: int, changes: Sequence[IdentityChange]
+    ) -> None:
+        await self._call("write_identities", term, write, changes)
+
+    async def trail(self, environment: Environment, mpid: int) -> list[TrailEntry]:
+        found: list[TrailEntry] = await self._call("trail", environment, mpid)
+        return found
+
+    async def _call(self, method: str, *arguments: Any) -> Any:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._run.may_send:
+            self._world.send(self._number, method, pickle.dumps(arguments), answer)
+        return await answer
+
+
+class Run:
+    """One process of the coordinator."""
+
+    def __init__(self) -> None:
+        self.may_send = True
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+class SimulatedWorld:
+    """Shards and a coordinator that can be stopped and started; to be used inside its loop."""
+
+    def __init__(
+        self,
+        loop: Clockwork,
+        folder: Path,
+        shards: int,
+        rules: IdentityRules,
+        seed: int,
+        faults: Faults,
+        mpids: int,
+    ) -> None:
+        self.loop = loop
+        self.faults = faults
+        self.calls = 0  # between coordinator and shards
+        self._folder = folder
+        self._rules = rules
+        self._random = random.Random(seed)
+        self._mpids = mpids
+        self._write_delay_s: float | None = 0.0
+        self._clock = LoopClock(loop)
+        self.shards: list[Shard | None] = [None] * shards
+        for number in range(shards):
+            self._open_shard(number)
+        self.is_up = asyncio.Event()  # the coordinator
+        self._store: Store | None = None
+        self.coordinator: Coordinator | None = None
+        self.run = Run()
+        self.open_coordinator()
+
+    # -- Starting and stopping --------------------------------------------------------------------
+
+    def _open_shard(self, number: int) -> None:
+        if self.shards[number] is None:
+            self.shards[number] = open_shard(
+                self._folder / f"shard-{number}", number, len(self.shards), clock=self._clock
+            )
+
+    def crash_shard(self, number: int, down_s: float) -> None:
+        """Let a shard's process die, and start again."""
+        shard = self.shards[number]
+        if shard is not None:
+            shard.close()
+            self.shards[number] = None
+            self.loop.call_later(down_s, self._open_shard, number)
+
+    def open_coordinator(self) -> None:
+        """Start the coordinator, unless it runs."""
+        if self.coordinator is not None:
+            return
+        self.run = Run()
+        self._store = Store(self._folder / "coordinator", MAP_SIZE_BYTES)
+        self.coordinator = Coordinator(
+            self._store,
+            [ShardLine(self, number, self.run) for number in range(len(self.shards))],
+            SCOPE,
+            self._rules,
+            100,
+            self._clock,
+            SeededRandomness(self._random, self._mpids),
+        )
+        self.coordinator.start()
+        self.is_up.set()
+
+    def crash_coordinator(self, down_s: float, *, is_undead: bool = False) -> None:
+        """Let the coordinator's process die, and start again.
+
+        `is_undead`: it goes on with all that needs no store, while the next one starts.
+        """
+        coordinator, store = self.coordinator, self._store
+        if coordinator is None or store is None:
+            return
+        self.coordinator = None
+        self.is_up.clear()
+        if is_undead:
+            store.close()
+        else:
+            self.run.may_send = False
+            coordinator.close()
+        self.run.ended.set_result(None)
+        self.loop.call_later(down_s, self.open_coordinator)
+
+    def close(self) -> None:
+        """Stop everything."""
+        if self.coordinator is not None:
+            self.coordinator.close()
+        for shard in self.shards:
+            if shard is not None:
+                shard.close()
+
+    def keep_copy(self) -> None:
+        """Copy the store of the coordinator, which must be down."""
+        shutil.copytree(self._folder / "coordinator", self._folder / "copy")
+
+    def use_copy(self) -> None:
+        """Put the copy in the place of the store of the coordinator, which must be down."""
+        shutil.rmtree(self._folder / "coordinator")
+        shutil.move(self._folder / "copy", self._folder / "coordinator")
+
+    def hold_writes(self) -> None:
+        """Have every write lost from now on."""
+        self._write_delay_s = None
+
+    def delay_writes(self, delay_s: float) -> None:
+        """Have every write take so long from now on, and none be lost."""
+        self._write_delay_s = delay_s
+
+    def shard_of(self, identity: IdentityName) -> int:
+        """Return the shard that owns an identity in production."""
+        return Index(SCOPE, len(self.shards)).shard_of(("production", identity))
+
+    def draw(self, below: int) -> int:
+        """Draw a number from the seed."""
+        return self._random.randrange(below)
+
+    # -- Calling ----------------------------------------------------------------------------------
+
+    async def ask(self, question: Callable[[Coordinator], Coroutine[Any, Any, ResultT]]) -> ResultT:
+        """Ask the coordinator; raises ShardUnavailable also if it dies or is not there."""
+        coordinator, run = self.coordinator, self.run
+        if coordinator is None:
+            raise ShardUnavailable("the coordinator is not there")
+        asking = self.loop.create_task(question(coordinator))
+        both: set[asyncio.Future[Any]] = {asking, run.ended}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if run.ended.done():
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            raise ShardUnavailable("the coordinator has died")
+        return asking.result()
+
+    def send(self, number: int, method: str, sent: bytes, answer: asyncio.Future[Any]) -> None:
+        """Carry a call to a shard, or do to it what the faults are."""
+        faults, draw = self.faults, self._random
+        self.calls += 1
+        fate = draw.randrange(100)
+        delay = self._delay()
+        if method == "write_identities":
+            if self._write_delay_s is None:
+                self.loop.call_later(delay, _set, answer, None, ShardUnavailable("held up"))
+                return
+            delay += self._write_delay_s
+        unheard: asyncio.Future[Any] = self.loop.create_future()
+
+        def give_up() -> None:
+            if not answer.done():
+                answer.set_exception(ShardUnavailable("no answer"))
+
+        def deliver(to: asyncio.Future[Any]) -> None:
+            self._deliver(number, method, sent, to)
+
+        for name in ("lost", "unanswered", "late", "repeated"):
+            fate -= getattr(faults, name)
+            if fate < 0:
+                break
+        else:
+            name = "fine"
+        self.loop.call_later(CALL_TIMEOUT_S, give_up)
+        if name == "lost":
+            self.loop.call_later(delay, give_up)
+        elif name == "unanswered":
+            self.loop.call_later(delay, deliver, unheard)
+            self.loop.call_later(delay + self._delay(), give_up)
+        elif name == "late":
+            self.loop.call_later(delay, give_up)
+            self.loop.call_later(delay + self._delay() * draw.choice((1, 30)), deliver, unheard)
+        else:
+            self.loop.call_later(delay, deliver, answer)
+            if name == "repeated":
+                again = delay + self._delay() * draw.choice((1, 30))
+                self.loop.call_later(again, deliver, unheard)
+
+    def _deliver(self, number: int, method: str, sent: bytes, answer: asyncio.Future[Any]) -> None:
+        shard = self.shards[number]
+        if shard is None:  # it is being restarted, and the call is repeated until it is there
+            if not answer.done():
+                self.loop.call_later(0.05, self._deliver, number, method, sent, answer)
+            return
+        target = ShardViews(shard, self._clock) if method == "trail" else shard
+        try:
+            result = pickle.loads(pickle.dumps(getattr(target, method)(*pickle.loads(sent))))
+        except Exception as error:
+            self.loop.call_later(self._delay(), _set, answer, None, error)
+        else:
+            self.loop.call_later(self._delay(), _set, answer, result, None)
+
+    def _delay(self) -> float:
+        delay = self._random.choice((0.0, 0.0001, 0.001, 0.001, 0.002, 0.005))
+        return delay * 100 if self._random.randrange(100) < self.faults.slow else delay
+
+    # -- What is on disk --------------------------------------------------------------------------
+
+    def records(self) -> Records:
+        """Return the lookups of every profile, each found on the shard that owns it."""
+        decode = msgspec.msgpack.Decoder(Profile).decode
+        found: Records = {}
+        for number, shard in enumerate(self.shards):
+            assert shard is not None
+            with shard.store.read() as txn:
+                for key, encoded in txn.scan("profiles"):
+                    parts = profile_key_parts(key)
+                    assert shard_of_slot(slot_of_mpid(parts.mpid), len(self.shards)) == number
+                    found[parts.environment, parts.mpid] = [
+                        (each.type, each.value, each.link) for each in decode(encoded).lookups
+                    ]
+        return found
+
+    def erased(self) -> set[tuple[Environment, int]]:
+        """Return whose records were erased."""
+        found = set()
+        for shard in self.shards:
+            assert shard is not None
+            with shard.store.read() as txn:
+                for key, _ in txn.scan("erased"):
+                    parts = profile_key_parts(key)
+                    found.add((parts.environment, parts.mpid))
+        return found
+
+    def entries(self) -> Entries:
+        """Return every entry of the index, each found on the shard that owns it."""
+        decode = msgspec.msgpack.Decoder(IndexEntry).decode
+        found: Entries = {}
+        for number, shard in enumerate(self.shards):
+            assert shard is not None
+            with shard.store.read() as txn:
+                for key, encoded in txn.scan("identities"):
+                    assert shard_of_slot(slot_of_hash(key), len(self.shards)) == number
+                    entry = decode(encoded)
+                    [environment] = [
+                        each
+                        for each in ENVIRONMENTS
+                        if identity_key(SCOPE, each, entry.type, entry.value) == key
+                    ]
+                    found[environment, entry.type, entry.value] = entry.holders
+        return found
+
+    def trail(self, mpid: int) -> list[TrailEntry]:
+        """Return what was done to a record of production."""
+        shard = self.shards[shard_of_slot(slot_of_mpid(mpid), len(self.shards))]
+        assert shard is not None
+        return ShardViews(shard, self._clock).trail("production", mpid)
+
+    def check(self) -> None:
+        """Check V1, V2 and V10 of spec/identity.md over all shards."""
+        entries, records = self.entries(), self.records()
+        by_record = {
+            (environment, kind, value, mpid, link)
+            for (environment, mpid), lookups in records.items()
+            for kind, value, link in lookups
+        }
+        by_entry = {
+            (environment, kind, value, holder.mpid, holder.link)
+            for (environment, kind, value), holders in entries.items()
+            for holder in holders
+        }
+        assert by_entry == by_record, "V10"
+        known = {
+            who
+            for who, lookups in records.items()
+            if any(kind in self._rules.login_ids for kind, _, _ in lookups)
+        }
+        for (environment, kind, _), holders in entries.items():
+            assert all(each.is_known == ((environment, each.mpid) in known) for each in holders)
+            links = [holder.link for holder in holders]
+            assert links == sorted(set(links))
+            assert kind not in self._rules.unique_ids or len(holders) == 1, "V1"
+        for lookups in records.values():
+            for unique in self._rules.unique_ids:
+                assert sum(kind == unique for kind, _, _ in lookups) <= 1, "V2"
+        mpids = [mpid for _, mpid in records]
+        assert len(mpids) == len(set(mpids)), "one MPID in both environments"
+
+
+def simulate(
+    shards: int,
+    rules: IdentityRules,
+    seed: int,
+    story: Callable[[SimulatedWorld], Coroutine[Any, Any, ResultT]],
+    faults: Faults = FAULTLESS,
+    mpids: int = 1 << 20,
+) -> ResultT:
+    """Run a story in a new world to its end; of every slot, fewer than `mpids` MPIDs are drawn."""
+    folder = Path(tempfile.mkdtemp(dir=MEMORY))
+    loop = Clockwork()
+
+    async def tell() -> ResultT:
+        world = SimulatedWorld(loop, folder, shards, rules, seed, faults, mpids)
+        try:
+            return await story(world)
+        finally:
+            world.close()
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+    try:
+        return loop.run_until_complete(tell())
+    finally:
+        loop.close()
+        shutil.rmtree(folder)
+
+
+def _set(answer: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+    if answer.done():
+        return
+    if error is None:
+        answer.set_result(result)
+    else:
+        answer.set_exception(error)
+        answer.exception()  # it may be that nobody waits any more

@@ -1,0 +1,277 @@
+"""Histories of identity calls on a system in which everything goes wrong are sequential ones.
+
+Each example is a plan (who calls what, what dies when) and a seed of all delays and faults. V1, V2
+and V10 of spec/identity.md are checked on disk at the end; V5 to V7, V9 and the real-time order by
+finding an order of the calls that explains every answer and what is on disk.
+
+    HISTORIES=100000 python -m pytest tests/actors/identity/test_histories.py -s
+
+runs as many as one likes; a failure prints the example, which `@reproduce_failure` or
+`@example(...)` runs again.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal
+from unittest import mock
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import Struct
+from msgspec.structs import replace as replace_act
+
+from actors.coordinator import Coordinator
+from actors.errors import HotIdentity, ShardUnavailable
+from actors.identity import sequencer
+from actors.identity.calls import (
+    ChangeRequest,
+    IdentityAnswer,
+    IdentityCall,
+    IdentityProblem,
+    ModifyCall,
+)
+from actors.identity.decisions import Decision, of_call, of_erasure, of_lookup, of_modify, of_record
+from actors.identity.registry import STRATEGIES
+from actors.identity.state import IdentityRecord
+from actors.model import Environment, Unresolved
+from tests.actors.identity.pool import BEST_MATCH, CONVERSION, DEFAULT, ISOLATION, LINK
+from tests.actors.identity.sequential import History, explain
+from tests.actors.identity.simulation import Faults, SimulatedWorld, simulate
+from tests.actors.profiles.builders import NOW
+
+HISTORIES = int(os.environ.get("HISTORIES", "300"))
+RULES = {each.strategy: each for each in (DEFAULT, CONVERSION, LINK, ISOLATION, BEST_MATCH)}
+PRODUCTION: Environment = "production"
+TYPES = ("customerid", "email", "device_application_stamp")
+
+
+class Act(Struct, frozen=True):
+    """One thing that a client does.
+
+    `whom` picks an MPID among those that were answered so far; `pause_ms` comes before.
+    """
+
+    kind: Literal[
+        "identify", "login", "logout", "search", "batch", "modify", "erase", "record", "lookup"
+    ]
+    identities: dict[str, str]
+    whom: int = 0
+    pause_ms: int = 0
+    is_read_only: bool = False
+    retry: int = 0  # logouts of one number and with the same identities are repetitions
+
+
+class Crash(Struct, frozen=True):
+    """A process that dies at a step of the event loop."""
+
+    at_step: int
+    who: Literal["coordinator", "undead", "shard", "all"]
+    number: int = 0
+    down_ms: int = 0
+
+
+class Plan(Struct, frozen=True):
+    """What happens in one history."""
+
+    strategy: str
+    shards: int
+    clients: list[list[Act]]
+    crashes: list[Crash]
+    faults: Faults
+    seed: int
+    max_known: int = sequencer.MAX_KNOWN
+
+
+identities = st.dictionaries(st.sampled_from(TYPES), st.sampled_from(["1", "1", "2"]), min_size=1)
+acts = st.builds(
+    Act,
+    kind=st.sampled_from(
+        [
+            *("identify", "login", "login", "logout", "logout", "search", "batch"),
+            *("modify", "modify", "modify", "erase", "record", "lookup"),
+        ]
+    ),
+    identities=identities,
+    whom=st.integers(0, 3),
+    pause_ms=st.sampled_from([0, 0, 0, 1, 3, 10]),
+    is_read_only=st.sampled_from([False, False, False, False, True]),
+    retry=st.integers(0, 2),
+)
+crashes = st.builds(
+    Crash,
+    at_step=st.integers(1, 120),
+    who=st.sampled_from(["coordinator", "undead", "shard", "shard", "all"]),
+    number=st.integers(0, 2),
+    down_ms=st.sampled_from([0, 0, 1, 5, 50, 1000]),
+)
+plans = st.builds(
+    Plan,
+    strategy=st.sampled_from(sorted(RULES)),
+    shards=st.sampled_from([1, 2, 3, 3]),
+    clients=st.lists(st.lists(acts, min_size=1, max_size=5), min_size=1, max_size=4),
+    crashes=st.lists(crashes, max_size=4),
+    faults=st.sampled_from(
+        [Faults(), Faults(slow=20), Faults(5, 5, 5, 5, 5), Faults(10, 10, 20, 30, 10)]
+    ),
+    seed=st.integers(0, 2**32),
+    max_known=st.sampled_from([0, 3, sequencer.MAX_KNOWN]),
+)
+
+
+class Clients:
+    """Run a plan and note what they see."""
+
+    def __init__(self, plan: Plan, world: SimulatedWorld) -> None:
+        self.history = History()
+        self._plan = plan
+        self._world = world
+        self._rules = RULES[plan.strategy]
+        self._mpids: list[int] = []
+
+    async def run(self) -> None:
+        """Do everything that is planned, and look at the end."""
+        await asyncio.gather(*(self._run(acts) for acts in self._plan.clients))
+
+    async def look(self) -> None:
+        """Read everything."""
+        for kind in TYPES:
+            for value in ("1", "2"):
+                await self._do(Act("lookup", {kind: value}))
+        for place in range(len(self._mpids)):
+            await self._do(Act("record", {}, place))
+
+    async def _run(self, acts: list[Act]) -> None:
+        for act in acts:
+            await asyncio.sleep(act.pause_ms / 1000)
+            await self._world.is_up.wait()
+            await self._do(act)
+
+    async def _do(self, act: Act) -> None:
+        decision, ask = self._question(act)
+        call = self.history.begin(f"{act.kind} {act.identities} {act.retry}", decision)
+        try:
+            answer = await self._world.ask(ask)
+        except HotIdentity:
+            self.history.refuse(call)
+            return
+        except ShardUnavailable:
+            return
+        if isinstance(answer, IdentityAnswer) and answer.mpid and answer.mpid not in self._mpids:
+            self._mpids.append(answer.mpid)
+        self.history.end(call, answer)
+
+    def _question(
+        self, act: Act
+    ) -> tuple[Decision[Any], Callable[[Coordinator], Coroutine[Any, Any, Any]]]:
+        """Return what the reference does and what is asked of the coordinator."""
+        if act.kind == "logout" and act.retry == 1:
+            act = replace_act(act, identities={"device_application_stamp": "1"})
+        rules, strategy = self._rules, STRATEGIES[self._rules.strategy]
+        mpid = self._mpids[act.whom % len(self._mpids)] if self._mpids else 7
+        now_ms = NOW
+        if act.kind == "erase":
+            return of_erasure(PRODUCTION, mpid, now_ms), lambda to: to.erase(PRODUCTION, mpid)
+        if act.kind == "record":
+            return _lookups_of(mpid), lambda to: _record(to, mpid)
+        if act.kind == "lookup":
+            [(kind, value), *_] = act.identities.items()
+            return (
+                of_lookup(PRODUCTION, kind, value, now_ms),
+                lambda to: to.lookup(PRODUCTION, kind, value),
+            )
+        if act.kind == "modify":
+            changes = tuple(
+                ChangeRequest(kind, None if act.whom else "1", value if act.retry else None)
+                for kind, value in act.identities.items()
+            )
+            modify = ModifyCall(PRODUCTION, mpid, changes, now_ms)
+            return of_modify(modify, rules), lambda to: to.modify(modify)
+        if act.kind == "batch":
+            sent = [(each, act.identities[each]) for each in TYPES if each in act.identities]
+            call = IdentityCall("identify", PRODUCTION, act.identities, now_ms, is_batch=True)
+            decision: Decision[Any] = of_call(call, rules, strategy)
+            return (
+                replace(decision, run=lambda state, new: _mpid(decision.run(state, new))),
+                lambda to: _first(to.resolve([Unresolved(PRODUCTION, sent)])),
+            )
+        retry_key = f"{act.retry} {sorted(act.identities.items())}".encode() if act.retry else None
+        call = IdentityCall(
+            act.kind,
+            PRODUCTION,
+            act.identities,
+            now_ms,
+            previous_mpid=mpid if act.whom else None,
+            is_read_only=act.is_read_only,
+            retry_key=retry_key if act.kind == "logout" else None,
+        )
+        return of_call(call, rules, strategy), lambda to: to.call(call)
+
+
+async def _first(asking: Coroutine[Any, Any, list[int]]) -> int:
+    [mpid] = await asking
+    return mpid
+
+
+async def _record(to: Coordinator, mpid: int) -> Any:
+    return _shown(await to.record(PRODUCTION, mpid))
+
+
+def _lookups_of(mpid: int) -> Decision[Any]:
+    decision = of_record(PRODUCTION, mpid, NOW)
+    return replace(decision, run=lambda state, new: _shown(decision.run(state, new)))
+
+
+def _shown(record: IdentityRecord | None) -> Any:
+    if record is None:
+        return None
+    return [(each.type, each.value, each.link) for each in record.lookups], record.source_mpid
+
+
+def _mpid(answer: IdentityAnswer | IdentityProblem) -> int:
+    assert isinstance(answer, IdentityAnswer)
+    return answer.mpid
+
+
+def _strike(world: SimulatedWorld, crash: Crash) -> None:
+    down_s = crash.down_ms / 1000
+    if crash.who in ("shard", "all"):
+        hit = range(len(world.shards)) if crash.who == "all" else [crash.number % len(world.shards)]
+        for number in hit:
+            world.crash_shard(number, down_s)
+    if crash.who != "shard":
+        world.crash_coordinator(down_s, is_undead=crash.who == "undead")
+
+
+def run(plan: Plan) -> tuple[History, list[str]]:
+    """Run a plan; return what its clients saw, and an order that explains it."""
+
+    async def story(world: SimulatedWorld) -> tuple[History, list[str]]:
+        for crash in plan.crashes:
+            at = world.loop.at_step.setdefault(world.loop.steps + crash.at_step, [])
+            at.append(partial(_strike, world, crash))
+        clients = Clients(plan, world)
+        await clients.run()
+        world.loop.at_step.clear()
+        world.faults = Faults()
+        # Longer than anything is under way or down.
+        await asyncio.sleep(60)
+        await clients.look()
+        world.check()
+        return clients.history, explain(clients.history, world)
+
+    with mock.patch.object(sequencer, "MAX_KNOWN", plan.max_known):
+        return simulate(plan.shards, RULES[plan.strategy], plan.seed, story, plan.faults, mpids=24)
+
+
+@given(plans)
+@settings(
+    max_examples=HISTORIES,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=False,
+)
+def test_every_history_is_that_of_one_call_after_the_other(plan: Plan) -> None:
+    run(plan)

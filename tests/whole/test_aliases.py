@@ -1,0 +1,309 @@
+"""Aliases, as the Profile API and the user activity API show them.
+
+spec/identity.md, worked cases 31, 33 and 34; spec/profiles.md, worked case 21.
+"""
+
+from collections.abc import AsyncIterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.clock import ManualClock
+from actors.identity.calls import AliasRequest
+from tests.whole.sent import DAY, HOUR, MINUTE, batch, custom
+from tests.whole.world import DOCUMENT, T, World, changed, running
+
+USERS = "/platform/v2/workspaces/1/users"
+D1 = "6f9619ff-8b86-4d01-b42d-00cf4fc964f1"
+D2 = "6f9619ff-8b86-4d01-b42d-00cf4fc964f2"
+NO_DELAY = changed(DOCUMENT, identity={"alias_delay_hours": 0})
+_request_ids = count(1)
+
+
+@pytest.fixture(params=[1, 3], ids=["1 shard", "3 shards"])
+async def at_once(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
+) -> AsyncIterator[World]:
+    """A deployment whose aliases are due when they are accepted."""
+    document = NO_DELAY
+    async with running(tmp_path, shards=request.param, document=document, clock=clock) as world:
+        yield world
+
+
+async def ask(
+    world: World, source: int, destination: int, start_ms: int, end_ms: int, **members: Any
+) -> None:
+    """Have an alias accepted, and all applied that are due."""
+    values: dict[str, Any] = {
+        "request_id": f"r-{next(_request_ids)}",
+        "environment": "production",
+        "scope": "mpid",
+        "device_stamp": None,
+        "received_ms": world.clock.now_ms(),
+        "input": 1,
+    }
+    asked = AliasRequest(
+        source_mpid=source,
+        destination_mpid=destination,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        **(values | members),
+    )
+    await world.aliases.alias(asked)
+    assert await world.aliases.run_due()
+
+
+async def state(world: World, mpid: int) -> tuple[str, str | None]:
+    """Return what has become of the alias of an MPID that was accepted last."""
+    last = (await world.aliases.aliases(mpid))[-1]
+    return last.state, last.reason
+
+
+async def names(world: World, mpid: int) -> list[str]:
+    """Return the names of a user's events in the order of the timeline, the oldest first."""
+    return [event["name"] for event in await world.events(mpid)]
+
+
+async def user(world: World, mpid: int) -> dict[str, Any]:
+    """Return a user as the user activity API shows it."""
+    answer: dict[str, Any] = await (await world.get(f"{USERS}/{mpid}")).json()
+    return answer
+
+
+def message(kind: str, mpid: int, at_ms: int) -> dict[str, Any]:
+    return {"kind": kind, "mpid": mpid, "timestamp_ms": at_ms}
+
+
+async def anonymous(world: World, *events: dict[str, Any], device: str = D1, **more: Any) -> int:
+    """Send events of somebody who is known by a device; return the MPID."""
+    await world.accept(batch(None, *events, mp_deviceid=device, **more))
+    return await world.mpid(device)
+
+
+@pytest.mark.parametrize(
+    ("scope", "copied"),
+    [("device", ["One", "Two"]), ("mpid", ["One", "Two", "Elsewhere"])],
+)
+async def test_case_31_alias_happy_path(
+    at_once: World, clock: ManualClock, scope: str, copied: list[str]
+) -> None:
+    """spec/identity.md, worked case 31."""
+    world = at_once
+    t1, t2, t3 = T - 30 * MINUTE, T - 20 * MINUTE, T - 10 * MINUTE
+    source = await anonymous(
+        world,
+        custom("One", t1),
+        custom("Two", t2),
+        custom("Three", t3),
+        user_attributes={"a": "1"},
+    )
+    await world.accept(batch(None, custom("Elsewhere", t2), mpid=source, mp_deviceid=D2))
+    clock.advance(MINUTE)
+    await world.accept(batch("c-1", custom("Own")))
+    destination = await world.mpid("c-1")
+    before = await world.timeline(source)
+    sent = len(world.outgoing())
+    clock.advance(MINUTE)
+    await ask(world, source, destination, t1, t2, scope=scope, device_stamp=D1)
+
+    assert sorted(await names(world, destination)) == sorted([*copied, "Own"])
+    assert await world.timeline(source) == before
+    for shown in await world.timeline(destination):
+        assert shown.get("copied_from") == (None if shown["events"][0]["name"] == "Own" else source)
+    profile = await world.profile(destination)
+    assert profile["created_timestamp_ms"] == T
+    assert profile["user_attributes"] == {}
+    assert [each["type"] for each in profile["user_identities"]] == ["customer_id"]
+    assert profile["device_identities"] == []
+    now_ms = clock.now_ms()
+    assert (await user(world, destination))["status_messages"] == [
+        message("merged_from", source, now_ms)
+    ]
+    assert (await user(world, source))["status_messages"] == [
+        message("aliased_to", destination, now_ms)
+    ]
+    assert await world.find(D1) == [source]
+    assert len(world.outgoing()) == sent  # copies are not forwarded
+    assert world.count("headwater_alias_total", result="applied") == 1
+
+
+async def test_case_33_alias_chains(at_once: World) -> None:
+    """spec/identity.md, worked case 33; [1,10] are minutes before the clock's."""
+    world = at_once
+    at = T - HOUR
+
+    def minutes(first: int, last: int) -> tuple[int, int]:
+        return at + first * MINUTE, at + last * MINUTE
+
+    source = await anonymous(
+        world, custom("Early", at + 7 * MINUTE), custom("Late", at + 15 * MINUTE)
+    )
+    users = {}
+    for name in ("d", "x", "y", "z"):
+        await world.accept(batch(name, custom(f"Own {name}")))
+        users[name] = await world.mpid(name)
+    d, x, y, z = users.values()
+    await ask(world, source, d, *minutes(1, 10), request_id="first")
+    assert await state(world, source) == ("applied", None)
+    await ask(world, source, d, *minutes(1, 10), request_id="first")
+    assert len(await world.aliases.aliases(d)) == 1
+    assert await names(world, d) == ["Early", "Own d"]
+    await ask(world, source, x, *minutes(5, 20))
+    assert await state(world, source) == ("dropped", "overlapping_source")
+    assert await names(world, x) == ["Own x"]
+    await ask(world, source, x, *minutes(11, 20))
+    assert await state(world, source) == ("applied", None)
+    assert await names(world, x) == ["Late", "Own x"]
+    await ask(world, d, y, *minutes(1, 60))
+    assert await state(world, d) == ("dropped", "source_was_destination")
+    assert await names(world, y) == ["Own y"]
+    await ask(world, z, source, *minutes(1, 60))
+    assert await state(world, z) == ("dropped", "destination_was_source")
+    assert await names(world, source) == ["Early", "Late"]
+    assert world.count("headwater_alias_total", result="applied") == 2
+    assert world.count("headwater_alias_total", result="dropped") == 3
+
+
+async def test_case_34_alias_delay(world: World, clock: ManualClock) -> None:
+    """spec/identity.md, worked case 34."""
+    source = await anonymous(world, custom("Before", T - MINUTE))
+    await world.accept(batch("c-1", custom("Own")))
+    destination = await world.mpid("c-1")
+    await ask(world, source, destination, T - HOUR, T)
+    clock.advance(HOUR)
+    await world.accept(batch(None, custom("Late", T - 2 * MINUTE), mpid=source, mp_deviceid=D1))
+    clock.advance(23 * HOUR - 1)
+    await world.aliases.run_due()
+    assert await names(world, destination) == ["Own"]
+    assert (await user(world, destination))["status_messages"] == []
+    assert await state(world, source) == ("pending", None)
+    clock.advance(1)
+    await world.aliases.run_due()
+    assert sorted(await names(world, destination)) == ["Before", "Late", "Own"]
+    assert await state(world, source) == ("applied", None)
+
+
+async def test_case_21_alias(at_once: World, clock: ManualClock) -> None:
+    """spec/profiles.md, worked case 21; its times count from `now`."""
+    world = at_once
+    now = T + HOUR
+    source = await anonymous(world, user_attributes={"a": "1"})
+    clock.advance(10 * MINUTE)
+    await world.accept(batch(None, custom("At -50"), mpid=source))
+    clock.advance(10 * MINUTE)
+    await world.accept(batch(None, custom("At -40"), mpid=source))
+    clock.advance(10 * MINUTE)
+    await world.accept(batch("c-1", custom("Own")))
+    destination = await world.mpid("c-1")
+    clock.advance(30 * MINUTE)
+    window = (now - 45 * MINUTE, now - 35 * MINUTE)
+    await ask(world, source, destination, *window, request_id="once")
+    assert await names(world, destination) == ["At -40", "Own"]  # in the order of their dates
+    assert (await world.profile(destination))["created_timestamp_ms"] == T
+    assert await world.attributes(destination) == {}
+    assert await names(world, source) == ["At -50", "At -40"]
+    after = await user(world, destination), await world.timeline(destination)
+    assert after[0]["status_messages"] == [message("merged_from", source, now)]
+    assert (await user(world, source))["status_messages"] == [
+        message("aliased_to", destination, now)
+    ]
+    clock.advance(MINUTE)
+    await ask(world, source, destination, *window, request_id="once")
+    await ask(world, source, destination, *window, request_id="twice")
+    assert (await user(world, destination), await world.timeline(destination)) == after
+    await world.accept(batch("x", custom("Own")))
+    other = await world.mpid("x")
+    await ask(world, destination, other, T, now)
+    assert await names(world, other) == ["Own"]
+    assert (await user(world, other))["status_messages"] == []
+
+
+async def test_installs_are_copied(at_once: World, clock: ManualClock) -> None:
+    """spec/profiles.md, 9; those of the same device take the place of the destination's."""
+    world = at_once
+    source = await anonymous(
+        world, custom(), attribution_info={"publisher": "Pub", "campaign": "Spring"}
+    )
+    clock.advance(MINUTE)
+    await world.accept(
+        batch(
+            "c-1",
+            custom(),
+            mp_deviceid=D2,
+            attribution_info={"publisher": "Own", "campaign": "Fall"},
+        )
+    )
+    destination = await world.mpid("c-1")
+    await ask(world, source, destination, T, T)
+    found = (await world.profile(destination, "attribution"))["attribution"]
+    assert [(each["publisher"], each["timestamp_ms"]) for each in found] == [
+        ("Own", T + MINUTE),
+        ("Pub", T),
+    ]
+
+
+async def test_an_alias_starts_the_destinations_lifetime_anew(
+    at_once: World, clock: ManualClock
+) -> None:
+    """spec/profiles.md, 6; the time of the last batch stays what it is."""
+    world = at_once
+    await world.accept(batch("c-1", user_attributes={"a": "1"}))
+    destination = await world.mpid("c-1")
+    clock.advance(20 * DAY)
+    source = await anonymous(world, custom())
+    await ask(world, source, destination, T, clock.now_ms())
+    clock.advance(30 * DAY)
+    world.sweep()
+    profile = await world.profile(destination)
+    assert profile["user_attributes"] == {"a": "1"}
+    assert profile["last_stored_timestamp_ms"] == T
+    clock.advance(1)
+    world.sweep()
+    answer = await world.get(f"/userprofile/v1/1/1/1/{destination}", fields="user_attributes")
+    assert answer.status == 404
+
+
+async def test_copies_go_when_their_originals_go(at_once: World, clock: ManualClock) -> None:
+    """spec/profiles.md, 6: not so long after the alias as events are kept."""
+    world = at_once
+    source = await anonymous(world, custom("Old"))
+    clock.advance(80 * DAY)
+    await world.accept(batch(None, custom("New"), mpid=source))
+    await world.accept(batch("c-1", custom("Own")))
+    destination = await world.mpid("c-1")
+    await ask(world, source, destination, T, clock.now_ms())
+    assert sorted(await names(world, destination)) == ["New", "Old", "Own"]
+    clock.advance(650 * DAY)
+    world.sweep()
+    assert sorted(await names(world, destination)) == ["New", "Old", "Own"]
+    clock.advance(1)
+    world.sweep()
+    assert sorted(await names(world, destination)) == ["New", "Own"]
+    assert await names(world, source) == ["New"]
+
+
+async def test_environments_do_not_mix(at_once: World) -> None:
+    """spec/identity.md, V14: an MPID of the other one is unknown here."""
+    world = at_once
+    source = await anonymous(world, custom("Event"))
+    await world.accept(batch("c-1", custom("Own")) | {"environment": "development"})
+    other = await world.mpid_in("c-1", "development")
+    for environment in ("production", "development"):
+        await ask(world, source, other, T, T, environment=environment)
+        assert await state(world, source) == ("dropped", "unknown_mpid")
+    assert await names(world, other) == ["Own"]
+
+
+async def test_a_restart_forgets_nothing(tmp_path: Path, clock: ManualClock) -> None:
+    async with running(tmp_path, shards=3, document=NO_DELAY, clock=clock) as world:
+        source = await anonymous(world, custom("Event"))
+        await world.accept(batch("c-1", custom("Own")))
+        destination = await world.mpid("c-1")
+        await ask(world, source, destination, T, T)
+    async with running(tmp_path, shards=3, document=NO_DELAY, clock=clock) as world:
+        assert sorted(await names(world, destination)) == ["Event", "Own"]
+        assert await state(world, source) == ("applied", None)
+        await ask(world, source, destination, T, T)
+        assert await state(world, source) == ("dropped", "overlapping_source")
