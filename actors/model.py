@@ -6,7 +6,7 @@ says otherwise. Everything here is encoded with msgspec, records as arrays to ke
 
 from typing import Any, Literal
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, field, json, to_builtins
 
 from actors.errors import Problem
 
@@ -15,6 +15,8 @@ Channel = Literal["native", "javascript", "pixel", "partner", "server_to_server"
 AttributeText = str | list[str] | None  # a tag is an attribute whose value is null
 
 ENVIRONMENTS: tuple[Environment, Environment] = ("production", "development")
+
+_to_json = json.Encoder().encode
 
 
 class InputInfo(Struct, frozen=True):
@@ -117,18 +119,59 @@ class BatchContext(Struct, array_like=True):
     user_agent: str | None = None
 
 
-class Event(Struct):
+class Event(Struct, eq=False):
     """One event, normalised: every value coerced, every name in its canonical form.
 
-    `data` holds what is stored and forwarded as the event's `data`. `timestamp_ms` is the event
-    time (spec/events-api.md, 13.1), also in `data["timestamp_unixtime_ms"]`. `event_id` is 0 until
-    the shard has assigned it.
+    `body` holds what is stored and forwarded as the event's `data`, in the form that its reader
+    has made: a struct of its type's members, or a dict. `timestamp_ms` is the event time
+    (spec/events-api.md, 13.1), also in the body. `event_id` is 0 until the shard has assigned it.
+    `json` is the body as JSON once `to_json` was called.
     """
 
     event_type: str
     timestamp_ms: int
-    data: dict[str, Any]
+    body: Any
     event_id: int = 0
+    json: bytes = b""
+
+    def get(self, member: str) -> Any:
+        """Return a member of the data, `None` if it is absent."""
+        body = self.body
+        if type(body) is dict:
+            return body.get(member)
+        value = getattr(body, member, None)
+        return None if value is UNSET else value
+
+    def put(self, member: str, value: Any) -> None:
+        """Set a member of the data that its type knows."""
+        if type(self.body) is dict:
+            self.body[member] = value
+        else:
+            setattr(self.body, member, value)
+        self.json = b""
+
+    def to_json(self) -> bytes:
+        """Return the data as JSON; encoded once, for the log and all payloads."""
+        if not self.json:
+            self.json = _to_json(self.body)
+        return self.json
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The data as JSON values, made anew; not to be changed."""
+        data: dict[str, Any] = to_builtins(self.body)
+        return data
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what they say, whatever the form of their bodies."""
+        if not isinstance(other, Event):
+            return NotImplemented
+        return (self.event_type, self.timestamp_ms, self.event_id, self.data) == (
+            other.event_type,
+            other.timestamp_ms,
+            other.event_id,
+            other.data,
+        )
 
 
 class Batch(Struct, omit_defaults=True):

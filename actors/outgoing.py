@@ -51,6 +51,13 @@ MESSAGE_TYPES = {
     "uninstall": 19,
 }
 
+# How the JSON of an event begins; its data, which are never empty, follow.
+_NAMES = {
+    name: b'{"event_type":"%b","data":{"event_id":%%d,"message_id":"%%b","message_type":%d,'
+    % (name.encode(), number)
+    for name, number in MESSAGE_TYPES.items()
+}
+
 
 def outgoing_batch(
     stored: StoredBatch,
@@ -67,8 +74,8 @@ def outgoing_batch(
         consent_changes: what the batch changed in the profile's consent.
 
     Returns:
-        The batch as JSON values, with every optional part. Its values belong to the batch and the
-        profile and must not be changed.
+        The batch without its events (`outgoing_event`) as JSON values, with every optional part.
+        They belong to the batch and the profile and must not be changed.
     """
     batch = stored.batch
     section = profile.workspaces.get(workspace.number) if profile is not None else None
@@ -89,14 +96,14 @@ def outgoing_batch(
             regulation: {purpose: _record(record) for purpose, record in purposes.items()}
             for regulation, purposes in section.consent_state.items()
         }
-    outgoing["events"] = [_event(event) for event in batch.events]
     return outgoing
 
 
 def inbound_batch(stored: StoredBatch) -> dict[str, Any]:
     """Return a batch in the form in which it may be sent in, as normalised, with its batch id.
 
-    For the raw data feed: nothing is added from the profile, and the IP address is left out.
+    For the raw data feed: nothing is added from the profile, and the IP address is left out. Its
+    events are apart (`inbound_event`).
     """
     batch = stored.batch
     inbound: dict[str, Any] = {
@@ -110,9 +117,6 @@ def inbound_batch(stored: StoredBatch) -> dict[str, Any]:
     inbound.update(_as_sent(batch))
     if batch.consent_state:
         inbound["consent_state"] = batch.consent_state
-    inbound["events"] = [
-        {"event_type": event.event_type, "data": event.data} for event in batch.events
-    ]
     return inbound
 
 
@@ -123,16 +127,16 @@ def message_id(event_id: int) -> str:
     return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
-def _event(event: Event) -> dict[str, Any]:
-    data = {
-        "event_id": event.event_id,
-        "message_id": message_id(event.event_id),
-        "message_type": MESSAGE_TYPES[event.event_type],
-        "timestamp_unixtime_ms": event.timestamp_ms,
-        "event_start_unixtime_ms": event.timestamp_ms,  # unless the event says otherwise
-        **event.data,
-    }
-    return {"event_type": event.event_type, "data": data}
+def outgoing_event(event: Event) -> bytes:
+    """Return the JSON of an event as it goes out: its data, and what names it."""
+    event_id = event.event_id
+    names = _NAMES[event.event_type] % (event_id, message_id(event_id).encode())
+    return b"".join((names, event.to_json()[1:], b"}"))
+
+
+def inbound_event(event: Event) -> bytes:
+    """Return the JSON of an event in the form in which it may be sent in."""
+    return b'{"event_type":"%b","data":%b}' % (event.event_type.encode(), event.to_json())
 
 
 def _as_sent(batch: Batch) -> dict[str, Any]:

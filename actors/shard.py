@@ -28,7 +28,7 @@ from actors.queues import Queues
 from actors.shard_counts import ShardCounts
 from actors.shard_options import ShardOptions
 from actors.steps.admit import KnownNames, admit
-from actors.steps.decode import decode
+from actors.steps.decode import Decoder
 from actors.steps.enqueue import ConnectionInfo, admit_to_queue, enqueue
 from actors.steps.identify import Identifier
 from actors.steps.update_profiles import update_profile
@@ -74,6 +74,7 @@ class Shard:
         self._clock = clock
         self._wake = wake
         self._workspace = workspace
+        self._decoder = Decoder(workspace)
         self._duplicates = Duplicates(workspace.dedup_days)
         self._connections: dict[int, list[ConnectionInfo]] = {}
         for connection in options.connections:
@@ -110,7 +111,7 @@ class Shard:
             Work(item.raw, item.unit, item.mpid, item.is_guess, micro.contexts[item.context])
             for item in micro.items
         ]
-        decode(works, self._workspace)
+        self._decoder.decode(works)
         decoded = clock()
         try:
             with self.store.write() as txn:
@@ -142,6 +143,7 @@ class Shard:
             self.queues.added(connection, count, size)
         self.queues.died(dead)
         counts.micro_batch(works)
+        self._decoder.keep(works)
         ended = clock()
         counts.stages(
             decode=decoded - started,
@@ -174,16 +176,16 @@ class Shard:
     def _apply_one(self, work: Work, txn: Transaction) -> list[Delivery]:
         """Change the profile, append to the log, and make what is to be delivered."""
         batch, context, workspace = work.decoded, work.context, self._workspace
-        draw = self._ids.next
+        ids = self._ids.draw(len(batch.events) + 2)
         if not batch.is_batch_id_sent:
-            batch.batch_id = draw()
-        for event in batch.events:
-            event.event_id = draw()
+            batch.batch_id = ids[0]
+        for event, event_id in zip(batch.events, ids[1:], strict=False):
+            event.event_id = event_id
         profile: Profile | None = None
         changes: list[ConsentChange] = []
         device_key: str | None = None
         previous = 0
-        log_id = draw()
+        log_id = ids[-1]
         if work.mpid is not None:
             key = ProfileKey(workspace.scope, batch.environment, work.mpid)
             profile = self.profiles.stage(txn, key, context.received_ms)

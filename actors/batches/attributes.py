@@ -1,8 +1,11 @@
 """User attributes and event attributes: values and limits (spec/events-api.md, 9, 12.2 and 14)."""
 
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from actors.batches.coerce import text_of, to_string
+from actors.batches.exact import dict_of, keeps, keeps_within, list_of, text
 from actors.batches.reading import Coerce, Fields, Invalid, Reading, array_of, as_object
 from actors.model import AttributeText, Limits
 
@@ -59,6 +62,15 @@ def check_attribute_name(name: str, limits: Limits) -> None:
         raise LeftOut("attribute_name_length")
 
 
+def _exact_user_attributes(limits: Limits) -> Any:
+    name = text(limits.user_attribute_name_length, shortest=1)
+    entry = text(limits.user_attribute_entry_length)
+    most = Meta(max_length=limits.user_attribute_list_entries)
+    value = text(limits.user_attribute_value_length) | Annotated[list_of(entry), most] | None
+    return Annotated[dict_of(name, value), Meta(max_length=limits.user_attributes)]
+
+
+@keeps_within(_exact_user_attributes)
 def to_user_attributes(value: Any, reading: Reading) -> dict[str, AttributeText]:
     """Coerce `user_attributes`; what cannot be kept is left out and counted."""
     limits = reading.workspace.limits
@@ -77,6 +89,7 @@ def to_user_attributes(value: Any, reading: Reading) -> dict[str, AttributeText]
     return attributes
 
 
+@keeps(str)
 def _to_attribute_name(value: Any, _: Reading) -> str:
     if type(value) is not str:
         raise Invalid("must be a string.")
@@ -86,6 +99,13 @@ def _to_attribute_name(value: Any, _: Reading) -> str:
 to_deleted_attributes: Coerce = array_of(_to_attribute_name, refuses_null=True)
 
 
+def _exact_attributes(limits: Limits, most: int) -> Any:
+    name = text(limits.event_attribute_name_length)
+    value = text(limits.event_attribute_value_length) | None
+    return Annotated[dict_of(name, value), Meta(max_length=most)]
+
+
+@keeps_within(lambda limits: _exact_attributes(limits, limits.event_attributes))
 def to_event_attributes(value: Any, reading: Reading) -> Fields:
     """Coerce an event's `custom_attributes`; null values are kept.
 
@@ -97,6 +117,7 @@ def to_event_attributes(value: Any, reading: Reading) -> Fields:
     return _within_limits(attributes, reading, reading.workspace.limits.event_attributes)
 
 
+@keeps_within(lambda limits: _exact_attributes(limits, limits.product_attributes))
 def to_product_attributes(value: Any, reading: Reading) -> Fields:
     """Coerce a product's `custom_attributes`; null values are kept."""
     return _within_limits(as_object(value), reading, reading.workspace.limits.product_attributes)
@@ -127,11 +148,15 @@ def _within_limits(attributes: Fields, reading: Reading, most: int) -> Fields:
     return kept
 
 
-def add_source_feed(data: Fields, feed: str) -> None:
-    """Give an event's data the attribute that names the feed it came through (2.1)."""
-    data.setdefault("custom_attributes", {})[SOURCE_FEED] = feed
+def add_source_feed(body: Any, feed: str) -> None:
+    """Give an event the attribute that names the feed it came through (2.1)."""
+    if body.custom_attributes is None:
+        body.custom_attributes = {SOURCE_FEED: feed}
+    else:
+        body.custom_attributes[SOURCE_FEED] = feed
 
 
+@keeps_within(lambda limits: text(limits.event_name_length))
 def to_name(value: Any, reading: Reading) -> str:
     """Coerce an event or screen name: a String, cut at the limit."""
     text = to_string(value, reading)
@@ -142,6 +167,7 @@ def to_name(value: Any, reading: Reading) -> str:
     return text
 
 
+@keeps_within(lambda limits: text(limits.event_attribute_value_length))
 def to_limited_string(value: Any, reading: Reading) -> str | None:
     """Coerce a String of a product or promotion; one that is too long is left out."""
     text = to_string(value, reading)

@@ -5,8 +5,10 @@ Each function has the form of `actors.batches.reading.Coerce`.
 
 import re
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, Literal
 
+from actors.batches.exact import INT64, keeps, takes
 from actors.batches.reading import Coerce, Fields, Invalid, Reading, as_object
 
 ZERO_ID = "00000000-0000-0000-0000-000000000000"
@@ -34,6 +36,7 @@ def text_of(value: bool | int | float) -> str:
     return format(Decimal(text), "f") if "e" in text else text
 
 
+@keeps(str)
 def to_string(value: Any, _: Reading) -> str:
     """String."""
     if type(value) is str:
@@ -43,6 +46,7 @@ def to_string(value: Any, _: Reading) -> str:
     raise Invalid("must be a string.")
 
 
+@keeps(INT64)
 def to_integer(value: Any, reading: Reading) -> int | None:
     """Integer: signed, 64 bits."""
     if type(value) is int and value < INT64_END:
@@ -70,6 +74,7 @@ def _bounded_integer(value: Any, end: int) -> int | None:
     return number
 
 
+@keeps(INT64 | float)
 def to_number(value: Any, _: Reading) -> int | float | None:
     """Number: any finite one."""
     if type(value) is float or type(value) is int:
@@ -86,6 +91,7 @@ def to_number(value: Any, _: Reading) -> int | float | None:
     return number
 
 
+@keeps(bool)
 def to_boolean(value: Any, _: Reading) -> bool | None:
     """Boolean."""
     if type(value) is bool:
@@ -101,12 +107,24 @@ def to_boolean(value: Any, _: Reading) -> bool | None:
     raise Invalid("must be true or false.")
 
 
+@takes(str)
 def to_uuid(value: Any, _: Reading) -> str | None:
     """Uuid: in lower case; one of zeros only is absent."""
+    if type(value) is str and (known := _known_uuid(value)):
+        return known
     if type(value) is not str or (value and not _UUID.fullmatch(value)):
         raise Invalid("must be a UUID.")
     value = value.lower()
     return None if value in ("", ZERO_ID) else value
+
+
+@lru_cache(maxsize=4096)  # of a session or a device, they come again and again
+def _known_uuid(value: str) -> str | None:
+    """Return a UUID in lower case; `None` if it is none, or of zeros only."""
+    if not _UUID.fullmatch(value):
+        return None
+    value = value.lower()
+    return None if value == ZERO_ID else value
 
 
 def one_of(*listed: str, **others: str) -> Coerce:
@@ -114,6 +132,7 @@ def one_of(*listed: str, **others: str) -> Coerce:
     canonical = {value.lower(): value for value in listed} | others
     problem = f"must be one of {', '.join(listed)}."
 
+    @keeps(Literal[listed])
     def to_enum(value: Any, _: Reading) -> str:
         kept = canonical.get(value.lower()) if type(value) is str else None
         if kept is None:

@@ -128,16 +128,17 @@ def check_parts(data: Fields) -> list[Fault]:
     return Invalid(f"must have exactly one of {', '.join(PARTS)}.").faults
 
 
-def finish_commerce(data: Fields, _: Reading) -> Fields:
+def finish_commerce(body: Any, _: Reading) -> bool:
     """Derive `custom_event_type` from the part that the event has."""
-    data.setdefault("is_non_interactive", False)
-    if "product_action" in data:
-        action = data["product_action"]["action"]
+    if body.is_non_interactive is None:
+        body.is_non_interactive = False
+    if body.product_action:
+        action = body.product_action["action"]
         kind = "remove_from_wishlist" if action == "remove_from_wish_list" else action
-    elif "promotion_action" in data:
-        action = data["promotion_action"]["action"]
+    elif body.promotion_action:
+        action = body.promotion_action["action"]
         kind = action if action == "unknown" else f"promotion_{action}"
     else:
         kind = "impression"
-    data["custom_event_type"] = kind
-    return data
+    body.custom_event_type = kind
+    return True

@@ -10,10 +10,12 @@ from actors.batches.attributes import to_deleted_attributes, to_user_attributes
 from actors.batches.coerce import one_of, to_integer, to_string, to_uuid
 from actors.batches.consent import to_consent_state
 from actors.batches.device import complete_device, to_application_info, to_device_info
+from actors.batches.exact import INT64, takes
 from actors.batches.identities import to_partner_identities, to_user_identities
 from actors.batches.location import to_location
 from actors.batches.parse import parse_json
 from actors.batches.read_events import to_events
+from actors.batches.read_exact import BatchReader
 from actors.batches.reading import (
     Coerce,
     Fields,
@@ -49,9 +51,6 @@ def decode_batch(raw: bytes, context: BatchContext, workspace: WorkspaceInfo) ->
 
     Cost: about 32 µs for 1.9 KB with 5 events.
     """
-    body = parse_json(raw)
-    if type(body) is not dict:
-        raise BatchRejected([Problem("Request body must be a JSON object.")])
     reading = Reading(
         workspace=workspace,
         input=workspace.inputs[context.input],
@@ -60,18 +59,28 @@ def decode_batch(raw: bytes, context: BatchContext, workspace: WorkspaceInfo) ->
         is_historical=context.is_historical,
         skips_invalid=context.is_lenient,
     )
-    check = required("events") if context.is_historical else None
-    try:
-        fields = read_fields(body, _FIELDS, reading, check)
-    except Invalid as error:
-        raise BatchRejected(error.problems()) from None
+    fields = None if context.is_historical else _exact.read(raw, reading)
+    if fields is None:
+        fields = _read_members(raw, reading)
     if "batch_context" in fields:
         fields.setdefault("context", fields.pop("batch_context"))
     if context.channel in _CLIENT_CHANNELS:
-        timestamp_ms = _client_time(body.get("timestamp_unixtime_ms"), reading)
+        timestamp_ms = fields.get("timestamp_unixtime_ms", context.received_ms)
     else:
         timestamp_ms = context.received_ms
     return _assemble(fields, context, reading, timestamp_ms)
+
+
+def _read_members(raw: bytes, reading: Reading) -> Fields:
+    """Read what needs coercion, or is wrong. Raises BatchRejected."""
+    body = parse_json(raw)
+    if type(body) is not dict:
+        raise BatchRejected([Problem("Request body must be a JSON object.")])
+    check = required("events") if reading.is_historical else None
+    try:
+        return read_fields(body, _FIELDS, reading, check)
+    except Invalid as error:
+        raise BatchRejected(error.problems()) from None
 
 
 def _assemble(fields: Fields, context: BatchContext, reading: Reading, timestamp_ms: int) -> Batch:
@@ -112,19 +121,20 @@ def _assemble(fields: Fields, context: BatchContext, reading: Reading, timestamp
 
 def _first_location(events: list[Event]) -> Fields | None:
     for event in events:
-        location: Fields | None = event.data.get("location")
+        location: Fields | None = event.get("location")
         if location is not None:
             return location
     return None
 
 
-def _client_time(value: Any, reading: Reading) -> int:
-    """Return the client's time of the batch, that of receipt if it sent none that is valid."""
+@takes(INT64)
+def _to_client_time(value: Any, reading: Reading) -> int | None:
+    """Keep the client's time of the batch if it is one."""
     try:
-        timestamp_ms = None if value is None else to_integer(value, reading)
+        timestamp_ms = to_integer(value, reading)
     except Invalid:
-        timestamp_ms = None
-    return timestamp_ms if timestamp_ms is not None and timestamp_ms > 0 else reading.received_ms
+        return None
+    return timestamp_ms if timestamp_ms is not None and timestamp_ms > 0 else None
 
 
 def _to_ip(value: Any, reading: Reading) -> str | None:
@@ -174,7 +184,6 @@ def _to_attribution(value: Any, reading: Reading) -> dict[str, str | None] | Non
     return {name: sent.get(name) for name in _ATTRIBUTION} if sent else None
 
 
-# `timestamp_unixtime_ms` depends on the channel and is read apart.
 _FIELDS: dict[str, Coerce] = {
     "events": to_events,
     "source_request_id": to_string,
@@ -196,4 +205,6 @@ _FIELDS: dict[str, Coerce] = {
     "ip": _to_ip,
     "sdk_version": to_string,
     "batch_id": to_integer,
+    "timestamp_unixtime_ms": _to_client_time,  # only clients are asked for it
 }
+_exact = BatchReader(_FIELDS)

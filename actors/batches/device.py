@@ -1,7 +1,5 @@
 """`device_info` and `application_info` (spec/events-api.md, 10)."""
 
-from typing import Any
-
 from actors.batches.coerce import (
     one_of,
     to_boolean,
@@ -15,10 +13,8 @@ from actors.batches.reading import (
     Coerce,
     Fields,
     Reading,
-    as_object,
     map_of,
     object_of,
-    read_fields,
 )
 
 APPLE_PLATFORMS = ("iOS", "tvOS")
@@ -94,9 +90,7 @@ to_application_info = object_of(
 )
 
 
-def to_device_info(value: Any, reading: Reading) -> Fields:
-    """Coerce `device_info` as it was sent."""
-    return read_fields(as_object(value), _DEVICE, reading)
+to_device_info = object_of(_DEVICE)
 
 
 def complete_device(device: Fields, reading: Reading, user_agent: str | None) -> None:

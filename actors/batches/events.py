@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from actors.batches.attributes import (
     LeftOut,
@@ -24,6 +24,7 @@ from actors.batches.coerce import (
     to_uuid,
 )
 from actors.batches.commerce import COMMERCE_FIELDS, PARTS, check_parts, finish_commerce
+from actors.batches.exact import INT64, keeps, shape_of, text
 from actors.batches.identities import canonical_name
 from actors.batches.location import to_location
 from actors.batches.reading import (
@@ -36,6 +37,7 @@ from actors.batches.reading import (
     required,
 )
 from actors.batches.times import to_event_time
+from actors.model import Limits
 
 ACTION_IDENTIFIER_LENGTH = 100
 PUSH_BEHAVIORS = {
@@ -48,21 +50,30 @@ PUSH_BEHAVIORS = {
 
 EVENT_WORD = "event field"
 
-Finish = Callable[[Fields, Reading], Fields | None]
+Finish = Callable[[Any, Reading], bool]
 
 
 class EventType(Struct, frozen=True):
     """What is special about one type of event.
 
-    `fields` has all fields of its data, the common ones too; `check` looks at the data as sent;
-    `finish` completes the normalised data, or returns `None` to leave the event out.
+    Attributes:
+        body: a struct of all members that its data can have.
+        fields: coercions of the members that are read, the common ones too.
+        needs: members that have to be there.
+        derived: members that `finish` adds, and their types.
+        check: looks at the data as sent.
+        finish: completes a body, or returns False to leave the event out.
     """
 
+    body: Any
     fields: dict[str, Coerce]
+    needs: tuple[str, ...]
+    derived: dict[str, Any]
     check: Check | None = None
     finish: Finish | None = None
 
 
+@keeps(INT64 | float)
 def _to_lifetime_value(value: Any, reading: Reading) -> int | float | None:
     return int(value) if type(value) is bool else to_number(value, reading)
 
@@ -73,6 +84,7 @@ def _to_behavior(value: Any, reading: Reading) -> int | None:
     return to_integer(value, reading)
 
 
+@keeps(text(ACTION_IDENTIFIER_LENGTH))
 def _to_action_identifier(value: Any, reading: Reading) -> str:
     text = to_string(value, reading)
     if len(text) > ACTION_IDENTIFIER_LENGTH:
@@ -90,50 +102,51 @@ def _to_identity_type(value: Any, reading: Reading) -> str:
     return canonical_name(text) or text
 
 
-def _finish_custom(data: Fields, _: Reading) -> Fields:
-    data.setdefault("custom_event_type", "other")
-    return data
+def _finish_custom(body: Any, _: Reading) -> bool:
+    if body.custom_event_type is None:
+        body.custom_event_type = "other"
+    return True
 
 
-def _finish_screen_view(data: Fields, _: Reading) -> Fields:
-    name = data.pop("event_name", None)
-    if name is not None:
-        data.setdefault("screen_name", name)
-    return data
+def _finish_screen_view(body: Any, _: Reading) -> bool:
+    if body.screen_name is None:
+        body.screen_name = body.event_name
+    body.event_name = None
+    return True
 
 
-def _finish_transition(data: Fields, _: Reading) -> Fields:
-    is_start = data["application_transition_type"] == "application_initialized"
-    data["is_first_run"] = is_start and data.get("is_first_run", False)
-    data["is_upgrade"] = is_start and data.get("is_upgrade", False)
-    data.setdefault("successfully_closed", False)
-    return data
+def _finish_transition(body: Any, _: Reading) -> bool:
+    is_start = body.application_transition_type == "application_initialized"
+    body.is_first_run = is_start and bool(body.is_first_run)
+    body.is_upgrade = is_start and bool(body.is_upgrade)
+    body.successfully_closed = bool(body.successfully_closed)
+    return True
 
 
-def _finish_opt_out(data: Fields, _: Reading) -> Fields:
-    data.setdefault("is_opted_out", False)
-    return data
+def _finish_opt_out(body: Any, _: Reading) -> bool:
+    body.is_opted_out = bool(body.is_opted_out)
+    return True
 
 
-def _finish_attribute_change(data: Fields, reading: Reading) -> Fields | None:
+def _finish_attribute_change(body: Any, reading: Reading) -> bool:
     """Bring the values to the form of user attributes; leave out what none can be."""
     limits = reading.workspace.limits
     try:
-        check_attribute_name(data["user_attribute_name"], limits)
-        if data.get("deleted"):
-            data.pop("new", None)
-        elif "new" in data:
-            data["new"] = attribute_value(data["new"], limits)
+        check_attribute_name(body.user_attribute_name, limits)
+        if body.deleted:
+            body.new = UNSET
+        elif body.new is not UNSET:
+            body.new = attribute_value(body.new, limits)
     except LeftOut as left_out:
         reading.drops.append(left_out.reason)
-        return None
-    if "old" in data:
+        return False
+    if body.old is not UNSET:
         try:
-            data["old"] = attribute_value(data["old"], limits)
+            body.old = attribute_value(body.old, limits)
         except LeftOut as left_out:
             reading.drops.append(left_out.reason)
-            del data["old"]
-    return data
+            body.old = UNSET
+    return True
 
 
 _COMMON: dict[str, Coerce] = {
@@ -186,10 +199,13 @@ def _type(
     needs: tuple[str, ...] = (),
     check: Check | None = None,
     finish: Finish | None = None,
+    derived: dict[str, Any] | None = None,
 ) -> EventType:
+    all_fields = _COMMON | (fields or {})
     if needs:
         check = required(*needs, word=EVENT_WORD)
-    return EventType(_COMMON | (fields or {}), check, finish)
+    body = shape_of(all_fields, Limits(), **(derived or {})).type
+    return EventType(body, all_fields, needs, derived or {}, check, finish)
 
 
 _CRASH: dict[str, Coerce] = {
@@ -223,7 +239,12 @@ EVENT_TYPES: dict[str, EventType] = {
         {"screen_name": to_name, "event_name": to_name, "activity_type": to_string},
         finish=_finish_screen_view,
     ),
-    "commerce_event": _type(COMMERCE_FIELDS, check=check_parts, finish=finish_commerce),
+    "commerce_event": _type(
+        COMMERCE_FIELDS,
+        check=check_parts,
+        finish=finish_commerce,
+        derived={"custom_event_type": str},
+    ),
     "session_start": _type(),
     "session_end": _type({"session_duration_ms": to_integer}),
     "application_state_transition": _type(

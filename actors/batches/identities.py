@@ -4,9 +4,12 @@ An identity type has a name in batches (`other_id_2`), a key in IDSync calls (`o
 on profiles and outgoing batches. Source: spec/identity.md, 2; spec/events-api.md, 8.
 """
 
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from actors.batches.coerce import INT64_END, ZERO_ID, to_string
+from actors.batches.exact import dict_of, keeps, takes
 from actors.batches.reading import (
     MAX_PROBLEMS,
     MAX_STEP,
@@ -109,6 +112,7 @@ def canonical_name(name: str) -> str | None:
     return name if name in USER_IDENTITIES else USER_IDENTITY_ALIASES.get(name)
 
 
+@takes(str)
 def to_identity(value: Any, reading: Reading) -> str | None:
     """Coerce an identity's value: a String, trimmed; blank is absent."""
     if type(value) is float and abs(value) >= INT64_END:
@@ -119,6 +123,10 @@ def to_identity(value: Any, reading: Reading) -> str | None:
     return text or None
 
 
+_TRIMMED = Annotated[str, Meta(max_length=MAX_IDENTITY, pattern=r"(?s)\A\S(?:.*\S)?\Z")]
+
+
+@keeps(dict_of(Literal[tuple(USER_IDENTITIES)], _TRIMMED))
 def to_user_identities(value: Any, reading: Reading) -> dict[str, str]:
     """Coerce `user_identities`, in either form, to canonical names and trimmed values.
 

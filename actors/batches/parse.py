@@ -40,7 +40,7 @@ def parse_json(raw: bytes) -> Any:
             value = orjson.loads(_ESCAPE.sub(_mended, raw))
         except orjson.JSONDecodeError as error:
             raise _not_json(str(error)) from None
-    if _is_too_deep(raw):
+    if is_too_deep(raw):
         raise _not_json(f"nested deeper than {MAX_DEPTH} levels")
     return value
 
@@ -53,7 +53,7 @@ def _mended(escape: re.Match[bytes]) -> bytes:
     return escape[0] if escape[1] is None else rb"\ufffd"
 
 
-def _is_too_deep(raw: bytes) -> bool:
+def is_too_deep(raw: bytes) -> bool:
     """Tell whether a well-formed text nests too deep; nearly always decided by two counts."""
     if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:
         return False

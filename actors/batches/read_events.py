@@ -67,19 +67,24 @@ def _read_event(entry: Any, reading: Reading) -> Event | None:
         fields = read_fields(data, known.fields, reading, check)
     except Invalid as error:
         raise Invalid(error.within("data")) from None
-    timestamp_ms = fields.setdefault("timestamp_unixtime_ms", reading.received_ms)
-    fields.setdefault("event_start_unixtime_ms", timestamp_ms)
-    uuid = fields.get("session_uuid")
+    return finish_event(name, known, known.body(**fields), reading)
+
+
+def finish_event(name: str, known: EventType, body: Any, reading: Reading) -> Event | None:
+    """Complete an event by what follows from its data; `None` if the event is left out."""
+    timestamp_ms = body.timestamp_unixtime_ms
+    if timestamp_ms is None:
+        timestamp_ms = body.timestamp_unixtime_ms = reading.received_ms
+    if body.event_start_unixtime_ms is None:
+        body.event_start_unixtime_ms = timestamp_ms
+    uuid = body.session_uuid
     if uuid is not None:
-        fields["session_id"] = session_id(uuid)
+        body.session_id = session_id(uuid)
     if reading.input.kind == "feed":
-        add_source_feed(fields, reading.input.name)
-    if known.finish is not None:
-        finished = known.finish(fields, reading)
-        if finished is None:
-            return None
-        fields = finished
-    return Event(name, timestamp_ms, fields)
+        add_source_feed(body, reading.input.name)
+    if known.finish is not None and not known.finish(body, reading):
+        return None
+    return Event(name, timestamp_ms, body)
 
 
 def _historical_check(check: Check | None) -> Check:

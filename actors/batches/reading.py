@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
+from actors.batches.exact import dict_of, exact_type, keeps_members, keeps_within, list_of
 from actors.errors import Problem
-from actors.model import InputInfo, WorkspaceInfo
+from actors.model import InputInfo, Limits, WorkspaceInfo
 
 MAX_PROBLEMS = 20  # spec/events-api.md, 3.4
 MAX_STEP = 256  # code points of a sender's name that an error repeats
@@ -160,7 +161,7 @@ def object_of(table: dict[str, Coerce], check: Check | None = None) -> Coerce:
     def to_object(value: Any, reading: Reading) -> Fields:
         return read_fields(as_object(value), table, reading, check)
 
-    return to_object
+    return to_object if check else keeps_members(table)(to_object)
 
 
 def array_of(coerce: Coerce, refuses_null: bool = False) -> Coerce:
@@ -181,7 +182,11 @@ def array_of(coerce: Coerce, refuses_null: bool = False) -> Coerce:
         reading.settle(faults)
         return entries
 
-    return to_array
+    def exact(limits: Limits) -> Any:
+        entry = exact_type(coerce, limits)
+        return None if entry is None else list_of(entry)
+
+    return keeps_within(exact)(to_array)
 
 
 def map_of(coerce: Coerce, keeps_null: bool = False) -> Coerce:
@@ -202,4 +207,10 @@ def map_of(coerce: Coerce, keeps_null: bool = False) -> Coerce:
         reading.settle(faults)
         return entries
 
-    return to_map
+    def exact(limits: Limits) -> Any:
+        entry = exact_type(coerce, limits)
+        if entry is None:
+            return None
+        return dict_of(str, entry | None if keeps_null else entry)
+
+    return keeps_within(exact)(to_map)

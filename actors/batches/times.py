@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import Any
 
 from actors.batches.coerce import to_integer
+from actors.batches.exact import INT64, takes
 from actors.batches.reading import Invalid, Reading
 
 HISTORICAL_AGE_MS = 72 * 3_600_000
@@ -23,9 +24,12 @@ def session_id(session_uuid: str) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
+@takes(INT64)
 def to_event_time(value: Any, reading: Reading) -> int | None:
     """Coerce an event's timestamp to its event time (13.1); of historical batches also judge it."""
     now_ms = reading.received_ms
+    if type(value) is int and 0 < value <= now_ms and not reading.is_historical:
+        return value
     timestamp_ms = to_integer(value, reading)
     if timestamp_ms is None:
         return None

@@ -50,9 +50,8 @@ def _writes(
     """
     writes: dict[str, AttributeText | _Deleted] = {}
     for event in changes:
-        data = event.data
-        name = data["user_attribute_name"]
-        writes[name] = _DELETED if data.get("deleted") else data.get("new")
+        is_deleted = event.get("deleted")
+        writes[event.get("user_attribute_name")] = _DELETED if is_deleted else event.get("new")
     for name in batch.deleted_user_attributes:
         writes[name] = _DELETED
     if context.channel not in _SNAPSHOT_CHANNELS:

@@ -34,10 +34,11 @@ def update_attribution(
         ):
             _keep(section, found, as_of)
     for event in custom_events:
-        data = event.data
-        if data.get("custom_event_type") != "attribution" or data["event_name"] != "attribution":
+        if event.get("custom_event_type") != "attribution" or (
+            event.get("event_name") != "attribution"
+        ):
             continue
-        attributes = data.get("custom_attributes") or {}
+        attributes = event.get("custom_attributes") or {}
         publisher, campaign = attributes.get("publisher"), attributes.get("campaign")
         if publisher and campaign:
             found = Attribution(

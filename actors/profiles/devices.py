@@ -135,8 +135,8 @@ def _update_push(
     if token:
         device.push_token = token
     for event in registrations:
-        sent = event.data["registration_token"]
-        if event.data["register"]:
+        sent = event.get("registration_token")
+        if event.get("register"):
             device.push_token, device.push_registered = sent, True
         elif device.push_token in (None, sent):  # an old token's end leaves a newer one alone
             device.push_token, device.push_registered = None, False

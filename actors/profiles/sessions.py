@@ -11,7 +11,7 @@ def note_starts(section: Section, starts: Iterable[Event]) -> None:
     """Remember when sessions started; of more than `OPEN_SESSIONS` the latest are kept."""
     sessions = section.open_sessions
     for event in starts:
-        session_id = event.data.get("session_id")
+        session_id = event.get("session_id")
         if session_id is not None:
             sessions.setdefault(session_id, event.timestamp_ms)
     while len(sessions) > OPEN_SESSIONS:
@@ -24,9 +24,9 @@ def fill_durations(section: Section, ends: Iterable[Event]) -> None:
     A session whose start is not known, or lies after its end, stays without a duration.
     """
     for event in ends:
-        data = event.data
-        if data.get("session_duration_ms") is not None or "session_id" not in data:
+        session_id = event.get("session_id")
+        if session_id is None or event.get("session_duration_ms") is not None:
             continue
-        started_ms = section.open_sessions.get(data["session_id"])
+        started_ms = section.open_sessions.get(session_id)
         if started_ms is not None and event.timestamp_ms >= started_ms:
-            data["session_duration_ms"] = event.timestamp_ms - started_ms
+            event.put("session_duration_ms", event.timestamp_ms - started_ms)

@@ -17,7 +17,7 @@ def event_name(event: Event) -> str | None:
     all other events their type.
     """
     member = _NAMED_BY.get(event.event_type)
-    return event.event_type if member is None else event.data.get(member)
+    return event.event_type if member is None else event.get(member)
 
 
 def kept_events(batch: Batch, workspace: WorkspaceInfo) -> list[Event]:

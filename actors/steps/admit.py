@@ -75,7 +75,7 @@ class KnownNames:
 def limited_name(event: Event) -> EventName | None:
     """Return the name by which an event counts toward the limit, `None` if it does not count."""
     member = _NAMED_BY.get(event.event_type)
-    name = None if member is None else event.data.get(member)
+    name = None if member is None else event.get(member)
     return None if name is None else EventName(event.event_type, name)
 
 

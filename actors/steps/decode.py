@@ -4,14 +4,46 @@ from collections.abc import Iterable
 
 from actors.batches.decode import decode_batch
 from actors.errors import BatchRejected
-from actors.model import Rejected, WorkspaceInfo
+from actors.model import (
+    Batch,
+    BatchContext,
+    Deferred,
+    Rejected,
+    Unregistered,
+    Unresolved,
+    WorkspaceInfo,
+)
 from actors.steps.work import Work
 
+# Batches that wait to come back; about 10 KB each.
+MAX_KEPT = 2_000
+# What comes back as soon as somebody else has done their part.
+_COMES_BACK = (Unresolved, Unregistered, Deferred)
 
-def decode(works: Iterable[Work], workspace: WorkspaceInfo) -> None:
-    """Decode every batch; one that cannot be becomes `Rejected`, alone."""
-    for work in works:
-        try:
-            work.batch = decode_batch(work.raw, work.context, workspace)
-        except BatchRejected as error:
-            work.result = Rejected(error.problems)
+
+class Decoder:
+    """Decodes batches; those that have to be sent again are decoded once."""
+
+    def __init__(self, workspace: WorkspaceInfo) -> None:
+        self._workspace = workspace
+        self._kept: dict[bytes, tuple[Batch, BatchContext]] = {}
+
+    def decode(self, works: Iterable[Work]) -> None:
+        """Decode every batch; one that cannot be becomes `Rejected`, alone."""
+        for work in works:
+            batch, context = self._kept.pop(work.raw, (None, None))
+            if batch is not None and context == work.context:
+                work.batch = batch
+                continue
+            try:
+                work.batch = decode_batch(work.raw, work.context, self._workspace)
+            except BatchRejected as error:
+                work.result = Rejected(error.problems)
+
+    def keep(self, works: Iterable[Work]) -> None:
+        """Keep what was decoded and not applied; what is applied changes its batch."""
+        for work in works:
+            if isinstance(work.result, _COMES_BACK):
+                if len(self._kept) >= MAX_KEPT:
+                    self._kept.clear()
+                self._kept[work.raw] = (work.decoded, work.context)

@@ -84,10 +84,12 @@ def check_history(candidate: Candidate) -> str | None:
 def choose_event_types(candidate: Candidate) -> str | None:
     """Step 11: leave out the event types that the connection's toggles switch off."""
     excluded = candidate.connection.settings.excluded_types
-    events = candidate.outgoing["events"]
+    if not excluded:
+        return None
+    events = candidate.stored.batch.events
     kept = []
     for index in candidate.events:
-        if events[index]["event_type"] in excluded:
+        if events[index].event_type in excluded:
             candidate.drops.append(Drop(candidate.connection.number, "setting", index))
         else:
             kept.append(index)
@@ -119,9 +121,10 @@ def enqueue(
     deliveries: list[Delivery] = []
     drops: list[Drop] = []
     shapes: dict[int, Shaped] = {}
-    is_eventless = not outgoing["events"]
+    events = stored.batch.events
+    is_eventless = not events
     for connection in connections:
-        indices = list(range(len(outgoing["events"])))
+        indices = list(range(len(events)))
         candidate = Candidate(connection, outgoing, stored, profile, indices, drops)
         reason = _refusal(candidate, is_eventless)
         if reason is not None:
@@ -133,7 +136,7 @@ def enqueue(
         shaped = shapes.get(id(settings))  # equal settings are one object, see `ConnectionInfo`
         if shaped is None:
             batch = inbound_batch(stored) if settings.is_raw else outgoing
-            shaped = shapes[id(settings)] = Shaped(batch, settings)
+            shaped = shapes[id(settings)] = Shaped(batch, events, settings)
         deliveries += _deliveries(candidate, shaped)
     return deliveries, drops
 

@@ -3,10 +3,15 @@
 Source: spec/connections.md, 6.
 """
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import orjson
 from msgspec import Struct
+
+from actors.model import Event
+from actors.outgoing import inbound_event, outgoing_event
 
 METADATA = ("application_info", "device_info", "source_info")
 BATCH_IDS = ("mpid", "batch_id")
@@ -40,34 +45,30 @@ class PayloadSettings(Struct, frozen=True):
 class Shaped:
     """One batch in the shape of one set of settings; encodes each part once, when it is wanted."""
 
-    def __init__(self, batch: dict[str, Any], settings: PayloadSettings) -> None:
-        """Take a batch (`actors.outgoing`) without changing it."""
-        self._events: list[dict[str, Any]] = batch["events"]
-        self._settings = settings
+    def __init__(
+        self, batch: dict[str, Any], events: Sequence[Event], settings: PayloadSettings
+    ) -> None:
+        """Take a batch (`actors.outgoing`) and its events without changing them."""
+        self._events = events
         self._encoded: dict[int, bytes] = {}
-        self._all: bytes | None = None
-        self._is_as_it_is = settings.is_raw or _keeps_events(settings)
-        head = {name: value for name, value in batch.items() if name != "events"}
-        if not settings.is_raw:
+        if settings.is_raw:
+            self._encode = inbound_event
+            head = batch
+        else:
+            self._encode = partial(_encode_event, settings)
+            head = dict(batch)
             _shape_head(head, settings)
         self._head = orjson.dumps(head)[:-1]  # its closing brace follows after the events
 
     def payload(self, indices: list[int]) -> bytes:
         """Return the JSON of the batch with those of its events."""
-        if self._is_as_it_is and len(indices) == len(self._events):
-            if self._all is None:
-                self._all = orjson.dumps(self._events)
-            return b"".join((self._head, b',"events":', self._all, b"}"))
         events = b",".join([self._event(index) for index in indices])
         return b"".join((self._head, b',"events":[', events, b"]}"))
 
     def _event(self, index: int) -> bytes:
         encoded = self._encoded.get(index)
         if encoded is None:
-            event = self._events[index]
-            if not self._is_as_it_is:
-                event = _shape_event(event, self._settings)
-            encoded = self._encoded[index] = orjson.dumps(event)
+            encoded = self._encoded[index] = self._encode(self._events[index])
         return encoded
 
 
@@ -93,17 +94,17 @@ def _shape_head(head: dict[str, Any], settings: PayloadSettings) -> None:
         _ids_as_strings(head, BATCH_IDS)
 
 
-def _keeps_events(settings: PayloadSettings) -> bool:
-    return settings.include_location and not settings.ids_as_strings
-
-
-def _shape_event(event: dict[str, Any], settings: PayloadSettings) -> dict[str, Any]:
-    data = dict(event["data"])
+def _encode_event(settings: PayloadSettings, event: Event) -> bytes:
+    encoded = outgoing_event(event)
+    has_location = not settings.include_location and event.get("location") is not None
+    if not has_location and not settings.ids_as_strings:
+        return encoded
+    shaped = orjson.loads(encoded)
     if not settings.include_location:
-        data.pop("location", None)
+        shaped["data"].pop("location", None)
     if settings.ids_as_strings:
-        _ids_as_strings(data, EVENT_IDS)
-    return {**event, "data": data}
+        _ids_as_strings(shaped["data"], EVENT_IDS)
+    return orjson.dumps(shaped)
 
 
 def _add_unique_id(head: dict[str, Any], kind: str) -> None:

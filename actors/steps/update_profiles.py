@@ -114,7 +114,7 @@ def _seen(profile: Profile, context: BatchContext, workspace: WorkspaceInfo) -> 
 def _apply_opt_outs(profile: Profile, events: Sequence[Event], moment: AsOf) -> None:
     """Set the opt-out flag to what the last `opt_out` event says."""
     if events and moment.replaces(profile.opt_out_updated_ms):
-        profile.is_opted_out = events[-1].data["is_opted_out"]
+        profile.is_opted_out = events[-1].get("is_opted_out")
         profile.opt_out_updated_ms = moment.ms
 
 

@@ -36,6 +36,13 @@ class Ids:
         self._last = base | self._shard
         return self._last
 
+    def draw(self, count: int) -> range:
+        """Draw so many ids at once, in order; at least one."""
+        first = self.next()
+        drawn = range(first, first + count * _STEP, _STEP)
+        self._last = drawn[-1]
+        return drawn
+
 
 def time_of_id(drawn: int) -> int:
     """Return the milliseconds since 1970 that an id carries."""

@@ -5,26 +5,46 @@ before it. So the log is only ever appended to, and a user's timeline is read ne
 """
 
 from collections.abc import Iterator
+from copy import copy
 
 import msgspec
+import orjson
 
-from actors.model import StoredBatch
+from actors.model import Event, StoredBatch
 from actors.store.environment import Transaction
 from actors.store.keys import log_key
 
+# A batch without its events, then each event: type, time, id, and its data as JSON, which is at
+# hand when a batch is stored (`Event.to_json`).
+_Record = tuple[StoredBatch, list[tuple[str, int, int, bytes]]]
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(StoredBatch)
+_decoder = msgspec.msgpack.Decoder(_Record)
 
 
 def append(txn: Transaction, stored: StoredBatch) -> None:
     """Append a batch; its log id must be greater than all before."""
-    txn.append("log", log_key(stored.log_id), _encoder.encode(stored))
+    head = copy(stored)
+    head.batch = copy(stored.batch)
+    head.batch.events = []
+    events = [
+        (event.event_type, event.timestamp_ms, event.event_id, event.to_json())
+        for event in stored.batch.events
+    ]
+    txn.append("log", log_key(stored.log_id), _encoder.encode((head, events)))
 
 
 def read(txn: Transaction, log_id: int) -> StoredBatch | None:
     """Return one stored batch; `None` if it is past its retention."""
     encoded = txn.get("log", log_key(log_id))
-    return None if encoded is None else _decoder.decode(encoded)
+    if encoded is None:
+        return None
+    stored: StoredBatch
+    stored, events = _decoder.decode(encoded)
+    stored.batch.events = [
+        Event(event_type, timestamp_ms, orjson.loads(data), event_id, data)
+        for event_type, timestamp_ms, event_id, data in events
+    ]
+    return stored
 
 
 def chain(txn: Transaction, newest_log_id: int) -> Iterator[StoredBatch]:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import jsonschema
 import msgspec
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from actors.batches import decode
 from actors.batches.decode import decode_batch
 from actors.batches.events import EVENT_TYPES
 from actors.batches.identities import DEVICE_IDENTITIES, batch_identities
@@ -148,3 +150,26 @@ def test_a_client_is_refused_only_what_is_no_object() -> None:
     """spec/events-api.md, 16."""
     raw = orjson.dumps({name: [{}] for name in BATCH_FIELDS})
     assert is_sound(decode_batch(raw, client_context(), WORKSPACE))
+
+
+def read_member_by_member(raw: bytes, came: BatchContext) -> Batch | list[Problem]:
+    with patch.object(decode._exact, "read", return_value=None):
+        return read(raw, came)
+
+
+def read(raw: bytes, came: BatchContext) -> Batch | list[Problem]:
+    try:
+        batch = decode_batch(raw, came, WORKSPACE)
+    except BatchRejected as error:
+        return error.problems
+    batch.drops.sort()  # they are counted, in no order
+    return batch
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(values_of(SCHEMA, SCHEMA["definitions"]) | BATCHES, CONTEXTS)
+def test_what_is_read_in_c_is_read_as_member_by_member(
+    body: dict[str, Any], came: BatchContext
+) -> None:
+    raw = json.dumps(body).encode()
+    assert read(raw, came) == read_member_by_member(raw, came)

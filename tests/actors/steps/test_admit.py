@@ -18,7 +18,7 @@ from actors.model import (
     Unregistered,
 )
 from actors.steps.admit import KnownNames, admit, limited_name
-from actors.steps.decode import decode
+from actors.steps.decode import Decoder
 from actors.steps.work import Work
 from actors.store import event_names
 from actors.store.duplicates import Duplicates
@@ -37,7 +37,7 @@ class Step:
         self._duplicates = Duplicates(window_days=30)
 
     def admit(self, *works: Work, now_ms: int = NOW) -> list[Result | None]:
-        decode(works, WORKSPACE)
+        Decoder(WORKSPACE).decode(works)
         with self.store.write() as txn:
             admit(works, txn, self._duplicates, self.names, now_ms)
         return [work.result for work in works]

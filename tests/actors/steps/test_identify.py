@@ -18,7 +18,7 @@ from actors.model import (
     Unresolved,
 )
 from actors.shard import identity_rules
-from actors.steps.decode import decode
+from actors.steps.decode import Decoder
 from actors.steps.identify import Identifier
 from actors.steps.work import Work
 from actors.store.environment import Store
@@ -72,7 +72,7 @@ class Known:
 
     def identify(self, *works: Work) -> list[int | Result | None]:
         """Run the step; return each batch's MPID, or the result that sends it elsewhere."""
-        decode(works, WORKSPACE)
+        Decoder(WORKSPACE).decode(works)
         with self.store.read() as txn:
             self._identifier.identify(works, txn)
         return [work.mpid if work.result is None else work.result for work in works]
