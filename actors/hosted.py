@@ -8,10 +8,11 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +20,10 @@ from msgspec import Struct
 from actors import coordinator, forwarder, shard
 from actors.clock import SystemClock, SystemRandomness
 from actors.errors import ShardUnavailable, StoreDamaged, StoreFull
+from actors.groups.desk import GroupDesk
+from actors.groups.handles import GroupShard
+from actors.groups.views import GroupViews
+from actors.groups.worker import GroupWorker
 from actors.metric_groups import ForwarderMetrics, ShardMetrics
 from actors.metric_snapshots import snapshot
 from actors.model import MicroBatch, Result, WorkspaceInfo
@@ -36,6 +41,8 @@ from actors.sweeper import Sweeper
 logger = logging.getLogger("headwater.actors")
 
 RESTART_PAUSE_S = 1.0
+# Between two slices of the group job on a shard: most of the time is ingestion's.
+SLICE_PAUSE_S = 0.02
 # Batches and profiles hold no cycles: counting references frees them. So young objects are looked
 # at seldom, and old ones, half a million of them in a full cache, practically never.
 GC_THRESHOLDS = (50_000, 20, 1_000_000)
@@ -84,7 +91,13 @@ class Shard:
         clock = SystemClock()
         self._metrics = ShardMetrics(host.version)
         self._shard = shard.Shard(options, clock, self._metrics, Waker(options.number).wake)
-        self._views = ShardViews(self._shard, clock)
+        views = ShardViews(self._shard, clock)
+        self._callable = (
+            views,
+            GroupViews(self._shard, views),
+            GroupWorker(self._shard),
+            self._shard,
+        )
         self._sweeper = Sweeper(self._shard, clock)
         self._decode = msgspec.msgpack.Decoder(MicroBatch).decode
         self._encode = msgspec.msgpack.Encoder().encode
@@ -99,8 +112,8 @@ class Shard:
 
     @restarting_if_damaged()
     def call(self, method: str, *arguments: Any) -> Any:
-        """Call a method of `ShardViews` or of `actors.shard.Shard`."""
-        target = self._views if hasattr(self._views, method) else self._shard
+        """Call a method of what there is of the shard: views, groups, `actors.shard.Shard`."""
+        target = next(each for each in self._callable if hasattr(each, method))
         return getattr(target, method)(*arguments)
 
     @restarting_if_damaged()
@@ -157,11 +170,18 @@ class Coordinator:
     """The process of the coordinator."""
 
     def __init__(
-        self, folder: Path, map_size_bytes: int, shards: int, workspace: WorkspaceInfo, host: Host
+        self,
+        folder: Path,
+        map_size_bytes: int,
+        shards: int,
+        workspace: WorkspaceInfo,
+        group_job_interval_s: float,
+        host: Host,
     ) -> None:
         host.enter("coordinator", "0")
+        store = Store(folder, map_size_bytes)
         self._coordinator = coordinator.Coordinator(
-            Store(folder, map_size_bytes),
+            store,
             remote_shards(shards),
             workspace.scope,
             shard.identity_rules(workspace),
@@ -169,6 +189,15 @@ class Coordinator:
             SystemClock(),
             SystemRandomness(),
         )
+        self._groups = GroupDesk(
+            store,
+            cast(Sequence[GroupShard], remote_shards(shards)),
+            group_job_interval_s,
+            SystemClock(),
+            SystemRandomness(),
+            partial(asyncio.sleep, SLICE_PAUSE_S),
+        )
+        self._group_job: asyncio.Task[None] | None = None
 
     async def resolve(self, requests: Any) -> Any:
         """See `actors.coordinator.Coordinator`."""
@@ -180,12 +209,55 @@ class Coordinator:
         with restarting_if_damaged():
             return await self._coordinator.admit_event_names(names)
 
+    async def start(self) -> None:
+        """Begin to do the group job, unless it has begun."""
+        if self._group_job is None:
+            self._group_job = asyncio.get_running_loop().create_task(self._run_groups())
+
+    async def _run_groups(self) -> None:
+        while True:
+            try:
+                with restarting_if_damaged():
+                    await self._groups.run()
+            except Exception:
+                logger.exception(
+                    "the group job failed; it goes on", extra={"event": "group_job_failed"}
+                )
+                await asyncio.sleep(RESTART_PAUSE_S)
+
+    async def group_definitions(self) -> Any:
+        """See `actors.groups.desk.GroupDesk`."""
+        return await self._groups.group_definitions()
+
+    async def create_group(self, definition: Any) -> Any:
+        """See `actors.groups.desk.GroupDesk`."""
+        with restarting_if_damaged():
+            return await self._groups.create_group(definition)
+
+    async def replace_group(self, definition: Any) -> Any:
+        """See `actors.groups.desk.GroupDesk`."""
+        with restarting_if_damaged():
+            return await self._groups.replace_group(definition)
+
+    async def delete_group(self, definition_id: str) -> bool:
+        """See `actors.groups.desk.GroupDesk`."""
+        with restarting_if_damaged():
+            return await self._groups.delete_group(definition_id)
+
+    async def run_group(self, definition_id: str) -> str | None:
+        """See `actors.groups.desk.GroupDesk`."""
+        with restarting_if_damaged():
+            return await self._groups.run_group(definition_id)
+
     async def pid(self) -> int:
         """Return the process that answers."""
         return os.getpid()
 
     async def close(self) -> None:
-        """Let go of the store."""
+        """End the group job, and let go of the store."""
+        if self._group_job is not None:
+            self._group_job.cancel()
+            await asyncio.gather(self._group_job, return_exceptions=True)
         self._coordinator.close()
 
 

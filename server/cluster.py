@@ -113,10 +113,11 @@ class Cluster:
             self._settings.map_size_bytes,
             self._settings.shards,
             self._workspace,
+            self._settings.group_job_interval_s,
             self._host,
             calls_at_once=CALLS_AT_ONCE,
         )
-        self.watched.append(Watched("coordinator", "0", handle))
+        self.watched.append(Watched("coordinator", "0", handle, handle.start))
 
     def _start_forwarders(self) -> None:
         for plan in output_plans(self._document, self._numbers):

@@ -8,7 +8,15 @@ import msgspec
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
-from actors.errors import BatchRejected, CursorInvalid, Problem, ShardUnavailable, StoreFull
+from actors.errors import (
+    BatchRejected,
+    CursorInvalid,
+    GroupExists,
+    GroupInvalid,
+    Problem,
+    ShardUnavailable,
+    StoreFull,
+)
 
 log = logging.getLogger("headwater.http")
 
@@ -18,6 +26,7 @@ Code = Literal[
     "FORBIDDEN",
     "NOT_FOUND",
     "METHOD_NOT_ALLOWED",
+    "CONFLICT",
     "REQUEST_TOO_LARGE",
     "URI_TOO_LONG",
     "UNSUPPORTED_MEDIA_TYPE",
@@ -32,6 +41,7 @@ STATUS: Mapping[Code, int] = {
     "FORBIDDEN": 403,
     "NOT_FOUND": 404,
     "METHOD_NOT_ALLOWED": 405,
+    "CONFLICT": 409,
     "REQUEST_TOO_LARGE": 413,
     "URI_TOO_LONG": 414,
     "UNSUPPORTED_MEDIA_TYPE": 415,
@@ -112,6 +122,10 @@ def error_answer(error: Exception, request: BaseRequest, request_id: str) -> web
             return _answer("BAD_REQUEST", error.problems)
         case CursorInvalid():
             return _answer("BAD_REQUEST", "The cursor was not given out by the page before.")
+        case GroupExists():
+            return _answer("CONFLICT", "There is a group definition of this id already.")
+        case GroupInvalid():
+            return _answer("BAD_REQUEST", error.message)
         case ShardUnavailable() | StoreFull():
             log.warning(
                 "a request was answered 503",

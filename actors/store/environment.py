@@ -24,6 +24,10 @@ Table = Literal[
     "micro_batches",
     "event_names",
     "intents",
+    "group_candidates",
+    "group_partials",
+    "group_values",
+    "group_members",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
 

@@ -13,6 +13,7 @@ from actors.errors import CursorInvalid, ShardUnavailable
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import EdgeMetrics
 from actors.model import BatchContext, DeadLetter, Item
+from server.deployment import GroupDirectory
 from server.gateway import Gateway
 from server.ingestion import Ingestion
 from server.microbatch import QueueOptions, ShardQueue
@@ -68,7 +69,8 @@ def gateway(*fakes: FakeShard) -> tuple[Gateway, list[ShardQueue]]:
     ingestion = Ingestion(
         Router(1, (), frozenset(), frozenset()), queues, cast(CoordinatorHandle, None)
     )
-    return Gateway(shards, queues, ingestion, 1, {1: "web-hook"}, MAX_QUEUE_BYTES), queues
+    groups = cast(GroupDirectory, None)  # tests/whole/test_groups.py asks for groups
+    return Gateway(shards, queues, ingestion, 1, {1: "web-hook"}, MAX_QUEUE_BYTES, groups), queues
 
 
 @given(

@@ -4,9 +4,11 @@ The workspace is that of the worked cases of spec/events-api.md; the clock stand
 moves it.
 """
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +20,10 @@ from aiohttp.web import Application, Request
 
 from actors.clock import Clock, ManualClock, SystemRandomness
 from actors.coordinator import Coordinator
+from actors.groups.desk import GroupDesk
+from actors.groups.handles import GroupShard
+from actors.groups.views import GroupViews
+from actors.groups.worker import GroupWorker
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import EdgeMetrics, ShardMetrics
 from actors.model import Delivery, MicroBatch, Result, StoredBatch
@@ -167,6 +173,14 @@ class LocalShard:
         return "ok"
 
 
+def local_handle(shard: Shard, clock: Clock) -> LocalHandle:
+    """Return a handle to all that can be called of a shard."""
+    views = ShardViews(shard, clock)
+    return LocalHandle(
+        LocalShard(shard), views, GroupViews(shard, views), GroupWorker(shard), shard
+    )
+
+
 class World:
     """A running deployment, and what a test may do with it."""
 
@@ -176,11 +190,13 @@ class World:
         shards: list[Shard],
         edge: EdgeProcess,
         clock: Clock,
+        groups: GroupDesk,
     ) -> None:
         self.client = client
         self.shards = shards
         self.edge = edge
         self.clock = clock
+        self.groups = groups
 
     # -- Sending ----------------------------------------------------------------------------------
 
@@ -349,12 +365,10 @@ async def running(
             shard = Shard(options, clock, ShardMetrics("test"), wake=lambda _: None)
             stack.callback(shard.close)
             owners.append(shard)
-        handles = [
-            cast(ShardHandle, LocalHandle(LocalShard(each), ShardViews(each, clock), each))
-            for each in owners
-        ]
+        handles = [cast(ShardHandle, local_handle(each, clock)) for each in owners]
+        store = Store(folder / "coordinator", MAP_SIZE)
         coordinator = Coordinator(
-            Store(folder / "coordinator", MAP_SIZE),
+            store,
             handles,
             workspace.scope,
             identity_rules(workspace),
@@ -363,6 +377,14 @@ async def running(
             SystemRandomness(),
         )
         stack.callback(coordinator.close)
+        groups = GroupDesk(
+            store,
+            cast(list[GroupShard], handles),
+            process.group_job_interval_s,
+            clock,
+            SystemRandomness(),
+            partial(asyncio.sleep, 0),
+        )
         limits = LimitFile(folder / "limits")
         stack.callback(limits.close)
         edge = EdgeProcess(
@@ -377,6 +399,7 @@ async def running(
             ),
             handles,
             cast(CoordinatorHandle, coordinator),
+            groups,
             RateLimiter(limits),
             EdgeMetrics("test"),
             clock,
@@ -385,4 +408,4 @@ async def running(
         server = TestServer(edge.app)
         await server.start_server(**RUNNER_OPTIONS)
         client = await stack.enter_async_context(TestClient(server))
-        yield World(client, owners, edge, clock)
+        yield World(client, owners, edge, clock, groups)
