@@ -200,7 +200,7 @@ class GroupDesk:
         while True:
             live = self._keeper.state.live()
             known = await asyncio.gather(*(shard.set_groups(live) for shard in self._shards))
-            newest = max(known)
+            newest = max(version for version, _ in known)
             if newest == live.version:
                 self._pushed = newest
             if newest <= self._keeper.state.version:
@@ -208,3 +208,6 @@ class GroupDesk:
             # A shard has been told more than this store knows: it is an old copy. Go on from there.
             with self._keeper.changing() as changed:
                 changed.version = newest + 1
+                changed.next_run = max(changed.next_run, *(run + 1 for _, run in known))
+                if changed.current is not None:
+                    changed.put_back(changed.current)

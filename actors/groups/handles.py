@@ -13,7 +13,7 @@ from actors.model import Environment
 class GroupShard(Protocol):
     """A shard, to the group job."""
 
-    async def set_groups(self, live: LiveGroups) -> int:
+    async def set_groups(self, live: LiveGroups) -> tuple[int, int]:
         """See `GroupWorker.set_groups`. Raises StoreFull."""
         ...
 

@@ -125,12 +125,9 @@ class GroupRunner:
     def _begin_again(self, current: CurrentRun, last: int) -> None:
         """Begin a run anew, under a number that no shard has seen."""
         with self._keeper.changing() as changed:
-            former = current.run
-            number = max(changed.next_run, last + 1)
-            changed.next_run = number + 1
-            run = GroupRun(number, self._clock.now_ms(), former.definitions, former.dropped)
-            changed.current = CurrentRun(current.run_id, run, run.first_phase)
-        self._log("a run of the group job begins again", "group_run_restarted", run)
+            changed.next_run = max(changed.next_run, last + 1)
+            changed.put_back(current)
+        self._log("a run of the group job begins again", "group_run_restarted", current.run)
 
     # -- Phases -----------------------------------------------------------------------------------
 

@@ -59,6 +59,12 @@ class GroupState(Struct, array_like=True):
         else:
             dropping.dropped.append(number)
 
+    def put_back(self, current: CurrentRun) -> None:
+        """Let the run under way begin again, as the next one and under another number."""
+        numbers = [each.number for each in current.run.definitions]
+        self.queue.insert(0, QueuedRun(current.run_id, numbers, list(current.run.dropped)))
+        self.current = None
+
     def live(self) -> LiveGroups:
         """Return what the shards have to know."""
         return LiveGroups(

@@ -91,14 +91,18 @@ class GroupWorker:
         self._shard = shard
         self._workspace = shard.options.workspace
 
-    def set_groups(self, live: LiveGroups) -> int:
-        """Take over which definitions exist, unless a newer version is known; return the known."""
-        if live.version <= self._shard.groups.version:
-            return self._shard.groups.version
-        with self._shard.store.write() as txn:
-            write_live(txn, live)
-        self._shard.groups = KnownGroups(live)
-        return live.version
+    def set_groups(self, live: LiveGroups) -> tuple[int, int]:
+        """Take over which definitions exist, unless a newer version is known.
+
+        Returns:
+            The version that is known now, and the number of the last run.
+        """
+        if live.version > self._shard.groups.version:
+            with self._shard.store.write() as txn:
+                write_live(txn, live)
+            self._shard.groups = KnownGroups(live)
+        with self._shard.store.read() as txn:
+            return self._shard.groups.version, groups.read_progress(txn).run
 
     def group_slice(self, run: GroupRun, phase: Phase, limit: int = SLICE) -> bool:
         """Do the next slice of a phase; return whether the phase is done here.
