@@ -24,7 +24,7 @@ from actors.store.environment import Table, Transaction
 from actors.store.groups import Partial, Values
 from actors.store.keys import profile_key, profile_key_parts
 
-SLICE = 500  # profiles or keys per call: a few milliseconds, which ingestion has to wait
+SLICE = 250  # profiles or keys per call: less than 10 ms, which ingestion has to wait
 # What one call reads and writes of groups; unions of long texts can be large.
 SLICE_BYTES = 4 * 1024 * 1024
 # What one call hands over to be merged.
@@ -195,7 +195,7 @@ class GroupWorker:
         for key, encoded in txn.scan("profiles", start=cursor):
             if slice_.is_over(key):
                 break
-            section = self._section(key, encoded, run)
+            section = self._active(key, encoded, run)
             if section is None:
                 continue
             if not names.isdisjoint(section.user_attributes):
@@ -258,7 +258,7 @@ class GroupWorker:
                 membership = None if values is None else GroupMembership(value.decode(), values)
                 if membership is not None:
                     txn.put("group_members", groups.member_key(group, user.mpid), b"")
-                self._set_membership(packed, each.number, membership, run, slice_, txn)
+                self._set_membership(packed, each.number, membership, slice_, txn)
 
     def _leave(self, run: GroupRun, cursor: bytes, slice_: _Slice, txn: Transaction) -> None:
         scope = self._workspace.scope
@@ -270,7 +270,7 @@ class GroupWorker:
             packed = profile_key(ProfileKey(scope, member.environment, member.mpid))
             candidate = groups.run_prefix(number, run.number) + packed
             if txn.get("group_candidates", candidate) is None:
-                self._set_membership(packed, number, None, run, slice_, txn)
+                self._set_membership(packed, number, None, slice_, txn)
 
     def _clear(self, run: GroupRun, slice_: _Slice, txn: Transaction) -> None:
         """Delete; the next slice begins anew, because what it could go on from is gone."""
@@ -293,7 +293,7 @@ class GroupWorker:
 
     # -- Profiles ---------------------------------------------------------------------------------
 
-    def _section(self, key: bytes, encoded: bytes, run: GroupRun) -> _StoredSection | None:
+    def _active(self, key: bytes, encoded: bytes, run: GroupRun) -> _StoredSection | None:
         """Return the workspace's section of a profile, `None` if the user is as good as gone."""
         if profile_key_parts(key).scope != self._workspace.scope:
             return None
@@ -301,6 +301,9 @@ class GroupWorker:
         idle_ms = run.started_ms - profile.last_stored_timestamp_ms
         if idle_ms > self._workspace.profile_idle_days * DAY_MS:
             return None
+        return self._section(profile)
+
+    def _section(self, profile: _StoredProfile) -> _StoredSection | None:
         section = profile.workspaces.get(self._workspace.number)
         return None if section is None or section.is_aged_out else section
 
@@ -309,13 +312,12 @@ class GroupWorker:
         packed: bytes,
         number: int,
         membership: GroupMembership | None,
-        run: GroupRun,
         slice_: _Slice,
         txn: Transaction,
     ) -> None:
         """Write a user's membership of one definition, if it is another one."""
         encoded = txn.get("profiles", packed)
-        section = None if encoded is None else self._section(packed, encoded, run)
+        section = None if encoded is None else self._section(_profile(encoded))
         if encoded is None or section is None or section.groups.get(number) == membership:
             return
         slice_.left_bytes -= len(encoded)
