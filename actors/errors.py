@@ -65,5 +65,25 @@ class StaleTerm(Exception):
         self.intent = intent
 
 
+class GroupExists(Exception):
+    """There is a group definition of this id already; the caller gets a 409."""
+
+
+class GroupInvalid(Exception):
+    """A group definition cannot stand beside the others; the caller gets a 400 with the message."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class StaleGroupRun(Exception):
+    """A shard is not where a run of the group job thinks that it is; nothing was written."""
+
+    def __init__(self, last: int) -> None:
+        super().__init__(last)
+        self.last = last  # number of the last run that the shard knows of
+
+
 class CursorInvalid(Exception):
     """A cursor was not given out by the page before; the caller gets a 400."""

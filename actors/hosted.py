@@ -8,10 +8,11 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +21,10 @@ from actors import coordinator, forwarder, shard
 from actors.alias_runner import AliasRunner
 from actors.clock import SystemClock, SystemRandomness
 from actors.errors import ShardUnavailable, StoreDamaged, StoreFull
+from actors.groups.desk import GroupDesk
+from actors.groups.handles import GroupShard
+from actors.groups.views import GroupViews
+from actors.groups.worker import GroupWorker
 from actors.metric_groups import CoordinatorMetrics, ForwarderMetrics, ShardMetrics
 from actors.metric_snapshots import snapshot
 from actors.model import MicroBatch, Result, WorkspaceInfo
@@ -38,6 +43,8 @@ from actors.sweeper import Sweeper
 logger = logging.getLogger("headwater.actors")
 
 RESTART_PAUSE_S = 1.0
+# Between two slices of the group job on a shard: most of the time is ingestion's.
+SLICE_PAUSE_S = 0.02
 # Batches and profiles hold no cycles: counting references frees them. So young objects are looked
 # at seldom, and old ones, half a million of them in a full cache, practically never.
 GC_THRESHOLDS = (50_000, 20, 1_000_000)
@@ -86,10 +93,13 @@ class Shard:
         clock = SystemClock()
         self._metrics = ShardMetrics(host.version)
         self._shard = shard.Shard(options, clock, self._metrics, Waker(options.number).wake)
+        views = ShardViews(self._shard, clock)
         # What answers calls, and what is asked first.
         self._parts = (
-            ShardViews(self._shard, clock),
+            views,
             ShardAliases(self._shard, clock),
+            GroupViews(self._shard, views),
+            GroupWorker(self._shard),
             self._shard,
         )
         self._sweeper = Sweeper(self._shard, clock)
@@ -106,7 +116,7 @@ class Shard:
 
     @restarting_if_damaged()
     def call(self, method: str, *arguments: Any) -> Any:
-        """Call a method of `ShardViews`, of `ShardAliases` or of `actors.shard.Shard`."""
+        """Call a method of a part of the shard: views, aliases, groups, `actors.shard.Shard`."""
         target = next(part for part in self._parts if hasattr(part, method))
         return getattr(target, method)(*arguments)
 
@@ -164,7 +174,13 @@ class Coordinator:
     """The process of the coordinator."""
 
     def __init__(
-        self, folder: Path, map_size_bytes: int, shards: int, workspace: WorkspaceInfo, host: Host
+        self,
+        folder: Path,
+        map_size_bytes: int,
+        shards: int,
+        workspace: WorkspaceInfo,
+        group_job_interval_s: float,
+        host: Host,
     ) -> None:
         host.enter("coordinator", "0")
         store, handles, clock = Store(folder, map_size_bytes), remote_shards(shards), SystemClock()
@@ -180,14 +196,35 @@ class Coordinator:
             self._metrics,
         )
         self._aliases = AliasRunner(store, handles, workspace.alias_delay_ms, clock, self._metrics)
-        self._alias_task: asyncio.Task[None] | None = None
+        self._groups = GroupDesk(
+            store,
+            cast(Sequence[GroupShard], handles),
+            group_job_interval_s,
+            clock,
+            SystemRandomness(),
+            partial(asyncio.sleep, SLICE_PAUSE_S),
+        )
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_closed = False
 
     async def start(self) -> None:
-        """Begin to apply aliases when they are due, unless it has begun or was closed."""
-        is_running = self._alias_task is not None and not self._alias_task.done()
-        if not is_running and not self._is_closed:
-            self._alias_task = asyncio.get_running_loop().create_task(self._run_aliases())
+        """Begin what runs by itself, the group job and due aliases, unless it has begun."""
+        works = {"aliases": self._aliases.run, "groups": self._groups.run}
+        for name, work in works.items():
+            task = self._tasks.get(name)
+            if not self._is_closed and (task is None or task.done()):
+                running = self._run(name, work)
+                self._tasks[name] = asyncio.get_running_loop().create_task(running)
+
+    async def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            with restarting_if_damaged():
+                await work()
+        except Exception:
+            logger.exception(
+                "background work failed; it begins again",
+                extra={"event": "background_failed", "work": name},
+            )
 
     async def call(self, call: Any) -> Any:
         """See `actors.coordinator.Coordinator`."""
@@ -249,6 +286,30 @@ class Coordinator:
         with restarting_if_damaged():
             return await self._aliases.aliases(mpid)
 
+    async def group_definitions(self) -> Any:
+        """See `actors.groups.desk.GroupDesk`."""
+        return await self._groups.group_definitions()
+
+    async def create_group(self, definition: Any) -> Any:
+        """See `actors.groups.desk.GroupDesk`."""
+        with restarting_if_damaged():
+            return await self._groups.create_group(definition)
+
+    async def replace_group(self, definition: Any) -> Any:
+        """See `actors.groups.desk.GroupDesk`."""
+        with restarting_if_damaged():
+            return await self._groups.replace_group(definition)
+
+    async def delete_group(self, definition_id: str) -> bool:
+        """See `actors.groups.desk.GroupDesk`."""
+        with restarting_if_damaged():
+            return await self._groups.delete_group(definition_id)
+
+    async def run_group(self, definition_id: str) -> str | None:
+        """See `actors.groups.desk.GroupDesk`."""
+        with restarting_if_damaged():
+            return await self._groups.run_group(definition_id)
+
     async def pid(self) -> int:
         """Return the process that answers; asked for at once after a start."""
         self._coordinator.start()
@@ -259,21 +320,12 @@ class Coordinator:
         return snapshot(self._metrics.registry)
 
     async def close(self) -> None:
-        """Stop applying aliases, and let go of the store."""
+        """End what runs by itself, and let go of the store."""
         self._is_closed = True
-        if self._alias_task is not None:
-            self._alias_task.cancel()
-            await asyncio.gather(self._alias_task, return_exceptions=True)
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         self._coordinator.close()
-
-    async def _run_aliases(self) -> None:
-        try:
-            with restarting_if_damaged():
-                await self._aliases.run()
-        except Exception:
-            logger.exception(
-                "applying aliases failed; it begins again", extra={"event": "alias_runner_failed"}
-            )
 
 
 class ForwarderOptions(Struct, frozen=True, kw_only=True):

@@ -305,6 +305,16 @@ class Seen(Struct, array_like=True):
     last_seen_ms: int
 
 
+class GroupMembership(Struct, array_like=True):
+    """A user's group of one definition (spec/identity.md, 13): its value, and what is inherited.
+
+    `attributes`: id of the group attribute to its value.
+    """
+
+    value: str
+    attributes: dict[str, AttributeText]
+
+
 class Section(Struct, array_like=True):
     """The part of a profile that belongs to one workspace (spec/profiles.md, 2.2)."""
 
@@ -321,6 +331,7 @@ class Section(Struct, array_like=True):
     open_sessions: dict[int, int] = field(default_factory=dict)  # session id to its start
     newest_historical_id: int = 0  # head of the chain of historical batches, which is apart
     is_aged_out: bool = False  # only the times and the chains are left (spec/profiles.md, 6)
+    groups: dict[int, GroupMembership] = field(default_factory=dict)  # by number of the definition
 
 
 class StatusMessage(Struct, array_like=True):

@@ -4,11 +4,12 @@ Source: spec/events-api.md, 15; spec/connections.md, 6. Connections cut it to th
 (actors/steps/payload.py); here everything is in it that any of them may want.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha1
 from typing import Any
 from uuid import UUID
 
+from actors.groups.membership import NO_GROUPS, group_attributes
 from actors.model import (
     Batch,
     ConsentChange,
@@ -64,6 +65,7 @@ def outgoing_batch(
     profile: Profile | None,
     workspace: WorkspaceInfo,
     consent_changes: Sequence[ConsentChange],
+    groups: Mapping[int, str] = NO_GROUPS,
 ) -> dict[str, Any]:
     """Enrich a batch.
 
@@ -72,6 +74,7 @@ def outgoing_batch(
         profile: the user's, after this batch; `None` if the batch is unattributed.
         workspace: where it came to.
         consent_changes: what the batch changed in the profile's consent.
+        groups: number to id of the group definitions that exist.
 
     Returns:
         The batch without its events (`outgoing_event`) as JSON values, with every optional part.
@@ -87,7 +90,7 @@ def outgoing_batch(
         "timestamp_unixtime_ms": batch.timestamp_ms,
         "source_info": _source_info(stored, workspace),
         "user_identities": _identities(stored, profile),
-        "user_attributes": _attributes(stored, section),
+        "user_attributes": _attributes(stored, section, groups),
         "system_notifications": [_notification(change) for change in consent_changes],
     }
     outgoing.update(_as_sent(batch))
@@ -192,13 +195,17 @@ def _identities(stored: StoredBatch, profile: Profile | None) -> list[dict[str, 
     ]
 
 
-def _attributes(stored: StoredBatch, section: Section | None) -> dict[str, Any]:
+def _attributes(
+    stored: StoredBatch, section: Section | None, groups: Mapping[int, str]
+) -> dict[str, Any]:
     """Return the profile's attributes; a client's snapshot enriches its own batch."""
     if section is None:
         return {}
     attributes = {name: attribute.value for name, attribute in section.user_attributes.items()}
     if stored.channel in CLIENT_CHANNELS:
         attributes.update(stored.batch.user_attributes)
+    if section.groups:
+        attributes.update(group_attributes(section, groups))
     return attributes
 
 

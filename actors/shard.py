@@ -6,6 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors.clock import Clock
+from actors.groups.live import KnownGroups, keep_read_only, read_live
 from actors.identity.findings import Findings, Question
 from actors.identity.state import IdentityRules
 from actors.metric_groups import ShardMetrics
@@ -90,6 +91,7 @@ class Shard:
         self._probed_s: float | None = None  # when it last succeeded
         with self.store.read() as txn:
             self._names = KnownNames(event_names.read_all(txn))
+            self.groups = KnownGroups(read_live(txn))
             self.queues = Queues(
                 txn, options.queue_limits, {each.number: each.id for each in options.connections}
             )
@@ -113,6 +115,8 @@ class Shard:
             for item in micro.items
         ]
         self._decoder.decode(works)
+        if self.groups.read_only:
+            keep_read_only(works, self.groups.read_only)
         decoded = clock()
         try:
             with self.store.write() as txn:
@@ -229,7 +233,7 @@ class Shard:
         connections = self._connections.get(stored.input)
         if connections is None:
             return []
-        outgoing = outgoing_batch(stored, profile, self._workspace, changes)
+        outgoing = outgoing_batch(stored, profile, self._workspace, changes, self.groups.ids)
         deliveries, drops = enqueue(outgoing, stored, profile, connections)
         self._counts.dropped(drops, len(stored.batch.events))
         for delivery in deliveries:

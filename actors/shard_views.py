@@ -6,7 +6,7 @@ from typing import Any
 
 from actors.clock import Clock
 from actors.identity.keys import IdentityName
-from actors.model import ENVIRONMENTS, DeadLetter, Environment, Profile, ProfileKey
+from actors.model import ENVIRONMENTS, DeadLetter, Environment, Profile, ProfileKey, Section
 from actors.profiles.history import read_page
 from actors.profiles.retention import DAY_MS, age_out, is_overdue, last_active_ms
 from actors.profiles.timeline import TimelineQuery
@@ -23,6 +23,7 @@ class ShardViews:
     """Answers questions about what one shard keeps."""
 
     def __init__(self, shard: Shard, clock: Clock) -> None:
+        self._shard = shard
         self._store = shard.store
         self._profiles = shard.profiles
         self._workspace = shard.options.workspace
@@ -62,7 +63,9 @@ class ShardViews:
             for each in _environments(environment):
                 profile = self._get(txn, each, mpid)
                 if profile is not None and not self._is_gone(profile):
-                    body = profile_view(mpid, profile, self._workspace, fields)
+                    body = profile_view(
+                        mpid, profile, self._workspace, fields, self._shard.groups.ids
+                    )
                     if body is not None:
                         return body
         return None
@@ -72,9 +75,21 @@ class ShardViews:
         with self._store.read() as txn:
             for each in _environments(environment):
                 profile = self._get_active(txn, each, mpid)
-                body = None if profile is None else user_view(mpid, profile, self._workspace)
-                if body is not None:
-                    return body
+                if profile is not None:
+                    body = user_view(mpid, profile, self._workspace, self._shard.groups.ids)
+                    if body is not None:
+                        return body
+        return None
+
+    def section(self, mpid: int, environment: Environment | None) -> Section | None:
+        """Return the workspace's section of a user's profile, not to be changed."""
+        with self._store.read() as txn:
+            for each in _environments(environment):
+                profile = self._get(txn, each, mpid)
+                if profile is not None and not self._is_gone(profile):
+                    section = profile.workspaces.get(self._workspace.number)
+                    if section is not None:
+                        return section
         return None
 
     def user_rows(self, users: Sequence[tuple[Environment, int]]) -> list[dict[str, Any] | None]:

@@ -137,6 +137,11 @@ class Settings(BaseSettings):
     dedup_window_days: int = Field(
         default=30, ge=30, description="Days that request ids are remembered; senders rely on 30."
     )
+    group_job_interval_s: float = Field(
+        default=86_400.0,
+        gt=0,
+        description="Seconds between two computations of all groups and their attributes.",
+    )
     shutdown_grace_s: float = Field(
         default=1.0,
         ge=0,

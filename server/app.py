@@ -17,6 +17,7 @@ from server.routes import (
     client_events,
     dead_letters,
     events,
+    groups,
     identity,
     identity_operator,
     oauth,
@@ -38,6 +39,7 @@ ROUTES = (
     *profiles.ROUTES,
     *users.ROUTES,
     *dead_letters.ROUTES,
+    *groups.ROUTES,
 )
 
 # What an edge's web.AppRunner has to be given: bodies are inflated by server.bodies, within the

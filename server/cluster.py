@@ -113,6 +113,7 @@ class Cluster:
             self._settings.map_size_bytes,
             self._settings.shards,
             self._workspace,
+            self._settings.group_job_interval_s,
             self._host,
             calls_at_once=CALLS_AT_ONCE,
         )

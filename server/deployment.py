@@ -7,6 +7,7 @@ through handles, which are Ray actors in a deployment and plain objects in tests
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from actors.groups.definitions import GroupDefinition, KeptDefinition
 from actors.identity.aliases import Alias
 from actors.identity.calls import (
     AliasRequest,
@@ -25,12 +26,54 @@ from actors.store.trail import TrailEntry
 FinalResult = Accepted | Duplicate | Rejected
 
 
+class GroupDirectory(Protocol):
+    """Group definitions and groups (spec/identity.md, 13). Raises as `Deployment` does."""
+
+    async def definitions(self) -> list[KeptDefinition]:
+        """Return all definitions, by id."""
+        ...
+
+    async def create(self, definition: GroupDefinition) -> KeptDefinition:
+        """Add a definition. Raises GroupExists, GroupInvalid."""
+        ...
+
+    async def replace(self, definition: GroupDefinition) -> KeptDefinition | None:
+        """Replace the definition of the same id; `None` if there is none. Raises GroupInvalid."""
+        ...
+
+    async def delete(self, definition_id: str) -> bool:
+        """Delete a definition and what users have by it; tell whether there was one."""
+        ...
+
+    async def run(self, definition_id: str) -> str | None:
+        """Have groups recomputed; return the run's id, `None` if there is no such definition."""
+        ...
+
+    async def members(
+        self, group_id: str, environment: Environment, limit: int, cursor: str | None
+    ) -> dict[str, Any] | None:
+        """Return a page of a group's members, `None` if there is no such group.
+
+        Raises:
+            CursorInvalid: the cursor was not given out by the page before.
+        """
+        ...
+
+    async def groups_of(
+        self, mpid: int, environment: Environment | None
+    ) -> list[dict[str, Any]] | None:
+        """Return the groups of a user, by definition; `None` if there is no such user."""
+        ...
+
+
 class Deployment(Protocol):
     """The shards, the coordinator and the forwarders, seen from an edge.
 
     Every method raises `actors.errors.ShardUnavailable` when an owner does not answer in time and
     `actors.errors.StoreFull` when what it should write has no room; both become a 503.
     """
+
+    groups: GroupDirectory
 
     async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
         """Apply the batches of one request, in order per user; return once they are on disk.

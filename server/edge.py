@@ -1,17 +1,20 @@
 """One edge, put together: the queues to the shards, the gateway, the HTTP application."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from aiohttp import web
 from msgspec import Struct
 
 from actors.clock import Clock, Randomness
+from actors.groups.handles import GroupDeskHandle, GroupReader
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import EdgeMetrics
 from actors.model import WorkspaceInfo
 from server.app import RUNNER_OPTIONS, make_app
 from server.edge_config import ConfigHolder, EdgeConfig
 from server.gateway import Gateway
+from server.group_gateway import GroupGateway
 from server.health import HEALTH
 from server.ingestion import Ingestion
 from server.limits import RateLimiter
@@ -37,6 +40,7 @@ class EdgeProcess:
         options: EdgeOptions,
         shards: Sequence[ShardHandle],
         coordinator: CoordinatorHandle,
+        group_desk: GroupDeskHandle,
         limiter: RateLimiter,
         metrics: EdgeMetrics,
         clock: Clock,
@@ -64,6 +68,7 @@ class EdgeProcess:
             workspace.scope,
             {number: name for name, number in config.connections.items()},
             options.queues.max_queue_bytes,
+            GroupGateway(cast(Sequence[GroupReader], shards), group_desk),
         )
         metrics.config_revision.labels(workspace.id).set(config.revision)
         self.app = make_app(gateway, ConfigHolder(config), clock, limiter, metrics, randomness)

@@ -24,7 +24,7 @@ from actors.profiles.timeline import TimelineQuery
 from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
 from actors.store.trail import TrailEntry
 from server.dead_letter_view import shown, shown_whole
-from server.deployment import FinalResult
+from server.deployment import FinalResult, GroupDirectory
 from server.ingestion import Ingestion
 from server.microbatch import ShardQueue
 from server.parameters import is_int64
@@ -50,6 +50,7 @@ class Gateway:
         scope: int,
         connection_ids: dict[int, str],
         max_queue_bytes: int,
+        groups: GroupDirectory,
     ) -> None:
         """Args: `queues`, one per shard, are those of `ingestion`; `scope`: the workspace's."""
         self._shards = shards
@@ -59,6 +60,7 @@ class Gateway:
         self._scope = scope
         self._connection_ids = connection_ids
         self._max_queue_bytes = max_queue_bytes
+        self.groups = groups
 
     async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
         """See `Deployment`."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from actors.clock import SystemClock, SystemRandomness
+from actors.groups.handles import GroupDeskHandle
 from actors.handles import CoordinatorHandle
 from actors.hosted import Host, settle_memory
 from actors.metric_groups import EdgeMetrics
@@ -29,10 +30,12 @@ class Edge:
         host: Host,
     ) -> None:
         host.enter("edge", str(number))
+        coordinator = Handle(COORDINATOR_NAME, timeout_s=shard_timeout_s)
         self._edge = EdgeProcess(
             options,
             remote_shards(shards, shard_timeout_s),
-            cast(CoordinatorHandle, Handle(COORDINATOR_NAME, timeout_s=shard_timeout_s)),
+            cast(CoordinatorHandle, coordinator),
+            cast(GroupDeskHandle, coordinator),
             RateLimiter(LimitFile(limit_file)),
             EdgeMetrics(host.version),
             SystemClock(),

@@ -15,6 +15,7 @@ WORKSPACE = "/platform/v2/workspaces/{workspace}"
 
 ANY_ROLE: frozenset[Role] = frozenset({"admin", "user", "read_only"})
 MAY_CHANGE_CONNECTIONS: frozenset[Role] = frozenset({"admin", "user"})
+MAY_CHANGE_GROUPS: frozenset[Role] = frozenset({"admin", "user"})
 MAY_READ_USERS: frozenset[Role] = frozenset({"admin"})  # task user_activity:view
 MAY_READ_IDENTITY_SETTINGS: frozenset[Role] = frozenset({"admin", "read_only"})
 MAY_CHANGE_IDENTITIES: frozenset[Role] = frozenset({"admin"})

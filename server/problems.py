@@ -11,6 +11,8 @@ from aiohttp.web_request import BaseRequest
 from actors.errors import (
     BatchRejected,
     CursorInvalid,
+    GroupExists,
+    GroupInvalid,
     HotIdentity,
     Problem,
     ShardUnavailable,
@@ -128,6 +130,10 @@ def error_answer(error: Exception, request: BaseRequest, request_id: str) -> web
             retry = {"Retry-After": str(RETRY_AFTER_UNAVAILABLE_S)}
             message = "Too many requests are about the same user. Try again later."
             return _answer("TOO_MANY_REQUESTS", message, retry)
+        case GroupExists():
+            return _answer("CONFLICT", "There is a group definition of this id already.")
+        case GroupInvalid():
+            return _answer("BAD_REQUEST", error.message)
         case ShardUnavailable() | StoreFull():
             log_unavailable(error, request_id)
             retry = {"Retry-After": str(RETRY_AFTER_UNAVAILABLE_S)}

@@ -82,6 +82,14 @@ class Served:
 
     def get_from(self, url: str, path: str) -> tuple[int, Any]:
         """Read something from another port with the administrator's token."""
+        return self._ask("GET", path, None, self._bearer(), url)
+
+    def manage(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Change something with the administrator's token."""
+        data = None if body is None else json.dumps(body).encode()
+        return self._ask(method, path, data, self._bearer())
+
+    def _bearer(self) -> dict[str, str]:
         if not self._token:
             fields = {
                 "client_id": "ops",
@@ -90,7 +98,7 @@ class Served:
             }
             _, answer = self._ask("POST", "/oauth/token", json.dumps(fields).encode(), {})
             self._token = answer["access_token"]
-        return self._ask("GET", path, None, {"Authorization": f"Bearer {self._token}"}, url)
+        return {"Authorization": f"Bearer {self._token}"}
 
     def find(self, query: str) -> list[int]:
         """Return the MPIDs of the users that a search finds."""

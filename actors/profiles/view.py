@@ -1,9 +1,10 @@
 """A profile as the Profile API and the user activity API show it (spec/profiles.md, 7.3, 8)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from actors.model import Profile, Section, WorkspaceInfo
+from actors.groups.membership import NO_GROUPS, group_attributes
+from actors.model import AttributeText, Profile, Section, WorkspaceInfo
 from actors.profiles.consent import consent_fields
 from actors.profiles.device_view import by_last_seen, device_id, listed_identities, shown_device
 
@@ -22,7 +23,11 @@ _RESERVED = (  # attributes that the user activity API shows first, in this orde
 
 
 def profile_view(
-    mpid: int, profile: Profile, workspace: WorkspaceInfo, fields: Iterable[str]
+    mpid: int,
+    profile: Profile,
+    workspace: WorkspaceInfo,
+    fields: Iterable[str],
+    groups: Mapping[int, str] = NO_GROUPS,
 ) -> dict[str, Any] | None:
     """Return the body of a Profile API answer.
 
@@ -31,6 +36,7 @@ def profile_view(
         profile: not changed.
         workspace: whose section is shown.
         fields: names of `PROFILE_FIELDS`; others raise `KeyError`.
+        groups: number to id of the group definitions that exist.
 
     Returns:
         The body; `None` if the profile was not seen in the workspace.
@@ -46,13 +52,18 @@ def profile_view(
         "limit_ad_tracking": profile.limit_ad_tracking,
     }
     for field in fields:
-        body[field] = _FIELDS[field](profile, section)
+        body[field] = _FIELDS[field](profile, section, groups)
     if "user_attributes" in body:
         body["account_userattributes"] = None
     return body
 
 
-def user_view(mpid: int, profile: Profile, workspace: WorkspaceInfo) -> dict[str, Any] | None:
+def user_view(
+    mpid: int,
+    profile: Profile,
+    workspace: WorkspaceInfo,
+    groups: Mapping[int, str] = NO_GROUPS,
+) -> dict[str, Any] | None:
     """Return one user as the user activity API shows it; `None` as in `profile_view`."""
     section = profile.workspaces.get(workspace.number)
     if section is None:
@@ -74,7 +85,7 @@ def user_view(mpid: int, profile: Profile, workspace: WorkspaceInfo) -> dict[str
         },
         "devices": [shown_device(device) for device in devices],
         "user_identities": _user_identities(profile),
-        "user_attributes": _listed_attributes(section),
+        "user_attributes": _listed_attributes(section, groups),
         "calculated_attributes": [],
         "consent_state": _consent_state(section),
         "attribution": [
@@ -114,18 +125,19 @@ def _user_identities(profile: Profile) -> list[dict[str, str]]:
     ]
 
 
-def _user_attributes(section: Section) -> dict[str, Any]:
-    return {name: attribute.value for name, attribute in section.user_attributes.items()}
+def _user_attributes(section: Section, groups: Mapping[int, str]) -> dict[str, AttributeText]:
+    own = {name: attribute.value for name, attribute in section.user_attributes.items()}
+    return own | group_attributes(section, groups)
 
 
-def _listed_attributes(section: Section) -> list[dict[str, Any]]:
+def _listed_attributes(section: Section, groups: Mapping[int, str]) -> list[dict[str, Any]]:
     """List the attributes: reserved ones first, in their order, then the others by name."""
     reserved = {name: place for place, name in enumerate(_RESERVED)}
     named = sorted(
-        section.user_attributes.items(),
+        _user_attributes(section, groups).items(),
         key=lambda each: (reserved.get(each[0].lower(), len(reserved)), each[0]),
     )
-    return [{"name": name, "value": attribute.value} for name, attribute in named]
+    return [{"name": name, "value": value} for name, value in named]
 
 
 def _attribution(section: Section) -> list[dict[str, Any]]:
@@ -164,12 +176,12 @@ def _inputs(section: Section, workspace: WorkspaceInfo) -> list[dict[str, Any]]:
     return shown
 
 
-_FIELDS: dict[str, Callable[[Profile, Section], Any]] = {
-    "device_identities": lambda _, section: listed_identities(by_last_seen(section)),
-    "user_identities": lambda profile, _: _user_identities(profile),
-    "user_attributes": lambda _, section: _user_attributes(section),
-    "audience_memberships": lambda _, __: [],
-    "attribution": lambda _, section: _attribution(section),
-    "consent_state": lambda _, section: _consent_state(section),
+_FIELDS: dict[str, Callable[[Profile, Section, Mapping[int, str]], Any]] = {
+    "device_identities": lambda _, section, __: listed_identities(by_last_seen(section)),
+    "user_identities": lambda profile, *_: _user_identities(profile),
+    "user_attributes": lambda _, section, groups: _user_attributes(section, groups),
+    "audience_memberships": lambda *_: [],
+    "attribution": lambda _, section, __: _attribution(section),
+    "consent_state": lambda _, section, __: _consent_state(section),
 }
 PROFILE_FIELDS: tuple[str, ...] = tuple(_FIELDS)

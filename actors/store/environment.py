@@ -30,6 +30,10 @@ Table = Literal[
     "aliases",
     "copies",
     "copy_progress",
+    "group_candidates",
+    "group_partials",
+    "group_values",
+    "group_members",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
 

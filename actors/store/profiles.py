@@ -1,6 +1,7 @@
 """The table of profiles, with hot copies in memory, bounded in bytes."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 import msgspec
 
@@ -55,6 +56,21 @@ class Profiles:
             profile = Profile(created_timestamp_ms=created_ms)
         self._staged[profile_key(key)] = profile
         return profile
+
+    def edit(self, txn: Transaction, packed: bytes, change: Callable[[Profile], None]) -> None:
+        """Change a profile that exists; one that is not hot does not become so.
+
+        For work that goes over everybody, and must not take the place of those who are active.
+        """
+        hot = self._hot.get(packed)
+        profile = self._staged.get(packed, hot and hot[0])
+        if profile is not None:
+            self._staged[packed] = profile
+            change(profile)
+        elif encoded := txn.get("profiles", packed):
+            profile = _decoder.decode(encoded)
+            change(profile)
+            txn.put("profiles", packed, _encoder.encode(profile))
 
     def flush(self, txn: Transaction) -> None:
         """Write what was staged. Raises StoreFull."""

@@ -13,8 +13,10 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from actors.groups.live import read_live, write_live
 from actors.store import outbox
 from actors.store.environment import Store, Table, Transaction
+from actors.store.groups import member_of
 from actors.store.identities import Written, read_written, write_written
 from actors.store.ids import read_last, shard_of_id, write_last
 from actors.store.keys import log_id_of, shard_of_slot, slot_of_mpid
@@ -60,6 +62,9 @@ def reshard(old: Sequence[Path], new: Sequence[Path], map_size_bytes: int) -> No
         for table, place in _PLACES.items():
             entries = heapq.merge(*(reader.scan(table) for reader in readers))
             _distribute(table, entries, targets, place)
+        groups = heapq.merge(*(reader.scan("group_values") for reader in readers))
+        _copy_to_all("group_values", groups, targets)
+        live = max((read_live(reader) for reader in readers), key=lambda each: each.version)
         last = max(read_last(reader) for reader in readers)
         written = [read_written(reader) for reader in readers]
         names = {key: value for reader in readers for key, value in reader.scan("event_names")}
@@ -69,6 +74,7 @@ def reshard(old: Sequence[Path], new: Sequence[Path], map_size_bytes: int) -> No
                     txn.put("event_names", key, value)
                 write_last(txn, last)
                 write_written(txn, _furthest(written))
+                write_live(txn, live)
 
 
 def _furthest(written: Sequence[Written]) -> Written:
@@ -97,6 +103,15 @@ def _distribute(
         for shard, members in by_shard.items():
             with targets[shard].write() as txn:
                 _write(table, members, txn)
+
+
+def _copy_to_all(table: Table, entries: Iterator[Entry], targets: Sequence[Store]) -> None:
+    """Write entries to all shards: of a group every shard with a member has the same."""
+    unique = (next(same) for _, same in itertools.groupby(entries, key=lambda entry: entry[0]))
+    while chunk := list(itertools.islice(unique, CHUNK)):
+        for target in targets:
+            with target.write() as txn:
+                _write(table, chunk, txn)
 
 
 def _write(table: Table, members: Sequence[Entry], txn: Transaction) -> None:
@@ -132,6 +147,11 @@ def _of_dead_letter(_: bytes, value: bytes, shards: int) -> int:
     return _by_owner(owner.mpid, owner.sequence, shards)
 
 
+def _of_group_member(key: bytes, _: bytes, shards: int) -> int:
+    return shard_of_slot(slot_of_mpid(member_of(key).mpid), shards)
+
+
+# Candidates and partials of groups stay behind: a run that misses them begins again.
 _PLACES: dict[Table, Place] = {
     "profiles": _by_slot,
     "identities": _by_slot,
@@ -143,4 +163,5 @@ _PLACES: dict[Table, Place] = {
     "log": _of_log,
     "outbox": _of_delivery,
     "dead_letters": _of_dead_letter,
+    "group_members": _of_group_member,
 }

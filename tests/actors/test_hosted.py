@@ -73,7 +73,7 @@ async def test_a_coordinator_applies_aliases_from_its_start_until_it_is_closed(
             runs.append("ended")
 
     monkeypatch.setattr(AliasRunner, "run", run)
-    coordinator = Coordinator(tmp_path, MAP_SIZE_BYTES, 0, WORKSPACE, FakeHost())
+    coordinator = Coordinator(tmp_path, MAP_SIZE_BYTES, 0, WORKSPACE, 86_400.0, FakeHost())
     await coordinator.alias(request())
     assert [each.state for each in await coordinator.aliases(SOURCE)] == ["pending"]
     assert b"headwater_alias" in await coordinator.metrics()

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -39,7 +39,7 @@ from actors.model import (
 from actors.profiles.timeline import TimelineQuery
 from actors.store.trail import TrailEntry
 from server.app import RUNNER_OPTIONS, make_app
-from server.deployment import FinalResult
+from server.deployment import FinalResult, GroupDirectory
 from server.edge_config import (
     ConfigHolder,
     Credential,
@@ -77,6 +77,8 @@ WORKSPACE = WorkspaceInfo(
 
 class FakeDeployment:
     """Decodes and keeps batches; answers reads with what a test has put in."""
+
+    groups = cast(GroupDirectory, None)  # tests/whole/test_groups.py asks for groups
 
     def __init__(self) -> None:
         self.applied: list[tuple[Batch, BatchContext]] = []

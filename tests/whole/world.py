@@ -4,9 +4,11 @@ The workspace is that of the worked cases of spec/events-api.md; the clock stand
 moves it.
 """
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +21,10 @@ from aiohttp.web import Application, Request
 from actors.alias_runner import AliasRunner
 from actors.clock import Clock, ManualClock, SystemRandomness
 from actors.coordinator import Coordinator
+from actors.groups.desk import GroupDesk
+from actors.groups.handles import GroupShard
+from actors.groups.views import GroupViews
+from actors.groups.worker import GroupWorker
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import CoordinatorMetrics, EdgeMetrics, ShardMetrics
 from actors.model import Delivery, MicroBatch, Result, StoredBatch
@@ -179,6 +185,19 @@ class LocalCoordinator:
         return next(getattr(each, name) for each in self._parts if hasattr(each, name))
 
 
+def local_handle(shard: Shard, clock: Clock) -> LocalHandle:
+    """Return a handle to all that can be called of a shard."""
+    views = ShardViews(shard, clock)
+    return LocalHandle(
+        LocalShard(shard),
+        views,
+        ShardAliases(shard, clock),
+        GroupViews(shard, views),
+        GroupWorker(shard),
+        shard,
+    )
+
+
 class World:
     """A running deployment, and what a test may do with it."""
 
@@ -191,6 +210,7 @@ class World:
         coordinator: Coordinator,
         aliases: AliasRunner,
         metrics: CoordinatorMetrics,
+        groups: GroupDesk,
     ) -> None:
         self.client = client
         self.shards = shards
@@ -199,6 +219,7 @@ class World:
         self.coordinator = coordinator
         self.aliases = aliases
         self._coordinator_metrics = metrics
+        self.groups = groups
 
     # -- Sending ----------------------------------------------------------------------------------
 
@@ -371,15 +392,7 @@ async def running(
             shard = Shard(options, clock, ShardMetrics("test"), wake=lambda _: None)
             stack.callback(shard.close)
             owners.append(shard)
-        handles = [
-            cast(
-                ShardHandle,
-                LocalHandle(
-                    LocalShard(each), ShardViews(each, clock), ShardAliases(each, clock), each
-                ),
-            )
-            for each in owners
-        ]
+        handles = [cast(ShardHandle, local_handle(each, clock)) for each in owners]
         store = Store(folder / "coordinator", MAP_SIZE)
         metrics = CoordinatorMetrics("test")
         coordinator = Coordinator(
@@ -394,6 +407,14 @@ async def running(
         )
         stack.callback(coordinator.close)
         aliases = AliasRunner(store, handles, workspace.alias_delay_ms, clock, metrics)
+        groups = GroupDesk(
+            store,
+            cast(list[GroupShard], handles),
+            process.group_job_interval_s,
+            clock,
+            SystemRandomness(),
+            partial(asyncio.sleep, 0),
+        )
         limits = LimitFile(folder / "limits")
         stack.callback(limits.close)
         edge = EdgeProcess(
@@ -408,6 +429,7 @@ async def running(
             ),
             handles,
             cast(CoordinatorHandle, LocalCoordinator(coordinator, aliases)),
+            groups,
             RateLimiter(limits),
             EdgeMetrics("test"),
             clock,
@@ -416,4 +438,4 @@ async def running(
         server = TestServer(edge.app)
         await server.start_server(**RUNNER_OPTIONS)
         client = await stack.enter_async_context(TestClient(server))
-        yield World(client, owners, edge, clock, coordinator, aliases, metrics)
+        yield World(client, owners, edge, clock, coordinator, aliases, metrics, groups)

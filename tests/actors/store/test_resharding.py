@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from actors.clock import ManualClock, SystemClock
+from actors.groups.live import LiveDefinition, LiveGroups, read_live, write_live
 from actors.model import DeadLetter, Delivery, EventName, ProfileKey, StoredBatch
-from actors.store import event_names, log, outbox, resharding
+from actors.store import event_names, groups, log, outbox, resharding
 from actors.store.environment import TABLES, Store, Table, Transaction
 from actors.store.folder import DataFolder
 from actors.store.identities import Written, read_written, write_written
@@ -39,8 +40,9 @@ SLOT_TABLES: tuple[Table, ...] = (
     "copy_progress",
 )
 OWNED_TABLES: tuple[Table, ...] = ("log", "outbox", "dead_letters")
-# Not moved: a run of edges has ended, so what is remembered of their micro-batches is of no use.
-LEFT_BEHIND: tuple[Table, ...] = ("micro_batches",)
+# Not moved: a run of edges has ended, so what is remembered of their micro-batches is of no use;
+# and a run of the group job begins again.
+LEFT_BEHIND: tuple[Table, ...] = ("micro_batches", "group_candidates", "group_partials")
 
 Content = dict[Table, dict[bytes, bytes]]
 
@@ -182,6 +184,32 @@ def check_numbers(store: Store, filling: Filling, old: int, *, is_moved: bool) -
         assert outbox.dead_bytes(txn) == sizes
 
 
+def test_members_go_with_their_profiles_and_groups_to_all_shards(tmp_path: Path) -> None:
+    mpids = [number << 50 for number in range(8)] + [-1]
+    group = groups.group_key(1, 2, "production", "elm")
+    live = LiveGroups(5, (LiveDefinition(1, "g", 2, frozenset({"g:a"})),))
+    take(tmp_path, 3)
+    with opened(tmp_path, 1, 3) as stores:
+        for mpid in mpids:
+            number = shard_of_slot(slot_of_mpid(mpid), 3)
+            put(stores[number], "group_members", groups.member_key(group, mpid))
+            put(stores[number], "group_values", group)
+        with stores[0].write() as txn:
+            write_live(txn, live)
+    take(tmp_path, 2)
+    after = read(tmp_path, 2, 2)
+    for number, content in enumerate(after):
+        moved = [groups.member_of(key).mpid for key in content["group_members"]]
+        assert moved == sorted(
+            each for each in mpids if shard_of_slot(slot_of_mpid(each), 2) == number
+        )
+        assert list(content["group_values"]) == [group]
+    with opened(tmp_path, 2, 2) as stores:
+        for store in stores:
+            with store.read() as txn:
+                assert read_live(txn) == live
+
+
 def test_a_users_log_is_read_in_the_order_of_its_commits(tmp_path: Path) -> None:
     """The chain of a user's batches goes on after a move, with greater ids."""
     take(tmp_path, 3)
@@ -227,7 +255,8 @@ def fill(path: Path, shards: int, filling: Filling) -> None:
                 event_names.write(txn, [EventName("custom_event", name)])
         numbers = zip(filling.lasts, filling.intents, strict=True)
         for start, (store, (last, intent)) in enumerate(zip(stores, numbers, strict=False), 1):
-            put(store, "micro_batches", bytes(9))
+            for table in LEFT_BEHIND:
+                put(store, table, bytes(9))
             with store.write() as txn:
                 write_last(txn, last)
                 write_written(txn, Written(start, start, 9, intent))
