@@ -27,7 +27,7 @@ from actors.errors import DataFolderError
 from actors.store.environment import lock_folder
 from actors.store.resharding import reshard
 
-FORMAT = 1
+FORMAT = 2
 WAIT_S = 10.0  # for the processes of a run that was killed to be gone
 PAUSE_S = 0.05
 
@@ -126,6 +126,11 @@ class DataFolder:
             raise DataFolderError(
                 f"{self.path} was written by a newer version of headwater (format {layout.format}, "
                 f"this one knows {FORMAT}); use that version"
+            )
+        if layout.format < FORMAT:
+            raise DataFolderError(
+                f"{self.path} was written by an older version of headwater (format "
+                f"{layout.format}, this one knows {FORMAT}); use that version, or an empty folder"
             )
         return layout
 

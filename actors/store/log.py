@@ -36,8 +36,11 @@ def append(txn: Transaction, stored: StoredBatch) -> None:
 def read(txn: Transaction, log_id: int) -> StoredBatch | None:
     """Return one stored batch; `None` if it is past its retention."""
     encoded = txn.get("log", log_key(log_id))
-    if encoded is None:
-        return None
+    return None if encoded is None else decode(encoded)
+
+
+def decode(encoded: bytes) -> StoredBatch:
+    """Return a batch as the table holds it."""
     stored: StoredBatch
     stored, events = _decoder.decode(encoded)
     stored.batch.events = [

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -40,7 +41,7 @@ class _DeadLetterOwner(Struct, array_like=True):
     delivery: _DeliveryOwner
 
 
-_log_owner = msgspec.msgpack.Decoder(_LogOwner).decode
+_log_owner = msgspec.msgpack.Decoder(tuple[_LogOwner, Any]).decode
 _delivery_owner = msgspec.msgpack.Decoder(_DeliveryOwner).decode
 _dead_letter_owner = msgspec.msgpack.Decoder(_DeadLetterOwner).decode
 
@@ -134,7 +135,7 @@ def _by_owner(mpid: int | None, drawn: int, shards: int) -> int:
 
 
 def _of_log(key: bytes, value: bytes, shards: int) -> int:
-    return _by_owner(_log_owner(value).mpid, log_id_of(key), shards)
+    return _by_owner(_log_owner(value)[0].mpid, log_id_of(key), shards)
 
 
 def _of_delivery(_: bytes, value: bytes, shards: int) -> int:

@@ -11,6 +11,7 @@ from urllib.request import urlopen
 import psutil  # type: ignore[import-untyped]
 import pytest
 
+from actors.store.folder import FORMAT
 from tests.serving import WORKSPACE, Served, eventually, serving
 
 pytestmark = pytest.mark.ray
@@ -97,7 +98,9 @@ def test_a_folder_with_a_damaged_store_is_refused(tmp_path: Path) -> None:
     store = tmp_path / "shards-1" / "shard-0000"
     store.mkdir(parents=True)
     (store / "data.mdb").write_bytes(b"garbage" * 5000)
-    (tmp_path / "layout.json").write_text(json.dumps({"format": 1, "generation": 1, "shards": 2}))
+    (tmp_path / "layout.json").write_text(
+        json.dumps({"format": FORMAT, "generation": 1, "shards": 2})
+    )
     refused = serve_again(tmp_path)
     assert refused.returncode == 1
     assert f"shard-0: {store}: cannot be opened" in refused.stderr

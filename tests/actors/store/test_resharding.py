@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from actors.clock import ManualClock, SystemClock
 from actors.groups.live import LiveDefinition, LiveGroups, read_live, write_live
-from actors.model import DeadLetter, Delivery, EventName, ProfileKey, StoredBatch
+from actors.model import DeadLetter, Delivery, EventName, ProfileKey
 from actors.store import event_names, groups, log, outbox, resharding
 from actors.store.environment import TABLES, Store, Table, Transaction
 from actors.store.folder import DataFolder
@@ -278,7 +278,7 @@ def add(txn: Transaction, thing: Thing, drawn: int) -> None:
 
 def owner(table: Table, encoded: bytes) -> int | None:
     if table == "log":
-        return msgspec.msgpack.decode(encoded, type=StoredBatch).mpid
+        return log.decode(encoded).mpid
     if table == "outbox":
         return msgspec.msgpack.decode(encoded, type=Delivery).mpid
     return msgspec.msgpack.decode(encoded, type=DeadLetter).delivery.mpid
