@@ -181,6 +181,14 @@ def test_the_key_alone_is_enough_on_websites_or_as_set(
     assert made_of(inputs=[source]).keys["app-key-1"].allows_key_only is is_allowed
 
 
+def test_the_identity_settings_are_those_that_the_strategy_fills_in() -> None:
+    """spec/identity.md, 3."""
+    made = made_of(identity={"strategy": "profile_link"})
+    assert made.scope == made.workspace
+    assert made.identity.settings.login_ids == ("customerid", "email")
+    assert made.identity.settings.immutable_ids == ()
+
+
 def test_permissions_follow_the_role(config: EdgeConfig) -> None:
     """spec/platform-api.md, 3."""
     assert config.credentials["ops"].permissions == {
