@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from config.identity import IdentitySettings
 from config.numbers import Numbers, assign_numbers
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
@@ -138,6 +139,7 @@ def test_identity_calls_are_configured_by_the_scope_and_the_settings(config: Edg
         alias_window_ms=90 * 86_400_000,
         max_skew_ms=60_000,
         limits=(Limit("workspace", "identity:3", 30, 30),),
+        settings=IdentitySettings(),
     )
     strategy = {"strategy": "best_match", "idsync_enabled": False, "alias_max_window_days": 1}
     assert made_of(identity=strategy).identity == IdentityCalls(
@@ -146,6 +148,7 @@ def test_identity_calls_are_configured_by_the_scope_and_the_settings(config: Edg
         alias_window_ms=86_400_000,
         max_skew_ms=86_400_000,
         limits=(Limit("workspace", "identity:3", 30, 30),),
+        settings=IdentitySettings.model_validate(strategy),
     )
 
 
