@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from config.identity import IdentitySettings
 from config.numbers import Numbers, assign_numbers
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
@@ -138,6 +139,7 @@ def test_identity_calls_are_configured_by_the_scope_and_the_settings(config: Edg
         alias_window_ms=90 * 86_400_000,
         max_skew_ms=60_000,
         limits=(Limit("workspace", "identity:3", 30, 30),),
+        settings=IdentitySettings(),
     )
     strategy = {"strategy": "best_match", "idsync_enabled": False, "alias_max_window_days": 1}
     assert made_of(identity=strategy).identity == IdentityCalls(
@@ -146,6 +148,7 @@ def test_identity_calls_are_configured_by_the_scope_and_the_settings(config: Edg
         alias_window_ms=86_400_000,
         max_skew_ms=86_400_000,
         limits=(Limit("workspace", "identity:3", 30, 30),),
+        settings=IdentitySettings.model_validate(strategy),
     )
 
 
@@ -179,6 +182,14 @@ def test_the_key_alone_is_enough_on_websites_or_as_set(
         "key_only_auth": setting,
     }
     assert made_of(inputs=[source]).keys["app-key-1"].allows_key_only is is_allowed
+
+
+def test_the_identity_settings_are_those_that_the_strategy_fills_in() -> None:
+    """spec/identity.md, 3."""
+    made = made_of(identity={"strategy": "profile_link"})
+    assert made.scope == made.workspace
+    assert made.identity.settings.login_ids == ("customerid", "email")
+    assert made.identity.settings.immutable_ids == ()
 
 
 def test_permissions_follow_the_role(config: EdgeConfig) -> None:
