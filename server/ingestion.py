@@ -192,9 +192,11 @@ def _units(entries: Sequence[_Entry]) -> list[Sequence[_Entry]]:
 
     owners: dict[object, int] = {}
     for entry in entries:
+        index = entry.index
         for key in entry.route.unit_keys:
-            owner = owners.setdefault(key, entry.index)
-            parents[root(entry.index)] = root(owner)
+            owner = owners.setdefault(key, index)
+            if owner != index:
+                parents[root(index)] = root(owner)
     units: dict[int, list[_Entry]] = {}
     for entry in entries:
         units.setdefault(root(entry.index), []).append(entry)
