@@ -38,7 +38,7 @@ class QueueOptions(Struct, frozen=True, kw_only=True):
     # After a call for this many requests, the next one is not made before `rest_s` have passed
     # since, unless as much waits as for a further call. Fewer requests than that, of an idle edge
     # or of a few clients that each wait for their answer, never wait for anything but the shard.
-    busy_requests: int = 4
+    busy_requests: int = 3
     rest_s: float = 0.01
 
 
