@@ -22,11 +22,13 @@ class SlowShard:
 
     def __init__(self) -> None:
         self.calls: list[MicroBatch] = []
+        self.called: asyncio.Queue[int] = asyncio.Queue()  # how many calls there are, after each
         self._answers: list[asyncio.Future[bytes]] = []
         self._decode = msgspec.msgpack.Decoder(MicroBatch).decode
 
     async def commit(self, micro: bytes) -> bytes:
         self.calls.append(self._decode(micro))
+        self.called.put_nowait(len(self.calls))
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._answers.append(answer)
         return await answer
@@ -162,8 +164,8 @@ async def test_a_rest_ends_by_itself() -> None:
     await settle()
     futures.append(edge.submit(4))
     async with asyncio.timeout(10):
-        while len(edge.shard.calls) < 3:
-            await asyncio.sleep(0)
+        while await edge.shard.called.get() < 3:
+            pass
     edge.shard.answer(2)
     assert await futures[4] == accepted(4)
 
