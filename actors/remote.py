@@ -164,7 +164,7 @@ class Handle:
             async with asyncio.timeout(self._timeout_s):
                 while True:
                     try:
-                        return await getattr(self.actor, method).remote(*arguments)
+                        return await _answer(getattr(self.actor, method).remote(*arguments))
                     except RayTaskError as error:
                         raise _own(error) from error
                     except RayError as error:  # it has died, or Ray has killed it to save memory
@@ -177,6 +177,30 @@ class Handle:
     def __reduce__(self) -> tuple[Any, ...]:
         # By name: an actor handle among an actor's arguments would keep objects of its maker alive.
         return Handle, (self.name, None, self._timeout_s)
+
+
+async def _answer(reference: Any) -> Any:
+    """Await what Ray will have under a reference.
+
+    As `await reference` does, without the two further futures that it makes for every call.
+    """
+    loop = asyncio.get_running_loop()
+    answered: asyncio.Future[Any] = loop.create_future()
+
+    def settle(answer: Any) -> None:
+        if answered.done():  # nobody waits any more
+            return
+        if isinstance(answer, RayError):
+            answered.set_exception(answer)
+        else:
+            answered.set_result(answer)
+
+    def hand_over(answer: Any) -> None:  # in a thread of Ray's
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, answer)
+
+    reference._on_completed(hand_over)
+    return await answered
 
 
 def _own(error: RayTaskError) -> Exception:

@@ -8,6 +8,7 @@ Nearly always there is one round.
 import asyncio
 import itertools
 from collections.abc import Awaitable, Iterable, Sequence
+from typing import cast
 
 from actors.errors import ShardUnavailable
 from actors.handles import CoordinatorHandle
@@ -34,6 +35,9 @@ MAX_GUESSES = 200_000  # about 40 MB
 # A batch is at most moved, resolved, held up by its names, and applied.
 ROUNDS_PER_BATCH = 5
 
+Undone = Deferred | Moved | Unregistered | Unresolved
+FINAL = (Accepted, Duplicate, Rejected)
+
 
 class _Entry:
     """One batch on its way. `mpid`: what the coordinator said, or a guess."""
@@ -58,6 +62,7 @@ class Ingestion:
         """Args: `queues`: one per shard, in order."""
         self._router = router
         self._queues = queues
+        self._shards = len(queues)
         self._coordinator = coordinator
         self._resolver = Resolver(coordinator)
         self._units = itertools.count()
@@ -69,26 +74,29 @@ class Ingestion:
         entries = [self._entry(index, raw, context) for index, raw in enumerate(batches)]
         units = _units(entries)
         results: list[FinalResult | None] = [None] * len(entries)
+        left = len(entries)
         for _ in range(ROUNDS_PER_BATCH * len(entries)):
-            answered = await self._round(units, context)
-            await self._ask_coordinator(answered)
-            for entry, result in answered:
-                if isinstance(result, Accepted | Duplicate | Rejected):
+            undone: list[tuple[_Entry, Undone]] = []
+            for entry, result in await self._round(units, context):
+                if isinstance(result, FINAL):
                     results[entry.index] = result
-                    self._learn(entry, result)
-            units = [left for unit in units if (left := _unanswered(unit, results))]
-            if not units:
-                return [result for result in results if result is not None]
+                    left -= 1
+                    if entry.route.guess_key is not None:
+                        self._learn(entry, entry.route.guess_key, result)
+                else:
+                    undone.append((entry, result))
+            if not left:
+                return cast(list[FinalResult], results)
+            if undone:
+                await self._ask_coordinator(undone)
+            units = [rest for unit in units if (rest := _unanswered(unit, results))]
         raise RuntimeError("a batch found no shard that would take it")
 
     def _entry(self, index: int, raw: bytes, context: BatchContext) -> _Entry:
         route = self._router.route(raw, context.api_key, context.input)
         guess = None if route.guess_key is None else self._guesses.get(route.guess_key)
         slot = route.slot if guess is None else slot_of_mpid(guess)
-        return _Entry(index, raw, route, self._shard_of(slot), guess)
-
-    def _shard_of(self, slot: int) -> int:
-        return shard_of_slot(slot, len(self._queues))
+        return _Entry(index, raw, route, shard_of_slot(slot, self._shards), guess)
 
     async def _round(
         self, units: Sequence[Sequence[_Entry]], context: BatchContext
@@ -97,10 +105,17 @@ class Ingestion:
         sent: dict[int, tuple[list[_Entry], list[Item]]] = {}
         for unit in units:
             shard, number = unit[0].shard, next(self._units)
-            entries, items = sent.setdefault(shard, ([], []))
-            for entry in itertools.takewhile(lambda each: each.shard == shard, unit):  # noqa: B023
+            if shard not in sent:
+                sent[shard] = [], []
+            entries, items = sent[shard]
+            for entry in unit:
+                if entry.shard != shard:
+                    break
                 entries.append(entry)
                 items.append(Item(entry.raw, 0, number, entry.mpid, entry.is_guess))
+        if len(sent) == 1:  # nearly every request of one batch: nothing to gather
+            results = await self._queues[shard].submit(context, items)
+            return list(zip(entries, results, strict=True))
         futures: list[Awaitable[list[Result]]] = []
         refusal: ShardUnavailable | None = None
         for shard, (_, items) in sent.items():
@@ -121,11 +136,11 @@ class Ingestion:
             for pair in zip(entries, results, strict=True)
         ]
 
-    async def _ask_coordinator(self, answered: Iterable[tuple[_Entry, Result]]) -> None:
+    async def _ask_coordinator(self, undone: Iterable[tuple[_Entry, Undone]]) -> None:
         """Redirect what was not applied, with what the coordinator says of it."""
         unresolved: list[tuple[_Entry, Unresolved]] = []
         names: dict[EventName, None] = {}
-        for entry, result in answered:
+        for entry, result in undone:
             match result:
                 case Moved():
                     self._redirect(entry, result.mpid, is_guess=not result.is_settled)
@@ -133,7 +148,7 @@ class Ingestion:
                     unresolved.append((entry, result))
                 case Unregistered(names=unknown):
                     names.update(dict.fromkeys(unknown))
-                case Accepted() | Duplicate() | Rejected() | Deferred():
+                case Deferred():
                     pass
         if unresolved:
             mpids = await self._resolver.resolve([request for _, request in unresolved])
@@ -147,13 +162,12 @@ class Ingestion:
     def _redirect(self, entry: _Entry, mpid: int, *, is_guess: bool) -> None:
         entry.mpid = mpid
         entry.is_guess = is_guess
-        entry.shard = self._shard_of(slot_of_mpid(mpid))
+        entry.shard = shard_of_slot(slot_of_mpid(mpid), self._shards)
 
-    def _learn(self, entry: _Entry, result: FinalResult) -> None:
-        key = entry.route.guess_key
-        if key is None or not isinstance(result, Accepted) or result.mpid is None:
+    def _learn(self, entry: _Entry, key: bytes, result: FinalResult) -> None:
+        if not isinstance(result, Accepted) or result.mpid is None:
             return
-        if entry.shard == self._shard_of(entry.route.slot):
+        if entry.shard == shard_of_slot(entry.route.slot, self._shards):
             self._guesses.pop(key, None)
         elif self._guesses.get(key) != result.mpid:
             if len(self._guesses) >= MAX_GUESSES:
@@ -178,9 +192,11 @@ def _units(entries: Sequence[_Entry]) -> list[Sequence[_Entry]]:
 
     owners: dict[object, int] = {}
     for entry in entries:
+        index = entry.index
         for key in entry.route.unit_keys:
-            owner = owners.setdefault(key, entry.index)
-            parents[root(entry.index)] = root(owner)
+            owner = owners.setdefault(key, index)
+            if owner != index:
+                parents[root(index)] = root(owner)
     units: dict[int, list[_Entry]] = {}
     for entry in entries:
         units.setdefault(root(entry.index), []).append(entry)

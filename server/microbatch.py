@@ -1,7 +1,8 @@
 """Collects what concurrent requests bring for one shard and sends it in micro-batches.
 
-No timer is needed: while calls are under way the next micro-batch fills, so an idle system answers
-at once and a busy one sends more at a time.
+While a call is under way the next micro-batch fills, so an idle system answers at once and a busy
+one sends more at a time. When many requests overlap, a shard is also called less often: the CPU
+that a call costs is shared by more of them.
 """
 
 import asyncio
@@ -34,6 +35,11 @@ class QueueOptions(Struct, frozen=True, kw_only=True):
     # What has to wait for another call to be made while one is under way. A call costs as much as
     # some ten batches: with less than that it is cheaper, and hardly slower, to go with the next.
     further_call_bytes: int = 32 * 1024
+    # After a call for this many requests, the next one is not made before `rest_s` have passed
+    # since, unless as much waits as for a further call. Fewer requests than that, of an idle edge
+    # or of a few clients that each wait for their answer, never wait for anything but the shard.
+    busy_requests: int = 3
+    rest_s: float = 0.01
 
 
 class _Group:
@@ -81,6 +87,7 @@ class ShardQueue:
         self._next_number = 0
         self._event_names: EventNames | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_resting = False
 
     def submit(self, context: BatchContext, items: Sequence[Item]) -> asyncio.Future[list[Result]]:
         """Have items applied in order; the future gets their results once they are on disk.
@@ -129,17 +136,25 @@ class ShardQueue:
             number = self._next_number
             self._next_number += 1
             self._in_flight.add(number)
-            task = asyncio.get_running_loop().create_task(self._send(number, groups))
+            loop = asyncio.get_running_loop()
+            task = loop.create_task(self._send(number, groups))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+            if len(groups) >= self._options.busy_requests and not self._is_resting:
+                self._is_resting = True
+                loop.call_later(self._options.rest_s, self._end_rest)
 
     def _may_call(self) -> bool:
-        if not self._in_flight:
-            return True
-        if self._next_number - min(self._in_flight) >= RING:
+        in_flight = self._in_flight
+        if in_flight and self._next_number - min(in_flight) >= RING:
             return False  # the shard would forget one that may have to be sent again
-        is_worth_it = self._waiting_bytes >= self._options.further_call_bytes
-        return is_worth_it and len(self._in_flight) < self._options.calls_in_flight
+        if self._waiting_bytes >= self._options.further_call_bytes:
+            return len(in_flight) < self._options.calls_in_flight
+        return not in_flight and not self._is_resting
+
+    def _end_rest(self) -> None:
+        self._is_resting = False
+        self._pump()
 
     def _take(self) -> _Group:
         group = self._waiting.popleft()

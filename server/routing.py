@@ -68,7 +68,7 @@ class Router:
     ) -> None:
         """Args: of the workspace; `debug_inputs`: whose batches are all `development`."""
         self._scope = scope
-        self._priority = priority
+        self._rank = {kind: rank for rank, kind in enumerate(priority)}
         self._login_ids = login_ids
         self._debug_inputs = debug_inputs
 
@@ -78,24 +78,22 @@ class Router:
             fields = _decode(raw)
         except (msgspec.DecodeError, RecursionError):
             return _anywhere(raw)
-        mpid = _integer(fields.mpid)
-        if mpid:
+        if fields.mpid is not None and (mpid := _integer(fields.mpid)):
             return Route(slot_of_mpid(mpid), (mpid,), None)
         found = _identities(fields)
-        ordered = [
-            IdentityName(kind, canonical(kind, found[kind]))
-            for kind in self._priority
-            if kind in found
-        ]
-        if not ordered:
+        rank = self._rank
+        kinds = [kind for kind in found if kind in rank]
+        if not kinds:
             upload_id = _upload_id(fields)
             if upload_id is None:
                 return _anywhere(raw)
             return Route(slot_of_hash(unattributed_digest(api_key, *upload_id)), (), None)
+        kinds.sort(key=rank.__getitem__)
+        names = tuple([IdentityName(kind, canonical(kind, found[kind])) for kind in kinds])
         environment = self._environment(fields, source)
-        key = identity_key(self._scope, environment, ordered[0].type, ordered[0].value)
-        has_login = any(name.type in self._login_ids for name in ordered)
-        return Route(slot_of_hash(key), tuple(ordered), key if has_login else None)
+        key = identity_key(self._scope, environment, kinds[0], names[0].value)
+        has_login = not self._login_ids.isdisjoint(kinds)
+        return Route(slot_of_hash(key), names, key if has_login else None)
 
     def _environment(self, fields: _Routing, source: int) -> Environment:
         name = fields.environment
@@ -120,15 +118,17 @@ def _identities(fields: _Routing) -> dict[str, str]:
     is_list = isinstance(sent, list)
     for name, value in _named(sent) if is_list else sent.items() if isinstance(sent, dict) else ():
         kind = _KEYS.get(name)
-        text = _text(value) if kind is not None else ""
         # In a list the last of a type wins, in an object the one under the canonical name.
-        if kind is not None and text and (is_list or name in USER_IDENTITIES or kind not in found):
-            found[kind] = text
-    if isinstance(fields.device_info, dict):
-        for name, kind in DEVICE_IDENTITIES.items():
-            text = _text(fields.device_info.get(name))
-            if text and text != ZERO_ID:
+        if kind is not None and (is_list or name in USER_IDENTITIES or kind not in found):
+            text = _text(value)
+            if text:
                 found[kind] = text
+    device = fields.device_info
+    if isinstance(device, dict):
+        for name in device.keys() & DEVICE_IDENTITIES.keys():
+            text = _text(device[name])
+            if text and text != ZERO_ID:
+                found[DEVICE_IDENTITIES[name]] = text
     stamp = _text(fields.mp_deviceid)
     if stamp and stamp != ZERO_ID:
         found[DEVICE_STAMP] = stamp
@@ -145,7 +145,7 @@ def _named(entries: list[Any]) -> list[tuple[str, Any]]:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str):
+    if type(value) is str:
         return value.strip()
     return text_of(value) if isinstance(value, bool | int | float) else ""
 

@@ -1,5 +1,6 @@
 """What callers of an actor see when it dies; Ray's actor is played by a list of answers."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,16 @@ from actors.errors import ActorFailed, DataFolderError, ShardUnavailable
 from actors.remote import Handle
 
 
+class Reference:
+    """What Ray hands out for an answer, which may be an error."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def _on_completed(self, give: Callable[[Any], None]) -> None:
+        give(self._answer)
+
+
 class Actor:
     """Its method `ask` gives or raises one answer per call, the last one for ever."""
 
@@ -17,11 +28,8 @@ class Actor:
         self.answers = list(answers)
         self.ask = self
 
-    async def remote(self) -> Any:
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+    def remote(self) -> Reference:
+        return Reference(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
 
 
 @pytest.fixture(autouse=True)

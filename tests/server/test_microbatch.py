@@ -22,11 +22,13 @@ class SlowShard:
 
     def __init__(self) -> None:
         self.calls: list[MicroBatch] = []
+        self.called: asyncio.Queue[int] = asyncio.Queue()  # how many calls there are, after each
         self._answers: list[asyncio.Future[bytes]] = []
         self._decode = msgspec.msgpack.Decoder(MicroBatch).decode
 
     async def commit(self, micro: bytes) -> bytes:
         self.calls.append(self._decode(micro))
+        self.called.put_nowait(len(self.calls))
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._answers.append(answer)
         return await answer
@@ -46,7 +48,7 @@ class SlowShard:
 class Edge:
     """A queue, its shard and its clock."""
 
-    def __init__(self, **options: int) -> None:
+    def __init__(self, **options: float) -> None:
         self.shard = SlowShard()
         self.clock = ManualClock()
         self.metrics = EdgeMetrics("test")
@@ -60,7 +62,7 @@ class Edge:
             77,
             3,
             cast(ShardHandle, self.shard),
-            QueueOptions(**(defaults | options)),
+            msgspec.convert(defaults | options, QueueOptions),
             self.clock,
             self.metrics,
         )
@@ -123,6 +125,60 @@ async def test_another_call_is_made_only_when_it_is_worth_it() -> None:
     for call in range(2):
         edge.shard.answer(call)
     assert await asyncio.gather(*futures) == [accepted(number) for number in range(4)]
+
+
+REST: dict[str, float] = {
+    "calls_in_flight": 2,
+    "further_call_bytes": 5 * (ITEM_OVERHEAD_BYTES + 1),
+    "busy_requests": 3,
+}
+
+
+async def test_a_shard_rests_after_a_call_for_many_requests() -> None:
+    """What comes meanwhile goes with the next call, unless it is enough for one of its own."""
+    edge = Edge(rest_s=3600.0, **REST)
+    futures = [edge.submit(number) for number in range(4)]
+    await settle()
+    edge.shard.answer(0)
+    await settle()
+    assert edge.shard.numbers(1) == [1, 2, 3]
+    edge.shard.answer(1)
+    await settle()
+    futures += [edge.submit(number) for number in range(4, 8)]
+    await settle()
+    assert [len(edge.shard.calls), futures[4].done()] == [2, False]
+    futures.append(edge.submit(8))
+    await settle()
+    assert edge.shard.numbers(2) == [4, 5, 6, 7, 8]
+    edge.shard.answer(2)
+    assert await asyncio.gather(*futures) == [accepted(number) for number in range(9)]
+
+
+async def test_a_rest_ends_by_itself() -> None:
+    edge = Edge(rest_s=0.001, **REST)
+    futures = [edge.submit(number) for number in range(4)]
+    await settle()
+    edge.shard.answer(0)
+    await settle()
+    edge.shard.answer(1)
+    await settle()
+    futures.append(edge.submit(4))
+    async with asyncio.timeout(10):
+        while await edge.shard.called.get() < 3:
+            pass
+    edge.shard.answer(2)
+    assert await futures[4] == accepted(4)
+
+
+async def test_few_requests_at_a_time_cause_no_rest() -> None:
+    edge = Edge(rest_s=3600.0, **REST)
+    for number in range(0, 10, 2):
+        futures = [edge.submit(number), edge.submit(number + 1)]
+        await settle()
+        edge.shard.answer(number)
+        await settle()
+        edge.shard.answer(number + 1)
+        assert await asyncio.gather(*futures) == [accepted(number), accepted(number + 1)]
 
 
 async def test_no_micro_batch_overtakes_so_many_that_a_retry_would_not_be_known() -> None:
