@@ -4,6 +4,7 @@ Deliveries lie in the order of their sequence, by connection; a user's deliverie
 shard, so their order is the order of processing. A dead letter keeps the sequence it had.
 """
 
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,8 +17,12 @@ from actors.store.keys import dead_id_key, outbox_key, outbox_parts
 # In `meta`, with the number of a connection behind it.
 _DEAD_BYTES = b"dead_bytes"
 
+# Of a MessagePack array of up to 2**32 - 1 elements, which follow it as they are.
+_ARRAY_HEAD = struct.Struct(">BI")
+_ARRAY_32 = 0xDD
+
 _encoder = msgspec.msgpack.Encoder()
-_deliveries = msgspec.msgpack.Decoder(Delivery)
+_deliveries = msgspec.msgpack.Decoder(list[Delivery])
 _dead_letters = msgspec.msgpack.Decoder(DeadLetter)
 
 
@@ -30,10 +35,11 @@ def add(txn: Transaction, delivery: Delivery) -> int:
 
 def read_encoded(
     txn: Transaction, connection: int, after_sequence: int, limit: int, max_bytes: int
-) -> list[bytes]:
+) -> bytes:
     """Return the next deliveries of a connection, at most `limit` and about `max_bytes`.
 
-    As they lie in the store, to be decoded in another process.
+    In one piece, for `decode` in another process: each as it lies in the store. Empty if there are
+    none.
     """
     found: list[bytes] = []
     size = 0
@@ -43,12 +49,12 @@ def read_encoded(
         size += len(encoded)
         if len(found) >= limit or size >= max_bytes:
             break
-    return found
+    return b"".join((_ARRAY_HEAD.pack(_ARRAY_32, len(found)), *found)) if found else b""
 
 
-def decode(encoded: Sequence[bytes]) -> list[Delivery]:
-    """Decode deliveries as they lie in the store."""
-    return [_deliveries.decode(each) for each in encoded]
+def decode(encoded: bytes) -> list[Delivery]:
+    """Decode what `read_encoded` returned."""
+    return _deliveries.decode(encoded) if encoded else []
 
 
 class Settled(NamedTuple):
