@@ -75,19 +75,16 @@ class Settled(NamedTuple):
 def settle(txn: Transaction, settlement: Settlement) -> Settled:
     """Write what became of deliveries. A sequence that is gone is passed over: it was settled."""
     connection = settlement.connection
-    gone: list[bytes] = []
     buried: list[DeadLetter] = []
-    for sequence in settlement.done:
-        encoded = txn.pop("outbox", outbox_key(connection, sequence))
-        if encoded is not None:
-            gone.append(encoded)
+    keys = (outbox_key(connection, sequence) for sequence in settlement.done)
+    gone = [len(encoded) for encoded in txn.pop_each("outbox", keys)]
     for dead in settlement.dead:
         encoded = txn.pop("outbox", outbox_key(connection, dead.delivery.sequence))
         if encoded is not None:
-            gone.append(encoded)
+            gone.append(len(encoded))
             bury(txn, dead)
             buried.append(dead)
-    size = sum(map(len, gone))
+    size = sum(gone)
     for delivery in settlement.delayed:
         key = outbox_key(connection, delivery.sequence)
         former = txn.get("outbox", key)
