@@ -287,13 +287,14 @@ class Forwarder:
                 await courier.release(stream.connection.number)
 
     async def _accept(self, stream: Stream, deliveries: list[Delivery]) -> None:
-        delivered = self._connections[stream.connection.number].delivered
+        delivered = self._connections[stream.connection.number].delivered.among(deliveries)
+        if delivered:
+            repeated = {delivery.sequence for delivery in delivered}
+            stream.settle_done(repeated)
+            deliveries = [each for each in deliveries if each.sequence not in repeated]
         by_environment: dict[Environment, list[Delivery]] = {}
         for delivery in deliveries:
-            if delivery in delivered:
-                stream.settle_done([delivery.sequence])
-            else:
-                by_environment.setdefault(delivery.environment, []).append(delivery)
+            by_environment.setdefault(delivery.environment, []).append(delivery)
         for environment, members in by_environment.items():
             courier = self._by_environment.get(environment)
             if courier is not None:  # else the environment was switched off since; it may be back
