@@ -77,6 +77,7 @@ class Stream:
         self.source_index = source_index
         self.connection = connection
         self.may_have_more = True
+        self.is_near_end = False  # of what was read last, less than half of what was asked for came
         self.is_reading = False
         self.is_settling = False
         self.waiting = 0  # deliveries in memory, and the bytes of their payloads
@@ -103,6 +104,8 @@ class Stream:
             self.may_have_more = True
             if self._cursor == start:  # not rewound in the meantime
                 self._cursor = deliveries[-1].sequence
+        size = sum(len(each.payload) for each in deliveries)
+        self.is_near_end = len(deliveries) * 2 < limit and size * 2 < max_bytes
         sequences = [each.sequence for each in deliveries]
         if not self._known.isdisjoint(sequences):
             deliveries = [each for each in deliveries if each.sequence not in self._known]
