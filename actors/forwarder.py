@@ -29,9 +29,11 @@ Courier = RequestCourier | BundleCourier
 
 READ_PAGE = 1000
 READ_PAGE_BYTES = 4 * 1024 * 1024
-# Between two reads of a stream that was at its end: under load a shard has something new all the
-# time, and a call for every micro-batch would cost more than what it brings.
+# Between two reads of a stream that was near its end: under load a shard has something new all the
+# time, and a call for every micro-batch would cost more than what it brings. Bulk outputs are in no
+# hurry: a tenth of the time that they collect for, within bounds.
 READ_PAUSE_MS = 50
+BULK_READ_PAUSE_MS = 500
 # What may be in memory, over all connections.
 WINDOW = 20_000
 WINDOW_BYTES = 64 * 1024 * 1024
@@ -84,6 +86,7 @@ class Forwarder:
         self._share = max(WINDOW // max(len(self._streams), 1), MIN_SHARE)
         self._share_bytes = max(WINDOW_BYTES // max(len(self._streams), 1), MIN_SHARE_BYTES)
         self._outputs = list({id(each): each for each in outputs.values()}.values())
+        self._read_pause_ms = min(map(_read_pause_ms, self._outputs), default=READ_PAUSE_MS)
         couriers = {id(each): self._courier(each) for each in self._outputs}
         self._couriers = list(couriers.values())
         self._by_environment = {
@@ -275,8 +278,8 @@ class Forwarder:
                 min(READ_PAGE_BYTES, self._share_bytes - stream.waiting_bytes),
             )
             stream.recover()
-            if not deliveries:
-                stream.next_read_ms = self._clock.now_ms() + READ_PAUSE_MS
+            if stream.is_near_end:
+                stream.next_read_ms = self._clock.now_ms() + self._read_pause_ms
             await self._accept(stream, deliveries)
         except SOURCE_FAULTS as error:
             self._desk.source_failed(stream, error)
@@ -287,13 +290,14 @@ class Forwarder:
                 await courier.release(stream.connection.number)
 
     async def _accept(self, stream: Stream, deliveries: list[Delivery]) -> None:
-        delivered = self._connections[stream.connection.number].delivered
+        delivered = self._connections[stream.connection.number].delivered.among(deliveries)
+        if delivered:
+            repeated = {delivery.sequence for delivery in delivered}
+            stream.settle_done(repeated)
+            deliveries = [each for each in deliveries if each.sequence not in repeated]
         by_environment: dict[Environment, list[Delivery]] = {}
         for delivery in deliveries:
-            if delivery in delivered:
-                stream.settle_done([delivery.sequence])
-            else:
-                by_environment.setdefault(delivery.environment, []).append(delivery)
+            by_environment.setdefault(delivery.environment, []).append(delivery)
         for environment, members in by_environment.items():
             courier = self._by_environment.get(environment)
             if courier is not None:  # else the environment was switched off since; it may be back
@@ -312,3 +316,9 @@ class Forwarder:
             self._desk.source_failed(stream, error)
         finally:
             stream.is_settling = False
+
+
+def _read_pause_ms(output: StreamOutput | BulkOutput) -> int:
+    if isinstance(output, BulkOutput):
+        return max(READ_PAUSE_MS, min(BULK_READ_PAUSE_MS, output.max_wait_ms // 10))
+    return READ_PAUSE_MS

@@ -284,8 +284,8 @@ class Shard:
 
     def read_outbox_encoded(
         self, connection: int, after_sequence: int, limit: int, max_bytes: int
-    ) -> list[bytes]:
-        """Return what `read_outbox` does as it lies in the store: cheap to send elsewhere."""
+    ) -> bytes:
+        """Return what `read_outbox` does, for `outbox.decode`: cheap to send elsewhere."""
         with self.store.read() as txn:
             found = outbox.read_encoded(txn, connection, after_sequence, limit, max_bytes)
         if not found:

@@ -1,7 +1,7 @@
 """One connection's outbox on one source: what was read from it, and what has to be told it."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from actors.errors import ShardUnavailable, StoreFull
@@ -44,8 +44,12 @@ class RecentIds:
         self._capacity = capacity
         self._ids: dict[tuple[str, int | None], None] = {}
 
-    def __contains__(self, delivery: Delivery) -> bool:
-        return (delivery.delivery_id, delivery.mpid) in self._ids
+    def among(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Return those of some deliveries that were delivered; seldom any."""
+        keys = [(each.delivery_id, each.mpid) for each in deliveries]
+        if self._ids.keys().isdisjoint(keys):
+            return []
+        return [each for each, key in zip(deliveries, keys, strict=True) if key in self._ids]
 
     def update(self, ids: Iterable[tuple[str, int | None]]) -> None:
         """Remember (delivery id, MPID), and forget as many of the oldest as are too many."""
@@ -73,6 +77,7 @@ class Stream:
         self.source_index = source_index
         self.connection = connection
         self.may_have_more = True
+        self.is_near_end = False  # of what was read last, less than half of what was asked for came
         self.is_reading = False
         self.is_settling = False
         self.waiting = 0  # deliveries in memory, and the bytes of their payloads
@@ -99,9 +104,13 @@ class Stream:
             self.may_have_more = True
             if self._cursor == start:  # not rewound in the meantime
                 self._cursor = deliveries[-1].sequence
-        fresh = [each for each in deliveries if each.sequence not in self._known]
-        self._known.update(each.sequence for each in fresh)
-        return fresh
+        size = sum(len(each.payload) for each in deliveries)
+        self.is_near_end = len(deliveries) * 2 < limit and size * 2 < max_bytes
+        sequences = [each.sequence for each in deliveries]
+        if not self._known.isdisjoint(sequences):
+            deliveries = [each for each in deliveries if each.sequence not in self._known]
+        self._known.update(sequences)
+        return deliveries
 
     def hold(self, delivery: Delivery) -> None:
         """Count a delivery whose payload stays in memory."""
@@ -128,9 +137,11 @@ class Stream:
 
     def settle_done(self, sequences: Iterable[int]) -> None:
         """Have deliveries deleted."""
-        for sequence in sequences:
-            self._done.append(sequence)
-            self._delayed.pop(sequence, None)
+        sequences = list(sequences)
+        self._done += sequences
+        if self._delayed:
+            for sequence in sequences:
+                self._delayed.pop(sequence, None)
         self._notify()
 
     def settle_dead(self, letter: DeadLetter) -> None:

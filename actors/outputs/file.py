@@ -61,6 +61,9 @@ class FileOutput:
         self.environment = environment
         self.storage: Storage  # from start() on
         self.max_wait_ms = int(settings.roll.max_wait_s * 1000)
+        self._has_one_group = (
+            settings.split_by != "event_name" and settings.folder_by_date == "none"
+        )
 
     async def start(self) -> None:
         """Remove what an earlier process left unfinished."""
@@ -93,6 +96,8 @@ class FileOutput:
 
     def group(self, delivery: Delivery) -> str:
         """Return the folder that a delivery belongs to, below that of its input."""
+        if self._has_one_group:
+            return ""
         parts = []
         if self.settings.split_by == "event_name":
             parts.append(folder_name(first_event_name(delivery.payload)))

@@ -7,7 +7,7 @@ import hashlib
 import io
 import os
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 import orjson
 import zstandard
@@ -17,9 +17,27 @@ from actors.outputs.file_columns import COLUMNS, Kind, Row, as_integer, rows, va
 from actors.outputs.file_settings import FileSettings
 from actors.outputs.file_storage import Finished
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+BUFFER_BYTES = 256 * 1024  # a call of the operating system for this much, not for every few rows
 PARQUET_ROW_GROUP = 10_000
 GZIP_LEVEL = 6
 ZSTD_LEVEL = 3
+
+
+class _HashedFile(io.FileIO):
+    """A file that hashes what is written, so that nobody has to read it for that."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "wb")
+        self.digest = hashlib.sha256()
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        """Write, and hash what was written."""
+        written = super().write(data)
+        self.digest.update(memoryview(data)[:written])
+        return written
 
 
 class RowWriter:
@@ -34,8 +52,8 @@ class RowWriter:
         self._loaded_ms = loaded_ms
         self._min_ts: int | None = None
         self._max_ts: int | None = None
-        self._path = path
-        self._raw: IO[bytes] = path.open("wb")
+        self._hashed = _HashedFile(path)
+        self._raw: IO[bytes] = io.BufferedWriter(self._hashed, BUFFER_BYTES)
         fcntl.flock(self._raw, fcntl.LOCK_EX)
 
     def write(self, delivery: Delivery) -> None:
@@ -53,8 +71,7 @@ class RowWriter:
         os.fsync(self._raw.fileno())
         size = self._raw.tell()
         self._raw.close()
-        with self._path.open("rb") as written:
-            digest = hashlib.file_digest(written, "sha256").hexdigest()
+        digest = self._hashed.digest.hexdigest()
         return Finished(path, self.rows, size, self._min_ts, self._max_ts, digest)
 
     def abandon(self) -> None:
@@ -66,9 +83,12 @@ class RowWriter:
 
     def _count(self, time_ms: int | None) -> None:
         self.rows += 1
-        if time_ms is not None:
-            self._min_ts = time_ms if self._min_ts is None else min(self._min_ts, time_ms)
-            self._max_ts = time_ms if self._max_ts is None else max(self._max_ts, time_ms)
+        if time_ms is None:
+            return
+        if self._min_ts is None or time_ms < self._min_ts:
+            self._min_ts = time_ms
+        if self._max_ts is None or time_ms > self._max_ts:
+            self._max_ts = time_ms
 
 
 class _Compressor(Protocol):
@@ -96,12 +116,18 @@ class NdjsonWriter(RowWriter):
     def __init__(self, path: Path, loaded_ms: int, compression: str) -> None:
         super().__init__(path, loaded_ms)
         self._stream = _compressed(self._raw, compression)
+        self._line_bytes = 0
 
     def write(self, delivery: Delivery) -> None:
         """Add one line."""
         self._stream.write(delivery.payload)
         self._stream.write(b"\n")
+        self._line_bytes += len(delivery.payload) + 1
         self._count(delivery.first_event_ms or delivery.created_ms)
+
+    def size(self) -> int:
+        """Return the bytes written; those of plain lines are known without asking the file."""
+        return self._line_bytes if self._stream is self._raw else super().size()
 
     def _close_format(self) -> None:
         if self._stream is not self._raw:

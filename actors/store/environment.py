@@ -3,7 +3,7 @@
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -72,6 +72,19 @@ class Transaction:
     def pop(self, table: Table, key: bytes) -> bytes | None:
         """Remove a key and return its value, `None` if it was not there."""
         return self._txn.pop(key, db=self._tables[table])
+
+    def pop_each(self, table: Table, keys: Iterable[bytes]) -> Iterator[bytes]:
+        """Remove keys and yield the values of those that were there.
+
+        Keys that follow one another in the table, and are given in their order, cost half of what
+        `pop` does: none of them is searched for.
+        """
+        with self._txn.cursor(db=self._tables[table]) as cursor:
+            for key in keys:
+                if cursor.key() == key or cursor.set_key(key):
+                    value = cursor.value()
+                    cursor.delete()  # and goes to the next key
+                    yield value
 
     def scan(
         self, table: Table, start: bytes = b"", prefix: bytes = b""

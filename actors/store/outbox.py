@@ -4,6 +4,7 @@ Deliveries lie in the order of their sequence, by connection; a user's deliverie
 shard, so their order is the order of processing. A dead letter keeps the sequence it had.
 """
 
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,8 +17,12 @@ from actors.store.keys import dead_id_key, outbox_key, outbox_parts
 # In `meta`, with the number of a connection behind it.
 _DEAD_BYTES = b"dead_bytes"
 
+# Of a MessagePack array of up to 2**32 - 1 elements, which follow it as they are.
+_ARRAY_HEAD = struct.Struct(">BI")
+_ARRAY_32 = 0xDD
+
 _encoder = msgspec.msgpack.Encoder()
-_deliveries = msgspec.msgpack.Decoder(Delivery)
+_deliveries = msgspec.msgpack.Decoder(list[Delivery])
 _dead_letters = msgspec.msgpack.Decoder(DeadLetter)
 
 
@@ -30,10 +35,11 @@ def add(txn: Transaction, delivery: Delivery) -> int:
 
 def read_encoded(
     txn: Transaction, connection: int, after_sequence: int, limit: int, max_bytes: int
-) -> list[bytes]:
+) -> bytes:
     """Return the next deliveries of a connection, at most `limit` and about `max_bytes`.
 
-    As they lie in the store, to be decoded in another process.
+    In one piece, for `decode` in another process: each as it lies in the store. Empty if there are
+    none.
     """
     found: list[bytes] = []
     size = 0
@@ -43,12 +49,12 @@ def read_encoded(
         size += len(encoded)
         if len(found) >= limit or size >= max_bytes:
             break
-    return found
+    return b"".join((_ARRAY_HEAD.pack(_ARRAY_32, len(found)), *found)) if found else b""
 
 
-def decode(encoded: Sequence[bytes]) -> list[Delivery]:
-    """Decode deliveries as they lie in the store."""
-    return [_deliveries.decode(each) for each in encoded]
+def decode(encoded: bytes) -> list[Delivery]:
+    """Decode what `read_encoded` returned."""
+    return _deliveries.decode(encoded) if encoded else []
 
 
 class Settled(NamedTuple):
@@ -69,19 +75,16 @@ class Settled(NamedTuple):
 def settle(txn: Transaction, settlement: Settlement) -> Settled:
     """Write what became of deliveries. A sequence that is gone is passed over: it was settled."""
     connection = settlement.connection
-    gone: list[bytes] = []
     buried: list[DeadLetter] = []
-    for sequence in settlement.done:
-        encoded = txn.pop("outbox", outbox_key(connection, sequence))
-        if encoded is not None:
-            gone.append(encoded)
+    keys = (outbox_key(connection, sequence) for sequence in settlement.done)
+    gone = [len(encoded) for encoded in txn.pop_each("outbox", keys)]
     for dead in settlement.dead:
         encoded = txn.pop("outbox", outbox_key(connection, dead.delivery.sequence))
         if encoded is not None:
-            gone.append(encoded)
+            gone.append(len(encoded))
             bury(txn, dead)
             buried.append(dead)
-    size = sum(map(len, gone))
+    size = sum(gone)
     for delivery in settlement.delayed:
         key = outbox_key(connection, delivery.sequence)
         former = txn.get("outbox", key)

@@ -57,6 +57,33 @@ async def test_everything_in_the_outbox_is_delivered_once_and_settled(
     await simulation.stop()
 
 
+async def test_what_waits_is_read_page_after_page_without_a_pause(
+    clock: ManualClock, simulation: Simulation
+) -> None:
+    shard = MemoryOutbox([delivery(n, mpid=n) for n in range(1, 2401)])
+    output = ScriptedOutput(clock)
+    simulation.start(output, [shard])
+    await simulation.run(0)
+    assert len(output.delivered) == 2400
+    await simulation.stop()
+
+
+async def test_a_shard_that_has_a_little_all_the_time_is_read_every_50_ms(
+    clock: ManualClock, simulation: Simulation
+) -> None:
+    shard = MemoryOutbox()
+    output = ScriptedOutput(clock)
+    forwarder = simulation.start(output, [shard])
+    for number in range(1, 201):
+        shard.add(delivery(number))
+        forwarder.wake(0)
+        await simulation.run(0.005)
+    assert shard.reads <= 1 + 1000 // 50
+    await simulation.run(0.05)
+    assert output.sequences == list(range(1, 201))
+    await simulation.stop()
+
+
 async def test_case_16_a_dead_receiver_is_tried_103_times_in_86770_seconds(
     clock: ManualClock, simulation: Simulation
 ) -> None:

@@ -105,6 +105,33 @@ async def run(output: ListOutput, shard: MemoryOutbox) -> None:
 
 
 @pytest.mark.parametrize(
+    ("max_wait_ms", "pause_ms"),
+    [
+        pytest.param(1000, 100, id="a tenth of the time that a bundle waits"),
+        pytest.param(100, 50, id="as often as another output"),
+        pytest.param(600_000, 500, id="every half second"),
+    ],
+)
+async def test_a_shard_that_has_a_little_all_the_time_is_read_now_and_then(
+    max_wait_ms: int, pause_ms: int
+) -> None:
+    """What waits for its bundle can as well wait in the outbox."""
+    shard = MemoryOutbox()
+    output = ListOutput(max_rows=1000)
+    output.max_wait_ms = max_wait_ms
+    simulation = Simulation(ManualClock())
+    forwarder = simulation.start(output, [shard])
+    for number in range(1, 401):
+        shard.add(delivery(number))
+        forwarder.wake(0)
+        await simulation.run(0.005)
+    assert 2000 // pause_ms - 2 <= shard.reads <= 2000 // pause_ms + 1
+    await simulation.run(max_wait_ms / 1000 + 1)
+    assert output.arrived == list(range(1, 401))
+    await simulation.stop()
+
+
+@pytest.mark.parametrize(
     "output",
     [
         pytest.param(ListOutput(on_group=refusing(3)), id="its group"),

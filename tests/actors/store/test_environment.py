@@ -70,6 +70,31 @@ def test_a_key_is_removed_once(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
+    ("keys", "left"),
+    [
+        pytest.param("abcd", "", id="all"),
+        pytest.param("bc", "ad", id="neighbours"),
+        pytest.param("bd", "ac", id="with one between them that stays"),
+        pytest.param("dba", "c", id="in another order"),
+        pytest.param("aa", "bcd", id="one twice"),
+        pytest.param("abxd", "c", id="with one that is not there"),
+        pytest.param("", "abcd", id="none"),
+    ],
+)
+def test_many_keys_are_removed_and_their_values_given(store: Store, keys: str, left: str) -> None:
+    """Those that are there, in the order asked for; another table keeps its own."""
+    with store.write() as txn:
+        for key in "abcd":
+            txn.put("meta", key.encode(), key.upper().encode())
+            txn.put("intents", key.encode(), b"")
+        removed = list(txn.pop_each("meta", [key.encode() for key in keys]))
+        there = [key for key in dict.fromkeys(keys) if key in "abcd"]
+        assert removed == [key.upper().encode() for key in there]
+        assert [key for key, _ in txn.scan("meta")] == [key.encode() for key in left]
+        assert txn.entries("intents") == 4
+
+
+@pytest.mark.parametrize(
     ("start", "prefix", "found"),
     [
         pytest.param(b"", b"", [b"a1", b"b1", b"b2", b"b3", b"\xff"], id="all, in byte order"),
