@@ -32,6 +32,7 @@ from actors.shard import Shard, identity_rules
 from actors.shard_aliases import ShardAliases
 from actors.shard_options import ShardOptions
 from actors.shard_views import ShardViews
+from actors.store import log
 from actors.store.environment import Store
 from actors.sweeper import Sweeper
 from config.compiled import connection_infos, queue_limits, workspace_info
@@ -335,11 +336,10 @@ class World:
 
     def log(self) -> list[StoredBatch]:
         """Return all batches that are kept, shard by shard, in the order of their commits."""
-        decode = msgspec.msgpack.Decoder(StoredBatch).decode
         kept: list[StoredBatch] = []
         for shard in self.shards:
             with shard.store.read() as txn:
-                kept += [decode(encoded) for _, encoded in txn.scan("log")]
+                kept += [log.decode(encoded) for _, encoded in txn.scan("log")]
         return kept
 
     def count(self, name: str, **labels: str) -> float:
