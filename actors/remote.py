@@ -14,6 +14,10 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 # Larger arguments and results go through the object store, which costs three times as much: most
 # micro-batches, and pages of the outbox, would.
 os.environ.setdefault("RAY_max_direct_call_object_size", str(8 * 1024 * 1024))
+# The actors' processes give memory back only where much is free. Pages of the outbox and
+# micro-batches come and go, and fetching new memory for each costs more than what is done with it.
+os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(64 * 1024 * 1024))
+os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(32 * 1024 * 1024))  # glibc takes no more
 # Ray's workers are made to give way to everything else on the machine; ours serve.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
