@@ -72,9 +72,8 @@ class Sequencer:
         self._reads = [ReadLane(self, shard, number) for number, shard in enumerate(shards)]
         self._writes = [WriteLane(self, shard, number) for number, shard in enumerate(shards)]
         # What was read and decided lately, as it is or will be on the shards: it is right, because
-        # nobody else writes. On top of it, what was decided since the last commit.
+        # nobody else writes. What was decided since the last commit can be taken back.
         self._known = {each: IdentityState(scope, each) for each in ENVIRONMENTS}
-        self._open = {each: state.fork() for each, state in self._known.items()}
         self._group: dict[Cluster, None] = {}  # what the next commit takes
         self._open_clusters: dict[Key, Cluster] = {}
         self._open_retries: dict[tuple[Environment, bytes], Cluster] = {}
@@ -129,11 +128,11 @@ class Sequencer:
         for decision in decisions:
             pending = Pending(decision, self._arrivals)
             self._arrivals += 1
-            keys: list[Key] = [(decision.environment, name) for name in decision.names]
-            for before in {last[key] for key in keys if key in last}:
+            for before in {last[key] for key in pending.keys if key in last}:
                 before.followers.append(pending)
                 pending.waits += 1
-            last.update(dict.fromkeys(keys, pending))
+            for key in pending.keys:
+                last[key] = pending
             made.append(pending)
         self._attempt(*(pending for pending in made if not pending.waits))
         try:
@@ -178,11 +177,15 @@ class Sequencer:
             return
         decision = pending.decision
         environment = decision.environment
-        if self._is_blocked(pending, [(environment, name) for name in decision.names]):
+        if self._is_blocked(pending, pending.keys):
             return
         if decision.retry_key is not None and self._answer_again(pending, decision.retry_key):
             return
-        state = self._open[environment]
+        state = self._known[environment]
+        unknown = [name for name in decision.names if not state.knows_holders(name)]
+        if unknown:
+            self._read(pending, Missing(set(unknown), set()))
+            return
         draft = Draft(state, decision.now_ms)
         try:
             answer = decision.run(draft, pending.candidate)
@@ -208,7 +211,7 @@ class Sequencer:
         cluster = self._join(clusters, environment)
         if changed:
             cluster.add_keys(changed, self._index)
-            cluster.add_trail(draft.trail(decision.kind, decision.about(answer)))
+            cluster.trail.append(draft.trail(decision.kind, decision.about(answer)))
             state.merge(draft)
             self._open_clusters.update(dict.fromkeys(changed, cluster))
         if retry_key is not None:
@@ -235,18 +238,23 @@ class Sequencer:
 
     def _is_blocked(self, pending: Pending, keys: Iterable[Key]) -> bool:
         """Let a decision wait if something that it looks at is being written."""
-        cluster = next((self._in_flight[key] for key in keys if key in self._in_flight), None)
-        if cluster is None:
+        in_flight = self._in_flight
+        if not in_flight:
             return False
+        for key in keys:
+            if key in in_flight:
+                break
+        else:
+            return False
+        cluster = in_flight[key]
         decision = pending.decision
         if decision.is_limited:
-            queued: list[Key] = [(decision.environment, name) for name in decision.names]
-            if any(self._queues[key] >= MAX_WAITING for key in queued):
+            if any(self._queues[key] >= MAX_WAITING for key in pending.keys):
                 pending.fail(HotIdentity("too many calls wait for one identity"))
                 self._decided(pending)
                 return True
-            self._queues.update(queued)
-            pending.queued = queued
+            self._queues.update(pending.keys)
+            pending.queued = pending.keys
             if pending.timer is None:
                 loop = asyncio.get_running_loop()
                 pending.timer = loop.call_later(MAX_WAIT_S, self._has_waited, pending)
@@ -306,7 +314,7 @@ class Sequencer:
         slot = self._index.slot_of(environment, place)
         while True:
             mpid = slot << MPID_RANDOM_BITS | self._randomness.bits(MPID_RANDOM_BITS)
-            is_known = any(state.knows_record(mpid) for state in self._open.values())
+            is_known = any(state.knows_record(mpid) for state in self._known.values())
             if mpid and mpid not in self._candidates and not is_known:
                 break
         pending.candidate = mpid
@@ -335,10 +343,11 @@ class Sequencer:
 
     def is_wanted(self, key: Key) -> bool:
         """Tell whether anybody still waits for an entry or a record."""
-        readers = [each for each in self._readers.get(key, ()) if not each.future.done()]
-        if not readers:
-            self._readers.pop(key, None)
-        return bool(readers)
+        for each in self._readers.get(key, ()):
+            if not each.future.done():
+                return True
+        self._readers.pop(key, None)
+        return False
 
     @property
     def trims(self) -> int:
@@ -413,12 +422,14 @@ class Sequencer:
         changes = []
         for cluster in group:
             number += 1
-            state = self._open[cluster.environment]
+            state = self._known[cluster.environment]
             trail = cluster.numbered_trail(number)
             changes.append(change_of(state, cluster.keys, number, trail))
         try:
             self._keep(group, changes, number)
         except StoreFull as error:
+            for known in self._known.values():
+                known.revert()
             self._begin_group()
             for cluster in group:
                 for pending, _ in cluster.members:
@@ -428,8 +439,8 @@ class Sequencer:
             self._fail(error)
             return
         self._number = number
-        for environment, state in self._open.items():
-            self._known[environment].adopt(state)
+        for known in self._known.values():
+            known.settle()
         self._begin_group()
         for cluster, change in zip(group, changes, strict=True):
             self._take_off(cluster, change)
@@ -448,7 +459,6 @@ class Sequencer:
 
     def _begin_group(self) -> None:
         self._group = {}
-        self._open = {each: state.fork() for each, state in self._known.items()}
         self._open_clusters = {}
         self._open_retries = {}
 
@@ -506,7 +516,6 @@ class Sequencer:
                     kept.learn_holders(what, state.holders(what))
             self._known[environment] = kept
         self._trims += 1
-        self._begin_group()
 
     # -- Terms ------------------------------------------------------------------------------------
 

@@ -98,6 +98,9 @@ class IdentityState:
         self._base = base
         self._holders: dict[IdentityName, list[Holder]] = {}
         self._records: dict[int, IdentityRecord | None] = {}
+        # What was known of what has been merged, to be reverted to.
+        self._before_holders: dict[IdentityName, list[Holder]] = {}
+        self._before_records: dict[int, IdentityRecord | None] = {}
 
     def fork(self) -> "IdentityState":
         """Return a state that starts from this one and keeps its changes to itself."""
@@ -105,6 +108,13 @@ class IdentityState:
 
     def merge(self, fork: "IdentityState") -> None:
         """Take over the changes of a fork."""
+        if self._base is None:  # what is merged into a fork goes with the fork
+            for name in fork._holders:
+                if name in self._holders and name not in self._before_holders:
+                    self._before_holders[name] = self._holders[name]
+            for mpid in fork._records:
+                if mpid in self._records and mpid not in self._before_records:
+                    self._before_records[mpid] = self._records[mpid]
         self._holders.update(fork._holders)
         self._records.update(fork._records)
         self.changed_names |= fork.changed_names
@@ -118,10 +128,21 @@ class IdentityState:
             if change.is_new:
                 self.open_profile(mpid, change.time_ms)
 
-    def adopt(self, fork: "IdentityState") -> None:
-        """Take over what a fork knows and has changed as what is: it is going to be written."""
-        self._holders.update(fork._holders)
-        self._records.update(fork._records)
+    def settle(self) -> None:
+        """Take what was changed as what is: it is going to be written."""
+        self.changed_names = set()
+        self.changed_mpids = set()
+        self.profile_changes = {}
+        self.tally = Tally()
+        self._before_holders = {}
+        self._before_records = {}
+
+    def revert(self) -> None:
+        """Take back what was merged since it was last settled."""
+        self.forget(self.changed_names, self.changed_mpids)
+        self._holders.update(self._before_holders)
+        self._records.update(self._before_records)
+        self.settle()
 
     def forget(self, names: Iterable[IdentityName], mpids: Iterable[int]) -> None:
         """Know some entries and records no longer."""
