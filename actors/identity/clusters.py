@@ -17,11 +17,34 @@ from actors.store.trail import TrailEntry
 _TRAIL_STEP = 1 << 20  # more decisions than go into one cluster
 
 
-@dataclass(eq=False)
+class Caller:
+    """Somebody who waits for the answers of some decisions, or for the first error of one."""
+
+    def __init__(self, decisions: int) -> None:
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._left = decisions
+        if not decisions:
+            self.future.set_result(None)
+
+    def answered(self) -> None:
+        """Take in that one more decision is answered."""
+        self._left -= 1
+        if not self._left and not self.future.done():
+            self.future.set_result(None)
+
+    def failed(self, error: Exception) -> None:
+        """Take in that a decision is given up."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+@dataclass(eq=False, slots=True)
 class Pending:
     """A decision that somebody waits for.
 
     Attributes:
+        caller: who waits; `is_done` when there is nothing more to tell about this one.
+        answer: once it is done without an error.
         decision: what is to be decided; `arrival`: the how many-th.
         keys: of the entries that it is sure to look at.
         candidate: an MPID for a new record, 0 if none is drawn; `is_free` once that is certain.
@@ -32,11 +55,11 @@ class Pending:
         timer: ends its wait for others.
     """
 
+    caller: Caller
     decision: Decision[Any]
     arrival: int
-    future: asyncio.Future[Any] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
+    is_done: bool = False
+    answer: Any = None
     candidate: int = 0
     is_free: bool = False
     is_decided: bool = False
@@ -51,13 +74,21 @@ class Pending:
         environment = self.decision.environment
         self.keys = [(environment, name) for name in self.decision.names]
 
+    def succeed(self, answer: Any) -> None:
+        """Answer, unless it is done."""
+        if not self.is_done:
+            self.is_done = True
+            self.answer = answer
+            self.caller.answered()
+
     def fail(self, error: Exception) -> None:
-        """Answer with an error, unless it is answered."""
-        if not self.future.done():
-            self.future.set_exception(error)
+        """Answer with an error, unless it is done."""
+        if not self.is_done:
+            self.is_done = True
+            self.caller.failed(error)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Cluster:
     """Decisions of one environment that build upon each other; with the commit, an intent.
 

@@ -13,7 +13,6 @@ from actors.store.identities import IdentityChange, IndexEntry, RecordChange, Te
 from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
 from actors.store.trail import TrailEntry
 
-
 _REMEMBERED = 1 << 14  # slots: of more identities than are under way at a time
 
 

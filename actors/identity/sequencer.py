@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from actors.clock import Clock, Randomness
 from actors.errors import HotIdentity, ShardUnavailable, StaleTerm, StoreDamaged, StoreFull
 from actors.identity.calls import IdentityAnswer
-from actors.identity.clusters import Cluster, Pending
+from actors.identity.clusters import Caller, Cluster, Pending
 from actors.identity.decisions import AnswerT, Decision
 from actors.identity.draft import Draft, Key
 from actors.identity.findings import Findings, Question
@@ -125,8 +125,9 @@ class Sequencer:
         self.start()
         last: dict[Key, Pending] = {}
         made: list[Pending] = []
+        caller = Caller(len(decisions))
         for decision in decisions:
-            pending = Pending(decision, self._arrivals)
+            pending = Pending(caller, decision, self._arrivals)
             self._arrivals += 1
             for before in {last[key] for key in pending.keys if key in last}:
                 before.followers.append(pending)
@@ -137,13 +138,13 @@ class Sequencer:
         self._attempt(*(pending for pending in made if not pending.waits))
         try:
             async with asyncio.timeout(PATIENCE_S):
-                answers: list[AnswerT] = await asyncio.gather(*(each.future for each in made))
-                return answers
+                await caller.future
+                return [each.answer for each in made]
         except TimeoutError:
             raise ShardUnavailable("a shard did not answer in time") from None
         finally:
             for pending in made:
-                pending.future.cancel()
+                pending.is_done = True
                 self._unblock(pending)
 
     def start(self) -> None:
@@ -172,7 +173,7 @@ class Sequencer:
     def _decide(self, pending: Pending) -> None:
         if self._failure is not None:
             pending.fail(self._failure)
-        if pending.future.done():
+        if pending.is_done:
             self._decided(pending)
             return
         decision = pending.decision
@@ -205,7 +206,7 @@ class Sequencer:
         clusters = {self._open_clusters[key] for key in touched if key in self._open_clusters}
         retry_key = decision.retry_key if isinstance(answer, IdentityAnswer) else None
         if not changed and not clusters and retry_key is None:
-            pending.future.set_result(answer)
+            pending.succeed(answer)
             self._decided(pending)
             return
         cluster = self._join(clusters, environment)
@@ -232,7 +233,7 @@ class Sequencer:
                 known = retries.read(txn, environment, retry_key, pending.decision.now_ms)
             if known is None:
                 return False
-            pending.future.set_result(known)
+            pending.succeed(known)
         self._decided(pending)
         return True
 
@@ -265,7 +266,7 @@ class Sequencer:
     def _has_waited(self, pending: Pending) -> None:
         """Refuse a call that still waits for others; for a shard that is away it may wait on."""
         cluster = pending.blocked_by
-        if cluster is None or pending.future.done():
+        if cluster is None or pending.is_done:
             return
         if not any(self._writes[shard].is_away for shard in cluster.shards):
             pending.fail(HotIdentity("a call has waited too long for others"))
@@ -344,7 +345,7 @@ class Sequencer:
     def is_wanted(self, key: Key) -> bool:
         """Tell whether anybody still waits for an entry or a record."""
         for each in self._readers.get(key, ()):
-            if not each.future.done():
+            if not each.is_done:
                 return True
         self._readers.pop(key, None)
         return False
@@ -490,8 +491,7 @@ class Sequencer:
         for key in cluster.keys:
             del self._in_flight[key]
         for pending, answer in cluster.members:
-            if not pending.future.done():
-                pending.future.set_result(answer)
+            pending.succeed(answer)
         for pending in cluster.waiting:
             self._unblock(pending)
         self._attempt(*sorted(cluster.waiting, key=lambda each: each.arrival))

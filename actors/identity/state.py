@@ -1,6 +1,6 @@
 """What a resolution knows: index entries and identity records, with the changes made so far."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import Struct
 
@@ -229,13 +229,21 @@ class IdentityState:
         self, mpid: int, name: IdentityName, *, is_known: bool = False, linked_ms: int = 0
     ) -> None:
         """Make an identity a lookup of a record: its newest link. Raises Missing."""
-        holders = self.holders(name)
+        self.link_all(mpid, [name], is_known=is_known, linked_ms=linked_ms)
+
+    def link_all(
+        self, mpid: int, names: Sequence[IdentityName], *, is_known: bool, linked_ms: int
+    ) -> None:
+        """Make identities lookups of a record, in order, as `link` does. Raises Missing."""
         record = self.existing(mpid)
-        link = holders[-1].link + 1 if holders else 1
-        self._holders[name] = [*holders, Holder(mpid, link, is_known)]
-        lookup = Lookup(name.type, name.value, link, linked_ms)
-        self._replace(mpid, record, [*record.lookups, lookup])
-        self.changed_names.add(name)
+        before = [self.holders(name) for name in names]
+        lookups = record.lookups.copy()
+        for name, holders in zip(names, before, strict=True):
+            link = holders[-1].link + 1 if holders else 1
+            self._holders[name] = [*holders, Holder(mpid, link, is_known)]
+            lookups.append(Lookup(name.type, name.value, link, linked_ms))
+        self._replace(mpid, record, lookups)
+        self.changed_names.update(names)
 
     def mark_known(self, mpid: int, *, is_known: bool) -> None:
         """Note at all identities of a record whether it has a login ID now. Raises Missing.
