@@ -177,6 +177,7 @@ def test_what_cannot_be_written_is_taken_back_as_a_whole(state: IdentityState) -
     assert state.holders(EM) == [Holder(5, 2)]
     assert state.record(5) == record("em:e1", "das:d1")
     assert state.record(6) == IdentityRecord([])
-    assert not state.knows_record(9) and not state.knows_record(10)
+    assert not state.knows_record(9)
+    assert not state.knows_record(10)
     changes = state.changed_names, state.changed_mpids, state.profile_changes
     assert not any(changes)
