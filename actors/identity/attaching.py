@@ -40,7 +40,10 @@ def attach(
         Missing: a lookup that has to go, or another one of a record that becomes known, was not
             read yet.
     """
-    was_known = is_known(state.existing(mpid), rules)
+    record = state.existing(mpid)
+    if not record.lookups:
+        return _attach_to_empty(state, mpid, request, rules, now_ms)
+    was_known = is_known(record, rules)
     attachments: list[Attachment] = []
     for rank, name in enumerate(request):
         outcome = _outcome(state, mpid, name, request[:rank], rules)
@@ -55,6 +58,30 @@ def attach(
         state.link(mpid, name, is_known=was_known, linked_ms=now_ms)
     if not was_known and is_known(state.existing(mpid), rules):
         state.mark_known(mpid, is_known=True)
+    return attachments
+
+
+def _attach_to_empty(
+    state: IdentityState, mpid: int, request: Request, rules: IdentityRules, now_ms: int
+) -> list[Attachment]:
+    """Do the same for a record that has no lookups, which is what most new users are made by.
+
+    There is nothing to be kept or replaced, and what is linked is linked to a known record or not.
+    """
+    attachments: list[Attachment] = []
+    added: list[IdentityName] = []
+    for name in request:
+        outcome: Outcome = "added"
+        if name.type not in rules.unique_ids:
+            make_room(state, mpid, name, rules, now_ms)
+        elif state.holders(name):
+            outcome = "held_by_another"
+        attachments.append(Attachment(name, outcome))
+        if outcome == "added":
+            added.append(name)
+    is_known_now = any(name.type in rules.login_ids for name in added)
+    if added:
+        state.link_all(mpid, added, is_known=is_known_now, linked_ms=now_ms)
     return attachments
 
 

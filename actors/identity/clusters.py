@@ -17,12 +17,36 @@ from actors.store.trail import TrailEntry
 _TRAIL_STEP = 1 << 20  # more decisions than go into one cluster
 
 
-@dataclass(eq=False)
+class Caller:
+    """Somebody who waits for the answers of some decisions, or for the first error of one."""
+
+    def __init__(self, decisions: int) -> None:
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._left = decisions
+        if not decisions:
+            self.future.set_result(None)
+
+    def answered(self) -> None:
+        """Take in that one more decision is answered."""
+        self._left -= 1
+        if not self._left and not self.future.done():
+            self.future.set_result(None)
+
+    def failed(self, error: Exception) -> None:
+        """Take in that a decision is given up."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+@dataclass(eq=False, slots=True)
 class Pending:
     """A decision that somebody waits for.
 
     Attributes:
+        caller: who waits; `is_done` when there is nothing more to tell about this one.
+        answer: once it is done without an error.
         decision: what is to be decided; `arrival`: the how many-th.
+        keys: of the entries that it is sure to look at.
         candidate: an MPID for a new record, 0 if none is drawn; `is_free` once that is certain.
         waits: how many answers and decisions before it have to come first.
         followers: decisions that have to come after it.
@@ -31,27 +55,40 @@ class Pending:
         timer: ends its wait for others.
     """
 
+    caller: Caller
     decision: Decision[Any]
     arrival: int
-    future: asyncio.Future[Any] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
+    is_done: bool = False
+    answer: Any = None
     candidate: int = 0
     is_free: bool = False
     is_decided: bool = False
+    keys: list[Key] = field(init=False)
     waits: int = 0
     followers: list["Pending"] = field(default_factory=list)
     blocked_by: "Cluster | None" = None
     queued: list[Key] = field(default_factory=list)
     timer: asyncio.TimerHandle | None = None
 
+    def __post_init__(self) -> None:
+        environment = self.decision.environment
+        self.keys = [(environment, name) for name in self.decision.names]
+
+    def succeed(self, answer: Any) -> None:
+        """Answer, unless it is done."""
+        if not self.is_done:
+            self.is_done = True
+            self.answer = answer
+            self.caller.answered()
+
     def fail(self, error: Exception) -> None:
-        """Answer with an error, unless it is answered."""
-        if not self.future.done():
-            self.future.set_exception(error)
+        """Answer with an error, unless it is done."""
+        if not self.is_done:
+            self.is_done = True
+            self.caller.failed(error)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Cluster:
     """Decisions of one environment that build upon each other; with the commit, an intent.
 
@@ -59,7 +96,7 @@ class Cluster:
         keys: what is written; `shards`: where.
         members: whom to answer, and with what.
         retries: answers to be remembered, by retry key.
-        trail: what was done to each record, in order.
+        trail: of each decision, in order, what it did to each record.
         waiting: decisions that have to wait until it is written.
         missing: shards that do not have it yet.
         is_replayed: it was found at the start.
@@ -71,10 +108,9 @@ class Cluster:
     shards: set[int] = field(default_factory=set)
     members: list[tuple[Pending, Any]] = field(default_factory=list)
     retries: dict[bytes, IdentityAnswer] = field(default_factory=dict)
-    trail: dict[int, list[TrailEntry]] = field(default_factory=dict)
+    trail: list[dict[int, TrailEntry]] = field(default_factory=list)
     waiting: list[Pending] = field(default_factory=list)
     missing: set[int] = field(default_factory=set)
-    _decisions: int = 0
 
     def add_keys(self, keys: Iterable[Key], index: Index) -> None:
         """Write these, too."""
@@ -83,28 +119,18 @@ class Cluster:
                 self.keys[key] = None
                 self.shards.add(index.shard_of(key))
 
-    def add_trail(self, entries: dict[int, TrailEntry]) -> None:
-        """Note what a decision did."""
-        for mpid, entry in entries.items():
-            numbered = replace(entry, number=self._decisions)
-            self.trail.setdefault(mpid, []).append(numbered)
-        self._decisions += 1
-
     def absorb(self, other: "Cluster") -> None:
         """Take over another cluster, which has touched nothing of this one's."""
         self.keys.update(other.keys)
         self.shards |= other.shards
         self.members += other.members
         self.retries.update(other.retries)
-        for mpid, entries in other.trail.items():
-            self.trail[mpid] = [
-                replace(each, number=each.number + self._decisions) for each in entries
-            ]
-        self._decisions += other._decisions
+        self.trail += other.trail
 
     def numbered_trail(self, intent: int) -> dict[int, list[TrailEntry]]:
         """Return the trail with the numbers that are kept."""
-        return {
-            mpid: [replace(each, number=intent * _TRAIL_STEP + each.number) for each in entries]
-            for mpid, entries in self.trail.items()
-        }
+        numbered: dict[int, list[TrailEntry]] = {}
+        for number, entries in enumerate(self.trail, intent * _TRAIL_STEP):
+            for mpid, entry in entries.items():
+                numbered.setdefault(mpid, []).append(replace(entry, number=number))
+        return numbered

@@ -1,8 +1,9 @@
 """What the sequencer is asked to decide, each a function of what is known."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from actors.identity.calls import (
     IdentityAnswer,
@@ -23,8 +24,7 @@ from actors.model import Environment
 AnswerT = TypeVar("AnswerT")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Decision(Generic[AnswerT]):
+class Decision(Struct, Generic[AnswerT], frozen=True, kw_only=True, eq=False):
     """One decision on the identities of one environment.
 
     Attributes:
@@ -33,7 +33,7 @@ class Decision(Generic[AnswerT]):
             `Missing` if more has to be known, and is then run again on a fresh state. It has no
             other effects. The MPID may be 0, and it is run again with another one if it uses that.
         about: whose MPID an answer is about.
-        names: identities that it is sure to look at.
+        names: identities that it is sure to look at, in the order in which they are asked for.
         place: the identity near which a new record lies; `None` if it never makes one.
         retry_key: a decision with the same one within an hour gives the first one's answer, which
             is an `IdentityAnswer`.
@@ -44,7 +44,7 @@ class Decision(Generic[AnswerT]):
     environment: Environment
     run: Callable[[IdentityState, int], AnswerT]
     about: Callable[[AnswerT], int]
-    names: frozenset[IdentityName]
+    names: tuple[IdentityName, ...]
     now_ms: int
     place: IdentityName | None = None
     retry_key: bytes | None = None
@@ -69,7 +69,7 @@ def of_call(
         environment=call.environment,
         run=run,
         about=lambda answer: answer.mpid if isinstance(answer, IdentityAnswer) else 0,
-        names=frozenset(names),
+        names=tuple(names),
         now_ms=call.received_ms,
         place=names[0] if names and call.kind != "search" else None,
         retry_key=call.retry_key if call.kind == "logout" and not call.is_read_only else None,
@@ -94,7 +94,7 @@ def of_explanation(
 
 def of_modify(call: ModifyCall, rules: IdentityRules) -> Decision[ModifyAnswer | IdentityProblem]:
     """Return the decision of a modify call."""
-    names = frozenset(
+    names = dict.fromkeys(
         IdentityName(change.type, canonical(change.type, value))
         for change in call.changes
         for value in (change.old, change.new)
@@ -105,7 +105,7 @@ def of_modify(call: ModifyCall, rules: IdentityRules) -> Decision[ModifyAnswer |
         environment=call.environment,
         run=lambda state, _: modify(state, call, rules),
         about=lambda _: call.mpid,
-        names=names,
+        names=tuple(names),
         now_ms=call.received_ms,
     )
 
@@ -124,7 +124,7 @@ def of_erasure(environment: Environment, mpid: int, now_ms: int) -> Decision[boo
         environment=environment,
         run=run,
         about=lambda _: mpid,
-        names=frozenset(),
+        names=(),
         now_ms=now_ms,
     )
 
@@ -142,7 +142,7 @@ def of_undoing(
         environment=environment,
         run=lambda state, _: undo(state, effects, rules, now_ms),
         about=lambda _: mpid,
-        names=frozenset(),
+        names=(),
         now_ms=now_ms,
     )
 
@@ -157,7 +157,7 @@ def of_lookup(
         environment=environment,
         run=lambda state, _: [holder.mpid for holder in reversed(state.holders(name))],
         about=lambda _: 0,
-        names=frozenset([name]),
+        names=(name,),
         now_ms=now_ms,
     )
 
@@ -169,6 +169,6 @@ def of_record(environment: Environment, mpid: int, now_ms: int) -> Decision[Iden
         environment=environment,
         run=lambda state, _: state.record(mpid),
         about=lambda _: 0,
-        names=frozenset(),
+        names=(),
         now_ms=now_ms,
     )

@@ -1,6 +1,7 @@
 """The identity index over all shards: which shard has what."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from actors.identity.draft import Key
@@ -11,6 +12,8 @@ from actors.model import Environment
 from actors.store.identities import IdentityChange, IndexEntry, RecordChange, Term
 from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
 from actors.store.trail import TrailEntry
+
+_REMEMBERED = 1 << 14  # slots: of more identities than are under way at a time
 
 
 class IndexShard(Protocol):
@@ -39,32 +42,42 @@ class Index:
     def __init__(self, scope: int, shards: int) -> None:
         self.scope = scope
         self._shards = shards
+        # A decision asks for the same ones again and again, and hashing is dear.
+        self._remembered = lru_cache(_REMEMBERED)(self._slot_of)
 
     def slot_of(self, environment: Environment, name: IdentityName) -> int:
         """Return the slot that owns an identity."""
+        return self._remembered(environment, name)
+
+    def _slot_of(self, environment: Environment, name: IdentityName) -> int:
         return slot_of_hash(identity_key(self.scope, environment, name.type, name.value))
 
     def shard_of(self, key: Key) -> int:
         """Return the shard that owns an entry or a record."""
         environment, what = key
-        slot = slot_of_mpid(what) if isinstance(what, int) else self.slot_of(environment, what)
+        slot = slot_of_mpid(what) if isinstance(what, int) else self._remembered(environment, what)
         return shard_of_slot(slot, self._shards)
 
     def split(self, change: IdentityChange) -> dict[int, IdentityChange]:
         """Return the part of a change that each shard has to write."""
+        environment = change.environment
         parts: dict[int, IdentityChange] = {}
 
-        def at(key: Key) -> IdentityChange:
-            empty = IdentityChange(change.scope, change.environment, [], [], change.intent, [])
-            return parts.setdefault(self.shard_of(key), empty)
+        def on(shard: int) -> IdentityChange:
+            part = parts.get(shard)
+            if part is None:
+                part = parts[shard] = IdentityChange(
+                    change.scope, environment, [], [], change.intent, []
+                )
+            return part
 
         for entry in change.entries:
-            name = IdentityName(entry.type, entry.value)
-            at((change.environment, name)).entries.append(entry)
+            key = (environment, IdentityName(entry.type, entry.value))
+            on(self.shard_of(key)).entries.append(entry)
         for record in change.records:
-            at((change.environment, record.mpid)).records.append(record)
+            on(self.shard_of((environment, record.mpid))).records.append(record)
         for profile in change.profiles:
-            at((change.environment, profile.mpid)).profiles.append(profile)
+            on(self.shard_of((environment, profile.mpid))).profiles.append(profile)
         return parts
 
 

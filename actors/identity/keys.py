@@ -21,7 +21,7 @@ _LOWER_CASE_TYPES = frozenset(
 )
 
 
-class IdentityName(Struct, frozen=True, array_like=True, order=True):
+class IdentityName(Struct, frozen=True, array_like=True, order=True, cache_hash=True):
     """One identity: IDSync type and canonical value."""
 
     type: str

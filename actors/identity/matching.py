@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from actors.identity.keys import IdentityName
-from actors.identity.state import IdentityRecord, IdentityRules, IdentityState
+from actors.identity.state import IdentityRecord, IdentityRules, IdentityState, Missing
 
 Request = Sequence[IdentityName]
 # Why a record may not be returned.
@@ -57,9 +57,11 @@ class Question:
     @cached_property
     def pools(self) -> Pools:
         """Everybody who holds anything in the request. Raises Missing."""
-        self.state.require(self.request)
         found = Pools(set(), set(), {})
-        for mpid in {each.mpid for name in self.request for each in self.state.holders(name)}:
+        mpids = self._holding
+        if mpids:
+            self.state.require(self.request)
+        for mpid in mpids:
             record = self.state.existing(mpid)
             refusal = refusal_of(record, self.request, self.rules)
             if refusal is not None:
@@ -69,6 +71,14 @@ class Question:
             else:
                 found.anonymous.add(mpid)
         return found
+
+    @property
+    def _holding(self) -> set[int]:
+        try:
+            return {each.mpid for name in self.request for each in self.state.holders(name)}
+        except Missing:
+            self.state.require(self.request)  # to name all that is missing
+            raise
 
     def pick(self, pool: set[int]) -> Pick:
         """Return the member of a pool that matches best, by priority (spec/identity.md, 7.2).

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from actors.clock import Clock, Randomness
 from actors.errors import HotIdentity, ShardUnavailable, StaleTerm, StoreDamaged, StoreFull
 from actors.identity.calls import IdentityAnswer
-from actors.identity.clusters import Cluster, Pending
+from actors.identity.clusters import Caller, Cluster, Pending
 from actors.identity.decisions import AnswerT, Decision
 from actors.identity.draft import Draft, Key
 from actors.identity.findings import Findings, Question
@@ -76,9 +76,8 @@ class Sequencer:
         self._reads = [ReadLane(self, shard, number) for number, shard in enumerate(shards)]
         self._writes = [WriteLane(self, shard, number) for number, shard in enumerate(shards)]
         # What was read and decided lately, as it is or will be on the shards: it is right, because
-        # nobody else writes. On top of it, what was decided since the last commit.
+        # nobody else writes. What was decided since the last commit can be taken back.
         self._known = {each: IdentityState(scope, each) for each in ENVIRONMENTS}
-        self._open = {each: state.fork() for each, state in self._known.items()}
         self._group: dict[Cluster, None] = {}  # what the next commit takes
         self._open_clusters: dict[Key, Cluster] = {}
         self._open_retries: dict[tuple[Environment, bytes], Cluster] = {}
@@ -132,25 +131,26 @@ class Sequencer:
         self.start()
         last: dict[Key, Pending] = {}
         made: list[Pending] = []
+        caller = Caller(len(decisions))
         for decision in decisions:
-            pending = Pending(decision, self._arrivals)
+            pending = Pending(caller, decision, self._arrivals)
             self._arrivals += 1
-            keys: list[Key] = [(decision.environment, name) for name in decision.names]
-            for before in {last[key] for key in keys if key in last}:
+            for before in {last[key] for key in pending.keys if key in last}:
                 before.followers.append(pending)
                 pending.waits += 1
-            last.update(dict.fromkeys(keys, pending))
+            for key in pending.keys:
+                last[key] = pending
             made.append(pending)
         self._attempt(*(pending for pending in made if not pending.waits))
         try:
             async with asyncio.timeout(PATIENCE_S):
-                answers: list[AnswerT] = await asyncio.gather(*(each.future for each in made))
-                return answers
+                await caller.future
+                return [each.answer for each in made]
         except TimeoutError:
             raise ShardUnavailable("a shard did not answer in time") from None
         finally:
             for pending in made:
-                pending.future.cancel()
+                pending.is_done = True
                 self._unblock(pending)
 
     def start(self) -> None:
@@ -179,16 +179,20 @@ class Sequencer:
     def _decide(self, pending: Pending) -> None:
         if self._failure is not None:
             pending.fail(self._failure)
-        if pending.future.done():
+        if pending.is_done:
             self._decided(pending)
             return
         decision = pending.decision
         environment = decision.environment
-        if self._is_blocked(pending, [(environment, name) for name in decision.names]):
+        if self._is_blocked(pending, pending.keys):
             return
         if decision.retry_key is not None and self._answer_again(pending, decision.retry_key):
             return
-        state = self._open[environment]
+        state = self._known[environment]
+        unknown = [name for name in decision.names if not state.knows_holders(name)]
+        if unknown:
+            self._read(pending, Missing(set(unknown), set()))
+            return
         draft = Draft(state, decision.now_ms)
         try:
             answer = decision.run(draft, pending.candidate)
@@ -208,13 +212,13 @@ class Sequencer:
         clusters = {self._open_clusters[key] for key in touched if key in self._open_clusters}
         retry_key = decision.retry_key if isinstance(answer, IdentityAnswer) else None
         if not changed and not clusters and retry_key is None:
-            pending.future.set_result(answer)
+            pending.succeed(answer)
             self._decided(pending)
             return
         cluster = self._join(clusters, environment)
         if changed:
             cluster.add_keys(changed, self._index)
-            cluster.add_trail(draft.trail(decision.kind, decision.about(answer)))
+            cluster.trail.append(draft.trail(decision.kind, decision.about(answer)))
             state.merge(draft)
             self._open_clusters.update(dict.fromkeys(changed, cluster))
         if retry_key is not None:
@@ -235,25 +239,30 @@ class Sequencer:
                 known = retries.read(txn, environment, retry_key, pending.decision.now_ms)
             if known is None:
                 return False
-            pending.future.set_result(known)
+            pending.succeed(known)
         self._decided(pending)
         return True
 
     def _is_blocked(self, pending: Pending, keys: Iterable[Key]) -> bool:
         """Let a decision wait if something that it looks at is being written."""
-        cluster = next((self._in_flight[key] for key in keys if key in self._in_flight), None)
-        if cluster is None:
+        in_flight = self._in_flight
+        if not in_flight:
+            return False
+        for key in keys:
+            if key in in_flight:
+                break
+        else:
             return False
         self._metrics.identity_conflict_retries.inc()
+        cluster = in_flight[key]
         decision = pending.decision
         if decision.is_limited:
-            queued: list[Key] = [(decision.environment, name) for name in decision.names]
-            if any(self._queues[key] >= MAX_WAITING for key in queued):
+            if any(self._queues[key] >= MAX_WAITING for key in pending.keys):
                 pending.fail(HotIdentity("too many calls wait for one identity"))
                 self._decided(pending)
                 return True
-            self._queues.update(queued)
-            pending.queued = queued
+            self._queues.update(pending.keys)
+            pending.queued = pending.keys
             if pending.timer is None:
                 loop = asyncio.get_running_loop()
                 pending.timer = loop.call_later(MAX_WAIT_S, self._has_waited, pending)
@@ -264,7 +273,7 @@ class Sequencer:
     def _has_waited(self, pending: Pending) -> None:
         """Refuse a call that still waits for others; for a shard that is away it may wait on."""
         cluster = pending.blocked_by
-        if cluster is None or pending.future.done():
+        if cluster is None or pending.is_done:
             return
         if not any(self._writes[shard].is_away for shard in cluster.shards):
             pending.fail(HotIdentity("a call has waited too long for others"))
@@ -313,7 +322,7 @@ class Sequencer:
         slot = self._index.slot_of(environment, place)
         while True:
             mpid = slot << MPID_RANDOM_BITS | self._randomness.bits(MPID_RANDOM_BITS)
-            is_known = any(state.knows_record(mpid) for state in self._open.values())
+            is_known = any(state.knows_record(mpid) for state in self._known.values())
             if mpid and mpid not in self._candidates and not is_known:
                 break
         pending.candidate = mpid
@@ -342,10 +351,11 @@ class Sequencer:
 
     def is_wanted(self, key: Key) -> bool:
         """Tell whether anybody still waits for an entry or a record."""
-        readers = [each for each in self._readers.get(key, ()) if not each.future.done()]
-        if not readers:
-            self._readers.pop(key, None)
-        return bool(readers)
+        for each in self._readers.get(key, ()):
+            if not each.is_done:
+                return True
+        self._readers.pop(key, None)
+        return False
 
     @property
     def trims(self) -> int:
@@ -420,12 +430,14 @@ class Sequencer:
         changes = []
         for cluster in group:
             number += 1
-            state = self._open[cluster.environment]
+            state = self._known[cluster.environment]
             trail = cluster.numbered_trail(number)
             changes.append(change_of(state, cluster.keys, number, trail))
         try:
             self._keep(group, changes, number)
         except StoreFull as error:
+            for known in self._known.values():
+                known.revert()
             self._begin_group()
             for cluster in group:
                 for pending, _ in cluster.members:
@@ -435,11 +447,11 @@ class Sequencer:
             self._fail(error)
             return
         self._number = number
-        for environment, state in self._open.items():
-            self._known[environment].adopt(state)
-            self._metrics.count_identities(state.tally)
         self._records = self._records_now()
         self._show_records()
+        for known in self._known.values():
+            self._metrics.count_identities(known.tally)
+            known.settle()
         self._begin_group()
         for cluster, change in zip(group, changes, strict=True):
             self._take_off(cluster, change)
@@ -463,7 +475,7 @@ class Sequencer:
         """Return how many records there are with those that were decided on and are not kept."""
         return {
             environment: self._records[environment] + state.tally.more_records
-            for environment, state in self._open.items()
+            for environment, state in self._known.items()
         }
 
     def _show_records(self) -> None:
@@ -472,7 +484,6 @@ class Sequencer:
 
     def _begin_group(self) -> None:
         self._group = {}
-        self._open = {each: state.fork() for each, state in self._known.items()}
         self._open_clusters = {}
         self._open_retries = {}
 
@@ -504,8 +515,7 @@ class Sequencer:
         for key in cluster.keys:
             del self._in_flight[key]
         for pending, answer in cluster.members:
-            if not pending.future.done():
-                pending.future.set_result(answer)
+            pending.succeed(answer)
         for pending in cluster.waiting:
             self._unblock(pending)
         self._attempt(*sorted(cluster.waiting, key=lambda each: each.arrival))
@@ -530,7 +540,6 @@ class Sequencer:
                     kept.learn_holders(what, state.holders(what))
             self._known[environment] = kept
         self._trims += 1
-        self._begin_group()
 
     # -- Terms ------------------------------------------------------------------------------------
 

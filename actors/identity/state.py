@@ -1,6 +1,6 @@
 """What a resolution knows: index entries and identity records, with the changes made so far."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import Struct
 
@@ -106,6 +106,9 @@ class IdentityState:
         self._base = base
         self._holders: dict[IdentityName, list[Holder]] = {}
         self._records: dict[int, IdentityRecord | None] = {}
+        # What was known of what has been merged, to be reverted to.
+        self._before_holders: dict[IdentityName, list[Holder]] = {}
+        self._before_records: dict[int, IdentityRecord | None] = {}
 
     def fork(self) -> "IdentityState":
         """Return a state that starts from this one and keeps its changes to itself."""
@@ -113,6 +116,13 @@ class IdentityState:
 
     def merge(self, fork: "IdentityState") -> None:
         """Take over the changes of a fork."""
+        if self._base is None:  # what is merged into a fork goes with the fork
+            for name in fork._holders:
+                if name in self._holders and name not in self._before_holders:
+                    self._before_holders[name] = self._holders[name]
+            for mpid in fork._records:
+                if mpid in self._records and mpid not in self._before_records:
+                    self._before_records[mpid] = self._records[mpid]
         self._holders.update(fork._holders)
         self._records.update(fork._records)
         self.changed_names |= fork.changed_names
@@ -126,10 +136,21 @@ class IdentityState:
             if change.is_new:
                 self.open_profile(mpid, change.time_ms)
 
-    def adopt(self, fork: "IdentityState") -> None:
-        """Take over what a fork knows and has changed as what is: it is going to be written."""
-        self._holders.update(fork._holders)
-        self._records.update(fork._records)
+    def settle(self) -> None:
+        """Take what was changed as what is: it is going to be written."""
+        self.changed_names = set()
+        self.changed_mpids = set()
+        self.profile_changes = {}
+        self.tally = Tally()
+        self._before_holders = {}
+        self._before_records = {}
+
+    def revert(self) -> None:
+        """Take back what was merged since it was last settled."""
+        self.forget(self.changed_names, self.changed_mpids)
+        self._holders.update(self._before_holders)
+        self._records.update(self._before_records)
+        self.settle()
 
     def forget(self, names: Iterable[IdentityName], mpids: Iterable[int]) -> None:
         """Know some entries and records no longer."""
@@ -217,13 +238,21 @@ class IdentityState:
         self, mpid: int, name: IdentityName, *, is_known: bool = False, linked_ms: int = 0
     ) -> None:
         """Make an identity a lookup of a record: its newest link. Raises Missing."""
-        holders = self.holders(name)
+        self.link_all(mpid, [name], is_known=is_known, linked_ms=linked_ms)
+
+    def link_all(
+        self, mpid: int, names: Sequence[IdentityName], *, is_known: bool, linked_ms: int
+    ) -> None:
+        """Make identities lookups of a record, in order, as `link` does. Raises Missing."""
         record = self.existing(mpid)
-        link = holders[-1].link + 1 if holders else 1
-        self._holders[name] = [*holders, Holder(mpid, link, is_known)]
-        lookup = Lookup(name.type, name.value, link, linked_ms)
-        self._replace(mpid, record, [*record.lookups, lookup])
-        self.changed_names.add(name)
+        before = [self.holders(name) for name in names]
+        lookups = record.lookups.copy()
+        for name, holders in zip(names, before, strict=True):
+            link = holders[-1].link + 1 if holders else 1
+            self._holders[name] = [*holders, Holder(mpid, link, is_known)]
+            lookups.append(Lookup(name.type, name.value, link, linked_ms))
+        self._replace(mpid, record, lookups)
+        self.changed_names.update(names)
 
     def mark_known(self, mpid: int, *, is_known: bool) -> None:
         """Note at all identities of a record whether it has a login ID now. Raises Missing.

@@ -13,7 +13,6 @@ runs as many as one likes; a failure prints the example, which `@reproduce_failu
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 from unittest import mock
@@ -21,7 +20,7 @@ from unittest import mock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
-from msgspec.structs import replace as replace_act
+from msgspec.structs import replace
 
 from actors.coordinator import Coordinator
 from actors.errors import HotIdentity, ShardUnavailable
@@ -168,7 +167,7 @@ class Clients:
     ) -> tuple[Decision[Any], Callable[[Coordinator], Coroutine[Any, Any, Any]]]:
         """Return what the reference does and what is asked of the coordinator."""
         if act.kind == "logout" and act.retry == 1:
-            act = replace_act(act, identities={"device_application_stamp": "1"})
+            act = replace(act, identities={"device_application_stamp": "1"})
         rules, strategy = self._rules, STRATEGIES[self._rules.strategy]
         mpid = self._mpids[act.whom % len(self._mpids)] if self._mpids else 7
         now_ms = NOW

@@ -152,6 +152,32 @@ def test_a_record_keeps_its_source(state: IdentityState) -> None:
     state.create(9, NOW, source_mpid=5)
     state.link(9, DAS)
     state.unlink(9, DAS)
-    known = IdentityState(1, "production")
-    known.adopt(state)
-    assert known.existing(9) == IdentityRecord([], NOW, 5)
+    state.settle()
+    assert state.existing(9) == IdentityRecord([], NOW, 5)
+
+
+def test_what_cannot_be_written_is_taken_back_as_a_whole(state: IdentityState) -> None:
+    """Several decisions on the same; what was settled before stays."""
+    first = state.fork()
+    first.unlink(6, DAS)
+    state.merge(first)
+    state.settle()
+    assert (state.changed_names, state.changed_mpids) == (set(), set())
+    for mpid in (9, 10):
+        fork = state.fork()
+        fork.create(mpid, NOW)
+        fork.link(mpid, DAS)
+        fork.show(mpid, "email", "E1", NOW)
+        state.merge(fork)
+    fork = state.fork()
+    fork.erase(5)
+    state.merge(fork)
+    state.revert()
+    assert state.holders(DAS) == [Holder(5, 1)]
+    assert state.holders(EM) == [Holder(5, 2)]
+    assert state.record(5) == record("em:e1", "das:d1")
+    assert state.record(6) == IdentityRecord([])
+    assert not state.knows_record(9)
+    assert not state.knows_record(10)
+    changes = state.changed_names, state.changed_mpids, state.profile_changes
+    assert not any(changes)
