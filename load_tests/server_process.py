@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from queue import Empty, Queue
 from urllib.request import urlopen
@@ -74,11 +74,19 @@ class ServerProcess:
         self._process.send_signal(with_signal)
         return self._process.wait(STOP_S)
 
-    def kill(self) -> None:
-        """Kill every process of it at once, as a power cut would."""
+    def processes(self) -> list[psutil.Process]:
+        """Return every process of it."""
+        top = psutil.Process(self.pid)
+        return [top, *top.children(recursive=True)]
+
+    def kill(self, victims: Sequence[psutil.Process] | None = None) -> None:
+        """Kill every process of it at once, as a power cut would.
+
+        Args: `victims`: all of them, for whom the search would take too long now.
+        """
         assert self._process is not None, "it has not been started"
-        top = psutil.Process(self._process.pid)
-        victims = [top, *top.children(recursive=True)]
+        if victims is None:
+            victims = self.processes()
         for victim in victims:  # stopped first, so that none sees another one go
             _signal(victim, signal.SIGSTOP)
         for victim in victims:

@@ -24,20 +24,19 @@ from actors.identity.findings import Findings, Question
 from actors.identity.index import Index
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRules
-from actors.model import ENVIRONMENTS, Environment, Profile
+from actors.model import Environment
 from actors.shard import Shard
 from actors.shard_views import ShardViews
 from actors.store.environment import Store
-from actors.store.identities import Holder, IdentityChange, IndexEntry, Term
+from actors.store.identities import IdentityChange, Term
 from actors.store.keys import (
     MPID_RANDOM_BITS,
-    identity_key,
     profile_key_parts,
     shard_of_slot,
-    slot_of_hash,
     slot_of_mpid,
 )
 from actors.store.trail import TrailEntry
+from tests.actors.identity.disk import Entries, Records, check, read_entries, read_records
 from tests.actors.profiles.builders import NOW, WORKSPACE
 from tests.actors.shards import open_shard
 
@@ -47,8 +46,6 @@ SCOPE = WORKSPACE.scope
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 CALL_TIMEOUT_S = 10.0
 ResultT = TypeVar("ResultT")
-Entries = dict[tuple[Environment, str, str], list[Holder]]
-Records = dict[tuple[Environment, int], list[tuple[str, str, int]]]
 
 
 class Stuck(Exception):
@@ -360,18 +357,7 @@ class SimulatedWorld:
 
     def records(self) -> Records:
         """Return the lookups of every profile, each found on the shard that owns it."""
-        decode = msgspec.msgpack.Decoder(Profile).decode
-        found: Records = {}
-        for number, shard in enumerate(self.shards):
-            assert shard is not None
-            with shard.store.read() as txn:
-                for key, encoded in txn.scan("profiles"):
-                    parts = profile_key_parts(key)
-                    assert shard_of_slot(slot_of_mpid(parts.mpid), len(self.shards)) == number
-                    found[parts.environment, parts.mpid] = [
-                        (each.type, each.value, each.link) for each in decode(encoded).lookups
-                    ]
-        return found
+        return read_records(self._stores())
 
     def erased(self) -> set[tuple[Environment, int]]:
         """Return whose records were erased."""
@@ -386,21 +372,12 @@ class SimulatedWorld:
 
     def entries(self) -> Entries:
         """Return every entry of the index, each found on the shard that owns it."""
-        decode = msgspec.msgpack.Decoder(IndexEntry).decode
-        found: Entries = {}
-        for number, shard in enumerate(self.shards):
-            assert shard is not None
-            with shard.store.read() as txn:
-                for key, encoded in txn.scan("identities"):
-                    assert shard_of_slot(slot_of_hash(key), len(self.shards)) == number
-                    entry = decode(encoded)
-                    [environment] = [
-                        each
-                        for each in ENVIRONMENTS
-                        if identity_key(SCOPE, each, entry.type, entry.value) == key
-                    ]
-                    found[environment, entry.type, entry.value] = entry.holders
-        return found
+        return read_entries(self._stores(), SCOPE)
+
+    def _stores(self) -> list[Store]:
+        stores = [shard.store for shard in self.shards if shard is not None]
+        assert len(stores) == len(self.shards), "a shard is down"
+        return stores
 
     def trail(self, mpid: int) -> list[TrailEntry]:
         """Return what was done to a record of production."""
@@ -410,33 +387,7 @@ class SimulatedWorld:
 
     def check(self) -> None:
         """Check V1, V2 and V10 of spec/identity.md over all shards."""
-        entries, records = self.entries(), self.records()
-        by_record = {
-            (environment, kind, value, mpid, link)
-            for (environment, mpid), lookups in records.items()
-            for kind, value, link in lookups
-        }
-        by_entry = {
-            (environment, kind, value, holder.mpid, holder.link)
-            for (environment, kind, value), holders in entries.items()
-            for holder in holders
-        }
-        assert by_entry == by_record, "V10"
-        known = {
-            who
-            for who, lookups in records.items()
-            if any(kind in self._rules.login_ids for kind, _, _ in lookups)
-        }
-        for (environment, kind, _), holders in entries.items():
-            assert all(each.is_known == ((environment, each.mpid) in known) for each in holders)
-            links = [holder.link for holder in holders]
-            assert links == sorted(set(links))
-            assert kind not in self._rules.unique_ids or len(holders) == 1, "V1"
-        for lookups in records.values():
-            for unique in self._rules.unique_ids:
-                assert sum(kind == unique for kind, _, _ in lookups) <= 1, "V2"
-        mpids = [mpid for _, mpid in records]
-        assert len(mpids) == len(set(mpids)), "one MPID in both environments"
+        check(self.entries(), self.records(), self._rules.login_ids, self._rules.unique_ids)
 
 
 def simulate(
