@@ -72,14 +72,16 @@ def _attach_to_empty(
     added: list[IdentityName] = []
     for name in request:
         outcome: Outcome = "added"
+        holders = state.holders(name)
         if name.type not in rules.unique_ids:
-            make_room(state, mpid, name, rules, now_ms)
-        elif state.holders(name):
+            if len(holders) >= MAX_HOLDERS:
+                make_room(state, mpid, name, rules, now_ms)
+        elif holders:
             outcome = "held_by_another"
         attachments.append(Attachment(name, outcome))
         if outcome == "added":
             added.append(name)
-    is_known_now = any(name.type in rules.login_ids for name in added)
+    is_known_now = not rules.login_ids.isdisjoint([name.type for name in added])
     if added:
         state.link_all(mpid, added, is_known=is_known_now, linked_ms=now_ms)
     return attachments

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from actors.identity.attaching import ATTACHED, Attachment, attach
 from actors.identity.calls import IdentityAnswer, IdentityCall, IdentityProblem
 from actors.identity.keys import IdentityName, canonical
-from actors.identity.matching import Question, is_known
+from actors.identity.matching import Question, Request, is_known
 from actors.identity.state import IdentityRules, IdentityState
 from actors.identity.strategy import Choice, Strategy
 
@@ -55,6 +55,7 @@ def decide(
     rules: IdentityRules,
     strategy: Strategy,
     new_mpid: int,
+    request: Request | None = None,
 ) -> IdentityAnswer | IdentityProblem:
     """Answer a call, and make on the state the changes that follow from it.
 
@@ -63,16 +64,21 @@ def decide(
         call: to be answered.
         rules, strategy: of the scope.
         new_mpid: that nobody has, for a record that has to be made.
+        request: what `request_of` makes of the call, if that was asked before.
 
     Raises:
-        Missing: an entry or a record was not read; the state is as it was, decide again with it.
+        Missing: an entry or a record was not read; decide again with it, on a fresh state.
     """
-    fork = state.fork()
-    resolution = resolve(fork, call, rules, strategy, new_mpid)
+    # A batch is not refused once it has changed something, so that it needs none of its own.
+    is_kept = call.is_batch and not call.is_read_only
+    fork = state if is_kept else state.fork()
+    resolution = resolve(fork, call, rules, strategy, new_mpid, request)
     if resolution.problem is not None:
         return resolution.problem
     mpid = resolution.mpid
-    if not call.is_read_only and call.kind != "search":
+    if is_kept:
+        pass
+    elif not call.is_read_only and call.kind != "search":
         state.merge(fork)
     elif resolution.is_new:
         mpid = 0
@@ -88,15 +94,15 @@ def resolve(
     rules: IdentityRules,
     strategy: Strategy,
     new_mpid: int,
+    request: Request | None = None,
 ) -> Resolution:
     """Decide a call with all reasons; arguments and errors as of `decide`.
 
     The state is changed also by a call that is refused or reads only: it is one to be thrown away.
     """
     sent = _sent(call, rules)
-    request = [
-        IdentityName(key, canonical(key, sent[key])) for key in rules.priority if key in sent
-    ]
+    if request is None:
+        request = request_of(call, rules)
     question = Question(state, request, rules, call.previous_mpid)
     if not request:
         return Resolution(question, problem=NOTHING_USABLE if sent else NOTHING_SENT)
@@ -113,6 +119,12 @@ def resolve(
     matched = tuple(name.type for name in request if record.holds(name))
     found = Resolution(question, choice, choice.mpid, matched)
     return found if call.kind == "search" else _carried_out(found, call, sent)
+
+
+def request_of(call: IdentityCall, rules: IdentityRules) -> list[IdentityName]:
+    """Return the identities that a call is about, in the order of their priority."""
+    sent = _sent(call, rules)
+    return [IdentityName(key, canonical(key, sent[key])) for key in rules.priority if key in sent]
 
 
 def _carried_out(resolution: Resolution, call: IdentityCall, sent: dict[str, str]) -> Resolution:
@@ -132,7 +144,7 @@ def _carried_out(resolution: Resolution, call: IdentityCall, sent: dict[str, str
         if resolution.is_new:
             state.open_profile(mpid, call.received_ms)
             problem = None if attached else NOTHING_ATTACHED
-    return resolution._replace(attachments=attachments, problem=problem)
+    return Resolution(question, resolution.choice, mpid, resolution.matched, attachments, problem)
 
 
 def _sent(call: IdentityCall, rules: IdentityRules) -> dict[str, str]:

@@ -12,7 +12,7 @@ from actors.identity.calls import (
     ModifyAnswer,
     ModifyCall,
 )
-from actors.identity.decide import decide
+from actors.identity.decide import decide, request_of
 from actors.identity.explain import Explanation, explain
 from actors.identity.keys import IdentityName, canonical
 from actors.identity.modify import modify
@@ -55,23 +55,19 @@ def of_call(
     call: IdentityCall, rules: IdentityRules, strategy: Strategy
 ) -> Decision[IdentityAnswer | IdentityProblem]:
     """Return the decision of an identify, login, logout or search call, or of a batch."""
-    sent = call.identities
-    ordered = [each for each in rules.priority if each in sent]
-    if call.kind == "logout":
-        ordered = [each for each in ordered if each not in rules.login_ids] or ordered
-    names = [IdentityName(each, canonical(each, sent[each])) for each in ordered]
+    request = request_of(call, rules)
 
     def run(state: IdentityState, new_mpid: int) -> IdentityAnswer | IdentityProblem:
-        return decide(state, call, rules, strategy, new_mpid)
+        return decide(state, call, rules, strategy, new_mpid, request)
 
     return Decision(
         kind="batch" if call.is_batch else call.kind,
         environment=call.environment,
         run=run,
         about=lambda answer: answer.mpid if isinstance(answer, IdentityAnswer) else 0,
-        names=tuple(names),
+        names=tuple(request),
         now_ms=call.received_ms,
-        place=names[0] if names and call.kind != "search" else None,
+        place=request[0] if request and call.kind != "search" else None,
         retry_key=call.retry_key if call.kind == "logout" and not call.is_read_only else None,
         is_limited=not call.is_batch,
     )

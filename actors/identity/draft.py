@@ -22,12 +22,13 @@ class Draft(IdentityState):
     def holders(self, name: IdentityName) -> list[Holder]:
         """Return the holders of an identity, oldest link first. Raises Missing."""
         self._read_names.add(name)
-        return super().holders(name)
+        found = self._holders.get(name)
+        return self._below.holders(name) if found is None else found
 
     def record(self, mpid: int) -> IdentityRecord | None:
         """Return the record of an MPID. Raises Missing."""
         self._read_mpids.add(mpid)
-        return super().record(mpid)
+        return self._records[mpid] if mpid in self._records else self._below.record(mpid)
 
     @property
     def changed(self) -> list[Key]:
@@ -37,12 +38,13 @@ class Draft(IdentityState):
         return keys + [(self.environment, mpid) for mpid in mpids]
 
     @property
-    def touched(self) -> set[Key]:
+    def touched(self) -> list[Key]:
         """What was read or changed."""
-        touched: set[Key] = {(self.environment, name) for name in self._read_names}
-        touched.update((self.environment, mpid) for mpid in self._read_mpids)
-        touched.update(self.changed)
-        return touched
+        environment = self.environment
+        names = self._read_names | self.changed_names
+        mpids = self._read_mpids.union(self.changed_mpids, self.profile_changes)
+        keys: list[Key] = [(environment, name) for name in names]
+        return keys + [(environment, mpid) for mpid in mpids]
 
     def trail(self, kind: str, mpid: int) -> dict[int, TrailEntry]:
         """Return what was done to each record, still without a number; to be asked before a merge.
@@ -54,13 +56,18 @@ class Draft(IdentityState):
         records = sorted(self.changed_mpids)
         for each in self.changed_mpids:
             before, after = _lookups(self._below, each), _lookups(self, each)
-            attached = [lookup for name, lookup in after.items() if before.get(name) != lookup]
-            removed = [lookup for name, lookup in before.items() if after.get(name) != lookup]
+            attached, removed = _additions(before, after), _additions(after, before)
             entries[each] = TrailEntry(0, self._now_ms, kind, mpid, attached, removed, records)
         return entries
 
 
-def _lookups(state: IdentityState, mpid: int) -> dict[IdentityName, Lookup]:
+def _lookups(state: IdentityState, mpid: int) -> list[Lookup]:
     record = state.record(mpid) if state.knows_record(mpid) else None
-    lookups = [] if record is None else record.lookups
-    return {IdentityName(each.type, each.value): each for each in lookups}
+    return [] if record is None else record.lookups
+
+
+def _additions(before: list[Lookup], after: list[Lookup]) -> list[Lookup]:
+    if not before or not after:
+        return after
+    known = {(each.type, each.value): each for each in before}
+    return [each for each in after if known.get((each.type, each.value)) != each]

@@ -1,6 +1,6 @@
 """The identity index over all shards: which shard has what."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from actors.store.identities import IdentityChange, IndexEntry, RecordChange, Te
 from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
 from actors.store.trail import TrailEntry
 
-_REMEMBERED = 1 << 14  # slots: of more identities than are under way at a time
+_REMEMBERED = 1 << 14  # places: more than are under way at a time
 
 
 class IndexShard(Protocol):
@@ -42,20 +42,17 @@ class Index:
     def __init__(self, scope: int, shards: int) -> None:
         self.scope = scope
         self._shards = shards
-        # A decision asks for the same ones again and again, and hashing is dear.
-        self._remembered = lru_cache(_REMEMBERED)(self._slot_of)
+        # Which shard owns an entry or a record. A decision asks for the same ones again and again,
+        # and hashing is dear.
+        self.shard_of: Callable[[Key], int] = lru_cache(_REMEMBERED)(self._shard_of)
 
     def slot_of(self, environment: Environment, name: IdentityName) -> int:
         """Return the slot that owns an identity."""
-        return self._remembered(environment, name)
-
-    def _slot_of(self, environment: Environment, name: IdentityName) -> int:
         return slot_of_hash(identity_key(self.scope, environment, name.type, name.value))
 
-    def shard_of(self, key: Key) -> int:
-        """Return the shard that owns an entry or a record."""
+    def _shard_of(self, key: Key) -> int:
         environment, what = key
-        slot = slot_of_mpid(what) if isinstance(what, int) else self._remembered(environment, what)
+        slot = slot_of_mpid(what) if isinstance(what, int) else self.slot_of(environment, what)
         return shard_of_slot(slot, self._shards)
 
     def split(self, change: IdentityChange) -> dict[int, IdentityChange]:

@@ -114,7 +114,8 @@ class ReadLane(_Lane):
         """Ask for an entry or a record, unless that is under way."""
         if key not in self._asked:
             self._wanted[key] = None
-            self._start(self._work)
+            if self._task is None:
+                self._start(self._work)
 
     def ask_candidate(self, mpid: int) -> None:
         """Ask whether an MPID is taken."""
@@ -133,17 +134,13 @@ class ReadLane(_Lane):
                 await self._ask(keys, candidates)
 
     async def _ask(self, keys: list[Key], candidates: list[int]) -> None:
-        questions = []
-        for environment in ENVIRONMENTS:
-            question = Question(environment, [], [])
-            for each, what in keys:
-                if each == environment:
-                    if isinstance(what, int):
-                        question.mpids.append(what)
-                    else:
-                        question.names.append(what)
-            if question.names or question.mpids:
-                questions.append(question)
+        asked = {each: Question(each, [], []) for each in ENVIRONMENTS}
+        for environment, what in keys:
+            if isinstance(what, int):
+                asked[environment].mpids.append(what)
+            else:
+                asked[environment].names.append(what)
+        questions = [each for each in asked.values() if each.names or each.mpids]
         self._asked = set(keys)
         term, trims = self._owner.term, self._owner.trims
         try:

@@ -5,7 +5,6 @@ after the value rules, only types of the priority list, in its order.
 """
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Literal, NamedTuple
 
 from actors.identity.keys import IdentityName
@@ -53,10 +52,16 @@ class Question:
         self.request = request
         self.rules = rules
         self.previous_mpid = previous_mpid
+        self._pools: Pools | None = None
 
-    @cached_property
+    @property
     def pools(self) -> Pools:
         """Everybody who holds anything in the request. Raises Missing."""
+        if self._pools is None:
+            self._pools = self._find()
+        return self._pools
+
+    def _find(self) -> Pools:
         found = Pools(set(), set(), {})
         mpids = self._holding
         if mpids:
@@ -106,10 +111,11 @@ class Question:
     @property
     def is_fresh_login(self) -> bool:
         """Whether the request has a login ID that nobody holds. Raises Missing."""
-        return any(
-            name.type in self.rules.login_ids and not self.state.holders(name)
-            for name in self.request
-        )
+        login_ids = self.rules.login_ids
+        fresh = [
+            name for name in self.request if name.type in login_ids and not self.state.holders(name)
+        ]
+        return bool(fresh)
 
     @property
     def previous(self) -> int | None:

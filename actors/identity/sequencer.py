@@ -322,8 +322,9 @@ class Sequencer:
         slot = self._index.slot_of(environment, place)
         while True:
             mpid = slot << MPID_RANDOM_BITS | self._randomness.bits(MPID_RANDOM_BITS)
-            is_known = any(state.knows_record(mpid) for state in self._known.values())
-            if mpid and mpid not in self._candidates and not is_known:
+            if not mpid or mpid in self._candidates:
+                continue
+            if not any(state.knows_record(mpid) for state in self._known.values()):
                 break
         pending.candidate = mpid
         self._candidates[mpid] = pending

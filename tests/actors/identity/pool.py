@@ -156,15 +156,15 @@ class Pool:
         state = IdentityState(1, "production")
         while True:
             try:
-                answer = decision(state)
+                fork = state.fork()
+                answer = decision(fork)
             except Missing as missing:
-                changes = state.changed_names, state.changed_mpids, state.profile_changes
-                assert not any(changes), "nothing incomplete stays"
                 for each in missing.names:
                     state.learn_holders(each, self.holders.get(each, []))
                 for number in missing.mpids:
                     state.learn_record(number, self.records.get(number))
                 continue
+            state.merge(fork)
             self._keep(state)
             return answer, state
 
