@@ -1,5 +1,6 @@
 """`make load`: runs `ingest` against a deployment that is started for it and thrown away."""
 
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -33,4 +34,6 @@ def run(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    # Else the server would go on without it.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     run(sys.argv[1:])
