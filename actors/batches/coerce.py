@@ -12,6 +12,7 @@ from actors.batches.exact import INT64, keeps, takes
 from actors.batches.reading import Coerce, Fields, Invalid, Reading, as_object
 
 ZERO_ID = "00000000-0000-0000-0000-000000000000"
+UUID_LENGTH = len(ZERO_ID)
 INT64_END = 1 << 63
 UINT64_END = 1 << 64
 
@@ -110,7 +111,8 @@ def to_boolean(value: Any, _: Reading) -> bool | None:
 @takes(str)
 def to_uuid(value: Any, _: Reading) -> str | None:
     """Uuid: in lower case; one of zeros only is absent."""
-    if type(value) is str and (known := _known_uuid(value)):
+    # Only texts of a UUID's length are remembered: what is sent may be of any.
+    if type(value) is str and len(value) == UUID_LENGTH and (known := _known_uuid(value)):
         return known
     if type(value) is not str or (value and not _UUID.fullmatch(value)):
         raise Invalid("must be a UUID.")

@@ -15,8 +15,10 @@ from actors.model import (
 )
 from actors.steps.work import Work
 
-# Batches that wait to come back; about 10 KB each.
+# Batches that wait to come back, and the greatest that is kept: 16 MB as sent, and some times as
+# much decoded. A greater one is decoded anew.
 MAX_KEPT = 2_000
+MAX_KEPT_BYTES = 8 * 1024
 # What comes back as soon as somebody else has done their part.
 _COMES_BACK = (Unresolved, Unregistered, Deferred)
 
@@ -43,7 +45,7 @@ class Decoder:
     def keep(self, works: Iterable[Work]) -> None:
         """Keep what was decoded and not applied; what is applied changes its batch."""
         for work in works:
-            if isinstance(work.result, _COMES_BACK):
+            if isinstance(work.result, _COMES_BACK) and len(work.raw) <= MAX_KEPT_BYTES:
                 if len(self._kept) >= MAX_KEPT:
                     self._kept.clear()
                 self._kept[work.raw] = (work.decoded, work.context)

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from actors.batches import coerce
 from actors.batches.coerce import text_of
+from actors.errors import BatchRejected
 from tests.actors.batches.support import custom, decoded, event, event_data, paths
 
 ABSENT = object()
@@ -142,3 +144,11 @@ def test_an_unlisted_value_is_refused(value: Any) -> None:
 @pytest.mark.parametrize("value", [{}, [], ["x"]])
 def test_objects_and_arrays_are_no_strings(value: Any) -> None:
     assert paths({"sdk_version": value}) == ["sdk_version"]
+
+
+def test_only_texts_as_long_as_a_uuid_are_remembered() -> None:
+    """Else a sender could fill the memory with long ones."""
+    before = coerce._known_uuid.cache_info().currsize
+    with pytest.raises(BatchRejected):
+        decoded({"mp_deviceid": "0" * 100_000})
+    assert coerce._known_uuid.cache_info().currsize == before

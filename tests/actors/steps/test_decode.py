@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.model import Accepted, Deferred, EventName, Rejected, Result, Unregistered, Unresolved
-from actors.steps.decode import MAX_KEPT, Decoder
+from actors.steps.decode import MAX_KEPT, MAX_KEPT_BYTES, Decoder
 from actors.steps.work import Work
 from tests.actors.profiles.builders import WORKSPACE, context
 
@@ -64,6 +64,16 @@ def test_equal_bytes_that_came_another_way_are_decoded_anew() -> None:
     passed(decoder, first, Deferred())
     decoder.decode([again])
     assert again.batch is not first.batch
+
+
+@pytest.mark.parametrize(("size", "is_kept"), [(MAX_KEPT_BYTES, True), (MAX_KEPT_BYTES + 1, False)])
+def test_a_great_batch_is_not_kept(size: int, is_kept: bool) -> None:
+    raw = orjson.dumps({"events": EVENTS}).ljust(size)
+    decoder = Decoder(WORKSPACE)
+    first, again = work(raw), work(raw)
+    passed(decoder, first, Deferred())
+    decoder.decode([again])
+    assert (again.batch is first.batch) is is_kept
 
 
 def test_what_is_kept_is_bounded() -> None:
