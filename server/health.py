@@ -11,6 +11,7 @@ from actors.errors import ShardUnavailable
 from server.version import program_commit, program_version
 
 OK = "ok"
+_VERSION = program_version()  # looks into files: not while requests wait
 _SHARE = re.compile(r"(\d+)/(\d+)")  # such as "15/16" shards
 
 Readiness = Callable[[], Awaitable[Mapping[str, str]]]
@@ -54,7 +55,7 @@ class Health:
         """Return what runs, since when, and with which configuration."""
         started = datetime.fromtimestamp(self._started_ms / 1000, UTC)
         return {
-            "version": program_version(),
+            "version": _VERSION,
             "commit": program_commit(),
             "started_on": started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "config_revision": self._revision(),
