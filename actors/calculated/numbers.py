@@ -1,4 +1,4 @@
-"""How values are written (spec/calculated-attributes.md, 2.3), and sums that no order can change."""
+"""How values are written, and sums that no order can change (calculated-attributes.md, 2.3, 9)."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,6 +12,7 @@ SUMMABLE_END = 2.0**960
 _INTEGRAL_END = 1e15
 _PLAIN_START = 1e-6
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999  # years 1 to 9999
 
 
 def number_text(number: float) -> str:
@@ -26,11 +27,8 @@ def number_text(number: float) -> str:
 
 
 def timestamp_text(at_ms: int) -> str:
-    """Write an instant; one beyond the calendar is written as its last or first instant."""
-    try:
-        moment = _EPOCH + timedelta(milliseconds=at_ms)
-    except OverflowError:
-        moment = (datetime.max if at_ms > 0 else datetime.min).replace(tzinfo=UTC)
+    """Write an instant; one beyond the calendar is written as its first or last ms."""
+    moment = _EPOCH + timedelta(milliseconds=min(max(at_ms, _FIRST_MS), _LAST_MS))
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

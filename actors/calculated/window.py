@@ -113,12 +113,15 @@ class Layout:
             self._insert(window, end, row)
             end += 1
 
-    def drop_before(self, window: Window, time_ms: int) -> bool:
-        """Let go of rows that are older; tell whether there were any."""
-        if not window.times or _PACKINGS["time"].unpack_from(window.times)[0] >= time_ms:
-            return False
-        self._drop(window, bisect_left(self.times(window), time_ms))
-        return True
+    def first_time_ms(self, window: Window) -> int:
+        """Return the event time of the first row; there is one."""
+        time_ms: int = _PACKINGS["time"].unpack_from(window.times)[0]
+        return time_ms
+
+    def drop_before(self, window: Window, time_ms: int) -> None:
+        """Let go of rows that are older."""
+        if window.times and self.first_time_ms(window) < time_ms:
+            self._drop(window, bisect_left(self.times(window), time_ms))
 
     def drop_superseded(self, window: Window) -> None:
         """Of `last_events`: let go of events that are not among the newest any more."""
@@ -153,9 +156,7 @@ class Layout:
     def _add_event(self, window: Window, time_ms: int) -> None:
         times = array("q", window.event_times)
         at = bisect_right(times, time_ms)
-        window.event_times = _inserted(
-            window.event_times, at * 8, _PACKINGS["time"].pack(time_ms)
-        )
+        window.event_times = _inserted(window.event_times, at * 8, _PACKINGS["time"].pack(time_ms))
         window.event_arrivals = _inserted(
             window.event_arrivals, at * 4, _PACKINGS["arrival"].pack(window.arrived)
         )
@@ -189,8 +190,7 @@ class Layout:
     def _drop(self, window: Window, count: int) -> None:
         window.times = window.times[count * 8 :]
         window.columns = [
-            column[count * size :]
-            for column, size in zip(window.columns, self._sizes, strict=True)
+            column[count * size :] for column, size in zip(window.columns, self._sizes, strict=True)
         ]
         if len(window.texts) > _MIN_TEXTS:
             self._forget_texts(window)

@@ -1,7 +1,7 @@
 """What a function of calculated attributes is (spec/calculated-attributes.md, 2 and 8).
 
-A function has two ways to the same result. Of a range that only grows it keeps what it needs of the
-past (`add`, `accumulated`); of one that moves it looks at the rows that are in it (`windowed`). Both
+A function has two ways to the same result. Of a range that only grows it keeps what it needs of
+the past (`add`, `accumulated`); of one that moves it looks at the rows in it (`windowed`). Both
 give a summary, of which `result` makes the value, with a seed or without. For every order of
 arrival both summaries give equal results, except where a cap makes the order count.
 """
