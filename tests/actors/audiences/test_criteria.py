@@ -2,6 +2,7 @@
 
 import msgspec
 
+from actors.audiences import criteria
 from actors.audiences.criteria import (
     Condition,
     EventCriterion,
@@ -9,20 +10,23 @@ from actors.audiences.criteria import (
     Group,
     Named,
     Node,
-    Test,
     UserAttribute,
     WhereGroup,
 )
 
 
 def test_a_tree_can_be_kept_and_read_back() -> None:
-    is_paris = Condition("city", "event_attribute", Test("string", "equals", "Paris"))
-    is_dear = Condition("price", "product_attribute", Test("number", "between", None, (), 1.0, 2.0))
+    is_paris = Condition("city", "event_attribute", criteria.Test("string", "equals", "Paris"))
+    is_dear = Condition(
+        "price", "product_attribute", criteria.Test("number", "between", None, (), 1.0, 2.0)
+    )
     where = WhereGroup("or", (is_paris, WhereGroup("not", (is_dear,))))
     tree = Group(
         "exclude",
         (
-            Named(UserAttribute("tier", Test("string", "in_list", values=("a", "b"))), "c1"),
+            Named(
+                UserAttribute("tier", criteria.Test("string", "in_list", values=("a", "b"))), "c1"
+            ),
             Group("and", (Named(EventCriterion(EventFilter("any", where=where, inputs=(1,)))),)),
         ),
     )
