@@ -34,13 +34,13 @@ def expiration_timestamp_ms(
 def instants(node: Node, person: Person, around: Surroundings, now_ms: int) -> list[int]:
     """Return every later instant at which the definition's value may become another."""
     stored = set(_dates(person)) | {now_ms}
-    spans = {0, around.lookback_ms}
+    durations = {0, around.lookback_ms}
     for each in (node, *around.audiences.values()):
-        spans.update(_spans(each))
+        durations.update(spans(each))
     found = {
         instant + sign * span + beside
         for instant in stored
-        for span in spans
+        for span in durations
         for sign in (-1, 1)
         for beside in (-1, 0, 1)
     }
@@ -50,7 +50,7 @@ def instants(node: Node, person: Person, around: Surroundings, now_ms: int) -> l
     return sorted(instant for instant in found if instant > now_ms)
 
 
-def _spans(node: Any) -> Iterator[int]:
+def spans(node: Any) -> Iterator[int]:
     """Yield every duration that a definition names."""
     if isinstance(node, msgspec.Struct):
         unit, value = getattr(node, "unit", None), getattr(node, "value", None)
@@ -61,10 +61,10 @@ def _spans(node: Any) -> Iterator[int]:
             if isinstance(member, int) and name.endswith("_ms"):
                 yield member
             else:
-                yield from _spans(member)
+                yield from spans(member)
     elif isinstance(node, tuple):
         for each in node:
-            yield from _spans(each)
+            yield from spans(each)
 
 
 def _dates(person: Person) -> Iterator[int]:
