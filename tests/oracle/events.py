@@ -125,7 +125,7 @@ def event_field(seen: SeenEvent, name: str) -> Stored:
     if name in _OF_ACTION:
         source = seen.event.get("product_action")
     elif name in _OF_LOCATION:
-        source = seen.event.get("location") or seen.stored.batch.context.get("location")
+        source = seen.event.get("location")
     elif name in _OF_APPLICATION:
         source = seen.stored.batch.application_info
     elif name == "device_platform":

@@ -34,7 +34,7 @@ def expiration_timestamp_ms(
 def instants(node: Node, person: Person, around: Surroundings, now_ms: int) -> list[int]:
     """Return every later instant at which the definition's value may become another."""
     stored = set(_dates(person)) | {now_ms}
-    durations = {0, around.lookback_ms}
+    durations = {0, around.lookback_ms, around.lifetime_ms}  # an audience inside it ages too
     for each in (node, *around.audiences.values()):
         durations.update(spans(each))
     found = {

@@ -53,8 +53,8 @@ class Person:
     workspace: WorkspaceInfo
     calculated: Mapping[int, str | list[str] | None] = field(default_factory=dict)
     memberships: frozenset[int] = frozenset()
-    segments: frozenset[str] = frozenset()
-    predictions: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    segments: frozenset[int] = frozenset()
+    predictions: Mapping[tuple[int, str], float] = field(default_factory=dict)
 
     @property
     def section(self) -> Section | None:

@@ -112,8 +112,6 @@ class Events:
         if chance(randomness, 0.4):
             batch.device_info = {"platform": randomness.choice(("iOS", "Android"))}
             batch.application_info = {"application_version": randomness.choice(("17.2", "9"))}
-        if chance(randomness, 0.2):
-            batch.context = {"location": {"latitude": 10, "longitude": 0.25}}
         return received_ms, batch
 
     def _event(self) -> Event:
@@ -125,7 +123,7 @@ class Events:
             body["session_id"] = randomness.randint(1, 3)
         if kind != "commerce_event" or chance(randomness, 0.3):
             body["custom_attributes"] = self._attributes()
-        if chance(randomness, 0.1):
+        if chance(randomness, 0.2):
             body["location"] = {"latitude": 34, "longitude": -118.5}
         self._ids += 1
         return Event(kind, at_ms, body, self._ids)
@@ -158,11 +156,10 @@ class Events:
             case "session_end":
                 return {"session_duration_ms": randomness.choice((10, 18, 34))}
             case "application_state_transition":
-                is_first = chance(randomness, 0.5)
                 return {
                     "application_transition_type": "application_initialized",
-                    "is_first_run": is_first,
-                    "is_upgrade": not is_first and chance(randomness, 0.5),
+                    "is_first_run": chance(randomness, 0.5),
+                    "is_upgrade": chance(randomness, 0.3),
                     "successfully_closed": False,
                 }
             case "push_message":

@@ -48,12 +48,9 @@ def holds(test: Test, value: Stored, now: Now, refer: Refer) -> bool:
         return test.operator == "empty"
     if test.operator == "empty":
         return _is_empty(test, value)
-    elements = value if isinstance(value, list) else [value]
     if test.value_ref is not None:
-        other = refer(test.value_ref)
-        if not isinstance(other, str) or _PARSERS[test.type](other) is None:
-            return False
-        test = replace(test, value=other, value_ref=None)
+        return _refers(test, value, now, refer(test.value_ref))
+    elements = value if isinstance(value, list) else [value]
     if test.type == "list":
         return _list_holds(test, elements)
     readable = [element for element in elements if _PARSERS[test.type](element) is not None]
@@ -62,6 +59,28 @@ def holds(test: Test, value: Stored, now: Now, refer: Refer) -> bool:
         return any(_element_holds(test, element, now) for element in readable)
     wanted = replace(test, operator=positive)
     return bool(readable) and not any(_element_holds(wanted, each, now) for each in readable)
+
+
+def _refers(test: Test, value: Stored, now: Now, other: Stored) -> bool:
+    """Compare with another attribute; of a list a positive test needs one entry, others all."""
+    if other is None or isinstance(other, Missing):
+        return False
+    operands = [
+        text
+        for text in (other if isinstance(other, list) else [other])
+        if _PARSERS[test.type](text) is not None
+    ]
+    results = [
+        holds(replace(test, value=text, value_ref=None), value, now, _no_reference)
+        for text in operands
+    ]
+    if test.operator in _POSITIVE_OF:
+        return bool(results) and all(results)
+    return any(results)
+
+
+def _no_reference(_: ValueRef) -> Stored:
+    raise AssertionError("a test with a value refers to nothing")
 
 
 def _is_empty(test: Test, value: str | list[str]) -> bool:

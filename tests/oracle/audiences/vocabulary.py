@@ -27,7 +27,7 @@ IDENTITY_TYPES = (
 )
 AUDIENCES: Final = (501, 502)
 STATIC_AUDIENCE = 599
-SEGMENTS = ("seg-1", "seg-2")
+SEGMENTS = (71, 72)
 PURPOSES: Final[tuple[tuple[Literal["gdpr", "ccpa"], str], ...]] = (
     ("gdpr", "ads"),
     ("ccpa", "data_sale_opt_out"),
