@@ -276,17 +276,17 @@ class Flag(Struct, frozen=True, tag="flag"):
 
 
 class Prediction(Struct, frozen=True, tag="prediction"):
-    """A test of what a prediction gave the user."""
+    """A test of what a prediction gave the user (spec/predictions.md, 6)."""
 
-    prediction: str
-    output: Literal["score", "percentile"]
+    prediction: int
+    output: Literal["score", "percentile", "uplift"]
     test: Test
 
 
 class SegmentMembership(Struct, frozen=True, tag="segment_membership"):
     """Whether the user was in an analytics segment when that was last evaluated."""
 
-    segment: str
+    segment: int
     is_member: bool
 
 
