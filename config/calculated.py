@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 from actors.calculated.validation import Bounds, check_definition, is_name
 from config.audiences import Json
@@ -11,9 +11,9 @@ from config.errors import Found, Location
 from config.fields import Model, Number, Slug
 
 
-def _calculated_name(name: str) -> str:
+def _attribute_name(name: str) -> str:
     if not is_name(name):
-        raise ValueError("must be a name of a user attribute")
+        raise ValueError("must not be blank")
     return name
 
 
@@ -21,16 +21,17 @@ class CalculatedAttribute(Model):
     """One calculated attribute; `name` is what users have it as."""
 
     id: Slug
-    name: Annotated[str, AfterValidator(_calculated_name)]
+    name: Annotated[str, AfterValidator(_attribute_name)]
     number: Number | None = None
-    description: Annotated[str, Field(max_length=1024)] = ""
+    description: str = ""
     active: bool = True
     definition: Json
 
 
-def calculated_problems(
-    attribute: CalculatedAttribute, where: Location, retention_days: int | None, now_ms: int
-) -> Iterator[Found]:
-    """List what is wrong with the definition of a calculated attribute."""
-    for message in check_definition(attribute.definition, Bounds(retention_days), now_ms):
-        yield (*where, "definition"), message
+def calculated_problems(attribute: CalculatedAttribute, where: Location) -> Iterator[Found]:
+    """List what is wrong with a calculated attribute's definition.
+
+    How far back it may reach is not looked at: a document that was right stays so as time passes.
+    """
+    for message in check_definition(attribute.definition, Bounds(retention_days=None), 0):
+        yield (*where, "definition"), message.removesuffix(".")

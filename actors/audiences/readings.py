@@ -138,7 +138,7 @@ class Readings:
             calculated_attributes=_calculated(catalog.calculated),
             audiences={
                 number: AudienceReference(
-                    tests_membership=bool(self.targets(state, number)),
+                    reads_membership=bool(self.targets(state, number)),
                     is_active=audience.status in READABLE or audience.type == "static",
                 )
                 for number, audience in state.audiences.items()
