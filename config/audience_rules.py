@@ -1,4 +1,4 @@
-"""Rules of the `audiences` and `calculated_attributes` sections (spec/audiences.md, 2, 8 and 15)."""
+"""Rules of the `audiences` section (spec/audiences.md, 2, 8 and 15)."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,15 +43,12 @@ class AudienceNames:
         self._inputs = {name: number for number, name in enumerate(sorted(inputs), 1)}
         self._audiences = {name: number for number, name in enumerate(sorted(audience_ids), 1)}
         known = {number: AudienceReference() for number in self._audiences.values()}
-        referenced: set[int] = set()
         for each in audiences:
             definition = with_numbers(each.definition, self._inputs, self._audiences)
             targets = set(_targets(definition))
-            referenced |= targets
             known[self._audiences[each.id]] = AudienceReference(
                 reads_membership=bool(targets), is_active=each.active or each.type != "real_time"
             )
-        self._referenced = referenced
         tiers = workspace.event_tiers
         self._references = References(
             workspaces=frozenset({_WORKSPACE}),
@@ -79,8 +76,6 @@ class AudienceNames:
             self._references,
             inputs=tuple(self._inputs[each] for each in audience.inputs if each in self._inputs),
             audience=number,
-            # Those that name it are told so themselves.
-            is_referenced=False,
             visible_tiers=frozenset(kept),
             lookback_ms=days * DAY_MS if is_real_time else None,
             is_activation=audience.active,
