@@ -3,6 +3,8 @@
 from random import Random
 from typing import Any
 
+from msgspec.structs import replace
+
 from actors.audiences.criteria import (
     UNIT_MS,
     Aggregate,
@@ -62,7 +64,7 @@ _DEVICE_FIELDS: dict[str, ValueType] = {
     "platform": "string",
     "os_version": "version",
     "is_tablet": "boolean",
-    "screen_width": "number",
+    "timezone_offset": "number",
     "last_seen_ms": "date",
     "push_registered": "boolean",
 }
@@ -137,7 +139,7 @@ class Definitions:
         else:
             kind = randomness.choice(("screen_view", "any", *_OTHER_TYPES, *_WORKSPACE_SCOPED))
         inputs = None
-        if kind not in _WORKSPACE_SCOPED and chance(randomness, 0.15):
+        if chance(randomness, 0.15):
             inputs = (randomness.choice(INPUTS),)
         where = None
         if chance(randomness, where_share):
@@ -209,14 +211,16 @@ class Definitions:
     def _sequence(self) -> Criterion:
         randomness = self._randomness
         count = randomness.choice((2, 2, 2, 2, 3))
-        steps = [Step(self._filter(0.15))]
+        inputs = (randomness.choice(INPUTS),) if chance(randomness, 0.1) else None
+        steps = [Step(replace(self._filter(0.15), inputs=inputs))]
         for place in range(1, count):
             is_absent = place == count - 1 and chance(randomness, 0.35)
             within_ms = self._span() if is_absent or chance(randomness, 0.6) else None
             same = (
                 some(randomness, ("session_id", "kind"), 0, 1) if chance(randomness, 0.25) else ()
             )
-            steps.append(Step(self._filter(0.15), within_ms, same, is_absent))
+            wanted = replace(self._filter(0.15), inputs=inputs)
+            steps.append(Step(wanted, within_ms, same, is_absent))
         return Sequence(tuple(steps), make_recency(randomness, self._now_ms))
 
     def _abandonment(self) -> Criterion:

@@ -162,7 +162,7 @@ class People:
             "platform": ("iOS", "Android", "web"),
             "os_version": VERSIONS,
             "is_tablet": (True, False),
-            "screen_width": (18, 34, 10),
+            "timezone_offset": (18, 5.5, 10.0),
         }
         for name, values in options.items():
             if chance(randomness, 0.7):
