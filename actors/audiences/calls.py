@@ -9,12 +9,10 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from actors.audiences.announce import Subscription
 from actors.audiences.criteria import Node
 from actors.audiences.objects import AbTest
 from actors.model import Environment
-
-# Deliveries of subscriptions lie in the outbox beside those of connections, from this number on.
-FIRST_SUBSCRIPTION_QUEUE = 1 << 30
 
 
 class Span(Struct, frozen=True):
@@ -32,7 +30,6 @@ class LiveAudience(Struct, frozen=True, kw_only=True):
             standard audience it counts the calculations: each is evaluated once per user, and never
             again by itself.
         name: shown in the Profile API; `external_name`: sent to outputs.
-        inputs: whose events it sees, `None` for all.
         node: what is evaluated; `None` for a static audience, whose list the shard has.
         span: of a standard audience, `None` for all others.
     """
@@ -43,32 +40,23 @@ class LiveAudience(Struct, frozen=True, kw_only=True):
     name: str
     external_name: str
     environment: Environment
-    inputs: tuple[int, ...] | None
     node: Node | None
     test: AbTest | None = None
     span: Span | None = None
 
 
 class LiveSubscription(Struct, frozen=True, kw_only=True):
-    """An active connection of an audience; its changes become deliveries of `queue`.
+    """An active connection of an audience; its changes become deliveries.
 
     Attributes:
-        number: of the subscription.
-        variation: of the audience's A/B test, `None` for the full audience.
-        name: of the audience at the output.
-        output: id of the output.
-        shared_user_attributes: sent with `add`, and as they change.
+        subscription: what is announced to whom.
+        variation: of the audience's A/B test, whose users are announced; `None` for all.
         is_faulted: what changes is held, the last change of a user only.
         resumed: a greater number than the one known means that the held net changes are sent.
     """
 
-    number: int
-    queue: int
-    audience: int
+    subscription: Subscription
     variation: str | None
-    name: str
-    output: str
-    shared_user_attributes: tuple[str, ...]
     is_faulted: bool
     resumed: int
 
@@ -137,12 +125,11 @@ class MemberRow(Struct, frozen=True):
 class Query(Struct, frozen=True, kw_only=True):
     """A definition that is only asked about; nothing is kept of it.
 
-    `inputs`: whose events it sees, `None` for all. `span`: if it is of a standard audience.
+    `span`: if it is of a standard audience.
     """
 
     node: Node
     environment: Environment
-    inputs: tuple[int, ...] | None = None
     span: Span | None = None
 
 

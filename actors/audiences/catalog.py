@@ -5,16 +5,21 @@ from typing import Any
 from msgspec import Struct
 
 from actors.audiences.objects import AudienceType, DateRange
-from actors.model import Environment
+from actors.model import ENVIRONMENTS, Environment
 
 
 class AudienceOutput(Struct, frozen=True):
-    """An output of kind `audience`."""
+    """An output of kind `audience`.
+
+    `environments`: those that are enabled; `identities`: the types it takes, `None` for all.
+    """
 
     number: int
     id: str
     name: str
     module: str
+    environments: frozenset[Environment] = frozenset(ENVIRONMENTS)
+    identities: frozenset[str] | None = None
 
 
 class DocumentSubscription(Struct, frozen=True, kw_only=True):

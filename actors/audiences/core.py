@@ -9,7 +9,6 @@ from actors.audiences.catalog import Catalog
 from actors.audiences.criteria import Node
 from actors.audiences.live import live_audiences, node_of
 from actors.audiences.objects import Audience
-from actors.audiences.reading import Reader
 from actors.audiences.readings import Readings
 from actors.audiences.state import AudienceKeeper, AudienceState
 from actors.clock import Clock, Randomness
@@ -31,13 +30,12 @@ class Core:
         self,
         store: Store,
         catalog: Catalog,
-        reader: Reader,
         shards: Sequence[AudienceShard],
         clock: Clock,
         randomness: Randomness,
     ) -> None:
         self.catalog = catalog
-        self.readings = Readings(reader, catalog)
+        self.readings = Readings(catalog, clock)
         self.shards = shards
         self.clock = clock
         self.randomness = randomness

@@ -20,7 +20,6 @@ from actors.audiences.journeys import Journeys
 from actors.audiences.lifecycle import Lifecycle
 from actors.audiences.lists import StaticLists
 from actors.audiences.queries import Queries
-from actors.audiences.reading import Reader
 from actors.audiences.registry import Registry
 from actors.audiences.sharing import Sharing
 from actors.audiences.subscriptions import SettingsCheck, Subscriptions
@@ -41,7 +40,6 @@ class AudienceDesk:
         self,
         store: Store,
         catalog: Catalog,
-        reader: Reader,
         check_settings: SettingsCheck,
         shards: Sequence[AudienceShard],
         folder: Path,
@@ -53,7 +51,6 @@ class AudienceDesk:
         Args:
             store: of the coordinator.
             catalog: what audiences may refer to.
-            reader: of definitions.
             check_settings: of subscriptions.
             shards: all of them, in order.
             folder: where downloads are kept.
@@ -62,7 +59,7 @@ class AudienceDesk:
         Raises:
             StoreFull: there is no room for the document's audiences.
         """
-        self._core = Core(store, catalog, reader, shards, clock, randomness)
+        self._core = Core(store, catalog, shards, clock, randomness)
         self._lifecycle = Lifecycle(self._core)
         self._lists = StaticLists(self._core)
         self._downloads = Downloads(self._core, folder)
@@ -96,7 +93,7 @@ class AudienceDesk:
             await self._core.push()
             await self._lists.hand_on()
             is_waiting = await self._lifecycle.settle_progress()
-            await self._downloads.work()
+            await self._downloads.make_downloads()
             return is_waiting
 
     async def run(self) -> None:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from actors.audiences.catalog import DocumentAudience
 from actors.audiences.core import Core
 from actors.audiences.objects import Audience, Definition, Subscription
+from actors.audiences.readings import Frame
 from actors.audiences.rules import RUNNING, refused
 from actors.audiences.state import AudienceState
 from actors.errors import AudienceRefused
@@ -58,7 +59,7 @@ def _apply(core: Core, state: AudienceState, wanted: DocumentAudience) -> None:
     if wanted.definition is None:
         definition = None
     elif definition is None or definition.sent != wanted.definition:
-        definition = _read(core, wanted, definition)
+        definition = _read(core, state, wanted, definition)
     now_ms = core.clock.now_ms()
     if former is None:
         former = Audience(
@@ -107,13 +108,16 @@ def _apply(core: Core, state: AudienceState, wanted: DocumentAudience) -> None:
     _subscribe(core, state, wanted)
 
 
-def _read(core: Core, wanted: DocumentAudience, former: Definition | None) -> Definition:
-    definition, _ = core.readings.read(
-        wanted.definition,
-        (core.catalog.workspace,),
-        wanted.inputs,
-        is_real_time=wanted.type == "real_time",
+def _read(
+    core: Core, state: AudienceState, wanted: DocumentAudience, former: Definition | None
+) -> Definition:
+    frame = Frame(
+        number=wanted.number,
+        type=wanted.type,
+        workspaces=(core.catalog.workspace,),
+        inputs=wanted.inputs,
     )
+    definition, _ = core.readings.read(wanted.definition, frame, state)
     is_same = former is not None and former.canonical == definition.canonical
     return definition if former is None or not is_same else replace(former, sent=definition.sent)
 

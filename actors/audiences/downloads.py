@@ -84,7 +84,7 @@ class Downloads:
             return b""
         return await asyncio.to_thread(_read, self._folder / found.file, offset)
 
-    async def work(self) -> None:
+    async def make_downloads(self) -> None:
         """Make the files that were ordered, and remove those that are old.
 
         Raises:
@@ -94,15 +94,15 @@ class Downloads:
         core = self._core
         for each in sorted(core.state.downloads.values(), key=lambda each: each.created_ms):
             if each.status == "ready" and core.clock.now_ms() - each.created_ms > KEPT_MS:
-                self._keep(replace(each, status="expired", file=None))
+                self._keep_download(replace(each, status="expired", file=None))
                 (self._folder / str(each.file)).unlink(missing_ok=True)
             elif each.status == "pending":
-                await self._make(each)
+                await self._make_download(each)
 
-    async def _make(self, ordered: Download) -> None:
+    async def _make_download(self, ordered: Download) -> None:
         audience = self._core.state.audiences.get(ordered.audience)
         if audience is None:
-            self._keep(replace(ordered, status="failed"))
+            self._keep_download(replace(ordered, status="failed"))
             return
         now_ms = self._core.clock.now_ms()
         name = archive_name(ordered.id, now_ms)
@@ -121,9 +121,9 @@ class Downloads:
                 "a download could not be written",
                 extra={"event": "download_failed", "download": ordered.id},
             )
-            self._keep(replace(ordered, status="failed"))
+            self._keep_download(replace(ordered, status="failed"))
             return
-        self._keep(replace(ordered, status="ready", file=name, size_bytes=size))
+        self._keep_download(replace(ordered, status="ready", file=name, size_bytes=size))
 
     async def _write_members(
         self, audience: Audience, wanted: str | None, ordered: Download, writer: ArchiveWriter
@@ -150,7 +150,7 @@ class Downloads:
                 return
             after = end
 
-    def _keep(self, download: Download) -> None:
+    def _keep_download(self, download: Download) -> None:
         with self._core.changing() as changed:
             changed.downloads[download.id] = download
 

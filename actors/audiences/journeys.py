@@ -12,8 +12,9 @@ from actors.audiences.core import Core
 from actors.audiences.fields import JourneyFields, MilestoneFields, given
 from actors.audiences.milestones import renew_audiences, settle_milestones
 from actors.audiences.objects import Audience, Definition, Journey, Milestone
+from actors.audiences.readings import Frame
 from actors.audiences.registry import MAX_NAME_LENGTH, forget_audience
-from actors.audiences.rules import check_name, check_references, check_unreferenced, refused
+from actors.audiences.rules import check_name, check_unreferenced, refused
 from actors.audiences.state import AudienceState
 from actors.audiences.trees import milestone as found_milestone
 from actors.audiences.trees import siblings
@@ -50,7 +51,7 @@ class Journeys:
                 last_modified_ms=now_ms,
             )
             journey = replace(journey, **given(fields))
-            self._check(journey, changed)
+            self._check_journey(journey, changed)
             changed.journeys[journey.number] = journey
         return journey
 
@@ -64,7 +65,9 @@ class Journeys:
             if former is None:
                 return None
             after = replace(former, **given(fields))
-            self._check(after, changed)
+            self._check_journey(after, changed)
+            if after.inputs != former.inputs:
+                after = self._read_again(after, changed)
             after = self._put(former, after, changed, actor)
             if after.name != former.name:
                 for each in after.milestones:
@@ -111,8 +114,8 @@ class Journeys:
                 audience=0,
             )
             sent = values.get("definition")
-            made = replace(made, definition=self._definition(former, made, sent, changed))
-            audience = self._audience(former, made, changed, actor)
+            made = replace(made, definition=self._milestone_definition(former, made, sent, changed))
+            audience = self._new_audience(former, made, changed, actor)
             made = replace(made, audience=audience.number)
             place = values.get("position", len(former.milestones))
             after = replace(
@@ -143,7 +146,10 @@ class Journeys:
             made = replace(former, name=values.get("name", former.name))
             if "definition" in values:
                 made = replace(
-                    made, definition=self._definition(before, made, values["definition"], changed)
+                    made,
+                    definition=self._milestone_definition(
+                        before, made, values["definition"], changed
+                    ),
                 )
             place = values.get("position", former.position)
             after = replace(before, milestones=_placed(before, made, place))
@@ -183,7 +189,20 @@ class Journeys:
         state.tell_shards()
         return after
 
-    def _check(self, journey: Journey, state: AudienceState) -> None:
+    def _read_again(self, journey: Journey, state: AudienceState) -> Journey:
+        """Read all definitions for the journey's present inputs."""
+        milestones = [
+            each
+            if each.definition is None
+            else replace(
+                each,
+                definition=self._milestone_definition(journey, each, each.definition.sent, state),
+            )
+            for each in journey.milestones
+        ]
+        return replace(journey, milestones=tuple(milestones))
+
+    def _check_journey(self, journey: Journey, state: AudienceState) -> None:
         folded = journey.name.casefold()
         if any(
             each.name.casefold() == folded and each.number != journey.number
@@ -195,7 +214,7 @@ class Journeys:
                 message = f"There is no input {input_}."
                 raise refused("REFERENCE_NOT_FOUND", message, f"/inputs/{index}")
 
-    def _definition(
+    def _milestone_definition(
         self, journey: Journey, made: Milestone, sent: Any, state: AudienceState
     ) -> Definition | None:
         if made.kind == "remaining_users":
@@ -206,13 +225,15 @@ class Journeys:
         if sent is None or sent is UNSET:
             raise refused("VALIDATION_ERROR", "A milestone of criteria needs one.", "/definition")
         core = self._core
-        definition, node = core.readings.read(
-            sent, (core.catalog.workspace,), journey.inputs, is_real_time=True
+        frame = Frame(
+            number=made.audience or None,
+            type="real_time",
+            workspaces=(core.catalog.workspace,),
+            inputs=journey.inputs,
         )
-        check_references(state, core.readings, made.audience or None, node, sent)
-        return definition
+        return core.readings.read(sent, frame, state)[0]
 
-    def _audience(
+    def _new_audience(
         self, journey: Journey, made: Milestone, state: AudienceState, actor: str
     ) -> Audience:
         core = self._core

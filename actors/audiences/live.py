@@ -2,8 +2,9 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+from actors.audiences.announce import FIRST_NUMBER
+from actors.audiences.announce import Subscription as Announced
 from actors.audiences.calls import (
-    FIRST_SUBSCRIPTION_QUEUE,
     LiveAudience,
     LiveAudiences,
     LiveSubscription,
@@ -16,6 +17,7 @@ from actors.audiences.readings import Readings
 from actors.audiences.state import AudienceState
 from actors.audiences.trees import members_node, milestone
 from actors.audiences.variations import forwarded_name
+from actors.outputs.audience_messages import MessageAudience
 
 
 def live_audiences(state: AudienceState, catalog: Catalog, readings: Readings) -> LiveAudiences:
@@ -59,7 +61,6 @@ def _live(audience: Audience, state: AudienceState, readings: Readings) -> LiveA
         name=audience.name,
         external_name=audience.external_name,
         environment=audience.environment,
-        inputs=audience.inputs or None,
         node=node_of(audience, state, readings),
         test=audience.test,
         span=span_of(audience.range or DateRange()) if is_standard else None,
@@ -69,14 +70,24 @@ def _live(audience: Audience, state: AudienceState, readings: Readings) -> LiveA
 def _subscription(
     subscription: Subscription, audience: Audience, catalog: Catalog
 ) -> LiveSubscription:
+    output = catalog.outputs[subscription.output]
     return LiveSubscription(
-        number=subscription.number,
-        queue=FIRST_SUBSCRIPTION_QUEUE + subscription.number,
-        audience=subscription.audience,
+        subscription=Announced(
+            number=FIRST_NUMBER + subscription.number,
+            id=f"subscription-{subscription.number}",
+            audience=audience.number,
+            name=MessageAudience(
+                audience.number,
+                audience.name,
+                forwarded_name(audience.external_name, subscription.variation),
+            ),
+            workspace=catalog.workspace,
+            output=output.id,
+            environments=output.environments,
+            identities=output.identities,
+            shared_user_attributes=subscription.shared_user_attributes,
+        ),
         variation=subscription.variation,
-        name=forwarded_name(audience.external_name, subscription.variation),
-        output=catalog.outputs[subscription.output].id,
-        shared_user_attributes=subscription.shared_user_attributes,
         is_faulted=subscription.fault is not None,
         resumed=subscription.resumed,
     )

@@ -3,7 +3,6 @@
 from msgspec.structs import replace
 
 from actors.audiences.catalog import Catalog
-from actors.audiences.live import node_of
 from actors.audiences.objects import Journey
 from actors.audiences.readings import Readings
 from actors.audiences.rules import RUNNING, check_runnable
@@ -27,7 +26,7 @@ def settle_milestones(state: AudienceState, catalog: Catalog, readings: Readings
                 each.audience in connected for each in below(journey, milestone.number)
             )
             if is_needed and audience.status not in RUNNING:
-                check_runnable(state, catalog, audience, node_of(audience, state, readings))
+                check_runnable(state, catalog, readings, audience)
                 state.put(replace(audience, status="activating"))
             elif not is_needed and audience.status in RUNNING:
                 state.put(replace(audience, status="inactive"))

@@ -52,15 +52,17 @@ class Definition(Struct, frozen=True, array_like=True):
     Attributes:
         sent: the JSON value, in case it is a document of the audience-sdk or a shorthand.
         canonical: what is evaluated.
+        inputs: numbers; those of the audience that it was read for.
         calculated: number of every calculated attribute that it names; what a name meant when the
             definition was saved.
-        warnings: what its author should know.
+        warnings: what its author should know: (JSON pointer, message).
     """
 
     sent: Any
     canonical: Canonical
+    inputs: tuple[int, ...]
     calculated: dict[str, int]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[tuple[str, str], ...] = ()
 
 
 class Audience(Struct, frozen=True, kw_only=True):

@@ -10,10 +10,11 @@ from msgspec import Struct
 from actors.audiences.calls import Query
 from actors.audiences.core import Core
 from actors.audiences.criteria import Named, Node
+from actors.audiences.language.dependencies import criteria_of
 from actors.audiences.live import span_of
 from actors.audiences.objects import Audience, DateRange
-from actors.audiences.references import criteria
-from actors.audiences.rules import check_references, refused
+from actors.audiences.readings import Frame
+from actors.audiences.rules import frame_of, refused
 from actors.model import Environment
 
 
@@ -22,7 +23,7 @@ class Asked(Struct, frozen=True):
 
     query: Query
     criteria: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[tuple[str, str], ...] = ()
 
 
 class Queries:
@@ -54,11 +55,14 @@ class Queries:
             if input_ not in core.catalog.inputs:
                 message = f"There is no input {input_}."
                 raise refused("REFERENCE_NOT_FOUND", message, f"/inputs/{index}")
-        definition, node = core.readings.read(
-            sent, workspaces or (core.catalog.workspace,), inputs, is_real_time=True
+        frame = Frame(
+            number=None,
+            type="real_time",
+            workspaces=workspaces or (core.catalog.workspace,),
+            inputs=inputs,
         )
-        check_references(core.state, core.readings, None, node, sent)
-        query = Query(node=node, environment=environment, inputs=inputs or None)
+        definition, node = core.readings.read(sent, frame, core.state)
+        query = Query(node=node, environment=environment)
         return Asked(query, _names(node), definition.warnings)
 
     async def ask_of(self, number: int, sent: Any = None) -> Asked | None:
@@ -77,10 +81,7 @@ class Queries:
             return Asked(_query(audience, node), _names(node))
         if audience.type == "static" or audience.journey is not None:
             raise refused("INVALID_STATE", "The audience has no definition of its own.")
-        definition, node = core.readings.read(
-            sent, audience.workspaces, audience.inputs, audience.type == "real_time"
-        )
-        check_references(core.state, core.readings, number, node, sent)
+        definition, node = core.readings.read(sent, frame_of(audience), core.state)
         return Asked(_query(audience, node), _names(node), definition.warnings)
 
 
@@ -88,14 +89,13 @@ def _query(audience: Audience, node: Node) -> Query:
     return Query(
         node=node,
         environment=audience.environment,
-        inputs=audience.inputs or None,
         span=span_of(audience.range or DateRange()) if audience.type == "standard" else None,
     )
 
 
 def _names(node: Node) -> tuple[str, ...]:
     """Return what criteria are called: two of the same id both keep their place."""
-    named = list(criteria(node))
+    named = list(criteria_of(node))
     ids = [each.id for each in named]
     return tuple(
         each.id if each.id is not None and ids.count(each.id) == 1 else place

@@ -1,38 +1,32 @@
 """The one place where what is kept here asks for the criteria language."""
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
-from msgspec import Struct
+from actors.audiences.language.definition import Definition, DefinitionInvalid, read_definition
+from actors.audiences.language.problems import DefinitionProblem
+from actors.audiences.language.references import References
+from actors.errors import AudienceRefused, Problem
 
-from actors.audiences.criteria import Node
-from actors.audiences.objects import Canonical
 
+def understand(sent: Any, references: References, path: str = "/definition") -> Definition:
+    """Read a definition; it may still break rules about other state (`problems`).
 
-class Names(Struct, frozen=True, kw_only=True):
-    """What a definition may name.
+    Args:
+        sent: JSON values.
+        references: what it may refer to.
+        path: JSON pointer of the definition in what was sent.
 
-    Attributes:
-        workspaces: numbers, those of the audience.
-        inputs: numbers, those of the audience.
-        calculated: name to number of the calculated attributes that there are.
-        lookback_days: a window that reaches further gets a warning; `None` for no limit.
+    Raises:
+        AudienceRefused: with all that is wrong with it.
     """
-
-    workspaces: frozenset[int]
-    inputs: frozenset[int]
-    calculated: Mapping[str, int]
-    lookback_days: int | None
-
-
-class ReadDefinition(Struct, frozen=True):
-    """A definition understood; `warnings` are for its author."""
-
-    canonical: Canonical
-    node: Node
-    warnings: tuple[str, ...] = ()
+    try:
+        return read_definition(sent, references, path)
+    except DefinitionInvalid as error:
+        raise as_refused(error.problems) from None
 
 
-# Raises AudienceRefused: `VALIDATION_ERROR`, `LIMIT_EXCEEDED`, or `REFERENCE_NOT_FOUND` for an
-# input, workspace or calculated attribute; pointers begin below the definition.
-Reader = Callable[[Any, Names], ReadDefinition]
+def as_refused(problems: list[DefinitionProblem]) -> AudienceRefused:
+    """Make the error of problems; those of the first one's kind are told."""
+    code = problems[0].code
+    told = [Problem(each.message, each.path) for each in problems if each.code == code]
+    return AudienceRefused(code, told)

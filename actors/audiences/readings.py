@@ -3,97 +3,157 @@
 from collections.abc import Iterable
 from typing import Any
 
-from actors.audiences import references
+from msgspec import Struct
+
 from actors.audiences.catalog import Catalog
 from actors.audiences.criteria import Node
-from actors.audiences.objects import Definition
-from actors.audiences.reading import Names, ReadDefinition, Reader
-from actors.errors import AudienceRefused, Problem
+from actors.audiences.language.dependencies import dependencies_of
+from actors.audiences.language.references import (
+    AudienceReference,
+    CalculatedAttributeReference,
+    References,
+)
+from actors.audiences.objects import AudienceType, Definition, Status
+from actors.audiences.reading import as_refused, understand
+from actors.audiences.state import AudienceState
+from actors.audiences.trees import definitions_of
+from actors.clock import Clock
+
+DAY_MS = 86_400_000
+# Whose members can be asked for; those of an expired audience stay (spec/audiences.md, 2.1).
+READABLE: frozenset[Status] = frozenset({"activating", "active", "ready", "expired"})
+
+
+class Frame(Struct, frozen=True, kw_only=True):
+    """The audience that a definition is read for; no inputs are all of them.
+
+    `number`: `None` if it is only asked about.
+    """
+
+    number: int | None
+    type: AudienceType
+    workspaces: tuple[int, ...]
+    inputs: tuple[int, ...]
 
 
 class Readings:
     """Reads definitions; remembers what those that are kept mean."""
 
-    def __init__(self, reader: Reader, catalog: Catalog) -> None:
-        self._reader = reader
+    def __init__(self, catalog: Catalog, clock: Clock) -> None:
         self._catalog = catalog
+        self._clock = clock
         self._known: dict[int, tuple[Definition, Node]] = {}  # by identity of the definition
 
     def read(
-        self,
-        sent: Any,
-        workspaces: Iterable[int],
-        inputs: Iterable[int],
-        is_real_time: bool,
-        path: str = "/definition",
+        self, sent: Any, frame: Frame, state: AudienceState, path: str = "/definition"
     ) -> tuple[Definition, Node]:
-        """Understand a definition.
+        """Understand a definition that was sent.
 
         Args:
             sent: the JSON value, at `path` of what a caller has sent.
-            workspaces, inputs: of the audience; no inputs are all of them.
-            is_real_time: sees no further back than the lookback.
+            frame: whose definition it is.
+            state: what there is that it may refer to.
 
         Raises:
             AudienceRefused: with all that is wrong with it.
         """
-        catalog = self._catalog
-        names = Names(
-            workspaces=frozenset(workspaces),
-            inputs=frozenset(inputs) or frozenset(catalog.inputs),
-            calculated=catalog.calculated,
-            lookback_days=catalog.lookback_days if is_real_time else None,
+        found = understand(sent, self._references(frame, state, is_activation=False), path)
+        if found.problems:
+            raise as_refused(found.problems)
+        used = dependencies_of(found.node).calculated_attributes
+        names = self._catalog.calculated.items()
+        definition = Definition(
+            sent,
+            found.canonical,
+            frame.inputs,
+            {name: number for name, number in names if number in used},
+            tuple((each.path, each.message) for each in found.warnings),
         )
-        found = self._read(sent, names, path)
-        used = references.calculated_attributes(found.node)
-        calculated = {name: each for name, each in catalog.calculated.items() if each in used}
-        definition = Definition(sent, found.canonical, calculated, found.warnings)
         self._remember(definition, found.node)
         return definition, found.node
 
+    def check(self, definition: Definition, frame: Frame, state: AudienceState) -> None:
+        """Check that all that a definition refers to is there and active.
+
+        Raises:
+            AudienceRefused: something is not, or its events are not kept for audiences.
+        """
+        known = self._references(frame, state, is_activation=True)
+        problems = understand(definition.canonical, known).problems
+        if problems:
+            raise as_refused(problems)
+
     def node(self, definition: Definition) -> Node:
         """Return what a kept definition means, also if what it names is gone."""
-        known = self._known.get(id(definition))
-        if known is not None and known[0] is definition:
-            return known[1]
-        names = Names(
-            workspaces=frozenset(_numbers(definition.canonical, "workspace_ids"))
-            | {self._catalog.workspace},
-            inputs=frozenset(_numbers(definition.canonical, "input_ids"))
-            | frozenset(self._catalog.inputs),
-            calculated=self._catalog.calculated | definition.calculated,
-            lookback_days=None,
+        kept = self._known.get(id(definition))
+        if kept is not None and kept[0] is definition:
+            return kept[1]
+        known_names = References(
+            workspaces=frozenset(),
+            now_ms=self._clock.now_ms(),
+            inputs=definition.inputs,
+            calculated_attributes=_calculated(self._catalog.calculated | definition.calculated),
         )
-        node = self._reader(definition.canonical, names).node
+        # What does not exist any more never has a value; it is no reason not to evaluate the rest.
+        node = understand(definition.canonical, known_names).node
         self._remember(definition, node)
         return node
 
-    def _remember(self, definition: Definition, node: Node) -> None:
-        self._known[id(definition)] = (definition, node)
+    def targets(self, state: AudienceState, number: int) -> set[int]:
+        """Return the audiences whose members the definition of one asks for."""
+        audience = state.audiences[number]
+        if audience.journey is not None:
+            definitions = definitions_of(state.journeys[audience.journey], number)
+        else:
+            definitions = [] if audience.definition is None else [audience.definition]
+        found = [dependencies_of(self.node(each)).audiences for each in definitions]
+        return {target for each in found for target in each}
+
+    def referring(self, state: AudienceState, number: int) -> list[int]:
+        """Return the audiences whose definition refers to one."""
+        return sorted(each for each in state.audiences if number in self.targets(state, each))
 
     def forget_all_but(self, kept: Iterable[Definition]) -> None:
         """Let go of definitions that nobody has any more."""
         wanted = {id(each) for each in kept}
         self._known = {place: each for place, each in self._known.items() if place in wanted}
 
-    def _read(self, sent: Any, names: Names, path: str) -> ReadDefinition:
-        try:
-            return self._reader(sent, names)
-        except AudienceRefused as error:
-            problems = [Problem(each.message, path + (each.path or "")) for each in error.problems]
-            raise AudienceRefused(error.code, problems) from None
+    def _remember(self, definition: Definition, node: Node) -> None:
+        self._known[id(definition)] = (definition, node)
+
+    def _references(self, frame: Frame, state: AudienceState, *, is_activation: bool) -> References:
+        catalog = self._catalog
+        is_real_time = frame.type == "real_time"
+        # The tier decides what can be activated; until then it may still be changed.
+        visible = {"personalize"}
+        if not is_real_time:
+            visible.add("preserve")
+        if not is_activation:
+            visible |= {"preserve", "connect"}
+        return References(
+            workspaces=frozenset(frame.workspaces),
+            now_ms=self._clock.now_ms(),
+            inputs=frame.inputs,
+            known_inputs=frozenset(catalog.inputs),
+            calculated_attributes=_calculated(catalog.calculated),
+            audiences={
+                number: AudienceReference(
+                    reads_membership=bool(self.targets(state, number)),
+                    is_active=audience.status in READABLE or audience.type == "static",
+                )
+                for number, audience in state.audiences.items()
+            },
+            audience=frame.number,
+            is_referenced=frame.number in state.audiences
+            and frame.number is not None
+            and bool(self.referring(state, frame.number)),
+            tiers=catalog.tiers,
+            default_tier=catalog.default_tier,
+            visible_tiers=frozenset(visible),
+            lookback_ms=catalog.lookback_days * DAY_MS if is_real_time else None,
+            is_activation=is_activation,
+        )
 
 
-def _numbers(value: Any, key: str) -> list[int]:
-    """Return all numbers that a definition has under a key."""
-    found: list[int] = []
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            if name == key and isinstance(inner, list):
-                found += [each for each in inner if isinstance(each, int)]
-            else:
-                found += _numbers(inner, key)
-    elif isinstance(value, list):
-        for inner in value:
-            found += _numbers(inner, key)
-    return found
+def _calculated(names: dict[str, int]) -> tuple[CalculatedAttributeReference, ...]:
+    return tuple(CalculatedAttributeReference(number, name) for name, number in names.items())

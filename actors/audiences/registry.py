@@ -11,16 +11,14 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from actors.audiences.core import Core
-from actors.audiences.criteria import Node
 from actors.audiences.fields import AudienceFields, given
-from actors.audiences.live import node_of
 from actors.audiences.objects import Audience, Definition
 from actors.audiences.rules import (
     RUNNING,
     check_name,
-    check_references,
     check_runnable,
     check_unreferenced,
+    frame_of,
     refused,
 )
 from actors.audiences.state import AudienceState
@@ -110,7 +108,7 @@ class Registry:
                     after = replace(after, status="activating")
             changed.put(after)
             if after.status in RUNNING:
-                check_runnable(changed, core.catalog, after, self._node(after, changed))
+                check_runnable(changed, core.catalog, core.readings, after)
                 changed.tell_shards()
         await core.push()
         return after
@@ -192,9 +190,11 @@ class Registry:
         if audience.journey is not None:
             message = "The definition follows from the journey's milestones."
             raise refused("INVALID_STATE", message, "/definition")
-        return replace(after, definition=self._definition(after, sent, state))
+        return replace(after, definition=self._read_definition(after, sent, state))
 
-    def _definition(self, audience: Audience, sent: Any, state: AudienceState) -> Definition | None:
+    def _read_definition(
+        self, audience: Audience, sent: Any, state: AudienceState
+    ) -> Definition | None:
         if sent is None:
             if audience.status in RUNNING:
                 raise refused("INVALID_STATE", "An active audience needs one.", "/definition")
@@ -202,12 +202,7 @@ class Registry:
         if audience.type == "static":
             message = "A static audience has a list in place of a definition."
             raise refused("VALIDATION_ERROR", message, "/definition")
-        readings = self._core.readings
-        definition, node = readings.read(
-            sent, audience.workspaces, audience.inputs, audience.type == "real_time"
-        )
-        check_references(state, readings, audience.number, node, sent)
-        return definition
+        return self._core.readings.read(sent, frame_of(audience), state)[0]
 
     def _check_places(self, audience: Audience) -> None:
         """Check that workspaces and inputs exist."""
@@ -220,9 +215,6 @@ class Registry:
             if input_ not in catalog.inputs:
                 message = f"There is no input {input_} in the audience's workspaces."
                 raise refused("REFERENCE_NOT_FOUND", message, f"/inputs/{index}")
-
-    def _node(self, audience: Audience, state: AudienceState) -> Node | None:
-        return node_of(audience, state, self._core.readings)
 
 
 def check_unmanaged(audience: Audience) -> None:

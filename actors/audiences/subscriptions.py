@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from actors.audiences.catalog import AudienceOutput
 from actors.audiences.core import Core
 from actors.audiences.fields import SubscriptionFields, given
 from actors.audiences.milestones import settle_milestones
@@ -37,6 +38,10 @@ class Subscriptions:
         """Return all subscriptions, by number."""
         found = self._core.state.subscriptions.values()
         return sorted(found, key=lambda each: each.number)
+
+    async def audience_outputs(self) -> dict[int, AudienceOutput]:
+        """Return the outputs that take audiences, by number."""
+        return dict(self._core.catalog.outputs)
 
     async def create_subscription(
         self, audience: int, fields: SubscriptionFields, actor: str
@@ -92,7 +97,7 @@ class Subscriptions:
                     path = {"output": "/output_id", "variation": "/variant"}[fixed]
                     raise refused("INVALID_STATE", "It cannot be changed; connect anew.", path)
             after = replace(former, **changes)
-            self._check(changed, after)
+            self._check_subscription(changed, after)
             changed.put_subscription(after)
             if after.is_active and not former.is_active:
                 check_active_limit(changed, core.catalog, 0)
@@ -163,14 +168,14 @@ class Subscriptions:
             created_ms=core.clock.now_ms(),
         )
         made = replace(made, **given(fields))
-        self._check(state, made)
+        self._check_subscription(state, made)
         state.put_subscription(made)
         settle_milestones(state, core.catalog, core.readings)
         check_active_limit(state, core.catalog, 0)
         state.tell_shards()
         return made
 
-    def _check(self, state: AudienceState, made: Subscription) -> None:
+    def _check_subscription(self, state: AudienceState, made: Subscription) -> None:
         audience = state.audiences[made.audience]
         output = self._core.catalog.outputs.get(made.output)
         if output is None:
