@@ -23,6 +23,10 @@ class History(Struct, frozen=True):
     own: list[StoredBatch]
     copied: list[StoredBatch]
 
+    def own_before(self, log_id: int) -> list[StoredBatch]:
+        """Return those sent for the user without historical ones that came after a log id."""
+        return [each for each in self.own if not each.is_historical or each.log_id <= log_id]
+
 
 def read_history(txn: Transaction, key: ProfileKey, section: Section, since_ms: int) -> History:
     """Return what may have events at or after `since_ms`: no event is later than its receipt."""

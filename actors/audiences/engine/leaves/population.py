@@ -3,13 +3,10 @@
 from collections.abc import Hashable
 
 import numpy as np
-from msgspec import Struct
 
 from actors.audiences.engine.arrays import FAR, Bytes, pack
 from actors.audiences.engine.moment import Flips, Moment
 from actors.audiences.engine.rows import Rows
-
-
 
 
 class PopulationFamily:
