@@ -19,6 +19,9 @@ from msgspec import Struct
 
 from actors import coordinator, forwarder, shard
 from actors.alias_runner import AliasRunner
+from actors.audiences.calls import AudienceShard
+from actors.audiences.catalog import Catalog
+from actors.audiences.desk import AudienceDesk
 from actors.clock import SystemClock, SystemRandomness
 from actors.errors import ShardUnavailable, StoreDamaged, StoreFull
 from actors.groups.desk import GroupDesk
@@ -31,6 +34,7 @@ from actors.model import MicroBatch, Result, WorkspaceInfo
 from actors.outputs.contract import OutputEnvironment, OutputSettings
 from actors.outputs.egress import EgressRules
 from actors.outputs.registry import open_outputs
+from actors.outputs.subscription_settings import subscription_problems
 from actors.remote import Handle
 from actors.remote_handles import ShardSource, forwarder_name, remote_shards
 from actors.shard_aliases import ShardAliases
@@ -197,6 +201,7 @@ class Coordinator(Process):
         shards: int,
         workspace: WorkspaceInfo,
         group_job_interval_s: float,
+        catalog: Catalog,
         host: Host,
     ) -> None:
         super().__init__(host, "coordinator", "0")
@@ -221,12 +226,25 @@ class Coordinator(Process):
             SystemRandomness(),
             partial(asyncio.sleep, SLICE_PAUSE_S),
         )
+        self._audiences = AudienceDesk(
+            store,
+            catalog,
+            subscription_problems,
+            cast(Sequence[AudienceShard], handles),
+            folder / "downloads",
+            clock,
+            SystemRandomness(),
+        )
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_closed = False
 
     async def start(self) -> None:
-        """Begin what runs by itself, the group job and due aliases, unless it has begun."""
-        works = {"aliases": self._aliases.run, "groups": self._groups.run}
+        """Begin what runs by itself, unless it has begun."""
+        works = {
+            "aliases": self._aliases.run,
+            "groups": self._groups.run,
+            "audiences": self._audiences.run,
+        }
         for name, work in works.items():
             task = self._tasks.get(name)
             if not self._is_closed and (task is None or task.done()):
@@ -326,6 +344,11 @@ class Coordinator(Process):
         """See `actors.groups.desk.GroupDesk`."""
         with restarting_if_damaged():
             return await self._groups.run_group(definition_id)
+
+    async def call_audiences(self, method: str, *arguments: Any) -> Any:
+        """See `actors.audiences.desk.AudienceDesk.call`."""
+        with restarting_if_damaged():
+            return await self._audiences.call(method, *arguments)
 
     def pid(self) -> int:
         """Return the process that answers; asked for at once after a start."""

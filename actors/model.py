@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, field, json, to_builtins
 
+from actors.calculated.state import CalculatedState
 from actors.errors import Problem
 
 Environment = Literal["production", "development"]
@@ -332,6 +333,8 @@ class Section(Struct, array_like=True):
     newest_historical_id: int = 0  # head of the chain of historical batches, which is apart
     is_aged_out: bool = False  # only the times and the chains are left (spec/profiles.md, 6)
     groups: dict[int, GroupMembership] = field(default_factory=dict)  # by number of the definition
+    calculated: dict[int, CalculatedState] = field(default_factory=dict)  # by number
+    audiences: dict[int, int] = field(default_factory=dict)  # number to member since, ms
 
 
 class StatusMessage(Struct, array_like=True):

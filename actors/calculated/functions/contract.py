@@ -1,0 +1,79 @@
+"""What a function of calculated attributes is (spec/calculated-attributes.md, 2 and 8).
+
+A function has two ways to the same result. Of a range that only grows it keeps what it needs of
+the past (`add`, `accumulated`); of one that moves it looks at the rows in it (`windowed`). Both
+give a summary, of which `result` makes the value, with a seed or without. For every order of
+arrival both summaries give equal results, except where a cap makes the order count.
+"""
+
+from collections.abc import Sequence
+from typing import Generic, Literal, Protocol, TypeVar
+
+from actors.calculated.definition import Datapoint
+from actors.calculated.state import Seed, Value
+from actors.calculated.window import Column, Kept, Layout, Window
+
+SummaryT = TypeVar("SummaryT")
+
+Takes = Literal["nothing", "value", "time"]
+
+
+class Function(Protocol, Generic[SummaryT]):
+    """One function.
+
+    Attributes:
+        name: its canonical `calculation_type`.
+        trigger: its class in the API's metadata.
+        takes: what it takes of a row: nothing, the attribute's value, or the time.
+        weighs: the quantity of products counts where a definition asks for it.
+        is_zero_when_empty: the value is `0`, not null, when all rows have left the range.
+    """
+
+    @property
+    def name(self) -> str:
+        """See `Function`."""
+        ...
+
+    @property
+    def trigger(self) -> Literal["sync", "async"]:
+        """See `Function`."""
+        ...
+
+    @property
+    def takes(self) -> Takes:
+        """See `Function`."""
+        ...
+
+    @property
+    def weighs(self) -> bool:
+        """See `Function`."""
+        ...
+
+    @property
+    def is_zero_when_empty(self) -> bool:
+        """See `Function`."""
+        ...
+
+    def columns(self, datapoint: Datapoint) -> tuple[Column, ...]:
+        """Return the columns that `windowed` reads."""
+        ...
+
+    def content(self, text: str, weight: float) -> float | int | str | None:
+        """Return what is kept of a value; `None` if the row is not usable."""
+        ...
+
+    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> bytes:
+        """Return what is kept with some more usable rows, in order of arrival; `b""` is nothing."""
+        ...
+
+    def accumulated(self, data: bytes) -> SummaryT:
+        """Return the summary of what is kept; it is not `b""`."""
+        ...
+
+    def windowed(self, layout: Layout, window: Window) -> SummaryT:
+        """Return the summary of the rows of a window; there is at least one."""
+        ...
+
+    def result(self, summary: SummaryT | None, seed: Seed | None) -> Value:
+        """Return the value; `summary` is `None` if no row counts, and then there is a seed."""
+        ...

@@ -1,0 +1,119 @@
+"""`unique_list` and `unique_values_count`: which values there are, and how many."""
+
+from array import array
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Literal
+
+import msgspec
+
+from actors.calculated.definition import MAX_VALUE_LENGTH, Datapoint
+from actors.calculated.functions.contract import Takes
+from actors.calculated.numbers import alphabetical, number_text
+from actors.calculated.state import Seed, Value
+from actors.calculated.window import Column, Kept, Layout, Window
+
+MAX_VALUES = 100
+MAX_COUNT = 10_000
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[str]).decode
+
+
+class UniqueList:
+    """The first 100 values to arrive; those of a seed come before all others."""
+
+    name = "unique_list"
+    trigger: Literal["sync", "async"] = "sync"
+    takes: Takes = "value"
+    weighs = False
+    is_zero_when_empty = False
+
+    def columns(self, datapoint: Datapoint) -> tuple[Column, ...]:
+        """See `Function`."""
+        return ("code", "arrival")
+
+    def content(self, text: str, weight: float) -> str:
+        """See `Function`."""
+        return text[:MAX_VALUE_LENGTH]
+
+    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> bytes:
+        """See `Function`."""
+        texts = _decode(data) if data else []
+        known = len(texts)
+        for row in rows:
+            if len(texts) >= MAX_VALUES:
+                break
+            if row.content not in texts:
+                texts.append(str(row.content))
+        return _encode(texts) if len(texts) > known else data
+
+    def accumulated(self, data: bytes) -> list[str]:
+        """See `Function`."""
+        return _decode(data)
+
+    def windowed(self, layout: Layout, window: Window) -> list[str]:
+        """See `Function`."""
+        return [window.texts[code] for code in dict.fromkeys(by_arrival(layout, window))]
+
+    def result(self, summary: list[str] | None, seed: Seed | None) -> Value:
+        """See `Function`."""
+        live = [] if summary is None else summary
+        texts = dict.fromkeys(live if seed is None else (*seed.texts, *live))
+        return sorted(list(texts)[:MAX_VALUES], key=alphabetical)
+
+
+class UniqueValuesCount:
+    """How many values, up to 10,000. Values are told apart by 64 bits of their hash."""
+
+    name = "unique_values_count"
+    trigger: Literal["sync", "async"] = "async"
+    takes: Takes = "value"
+    weighs = False
+    is_zero_when_empty = True
+
+    def columns(self, datapoint: Datapoint) -> tuple[Column, ...]:
+        """See `Function`."""
+        return ("digest",)
+
+    def content(self, text: str, weight: float) -> int:
+        """See `Function`."""
+        return _digest(text)
+
+    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> bytes:
+        """See `Function`."""
+        if len(data) >= MAX_COUNT * 8:
+            return data
+        known = self.accumulated(data)
+        new = {row.content for row in rows if isinstance(row.content, int)} - known
+        room = MAX_COUNT - len(known)
+        return data + array("Q", sorted(new)[:room]).tobytes()
+
+    def accumulated(self, data: bytes) -> set[int]:
+        """See `Function`."""
+        return set(array("Q", data))
+
+    def windowed(self, layout: Layout, window: Window) -> set[int]:
+        """See `Function`."""
+        return set(layout.column(window, "digest"))
+
+    def result(self, summary: set[int] | None, seed: Seed | None) -> Value:
+        """See `Function`."""
+        digests = set() if summary is None else summary
+        if seed is not None:
+            digests = digests | {_digest(text) for text in seed.texts}
+        return number_text(float(min(len(digests), MAX_COUNT)))
+
+
+def by_arrival(layout: Layout, window: Window) -> list[int]:
+    """Return the codes of a window's rows in order of arrival."""
+    codes: list[int] = layout.column(window, "code").tolist()
+    arrivals = layout.column(window, "arrival").tolist()
+    if arrivals == sorted(arrivals):
+        return codes
+    # Rows of one event stand in their order, and sorting leaves them in it.
+    return [codes[row] for row in sorted(range(len(codes)), key=arrivals.__getitem__)]
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(blake2b(text[:MAX_VALUE_LENGTH].encode(), digest_size=8).digest())

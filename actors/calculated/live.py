@@ -1,0 +1,80 @@
+"""The calculated attributes in force, ready to be looked up by event."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from actors.calculated.calculator import Calculator
+from actors.calculated.definition import LiveAttributes
+from actors.model import Event, WorkspaceInfo
+from actors.profiles.tiers import event_name
+
+# Actions go by their documented names in definitions, by the derived ones in events.
+_DERIVED_ACTIONS = {"remove_from_wish_list": "remove_from_wishlist"}
+_NAMED_TYPES = frozenset({"custom_event", "screen_view", "commerce_event"})
+
+
+class _OfType:
+    """Those whose data point is of one event type."""
+
+    def __init__(self, event_type: str, calculators: Sequence[Calculator]) -> None:
+        names: dict[str, list[Calculator]] = {}
+        any_name: list[Calculator] = []
+        for each in calculators:
+            datapoint = each.attribute.definition.datapoint
+            name = datapoint.event_name
+            if event_type == "commerce_event":
+                name = datapoint.subtype and _DERIVED_ACTIONS.get(
+                    datapoint.subtype, datapoint.subtype
+                )
+            if name is None or event_type not in _NAMED_TYPES:
+                any_name.append(each)
+            else:
+                names.setdefault(name, []).append(each)
+        self.named = {name: (*found, *any_name) for name, found in names.items()}
+        self.others = tuple(any_name)
+
+
+class EventIndex:
+    """Finds the calculators that an event may matter to."""
+
+    def __init__(self, calculators: Iterable[Calculator], workspace: WorkspaceInfo) -> None:
+        self.calculators = tuple(calculators)
+        of_type: dict[str, list[Calculator]] = {}
+        for each in self.calculators:
+            event_type = each.attribute.definition.datapoint.event_type
+            of_type.setdefault(event_type, []).append(each)
+        self._of_type = {name: _OfType(name, found) for name, found in of_type.items()}
+        self._tiers, self._default_tier = workspace.tiers, workspace.default_tier
+        self._is_tiered = {self._default_tier, *self._tiers.values()} != {"personalize"}
+
+    def of(self, event: Event) -> Sequence[Calculator]:
+        """Return those whose data point an event may be, if its tier is `personalize`."""
+        of_type = self._of_type.get(event.event_type)
+        if of_type is None:
+            return ()
+        name = event_name(event)
+        if self._is_tiered and self._tiers.get(name or "", self._default_tier) != "personalize":
+            return ()
+        return of_type.named.get(name or "", of_type.others)
+
+
+class KnownAttributes:
+    """`LiveAttributes` of a workspace, compiled.
+
+    Attributes:
+        version: of what is known.
+        by_number: number to calculator, of the active ones.
+        kept: numbers of which values and seeds are kept, the active ones and others.
+        index: of all active ones.
+    """
+
+    def __init__(self, live: LiveAttributes, workspace: WorkspaceInfo) -> None:
+        self.version = live.version
+        self.by_number = {each.number: Calculator(each) for each in live.attributes}
+        self.kept = live.kept | self.by_number.keys()
+        self.index = EventIndex(self.by_number.values(), workspace)
+        self._workspace = workspace
+
+    def index_of(self, numbers: Collection[int]) -> EventIndex:
+        """Return an index of some of the active ones; numbers of others are passed over."""
+        found = (self.by_number.get(number) for number in sorted(numbers))
+        return EventIndex((each for each in found if each is not None), self._workspace)
