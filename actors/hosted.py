@@ -19,6 +19,9 @@ from msgspec import Struct
 
 from actors import coordinator, forwarder, shard
 from actors.alias_runner import AliasRunner
+from actors.audiences.calls import AudienceShard
+from actors.audiences.catalog import Catalog
+from actors.audiences.desk import AudienceDesk
 from actors.clock import SystemClock, SystemRandomness
 from actors.errors import ShardUnavailable, StoreDamaged, StoreFull
 from actors.groups.desk import GroupDesk
@@ -31,6 +34,7 @@ from actors.model import MicroBatch, Result, WorkspaceInfo
 from actors.outputs.contract import OutputEnvironment, OutputSettings
 from actors.outputs.egress import EgressRules
 from actors.outputs.registry import open_outputs
+from actors.outputs.subscription_settings import subscription_problems
 from actors.remote import Handle
 from actors.remote_handles import ShardSource, forwarder_name, remote_shards
 from actors.shard_aliases import ShardAliases
@@ -59,6 +63,10 @@ class Host(Protocol):
         """Set up the process: where its log lines go, and who they are from."""
         ...
 
+    def set_log_level(self, logger: str, level: str | None) -> None:
+        """Set the level of a logger in this process; `None` is the configured one."""
+        ...
+
 
 def settle_memory() -> None:
     """Spare the garbage collector what it could never free; to be called when all is set up."""
@@ -85,11 +93,28 @@ def restarting_if_damaged(end: Callable[[int], object] = os._exit) -> Iterator[N
         raise
 
 
-class Shard:
+class Process:
+    """What every actor's process can be asked."""
+
+    def __init__(self, host: Host, role: str, instance: str) -> None:
+        """Set up the process; comes before anything else."""
+        host.enter(role, instance)
+        self._host = host
+
+    def set_log_level(self, logger: str, level: str | None) -> None:
+        """Set the level of a logger of ours; `None` is the configured one."""
+        self._host.set_log_level(logger, level)
+
+    def pid(self) -> int:
+        """Return the process that answers."""
+        return os.getpid()
+
+
+class Shard(Process):
     """The process of one shard; its calls run one after the other, in the order received."""
 
     def __init__(self, options: ShardOptions, host: Host) -> None:
-        host.enter("shard", str(options.number))
+        super().__init__(host, "shard", str(options.number))
         clock = SystemClock()
         self._metrics = ShardMetrics(host.version)
         self._shard = shard.Shard(options, clock, self._metrics, Waker(options.number).wake)
@@ -129,10 +154,6 @@ class Shard:
             return str(error)
         return "ok"
 
-    def pid(self) -> int:
-        """Return the process that answers."""
-        return os.getpid()
-
     @restarting_if_damaged()
     def sweep(self) -> bool:
         """Remove some of what is past its retention (`Sweeper.sweep`)."""
@@ -170,7 +191,7 @@ class Waker:
             logger.debug("a forwarder is not there yet", extra={"event": "wake_missed"})
 
 
-class Coordinator:
+class Coordinator(Process):
     """The process of the coordinator."""
 
     def __init__(
@@ -180,9 +201,10 @@ class Coordinator:
         shards: int,
         workspace: WorkspaceInfo,
         group_job_interval_s: float,
+        catalog: Catalog,
         host: Host,
     ) -> None:
-        host.enter("coordinator", "0")
+        super().__init__(host, "coordinator", "0")
         store, handles, clock = Store(folder, map_size_bytes), remote_shards(shards), SystemClock()
         self._metrics = CoordinatorMetrics(host.version)
         self._coordinator = coordinator.Coordinator(
@@ -204,12 +226,25 @@ class Coordinator:
             SystemRandomness(),
             partial(asyncio.sleep, SLICE_PAUSE_S),
         )
+        self._audiences = AudienceDesk(
+            store,
+            catalog,
+            subscription_problems,
+            cast(Sequence[AudienceShard], handles),
+            folder / "downloads",
+            clock,
+            SystemRandomness(),
+        )
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_closed = False
 
     async def start(self) -> None:
-        """Begin what runs by itself, the group job and due aliases, unless it has begun."""
-        works = {"aliases": self._aliases.run, "groups": self._groups.run}
+        """Begin what runs by itself, unless it has begun."""
+        works = {
+            "aliases": self._aliases.run,
+            "groups": self._groups.run,
+            "audiences": self._audiences.run,
+        }
         for name, work in works.items():
             task = self._tasks.get(name)
             if not self._is_closed and (task is None or task.done()):
@@ -310,10 +345,15 @@ class Coordinator:
         with restarting_if_damaged():
             return await self._groups.run_group(definition_id)
 
-    async def pid(self) -> int:
+    async def call_audiences(self, method: str, *arguments: Any) -> Any:
+        """See `actors.audiences.desk.AudienceDesk.call`."""
+        with restarting_if_damaged():
+            return await self._audiences.call(method, *arguments)
+
+    def pid(self) -> int:
         """Return the process that answers; asked for at once after a start."""
         self._coordinator.start()
-        return os.getpid()
+        return super().pid()
 
     async def metrics(self) -> bytes:
         """Return a snapshot of the process's metrics."""
@@ -340,11 +380,11 @@ class ForwarderOptions(Struct, frozen=True, kw_only=True):
     egress_allow: tuple[str, ...]
 
 
-class Forwarder:
+class Forwarder(Process):
     """The process of one output's forwarder."""
 
     def __init__(self, options: ForwarderOptions, host: Host) -> None:
-        host.enter("forwarder", options.info.id)
+        super().__init__(host, "forwarder", options.info.id)
         self._options = options
         self._metrics = ForwarderMetrics(host.version)
         self._forwarder: forwarder.Forwarder | None = None
@@ -361,10 +401,6 @@ class Forwarder:
         await self.start()
         if self._forwarder is not None:
             self._forwarder.wake(shard_number)
-
-    async def pid(self) -> int:
-        """Return the process that answers."""
-        return os.getpid()
 
     async def metrics(self) -> bytes:
         """Return a snapshot of the process's metrics."""

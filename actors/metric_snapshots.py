@@ -61,6 +61,12 @@ def snapshot(registry: CollectorRegistry) -> bytes:
     )
 
 
+def series(snapshots: Mapping[tuple[str, str], bytes]) -> Iterator[Series]:
+    """Yield every sample of many processes, with the labels `role` and `instance` of each."""
+    for family in _labelled(snapshots):
+        yield from family.samples
+
+
 def merge(
     snapshots: Mapping[tuple[str, str], bytes], accept: str | None, max_series: int
 ) -> tuple[bytes, str]:
@@ -77,20 +83,25 @@ def merge(
         The page and its content type.
     """
     families: dict[str, Family] = {}
-    for (role, instance), data in sorted(snapshots.items()):
-        for family in _decoder.decode(data):
-            whole = families.setdefault(
-                family.name, Family(family.name, family.meaning, family.kind, [])
-            )
-            for sample in family.samples:
-                sample.labels = {"role": role, "instance": instance} | sample.labels
-                whole.samples.append(sample)
+    for family in _labelled(snapshots):
+        whole = families.setdefault(
+            family.name, Family(family.name, family.meaning, family.kind, [])
+        )
+        whole.samples += family.samples
     registry = CollectorRegistry()
     registry.register(_Page(_bounded(families.values(), max_series)))
     if "application/openmetrics-text" in (accept or ""):
         page: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
         return page, openmetrics.CONTENT_TYPE_LATEST
     return exposition.generate_latest(registry), exposition.CONTENT_TYPE_PLAIN_0_0_4
+
+
+def _labelled(snapshots: Mapping[tuple[str, str], bytes]) -> Iterator[Family]:
+    for (role, instance), data in sorted(snapshots.items()):
+        for family in _decoder.decode(data):
+            for sample in family.samples:
+                sample.labels = {"role": role, "instance": instance} | sample.labels
+            yield family
 
 
 class _Page(Collector):

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from actors.audiences.known import KnownAudiences, read_live_audiences
 from actors.clock import Clock
 from actors.groups.live import KnownGroups, keep_read_only, read_live
 from actors.identity.findings import Findings, Question
@@ -92,6 +93,7 @@ class Shard:
         with self.store.read() as txn:
             self._names = KnownNames(event_names.read_all(txn))
             self.groups = KnownGroups(read_live(txn))
+            self.audiences = KnownAudiences(read_live_audiences(txn))
             self.queues = Queues(
                 txn, options.queue_limits, {each.number: each.id for each in options.connections}
             )

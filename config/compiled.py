@@ -167,8 +167,10 @@ def _settings(output: Output) -> dict[Environment, OutputSettings]:
 
 def _schedule(output: Output) -> RetrySchedule:
     """Return the retry profile of an output with what the document says differently."""
-    retry = output.retry
-    base = PROFILES[retry.profile or MODULES[output.module].retry_profile]
+    retry, module = output.retry, MODULES[output.module]
+    # Requests about members follow a profile of their own (spec/connections.md, 3.3).
+    is_audience = output.kind == "audience" and module.retry_profile == "stream"
+    base = PROFILES[retry.profile or ("audience" if is_audience else module.retry_profile)]
     return RetrySchedule(
         base_s=base.base_s if retry.base is None else retry.base.total_seconds(),
         cap_s=base.cap_s if retry.cap is None else retry.cap.total_seconds(),

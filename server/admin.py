@@ -9,11 +9,14 @@ from aiohttp import web
 from actors.clock import Clock
 from actors.metric_snapshots import merge
 from server.auth import bearer
+from server.bodies import read_body
 from server.edge_config import ConfigHolder
 from server.health import HEALTH, Health
+from server.log_levels import MAX_BODY_BYTES, LogLevels, read_log_level
 from server.paths import Route, register
 from server.problems import Refused, error_answer, json_answer
 from server.routes import operations
+from server.status_board import StatusBoard, as_page
 
 Snapshots = Mapping[tuple[str, str], bytes]
 
@@ -24,7 +27,9 @@ class Admin:
     Attributes:
         snapshots: returns (role, instance) to the latest snapshot of that process's metrics.
         status: returns actors, shards, queues, connections and disk for `/admin/status`.
-        config: whose credentials may read the status.
+        board: of `/status`.
+        log_levels: of all processes.
+        config: whose credentials may read the status and set log levels.
         clock: of tokens.
         metrics_token: bearer token that `/metrics` asks for, `None` for none.
         max_series: label sets on one page of metrics.
@@ -34,6 +39,8 @@ class Admin:
         self,
         snapshots: Callable[[], Awaitable[Snapshots]],
         status: Callable[[], Awaitable[dict[str, Any]]],
+        board: StatusBoard,
+        log_levels: LogLevels,
         config: ConfigHolder,
         clock: Clock,
         metrics_token: str | None,
@@ -41,6 +48,8 @@ class Admin:
     ) -> None:
         self.snapshots = snapshots
         self.status = status
+        self.board = board
+        self.log_levels = log_levels
         self.config = config
         self.clock = clock
         self.metrics_token = metrics_token
@@ -77,16 +86,40 @@ async def metrics(request: web.Request) -> web.Response:
 
 async def status(request: web.Request) -> web.Response:
     """GET /admin/status: how the deployment is doing; for administrators."""
+    admin = _enter(request)
+    return json_answer(await admin.status())
+
+
+async def log_level(request: web.Request) -> web.Response:
+    """PUT /admin/loglevel: another level for a while, in all processes; for administrators."""
+    admin = _enter(request)
+    wanted = read_log_level(await read_body(request, MAX_BODY_BYTES))
+    await admin.log_levels.set(wanted)
+    return json_answer(wanted)
+
+
+async def status_page(request: web.Request) -> web.Response:
+    """GET /status: what works and what does not, for everybody; as JSON by `Accept`."""
+    shown = await request.app[ADMIN].board.condition()
+    if "application/json" in request.headers.get("Accept", ""):
+        return json_answer(shown)
+    return web.Response(text=as_page(shown), content_type="text/html", charset="utf-8")
+
+
+def _enter(request: web.Request) -> Admin:
+    """Return what the port answers from, if an administrator asks."""
     admin = request.app[ADMIN]
     credential = bearer(request, "platform", admin.config.current, admin.clock)
     if credential.role != "admin":
         raise Refused("FORBIDDEN", "The credential's role does not allow this.")
-    return json_answer(await admin.status())
+    return admin
 
 
 ROUTES = (
     Route("GET", "/metrics", metrics, "operations"),
     Route("GET", "/admin/status", status, "operations"),
+    Route("PUT", "/admin/loglevel", log_level, "operations"),
+    Route("GET", "/status", status_page, "operations"),
 )
 
 

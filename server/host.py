@@ -7,7 +7,7 @@ from typing import TextIO, cast
 
 from config.settings import Settings
 from server.log_socket import LogStream
-from server.logs import configure_logging
+from server.logs import configure_logging, set_level
 
 
 @dataclass(frozen=True)
@@ -29,3 +29,7 @@ class ServeHost:
         stream = cast(TextIO, LogStream(self.log_socket))
         configure_logging(self.settings, role, instance, stream)
         logging.captureWarnings(True)
+
+    def set_log_level(self, logger: str, level: str | None) -> None:
+        """Set the level of a logger in this process; `None` is the configured one."""
+        set_level(self.settings, logger, level)

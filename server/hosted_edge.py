@@ -1,13 +1,13 @@
 """The process of one edge."""
 
-import os
 from pathlib import Path
 from typing import cast
 
+from actors.audiences.handles import desk_handle
 from actors.clock import SystemClock, SystemRandomness
 from actors.groups.handles import GroupDeskHandle
 from actors.handles import CoordinatorHandle
-from actors.hosted import Host, settle_memory
+from actors.hosted import Host, Process, settle_memory
 from actors.metric_groups import EdgeMetrics
 from actors.metric_snapshots import snapshot
 from actors.remote import Handle
@@ -17,7 +17,7 @@ from server.limit_file import LimitFile
 from server.limits import RateLimiter
 
 
-class Edge:
+class Edge(Process):
     """One edge; listens from `start` on. Ray names the process after this class."""
 
     def __init__(
@@ -29,13 +29,14 @@ class Edge:
         limit_file: Path,
         host: Host,
     ) -> None:
-        host.enter("edge", str(number))
+        super().__init__(host, "edge", str(number))
         coordinator = Handle(COORDINATOR_NAME, timeout_s=shard_timeout_s)
         self._edge = EdgeProcess(
             options,
             remote_shards(shards, shard_timeout_s),
             cast(CoordinatorHandle, coordinator),
             cast(GroupDeskHandle, coordinator),
+            desk_handle(coordinator.call_audiences),
             RateLimiter(LimitFile(limit_file)),
             EdgeMetrics(host.version),
             SystemClock(),
@@ -59,10 +60,6 @@ class Edge:
         """Stop listening and answer what is in flight."""
         self._is_stopping = True
         await self._edge.stop()
-
-    async def pid(self) -> int:
-        """Return the process that answers."""
-        return os.getpid()
 
     async def metrics(self) -> bytes:
         """Return a snapshot of the process's metrics."""

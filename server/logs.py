@@ -66,6 +66,12 @@ def configure_logging(
     logging.getLogger(ROOT).setLevel(settings.log_level.upper())
 
 
+def set_level(settings: Settings, name: str, level: str | None) -> None:
+    """Set the level of one of our loggers in this process; `None` is what `settings` says."""
+    configured = settings.log_level.upper() if name == ROOT else logging.NOTSET
+    logging.getLogger(name).setLevel(configured if level is None else level.upper())
+
+
 def log_access(
     level: int, request_id: str, method: str, path: str, status: int, duration_s: float
 ) -> None:

@@ -28,8 +28,9 @@ from server.cluster import Cluster
 from server.edge_config import ConfigHolder, EdgeConfig, edge_config
 from server.health import Health, Readiness
 from server.host import ServeHost
+from server.log_levels import LogLevels
 from server.log_socket import LogReceiver
-from server.logs import configure_logging
+from server.logs import configure_logging, set_level
 from server.ports import check_port
 from server.supervisor import Supervisor
 from server.version import program_version
@@ -151,10 +152,19 @@ async def _start_admin(
     )
     watching = asyncio.create_task(supervisor.run())
     stack.push_async_callback(_cancel, watching)
+
+    async def set_everywhere(logger_name: str, level: str | None) -> None:
+        set_level(settings, logger_name, level)
+        await supervisor.set_log_level(logger_name, level)
+
+    log_levels = LogLevels(set_everywhere)
+    stack.push_async_callback(log_levels.close)
     token = settings.metrics_token
     admin = Admin(
         supervisor.snapshots,
         supervisor.status,
+        supervisor.board,
+        log_levels,
         ConfigHolder(config),
         clock,
         None if token is None else token.get_secret_value(),

@@ -5,6 +5,7 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from actors.errors import ActorFailed, DataFolderError, ShardUnavailable, StoreF
 from actors.metric_groups import AdminMetrics
 from actors.metric_snapshots import snapshot
 from actors.remote import Handle
+from server.status_board import UPDATE_S, StatusBoard
 
 logger = logging.getLogger("headwater.supervisor")
 
@@ -61,6 +63,7 @@ class Supervisor:
         self._metrics_interval_s = metrics_interval_s
         self._data_dir = data_dir
         self._clock = clock
+        self.board = StatusBoard(self.snapshots)
         # Set once an actor has died for good: nothing but a new start of the deployment helps.
         self.failure: asyncio.Future[ActorFailed] = asyncio.get_running_loop().create_future()
 
@@ -70,6 +73,7 @@ class Supervisor:
             group.create_task(self._every(CHECK_S, self._check))
             group.create_task(self._every(self._metrics_interval_s, self.collect))
             group.create_task(self._every(SWEEP_S, self._sweep))
+            group.create_task(self._every(UPDATE_S, self.board.tick))
 
     async def collect(self) -> None:
         """Ask every actor for a snapshot of its metrics."""
@@ -95,6 +99,15 @@ class Supervisor:
             "actors": described,
             "disk": {"total_bytes": disk.total, "free_bytes": disk.free},
         }
+
+    async def set_log_level(self, logger_name: str, level: str | None) -> None:
+        """Set the level of a logger in every actor's process; `None` is the configured one."""
+        await asyncio.gather(
+            *(
+                self._try(each, partial(each.handle.set_log_level, logger_name, level))
+                for each in self._actors
+            )
+        )
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:

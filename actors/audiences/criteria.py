@@ -3,7 +3,7 @@
 `actors.audiences.language` makes them of a definition's canonical JSON and has checked everything:
 whoever is given one of them need not check again. They are frozen and hashable: equal criteria
 of several audiences are evaluated once. `id` is no part of what a criterion means; it is left out
-when two are compared (`Named`).
+when two are compared (`Named`). msgspec can encode all of them, and decode a `Node`.
 """
 
 from typing import Literal
@@ -106,7 +106,7 @@ class Aggregate(Struct, frozen=True):
     test: Test
 
 
-class Condition(Struct, frozen=True):
+class Condition(Struct, frozen=True, tag="condition"):
     """A test of one value of an event's row."""
 
     attribute_name: str
@@ -114,7 +114,7 @@ class Condition(Struct, frozen=True):
     test: Test
 
 
-class WhereGroup(Struct, frozen=True):
+class WhereGroup(Struct, frozen=True, tag="group"):
     """Conditions that are to hold on one and the same row; `not` has one node."""
 
     op: Literal["and", "or", "not"]
@@ -276,17 +276,17 @@ class Flag(Struct, frozen=True, tag="flag"):
 
 
 class Prediction(Struct, frozen=True, tag="prediction"):
-    """A test of what a prediction gave the user."""
+    """A test of what a prediction gave the user (spec/predictions.md, 6)."""
 
-    prediction: str
-    output: Literal["score", "percentile"]
+    prediction: int
+    output: Literal["score", "percentile", "uplift"]
     test: Test
 
 
 class SegmentMembership(Struct, frozen=True, tag="segment_membership"):
     """Whether the user was in an analytics segment when that was last evaluated."""
 
-    segment: str
+    segment: int
     is_member: bool
 
 
@@ -312,14 +312,14 @@ Criterion = (
 )
 
 
-class Named(Struct, frozen=True):
+class Named(Struct, frozen=True, tag="criterion"):
     """A criterion where it stands in a definition: `id` is echoed in explanations."""
 
     criterion: Criterion
     id: str | None = None
 
 
-class Group(Struct, frozen=True):
+class Group(Struct, frozen=True, tag="group"):
     """`not` has one node; `exclude` is the first node and none of the others."""
 
     op: Literal["and", "or", "not", "exclude"]

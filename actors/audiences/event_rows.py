@@ -5,7 +5,7 @@ of attributes (`actors.batches.coerce.text_of`). Nothing here depends on now.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct
 
@@ -39,13 +39,13 @@ class EventKey(Struct, frozen=True):
         event_type: input event type.
         name: of a custom event or a screen, else empty.
         kind: custom event type of a custom event, action of a commerce event, else empty.
-        lifecycle: whether it is an install or upgrade too.
+        lifecycle: of `install` and `upgrade` what it is too; a first run may be both.
     """
 
     event_type: str
     name: str = ""
     kind: str = ""
-    lifecycle: Literal["install", "upgrade"] | None = None
+    lifecycle: tuple[str, ...] = ()
 
 
 class Row(Struct, frozen=True, eq=False):
@@ -73,11 +73,11 @@ def event_key(event: Event) -> EventKey:
             kind = event.get("custom_event_type") or ""
             return EventKey("commerce_event", kind=_WISH_LIST.get(kind, kind))
         case "first_run":
-            return EventKey("first_run", lifecycle="install")
-        case "application_state_transition" if event.get("is_first_run"):
-            return EventKey(event.event_type, lifecycle="install")
-        case "application_state_transition" if event.get("is_upgrade"):
-            return EventKey(event.event_type, lifecycle="upgrade")
+            return EventKey("first_run", lifecycle=(INSTALL,))
+        case "application_state_transition":
+            told = ((INSTALL, "is_first_run"), (UPGRADE, "is_upgrade"))
+            lifecycle = tuple(name for name, member in told if event.get(member))
+            return EventKey(event.event_type, lifecycle=lifecycle)
     return EventKey(event.event_type)
 
 
@@ -85,7 +85,7 @@ def matches_key(criterion: EventFilter, key: EventKey) -> bool:
     """Tell whether an event with this key passes a filter's type, names, types and actions."""
     wanted = criterion.event_type
     return (
-        (wanted in (ANY_EVENT, key.event_type, key.lifecycle))
+        (wanted in (ANY_EVENT, key.event_type, *key.lifecycle))
         and (not criterion.event_names or key.name in criterion.event_names)
         and (not criterion.custom_event_types or key.kind in criterion.custom_event_types)
         and (not criterion.commerce_actions or key.kind in criterion.commerce_actions)

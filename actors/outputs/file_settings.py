@@ -1,6 +1,6 @@
-"""Settings of the output `file` (spec/connections.md, 7.2)."""
+"""Settings of the output `file`, and of all that write files (spec/connections.md, 7.2)."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import fsspec
 from fsspec.core import split_protocol
@@ -58,24 +58,12 @@ class Roll(OutputSettings):
     max_wait_s: float = Field(default=600.0, gt=0, le=86_400)
 
 
-class FileSettings(OutputSettings):
-    """Settings of the module `file`.
-
-    With `split_by: event_name` a batch lies whole where its first event belongs; a connection that
-    sends single events (`send_as_batch: false`) splits exactly.
-    """
+class StorageSettings(OutputSettings):
+    """Where files go: settings of every module that writes some."""
 
     url: Annotated[str, AfterValidator(_url)]
     storage_options: Annotated[dict[str, Any], AfterValidator(seal)] = Field(default_factory=dict)
-    format: Literal["ndjson", "parquet", "csv"] = "ndjson"
-    compression: Literal["none", "gzip", "zstd", "snappy"] = "none"
-    folder_by_date: Literal["none", "event_time", "upload_time", "first_event_or_upload_time"] = (
-        "none"
-    )
-    split_by: Literal["none", "input", "event_name"] = "none"
-    roll: Roll = Roll()
     server_side_encryption: str | None = None
-    extension: Literal["txt"] | None = None
 
     @property
     def protocol(self) -> str:
@@ -87,6 +75,29 @@ class FileSettings(OutputSettings):
         """Whether files go to this machine's own file system."""
         return self.protocol in LOCAL_PROTOCOLS
 
+    @model_validator(mode="after")
+    def _can_encrypt(self) -> Self:
+        if self.server_side_encryption is not None and self.protocol not in ("s3", "s3a"):
+            raise ValueError("server_side_encryption is only possible for s3")
+        return self
+
+
+class FileSettings(StorageSettings):
+    """Settings of the module `file`.
+
+    With `split_by: event_name` a batch lies whole where its first event belongs; a connection that
+    sends single events (`send_as_batch: false`) splits exactly.
+    """
+
+    format: Literal["ndjson", "parquet", "csv"] = "ndjson"
+    compression: Literal["none", "gzip", "zstd", "snappy"] = "none"
+    folder_by_date: Literal["none", "event_time", "upload_time", "first_event_or_upload_time"] = (
+        "none"
+    )
+    split_by: Literal["none", "input", "event_name"] = "none"
+    roll: Roll = Roll()
+    extension: Literal["txt"] | None = None
+
     @property
     def suffix(self) -> str:
         """What file names end in, with its dot."""
@@ -95,9 +106,7 @@ class FileSettings(OutputSettings):
         return f".{self.extension or self.format}{_SUFFIXES[self.compression]}"
 
     @model_validator(mode="after")
-    def _fits(self) -> "FileSettings":
+    def _fits(self) -> Self:
         if self.compression not in COMPRESSIONS[self.format]:
             raise ValueError(f"compression {self.compression} is not possible for {self.format}")
-        if self.server_side_encryption is not None and self.protocol not in ("s3", "s3a"):
-            raise ValueError("server_side_encryption is only possible for s3")
         return self

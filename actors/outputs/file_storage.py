@@ -1,4 +1,4 @@
-"""Where the output `file` puts its files: this machine, or whatever fsspec can reach.
+"""Where outputs put their files: this machine, or whatever fsspec can reach.
 
 A file appears under its name only when it is complete. The manifest beside the files has one line
 per file, `{file, rows, bytes, min_ts, max_ts, sha256}` (spec/connections.md, 7.2). All of this
@@ -18,11 +18,11 @@ import fsspec
 import orjson
 from msgspec import Struct
 
-from actors.outputs.file_settings import FileSettings, plain
+from actors.outputs.file_settings import StorageSettings, plain
 
 MANIFEST = "_manifest"
-_TEMPORARY = re.compile(r"\..+_\d{17}_\d{5}\..+\.tmp")
-_STAMP = re.compile(r"_(\d{10})\d{7}_\d{5}\.")
+_TEMPORARY = re.compile(r"\..+_\d{14}(\d{3})?_\d{5}\..+\.tmp")
+_STAMP = re.compile(r"_(\d{10})\d{4}(?:\d{3})?_\d{5}\.")
 # Object stores show an upload when it is complete. These show it as it grows.
 _RENAMING_PROTOCOLS = ("sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs")
 _PORTS = {"sftp": 22, "ssh": 22, "ftp": 21, "smb": 445}
@@ -94,7 +94,7 @@ class Storage(Protocol):
         ...
 
 
-def open_storage(settings: FileSettings, spool_dir: Path) -> Storage:
+def open_storage(settings: StorageSettings, spool_dir: Path) -> Storage:
     """Return the storage of an output."""
     if settings.is_local:
         _, path = fsspec.core.url_to_fs(settings.url)
@@ -192,7 +192,7 @@ def _write_synced(path: Path, content: bytes) -> None:
 class RemoteStorage:
     """Files in an object store or on another machine: written here first, then put there."""
 
-    def __init__(self, settings: FileSettings, spool_dir: Path) -> None:
+    def __init__(self, settings: StorageSettings, spool_dir: Path) -> None:
         options = plain(settings.storage_options)
         if settings.server_side_encryption is not None:
             arguments = options.setdefault("s3_additional_kwargs", {})
@@ -248,7 +248,7 @@ class RemoteStorage:
         return f"{self._target[1]}/{relative}".rstrip("/")
 
 
-def _hosts(settings: FileSettings, options: dict[str, Any]) -> list[tuple[str, int]]:
+def _hosts(settings: StorageSettings, options: dict[str, Any]) -> list[tuple[str, int]]:
     """Return the hosts that the settings name, for the egress rules."""
     endpoint = options.get("endpoint_url") or options.get("client_kwargs", {}).get("endpoint_url")
     found = []

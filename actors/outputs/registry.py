@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from actors.model import Environment
-from actors.outputs import file, webhook
+from actors.outputs import audience_csv, file, webhook
 from actors.outputs.contract import (
     BulkOutput,
     Bundle,
@@ -42,6 +42,7 @@ __all__ = [
 MODULES: dict[str, OutputModule] = {
     module.module: module
     for module in (
+        audience_csv.MODULE,
         file.MODULE,
         webhook.MODULE,
     )

@@ -233,7 +233,7 @@ def _network_outcome(error: Exception) -> Outcome:
 
 MODULE = OutputModule(
     module="webhook",
-    kinds=frozenset({"event"}),
+    kinds=frozenset({"event", "audience"}),
     accepts_unbound=True,
     settings_model=WebhookSettings,
     send_as_batch_default=False,

@@ -34,6 +34,7 @@ Table = Literal[
     "group_partials",
     "group_values",
     "group_members",
+    "audiences",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
 

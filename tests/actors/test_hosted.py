@@ -24,6 +24,9 @@ class FakeHost:
     def enter(self, role: str, instance: str) -> None:
         """Log as the test does."""
 
+    def set_log_level(self, logger: str, level: str | None) -> None:
+        """Log as the test does."""
+
 
 async def test_a_forwarder_that_cannot_be_made_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

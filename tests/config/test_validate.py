@@ -110,12 +110,12 @@ CASES = [
     ),
     pytest.param(
         [setting("outputs.0.module", "wbhook")],
-        ["outputs[0].module: no module 'wbhook'; there are file, kit_x, webhook"],
+        ["outputs[0].module: no module 'wbhook'; there are audience_csv, file, kit_x, webhook"],
         id="unknown module",
     ),
     pytest.param(
         [setting("outputs.0.kind", "cookie_sync")],
-        ["outputs[0].kind: module 'webhook' can be event"],
+        ["outputs[0].kind: module 'webhook' can be audience, event"],
         id="a kind that the module cannot be",
     ),
     pytest.param(

@@ -1,5 +1,7 @@
 """The admin port (spec/observability.md, 6 and 7)."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -13,6 +15,8 @@ from server import tokens
 from server.admin import Admin, make_admin_app
 from server.edge_config import ConfigHolder
 from server.health import Health
+from server.log_levels import LogLevels
+from server.status_board import StatusBoard
 from tests.server.conftest import Client, config_with
 
 Start = Callable[..., Awaitable[Client]]
@@ -34,8 +38,22 @@ async def start(clock: ManualClock) -> AsyncIterator[Start]:
     async def readiness() -> dict[str, str]:
         return {"shards": "1/2"}
 
+    async def tell(name: str, level: str | None) -> None:
+        logging.getLogger(name).setLevel(level.upper() if level else logging.NOTSET)
+
+    log_levels = LogLevels(tell)
+
     async def make(token: str | None = None) -> Client:
-        admin = Admin(snapshots, status, ConfigHolder(config_with()), clock, token, 1000)
+        admin = Admin(
+            snapshots,
+            status,
+            StatusBoard(snapshots),
+            log_levels,
+            ConfigHolder(config_with()),
+            clock,
+            token,
+            1000,
+        )
         health = Health(readiness, lambda: 7, clock.now_ms())
         client = TestClient(TestServer(make_admin_app(admin, health)))
         await client.start_server()
@@ -45,6 +63,14 @@ async def start(clock: ManualClock) -> AsyncIterator[Start]:
     yield make
     for client in clients:
         await client.close()
+    await log_levels.close()
+
+
+def bearer_of(client_id: str, clock: ManualClock) -> dict[str, str]:
+    config = config_with()
+    audience = config.token_audiences[0]
+    token = tokens.issue(config.credentials[client_id], audience, config, clock)
+    return {"Authorization": f"Bearer {token}"}
 
 
 async def test_metrics_are_served_as_text(start: Start) -> None:
@@ -82,12 +108,7 @@ async def test_metrics_can_ask_for_a_token(start: Start, header: str | None, sta
 async def test_the_status_is_for_administrators(
     start: Start, clock: ManualClock, client_id: str | None, status: int
 ) -> None:
-    headers = {}
-    if client_id is not None:
-        config = config_with()
-        audience = config.token_audiences[0]
-        token = tokens.issue(config.credentials[client_id], audience, config, clock)
-        headers["Authorization"] = f"Bearer {token}"
+    headers = {} if client_id is None else bearer_of(client_id, clock)
     response = await (await start()).get("/admin/status", headers=headers)
     assert response.status == status
 
@@ -98,3 +119,64 @@ async def test_the_status_is_for_administrators(
 )
 async def test_health_is_served_here_too(start: Start, path: str, status: int) -> None:
     assert (await (await start("right")).get(path)).status == status
+
+
+async def test_the_status_page_is_for_everybody(start: Start) -> None:
+    client = await start()
+    page = await client.get("/status")
+    assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "<td>ingestion</td>" in await page.text()
+    shown = await client.get("/status", headers={"Accept": "application/json"})
+    assert (await shown.json())["latency_ms"] == {"events": 10.0}
+
+
+async def test_a_log_level_holds_for_its_time(start: Start, clock: ManualClock) -> None:
+    client, changed = await start(), logging.getLogger("headwater.test_levels")
+    wanted = {"logger": changed.name, "level": "debug", "ttl_s": 1}
+    response = await client.put("/admin/loglevel", json=wanted, headers=bearer_of("ops", clock))
+    assert (response.status, await response.json()) == (200, wanted)
+    assert changed.level == logging.DEBUG
+    async with asyncio.timeout(20):
+        while changed.level != logging.NOTSET:  # noqa: ASYNC110  # a logger has no event
+            await asyncio.sleep(0.01)
+
+
+async def test_the_last_level_of_a_logger_holds(start: Start, clock: ManualClock) -> None:
+    client, changed = await start(), logging.getLogger("headwater.test_last")
+    for level in ("debug", "error"):
+        await client.put(
+            "/admin/loglevel",
+            json={"logger": changed.name, "level": level},
+            headers=bearer_of("ops", clock),
+        )
+    assert changed.level == logging.ERROR
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"logger": "aiohttp", "level": "debug"}, "logger: "),
+        ({"logger": "headwater", "level": "trace"}, "level: "),
+        ({"logger": "headwater", "level": "debug", "ttl_s": 0}, "ttl_s: "),
+        ({"logger": "headwater", "level": "debug", "tls": 5}, "unknown field `tls`"),
+        ({"level": "debug"}, "missing required field `logger`"),
+    ],
+)
+async def test_a_wrong_log_level_is_explained(
+    start: Start, clock: ManualClock, body: dict[str, Any], message: str
+) -> None:
+    response = await (await start()).put(
+        "/admin/loglevel", json=body, headers=bearer_of("ops", clock)
+    )
+    assert response.status == 400
+    assert message in (await response.json())["errors"][0]["message"]
+
+
+async def test_only_administrators_set_log_levels(start: Start, clock: ManualClock) -> None:
+    client, body = await start(), {"logger": "headwater", "level": "debug"}
+    assert (await client.put("/admin/loglevel", json=body)).status == 401
+    for client_id in ("app", "viewer"):
+        response = await client.put(
+            "/admin/loglevel", json=body, headers=bearer_of(client_id, clock)
+        )
+        assert response.status in (401, 403)

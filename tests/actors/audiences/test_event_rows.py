@@ -55,6 +55,12 @@ UPGRADE = sent(
     application_transition_type="application_initialized",
     is_upgrade=True,
 )
+BOTH = sent(
+    "application_state_transition",
+    application_transition_type="application_initialized",
+    is_first_run=True,
+    is_upgrade=True,
+)
 CLIP = sent("custom_event", event_name="Clip Played", custom_event_type="media")
 
 
@@ -75,9 +81,9 @@ def key_of(event: dict[str, Any]) -> EventKey:
             sent("commerce_event", product_action={"action": "remove_from_wishlist"}),
             EventKey("commerce_event", kind="remove_from_wish_list"),
         ),
-        (FIRST_RUN, EventKey("application_state_transition", lifecycle="install")),
-        (UPGRADE, EventKey("application_state_transition", lifecycle="upgrade")),
-        (sent("first_run"), EventKey("first_run", lifecycle="install")),
+        (FIRST_RUN, EventKey("application_state_transition", lifecycle=("install",))),
+        (UPGRADE, EventKey("application_state_transition", lifecycle=("upgrade",))),
+        (sent("first_run"), EventKey("first_run", lifecycle=("install",))),
         (sent("uninstall"), EventKey("uninstall")),
     ],
 )
@@ -103,6 +109,8 @@ def test_a_key_is_what_criteria_name(event: dict[str, Any], key: EventKey) -> No
         (EventFilter("install"), sent("first_run"), True),
         (EventFilter("install"), UPGRADE, False),
         (EventFilter("upgrade"), UPGRADE, True),
+        (EventFilter("install"), BOTH, True),
+        (EventFilter("upgrade"), BOTH, True),
         (EventFilter("application_state_transition"), UPGRADE, True),
         (EventFilter("any"), sent("uninstall"), True),
     ],

@@ -9,14 +9,19 @@ from actors.profiles.timeline import TimelineQuery
 from tests.server.conftest import T, World, first_error
 
 BASE = "/platform/v2/workspaces/3/users"
-ANN = {"mpid": 4411, "customer_id": "c-1", "email": "ann@example.com", "last_seen_ms": T}
+ANN = {
+    "mpid": 4411441144114411,
+    "customer_id": "c-1",
+    "email": "ann@example.com",
+    "last_seen_ms": T,
+}
 
 
 @pytest.fixture
 def known(world: World) -> World:
     """Put one user into the deployment."""
     world.deployment.rows.append(ANN)
-    world.deployment.users[4411] = {"user_details": {"mpid": 4411}}
+    world.deployment.users[4411441144114411] = {"user_details": {"mpid": 4411441144114411}}
     return world
 
 
@@ -32,7 +37,7 @@ async def test_search_is_exact(known: World) -> None:
     assert await response.json() == [ANN]
 
 
-@pytest.mark.parametrize("path", ["/search?q=x", "/4411", "/4411/events"])
+@pytest.mark.parametrize("path", ["/search?q=x", "/4411441144114411", "/4411441144114411/events"])
 @pytest.mark.parametrize("client_id", ["app", "viewer", "reader"])
 async def test_only_administrators_read_users(known: World, path: str, client_id: str) -> None:
     """spec/profiles.md, worked case 26."""
@@ -41,7 +46,7 @@ async def test_only_administrators_read_users(known: World, path: str, client_id
     assert (await first_error(response))["code"] == "FORBIDDEN"
 
 
-@pytest.mark.parametrize("path", ["/search?q=x", "/4411", "/4411/events"])
+@pytest.mark.parametrize("path", ["/search?q=x", "/4411441144114411", "/4411441144114411/events"])
 async def test_without_a_token_nothing_is_read(known: World, path: str) -> None:
     assert (await known.client.get(BASE + path)).status == 401
 
@@ -50,7 +55,7 @@ async def test_without_a_token_nothing_is_read(known: World, path: str) -> None:
 async def test_another_workspace_is_not_found(known: World, workspace: str) -> None:
     """spec/platform-api.md, 1."""
     response = await known.client.get(
-        f"/platform/v2/workspaces/{workspace}/users/4411", headers=await known.token()
+        f"/platform/v2/workspaces/{workspace}/users/4411441144114411", headers=await known.token()
     )
     assert response.status == 404
 
@@ -66,7 +71,7 @@ async def test_another_workspace_is_not_found(known: World, workspace: str) -> N
             "q=x&field=mp_deviceid&environment=production",
             (*("x", "device_application_stamp"), "production"),
         ),
-        ("q=4411&field=mpid", ("4411", "mpid", None)),
+        ("q=4411441144114411&field=mpid", ("4411441144114411", "mpid", None)),
     ],
 )
 async def test_a_search_may_be_narrowed(
@@ -84,7 +89,9 @@ async def test_a_search_needs_its_parameters(known: World, query: str) -> None:
 
 
 async def test_a_user_is_read_by_mpid(known: World) -> None:
-    assert await (await get(known, "/4411")).json() == {"user_details": {"mpid": 4411}}
+    assert await (await get(known, "/4411441144114411")).json() == {
+        "user_details": {"mpid": 4411441144114411}
+    }
     assert (await get(known, "/12")).status == 404
     assert (await get(known, "/abc")).status == 400
 
@@ -110,7 +117,7 @@ async def test_a_user_is_read_by_mpid(known: World) -> None:
     ],
 )
 async def test_a_timeline_is_filtered(known: World, query: str, asked: TimelineQuery) -> None:
-    response = await get(known, f"/4411/events{query}")
+    response = await get(known, f"/4411441144114411/events{query}")
     assert response.status == 200
     assert (await response.json())["next_cursor"] is None
     assert known.deployment.queries == [asked]
@@ -118,7 +125,7 @@ async def test_a_timeline_is_filtered(known: World, query: str, asked: TimelineQ
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "from=soon", "to=x"])
 async def test_a_timeline_refuses_wrong_filters(known: World, query: str) -> None:
-    assert (await get(known, f"/4411/events?{query}")).status == 400
+    assert (await get(known, f"/4411441144114411/events?{query}")).status == 400
 
 
 async def test_an_unknown_user_has_no_timeline(known: World) -> None:
@@ -130,7 +137,7 @@ async def test_each_access_is_audited_without_what_was_asked_for(
 ) -> None:
     caplog.set_level(logging.INFO)
     await get(known, "/search?q=ann@example.com")
-    await get(known, "/4411")
+    await get(known, "/4411441144114411")
     audits = [record.__dict__ for record in caplog.records if record.name == "headwater.audit"]
     assert [(each["actor"], each["action"]) for each in audits] == [
         ("ops", "search"),
@@ -138,4 +145,4 @@ async def test_each_access_is_audited_without_what_was_asked_for(
     ]
     everything = "".join(str(record.__dict__) for record in caplog.records)
     assert "ann@example.com" not in everything
-    assert "4411" not in everything
+    assert "4411441144114411" not in everything

@@ -1,0 +1,133 @@
+"""From changes of membership to the deliveries of the subscriptions that want them.
+
+Sources: spec/audiences.md, 12.2; spec/connections.md, 5 and 7.1.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from actors.model import AttributeText, Delivery, Environment, Profile, ProfileKey, Section
+from actors.outputs.audience_messages import (
+    MembershipChange,
+    MembershipMessage,
+    MessageAudience,
+    encode,
+)
+from actors.steps.enqueue import delivery_id
+
+# Subscriptions share the outbox with connections, whose numbers lie below.
+FIRST_NUMBER = 1 << 31
+
+
+class Subscription(Struct, frozen=True):
+    """An audience joined to an output, as a shard has to know it.
+
+    Attributes:
+        number: its connection number in the outbox, from `FIRST_NUMBER` on.
+        id: names it in delivery ids.
+        audience: number of the audience.
+        name: what its receivers are told of the audience; a variation has a name of its own.
+        workspace: number of the workspace.
+        environments: those that are enabled for the output.
+        identities: the types that the output takes, `None` for all: it then needs none.
+        shared_user_attributes: names of attributes that go along with an `add`.
+    """
+
+    number: int
+    id: str
+    audience: int
+    name: MessageAudience
+    workspace: int
+    output: str
+    environments: frozenset[Environment]
+    identities: frozenset[str] | None = None
+    shared_user_attributes: tuple[str, ...] = ()
+
+
+class MemberChange(Struct, frozen=True):
+    """That a user has entered or left an audience."""
+
+    key: ProfileKey
+    audience: int
+    action: Literal["add", "delete"]
+
+
+def identities_of(profile: Profile, section: Section) -> dict[str, str]:
+    """Return every identity of a profile: of several devices' the one that was seen last."""
+    found: dict[str, str] = {}
+    for device in sorted(section.devices.values(), key=lambda each: each.last_seen_ms):
+        found.update(device.identities)
+    found.update({f"partner:{name}": each for name, each in profile.partner_identities.items()})
+    found.update({name: each.value for name, each in profile.user_identities.items()})
+    return found
+
+
+def announce(
+    change: MemberChange,
+    profile: Profile,
+    section: Section,
+    calculated: Mapping[str, AttributeText],
+    subscriptions: Iterable[Subscription],
+    now_ms: int,
+    next_sequence: Callable[[], int],
+) -> list[Delivery]:
+    """Make the deliveries of one change.
+
+    Args:
+        profile, section: of the user, after the change.
+        calculated: the user's calculated attributes, which may be shared like others.
+        subscriptions: the active ones of the audience.
+        now_ms: when the change was made.
+        next_sequence: draws a place in the outbox.
+    """
+    identities: dict[str, str] | None = None
+    deliveries: list[Delivery] = []
+    for each in subscriptions:
+        if change.key.environment not in each.environments:
+            continue
+        if identities is None:
+            identities = identities_of(profile, section)
+        sent = identities
+        if each.identities is not None:
+            sent = {name: value for name, value in identities.items() if name in each.identities}
+            if not sent:
+                continue
+        attributes: dict[str, AttributeText] = {}
+        if change.action == "add" and each.shared_user_attributes:
+            attributes = shared(section, calculated, each.shared_user_attributes)
+        sequence = next_sequence()
+        name = delivery_id(each.id, sequence, 0)
+        message = MembershipMessage(
+            name,
+            now_ms,
+            each.workspace,
+            each.name,
+            [MembershipChange(change.key.mpid, change.action, sent, attributes)],
+        )
+        deliveries.append(
+            Delivery(
+                sequence=sequence,
+                connection=each.number,
+                delivery_id=name,
+                mpid=change.key.mpid,
+                payload=encode(message),
+                created_ms=now_ms,
+                environment=change.key.environment,
+            )
+        )
+    return deliveries
+
+
+def shared(
+    section: Section, calculated: Mapping[str, AttributeText], names: Sequence[str]
+) -> dict[str, AttributeText]:
+    """Return those of a user's attributes that a subscription shares; calculated ones shadow."""
+    found: dict[str, AttributeText] = {}
+    for name in names:
+        if name in calculated:
+            found[name] = calculated[name]
+        elif name in section.user_attributes:
+            found[name] = section.user_attributes[name].value
+    return found

@@ -1,0 +1,64 @@
+"""Names of array types, and what several modules do with arrays.
+
+Truth is kept packed: one line of bytes per criterion or group, one bit per row, least significant
+bit first, lines padded with zeros to whole words of 64 bits.
+
+A *tick* is half a millisecond since 1970: instant b is tick 2b. What ends with the close of
+millisecond b changes at tick 2b + 1, what begins with b at tick 2b; so both kinds of change have
+an exact place (spec/audiences.md, 7, `expiration_timestamp_ms`).
+"""
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Places = NDArray[np.intp]
+Codes = NDArray[np.int32]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Bytes = NDArray[np.uint8]
+Words = NDArray[np.uint64]
+
+_ItemT = TypeVar("_ItemT", bound=np.generic)
+
+FAR = 1 << 62  # an instant or a tick that never comes
+ONES = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+
+
+def line_bytes(rows: int) -> int:
+    """Return the bytes of a packed line."""
+    return -(-rows // 64) * 8
+
+
+def pack(truth: NDArray[np.bool_] | Bytes, into: Bytes) -> None:
+    """Pack lines of booleans, or of bytes of which any bit is set.
+
+    Args:
+        truth: shape (lines, rows).
+        into: shape (lines, `line_bytes(rows)`), all 0.
+    """
+    packed = np.packbits(truth, axis=1, bitorder="little")
+    into[:, : packed.shape[1]] = packed
+
+
+def unpack(packed: Bytes, rows: int) -> Bytes:
+    """Return lines of 0 and 1, shape (lines, rows)."""
+    return np.unpackbits(packed, axis=1, count=rows, bitorder="little")
+
+
+def grown(array: NDArray[_ItemT], size: int, fill: int | float) -> NDArray[_ItemT]:
+    """Return an array of one dimension that is longer and begins with what `array` holds."""
+    larger = np.full(size, fill, dtype=array.dtype)
+    larger[: len(array)] = array
+    return larger
+
+
+def ranges(starts: Ints, lengths: Ints) -> Ints:
+    """Return the numbers from each start on, as many as its length, one after the other."""
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if len(ends) else 0
+    numbers: Ints = np.arange(total, dtype=np.int64)
+    numbers += np.repeat(starts - (ends - lengths), lengths)
+    return numbers

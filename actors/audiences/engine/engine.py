@@ -1,0 +1,415 @@
+"""The face of the engine: what a shard calls."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+import numpy as np
+from msgspec import Struct
+
+from actors.audiences.criteria import Node
+from actors.audiences.engine.arrays import FAR, Bools, Bytes, Ints, Places, line_bytes, pack, unpack
+from actors.audiences.engine.entries import Entry, EntryStore
+from actors.audiences.engine.expirations import expirations_ms
+from actors.audiences.engine.holdings import Holdings
+from actors.audiences.engine.memberships import Memberships
+from actors.audiences.engine.mirror import Mirror
+from actors.audiences.engine.packing import pack_entries, trim_entries, unpack_entries
+from actors.audiences.engine.plan import Defined, Evaluation, Plan, leaves_of, with_targets
+from actors.audiences.engine.rows import Rows
+from actors.audiences.engine.sources import NO_DERIVED, Derived, Subject
+from actors.audiences.engine.terms import node_term
+from actors.model import ENVIRONMENTS, Environment, Profile, ProfileKey, StoredBatch, WorkspaceInfo
+from actors.profiles.retention import DAY_MS, last_active_ms
+
+_PLANS_KEPT = 8
+_NO_GROUPS: Mapping[int, str] = {}
+
+
+class Change(Struct, frozen=True):
+    """Somebody entered an audience, or left it.
+
+    `expiration_ms`: of an entry, when the definition will cease to hold without new data; `None`
+    if it never will.
+    """
+
+    key: ProfileKey
+    audience: int
+    entered: bool
+    expiration_ms: int | None = None
+
+
+class Kept(Struct, frozen=True):
+    """What a profile's record has for the engine.
+
+    Attributes:
+        entries: packed, see `packing`.
+        audiences: the user's memberships.
+        revision: of the definitions that the entries were made for.
+    """
+
+    entries: bytes = b""
+    audiences: Collection[int] = ()
+    revision: int = 0
+
+
+class Engine:
+    """All real-time audiences of one workspace over the profiles of one shard.
+
+    One thread. Nothing here is on disk: whoever commits what `observe` and `evaluate` return can,
+    if that fails, `load` the profiles concerned from their records (or `forget` those that have
+    none), and it is as if nothing had been.
+
+    Args:
+        workspace: tiers, number and profile lifetime count.
+        lookback_ms: events older than this are seen by no audience.
+        groups: number to id of the group definitions that exist.
+    """
+
+    def __init__(
+        self,
+        workspace: WorkspaceInfo,
+        lookback_ms: int,
+        groups: Mapping[int, str] = _NO_GROUPS,
+    ) -> None:
+        self.lookback_ms = lookback_ms
+        self.groups = groups
+        self._workspace = workspace
+        self._lifetime_ms = workspace.profile_idle_days * DAY_MS
+        self._rows = Rows()
+        self._mirror = Mirror()
+        self._entries = EntryStore()
+        self._memberships = Memberships()
+        self._holdings = Holdings(workspace, self._mirror, self._entries)
+        self._audiences: dict[int, Defined] = {}
+        self._revisions: dict[int, int] = {}
+        self._plans: dict[tuple[int, ...], Plan] = {}
+        self._known = 0  # rows that all parts have room for
+
+    # -- Definitions ------------------------------------------------------------------------------
+
+    def activate(
+        self, audience: int, environment: Environment, node: Node, revision: int = 0
+    ) -> None:
+        """Evaluate an audience from now on, or from now on by another definition.
+
+        Rows whose `revision` is lower keep the membership that they have; so the caller walks all
+        profiles with `load` or `refresh`, `rebuild_events` and `evaluate`.
+
+        Args:
+            audience: its number.
+            environment: whose users.
+            node: its definition.
+            revision: greater than those of all definitions before.
+        """
+        defined = Defined(environment, node_term(node))
+        for leaf in leaves_of(defined.term):
+            self._holdings.hold(leaf)
+        former = self._audiences.get(audience)
+        self._audiences[audience] = defined
+        self._revisions[audience] = revision
+        self._memberships.add(audience)
+        if former is not None:
+            self._release(former)
+        self._plans.clear()
+
+    def deactivate(self, audience: int) -> None:
+        """Evaluate an audience no longer; it has no members any more."""
+        self._release(self._audiences.pop(audience))
+        del self._revisions[audience]
+        self._memberships.remove(audience)
+        self._plans.clear()
+
+    @property
+    def audiences(self) -> list[int]:
+        """The numbers of the audiences that are evaluated."""
+        return list(self._audiences)
+
+    # -- Data -------------------------------------------------------------------------------------
+
+    def load(
+        self,
+        key: ProfileKey,
+        profile: Profile,
+        kept: Kept,
+        derived: Derived = NO_DERIVED,
+    ) -> None:
+        """Take a profile as its record is; what the engine had of it is replaced.
+
+        Raises:
+            struct.error: `kept.entries` is damaged.
+        """
+        row = self._row(key)
+        found = unpack_entries(kept.entries, self._holdings.number_of_identity)
+        self._entries.replace(row, found)
+        self._memberships.put(row, kept.audiences)
+        self._rows.revision[row] = kept.revision
+        self._fill(row, key, profile, derived)
+
+    def refresh(self, key: ProfileKey, profile: Profile, derived: Derived = NO_DERIVED) -> None:
+        """Take a profile that changed otherwise than by a batch; its entries stay."""
+        known = self._rows.find(key)
+        row = self._row(key)
+        if known is None:
+            self._begin(row)
+        self._fill(row, key, profile, derived)
+
+    def observe(
+        self,
+        key: ProfileKey,
+        profile: Profile,
+        stored: StoredBatch,
+        derived: Derived = NO_DERIVED,
+    ) -> bytes:
+        """Take a batch that was applied to a profile.
+
+        Args:
+            key: whose batch it is.
+            profile: as it is afterwards.
+            stored: the batch; those of one user come in the order of the store.
+            derived: what others make of the user, as it is afterwards.
+
+        Returns:
+            Packed entries, to be appended to those of the record.
+        """
+        row = self._rows.find(key)
+        section = profile.workspaces.get(self._workspace.number)
+        if row is None:
+            row = self._row(key)
+            self._begin(row)
+            self._fill(row, key, profile, derived)
+        elif section is not None:
+            self._set_alive(row, profile)
+            subject = Subject(key, profile, section, derived, self.groups)
+            self._mirror.update(row, subject, stored)
+        since_ms = stored.received_ms - self.lookback_ms
+        entries = self._holdings.matcher.entries(stored, self._entries.next_event(row), since_ms)
+        if not entries:
+            return b""
+        self._entries.add(row, entries)
+        return pack_entries(entries, self._holdings.identity)
+
+    def rebuild_events(
+        self,
+        key: ProfileKey,
+        batches: Iterable[StoredBatch],
+        revision: int,
+        now_ms: int,
+        until_ms: int = FAR,
+    ) -> bytes:
+        """Make all entries of a profile anew; return them packed, in place of all before.
+
+        Args:
+            key: of a profile that was loaded.
+            batches: all that are stored of it and may have events inside the lookback.
+            revision: of the definitions, for the row.
+            now_ms: what is older than the lookback before it makes no entries.
+            until_ms: nor does what is later than this.
+        """
+        row = self._row(key)
+        found: list[Entry] = []
+        matcher, first = self._holdings.matcher, 0
+        for stored in sorted(batches, key=lambda each: each.log_id):
+            entries = matcher.entries(stored, first, now_ms - self.lookback_ms)
+            found.extend(entry for entry in entries if entry.t_ms <= until_ms)
+            first += len(stored.batch.events)
+        self._entries.replace(row, found)
+        self._rows.revision[row] = revision
+        self._rows.due_ms[row] = 0
+        return pack_entries(found, self._holdings.identity)
+
+    def trim(self, packed: bytes, now_ms: int) -> bytes:
+        """Return packed entries without those that no audience can see any more."""
+        return trim_entries(
+            packed,
+            now_ms - self.lookback_ms,
+            lambda identity: self._holdings.number_of_identity(identity) is not None,
+        )
+
+    def forget(self, key: ProfileKey) -> None:
+        """Let go of a profile, its memberships too."""
+        row = self._rows.drop(key)
+        if row is not None:
+            self._entries.clear(row)
+            self._memberships.put(row, ())
+
+    # -- Evaluation -------------------------------------------------------------------------------
+
+    def rows_of(self, keys: Iterable[ProfileKey]) -> Places:
+        """Return the rows of profiles that have one, each once."""
+        found = (self._rows.find(key) for key in keys)
+        return np.unique(np.array([row for row in found if row is not None], np.int64))
+
+    def keys_of(self, rows: Places) -> list[ProfileKey]:
+        """Return whose rows these are."""
+        return [self._rows.key(row) for row in rows.tolist()]
+
+    def slices(self, size: int) -> Iterator[Places]:
+        """Return all rows, so many at a time, for `evaluate`."""
+        return self._rows.slices(size)
+
+    def due(self, now_ms: int) -> Places:
+        """Return the rows on which something can have changed by the passing of time."""
+        return self._rows.due(now_ms)
+
+    def next_due_ms(self) -> int | None:
+        """Return when the first row is due; `None`: none ever."""
+        first = int(self._rows.due_ms.min(initial=FAR))
+        return None if first >= FAR else first
+
+    def evaluate(
+        self, rows: Places, now_ms: int, only: Iterable[int] | None = None
+    ) -> list[Change]:
+        """Evaluate audiences for some rows, and keep the memberships that come of it.
+
+        Args:
+            rows: each once.
+            now_ms: the instant.
+            only: these audiences; all by default.
+
+        Returns:
+            What changed, by row and audience.
+        """
+        if not len(rows):
+            return []
+        self._entries.merge(now_ms - self.lookback_ms)
+        plan = self.plan(self._audiences if only is None else only)
+        found = plan.evaluate(self._entries, rows, np.array([2 * now_ms], np.int64))
+        alive = self._rows.is_alive(rows, now_ms)
+        self._set_due(rows, found, alive, is_whole=only is None)
+        members = unpack(self._members(plan, found, rows, alive), len(rows))
+        audience, place, entered = self._memberships.change(
+            rows, plan.wanted, members, self._ready(plan, rows, alive)
+        )
+        return self._changes(found, audience, place, entered)
+
+    def plan(self, audiences: Iterable[int]) -> Plan:
+        """Return the joint evaluation of audiences; the last few are kept."""
+        wanted = tuple(audiences)
+        plan = self._plans.get(wanted)
+        if plan is None:
+            if len(self._plans) >= _PLANS_KEPT:
+                self._plans.clear()
+            plan = Plan(
+                self._audiences, wanted, self._holdings, self._rows, self.lookback_ms
+            )
+            self._plans[wanted] = plan
+        return plan
+
+    def look(self, plan: Plan, rows: Places, now_ms: int) -> tuple[Evaluation, Bools]:
+        """Evaluate without keeping anything; return also which rows belong to the population."""
+        self._entries.merge(now_ms - self.lookback_ms)
+        found = plan.evaluate(self._entries, rows, np.array([2 * now_ms], np.int64))
+        return found, self._rows.is_alive(rows, now_ms)
+
+    def expirations_ms(self, found: Evaluation, wanted: Ints, places: Ints) -> Ints:
+        """Return when definitions cease to hold; see `expirations.expirations_ms`."""
+        return expirations_ms(found, self._entries, wanted, places)
+
+    # -- Memberships ------------------------------------------------------------------------------
+
+    def members(self, audience: int) -> list[ProfileKey]:
+        """Return the members of an audience."""
+        return self.keys_of(self._memberships.rows_of(audience))
+
+    def size(self, audience: int) -> int:
+        """Return how many members an audience has."""
+        return self._memberships.count(audience)
+
+    def audiences_of(self, key: ProfileKey) -> list[int]:
+        """Return the audiences that a profile is in, ascending."""
+        row = self._rows.find(key)
+        return [] if row is None else self._memberships.of(row)
+
+    # -- Size -------------------------------------------------------------------------------------
+
+    @property
+    def parts(self) -> tuple[Rows, Mirror, EntryStore, Memberships, Holdings]:
+        """What takes memory, for accounts of it."""
+        return self._rows, self._mirror, self._entries, self._memberships, self._holdings
+
+    # -- Inside -----------------------------------------------------------------------------------
+
+    def _release(self, defined: Defined) -> None:
+        for leaf in leaves_of(defined.term):
+            self._holdings.release(leaf)
+
+    def _row(self, key: ProfileKey) -> int:
+        row = self._rows.take(key)
+        capacity = self._rows.capacity
+        if capacity != self._known:
+            self._mirror.know(capacity)
+            self._entries.know(capacity)
+            self._memberships.know(capacity)
+            self._known = capacity
+        return row
+
+    def _begin(self, row: int) -> None:
+        """A profile that is new: nothing of it was stored before."""
+        self._entries.clear(row)
+        self._memberships.put(row, ())
+        self._rows.revision[row] = max(self._revisions.values(), default=0)
+
+    def _fill(self, row: int, key: ProfileKey, profile: Profile, derived: Derived) -> None:
+        self._set_alive(row, profile)
+        self._rows.due_ms[row] = 0
+        section = profile.workspaces.get(self._workspace.number)
+        if section is not None:
+            self._mirror.fill(row, Subject(key, profile, section, derived, self.groups))
+
+    def _set_alive(self, row: int, profile: Profile) -> None:
+        """Note until when a profile belongs to the population (spec/audiences.md, 5, rule 10)."""
+        section = profile.workspaces.get(self._workspace.number)
+        is_in = section is not None and not section.is_aged_out and not profile.is_opted_out
+        until_ms = last_active_ms(profile) + self._lifetime_ms if is_in else -1
+        self._rows.alive_until_ms[row] = until_ms
+
+    def _set_due(self, rows: Places, found: Evaluation, alive: Bools, *, is_whole: bool) -> None:
+        ticks = found.next_tick()
+        due_ms = np.where(ticks < FAR, (ticks + 1) >> 1, FAR)
+        due_ms = np.where(alive, due_ms, FAR)
+        if not is_whole:
+            due_ms = np.minimum(due_ms, self._rows.due_ms[rows])
+        self._rows.due_ms[rows] = due_ms
+
+    def _members(self, plan: Plan, found: Evaluation, rows: Places, alive: Bools) -> Bytes:
+        """Return packed who satisfies each audience and belongs to its environment."""
+        environments = self._rows.environment[rows]
+        live = np.zeros((len(ENVIRONMENTS), line_bytes(len(rows))), np.uint8)
+        for number in range(len(ENVIRONMENTS)):
+            pack((alive & (environments == number))[None], live[number : number + 1])
+        roots = found.roots().view(np.uint8)
+        roots &= live[plan.environments]
+        return roots
+
+    def _ready(self, plan: Plan, rows: Places, alive: Bools) -> Bools | None:
+        """Tell which rows may have which audience set; whoever is not alive may leave any."""
+        revisions = np.array(
+            [
+                max(self._revisions[each] for each in with_targets([number], self._audiences))
+                for number in plan.wanted
+            ],
+            np.int64,
+        )
+        of_rows = self._rows.revision[rows]
+        if not len(revisions) or of_rows.min() >= revisions.max():
+            return None
+        ready: Bools = (of_rows[None] >= revisions[:, None]) | ~alive[None]
+        return ready
+
+    def _changes(
+        self, found: Evaluation, audience: Ints, place: Ints, entered: Bools
+    ) -> list[Change]:
+        expirations = np.full(len(audience), FAR, np.int64)
+        came = np.flatnonzero(entered)
+        if len(came):
+            expirations[came] = self.expirations_ms(found, audience[came], place[came])
+        numbers, rows = found.plan.wanted, found.moment.rows
+        return [
+            Change(self._rows.key(row), numbers[each], came_in, None if expires >= FAR else expires)
+            for row, each, came_in, expires in zip(
+                rows[place].tolist(),
+                audience.tolist(),
+                entered.tolist(),
+                expirations.tolist(),
+                strict=True,
+            )
+        ]

@@ -1,0 +1,260 @@
+"""The entries of all streams, by row: what came, what is kept, and how it is read.
+
+The entries of a row lie in the order (stream, time, event), so that what a stream has of a row is
+one run in order of time. New entries wait until somebody reads; then those of all rows are merged
+in at once.
+"""
+
+import struct
+from collections.abc import Iterable
+
+import numpy as np
+from msgspec import Struct
+
+from actors.audiences.engine.arrays import FAR, Bools, Codes, Floats, Ints, Places, grown
+from actors.audiences.engine.segments import Columns, SegmentStore
+
+_PLAIN = {"stream": np.int32, "event": np.int32, "t_ms": np.int64, "value": np.int64}
+_WIDE = {**_PLAIN, "first": np.int64, "last": np.int64, "weight": np.float64}
+_BITS = 63
+
+_double = struct.Struct("<d")
+_integer = struct.Struct("<q")
+
+
+def bits_of(number: float) -> int:
+    """Return the bits of a double as an integer: how a number is kept in an entry."""
+    bits: int = _integer.unpack(_double.pack(number))[0]
+    return bits
+
+
+class Entry(Struct, array_like=True, frozen=True):
+    """One entry of a stream.
+
+    Attributes:
+        stream: its number.
+        t_ms: event time.
+        event: counts the events of one user; entries of one event have the same.
+        value: as the stream takes it; a number as `bits_of`.
+        weight: of a stream that takes weights.
+        first, last: the ticks of evaluation at which it counts.
+    """
+
+    stream: int
+    t_ms: int
+    event: int
+    value: int
+    weight: float = 1.0
+    first: int = -FAR
+    last: int = FAR
+
+
+class Entries(Struct, frozen=True):
+    """The entries of some rows, in the order (row, stream, time, event).
+
+    Attributes:
+        place: which of the rows asked for.
+        weight: `None` where all are 1.
+        changes: (place, stream, tick) of entries that begin or cease to count by themselves.
+    """
+
+    place: Ints
+    stream: Codes
+    event: Codes
+    t_ms: Ints
+    value: Ints
+    weight: Floats | None
+    changes: tuple[Ints, Codes, Ints]
+
+    @property
+    def number(self) -> Floats:
+        """The values of streams of numbers."""
+        return self.value.view(np.float64)
+
+
+class EntryStore:
+    """Entries of all rows. `wide` streams have their own segments, with more columns."""
+
+    def __init__(self) -> None:
+        self._plain = SegmentStore(_PLAIN)
+        self._wide = SegmentStore(_WIDE)
+        self._is_wide: Bools = np.zeros(0, np.bool_)  # by stream
+        self._is_kept: Bools = np.zeros(0, np.bool_)
+        self._waiting: dict[int, list[Entry]] = {}
+        self._next_event: Codes = np.zeros(0, np.int32)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all arrays."""
+        return self._plain.nbytes + self._wide.nbytes + self._next_event.nbytes
+
+    @property
+    def total(self) -> int:
+        """How many entries there are."""
+        return self._plain.total + self._wide.total
+
+    @property
+    def entry_bytes(self) -> int:
+        """The bytes of one plain entry."""
+        return self._plain.entry_bytes
+
+    def know_stream(self, number: int, *, is_wide: bool) -> None:
+        """Keep the entries of a stream from now on; its number was never used before."""
+        if number >= len(self._is_kept):
+            size = 2 * number + 64
+            self._is_kept = grown(self._is_kept, size, 0)
+            self._is_wide = grown(self._is_wide, size, 0)
+        self._is_kept[number] = True
+        self._is_wide[number] = is_wide
+
+    def forget_stream(self, number: int) -> None:
+        """Keep the entries of a stream no longer; rows lose them when they are next written."""
+        self._is_kept[number] = False
+
+    def know(self, rows: int) -> None:
+        """Make room for rows."""
+        self._next_event = grown(self._next_event, rows, 0)
+
+    def next_event(self, row: int) -> int:
+        """Return the number of the row's next event."""
+        return int(self._next_event[row])
+
+    def add(self, row: int, entries: Iterable[Entry]) -> None:
+        """Add entries of later events than the row has."""
+        waiting = self._waiting.setdefault(row, [])
+        waiting.extend(entries)
+        if waiting:
+            self._next_event[row] = max(int(self._next_event[row]), waiting[-1].event + 1)
+
+    def replace(self, row: int, entries: Iterable[Entry]) -> None:
+        """Let a row have these entries alone."""
+        self.clear(row)
+        self.add(row, entries)
+
+    def clear(self, row: int) -> None:
+        """Let a row have no entries."""
+        self._waiting.pop(row, None)
+        self._plain.clear(row)
+        self._wide.clear(row)
+        self._next_event[row] = 0
+
+    def merge(self, since_ms: int) -> None:
+        """Merge in what waits; the rows concerned lose what is older than `since_ms`."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, {}
+        rows = np.fromiter(waiting, np.int64, len(waiting))
+        place = np.repeat(
+            np.arange(len(rows), dtype=np.int64),
+            np.fromiter((len(each) for each in waiting.values()), np.int64, len(rows)),
+        )
+        listed = list(
+            zip(*(entry for each in waiting.values() for entry in map(_fields, each)), strict=True)
+        )
+        if not listed:
+            return
+        stream, t_ms, event, value, weight, first, last = listed
+        came: Columns = {
+            "stream": np.array(stream, np.int32),
+            "event": np.array(event, np.int32),
+            "t_ms": np.array(t_ms, np.int64),
+            "value": np.array(value, np.int64),
+            "first": np.array(first, np.int64),
+            "last": np.array(last, np.int64),
+            "weight": np.array(weight, np.float64),
+        }
+        is_wide = self._is_wide[came["stream"]]
+        self._merge_into(self._plain, rows, place, came, ~is_wide, since_ms)
+        if is_wide.any():
+            self._merge_into(self._wide, rows, place, came, is_wide, since_ms)
+
+    def read(self, rows: Places, ticks: Ints) -> Entries:
+        """Return the entries of rows.
+
+        Args:
+            rows: which.
+            ticks: of evaluation, one for all or one for each of `rows`.
+        """
+        place, columns = self._plain.read(rows)
+        nothing = np.zeros(0, np.int64)
+        changes = (nothing, np.zeros(0, np.int32), nothing)
+        weight: Floats | None = None
+        if self._wide.total:
+            of_wide, wide = self._wide.read(rows)
+            if len(of_wide):
+                now = ticks[of_wide] if len(ticks) > 1 else ticks
+                first, last = wide["first"], wide["last"]
+                changes = _changes(of_wide, wide, now)
+                counts = np.flatnonzero((first <= now) & (last >= now))
+                weight = np.concatenate([np.ones(len(place)), wide["weight"][counts]])
+                place = np.concatenate([place, of_wide[counts]])
+                columns = {
+                    name: np.concatenate([column, wide[name][counts]])
+                    for name, column in columns.items()
+                }
+                order = _order(place, columns)
+                place, weight = place[order], weight[order]
+                columns = {name: column[order] for name, column in columns.items()}
+        return Entries(
+            place,
+            columns["stream"],
+            columns["event"],
+            columns["t_ms"],
+            columns["value"],
+            weight,
+            changes,
+        )
+
+    def _merge_into(
+        self,
+        store: SegmentStore,
+        rows: Ints,
+        place: Ints,
+        came: Columns,
+        which: Bools,
+        since_ms: int,
+    ) -> None:
+        old_place, old = store.read(rows)
+        places = np.concatenate([old_place, place[which]])
+        columns = {name: np.concatenate([old[name], came[name][which]]) for name in old}
+        stays = self._is_kept[columns["stream"]] & (columns["t_ms"] >= since_ms)
+        if not stays.all():
+            places = places[stays]
+            columns = {name: column[stays] for name, column in columns.items()}
+        order = _order(places, columns)
+        columns = {name: column[order] for name, column in columns.items()}
+        lengths = np.bincount(places, minlength=len(rows)).astype(np.int64)
+        store.write(rows, lengths, columns)
+
+
+def _fields(entry: Entry) -> tuple[int, int, int, int, float, int, int]:
+    return (
+        entry.stream,
+        entry.t_ms,
+        entry.event,
+        entry.value,
+        entry.weight,
+        entry.first,
+        entry.last,
+    )
+
+
+def _order(place: Ints, columns: Columns) -> Places:
+    """Return the order (place, stream, time); what is equal in these is in order of event."""
+    if not len(place):
+        return np.zeros(0, np.intp)
+    stream, t_ms = columns["stream"].astype(np.int64), columns["t_ms"]
+    run = place * (int(stream.max()) + 1) + stream
+    earliest = int(t_ms.min())
+    bits = (int(t_ms.max()) - earliest).bit_length()
+    if int(run.max()).bit_length() + bits <= _BITS:
+        return np.argsort((run << bits) | (t_ms - earliest), kind="stable")
+    return np.lexsort((t_ms, run))
+
+
+def _changes(place: Ints, wide: Columns, now: Ints) -> tuple[Ints, Codes, Ints]:
+    """Return when entries begin or cease to count, each next time."""
+    first, last = wide["first"], wide["last"]
+    ticks = np.where(first > now, first, np.where((last >= now) & (last < FAR), last + 1, FAR))
+    coming = np.flatnonzero(ticks < FAR)
+    return place[coming], wide["stream"][coming].astype(np.int32), ticks[coming]

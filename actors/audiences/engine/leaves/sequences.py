@@ -1,0 +1,246 @@
+"""Criteria on events in an order (`sequence`)."""
+
+from collections.abc import Hashable
+
+import numpy as np
+from msgspec import Struct
+
+from actors.audiences.criteria import Recency
+from actors.audiences.engine.arrays import FAR, Bools, Bytes, Ints, pack
+from actors.audiences.engine.cells import SeriesTable
+from actors.audiences.engine.entries import Entries
+from actors.audiences.engine.moment import Flips, Moment
+from actors.audiences.engine.streams import UNLIKE, Stream
+
+
+class SequenceStep(Struct, frozen=True):
+    """One step: `before` takes what is to be the same as in the step before, `after` as after.
+
+    Both have the filter of the step, so they have entries of the same events.
+    """
+
+    before: Stream
+    after: Stream
+    within_ms: int | None = None
+    is_absent: bool = False
+
+
+class SequenceLeaf(Struct, frozen=True):
+    """There are events in the order of the steps; `recency` is of the first."""
+
+    steps: tuple[SequenceStep, ...]
+    recency: Recency
+
+
+class _Found(Struct, frozen=True):
+    """Events that a step found, or that ended a chain.
+
+    Attributes:
+        group: sequence and row in one number.
+        order: place among the row's events.
+        before, after: what is to be the same as in the event before, and after.
+    """
+
+    group: Ints
+    order: Ints
+    t_ms: Ints
+    before: Ints
+    after: Ints
+
+    def only(self, which: Ints) -> "_Found":
+        return _Found(
+            self.group[which],
+            self.order[which],
+            self.t_ms[which],
+            self.before[which],
+            self.after[which],
+        )
+
+
+class SequenceFamily:
+    """The sequences of a plan, all walked together, step by step.
+
+    Args:
+        leaves: with the numbers of the streams (before, after) of their steps.
+    """
+
+    def __init__(self, leaves: dict[SequenceLeaf, list[tuple[int, int]]], lookback_ms: int) -> None:
+        self.size = len(leaves)
+        self._lines: dict[Hashable, int] = {leaf: line for line, leaf in enumerate(leaves)}
+        most = max(len(leaf.steps) for leaf in leaves)
+        self._steps: list[_StepTable] = []
+        for at in range(most):
+            having = [(line, leaf) for line, leaf in enumerate(leaves) if at < len(leaf.steps)]
+            self._steps.append(
+                _StepTable(
+                    np.array([line for line, _ in having], np.int64),
+                    [leaf.steps[at] for _, leaf in having],
+                    [leaves[leaf][at] for _, leaf in having],
+                    [leaf.recency if at == 0 else Recency() for _, leaf in having],
+                    lookback_ms,
+                    self.size,
+                )
+            )
+        self._length = np.array([len(leaf.steps) for leaf in leaves], np.int64)
+
+    def line_of(self, leaf: Hashable) -> int:
+        """Return the line of a leaf."""
+        return self._lines[leaf]
+
+    def evaluate(self, moment: Moment, lines: Bytes, first_line: int, flips: Flips) -> None:
+        """Follow all chains; of a chain only its last event matters."""
+        entries = moment.entries
+        assert entries is not None, "a plan with sequences reads entries"
+        rows = len(moment.rows)
+        truth = np.zeros(self.size * rows, np.bool_)
+        order = _order(entries)
+        ends: _Found | None = None
+        for at, step in enumerate(self._steps):
+            found = step.find(moment, entries, order, first_line, flips)
+            if ends is None:
+                ends = found
+                continue
+            line = ends.group // rows
+            absent = np.flatnonzero(step.is_absent[line])
+            if len(absent):
+                lonely = ends.only(absent)
+                ticks = 2 * (lonely.t_ms + step.within_ms[lonely.group // rows]) + 1
+                lonely_now = moment.tick_of(lonely.group % rows)
+                stays = ~step.is_followed(lonely, found, rows)
+                truth[lonely.group[stays & (ticks <= lonely_now)]] = True
+                later = np.flatnonzero(stays & (ticks > lonely_now))
+                group = lonely.group[later]
+                flips.add(group // rows + first_line, group % rows, ticks[later])
+            ends = step.follow(ends, found, rows)
+            truth[ends.group[self._length[ends.group // rows] == at + 1]] = True
+        pack(truth.reshape(self.size, rows), lines)
+
+    def explain(self, leaf: Hashable, moment: Moment) -> object:
+        """Return how many events the first row has for each step."""
+        entries = moment.entries
+        assert entries is not None, "a plan with sequences reads entries"
+        line, order, rows = self._lines[leaf], _order(entries), len(moment.rows)
+        counts = []
+        for step in self._steps[: int(self._length[line])]:
+            found = step.find(moment, entries, order, 0, Flips())
+            counts.append(int((found.group == line * rows).sum()))
+        return {"events_by_step": counts}
+
+
+class _StepTable:
+    """The steps of one place in all sequences that are so long."""
+
+    def __init__(
+        self,
+        lines: Ints,
+        steps: list[SequenceStep],
+        numbers: list[tuple[int, int]],
+        recencies: list[Recency],
+        lookback_ms: int,
+        size: int,
+    ) -> None:
+        self._lines = lines
+        self._before = SeriesTable(
+            [(number, each) for (number, _), each in zip(numbers, recencies, strict=True)],
+            lookback_ms,
+        )
+        self._after = SeriesTable(
+            [(number, each) for (_, number), each in zip(numbers, recencies, strict=True)],
+            lookback_ms,
+        )
+        self._is_one = all(before == after for before, after in numbers)
+        self.is_absent: Bools = np.zeros(size, np.bool_)
+        self.within_ms = np.full(size, FAR // 4, np.int64)
+        for line, step in zip(lines.tolist(), steps, strict=True):
+            self.is_absent[line] = step.is_absent
+            if step.within_ms is not None:
+                self.within_ms[line] = step.within_ms
+
+    def find(
+        self, moment: Moment, entries: Entries, order: Ints, first_line: int, flips: Flips
+    ) -> _Found:
+        """Return the events that match, in the order (sequence, row, time, event)."""
+        rows = len(moment.rows)
+        cells = self._before.cells(moment, entries)
+        oldest = np.where(cells.count > 0, cells.first, -1)
+        ticks = self._before.flips(moment, entries, cells, oldest)
+        flips.add(self._lines[cells.series] + first_line, cells.place, ticks)
+        places, streams, changes = entries.changes
+        which, series = self._before.of_streams(streams.astype(np.int64))
+        flips.add(self._lines[series] + first_line, places[which], changes[which])
+        inside = cells.inside()
+        group = np.repeat(self._lines[cells.series] * rows + cells.place, cells.count)
+        sort = np.lexsort((order[inside], group))
+        group, inside = group[sort], inside[sort]
+        before = after = entries.value[inside]
+        if not self._is_one:
+            others = self._after.cells(moment, entries)
+            other = others.inside()
+            of_group = np.repeat(self._lines[others.series] * rows + others.place, others.count)
+            after = entries.value[other[np.lexsort((order[other], of_group))]]
+        return _Found(group, order[inside], entries.t_ms[inside], before, after)
+
+    def follow(self, ends: _Found, found: _Found, rows: int) -> _Found:
+        """Return those events that continue a chain: the latest end before each is near enough."""
+        previous = _nearest(
+            (ends.group, ends.after, ends.order), (found.group, found.before, found.order)
+        )
+        line = found.group // rows
+        is_near = (
+            found.t_ms - ends.t_ms[previous] <= self.within_ms[line]
+            if len(ends.t_ms)
+            else (np.zeros(len(line), np.bool_))
+        )
+        follows = (previous >= 0) & is_near & ~self.is_absent[line]
+        return found.only(np.flatnonzero(follows))
+
+    def is_followed(self, ends: _Found, found: _Found, rows: int) -> Bools:
+        """Tell of each end whether an event comes later in time, and near enough."""
+        # Backwards in time, the nearest later event is the nearest earlier one.
+        following = _nearest(
+            (found.group, found.before, -found.t_ms), (ends.group, ends.after, -ends.t_ms)
+        )
+        if not len(found.t_ms):
+            return np.zeros(len(ends.t_ms), np.bool_)
+        near = found.t_ms[following] - ends.t_ms <= self.within_ms[ends.group // rows]
+        followed: Bools = (following >= 0) & near
+        return followed
+
+
+def _order(entries: Entries) -> Ints:
+    """Return the place of every entry's event among those of its row; of one event it is one."""
+    sort = np.lexsort((entries.event, entries.t_ms, entries.place))
+    place, t_ms, event = entries.place[sort], entries.t_ms[sort], entries.event[sort]
+    is_new = np.ones(len(sort), np.bool_)
+    is_new[1:] = (place[1:] != place[:-1]) | (t_ms[1:] != t_ms[:-1]) | (event[1:] != event[:-1])
+    order = np.empty(len(sort), np.int64)
+    order[sort] = np.cumsum(is_new)
+    return order
+
+
+def _nearest(sources: tuple[Ints, Ints, Ints], targets: tuple[Ints, Ints, Ints]) -> Ints:
+    """Find for each target the source with the greatest place below its own.
+
+    Args:
+        sources, targets: group, value and place; group and value must be equal.
+
+    Returns:
+        For each target the index of the source, -1 if there is none, or its value is `UNLIKE`.
+    """
+    of_source = len(sources[0])
+    group, value, place = (np.concatenate(pair) for pair in zip(sources, targets, strict=True))
+    is_source = np.arange(len(group)) < of_source
+    # A target comes before the sources of its own place.
+    sort = np.lexsort((is_source, place, value, group))
+    index = np.where(is_source[sort], np.arange(len(sort)), -1)
+    last = np.maximum.accumulate(index) if len(index) else index
+    source = np.where(last >= 0, sort[last], -1)
+    same = (
+        (source >= 0)
+        & (group[source] == group[sort])
+        & (value[source] == value[sort])
+        & (value[sort] != UNLIKE)
+    )
+    nearest = np.full(len(group), -1, np.int64)
+    nearest[sort] = np.where(same, source, -1)
+    return nearest[of_source:]

@@ -1,0 +1,210 @@
+"""From an event to the entries that it makes in streams."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from actors.audiences.engine.entries import Entry, bits_of
+from actors.audiences.engine.spans_of_now import union
+from actors.audiences.engine.streams import (
+    UNLIKE,
+    Stream,
+    TakeNumber,
+    TakeQuantity,
+    TakeSame,
+    TakeSession,
+    TakeText,
+    hash_of,
+)
+from actors.audiences.engine.where import row_spans, row_test
+from actors.audiences.event_rows import (
+    EventKey,
+    Reader,
+    Row,
+    attribute_or_field_reader,
+    event_key,
+    event_time_ms,
+    matches_key,
+    product_quantity,
+    reader,
+    rows_of,
+    session_id,
+)
+from actors.audiences.values import MISSING, StoredValue, fold, parse_number
+from actors.model import Event, StoredBatch, WorkspaceInfo
+from actors.profiles.tiers import event_name
+
+_OF_ALL_INPUTS = frozenset({"crash_report", "install", "uninstall", "upgrade"})
+_KEYS_KEPT = 8192
+
+_TakeRow = Callable[[Row], tuple[int, float] | None]  # the value's bits and its weight
+
+
+class _Candidate:
+    """One stream, compiled."""
+
+    def __init__(self, number: int, stream: Stream) -> None:
+        self.number = number
+        self.stream = stream
+        wanted = stream.filter
+        is_limited = wanted.inputs is not None and wanted.event_type not in _OF_ALL_INPUTS
+        self.inputs = frozenset(wanted.inputs or ()) if is_limited else None
+        where = wanted.where
+        is_timed = where is not None and stream.is_wide and _is_timed(stream)
+        self.test = None if where is None or is_timed else row_test(where)
+        self.spans = row_spans(where) if where is not None and is_timed else None
+        self.take_row = _row_taker(stream)
+        names = stream.take.names if isinstance(stream.take, TakeSame) else ()
+        self.same = tuple(_same_reader(name) for name in names)
+
+    def entries(self, rows: list[Row], t_ms: int, event: int) -> Iterator[Entry]:
+        """Yield what the rows of one event make."""
+        if self.inputs is not None and rows[0].batch.input not in self.inputs:
+            return
+        if self.spans is not None:
+            yield from self._timed(rows, t_ms, event)
+            return
+        test = self.test
+        if self.take_row is None:
+            if test is None or any(test(row) for row in rows):
+                value = self._of_event(rows[0])
+                if value is not None:
+                    yield Entry(self.number, t_ms, event, value)
+            return
+        for row in rows:
+            if test is None or test(row):
+                taken = self.take_row(row)
+                if taken is not None:
+                    yield Entry(self.number, t_ms, event, *taken)
+
+    def _timed(self, rows: list[Row], t_ms: int, event: int) -> Iterator[Entry]:
+        assert self.spans is not None
+        if self.take_row is None:
+            value = self._of_event(rows[0])
+            if value is not None:
+                for span in union([self.spans(row) for row in rows]):
+                    yield Entry(self.number, t_ms, event, value, 1.0, *span)
+            return
+        for row in rows:
+            taken = self.take_row(row)
+            if taken is not None:
+                for span in self.spans(row):
+                    yield Entry(self.number, t_ms, event, *taken, *span)
+
+    def _of_event(self, row: Row) -> int | None:
+        match self.stream.take:
+            case TakeSession():
+                return session_id(row.event)
+            case TakeSame():
+                return _hash_of_same(row, self.same)
+        return 0
+
+
+class Matcher:
+    """The streams of an engine, found by event key."""
+
+    def __init__(self, workspace: WorkspaceInfo, streams: Iterable[tuple[int, Stream]]) -> None:
+        self._candidates = [_Candidate(number, stream) for number, stream in streams]
+        self._by_key: dict[EventKey, list[_Candidate]] = {}
+        self._tiers = workspace.tiers
+        self._default_tier = workspace.default_tier
+
+    def entries(self, stored: StoredBatch, first_event: int, since_ms: int) -> list[Entry]:
+        """Return the entries of a batch, in its order.
+
+        Args:
+            stored: a stored batch.
+            first_event: number for its first event.
+            since_ms: older events make none.
+        """
+        found: list[Entry] = []
+        for number, event in enumerate(stored.batch.events, first_event):
+            candidates = self._candidates_of(event)
+            if not candidates or not self._is_visible(event):
+                continue
+            t_ms = event_time_ms(stored, event)
+            if t_ms < since_ms:
+                continue
+            rows = rows_of(stored, event)
+            for candidate in candidates:
+                found.extend(candidate.entries(rows, t_ms, number))
+        return found
+
+    def _candidates_of(self, event: Event) -> list[_Candidate]:
+        key = event_key(event)
+        found = self._by_key.get(key)
+        if found is None:
+            if len(self._by_key) >= _KEYS_KEPT:
+                self._by_key.clear()
+            found = self._by_key[key] = [
+                each for each in self._candidates if matches_key(each.stream.filter, key)
+            ]
+        return found
+
+    def _is_visible(self, event: Event) -> bool:
+        """Tell whether the tier lets audiences see the event (spec/audiences.md, 1)."""
+        tier = self._default_tier
+        if self._tiers:
+            tier = self._tiers.get(event_name(event) or "", tier)
+        return tier == "personalize"
+
+
+def _is_timed(stream: Stream) -> bool:
+    return Stream(stream.filter).is_wide
+
+
+def _same_reader(name: str) -> Reader:
+    if name != "session_id":
+        return attribute_or_field_reader(name)
+
+    def read(row: Row) -> StoredValue:
+        session = session_id(row.event)
+        return MISSING if session is None else str(session)
+
+    return read
+
+
+def _row_taker(stream: Stream) -> _TakeRow | None:
+    """Return how a value is taken from each row; `None` for streams with one entry per event."""
+    match stream.take:
+        case TakeQuantity():
+            return _quantity
+        case TakeNumber(category, name, weight):
+            return _number_taker(reader(category, name), weight)
+        case TakeText(category, name):
+            return _text_taker(reader(category, name))
+        case _:
+            return None
+
+
+def _quantity(row: Row) -> tuple[int, float] | None:
+    quantity = product_quantity(row)
+    return (bits_of(quantity), 1.0) if quantity > 0 else None
+
+
+def _number_taker(read: Reader, weight: str) -> _TakeRow:
+    def take(row: Row) -> tuple[int, float] | None:
+        text = read(row)
+        number = parse_number(text) if isinstance(text, str) else None
+        if number is None:
+            return None
+        if weight == "none":
+            return bits_of(number), 1.0
+        quantity = product_quantity(row)
+        return (bits_of(number * quantity), quantity) if quantity > 0 else None
+
+    return take
+
+
+def _text_taker(read: Reader) -> _TakeRow:
+    def take(row: Row) -> tuple[int, float] | None:
+        text = read(row)
+        return (hash_of(text.encode(errors="surrogatepass")), 1.0) if type(text) is str else None
+
+    return take
+
+
+def _hash_of_same(row: Row, readers: tuple[Reader, ...]) -> int:
+    texts = [read(row) for read in readers]
+    if not all(type(text) is str for text in texts):
+        return UNLIKE
+    folded = "\0".join(fold(str(text)) for text in texts)
+    return hash_of(folded.encode(errors="surrogatepass"))

@@ -1,0 +1,103 @@
+"""Who is in which audience: one bit per row and audience, row by row."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from actors.audiences.engine.arrays import Bools, Bytes, Ints, Places, unpack
+
+_LEAST_BYTES = 8
+
+
+class Memberships:
+    """The members of all audiences; an audience has a bit as long as it is known."""
+
+    def __init__(self) -> None:
+        self._bits: Bytes = np.zeros((0, _LEAST_BYTES), np.uint8)
+        self._bit_of: dict[int, int] = {}
+        self._free: list[int] = []
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the array."""
+        return self._bits.nbytes
+
+    def __contains__(self, audience: int) -> bool:
+        """Tell whether the audience has a bit."""
+        return audience in self._bit_of
+
+    def know(self, rows: int) -> None:
+        """Make room for rows."""
+        larger = np.zeros((rows, self._bits.shape[1]), np.uint8)
+        larger[: len(self._bits)] = self._bits
+        self._bits = larger
+
+    def add(self, audience: int) -> None:
+        """Give an audience a bit; nobody is in it."""
+        if audience in self._bit_of:
+            return
+        bit = self._free.pop() if self._free else len(self._bit_of)
+        if bit >= 8 * self._bits.shape[1]:
+            wider = np.zeros((len(self._bits), 2 * self._bits.shape[1]), np.uint8)
+            wider[:, : self._bits.shape[1]] = self._bits
+            self._bits = wider
+        self._bit_of[audience] = bit
+
+    def remove(self, audience: int) -> None:
+        """Take everybody out and the bit away."""
+        bit = self._bit_of.pop(audience)
+        self._bits[:, bit >> 3] &= 0xFF ^ (1 << (bit & 7))
+        self._free.append(bit)
+
+    def put(self, row: int, audiences: Iterable[int]) -> None:
+        """Let a row be in these audiences and no others; unknown ones are left out."""
+        self._bits[row] = 0
+        for audience in audiences:
+            bit = self._bit_of.get(audience)
+            if bit is not None:
+                self._bits[row, bit >> 3] |= 1 << (bit & 7)
+
+    def of(self, row: int) -> list[int]:
+        """Return the audiences that a row is in, ascending."""
+        bits = unpack(self._bits[row : row + 1], 8 * self._bits.shape[1])[0]
+        return sorted(audience for audience, bit in self._bit_of.items() if bits[bit])
+
+    def rows_of(self, audience: int) -> Places:
+        """Return the rows of an audience's members, ascending."""
+        bit = self._bit_of[audience]
+        return np.flatnonzero(self._bits[:, bit >> 3] & (1 << (bit & 7)))
+
+    def count(self, audience: int) -> int:
+        """Return how many members an audience has."""
+        return len(self.rows_of(audience))
+
+    def change(
+        self, rows: Places, audiences: Iterable[int], now: Bytes, ready: Bools | None
+    ) -> tuple[Ints, Ints, Bools]:
+        """Set memberships; return what changed.
+
+        Args:
+            rows: each once.
+            audiences: whose bits are set.
+            now: 1 for members, shape (audiences, rows).
+            ready: where they are set, same shape; `None` for everywhere.
+
+        Returns:
+            (index into `audiences`, index into `rows`, whether entered), by row and audience.
+        """
+        order = np.array([self._bit_of[audience] for audience in audiences], np.int64)
+        width = self._bits.shape[1]
+        before = self._bits[rows]
+        after = unpack(before, 8 * width)
+        set_to = now.T if ready is None else np.where(ready, now, after[:, order].T).T
+        after[:, order] = set_to
+        packed = np.packbits(after, axis=1, bitorder="little")
+        changed = packed ^ before
+        touched = np.flatnonzero(changed.any(axis=1))
+        if not len(touched):
+            nothing = np.zeros(0, np.int64)
+            return nothing, nothing, np.zeros(0, np.bool_)
+        self._bits[rows[touched]] = packed[touched]
+        place, audience = np.nonzero(unpack(changed[touched], 8 * width)[:, order])
+        place = touched[place]
+        return audience, place, after[place, order[audience]] != 0

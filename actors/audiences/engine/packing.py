@@ -1,0 +1,74 @@
+"""How the entries of a user are kept in the profile's record.
+
+Records of 28 bytes, one after the other, little-endian: time (8), stream identity (8), value (8),
+event (4). Entries that do not always count are followed by a record with the identity -1: the first
+tick in place of the time, the last in place of the value. One with the identity -2 has a weight in
+place of the value.
+"""
+
+import struct
+from collections.abc import Callable, Iterable
+
+from actors.audiences.engine.arrays import FAR
+from actors.audiences.engine.entries import Entry, bits_of
+
+_RECORD = struct.Struct("<qqqI")
+_SPAN = -1
+_WEIGHT = -2
+
+_double = struct.Struct("<d")
+_integer = struct.Struct("<q")
+
+
+def pack_entries(entries: Iterable[Entry], identity_of: Callable[[int], int]) -> bytes:
+    """Return entries as bytes; bytes of several calls may be joined."""
+    packed = []
+    for entry in entries:
+        identity = identity_of(entry.stream)
+        packed.append(_RECORD.pack(entry.t_ms, identity, entry.value, entry.event))
+        if entry.first != -FAR or entry.last != FAR:
+            packed.append(_RECORD.pack(entry.first, _SPAN, entry.last, entry.event))
+        if entry.weight != 1.0:
+            packed.append(_RECORD.pack(0, _WEIGHT, bits_of(entry.weight), entry.event))
+    return b"".join(packed)
+
+
+def unpack_entries(packed: bytes, number_of: Callable[[int], int | None]) -> list[Entry]:
+    """Return the entries of streams that have a number; others are left out.
+
+    Raises:
+        struct.error: these are no whole records.
+    """
+    entries: list[Entry] = []
+    is_known = False
+    for t_ms, identity, value, event in _RECORD.iter_unpack(packed):
+        if identity >= 0:
+            number = number_of(identity)
+            is_known = number is not None
+            if number is not None:
+                entries.append(Entry(number, t_ms, event, value))
+        elif is_known:
+            last = entries[-1]
+            if identity == _SPAN:
+                entries[-1] = Entry(
+                    last.stream, last.t_ms, event, last.value, last.weight, t_ms, value
+                )
+            else:
+                (weight,) = _double.unpack(_integer.pack(value))
+                entries[-1] = Entry(
+                    last.stream, last.t_ms, event, last.value, weight, last.first, last.last
+                )
+    return entries
+
+
+def trim_entries(packed: bytes, since_ms: int, is_kept: Callable[[int], bool]) -> bytes:
+    """Return packed entries without those that are older, or of streams that are not kept."""
+    kept = []
+    stays = False
+    for record in _RECORD.iter_unpack(packed):
+        t_ms, identity = record[0], record[1]
+        if identity >= 0:
+            stays = t_ms >= since_ms and is_kept(identity)
+        if stays:
+            kept.append(_RECORD.pack(*record))
+    return b"".join(kept)

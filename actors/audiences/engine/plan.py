@@ -1,0 +1,233 @@
+"""All criteria of some audiences as one evaluation."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from msgspec import Struct
+
+from actors.audiences.engine.arrays import ONES, Bools, Bytes, Ints, Places, Words, line_bytes
+from actors.audiences.engine.entries import EntryStore
+from actors.audiences.engine.gates import TRUE_LITERAL, Network
+from actors.audiences.engine.holdings import Holdings
+from actors.audiences.engine.leaves.carts import CartFamily, CartLeaf
+from actors.audiences.engine.leaves.coded import CodedFamily, CodedLeaf
+from actors.audiences.engine.leaves.events import EventFamily, EventLeaf
+from actors.audiences.engine.leaves.family import Family
+from actors.audiences.engine.leaves.numbers import NumberFamily, NumberLeaf
+from actors.audiences.engine.leaves.places import PlaceFamily, PlaceLeaf
+from actors.audiences.engine.leaves.population import PopulationFamily
+from actors.audiences.engine.leaves.references import ReferenceFamily, ReferenceLeaf
+from actors.audiences.engine.leaves.sequences import SequenceFamily, SequenceLeaf
+from actors.audiences.engine.moment import Flips, Moment
+from actors.audiences.engine.rows import Rows
+from actors.audiences.engine.terms import All, Leaf, Member, Not, Term, listed
+from actors.model import ENVIRONMENTS, Environment
+
+
+class Defined(Struct, frozen=True):
+    """An audience of an engine: the term of its definition, and for whom it is."""
+
+    environment: Environment
+    term: Term
+
+
+class Plan:
+    """The joint evaluation of audiences; it holds as long as `holdings` do not change.
+
+    Args:
+        audiences: by number, with all that they refer to by `Member` and that is defined.
+        wanted: whose memberships are asked for.
+    """
+
+    def __init__(
+        self,
+        audiences: Mapping[int, Defined],
+        wanted: Iterable[int],
+        holdings: Holdings,
+        rows: Rows,
+        lookback_ms: int,
+    ) -> None:
+        self.wanted = tuple(wanted)
+        self._audiences = audiences
+        needed = with_targets(self.wanted, audiences)
+        leaves = dict.fromkeys(
+            leaf for number in needed for leaf in leaves_of(audiences[number].term)
+        )
+        self._families: list[tuple[Family, int]] = []  # with their first lines
+        self._place: dict[Leaf, tuple[Family, int]] = {}
+        lines = 1
+        for family, own in _families(list(leaves), holdings, lookback_ms):
+            self._families.append((family, lines))
+            for leaf in own:
+                self._place[leaf] = family, lines + family.line_of(leaf)
+            lines += family.size
+        population = PopulationFamily(rows)
+        self._families.append((population, lines))
+        self._alive = 2 * lines
+        lines += population.size
+        self._reads_entries = any(
+            isinstance(leaf, EventLeaf | CartLeaf | SequenceLeaf) for leaf in leaves
+        )
+        self.leaf_lines = lines
+        self.network = Network(lines)
+        self._literals: dict[int, int] = {}
+        for number in self.wanted:
+            self._literal(number)
+        self.network.finish()
+        self.roots = np.array([self._literals[number] for number in self.wanted], np.int64)
+        self.environments = np.array(
+            [ENVIRONMENTS.index(audiences[number].environment) for number in self.wanted], np.int64
+        )
+
+    def evaluate(self, entries: EntryStore, rows: Places, ticks: Ints) -> "Evaluation":
+        """Evaluate everything for some rows.
+
+        Args:
+            entries: of all rows; nothing may wait in it.
+            rows: which; also several times, with different ticks.
+            ticks: one for all rows, or one for each.
+        """
+        read = entries.read(rows, ticks) if self._reads_entries else None
+        moment = Moment(rows, ticks, read)
+        truth = np.zeros((self.network.lines, line_bytes(len(rows))), np.uint8)
+        truth[0] = 0xFF
+        flips = Flips()
+        for family, first in self._families:
+            family.evaluate(moment, truth[first : first + family.size], first, flips)
+        words: Words = truth.view(np.uint64)
+        self.network.evaluate(words)
+        return Evaluation(self, moment, words, flips)
+
+    def literal(self, term: Leaf | Member, environment: Environment) -> int:
+        """Return the literal of a leaf of the plan, or of being in another audience."""
+        if isinstance(term, Member):
+            return self._member(term.audience, environment)
+        return 2 * self._line(term)
+
+    def explain(self, leaf: Leaf, moment: Moment) -> object:
+        """Return the value that decided on a leaf, for the first of the rows."""
+        family, _ = self._place[leaf]
+        return family.explain(leaf, moment)
+
+    def _line(self, leaf: Leaf) -> int:
+        return self._place[leaf][1]
+
+    def _literal(self, number: int) -> int:
+        if number not in self._literals:
+            audience = self._audiences[number]
+            self._literals[number] = self.network.add(
+                audience.term, self._line, lambda target: self._member(target, audience.environment)
+            )
+        return self._literals[number]
+
+    def _member(self, target: int, environment: Environment) -> int:
+        """Return the literal of being in another audience, as somebody of the population."""
+        defined = self._audiences.get(target)
+        if defined is None:
+            return 2 * self._line(listed(target))
+        if defined.environment != environment:
+            return TRUE_LITERAL ^ 1
+        return self.network.both(self._literal(target), self._alive)
+
+
+class Evaluation(Struct, frozen=True):
+    """What a plan found: packed truth of all lines, and when it may change."""
+
+    plan: Plan
+    moment: Moment
+    truth: Words
+    flips: Flips
+
+    def roots(self) -> Words:
+        """Return packed whether the rows satisfy each wanted audience; padding is arbitrary."""
+        literals = self.plan.roots
+        opposite = np.where(literals & 1, ONES, np.uint64(0))[:, None]
+        found: Words = self.truth[literals >> 1] ^ opposite
+        return found
+
+    def holds(self, literal: int, places: Ints) -> Bools:
+        """Return the truth of a literal for some of the rows."""
+        packed: Bytes = self.truth[literal >> 1].view(np.uint8)
+        bits = packed[places >> 3] >> (places & 7).astype(np.uint8) & 1
+        result: Bools = (bits != 0) ^ bool(literal & 1)
+        return result
+
+    def term_holds(self, term: Term, environment: Environment, places: Ints) -> Bools:
+        """Return the truth of a part of a definition for some of the rows."""
+        match term:
+            case Not(inner):
+                return ~self.term_holds(inner, environment, places)
+            case All(terms):
+                result: Bools = np.ones(len(places), np.bool_)
+                for each in terms:
+                    result &= self.term_holds(each, environment, places)
+                return result
+        return self.holds(self.plan.literal(term, environment), places)
+
+    def next_tick(self) -> Ints:
+        """Return for each row the first tick at which anything may change."""
+        return self.flips.by_row(len(self.moment.rows))
+
+
+def leaves_of(term: Term) -> list[Leaf]:
+    """Return the leaves of a term; for `Member` the one that stands in if nothing is defined."""
+    match term:
+        case Not(inner):
+            return leaves_of(inner)
+        case All(terms):
+            return [leaf for each in terms for leaf in leaves_of(each)]
+        case Member(audience):
+            return [listed(audience)]
+    return [term]
+
+
+def targets_of(term: Term) -> set[int]:
+    """Return the audiences that a term refers to."""
+    match term:
+        case Not(inner):
+            return targets_of(inner)
+        case All(terms):
+            return {target for each in terms for target in targets_of(each)}
+        case Member(audience):
+            return {audience}
+    return set()
+
+
+def with_targets(wanted: Iterable[int], audiences: Mapping[int, Defined]) -> list[int]:
+    """Return audiences with all that they refer to, each once."""
+    found: dict[int, None] = {}
+    waiting = list(wanted)
+    while waiting:
+        number = waiting.pop()
+        if number not in found and number in audiences:
+            found[number] = None
+            waiting.extend(targets_of(audiences[number].term))
+    return list(found)
+
+
+def _families(
+    leaves: list[Leaf], holdings: Holdings, lookback_ms: int
+) -> Iterable[tuple[Family, list[Leaf]]]:
+    """Yield the families that there are leaves of, with their leaves."""
+    if coded := [leaf for leaf in leaves if isinstance(leaf, CodedLeaf)]:
+        yield CodedFamily({leaf: holdings.slot(leaf) for leaf in coded}), [*coded]
+    if numbers := [leaf for leaf in leaves if isinstance(leaf, NumberLeaf)]:
+        yield NumberFamily({leaf: holdings.numbers(leaf) for leaf in numbers}), [*numbers]
+    if places := [leaf for leaf in leaves if isinstance(leaf, PlaceLeaf)]:
+        yield PlaceFamily(places, *holdings.coordinates()), [*places]
+    if references := [leaf for leaf in leaves if isinstance(leaf, ReferenceLeaf)]:
+        yield ReferenceFamily({leaf: holdings.pair(leaf) for leaf in references}), [*references]
+    if events := [leaf for leaf in leaves if isinstance(leaf, EventLeaf)]:
+        numbered = {leaf: holdings.number(leaf.stream) for leaf in events}
+        yield EventFamily(numbered, lookback_ms), [*events]
+    if carts := [leaf for leaf in leaves if isinstance(leaf, CartLeaf)]:
+        both = {leaf: (holdings.number(leaf.added), holdings.number(leaf.bought)) for leaf in carts}
+        yield CartFamily(both, lookback_ms), [*carts]
+    if sequences := [leaf for leaf in leaves if isinstance(leaf, SequenceLeaf)]:
+        steps = {
+            leaf: [
+                (holdings.number(step.before), holdings.number(step.after)) for step in leaf.steps
+            ]
+            for leaf in sequences
+        }
+        yield SequenceFamily(steps, lookback_ms), [*sequences]

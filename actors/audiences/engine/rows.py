@@ -1,0 +1,113 @@
+"""Which row a profile has, and what is known of a row besides its columns."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actors.audiences.engine.arrays import FAR, Bools, Ints, Places, grown
+from actors.model import ENVIRONMENTS, Environment, ProfileKey
+
+_LEAST_ROWS = 1024
+
+
+class Rows:
+    """Dense rows, one per profile; those of deleted profiles are used again.
+
+    Attributes:
+        mpid, environment (index into `ENVIRONMENTS`): whose row it is.
+        alive_until_ms: the last instant when the row belongs to the population, by its last
+            activity; -1 while it does not at all (opted out, no live section, no row).
+        due_ms: when something can change without data.
+        revision: of the definitions that its entries and columns were filled for.
+    """
+
+    def __init__(self) -> None:
+        self.capacity = 0
+        self.mpid: Ints = np.zeros(0, np.int64)
+        self.environment: NDArray[np.int8] = np.zeros(0, np.int8)
+        self.alive_until_ms: Ints = np.zeros(0, np.int64)
+        self.due_ms: Ints = np.zeros(0, np.int64)
+        self.revision: Ints = np.zeros(0, np.int64)
+        self._scope = 0
+        self._row_of: dict[Environment, dict[int, int]] = {each: {} for each in ENVIRONMENTS}
+        self._free: list[int] = []
+        self._end = 0
+
+    def __len__(self) -> int:
+        """Return how many profiles have a row."""
+        return sum(len(rows) for rows in self._row_of.values())
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the arrays."""
+        arrays = (self.mpid, self.environment, self.alive_until_ms, self.due_ms, self.revision)
+        return sum(array.nbytes for array in arrays)
+
+    def find(self, key: ProfileKey) -> int | None:
+        """Return the row of a profile."""
+        return self._row_of[key.environment].get(key.mpid)
+
+    def take(self, key: ProfileKey) -> int:
+        """Return the row of a profile, a new one if it has none; see to `capacity` afterwards."""
+        row = self.find(key)
+        if row is not None:
+            return row
+        if self._free:
+            row = self._free.pop()
+        else:
+            row = self._end
+            self._end += 1
+            if row == self.capacity:
+                self._grow()
+        self._scope = key.scope
+        self._row_of[key.environment][key.mpid] = row
+        self.mpid[row] = key.mpid
+        self.environment[row] = ENVIRONMENTS.index(key.environment)
+        self.alive_until_ms[row] = -1
+        self.due_ms[row] = FAR
+        self.revision[row] = 0
+        return row
+
+    def drop(self, key: ProfileKey) -> int | None:
+        """Give up the row of a profile; return which it was."""
+        row = self._row_of[key.environment].pop(key.mpid, None)
+        if row is not None:
+            self.alive_until_ms[row] = -1
+            self.due_ms[row] = FAR
+            self._free.append(row)
+        return row
+
+    def key(self, row: int) -> ProfileKey:
+        """Return whose row it is."""
+        environment = ENVIRONMENTS[int(self.environment[row])]
+        return ProfileKey(self._scope, environment, int(self.mpid[row]))
+
+    def used(self) -> Places:
+        """Return all rows in use, ascending."""
+        is_free = np.zeros(self._end, np.bool_)
+        is_free[self._free] = True
+        return np.flatnonzero(~is_free)
+
+    def slices(self, size: int) -> Iterator[Places]:
+        """Return all rows in use, so many at a time."""
+        used = self.used()
+        for start in range(0, len(used), size):
+            yield used[start : start + size]
+
+    def due(self, now_ms: int) -> Places:
+        """Return the rows that are due."""
+        return np.flatnonzero(self.due_ms[: self._end] <= now_ms)
+
+    def is_alive(self, rows: Places, now_ms: int) -> Bools:
+        """Tell which rows belong to the population."""
+        alive: Bools = self.alive_until_ms[rows] >= now_ms
+        return alive
+
+    def _grow(self) -> None:
+        self.capacity = max(2 * self.capacity, _LEAST_ROWS)
+        self.mpid = grown(self.mpid, self.capacity, 0)
+        self.environment = grown(self.environment, self.capacity, 0)
+        self.alive_until_ms = grown(self.alive_until_ms, self.capacity, -1)
+        self.due_ms = grown(self.due_ms, self.capacity, FAR)
+        self.revision = grown(self.revision, self.capacity, 0)

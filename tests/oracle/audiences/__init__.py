@@ -1,0 +1,1 @@
+"""Audiences evaluated one user at a time (spec/audiences.md, 3 to 5)."""

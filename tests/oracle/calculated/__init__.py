@@ -1,0 +1,1 @@
+"""Calculated attributes by full recomputation (spec/calculated-attributes.md)."""
