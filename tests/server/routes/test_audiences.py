@@ -345,7 +345,7 @@ async def test_an_imported_document_is_shown_in_both_forms(world: AudienceWorld)
 
 
 async def test_standard_audiences_are_calculated(world: AudienceWorld) -> None:
-    """Worked case 44."""
+    """Worked cases 44 and 45."""
     number = await world.make(
         "S", PREMIUM, type="standard", range={"start": "2018-01-01", "end": "2020-01-01"}
     )
@@ -355,10 +355,18 @@ async def test_standard_audiences_are_calculated(world: AudienceWorld) -> None:
     shown = await world.ask(200, "GET", str(number))
     assert (shown["status"], shown["calculated_on"]) == ("ready", "2026-03-10T13:00:00.000")
     assert shown["range"] == {"start": "2018-01-01", "end": "2020-01-01"}
+    await world.ask(201, "POST", f"{number}/subscriptions", {"output_id": 1})
+    for times in (1, 2):
+        await world.ask(202, "POST", f"{number}/send", {"subscription_ids": [1]})
+        assert world.desk.shards[0].live.subscriptions[0].sends == times
+    problem = await world.refuse(422, "POST", f"{number}/send", {"subscription_ids": [1, 2]})
+    assert (problem["code"], problem["path"]) == ("REFERENCE_NOT_FOUND", "/subscription_ids/1")
     world.clock.advance(30 * 86_400_000 + 1)
     assert (await world.ask(200, "GET", str(number)))["status"] == "expired"
     problem = await world.refuse(422, "POST", "calculate", body)
     assert (problem["code"], problem["path"]) == ("INVALID_STATE", "/audience_ids/0")
+    problem = await world.refuse(422, "POST", f"{number}/send", {"subscription_ids": [1]})
+    assert problem["code"] == "INVALID_STATE"
 
 
 async def test_evaluation_as_of_an_instant(world: AudienceWorld) -> None:
