@@ -110,8 +110,11 @@ class SeriesTable:
             flips[waits] = np.minimum(flips[waits], enters)
         if self.windows.calendar:
             jumps = self.windows.jumps_at(moment.ticks)
-            column = moment.window_column(cells.place)
-            flips = np.minimum(flips, jumps[window, column])
+            jump = jumps[window, moment.window_column(cells.place)]
+            # Once the newest entry is older than the lookback, no period has any.
+            newest_ms = entries.t_ms[cells.run_end - 1]
+            matters = jump <= self.windows.leaves_at(window, newest_ms)
+            flips = np.minimum(flips, np.where(matters, jump, FAR))
         return flips
 
 

@@ -288,7 +288,9 @@ class Engine:
         if plan is None:
             if len(self._plans) >= _PLANS_KEPT:
                 self._plans.clear()
-            plan = Plan(self._audiences, wanted, self._holdings, self.lookback_ms)
+            plan = Plan(
+                self._audiences, wanted, self._holdings, self._rows, self.lookback_ms
+            )
             self._plans[wanted] = plan
         return plan
 
@@ -363,7 +365,6 @@ class Engine:
     def _set_due(self, rows: Places, found: Evaluation, alive: Bools, *, is_whole: bool) -> None:
         ticks = found.next_tick()
         due_ms = np.where(ticks < FAR, (ticks + 1) >> 1, FAR)
-        due_ms = np.minimum(due_ms, self._rows.alive_until_ms[rows] + 1)
         due_ms = np.where(alive, due_ms, FAR)
         if not is_whole:
             due_ms = np.minimum(due_ms, self._rows.due_ms[rows])

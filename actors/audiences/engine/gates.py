@@ -44,6 +44,10 @@ class Network:
                 return self._gate(self.add(each, line_of, member) for each in terms)
         return 2 * line_of(term)
 
+    def both(self, literal: int, other: int) -> int:
+        """Return the literal of two that hold together."""
+        return self._gate((literal, other))
+
     def finish(self) -> None:
         """Order the gates by level; then `evaluate` can be called."""
         levels: list[list[int]] = [[] for _ in range(max(self._level, default=0))]

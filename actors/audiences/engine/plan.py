@@ -15,9 +15,11 @@ from actors.audiences.engine.leaves.events import EventFamily, EventLeaf
 from actors.audiences.engine.leaves.family import Family
 from actors.audiences.engine.leaves.numbers import NumberFamily, NumberLeaf
 from actors.audiences.engine.leaves.places import PlaceFamily, PlaceLeaf
+from actors.audiences.engine.leaves.population import PopulationFamily
 from actors.audiences.engine.leaves.references import ReferenceFamily, ReferenceLeaf
 from actors.audiences.engine.leaves.sequences import SequenceFamily, SequenceLeaf
 from actors.audiences.engine.moment import Flips, Moment
+from actors.audiences.engine.rows import Rows
 from actors.audiences.engine.terms import All, Leaf, Member, Not, Term, listed
 from actors.model import ENVIRONMENTS, Environment
 
@@ -42,6 +44,7 @@ class Plan:
         audiences: Mapping[int, Defined],
         wanted: Iterable[int],
         holdings: Holdings,
+        rows: Rows,
         lookback_ms: int,
     ) -> None:
         self.wanted = tuple(wanted)
@@ -58,6 +61,10 @@ class Plan:
             for leaf in own:
                 self._place[leaf] = family, lines + family.line_of(leaf)
             lines += family.size
+        population = PopulationFamily(rows)
+        self._families.append((population, lines))
+        self._alive = 2 * lines
+        lines += population.size
         self._reads_entries = any(
             isinstance(leaf, EventLeaf | CartLeaf | SequenceLeaf) for leaf in leaves
         )
@@ -114,13 +121,13 @@ class Plan:
         return self._literals[number]
 
     def _member(self, target: int, environment: Environment) -> int:
-        """Return the literal of being in another audience."""
+        """Return the literal of being in another audience, as somebody of the population."""
         defined = self._audiences.get(target)
         if defined is None:
             return 2 * self._line(listed(target))
         if defined.environment != environment:
             return TRUE_LITERAL ^ 1
-        return self._literal(target)
+        return self.network.both(self._literal(target), self._alive)
 
 
 class Evaluation(Struct, frozen=True):

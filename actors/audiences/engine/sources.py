@@ -51,7 +51,7 @@ class Subject(Struct, frozen=True, eq=False):
     groups: Mapping[int, str]
 
 
-class AttributeSource(Struct, frozen=True, tag=True):
+class AttributeSource(Struct, frozen=True):
     """A user attribute, also one of a group."""
 
     name: str
@@ -68,7 +68,7 @@ class AttributeSource(Struct, frozen=True, tag=True):
         return MISSING if found is None else found.value
 
 
-class CalculatedSource(Struct, frozen=True, tag=True):
+class CalculatedSource(Struct, frozen=True):
     """A calculated attribute, by its number."""
 
     number: int
@@ -79,7 +79,7 @@ class CalculatedSource(Struct, frozen=True, tag=True):
         return MISSING if value is None else value
 
 
-class PredictionSource(Struct, frozen=True, tag=True):
+class PredictionSource(Struct, frozen=True):
     """What a prediction gave the user."""
 
     prediction: str
@@ -91,7 +91,7 @@ class PredictionSource(Struct, frozen=True, tag=True):
         return MISSING if value is None else repr(value)
 
 
-class DeviceSource(Struct, frozen=True, tag=True):
+class DeviceSource(Struct, frozen=True):
     """A field of all devices, or of the one that was seen last."""
 
     field: str
@@ -110,7 +110,7 @@ class DeviceSource(Struct, frozen=True, tag=True):
         return device.fields.get(self.field)
 
 
-class IdentitySource(Struct, frozen=True, tag=True):
+class IdentitySource(Struct, frozen=True):
     """The values of one identity type, of the user and of all devices."""
 
     type: str
@@ -132,7 +132,7 @@ class IdentitySource(Struct, frozen=True, tag=True):
         )
 
 
-class AttributionSource(Struct, frozen=True, tag=True):
+class AttributionSource(Struct, frozen=True):
     """A field of the stored installs or uninstalls."""
 
     event: str
@@ -144,7 +144,7 @@ class AttributionSource(Struct, frozen=True, tag=True):
         return _several(getattr(one, self.field) for one in records)
 
 
-class ConsentSource(Struct, frozen=True, tag=True):
+class ConsentSource(Struct, frozen=True):
     """What a purpose's record says: its state as `true` or `false`, or one of its fields."""
 
     regulation: str
@@ -157,7 +157,7 @@ class ConsentSource(Struct, frozen=True, tag=True):
         return MISSING if record is None else _text(getattr(record, self.field))
 
 
-class PlaceSource(Struct, frozen=True, tag=True):
+class PlaceSource(Struct, frozen=True):
     """A field of the section's location, by the name that criteria use."""
 
     field: str
@@ -167,7 +167,7 @@ class PlaceSource(Struct, frozen=True, tag=True):
         return _text((subject.section.location or {}).get(_PLACES[self.field]))
 
 
-class CoordinateSource(Struct, frozen=True, tag=True):
+class CoordinateSource(Struct, frozen=True):
     """Latitude or longitude of the section's location, in degrees."""
 
     field: Literal["latitude", "longitude"]
@@ -178,7 +178,7 @@ class CoordinateSource(Struct, frozen=True, tag=True):
         return MISSING if value is None else repr(float(value))
 
 
-class FlagSource(Struct, frozen=True, tag=True):
+class FlagSource(Struct, frozen=True):
     """A flag of the profile."""
 
     name: str
@@ -189,7 +189,7 @@ class FlagSource(Struct, frozen=True, tag=True):
         return _text(profile.is_opted_out if self.name == "opt_out" else profile.limit_ad_tracking)
 
 
-class SeenSource(Struct, frozen=True, tag=True):
+class SeenSource(Struct, frozen=True):
     """When the user was first or last seen in the workspace, in ms."""
 
     which: str
@@ -201,7 +201,7 @@ class SeenSource(Struct, frozen=True, tag=True):
         return str(section.first_seen_ms if is_first else section.last_seen_ms)
 
 
-class SegmentSource(Struct, frozen=True, tag=True):
+class SegmentSource(Struct, frozen=True):
     """Whether the user is in an analytics segment."""
 
     segment: str
@@ -211,7 +211,7 @@ class SegmentSource(Struct, frozen=True, tag=True):
         return "true" if self.segment in subject.derived.segments else MISSING
 
 
-class ListedSource(Struct, frozen=True, tag=True):
+class ListedSource(Struct, frozen=True):
     """Whether the user is in an audience that has no criteria of its own here."""
 
     audience: int

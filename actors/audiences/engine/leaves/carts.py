@@ -13,7 +13,7 @@ from actors.audiences.engine.moment import Flips, Moment
 from actors.audiences.engine.streams import Stream
 
 
-class CartLeaf(Struct, frozen=True, tag=True):
+class CartLeaf(Struct, frozen=True):
     """The newest entry of `added` inside the window waits, and none of `bought` came since."""
 
     added: Stream

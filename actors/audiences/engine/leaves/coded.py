@@ -16,7 +16,7 @@ from actors.audiences.values import MISSING, StoredValue, fold
 _BITS = np.left_shift(1, np.arange(8)).astype(np.uint8)[None, :, None]
 
 
-class Tested(Struct, frozen=True, tag=True):
+class Tested(Struct, frozen=True):
     """The value passes a test."""
 
     test: Test
@@ -26,7 +26,7 @@ class Tested(Struct, frozen=True, tag=True):
         return predicate(self.test)
 
 
-class Exists(Struct, frozen=True, tag=True):
+class Exists(Struct, frozen=True):
     """There is a value."""
 
     def predicate(self) -> Predicate:
@@ -34,7 +34,7 @@ class Exists(Struct, frozen=True, tag=True):
         return lambda value: value is not MISSING
 
 
-class IsText(Struct, frozen=True, tag=True):
+class IsText(Struct, frozen=True):
     """The value is exactly this text."""
 
     text: str
@@ -44,7 +44,7 @@ class IsText(Struct, frozen=True, tag=True):
         return lambda value: value == self.text
 
 
-class IsOneOf(Struct, frozen=True, tag=True):
+class IsOneOf(Struct, frozen=True):
     """The value is one of these texts, in any case."""
 
     texts: tuple[str, ...]
@@ -58,7 +58,7 @@ class IsOneOf(Struct, frozen=True, tag=True):
 Question = Tested | Exists | IsText | IsOneOf
 
 
-class CodedLeaf(Struct, frozen=True, tag=True):
+class CodedLeaf(Struct, frozen=True):
     """A question about the value of a source."""
 
     source: Source

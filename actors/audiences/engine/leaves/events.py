@@ -14,7 +14,7 @@ from actors.audiences.engine.streams import Stream
 from actors.audiences.intervals import Interval, is_within
 
 
-class EventLeaf(Struct, frozen=True, tag=True):
+class EventLeaf(Struct, frozen=True):
     """A number made of the events of a stream inside a window is in one of the intervals."""
 
     stream: Stream

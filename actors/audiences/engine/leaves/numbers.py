@@ -13,7 +13,7 @@ from actors.audiences.engine.numbers import NumberColumn, NumberTest, rows_of_se
 from actors.audiences.engine.sources import Source
 
 
-class NumberLeaf(Struct, frozen=True, tag=True):
+class NumberLeaf(Struct, frozen=True):
     """A test of the number that a source has."""
 
     source: Source

@@ -13,7 +13,7 @@ from actors.audiences.engine.numbers import NumberColumn
 EARTH_RADIUS_M = 6_371_008.8
 
 
-class PlaceLeaf(Struct, frozen=True, tag=True):
+class PlaceLeaf(Struct, frozen=True):
     """The location is inside an area."""
 
     area: LocationWithin | LocationWithinBox

@@ -14,7 +14,7 @@ from actors.audiences.engine.sources import Source
 from actors.audiences.predicates import pair_predicate
 
 
-class ReferenceLeaf(Struct, frozen=True, tag=True):
+class ReferenceLeaf(Struct, frozen=True):
     """A test of a source, with the value of another one as operand."""
 
     source: Source

@@ -25,7 +25,7 @@ class SequenceStep(Struct, frozen=True):
     is_absent: bool = False
 
 
-class SequenceLeaf(Struct, frozen=True, tag=True):
+class SequenceLeaf(Struct, frozen=True):
     """There are events in the order of the steps; `recency` is of the first."""
 
     steps: tuple[SequenceStep, ...]
