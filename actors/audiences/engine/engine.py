@@ -288,9 +288,7 @@ class Engine:
         if plan is None:
             if len(self._plans) >= _PLANS_KEPT:
                 self._plans.clear()
-            plan = Plan(
-                self._audiences, wanted, self._holdings, self._rows, self.lookback_ms
-            )
+            plan = Plan(self._audiences, wanted, self._holdings, self._rows, self.lookback_ms)
             self._plans[wanted] = plan
         return plan
 

@@ -10,8 +10,6 @@ from actors.audiences.engine.moment import Flips, Moment
 from actors.audiences.engine.rows import Rows
 
 
-
-
 class PopulationFamily:
     """The one leaf of its kind."""
 
