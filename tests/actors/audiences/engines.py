@@ -21,7 +21,12 @@ def key_of(person: Person) -> ProfileKey:
 def derived_of(person: Person) -> Derived:
     """Return what others have made of a user."""
     calculated = {number: value for number, value in person.calculated.items() if value is not None}
-    return Derived(calculated=calculated, audiences=person.memberships)
+    return Derived(
+        calculated=calculated,
+        predictions=person.predictions,
+        segments=person.segments,
+        audiences=person.memberships,
+    )
 
 
 def make_engine(world: World) -> Engine:

@@ -3,7 +3,6 @@
 from collections.abc import Hashable
 
 import numpy as np
-from msgspec import Struct
 
 from actors.audiences.engine.arrays import FAR, Bytes, pack
 from actors.audiences.engine.moment import Flips, Moment
