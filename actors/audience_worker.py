@@ -15,7 +15,9 @@ from actors.audiences.in_force import InForce, with_attributes, with_audiences, 
 from actors.calculated.definition import LiveAttributes
 from actors.clock import Clock
 from actors.model import ENVIRONMENTS, Delivery, ProfileKey
+from actors.outputs.connection_settings import ConnectionSettings, payload_settings
 from actors.shard import Shard
+from actors.steps.enqueue import ConnectionInfo
 from actors.store import static_lists
 from actors.store.environment import Transaction
 from actors.store.keys import profile_key, profile_key_parts
@@ -84,6 +86,26 @@ class AudienceWorker:
                     change(txn, audience, key)
             self._refresh(txn, (key for changed in keys.values() for key in changed))
             self._keep(txn, replace(in_force, list_change=number))
+
+    def subscriptions_of(self, output: str) -> list[ConnectionInfo]:
+        """Return the active subscriptions of an output, as the connections of a forwarder."""
+        wanted = (each.subscription for each in self._audiences.in_force.audiences.subscriptions)
+        return [
+            ConnectionInfo(
+                number=each.number,
+                id=each.id,
+                input=0,
+                input_id="audiences",
+                output=output,
+                module="",
+                is_active=True,
+                environments=each.environments,
+                send_as_batch=True,
+                settings=payload_settings(ConnectionSettings()),
+            )
+            for each in wanted
+            if each.output == output
+        ]
 
     # -- What it does by itself -------------------------------------------------------------------
 
