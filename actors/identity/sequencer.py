@@ -209,7 +209,8 @@ class Sequencer:
         if self._is_blocked(pending, touched):
             return
         changed = draft.changed
-        clusters = {self._open_clusters[key] for key in touched if key in self._open_clusters}
+        open_clusters = self._open_clusters
+        clusters = {open_clusters[key]: None for key in touched if key in open_clusters}
         retry_key = decision.retry_key if isinstance(answer, IdentityAnswer) else None
         if not changed and not clusters and retry_key is None:
             pending.succeed(answer)
@@ -296,14 +297,15 @@ class Sequencer:
             pending.timer.cancel()
         self._resume(pending.followers)
 
-    def _join(self, clusters: set[Cluster], environment: Environment) -> Cluster:
+    def _join(self, clusters: dict[Cluster, None], environment: Environment) -> Cluster:
         """Make one cluster of several, or of none."""
         largest = max(clusters, key=lambda each: len(each.keys), default=None)
         if largest is None:
             cluster = Cluster(environment)
             self._group[cluster] = None
             return cluster
-        for other in clusters - {largest}:
+        del clusters[largest]
+        for other in clusters:
             largest.absorb(other)
             self._open_clusters.update(dict.fromkeys(other.keys, largest))
             self._open_retries.update(
@@ -334,8 +336,8 @@ class Sequencer:
         environment = pending.decision.environment
         if not pending.candidate:
             self._draw(pending)
-        keys: list[Key] = [(environment, name) for name in missing.names]
-        keys += [(environment, mpid) for mpid in missing.mpids]
+        keys: list[Key] = [(environment, name) for name in sorted(missing.names)]
+        keys += [(environment, mpid) for mpid in sorted(missing.mpids)]
         is_candidate_asked = pending.candidate != 0 and not pending.is_free
         if not keys and not is_candidate_asked:
             pending.fail(RuntimeError("a decision misses nothing that can be read"))

@@ -36,7 +36,15 @@ from actors.store.keys import (
     slot_of_mpid,
 )
 from actors.store.trail import TrailEntry
-from tests.actors.identity.disk import Entries, Records, check, read_entries, read_records
+from tests.actors.identity.disk import (
+    Entries,
+    Profiles,
+    Records,
+    check,
+    read_entries,
+    read_profiles,
+    read_records,
+)
 from tests.actors.profiles.builders import NOW, WORKSPACE
 from tests.actors.shards import open_shard
 
@@ -355,8 +363,12 @@ class SimulatedWorld:
 
     # -- What is on disk --------------------------------------------------------------------------
 
+    def profiles(self) -> Profiles:
+        """Return every profile, each found on the shard that owns it."""
+        return read_profiles(self._stores())
+
     def records(self) -> Records:
-        """Return the lookups of every profile, each found on the shard that owns it."""
+        """Return the lookups of every profile."""
         return read_records(self._stores())
 
     def erased(self) -> set[tuple[Environment, int]]:

@@ -6,18 +6,21 @@ finding an order of the calls that explains every answer and what is on disk.
 
     HISTORIES=100000 python -m pytest tests/actors/identity/test_histories.py -s
 
-runs as many as one likes, new ones each time; CI runs the same 5,000 always. A failure prints the
-example, which `@reproduce_failure` or `@example(...)` runs again.
+runs as many as one likes, new ones each time; CI runs the same 5,000 always, until this file is
+changed: a plan's history is the same in every process. A failure prints the plan, which
+`@example(...)` runs again.
 """
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Literal
 from unittest import mock
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
@@ -44,6 +47,7 @@ from tests.actors.profiles.builders import NOW
 IS_CI = bool(os.environ.get("CI"))
 HISTORIES = int(os.environ.get("HISTORIES", "5000" if IS_CI else "300"))
 RULES = {each.strategy: each for each in (DEFAULT, CONVERSION, LINK, ISOLATION, BEST_MATCH)}
+SAME_HISTORIES = 60  # that are run in two processes
 PRODUCTION: Environment = "production"
 TYPES = ("customerid", "email", "device_application_stamp")
 
@@ -266,7 +270,25 @@ def run(plan: Plan) -> tuple[History, list[str]]:
         return simulate(plan.shards, RULES[plan.strategy], plan.seed, story, plan.faults, mpids=24)
 
 
+# A login that is decided before a modify which was sent before it: its source tells.
+LATE_MODIFY = Plan(
+    strategy="profile_link",
+    shards=3,
+    clients=[
+        [
+            Act("identify", {"device_application_stamp": "1"}),
+            Act("modify", {"email": "2"}, whom=1, pause_ms=10, retry=1),
+        ],
+        [Act("login", {"customerid": "1"}, whom=2, pause_ms=10)],
+    ],
+    crashes=[],
+    faults=Faults(slow=20),
+    seed=1,
+)
+
+
 @given(plans)
+@example(LATE_MODIFY)
 @settings(
     max_examples=HISTORIES,
     deadline=None,
@@ -275,3 +297,39 @@ def run(plan: Plan) -> tuple[History, list[str]]:
 )
 def test_every_history_is_that_of_one_call_after_the_other(plan: Plan) -> None:
     run(plan)
+
+
+def test_a_plan_has_the_same_history_in_every_process() -> None:
+    """Whatever texts and addresses hash to there; and the plans are the same, too."""
+    program = f"from {__name__} import some_histories; print(some_histories())"
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    ]
+    assert told[0].count("\n") > SAME_HISTORIES
+    assert told[0] == told[1]
+
+
+def some_histories() -> str:
+    """Run some plans, the same ones always; return their histories."""
+    told: list[str] = []
+
+    @given(plans)
+    @settings(
+        max_examples=SAME_HISTORIES,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize=True,
+        phases=[Phase.generate],
+    )
+    def tell(plan: Plan) -> None:
+        told.append(str(run(plan)[0]))
+
+    tell()
+    return "\n".join(told)
