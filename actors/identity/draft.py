@@ -31,6 +31,11 @@ class Draft(IdentityState):
         return self._records[mpid] if mpid in self._records else self._below.record(mpid)
 
     @property
+    def is_changed(self) -> bool:
+        """Whether there is something to be written."""
+        return bool(self.changed_names or self.changed_mpids or self.profile_changes)
+
+    @property
     def changed(self) -> list[Key]:
         """What is to be written."""
         keys: list[Key] = [(self.environment, name) for name in self.changed_names]

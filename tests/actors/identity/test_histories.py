@@ -27,7 +27,7 @@ from msgspec.structs import replace
 
 from actors.coordinator import Coordinator
 from actors.errors import HotIdentity, ShardUnavailable
-from actors.identity import sequencer
+from actors.identity import knowledge
 from actors.identity.calls import (
     ChangeRequest,
     IdentityAnswer,
@@ -86,7 +86,7 @@ class Plan(Struct, frozen=True):
     crashes: list[Crash]
     faults: Faults
     seed: int
-    max_known: int = sequencer.MAX_KNOWN
+    max_known: int = knowledge.MAX_KNOWN
 
 
 identities = st.dictionaries(st.sampled_from(TYPES), st.sampled_from(["1", "1", "2"]), min_size=1)
@@ -121,7 +121,7 @@ plans = st.builds(
         [Faults(), Faults(slow=20), Faults(5, 5, 5, 5, 5), Faults(10, 10, 20, 30, 10)]
     ),
     seed=st.integers(0, 2**32),
-    max_known=st.sampled_from([0, 3, sequencer.MAX_KNOWN]),
+    max_known=st.sampled_from([0, 3, knowledge.MAX_KNOWN]),
 )
 
 
@@ -266,7 +266,7 @@ def run(plan: Plan) -> tuple[History, list[str]]:
         world.check()
         return clients.history, explain(clients.history, world)
 
-    with mock.patch.object(sequencer, "MAX_KNOWN", plan.max_known):
+    with mock.patch.object(knowledge, "MAX_KNOWN", plan.max_known):
         return simulate(plan.shards, RULES[plan.strategy], plan.seed, story, plan.faults, mpids=24)
 
 
