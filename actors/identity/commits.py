@@ -265,10 +265,6 @@ class Commits:
 
     def refused(self, error: StaleTerm) -> None:
         """The store is an old copy: what it had left is past, and the numbers go on elsewhere."""
-        logger.error(
-            "the coordinator's store is older than the shards; what it had left is dropped",
-            extra={"event": "coordinator_store_old"},
-        )
         try:
             self._journal.begin_term(error.start, error.intent)
         except StoreFull:
@@ -276,6 +272,10 @@ class Commits:
         except StoreDamaged as fault:
             self._fail(fault)
             return
+        logger.error(
+            "the coordinator's store is older than the shards; what it had left is dropped",
+            extra={"event": "coordinator_store_old"},
+        )
         intents = self.in_flight.intents
         past = [number for number, cluster in intents.items() if cluster.is_replayed]
         for number in past:

@@ -33,11 +33,13 @@ class Call:
         decision: what was asked for; `text` describes it.
         began, ended: places in the history; `ended` is `None` if it was not answered.
         answer: what was answered.
+        is_reading: whether it never changes anything.
     """
 
     text: str
     decision: Decision[Any]
     began: int
+    is_reading: bool = False
     ended: int | None = None
     answer: Any = None
 
@@ -52,10 +54,10 @@ class History:
     calls: list[Call] = field(default_factory=list)
     _places: int = 0
 
-    def begin(self, text: str, decision: Decision[Any]) -> Call:
+    def begin(self, text: str, decision: Decision[Any], *, is_reading: bool = False) -> Call:
         """Note a call that is about to be sent."""
         self._places += 1
-        call = Call(text, decision, self._places)
+        call = Call(text, decision, self._places, is_reading)
         self.calls.append(call)
         return call
 
@@ -115,6 +117,10 @@ class Reference:
     def key(self) -> Dump:
         """Return all on which later calls may depend: two with the same have the same future."""
         return (*self.dump(), self.minted, frozenset(self._retries.items()))
+
+    def links(self) -> set[tuple[IdentityName, int, int]]:
+        """Return who holds what, with the numbers of the links."""
+        return {(name, mpid, link) for name, held in self.dump()[0] for mpid, link, _ in held}
 
     def dump(self) -> tuple[Dump, Dump]:
         """Return entries and records, with their sources, in a form that can be compared."""
@@ -182,9 +188,39 @@ def order_of(history: History, goal: tuple[Dump, Dump], made: Collection[int]) -
     Raises:
         NotSequential: there is none.
     """
-    calls = history.calls
+    # Without an answer, and without an effect: nothing is to be explained.
+    calls = [each for each in history.calls if each.ended is not None or not each.is_reading]
+    links = {(name, mpid, link) for name, held in goal[0] for mpid, link, _ in held}
     seen: set[tuple[int, Dump]] = set()
     order: list[str] = []
+
+    def options(left: int, reference: Reference) -> list[tuple[int, Call, Reference]]:
+        """Return what may come next (place, call, what is then), the likeliest first."""
+        rest = [(place, call) for place, call in enumerate(calls) if left >> place & 1]
+        horizon = min((call.ended for _, call in rest if call.ended is not None), default=10**9)
+        found: list[tuple[int, Call, Reference]] = []
+        repetitions: set[tuple[str, bytes | None]] = set()
+        for place, call in rest:
+            if call.began > horizon:
+                continue
+            if call.ended is None:
+                same = call.text, call.decision.retry_key
+                if same in repetitions:
+                    continue  # it would do what the earlier one does
+                repetitions.add(same)
+            for answer, after in _outcomes(call, reference, made):
+                if call.ended is not None and answer != call.answer:
+                    continue
+                if call.is_reading:
+                    return [(place, call, after)]  # as good now as ever
+                found.append((place, call, after))
+
+        def distance(option: tuple[int, Call, Reference]) -> tuple[int, int]:
+            """Tell how far the links are from those in the end: wrong ones, and right ones."""
+            then = option[2].links()
+            return len(then - links), -len(then & links)
+
+        return sorted(found, key=distance)
 
     def search(left: int, reference: Reference) -> bool:
         """Tell whether the calls that are left (bits) can follow."""
@@ -192,20 +228,14 @@ def order_of(history: History, goal: tuple[Dump, Dump], made: Collection[int]) -
         if key in seen:
             return False
         seen.add(key)
-        rest = [call for place, call in enumerate(calls) if left >> place & 1]
-        if all(call.ended is None for call in rest) and reference.dump() == goal:
+        is_answered = any(call.ended is not None for n, call in enumerate(calls) if left >> n & 1)
+        if not is_answered and reference.dump() == goal:
             return True
-        horizon = min((call.ended for call in rest if call.ended is not None), default=10**9)
-        for place, call in enumerate(calls):
-            if not left >> place & 1 or call.began > horizon:
-                continue
-            for answer, after in _outcomes(call, reference, made):
-                if call.ended is not None and answer != call.answer:
-                    continue
-                order.append(call.text)
-                if search(left & ~(1 << place), after):
-                    return True
-                order.pop()
+        for place, call, after in options(left, reference):
+            order.append(call.text)
+            if search(left & ~(1 << place), after):
+                return True
+            order.pop()
         return False
 
     if not search((1 << len(calls)) - 1, Reference.empty()):

@@ -7,12 +7,14 @@ same plan and seed give the same history.
 """
 
 import asyncio
+import logging
 import pickle
 import random
 import selectors
 import shutil
 import tempfile
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -430,6 +432,28 @@ def simulate(
     finally:
         loop.close()
         shutil.rmtree(folder)
+
+
+@contextmanager
+def nothing_logged() -> Iterator[None]:
+    """Fail if the actors log an error: something that they did not expect."""
+    found = _Errors()
+    logger = logging.getLogger("headwater.actors")
+    logger.addHandler(found)
+    try:
+        yield
+    finally:
+        logger.removeHandler(found)
+    assert not found.messages
+
+
+class _Errors(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(self.format(record))
 
 
 def _set(answer: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
