@@ -193,6 +193,7 @@ class SimulatedWorld:
         self._random = random.Random(seed)
         self._mpids = mpids
         self._write_delay_s: float | None = 0.0
+        self._findings_delays_s = [0.0] * shards
         self._clock = LoopClock(loop)
         self.shards: list[Shard | None] = [None] * shards
         for number in range(shards):
@@ -280,6 +281,10 @@ class SimulatedWorld:
         """Have every write take so long from now on, and none be lost."""
         self._write_delay_s = delay_s
 
+    def delay_findings(self, number: int, delay_s: float) -> None:
+        """Have the answer of every read of a shard take so much longer from now on."""
+        self._findings_delays_s[number] = delay_s
+
     def shard_of(self, identity: IdentityName) -> int:
         """Return the shard that owns an identity in production."""
         return Index(SCOPE, len(self.shards)).shard_of(("production", identity))
@@ -357,7 +362,8 @@ class SimulatedWorld:
         except Exception as error:
             self.loop.call_later(self._delay(), _set, answer, None, error)
         else:
-            self.loop.call_later(self._delay(), _set, answer, result, None)
+            more_s = self._findings_delays_s[number] if method == "read_identities" else 0.0
+            self.loop.call_later(self._delay() + more_s, _set, answer, result, None)
 
     def _delay(self) -> float:
         delay = self._random.choice((0.0, 0.0001, 0.001, 0.001, 0.002, 0.005))

@@ -1,14 +1,18 @@
 """What waits for what, what is refused, and what is left after a crash, case by case."""
 
 import asyncio
+from unittest import mock
 
 import pytest
 
 from actors.coordinator import NOTHING_TO_UNDO
 from actors.errors import HotIdentity, ShardUnavailable, StaleTerm
+from actors.identity import knowledge
 from actors.identity.calls import ModifyAnswer
+from actors.identity.index import Index
 from actors.identity.undo import CHANGED_SINCE
 from actors.store.identities import Term
+from actors.store.keys import MPID_RANDOM_BITS
 from actors.store.retries import RETENTION_MS
 from tests.actors.identity.calling import (
     PRODUCTION,
@@ -19,8 +23,8 @@ from tests.actors.identity.calling import (
     lookup,
     modify,
 )
-from tests.actors.identity.pool import DEFAULT, LINK, name
-from tests.actors.identity.simulation import SimulatedWorld, simulate
+from tests.actors.identity.pool import DEFAULT, LINK, TYPES, name
+from tests.actors.identity.simulation import SCOPE, SimulatedWorld, simulate
 from tests.actors.profiles.builders import NOW
 
 
@@ -174,17 +178,26 @@ def test_nobody_waits_longer_than_two_seconds_for_others() -> None:
 def test_an_answer_is_given_when_every_shard_has_what_follows_from_it() -> None:
     async def story(world: SimulatedWorld) -> None:
         for number in range(20):
-            answer = await call(world, "login", f"cid:{number} em:{number} das:{number}")
-            await call(world, "logout", f"das:{number}")
-            assert world.records()[PRODUCTION, answer.mpid]
-            for short in ("cid", "em", "das"):
-                each = name(f"{short}:{number}")
-                holders = world.entries()[PRODUCTION, each.type, each.value]
-                assert answer.mpid in [holder.mpid for holder in holders]
+            login = await call(world, "login", f"cid:{number} em:{number} das:{number}")
+            held_now = {f"cid:{number}", f"em:{number}", f"das:{number}"}
+            assert on_disk(world, login.mpid) == held_now
+            logout = await call(world, "logout", f"das:{number}")
+            assert on_disk(world, logout.mpid) == {f"das:{number}"}
             world.check()
 
     for seed in range(10):
         simulate(3, DEFAULT, seed, story)
+
+
+def on_disk(world: SimulatedWorld, mpid: int) -> set[str]:
+    """Return what the entries say that a record holds, in short."""
+    assert (PRODUCTION, mpid) in world.records()
+    shorts = {long: short for short, long in TYPES.items()}
+    return {
+        f"{shorts[kind]}:{value}"
+        for (_, kind, value), holders in world.entries().items()
+        if mpid in [holder.mpid for holder in holders]
+    }
 
 
 def test_many_calls_go_with_few_calls_to_the_shards() -> None:
@@ -322,8 +335,12 @@ def test_what_is_replayed_undoes_nothing_that_came_later(is_restarted: bool) -> 
     simulate(2, DEFAULT, 1, story)
 
 
-def test_a_store_that_is_an_old_copy_is_noticed() -> None:
-    """Nothing of what it had left is written, and the numbers go on where the shards are."""
+@pytest.mark.parametrize("starts", [1, 4])
+def test_a_store_that_is_an_old_copy_is_noticed(starts: int) -> None:
+    """Nothing of what it had left is written, and the numbers go on where the shards are.
+
+    Also if it was started more often since than the shards know of.
+    """
 
     async def story(world: SimulatedWorld) -> None:
         k = (await call(world, "login", "cid:1 em:1")).mpid
@@ -335,6 +352,9 @@ def test_a_store_that_is_an_old_copy_is_noticed() -> None:
         f = (await call(world, "login", "em:1")).mpid
         world.crash_coordinator(0.5)
         world.use_copy()
+        for _ in range(starts - 1):
+            await world.is_up.wait()
+            world.crash_coordinator(0.0)
         await asyncio.sleep(1)
         for _ in range(3):
             assert await lookup(world, "em:2") == [k]
@@ -378,6 +398,66 @@ def test_worked_case_39_an_erased_user_is_gone() -> None:
         await asyncio.sleep(1)
         assert await world.ask(lambda to: to.record(PRODUCTION, k)) is None
         assert not await world.ask(lambda to: to.erase("development", k))
+
+    simulate(2, DEFAULT, 1, story)
+
+
+def test_an_erased_mpid_is_given_to_nobody_else() -> None:
+    """spec/identity.md, 1: never reused. Of the slot's two MPIDs the other one is given."""
+
+    async def story(world: SimulatedWorld) -> None:
+        k = (await call(world, "login", "cid:c1")).mpid
+        assert await erase(world, k)
+        await call(world, "login", "cid:c2")  # what was written everywhere is left no longer
+        world.crash_coordinator(0.0)
+        await asyncio.sleep(1)
+        assert (await call(world, "login", "cid:c1")).mpid != k
+
+    for seed in range(10):
+        simulate(2, DEFAULT, seed, story, mpids=3)
+
+
+def test_an_mpid_that_is_erased_before_it_is_written_is_given_to_nobody_else() -> None:
+    """No profile tells that it was somebody's: a batch makes its profile itself, and later."""
+
+    async def story(world: SimulatedWorld) -> None:
+        slot = Index(SCOPE, 1).slot_of(PRODUCTION, name("cid:c1"))
+        both = [slot << MPID_RANDOM_BITS | number for number in (1, 2)]
+        made, *erased = await asyncio.gather(
+            batch(world, "cid:c1"), *(erase(world, each) for each in both)
+        )
+        assert erased == [made == each for each in both]
+        await call(world, "login", "cid:c2")
+        world.crash_coordinator(0.0)
+        await asyncio.sleep(1)
+        assert await batch(world, "cid:c1") != made
+
+    for seed in range(10):
+        simulate(1, DEFAULT, seed, story, mpids=3)
+
+
+# -- What is known --------------------------------------------------------------------------------
+
+
+def test_what_comes_along_unasked_is_not_newer_than_what_was_forgotten() -> None:
+    """A record was changed, written and forgotten while an answer with it was under way."""
+
+    async def story(world: SimulatedWorld) -> None:
+        cid, em, das = (at(world, 0, short) for short in ("cid", "em", "das"))
+        k = (await call(world, "login", f"{cid} {em}")).mpid
+        with mock.patch.object(knowledge, "MAX_KNOWN", 0):
+            await call(world, "login", at(world, 1, "cid"))
+        await call(world, "search", cid)
+        await lookup(world, das)
+        world.delay_findings(0, 0.5)
+        asking = asyncio.create_task(lookup(world, em))
+        await asyncio.sleep(0.1)
+        assert (await call(world, "login", f"{cid} {das}")).mpid == k
+        with mock.patch.object(knowledge, "MAX_KNOWN", 0):
+            await call(world, "login", f"{at(world, 1, 'cid')} {at(world, 1, 'das')}")
+        assert not asking.done()
+        assert await asking == [k]
+        assert await held(world, k) == {cid, em, das}
 
     simulate(2, DEFAULT, 1, story)
 
