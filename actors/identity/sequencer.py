@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from actors.clock import Clock, Randomness
-from actors.errors import ShardUnavailable
+from actors.errors import ShardUnavailable, StoreDamaged
 from actors.identity.calls import IdentityAnswer
 from actors.identity.clusters import Caller, Pending
 from actors.identity.commits import Commits
@@ -84,6 +84,7 @@ class Sequencer:
             HotIdentity: too many wait for one of its identities; nothing was decided.
             ShardUnavailable: a shard was away for too long; it may be decided, and is then done.
             StoreFull: likewise, for want of room.
+            StoreDamaged: the store of the coordinator does not work.
         """
         [answer] = await self.decide_all([decision])
         return answer
@@ -152,7 +153,7 @@ class Sequencer:
         if self._in_flight.holds(pending, pending.keys):
             self._set_aside(pending)
             return
-        if decision.retry_key is not None and commits.answers_again(pending, decision.retry_key):
+        if decision.retry_key is not None and self._is_repetition(pending, decision.retry_key):
             self._decided(pending)
             return
         state = self._states[decision.environment]
@@ -186,6 +187,14 @@ class Sequencer:
         else:
             pending.succeed(answer)
         self._decided(pending)
+
+    def _is_repetition(self, pending: Pending, retry_key: bytes) -> bool:
+        """Tell whether a call repeats another one, or that cannot be told; it is answered then."""
+        try:
+            return self._commits.answers_again(pending, retry_key)
+        except StoreDamaged as error:
+            pending.fail(error)
+            return True
 
     def _set_aside(self, pending: Pending) -> None:
         """A decision waits, unless it was refused."""

@@ -1,5 +1,8 @@
 """Calls to a simulated world, written as in the tables of spec/identity.md."""
 
+import asyncio
+
+from actors.errors import HotIdentity, ShardUnavailable
 from actors.identity.calls import (
     CallKind,
     ChangeRequest,
@@ -32,6 +35,19 @@ async def call(
     )
     assert isinstance(answer, IdentityAnswer), answer
     return answer
+
+
+async def insist(
+    world: SimulatedWorld, kind: CallKind, identities: str, *, patience_s: float = 60.0
+) -> IdentityAnswer:
+    """Make a call again and again until it is answered, as clients do after a 5xx or a 429."""
+    deadline_s = world.loop.time() + patience_s
+    while True:
+        try:
+            return await call(world, kind, identities)
+        except (ShardUnavailable, HotIdentity):
+            assert world.loop.time() < deadline_s, "it is still refused"
+            await asyncio.sleep(0.02)
 
 
 async def attempt(

@@ -37,6 +37,7 @@ from actors.store.keys import (
     shard_of_slot,
     slot_of_mpid,
 )
+from actors.store.resharding import reshard
 from actors.store.trail import TrailEntry
 from tests.actors.identity.disk import (
     Entries,
@@ -196,6 +197,7 @@ class SimulatedWorld:
         self._findings_delays_s = [0.0] * shards
         self._clock = LoopClock(loop)
         self.shards: list[Shard | None] = [None] * shards
+        self._generation = 0  # how often there was another number of shards
         for number in range(shards):
             self._open_shard(number)
         self.is_up = asyncio.Event()  # the coordinator
@@ -209,8 +211,12 @@ class SimulatedWorld:
     def _open_shard(self, number: int) -> None:
         if self.shards[number] is None:
             self.shards[number] = open_shard(
-                self._folder / f"shard-{number}", number, len(self.shards), clock=self._clock
+                self._shard_folders()[number], number, len(self.shards), clock=self._clock
             )
+
+    def _shard_folders(self) -> list[Path]:
+        folder = self._folder / f"shards-{self._generation}"
+        return [folder / str(number) for number in range(len(self.shards))]
 
     def crash_shard(self, number: int, down_s: float) -> None:
         """Let a shard's process die, and start again."""
@@ -255,6 +261,19 @@ class SimulatedWorld:
             coordinator.close()
         self.run.ended.set_result(None)
         self.loop.call_later(down_s, self.open_coordinator)
+
+    def move_to(self, shards: int) -> None:
+        """Let all processes die, and start again with another number of shards."""
+        self.crash_coordinator(0.0)
+        for number in range(len(self.shards)):
+            self.crash_shard(number, 0.0)
+        old = self._shard_folders()
+        self._generation += 1
+        self.shards = [None] * shards
+        self._findings_delays_s = [0.0] * shards
+        reshard(old, self._shard_folders(), MAP_SIZE_BYTES)
+        for number in range(shards):
+            self._open_shard(number)
 
     def close(self) -> None:
         """Stop everything."""
@@ -326,7 +345,15 @@ class SimulatedWorld:
             if not answer.done():
                 answer.set_exception(ShardUnavailable("no answer"))
 
-        def deliver(to: asyncio.Future[Any]) -> None:
+        def deliver(to: asyncio.Future[Any], generation: int = self._generation) -> None:
+            if generation != self._generation:
+                return  # whom it was sent to is there no longer
+            if (
+                self.shards[number] is None
+            ):  # being restarted: the call is repeated until it is there
+                if not to.done():
+                    self.loop.call_later(0.05, deliver, to)
+                return
             self._deliver(number, method, sent, to)
 
         for name in ("lost", "unanswered", "late", "repeated"):
@@ -352,10 +379,7 @@ class SimulatedWorld:
 
     def _deliver(self, number: int, method: str, sent: bytes, answer: asyncio.Future[Any]) -> None:
         shard = self.shards[number]
-        if shard is None:  # it is being restarted, and the call is repeated until it is there
-            if not answer.done():
-                self.loop.call_later(0.05, self._deliver, number, method, sent, answer)
-            return
+        assert shard is not None
         target = ShardViews(shard, self._clock) if method == "trail" else shard
         try:
             result = pickle.loads(pickle.dumps(getattr(target, method)(*pickle.loads(sent))))

@@ -235,8 +235,25 @@ LATE_MODIFY = Plan(
 )
 
 
-@pytest.mark.parametrize("plan", [pytest.param(LATE_MODIFY, id="late modify")])
-def test_what_was_once_refused_wrongly_is_explained(plan: Plan) -> None:
+# A coordinator that has lost its store is asked whether a logout is a repetition.
+LOST_STORE = Plan(
+    strategy="default",
+    shards=2,
+    clients=[
+        [Act("logout", {"email": "2", "device_application_stamp": "1"}, whom=1)],
+        [Act("logout", {"device_application_stamp": "1"}, whom=2, retry=2)],
+    ],
+    crashes=[Crash(at_step=5, who="undead", down_ms=50)],
+    faults=Faults(),
+    seed=3260870210,
+)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [pytest.param(LATE_MODIFY, id="late modify"), pytest.param(LOST_STORE, id="lost store")],
+)
+def test_a_plan_that_failed_once_does_so_no_more(plan: Plan) -> None:
     run(plan)
 
 
