@@ -113,3 +113,12 @@ async def source_of(world: SimulatedWorld, mpid: int) -> int | None:
     record = await world.ask(lambda to: to.record(PRODUCTION, mpid))
     assert record is not None
     return record.source_mpid
+
+
+def at(world: SimulatedWorld, shard: int, short: str) -> str:
+    """Return an identity of a type that lies on a shard."""
+    for number in range(1000):
+        identity = f"{short}:{number}"
+        if world.shard_of(name(identity)) == shard:
+            return identity
+    raise AssertionError("no identity lies there")

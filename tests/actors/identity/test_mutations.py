@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.actors import test_coordinator
-from tests.actors.identity import mutations, test_sequencer
+from tests.actors.identity import mutations, test_recovery, test_sequencer
 from tests.actors.identity.mutations import Mutation
 from tests.actors.identity.plans import FAULTY, draw
 from tests.actors.identity.test_histories import fails
@@ -72,11 +72,11 @@ FOUND_BY_CASES: list[tuple[Mutation, Case]] = [
     # Few MPIDs, and one that was drawn and erased is drawn again.
     (
         mutations.mpids_of_erased_records_are_free,
-        test_sequencer.test_an_erased_mpid_is_given_to_nobody_else,
+        test_recovery.test_an_erased_mpid_is_given_to_nobody_else,
     ),
     (
         mutations.erased_records_are_remembered_with_their_profiles,
-        test_sequencer.test_an_mpid_that_is_erased_before_it_is_written_is_given_to_nobody_else,
+        test_recovery.test_an_mpid_that_is_erased_before_it_is_written_is_given_to_nobody_else,
     ),
     # The coordinator itself keeps everybody from what is not written; the shards' own reads do not.
     (
@@ -86,15 +86,15 @@ FOUND_BY_CASES: list[tuple[Mutation, Case]] = [
     # Histories have no stores that are old copies.
     (
         mutations.old_copies_are_listened_to,
-        partial(test_sequencer.test_a_store_that_is_an_old_copy_is_noticed, starts=4),
+        partial(test_recovery.test_a_store_that_is_an_old_copy_is_noticed, starts=4),
     ),
     (
         mutations.what_is_dropped_stays_known,
-        partial(test_sequencer.test_a_store_that_is_an_old_copy_is_noticed, starts=1),
+        partial(test_recovery.test_a_store_that_is_an_old_copy_is_noticed, starts=1),
     ),
     (
         mutations.readers_are_not_refused,
-        test_sequencer.test_a_coordinator_of_before_is_not_listened_to,
+        test_recovery.test_a_coordinator_of_before_is_not_listened_to,
     ),
 ]
 
