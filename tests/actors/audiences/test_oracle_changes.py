@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from actors.audiences.engine.engine import Engine, Kept
 from actors.model import ProfileKey
-from actors.profiles.retention import is_overdue
 from tests.oracle.audiences.fixture import APP, DAY, HOUR, NOW, SHOP, WORKSPACE
 from tests.oracle.audiences.random_bodies import make_body
 from tests.oracle.audiences.random_definitions import Definitions
@@ -21,6 +20,7 @@ from tests.oracle.audiences.vocabulary import chance
 HISTORIES, PARTS = 200, 10
 AUDIENCES, PEOPLE, BATCHES = 12, 3, 30
 LOOKBACK_MS = WORKSPACE.audience_event_days * DAY
+LIFETIME_MS = WORKSPACE.profile_idle_days * DAY
 
 
 def key_of(mpid: int) -> ProfileKey:
@@ -39,6 +39,8 @@ def follow(randomness: Random) -> int:
     now_ms, seen = NOW - 20 * DAY, 0
     for _ in range(BATCHES):
         now_ms += randomness.choice((1, HOUR, DAY, DAY))
+        if chance(randomness, 0.03):
+            now_ms += LIFETIME_MS  # some users' profiles are as good as gone, and begin anew
         mpid = randomness.randint(1, PEOPLE)
         is_historical = chance(randomness, 0.15)
         body = make_body(randomness, now_ms - 4 * DAY if is_historical else now_ms)
@@ -47,7 +49,6 @@ def follow(randomness: Random) -> int:
         source = randomness.choice((APP, SHOP))
         stored = users.send(mpid, body, now_ms, source=source, is_historical=is_historical)
         key = key_of(mpid)
-        assert not is_overdue(users.profiles[mpid], workspace.profile_idle_days, now_ms)
         engine.observe(key, users.profiles[mpid], stored)
         engine.evaluate(engine.rows_of([key]), now_ms)
         engine.evaluate(engine.due(now_ms), now_ms)
