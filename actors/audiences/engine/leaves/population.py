@@ -28,7 +28,7 @@ class PopulationFamily:
         pack(alive[None], lines)
         places = np.arange(len(until), dtype=np.int64)
         ends = np.where(alive, until + 1, FAR)
-        flips.add(np.full(len(until), first_line), places, ends)
+        flips.add(np.full(len(until), first_line), places, ends, sure=True)
 
     def explain(self, leaf: Hashable, moment: Moment) -> object:
         """Return when the lifetime of the first row is over, in ms."""
