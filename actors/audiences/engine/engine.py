@@ -429,10 +429,11 @@ class Engine:
         if len(came):
             expirations[came] = self.expirations_ms(found, audience[came], place[came])
         numbers, rows = found.plan.wanted, found.moment.rows
+        keys = {at: self._rows.key(int(rows[at])) for at in np.unique(place).tolist()}
         return [
-            Change(self._rows.key(row), numbers[each], came_in, None if expires >= FAR else expires)
-            for row, each, came_in, expires in zip(
-                rows[place].tolist(),
+            Change(keys[at], numbers[each], came_in, None if expires >= FAR else expires)
+            for at, each, came_in, expires in zip(
+                place.tolist(),
                 audience.tolist(),
                 entered.tolist(),
                 expirations.tolist(),
