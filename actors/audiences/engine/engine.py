@@ -180,6 +180,9 @@ class Engine:
             row = self._row(key)
             self._begin(row)
             self._fill(row, key, profile, derived)
+        elif self._rows.alive_until_ms[row] < stored.received_ms:
+            # Its lifetime was over: the batch found an empty section, and left it with little.
+            self._fill(row, key, profile, derived)
         elif section is not None:
             self._set_alive(row, profile)
             subject = Subject(key, profile, section, derived, self.groups)
@@ -426,10 +429,11 @@ class Engine:
         if len(came):
             expirations[came] = self.expirations_ms(found, audience[came], place[came])
         numbers, rows = found.plan.wanted, found.moment.rows
+        keys = {at: self._rows.key(int(rows[at])) for at in np.unique(place).tolist()}
         return [
-            Change(self._rows.key(row), numbers[each], came_in, None if expires >= FAR else expires)
-            for row, each, came_in, expires in zip(
-                rows[place].tolist(),
+            Change(keys[at], numbers[each], came_in, None if expires >= FAR else expires)
+            for at, each, came_in, expires in zip(
+                place.tolist(),
                 audience.tolist(),
                 entered.tolist(),
                 expirations.tolist(),

@@ -59,6 +59,9 @@ class EventFamily:
         for line, leaf in enumerate(leaves):
             for at, (least, greatest) in enumerate(leaf.intervals):
                 self._least[at, line], self._greatest[at, line] = least, greatest
+        # Borders of counts: the least count inside, and the first one past the end.
+        self._from = np.clip(np.ceil(self._least), 0, FAR).astype(np.int64)
+        self._past = np.clip(np.floor(self._greatest) + 1, 0, FAR).astype(np.int64)
 
     def line_of(self, leaf: Hashable) -> int:
         """Return the line of a leaf."""
@@ -69,25 +72,34 @@ class EventFamily:
         entries = moment.entries
         assert entries is not None, "a plan with event leaves reads entries"
         rows = len(moment.rows)
-        truth = np.repeat(self._of_none[:, None], rows, axis=1)
         cells = self._table.cells(moment, entries)
         values = reduce_cells(self._kinds, self._kind_of, entries, cells)
         cell, leaf = self._leaves_of(cells.series)
-        value, place = values[cell], cells.place[cell]
-        holds = self._is_inside(leaf, value)
-        truth[leaf, place] = holds
-        pack(truth, lines)
-        leaving = self._leaving(cells, cell, leaf, value)
-        ticks = self._table.flips(moment, entries, cells.only(cell), leaving)
+        place = cells.place[cell]
+        holds = self._is_inside(leaf, values[cell])
+        is_other = holds != self._of_none[leaf]
+        truth = np.zeros(self.size * rows, np.bool_)
+        truth[leaf[is_other] * rows + place[is_other]] = True
+        pack(truth.reshape(self.size, rows), lines)
+        lines[self._of_none] ^= 0xFF
+        count = cells.count[cell]
+        leaving = self._leaving(cells, cell, leaf, count)
+        matter = np.flatnonzero(leaving >= 0)
+        ticks = np.full(len(leaf), FAR, np.int64)
+        series = cells.series[cell[matter]]
+        ticks[matter] = self._table.leaves_at(series, entries.t_ms[leaving[matter]])
+        comes = self._table.comes_at(moment, entries, cells)
+        if comes is not None:
+            np.minimum(ticks, comes[cell], out=ticks)
         # The last to leave leaves nothing. A count that has one border below and none beyond it
         # cannot pass that without changing sides, however many leave at once.
-        is_last = (cells.count[cell] == 1) & (holds != self._of_none[leaf])
+        is_last = (count == 1) & is_other
         is_border = self._is_count[leaf] & self._is_one[leaf] & (holds | self._is_below[leaf])
-        sure = (is_last | is_border) & self._table.only_leaves(cells.series[cell])
+        sure = (is_last | is_border) & self._table.only_leaves(cells.series)[cell]
         flips.add(leaf + first_line, place, ticks, sure)
         places, streams, changes = entries.changes
         if len(places):
-            which, series = self._table.of_streams(streams.astype(np.int64))
+            which, series = self._table.of_streams(streams)
             each, leaf = self._leaves_of(series)
             flips.add(leaf + first_line, places[which][each], changes[which][each])
 
@@ -122,21 +134,20 @@ class EventFamily:
             which = np.flatnonzero(intervals > at)
             yield which, least[leaf[which]], greatest[leaf[which]]
 
-    def _leaving(self, cells: Cells, cell: Ints, leaf: Ints, value: Floats) -> Ints:
+    def _leaving(self, cells: Cells, cell: Ints, leaf: Ints, count: Ints) -> Ints:
         """Return the entry whose leaving is the first that can change each leaf; -1: none.
 
         Of a count it is known: there is a border below it, and until so many are left that it is
         crossed nothing changes. Of anything else it is the oldest.
         """
-        count = cells.count[cell]
-        border = np.full(len(leaf), -np.inf)
-        for which, least, greatest in self._intervals_of(leaf):
-            for below in (np.ceil(least), np.floor(greatest) + 1):
-                passed = np.where(value[which] >= below, below, -np.inf)
-                border[which] = np.maximum(border[which], passed)
-        is_count = self._is_count[leaf]
-        newest = np.where(is_count & (border > 0), np.minimum(border, FAR), 0).astype(np.int64)
-        of_count = np.where(newest > 0, cells.after[cell] - newest, -1)
-        of_others = np.where(count > 0, cells.first[cell], -1)
-        leaving: Ints = np.where(is_count, of_count, of_others)
+        border = np.zeros(len(leaf), np.int64)
+        for round_, (from_, past) in enumerate(zip(self._from, self._past, strict=True)):
+            which = slice(None) if not round_ else np.flatnonzero(self._intervals[leaf] > round_)
+            some = count[which]
+            for below in (from_[leaf[which]], past[leaf[which]]):
+                border[which] = np.maximum(border[which], np.where(some >= below, below, 0))
+        leaving: Ints = np.where(border > 0, cells.after[cell] - border, -1)
+        others = np.flatnonzero(~self._is_count[leaf])
+        oldest = np.where(count[others] > 0, cells.first[cell[others]], -1)
+        leaving[others] = oldest
         return leaving
