@@ -9,7 +9,7 @@ from actors.audiences.criteria import Recency
 from actors.audiences.engine.arrays import FAR, Bools, Bytes, Floats, Ints, pack, ranges
 from actors.audiences.engine.cells import Cells, SeriesTable
 from actors.audiences.engine.leaves.reductions import COUNTS, Reduction, reduce_cells
-from actors.audiences.engine.moment import Flips, Moment
+from actors.audiences.engine.moment import FINAL, UNSURE, Flips, Moment
 from actors.audiences.engine.streams import Stream
 from actors.audiences.intervals import Interval, is_within
 
@@ -92,11 +92,11 @@ class EventFamily:
         if comes is not None:
             np.minimum(ticks, comes[cell], out=ticks)
         # The last to leave leaves nothing. A count that has one border below and none beyond it
-        # cannot pass that without changing sides, however many leave at once.
+        # cannot pass that without changing sides, however many leave at once. Nothing comes back.
         is_last = (count == 1) & is_other
         is_border = self._is_count[leaf] & self._is_one[leaf] & (holds | self._is_below[leaf])
         sure = (is_last | is_border) & self._table.only_leaves(cells.series)[cell]
-        flips.add(leaf + first_line, place, ticks, sure)
+        flips.add(leaf + first_line, place, ticks, np.where(sure, FINAL, UNSURE))
         places, streams, changes = entries.changes
         if len(places):
             which, series = self._table.of_streams(streams)

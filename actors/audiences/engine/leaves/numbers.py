@@ -8,7 +8,7 @@ from msgspec import Struct
 from actors.audiences.criteria import Test
 from actors.audiences.engine.arrays import FAR, Bools, Bytes, Floats, Ints, Places, pack
 from actors.audiences.engine.mirror import NumberKind
-from actors.audiences.engine.moment import Flips, Moment
+from actors.audiences.engine.moment import FINAL, UNSURE, Flips, Moment
 from actors.audiences.engine.number_tests import NumberTest
 from actors.audiences.engine.numbers import NumberColumn
 from actors.audiences.engine.sources import Source
@@ -69,8 +69,9 @@ class NumberFamily:
         several = self._correct(moment, truth, ticks)
         pack(truth, lines)
         line, place = np.nonzero(ticks < FAR)
-        sure = ~several[place]
-        flips.add(self._moving[line] + first_line, place, ticks[line, place], sure)
+        once = (self._flips[line, 0] == self._flips[line, 1]) & ~several[place]
+        known = np.where(once, FINAL, UNSURE)
+        flips.add(self._moving[line] + first_line, place, ticks[line, place], known)
 
     def explain(self, leaf: Hashable, moment: Moment) -> object:
         """Return the number of the first row, or its texts if it has several."""

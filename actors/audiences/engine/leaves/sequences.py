@@ -102,6 +102,9 @@ class SequenceFamily:
             if ends is None:
                 ends = found
                 continue
+            has_end = np.zeros(self.size * rows, np.bool_)
+            has_end[ends.group] = True
+            found = found.only(np.flatnonzero(has_end[found.group]))
             line = ends.group // rows
             absent = np.flatnonzero(step.is_absent[line])
             if len(absent):
