@@ -37,7 +37,8 @@ def expirations_ms(evaluation: Evaluation, entries: EntryStore, wanted: Ints, pl
             break
         rows = current.moment.rows[place[open_]]
         pairs, which = np.unique(np.stack([rows, ticks]), axis=1, return_inverse=True)
-        current = plan.evaluate(entries, pairs[0], pairs[1])
+        families = plan.families_of(wanted[pending])
+        current = plan.evaluate(entries, pairs[0], pairs[1], families)
         place = which.reshape(-1).astype(np.int64)
         holds = current.satisfies(wanted[pending], place)
         result[pending[~holds]] = ticks[~holds] >> 1

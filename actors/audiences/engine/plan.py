@@ -84,7 +84,15 @@ class Plan:
             self._literal(number)
         self.network.finish()
         self.roots = np.array([self._literals[number] for number in self.wanted], np.int64)
-        self.is_timed = np.array([self._depends_on_time(number) for number in self.wanted])
+        self._family_bits = np.array(
+            [self._bits_of_families(number) for number in self.wanted], np.int64
+        )
+        timeless = sum(
+            1 << at
+            for at, (family, _) in enumerate(self._families)
+            if isinstance(family, CodedFamily | PlaceFamily | ReferenceFamily)
+        )
+        self.is_timed = self._family_bits & ~timeless != 0
         self.revisions = np.array(
             [
                 max(revisions[each] for each in with_targets([number], audiences))
@@ -96,21 +104,25 @@ class Plan:
             [ENVIRONMENTS.index(audiences[number].environment) for number in self.wanted], np.int64
         )
 
-    def evaluate(self, entries: EntryStore, rows: Places, ticks: Ints) -> "Evaluation":
+    def evaluate(
+        self, entries: EntryStore, rows: Places, ticks: Ints, families: int = -1
+    ) -> "Evaluation":
         """Evaluate everything for some rows.
 
         Args:
             entries: of all rows; nothing may wait in it.
             rows: which; also several times, with different ticks.
             ticks: one for all rows, or one for each.
+            families: bits of those that matter, see `families_of`; the lines of others are wrong.
         """
         read = entries.read(rows, ticks) if self._reads_entries else None
         moment = Moment(rows, ticks, read)
         truth = np.zeros((self.network.lines, line_bytes(len(rows))), np.uint8)
         truth[0] = 0xFF
         flips = Flips()
-        for family, first in self._families:
-            family.evaluate(moment, truth[first : first + family.size], first, flips)
+        for number, (family, first) in enumerate(self._families):
+            if families >> number & 1:
+                family.evaluate(moment, truth[first : first + family.size], first, flips)
         words: Words = truth.view(np.uint64)
         self.network.evaluate(words)
         return Evaluation(self, moment, words, flips)
@@ -126,12 +138,21 @@ class Plan:
         family, _ = self._place[leaf]
         return family.explain(leaf, moment)
 
-    def _depends_on_time(self, number: int) -> bool:
+    def families_of(self, wanted: Ints) -> int:
+        """Return the bits of the families that these audiences depend on."""
+        return int(np.bitwise_or.reduce(self._family_bits[wanted]))
+
+    def _bits_of_families(self, number: int) -> int:
+        """Return the bits of the families that an audience and its targets depend on."""
         numbers = with_targets([number], self._audiences)
-        return len(numbers) > 1 or any(
-            not isinstance(leaf, CodedLeaf | PlaceLeaf | ReferenceLeaf)
-            for leaf in leaves_of(self._audiences[number].term)
-        )
+        families = {
+            self._place[leaf][0]
+            for each in numbers
+            for leaf in leaves_of(self._audiences[each].term)
+        }
+        bits = sum(1 << at for at, (family, _) in enumerate(self._families) if family in families)
+        of_population = 1 << len(self._families) - 1
+        return bits | (of_population if len(numbers) > 1 else 0)
 
     def _line(self, leaf: Leaf) -> int:
         return self._place[leaf][1]
