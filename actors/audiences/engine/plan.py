@@ -133,6 +133,10 @@ class Plan:
             return self._member(term.audience, environment)
         return 2 * self._line(term)
 
+    def has(self, leaf: Leaf) -> bool:
+        """Tell whether the plan evaluates a leaf."""
+        return leaf in self._place
+
     def explain(self, leaf: Leaf, moment: Moment) -> object:
         """Return the value that decided on a leaf, for the first of the rows."""
         family, _ = self._place[leaf]
