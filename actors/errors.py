@@ -85,5 +85,17 @@ class StaleGroupRun(Exception):
         self.last = last  # number of the last run that the shard knows of
 
 
+class AudienceRefused(Exception):
+    """Something of audiences cannot be done; the caller gets the status that goes with `code`.
+
+    The paths of problems are JSON pointers into the caller's body (spec/audiences.md, 14).
+    """
+
+    def __init__(self, code: str, problems: list[Problem]) -> None:
+        super().__init__(code, problems)
+        self.code = code
+        self.problems = problems
+
+
 class CursorInvalid(Exception):
     """A cursor was not given out by the page before; the caller gets a 400."""

@@ -19,6 +19,11 @@ from msgspec import Struct
 
 from actors import coordinator, forwarder, shard
 from actors.alias_runner import AliasRunner
+from actors.audience_worker import AudienceWorker
+from actors.audiences.calls import AudienceShard
+from actors.audiences.catalog import Catalog
+from actors.audiences.desk import AudienceDesk
+from actors.audiences.stepping import AudienceSteps, SteppingShard
 from actors.clock import SystemClock, SystemRandomness
 from actors.errors import ShardUnavailable, StoreDamaged, StoreFull
 from actors.groups.desk import GroupDesk
@@ -31,6 +36,7 @@ from actors.model import MicroBatch, Result, WorkspaceInfo
 from actors.outputs.contract import OutputEnvironment, OutputSettings
 from actors.outputs.egress import EgressRules
 from actors.outputs.registry import open_outputs
+from actors.outputs.subscription_settings import subscription_problems
 from actors.remote import Handle
 from actors.remote_handles import ShardSource, forwarder_name, remote_shards
 from actors.shard_aliases import ShardAliases
@@ -43,6 +49,7 @@ from actors.sweeper import Sweeper
 logger = logging.getLogger("headwater.actors")
 
 RESTART_PAUSE_S = 1.0
+SUBSCRIPTIONS_PAUSE_S = 2.0
 # Between two slices of the group job on a shard: most of the time is ingestion's.
 SLICE_PAUSE_S = 0.02
 # Batches and profiles hold no cycles: counting references frees them. So young objects are looked
@@ -121,6 +128,8 @@ class Shard(Process):
             ShardAliases(self._shard, clock),
             GroupViews(self._shard, views),
             GroupWorker(self._shard),
+            AudienceWorker(self._shard, clock),
+            self._shard.outbox,
             self._shard,
         )
         self._sweeper = Sweeper(self._shard, clock)
@@ -197,6 +206,7 @@ class Coordinator(Process):
         shards: int,
         workspace: WorkspaceInfo,
         group_job_interval_s: float,
+        catalog: Catalog,
         host: Host,
     ) -> None:
         super().__init__(host, "coordinator", "0")
@@ -221,12 +231,27 @@ class Coordinator(Process):
             SystemRandomness(),
             partial(asyncio.sleep, SLICE_PAUSE_S),
         )
+        self._audiences = AudienceDesk(
+            store,
+            catalog,
+            subscription_problems,
+            cast(Sequence[AudienceShard], handles),
+            folder / "downloads",
+            clock,
+            SystemRandomness(),
+        )
+        self._steps = AudienceSteps(cast(Sequence[SteppingShard], handles), asyncio.sleep)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_closed = False
 
     async def start(self) -> None:
-        """Begin what runs by itself, the group job and due aliases, unless it has begun."""
-        works = {"aliases": self._aliases.run, "groups": self._groups.run}
+        """Begin what runs by itself, unless it has begun."""
+        works = {
+            "aliases": self._aliases.run,
+            "groups": self._groups.run,
+            "audiences": self._audiences.run,
+            "audience_steps": self._steps.run,
+        }
         for name, work in works.items():
             task = self._tasks.get(name)
             if not self._is_closed and (task is None or task.done()):
@@ -327,6 +352,11 @@ class Coordinator(Process):
         with restarting_if_damaged():
             return await self._groups.run_group(definition_id)
 
+    async def call_audiences(self, method: str, *arguments: Any) -> Any:
+        """See `actors.audiences.desk.AudienceDesk.call`."""
+        with restarting_if_damaged():
+            return await self._audiences.call(method, *arguments)
+
     def pid(self) -> int:
         """Return the process that answers; asked for at once after a start."""
         self._coordinator.start()
@@ -345,12 +375,21 @@ class Coordinator(Process):
         self._coordinator.close()
 
 
+class SubscribedShard(Protocol):
+    """A shard, as the forwarder of an audience output sees it."""
+
+    async def subscriptions_of(self, output: str) -> list[ConnectionInfo]:
+        """See `AudienceWorker.subscriptions_of`."""
+        ...
+
+
 class ForwarderOptions(Struct, frozen=True, kw_only=True):
     """How the forwarder of one output is set up; see `config.compiled.OutputPlan`."""
 
     info: forwarder.OutputInfo
     module: str
     settings: dict[Any, OutputSettings]
+    is_audience: bool
     connections: tuple[ConnectionInfo, ...]
     shards: int
     spool_dir: Path
@@ -398,13 +437,27 @@ class Forwarder(Process):
         while not self._is_stopping:
             try:
                 self._forwarder = self._make()
-                await self._forwarder.run()
+                async with asyncio.TaskGroup() as group:
+                    following = group.create_task(self._follow_subscriptions(self._forwarder))
+                    await self._forwarder.run()
+                    following.cancel()
             except Exception:
                 logger.exception(
                     "a forwarder failed; it begins again",
                     extra={"event": "forwarder_failed", "output": self._options.info.id},
                 )
                 await asyncio.sleep(RESTART_PAUSE_S)
+
+    async def _follow_subscriptions(self, running: forwarder.Forwarder) -> None:
+        """Let the forwarder of an audience output know what subscriptions there are."""
+        [shard, *_] = remote_shards(self._options.shards)
+        while self._options.is_audience:
+            try:
+                found = await cast(SubscribedShard, shard).subscriptions_of(self._options.info.id)
+                running.subscribe(found)
+            except ShardUnavailable:
+                logger.debug("a shard is not there yet", extra={"event": "subscriptions_missed"})
+            await asyncio.sleep(SUBSCRIPTIONS_PAUSE_S)
 
     def _make(self) -> forwarder.Forwarder:
         options = self._options

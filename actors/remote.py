@@ -28,6 +28,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.errors import (
     ActorFailed,
+    AudienceRefused,
     CursorInvalid,
     DataFolderError,
     GroupExists,
@@ -45,6 +46,7 @@ NAMESPACE = "headwater"
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 RETRY_PAUSE_S = 0.05
 OWN_ERRORS = (
+    AudienceRefused,
     CursorInvalid,
     DataFolderError,
     GroupExists,

@@ -64,7 +64,12 @@ class ShardViews:
                 profile = self._get(txn, each, mpid)
                 if profile is not None and not self._is_gone(profile):
                     body = profile_view(
-                        mpid, profile, self._workspace, fields, self._shard.groups.ids
+                        mpid,
+                        profile,
+                        self._workspace,
+                        fields,
+                        self._shard.groups.ids,
+                        self._shard.audiences.known,
                     )
                     if body is not None:
                         return body
@@ -76,7 +81,13 @@ class ShardViews:
             for each in _environments(environment):
                 profile = self._get_active(txn, each, mpid)
                 if profile is not None:
-                    body = user_view(mpid, profile, self._workspace, self._shard.groups.ids)
+                    body = user_view(
+                        mpid,
+                        profile,
+                        self._workspace,
+                        self._shard.groups.ids,
+                        self._shard.audiences.known,
+                    )
                     if body is not None:
                         return body
         return None

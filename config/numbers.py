@@ -7,6 +7,8 @@ import msgspec
 from config.errors import ConfigError, Location, format_path
 from config.workspace import WorkspaceDocument
 
+# In the order of `Numbers`.
+SECTIONS = ("inputs", "outputs", "connections", "calculated_attributes", "audiences")
 ORGANIZATION = 1  # there is one per installation
 
 
@@ -18,6 +20,8 @@ class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inputs: dict[str, int] = {}
     outputs: dict[str, int] = {}
     connections: dict[str, int] = {}
+    calculated_attributes: dict[str, int] = {}
+    audiences: dict[str, int] = {}
 
 
 def assign_numbers(document: WorkspaceDocument, known: Numbers) -> Numbers:
@@ -48,7 +52,7 @@ def assign_numbers(document: WorkspaceDocument, known: Numbers) -> Numbers:
                 getattr(known, section),
                 problems,
             )
-            for section in ("inputs", "outputs", "connections")
+            for section in SECTIONS
         ),
     )
     if problems:

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ValidationError
 
 from actors.outputs.connection_settings import ConnectionSettings
 from actors.outputs.contract import OutputModule
+from config.audience_rules import AudienceNames, active_limit_problems, audience_problems
+from config.audiences import Audience
+from config.calculated import CalculatedAttribute, calculated_problems
 from config.errors import Found, Location
 from config.identity import IdentitySettings, identity_problems
 from config.inputs import Input, input_problems
@@ -16,6 +19,8 @@ from config.outputs import Connection, Output
 from config.workspace import ApiCredential, Workspace, workspace_problems
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
+SECTIONS = ("inputs", "outputs", "connections", "calculated_attributes", "audiences")
+Numbered = Input | Output | Connection | CalculatedAttribute | Audience
 KINDS_WITH_INPUT = ("event", "data_warehouse", "cookie_sync")
 
 
@@ -32,12 +37,13 @@ class Parts(NamedTuple):
     inputs: dict[int, Input]
     outputs: dict[int, Output]
     connections: dict[int, Connection]
+    calculated_attributes: dict[int, CalculatedAttribute]
+    audiences: dict[int, Audience]
     ids: dict[str, set[str]]
 
 
 def parts_of(data: Mapping[str, Any]) -> Parts:
     """Take apart what was read from a file."""
-    sections = ("inputs", "outputs", "connections")
     return Parts(
         workspace=_parse(Workspace, data.get("workspace")),
         identity=_parse(IdentitySettings, data.get("identity", {})),
@@ -45,13 +51,15 @@ def parts_of(data: Mapping[str, Any]) -> Parts:
         inputs=_parse_list(Input, data.get("inputs")),
         outputs=_parse_list(Output, data.get("outputs")),
         connections=_parse_list(Connection, data.get("connections")),
+        calculated_attributes=_parse_list(CalculatedAttribute, data.get("calculated_attributes")),
+        audiences=_parse_list(Audience, data.get("audiences")),
         ids={
             section: {
                 part["id"]
                 for part in _as_list(data.get(section))
                 if isinstance(part, dict) and isinstance(part.get("id"), str)
             }
-            for section in sections
+            for section in SECTIONS
         },
     )
 
@@ -76,6 +84,7 @@ def part_problems(
     for index, output in parts.outputs.items():
         yield from output_problems(output, ("outputs", index), modules)
     yield from _connection_problems(parts, modules)
+    yield from _audience_problems(parts)
 
 
 def _as_list(section: object) -> list[Any]:
@@ -110,13 +119,15 @@ def _repeated(
 
 
 def _repeated_names(parts: Parts) -> Iterator[Found]:
-    sections: dict[str, Mapping[int, Input | Output | Connection]] = {
+    sections: dict[str, Mapping[int, Numbered]] = {
         "inputs": parts.inputs,
         "outputs": parts.outputs,
         "connections": parts.connections,
+        "calculated_attributes": parts.calculated_attributes,
+        "audiences": parts.audiences,
     }
     for section, objects in sections.items():
-        kind = section.removesuffix("s")
+        kind = section.removesuffix("s").replace("_", " ")
         yield from _repeated(
             ((section, index, "id"), each.id, f"another {kind}") for index, each in objects.items()
         )
@@ -144,6 +155,27 @@ def _keys(parts: Parts) -> Iterator[tuple[Location, str, str]]:
     if parts.workspace is not None and parts.workspace.dsr_credentials is not None:
         credentials = parts.workspace.dsr_credentials
         yield ("workspace", "dsr_credentials", "key"), credentials.key, "dsr_credentials"
+
+
+def _audience_problems(parts: Parts) -> Iterator[Found]:
+    for index, attribute in parts.calculated_attributes.items():
+        yield from calculated_problems(attribute, ("calculated_attributes", index))
+    names = None
+    if parts.workspace is not None:
+        yield from active_limit_problems(parts.audiences, parts.workspace.limits.active_audiences)
+        names = AudienceNames(
+            parts.workspace,
+            parts.ids["inputs"],
+            parts.calculated_attributes.values(),
+            parts.audiences.values(),
+            parts.ids["audiences"],
+        )
+    outputs: dict[str, Output | None] = dict.fromkeys(parts.ids["outputs"])
+    outputs |= {each.id: each for each in parts.outputs.values()}
+    for index, audience in parts.audiences.items():
+        yield from audience_problems(
+            audience, ("audiences", index), names, parts.ids["inputs"], outputs
+        )
 
 
 def _connection_problems(parts: Parts, modules: Mapping[str, OutputModule]) -> Iterator[Found]:

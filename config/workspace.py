@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from config.audiences import Audience
+from config.calculated import CalculatedAttribute
 from config.errors import Found, Location
 from config.fields import (
     EnvironmentName,
@@ -164,6 +166,8 @@ class WorkspaceDocument(Model):
     inputs: Items[Input] = ()
     outputs: Items[Output] = ()
     connections: Items[Connection] = ()
+    calculated_attributes: Items[CalculatedAttribute] = ()
+    audiences: Items[Audience] = ()
 
     @cached_property
     def outputs_by_id(self) -> dict[str, Output]:

@@ -14,12 +14,17 @@ from server.limits import RateLimiter
 from server.middleware import around
 from server.paths import register, spellings
 from server.routes import (
+    audience_connections,
+    audience_members,
+    audiences,
+    audiences_v1,
     client_events,
     dead_letters,
     events,
     groups,
     identity,
     identity_operator,
+    journeys,
     oauth,
     operations,
     pixel,
@@ -40,6 +45,11 @@ ROUTES = (
     *users.ROUTES,
     *dead_letters.ROUTES,
     *groups.ROUTES,
+    *audience_members.ROUTES,
+    *audiences.ROUTES,
+    *audience_connections.ROUTES,
+    *journeys.ROUTES,
+    *audiences_v1.ROUTES,
 )
 
 # What an edge's web.AppRunner has to be given: bodies are inflated by server.bodies, within the

@@ -11,6 +11,7 @@ from actors.remote import Handle
 from actors.remote_handles import COORDINATOR_NAME, edge_name, forwarder_name, shard_name
 from actors.shard_options import ShardOptions
 from actors.store.folder import DataFolder
+from config.audience_catalog import audience_catalog
 from config.compiled import connection_infos, output_plans, queue_limits, workspace_info
 from config.numbers import Numbers
 from config.settings import Settings
@@ -114,6 +115,7 @@ class Cluster:
             self._settings.shards,
             self._workspace,
             self._settings.group_job_interval_s,
+            audience_catalog(self._document, self._numbers),
             self._host,
             calls_at_once=CALLS_AT_ONCE,
         )
@@ -126,6 +128,7 @@ class Cluster:
                 info=plan.info,
                 module=plan.module,
                 settings=dict(plan.settings),
+                is_audience=plan.is_audience,
                 connections=plan.connections,
                 shards=self._settings.shards,
                 spool_dir=self._folder.spool(name),

@@ -22,6 +22,7 @@ from actors.identity.state import IdentityRecord
 from actors.model import Accepted, BatchContext, Duplicate, Environment, Rejected
 from actors.profiles.timeline import TimelineQuery
 from actors.store.trail import TrailEntry
+from server.audience_gateway import AudienceGateway
 
 FinalResult = Accepted | Duplicate | Rejected
 
@@ -74,6 +75,7 @@ class Deployment(Protocol):
     """
 
     groups: GroupDirectory
+    audiences: AudienceGateway
 
     async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
         """Apply the batches of one request, in order per user; return once they are on disk.

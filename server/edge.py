@@ -6,12 +6,15 @@ from typing import cast
 from aiohttp import web
 from msgspec import Struct
 
+from actors.audiences.calls import AudienceShard
+from actors.audiences.handles import AudienceDeskHandle
 from actors.clock import Clock, Randomness
 from actors.groups.handles import GroupDeskHandle, GroupReader
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import EdgeMetrics
 from actors.model import WorkspaceInfo
 from server.app import RUNNER_OPTIONS, make_app
+from server.audience_gateway import AudienceGateway
 from server.edge_config import ConfigHolder, EdgeConfig
 from server.gateway import Gateway
 from server.group_gateway import GroupGateway
@@ -41,6 +44,7 @@ class EdgeProcess:
         shards: Sequence[ShardHandle],
         coordinator: CoordinatorHandle,
         group_desk: GroupDeskHandle,
+        audience_desk: AudienceDeskHandle,
         limiter: RateLimiter,
         metrics: EdgeMetrics,
         clock: Clock,
@@ -69,6 +73,7 @@ class EdgeProcess:
             {number: name for name, number in config.connections.items()},
             options.queues.max_queue_bytes,
             GroupGateway(cast(Sequence[GroupReader], shards), group_desk),
+            AudienceGateway(cast(Sequence[AudienceShard], shards), audience_desk),
         )
         metrics.config_revision.labels(workspace.id).set(config.revision)
         self.app = make_app(gateway, ConfigHolder(config), clock, limiter, metrics, randomness)

@@ -89,7 +89,8 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
 
     Attributes:
         revision: of the workspace document.
-        organization, account, workspace: integer ids; `workspace_slug` the id in the document.
+        organization, account, workspace: integer ids; `workspace_slug` the id in the document,
+            `workspace_name` what people call it.
         scope: of the workspace's identities.
         keys: input keys; a workspace's own key is not among them.
         credentials: by client id.
@@ -107,6 +108,7 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
     account: int
     workspace: int
     workspace_slug: str
+    workspace_name: str
     scope: int
     keys: Mapping[str, KeyInfo]
     credentials: Mapping[str, Credential]
@@ -168,6 +170,7 @@ def edge_config(
         account=account,
         workspace=numbers.workspaces[workspace.id],
         workspace_slug=workspace.id,
+        workspace_name=workspace.name,
         scope=numbers.workspaces[workspace.id],  # every workspace is an identity scope of its own
         keys={
             info.key: info

@@ -23,6 +23,7 @@ from actors.model import ENVIRONMENTS, BatchContext, Environment
 from actors.profiles.timeline import TimelineQuery
 from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
 from actors.store.trail import TrailEntry
+from server.audience_gateway import AudienceGateway
 from server.dead_letter_view import shown, shown_whole
 from server.deployment import FinalResult, GroupDirectory
 from server.ingestion import Ingestion
@@ -51,6 +52,7 @@ class Gateway:
         connection_ids: dict[int, str],
         max_queue_bytes: int,
         groups: GroupDirectory,
+        audiences: AudienceGateway,
     ) -> None:
         """Args: `queues`, one per shard, are those of `ingestion`; `scope`: the workspace's."""
         self._shards = shards
@@ -61,6 +63,7 @@ class Gateway:
         self._connection_ids = connection_ids
         self._max_queue_bytes = max_queue_bytes
         self.groups = groups
+        self.audiences = audiences
 
     async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
         """See `Deployment`."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import cast
 
+from actors.audiences.handles import desk_handle
 from actors.clock import SystemClock, SystemRandomness
 from actors.groups.handles import GroupDeskHandle
 from actors.handles import CoordinatorHandle
@@ -35,6 +36,7 @@ class Edge(Process):
             remote_shards(shards, shard_timeout_s),
             cast(CoordinatorHandle, coordinator),
             cast(GroupDeskHandle, coordinator),
+            desk_handle(coordinator.call_audiences),
             RateLimiter(LimitFile(limit_file)),
             EdgeMetrics(host.version),
             SystemClock(),

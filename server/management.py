@@ -43,6 +43,34 @@ def enter(request: web.Request, roles: Collection[Role]) -> Caller:
     return caller
 
 
+def enter_account(request: web.Request, roles: Collection[Role]) -> Caller:
+    """Check the token, its role, and that the path names the account served here.
+
+    Raises:
+        Refused: no usable token (401), not the API or role (403), another account (404).
+    """
+    caller = _authorized(request, roles)
+    if request.match_info["account"] != str(caller.config.account):
+        raise Refused("NOT_FOUND", "There is no such account.")
+    return caller
+
+
+def enter_v1(request: web.Request, roles: Collection[Role]) -> Caller:
+    """Check the token, its role, and that the query names the account served here.
+
+    Raises:
+        Refused: no usable token or no account (401), not the API or role (403), another account
+            (404).
+    """
+    caller = _authorized(request, roles)
+    account = request.query.get("accountId")
+    if account is None:
+        raise Refused("UNAUTHORIZED", "The parameter accountId is missing.")
+    if account != str(caller.config.account):
+        raise Refused("NOT_FOUND", "There is no such account.")
+    return caller
+
+
 def enter_scope(request: web.Request, roles: Collection[Role]) -> Caller:
     """Check the token, its role, and that the path names the identity scope served here.
 

@@ -3,10 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from actors.audiences.known import NO_AUDIENCES, KnownAudiences, shown_memberships
 from actors.groups.membership import NO_GROUPS, group_attributes
 from actors.model import AttributeText, Profile, Section, WorkspaceInfo
 from actors.profiles.consent import consent_fields
 from actors.profiles.device_view import by_last_seen, device_id, listed_identities, shown_device
+
+MEMBERSHIPS = "audience_memberships"
+NO_EXPIRATIONS: Mapping[int, int] = {}
 
 _RESERVED = (  # attributes that the user activity API shows first, in this order
     "$age",
@@ -28,6 +32,8 @@ def profile_view(
     workspace: WorkspaceInfo,
     fields: Iterable[str],
     groups: Mapping[int, str] = NO_GROUPS,
+    audiences: KnownAudiences = NO_AUDIENCES,
+    expirations: Mapping[int, int] = NO_EXPIRATIONS,
 ) -> dict[str, Any] | None:
     """Return the body of a Profile API answer.
 
@@ -37,6 +43,8 @@ def profile_view(
         workspace: whose section is shown.
         fields: names of `PROFILE_FIELDS`; others raise `KeyError`.
         groups: number to id of the group definitions that exist.
+        audiences: those whose members are kept.
+        expirations: number of an audience to when the membership lapses without new data, in ms.
 
     Returns:
         The body; `None` if the profile was not seen in the workspace.
@@ -52,7 +60,10 @@ def profile_view(
         "limit_ad_tracking": profile.limit_ad_tracking,
     }
     for field in fields:
-        body[field] = _FIELDS[field](profile, section, groups)
+        if field == MEMBERSHIPS:
+            body[field] = shown_memberships(section, audiences, expirations)
+        else:
+            body[field] = _FIELDS[field](profile, section, groups)
     if "user_attributes" in body:
         body["account_userattributes"] = None
     return body
@@ -63,6 +74,8 @@ def user_view(
     profile: Profile,
     workspace: WorkspaceInfo,
     groups: Mapping[int, str] = NO_GROUPS,
+    audiences: KnownAudiences = NO_AUDIENCES,
+    expirations: Mapping[int, int] = NO_EXPIRATIONS,
 ) -> dict[str, Any] | None:
     """Return one user as the user activity API shows it; `None` as in `profile_view`."""
     section = profile.workspaces.get(workspace.number)
@@ -93,7 +106,7 @@ def user_view(
             for one in section.attribution
             if one.event == "install"
         ],
-        "audience_memberships": [],
+        MEMBERSHIPS: shown_memberships(section, audiences, expirations),
         "status_messages": [
             {"kind": each.kind, "mpid": each.mpid, "timestamp_ms": each.timestamp_ms}
             for each in profile.status_messages
@@ -180,8 +193,7 @@ _FIELDS: dict[str, Callable[[Profile, Section, Mapping[int, str]], Any]] = {
     "device_identities": lambda _, section, __: listed_identities(by_last_seen(section)),
     "user_identities": lambda profile, *_: _user_identities(profile),
     "user_attributes": lambda _, section, groups: _user_attributes(section, groups),
-    "audience_memberships": lambda *_: [],
     "attribution": lambda _, section, __: _attribution(section),
     "consent_state": lambda _, section, __: _consent_state(section),
 }
-PROFILE_FIELDS: tuple[str, ...] = tuple(_FIELDS)
+PROFILE_FIELDS: tuple[str, ...] = (*_FIELDS, MEMBERSHIPS)

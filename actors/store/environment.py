@@ -34,6 +34,8 @@ Table = Literal[
     "group_partials",
     "group_values",
     "group_members",
+    "audiences",
+    "static_lists",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
 

@@ -123,6 +123,10 @@ class Engine:
         """The numbers of the audiences that are evaluated."""
         return list(self._audiences)
 
+    def revision(self, audience: int) -> int | None:
+        """Return the revision of an audience's definition; `None` if it is not evaluated."""
+        return self._revisions.get(audience)
+
     # -- Data -------------------------------------------------------------------------------------
 
     def load(
@@ -215,6 +219,12 @@ class Engine:
         self._rows.revision[row] = revision
         self._rows.due_ms[row] = 0
         return pack_entries(found, self._holdings.identity)
+
+    def wake(self, key: ProfileKey, at_ms: int | None) -> None:
+        """Let a profile be due at an instant for a reason of the caller's; `None`: for none."""
+        row = self._rows.find(key)
+        if row is not None:
+            self._rows.wake_ms[row] = FAR if at_ms is None else at_ms
 
     def trim(self, packed: bytes, now_ms: int) -> bytes:
         """Return packed entries without those that no audience can see any more."""

@@ -1,7 +1,7 @@
 """Reads an audience's definition: the one way from JSON to criteria (spec/audiences.md, 3)."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import Struct
@@ -12,6 +12,7 @@ from actors.audiences.language.members import Json, Members
 from actors.audiences.language.nodes import read_tree
 from actors.audiences.language.problems import DefinitionProblem, DefinitionWarning, pointer
 from actors.audiences.language.references import References
+from actors.audiences.language.sdk.document import is_sdk_document, read_sdk_document
 
 VERSION = 1
 MAX_BYTES = 256 * 1024  # of the JSON (spec/audiences.md, 15)
@@ -51,7 +52,9 @@ class DefinitionInvalid(Exception):
 def read_definition(
     document: Any, references: References, place: str = "/definition"
 ) -> Definition:
-    """Read a definition in its full form, or as a bare node.
+    """Read a definition in its full form, as a bare node, or as an audience-sdk document.
+
+    Of the last the caller keeps what was sent beside the canonical form (14.1).
 
     Args:
         document: JSON values as sent.
@@ -65,14 +68,20 @@ def read_definition(
     node: Node | None = None
     canonical: Json = {}
     if _is_readable(document, place, context):
-        is_whole = isinstance(document, dict) and bool({"criteria", "version"} & document.keys())
-        read = _read_whole if is_whole else read_tree
-        node, canonical = read(document, place, context)
+        node, canonical = _reader_of(document)(document, place, context)
     invalid = [problem for problem in context.problems if problem.code == "VALIDATION_ERROR"]
     if invalid or node is None:
         raise DefinitionInvalid(invalid or context.problems)
     canonical = {"version": VERSION, "criteria": canonical}
     return Definition(canonical, node, context.warnings, context.problems)
+
+
+def _reader_of(document: Any) -> Callable[[Any, str, Context], tuple[Node | None, Json]]:
+    if is_sdk_document(document):
+        return read_sdk_document
+    if isinstance(document, dict) and {"criteria", "version"} & document.keys():
+        return _read_whole
+    return read_tree
 
 
 def _read_whole(document: Json, place: str, context: Context) -> tuple[Node | None, Json]:

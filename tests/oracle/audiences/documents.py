@@ -68,8 +68,7 @@ def criterion_document(criterion: Criterion) -> Json:
             return document | _recency(criterion.recency)
         case Sequence():
             steps = [_step(step) for step in criterion.steps]
-            # The inputs are those of the criterion, not of a step.
-            found = [step.pop("input_ids", None) for step in steps]
+            found = [step.pop("input_ids", None) for step in steps]  # they are the criterion's
             document = {"type": "sequence", "steps": steps, **_recency(criterion.recency)}
             return document if found[0] is None else document | {"input_ids": found[0]}
         case UserAttribute() | UserAttributeList():
@@ -123,6 +122,8 @@ def _test(test: Test, name: str = "value_type") -> Json:
     for member in ("value", "min_value", "max_value", "unit"):
         if getattr(test, member) is not None:
             document[member] = getattr(test, member)
+    if test.operator.startswith("size_") and isinstance(test.value, float):
+        document["value"] = int(test.value)
     if test.values:
         document["values"] = list(test.values)
     if test.value_ref is not None:

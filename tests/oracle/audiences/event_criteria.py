@@ -28,8 +28,6 @@ from tests.oracle.texts import MISSING, Stored, folded, number
 
 MOST_DISTINCT = 10_000
 
-_OF_ALL_INPUTS = frozenset({"crash_report", "install", "uninstall", "upgrade"})
-
 
 def event_holds(criterion: EventCriterion, events: Several[SeenEvent], now: Now) -> bool:
     """Evaluate `event` over the events inside the lookback."""
@@ -54,10 +52,7 @@ def event_holds(criterion: EventCriterion, events: Several[SeenEvent], now: Now)
 def matching_rows(wanted: EventFilter, seen: SeenEvent, now: Now) -> list[Row]:
     """Return the rows by which an event matches; none if it does not."""
     event = seen.event
-    if not _is_of_type(wanted.event_type, seen):
-        return []
-    is_limited = wanted.inputs is not None and wanted.event_type not in _OF_ALL_INPUTS
-    if is_limited and not _is_through(wanted, seen):
+    if not _is_of_type(wanted.event_type, seen) or not _is_through(wanted, seen):
         return []
     if wanted.event_names:
         member = "screen_name" if event.event_type == "screen_view" else "event_name"

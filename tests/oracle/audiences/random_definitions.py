@@ -3,6 +3,8 @@
 from random import Random
 from typing import Any
 
+from msgspec.structs import replace
+
 from actors.audiences.criteria import (
     UNIT_MS,
     Aggregate,
@@ -26,7 +28,9 @@ from actors.audiences.criteria import (
     LocationWithinBox,
     Named,
     Node,
+    Prediction,
     SeenAt,
+    SegmentMembership,
     Sequence,
     Step,
     UserAttribute,
@@ -47,9 +51,11 @@ from tests.oracle.audiences.vocabulary import (
     INPUTS,
     LISTS,
     PLACES,
+    PREDICTIONS,
     PRODUCT_ATTRIBUTES,
     PURPOSES,
     SCREENS,
+    SEGMENTS,
     SPANS,
     STATIC_AUDIENCE,
     chance,
@@ -62,7 +68,7 @@ _DEVICE_FIELDS: dict[str, ValueType] = {
     "platform": "string",
     "os_version": "version",
     "is_tablet": "boolean",
-    "screen_width": "number",
+    "timezone_offset": "number",
     "last_seen_ms": "date",
     "push_registered": "boolean",
 }
@@ -137,7 +143,7 @@ class Definitions:
         else:
             kind = randomness.choice(("screen_view", "any", *_OTHER_TYPES, *_WORKSPACE_SCOPED))
         inputs = None
-        if kind not in _WORKSPACE_SCOPED and chance(randomness, 0.15):
+        if chance(randomness, 0.15):
             inputs = (randomness.choice(INPUTS),)
         where = None
         if chance(randomness, where_share):
@@ -209,14 +215,16 @@ class Definitions:
     def _sequence(self) -> Criterion:
         randomness = self._randomness
         count = randomness.choice((2, 2, 2, 2, 3))
-        steps = [Step(self._filter(0.15))]
+        inputs = (randomness.choice(INPUTS),) if chance(randomness, 0.1) else None
+        steps = [Step(replace(self._filter(0.15), inputs=inputs))]
         for place in range(1, count):
             is_absent = place == count - 1 and chance(randomness, 0.35)
             within_ms = self._span() if is_absent or chance(randomness, 0.6) else None
             same = (
                 some(randomness, ("session_id", "kind"), 0, 1) if chance(randomness, 0.25) else ()
             )
-            steps.append(Step(self._filter(0.15), within_ms, same, is_absent))
+            wanted = replace(self._filter(0.15), inputs=inputs)
+            steps.append(Step(wanted, within_ms, same, is_absent))
         return Sequence(tuple(steps), make_recency(randomness, self._now_ms))
 
     def _abandonment(self) -> Criterion:
@@ -283,8 +291,20 @@ class Definitions:
         west, east = randomness.choice(((-80.0, -74.1724), (170.0, -74.1724), (-74.0, 0.0)))
         return LocationWithinBox(40.7357, 40.0, east, west)
 
+    def _prediction(self) -> Criterion:
+        randomness = self._randomness
+        output: Any = randomness.choice(("score", "percentile"))
+        test = make_test(randomness, "number", self._now_ms)
+        while test.operator == "not_exists":  # without a score a criterion is false
+            test = make_test(randomness, "number", self._now_ms)
+        return Prediction(randomness.choice(PREDICTIONS), output, test)
+
     def _other(self) -> Criterion:
         randomness = self._randomness
+        if chance(randomness, 0.15):
+            return SegmentMembership(randomness.choice(SEGMENTS), chance(randomness, 0.5))
+        if chance(randomness, 0.15):
+            return self._prediction()
         if self._nests and chance(randomness, 0.5):
             target = randomness.choice((*AUDIENCES, STATIC_AUDIENCE))
             return AudienceMembership(target, chance(randomness, 0.5))

@@ -1,0 +1,91 @@
+"""What all parts of the desk of audiences share."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from actors.audiences.calls import AudienceShard, ShardProgress
+from actors.audiences.catalog import Catalog
+from actors.audiences.criteria import Node
+from actors.audiences.live import live_audiences, node_of
+from actors.audiences.objects import Audience
+from actors.audiences.readings import Readings
+from actors.audiences.state import AudienceKeeper, AudienceState
+from actors.clock import Clock, Randomness
+from actors.store.environment import Store
+
+
+class Core:
+    """The state, what it is about, and the way to the shards.
+
+    Attributes:
+        catalog: of the workspace.
+        readings: of definitions.
+        shards: all of them, in order.
+        clock, randomness: of dates and ids.
+        woken: set when there is work for the background.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        shards: Sequence[AudienceShard],
+        clock: Clock,
+        randomness: Randomness,
+    ) -> None:
+        self.catalog = catalog
+        self.readings = Readings(catalog, clock)
+        self.shards = shards
+        self.clock = clock
+        self.randomness = randomness
+        self.woken = asyncio.Event()
+        self._keeper = AudienceKeeper(store)
+        self._pushed: int | None = None  # the version that this process has told all shards
+
+    @property
+    def state(self) -> AudienceState:
+        """What is kept; not to be changed."""
+        return self._keeper.state
+
+    @contextmanager
+    def changing(self) -> Iterator[AudienceState]:
+        """Hand out a copy of the state to be changed; it is on disk afterwards. Raises StoreFull.
+
+        On an exception nothing is changed.
+        """
+        with self._keeper.changing() as changed:
+            yield changed
+        definitions = [each.definition for each in self.state.audiences.values()]
+        for journey in self.state.journeys.values():
+            definitions += [each.definition for each in journey.milestones]
+        self.readings.forget_all_but(each for each in definitions if each is not None)
+
+    def node_of(self, audience: Audience) -> Node | None:
+        """Return what an audience's definition means; `None` if it has none."""
+        return node_of(audience, self.state, self.readings)
+
+    async def push(self) -> None:
+        """Tell all shards what holds, unless they know.
+
+        Raises:
+            ShardUnavailable: a shard was not told; the background goes on trying.
+            StoreFull: likewise, for want of room.
+        """
+        if self._pushed is None and not self.state.counters.version:
+            return  # there was never anything to be told
+        while self._pushed != self.state.counters.version:
+            live = live_audiences(self.state, self.catalog, self.readings)
+            self.woken.set()
+            known = max(await asyncio.gather(*(shard.set_audiences(live) for shard in self.shards)))
+            # A shard that knew more, or what this process has not told it, may have it from a store
+            # of which this one is an old copy. Go on from there.
+            if known > live.version or (known == live.version and self._pushed is None):
+                with self.changing() as changed:
+                    changed.advance_beyond(known)
+            else:
+                self._pushed = live.version
+
+    async def progress(self) -> list[ShardProgress]:
+        """Ask all shards how far they are. Raises ShardUnavailable."""
+        return list(await asyncio.gather(*(each.audience_progress() for each in self.shards)))

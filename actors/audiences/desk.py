@@ -1,0 +1,116 @@
+"""Where audiences are managed (spec/audiences.md): a part of the coordinator's process.
+
+The desk is made of parts, one for each kind of thing that can be done; what they keep is on disk,
+and known to all shards, when it is answered. A shard that could not be told is told later.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from actors.audiences.abtests import AbTests
+from actors.audiences.calls import AudienceShard
+from actors.audiences.catalog import Catalog
+from actors.audiences.core import Core
+from actors.audiences.document import apply_document
+from actors.audiences.downloads import Downloads
+from actors.audiences.journeys import Journeys
+from actors.audiences.lifecycle import Lifecycle
+from actors.audiences.lists import StaticLists
+from actors.audiences.queries import Queries
+from actors.audiences.registry import Registry
+from actors.audiences.sharing import Sharing
+from actors.audiences.subscriptions import SettingsCheck, Subscriptions
+from actors.clock import Clock, Randomness
+from actors.errors import ShardUnavailable, StoreFull
+from actors.store.environment import Store
+
+logger = logging.getLogger("headwater.audiences")
+
+LOOK_S = 1.0  # how often it is seen how far shards are, while something waits for them
+IDLE_LOOK_S = 60.0  # for what time alone brings about
+
+
+class AudienceDesk:
+    """The parts, and the work that goes on behind them."""
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        check_settings: SettingsCheck,
+        shards: Sequence[AudienceShard],
+        folder: Path,
+        clock: Clock,
+        randomness: Randomness,
+    ) -> None:
+        """Set up, with the audiences of the workspace document; nothing runs before `work`.
+
+        Args:
+            store: of the coordinator.
+            catalog: what audiences may refer to.
+            check_settings: of subscriptions.
+            shards: all of them, in order.
+            folder: where downloads are kept.
+            clock, randomness: of dates and ids.
+
+        Raises:
+            StoreFull: there is no room for the document's audiences.
+        """
+        self._core = Core(store, catalog, shards, clock, randomness)
+        self._lifecycle = Lifecycle(self._core)
+        self._lists = StaticLists(self._core)
+        self._downloads = Downloads(self._core, folder)
+        self._parts = (
+            Registry(self._core),
+            self._lifecycle,
+            AbTests(self._core),
+            self._lists,
+            Subscriptions(self._core, check_settings),
+            Journeys(self._core),
+            Sharing(self._core),
+            Queries(self._core),
+            self._downloads,
+        )
+        self._working = asyncio.Lock()
+        apply_document(self._core)
+
+    async def call(self, method: str, *arguments: Any) -> Any:
+        """Call a method of one of the parts."""
+        part = next(each for each in self._parts if hasattr(each, method))
+        return await getattr(part, method)(*arguments)
+
+    async def work(self) -> bool:
+        """Do all that is due now; tell whether something still waits for the shards.
+
+        Raises:
+            ShardUnavailable: a shard did not answer; the next call goes on.
+            StoreFull: likewise, for want of room.
+        """
+        async with self._working:
+            await self._core.push()
+            await self._lists.hand_on()
+            is_waiting = await self._lifecycle.settle_progress()
+            await self._downloads.make_downloads()
+            return is_waiting
+
+    async def run(self) -> None:
+        """Do what is due, for ever."""
+        while True:
+            self._core.woken.clear()
+            pause_s = LOOK_S
+            try:
+                if not await self.work():
+                    pause_s = IDLE_LOOK_S
+            except (ShardUnavailable, StoreFull) as error:
+                logger.warning(
+                    "audiences wait for a shard",
+                    extra={"event": "audiences_wait", "kind": type(error).__name__},
+                )
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._core.woken.wait()
+            except TimeoutError:
+                continue

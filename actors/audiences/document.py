@@ -1,0 +1,158 @@
+"""Audiences of the workspace document, brought into the registry at a start.
+
+What the document does not have any more stays, and can be changed through the API from then on
+(spec/connections.md, 10).
+"""
+
+import logging
+
+from msgspec.structs import replace
+
+from actors.audiences.catalog import DocumentAudience
+from actors.audiences.core import Core
+from actors.audiences.objects import Audience, Definition, Subscription
+from actors.audiences.readings import Frame
+from actors.audiences.rules import RUNNING, refused
+from actors.audiences.state import AudienceState
+from actors.errors import AudienceRefused
+
+logger = logging.getLogger("headwater.audiences")
+
+ACTOR = "config"
+# Audiences made through the API are numbered from here on, so that those of the document, which are
+# numbered from 1, meet none of them.
+FIRST_API_NUMBER = 1_000_001
+
+
+def apply_document(core: Core) -> None:
+    """Make the registry have what the document says. Raises StoreFull.
+
+    The document was checked when it was loaded. What no longer fits what was made through the API
+    is logged, and left as it was.
+    """
+    with core.changing() as changed:
+        counters = changed.counters
+        if counters.next_audience < FIRST_API_NUMBER:
+            changed.counters = replace(counters, next_audience=FIRST_API_NUMBER)
+        names = {each.id for each in core.catalog.audiences}
+        for audience in list(changed.audiences.values()):
+            if audience.document_id is not None and audience.document_id not in names:
+                changed.put(replace(audience, document_id=None))
+        for wanted in core.catalog.audiences:
+            try:
+                _apply(core, changed, wanted)
+            except AudienceRefused as error:
+                logger.error(
+                    "an audience of the workspace document was not taken over",
+                    extra={
+                        "event": "audience_not_applied",
+                        "audience": wanted.number,
+                        "problem": error.problems[0].message,
+                    },
+                )
+        if changed.audiences:  # also what is told of them may be different by the document
+            changed.tell_shards()
+
+
+def _apply(core: Core, state: AudienceState, wanted: DocumentAudience) -> None:
+    former = state.audiences.get(wanted.number)
+    definition = None if former is None else former.definition
+    if wanted.definition is None:
+        definition = None
+    elif definition is None or definition.sent != wanted.definition:
+        definition = _read(core, state, wanted, definition)
+    now_ms = core.clock.now_ms()
+    if former is None:
+        former = Audience(
+            number=wanted.number,
+            name=wanted.name,
+            external_name=wanted.external_name,
+            type=wanted.type,
+            environment=wanted.environment,
+            workspaces=(core.catalog.workspace,),
+            inputs=wanted.inputs,
+            tags=wanted.tags,
+            definition=definition,
+            status="draft",
+            revision=1,
+            account=core.catalog.account,
+            created_by=ACTOR,
+            created_ms=now_ms,
+            last_modified_by=ACTOR,
+            last_modified_ms=now_ms,
+        )
+    if former.type != wanted.type:
+        message = f"Audience {wanted.number} is of type {former.type}."
+        raise refused("INVALID_STATE", message)
+    after = replace(
+        former,
+        name=wanted.name,
+        external_name=wanted.external_name,
+        type=wanted.type,
+        environment=wanted.environment,
+        inputs=wanted.inputs,
+        tags=wanted.tags,
+        definition=definition,
+        range=wanted.range,
+        document_id=wanted.id,
+    )
+    if _meaning(after) != _meaning(former):
+        after = replace(after, revision=former.revision + 1)
+    if wanted.is_active and wanted.type != "standard":
+        is_changed = after.revision != former.revision or former.status not in RUNNING
+        after = replace(after, status="activating" if is_changed else former.status)
+    elif after.status in RUNNING:
+        after = replace(after, status="inactive")
+    if after != former:
+        after = replace(after, last_modified_by=ACTOR, last_modified_ms=now_ms)
+    state.put(after)
+    _subscribe(core, state, wanted)
+
+
+def _read(
+    core: Core, state: AudienceState, wanted: DocumentAudience, former: Definition | None
+) -> Definition:
+    frame = Frame(
+        number=wanted.number,
+        type=wanted.type,
+        workspaces=(core.catalog.workspace,),
+        inputs=wanted.inputs,
+    )
+    definition, _ = core.readings.read(wanted.definition, frame, state)
+    is_same = former is not None and former.canonical == definition.canonical
+    return definition if former is None or not is_same else replace(former, sent=definition.sent)
+
+
+def _subscribe(core: Core, state: AudienceState, wanted: DocumentAudience) -> None:
+    """Keep the subscriptions of an audience as the document has them."""
+    former = {each.output: each for each in state.subscriptions_of(wanted.number)}
+    for each in wanted.subscriptions:
+        kept = former.pop(each.output, None)
+        if kept is None:
+            kept = Subscription(
+                number=state.take("next_subscription"),
+                audience=wanted.number,
+                variation=None,
+                output=each.output,
+                is_active=each.is_active,
+                settings=each.settings,
+                created_by=ACTOR,
+                created_ms=core.clock.now_ms(),
+            )
+        state.put_subscription(
+            replace(
+                kept,
+                is_active=each.is_active,
+                settings=each.settings,
+                shared_user_attributes=each.shared_user_attributes,
+                is_of_document=True,
+            )
+        )
+    for gone in former.values():
+        if gone.is_of_document:
+            del state.subscriptions[gone.number]
+
+
+def _meaning(audience: Audience) -> tuple[object, ...]:
+    canonical = audience.definition and audience.definition.canonical
+    return (canonical, audience.inputs, audience.range, audience.environment)

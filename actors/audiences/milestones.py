@@ -1,0 +1,54 @@
+"""Which audiences of journeys are calculated (spec/audiences.md, 13)."""
+
+from msgspec.structs import replace
+
+from actors.audiences.catalog import Catalog
+from actors.audiences.objects import Journey
+from actors.audiences.readings import Readings
+from actors.audiences.rules import RUNNING, check_runnable
+from actors.audiences.state import AudienceState
+from actors.audiences.trees import below, members_node
+
+
+def settle_milestones(state: AudienceState, catalog: Catalog, readings: Readings) -> None:
+    """Activate the audiences of milestones that are to be calculated, and no others.
+
+    Those are the ones that have an active connection, or a descendant that has one.
+
+    Raises:
+        AudienceRefused: one of them cannot be evaluated.
+    """
+    connected = {each.audience for each in state.subscriptions.values() if each.is_active}
+    for journey in state.journeys.values():
+        for milestone in journey.milestones:
+            audience = state.audiences[milestone.audience]
+            is_needed = milestone.audience in connected or any(
+                each.audience in connected for each in below(journey, milestone.number)
+            )
+            if is_needed and audience.status not in RUNNING:
+                check_runnable(state, catalog, readings, audience)
+                state.put(replace(audience, status="activating"))
+            elif not is_needed and audience.status in RUNNING:
+                state.put(replace(audience, status="inactive"))
+
+
+def renew_audiences(
+    before: Journey, after: Journey, state: AudienceState, readings: Readings
+) -> None:
+    """Give the audiences of milestones a new revision where their members may be others now."""
+    former = {each.number: each for each in before.milestones}
+    for milestone in after.milestones:
+        if milestone.number not in former:
+            continue
+        old = members_node(before, former[milestone.number], readings.node)
+        new = members_node(after, milestone, readings.node)
+        if old != new or before.inputs != after.inputs:
+            audience = state.audiences[milestone.audience]
+            state.put(
+                replace(
+                    audience,
+                    revision=audience.revision + 1,
+                    inputs=after.inputs,
+                    status="activating" if audience.status in RUNNING else audience.status,
+                )
+            )

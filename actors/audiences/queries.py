@@ -1,0 +1,113 @@
+"""Definitions that are only asked about; nothing is kept of them.
+
+Methods raise AudienceRefused with all that is wrong.
+"""
+
+from typing import Any
+
+from msgspec import Struct
+
+from actors.audiences.calls import Query
+from actors.audiences.core import Core
+from actors.audiences.criteria import Named, Node
+from actors.audiences.language.dependencies import criteria_of
+from actors.audiences.live import span_of
+from actors.audiences.objects import Audience, DateRange
+from actors.audiences.readings import Frame
+from actors.audiences.rules import frame_of, refused
+from actors.model import Environment
+
+
+class Asked(Struct, frozen=True):
+    """A query, and what its criteria are called: their `id`, or else their place (JSON pointer)."""
+
+    query: Query
+    criteria: tuple[str, ...]
+    warnings: tuple[tuple[str, str], ...] = ()
+
+
+class Queries:
+    """Makes queries that shards understand."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def ask(
+        self,
+        sent: Any,
+        workspaces: tuple[int, ...],
+        inputs: tuple[int, ...],
+        environment: Environment,
+    ) -> Asked:
+        """Understand a definition as one of a real-time audience.
+
+        Args:
+            sent: as a caller has sent it.
+            workspaces, inputs: numbers; none are all of them.
+            environment: whose users are asked about.
+        """
+        core = self._core
+        for index, workspace in enumerate(workspaces):
+            if workspace != core.catalog.workspace:
+                message = f"There is no workspace {workspace}."
+                raise refused("REFERENCE_NOT_FOUND", message, f"/workspaces/{index}")
+        for index, input_ in enumerate(inputs):
+            if input_ not in core.catalog.inputs:
+                message = f"There is no input {input_}."
+                raise refused("REFERENCE_NOT_FOUND", message, f"/inputs/{index}")
+        frame = Frame(
+            number=None,
+            type="real_time",
+            workspaces=workspaces or (core.catalog.workspace,),
+            inputs=inputs,
+        )
+        definition, node = core.readings.read(sent, frame, core.state)
+        query = Query(node=node, environment=environment)
+        return Asked(query, _names(node), definition.warnings)
+
+    async def ask_of(self, number: int, sent: Any = None) -> Asked | None:
+        """Return the definition of an audience, or what it would be with another one.
+
+        `None` if there is no such audience. Raises AudienceRefused if it has no definition.
+        """
+        core = self._core
+        audience = core.state.audiences.get(number)
+        if audience is None:
+            return None
+        if sent is None:
+            node = core.node_of(audience)
+            if node is None:
+                raise refused("INVALID_STATE", "The audience has no definition.")
+            return Asked(_query(audience, node), _names(node))
+        if audience.type == "static" or audience.journey is not None:
+            raise refused("INVALID_STATE", "The audience has no definition of its own.")
+        definition, node = core.readings.read(sent, frame_of(audience), core.state)
+        return Asked(_query(audience, node), _names(node), definition.warnings)
+
+
+def _query(audience: Audience, node: Node) -> Query:
+    return Query(
+        node=node,
+        environment=audience.environment,
+        span=span_of(audience.range or DateRange()) if audience.type == "standard" else None,
+    )
+
+
+def _names(node: Node) -> tuple[str, ...]:
+    """Return what criteria are called: two of the same id both keep their place."""
+    named = list(criteria_of(node))
+    ids = [each.id for each in named]
+    return tuple(
+        each.id if each.id is not None and ids.count(each.id) == 1 else place
+        for each, place in zip(named, _places(node, "/criteria"), strict=True)
+    )
+
+
+def _places(node: Node, at: str) -> list[str]:
+    if isinstance(node, Named):
+        return [at]
+    return [
+        place
+        for index, each in enumerate(node.nodes)
+        for place in _places(each, f"{at}/nodes/{index}")
+    ]

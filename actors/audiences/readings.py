@@ -1,0 +1,159 @@
+"""Definitions of audiences as they are kept, and what they mean."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct
+
+from actors.audiences.catalog import Catalog
+from actors.audiences.criteria import Node
+from actors.audiences.language.dependencies import dependencies_of
+from actors.audiences.language.references import (
+    AudienceReference,
+    CalculatedAttributeReference,
+    References,
+)
+from actors.audiences.objects import AudienceType, Definition, Status
+from actors.audiences.reading import as_refused, understand
+from actors.audiences.state import AudienceState
+from actors.audiences.trees import definitions_of
+from actors.clock import Clock
+
+DAY_MS = 86_400_000
+# Whose members can be asked for; those of an expired audience stay (spec/audiences.md, 2.1).
+READABLE: frozenset[Status] = frozenset({"activating", "active", "ready", "expired"})
+
+
+class Frame(Struct, frozen=True, kw_only=True):
+    """The audience that a definition is read for; no inputs are all of them.
+
+    `number`: `None` if it is only asked about.
+    """
+
+    number: int | None
+    type: AudienceType
+    workspaces: tuple[int, ...]
+    inputs: tuple[int, ...]
+
+
+class Readings:
+    """Reads definitions; remembers what those that are kept mean."""
+
+    def __init__(self, catalog: Catalog, clock: Clock) -> None:
+        self._catalog = catalog
+        self._clock = clock
+        self._known: dict[int, tuple[Definition, Node]] = {}  # by identity of the definition
+
+    def read(
+        self, sent: Any, frame: Frame, state: AudienceState, path: str = "/definition"
+    ) -> tuple[Definition, Node]:
+        """Understand a definition that was sent.
+
+        Args:
+            sent: the JSON value, at `path` of what a caller has sent.
+            frame: whose definition it is.
+            state: what there is that it may refer to.
+
+        Raises:
+            AudienceRefused: with all that is wrong with it.
+        """
+        found = understand(sent, self._references(frame, state, is_activation=False), path)
+        if found.problems:
+            raise as_refused(found.problems)
+        used = dependencies_of(found.node).calculated_attributes
+        names = self._catalog.calculated.items()
+        definition = Definition(
+            sent,
+            found.canonical,
+            frame.inputs,
+            {name: number for name, number in names if number in used},
+            tuple((each.path, each.message) for each in found.warnings),
+        )
+        self._remember(definition, found.node)
+        return definition, found.node
+
+    def check(self, definition: Definition, frame: Frame, state: AudienceState) -> None:
+        """Check that all that a definition refers to is there and active.
+
+        Raises:
+            AudienceRefused: something is not, or its events are not kept for audiences.
+        """
+        known = self._references(frame, state, is_activation=True)
+        problems = understand(definition.canonical, known).problems
+        if problems:
+            raise as_refused(problems)
+
+    def node(self, definition: Definition) -> Node:
+        """Return what a kept definition means, also if what it names is gone."""
+        kept = self._known.get(id(definition))
+        if kept is not None and kept[0] is definition:
+            return kept[1]
+        known_names = References(
+            workspaces=frozenset(),
+            now_ms=self._clock.now_ms(),
+            inputs=definition.inputs,
+            calculated_attributes=_calculated(self._catalog.calculated | definition.calculated),
+        )
+        # What does not exist any more never has a value; it is no reason not to evaluate the rest.
+        node = understand(definition.canonical, known_names).node
+        self._remember(definition, node)
+        return node
+
+    def targets(self, state: AudienceState, number: int) -> set[int]:
+        """Return the audiences whose members the definition of one asks for."""
+        audience = state.audiences[number]
+        if audience.journey is not None:
+            definitions = definitions_of(state.journeys[audience.journey], number)
+        else:
+            definitions = [] if audience.definition is None else [audience.definition]
+        found = [dependencies_of(self.node(each)).audiences for each in definitions]
+        return {target for each in found for target in each}
+
+    def referring(self, state: AudienceState, number: int) -> list[int]:
+        """Return the audiences whose definition refers to one."""
+        return sorted(each for each in state.audiences if number in self.targets(state, each))
+
+    def forget_all_but(self, kept: Iterable[Definition]) -> None:
+        """Let go of definitions that nobody has any more."""
+        wanted = {id(each) for each in kept}
+        self._known = {place: each for place, each in self._known.items() if place in wanted}
+
+    def _remember(self, definition: Definition, node: Node) -> None:
+        self._known[id(definition)] = (definition, node)
+
+    def _references(self, frame: Frame, state: AudienceState, *, is_activation: bool) -> References:
+        catalog = self._catalog
+        is_real_time = frame.type == "real_time"
+        # The tier decides what can be activated; until then it may still be changed.
+        visible = {"personalize"}
+        if not is_real_time:
+            visible.add("preserve")
+        if not is_activation:
+            visible |= {"preserve", "connect"}
+        return References(
+            workspaces=frozenset(frame.workspaces),
+            now_ms=self._clock.now_ms(),
+            inputs=frame.inputs,
+            known_inputs=frozenset(catalog.inputs),
+            calculated_attributes=_calculated(catalog.calculated),
+            audiences={
+                number: AudienceReference(
+                    reads_membership=bool(self.targets(state, number)),
+                    is_active=audience.status in READABLE or audience.type == "static",
+                )
+                for number, audience in state.audiences.items()
+            },
+            audience=frame.number,
+            is_referenced=frame.number in state.audiences
+            and frame.number is not None
+            and bool(self.referring(state, frame.number)),
+            tiers=catalog.tiers,
+            default_tier=catalog.default_tier,
+            visible_tiers=frozenset(visible),
+            lookback_ms=catalog.lookback_days * DAY_MS if is_real_time else None,
+            is_activation=is_activation,
+        )
+
+
+def _calculated(names: dict[str, int]) -> tuple[CalculatedAttributeReference, ...]:
+    return tuple(CalculatedAttributeReference(number, name) for name, number in names.items())

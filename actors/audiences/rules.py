@@ -1,0 +1,86 @@
+"""Rules about an audience that depend on other objects (spec/audiences.md, 2, 8 and 15)."""
+
+from collections.abc import Iterable
+
+from actors.audiences.catalog import Catalog
+from actors.audiences.objects import Audience, Definition, Status
+from actors.audiences.readings import Frame, Readings
+from actors.audiences.state import AudienceState
+from actors.audiences.trees import definitions_of
+from actors.errors import AudienceRefused, Problem
+
+RUNNING: frozenset[Status] = frozenset({"activating", "active"})
+
+
+def refused(code: str, message: str, path: str | None = None) -> AudienceRefused:
+    """Make the error of one thing that is wrong."""
+    return AudienceRefused(code, [Problem(message, path)])
+
+
+def frame_of(audience: Audience) -> Frame:
+    """Return what a definition of an audience is read for."""
+    return Frame(
+        number=audience.number,
+        type=audience.type,
+        workspaces=audience.workspaces,
+        inputs=audience.inputs,
+    )
+
+
+def check_name(state: AudienceState, name: str, own: int | None, path: str = "/name") -> None:
+    """Check that no other audience has a name, in whatever case. Raises AudienceRefused."""
+    folded = name.casefold()
+    if any(
+        each.name.casefold() == folded and each.number != own for each in state.audiences.values()
+    ):
+        raise refused("NAME_NOT_UNIQUE", "Another audience has this name.", path)
+
+
+def check_runnable(
+    state: AudienceState, catalog: Catalog, readings: Readings, audience: Audience
+) -> None:
+    """Check that an audience can be evaluated (spec/audiences.md, 8, rule 2).
+
+    Raises:
+        AudienceRefused: it has no definition, or what it refers to is not there or not active.
+    """
+    for index, input_ in enumerate(audience.inputs):
+        if input_ not in catalog.inputs:
+            message = f"There is no input {input_}."
+            raise refused("REFERENCE_NOT_FOUND", message, f"/inputs/{index}")
+    if audience.type == "static":
+        return
+    definitions: Iterable[Definition] = ()
+    if audience.journey is not None:
+        definitions = definitions_of(state.journeys[audience.journey], audience.number)
+    elif audience.definition is not None:
+        definitions = (audience.definition,)
+    else:
+        raise refused("INVALID_STATE", "The audience has no definition.", "/definition")
+    for each in definitions:
+        readings.check(each, frame_of(audience), state)
+
+
+def check_active_limit(state: AudienceState, catalog: Catalog, added: int = 1) -> None:
+    """Check that so many more real-time audiences may be active. Raises AudienceRefused.
+
+    Of journeys' audiences those with an active subscription count (spec/audiences.md, 13).
+    """
+    connected = {each.audience for each in state.subscriptions.values() if each.is_active}
+    active = sum(
+        each.type == "real_time"
+        and each.status in RUNNING
+        and (each.milestone is None or each.number in connected)
+        for each in state.audiences.values()
+    )
+    if active + added > catalog.max_active:
+        message = f"At most {catalog.max_active} audiences can be active."
+        raise refused("LIMIT_EXCEEDED", message)
+
+
+def check_unreferenced(state: AudienceState, readings: Readings, number: int) -> None:
+    """Check that no other audience refers to one. Raises AudienceRefused, naming those that do."""
+    users = [each for each in readings.referring(state, number) if each != number]
+    if users:
+        listed = ", ".join(map(str, users))
+        raise refused("NESTED_AUDIENCE", f"Audiences {listed} refer to this one.")

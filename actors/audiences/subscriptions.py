@@ -1,0 +1,238 @@
+"""Audiences connected to outputs (spec/audiences.md, 12.2; spec/connections.md, 5).
+
+Methods raise as those of `actors.audiences.registry` do.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from actors.audiences.catalog import AudienceOutput
+from actors.audiences.core import Core
+from actors.audiences.fields import SubscriptionFields, given
+from actors.audiences.lifecycle import shown_status
+from actors.audiences.milestones import settle_milestones
+from actors.audiences.objects import CONTROL, Audience, Fault, Subscription
+from actors.audiences.registry import check_unmanaged
+from actors.audiences.rules import check_active_limit, refused
+from actors.audiences.state import AudienceState
+from actors.errors import AudienceRefused, Problem
+
+# Checks the settings of a subscription for a module: what is wrong, each with its JSON pointer.
+SettingsCheck = Callable[[str, Mapping[str, Any]], list[Problem]]
+
+
+class Subscriptions:
+    """The connections of audiences."""
+
+    def __init__(self, core: Core, check_settings: SettingsCheck) -> None:
+        self._core = core
+        self._check_settings = check_settings
+
+    async def subscriptions(self, audience: int) -> list[Subscription] | None:
+        """Return the subscriptions of an audience; `None` if there is no such audience."""
+        state = self._core.state
+        return state.subscriptions_of(audience) if audience in state.audiences else None
+
+    async def all_subscriptions(self) -> list[Subscription]:
+        """Return all subscriptions, by number."""
+        found = self._core.state.subscriptions.values()
+        return sorted(found, key=lambda each: each.number)
+
+    async def audience_outputs(self) -> dict[int, AudienceOutput]:
+        """Return the outputs that take audiences, by number."""
+        return dict(self._core.catalog.outputs)
+
+    async def create_subscription(
+        self, audience: int, fields: SubscriptionFields, actor: str
+    ) -> Subscription | None:
+        """Connect an audience; `None` if there is no such audience. `output` has to be given."""
+        core = self._core
+        with core.changing() as changed:
+            if audience not in changed.audiences:
+                return None
+            check_unmanaged(changed.audiences[audience])
+            made = self._connect(changed, audience, fields, actor)
+        await core.push()
+        return made
+
+    async def connect_audiences(
+        self, audiences: Sequence[int], fields: SubscriptionFields, actor: str
+    ) -> list[Subscription | AudienceRefused]:
+        """Connect many audiences to one output; each succeeds or fails by itself."""
+        core = self._core
+        results: list[Subscription | AudienceRefused] = []
+        for audience in audiences:
+            try:
+                with core.changing() as changed:
+                    found = changed.audiences.get(audience)
+                    if found is None:
+                        raise refused("NOT_FOUND", f"There is no audience {audience}.")
+                    check_unmanaged(found)
+                    if found.test is not None:
+                        message = "An audience with an A/B test cannot be connected in bulk."
+                        raise refused("INVALID_STATE", message)
+                    results.append(self._connect(changed, audience, fields, actor))
+            except AudienceRefused as error:
+                results.append(error)
+        await core.push()
+        return results
+
+    async def replace_subscription(
+        self, audience: int, number: int, fields: SubscriptionFields
+    ) -> Subscription | None:
+        """Change what is given; `None` if the audience has no such subscription.
+
+        What it connects cannot be changed. Settings that are saved anew do not resume it.
+        """
+        core = self._core
+        with core.changing() as changed:
+            former = changed.subscriptions.get(number)
+            if former is None or former.audience != audience:
+                return None
+            check_unmanaged(changed.audiences[audience])
+            changes = given(fields)
+            for fixed in ("output", "variation"):
+                if changes.get(fixed, getattr(former, fixed)) != getattr(former, fixed):
+                    path = {"output": "/output_id", "variation": "/variant"}[fixed]
+                    raise refused("INVALID_STATE", "It cannot be changed; connect anew.", path)
+            after = replace(former, **changes)
+            self._check_subscription(changed, after)
+            changed.put_subscription(after)
+            if after.is_active and not former.is_active:
+                check_active_limit(changed, core.catalog, 0)
+            settle_milestones(changed, core.catalog, core.readings)
+            changed.tell_shards()
+        await core.push()
+        return after
+
+    async def delete_subscription(self, audience: int, number: int) -> bool:
+        """Disconnect: the output gets one `remove`, nothing for members; tell if there was one."""
+        core = self._core
+        with core.changing() as changed:
+            former = changed.subscriptions.get(number)
+            if former is None or former.audience != audience:
+                return False
+            check_unmanaged(changed.audiences[audience])
+            del changed.subscriptions[number]
+            settle_milestones(changed, core.catalog, core.readings)
+            changed.tell_shards()
+        await core.push()
+        return True
+
+    async def fault_subscription(self, number: int, fault: Fault) -> None:
+        """Keep that an output cannot be sent to; changes are held until it is resumed."""
+        core = self._core
+        with core.changing() as changed:
+            former = changed.subscriptions.get(number)
+            if former is None or former.fault is not None:
+                return
+            changed.put_subscription(replace(former, fault=fault))
+            changed.tell_shards()
+        await core.push()
+
+    async def resume_subscription(self, audience: int, number: int) -> bool:
+        """Send the held net changes of a faulted subscription; tell whether there is one."""
+        core = self._core
+        with core.changing() as changed:
+            former = changed.subscriptions.get(number)
+            if former is None or former.audience != audience:
+                return False
+            if former.fault is None:
+                raise refused("INVALID_STATE", "The subscription is not faulted.")
+            changed.put_subscription(replace(former, fault=None, resumed=former.resumed + 1))
+            changed.tell_shards()
+        await core.push()
+        return True
+
+    async def send_audience(self, audience: int, numbers: Sequence[int]) -> bool:
+        """Send all members of a standard audience once; tell whether there is such an audience.
+
+        Args:
+            audience: has to be calculated, and not too long ago.
+            numbers: of its subscriptions that are to be sent to.
+        """
+        core = self._core
+        with core.changing() as changed:
+            found = changed.audiences.get(audience)
+            if found is None:
+                return False
+            if found.type != "standard":
+                raise refused("INVALID_STATE", "Only standard audiences are sent.")
+            status = shown_status(found, core.clock.now_ms())
+            if status != "ready":
+                raise refused("INVALID_STATE", f"The audience is {status}, not ready.")
+            known = {each.number: each for each in changed.subscriptions_of(audience)}
+            for index, number in enumerate(numbers):
+                path = f"/subscription_ids/{index}"
+                each = known.get(number)
+                if each is None:
+                    message = f"The audience has no subscription {number}."
+                    raise refused("REFERENCE_NOT_FOUND", message, path)
+                if not each.is_active:
+                    raise refused("INVALID_STATE", "The subscription is not active.", path)
+                changed.put_subscription(replace(each, sends=each.sends + 1))
+            changed.tell_shards()
+        await core.push()
+        return True
+
+    async def note_sent(self, number: int, sent_ms: int) -> None:
+        """Keep when a subscription was last sent something."""
+        core = self._core
+        with core.changing() as changed:
+            former = changed.subscriptions.get(number)
+            if former is not None:
+                changed.put_subscription(replace(former, last_sent_ms=sent_ms))
+
+    def _connect(
+        self, state: AudienceState, audience: int, fields: SubscriptionFields, actor: str
+    ) -> Subscription:
+        core = self._core
+        made = Subscription(
+            number=state.take("next_subscription"),
+            audience=audience,
+            variation=None,
+            output=0,
+            is_active=True,
+            settings={},
+            created_by=actor,
+            created_ms=core.clock.now_ms(),
+        )
+        made = replace(made, **given(fields))
+        self._check_subscription(state, made)
+        state.put_subscription(made)
+        settle_milestones(state, core.catalog, core.readings)
+        check_active_limit(state, core.catalog, 0)
+        state.tell_shards()
+        return made
+
+    def _check_subscription(self, state: AudienceState, made: Subscription) -> None:
+        audience = state.audiences[made.audience]
+        output = self._core.catalog.outputs.get(made.output)
+        if output is None:
+            message = f"There is no output {made.output} that takes audiences."
+            raise refused("REFERENCE_NOT_FOUND", message, "/output_id")
+        if made.variation is not None and made.variation not in _variations(audience):
+            message = "The audience's A/B test has no such variation."
+            raise refused("REFERENCE_NOT_FOUND", message, "/variant")
+        if any(
+            each.number != made.number
+            and (each.output, each.variation) == (made.output, made.variation)
+            for each in state.subscriptions_of(made.audience)
+        ):
+            raise refused("INVALID_STATE", "Connection already exists.", "/output_id")
+        if made.shared_user_attributes and (
+            audience.type != "real_time" or len(audience.workspaces) > 1
+        ):
+            message = "Only single-workspace real-time audiences can share user attributes."
+            raise refused("INVALID_STATE", message, "/shared_user_attributes")
+        problems = self._check_settings(output.module, made.settings)
+        if problems:
+            raise AudienceRefused("VALIDATION_ERROR", problems)
+
+
+def _variations(audience: Audience) -> frozenset[str]:
+    if audience.test is None:
+        return frozenset()
+    return frozenset(each.name for each in audience.test.variations) | {CONTROL}

@@ -1,0 +1,111 @@
+"""Audiences as an edge sees them: what they are from the coordinator, members from the shards."""
+
+import asyncio
+from collections.abc import Sequence
+
+from actors.audiences.calls import (
+    AudienceShard,
+    Counts,
+    Difference,
+    Evaluation,
+    Explanation,
+    Member,
+)
+from actors.audiences.estimate import Estimate, added, estimated, threshold
+from actors.audiences.handles import AudienceDeskHandle
+from actors.audiences.queries import Asked
+from actors.store.keys import shard_of_slot, slot_of_mpid
+
+
+class AudienceGateway:
+    """Asks the desk and the shards.
+
+    Every method, and all of `desk`, raises `actors.errors.ShardUnavailable`, `StoreFull` and, where
+    a rule is broken, `AudienceRefused`.
+    """
+
+    def __init__(self, shards: Sequence[AudienceShard], desk: AudienceDeskHandle) -> None:
+        self.desk = desk
+        self._shards = shards
+
+    async def counts(self) -> dict[int, Counts]:
+        """Return the counts of all audiences that have members or could have some."""
+        total: dict[int, Counts] = {}
+        for found in await asyncio.gather(*(each.audience_counts() for each in self._shards)):
+            for number, part in found.items():
+                so_far = total.get(number, Counts(0))
+                total[number] = Counts(
+                    so_far.size + part.size,
+                    so_far.added + part.added,
+                    so_far.dropped + part.dropped,
+                )
+        return total
+
+    async def members(self, audience: int, after: int | None, limit: int) -> list[Member]:
+        """Return members with an MPID above `after`, ascending, at most `limit`."""
+        pages = await asyncio.gather(
+            *(each.audience_members(audience, after, limit) for each in self._shards)
+        )
+        return sorted((each for page in pages for each in page), key=lambda each: each.mpid)[:limit]
+
+    async def member(self, audience: int, mpid: int) -> Member | None:
+        """Return one member, `None` if the user is none."""
+        return await self._owner(mpid).audience_member(audience, mpid)
+
+    async def evaluate(
+        self, asked: Asked, mpids: Sequence[int], as_of_ms: int | None
+    ) -> list[Evaluation]:
+        """Evaluate a query for some users, in their order."""
+        by_shard: dict[int, list[int]] = {}
+        for mpid in dict.fromkeys(mpids):
+            by_shard.setdefault(self._place(mpid), []).append(mpid)
+        answers = await asyncio.gather(
+            *(
+                self._shards[place].evaluate_audience(asked.query, some, as_of_ms)
+                for place, some in by_shard.items()
+            )
+        )
+        found = {each.mpid: each for answer in answers for each in answer}
+        return [found[mpid] for mpid in mpids]
+
+    async def estimate(self, asked: Asked) -> tuple[Estimate, tuple[Estimate, ...]]:
+        """Estimate how many users match a query, and how many each of its criteria."""
+        environment = asked.query.environment
+        population = sum(
+            await asyncio.gather(*(each.audience_population(environment) for each in self._shards))
+        )
+        below = threshold(population)
+        sample = added(
+            await asyncio.gather(
+                *(each.sample_audience(asked.query, below) for each in self._shards)
+            )
+        )
+        return (
+            estimated(sample.hits, sample.size, below),
+            tuple(estimated(hits, sample.size, below) for hits in sample.criteria),
+        )
+
+    async def explain(self, asked: Asked, audience: int | None, mpid: int) -> Explanation | None:
+        """Tell why a user is a member or not; `None` if there is no such user."""
+        return await self._owner(mpid).explain_audience(asked.query, audience, mpid)
+
+    async def compare(self, asked: Asked, audience: int, limit: int) -> Difference:
+        """Tell who would enter and leave an audience, with `limit` of them by name."""
+        parts = await asyncio.gather(
+            *(each.compare_audience(asked.query, audience, limit) for each in self._shards)
+        )
+        entering = sorted(mpid for each in parts for mpid in each.entering_mpids)
+        leaving = sorted(mpid for each in parts for mpid in each.leaving_mpids)
+        return Difference(
+            entering=sum(each.entering for each in parts),
+            leaving=sum(each.leaving for each in parts),
+            staying=sum(each.staying for each in parts),
+            entering_mpids=tuple(entering[:limit]),
+            leaving_mpids=tuple(leaving[:limit]),
+        )
+
+    def _owner(self, mpid: int) -> AudienceShard:
+        return self._shards[self._place(mpid)]
+
+    def _place(self, mpid: int) -> int:
+        return shard_of_slot(slot_of_mpid(mpid), len(self._shards))

@@ -1,0 +1,231 @@
+"""Who is in an audience, would be, and why (spec/audiences.md, 7, 11 and 14)."""
+
+from datetime import UTC, datetime
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from actors.audiences.objects import Download
+from actors.audiences.queries import Asked
+from actors.errors import AudienceRefused, CursorInvalid, Problem
+from server import audience_bodies as bodies
+from server.audience_problems import v2_errors
+from server.audience_requests import (
+    MAY_CHANGE_AUDIENCES,
+    json_body,
+    no_audience,
+    number_in_path,
+)
+from server.audience_views import (
+    shown_estimate,
+    shown_evaluation,
+    shown_explanation,
+    shown_warnings,
+)
+from server.management import ANY_ROLE, Caller, audit, enter
+from server.parameters import is_int64, page_size
+from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.problems import Refused, json_answer
+from server.routes.audiences import AUDIENCE, AUDIENCES
+
+MAX_PAGE = 1000
+SHOWN_DIFFERENCES = 100
+
+
+async def members(request: web.Request) -> web.Response:
+    """GET .../audiences/{id}/members?cursor=&limit=: MPIDs, ascending."""
+    caller = enter(request, ANY_ROLE)
+    gateway = caller.edge.deployment.audiences
+    number = number_in_path(request, "audience")
+    limit = page_size(request, MAX_PAGE, MAX_PAGE)
+    cursor = request.query.get("cursor")
+    if cursor is not None and not is_int64(cursor):
+        raise CursorInvalid(cursor)
+    if await gateway.desk.audience(number) is None:
+        raise no_audience()
+    after = None if cursor is None else int(cursor)
+    found = await gateway.members(number, after, limit + 1)
+    mpids = [each.mpid for each in found[:limit]]
+    next_cursor = str(mpids[-1]) if len(found) > limit else None
+    headers = {}
+    if next_cursor is not None:
+        query = {**request.query, "cursor": next_cursor}
+        headers["Link"] = f'<{request.rel_url.with_query(query)}>; rel="next"'
+    return json_answer({"mpids": mpids, "next_cursor": next_cursor}, headers=headers)
+
+
+async def member(request: web.Request) -> web.Response:
+    """GET .../audiences/{id}/members/{mpid}: since when a user is a member; 404 if not."""
+    caller = enter(request, ANY_ROLE)
+    number, mpid = (number_in_path(request, name) for name in ("audience", "mpid"))
+    found = await caller.edge.deployment.audiences.member(number, mpid)
+    if found is None:
+        raise Refused("NOT_FOUND", "The user is not a member of this audience.")
+    return json_answer({"mpid": mpid, "since_ms": found.since_ms})
+
+
+async def explain(request: web.Request) -> web.Response:
+    """GET .../audiences/{id}/members/{mpid}/explanation: why a user is a member or not."""
+    caller = enter(request, ANY_ROLE)
+    gateway = caller.edge.deployment.audiences
+    number, mpid = (number_in_path(request, name) for name in ("audience", "mpid"))
+    asked = await gateway.desk.ask_of(number)
+    if asked is None:
+        raise no_audience()
+    found = await gateway.explain(asked, number, mpid)
+    if found is None:
+        raise Refused("NOT_FOUND", "There is no such user in this workspace.")
+    return json_answer(shown_explanation(asked, mpid, found))
+
+
+async def change_list(request: web.Request) -> web.Response:
+    """PUT .../audiences/{id}/members: add to and remove from the list of a static audience."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    add, remove = bodies.read_list_change(await json_body(request, caller))
+    audit(caller, "replace", "audience_list")
+    desk = caller.edge.deployment.audiences.desk
+    if not await desk.change_members(number_in_path(request, "audience"), add, remove):
+        raise no_audience()
+    return web.Response(status=202)
+
+
+async def estimate(request: web.Request) -> web.Response:
+    """POST .../audiences/estimate: how many users a definition has, from a sample."""
+    caller = enter(request, ANY_ROLE)
+    question = bodies.read_question(await json_body(request, caller))
+    gateway = caller.edge.deployment.audiences
+    asked = await _ask(caller, question)
+    whole, parts = await gateway.estimate(asked)
+    per_criterion = {
+        name: shown_estimate(part) for name, part in zip(asked.criteria, parts, strict=True)
+    }
+    return json_answer(
+        shown_estimate(whole)
+        | {"per_criterion": per_criterion, "warnings": shown_warnings(asked.warnings)}
+    )
+
+
+async def evaluate(request: web.Request) -> web.Response:
+    """POST .../audiences/evaluate: what a definition gives for some users."""
+    caller = enter(request, ANY_ROLE)
+    question = bodies.read_question(await json_body(request, caller), is_evaluation=True)
+    as_of_ms = None if question.as_of is None else _instant_ms(question.as_of)
+    asked = await _ask(caller, question)
+    found = await caller.edge.deployment.audiences.evaluate(asked, question.mpids, as_of_ms)
+    return json_answer([shown_evaluation(asked, each) for each in found])
+
+
+async def dry_run(request: web.Request) -> web.Response:
+    """POST .../audiences/{id}/dry-run: who would enter and leave with another definition."""
+    caller = enter(request, ANY_ROLE)
+    definition = bodies.read_definition(await json_body(request, caller))
+    gateway = caller.edge.deployment.audiences
+    number = number_in_path(request, "audience")
+    asked = await gateway.desk.ask_of(number, definition)
+    if asked is None:
+        raise no_audience()
+    found = await gateway.compare(asked, number, SHOWN_DIFFERENCES)
+    return json_answer(
+        {
+            "entering": found.entering,
+            "leaving": found.leaving,
+            "staying": found.staying,
+            "entering_mpids": found.entering_mpids,
+            "leaving_mpids": found.leaving_mpids,
+            "warnings": shown_warnings(asked.warnings),
+        }
+    )
+
+
+async def order_download(request: web.Request) -> web.Response:
+    """POST .../audiences/{id}/download: have a file of the members made."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    types, variations = bodies.read_download(await json_body(request, caller))
+    audit(caller, "export", "audience")
+    desk = caller.edge.deployment.audiences.desk
+    ordered = await desk.create_download(number_in_path(request, "audience"), types, variations)
+    if ordered is None:
+        raise no_audience()
+    url = f"{request.rel_url.path.rstrip('/')}/{ordered.id}"
+    return json_answer({"id": ordered.id, "status_url": url}, 202)
+
+
+async def download(request: web.Request) -> web.Response:
+    """GET .../audiences/{id}/download/{download}: how far the file is."""
+    caller = enter(request, ANY_ROLE)
+    found = await _download(request, caller)
+    url = f"{request.rel_url.path.rstrip('/')}/file" if found.status == "ready" else None
+    return json_answer({"status": found.status, "url": url})
+
+
+async def download_file(request: web.Request) -> web.StreamResponse:
+    """GET .../audiences/{id}/download/{download}/file: the file."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    found = await _download(request, caller)
+    desk = caller.edge.deployment.audiences.desk
+    chunk = await desk.read_download(found.id, 0)
+    if not chunk:
+        raise Refused("NOT_FOUND", "There is no such file, or not any more.")
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "application/zip",
+            "Content-Disposition": f'attachment; filename="{found.file}"',
+        }
+    )
+    response.content_length = found.size_bytes
+    await response.prepare(request)
+    offset = 0
+    while chunk:
+        await response.write(chunk)
+        offset += len(chunk)
+        chunk = await desk.read_download(found.id, offset)
+    await response.write_eof()
+    return response
+
+
+_MEMBERS = AUDIENCE + "/members"
+_DOWNLOAD = AUDIENCE + "/download"
+_ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
+    ("POST", AUDIENCES + "/estimate", estimate),
+    ("POST", AUDIENCES + "/evaluate", evaluate),
+    ("GET", _MEMBERS, members),
+    ("PUT", _MEMBERS, change_list),
+    ("GET", _MEMBERS + "/{mpid}", member),
+    ("GET", _MEMBERS + "/{mpid}/explanation", explain),
+    ("POST", AUDIENCE + "/dry-run", dry_run),
+    ("POST", _DOWNLOAD, order_download),
+    ("GET", _DOWNLOAD + "/{download}", download),
+    ("GET", _DOWNLOAD + "/{download}/file", download_file),
+)
+ROUTES = tuple(
+    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=v2_errors)
+    for method, path, handler in _ENDPOINTS
+)
+
+
+async def _ask(caller: Caller, question: bodies.Question) -> Asked:
+    desk = caller.edge.deployment.audiences.desk
+    return await desk.ask(
+        question.definition, question.workspaces, question.inputs, question.environment
+    )
+
+
+async def _download(request: web.Request, caller: Caller) -> Download:
+    desk = caller.edge.deployment.audiences.desk
+    number = number_in_path(request, "audience")
+    found = await desk.download(number, request.match_info["download"])
+    if found is None:
+        raise Refused("NOT_FOUND", "There is no such download.")
+    return found
+
+
+def _instant_ms(text: str) -> int:
+    """Read an instant of ISO 8601, UTC where it names no zone."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        problem = Problem("as_of must be a time of ISO 8601.", "/as_of")
+        raise AudienceRefused("VALIDATION_ERROR", [problem]) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1000)

@@ -1,0 +1,264 @@
+"""Audiences of a workspace, version 2 (spec/audiences.md, 14)."""
+
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from actors.audiences.calls import Counts
+from actors.audiences.objects import Audience
+from server import audience_bodies as bodies
+from server.audience_problems import v2_errors
+from server.audience_requests import (
+    MAY_CHANGE_AUDIENCES,
+    json_body,
+    no_audience,
+    number_in_path,
+    visible,
+)
+from server.audience_views import shown_audience, shown_test
+from server.management import ANY_ROLE, Caller, audit, enter
+from server.parameters import invalid
+from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.problems import Refused, json_answer
+
+STATUSES = frozenset(
+    {
+        "draft",
+        "activating",
+        "active",
+        "inactive",
+        "faulted",
+        "calculating",
+        "ready",
+        "expired",
+    }
+)
+
+
+async def listed(request: web.Request) -> web.Response:
+    """GET .../audiences?status=&type=&tag=&shared=: all audiences, drafts too, by id."""
+    caller = enter(request, ANY_ROLE)
+    query = request.query
+    status, kind = query.get("status"), query.get("type")
+    if status is not None and status not in STATUSES:
+        raise invalid("status", f"must be of {', '.join(sorted(STATUSES))}")
+    if kind is not None and bodies.audience_type(kind) is None:
+        raise invalid("type", f"must be of {', '.join(bodies.TYPES)}")
+    if query.get("shared", "false") not in ("true", "false"):
+        raise invalid("shared", "must be true or false")
+    if query.get("shared") == "true":
+        return json_answer([])  # one account is served: nobody shares anything with it
+    tags = frozenset(query.getall("tag", []))
+    audiences = [
+        each
+        for each in await caller.edge.deployment.audiences.desk.audiences()
+        if visible(caller, each)
+        and tags <= frozenset(each.tags)
+        and (kind is None or each.type == kind)
+    ]
+    found = await _shown_all(caller, audiences)
+    return json_answer([each for each in found if status is None or each["status"] == status])
+
+
+async def create(request: web.Request) -> web.Response:
+    """POST .../audiences: add a draft."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    fields = bodies.read_audience(await json_body(request, caller), is_new=True)
+    audit(caller, "create", "audience")
+    desk = caller.edge.deployment.audiences.desk
+    made = await desk.create_audience(fields, caller.credential.client_id)
+    return json_answer(await _shown(caller, made), 201)
+
+
+async def one(request: web.Request) -> web.Response:
+    """GET .../audiences/{id}: one audience."""
+    caller = enter(request, ANY_ROLE)
+    return json_answer(await _shown(caller, await _audience(request, caller)))
+
+
+async def replace(request: web.Request) -> web.Response:
+    """PUT .../audiences/{id}: change the fields that are given."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    number = number_in_path(request, "audience")
+    fields = bodies.read_audience(await json_body(request, caller), is_new=False)
+    revision = _if_match(request)
+    audit(caller, "replace", "audience")
+    desk = caller.edge.deployment.audiences.desk
+    made = await desk.replace_audience(number, fields, caller.credential.client_id, revision)
+    if made is None:
+        raise no_audience()
+    return json_answer(await _shown(caller, made))
+
+
+async def delete(request: web.Request) -> web.Response:
+    """DELETE .../audiences/{id}: delete it with its memberships and connections."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    audit(caller, "delete", "audience")
+    desk = caller.edge.deployment.audiences.desk
+    if not await desk.delete_audience(number_in_path(request, "audience")):
+        raise no_audience()
+    return web.Response(status=204)
+
+
+async def activate(request: web.Request) -> web.Response:
+    """POST .../audiences/{id}/activation: have it evaluated from now on."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    audit(caller, "activate", "audience")
+    desk = caller.edge.deployment.audiences.desk
+    number = number_in_path(request, "audience")
+    if not await desk.activate_audience(number, caller.credential.client_id):
+        raise no_audience()
+    return web.Response(status=204)
+
+
+async def deactivate(request: web.Request) -> web.Response:
+    """DELETE .../audiences/{id}/activation?clear_downstream=: take its memberships away."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    clear = request.query.get("clear_downstream", "false")
+    if clear not in ("true", "false"):
+        raise invalid("clear_downstream", "must be true or false")
+    audit(caller, "deactivate", "audience")
+    desk = caller.edge.deployment.audiences.desk
+    number = number_in_path(request, "audience")
+    if not await desk.deactivate_audience(number, clear == "true", caller.credential.client_id):
+        raise no_audience()
+    return web.Response(status=204)
+
+
+async def clone(request: web.Request) -> web.Response:
+    """POST .../audiences/{id}/clone: copy definition, inputs and tags into a draft."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    audit(caller, "clone", "audience")
+    desk = caller.edge.deployment.audiences.desk
+    number = number_in_path(request, "audience")
+    made = await desk.clone_audience(number, caller.credential.client_id)
+    if made is None:
+        raise no_audience()
+    return json_answer(await _shown(caller, made), 201)
+
+
+async def calculate(request: web.Request) -> web.Response:
+    """POST .../audiences/calculate: calculate standard audiences together."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    numbers = bodies.read_numbers(await json_body(request, caller), "audience_ids")
+    audit(caller, "calculate", "audience")
+    desk = caller.edge.deployment.audiences.desk
+    credits_ = await desk.calculate_audiences(numbers, caller.credential.client_id)
+    return json_answer({"credits": credits_}, 202)
+
+
+async def send(request: web.Request) -> web.Response:
+    """POST .../audiences/{id}/send: send all members of a standard audience once."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    numbers = bodies.read_numbers(await json_body(request, caller), "subscription_ids")
+    audit(caller, "send", "audience")
+    desk = caller.edge.deployment.audiences.desk
+    if not await desk.send_audience(number_in_path(request, "audience"), numbers):
+        raise no_audience()
+    return web.Response(status=202)
+
+
+async def create_test(request: web.Request) -> web.Response:
+    """POST .../audiences/{id}/abtest: divide its users."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    variations = bodies.read_test(await json_body(request, caller))
+    audit(caller, "create", "audience_test")
+    desk = caller.edge.deployment.audiences.desk
+    number = number_in_path(request, "audience")
+    made = await desk.create_test(number, variations, caller.credential.client_id)
+    if made is None or made.test is None:
+        raise no_audience()
+    return json_answer(shown_test(made.test), 201)
+
+
+async def test(request: web.Request) -> web.Response:
+    """GET .../audiences/{id}/abtest: its test, Control included."""
+    caller = enter(request, ANY_ROLE)
+    found = (await _audience(request, caller)).test
+    if found is None:
+        raise _no_test()
+    return json_answer(shown_test(found))
+
+
+async def delete_test(request: web.Request) -> web.Response:
+    """DELETE .../audiences/{id}/abtest: delete its test and the connections of variations."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    audit(caller, "delete", "audience_test")
+    desk = caller.edge.deployment.audiences.desk
+    if not await desk.delete_test(number_in_path(request, "audience")):
+        raise _no_test()
+    return web.Response(status=204)
+
+
+AUDIENCES = "/platform/v2/workspaces/{workspace}/audiences"
+AUDIENCE = AUDIENCES + "/{audience}"
+_ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", AUDIENCES, listed),
+    ("POST", AUDIENCES, create),
+    ("POST", AUDIENCES + "/calculate", calculate),
+    ("GET", AUDIENCE, one),
+    ("PUT", AUDIENCE, replace),
+    ("DELETE", AUDIENCE, delete),
+    ("POST", AUDIENCE + "/activation", activate),
+    ("DELETE", AUDIENCE + "/activation", deactivate),
+    ("POST", AUDIENCE + "/clone", clone),
+    ("POST", AUDIENCE + "/send", send),
+    ("POST", AUDIENCE + "/abtest", create_test),
+    ("GET", AUDIENCE + "/abtest", test),
+    ("DELETE", AUDIENCE + "/abtest", delete_test),
+)
+ROUTES = tuple(
+    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=v2_errors)
+    for method, path, handler in _ENDPOINTS
+)
+
+
+async def _audience(request: web.Request, caller: Caller) -> Audience:
+    """Return the audience that the path names."""
+    desk = caller.edge.deployment.audiences.desk
+    found = await desk.audience(number_in_path(request, "audience"))
+    if found is None or not visible(caller, found):
+        raise no_audience()
+    return found
+
+
+async def _shown_all(caller: Caller, audiences: list[Audience]) -> list[dict[str, Any]]:
+    gateway = caller.edge.deployment.audiences
+    counts: dict[int, Counts] = await gateway.counts()
+    journeys = {each.number: each for each in await gateway.desk.journeys()}
+    faulted = {
+        each.audience for each in await gateway.desk.all_subscriptions() if each.fault is not None
+    }
+    now_ms = caller.edge.clock.now_ms()
+    return [
+        shown_audience(each, counts.get(each.number), each.number in faulted, journeys, now_ms)
+        for each in audiences
+    ]
+
+
+async def _shown(caller: Caller, audience: Audience) -> dict[str, Any]:
+    """Show one audience; one that is being evaluated for the first time with an estimate."""
+    [body] = await _shown_all(caller, [audience])
+    if audience.status == "activating" and audience.type == "real_time":
+        gateway = caller.edge.deployment.audiences
+        asked = await gateway.desk.ask_of(audience.number)
+        if asked is not None:
+            estimate, _ = await gateway.estimate(asked)
+            body |= {"size": estimate.estimate, "is_estimate": True}
+    return body
+
+
+def _if_match(request: web.Request) -> int | None:
+    """Read the revision that a caller expects."""
+    text = request.headers.get("If-Match")
+    if text is None or text.strip() == "*":
+        return None
+    digits = text.strip().removeprefix("W/").strip('"')
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 18):
+        raise Refused("BAD_REQUEST", "The header If-Match must be a revision.")
+    return int(digits)
+
+
+def _no_test() -> Refused:
+    return Refused("NOT_FOUND", "The audience has no A/B test.")

@@ -1,0 +1,135 @@
+"""Journeys and their milestones (spec/audiences.md, 13 and 14)."""
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from actors.audiences.objects import Journey
+from server import audience_bodies as bodies
+from server.audience_problems import v2_errors
+from server.audience_requests import MAY_CHANGE_AUDIENCES, json_body, number_in_path
+from server.audience_views import shown_journey, shown_milestone
+from server.management import ANY_ROLE, Caller, audit, enter
+from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.problems import Refused, json_answer
+
+
+async def listed(request: web.Request) -> web.Response:
+    """GET .../journeys: all of them, by id."""
+    caller = enter(request, ANY_ROLE)
+    found = await caller.edge.deployment.audiences.desk.journeys()
+    return json_answer([shown_journey(each) for each in found])
+
+
+async def create(request: web.Request) -> web.Response:
+    """POST .../journeys: add one without milestones."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    fields = bodies.read_journey(await json_body(request, caller), is_new=True)
+    audit(caller, "create", "journey")
+    desk = caller.edge.deployment.audiences.desk
+    made = await desk.create_journey(fields, caller.credential.client_id)
+    return json_answer(shown_journey(made), 201)
+
+
+async def one(request: web.Request) -> web.Response:
+    """GET .../journeys/{id}: one of them, with its milestones."""
+    caller = enter(request, ANY_ROLE)
+    return json_answer(shown_journey(await _journey(request, caller)))
+
+
+async def replace(request: web.Request) -> web.Response:
+    """PUT .../journeys/{id}: change its name or inputs."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    fields = bodies.read_journey(await json_body(request, caller), is_new=False)
+    audit(caller, "replace", "journey")
+    desk = caller.edge.deployment.audiences.desk
+    number = number_in_path(request, "journey")
+    made = await desk.replace_journey(number, fields, caller.credential.client_id)
+    if made is None:
+        raise _no_journey()
+    return json_answer(shown_journey(made))
+
+
+async def delete(request: web.Request) -> web.Response:
+    """DELETE .../journeys/{id}: delete one that has no milestones."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    audit(caller, "delete", "journey")
+    desk = caller.edge.deployment.audiences.desk
+    if not await desk.delete_journey(number_in_path(request, "journey")):
+        raise _no_journey()
+    return web.Response(status=204)
+
+
+async def create_milestone(request: web.Request) -> web.Response:
+    """POST .../journeys/{id}/milestones: add one, with its audience."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    fields = bodies.read_milestone(await json_body(request, caller), is_new=True)
+    audit(caller, "create", "milestone")
+    desk = caller.edge.deployment.audiences.desk
+    number = number_in_path(request, "journey")
+    made = await desk.create_milestone(number, fields, caller.credential.client_id)
+    if made is None:
+        raise _no_journey()
+    journey = await _journey(request, caller)
+    return json_answer(shown_milestone(journey, made.number), 201)
+
+
+async def replace_milestone(request: web.Request) -> web.Response:
+    """PUT .../journeys/{id}/milestones/{mid}: change its name, criteria or place."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    fields = bodies.read_milestone(await json_body(request, caller), is_new=False)
+    audit(caller, "replace", "milestone")
+    desk = caller.edge.deployment.audiences.desk
+    journey, number = _numbers(request)
+    made = await desk.replace_milestone(journey, number, fields, caller.credential.client_id)
+    if made is None:
+        raise _no_milestone()
+    return json_answer(shown_milestone(await _journey(request, caller), made.number))
+
+
+async def delete_milestone(request: web.Request) -> web.Response:
+    """DELETE .../journeys/{id}/milestones/{mid}: delete a leaf with its audience."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    audit(caller, "delete", "milestone")
+    desk = caller.edge.deployment.audiences.desk
+    if not await desk.delete_milestone(*_numbers(request), caller.credential.client_id):
+        raise _no_milestone()
+    return web.Response(status=204)
+
+
+_JOURNEYS = "/platform/v2/workspaces/{workspace}/journeys"
+_JOURNEY = _JOURNEYS + "/{journey}"
+_MILESTONE = _JOURNEY + "/milestones/{milestone}"
+_ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", _JOURNEYS, listed),
+    ("POST", _JOURNEYS, create),
+    ("GET", _JOURNEY, one),
+    ("PUT", _JOURNEY, replace),
+    ("DELETE", _JOURNEY, delete),
+    ("POST", _JOURNEY + "/milestones", create_milestone),
+    ("PUT", _MILESTONE, replace_milestone),
+    ("DELETE", _MILESTONE, delete_milestone),
+)
+ROUTES = tuple(
+    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=v2_errors)
+    for method, path, handler in _ENDPOINTS
+)
+
+
+async def _journey(request: web.Request, caller: Caller) -> Journey:
+    desk = caller.edge.deployment.audiences.desk
+    found = await desk.journey(number_in_path(request, "journey"))
+    if found is None:
+        raise _no_journey()
+    return found
+
+
+def _numbers(request: web.Request) -> tuple[int, int]:
+    return number_in_path(request, "journey"), number_in_path(request, "milestone")
+
+
+def _no_journey() -> Refused:
+    return Refused("NOT_FOUND", "There is no such journey.")
+
+
+def _no_milestone() -> Refused:
+    return Refused("NOT_FOUND", "There is no such milestone.")
