@@ -180,6 +180,9 @@ class Engine:
             row = self._row(key)
             self._begin(row)
             self._fill(row, key, profile, derived)
+        elif self._rows.alive_until_ms[row] < stored.received_ms:
+            # Its lifetime was over: the batch found an empty section, and left it with little.
+            self._fill(row, key, profile, derived)
         elif section is not None:
             self._set_alive(row, profile)
             subject = Subject(key, profile, section, derived, self.groups)
