@@ -17,6 +17,7 @@ from actors.audiences.engine.segments import Columns, SegmentStore
 _PLAIN = {"stream": np.int32, "event": np.int32, "t_ms": np.int64, "value": np.int64}
 _WIDE = {**_PLAIN, "first": np.int64, "last": np.int64, "weight": np.float64}
 _BITS = 63
+_MOST_WAITING = 4096  # rows: entries that wait take ten times as much memory as others
 
 _double = struct.Struct("<d")
 _integer = struct.Struct("<q")
@@ -125,6 +126,8 @@ class EntryStore:
         waiting.extend(entries)
         if waiting:
             self._next_event[row] = max(int(self._next_event[row]), waiting[-1].event + 1)
+        if len(self._waiting) > _MOST_WAITING:
+            self.merge(-FAR)
 
     def replace(self, row: int, entries: Iterable[Entry]) -> None:
         """Let a row have these entries alone."""

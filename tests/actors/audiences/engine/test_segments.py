@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.audiences.engine.segments import SegmentStore
+from actors.audiences.engine.segments import Columns, SegmentStore
 
 ROWS = 12
 
@@ -28,7 +28,7 @@ def test_every_row_has_what_was_written_last(steps: list[tuple[str, object]]) ->
         match step:
             case ("write", dict(entries)):
                 values = np.array([each for row in entries.values() for each in row], np.int64)
-                columns = {"value": values, "half": (values / 2).astype(np.float32)}
+                columns: Columns = {"value": values, "half": (values / 2).astype(np.float32)}
                 lengths = np.array([len(row) for row in entries.values()], np.int64)
                 store.write(np.array(list(entries), np.int64), lengths, columns)
                 plain.update(entries)
