@@ -89,20 +89,29 @@ class SeriesTable:
         window = self.window_of[series]
         first_ms, last_ms = self.windows.at(moment.ticks)
         column = moment.window_column(place)
-        offsets = np.cumsum(length) - length
-        t_ms = entries.t_ms[ranges(start, length)]
-        is_before = t_ms < np.repeat(first_ms[window, column], length)
-        first = start + np.add.reduceat(is_before, offsets, dtype=np.int64)
         end = start + length
-        if last_ms.min() >= t_ms.max():
+        first = self._passed(entries.t_ms, start, length, first_ms[window, column], np.less)
+        if last_ms.min() >= entries.t_ms.max():
             after = end
         else:
-            is_until = t_ms <= np.repeat(last_ms[window, column], length)
-            after = start + np.add.reduceat(is_until, offsets, dtype=np.int64)
+            last = last_ms[window, column]
+            after = self._passed(entries.t_ms, start, length, last, np.less_equal)
         count = np.maximum(after - first, 0)
         cells = Cells(series, place, first, after, end, count)
         matter = np.flatnonzero((count > 0) | ~self._only_leaves[window])
         return cells if len(matter) == len(count) else cells.only(matter)
+
+    @staticmethod
+    def _passed(t_ms: Ints, start: Ints, length: Ints, border_ms: Ints, is_in: np.ufunc) -> Ints:
+        """Return the first entry of each range that is not `is_in` its border, or the end."""
+        passed: Ints = start + is_in(t_ms[start], border_ms)
+        longer = np.flatnonzero(length > 1)  # most have one entry, and are done
+        if len(longer):
+            start, length = start[longer], length[longer]
+            holds = is_in(t_ms[ranges(start, length)], np.repeat(border_ms[longer], length))
+            offsets = np.cumsum(length) - length
+            passed[longer] = start + np.add.reduceat(holds, offsets, dtype=np.int64)
+        return passed
 
     def only_leaves(self, series: Ints) -> Bools:
         """Tell of which series entries leave with time, but none come in."""

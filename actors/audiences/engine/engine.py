@@ -6,7 +6,7 @@ import numpy as np
 from msgspec import Struct
 
 from actors.audiences.criteria import Node
-from actors.audiences.engine.arrays import FAR, Bools, Bytes, Ints, Places, line_bytes, pack, unpack
+from actors.audiences.engine.arrays import FAR, Bools, Bytes, Ints, Places, line_bytes, pack
 from actors.audiences.engine.entries import Entry, EntryStore
 from actors.audiences.engine.expirations import expirations_ms
 from actors.audiences.engine.holdings import Holdings
@@ -294,7 +294,7 @@ class Engine:
         found = plan.evaluate(self._entries, rows, np.array([2 * now_ms], np.int64))
         alive = self._rows.is_alive(rows, now_ms)
         self._set_due(rows, found, alive, is_whole=only is None)
-        members = unpack(self._members(plan, found, rows, alive), len(rows))
+        members = self._members(plan, found, rows, alive)
         audience, place, entered = self._memberships.change(
             rows, plan.wanted, members, self._ready(plan, rows, alive)
         )
@@ -404,12 +404,13 @@ class Engine:
         roots &= live[plan.environments]
         return roots
 
-    def _ready(self, plan: Plan, rows: Places, alive: Bools) -> Bools | None:
-        """Tell which rows may have which audience set; whoever is not alive may leave any."""
+    def _ready(self, plan: Plan, rows: Places, alive: Bools) -> Bytes | None:
+        """Tell, packed, where memberships may be set; whoever is not alive may leave any."""
         of_rows = self._rows.revision[rows]
         if of_rows.min() >= plan.revisions.max(initial=0):
             return None
-        ready: Bools = (of_rows[None] >= plan.revisions[:, None]) | ~alive[None]
+        ready = np.zeros((len(plan.revisions), line_bytes(len(rows))), np.uint8)
+        pack((of_rows[None] >= plan.revisions[:, None]) | ~alive[None], ready)
         return ready
 
     def _changes(
