@@ -118,12 +118,13 @@ def measure_touched(
     taken: list[tuple[float, float, float, int]] = []
     for number in range(2 * micro_batches + _WARM_UP):
         now_ms = NOW_MS + 1000 * number
-        chosen = np.unique(drawn.integers(0, min(rows, _PEOPLE), _MICRO_BATCH)).tolist()
-        batches = [mix.batch(people[one][0], now_ms, _EVENTS_PER_BATCH) for one in chosen]
+        chosen = np.unique(drawn.integers(0, rows, _MICRO_BATCH)).tolist()
+        profiles = [people[one % _PEOPLE][0] for one in chosen]
+        batches = [mix.batch(each, now_ms, _EVENTS_PER_BATCH) for each in profiles]
         with_expirations = number % 2 == 1
         start = process_time()
-        for one, stored in zip(chosen, batches, strict=True):
-            engine.observe(_key(one), people[one][0], stored)
+        for one, profile, stored in zip(chosen, profiles, batches, strict=True):
+            engine.observe(_key(one), profile, stored)
         observed = process_time()
         rows_touched = engine.rows_of(_key(one) for one in chosen)
         changes = engine.evaluate(rows_touched, now_ms, expiring=None if with_expirations else ())

@@ -74,16 +74,24 @@ class SeriesTable:
         which = np.repeat(np.arange(len(streams), dtype=np.int64), per_stream)
         return which, self._by_stream[ranges(self._start[known], per_stream)]
 
-    def cells(self, moment: Moment, entries: Entries) -> Cells:
+    def cells(self, moment: Moment, entries: Entries, wanted: Bools | None = None) -> Cells:
         """Find the entries of the moment's rows inside the windows.
 
         Cells without any are left out where nothing can come in by time.
+
+        Args:
+            moment: rows and instant.
+            entries: of the rows.
+            wanted: which cells are, shape (series, rows); `None`: all.
         """
-        starts = _run_starts(entries)
+        starts = entries.run_start
         lengths = np.diff(np.append(starts, len(entries.place)))
         run, series = self.of_streams(entries.stream[starts])
+        place = entries.place[starts[run]]
+        if wanted is not None:
+            some = np.flatnonzero(wanted[series, place])
+            run, series, place = run[some], series[some], place[some]
         start, length = starts[run], lengths[run]
-        place = entries.place[start]
         if not len(run):
             return Cells(series, place, start, start, start, start)
         window = self.window_of[series]
@@ -177,14 +185,3 @@ class SharedSeries:
         count = self._users[series]
         which = np.repeat(np.arange(len(series), dtype=np.int64), count)
         return which, self._by_series[ranges(self._start[series], count)]
-
-
-def _run_starts(entries: Entries) -> Ints:
-    """Return where the entries of another row or stream begin."""
-    if not len(entries.place):
-        return np.zeros(0, np.int64)
-    is_start = np.empty(len(entries.place), np.bool_)
-    is_start[0] = True
-    np.not_equal(entries.place[1:], entries.place[:-1], out=is_start[1:])
-    is_start[1:] |= entries.stream[1:] != entries.stream[:-1]
-    return np.flatnonzero(is_start)

@@ -57,6 +57,7 @@ class Entries(Struct, frozen=True):
         place: which of the rows asked for.
         weight: `None` where all are 1.
         changes: (place, stream, tick) of entries that begin or cease to count by themselves.
+        run_start: where the entries of another row or stream begin.
     """
 
     place: Ints
@@ -66,6 +67,7 @@ class Entries(Struct, frozen=True):
     value: Ints
     weight: Floats | None
     changes: tuple[Ints, Codes, Ints]
+    run_start: Ints
 
     @property
     def number(self) -> Floats:
@@ -206,6 +208,7 @@ class EntryStore:
             columns["value"],
             weight,
             changes,
+            _run_starts(place, columns["stream"]),
         )
 
     def _merge_into(
@@ -253,6 +256,16 @@ def _order(place: Ints, columns: Columns) -> Places:
     if int(run.max()).bit_length() + bits <= _BITS:
         return np.argsort((run << bits) | (t_ms - earliest), kind="stable")
     return np.lexsort((t_ms, run))
+
+
+def _run_starts(place: Ints, stream: Codes) -> Ints:
+    if not len(place):
+        return np.zeros(0, np.int64)
+    is_start = np.empty(len(place), np.bool_)
+    is_start[0] = True
+    np.not_equal(place[1:], place[:-1], out=is_start[1:])
+    is_start[1:] |= stream[1:] != stream[:-1]
+    return np.flatnonzero(is_start)
 
 
 def _changes(place: Ints, wide: Columns, now: Ints) -> tuple[Ints, Codes, Ints]:
