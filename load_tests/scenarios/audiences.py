@@ -21,7 +21,7 @@ from load_tests.audience_mix import LOOKBACK_MS, NOW_MS, WORKSPACE, Mix
 from load_tests.bare_audiences import BareColumns
 from load_tests.report import write_json
 
-_PEOPLE = 1000  # different ones; rows are made of them over and over
+_PEOPLE = 1000  # of a full pass; rows are made of them over and over
 _MICRO_BATCH = 100
 _EVENTS_PER_BATCH = 5
 _WARM_UP = 5
@@ -84,9 +84,9 @@ class AudiencesReport(Struct, kw_only=True):
 People = list[tuple[Profile, StoredBatch]]
 
 
-def make_people(mix: Mix, events: int) -> People:
+def make_people(mix: Mix, count: int, events: int) -> People:
     """Return different people with their histories."""
-    return [(mix.profile(), mix.history(events)) for _ in range(_PEOPLE)]
+    return [(mix.profile(), mix.history(events)) for _ in range(count)]
 
 
 def fill(engine: Engine, people: People, rows: int, advance: Callable[[int], None]) -> None:
@@ -110,7 +110,7 @@ def measure_touched(
     engine = Engine(WORKSPACE, LOOKBACK_MS)
     for number, node in enumerate(mix.definitions(audiences)):
         engine.activate(number, "production", node)
-    people = make_people(mix, 30)
+    people = make_people(mix, rows, 30)
     fill(engine, people, rows, advance)
     for part in engine.slices(_SLICE):
         engine.evaluate(part, NOW_MS, expiring=())
@@ -119,7 +119,7 @@ def measure_touched(
     for number in range(2 * micro_batches + _WARM_UP):
         now_ms = NOW_MS + 1000 * number
         chosen = np.unique(drawn.integers(0, rows, _MICRO_BATCH)).tolist()
-        profiles = [people[one % _PEOPLE][0] for one in chosen]
+        profiles = [people[one][0] for one in chosen]
         batches = [mix.batch(each, now_ms, _EVENTS_PER_BATCH) for each in profiles]
         with_expirations = number % 2 == 1
         start = process_time()
@@ -160,7 +160,7 @@ def measure_full_pass(seed: int, rows: int, advance: Callable[[int], None]) -> F
     """
     mix = Mix(seed)
     nodes = mix.definitions(_PASS_AUDIENCES, is_plain=True)
-    people = make_people(mix, 10)
+    people = make_people(mix, _PEOPLE, 10)
     engine = Engine(WORKSPACE, LOOKBACK_MS)
     for number, node in enumerate(nodes):
         engine.activate(number, "production", node)

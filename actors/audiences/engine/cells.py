@@ -70,9 +70,10 @@ class SeriesTable:
         """Return all series of these streams: which of the streams, and the series."""
         # The last number stands for all streams that are not known here.
         known = np.minimum(streams, len(self._per_stream) - 1)
-        per_stream = self._per_stream[known]
-        which = np.repeat(np.arange(len(streams), dtype=np.int64), per_stream)
-        return which, self._by_stream[ranges(self._start[known], per_stream)]
+        count = self._per_stream[known]
+        some = np.flatnonzero(count)
+        count = count[some]
+        return np.repeat(some, count), self._by_stream[ranges(self._start[known[some]], count)]
 
     def cells(self, moment: Moment, entries: Entries, wanted: Bools | None = None) -> Cells:
         """Find the entries of the moment's rows inside the windows.
