@@ -70,39 +70,57 @@ class SeriesTable:
         """Return all series of these streams: which of the streams, and the series."""
         # The last number stands for all streams that are not known here.
         known = np.minimum(streams, len(self._per_stream) - 1)
-        per_stream = self._per_stream[known]
-        which = np.repeat(np.arange(len(streams), dtype=np.int64), per_stream)
-        return which, self._by_stream[ranges(self._start[known], per_stream)]
+        count = self._per_stream[known]
+        some = np.flatnonzero(count)
+        count = count[some]
+        return np.repeat(some, count), self._by_stream[ranges(self._start[known[some]], count)]
 
-    def cells(self, moment: Moment, entries: Entries) -> Cells:
+    def cells(self, moment: Moment, entries: Entries, wanted: Bools | None = None) -> Cells:
         """Find the entries of the moment's rows inside the windows.
 
         Cells without any are left out where nothing can come in by time.
+
+        Args:
+            moment: rows and instant.
+            entries: of the rows.
+            wanted: which cells are, shape (series, rows); `None`: all.
         """
-        starts = _run_starts(entries)
+        starts = entries.run_start
         lengths = np.diff(np.append(starts, len(entries.place)))
         run, series = self.of_streams(entries.stream[starts])
+        place = entries.place[starts[run]]
+        if wanted is not None:
+            some = np.flatnonzero(wanted[series, place])
+            run, series, place = run[some], series[some], place[some]
         start, length = starts[run], lengths[run]
-        place = entries.place[start]
         if not len(run):
             return Cells(series, place, start, start, start, start)
         window = self.window_of[series]
         first_ms, last_ms = self.windows.at(moment.ticks)
         column = moment.window_column(place)
-        offsets = np.cumsum(length) - length
-        t_ms = entries.t_ms[ranges(start, length)]
-        is_before = t_ms < np.repeat(first_ms[window, column], length)
-        first = start + np.add.reduceat(is_before, offsets, dtype=np.int64)
         end = start + length
-        if last_ms.min() >= t_ms.max():
+        first = self._passed(entries.t_ms, start, length, first_ms[window, column], np.less)
+        if last_ms.min() >= entries.t_ms.max():
             after = end
         else:
-            is_until = t_ms <= np.repeat(last_ms[window, column], length)
-            after = start + np.add.reduceat(is_until, offsets, dtype=np.int64)
+            last = last_ms[window, column]
+            after = self._passed(entries.t_ms, start, length, last, np.less_equal)
         count = np.maximum(after - first, 0)
         cells = Cells(series, place, first, after, end, count)
         matter = np.flatnonzero((count > 0) | ~self._only_leaves[window])
         return cells if len(matter) == len(count) else cells.only(matter)
+
+    @staticmethod
+    def _passed(t_ms: Ints, start: Ints, length: Ints, border_ms: Ints, is_in: np.ufunc) -> Ints:
+        """Return the first entry of each range that is not `is_in` its border, or the end."""
+        passed: Ints = start + is_in(t_ms[start], border_ms)
+        longer = np.flatnonzero(length > 1)  # most have one entry, and are done
+        if len(longer):
+            start, length = start[longer], length[longer]
+            holds = is_in(t_ms[ranges(start, length)], np.repeat(border_ms[longer], length))
+            offsets = np.cumsum(length) - length
+            passed[longer] = start + np.add.reduceat(holds, offsets, dtype=np.int64)
+        return passed
 
     def only_leaves(self, series: Ints) -> Bools:
         """Tell of which series entries leave with time, but none come in."""
@@ -168,14 +186,3 @@ class SharedSeries:
         count = self._users[series]
         which = np.repeat(np.arange(len(series), dtype=np.int64), count)
         return which, self._by_series[ranges(self._start[series], count)]
-
-
-def _run_starts(entries: Entries) -> Ints:
-    """Return where the entries of another row or stream begin."""
-    if not len(entries.place):
-        return np.zeros(0, np.int64)
-    is_start = np.empty(len(entries.place), np.bool_)
-    is_start[0] = True
-    np.not_equal(entries.place[1:], entries.place[:-1], out=is_start[1:])
-    is_start[1:] |= entries.stream[1:] != entries.stream[:-1]
-    return np.flatnonzero(is_start)

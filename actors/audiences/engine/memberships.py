@@ -1,10 +1,10 @@
 """Who is in which audience: one bit per row and audience, row by row."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from actors.audiences.engine.arrays import Bools, Bytes, Ints, Places, unpack
+from actors.audiences.engine.arrays import Bools, Bytes, Ints, Places, transpose, unpack
 
 _LEAST_BYTES = 8
 
@@ -72,34 +72,42 @@ class Memberships:
         return len(self.rows_of(audience))
 
     def change(
-        self, rows: Places, audiences: Iterable[int], now: Bytes, ready: Bools | None
+        self, rows: Places, audiences: Sequence[int], now: Bytes, ready: Bytes | None
     ) -> tuple[Ints, Ints, Bools]:
         """Set memberships; return what changed.
 
         Args:
             rows: each once.
             audiences: whose bits are set.
-            now: 1 for members, shape (audiences, rows).
-            ready: where they are set, same shape; `None` for everywhere.
+            now: who is a member, packed, one line per audience.
+            ready: where it is set, in the same form; `None` for everywhere.
 
         Returns:
             (index into `audiences`, index into `rows`, whether entered), by row and audience.
         """
-        bits = [self._bit_of[audience] for audience in audiences]
-        # In the usual order the bits are one range, and a slice is much quicker than a list.
-        order = slice(0, len(bits)) if bits == list(range(len(bits))) else np.array(bits, np.int64)
-        width = self._bits.shape[1]
+        bits = np.array([self._bit_of[audience] for audience in audiences], np.int64)
         before = self._bits[rows]
-        after = unpack(before, 8 * width)
-        set_to = now.T if ready is None else np.where(ready, now, after[:, order].T).T
-        after[:, order] = set_to
-        packed = np.packbits(after, axis=1, bitorder="little")
-        changed = packed ^ before
+        set_ = self._by_row(bits, now, len(rows))
+        if ready is None:  # alike for all rows: eight of them say it
+            mask = self._by_row(bits, np.full((len(bits), 1), 0xFF, np.uint8), 1)
+        else:
+            mask = self._by_row(bits, ready, len(rows))
+        after = (before & ~mask) | (set_ & mask)
+        changed = after ^ before
         touched = np.flatnonzero(changed.any(axis=1))
         if not len(touched):
             nothing = np.zeros(0, np.int64)
             return nothing, nothing, np.zeros(0, np.bool_)
-        self._bits[rows[touched]] = packed[touched]
-        place, audience = np.nonzero(unpack(changed[touched], 8 * width)[:, order])
+        self._bits[rows[touched]] = after[touched]
+        width = 8 * self._bits.shape[1]
+        place, audience = np.nonzero(unpack(changed[touched], width)[:, bits])
         place = touched[place]
-        return audience, place, after[:, order][place, audience] != 0
+        bit = bits[audience]
+        entered: Bools = after[place, bit >> 3] >> (bit & 7).astype(np.uint8) & 1 != 0
+        return audience, place, entered
+
+    def _by_row(self, bits: Ints, lines: Bytes, rows: int) -> Bytes:
+        """Return packed lines as bytes like those that are kept; 0 where there is no line."""
+        placed = np.zeros((8 * self._bits.shape[1], lines.shape[1]), np.uint8)
+        placed[bits] = lines
+        return transpose(placed)[:rows]

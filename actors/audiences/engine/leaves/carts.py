@@ -9,7 +9,7 @@ from actors.audiences.criteria import Recency
 from actors.audiences.engine.arrays import FAR, Bytes, pack
 from actors.audiences.engine.cells import SharedSeries
 from actors.audiences.engine.entries import Entries
-from actors.audiences.engine.moment import Flips, Moment
+from actors.audiences.engine.moment import FINAL, SURE, UNSURE, Flips, Moment
 from actors.audiences.engine.streams import Stream
 
 
@@ -62,10 +62,12 @@ class CartFamily:
         truth = np.zeros((self.size, rows), np.bool_)
         truth[line, place] = holds
         pack(truth, lines)
-        ticks = np.minimum(changes_at[cell], np.where(waits & (ready > now), ready, FAR))
+        changes = np.where(holds | ~only_leaves[cell], changes_at[cell], FAR)
+        comes = waits & (ready > now) & (ready < changes_at[cell])
+        ticks = np.minimum(changes, np.where(comes, ready, FAR))
         # When the newest leaves all others have left.
-        sure = only_leaves[cell] & (holds | (ticks == ready))
-        flips.add(line + first_line, place, ticks, sure)
+        known = np.where(only_leaves[cell], np.where(holds, FINAL, SURE), UNSURE)
+        flips.add(line + first_line, place, ticks, known)
         places, streams, changes = entries.changes
         for series in (self._added, self._bought):
             which, found = series.table.of_streams(streams)

@@ -9,7 +9,7 @@ from actors.audiences.criteria import Recency
 from actors.audiences.engine.arrays import FAR, Bools, Bytes, Floats, Ints, pack, ranges
 from actors.audiences.engine.cells import Cells, SeriesTable
 from actors.audiences.engine.leaves.reductions import COUNTS, Reduction, reduce_cells
-from actors.audiences.engine.moment import Flips, Moment
+from actors.audiences.engine.moment import FINAL, UNSURE, Flips, Moment
 from actors.audiences.engine.streams import Stream
 from actors.audiences.intervals import Interval, is_within
 
@@ -48,14 +48,16 @@ class EventFamily:
             [leaf.reduction in COUNTS and is_within(0.0, leaf.intervals) for leaf in leaves]
         )
         self._is_count = np.array([leaf.reduction == "count" for leaf in leaves])
-        self._is_one = np.array([len(leaf.intervals) == 1 for leaf in leaves])
+        self._is_bordered = np.array(
+            [leaf.reduction == "count" and len(leaf.intervals) == 1 for leaf in leaves]
+        )
         self._is_below = np.array(
             [len(leaf.intervals) == 1 and leaf.intervals[0][0] <= 0 for leaf in leaves]
         )
         most = max(len(leaf.intervals) for leaf in leaves)
         self._intervals = np.array([len(leaf.intervals) for leaf in leaves], np.int64)
-        self._least = np.zeros((most, self.size))
-        self._greatest = np.zeros((most, self.size))
+        self._least = np.full((max(most, 1), self.size), np.inf)
+        self._greatest = np.full((max(most, 1), self.size), -np.inf)
         for line, leaf in enumerate(leaves):
             for at, (least, greatest) in enumerate(leaf.intervals):
                 self._least[at, line], self._greatest[at, line] = least, greatest
@@ -82,21 +84,21 @@ class EventFamily:
         truth[leaf[is_other] * rows + place[is_other]] = True
         pack(truth.reshape(self.size, rows), lines)
         lines[self._of_none] ^= 0xFF
-        count = cells.count[cell]
-        leaving = self._leaving(cells, cell, leaf, count)
-        matter = np.flatnonzero(leaving >= 0)
-        ticks = np.full(len(leaf), FAR, np.int64)
-        series = cells.series[cell[matter]]
-        ticks[matter] = self._table.leaves_at(series, entries.t_ms[leaving[matter]])
         comes = self._table.comes_at(moment, entries, cells)
+        leaving = self._leaving(cells, cell, leaf)
+        matter = np.flatnonzero(leaving >= 0)
+        ticks = self._table.leaves_at(cells.series[cell[matter]], entries.t_ms[leaving[matter]])
         if comes is not None:
-            np.minimum(ticks, comes[cell], out=ticks)
+            leaves, ticks = ticks, comes[cell]
+            ticks[matter] = np.minimum(ticks[matter], leaves)
+            matter = np.arange(len(leaf))
+        cell, leaf, holds, is_other = cell[matter], leaf[matter], holds[matter], is_other[matter]
         # The last to leave leaves nothing. A count that has one border below and none beyond it
-        # cannot pass that without changing sides, however many leave at once.
-        is_last = (count == 1) & is_other
-        is_border = self._is_count[leaf] & self._is_one[leaf] & (holds | self._is_below[leaf])
-        sure = (is_last | is_border) & self._table.only_leaves(cells.series)[cell]
-        flips.add(leaf + first_line, place, ticks, sure)
+        # cannot pass that without changing sides, however many leave at once. Nothing comes back.
+        is_last = (cells.count[cell] == 1) & is_other
+        is_border = self._is_bordered[leaf] & (holds | self._is_below[leaf])
+        sure = (is_last | is_border) & self._table.only_leaves(cells.series[cell])
+        flips.add(leaf + first_line, place[matter], ticks, np.where(sure, FINAL, UNSURE))
         places, streams, changes = entries.changes
         if len(places):
             which, series = self._table.of_streams(streams)
@@ -122,32 +124,35 @@ class EventFamily:
         return which, self._by_series[ranges(self._start[series], per_series)]
 
     def _is_inside(self, leaf: Ints, value: Floats) -> Bools:
-        inside = np.zeros(len(leaf), np.bool_)
-        for which, least, greatest in self._intervals_of(leaf):
+        inside: Bools = (value >= self._least[0, leaf]) & (value <= self._greatest[0, leaf])
+        for at, which in self._others(leaf):
+            least, greatest = self._least[at, leaf[which]], self._greatest[at, leaf[which]]
             inside[which] |= (value[which] >= least) & (value[which] <= greatest)
         return inside
 
-    def _intervals_of(self, leaf: Ints) -> Iterator[tuple[Ints, Floats, Floats]]:
-        """Yield the first interval of each leaf, then the second of those that have one, ..."""
-        intervals = self._intervals[leaf]
-        for at, (least, greatest) in enumerate(zip(self._least, self._greatest, strict=True)):
-            which = np.flatnonzero(intervals > at)
-            yield which, least[leaf[which]], greatest[leaf[which]]
+    def _others(self, leaf: Ints) -> Iterator[tuple[int, Ints]]:
+        """Yield the number of a second, third, ... interval, and which of the leaves have it."""
+        for at in range(1, len(self._least)):
+            yield at, np.flatnonzero(self._intervals[leaf] > at)
 
-    def _leaving(self, cells: Cells, cell: Ints, leaf: Ints, count: Ints) -> Ints:
+    def _leaving(self, cells: Cells, cell: Ints, leaf: Ints) -> Ints:
         """Return the entry whose leaving is the first that can change each leaf; -1: none.
 
         Of a count it is known: there is a border below it, and until so many are left that it is
         crossed nothing changes. Of anything else it is the oldest.
         """
-        border = np.zeros(len(leaf), np.int64)
-        for round_, (from_, past) in enumerate(zip(self._from, self._past, strict=True)):
-            which = slice(None) if not round_ else np.flatnonzero(self._intervals[leaf] > round_)
-            some = count[which]
-            for below in (from_[leaf[which]], past[leaf[which]]):
-                border[which] = np.maximum(border[which], np.where(some >= below, below, 0))
+        count = cells.count[cell]
+        border = _passed(count, self._from[0, leaf], self._past[0, leaf])
+        for at, which in self._others(leaf):
+            other = _passed(count[which], self._from[at, leaf[which]], self._past[at, leaf[which]])
+            border[which] = np.maximum(border[which], other)
         leaving: Ints = np.where(border > 0, cells.after[cell] - border, -1)
         others = np.flatnonzero(~self._is_count[leaf])
-        oldest = np.where(count[others] > 0, cells.first[cell[others]], -1)
-        leaving[others] = oldest
+        leaving[others] = np.where(count[others] > 0, cells.first[cell[others]], -1)
         return leaving
+
+
+def _passed(count: Ints, from_: Ints, past: Ints) -> Ints:
+    """Return the border of an interval that counts have passed last; 0: none."""
+    passed: Ints = np.where(count >= past, past, np.where(count >= from_, from_, 0))
+    return passed

@@ -97,10 +97,13 @@ class SequenceFamily:
         truth = np.zeros(self.size * rows, np.bool_)
         order = _order(entries)
         ends: _Found | None = None
+        has_end: Bools | None = None  # which sequences of which rows have got so far
         for at, step in enumerate(self._steps):
-            found = step.find(moment, entries, order, first_line, flips)
+            found = step.find(moment, entries, order, first_line, flips, has_end)
+            has_end = np.zeros((self.size, rows), np.bool_)
             if ends is None:
                 ends = found
+                has_end.ravel()[ends.group] = True
                 continue
             line = ends.group // rows
             absent = np.flatnonzero(step.is_absent[line])
@@ -114,6 +117,7 @@ class SequenceFamily:
                 group = lonely.group[later]
                 flips.add(group // rows + first_line, group % rows, ticks[later])
             ends = step.follow(ends, found, rows)
+            has_end.ravel()[ends.group] = True
             truth[ends.group[self._length[ends.group // rows] == at + 1]] = True
         pack(truth.reshape(self.size, rows), lines)
 
@@ -159,11 +163,25 @@ class _StepTable:
                 self.within_ms[line] = step.within_ms
 
     def find(
-        self, moment: Moment, entries: Entries, order: Ints, first_line: int, flips: Flips
+        self,
+        moment: Moment,
+        entries: Entries,
+        order: Ints,
+        first_line: int,
+        flips: Flips,
+        wanted: Bools | None = None,
     ) -> _Found:
-        """Return the events that match, in the order (sequence, row, time, event)."""
+        """Return the events that match, in the order (sequence, row, time, event).
+
+        Args:
+            moment, entries: rows and what they have.
+            order: of the entries.
+            first_line, flips: to be told of changes by time.
+            wanted: for which sequences and rows, shape (sequences, rows); `None`: all.
+        """
         rows = len(moment.rows)
-        cells = self._before.cells(moment, entries)
+        wanted = None if wanted is None else wanted[self._lines]
+        cells = self._before.cells(moment, entries, wanted)
         oldest = np.where(cells.count > 0, cells.first, -1)
         ticks = self._before.flips(moment, entries, cells, oldest)
         flips.add(self._lines[cells.series] + first_line, cells.place, ticks)
@@ -173,7 +191,7 @@ class _StepTable:
         group, inside = _in_groups(cells, self._lines, rows)
         before = after = entries.value[inside]
         if not self._is_one:
-            _, other = _in_groups(self._after.cells(moment, entries), self._lines, rows)
+            _, other = _in_groups(self._after.cells(moment, entries, wanted), self._lines, rows)
             after = entries.value[other]
         return _Found(group, order[inside], entries.t_ms[inside], before, after)
 
