@@ -4,7 +4,6 @@ Applies generated batches to users in this process, without a store, and prints 
 cost an event and take of a profile, and what 100 cost a batch.
 """
 
-import random
 import time
 from collections.abc import Iterator
 from statistics import median
@@ -111,7 +110,7 @@ def attributes(count: int) -> KnownAttributes:
 def batches(users: int, count: int, seed: int) -> Iterator[tuple[int, StoredBatch]]:
     """Yield users and what they send within 30 days, in order of receipt."""
     draws, people = Draws(seed), {}
-    times = sorted(random.Random(seed).randrange(30 * DAY_MS) for _ in range(count))
+    times = sorted(draws.below(30 * DAY_MS) for _ in range(count))
     for log_id, (user, offset_ms) in enumerate(
         zip(zipf_ranks(users, count, seed).tolist(), times, strict=True), 1
     ):

@@ -7,9 +7,10 @@ attribute; `None` means that there is none any more.
 from collections.abc import Collection, Iterable
 
 from actors.audiences.event_rows import Row, event_time_ms, rows_of
-from actors.calculated.calculator import Calculator, Qualified
+from actors.calculated.calculator import Calculator
 from actors.calculated.definition import Attribute
 from actors.calculated.live import EventIndex, KnownAttributes
+from actors.calculated.rows import Qualified
 from actors.calculated.state import CalculatedState, Seed, Value
 from actors.model import Section, StoredBatch, WorkspaceInfo
 
@@ -100,7 +101,7 @@ def rebuild(
     for calculator in index.calculators:
         former = section.calculated.pop(calculator.number, None)
         state = calculator.start(None if former is None else former.seed)
-        seen = [each for each in events.get(calculator, ()) if each.time_ms >= earliest_ms]
+        seen = [each for each in events.get(calculator, ()) if each[0] >= earliest_ms]
         calculator.update(state, seen, now_ms)
         if state.data or state.seed is not None:
             section.calculated[calculator.number] = state
@@ -128,7 +129,7 @@ def calculate(
     calculator = Calculator(attribute)
     state = calculator.start(seed)
     events = _events_of(batches, EventIndex((calculator,), workspace)).get(calculator, ())
-    calculator.update(state, [each for each in events if each.time_ms <= as_of_ms], as_of_ms)
+    calculator.update(state, [each for each in events if each[0] <= as_of_ms], as_of_ms)
     return state.value
 
 
@@ -184,7 +185,7 @@ def _qualified(stored: StoredBatch, index: EventIndex) -> dict[Calculator, list[
                 rows = parts = rows_of(stored, event) if parts is None else parts
             kept = calculator.matcher.kept(stored, position, time_ms, rows)
             if kept is not None:
-                found.setdefault(calculator, []).append(Qualified(time_ms, kept))
+                found.setdefault(calculator, []).append((time_ms, kept))
     return found
 
 

@@ -1,20 +1,13 @@
 """One calculated attribute at work on the states of users (spec/calculated-attributes.md, 9)."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 from actors.calculated.definition import Attribute
 from actors.calculated.functions.registry import FUNCTIONS
 from actors.calculated.matching import RowMatcher
+from actors.calculated.rows import Qualified
 from actors.calculated.state import CalculatedState, Seed, Value
-from actors.calculated.window import Kept, Layout, Window
-
-
-class Qualified(NamedTuple):
-    """An event that qualifies: its time t, and its usable rows."""
-
-    time_ms: int
-    rows: list[Kept]
+from actors.calculated.window import MIN_TEXTS, Layout, Window
 
 
 class Calculator:
@@ -39,26 +32,21 @@ class Calculator:
     def start(self, seed: Seed | None) -> CalculatedState:
         """Return the state of a user of whom no event has come."""
         state = CalculatedState(self.revision, seed=seed if self.is_seeded_by(seed) else None)
-        state.value = self._value(state, None)
+        state.value = self._value_without_rows(state.seed, had_rows=False)
         return state
 
     def update(self, state: CalculatedState, events: Sequence[Qualified], now_ms: int) -> bool:
         """Add events, in order of arrival; tell whether the value is another one now."""
         former = state.value
         if self._layout is not None:
-            window = self._layout.open(state.data)
-            first_ms = self._first_ms(now_ms)
-            for event in events:
-                if first_ms is not None and event.time_ms < first_ms:
-                    window.had_rows |= bool(event.rows)
-                elif event.rows or self._is_by_count:
-                    self._layout.add(window, event.time_ms, event.rows)
-            self._settle(state, self._layout, window, first_ms)
+            self._move(state, self._layout, events, now_ms)
         else:
-            rows = [row for event in events for row in event.rows]
+            rows = events[0][1] if len(events) == 1 else [row for _, some in events for row in some]
             if rows:
-                state.data = self._function.add(state.data, rows, self._seed(state))
-                state.value = self._value(state, None)
+                seed = self._seed(state)
+                data, summary = self._function.add(state.data, rows, seed)
+                if data != state.data:
+                    state.data, state.value = data, self._function.result(summary, seed)
         return state.value != former
 
     def expire(self, state: CalculatedState, now_ms: int) -> bool:
@@ -71,8 +59,13 @@ class Calculator:
         """Put a seed in the place of the former; tell whether the value is another one now."""
         former = state.value
         state.seed = seed
-        window = None if self._layout is None else self._layout.open(state.data)
-        state.value = self._value(state, window)
+        if self._layout is not None:
+            state.value = self._window_value(state, self._layout)
+        elif state.data:
+            summary = self._function.accumulated(state.data)
+            state.value = self._function.result(summary, self._seed(state))
+        else:
+            state.value = self._value_without_rows(self._seed(state), had_rows=False)
         return state.value != former
 
     def is_seeded_by(self, seed: Seed | None) -> bool:
@@ -83,36 +76,44 @@ class Calculator:
             self.attribute.definition.cutoff_ms,
         )
 
-    def _first_ms(self, now_ms: int) -> int | None:
-        return None if self._length_ms is None else now_ms - self._length_ms
-
-    def _settle(
-        self, state: CalculatedState, layout: Layout, window: Window, first_ms: int | None
+    def _move(
+        self, state: CalculatedState, layout: Layout, events: Sequence[Qualified], now_ms: int
     ) -> None:
-        if first_ms is not None:
-            layout.drop_before(window, first_ms)
-        layout.drop_superseded(window)
-        state.data = layout.close(window) if window.arrived or window.had_rows else b""
-        state.expiry_ms = 0
-        if self._length_ms is not None and window.times:
-            state.expiry_ms = layout.first_time_ms(window) + self._length_ms + 1
-        state.value = self._value(state, window)
+        """Add events to a range that moves, and let go of what is outside."""
+        length_ms, data = self._length_ms, state.data
+        for time_ms, rows in events:
+            if length_ms is not None and time_ms < now_ms - length_ms:
+                data = layout.note_row(data) if rows else data
+            elif rows or self._is_by_count:
+                data = layout.add(data, state.texts, time_ms, rows)
+        size = len(data)
+        if self._is_by_count:
+            data = layout.drop_superseded(data)
+        elif length_ms is not None and state.expiry_ms and state.expiry_ms <= now_ms:
+            data = layout.drop_before(data, now_ms - length_ms)
+        if len(data) < size and len(state.texts) > MIN_TEXTS:
+            data, state.texts = layout.forget_texts(data, state.texts)
+        state.data = data
+        state.value = self._window_value(state, layout)
+        if length_ms is not None:
+            is_empty = not layout.count(data)
+            state.expiry_ms = 0 if is_empty else layout.time_ms(data, 0) + length_ms + 1
+
+    def _window_value(self, state: CalculatedState, layout: Layout) -> Value:
+        data = layout.usable(state.data) if self._is_by_count else state.data
+        seed = self._seed(state)
+        if layout.count(data):
+            return self._function.result(
+                self._function.windowed(Window(layout, data, state.texts), seed), seed
+            )
+        return self._value_without_rows(seed, layout.had_rows(state.data))
 
     def _seed(self, state: CalculatedState) -> Seed | None:
-        return state.seed if self.is_seeded_by(state.seed) else None
+        seed = state.seed
+        return seed if seed is not None and self.is_seeded_by(seed) else None
 
-    def _value(self, state: CalculatedState, window: Window | None) -> Value:
-        """Return the value; `window` is the one of the state's data where it has one."""
-        seed = self._seed(state)
-        summary: Any = None
-        if window is not None and self._layout is not None:
-            had_rows = window.had_rows
-            if window.times:
-                summary = self._function.windowed(self._layout, window)
-        else:
-            had_rows = bool(state.data)
-            if state.data and self._layout is None:
-                summary = self._function.accumulated(state.data)
-        if summary is None and seed is None:
-            return "0" if had_rows and self._function.is_zero_when_empty else None
-        return self._function.result(summary, seed)
+    def _value_without_rows(self, seed: Seed | None, had_rows: bool) -> Value:
+        """Return the value if no row counts: that of the seed, else `0` if any row ever did."""
+        if seed is not None:
+            return self._function.result(None, seed)
+        return "0" if had_rows and self._function.is_zero_when_empty else None

@@ -15,11 +15,10 @@ from actors.audiences.predicates import predicate
 from actors.audiences.values import MISSING, StoredValue
 from actors.calculated.definition import Category, Definition
 from actors.calculated.functions.contract import Function
-from actors.calculated.window import Kept
+from actors.calculated.rows import Content, Kept
 from actors.model import StoredBatch
 
 Read = Callable[[Row], StoredValue]
-Content = float | int | str | None
 
 # What was made of texts is remembered: values repeat, and parsing them costs most.
 _MAX_REMEMBERED = 4096
@@ -84,11 +83,7 @@ class RowMatcher:
             return None
         qualifying = rows
         if self._conditions:
-            qualifying = [
-                row
-                for row in rows
-                if all(outcomes[read(row)] for read, outcomes in self._conditions)
-            ]
+            qualifying = [row for row in rows if self._holds(row)]
             if not qualifying:
                 return None
         place = min(position, _PLACE_END - 1) * _PLACE_END
@@ -103,19 +98,25 @@ class RowMatcher:
             content: Content
             content = self._contents[value] if weight == 1.0 else self._content(value, weight)
             if content is not None:
-                kept.append(Kept(time_ms, place + min(row.index, _PLACE_END - 1), content, weight))
+                kept.append((time_ms, place + min(row.index, _PLACE_END - 1), content, weight))
         return kept
+
+    def _holds(self, row: Row) -> bool:
+        for read, outcomes in self._conditions:  # noqa: SIM110 - a generator costs as much again
+            if not outcomes[read(row)]:
+                return False
+        return True
 
     def _without_value(
         self, stored: StoredBatch, place: int, time_ms: int, qualifying: Sequence[Row]
     ) -> list[Kept]:
         if self._uses_quantity:
             weights = [product_quantity(row) for row in qualifying]
-            return [Kept(time_ms, place, None, weight) for weight in weights if weight > 0]
+            return [(time_ms, place, None, weight) for weight in weights if weight > 0]
         if not self._takes_time:
-            return [Kept(time_ms, place, None, 1.0)]
+            return [(time_ms, place, None, 1.0)]
         stamp_ms = stored.received_ms if self._is_stamped_at_receipt else time_ms
-        return [Kept(time_ms, place, stamp_ms, 1.0)]
+        return [(time_ms, place, stamp_ms, 1.0)]
 
 
 def _value_reader(category: Category, name: str) -> Read:

@@ -1,9 +1,9 @@
 """How values are written, and sums that no order can change (calculated-attributes.md, 2.3, 9)."""
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import date, timedelta
 from decimal import Decimal
-from fractions import Fraction
+from functools import lru_cache
 from math import fsum
 
 # What is added up stays below this, so that no sum of them leaves the range of doubles.
@@ -11,7 +11,8 @@ SUMMABLE_END = 2.0**960
 
 _INTEGRAL_END = 1e15
 _PLAIN_START = 1e-6
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = date(1970, 1, 1)
+_DAY_MS = 86_400_000
 _FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999  # years 1 to 9999
 
 
@@ -28,8 +29,16 @@ def number_text(number: float) -> str:
 
 def timestamp_text(at_ms: int) -> str:
     """Write an instant; one beyond the calendar is written as its first or last ms."""
-    moment = _EPOCH + timedelta(milliseconds=min(max(at_ms, _FIRST_MS), _LAST_MS))
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    day, ms = divmod(min(max(at_ms, _FIRST_MS), _LAST_MS), _DAY_MS)
+    seconds, ms = divmod(ms, 1000)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{_day_text(day)}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z"
+
+
+@lru_cache(maxsize=1024)
+def _day_text(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).isoformat()
 
 
 def alphabetical(text: str) -> tuple[str, str]:
@@ -59,17 +68,17 @@ def add_exactly(parts: list[float], term: float) -> None:
 
 def ratio(terms: Sequence[float], weights: Sequence[float]) -> float:
     """Return the sum of some numbers by the sum of others, which is not 0, rounded once."""
-    total, rest = _in_two(terms)
-    weight, weight_rest = _in_two(weights)
-    if not rest and not weight_rest:
-        return total / weight
-    exact = (Fraction(total) + Fraction(rest)) / (Fraction(weight) + Fraction(weight_rest))
-    return float(exact)
+    above, below = _exact_sum(terms)
+    by_above, by_below = _exact_sum(weights)
+    return (above * by_below) / (below * by_above)  # of integers, of any size
 
 
-def _in_two(terms: Iterable[float]) -> tuple[float, float]:
-    """Return a sum as a double and what it was rounded by."""
-    listed = list(terms)
-    total = fsum(listed)
-    listed.append(-total)
-    return total, fsum(listed)
+def _exact_sum(terms: Sequence[float]) -> tuple[int, int]:
+    """Return a sum as a fraction: twice as exact as a double, which is exact enough to round it."""
+    total = fsum(terms)
+    above, below = total.as_integer_ratio()
+    rest = fsum((*terms, -total)) if len(terms) > 1 else 0.0
+    if rest:
+        rest_above, rest_below = rest.as_integer_ratio()
+        above, below = above * rest_below + rest_above * below, below * rest_below
+    return above, below

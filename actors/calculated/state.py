@@ -39,6 +39,7 @@ class CalculatedState(Struct, array_like=True):
         value: as it is shown, with the seed.
         expiry_ms: instant from which `value` is another one without new events, 0 if never.
         data: what new events are added to, in the form of `actors.calculated.calculator`.
+        texts: what codes in `data` stand for.
     """
 
     revision: int = 0
@@ -46,3 +47,4 @@ class CalculatedState(Struct, array_like=True):
     expiry_ms: int = 0
     data: bytes = b""
     seed: Seed | None = None
+    texts: list[str] = []

@@ -1,76 +1,48 @@
-"""The usable rows of a range that moves, in columns (spec/calculated-attributes.md, 4 and 9).
+"""The rows of a range that moves, packed (spec/calculated-attributes.md, 4 and 9).
 
-Rows are sorted by event time, those of one time as they arrived. Columns are packed, eight bytes or
-four an entry; a function has only those that it reads, so that a row of `count` takes eight bytes.
+Rows are sorted by event time, those of one time as they arrived. Each is a record of eight-byte
+and four-byte fields, only those that its function reads: a row of `count` takes eight bytes. All
+records have one length, so a column is every n-th field, and adding a row is one concatenation.
+
+What is kept begins with eight bytes, used by functions for which the order of arrival counts: how
+many events have come so far, and whether a usable row was ever among them. For all others that
+something is kept says that there was a usable row.
 """
 
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from struct import Struct as Packing
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import msgspec
-from msgspec import Struct
+from actors.calculated.rows import Kept
 
-Column = Literal["number", "weight", "stamp", "digest", "code", "place", "arrival"]
+Column = Literal["number", "weight", "stamp", "digest", "code", "place", "arrival", "usable"]
 
-
-class Kept(NamedTuple):
-    """What of a row goes into a window.
-
-    `content` is what the function takes: a number, a stamp in ms, a digest, a text.
-    """
-
-    time_ms: int
-    place: int  # position in the batch and index in the event: 65,536 x position + index
-    content: float | int | str | None
-    weight: float
-
-
-_PACKINGS: dict[Column | Literal["time"], Packing] = {
-    "time": Packing("q"),
-    "number": Packing("d"),
-    "weight": Packing("d"),
-    "stamp": Packing("q"),
-    "digest": Packing("Q"),
-    "code": Packing("I"),
-    "place": Packing("I"),
-    "arrival": Packing("I"),
+_TYPES: dict[Column, str] = {
+    "number": "d",
+    "weight": "d",
+    "stamp": "q",
+    "digest": "Q",
+    "code": "I",
+    "place": "I",
+    "arrival": "I",
+    "usable": "I",
 }
+_header = Packing("II")
+_time = Packing("q")
+_short = Packing("I")
+_read_time = _time.unpack_from
+_HEADER_SIZE = _header.size
+_NO_ROWS = bytes(_HEADER_SIZE)
 
 # Texts that no row has any more are dropped once they are most of them.
-_MIN_TEXTS = 16
-
-
-class Window(Struct, array_like=True):
-    """Rows of one calculated attribute of one user.
-
-    Attributes:
-        arrived: how many qualifying events have come so far; numbers them in order of arrival.
-        had_rows: a usable row has ever come.
-        times: event time of each row.
-        columns: the other columns, in the order of `Layout.columns`.
-        texts: what codes stand for.
-        event_times, event_arrivals: of `last_events`: the newest qualifying events, also those
-            without a usable row.
-    """
-
-    arrived: int = 0
-    had_rows: bool = False
-    times: bytes = b""
-    columns: list[bytes] = []
-    texts: list[str] = []
-    event_times: bytes = b""
-    event_arrivals: bytes = b""
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Window).decode
+MIN_TEXTS = 16
 
 
 class Layout:
-    """Reads and changes windows of one definition."""
+    """Reads and changes the kept rows of one definition."""
 
     def __init__(self, columns: Sequence[Column], last_events: int = 0) -> None:
         """Set up.
@@ -79,134 +51,207 @@ class Layout:
             columns: those that the function reads.
             last_events: how many events count; 0: all that are in the range.
         """
-        extra: tuple[Column, ...] = ("arrival",) if last_events and "arrival" not in columns else ()
-        self.columns: tuple[Column, ...] = (*columns, *extra)
-        self._places = {name: place for place, name in enumerate(self.columns)}
+        used = list(columns)
+        if last_events:
+            used += [name for name in _OF_EVENTS if name not in used]
+        used.sort(key=lambda name: _TYPES[name] == "I")  # eight-byte fields are aligned
+        self.columns = tuple(used)
+        narrow = sum(_TYPES[name] == "I" for name in used)
+        pattern = "q" + "".join(_TYPES[name] for name in used) + "4x" * (narrow % 2)
+        self._record = Packing("=" + pattern)
+        self.size = self._record.size
+        self._places = {name: self._place(name) for name in used}
+        self._has_arrivals, self._has_codes = "arrival" in used, "code" in used
+        self._take = _taker(self.columns)
         self._last_events = last_events
-        self._packers: list[tuple[int, Callable[..., bytes], Column]] = [
-            (place, _PACKINGS[name].pack, name) for place, name in enumerate(self.columns)
-        ]
-        self._sizes = [_PACKINGS[name].size for name in self.columns]
+        self._is_short = self.columns in ((), ("number",), ("digest",), ("stamp",))
 
-    def open(self, data: bytes) -> Window:
-        """Return the window that was kept; a new one for `b""`."""
-        if data:
-            return _decode(data)
-        return Window(columns=[b""] * len(self.columns))
+    def add(self, data: bytes, texts: list[str], time_ms: int, rows: Sequence[Kept]) -> bytes:
+        """Return what is kept with the usable rows of one qualifying event, which may have none.
 
-    def close(self, window: Window) -> bytes:
-        """Return a window as it is kept."""
-        return _encode(window)
+        `texts` is what codes stand for; new ones are appended.
+        """
+        if self._has_arrivals:
+            arrived, had_rows = _header.unpack_from(data) if data else (0, 0)
+            arrived += 1
+            records = b"".join([self._packed(texts, arrived, row) for row in rows])
+            if not rows:
+                records = self._packed(texts, arrived, (time_ms, 0, 0, 0.0), usable=0)
+            data = _header.pack(arrived, had_rows or bool(rows)) + data[_HEADER_SIZE:]
+        elif self._is_short:
+            records = self._pack_short(rows)
+        else:
+            records = b"".join([self._packed(texts, 0, row) for row in rows])
+        size = len(data)
+        if size <= _HEADER_SIZE or time_ms >= _read_time(data, size - self.size)[0]:
+            return (data or _NO_ROWS) + records
+        at = _HEADER_SIZE + bisect_right(self.times(data), time_ms) * self.size
+        return data[:at] + records + data[at:]
 
-    def add(self, window: Window, time_ms: int, rows: Sequence[Kept]) -> None:
-        """Add the usable rows of one qualifying event, which may have none."""
-        window.arrived += 1
-        if self._last_events:
-            self._add_event(window, time_ms)
-        if not rows:
-            return
-        window.had_rows = True
-        end = len(window.times) // 8
-        if end and _PACKINGS["time"].unpack_from(window.times, (end - 1) * 8)[0] > time_ms:
-            end = bisect_right(self.times(window), time_ms)
-        for row in rows:
-            self._insert(window, end, row)
-            end += 1
+    def note_row(self, data: bytes) -> bytes:
+        """Return what is kept after a usable row that came when it was out of the range already."""
+        return _header.pack(_header.unpack_from(data or _NO_ROWS)[0], 1) + data[_HEADER_SIZE:]
 
-    def first_time_ms(self, window: Window) -> int:
-        """Return the event time of the first row; there is one."""
-        time_ms: int = _PACKINGS["time"].unpack_from(window.times)[0]
+    def drop_before(self, data: bytes, time_ms: int) -> bytes:
+        """Return what is kept without the rows that are older."""
+        if len(data) <= _HEADER_SIZE or _read_time(data, _HEADER_SIZE)[0] >= time_ms:
+            return data
+        gone = bisect_left(self.times(data), time_ms)
+        return data[:_HEADER_SIZE] + data[_HEADER_SIZE + gone * self.size :]
+
+    def drop_superseded(self, data: bytes) -> bytes:
+        """Return what is kept with the newest events only, of those that arrived last if equal."""
+        ordered = self.column(data, "arrival")
+        events = list(dict.fromkeys(ordered))
+        surplus = len(events) - self._last_events
+        if surplus <= 0:
+            return data
+        gone = ordered.index(events[surplus])  # rows of one event stand together
+        return data[:_HEADER_SIZE] + data[_HEADER_SIZE + gone * self.size :]
+
+    def usable(self, data: bytes) -> bytes:
+        """Return what is kept without the events that have no usable row."""
+        if "usable" not in self._places:
+            return data
+        return data[:_HEADER_SIZE] + b"".join(
+            data[_HEADER_SIZE + row * self.size : _HEADER_SIZE + (row + 1) * self.size]
+            for row, is_usable in enumerate(self.column(data, "usable"))
+            if is_usable
+        )
+
+    def forget_texts(self, data: bytes, texts: list[str]) -> tuple[bytes, list[str]]:
+        """Return what is kept, and its texts, without texts that no row has, if they are many."""
+        used = sorted(set(self.column(data, "code")))
+        if len(used) * 2 > len(texts):
+            return data, texts
+        renamed = {code: place for place, code in enumerate(used)}
+        offset, stride = self._places["code"]
+        fields = array("I", data)
+        for field in range(offset, len(fields), stride):
+            fields[field] = renamed[fields[field]]
+        return fields.tobytes(), [texts[code] for code in used]
+
+    def had_rows(self, data: bytes) -> bool:
+        """Tell whether a usable row has ever come."""
+        return bool(data) and (not self._has_arrivals or bool(_header.unpack_from(data)[1]))
+
+    def count(self, data: bytes) -> int:
+        """Return how many rows are kept."""
+        return (len(data) - _HEADER_SIZE) // self.size if data else 0
+
+    def time_ms(self, data: bytes, row: int) -> int:
+        """Return the event time of one row, counted from 0."""
+        time_ms: int = _read_time(data, _HEADER_SIZE + row * self.size)[0]
         return time_ms
 
-    def drop_before(self, window: Window, time_ms: int) -> None:
-        """Let go of rows that are older."""
-        if window.times and self.first_time_ms(window) < time_ms:
-            self._drop(window, bisect_left(self.times(window), time_ms))
+    def field(self, data: bytes, name: Column, row: int) -> int:
+        """Return the entry of one row of a column of four-byte integers."""
+        offset, stride = self._places[name]
+        entry: int = _short.unpack_from(data, (offset + row * stride) * 4)[0]
+        return entry
 
-    def drop_superseded(self, window: Window) -> None:
-        """Of `last_events`: let go of events that are not among the newest any more."""
-        if not self._last_events:
-            return
-        surplus = len(window.event_times) // 8 - self._last_events
-        if surplus <= 0:
-            return
-        window.event_times = window.event_times[surplus * 8 :]
-        window.event_arrivals = window.event_arrivals[surplus * 4 :]
-        oldest = (
-            _PACKINGS["time"].unpack_from(window.event_times)[0],
-            _PACKINGS["arrival"].unpack_from(window.event_arrivals)[0],
-        )
-        times, arrivals = self.times(window), self.column(window, "arrival")
-        gone = bisect_left(range(len(times)), oldest, key=lambda at: (times[at], arrivals[at]))
-        if gone:
-            self._drop(window, gone)
-
-    def times(self, window: Window) -> "array[int]":
+    def times(self, data: bytes) -> "array[int]":
         """Return the event time of each row, ascending."""
-        return array("q", window.times)
+        return array("q", data)[1 :: self.size // 8]
 
-    def column(self, window: Window, name: Column) -> "array[Any]":
+    def column(self, data: bytes, name: Column) -> "array[Any]":
         """Return a column that the layout has, one entry a row."""
-        return array(_PACKINGS[name].format, window.columns[self._places[name]])
+        offset, stride = self._places[name]
+        return array(_TYPES[name], data)[offset::stride]
 
     def has(self, name: Column) -> bool:
         """Tell whether there is such a column."""
         return name in self._places
 
-    def _add_event(self, window: Window, time_ms: int) -> None:
-        times = array("q", window.event_times)
-        at = bisect_right(times, time_ms)
-        window.event_times = _inserted(window.event_times, at * 8, _PACKINGS["time"].pack(time_ms))
-        window.event_arrivals = _inserted(
-            window.event_arrivals, at * 4, _PACKINGS["arrival"].pack(window.arrived)
-        )
+    def _place(self, name: Column) -> tuple[int, int]:
+        """Return where a column begins and how far apart its entries are, in its own fields."""
+        before = self.columns[: self.columns.index(name)]
+        offset = _HEADER_SIZE + 8 + sum(array(_TYPES[each]).itemsize for each in before)
+        width = array(_TYPES[name]).itemsize
+        return offset // width, self.size // width
 
-    def _insert(self, window: Window, at: int, row: Kept) -> None:
-        window.times = _inserted(window.times, at * 8, _PACKINGS["time"].pack(row.time_ms))
-        columns = window.columns
-        for place, pack, name in self._packers:
-            entry: float | int | str | None
-            match name:
-                case "weight":
-                    entry = row.weight
-                case "place":
-                    entry = row.place
-                case "arrival":
-                    entry = window.arrived
-                case "code":
-                    entry = self._code(window, str(row.content))
-                case _:
-                    entry = row.content
-            columns[place] = _inserted(columns[place], at * self._sizes[place], pack(entry))
+    def _pack_short(self, rows: Sequence[Kept]) -> bytes:
+        """Pack rows of nothing but time and content, or of time alone."""
+        pack = self._record.pack
+        if len(rows) == 1:
+            time_ms, _, content, _ = rows[0]
+            return pack(time_ms, content) if self.columns else pack(time_ms)
+        if self.columns:
+            return b"".join([pack(time_ms, content) for time_ms, _, content, _ in rows])
+        return b"".join([pack(time_ms) for time_ms, *_ in rows])
 
-    def _code(self, window: Window, text: str) -> int:
-        texts = window.texts
-        try:
-            return texts.index(text)
-        except ValueError:
-            texts.append(text)
-            return len(texts) - 1
-
-    def _drop(self, window: Window, count: int) -> None:
-        window.times = window.times[count * 8 :]
-        window.columns = [
-            column[count * size :] for column, size in zip(window.columns, self._sizes, strict=True)
-        ]
-        if len(window.texts) > _MIN_TEXTS:
-            self._forget_texts(window)
-
-    def _forget_texts(self, window: Window) -> None:
-        codes = self.column(window, "code")
-        used = sorted(set(codes))
-        if len(used) * 2 > len(window.texts):
-            return
-        renamed = {code: place for place, code in enumerate(used)}
-        packed = b"".join(_PACKINGS["code"].pack(renamed[code]) for code in codes)
-        window.texts = [window.texts[code] for code in used]
-        window.columns[self._places["code"]] = packed
+    def _packed(self, texts: list[str], arrived: int, row: Kept, usable: int = 1) -> bytes:
+        time_ms, place, content, weight = row
+        code = 0
+        if self._has_codes and usable:
+            code = _code(texts, content)
+        fields = (content, weight, code, place, arrived, usable)
+        return self._record.pack(time_ms, *self._take(fields))
 
 
-def _inserted(column: bytes, at: int, entry: bytes) -> bytes:
-    if at == len(column):
-        return column + entry
-    return column[:at] + entry + column[at:]
+_FIELDS: dict[Column, int] = {
+    "number": 0,
+    "stamp": 0,
+    "digest": 0,
+    "weight": 1,
+    "code": 2,
+    "place": 3,
+    "arrival": 4,
+    "usable": 5,
+}
+
+
+def _taker(columns: Sequence[Column]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """Return how to take the fields of these columns out of those of `Layout._packed`."""
+    places = [_FIELDS[name] for name in columns]
+    if len(places) < 2:  # `itemgetter` of one place gives no tuple
+        return lambda fields: tuple(fields[place] for place in places)
+    return itemgetter(*places)
+
+
+_OF_EVENTS: tuple[Column, ...] = ("arrival", "usable")
+
+
+def _code(texts: list[str], content: object) -> int:
+    text = str(content)
+    try:
+        return texts.index(text)
+    except ValueError:
+        texts.append(text)
+        return len(texts) - 1
+
+
+class Window:
+    """The usable rows of a range, to be read by a function."""
+
+    __slots__ = ("_data", "_layout", "texts")
+
+    def __init__(self, layout: Layout, data: bytes, texts: list[str]) -> None:
+        """Args: `data`: without events that have no usable row; `texts`: what codes stand for."""
+        self._layout = layout
+        self._data = data
+        self.texts = texts
+
+    def has(self, name: Column) -> bool:
+        """Tell whether there is such a column."""
+        return self._layout.has(name)
+
+    def column(self, name: Column) -> "array[Any]":
+        """Return a column that the function has asked for, one entry a row."""
+        return self._layout.column(self._data, name)
+
+    def times(self) -> "array[int]":
+        """Return the event time of each row, ascending."""
+        return self._layout.times(self._data)
+
+    def count(self) -> int:
+        """Return how many rows there are."""
+        return self._layout.count(self._data)
+
+    def time_ms(self, row: int) -> int:
+        """Return the event time of one row, counted from 0."""
+        return self._layout.time_ms(self._data, row)
+
+    def field(self, name: Column, row: int) -> int:
+        """Return the entry of one row of a column of four-byte integers."""
+        return self._layout.field(self._data, name, row)

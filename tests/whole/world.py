@@ -336,7 +336,7 @@ class World:
         deliveries: list[Delivery] = []
         for shard in self.shards:
             for connection in range(1, 5):
-                deliveries += shard.read_outbox(connection, 0, 10_000, 2**30)
+                deliveries += shard.outbox.read_outbox(connection, 0, 10_000, 2**30)
         return [orjson.loads(each.payload) for each in sorted(deliveries, key=_sequence)]
 
     def log(self) -> list[StoredBatch]:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Generic, Literal, Protocol, TypeVar
 
 from actors.calculated.definition import Datapoint
+from actors.calculated.rows import Kept
 from actors.calculated.state import Seed, Value
-from actors.calculated.window import Column, Kept, Layout, Window
+from actors.calculated.window import Column, Window
 
 SummaryT = TypeVar("SummaryT")
 
@@ -62,16 +63,22 @@ class Function(Protocol, Generic[SummaryT]):
         """Return what is kept of a value; `None` if the row is not usable."""
         ...
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> bytes:
-        """Return what is kept with some more usable rows, in order of arrival; `b""` is nothing."""
+    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> tuple[bytes, SummaryT]:
+        """Return what is kept with some more usable rows, and its summary.
+
+        Args:
+            data: what was kept, `b""` for nothing.
+            rows: in order of arrival, at least one.
+            seed: that of the user.
+        """
         ...
 
     def accumulated(self, data: bytes) -> SummaryT:
         """Return the summary of what is kept; it is not `b""`."""
         ...
 
-    def windowed(self, layout: Layout, window: Window) -> SummaryT:
-        """Return the summary of the rows of a window; there is at least one."""
+    def windowed(self, window: Window, seed: Seed | None) -> SummaryT:
+        """Return the summary of the rows of a window, of which there is one; `seed` as in `add`."""
         ...
 
     def result(self, summary: SummaryT | None, seed: Seed | None) -> Value:

@@ -9,8 +9,9 @@ import msgspec
 from actors.calculated.definition import Datapoint
 from actors.calculated.functions.contract import Takes
 from actors.calculated.numbers import add_exactly, number_text
+from actors.calculated.rows import Kept
 from actors.calculated.state import Seed, Value
-from actors.calculated.window import Column, Kept, Layout, Window
+from actors.calculated.window import Column, Window
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[float]).decode
@@ -33,22 +34,24 @@ class Count:
         """See `Function`."""
         return text
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> bytes:
+    def add(
+        self, data: bytes, rows: Sequence[Kept], seed: Seed | None
+    ) -> tuple[bytes, Sequence[float]]:
         """See `Function`."""
         parts = _decode(data) if data else []
-        for row in rows:
-            add_exactly(parts, row.weight)
-        return _encode(parts)
+        for *_, weight in rows:
+            add_exactly(parts, weight)
+        return _encode(parts), parts
 
     def accumulated(self, data: bytes) -> Sequence[float]:
         """See `Function`."""
         return _decode(data)
 
-    def windowed(self, layout: Layout, window: Window) -> Sequence[float]:
+    def windowed(self, window: Window, seed: Seed | None) -> Sequence[float]:
         """See `Function`."""
-        if layout.has("weight"):
-            return layout.column(window, "weight")
-        return (float(len(layout.times(window))),)
+        if window.has("weight"):
+            return window.column("weight")
+        return (float(window.count()),)
 
     def result(self, summary: Sequence[float] | None, seed: Seed | None) -> Value:
         """See `Function`."""

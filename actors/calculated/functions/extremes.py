@@ -8,8 +8,9 @@ from actors.audiences.values import parse_number
 from actors.calculated.definition import Datapoint
 from actors.calculated.functions.contract import Takes
 from actors.calculated.numbers import number_text
+from actors.calculated.rows import Kept
 from actors.calculated.state import Seed, Value
-from actors.calculated.window import Column, Kept, Layout, Window
+from actors.calculated.window import Column, Window
 
 _packed = Packing("d")
 
@@ -35,21 +36,22 @@ class Extreme:
         """See `Function`."""
         return parse_number(text)
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> bytes:
+    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> tuple[bytes, float]:
         """See `Function`."""
-        numbers = [row.content for row in rows if isinstance(row.content, float)]
+        numbers = [number for _, _, number, _ in rows if isinstance(number, float)]
         if data:
             numbers.append(self.accumulated(data))
-        return _packed.pack(self._choose(numbers))
+        chosen = self._choose(numbers)
+        return _packed.pack(chosen), chosen
 
     def accumulated(self, data: bytes) -> float:
         """See `Function`."""
         number: float = _packed.unpack(data)[0]
         return number
 
-    def windowed(self, layout: Layout, window: Window) -> float:
+    def windowed(self, window: Window, seed: Seed | None) -> float:
         """See `Function`."""
-        return self._choose(layout.column(window, "number"))
+        return self._choose(window.column("number"))
 
     def result(self, summary: float | None, seed: Seed | None) -> Value:
         """See `Function`."""

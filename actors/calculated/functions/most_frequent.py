@@ -6,13 +6,15 @@ from math import fsum
 from typing import Literal
 
 import msgspec
+import numpy as np
 
 from actors.calculated.definition import MAX_VALUE_LENGTH, Datapoint
 from actors.calculated.functions.contract import Takes
 from actors.calculated.functions.unique import MAX_VALUES, by_arrival
 from actors.calculated.numbers import add_exactly, alphabetical
+from actors.calculated.rows import Kept
 from actors.calculated.state import Seed, Value
-from actors.calculated.window import Column, Kept, Layout, Window
+from actors.calculated.window import Column, Window
 
 # Value to the weights of its rows, or to parts of their sum; values in order of arrival.
 Weights = dict[str, Sequence[float]]
@@ -20,6 +22,7 @@ Weights = dict[str, Sequence[float]]
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(dict[str, list[float]]).decode
 _NO_COUNTS: dict[str, int] = {}
+_MANY = 64  # rows from which on numpy is quicker
 
 
 class MostFrequent:
@@ -39,35 +42,40 @@ class MostFrequent:
         """See `Function`."""
         return text[:MAX_VALUE_LENGTH]
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> bytes:
+    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> tuple[bytes, Weights]:
         """See `Function`."""
         weights = _decode(data) if data else {}
         counts = _NO_COUNTS if seed is None else seed.counts
-        for row in rows:
-            text = str(row.content)
+        for _, _, content, weight in rows:
+            text = str(content)
             parts = weights.get(text)
             if parts is not None:
-                add_exactly(parts, row.weight)
+                add_exactly(parts, weight)
             elif len(weights) < MAX_VALUES or text in counts:
-                weights[text] = [row.weight]
-        return _encode(weights)
+                weights[text] = [weight]
+        return _encode(weights), dict(weights)
 
     def accumulated(self, data: bytes) -> Weights:
         """See `Function`."""
         return dict(_decode(data))
 
-    def windowed(self, layout: Layout, window: Window) -> Weights:
+    def windowed(self, window: Window, seed: Seed | None) -> Weights:
         """See `Function`."""
-        codes = layout.column(window, "code")
-        order = dict.fromkeys(window.texts[code] for code in by_arrival(layout, window))
-        if not layout.has("weight"):
-            counted = Counter(codes.tolist())
-            times = {window.texts[code]: float(count) for code, count in counted.items()}
-            return {text: (times[text],) for text in order}
-        weights: dict[str, list[float]] = {text: [] for text in order}
-        for code, weight in zip(codes, layout.column(window, "weight"), strict=True):
-            weights[window.texts[code]].append(weight)
-        return dict(weights)
+        codes, texts = window.column("code"), window.texts
+        seeded = 0 if seed is None else len(seed.counts)
+        is_capped = len(texts) + seeded > MAX_VALUES
+        order = by_arrival(window) if is_capped else codes
+        if not window.has("weight"):
+            counted = Counter(order)
+            return {texts[code]: (float(count),) for code, count in counted.items()}
+        column = np.asarray(window.column("weight"))
+        if len(column) >= _MANY and not (column % 1).any():  # sums of whole numbers are exact
+            totals = np.bincount(codes, column).tolist()
+            return {texts[code]: (totals[code],) for code in dict.fromkeys(order)}
+        weights: dict[int, list[float]] = {code: [] for code in order}
+        for code, weight in zip(codes, window.column("weight"), strict=True):
+            weights[code].append(weight)
+        return {texts[code]: parts for code, parts in weights.items()}
 
     def result(self, summary: Weights | None, seed: Seed | None) -> Value:
         """See `Function`."""
@@ -78,6 +86,7 @@ class MostFrequent:
             if len(tracked) >= MAX_VALUES:
                 break
             tracked[text] = None
-        total = {text: fsum((*live.get(text, ()), counts.get(text, 0))) for text in tracked}
-        greatest = max(total.values())
-        return min((text for text in tracked if total[text] == greatest), key=alphabetical)
+        totals = [fsum((*live.get(text, ()), counts.get(text, 0))) for text in tracked]
+        greatest = max(totals)
+        found = [text for text, total in zip(tracked, totals, strict=True) if total == greatest]
+        return found[0] if len(found) == 1 else min(found, key=alphabetical)

@@ -1,27 +1,24 @@
 """`first_occurrence` and `last_occurrence`, and their timestamps."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from struct import Struct as Packing
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
 from actors.calculated.definition import MAX_VALUE_LENGTH, Datapoint
 from actors.calculated.functions.contract import Takes
 from actors.calculated.numbers import timestamp_text
+from actors.calculated.rows import Kept
 from actors.calculated.state import Seed, Value
-from actors.calculated.window import Column, Kept, Layout, Window
+from actors.calculated.window import Column, Window
 
 _packed_time = Packing("q")
 
 
-class Occurrence(NamedTuple):
-    """A value with where its row stands: (t, position in the batch and product index)."""
-
-    time_ms: int
-    place: int
-    text: str
-
+# A value after where its row stands: event time and place.
+Occurrence = tuple[int, int, str]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[int, int, str]).decode
@@ -44,39 +41,36 @@ class FirstOccurrence:
         """See `Function`."""
         return text[:MAX_VALUE_LENGTH]
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> bytes:
+    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> tuple[bytes, str]:
         """See `Function`."""
-        kept = Occurrence(*_decode(data)) if data else None
-        for row in rows:
-            if kept is None or self._replaces(row, kept):
-                kept = Occurrence(row.time_ms, row.place, str(row.content))
-        return _encode(kept)
+        former = _decode(data) if data else None
+        kept = former
+        for time_ms, place, content, _ in rows:
+            if kept is None or self._replaces((time_ms, place), kept[:2]):
+                kept = (time_ms, place, str(content))
+        assert kept is not None, "there is a row"
+        return (data if kept is former else _encode(kept)), kept[2]
 
     def accumulated(self, data: bytes) -> str:
         """See `Function`."""
         return _decode(data)[2]
 
-    def windowed(self, layout: Layout, window: Window) -> str:
+    def windowed(self, window: Window, seed: Seed | None) -> str:
         """See `Function`."""
-        row = self._chosen(layout.times(window), layout.column(window, "place"))
-        text: str = window.texts[layout.column(window, "code")[row]]
-        return text
+        return window.texts[window.field("code", self._chosen(window))]
 
     def result(self, summary: str | None, seed: Seed | None) -> Value:
         """See `Function`."""
         return summary if seed is None else seed.text
 
-    def _replaces(self, row: Kept, kept: Occurrence) -> bool:
-        return (row.time_ms, row.place) < (kept.time_ms, kept.place)
+    def _replaces(self, at: tuple[int, int], kept: tuple[int, int]) -> bool:
+        return at < kept
 
-    def _chosen(self, times: Sequence[int], places: Sequence[int]) -> int:
-        row = 0
-        for other in range(1, len(times)):
-            if times[other] != times[0]:
-                break
-            if places[other] < places[row]:
-                row = other
-        return row
+    def _chosen(self, window: Window) -> int:
+        if window.count() == 1 or window.time_ms(0) < window.time_ms(1):
+            return 0
+        times, places = window.times(), window.column("place")
+        return min(range(bisect_right(times, times[0])), key=places.__getitem__)
 
 
 class LastOccurrence(FirstOccurrence):
@@ -88,17 +82,15 @@ class LastOccurrence(FirstOccurrence):
         """See `Function`."""
         return seed.text if summary is None and seed is not None else summary
 
-    def _replaces(self, row: Kept, kept: Occurrence) -> bool:
-        return (row.time_ms, row.place) >= (kept.time_ms, kept.place)
+    def _replaces(self, at: tuple[int, int], kept: tuple[int, int]) -> bool:
+        return at >= kept
 
-    def _chosen(self, times: Sequence[int], places: Sequence[int]) -> int:
-        row = end = len(times) - 1
-        for other in range(end - 1, -1, -1):
-            if times[other] != times[end]:
-                break
-            if places[other] > places[row]:
-                row = other
-        return row
+    def _chosen(self, window: Window) -> int:
+        last = window.count() - 1
+        if last == 0 or window.time_ms(last - 1) < window.time_ms(last):
+            return last
+        times, places = window.times(), window.column("place")
+        return max(range(last, bisect_left(times, times[-1]) - 1, -1), key=places.__getitem__)
 
 
 class OccurrenceTime:
@@ -123,24 +115,24 @@ class OccurrenceTime:
         """See `Function`."""
         return text
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> bytes:
+    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> tuple[bytes, int]:
         """See `Function`."""
-        times = [row.content for row in rows if isinstance(row.content, int)]
+        times = [time_ms for _, _, time_ms, _ in rows if isinstance(time_ms, int)]
         if data:
             times.append(self.accumulated(data))
-        return _packed_time.pack(self._choose(times))
+        chosen = self._choose(times)
+        return _packed_time.pack(chosen), chosen
 
     def accumulated(self, data: bytes) -> int:
         """See `Function`."""
         time_ms: int = _packed_time.unpack(data)[0]
         return time_ms
 
-    def windowed(self, layout: Layout, window: Window) -> int:
+    def windowed(self, window: Window, seed: Seed | None) -> int:
         """See `Function`."""
-        if layout.has("stamp"):
-            return self._choose(layout.column(window, "stamp"))
-        times = layout.times(window)
-        return times[0] if self._is_first else times[-1]
+        if window.has("stamp"):
+            return self._choose(window.column("stamp"))
+        return window.time_ms(0 if self._is_first else window.count() - 1)
 
     def result(self, summary: int | None, seed: Seed | None) -> Value:
         """See `Function`."""

@@ -13,8 +13,9 @@ from actors.audiences.values import parse_number
 from actors.calculated.definition import Datapoint
 from actors.calculated.functions.contract import Takes
 from actors.calculated.numbers import SUMMABLE_END, add_exactly, number_text, ratio
+from actors.calculated.rows import Kept
 from actors.calculated.state import Seed, Value
-from actors.calculated.window import Column, Kept, Layout, Window
+from actors.calculated.window import Column, Window
 
 Terms = Sequence[float]
 
@@ -40,20 +41,21 @@ class Sum:
         """See `Function`."""
         return weighted_number(text, weight)
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> bytes:
+    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> tuple[bytes, Terms]:
         """See `Function`."""
         parts = _decode(data) if data else []
-        for row in rows:
-            add_exactly(parts, _number(row))
-        return _encode(parts)
+        for _, _, number, _ in rows:
+            assert isinstance(number, float), "a row of numbers"
+            add_exactly(parts, number)
+        return _encode(parts), parts
 
     def accumulated(self, data: bytes) -> Terms:
         """See `Function`."""
         return _decode(data)
 
-    def windowed(self, layout: Layout, window: Window) -> Terms:
+    def windowed(self, window: Window, seed: Seed | None) -> Terms:
         """See `Function`."""
-        return layout.column(window, "number")
+        return window.column("number")
 
     def result(self, summary: Terms | None, seed: Seed | None) -> Value:
         """See `Function`."""
@@ -85,23 +87,24 @@ class Average:
         """See `Function`."""
         return weighted_number(text, weight)
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> bytes:
+    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> tuple[bytes, Mean]:
         """See `Function`."""
         terms, weights = _decode_pair(data) if data else ([], [])
-        for row in rows:
-            add_exactly(terms, _number(row))
-            add_exactly(weights, row.weight)
-        return _encode((terms, weights))
+        for _, _, number, weight in rows:
+            assert isinstance(number, float), "a row of numbers"
+            add_exactly(terms, number)
+            add_exactly(weights, weight)
+        return _encode((terms, weights)), Mean(terms, weights)
 
     def accumulated(self, data: bytes) -> Mean:
         """See `Function`."""
         return Mean(*_decode_pair(data))
 
-    def windowed(self, layout: Layout, window: Window) -> Mean:
+    def windowed(self, window: Window, seed: Seed | None) -> Mean:
         """See `Function`."""
-        terms = layout.column(window, "number")
-        if layout.has("weight"):
-            return Mean(terms, layout.column(window, "weight"))
+        terms = window.column("number")
+        if window.has("weight"):
+            return Mean(terms, window.column("weight"))
         return Mean(terms, (float(len(terms)),))
 
     def result(self, summary: Mean | None, seed: Seed | None) -> Value:
@@ -119,8 +122,3 @@ def weighted_number(text: str, weight: float) -> float | None:
         return None
     product = number * weight
     return product if -SUMMABLE_END < product < SUMMABLE_END else None
-
-
-def _number(row: Kept) -> float:
-    assert isinstance(row.content, float), "a row of numbers"
-    return row.content

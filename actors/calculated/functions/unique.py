@@ -10,8 +10,9 @@ import msgspec
 from actors.calculated.definition import MAX_VALUE_LENGTH, Datapoint
 from actors.calculated.functions.contract import Takes
 from actors.calculated.numbers import alphabetical, number_text
+from actors.calculated.rows import Kept
 from actors.calculated.state import Seed, Value
-from actors.calculated.window import Column, Kept, Layout, Window
+from actors.calculated.window import Column, Window
 
 MAX_VALUES = 100
 MAX_COUNT = 10_000
@@ -37,24 +38,24 @@ class UniqueList:
         """See `Function`."""
         return text[:MAX_VALUE_LENGTH]
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> bytes:
+    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> tuple[bytes, list[str]]:
         """See `Function`."""
         texts = _decode(data) if data else []
         known = len(texts)
-        for row in rows:
+        for _, _, text, _ in rows:
             if len(texts) >= MAX_VALUES:
                 break
-            if row.content not in texts:
-                texts.append(str(row.content))
-        return _encode(texts) if len(texts) > known else data
+            if text not in texts:
+                texts.append(str(text))
+        return (_encode(texts) if len(texts) > known else data), texts
 
     def accumulated(self, data: bytes) -> list[str]:
         """See `Function`."""
         return _decode(data)
 
-    def windowed(self, layout: Layout, window: Window) -> list[str]:
+    def windowed(self, window: Window, seed: Seed | None) -> list[str]:
         """See `Function`."""
-        return [window.texts[code] for code in dict.fromkeys(by_arrival(layout, window))]
+        return [window.texts[code] for code in dict.fromkeys(by_arrival(window))]
 
     def result(self, summary: list[str] | None, seed: Seed | None) -> Value:
         """See `Function`."""
@@ -80,22 +81,22 @@ class UniqueValuesCount:
         """See `Function`."""
         return _digest(text)
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> bytes:
+    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> tuple[bytes, set[int]]:
         """See `Function`."""
-        if len(data) >= MAX_COUNT * 8:
-            return data
         known = self.accumulated(data)
-        new = {row.content for row in rows if isinstance(row.content, int)} - known
+        new = {digest for _, _, digest, _ in rows if isinstance(digest, int)} - known
+        if not new or len(known) >= MAX_COUNT:
+            return data, known
         room = MAX_COUNT - len(known)
-        return data + array("Q", sorted(new)[:room]).tobytes()
+        return data + array("Q", sorted(new)[:room]).tobytes(), known | new
 
     def accumulated(self, data: bytes) -> set[int]:
         """See `Function`."""
         return set(array("Q", data))
 
-    def windowed(self, layout: Layout, window: Window) -> set[int]:
+    def windowed(self, window: Window, seed: Seed | None) -> set[int]:
         """See `Function`."""
-        return set(layout.column(window, "digest"))
+        return set(window.column("digest"))
 
     def result(self, summary: set[int] | None, seed: Seed | None) -> Value:
         """See `Function`."""
@@ -105,10 +106,10 @@ class UniqueValuesCount:
         return number_text(float(min(len(digests), MAX_COUNT)))
 
 
-def by_arrival(layout: Layout, window: Window) -> list[int]:
+def by_arrival(window: Window) -> list[int]:
     """Return the codes of a window's rows in order of arrival."""
-    codes: list[int] = layout.column(window, "code").tolist()
-    arrivals = layout.column(window, "arrival").tolist()
+    codes: list[int] = window.column("code").tolist()
+    arrivals = window.column("arrival").tolist()
     if arrivals == sorted(arrivals):
         return codes
     # Rows of one event stand in their order, and sorting leaves them in it.
