@@ -201,7 +201,7 @@ class AudienceShard(Protocol):
     """A shard. Calls that change something raise StoreFull and have then changed nothing."""
 
     async def set_audiences(self, live: LiveAudiences) -> int:
-        """Take over what holds if it is newer; return the version that was known before."""
+        """Take over what holds, unless a newer version is known; return the version known now."""
         ...
 
     async def change_list(

@@ -69,10 +69,9 @@ class PlainShard:
 
     async def set_audiences(self, live: LiveAudiences) -> int:
         self._answer()
-        known = self.live.version
-        if live.version > known:
+        if live.version > self.live.version:
             self.live = live
-        return known
+        return self.live.version
 
     async def change_list(
         self, number: int, audience: int, add: Sequence[int], remove: Sequence[int]
