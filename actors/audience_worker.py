@@ -50,6 +50,7 @@ class AudienceWorker:
                     static_lists.clear(txn, audience.number)
             write_in_force(txn, following)
         self._audiences.work_by(following)
+        self._shard.subscribe()
         return live.version
 
     def set_calculated_attributes(self, live: LiveAttributes) -> int:
@@ -57,9 +58,9 @@ class AudienceWorker:
         in_force = self._audiences.in_force
         if live.version <= in_force.attributes.version:
             return in_force.attributes.version
-        with self._shard.store.write() as txn:
-            total, last_id = txn.entries("profiles"), self._shard.last_id
-            following = with_attributes(in_force, live, last_id, total)
+        with self._shard.transaction() as txn:
+            begun_id = self._shard.draw_id()
+            following = with_attributes(in_force, live, begun_id, txn.entries("profiles"))
             write_in_force(txn, following)
         self._audiences.work_by(following)
         return live.version

@@ -19,9 +19,11 @@ from msgspec import Struct
 
 from actors import coordinator, forwarder, shard
 from actors.alias_runner import AliasRunner
+from actors.audience_worker import AudienceWorker
 from actors.audiences.calls import AudienceShard
 from actors.audiences.catalog import Catalog
 from actors.audiences.desk import AudienceDesk
+from actors.audiences.stepping import AudienceSteps, SteppingShard
 from actors.clock import SystemClock, SystemRandomness
 from actors.errors import ShardUnavailable, StoreDamaged, StoreFull
 from actors.groups.desk import GroupDesk
@@ -125,6 +127,8 @@ class Shard(Process):
             ShardAliases(self._shard, clock),
             GroupViews(self._shard, views),
             GroupWorker(self._shard),
+            AudienceWorker(self._shard, clock),
+            self._shard.outbox,
             self._shard,
         )
         self._sweeper = Sweeper(self._shard, clock)
@@ -235,6 +239,7 @@ class Coordinator(Process):
             clock,
             SystemRandomness(),
         )
+        self._steps = AudienceSteps(cast(Sequence[SteppingShard], handles), asyncio.sleep)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_closed = False
 
@@ -244,6 +249,7 @@ class Coordinator(Process):
             "aliases": self._aliases.run,
             "groups": self._groups.run,
             "audiences": self._audiences.run,
+            "audience_steps": self._steps.run,
         }
         for name, work in works.items():
             task = self._tasks.get(name)

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from actors.audiences.calls import LiveAudiences
 from actors.audiences.fields import AudienceFields, SubscriptionFields
-from actors.audiences.in_force import InForce, read_in_force, write_in_force
+from actors.audiences.in_force import InForce, read_in_force, with_audiences, write_in_force
 from actors.audiences.known import KnownAudiences, shown_memberships
 from actors.model import Section
 from actors.profiles.view import profile_view, user_view
@@ -41,7 +41,7 @@ async def test_what_a_shard_was_told_is_there_after_a_restart(tmp_path: Path) ->
             with store.read() as txn:
                 assert read_in_force(txn) == InForce()
             with store.write() as txn:
-                write_in_force(txn, InForce(audiences=live))
+                write_in_force(txn, with_audiences(InForce(), live, 3))
         with store.read() as txn:
             assert read_in_force(txn).audiences == live
         store.close()
