@@ -23,9 +23,11 @@ from actors.audience_worker import AudienceWorker
 from actors.audiences.calls import AudienceShard
 from actors.audiences.catalog import Catalog
 from actors.audiences.desk import AudienceDesk
+from actors.audiences.handles import desk_handle
 from actors.audiences.stepping import AudienceSteps, SteppingShard
 from actors.clock import SystemClock, SystemRandomness
 from actors.errors import ShardUnavailable, StoreDamaged, StoreFull
+from actors.forwarding.follower import SubscriptionFollower
 from actors.groups.desk import GroupDesk
 from actors.groups.handles import GroupShard
 from actors.groups.views import GroupViews
@@ -38,7 +40,7 @@ from actors.outputs.egress import EgressRules
 from actors.outputs.registry import open_outputs
 from actors.outputs.subscription_settings import subscription_problems
 from actors.remote import Handle
-from actors.remote_handles import ShardSource, forwarder_name, remote_shards
+from actors.remote_handles import COORDINATOR_NAME, ShardSource, forwarder_name, remote_shards
 from actors.shard_aliases import ShardAliases
 from actors.shard_options import ShardOptions
 from actors.shard_views import ShardViews
@@ -384,6 +386,7 @@ class ForwarderOptions(Struct, frozen=True, kw_only=True):
     shards: int
     spool_dir: Path
     egress_allow: tuple[str, ...]
+    takes_audiences: bool = False
 
 
 class Forwarder(Process):
@@ -426,14 +429,28 @@ class Forwarder(Process):
     async def _run(self) -> None:
         while not self._is_stopping:
             try:
-                self._forwarder = self._make()
-                await self._forwarder.run()
+                await self._deliver(self._make())
             except Exception:
                 logger.exception(
                     "a forwarder failed; it begins again",
                     extra={"event": "forwarder_failed", "output": self._options.info.id},
                 )
                 await asyncio.sleep(RESTART_PAUSE_S)
+
+    async def _deliver(self, made: forwarder.Forwarder) -> None:
+        """Run a forwarder, that of an audience output beside what follows its subscriptions."""
+        self._forwarder = made
+        following: asyncio.Task[None] | None = None
+        if self._options.takes_audiences:
+            desk = desk_handle(Handle(COORDINATOR_NAME).call_audiences)
+            follower = SubscriptionFollower(self._options.info.id, desk, SystemClock())
+            following = asyncio.get_running_loop().create_task(follower.run(made))
+        try:
+            await made.run()
+        finally:
+            if following is not None:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
 
     def _make(self) -> forwarder.Forwarder:
         options = self._options

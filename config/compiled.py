@@ -44,6 +44,7 @@ class OutputPlan(Struct, frozen=True):
     module: str
     settings: Mapping[Environment, OutputSettings]
     connections: tuple[ConnectionInfo, ...]
+    takes_audiences: bool = False
 
 
 def workspace_info(
@@ -111,6 +112,7 @@ def output_plans(document: WorkspaceDocument, numbers: Numbers) -> list[OutputPl
             module=output.module,
             settings=_settings(output),
             connections=tuple(each for each in connections if each.output == output.id),
+            takes_audiences=output.kind == "audience",
         )
         for output in document.outputs
     ]

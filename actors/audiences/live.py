@@ -52,6 +52,11 @@ def span_of(range_: DateRange) -> Span:
     return Span(_midnight_ms(start), _midnight_ms(end))
 
 
+def subscription_id(number: int) -> str:
+    """Return what a subscription is called in delivery ids, metrics and logs."""
+    return f"subscription-{number}"
+
+
 def _live(audience: Audience, state: AudienceState, readings: Readings) -> LiveAudience:
     is_standard = audience.type == "standard"
     return LiveAudience(
@@ -74,7 +79,7 @@ def _subscription(
     return LiveSubscription(
         subscription=Announced(
             number=FIRST_NUMBER + subscription.number,
-            id=f"subscription-{subscription.number}",
+            id=subscription_id(subscription.number),
             audience=audience.number,
             name=MessageAudience(
                 audience.number,

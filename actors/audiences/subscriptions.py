@@ -8,16 +8,21 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from actors.audiences.announce import FIRST_NUMBER
 from actors.audiences.catalog import AudienceOutput
 from actors.audiences.core import Core
 from actors.audiences.fields import SubscriptionFields, given
 from actors.audiences.lifecycle import shown_status
+from actors.audiences.live import subscription_id
 from actors.audiences.milestones import settle_milestones
 from actors.audiences.objects import CONTROL, Audience, Fault, Subscription
 from actors.audiences.registry import check_unmanaged
 from actors.audiences.rules import check_active_limit, refused
 from actors.audiences.state import AudienceState
 from actors.errors import AudienceRefused, Problem
+from actors.forwarding.subscriptions import Followed
+from actors.outputs.connection_settings import ConnectionSettings, payload_settings
+from actors.steps.enqueue import ConnectionInfo
 
 # Checks the settings of a subscription for a module: what is wrong, each with its JSON pointer.
 SettingsCheck = Callable[[str, Mapping[str, Any]], list[Problem]]
@@ -43,6 +48,17 @@ class Subscriptions:
     async def audience_outputs(self) -> dict[int, AudienceOutput]:
         """Return the outputs that take audiences, by number."""
         return dict(self._core.catalog.outputs)
+
+    async def subscriptions_at(self, output: str) -> list[Followed]:
+        """Return the active subscriptions of an output (its id), as its forwarder sees them."""
+        state, catalog = self._core.state, self._core.catalog
+        return [
+            followed(each, catalog.outputs[each.output])
+            for each in sorted(state.subscriptions.values(), key=lambda each: each.number)
+            if each.is_active
+            and each.output in catalog.outputs
+            and catalog.outputs[each.output].id == output
+        ]
 
     async def create_subscription(
         self, audience: int, fields: SubscriptionFields, actor: str
@@ -230,6 +246,27 @@ class Subscriptions:
         problems = self._check_settings(output.module, made.settings)
         if problems:
             raise AudienceRefused("VALIDATION_ERROR", problems)
+
+
+def followed(subscription: Subscription, output: AudienceOutput) -> Followed:
+    """Return a subscription as the forwarder of its output sees it."""
+    return Followed(
+        ConnectionInfo(
+            number=FIRST_NUMBER + subscription.number,
+            id=subscription_id(subscription.number),
+            input=subscription.number,
+            input_id=f"audience-{subscription.audience}",
+            output=output.id,
+            module=output.module,
+            is_active=True,
+            environments=output.environments,
+            send_as_batch=True,
+            settings=payload_settings(ConnectionSettings()),
+            is_subscription=True,
+        ),
+        subscription.fault is not None,
+        subscription.resumed,
+    )
 
 
 def _variations(audience: Audience) -> frozenset[str]:
