@@ -382,11 +382,11 @@ class ForwarderOptions(Struct, frozen=True, kw_only=True):
     info: forwarder.OutputInfo
     module: str
     settings: dict[Any, OutputSettings]
+    is_audience: bool
     connections: tuple[ConnectionInfo, ...]
     shards: int
     spool_dir: Path
     egress_allow: tuple[str, ...]
-    takes_audiences: bool = False
 
 
 class Forwarder(Process):
@@ -441,7 +441,7 @@ class Forwarder(Process):
         """Run a forwarder, that of an audience output beside what follows its subscriptions."""
         self._forwarder = made
         following: asyncio.Task[None] | None = None
-        if self._options.takes_audiences:
+        if self._options.is_audience:
             desk = desk_handle(Handle(COORDINATOR_NAME).call_audiences)
             follower = SubscriptionFollower(self._options.info.id, desk, SystemClock())
             following = asyncio.get_running_loop().create_task(follower.run(made))

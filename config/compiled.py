@@ -43,8 +43,8 @@ class OutputPlan(Struct, frozen=True):
     info: OutputInfo
     module: str
     settings: Mapping[Environment, OutputSettings]
+    is_audience: bool
     connections: tuple[ConnectionInfo, ...]
-    takes_audiences: bool = False
 
 
 def workspace_info(
@@ -111,8 +111,8 @@ def output_plans(document: WorkspaceDocument, numbers: Numbers) -> list[OutputPl
             info=OutputInfo(output.id, _schedule(output), output.ordering, output.max_in_flight),
             module=output.module,
             settings=_settings(output),
+            is_audience=output.kind == "audience",
             connections=tuple(each for each in connections if each.output == output.id),
-            takes_audiences=output.kind == "audience",
         )
         for output in document.outputs
     ]

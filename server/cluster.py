@@ -128,11 +128,11 @@ class Cluster:
                 info=plan.info,
                 module=plan.module,
                 settings=dict(plan.settings),
+                is_audience=plan.is_audience,
                 connections=plan.connections,
                 shards=self._settings.shards,
                 spool_dir=self._folder.spool(name),
                 egress_allow=self._settings.egress_allow,
-                takes_audiences=plan.takes_audiences,
             )
             handle = remote.spawn(
                 forwarder_name(name), Forwarder, options, self._host, calls_at_once=CALLS_AT_ONCE

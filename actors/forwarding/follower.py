@@ -40,6 +40,11 @@ class SubscriptionFollower:
                         "kind": type(error).__name__,
                     },
                 )
+            except Exception:
+                logger.exception(
+                    "subscriptions could not be followed; they are asked for again",
+                    extra={"event": "follow_failed", "output": self._output},
+                )
             await asyncio.sleep(LOOK_S)
 
     async def step(self, forwarder: Forwarder) -> None:
