@@ -22,7 +22,7 @@ from actors.forwarding.subscriptions import Followed, superfluous
 from actors.forwarding.waiting import Wait, wait_for_change
 from actors.metric_groups import ForwarderMetrics
 from actors.model import Delivery, Environment
-from actors.outputs.contract import BulkOutput, StreamOutput
+from actors.outputs.contract import BulkOutput, Delivered, Outcome, StreamOutput
 from actors.steps.enqueue import ConnectionInfo
 
 __all__ = ["Forwarder", "OutboxSource", "OutputInfo"]
@@ -84,6 +84,7 @@ class Forwarder:
         for info in connections:
             self._open_streams(info)
         self._share_memory()
+        self._environments = outputs
         self._outputs = list({id(each): each for each in outputs.values()}.values())
         self._read_pause_ms = min(map(_read_pause_ms, self._outputs), default=READ_PAUSE_MS)
         couriers = {id(each): self._courier(each) for each in self._outputs}
@@ -93,6 +94,7 @@ class Forwarder:
         }
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
+        self._is_started = False
         self._is_stopping = False
         self._stopped = asyncio.Event()
         self._next_poll_ms = 0
@@ -123,6 +125,7 @@ class Forwarder:
         try:
             for output in self._outputs:
                 await output.start()
+            self._is_started = True
             while not self._is_stopping:
                 self._changed.clear()
                 now_ms = self._clock.now_ms()
@@ -186,6 +189,19 @@ class Forwarder:
         """Return why a connection does not send, `None` if it does or if that is not known here."""
         state = self._connections.get(connection)
         return None if state is None else state.fault
+
+    async def send_notice(self, notice: Delivery) -> Outcome | None:
+        """Send something that lies in no outbox; `None` if that is not possible just now.
+
+        Outputs that collect changes, or an environment that is off, have no use for it.
+        """
+        if not self._is_started or self._is_stopping:
+            return None
+        output = self._environments.get(notice.environment)
+        if output is None or isinstance(output, BulkOutput):
+            return Delivered()
+        [outcome] = await output.send([notice])
+        return outcome
 
     def last_sent_ms(self, connection: int) -> int | None:
         """Return when something of a connection was last delivered by this process."""

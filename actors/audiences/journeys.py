@@ -175,7 +175,7 @@ class Journeys:
             others = [each for each in before.milestones if each.number != number]
             after = renumbered(replace(before, milestones=tuple(others)), former.parent)
             check_split(after, former.parent)
-            forget_audience(changed, former.audience)
+            forget_audience(changed, former.audience, core.clock.now_ms())
             self._put(before, after, changed, actor)
         await core.push()
         return True

@@ -8,21 +8,16 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from actors.audiences.announce import FIRST_NUMBER
 from actors.audiences.catalog import AudienceOutput
 from actors.audiences.core import Core
 from actors.audiences.fields import SubscriptionFields, given
 from actors.audiences.lifecycle import shown_status
-from actors.audiences.live import subscription_id
 from actors.audiences.milestones import settle_milestones
-from actors.audiences.objects import CONTROL, Audience, Fault, Subscription
+from actors.audiences.objects import CONTROL, Audience, Subscription
 from actors.audiences.registry import check_unmanaged
 from actors.audiences.rules import check_active_limit, refused
 from actors.audiences.state import AudienceState
 from actors.errors import AudienceRefused, Problem
-from actors.forwarding.subscriptions import Followed
-from actors.outputs.connection_settings import ConnectionSettings, payload_settings
-from actors.steps.enqueue import ConnectionInfo
 
 # Checks the settings of a subscription for a module: what is wrong, each with its JSON pointer.
 SettingsCheck = Callable[[str, Mapping[str, Any]], list[Problem]]
@@ -48,17 +43,6 @@ class Subscriptions:
     async def audience_outputs(self) -> dict[int, AudienceOutput]:
         """Return the outputs that take audiences, by number."""
         return dict(self._core.catalog.outputs)
-
-    async def subscriptions_at(self, output: str) -> list[Followed]:
-        """Return the active subscriptions of an output (its id), as its forwarder sees them."""
-        state, catalog = self._core.state, self._core.catalog
-        return [
-            followed(each, catalog.outputs[each.output])
-            for each in sorted(state.subscriptions.values(), key=lambda each: each.number)
-            if each.is_active
-            and each.output in catalog.outputs
-            and catalog.outputs[each.output].id == output
-        ]
 
     async def create_subscription(
         self, audience: int, fields: SubscriptionFields, actor: str
@@ -131,22 +115,11 @@ class Subscriptions:
             if former is None or former.audience != audience:
                 return False
             check_unmanaged(changed.audiences[audience])
-            del changed.subscriptions[number]
+            changed.end_subscription(number, core.clock.now_ms())
             settle_milestones(changed, core.catalog, core.readings)
             changed.tell_shards()
         await core.push()
         return True
-
-    async def fault_subscription(self, number: int, fault: Fault) -> None:
-        """Keep that an output cannot be sent to; changes are held until it is resumed."""
-        core = self._core
-        with core.changing() as changed:
-            former = changed.subscriptions.get(number)
-            if former is None or former.fault is not None:
-                return
-            changed.put_subscription(replace(former, fault=fault))
-            changed.tell_shards()
-        await core.push()
 
     async def resume_subscription(self, audience: int, number: int) -> bool:
         """Send the held net changes of a faulted subscription; tell whether there is one."""
@@ -193,14 +166,6 @@ class Subscriptions:
         await core.push()
         return True
 
-    async def note_sent(self, number: int, sent_ms: int) -> None:
-        """Keep when a subscription was last sent something."""
-        core = self._core
-        with core.changing() as changed:
-            former = changed.subscriptions.get(number)
-            if former is not None:
-                changed.put_subscription(replace(former, last_sent_ms=sent_ms))
-
     def _connect(
         self, state: AudienceState, audience: int, fields: SubscriptionFields, actor: str
     ) -> Subscription:
@@ -246,27 +211,6 @@ class Subscriptions:
         problems = self._check_settings(output.module, made.settings)
         if problems:
             raise AudienceRefused("VALIDATION_ERROR", problems)
-
-
-def followed(subscription: Subscription, output: AudienceOutput) -> Followed:
-    """Return a subscription as the forwarder of its output sees it."""
-    return Followed(
-        ConnectionInfo(
-            number=FIRST_NUMBER + subscription.number,
-            id=subscription_id(subscription.number),
-            input=subscription.number,
-            input_id=f"audience-{subscription.audience}",
-            output=output.id,
-            module=output.module,
-            is_active=True,
-            environments=output.environments,
-            send_as_batch=True,
-            settings=payload_settings(ConnectionSettings()),
-            is_subscription=True,
-        ),
-        subscription.fault is not None,
-        subscription.resumed,
-    )
 
 
 def _variations(audience: Audience) -> frozenset[str]:

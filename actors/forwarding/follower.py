@@ -3,16 +3,21 @@
 import asyncio
 import logging
 
+from actors.audiences.announce import FIRST_NUMBER
 from actors.audiences.handles import AudienceDeskHandle
 from actors.audiences.objects import Fault
 from actors.clock import Clock
 from actors.errors import ShardUnavailable, StoreFull
 from actors.forwarder import Forwarder
 from actors.forwarding.subscriptions import Followed
+from actors.model import Delivery
+from actors.outputs.contract import Retry
 
 logger = logging.getLogger("headwater.forwarder")
 
 LOOK_S = 1.0  # a change takes effect within 5 s (spec/connections.md, 1.3)
+NOTICE_MAX_AGE_MS = 24 * 3600 * 1000
+FIRST_WAIT_MS, LAST_WAIT_MS = 10_000, 900_000
 SENT_PAUSE_MS = 60_000  # between two notes of when something was sent: each is a commit
 
 
@@ -25,6 +30,7 @@ class SubscriptionFollower:
         self._desk = desk
         self._clock = clock
         self._noted_ms: dict[int, int] = {}
+        self._tries: dict[int, tuple[int, int]] = {}  # notices that failed: how often, next when
 
     async def run(self, forwarder: Forwarder) -> None:
         """Follow for ever; a coordinator that does not answer is asked again."""
@@ -53,6 +59,23 @@ class SubscriptionFollower:
         forwarder.follow(found)
         for each in found:
             await self._report(forwarder, each)
+        for notice in await self._desk.removals_at(self._output):
+            await self._notify(forwarder, notice)
+
+    async def _notify(self, forwarder: Forwarder, notice: Delivery) -> None:
+        """Send a notice; one that is not taken is tried again for a day, more and more seldom."""
+        number, now_ms = notice.connection, self._clock.now_ms()
+        failed, next_ms = self._tries.get(number, (0, 0))
+        if now_ms < next_ms:
+            return
+        outcome = await forwarder.send_notice(notice)
+        is_too_old = now_ms - notice.created_ms > NOTICE_MAX_AGE_MS
+        if isinstance(outcome, Retry) and not is_too_old:
+            wait_ms = min(FIRST_WAIT_MS * 2**failed, LAST_WAIT_MS)
+            self._tries[number] = (failed + 1, now_ms + wait_ms)
+        elif outcome is not None:
+            self._tries.pop(number, None)
+            await self._desk.settle_removal(number - FIRST_NUMBER)
 
     async def _report(self, forwarder: Forwarder, each: Followed) -> None:
         number = each.info.number

@@ -1,5 +1,6 @@
 """Connections of audiences: followed, faulted, resumed (spec/connections.md, 4.4 and 5)."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -57,8 +58,9 @@ def change(sequence: int, mpid: int, action: Action, **more: Any) -> Delivery:
 
 
 def sent(output: ScriptedOutput) -> list[tuple[int, str]]:
-    """Return (MPID, action) of everything that the receiver has."""
-    changes = [decode(each.payload).changes[0] for each in output.delivered]
+    """Return (MPID, action) of all changes that the receiver has."""
+    of_users = [each for each in output.delivered if each.mpid is not None]
+    changes = [decode(each.payload).changes[0] for each in of_users]
     return [(each.mpid, each.action) for each in changes]
 
 
@@ -237,6 +239,45 @@ async def test_the_coordinator_and_the_forwarder_learn_of_each_other(
     assert sent(output) == [(1, "add")]
     assert await desk.calls.subscriptions_at("files") == []
     await simulation.stop()
+
+
+async def test_the_output_is_told_once_that_a_subscription_has_ended(
+    clock: ManualClock, simulation: Simulation, desk: Desk
+) -> None:
+    """Worked case 35: of the members nothing is said."""
+    audience = await connected(desk)
+    answers: list[Outcome] = [Retry("busy", 503)]
+    output = ScriptedOutput(clock, lambda _: answers[0] if answers else Delivered(200))
+    forwarder = simulation.start(output, [MemoryOutbox()], [])
+    follower = SubscriptionFollower("hook", desk.calls, clock)
+    await desk.calls.delete_audience(audience)
+    await follower.step(forwarder)
+    await simulation.run(1)
+    await follower.step(forwarder)
+    assert len(output.requests) == 1
+    answers.clear()
+    await simulation.run(10)
+    for _ in range(2):
+        await follower.step(forwarder)
+    [notice] = output.delivered
+    body = json.loads(notice.payload)
+    assert (body["type"], body["action"]) == ("audience_subscription", "remove")
+    assert body["audience"] == {"id": audience, "name": "A", "external_name": "A"}
+    assert body["id"] == notice.delivery_id
+    assert notice.delivery_id.startswith("dl_")
+    await simulation.stop()
+
+
+async def test_of_an_inactive_subscription_nobody_is_told(
+    clock: ManualClock, simulation: Simulation, desk: Desk
+) -> None:
+    audience = await connected(desk)
+    [only] = cast(list[Any], await desk.calls.subscriptions(audience))
+    await desk.calls.replace_subscription(
+        audience, only.number, SubscriptionFields(is_active=False)
+    )
+    await desk.calls.delete_subscription(audience, only.number)
+    assert await desk.calls.removals_at("hook") == []
 
 
 async def test_a_forwarder_that_begins_again_knows_of_the_fault(
