@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from actors import coordinator, forwarder, shard
 from actors.alias_runner import AliasRunner
+from actors.audience_views import AudienceViews
 from actors.audiences.calls import AudienceShard
 from actors.audiences.catalog import Catalog
 from actors.audiences.desk import AudienceDesk
@@ -125,6 +126,7 @@ class Shard(Process):
             ShardAliases(self._shard, clock),
             GroupViews(self._shard, views),
             GroupWorker(self._shard),
+            AudienceViews(self._shard, clock),
             self._shard,
         )
         self._sweeper = Sweeper(self._shard, clock)
