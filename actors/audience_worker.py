@@ -16,7 +16,7 @@ from actors.calculated.definition import LiveAttributes
 from actors.clock import Clock
 from actors.model import ENVIRONMENTS, Delivery, ProfileKey
 from actors.shard import Shard
-from actors.store import static_lists
+from actors.store import member_counts, static_lists
 from actors.store.environment import Transaction
 from actors.store.keys import profile_key, profile_key_parts
 
@@ -48,6 +48,8 @@ class AudienceWorker:
             for audience in in_force.audiences.audiences:
                 if audience.type == "static" and audience.number not in kept:
                     static_lists.clear(txn, audience.number)
+                if audience.number not in following.starts:
+                    member_counts.clear(txn, audience.number)
             write_in_force(txn, following)
         self._audiences.work_by(following)
         self._shard.subscribe()

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from actors import coordinator, forwarder, shard
 from actors.alias_runner import AliasRunner
+from actors.audience_views import AudienceViews
 from actors.audience_worker import AudienceWorker
 from actors.audiences.calls import AudienceShard
 from actors.audiences.catalog import Catalog
@@ -130,6 +131,7 @@ class Shard(Process):
             GroupViews(self._shard, views),
             GroupWorker(self._shard),
             AudienceWorker(self._shard, clock),
+            AudienceViews(self._shard, clock),
             self._shard.outbox,
             self._shard,
         )

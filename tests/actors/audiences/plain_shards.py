@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from actors.audiences.calls import (
+    Costs,
     Counts,
     Difference,
     Evaluation,
@@ -15,6 +16,7 @@ from actors.audiences.calls import (
     Reason,
     Sample,
     ShardProgress,
+    SourceBytes,
 )
 from actors.audiences.criteria import Named, Node
 from actors.audiences.estimate import sample_number
@@ -26,6 +28,8 @@ from actors.store.keys import shard_of_slot, slot_of_mpid
 from tests.oracle.audiences.evaluate import holds, is_in_population, is_member
 from tests.oracle.audiences.people import Person, Surroundings
 from tests.oracle.audiences.users import Users
+
+SLICE = 2  # users, so that the five of the fixture are several slices
 
 
 class PlainShard:
@@ -69,9 +73,10 @@ class PlainShard:
 
     async def set_audiences(self, live: LiveAudiences) -> int:
         self._answer()
-        if live.version > self.live.version:
+        known = self.live.version
+        if live.version > known:
             self.live = live
-        return self.live.version
+        return known
 
     async def change_list(
         self, number: int, audience: int, add: Sequence[int], remove: Sequence[int]
@@ -130,19 +135,26 @@ class PlainShard:
                 found.append(Evaluation(mpid, result, self._parts(query.node, person, now_ms)))
         return found
 
-    async def audience_population(self, environment: Environment) -> int:
-        return sum(1 for _ in self._counted())
+    async def audience_population(
+        self, environment: Environment, cursor: bytes = b""
+    ) -> tuple[int, bytes | None]:
+        some, following = self._slice(cursor)
+        return sum(1 for _ in self._counted(some)), following
 
-    async def sample_audience(self, query: Query, threshold: int) -> Sample:
+    async def sample_audience(
+        self, query: Query, threshold: int, cursor: bytes = b""
+    ) -> tuple[Sample, bytes | None]:
         now_ms = self._clock.now_ms()
-        sample = [each for each in self._counted() if sample_number(each.mpid) < threshold]
+        some, following = self._slice(cursor)
+        sample = [each for each in self._counted(some) if sample_number(each.mpid) < threshold]
         parts = [self._parts(query.node, each, now_ms) for each in sample]
         count = sum(1 for _ in criteria_of(query.node))
-        return Sample(
+        found = Sample(
             len(sample),
             sum(holds(query.node, each, self._around(), now_ms) for each in sample),
             tuple(sum(part[place] for part in parts) for place in range(count)),
         )
+        return found, following
 
     async def explain_audience(
         self, query: Query, audience: int | None, mpid: int
@@ -160,20 +172,34 @@ class PlainShard:
             ),
         )
 
-    async def compare_audience(self, query: Query, audience: int, limit: int) -> Difference:
+    async def compare_audience(
+        self, query: Query, audience: int, limit: int, cursor: bytes = b""
+    ) -> tuple[Difference, bytes | None]:
         now_ms = self._clock.now_ms()
-        before = set(self.members.get(audience, {}))
-        after = {
-            each.mpid
-            for each in self._people()
-            if is_member(query.node, each, self._around(), now_ms)
-        }
-        return Difference(
+        some, following = self._slice(cursor)
+        before = {each.mpid for each in some} & self.members.get(audience, {}).keys()
+        after = {each.mpid for each in some if is_member(query.node, each, self._around(), now_ms)}
+        found = Difference(
             len(after - before),
             len(before - after),
             len(after & before),
             tuple(sorted(after - before)[:limit]),
             tuple(sorted(before - after)[:limit]),
+        )
+        return found, following
+
+    async def audience_costs(self) -> Costs:
+        return Costs(
+            rows=len(list(self._people())),
+            row_bytes=500,
+            membership_bytes=40,
+            sources=(SourceBytes("AttributeSource(name='status')", 24, 3),),
+            entries=10,
+            entry_bytes=240,
+            bytes_per_entry=24,
+            audiences=len(self.live.audiences),
+            criteria=2,
+            streams=1,
         )
 
     async def export_members(
@@ -211,6 +237,12 @@ class PlainShard:
             if shard_of_slot(slot_of_mpid(each.mpid), of) == number:
                 yield each
 
-    def _counted(self) -> Iterator[Person]:
+    def _slice(self, cursor: bytes) -> tuple[list[Person], bytes | None]:
+        """Return some users, and the cursor of the next."""
+        people, start = list(self._people()), int(cursor or b"0")
+        end = start + SLICE
+        return people[start:end], b"%d" % end if end < len(people) else None
+
+    def _counted(self, people: list[Person]) -> Iterator[Person]:
         now_ms = self._clock.now_ms()
-        return (each for each in self._people() if is_in_population(each, self._around(), now_ms))
+        return (each for each in people if is_in_population(each, self._around(), now_ms))
