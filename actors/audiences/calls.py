@@ -46,7 +46,7 @@ class LiveAudience(Struct, frozen=True, kw_only=True):
 
 
 class LiveSubscription(Struct, frozen=True, kw_only=True):
-    """An active connection of an audience; its changes become deliveries.
+    """An active connection of an audience, live or not; its changes become deliveries.
 
     Attributes:
         subscription: what is announced to whom.

@@ -22,15 +22,15 @@ from actors.outputs.audience_messages import MessageAudience
 
 def live_audiences(state: AudienceState, catalog: Catalog, readings: Readings) -> LiveAudiences:
     """Return what shards have to know."""
-    audiences = [each for each in _by_number(state) if each.status in EVALUATED]
-    numbers = {each.number for each in audiences}
     return LiveAudiences(
         version=state.counters.version,
-        audiences=tuple(_live(each, state, readings) for each in audiences),
+        audiences=tuple(
+            _live(each, state, readings) for each in _by_number(state) if each.status in EVALUATED
+        ),
         subscriptions=tuple(
             _subscription(each, state.audiences[each.audience], catalog)
             for each in sorted(state.subscriptions.values(), key=lambda each: each.number)
-            if each.is_active and each.audience in numbers and each.output in catalog.outputs
+            if each.is_active and each.output in catalog.outputs
         ),
         leaving=frozenset(state.counters.leaving),
     )

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from actors.audiences.fields import AudienceFields
+from actors.audiences.fields import AudienceFields, SubscriptionFields
 from actors.audiences.objects import DateRange, Variation
 from actors.errors import ShardUnavailable
 from tests.actors.audiences.desks import (
     ACTOR,
+    HOOK,
     Desk,
     active,
     attribute,
@@ -73,8 +74,12 @@ async def test_an_audience_needs_a_definition_and_active_targets_to_be_activated
 
 async def test_deactivation_takes_memberships_and_clears_outputs_if_asked(desk: Desk) -> None:
     audience = await active(desk, "Premium", attribute("premium"))
+    await desk.calls.create_subscription(audience.number, SubscriptionFields(output=HOOK), ACTOR)
     assert await desk.calls.deactivate_audience(audience.number, True, ACTOR)
-    assert desk.shards[0].live.leaving == {audience.number}
+    live = desk.shards[0].live
+    assert live.audiences == ()
+    assert live.leaving == {audience.number}
+    assert [each.subscription.audience for each in live.subscriptions] == [audience.number]
     await desk.settle()
     assert desk.members(audience.number) == set()
     assert (await now(desk, audience)).status == "inactive"
