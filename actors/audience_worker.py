@@ -96,6 +96,9 @@ class AudienceWorker:
         then the walk over all profiles, then the first loads of subscriptions.
         """
         audiences = self._audiences
+        live = {each.subscription.number for each in audiences.in_force.audiences.subscriptions}
+        if self._shard.outbox.clear_ended(live, DUE_SLICE):
+            return True
         if audiences.is_idle and audiences.in_force.cursor is None:
             return False
         parts = (self._follow, self._expire, self._walk, self._first_loads)

@@ -184,10 +184,11 @@ async def test_case_35_a_deleted_audience_leaves_no_membership_and_no_delete(
     body = await ask(world, 422, "DELETE", f"/{inner}")
     assert body["errors"][0]["code"] == "NESTED_AUDIENCE"
     await ask(world, 200, "PUT", f"/{outer}", {"definition": status_is("gold")})
+    assert [action for action, _ in changes(world, subscription)] == ["add"]
     await ask(world, 204, "DELETE", f"/{inner}")
     assert [each["audience_id"] for each in await memberships(world, "ann")] == [outer]
     await world.settle_audiences()
-    assert [action for action, _ in changes(world, subscription)] == ["add"]
+    assert changes(world, subscription) == []
 
 
 async def test_case_36_an_audience_and_one_that_asks_for_it_change_in_one_step(
@@ -247,6 +248,23 @@ async def test_deactivation_can_take_the_members_off_the_outputs(world: World) -
     await world.settle_audiences()
     assert changes(world, subscription) == [("add", mpid), ("delete", mpid)]
     assert await memberships(world, "ann") == []
+
+
+async def test_what_waits_for_a_connection_ends_with_it(world: World) -> None:
+    """Section 12.2: messages stop; nothing is kept of them."""
+    for number in range(20):
+        await send(world, f"u{number}", status="gold")
+    audience, subscription = await connected(world, "Gold", status_is("gold"))
+    _, other = await connected(world, "Too", status_is("gold"))
+    assert len(changes(world, subscription)) == 20
+    await ask(world, 204, "DELETE", f"/{audience}/subscriptions/{subscription}")
+    await world.settle_audiences()
+    assert changes(world, subscription) == []
+    assert len(changes(world, other)) == 20
+    depths = [each.outbox.queues.depths() for each in world.shards]
+    name = f"subscription-{subscription}"
+    assert [each[name]["waiting"] for each in depths] == [0, 0]
+    assert [each[name]["waiting_bytes"] for each in depths] == [0, 0]
 
 
 async def test_a_static_list_has_members_that_come_later(world: World) -> None:
