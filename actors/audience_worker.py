@@ -15,7 +15,9 @@ from actors.audiences.in_force import InForce, with_attributes, with_audiences, 
 from actors.calculated.definition import LiveAttributes
 from actors.clock import Clock
 from actors.model import ENVIRONMENTS, Delivery, ProfileKey
+from actors.outputs.connection_settings import ConnectionSettings, payload_settings
 from actors.shard import Shard
+from actors.steps.enqueue import ConnectionInfo
 from actors.store import member_counts, static_lists
 from actors.store.environment import Transaction
 from actors.store.keys import profile_key, profile_key_parts
@@ -52,6 +54,7 @@ class AudienceWorker:
                     member_counts.clear(txn, audience.number)
             write_in_force(txn, following)
         self._audiences.work_by(following)
+        self._shard.subscribe()
         return live.version
 
     def set_calculated_attributes(self, live: LiveAttributes) -> int:
@@ -59,9 +62,9 @@ class AudienceWorker:
         in_force = self._audiences.in_force
         if live.version <= in_force.attributes.version:
             return in_force.attributes.version
-        with self._shard.store.write() as txn:
-            total, last_id = txn.entries("profiles"), self._shard.last_id
-            following = with_attributes(in_force, live, last_id, total)
+        with self._shard.transaction() as txn:
+            begun_id = self._shard.draw_id()
+            following = with_attributes(in_force, live, begun_id, txn.entries("profiles"))
             write_in_force(txn, following)
         self._audiences.work_by(following)
         return live.version
@@ -85,6 +88,26 @@ class AudienceWorker:
                     change(txn, audience, key)
             self._refresh(txn, (key for changed in keys.values() for key in changed))
             self._keep(txn, replace(in_force, list_change=number))
+
+    def subscriptions_of(self, output: str) -> list[ConnectionInfo]:
+        """Return the active subscriptions of an output, as the connections of a forwarder."""
+        wanted = (each.subscription for each in self._audiences.in_force.audiences.subscriptions)
+        return [
+            ConnectionInfo(
+                number=each.number,
+                id=each.id,
+                input=0,
+                input_id="audiences",
+                output=output,
+                module="",
+                is_active=True,
+                environments=each.environments,
+                send_as_batch=True,
+                settings=payload_settings(ConnectionSettings()),
+            )
+            for each in wanted
+            if each.output == output
+        ]
 
     # -- What it does by itself -------------------------------------------------------------------
 

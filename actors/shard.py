@@ -42,6 +42,7 @@ from actors.store.identities import IdentityChange, Term
 from actors.store.ids import Ids, read_last, write_last
 from actors.store.profiles import Profiles
 
+SUBSCRIPTION_BYTES = 4 * 1024**3  # that may wait for each subscription of an audience
 PROBE_PAUSE_S = 1.0  # anybody may ask for the health, and each probe is a commit
 
 
@@ -93,6 +94,14 @@ class Shard:
         self.audiences = ShardAudiences(
             self.store, self.profiles, workspace, self.groups.ids, clock, self._ids.next
         )
+
+        self.subscribe()
+
+    def subscribe(self) -> None:
+        """Let the outbox know of the subscriptions that are in force."""
+        live = self.audiences.in_force.audiences.subscriptions
+        limit = SUBSCRIPTION_BYTES // self.options.of
+        self.outbox.subscribe((each.subscription for each in live), limit)
 
     # -- Micro-batches ----------------------------------------------------------------------------
 
@@ -250,10 +259,9 @@ class Shard:
             raise
         self._published()
 
-    @property
-    def last_id(self) -> int:
-        """The last id that was drawn."""
-        return self._ids.last
+    def draw_id(self) -> int:
+        """Draw an id: it tells what was stored before from what comes now."""
+        return self._ids.next()
 
     def _published(self) -> None:
         """The transaction is on disk: everybody may know."""

@@ -30,6 +30,7 @@ from actors.model import (
 from actors.profiles.retention import DAY_MS
 from actors.store import static_lists
 from actors.store.environment import Store, Transaction
+from actors.store.ids import time_of_id
 from actors.store.keys import profile_key, profile_key_parts
 from actors.store.profiles import Profiles, decode_profile
 
@@ -118,19 +119,18 @@ class ShardAudiences:
         if not section.newest_log_id and not section.newest_historical_id:
             section.epoch = self.in_force.epoch  # nothing is stored yet
             return
-        now_ms = self._clock.now_ms()
-        earliest_ms = now_ms - self._lookback_ms
-        history = read_history(txn, key, section, earliest_ms)
+        now_ms, outdated = self._clock.now_ms(), self._outdated(section)
+        begun_ms = min(map(time_of_id, outdated), default=now_ms)
+        history = read_history(txn, key, section, min(now_ms, begun_ms) - self._lookback_ms)
         self._caught_up[key] = section.epoch
         applying.forget(section, self.attributes)
-        for begun_id, numbers in self._outdated(section).items():
-            own = [
-                each for each in history.own if not each.is_historical or each.log_id <= begun_id
-            ]
-            index = self.attributes.index_of(numbers)
+        for begun_id, numbers in outdated.items():
+            own, index = history.own_before(begun_id), self.attributes.index_of(numbers)
+            earliest_ms = time_of_id(begun_id) - self._lookback_ms
             applying.rebuild(section, own, index, now_ms, earliest_ms)
         section.epoch = self.in_force.epoch
-        self._touch(key, profile, section)
+        self.load(key, profile)
+        self._touched[key] = profile
         batches = [*history.own, *history.copied]
         section.entries = self.engine.rebuild_events(key, batches, section.epoch, now_ms)
 
@@ -232,7 +232,7 @@ class ShardAudiences:
         return calculated
 
     def _outdated(self, section: Section) -> dict[int, list[int]]:
-        """Return the attributes that began after a section was made ready, by their last id."""
+        """Return the attributes that began after a section was made ready, by what began them."""
         found: dict[int, list[int]] = {}
         for number, (epoch, begun_id) in self.in_force.attribute_epochs.items():
             if epoch > section.epoch:

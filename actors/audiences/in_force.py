@@ -25,8 +25,8 @@ class InForce(Struct, frozen=True, array_like=True):
         audiences, attributes: what the shard was told last.
         epoch: the present one; 0 before the first.
         audience_epochs: number of an audience to the epoch that its definition began.
-        attribute_epochs: likewise of a calculated attribute, and the last id that was drawn then:
-            historical batches with a greater one do not change it.
+        attribute_epochs: likewise of a calculated attribute, and an id that was drawn then: its
+            time is that of the activation, and historical batches with a greater one do not count.
         cursor: key of the profile that the walk comes to next; `None` if it is done.
         walked, total: profiles, for those who wait.
         loads: number of a subscription whose first load is under way to the key of the profile
@@ -97,13 +97,13 @@ def with_audiences(former: InForce, live: LiveAudiences, total: int) -> InForce:
     )
 
 
-def with_attributes(former: InForce, live: LiveAttributes, last_id: int, total: int) -> InForce:
+def with_attributes(former: InForce, live: LiveAttributes, begun_id: int, total: int) -> InForce:
     """Return what is in force once a shard works by other calculated attributes.
 
     Args:
         former: before.
         live: what it was told.
-        last_id: the last id that was drawn.
+        begun_id: an id that was drawn now.
         total: how many profiles there are.
     """
     known = {each.number: each.revision for each in former.attributes.attributes}
@@ -111,7 +111,7 @@ def with_attributes(former: InForce, live: LiveAttributes, last_id: int, total: 
     epochs = {
         each.number: former.attribute_epochs[each.number]
         if known.get(each.number) == each.revision
-        else (epoch, last_id)
+        else (epoch, begun_id)
         for each in live.attributes
     }
     return msgspec.structs.replace(

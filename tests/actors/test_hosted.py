@@ -48,6 +48,7 @@ async def test_a_forwarder_that_cannot_be_made_is_tried_again(
         info=OutputInfo("hook", PROFILES["stream"]),
         module="webhook",
         settings={},
+        is_audience=False,
         connections=(),
         shards=0,
         spool_dir=tmp_path,

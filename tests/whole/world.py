@@ -19,6 +19,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
 from actors.alias_runner import AliasRunner
+from actors.audience_worker import AudienceWorker
 from actors.audiences.calls import AudienceShard
 from actors.audiences.desk import AudienceDesk
 from actors.audiences.handles import desk_handle
@@ -200,6 +201,8 @@ def local_handle(shard: Shard, clock: Clock) -> LocalHandle:
         ShardAliases(shard, clock),
         GroupViews(shard, views),
         GroupWorker(shard),
+        AudienceWorker(shard, clock),
+        shard.outbox,
         shard,
     )
 

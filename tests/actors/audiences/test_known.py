@@ -5,12 +5,8 @@ from typing import Any, cast
 
 from actors.audiences.calls import LiveAudiences
 from actors.audiences.fields import AudienceFields, SubscriptionFields
-from actors.audiences.known import (
-    KnownAudiences,
-    read_live_audiences,
-    shown_memberships,
-    write_live_audiences,
-)
+from actors.audiences.in_force import InForce, read_in_force, with_audiences, write_in_force
+from actors.audiences.known import KnownAudiences, shown_memberships
 from actors.model import Section
 from actors.profiles.view import profile_view, user_view
 from actors.store.environment import Store
@@ -43,11 +39,11 @@ async def test_what_a_shard_was_told_is_there_after_a_restart(tmp_path: Path) ->
         store = Store(tmp_path / "shard", MAP_SIZE_BYTES)
         if number == 0:
             with store.read() as txn:
-                assert read_live_audiences(txn) == LiveAudiences()
+                assert read_in_force(txn) == InForce()
             with store.write() as txn:
-                write_live_audiences(txn, live)
+                write_in_force(txn, with_audiences(InForce(), live, 3))
         with store.read() as txn:
-            assert read_live_audiences(txn) == live
+            assert read_in_force(txn).audiences == live
         store.close()
 
 
