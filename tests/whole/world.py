@@ -19,6 +19,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
 from actors.alias_runner import AliasRunner
+from actors.audience_views import AudienceViews
 from actors.audience_worker import AudienceWorker
 from actors.audiences.calls import AudienceShard
 from actors.audiences.desk import AudienceDesk
@@ -201,6 +202,7 @@ def local_handle(shard: Shard, clock: Clock) -> LocalHandle:
         ShardAliases(shard, clock),
         GroupViews(shard, views),
         GroupWorker(shard),
+        AudienceViews(shard, clock),
         AudienceWorker(shard, clock),
         shard.outbox,
         shard,
