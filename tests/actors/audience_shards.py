@@ -1,4 +1,4 @@
-"""Shards with the users of the worked cases or of generated worlds, and what can be asked of them."""
+"""Shards with the users of the worked cases or of generated worlds, ready to be asked."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
