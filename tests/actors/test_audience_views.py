@@ -1,5 +1,6 @@
 """What a shard answers about definitions (spec/audiences.md, 7 and 14, and its worked cases)."""
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -7,6 +8,9 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
+from actors.audience_views import AudienceViews
+from actors.audience_worker import AudienceWorker
+from actors.audiences.calls import AudienceShard
 from actors.audiences.criteria import (
     AudienceMembership,
     CartAbandonment,
@@ -172,3 +176,13 @@ def criteria_in(node: Node) -> list[Named]:
     if isinstance(node, Named):
         return [node]
     return [named for each in node.nodes for named in criteria_in(each)]
+
+
+def test_a_shard_answers_all_that_it_is_asked() -> None:
+    """The processes of shards look methods up by name: arguments are to be those of the calls."""
+    for name, asked in vars(AudienceShard).items():
+        if inspect.iscoroutinefunction(asked):
+            answering = [part for part in (AudienceViews, AudienceWorker) if hasattr(part, name)]
+            assert len(answering) == 1, name
+            answered = inspect.signature(getattr(answering[0], name))
+            assert answered.parameters == inspect.signature(asked).parameters, name
