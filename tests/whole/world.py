@@ -204,8 +204,8 @@ def local_handle(shard: Shard, clock: Clock) -> LocalHandle:
         ShardAliases(shard, clock),
         GroupViews(shard, views),
         GroupWorker(shard),
-        AudienceWorker(shard, clock),
         AudienceViews(shard, clock),
+        AudienceWorker(shard, clock),
         shard.outbox,
         shard,
     )

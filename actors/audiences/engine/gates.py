@@ -94,7 +94,8 @@ class Network:
             # Sure is only that one blocks alone, and that nothing else changes until it ceases to.
             is_alone = ((~holds).sum(axis=0) == 1) & (free > (blocked | 1))
             blocked |= np.where(is_alone, 0, 1)
-            return np.where(holds.all(axis=0), free, np.minimum(blocked, 2 * FAR))
+            until_then: Ints = np.where(holds.all(axis=0), free, np.minimum(blocked, 2 * FAR))
+            return until_then
 
         return until(literal >> 1)
 

@@ -134,7 +134,7 @@ class Plan:
         return family.explain(leaf, moment)
 
     def plain_lines(self, wanted: Ints) -> tuple[Ints, Ints]:
-        """Return the lines of audiences that are plain conjunctions: which of them, and the line."""
+        """Return the lines of audiences that are plain conjunctions: of which one, and the line."""
         count = self._plain_count[wanted]
         which = np.repeat(np.arange(len(wanted), dtype=np.int64), count)
         return which, self._plain[ranges(self._plain_start[wanted], count)]
