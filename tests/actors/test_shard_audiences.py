@@ -19,6 +19,7 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
+from actors.audience_views import AudienceViews
 from actors.audience_worker import AudienceWorker
 from actors.audiences.announce import FIRST_NUMBER, Subscription
 from actors.audiences.calls import LiveAudience, LiveAudiences, LiveSubscription
@@ -330,10 +331,21 @@ class Story:
             assert set(section.audiences) == expected, mpid
             for number in expected:
                 members[number].add(mpid)
+        self._check_views(members)
         for live in self.live.subscriptions:
             audience = live.subscription.audience
             told = {mpid for mpid in PEOPLE if self._is_in(audience, mpid)}
             assert told == members[audience], audience
+
+    def _check_views(self, members: dict[int, set[int]]) -> None:
+        views = AudienceViews(self.shard, self.clock)
+        counts = views.audience_counts()
+        assert {number: each.size for number, each in counts.items()} == {
+            number: len(each) for number, each in members.items()
+        }
+        for number, expected in members.items():
+            listed = [each.mpid for each in views.audience_members(number, None, len(PEOPLE))]
+            assert listed == sorted(expected), number
 
     def _is_in(self, audience: int, mpid: int) -> bool:
         actions = self.heard.get((audience, mpid), [])
