@@ -10,7 +10,9 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from actors.audiences.announce import FIRST_NUMBER
 from actors.clock import Clock, Randomness
 from actors.forwarding.bundles import BundleCourier
 from actors.forwarding.desk import ConnectionState, Desk, OutputInfo
@@ -77,6 +79,7 @@ class Forwarder:
         self._connections = {info.number: ConnectionState(info) for info in connections}
         self._desk = Desk(output, self._connections, clock, randomness, metrics)
         self._changed = asyncio.Event()
+        self._sources = sources
         self._streams = [
             Stream(source, index, info, self._changed.set)
             for info in connections
@@ -142,6 +145,29 @@ class Forwarder:
         for stream in self._streams:
             if stream.source_index == source_index:
                 stream.may_have_more = True
+        self._changed.set()
+
+    def subscribe(self, subscriptions: Sequence[ConnectionInfo]) -> None:
+        """Take over which subscriptions of audiences there are; others of them send no more.
+
+        Args:
+            subscriptions: all active ones of the output, as connections.
+        """
+        wanted = {each.number: each for each in subscriptions}
+        for number, state in self._connections.items():
+            if number >= FIRST_NUMBER:
+                is_active = number in wanted
+                if state.info.is_active != is_active:
+                    state.info = replace(state.info, is_active=is_active)
+                    self._desk.show_status(state)
+        for number, info in wanted.items():
+            if number not in self._connections:
+                self._connections[number] = state = ConnectionState(info)
+                self._desk.show_status(state)
+                self._streams += [
+                    Stream(source, index, info, self._changed.set)
+                    for index, source in enumerate(self._sources)
+                ]
         self._changed.set()
 
     def resume(self, connection: int) -> None:

@@ -19,9 +19,11 @@ from msgspec import Struct
 
 from actors import coordinator, forwarder, shard
 from actors.alias_runner import AliasRunner
+from actors.audience_worker import AudienceWorker
 from actors.audiences.calls import AudienceShard
 from actors.audiences.catalog import Catalog
 from actors.audiences.desk import AudienceDesk
+from actors.audiences.stepping import AudienceSteps, SteppingShard
 from actors.clock import SystemClock, SystemRandomness
 from actors.errors import ShardUnavailable, StoreDamaged, StoreFull
 from actors.groups.desk import GroupDesk
@@ -47,6 +49,7 @@ from actors.sweeper import Sweeper
 logger = logging.getLogger("headwater.actors")
 
 RESTART_PAUSE_S = 1.0
+SUBSCRIPTIONS_PAUSE_S = 2.0
 # Between two slices of the group job on a shard: most of the time is ingestion's.
 SLICE_PAUSE_S = 0.02
 # Batches and profiles hold no cycles: counting references frees them. So young objects are looked
@@ -125,6 +128,8 @@ class Shard(Process):
             ShardAliases(self._shard, clock),
             GroupViews(self._shard, views),
             GroupWorker(self._shard),
+            AudienceWorker(self._shard, clock),
+            self._shard.outbox,
             self._shard,
         )
         self._sweeper = Sweeper(self._shard, clock)
@@ -235,6 +240,7 @@ class Coordinator(Process):
             clock,
             SystemRandomness(),
         )
+        self._steps = AudienceSteps(cast(Sequence[SteppingShard], handles), asyncio.sleep)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_closed = False
 
@@ -244,6 +250,7 @@ class Coordinator(Process):
             "aliases": self._aliases.run,
             "groups": self._groups.run,
             "audiences": self._audiences.run,
+            "audience_steps": self._steps.run,
         }
         for name, work in works.items():
             task = self._tasks.get(name)
@@ -368,12 +375,21 @@ class Coordinator(Process):
         self._coordinator.close()
 
 
+class SubscribedShard(Protocol):
+    """A shard, as the forwarder of an audience output sees it."""
+
+    async def subscriptions_of(self, output: str) -> list[ConnectionInfo]:
+        """See `AudienceWorker.subscriptions_of`."""
+        ...
+
+
 class ForwarderOptions(Struct, frozen=True, kw_only=True):
     """How the forwarder of one output is set up; see `config.compiled.OutputPlan`."""
 
     info: forwarder.OutputInfo
     module: str
     settings: dict[Any, OutputSettings]
+    is_audience: bool
     connections: tuple[ConnectionInfo, ...]
     shards: int
     spool_dir: Path
@@ -421,13 +437,27 @@ class Forwarder(Process):
         while not self._is_stopping:
             try:
                 self._forwarder = self._make()
-                await self._forwarder.run()
+                async with asyncio.TaskGroup() as group:
+                    following = group.create_task(self._follow_subscriptions(self._forwarder))
+                    await self._forwarder.run()
+                    following.cancel()
             except Exception:
                 logger.exception(
                     "a forwarder failed; it begins again",
                     extra={"event": "forwarder_failed", "output": self._options.info.id},
                 )
                 await asyncio.sleep(RESTART_PAUSE_S)
+
+    async def _follow_subscriptions(self, running: forwarder.Forwarder) -> None:
+        """Let the forwarder of an audience output know what subscriptions there are."""
+        [shard, *_] = remote_shards(self._options.shards)
+        while self._options.is_audience:
+            try:
+                found = await cast(SubscribedShard, shard).subscriptions_of(self._options.info.id)
+                running.subscribe(found)
+            except ShardUnavailable:
+                logger.debug("a shard is not there yet", extra={"event": "subscriptions_missed"})
+            await asyncio.sleep(SUBSCRIPTIONS_PAUSE_S)
 
     def _make(self) -> forwarder.Forwarder:
         options = self._options

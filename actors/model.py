@@ -335,6 +335,9 @@ class Section(Struct, array_like=True):
     groups: dict[int, GroupMembership] = field(default_factory=dict)  # by number of the definition
     calculated: dict[int, CalculatedState] = field(default_factory=dict)  # by number
     audiences: dict[int, int] = field(default_factory=dict)  # number to member since, ms
+    # What audiences have to know of the events, as `actors.audiences.engine` keeps it.
+    entries: bytes = b""
+    epoch: int = 0  # of the definitions that `calculated` and `entries` were made for
 
 
 class StatusMessage(Struct, array_like=True):

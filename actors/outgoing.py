@@ -22,6 +22,7 @@ from actors.model import (
 )
 
 SCHEMA_VERSION = 2
+NO_ATTRIBUTES: Mapping[str, str | list[str]] = {}
 CLIENT_CHANNELS = frozenset({"native", "javascript"})
 
 # Namespace of the UUIDs made of event ids. It can never change: receivers deduplicate by them.
@@ -66,6 +67,7 @@ def outgoing_batch(
     workspace: WorkspaceInfo,
     consent_changes: Sequence[ConsentChange],
     groups: Mapping[int, str] = NO_GROUPS,
+    calculated: Mapping[str, str | list[str]] = NO_ATTRIBUTES,
 ) -> dict[str, Any]:
     """Enrich a batch.
 
@@ -75,6 +77,7 @@ def outgoing_batch(
         workspace: where it came to.
         consent_changes: what the batch changed in the profile's consent.
         groups: number to id of the group definitions that exist.
+        calculated: the user's calculated attributes, which take the place of others of their names.
 
     Returns:
         The batch without its events (`outgoing_event`) as JSON values, with every optional part.
@@ -90,7 +93,7 @@ def outgoing_batch(
         "timestamp_unixtime_ms": batch.timestamp_ms,
         "source_info": _source_info(stored, workspace),
         "user_identities": _identities(stored, profile),
-        "user_attributes": _attributes(stored, section, groups),
+        "user_attributes": {**_attributes(stored, section, groups), **calculated},
         "system_notifications": [_notification(change) for change in consent_changes],
     }
     outgoing.update(_as_sent(batch))

@@ -22,8 +22,8 @@ class Queues:
             limits: connection to the bytes that may wait for it on this shard.
             ids: connection to its id, for the metrics.
         """
-        self._limits = limits
-        self._ids = ids
+        self._limits = dict(limits)
+        self._ids = dict(ids)
         self._count: Counter[int] = Counter()
         self._bytes: Counter[int] = Counter()
         for connection, (count, size) in outbox.depths(txn).items():
@@ -32,6 +32,11 @@ class Queues:
         self._dead: Counter[tuple[int, str]] = Counter(
             (letter.delivery.connection, letter.reason) for letter in outbox.all_dead_letters(txn)
         )
+
+    def know(self, connection: int, name: str, limit: int) -> None:
+        """Take over one more connection: its id, and the bytes that may wait for it here."""
+        self._ids[connection] = name
+        self._limits[connection] = limit
 
     def room(self) -> dict[int, int]:
         """Return the bytes that may still be added, by connection."""

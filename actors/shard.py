@@ -1,11 +1,11 @@
 """The owner of some slots: everything that is kept of them changes here, in one order."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec.structs import replace
 
-from actors.audiences.known import KnownAudiences, read_live_audiences
 from actors.clock import Clock
 from actors.groups.live import KnownGroups, keep_read_only, read_live
 from actors.identity.findings import Findings, Question
@@ -14,35 +14,35 @@ from actors.metric_groups import ShardMetrics
 from actors.model import (
     Accepted,
     ConsentChange,
-    DeadLetter,
     Delivery,
     MicroBatch,
     Profile,
     ProfileKey,
     Result,
-    Settlement,
     StoredBatch,
     WorkspaceInfo,
 )
 from actors.outgoing import outgoing_batch
 from actors.profiles.tiers import kept_events
-from actors.queues import Queues
+from actors.shard_audiences import ShardAudiences
 from actors.shard_counts import ShardCounts
 from actors.shard_identities import ShardIdentities
 from actors.shard_options import ShardOptions
+from actors.shard_outbox import ShardOutbox
 from actors.steps.admit import KnownNames, admit
 from actors.steps.decode import Decoder
-from actors.steps.enqueue import ConnectionInfo, admit_to_queue, enqueue
+from actors.steps.enqueue import ConnectionInfo, enqueue
 from actors.steps.identify import Identifier
 from actors.steps.update_profiles import update_profile
 from actors.steps.work import Work
-from actors.store import event_names, log, micro_batches, outbox
+from actors.store import event_names, log, micro_batches
 from actors.store.duplicates import Duplicates
 from actors.store.environment import Store, Transaction
 from actors.store.identities import IdentityChange, Term
 from actors.store.ids import Ids, read_last, write_last
 from actors.store.profiles import Profiles
 
+SUBSCRIPTION_BYTES = 4 * 1024**3  # that may wait for each subscription of an audience
 PROBE_PAUSE_S = 1.0  # anybody may ask for the health, and each probe is a commit
 
 
@@ -74,16 +74,12 @@ class Shard:
         self.profiles = Profiles(options.profile_cache_bytes)
         self.metrics = metrics
         self._clock = clock
-        self._wake = wake
         self._workspace = workspace
         self._decoder = Decoder(workspace)
         self._duplicates = Duplicates(workspace.dedup_days)
         self._connections: dict[int, list[ConnectionInfo]] = {}
         for connection in options.connections:
             self._connections.setdefault(connection.input, []).append(connection)
-        self._outputs = {each.number: each.output for each in options.connections}
-        # Outputs that have read to the end of a connection's outbox and wait to be woken.
-        self._caught_up: set[int] = set(self._outputs)
         self._identifier = Identifier(
             options.number, options.of, workspace.scope, identity_rules(workspace), self.profiles
         )
@@ -93,11 +89,19 @@ class Shard:
         with self.store.read() as txn:
             self._names = KnownNames(event_names.read_all(txn))
             self.groups = KnownGroups(read_live(txn))
-            self.audiences = KnownAudiences(read_live_audiences(txn))
-            self.queues = Queues(
-                txn, options.queue_limits, {each.number: each.id for each in options.connections}
-            )
             self._ids = Ids(options.number, read_last(txn), clock)
+            self.outbox = ShardOutbox(self.store, txn, options, self._ids, wake)
+        self.audiences = ShardAudiences(
+            self.store, self.profiles, workspace, self.groups.ids, clock, self._ids.next
+        )
+
+        self.subscribe()
+
+    def subscribe(self) -> None:
+        """Let the outbox know of the subscriptions that are in force."""
+        live = self.audiences.in_force.audiences.subscriptions
+        limit = SUBSCRIPTION_BYTES // self.options.of
+        self.outbox.subscribe((each.subscription for each in live), limit)
 
     # -- Micro-batches ----------------------------------------------------------------------------
 
@@ -131,24 +135,22 @@ class Shard:
                 identified = clock()
                 admit(works, txn, self._duplicates, self._names, self._clock.now_ms())
                 admitted = clock()
-                deliveries, dead = self._apply(works, txn)
+                self._apply(works, txn)
                 applied = clock()
+                self.outbox.take(self.audiences.finish(txn), self._clock.now_ms())
                 self.profiles.flush(txn)
-                added = self._queue(deliveries, dead, txn)
+                self.outbox.write(txn)
                 results = [work.result for work in works if work.result is not None]
                 micro_batches.remember(txn, micro, results)
                 write_last(txn, self._ids.last)
                 flushed = clock()
         except BaseException:
-            self.profiles.abandon()
+            self._abandon()
             self._names.abandon()
             counts.abandon()
             raise
-        self.profiles.published()
         self._names.published()
-        for connection, (count, size) in added.items():
-            self.queues.added(connection, count, size)
-        self.queues.died(dead)
+        self._published()
         counts.micro_batch(works)
         self._decoder.keep(works)
         ended = clock()
@@ -160,25 +162,14 @@ class Shard:
             fanout=flushed - applied,
             commit=ended - flushed,
         )
-        self._wake_for(added)
         return results
 
-    def _apply(
-        self, works: Sequence[Work], txn: Transaction
-    ) -> tuple[list[Delivery], list[DeadLetter]]:
+    def _apply(self, works: Sequence[Work], txn: Transaction) -> None:
         """Apply every batch that is still without a result, in order."""
-        room = self.queues.room()
-        deliveries: list[Delivery] = []
-        dead: list[DeadLetter] = []
         for work in works:
-            if work.result is not None:
-                continue
-            made = self._apply_one(work, txn)
-            admitted, refused = admit_to_queue(made, room, work.context.received_ms)
-            deliveries += admitted
-            dead += refused
-            work.result = Accepted(work.mpid, len(work.decoded.events))
-        return deliveries, dead
+            if work.result is None:
+                self.outbox.take(self._apply_one(work, txn), work.context.received_ms)
+                work.result = Accepted(work.mpid, len(work.decoded.events))
 
     def _apply_one(self, work: Work, txn: Transaction) -> list[Delivery]:
         """Change the profile, append to the log, and make what is to be delivered."""
@@ -205,6 +196,8 @@ class Shard:
             changes, device_key = update.consent_changes, update.device_key
             batch.drops += update.drops
             section = profile.workspaces[workspace.number]
+            if not self.audiences.is_idle:
+                self.audiences.catch_up(txn, key, profile)
             if context.is_historical:
                 previous, section.newest_historical_id = section.newest_historical_id, log_id
             else:
@@ -222,6 +215,8 @@ class Shard:
             device_key=device_key,
             batch=batch,
         )
+        if profile is not None and not self.audiences.is_idle:
+            self.audiences.apply(key, profile, stored)
         deliveries = self._deliveries(stored, profile, changes)
         kept = kept_events(batch, workspace)
         if len(kept) < len(batch.events):
@@ -235,25 +230,50 @@ class Shard:
         connections = self._connections.get(stored.input)
         if connections is None:
             return []
-        outgoing = outgoing_batch(stored, profile, self._workspace, changes, self.groups.ids)
+        section = profile and profile.workspaces.get(self._workspace.number)
+        calculated = self.audiences.calculated(section) if section else {}
+        outgoing = outgoing_batch(
+            stored, profile, self._workspace, changes, self.groups.ids, calculated
+        )
         deliveries, drops = enqueue(outgoing, stored, profile, connections)
         self._counts.dropped(drops, len(stored.batch.events))
         for delivery in deliveries:
             delivery.sequence = self._ids.next()
         return deliveries
 
-    def _queue(
-        self, deliveries: Sequence[Delivery], dead: Sequence[DeadLetter], txn: Transaction
-    ) -> dict[int, tuple[int, int]]:
-        """Write the outbox; return deliveries and bytes added by connection."""
-        added: dict[int, tuple[int, int]] = {}
-        for delivery in deliveries:
-            count, size = added.get(delivery.connection, (0, 0))
-            size += outbox.add(txn, delivery)
-            added[delivery.connection] = (count + 1, size)
-        for letter in dead:
-            outbox.bury(txn, letter)
-        return added
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Run a transaction that changes profiles and takes deliveries (`outbox.take`).
+
+        Raises:
+            StoreFull: nothing was changed.
+        """
+        try:
+            with self.store.write() as txn:
+                yield txn
+                self.profiles.flush(txn)
+                self.outbox.write(txn)
+                write_last(txn, self._ids.last)
+        except BaseException:
+            self._abandon()
+            raise
+        self._published()
+
+    def draw_id(self) -> int:
+        """Draw an id: it tells what was stored before from what comes now."""
+        return self._ids.next()
+
+    def _published(self) -> None:
+        """The transaction is on disk: everybody may know."""
+        self.profiles.published()
+        self.audiences.published()
+        self.outbox.published()
+
+    def _abandon(self) -> None:
+        """The transaction failed: what it has changed in memory is as it is on disk."""
+        self.profiles.abandon()
+        self.audiences.abandon()
+        self.outbox.abandon()
 
     def forget_micro_batches(self) -> None:
         """Drop what is remembered of micro-batches; no edge that sent one may be alive any more.
@@ -276,58 +296,6 @@ class Shard:
         """See `ShardIdentities.write`."""
         self._identities.write(term, write, changes)
 
-    # -- Outbox -----------------------------------------------------------------------------------
-
-    def read_outbox(
-        self, connection: int, after_sequence: int, limit: int, max_bytes: int
-    ) -> list[Delivery]:
-        """Return the next deliveries of a connection; having seen the end, it will be woken."""
-        return outbox.decode(self.read_outbox_encoded(connection, after_sequence, limit, max_bytes))
-
-    def read_outbox_encoded(
-        self, connection: int, after_sequence: int, limit: int, max_bytes: int
-    ) -> bytes:
-        """Return what `read_outbox` does, for `outbox.decode`: cheap to send elsewhere."""
-        with self.store.read() as txn:
-            found = outbox.read_encoded(txn, connection, after_sequence, limit, max_bytes)
-        if not found:
-            self._caught_up.add(connection)
-        return found
-
-    def settle(self, settlement: Settlement) -> None:
-        """Write what became of deliveries. Raises StoreFull."""
-        with self.store.write() as txn:
-            settled = outbox.settle(txn, settlement)
-        self.queues.left(settlement.connection, settled.left, settled.freed_bytes)
-        self.queues.died(settled.dead)
-
-    def replay(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
-        """Put dead letters back into the outbox (`None`: all); return how many were there.
-
-        Raises:
-            StoreFull: nothing was changed.
-        """
-        with self.store.write() as txn:
-            if delivery_ids is None:
-                delivery_ids = outbox.dead_letter_ids(txn, connection)
-            reasons, size = outbox.replay(txn, connection, delivery_ids, self._ids.next)
-            write_last(txn, self._ids.last)
-        self.queues.revived((connection, reason) for reason in reasons)
-        self.queues.added(connection, len(reasons), size)
-        if reasons:
-            self._wake_for([connection])
-        return len(reasons)
-
-    def _wake_for(self, connections: Sequence[int] | dict[int, tuple[int, int]]) -> None:
-        """Wake the outputs of connections whose outbox they had read to the end."""
-        outputs: set[str] = set()
-        for connection in connections:
-            if connection in self._caught_up:
-                self._caught_up.discard(connection)
-                outputs.add(self._outputs[connection])
-        for output in outputs:
-            self._wake(output)
-
     # -- Its condition ----------------------------------------------------------------------------
 
     def probe(self) -> None:
@@ -341,7 +309,7 @@ class Shard:
 
     def show(self) -> None:
         """Bring the gauges up to date."""
-        self.queues.show(self.metrics)
+        self.outbox.queues.show(self.metrics)
         self._counts.show_store(self.store, self.profiles)
 
     def status(self) -> dict[str, Any]:
@@ -351,7 +319,7 @@ class Shard:
         return {
             "profiles": {"stored": stored, "in_memory": self.profiles.in_memory},
             "storage_bytes": self.store.used_bytes(),
-            "connections": self.queues.depths(),
+            "connections": self.outbox.queues.depths(),
         }
 
     def close(self) -> None:

@@ -69,7 +69,7 @@ class ShardViews:
                         self._workspace,
                         fields,
                         self._shard.groups.ids,
-                        self._shard.audiences,
+                        self._shard.audiences.known,
                     )
                     if body is not None:
                         return body
@@ -86,7 +86,7 @@ class ShardViews:
                         profile,
                         self._workspace,
                         self._shard.groups.ids,
-                        self._shard.audiences,
+                        self._shard.audiences.known,
                     )
                     if body is not None:
                         return body

@@ -76,7 +76,7 @@ class Sweeper:
             profiles.abandon()
             raise
         profiles.published()
-        self._shard.queues.forgotten(dead)
+        self._shard.outbox.queues.forgotten(dead)
         self._next_profile, self._next_copy = next_profile, next_copy
         return removed + overdue_copies + len(dead) + aged_out
 

@@ -112,6 +112,7 @@ def audience_problems(
         if count > 1:
             yield (*where, "tags", audience.tags.index(tag)), "listed twice"
     yield from _type_problems(audience, where)
+    yield from _test_problems(audience, where, known)
     if audience.definition is not None and names is not None:
         for problem in names.read(audience)[1]:
             place = _location(problem.path, audience.definition)
@@ -157,6 +158,16 @@ def _type_problems(audience: Audience, where: Location) -> Iterator[Found]:
         yield (*where, "range", "end"), "must not be before start"
     if audience.tests and audience.type != "real_time":
         yield (*where, "tests"), "only a real_time audience can have tests"
+
+
+def _test_problems(audience: Audience, where: Location, inputs: frozenset[str]) -> Iterator[Found]:
+    for index, test in enumerate(audience.tests):
+        place = (*where, "tests", index)
+        if not inputs:
+            yield place, "a test needs an input of the document"
+        for number, event in enumerate(test.events):
+            if event.input is not None and event.input not in inputs:
+                yield (*place, "events", number, "input"), f"no input with id '{event.input}'"
 
 
 def _targets(definition: Any) -> Iterator[Any]:

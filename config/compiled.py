@@ -43,6 +43,7 @@ class OutputPlan(Struct, frozen=True):
     info: OutputInfo
     module: str
     settings: Mapping[Environment, OutputSettings]
+    is_audience: bool
     connections: tuple[ConnectionInfo, ...]
 
 
@@ -110,6 +111,7 @@ def output_plans(document: WorkspaceDocument, numbers: Numbers) -> list[OutputPl
             info=OutputInfo(output.id, _schedule(output), output.ordering, output.max_in_flight),
             module=output.module,
             settings=_settings(output),
+            is_audience=output.kind == "audience",
             connections=tuple(each for each in connections if each.output == output.id),
         )
         for output in document.outputs

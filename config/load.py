@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from actors.identity.registry import STRATEGIES
 from actors.outputs.contract import OutputModule
 from actors.outputs.registry import MODULES
+from config.audience_tests import failed_tests
 from config.errors import ConfigError, Found, Location, format_path, found_by_model
 from config.sources import Expansion, read_yaml
 from config.validate import part_problems, parts_of
@@ -35,6 +36,15 @@ def load_workspace(
     Raises:
         ConfigError: every problem found. In a folder, paths begin with the file's name.
     """
+    return _load(path, environ, modules, strategies)[0]
+
+
+def _load(
+    path: Path,
+    environ: Mapping[str, str],
+    modules: Mapping[str, OutputModule],
+    strategies: Collection[str],
+) -> tuple[WorkspaceDocument, "_Source"]:
     source = _Source.read(path)
     expansion = Expansion(environ, path if path.is_dir() else path.parent)
     try:
@@ -48,7 +58,7 @@ def load_workspace(
     problems = dict.fromkeys((source.locate(where), message) for where, message in found)
     if document is None or problems:
         raise ConfigError(problems)
-    return document
+    return document, source
 
 
 def parse_workspace(data: dict[str, Any]) -> WorkspaceDocument:
@@ -73,12 +83,16 @@ def _check(
 
 
 def validate_file(path: Path, environ: Mapping[str, str]) -> list[str]:
-    """Return one line `path: message` per problem of a document, none if it can be served."""
+    """Return one line `path: message` per problem of a document, none if it can be served.
+
+    Tests of audiences that fail are problems too.
+    """
     try:
-        load_workspace(path, environ)
+        document, source = _load(path, environ, MODULES, STRATEGIES)
     except ConfigError as error:
         return error.lines()
-    return []
+    found = failed_tests(document)
+    return ConfigError((source.locate(where), message) for where, message in found).lines()
 
 
 class _Source:

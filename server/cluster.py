@@ -128,6 +128,7 @@ class Cluster:
                 info=plan.info,
                 module=plan.module,
                 settings=dict(plan.settings),
+                is_audience=plan.is_audience,
                 connections=plan.connections,
                 shards=self._settings.shards,
                 spool_dir=self._folder.spool(name),

@@ -17,6 +17,8 @@ from actors.outputs.audience_messages import (
 )
 from actors.steps.enqueue import delivery_id
 
+Action = Literal["add", "delete"]
+
 # Subscriptions share the outbox with connections, whose numbers lie below.
 FIRST_NUMBER = 1 << 31
 
@@ -51,7 +53,7 @@ class MemberChange(Struct, frozen=True):
 
     key: ProfileKey
     audience: int
-    action: Literal["add", "delete"]
+    action: Action
 
 
 def identities_of(profile: Profile, section: Section) -> dict[str, str]:

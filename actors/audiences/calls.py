@@ -53,12 +53,15 @@ class LiveSubscription(Struct, frozen=True, kw_only=True):
         variation: of the audience's A/B test, whose users are announced; `None` for all.
         is_faulted: what changes is held, the last change of a user only.
         resumed: a greater number than the one known means that the held net changes are sent.
+        sends: `None` where changes are sent as they come. Of a standard audience nothing is sent
+            but all its members, once for each time that this number grows.
     """
 
     subscription: Subscription
     variation: str | None
     is_faulted: bool
     resumed: int
+    sends: int | None = None
 
 
 class LiveAudiences(Struct, frozen=True, kw_only=True):
@@ -198,7 +201,7 @@ class AudienceShard(Protocol):
     """A shard. Calls that change something raise StoreFull and have then changed nothing."""
 
     async def set_audiences(self, live: LiveAudiences) -> int:
-        """Take over what holds, unless a newer version is known; return the version known now."""
+        """Take over what holds if it is newer; return the version that was known before."""
         ...
 
     async def change_list(

@@ -41,7 +41,7 @@ class Core:
         self.randomness = randomness
         self.woken = asyncio.Event()
         self._keeper = AudienceKeeper(store)
-        self._pushed: int | None = None  # the version that all shards have
+        self._pushed: int | None = None  # the version that this process has told all shards
 
     @property
     def state(self) -> AudienceState:
@@ -72,16 +72,19 @@ class Core:
             ShardUnavailable: a shard was not told; the background goes on trying.
             StoreFull: likewise, for want of room.
         """
+        if self._pushed is None and not self.state.counters.version:
+            return  # there was never anything to be told
         while self._pushed != self.state.counters.version:
             live = live_audiences(self.state, self.catalog, self.readings)
             self.woken.set()
             known = max(await asyncio.gather(*(shard.set_audiences(live) for shard in self.shards)))
-            if known == live.version:
-                self._pushed = known
-            elif known > self.state.counters.version:
-                # A shard has been told more than this store knows: it is an old copy. Go on there.
+            # A shard that knew more, or what this process has not told it, may have it from a store
+            # of which this one is an old copy. Go on from there.
+            if known > live.version or (known == live.version and self._pushed is None):
                 with self.changing() as changed:
-                    changed.advance_to(known + 1)
+                    changed.advance_beyond(known)
+            else:
+                self._pushed = live.version
 
     async def progress(self) -> list[ShardProgress]:
         """Ask all shards how far they are. Raises ShardUnavailable."""

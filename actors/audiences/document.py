@@ -50,7 +50,8 @@ def apply_document(core: Core) -> None:
                         "problem": error.problems[0].message,
                     },
                 )
-        changed.tell_shards()
+        if changed.audiences:  # also what is told of them may be different by the document
+            changed.tell_shards()
 
 
 def _apply(core: Core, state: AudienceState, wanted: DocumentAudience) -> None:

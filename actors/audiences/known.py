@@ -3,15 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from actors.audiences.calls import LiveAudiences
 from actors.model import Section
-from actors.store.environment import Transaction
-
-_KEY = b"audiences"
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(LiveAudiences).decode
 
 
 class KnownAudiences:
@@ -19,26 +12,16 @@ class KnownAudiences:
 
     Attributes:
         live: what is known.
-        by_number: its audiences.
+        by_number: its audiences; `static`: the numbers of those that are lists.
     """
 
     def __init__(self, live: LiveAudiences) -> None:
         self.live = live
         self.by_number = {each.number: each for each in live.audiences}
+        self.static = [each.number for each in live.audiences if each.type == "static"]
 
 
 NO_AUDIENCES = KnownAudiences(LiveAudiences())
-
-
-def read_live_audiences(txn: Transaction) -> LiveAudiences:
-    """Return what a shard was told last."""
-    encoded = txn.get("meta", _KEY)
-    return LiveAudiences() if encoded is None else _decode(encoded)
-
-
-def write_live_audiences(txn: Transaction, live: LiveAudiences) -> None:
-    """Keep it over a restart."""
-    txn.put("meta", _KEY, _encode(live))
 
 
 def shown_memberships(

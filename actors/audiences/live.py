@@ -90,6 +90,7 @@ def _subscription(
         variation=subscription.variation,
         is_faulted=subscription.fault is not None,
         resumed=subscription.resumed,
+        sends=subscription.sends if audience.type == "standard" else None,
     )
 
 

@@ -134,6 +134,7 @@ class Subscription(Struct, frozen=True, kw_only=True):
     shared_user_attributes: tuple[str, ...] = ()
     fault: Fault | None = None
     resumed: int = 0  # how often it was resumed
+    sends: int = 0  # how often the members of a standard audience were sent
     last_sent_ms: int | None = None
     is_of_document: bool = False
     created_by: str = ""

@@ -49,9 +49,9 @@ class AudienceState(Struct):
         """Say that shards have to know of what is changed."""
         self.counters = replace(self.counters, version=self.counters.version + 1)
 
-    def advance_to(self, version: int) -> None:
+    def advance_beyond(self, version: int) -> None:
         """Go on from a version that shards do not know yet."""
-        self.counters = replace(self.counters, version=version)
+        self.counters = replace(self.counters, version=max(version, self.counters.version) + 1)
 
     def subscriptions_of(self, audience: int) -> list[Subscription]:
         """Return the subscriptions of an audience, by number."""

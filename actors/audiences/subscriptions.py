@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from actors.audiences.catalog import AudienceOutput
 from actors.audiences.core import Core
 from actors.audiences.fields import SubscriptionFields, given
+from actors.audiences.lifecycle import shown_status
 from actors.audiences.milestones import settle_milestones
 from actors.audiences.objects import CONTROL, Audience, Fault, Subscription
 from actors.audiences.registry import check_unmanaged
@@ -141,6 +142,37 @@ class Subscriptions:
             if former.fault is None:
                 raise refused("INVALID_STATE", "The subscription is not faulted.")
             changed.put_subscription(replace(former, fault=None, resumed=former.resumed + 1))
+            changed.tell_shards()
+        await core.push()
+        return True
+
+    async def send_audience(self, audience: int, numbers: Sequence[int]) -> bool:
+        """Send all members of a standard audience once; tell whether there is such an audience.
+
+        Args:
+            audience: has to be calculated, and not too long ago.
+            numbers: of its subscriptions that are to be sent to.
+        """
+        core = self._core
+        with core.changing() as changed:
+            found = changed.audiences.get(audience)
+            if found is None:
+                return False
+            if found.type != "standard":
+                raise refused("INVALID_STATE", "Only standard audiences are sent.")
+            status = shown_status(found, core.clock.now_ms())
+            if status != "ready":
+                raise refused("INVALID_STATE", f"The audience is {status}, not ready.")
+            known = {each.number: each for each in changed.subscriptions_of(audience)}
+            for index, number in enumerate(numbers):
+                path = f"/subscription_ids/{index}"
+                each = known.get(number)
+                if each is None:
+                    message = f"The audience has no subscription {number}."
+                    raise refused("REFERENCE_NOT_FOUND", message, path)
+                if not each.is_active:
+                    raise refused("INVALID_STATE", "The subscription is not active.", path)
+                changed.put_subscription(replace(each, sends=each.sends + 1))
             changed.tell_shards()
         await core.push()
         return True

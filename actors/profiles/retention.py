@@ -38,6 +38,7 @@ def age_out(profile: Profile) -> None:
             newest_log_id=section.newest_log_id,
             newest_historical_id=section.newest_historical_id,
             is_aged_out=True,
+            audiences=section.audiences,  # until those who have to know are told
         )
 
 

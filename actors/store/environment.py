@@ -35,6 +35,7 @@ Table = Literal[
     "group_values",
     "group_members",
     "audiences",
+    "static_lists",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
 

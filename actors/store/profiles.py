@@ -15,7 +15,7 @@ _MEMORY_PER_ENCODED_BYTE = 10
 _MEMORY_PER_ENTRY_BYTES = 600
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Profile)
+decode_profile = msgspec.msgpack.Decoder(Profile).decode
 
 
 class Profiles:
@@ -30,6 +30,8 @@ class Profiles:
         self._used_bytes = 0
         self._hot: OrderedDict[bytes, tuple[Profile, int]] = OrderedDict()
         self._staged: dict[bytes, Profile] = {}
+        # Keys of what was changed, for whoever follows the changes; `None` if nobody does.
+        self.followed: set[bytes] | None = None
 
     def get(self, txn: Transaction, key: ProfileKey) -> Profile | None:
         """Return a profile for reading, as this transaction sees it."""
@@ -44,7 +46,7 @@ class Profiles:
         encoded = txn.get("profiles", packed)
         if encoded is None:
             return None
-        profile = _decoder.decode(encoded)
+        profile = decode_profile(encoded)
         self._keep(packed, profile, len(encoded))
         self._make_room()
         return profile
@@ -62,15 +64,27 @@ class Profiles:
 
         For work that goes over everybody, and must not take the place of those who are active.
         """
+        profile = self.open(txn, packed)
+        if profile is not None:
+            change(profile)
+            self.write(txn, packed, profile)
+
+    def open(self, txn: Transaction, packed: bytes) -> Profile | None:
+        """Return a profile that may be changed and is then to be given to `write`; see `edit`."""
         hot = self._hot.get(packed)
         profile = self._staged.get(packed, hot and hot[0])
         if profile is not None:
             self._staged[packed] = profile
-            change(profile)
-        elif encoded := txn.get("profiles", packed):
-            profile = _decoder.decode(encoded)
-            change(profile)
+            return profile
+        encoded = txn.get("profiles", packed)
+        return None if encoded is None else decode_profile(encoded)
+
+    def write(self, txn: Transaction, packed: bytes, profile: Profile) -> None:
+        """Write a profile that `open` has returned."""
+        if packed not in self._staged:
             txn.put("profiles", packed, _encoder.encode(profile))
+            if self.followed is not None:
+                self.followed.add(packed)
 
     def flush(self, txn: Transaction) -> None:
         """Write what was staged. Raises StoreFull."""
@@ -78,6 +92,8 @@ class Profiles:
             encoded = _encoder.encode(profile)
             txn.put("profiles", packed, encoded)
             self._keep(packed, profile, len(encoded))
+        if self.followed is not None:
+            self.followed.update(self._staged)
 
     def published(self) -> None:
         """The transaction is on disk: what was staged is what everybody sees."""

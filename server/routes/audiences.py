@@ -148,6 +148,17 @@ async def calculate(request: web.Request) -> web.Response:
     return json_answer({"credits": credits_}, 202)
 
 
+async def send(request: web.Request) -> web.Response:
+    """POST .../audiences/{id}/send: send all members of a standard audience once."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    numbers = bodies.read_numbers(await json_body(request, caller), "subscription_ids")
+    audit(caller, "send", "audience")
+    desk = caller.edge.deployment.audiences.desk
+    if not await desk.send_audience(number_in_path(request, "audience"), numbers):
+        raise no_audience()
+    return web.Response(status=202)
+
+
 async def create_test(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/abtest: divide its users."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
@@ -192,6 +203,7 @@ _ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
     ("POST", AUDIENCE + "/activation", activate),
     ("DELETE", AUDIENCE + "/activation", deactivate),
     ("POST", AUDIENCE + "/clone", clone),
+    ("POST", AUDIENCE + "/send", send),
     ("POST", AUDIENCE + "/abtest", create_test),
     ("GET", AUDIENCE + "/abtest", test),
     ("DELETE", AUDIENCE + "/abtest", delete_test),

@@ -14,6 +14,7 @@ from actors.forwarder import OutputInfo
 from actors.hosted import Coordinator, Forwarder, ForwarderOptions, restarting_if_damaged
 from actors.outputs.retry import PROFILES
 from tests.actors.aliasing import SOURCE, request
+from tests.actors.audiences.desks import CATALOG
 from tests.actors.profiles.builders import WORKSPACE
 from tests.actors.shards import MAP_SIZE_BYTES
 
@@ -47,6 +48,7 @@ async def test_a_forwarder_that_cannot_be_made_is_tried_again(
         info=OutputInfo("hook", PROFILES["stream"]),
         module="webhook",
         settings={},
+        is_audience=False,
         connections=(),
         shards=0,
         spool_dir=tmp_path,
@@ -76,7 +78,7 @@ async def test_a_coordinator_applies_aliases_from_its_start_until_it_is_closed(
             runs.append("ended")
 
     monkeypatch.setattr(AliasRunner, "run", run)
-    coordinator = Coordinator(tmp_path, MAP_SIZE_BYTES, 0, WORKSPACE, 86_400.0, FakeHost())
+    coordinator = Coordinator(tmp_path, MAP_SIZE_BYTES, 0, WORKSPACE, 86_400.0, CATALOG, FakeHost())
     await coordinator.alias(request())
     assert [each.state for each in await coordinator.aliases(SOURCE)] == ["pending"]
     assert b"headwater_alias" in await coordinator.metrics()

@@ -102,7 +102,7 @@ def test_a_micro_batch_sent_again_gives_its_first_results(tmp_path: Path) -> Non
         before = disk(shard)
         assert shard.commit(sent) == first
         assert disk(shard) == before
-        assert len(shard.read_outbox(1, 0, 10, 1000)) == 1
+        assert len(shard.outbox.read_outbox(1, 0, 10, 1000)) == 1
     with shard_on(tmp_path, connections=(connection(),)) as shard:
         assert shard.commit(sent) == first
         assert disk(shard) == before
@@ -265,7 +265,7 @@ def test_one_users_batches_keep_their_order(tmp_path: Path) -> None:
             chain = [each.batch.user_attributes["n"] for each in logged(shard, mpid)]
             assert chain == [str(number) for number in range(first, 20, 2)]
         assert attributes_of(shard, ANN) == {"n": "18"}
-        sequences = [each.sequence for each in shard.read_outbox(1, 0, 100, 2**20)]
+        sequences = [each.sequence for each in shard.outbox.read_outbox(1, 0, 100, 2**20)]
         assert len(sequences) == 20
         assert sequences == sorted(set(sequences))
 
@@ -322,12 +322,12 @@ def test_a_full_store_leaves_memory_and_disk_as_they_were(tmp_path: Path) -> Non
         assert shard.status()["connections"] == condition
         assert attributes_of(shard, ANN)["a0"] == f"{failed - 1}{BIG}"
         assert profile_of(shard, BOB) is None
-        waiting = shard.read_outbox(1, 0, 1000, 2**30)
+        waiting = shard.outbox.read_outbox(1, 0, 1000, 2**30)
         assert len(waiting) == failed - 1
 
         # Once there is room, the same micro-batch is applied, and what it told is not lost.
         done = [each.sequence for each in waiting]
-        shard.settle(Settlement(1, done=done))
+        shard.outbox.settle(Settlement(1, done=done))
         with shard.store.write() as txn:
             for key in list(before["log"]):
                 txn.delete("log", key)
@@ -335,7 +335,7 @@ def test_a_full_store_leaves_memory_and_disk_as_they_were(tmp_path: Path) -> Non
         assert results == [Accepted(ANN, 1), Accepted(BOB, 1)]
         assert attributes_of(shard, BOB)["a0"] == f"1{BIG}"
         assert shard.commit(call) == results
-        assert len(shard.read_outbox(1, 0, 100, 2**30)) == 2
+        assert len(shard.outbox.read_outbox(1, 0, 100, 2**30)) == 2
 
 
 def test_a_full_store_works_again_with_a_larger_map(tmp_path: Path) -> None:
@@ -433,7 +433,7 @@ def test_what_has_no_room_in_a_queue_becomes_a_dead_letter(tmp_path: Path) -> No
     """spec/connections.md, 3.7: ingestion never waits for a dead destination."""
     with shard_on(tmp_path / "probe", connections=(connection(),)) as shard:
         shard.commit(micro(1, item(opened(ANN))))
-        [probe] = shard.read_outbox(1, 0, 1, 1)
+        [probe] = shard.outbox.read_outbox(1, 0, 1, 1)
         size = shard.status()["connections"]["c1"]["waiting_bytes"]
     assert size >= len(probe.payload)
     limited: dict[str, Any] = {
@@ -445,19 +445,19 @@ def test_what_has_no_room_in_a_queue_becomes_a_dead_letter(tmp_path: Path) -> No
         results = shard.commit(micro(2, *(item(opened(ANN)) for _ in range(3))))
         assert results == [Accepted(ANN, 1)] * 3
         assert len(logged(shard, ANN)) == 4
-        kept = shard.read_outbox(1, 0, 100, 2**20)
+        kept = shard.outbox.read_outbox(1, 0, 100, 2**20)
         views = ShardViews(shard, ManualClock(NOW))
         dead = views.dead_letters(1, 0, 100)
         assert [len(kept), len(dead)] == [2, 2]
         assert {letter.reason for letter in dead} == {"queue_full"}
-        assert len(shard.read_outbox(2, 0, 100, 2**20)) == 4
+        assert len(shard.outbox.read_outbox(2, 0, 100, 2**20)) == 4
         assert views.dead_letter(1, dead[0].delivery.delivery_id) == dead[0]
         # Room that is made counts, and so does what is put back.
-        shard.settle(Settlement(1, done=[each.sequence for each in kept]))
-        assert shard.replay(1, [dead[0].delivery.delivery_id]) == 1
-        assert shard.replay(1, None) == 1
+        shard.outbox.settle(Settlement(1, done=[each.sequence for each in kept]))
+        assert shard.outbox.replay(1, [dead[0].delivery.delivery_id]) == 1
+        assert shard.outbox.replay(1, None) == 1
         shard.commit(micro(3, item(opened(ANN))))
-        assert len(shard.read_outbox(1, 0, 100, 2**20)) == 2
+        assert len(shard.outbox.read_outbox(1, 0, 100, 2**20)) == 2
         assert shard.status()["connections"]["c1"]["dead_letters"] == 1
         counts = shard.status()["connections"]
     with shard_on(tmp_path / "limited", **limited) as shard:
@@ -476,16 +476,16 @@ def test_an_output_is_woken_once_until_it_has_read_to_the_end(tmp_path: Path) ->
         assert woken == ["hook"]  # two of its connections, one call; `lake` gets nothing
         shard.commit(micro(2, item(opened(ANN))))
         assert woken == ["hook"]
-        found = shard.read_outbox(1, 0, 100, 2**20)
+        found = shard.outbox.read_outbox(1, 0, 100, 2**20)
         shard.commit(micro(3, item(opened(ANN))))
         assert woken == ["hook"]  # it has something and will ask again
-        assert len(shard.read_outbox(1, found[-1].sequence, 100, 2**20)) == 1
-        last = shard.read_outbox(1, 0, 100, 2**20)[-1].sequence
-        assert shard.read_outbox(1, last, 100, 2**20) == []
+        assert len(shard.outbox.read_outbox(1, found[-1].sequence, 100, 2**20)) == 1
+        last = shard.outbox.read_outbox(1, 0, 100, 2**20)[-1].sequence
+        assert shard.outbox.read_outbox(1, last, 100, 2**20) == []
         shard.commit(micro(4, item(opened(ANN))))
         assert woken == ["hook"] * 2
         shard.commit(micro(4, item(opened(ANN))))  # a repeat adds nothing
-        assert shard.read_outbox(1, last, 100, 2**20) != []
+        assert shard.outbox.read_outbox(1, last, 100, 2**20) != []
         assert woken == ["hook"] * 2
 
 
@@ -495,10 +495,10 @@ def test_replayed_dead_letters_wake_their_output(tmp_path: Path) -> None:
     with shard_on(tmp_path, wake=woken.append, **limits) as shard:
         shard.commit(micro(1, item(opened(ANN))))
         assert woken == []
-        assert shard.replay(1, None) == 1
+        assert shard.outbox.replay(1, None) == 1
         assert woken == ["hook"]
-        assert shard.replay(1, None) == 0
-        assert shard.replay(1, ["dl_none"]) == 0
+        assert shard.outbox.replay(1, None) == 0
+        assert shard.outbox.replay(1, ["dl_none"]) == 0
         assert woken == ["hook"]
 
 
@@ -510,7 +510,7 @@ def test_a_failed_commit_wakes_nobody(tmp_path: Path) -> None:
         with pytest.raises(StoreFull):
             shard.commit(micro(1, *many))
         assert woken == []
-        assert shard.read_outbox(1, 0, 10, 2**20) == []
+        assert shard.outbox.read_outbox(1, 0, 10, 2**20) == []
 
 
 # -- Its condition --------------------------------------------------------------------------------

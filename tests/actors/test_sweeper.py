@@ -182,7 +182,7 @@ def bury(swept: Swept, *letters: DeadLetter) -> None:
     with swept.shard.store.write() as txn:
         for each in letters:
             outbox.bury(txn, each)
-    swept.shard.queues.died(letters)
+    swept.shard.outbox.queues.died(letters)
 
 
 def kept(swept: Swept) -> list[int]:
@@ -205,7 +205,7 @@ def test_dead_letters_go_30_days_after_they_died(
     swept.clock.advance(age_ms - DAY)
     swept.sweeper.sweep()
     assert kept(swept) == left
-    assert swept.shard.queues.depths()["c1"]["dead_letters"] == len(left)
+    assert swept.shard.outbox.queues.depths()["c1"]["dead_letters"] == len(left)
 
 
 @pytest.mark.parametrize("shards", [1, 2])
@@ -219,7 +219,7 @@ def test_a_shard_keeps_its_part_of_the_bytes_of_a_connections_dead_letters(
         bury(swept, *(letter(swept, number, payload=b"x" * 9_800) for number in range(1, 11)))
         swept.sweeper.sweep()
         assert kept(swept) == ([7, 8, 9, 10] if shards == 1 else [9, 10])
-        assert swept.shard.queues.depths()["c1"]["dead_letters"] == 4 // shards
+        assert swept.shard.outbox.queues.depths()["c1"]["dead_letters"] == 4 // shards
     finally:
         swept.shard.close()
 

@@ -39,6 +39,7 @@ from actors.model import (
 from actors.profiles.timeline import TimelineQuery
 from actors.store.trail import TrailEntry
 from server.app import RUNNER_OPTIONS, make_app
+from server.audience_gateway import AudienceGateway
 from server.deployment import FinalResult, GroupDirectory
 from server.edge_config import (
     ConfigHolder,
@@ -78,6 +79,7 @@ WORKSPACE = WorkspaceInfo(
 class FakeDeployment:
     """Decodes and keeps batches; answers reads with what a test has put in."""
 
+    audiences = cast(AudienceGateway, None)  # routes/audiences.py puts a real one here
     groups = cast(GroupDirectory, None)  # tests/whole/test_groups.py asks for groups
 
     def __init__(self) -> None:
@@ -272,6 +274,7 @@ def config_with(**changes: Any) -> EdgeConfig:
         "account": 2,
         "workspace": 3,
         "workspace_slug": "w1",
+        "workspace_name": "W1",
         "scope": 3,
         "keys": {each.key: each for each in keys},
         "credentials": {each.client_id: each for each in credentials},

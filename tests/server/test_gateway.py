@@ -15,6 +15,7 @@ from actors.identity.calls import AliasRequest
 from actors.identity.state import IdentityRecord
 from actors.metric_groups import EdgeMetrics
 from actors.model import BatchContext, DeadLetter, Environment, Item
+from server.audience_gateway import AudienceGateway
 from server.deployment import GroupDirectory
 from server.gateway import UNKNOWN_ALIAS_MPID, Gateway
 from server.ingestion import Ingestion
@@ -96,6 +97,7 @@ def gateway(
         {1: "web-hook"},
         MAX_QUEUE_BYTES,
         cast(GroupDirectory, None),  # tests/whole/test_groups.py asks for groups
+        cast(AudienceGateway, None),  # tests/server/routes/test_audiences.py asks for audiences
     )
     return made, queues
 

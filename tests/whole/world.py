@@ -19,6 +19,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
 from actors.alias_runner import AliasRunner
+from actors.audience_worker import AudienceWorker
+from actors.audiences.calls import AudienceShard
+from actors.audiences.desk import AudienceDesk
+from actors.audiences.handles import desk_handle
 from actors.clock import Clock, ManualClock, SystemRandomness
 from actors.coordinator import Coordinator
 from actors.groups.desk import GroupDesk
@@ -28,6 +32,7 @@ from actors.groups.worker import GroupWorker
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import CoordinatorMetrics, EdgeMetrics, ShardMetrics
 from actors.model import Delivery, MicroBatch, Result, StoredBatch
+from actors.outputs.subscription_settings import subscription_problems
 from actors.shard import Shard, identity_rules
 from actors.shard_aliases import ShardAliases
 from actors.shard_options import ShardOptions
@@ -35,6 +40,7 @@ from actors.shard_views import ShardViews
 from actors.store import log
 from actors.store.environment import Store
 from actors.sweeper import Sweeper
+from config.audience_catalog import audience_catalog
 from config.compiled import connection_infos, queue_limits, workspace_info
 from config.load import parse_workspace
 from config.numbers import Numbers, assign_numbers
@@ -195,6 +201,8 @@ def local_handle(shard: Shard, clock: Clock) -> LocalHandle:
         ShardAliases(shard, clock),
         GroupViews(shard, views),
         GroupWorker(shard),
+        AudienceWorker(shard, clock),
+        shard.outbox,
         shard,
     )
 
@@ -331,7 +339,7 @@ class World:
         deliveries: list[Delivery] = []
         for shard in self.shards:
             for connection in range(1, 5):
-                deliveries += shard.read_outbox(connection, 0, 10_000, 2**30)
+                deliveries += shard.outbox.read_outbox(connection, 0, 10_000, 2**30)
         return [orjson.loads(each.payload) for each in sorted(deliveries, key=_sequence)]
 
     def log(self) -> list[StoredBatch]:
@@ -415,6 +423,15 @@ async def running(
             SystemRandomness(),
             partial(asyncio.sleep, 0),
         )
+        audiences = AudienceDesk(
+            store,
+            audience_catalog(parsed, numbers),
+            subscription_problems,
+            cast(list[AudienceShard], handles),
+            folder / "downloads",
+            clock,
+            SystemRandomness(),
+        )
         limits = LimitFile(folder / "limits")
         stack.callback(limits.close)
         edge = EdgeProcess(
@@ -430,6 +447,7 @@ async def running(
             handles,
             cast(CoordinatorHandle, LocalCoordinator(coordinator, aliases)),
             groups,
+            desk_handle(audiences.call),
             RateLimiter(limits),
             EdgeMetrics("test"),
             clock,

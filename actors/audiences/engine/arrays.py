@@ -23,7 +23,7 @@ Words = NDArray[np.uint64]
 
 _ItemT = TypeVar("_ItemT", bound=np.generic)
 
-FAR = 1 << 62  # an instant or a tick that never comes
+FAR = 1 << 60  # an instant or a tick that never comes
 ONES = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import Struct
 
 from actors.audiences.criteria import Recency
-from actors.audiences.engine.arrays import FAR, Ints, ranges
+from actors.audiences.engine.arrays import FAR, Bools, Ints, ranges
 from actors.audiences.engine.entries import Entries
 from actors.audiences.engine.moment import Moment
 from actors.audiences.engine.windows import WindowTable
@@ -59,6 +59,8 @@ class SeriesTable:
         recencies = list(dict.fromkeys(recency for _, recency in series))
         self.windows = WindowTable(recencies, lookback_ms)
         self.window_of = np.array([recencies.index(each) for _, each in series], np.int64)
+        self._only_leaves: Bools = self.windows.gap < 0
+        self._only_leaves[list(self.windows.calendar)] = False
         streams = np.array([stream for stream, _ in series], np.int64)
         self._by_stream = np.argsort(streams, kind="stable")
         self._per_stream = np.bincount(streams, minlength=1).astype(np.int64)
@@ -92,6 +94,10 @@ class SeriesTable:
         after = start + np.add.reduceat(is_until, offsets, dtype=np.int64)
         count = np.maximum(after - first, 0)
         return Cells(series, place, first, after, start + length, count)
+
+    def only_leaves(self, series: Ints) -> Bools:
+        """Tell of which series entries leave with time, but none come in."""
+        return self._only_leaves[self.window_of[series]]
 
     def flips(self, moment: Moment, entries: Entries, cells: Cells, leaving: Ints) -> Ints:
         """Return for each cell before which tick nothing that matters changes.

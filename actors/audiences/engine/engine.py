@@ -13,7 +13,7 @@ from actors.audiences.engine.holdings import Holdings
 from actors.audiences.engine.memberships import Memberships
 from actors.audiences.engine.mirror import Mirror
 from actors.audiences.engine.packing import pack_entries, trim_entries, unpack_entries
-from actors.audiences.engine.plan import Defined, Evaluation, Plan, leaves_of, with_targets
+from actors.audiences.engine.plan import Defined, Evaluation, Plan, leaves_of
 from actors.audiences.engine.rows import Rows
 from actors.audiences.engine.sources import NO_DERIVED, Derived, Subject
 from actors.audiences.engine.terms import node_term
@@ -123,6 +123,10 @@ class Engine:
         """The numbers of the audiences that are evaluated."""
         return list(self._audiences)
 
+    def revision(self, audience: int) -> int | None:
+        """Return the revision of an audience's definition; `None` if it is not evaluated."""
+        return self._revisions.get(audience)
+
     # -- Data -------------------------------------------------------------------------------------
 
     def load(
@@ -216,6 +220,12 @@ class Engine:
         self._rows.due_ms[row] = 0
         return pack_entries(found, self._holdings.identity)
 
+    def wake(self, key: ProfileKey, at_ms: int | None) -> None:
+        """Let a profile be due at an instant for a reason of the caller's; `None`: for none."""
+        row = self._rows.find(key)
+        if row is not None:
+            self._rows.wake_ms[row] = FAR if at_ms is None else at_ms
+
     def trim(self, packed: bytes, now_ms: int) -> bytes:
         """Return packed entries without those that no audience can see any more."""
         return trim_entries(
@@ -256,7 +266,11 @@ class Engine:
         return None if first >= FAR else first
 
     def evaluate(
-        self, rows: Places, now_ms: int, only: Iterable[int] | None = None
+        self,
+        rows: Places,
+        now_ms: int,
+        only: Iterable[int] | None = None,
+        expiring: Collection[int] | None = None,
     ) -> list[Change]:
         """Evaluate audiences for some rows, and keep the memberships that come of it.
 
@@ -264,6 +278,8 @@ class Engine:
             rows: each once.
             now_ms: the instant.
             only: these audiences; all by default.
+            expiring: audiences whose entries are to have an expiration; all by default. It costs
+                as much as the rest, so leave out those that nobody is told of.
 
         Returns:
             What changed, by row and audience.
@@ -279,7 +295,7 @@ class Engine:
         audience, place, entered = self._memberships.change(
             rows, plan.wanted, members, self._ready(plan, rows, alive)
         )
-        return self._changes(found, audience, place, entered)
+        return self._changes(found, audience, place, entered, expiring)
 
     def plan(self, audiences: Iterable[int]) -> Plan:
         """Return the joint evaluation of audiences; the last few are kept."""
@@ -289,7 +305,12 @@ class Engine:
             if len(self._plans) >= _PLANS_KEPT:
                 self._plans.clear()
             plan = Plan(
-                self._audiences, wanted, self._holdings, self._rows, self.lookback_ms
+                self._audiences,
+                self._revisions,
+                wanted,
+                self._holdings,
+                self._rows,
+                self.lookback_ms,
             )
             self._plans[wanted] = plan
         return plan
@@ -382,24 +403,26 @@ class Engine:
 
     def _ready(self, plan: Plan, rows: Places, alive: Bools) -> Bools | None:
         """Tell which rows may have which audience set; whoever is not alive may leave any."""
-        revisions = np.array(
-            [
-                max(self._revisions[each] for each in with_targets([number], self._audiences))
-                for number in plan.wanted
-            ],
-            np.int64,
-        )
         of_rows = self._rows.revision[rows]
-        if not len(revisions) or of_rows.min() >= revisions.max():
+        if of_rows.min() >= plan.revisions.max(initial=0):
             return None
-        ready: Bools = (of_rows[None] >= revisions[:, None]) | ~alive[None]
+        ready: Bools = (of_rows[None] >= plan.revisions[:, None]) | ~alive[None]
         return ready
 
     def _changes(
-        self, found: Evaluation, audience: Ints, place: Ints, entered: Bools
+        self,
+        found: Evaluation,
+        audience: Ints,
+        place: Ints,
+        entered: Bools,
+        expiring: Collection[int] | None,
     ) -> list[Change]:
         expirations = np.full(len(audience), FAR, np.int64)
-        came = np.flatnonzero(entered)
+        wanted = entered
+        if expiring is not None:
+            told = np.array([number in expiring for number in found.plan.wanted], np.bool_)
+            wanted = entered & told[audience]
+        came = np.flatnonzero(wanted)
         if len(came):
             expirations[came] = self.expirations_ms(found, audience[came], place[came])
         numbers, rows = found.plan.wanted, found.moment.rows

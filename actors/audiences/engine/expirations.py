@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from actors.audiences.engine.arrays import FAR, Bools, Ints
+from actors.audiences.engine.arrays import FAR, Ints
 from actors.audiences.engine.entries import EntryStore
 from actors.audiences.engine.plan import Evaluation
 
@@ -10,8 +10,9 @@ from actors.audiences.engine.plan import Evaluation
 def expirations_ms(evaluation: Evaluation, entries: EntryStore, wanted: Ints, places: Ints) -> Ints:
     """Return the instant for each of some pairs of audience and row; `FAR`: never.
 
-    Until the first tick at which a definition may change nothing is to be looked at. At that tick
-    it is evaluated, each row at its own; where it still holds, the search goes on from there.
+    Before the mark of a definition nothing has to be looked at. If it is not sure that the
+    definition changes then, it is evaluated, each row at its own tick; where it still holds, the
+    search goes on from there.
 
     Args:
         evaluation: by which the definitions hold.
@@ -21,48 +22,45 @@ def expirations_ms(evaluation: Evaluation, entries: EntryStore, wanted: Ints, pl
     """
     plan = evaluation.plan
     result = np.full(len(wanted), FAR, np.int64)
-    pending = np.arange(len(wanted))
-    current, place = evaluation, places
+    pending = np.flatnonzero(plan.is_timed[wanted])
+    current, place = evaluation, places[pending]
     while len(pending):
-        ticks = _stable_until(current, wanted[pending], place)
-        comes = np.flatnonzero(ticks < FAR)
-        pending, ticks, place = pending[comes], ticks[comes], place[comes]
+        marks = _marks(current, wanted[pending], place)
+        sure = (marks & 1 == 0) & (marks < 2 * FAR)
+        result[pending[sure]] = marks[sure] >> 2
+        open_ = np.flatnonzero((marks & 1 == 1) & (marks < 2 * FAR))
+        pending, ticks = pending[open_], marks[open_] >> 1
         if not len(pending):
             break
-        rows = current.moment.rows[place]
+        rows = current.moment.rows[place[open_]]
         pairs, which = np.unique(np.stack([rows, ticks]), axis=1, return_inverse=True)
-        which = which.reshape(-1)
         current = plan.evaluate(entries, pairs[0], pairs[1])
-        place = which.astype(np.int64)
-        holds = _holds(current, wanted[pending], place)
+        place = which.reshape(-1).astype(np.int64)
+        holds = current.satisfies(wanted[pending], place)
         result[pending[~holds]] = ticks[~holds] >> 1
         pending, place = pending[holds], place[holds]
     return result
 
 
-def _holds(evaluation: Evaluation, wanted: Ints, places: Ints) -> Bools:
-    holds = np.zeros(len(wanted), np.bool_)
-    for audience in np.unique(wanted).tolist():
-        which = np.flatnonzero(wanted == audience)
-        holds[which] = evaluation.holds(int(evaluation.plan.roots[audience]), places[which])
-    return holds
-
-
-def _stable_until(evaluation: Evaluation, wanted: Ints, places: Ints) -> Ints:
-    """Return for each pair a tick before which the definition does not change."""
-    network = evaluation.plan.network
-    rows = np.unique(places)
-    table = evaluation.flips.table(evaluation.plan.leaf_lines, rows, len(evaluation.moment.rows))
-    column = np.searchsorted(rows, places)
-    ticks = np.full(len(wanted), FAR, np.int64)
-    order = np.argsort(wanted, kind="stable")
-    starts = np.flatnonzero(np.append(True, np.diff(wanted[order]) != 0))
-    for which in np.split(order, starts[1:]):
-        literal = int(evaluation.plan.roots[wanted[which[0]]])
-        at, where = column[which], places[which]
-        ticks[which] = network.stable_until(
-            literal,
+def _marks(evaluation: Evaluation, wanted: Ints, places: Ints) -> Ints:
+    """Return for each pair a mark before which the definition does not change."""
+    plan = evaluation.plan
+    table = evaluation.flips.table(plan.leaf_lines, len(evaluation.moment.rows))
+    marks = np.full(len(wanted), 2 * FAR, np.int64)
+    plain = np.flatnonzero(plan.is_plain[wanted])
+    if len(plain):
+        # All leaves are as they have to be: the first change of any of them ends it.
+        of_pair, lines = plan.plain_lines(wanted[plain])
+        found = table[lines, places[plain][of_pair]]
+        marks[plain] = np.minimum.reduceat(found, np.flatnonzero(np.diff(of_pair, prepend=-1)))
+    others = np.flatnonzero(~plan.is_plain[wanted])
+    others = others[np.argsort(wanted[others], kind="stable")]
+    starts = np.flatnonzero(np.diff(wanted[others], prepend=-1))
+    for which in np.split(others, starts[1:]) if len(others) else []:
+        where = places[which]
+        marks[which] = plan.network.stable_until(
+            int(plan.roots[wanted[which[0]]]),
             lambda line, where=where: evaluation.holds(2 * line, where),  # type: ignore[misc]
-            lambda line, at=at: table[line, at],  # type: ignore[misc]
+            lambda line, where=where: table[line, where],  # type: ignore[misc]
         )
-    return ticks
+    return marks

@@ -67,48 +67,49 @@ class Network:
             level.evaluate(truth)
 
     def stable_until(
-        self, literal: int, truth: Callable[[int], Bools], flip: Callable[[int], Ints]
+        self, literal: int, truth: Callable[[int], Bools], mark: Callable[[int], Ints]
     ) -> Ints:
-        """Return ticks before which a literal does not change, for some places.
-
-        Args:
-            truth, flip: of a line: its truth, and its tick if it is a leaf.
+        """Return marks (see `Flips`) before which a literal does not change, for some places.
 
         A gate that holds does so until an input changes; one that does not, as long as any input
         that keeps it from holding.
+
+        Args:
+            literal: of a line.
+            truth, mark: of a line: its truth, and its mark if it is a leaf.
         """
         known: dict[int, Ints] = {}
 
         def until(line: int) -> Ints:
-            if line in known:
-                return known[line]
-            if line < self._first:
-                result = flip(line)
-            else:
-                inputs = self._inputs[line - self._first]
-                ticks = np.stack([until(each >> 1) for each in inputs])
-                holds = np.stack([truth(each >> 1) ^ bool(each & 1) for each in inputs])
-                blocked = np.where(holds, -FAR, ticks).max(axis=0)
-                result = np.where(holds.all(axis=0), ticks.min(axis=0), blocked)
-            known[line] = result
-            return result
+            if line not in known:
+                known[line] = mark(line) if line < self._first else of_gate(line)
+            return known[line]
+
+        def of_gate(line: int) -> Ints:
+            inputs = self._inputs[line - self._first]
+            marks = np.stack([until(each >> 1) for each in inputs])
+            holds = np.stack([truth(each >> 1) ^ bool(each & 1) for each in inputs])
+            free = np.where(holds, marks, 2 * FAR).min(axis=0)
+            blocked = np.where(holds, -1, marks).max(axis=0)
+            # Sure is only that one blocks alone, and that nothing else changes until it ceases to.
+            is_alone = ((~holds).sum(axis=0) == 1) & (free > (blocked | 1))
+            blocked |= np.where(is_alone, 0, 1)
+            return np.where(holds.all(axis=0), free, np.minimum(blocked, 2 * FAR))
 
         return until(literal >> 1)
 
-    def leaf_lines_of(self, literal: int) -> set[int]:
-        """Return the leaf lines that a literal depends on."""
-        lines: set[int] = set()
-        waiting, seen = [literal >> 1], set[int]()
-        while waiting:
-            line = waiting.pop()
-            if line in seen:
-                continue
-            seen.add(line)
-            if line < self._first:
-                lines.add(line)
-            else:
-                waiting.extend(each >> 1 for each in self._inputs[line - self._first])
-        return lines
+    def plain_leaves(self, literal: int) -> tuple[int, ...] | None:
+        """Return the lines of leaves that all have to hold for a literal, or not to.
+
+        `None` if it is made otherwise.
+        """
+        line = literal >> 1
+        if line < self._first:
+            return (line,)
+        inputs = [each >> 1 for each in self._inputs[line - self._first]]
+        if literal & 1 or max(inputs) >= self._first:
+            return None
+        return tuple(inputs)
 
     def _gate(self, literals: Iterable[int]) -> int:
         """Return the literal of a gate over literals; gates among them are taken apart."""

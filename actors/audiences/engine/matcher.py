@@ -32,7 +32,6 @@ from actors.audiences.values import MISSING, StoredValue, fold, parse_number
 from actors.model import Event, StoredBatch, WorkspaceInfo
 from actors.profiles.tiers import event_name
 
-_OF_ALL_INPUTS = frozenset({"crash_report", "install", "uninstall", "upgrade"})
 _KEYS_KEPT = 8192
 
 _TakeRow = Callable[[Row], tuple[int, float] | None]  # the value's bits and its weight
@@ -45,8 +44,7 @@ class _Candidate:
         self.number = number
         self.stream = stream
         wanted = stream.filter
-        is_limited = wanted.inputs is not None and wanted.event_type not in _OF_ALL_INPUTS
-        self.inputs = frozenset(wanted.inputs or ()) if is_limited else None
+        self.inputs = None if wanted.inputs is None else frozenset(wanted.inputs)
         where = wanted.where
         is_timed = where is not None and stream.is_wide and _is_timed(stream)
         self.test = None if where is None or is_timed else row_test(where)

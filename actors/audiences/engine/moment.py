@@ -3,7 +3,7 @@
 import numpy as np
 from msgspec import Struct
 
-from actors.audiences.engine.arrays import FAR, Ints, Places
+from actors.audiences.engine.arrays import FAR, Bools, Ints, Places
 from actors.audiences.engine.entries import Entries
 
 
@@ -29,36 +29,34 @@ class Moment(Struct, frozen=True):
 class Flips:
     """Ticks before which the truth of a line for a row is sure not to change.
 
-    What has no tick does not change by the passing of time.
+    What has no tick does not change by the passing of time. Kept are *marks*: twice the tick, plus
+    1 where it is not sure that the truth changes at that tick.
     """
 
     def __init__(self) -> None:
-        self._lines: list[Ints] = []
-        self._places: list[Ints] = []
-        self._ticks: list[Ints] = []
+        self._lines: list[Places] = []
+        self._places: list[Places] = []
+        self._marks: list[Ints] = []
 
-    def add(self, lines: Ints, places: Ints, ticks: Ints) -> None:
+    def add(self, lines: Places, places: Places, ticks: Ints, sure: Bools | bool = False) -> None:
         """Add ticks, one for each line and place; those that are `FAR` say nothing."""
         coming = np.flatnonzero(ticks < FAR)
         if len(coming):
+            marks = 2 * ticks + np.logical_not(sure)
             self._lines.append(lines[coming])
             self._places.append(places[coming])
-            self._ticks.append(ticks[coming])
+            self._marks.append(marks[coming])
 
     def by_row(self, rows: int) -> Ints:
         """Return the first tick of each row."""
-        first = np.full(rows, FAR, np.int64)
-        for places, ticks in zip(self._places, self._ticks, strict=True):
-            np.minimum.at(first, places, ticks)
-        return first
+        first = np.full(rows, 2 * FAR, np.int64)
+        for places, marks in zip(self._places, self._marks, strict=True):
+            np.minimum.at(first, places, marks)
+        return first >> 1
 
-    def table(self, lines: int, places: Ints, rows: int) -> Ints:
-        """Return the first tick of every line for some places, shape (lines, len(places))."""
-        column = np.full(rows, -1, np.int64)
-        column[places] = np.arange(len(places))
-        table = np.full(lines * len(places), FAR, np.int64)
-        for line, place, ticks in zip(self._lines, self._places, self._ticks, strict=True):
-            wanted = np.flatnonzero(column[place] >= 0)
-            at = line[wanted] * len(places) + column[place[wanted]]
-            np.minimum.at(table, at, ticks[wanted])
-        return table.reshape(lines, len(places))
+    def table(self, lines: int, rows: int) -> Ints:
+        """Return the first mark of every line for every row, shape (lines, rows)."""
+        table = np.full(lines * rows, 2 * FAR, np.int64)
+        for line, place, marks in zip(self._lines, self._places, self._marks, strict=True):
+            np.minimum.at(table, line * rows + place, marks)
+        return table.reshape(lines, rows)

@@ -5,7 +5,16 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from msgspec import Struct
 
-from actors.audiences.engine.arrays import ONES, Bools, Bytes, Ints, Places, Words, line_bytes
+from actors.audiences.engine.arrays import (
+    ONES,
+    Bools,
+    Bytes,
+    Ints,
+    Places,
+    Words,
+    line_bytes,
+    ranges,
+)
 from actors.audiences.engine.entries import EntryStore
 from actors.audiences.engine.gates import TRUE_LITERAL, Network
 from actors.audiences.engine.holdings import Holdings
@@ -36,12 +45,14 @@ class Plan:
 
     Args:
         audiences: by number, with all that they refer to by `Member` and that is defined.
+        revisions: of their definitions.
         wanted: whose memberships are asked for.
     """
 
     def __init__(
         self,
         audiences: Mapping[int, Defined],
+        revisions: Mapping[int, int],
         wanted: Iterable[int],
         holdings: Holdings,
         rows: Rows,
@@ -75,6 +86,19 @@ class Plan:
             self._literal(number)
         self.network.finish()
         self.roots = np.array([self._literals[number] for number in self.wanted], np.int64)
+        plain = [self.network.plain_leaves(literal) or () for literal in self.roots.tolist()]
+        self.is_plain = np.array([bool(lines) for lines in plain], np.bool_)
+        self._plain = np.array([line for lines in plain for line in lines], np.int64)
+        self._plain_count = np.array([len(lines) for lines in plain], np.int64)
+        self._plain_start = np.cumsum(self._plain_count) - self._plain_count
+        self.is_timed = np.array([self._depends_on_time(number) for number in self.wanted])
+        self.revisions = np.array(
+            [
+                max(revisions[each] for each in with_targets([number], audiences))
+                for number in self.wanted
+            ],
+            np.int64,
+        )
         self.environments = np.array(
             [ENVIRONMENTS.index(audiences[number].environment) for number in self.wanted], np.int64
         )
@@ -108,6 +132,19 @@ class Plan:
         """Return the value that decided on a leaf, for the first of the rows."""
         family, _ = self._place[leaf]
         return family.explain(leaf, moment)
+
+    def plain_lines(self, wanted: Ints) -> tuple[Ints, Ints]:
+        """Return the lines of audiences that are plain conjunctions: which of them, and the line."""
+        count = self._plain_count[wanted]
+        which = np.repeat(np.arange(len(wanted), dtype=np.int64), count)
+        return which, self._plain[ranges(self._plain_start[wanted], count)]
+
+    def _depends_on_time(self, number: int) -> bool:
+        numbers = with_targets([number], self._audiences)
+        return len(numbers) > 1 or any(
+            not isinstance(leaf, CodedLeaf | PlaceLeaf | ReferenceLeaf)
+            for leaf in leaves_of(self._audiences[number].term)
+        )
 
     def _line(self, leaf: Leaf) -> int:
         return self._place[leaf][1]
@@ -150,6 +187,14 @@ class Evaluation(Struct, frozen=True):
         packed: Bytes = self.truth[literal >> 1].view(np.uint8)
         bits = packed[places >> 3] >> (places & 7).astype(np.uint8) & 1
         result: Bools = (bits != 0) ^ bool(literal & 1)
+        return result
+
+    def satisfies(self, wanted: Ints, places: Ints) -> Bools:
+        """Tell for pairs of a wanted audience and a row whether the definition holds."""
+        literals = self.plan.roots[wanted]
+        bytes_: Bytes = self.truth.view(np.uint8)[literals >> 1, places >> 3]
+        bits = bytes_ >> (places & 7).astype(np.uint8) & 1
+        result: Bools = bits != literals & 1
         return result
 
     def term_holds(self, term: Term, environment: Environment, places: Ints) -> Bools:

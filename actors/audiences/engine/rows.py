@@ -18,7 +18,7 @@ class Rows:
         mpid, environment (index into `ENVIRONMENTS`): whose row it is.
         alive_until_ms: the last instant when the row belongs to the population, by its last
             activity; -1 while it does not at all (opted out, no live section, no row).
-        due_ms: when something can change without data.
+        due_ms: when something can change without data; `wake_ms`: when the owner wants to look.
         revision: of the definitions that its entries and columns were filled for.
     """
 
@@ -28,6 +28,7 @@ class Rows:
         self.environment: NDArray[np.int8] = np.zeros(0, np.int8)
         self.alive_until_ms: Ints = np.zeros(0, np.int64)
         self.due_ms: Ints = np.zeros(0, np.int64)
+        self.wake_ms: Ints = np.zeros(0, np.int64)
         self.revision: Ints = np.zeros(0, np.int64)
         self._scope = 0
         self._row_of: dict[Environment, dict[int, int]] = {each: {} for each in ENVIRONMENTS}
@@ -66,6 +67,7 @@ class Rows:
         self.environment[row] = ENVIRONMENTS.index(key.environment)
         self.alive_until_ms[row] = -1
         self.due_ms[row] = FAR
+        self.wake_ms[row] = FAR
         self.revision[row] = 0
         return row
 
@@ -74,7 +76,7 @@ class Rows:
         row = self._row_of[key.environment].pop(key.mpid, None)
         if row is not None:
             self.alive_until_ms[row] = -1
-            self.due_ms[row] = FAR
+            self.due_ms[row] = self.wake_ms[row] = FAR
             self._free.append(row)
         return row
 
@@ -97,7 +99,8 @@ class Rows:
 
     def due(self, now_ms: int) -> Places:
         """Return the rows that are due."""
-        return np.flatnonzero(self.due_ms[: self._end] <= now_ms)
+        first = np.minimum(self.due_ms[: self._end], self.wake_ms[: self._end])
+        return np.flatnonzero(first <= now_ms)
 
     def is_alive(self, rows: Places, now_ms: int) -> Bools:
         """Tell which rows belong to the population."""
@@ -110,4 +113,5 @@ class Rows:
         self.environment = grown(self.environment, self.capacity, 0)
         self.alive_until_ms = grown(self.alive_until_ms, self.capacity, -1)
         self.due_ms = grown(self.due_ms, self.capacity, FAR)
+        self.wake_ms = grown(self.wake_ms, self.capacity, FAR)
         self.revision = grown(self.revision, self.capacity, 0)

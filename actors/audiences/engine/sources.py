@@ -33,8 +33,8 @@ class Derived(Struct, frozen=True):
     """
 
     calculated: Mapping[int, AttributeText] = {}
-    predictions: Mapping[tuple[str, str], float] = {}
-    segments: frozenset[str] = frozenset()
+    predictions: Mapping[tuple[int, str], float] = {}
+    segments: frozenset[int] = frozenset()
     audiences: frozenset[int] = frozenset()
 
 
@@ -82,7 +82,7 @@ class CalculatedSource(Struct, frozen=True):
 class PredictionSource(Struct, frozen=True):
     """What a prediction gave the user."""
 
-    prediction: str
+    prediction: int
     output: str
 
     def read(self, subject: Subject) -> StoredValue:
@@ -204,7 +204,7 @@ class SeenSource(Struct, frozen=True):
 class SegmentSource(Struct, frozen=True):
     """Whether the user is in an analytics segment."""
 
-    segment: str
+    segment: int
 
     def read(self, subject: Subject) -> StoredValue:
         """Return `true`, or nothing."""

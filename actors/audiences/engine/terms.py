@@ -43,7 +43,7 @@ from actors.audiences.engine.leaves.reductions import Reduction
 from actors.audiences.engine.leaves.references import ReferenceLeaf
 from actors.audiences.engine.leaves.sequences import SequenceLeaf, SequenceStep
 from actors.audiences.engine.mirror import kind_of_dates
-from actors.audiences.engine.numbers import suits_numbers
+from actors.audiences.engine.number_tests import suits_numbers
 from actors.audiences.engine.sources import (
     AttributeSource,
     AttributionSource,

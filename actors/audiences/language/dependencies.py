@@ -80,6 +80,13 @@ def reads_membership(node: Node) -> bool:
     return any(isinstance(named.criterion, AudienceMembership) for named in criteria_of(node))
 
 
+def uses_logic(node: Node) -> bool:
+    """Tell whether a tree combines criteria: a `not`, or a group of several (14)."""
+    if not isinstance(node, Group):
+        return False
+    return node.op == "not" or len(node.nodes) > 1 or any(map(uses_logic, node.nodes))
+
+
 def _add(criterion: Criterion, found: Dependencies) -> None:
     match criterion:
         case EventCriterion() | CartAbandonment():

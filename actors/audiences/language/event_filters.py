@@ -22,12 +22,8 @@ CUSTOM_EVENT_TYPES = (
 _TYPES = (*EVENT_TYPES, INSTALL, UPGRADE, ANY_EVENT)
 
 # Data points whose name is another than the criterion's word for them (actors.profiles.tiers).
-_START = "application_initialized"
-_DATA_POINTS = {
-    INSTALL: _START,
-    UPGRADE: _START,
-    "remove_from_wish_list": "remove_from_wishlist",
-}
+_OF_TYPE = {INSTALL: "application_initialized", UPGRADE: "application_initialized"}
+_OF_ACTION = {"remove_from_wish_list": "remove_from_wishlist"}
 # Types whose data points have names of their own.
 _NAMED_TYPES = frozenset(
     {"custom_event", "screen_view", "commerce_event", "application_state_transition", ANY_EVENT}
@@ -53,10 +49,10 @@ def read_event_filter(members: Members, scope: Scope) -> EventFilter:
         sent_as=sent_as,
         among=COMMERCE_ACTIONS,
     )
-    _check_tiers(members, "event_name", names)
-    _check_tiers(members, sent_as, actions)
-    if event_type not in _NAMED_TYPES:
-        _check_tiers(members, "event_type", (event_type,))
+    found = EventFilter(event_type, names, kinds, actions)
+    named_by = "event_name" if names else sent_as if actions else "event_type"
+    for name in data_points_of(found):
+        members.context.check_tier(members.at(named_by), name)
     where = read_where(members)
     return EventFilter(event_type, names, kinds, actions, where, scope.inputs_for(event_type))
 
@@ -78,6 +74,15 @@ def _texts_of(
     return ()
 
 
-def _check_tiers(members: Members, sent_as: str, names: tuple[str, ...]) -> None:
-    for name in names:
-        members.context.check_tier(members.at(sent_as), _DATA_POINTS.get(name, name))
+def data_points_of(criterion: EventFilter) -> list[str]:
+    """Return the names of the event data points that a filter selects, each once.
+
+    None where it selects all events of a type whose data points have names of their own.
+    """
+    if criterion.event_names:
+        return list(criterion.event_names)
+    if criterion.commerce_actions:
+        return [_OF_ACTION.get(action, action) for action in criterion.commerce_actions]
+    if criterion.event_type in _NAMED_TYPES:
+        return []
+    return [_OF_TYPE.get(criterion.event_type, criterion.event_type)]

@@ -1,10 +1,13 @@
 from typing import Any
 
+import orjson
 import pytest
 
 from actors.audiences.criteria import EventFilter
 from actors.audiences.event_rows import (
     EVENT_FIELDS,
+    PRODUCT_FIELDS,
+    PROMOTION_FIELDS,
     EventKey,
     attribute_or_field_reader,
     event_key,
@@ -12,9 +15,11 @@ from actors.audiences.event_rows import (
     matches_key,
     product_quantity,
     reader,
+    rows_of,
     session_id,
 )
 from actors.audiences.values import MISSING, StoredValue
+from actors.model import Event
 from tests.actors.audiences.events import rows, sent, stored
 from tests.actors.batches.support import T
 
@@ -62,6 +67,13 @@ BOTH = sent(
     is_upgrade=True,
 )
 CLIP = sent("custom_event", event_name="Clip Played", custom_event_type="media")
+
+
+NAMED: list[tuple[Any, str]] = [
+    *(("event_field", name) for name in EVENT_FIELDS),
+    *(("product_attribute", name) for name in (*PRODUCT_FIELDS, "size", "gift")),
+    *(("promotion_attribute", name) for name in PROMOTION_FIELDS),
+]
 
 
 def key_of(event: dict[str, Any]) -> EventKey:
@@ -223,6 +235,25 @@ def test_a_product_without_a_quantity_counts_once(product: dict[str, Any], quant
     event = sent("commerce_event", product_action={"action": "purchase", "products": [product]})
     assert product_quantity(rows(event)[0]) == quantity
     assert product_quantity(rows(CLIP)[0]) == 0
+
+
+@pytest.mark.parametrize("event", [PURCHASE, PROMOTION, IMPRESSIONS, FIRST_RUN, CLIP])
+def test_an_event_reads_alike_from_a_batch_and_from_the_log(event: dict[str, Any]) -> None:
+    fresh = stored(event)
+    kept = stored(event)
+    kept.batch.events = [
+        Event(each.event_type, each.timestamp_ms, orjson.loads(each.to_json()))
+        for each in kept.batch.events
+    ]
+    before, after = (
+        [
+            [reader(category, name)(row) for category, name in NAMED]
+            for row in rows_of(batch, batch.batch.events[0])
+        ]
+        for batch in (fresh, kept)
+    )
+    assert before == after
+    assert event_key(fresh.batch.events[0]) == event_key(kept.batch.events[0])
 
 
 def test_an_event_happens_at_the_latest_when_it_is_received() -> None:

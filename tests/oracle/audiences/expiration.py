@@ -23,6 +23,8 @@ def expiration_timestamp_ms(
 
     A window may include its border: then the definition still holds in this very millisecond and
     no longer in any instant after it. Otherwise this is the first millisecond when it is false.
+    The end of the profile's lifetime does not count, but that it ends memberships of audiences that
+    the definition names.
     """
     for candidate in instants(node, person, around, now_ms):
         if not holds(node, person, around, candidate, now_ms):

@@ -28,7 +28,9 @@ from actors.audiences.criteria import (
     LocationWithinBox,
     Named,
     Node,
+    Prediction,
     SeenAt,
+    SegmentMembership,
     Sequence,
     Step,
     UserAttribute,
@@ -49,9 +51,11 @@ from tests.oracle.audiences.vocabulary import (
     INPUTS,
     LISTS,
     PLACES,
+    PREDICTIONS,
     PRODUCT_ATTRIBUTES,
     PURPOSES,
     SCREENS,
+    SEGMENTS,
     SPANS,
     STATIC_AUDIENCE,
     chance,
@@ -287,8 +291,20 @@ class Definitions:
         west, east = randomness.choice(((-80.0, -74.1724), (170.0, -74.1724), (-74.0, 0.0)))
         return LocationWithinBox(40.7357, 40.0, east, west)
 
+    def _prediction(self) -> Criterion:
+        randomness = self._randomness
+        output: Any = randomness.choice(("score", "percentile"))
+        test = make_test(randomness, "number", self._now_ms)
+        while test.operator == "not_exists":  # without a score a criterion is false
+            test = make_test(randomness, "number", self._now_ms)
+        return Prediction(randomness.choice(PREDICTIONS), output, test)
+
     def _other(self) -> Criterion:
         randomness = self._randomness
+        if chance(randomness, 0.15):
+            return SegmentMembership(randomness.choice(SEGMENTS), chance(randomness, 0.5))
+        if chance(randomness, 0.15):
+            return self._prediction()
         if self._nests and chance(randomness, 0.5):
             target = randomness.choice((*AUDIENCES, STATIC_AUDIENCE))
             return AudienceMembership(target, chance(randomness, 0.5))

@@ -23,7 +23,9 @@ from tests.oracle.audiences.vocabulary import (
     CALCULATED,
     LISTS,
     NUMBERS,
+    PREDICTIONS,
     PURPOSES,
+    SCORES,
     SEGMENTS,
     STATIC_AUDIENCE,
     VERSIONS,
@@ -70,6 +72,12 @@ class People:
             calculated,
             frozenset({STATIC_AUDIENCE}) if chance(randomness, 0.5) else frozenset(),
             frozenset(some(randomness, SEGMENTS)),
+            {
+                (prediction, output): randomness.choice(SCORES)
+                for prediction in PREDICTIONS
+                for output in ("score", "percentile")
+                if chance(randomness, 0.6)
+            },
         )
 
     def _profile(self, received: list[int]) -> Profile:

@@ -28,6 +28,8 @@ IDENTITY_TYPES = (
 AUDIENCES: Final = (501, 502)
 STATIC_AUDIENCE = 599
 SEGMENTS = (71, 72)
+PREDICTIONS = (81,)
+SCORES = (0.25, 0.5, 10.0)
 PURPOSES: Final[tuple[tuple[Literal["gdpr", "ccpa"], str], ...]] = (
     ("gdpr", "ads"),
     ("ccpa", "data_sale_opt_out"),

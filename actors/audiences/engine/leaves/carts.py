@@ -53,11 +53,14 @@ class CartFamily:
         now = moment.tick_of(cells.place)
         waits = (newest >= 0) & (bought_ms[cells.series, cells.place] < added_ms)
         truth = np.zeros((self.size, rows), np.bool_)
-        truth[cells.series, cells.place] = waits & (ready <= now)
+        holds = waits & (ready <= now)
+        truth[cells.series, cells.place] = holds
         pack(truth, lines)
         ticks = self._added.flips(moment, entries, cells, newest)
         ticks = np.minimum(ticks, np.where(waits & (ready > now), ready, FAR))
-        flips.add(cells.series + first_line, cells.place, ticks)
+        # When the newest leaves all others have left.
+        sure = self._added.only_leaves(cells.series) & (holds | (ticks == ready))
+        flips.add(cells.series + first_line, cells.place, ticks, sure)
         self._add_changes(entries, first_line, flips)
 
     def explain(self, leaf: Hashable, moment: Moment) -> object:

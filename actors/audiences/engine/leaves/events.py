@@ -48,6 +48,10 @@ class EventFamily:
             [leaf.reduction in COUNTS and is_within(0.0, leaf.intervals) for leaf in leaves]
         )
         self._is_count = np.array([leaf.reduction == "count" for leaf in leaves])
+        self._is_one = np.array([len(leaf.intervals) == 1 for leaf in leaves])
+        self._is_below = np.array(
+            [len(leaf.intervals) == 1 and leaf.intervals[0][0] <= 0 for leaf in leaves]
+        )
         most = max(len(leaf.intervals) for leaf in leaves)
         self._intervals = np.array([len(leaf.intervals) for leaf in leaves], np.int64)
         self._least = np.zeros((most, self.size))
@@ -70,11 +74,17 @@ class EventFamily:
         values = reduce_cells(self._kinds, self._kind_of, entries, cells)
         cell, leaf = self._leaves_of(cells.series)
         value, place = values[cell], cells.place[cell]
-        truth[leaf, place] = self._is_inside(leaf, value)
+        holds = self._is_inside(leaf, value)
+        truth[leaf, place] = holds
         pack(truth, lines)
         leaving = self._leaving(cells, cell, leaf, value)
         ticks = self._table.flips(moment, entries, cells.only(cell), leaving)
-        flips.add(leaf + first_line, place, ticks)
+        # The last to leave leaves nothing. A count that has one border below and none beyond it
+        # cannot pass that without changing sides, however many leave at once.
+        is_last = (cells.count[cell] == 1) & (holds != self._of_none[leaf])
+        is_border = self._is_count[leaf] & self._is_one[leaf] & (holds | self._is_below[leaf])
+        sure = (is_last | is_border) & self._table.only_leaves(cells.series[cell])
+        flips.add(leaf + first_line, place, ticks, sure)
         places, streams, changes = entries.changes
         if len(places):
             which, series = self._table.of_streams(streams.astype(np.int64))

@@ -8,6 +8,7 @@ from actors.audiences.language.dependencies import (
     criteria_of,
     dependencies_of,
     reads_membership,
+    uses_logic,
 )
 from tests.actors.audiences.language.examples import ALL
 from tests.actors.audiences.language.support import ANYBODY, attribute, custom, read, whole
@@ -220,3 +221,18 @@ def test_membership_is_found_at_any_depth() -> None:
     member = {"type": "audience_membership", "audience_id": 11, "operator": "is_member"}
     assert reads_membership(read({"or": [ANYBODY, {"not": member}]}).node)
     assert not reads_membership(read({"or": [ANYBODY]}).node)
+
+
+@pytest.mark.parametrize(
+    ("criteria", "is_combined"),
+    [
+        (ANYBODY, False),
+        ({"or": [ANYBODY]}, False),
+        ({"or": [{"and": [ANYBODY, ANYBODY]}]}, True),
+        ({"and": [{"not": ANYBODY}]}, True),
+        ({"exclude": [ANYBODY, ANYBODY]}, True),
+    ],
+)
+def test_logic_is_what_combines(criteria: Any, is_combined: bool) -> None:
+    """spec/audiences.md, 14, `is_calculated`."""
+    assert uses_logic(read(criteria).node) is is_combined

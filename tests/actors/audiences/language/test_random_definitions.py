@@ -15,6 +15,7 @@ from tests.oracle.audiences.vocabulary import (
     AUDIENCES,
     CALCULATED,
     INPUTS,
+    PREDICTIONS,
     SEGMENTS,
     STATIC_AUDIENCE,
 )
@@ -28,6 +29,7 @@ REFERENCES = References(
     ),
     audiences={number: AudienceReference() for number in (*AUDIENCES, STATIC_AUDIENCE)},
     segments=frozenset(SEGMENTS),
+    predictions=frozenset(PREDICTIONS),
 )
 
 

@@ -151,6 +151,12 @@ def test_an_event_of_another_tier_cannot_be_selected(
     assert broken(document, tiers={data_point: "preserve"}, visible_tiers=both) == []
 
 
+def test_a_custom_event_is_what_it_is_called() -> None:
+    document = custom(event_name="install")
+    assert broken(document, tiers={"application_initialized": "preserve"}) == []
+    assert broken(document, tiers={"install": "preserve"}) != []
+
+
 def test_any_event_is_not_of_one_tier() -> None:
     document = {"type": "event", "event_type": "any"}
     assert broken(document, default_tier="preserve") == []

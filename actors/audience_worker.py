@@ -1,0 +1,249 @@
+"""What a shard does for audiences and calculated attributes when no batch comes.
+
+Each call is short, and one transaction that also holds how far it came: ingestion goes on between
+them, and after a crash the next one goes on where the last commit was.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from msgspec.structs import replace
+
+from actors.audiences.announce import MemberChange
+from actors.audiences.calls import LiveAudiences, Progress, ShardProgress
+from actors.audiences.in_force import InForce, with_attributes, with_audiences, write_in_force
+from actors.calculated.definition import LiveAttributes
+from actors.clock import Clock
+from actors.model import ENVIRONMENTS, Delivery, ProfileKey
+from actors.outputs.connection_settings import ConnectionSettings, payload_settings
+from actors.shard import Shard
+from actors.steps.enqueue import ConnectionInfo
+from actors.store import static_lists
+from actors.store.environment import Transaction
+from actors.store.keys import profile_key, profile_key_parts
+
+SLICE = 200  # profiles per call: some milliseconds, which ingestion has to wait
+DUE_SLICE = 1000
+
+
+class AudienceWorker:
+    """Methods raise StoreFull, having changed nothing."""
+
+    def __init__(self, shard: Shard, clock: Clock, slice_size: int = SLICE) -> None:
+        self._shard = shard
+        self._audiences = shard.audiences
+        self._scope = shard.options.workspace.scope
+        self._clock = clock
+        self._slice = slice_size
+        self._following: InForce | None = None  # from the end of the transaction on
+
+    # -- What it is told --------------------------------------------------------------------------
+
+    def set_audiences(self, live: LiveAudiences) -> int:
+        """Take over what holds, unless a newer version is known; return the version known now."""
+        in_force = self._audiences.in_force
+        if live.version <= in_force.audiences.version:
+            return in_force.audiences.version
+        with self._shard.store.write() as txn:
+            following = with_audiences(in_force, live, txn.entries("profiles"))
+            kept = {each.number for each in live.audiences} | live.leaving
+            for audience in in_force.audiences.audiences:
+                if audience.type == "static" and audience.number not in kept:
+                    static_lists.clear(txn, audience.number)
+            write_in_force(txn, following)
+        self._audiences.work_by(following)
+        self._shard.subscribe()
+        return live.version
+
+    def set_calculated_attributes(self, live: LiveAttributes) -> int:
+        """Take over what holds, unless a newer version is known; return the version known now."""
+        in_force = self._audiences.in_force
+        if live.version <= in_force.attributes.version:
+            return in_force.attributes.version
+        with self._shard.transaction() as txn:
+            begun_id = self._shard.draw_id()
+            following = with_attributes(in_force, live, begun_id, txn.entries("profiles"))
+            write_in_force(txn, following)
+        self._audiences.work_by(following)
+        return live.version
+
+    def change_list(
+        self, number: int, audience: int, add: Sequence[int], remove: Sequence[int]
+    ) -> None:
+        """Apply a change to the list of a static audience, unless it was applied before."""
+        in_force = self._audiences.in_force
+        if number <= in_force.list_change:
+            return
+        live = self._audiences.known.by_number.get(audience)
+        environments = ENVIRONMENTS if live is None else (live.environment,)
+        keys = {
+            change: [ProfileKey(self._scope, each, mpid) for each in environments for mpid in mpids]
+            for change, mpids in ((static_lists.add, add), (static_lists.remove, remove))
+        }
+        with self._changing() as txn:
+            for change, changed in keys.items():
+                for key in changed:
+                    change(txn, audience, key)
+            self._refresh(txn, (key for changed in keys.values() for key in changed))
+            self._keep(txn, replace(in_force, list_change=number))
+
+    def subscriptions_of(self, output: str) -> list[ConnectionInfo]:
+        """Return the active subscriptions of an output, as the connections of a forwarder."""
+        wanted = (each.subscription for each in self._audiences.in_force.audiences.subscriptions)
+        return [
+            ConnectionInfo(
+                number=each.number,
+                id=each.id,
+                input=0,
+                input_id="audiences",
+                output=output,
+                module="",
+                is_active=True,
+                environments=each.environments,
+                send_as_batch=True,
+                settings=payload_settings(ConnectionSettings()),
+            )
+            for each in wanted
+            if each.output == output
+        ]
+
+    # -- What it does by itself -------------------------------------------------------------------
+
+    def audience_step(self) -> bool:
+        """Do some of what is due; tell whether there is more.
+
+        What was changed otherwise than by a batch comes first, then what time has brought about,
+        then the walk over all profiles, then the first loads of subscriptions.
+        """
+        audiences = self._audiences
+        if audiences.is_idle and audiences.in_force.cursor is None:
+            return False
+        parts = (self._follow, self._expire, self._walk, self._first_loads)
+        return any(part() for part in parts)
+
+    def audience_progress(self) -> ShardProgress:
+        """Tell how far it is with what it was told last."""
+        in_force = self._audiences.in_force
+        is_done = in_force.cursor is None
+        progress = {
+            each.number: Progress(each.revision, in_force.walked, in_force.total, is_done)
+            for each in in_force.audiences.audiences
+        }
+        leaving = frozenset() if is_done else in_force.audiences.leaving
+        version, last = in_force.audiences.version, in_force.list_change
+        return ShardProgress(version, progress, leaving, last)
+
+    def calculated_progress(self) -> tuple[int, int, int, bool]:
+        """Return the version in force, profiles walked, of how many, and whether it is done."""
+        in_force = self._audiences.in_force
+        return (
+            in_force.attributes.version,
+            in_force.walked,
+            in_force.total,
+            in_force.cursor is None,
+        )
+
+    def _follow(self) -> bool:
+        """Evaluate those whose profiles were changed otherwise than by a batch."""
+        followed = self._shard.profiles.followed
+        if not followed:
+            return False
+        keys = [followed.pop() for _ in range(min(self._slice, len(followed)))]
+        try:
+            with self._changing() as txn:
+                self._refresh(txn, map(profile_key_parts, keys))
+        except BaseException:
+            followed.update(keys)
+            raise
+        return bool(followed)
+
+    def _expire(self) -> bool:
+        """Evaluate those for whom the passing of time can have changed something."""
+        engine = self._audiences.engine
+        rows = engine.due(self._clock.now_ms())
+        if not len(rows):
+            return False
+        with self._changing() as txn:
+            self._refresh(txn, engine.keys_of(rows[:DUE_SLICE]))
+        return len(rows) > DUE_SLICE
+
+    def _walk(self) -> bool:
+        """Make the next profiles ready for the present epoch, and evaluate them."""
+        in_force = self._audiences.in_force
+        if in_force.cursor is None:
+            return False
+        with self._changing() as txn:
+            keys, following = self._page(txn, in_force.cursor)
+            self._refresh(txn, map(profile_key_parts, keys))
+            walked = in_force.walked + len(keys)
+            self._keep(txn, replace(in_force, cursor=following, walked=walked))
+        return following is not None or bool(in_force.loads)
+
+    def _first_loads(self) -> bool:
+        """Tell new subscriptions of those who were members before."""
+        in_force = self._audiences.in_force
+        for live in in_force.audiences.subscriptions:
+            number, audience = live.subscription.number, live.subscription.audience
+            if number in in_force.loads:
+                self._load_some(number, audience)
+                return True
+        return False
+
+    def _load_some(self, number: int, audience: int) -> None:
+        in_force, now_ms = self._audiences.in_force, self._clock.now_ms()
+        workspace = self._shard.options.workspace.number
+        with self._changing() as txn:
+            keys, following = self._page(txn, in_force.loads[number])
+            deliveries: list[Delivery] = []
+            for packed in keys:
+                profile = self._shard.profiles.open(txn, packed)
+                section = profile and profile.workspaces.get(workspace)
+                if profile and section and audience in section.audiences:
+                    change = MemberChange(profile_key_parts(packed), audience, "add")
+                    deliveries += self._audiences.tell(change, profile, now_ms, number)
+            self._shard.outbox.take(deliveries, now_ms)
+            loads = {each: cursor for each, cursor in in_force.loads.items() if each != number}
+            if following is not None:
+                loads[number] = following
+            self._keep(txn, replace(in_force, loads=loads))
+
+    # -- Inside -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _changing(self) -> Iterator[Transaction]:
+        """Run a transaction that evaluates what it has touched before it ends."""
+        shard, audiences = self._shard, self._audiences
+        try:
+            with shard.transaction() as txn:
+                yield txn
+                shard.outbox.take(audiences.finish(txn), self._clock.now_ms())
+                for key, profile in audiences.touched.items():
+                    shard.profiles.write(txn, profile_key(key), profile)
+        except BaseException:
+            self._following = None
+            raise
+        if self._following is not None:
+            audiences.in_force, self._following = self._following, None
+
+    def _keep(self, txn: Transaction, in_force: InForce) -> None:
+        """Keep how far it has come, once the transaction is on disk."""
+        write_in_force(txn, in_force)
+        self._following = in_force
+
+    def _refresh(self, txn: Transaction, keys: Iterable[ProfileKey]) -> None:
+        for key in keys:
+            profile = self._shard.profiles.open(txn, profile_key(key))
+            if profile is None:
+                self._audiences.engine.forget(key)
+            else:
+                self._audiences.catch_up(txn, key, profile)
+                self._audiences.refresh(key, profile)
+
+    def _page(self, txn: Transaction, cursor: bytes) -> tuple[list[bytes], bytes | None]:
+        """Return the next keys of profiles, and where to go on, `None` after the last."""
+        keys: list[bytes] = []
+        for key, _ in txn.scan("profiles", start=cursor):
+            if len(keys) == self._slice:
+                return keys, key
+            keys.append(key)
+        return keys, None

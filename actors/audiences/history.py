@@ -1,0 +1,51 @@
+"""What is stored of one user, for whoever computes something of all of it anew."""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from actors.model import ProfileKey, Section, StoredBatch
+from actors.store import copies, log
+from actors.store.environment import Transaction
+
+CLOCK_SKEW_MS = 60_000  # what the receipt times of two edges may differ by
+
+
+class History(Struct, frozen=True):
+    """A user's stored batches of some time, in the order in which they came.
+
+    Attributes:
+        own: those that were sent for the user.
+        copied: those that aliases have copied; audiences see their events, calculated attributes
+            do not (spec/identity.md, 10.2).
+    """
+
+    own: list[StoredBatch]
+    copied: list[StoredBatch]
+
+    def own_before(self, log_id: int) -> list[StoredBatch]:
+        """Return those sent for the user without historical ones that came after a log id."""
+        return [each for each in self.own if not each.is_historical or each.log_id <= log_id]
+
+
+def read_history(txn: Transaction, key: ProfileKey, section: Section, since_ms: int) -> History:
+    """Return what may have events at or after `since_ms`: no event is later than its receipt."""
+    own = [
+        *_since(log.chain(txn, section.newest_log_id), since_ms),
+        *_since(log.chain(txn, section.newest_historical_id), since_ms),
+    ]
+    own.sort(key=lambda stored: stored.log_id)
+    copied = [
+        copies.decode(copy.encoded).stored
+        for copy in copies.read(txn, key)
+        if copy.newest_ms >= since_ms
+    ]
+    return History(own, copied)
+
+
+def _since(chain: Iterator[StoredBatch], since_ms: int) -> Iterator[StoredBatch]:
+    """Yield the batches of a chain down to the first that is certainly too old."""
+    for stored in chain:
+        if stored.received_ms < since_ms - CLOCK_SKEW_MS:
+            return
+        yield stored

@@ -1,0 +1,45 @@
+"""Keeps the shards at what they have to do for audiences when no batch comes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from actors.errors import ShardUnavailable, StoreFull
+
+# Between two slices most of the time is ingestion's; when all is done, what time brings about is
+# looked for so often.
+SLICE_PAUSE_S = 0.02
+IDLE_PAUSE_S = 1.0
+
+
+class SteppingShard(Protocol):
+    """A shard."""
+
+    async def audience_step(self) -> bool:
+        """See `AudienceWorker.audience_step`. Raises StoreFull."""
+        ...
+
+
+class AudienceSteps:
+    """Asks every shard for one step after the other, for ever."""
+
+    def __init__(
+        self, shards: Sequence[SteppingShard], pause: Callable[[float], Awaitable[None]]
+    ) -> None:
+        """Args: `pause` waits for so many seconds."""
+        self._shards = shards
+        self._pause = pause
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for shard in self._shards:
+                group.create_task(self._keep_at_it(shard))
+
+    async def _keep_at_it(self, shard: SteppingShard) -> None:
+        while True:
+            try:
+                is_more = await shard.audience_step()
+            except (ShardUnavailable, StoreFull):  # it says so itself, or is being started again
+                is_more = False
+            await self._pause(SLICE_PAUSE_S if is_more else IDLE_PAUSE_S)

@@ -1,0 +1,287 @@
+"""Calculated attributes and memberships of one shard: what keeps them current.
+
+A batch changes them in its own transaction. What else changes a profile, and the passing of time,
+is seen to by `actors.audience_worker`, which calls the same methods.
+"""
+
+from collections.abc import Callable, Mapping
+
+from actors.audiences.announce import Action, MemberChange, announce
+from actors.audiences.calls import LiveSubscription
+from actors.audiences.engine.engine import Change, Engine, Kept
+from actors.audiences.engine.sources import Derived
+from actors.audiences.history import read_history
+from actors.audiences.in_force import InForce, read_in_force
+from actors.audiences.known import KnownAudiences
+from actors.audiences.variations import variation
+from actors.calculated import applying
+from actors.calculated.live import KnownAttributes
+from actors.clock import Clock
+from actors.model import (
+    AttributeText,
+    Delivery,
+    Profile,
+    ProfileKey,
+    Section,
+    StoredBatch,
+    WorkspaceInfo,
+)
+from actors.profiles.retention import DAY_MS
+from actors.store import static_lists
+from actors.store.environment import Store, Transaction
+from actors.store.ids import time_of_id
+from actors.store.keys import profile_key, profile_key_parts
+from actors.store.profiles import Profiles, decode_profile
+
+AFTER_ALL = b"\xff" * 32  # greater than every key of a profile
+
+
+class ShardAudiences:
+    """The part that calculated attributes and audiences have in the shard's transactions.
+
+    Attributes:
+        in_force: what is worked by.
+        attributes: the calculated attributes of it.
+        known: the audiences of it.
+        engine: evaluates the real-time audiences.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        profiles: Profiles,
+        workspace: WorkspaceInfo,
+        groups: Mapping[int, str],
+        clock: Clock,
+        next_sequence: Callable[[], int],
+    ) -> None:
+        """Load what is in force, and the columns of all profiles if there is anything."""
+        self._store = store
+        self._profiles = profiles
+        self._workspace = workspace
+        self._clock = clock
+        self._next_sequence = next_sequence
+        self._lookback_ms = workspace.audience_event_days * DAY_MS
+        self._touched: dict[ProfileKey, Profile] = {}
+        self.engine = Engine(workspace, self._lookback_ms, groups)
+        self.in_force = InForce()
+        with store.read() as txn:
+            self.work_by(read_in_force(txn))
+            if not self.is_idle:
+                for packed, encoded in txn.scan("profiles"):
+                    self.load(profile_key_parts(packed), decode_profile(encoded))
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is calculated or evaluated, and batches need not come here."""
+        in_force = self.in_force
+        return not in_force.attributes.attributes and not in_force.audiences.audiences
+
+    def work_by(self, in_force: InForce) -> None:
+        """Evaluate and calculate by this from now on; the profiles are still to be walked."""
+        self.in_force = in_force
+        self.attributes = KnownAttributes(in_force.attributes, self._workspace)
+        self.known = KnownAudiences(in_force.audiences)
+        self._subscriptions: dict[int, list[LiveSubscription]] = {}
+        for each in in_force.audiences.subscriptions:
+            self._subscriptions.setdefault(each.subscription.audience, []).append(each)
+        evaluated = {
+            each.number: each for each in in_force.audiences.audiences if each.type == "real_time"
+        }
+        for number in self.engine.audiences:
+            if number not in evaluated:
+                self.engine.deactivate(number)
+        for number, audience in evaluated.items():
+            epoch = in_force.audience_epochs[number]
+            if audience.node is not None and self.engine.revision(number) != epoch:
+                self.engine.activate(number, audience.environment, audience.node, epoch)
+        self._profiles.followed = None if self.is_idle else set()
+
+    # -- In a transaction -------------------------------------------------------------------------
+
+    def catch_up(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
+        """Make a profile ready for the present epoch, unless it is, before something is applied."""
+        section = self._section(profile)
+        if section is None or section.epoch == self.in_force.epoch:
+            return
+        if not section.newest_log_id and not section.newest_historical_id:
+            section.epoch = self.in_force.epoch  # nothing is stored yet
+            return
+        now_ms, outdated = self._clock.now_ms(), self._outdated(section)
+        begun_ms = min(map(time_of_id, outdated), default=now_ms)
+        history = read_history(txn, key, section, min(now_ms, begun_ms) - self._lookback_ms)
+        applying.forget(section, self.attributes)
+        for begun_id, numbers in outdated.items():
+            own, index = history.own_before(begun_id), self.attributes.index_of(numbers)
+            earliest_ms = time_of_id(begun_id) - self._lookback_ms
+            applying.rebuild(section, own, index, now_ms, earliest_ms)
+        section.epoch = self.in_force.epoch
+        self.load(key, profile)
+        self._touched[key] = profile
+        batches = [*history.own, *history.copied]
+        section.entries = self.engine.rebuild_events(key, batches, section.epoch, now_ms)
+
+    def apply(self, key: ProfileKey, profile: Profile, stored: StoredBatch) -> None:
+        """Apply a batch to a profile that is ready, after the batch has changed it."""
+        section = profile.workspaces[self._workspace.number]
+        section.epoch = self.in_force.epoch  # of a new section
+        applying.apply(section, stored, self.attributes, self._clock.now_ms())
+        section.entries += self.engine.observe(key, profile, stored, self._derived(section))
+        self.engine.wake(key, applying.next_expiry(section))
+        self._touched[key] = profile
+
+    def refresh(self, key: ProfileKey, profile: Profile) -> None:
+        """Take a profile that is ready and was changed otherwise, or for which time has passed."""
+        section = self._section(profile)
+        if section is not None:
+            applying.expire(section, self.attributes, self._clock.now_ms())
+            self._touch(key, profile, section)
+
+    def finish(self, txn: Transaction) -> list[Delivery]:
+        """Evaluate the audiences of all profiles that were touched, and change their memberships.
+
+        Returns:
+            What subscriptions are to be told. The profiles are still to be written.
+        """
+        if not self._touched:
+            return []
+        now_ms = self._clock.now_ms()
+        changes = self.engine.evaluate(self.engine.rows_of(self._touched), now_ms)
+        deliveries: list[Delivery] = []
+        for change in changes:
+            deliveries += self._enter(change, self._touched[change.key], now_ms)
+        for key, profile in self._touched.items():
+            deliveries += self._settle_others(txn, key, profile, now_ms)
+        return deliveries
+
+    @property
+    def touched(self) -> Mapping[ProfileKey, Profile]:
+        """The profiles that this transaction has come to."""
+        return self._touched
+
+    def published(self) -> None:
+        """The transaction is on disk."""
+        if self._profiles.followed is not None:
+            self._profiles.followed.difference_update(map(profile_key, self._touched))
+        self._touched.clear()
+
+    def abandon(self) -> None:
+        """The transaction failed: what it touched is as it is on disk."""
+        touched, self._touched = self._touched, {}
+        with self._store.read() as txn:
+            for key in touched:
+                profile = self._profiles.get(txn, key)
+                if profile is None:
+                    self.engine.forget(key)
+                else:
+                    self.load(key, profile)
+
+    # -- Reading ----------------------------------------------------------------------------------
+
+    def calculated(self, section: Section) -> dict[str, str | list[str]]:
+        """Return the calculated attributes that a user has, by name."""
+        return applying.values(section, self.attributes)
+
+    def load(self, key: ProfileKey, profile: Profile) -> None:
+        """Fill the columns of a profile from its record."""
+        section = self._section(profile)
+        if section is None:
+            return
+        kept = Kept(section.entries, self._evaluated(section), section.epoch)
+        self.engine.load(key, profile, kept, self._derived(section))
+        self.engine.wake(key, applying.next_expiry(section))
+
+    # -- Inside -----------------------------------------------------------------------------------
+
+    def _section(self, profile: Profile) -> Section | None:
+        return profile.workspaces.get(self._workspace.number)
+
+    def _touch(self, key: ProfileKey, profile: Profile, section: Section) -> None:
+        self.engine.refresh(key, profile, self._derived(section))
+        self.engine.wake(key, applying.next_expiry(section))
+        self._touched[key] = profile
+
+    def _derived(self, section: Section) -> Derived:
+        calculated: dict[int, AttributeText] = {}
+        for number, state in section.calculated.items():
+            if state.value is not None and number in self.attributes.by_number:
+                calculated[number] = state.value
+        listed = [each for each in section.audiences if self.engine.revision(each) is None]
+        return Derived(calculated=calculated, audiences=frozenset(listed))
+
+    def _evaluated(self, section: Section) -> list[int]:
+        return [each for each in section.audiences if self.engine.revision(each) is not None]
+
+    def _outdated(self, section: Section) -> dict[int, list[int]]:
+        """Return the attributes that began after a section was made ready, by what began them."""
+        found: dict[int, list[int]] = {}
+        for number, (epoch, begun_id) in self.in_force.attribute_epochs.items():
+            if epoch > section.epoch:
+                found.setdefault(begun_id, []).append(number)
+        return found
+
+    def _enter(self, change: Change, profile: Profile, now_ms: int) -> list[Delivery]:
+        action: Action = "add" if change.entered else "delete"
+        return self._set(MemberChange(change.key, change.audience, action), profile, now_ms)
+
+    def _settle_others(
+        self, txn: Transaction, key: ProfileKey, profile: Profile, now_ms: int
+    ) -> list[Delivery]:
+        """Change memberships that are not evaluated: of static audiences, and of none any more."""
+        section = profile.workspaces[self._workspace.number]
+        leaving = self.in_force.audiences.leaving
+        deliveries: list[Delivery] = []
+        for number in [each for each in section.audiences if each not in self.known.by_number]:
+            if number in leaving:
+                deliveries += self._set(MemberChange(key, number, "delete"), profile, now_ms)
+            else:
+                del section.audiences[number]
+        for audience in self.known.static:
+            is_listed = not section.is_aged_out and static_lists.has(txn, audience, key)
+            if is_listed != (audience in section.audiences):
+                action: Action = "add" if is_listed else "delete"
+                deliveries += self._set(MemberChange(key, audience, action), profile, now_ms)
+        return deliveries
+
+    def _set(self, change: MemberChange, profile: Profile, now_ms: int) -> list[Delivery]:
+        """Write a membership into its profile, and tell the subscriptions that are to know."""
+        section = profile.workspaces[self._workspace.number]
+        if change.action == "add":
+            section.audiences[change.audience] = now_ms
+        else:
+            section.audiences.pop(change.audience, None)
+        return self.tell(change, profile, now_ms)
+
+    def tell(
+        self, change: MemberChange, profile: Profile, now_ms: int, only: int | None = None
+    ) -> list[Delivery]:
+        """Make the deliveries of a change.
+
+        Args:
+            change: of a membership.
+            profile: as it is afterwards.
+            now_ms: of the change.
+            only: this subscription alone, whose first load has come to the user.
+        """
+        wanted = [
+            each.subscription
+            for each in self._subscriptions.get(change.audience, ())
+            if self._is_told(each, change, only)
+        ]
+        if not wanted:
+            return []
+        section = profile.workspaces[self._workspace.number]
+        calculated = self.calculated(section)
+        return announce(change, profile, section, calculated, wanted, now_ms, self._next_sequence)
+
+    def _is_told(self, live: LiveSubscription, change: MemberChange, only: int | None) -> bool:
+        number = live.subscription.number
+        if only is not None:
+            if number != only:
+                return False
+        elif profile_key(change.key) >= self.in_force.loads.get(number, AFTER_ALL):
+            return False  # its first load comes to the user
+        audience = self.known.by_number.get(change.audience)
+        if live.variation is None or audience is None or audience.test is None:
+            return live.variation is None
+        return variation(change.audience, audience.test, change.key.mpid) == live.variation

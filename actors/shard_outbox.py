@@ -1,0 +1,142 @@
+"""The outbox of one shard: what is to be delivered, from its cause to its settlement."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from actors.audiences.announce import Subscription
+from actors.model import DeadLetter, Delivery, Settlement
+from actors.queues import Queues
+from actors.shard_options import ShardOptions
+from actors.steps.enqueue import admit_to_queue
+from actors.store import outbox
+from actors.store.environment import Store, Transaction
+from actors.store.ids import Ids, write_last
+
+
+class ShardOutbox:
+    """Deliveries are taken while a transaction runs, written in it, and known once it is on disk.
+
+    Attributes:
+        queues: how much waits for each connection.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        txn: Transaction,
+        options: ShardOptions,
+        ids: Ids,
+        wake: Callable[[str], None],
+    ) -> None:
+        """Args: `wake` is called with the id of an output for which there is something."""
+        self._store = store
+        self._ids = ids
+        self._wake = wake
+        connections = {each.number: each.id for each in options.connections}
+        self.queues = Queues(txn, options.queue_limits, connections)
+        self._outputs = {each.number: each.output for each in options.connections}
+        # Connections whose outbox their output has read to the end: it waits to be woken.
+        self._caught_up: set[int] = set(self._outputs)
+        self._room: dict[int, int] | None = None
+        self._taken: list[Delivery] = []
+        self._dead: list[DeadLetter] = []
+        self._added: dict[int, tuple[int, int]] = {}  # deliveries and bytes
+
+    def subscribe(self, subscriptions: Iterable[Subscription], max_bytes: int) -> None:
+        """Take over which subscriptions of audiences there are, beside the connections.
+
+        Args:
+            subscriptions: all of them.
+            max_bytes: that may wait for each of them on this shard.
+        """
+        for each in subscriptions:
+            if each.number not in self._outputs:
+                self._outputs[each.number] = each.output
+                self._caught_up.add(each.number)
+            self.queues.know(each.number, each.id, max_bytes)
+
+    # -- In a transaction -------------------------------------------------------------------------
+
+    def take(self, deliveries: Sequence[Delivery], now_ms: int) -> None:
+        """Take new deliveries in order; what a full queue has no room for becomes dead letters."""
+        if not deliveries:
+            return
+        if self._room is None:
+            self._room = self.queues.room()
+        admitted, dead = admit_to_queue(deliveries, self._room, now_ms)
+        self._taken += admitted
+        self._dead += dead
+
+    def write(self, txn: Transaction) -> None:
+        """Write what was taken. Raises StoreFull."""
+        for delivery in self._taken:
+            count, size = self._added.get(delivery.connection, (0, 0))
+            size += outbox.add(txn, delivery)
+            self._added[delivery.connection] = (count + 1, size)
+        for letter in self._dead:
+            outbox.bury(txn, letter)
+
+    def published(self) -> None:
+        """The transaction is on disk."""
+        for connection, (count, size) in self._added.items():
+            self.queues.added(connection, count, size)
+        self.queues.died(self._dead)
+        added = list(self._added)
+        self.abandon()
+        self._wake_for(added)
+
+    def abandon(self) -> None:
+        """The transaction failed: nothing was taken."""
+        self._room = None
+        self._taken, self._dead, self._added = [], [], {}
+
+    # -- Delivery ---------------------------------------------------------------------------------
+
+    def read_outbox(
+        self, connection: int, after_sequence: int, limit: int, max_bytes: int
+    ) -> list[Delivery]:
+        """Return the next deliveries of a connection; having seen the end, it will be woken."""
+        return outbox.decode(self.read_outbox_encoded(connection, after_sequence, limit, max_bytes))
+
+    def read_outbox_encoded(
+        self, connection: int, after_sequence: int, limit: int, max_bytes: int
+    ) -> bytes:
+        """Return what `read_outbox` does, for `outbox.decode`: cheap to send elsewhere."""
+        with self._store.read() as txn:
+            found = outbox.read_encoded(txn, connection, after_sequence, limit, max_bytes)
+        if not found:
+            self._caught_up.add(connection)
+        return found
+
+    def settle(self, settlement: Settlement) -> None:
+        """Write what became of deliveries. Raises StoreFull."""
+        with self._store.write() as txn:
+            settled = outbox.settle(txn, settlement)
+        self.queues.left(settlement.connection, settled.left, settled.freed_bytes)
+        self.queues.died(settled.dead)
+
+    def replay(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
+        """Put dead letters back into the outbox (`None`: all); return how many were there.
+
+        Raises:
+            StoreFull: nothing was changed.
+        """
+        with self._store.write() as txn:
+            if delivery_ids is None:
+                delivery_ids = outbox.dead_letter_ids(txn, connection)
+            reasons, size = outbox.replay(txn, connection, delivery_ids, self._ids.next)
+            write_last(txn, self._ids.last)
+        self.queues.revived((connection, reason) for reason in reasons)
+        self.queues.added(connection, len(reasons), size)
+        if reasons:
+            self._wake_for([connection])
+        return len(reasons)
+
+    def _wake_for(self, connections: Iterable[int]) -> None:
+        """Wake the outputs of connections whose outbox they had read to the end."""
+        outputs: set[str] = set()
+        for connection in connections:
+            if connection in self._caught_up:
+                self._caught_up.discard(connection)
+                outputs.add(self._outputs[connection])
+        for output in outputs:
+            self._wake(output)

@@ -1,0 +1,340 @@
+"""Calculated attributes and audiences of a whole shard, held against the references.
+
+Random stories of batches, definitions that come, change and go, time, restarts and failing disks;
+whenever everything is settled, each user's memberships and values are those that the references
+find in what is stored, and what subscriptions were told adds up to them.
+
+    STORIES=1000 python -m pytest tests/actors/test_shard_audiences.py
+
+tells as many as one likes.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+from msgspec.structs import replace
+
+from actors.audience_worker import AudienceWorker
+from actors.audiences.announce import FIRST_NUMBER, Subscription
+from actors.audiences.calls import LiveAudience, LiveAudiences, LiveSubscription
+from actors.audiences.criteria import AudienceMembership, CalculatedAttribute, Named, Node
+from actors.audiences.history import read_history
+from actors.calculated.definition import Attribute, LiveAttributes
+from actors.calculated.reading import canonical, read_definition
+from actors.clock import ManualClock
+from actors.errors import StoreFull
+from actors.model import Profile, ProfileKey, StoredBatch
+from actors.outputs.audience_messages import MessageAudience
+from actors.shard import Shard
+from actors.sweeper import Sweeper
+from tests.actors.profiles.builders import BACKEND, DAY, MINUTE, NOW, WEB, WORKSPACE
+from tests.actors.shards import context, item, micro, open_shard, profile_of
+from tests.oracle.audiences.build import (
+    attribute,
+    both,
+    event,
+    exclude,
+    negated,
+    passing,
+    purchase,
+    within_last,
+)
+from tests.oracle.audiences.evaluate import is_member
+from tests.oracle.audiences.event_cases import no_purchase, then_purchase
+from tests.oracle.audiences.people import Person, Surroundings
+from tests.oracle.calculated.recompute import calculated_value
+
+HOUR = 60 * MINUTE
+STORIES = int(os.environ.get("STORIES", "40"))
+PEOPLE = (1, 2, 3)
+LIST, NESTED = 90, 91
+NAMES = ("Login", "Clip Played", "Read")
+
+DEFINITIONS: tuple[Node, ...] = (
+    event("Login", within_last(HOUR)),
+    event("Login", within_last(2 * DAY), ("greater_or_equal", 2)),
+    event("Login", frequency=("equals", 0)),
+    event("Read", within_last(3 * DAY), ("greater_or_equal", 2, "days")),
+    attribute("tier", "string", "equals", "gold"),
+    both(attribute("tier", "string", "exists"), event("Clip Played", within_last(DAY))),
+    exclude(event("Login"), event(purchase(), within_last(DAY))),
+    negated(attribute("tier", "string", "equals", "gold")),
+    then_purchase(2 * HOUR),
+    no_purchase(DAY),
+    Named(CalculatedAttribute(1, passing("number", "greater_or_equal", 2))),
+)
+
+
+def counted(name: str, **period: Any) -> dict[str, Any]:
+    point = {"type": "event", "event_type": "custom_event", "event_name": name}
+    recipe = {"recipe_type": "event", "datapoint": point, "calculation_type": "count"}
+    return canonical({**recipe, "time_period": period})
+
+
+ATTRIBUTES: dict[int, list[dict[str, Any]]] = {
+    1: [
+        counted("Login", type="within", within=1, within_unit="days"),
+        counted("Login", type="since", date="2025-12-20T00:00:00"),
+    ],
+    2: [counted("Read", type="since", date="2025-12-20T00:00:00")],
+}
+
+
+class Story:
+    """One shard, what it was told, and what its subscribers have heard."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.random = Random(seed)
+        self.clock = ManualClock(NOW)
+        self.folder = folder
+        self.live = LiveAudiences()
+        self.attributes = LiveAttributes()
+        self.sources: dict[int, dict[str, Any]] = {}
+        self.activated: dict[int, int] = {}
+        self.listed: set[int] = set()
+        self.list_changes = 0
+        self.number = 0
+        self.heard: dict[tuple[int, int], list[str]] = {}
+        self.read_to = 0
+        self.shard: Shard
+        self.open()
+
+    def open(self) -> None:
+        self.shard = open_shard(self.folder, clock=self.clock, map_size_bytes=64 * 1024 * 1024)
+        self.worker = AudienceWorker(self.shard, self.clock, slice_size=2)
+
+    # -- What happens -----------------------------------------------------------------------------
+
+    def act(self) -> None:
+        actions: dict[Callable[[], None], int] = {
+            self.batch: 12,
+            self.wait: 5,
+            self.define: 3,
+            self.attribute: 2,
+            self.list: 1,
+            self.step: 4,
+            self.restart: 1,
+            self.sweep: 1,
+        }
+        self.random.choices(list(actions), list(actions.values()))[0]()
+
+    def batch(self) -> None:
+        random, now = self.random, self.clock.now_ms()
+        items = []
+        for _ in range(random.randint(1, 3)):
+            body: dict[str, Any] = {"environment": "production", "mpid": random.choice(PEOPLE)}
+            body["events"] = [self._event(now) for _ in range(random.randint(0, 2))]
+            if random.random() < 0.3:
+                body["user_attributes"] = {"tier": random.choice(("gold", "Silver", None))}
+            items.append(item(body))
+        where = context(now, is_historical=random.random() < 0.1)
+        self.number += 1
+        sent = micro(self.number, *items, where=replace(where, input=random.choice((BACKEND, WEB))))
+        if random.random() < 0.1:
+            self._failing(sent)
+        self.shard.commit(sent)
+
+    def _event(self, now: int) -> dict[str, Any]:
+        random = self.random
+        at = now - random.choice((0, 0, 0, HOUR, DAY, 31 * DAY, -DAY))
+        if random.random() < 0.2:
+            action: dict[str, Any] = {
+                "action": random.choice(("purchase", "add_to_cart")),
+                "products": [],
+            }
+            return {
+                "event_type": "commerce_event",
+                "data": {"timestamp_unixtime_ms": at, "product_action": action},
+            }
+        data = {"event_name": random.choice(NAMES), "timestamp_unixtime_ms": at}
+        return {"event_type": "custom_event", "data": data}
+
+    def _failing(self, sent: Any) -> None:
+        """Let the disk be full at the end of the transaction; the edge sends again."""
+        with pytest.MonkeyPatch.context() as patch:
+
+            def full(*_: object) -> None:
+                raise StoreFull("no room")
+
+            patch.setattr("actors.shard.micro_batches.remember", full)
+            with pytest.raises(StoreFull):
+                self.shard.commit(sent)
+
+    def wait(self) -> None:
+        spans = (MINUTE, HOUR, HOUR + 1, DAY, 3 * DAY)
+        self.clock.advance(self.random.choice((*spans, 31 * DAY)))
+
+    def define(self) -> None:
+        """Add an audience, change one, or take one away."""
+        random = self.random
+        known = {each.number: each for each in self.live.audiences}
+        number = random.choice((1, 2, 3, 4, 5))
+        if number in known and random.random() < 0.4:
+            del known[number]
+            known.pop(NESTED, None)
+        else:
+            revision = known[number].revision + 1 if number in known else self.live.version + 1
+            known[number] = self._audience(number, revision, random.choice(DEFINITIONS))
+        if LIST not in known and random.random() < 0.3:
+            known[LIST] = replace(self._audience(LIST, 1, None), type="static")
+        if NESTED not in known and 1 in known and random.random() < 0.3:
+            node = Named(AudienceMembership(1, is_member=True))
+            known[NESTED] = self._audience(NESTED, self.live.version + 1, node)
+        subscriptions = tuple(
+            self._subscription(each) for each in known if each % 2 or random.random() < 0.5
+        )
+        self.live = LiveAudiences(
+            version=self.live.version + 1,
+            audiences=tuple(known[each] for each in sorted(known)),
+            subscriptions=subscriptions,
+        )
+        self._hear()
+        subscribed = {each.subscription.audience for each in subscriptions}
+        self.heard = {key: told for key, told in self.heard.items() if key[0] in subscribed}
+        assert self.worker.set_audiences(self.live) == self.live.version
+
+    def _audience(self, number: int, revision: int, node: Node | None) -> LiveAudience:
+        return LiveAudience(
+            number=number,
+            revision=revision,
+            type="real_time",
+            name=f"a{number}",
+            external_name=f"a{number}",
+            environment="production",
+            node=node,
+        )
+
+    def _subscription(self, audience: int) -> LiveSubscription:
+        known = {each.subscription.audience: each for each in self.live.subscriptions}
+        if audience in known:
+            return known[audience]
+        number = FIRST_NUMBER + 100 * self.live.version + audience
+        told = Subscription(
+            number=number,
+            id=f"s{number}",
+            audience=audience,
+            name=MessageAudience(audience, "x", "x"),
+            workspace=WORKSPACE.number,
+            output="hook",
+            environments=frozenset({"production"}),
+        )
+        return LiveSubscription(subscription=told, variation=None, is_faulted=False, resumed=0)
+
+    def attribute(self) -> None:
+        """Activate a calculated attribute, or an edited one."""
+        number = self.random.choice(list(ATTRIBUTES))
+        source = self.random.choice(ATTRIBUTES[number])
+        known = {each.number: each for each in self.attributes.attributes}
+        revision = known[number].revision + 1 if number in known else 1
+        known[number] = Attribute(number, f"c{number}", revision, read_definition(source))
+        self.sources[number] = source
+        self.activated[number] = self.clock.now_ms()
+        self.attributes = LiveAttributes(self.attributes.version + 1, tuple(known.values()))
+        self.worker.set_calculated_attributes(self.attributes)
+
+    def list(self) -> None:
+        mpid = self.random.choice(PEOPLE)
+        self.listed ^= {mpid}
+        self.list_changes += 1
+        add, remove = ([mpid], []) if mpid in self.listed else ([], [mpid])
+        for _ in range(2):  # a repetition changes nothing
+            self.worker.change_list(self.list_changes, LIST, add, remove)
+
+    def step(self) -> None:
+        self.worker.audience_step()
+
+    def sweep(self) -> None:
+        Sweeper(self.shard, self.clock).sweep()
+
+    def restart(self) -> None:
+        self.shard.close()
+        self.open()
+
+    # -- What comes of it -------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Let the shard do all that is due."""
+        for _ in range(3):  # what one part of a step makes due for another
+            while self.worker.audience_step():
+                pass
+
+    def check(self) -> None:
+        self.settle()
+        self._hear()
+        now = self.clock.now_ms()
+        real_time = {
+            each.number: each.node for each in self.live.audiences if each.node is not None
+        }
+        around = Surroundings(WORKSPACE, real_time)
+        members: dict[int, set[int]] = {each.number: set() for each in self.live.audiences}
+        for mpid in PEOPLE:
+            profile = profile_of(self.shard, mpid)
+            if profile is None or not profile.workspaces:
+                continue
+            section = profile.workspaces[WORKSPACE.number]
+            batches = self._stored(mpid, profile)
+            values = {
+                number: calculated_value(
+                    source, batches, WORKSPACE, now, activated_ms=self.activated[number]
+                )
+                for number, source in self.sources.items()
+            }
+            if not section.is_aged_out:
+                shown = {number: state.value for number, state in section.calculated.items()}
+                for number, value in values.items():
+                    assert shown.get(number) == value, (mpid, number)
+            person = Person(mpid, profile, tuple(batches), WORKSPACE, values)
+            expected = {
+                number for number, node in real_time.items() if is_member(node, person, around, now)
+            }
+            if mpid in self.listed and LIST in members and not section.is_aged_out:
+                expected.add(LIST)
+            assert set(section.audiences) == expected, mpid
+            for number in expected:
+                members[number].add(mpid)
+        for live in self.live.subscriptions:
+            audience = live.subscription.audience
+            told = {mpid for mpid in PEOPLE if self._is_in(audience, mpid)}
+            assert told == members[audience], audience
+
+    def _is_in(self, audience: int, mpid: int) -> bool:
+        actions = self.heard.get((audience, mpid), [])
+        for place, action in enumerate(actions):
+            assert action == ("delete" if place % 2 else "add"), actions
+        return len(actions) % 2 == 1
+
+    def _hear(self) -> None:
+        """Read what was queued since the last time."""
+        subscribed = {each.subscription.number for each in self.live.subscriptions}
+        found = []
+        for number in subscribed:
+            found += self.shard.outbox.read_outbox(number, self.read_to, 10_000, 1 << 24)
+        for delivery in sorted(found, key=lambda each: each.sequence):
+            message = orjson.loads(delivery.payload)
+            [change] = message["changes"]
+            heard = self.heard.setdefault((message["audience"]["id"], change["mpid"]), [])
+            heard.append(change["action"])
+            self.read_to = max(self.read_to, delivery.sequence)
+
+    def _stored(self, mpid: int, profile: Profile) -> Sequence[StoredBatch]:
+        key = ProfileKey(WORKSPACE.scope, "production", mpid)
+        with self.shard.store.read() as txn:
+            return read_history(txn, key, profile.workspaces[WORKSPACE.number], 0).own
+
+
+@pytest.mark.parametrize("seed", range(STORIES))
+def test_whatever_happens_members_and_values_are_those_of_the_references(
+    tmp_path: Path, seed: int
+) -> None:
+    story = Story(tmp_path, seed)
+    for _ in range(60):
+        story.act()
+        if story.random.random() < 0.2:
+            story.check()
+    story.check()
+    story.shard.close()

@@ -1,0 +1,499 @@
+"""The audience API over HTTP (spec/audiences.md, 14)."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.actors.audiences.desks import age_from, attribute, clips, member_of
+from tests.oracle.audiences.fixture import NOW, iso
+from tests.server.routes.audiences import V2, AudienceWorld, audience_world
+
+PREMIUM = attribute("premium")
+SDK_DOCUMENT = {
+    "schema_version": "1.6.0",
+    "audience": {
+        "operator": "greater_than_equal",
+        "left": {
+            "operator": "count",
+            "group_by_model": "user",
+            "operand": {"model": "events", "path": "event_id"},
+            "condition": {
+                "operator": "and",
+                "expressions": [
+                    {
+                        "operator": "equals",
+                        "left": {"model": "events", "path": "event_name"},
+                        "right": "Clip Played",
+                    },
+                    {
+                        "operator": "greater_than_equal",
+                        "left": {"model": "events", "path": "timestamp"},
+                        "right": {"date": {"relative": {"offset": -3, "unit": "day"}}},
+                    },
+                ],
+            },
+        },
+        "right": 2,
+    },
+}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[AudienceWorld]:
+    async with audience_world(tmp_path) as opened:
+        yield opened
+
+
+async def test_an_audience_is_shown_as_it_was_made(world: AudienceWorld) -> None:
+    """Section 2."""
+    made = await world.ask(
+        201, "POST", "", {"name": "Premium", "tags": ["vip"], "inputs": [7], "definition": PREMIUM}
+    )
+    assert made == {
+        "id": made["id"],
+        "name": "Premium",
+        "external_name": "Premium",
+        "type": "real_time",
+        "workspaces": [3],
+        "inputs": [7],
+        "environment": "production",
+        "definition": {"version": 1, "criteria": PREMIUM},
+        "tags": ["vip"],
+        "status": "draft",
+        "size": None,
+        "added_last_24_hours": None,
+        "dropped_last_24_hours": None,
+        "volatility": None,
+        "created_by": "app",
+        "created_on": "2026-03-10T13:00:00.000",
+        "last_modified_by": "app",
+        "last_modified_on": "2026-03-10T13:00:00.000",
+        "revision": 1,
+        "warnings": [],
+        "shared": False,
+    }
+    assert await world.ask(200, "GET", str(made["id"])) == made
+    assert await world.ask(200, "PUT", str(made["id"]), made) == made
+    assert await world.ask(200, "GET", "") == [made]
+
+
+async def test_a_definition_is_read_back_in_canonical_form(world: AudienceWorld) -> None:
+    """Worked case 52."""
+    short = {
+        "and": [
+            {
+                "type": "calculated_attribute",
+                "name": "ltv",
+                "operator": "greater_than",
+                "value": 500,
+            },
+            {
+                "type": "event",
+                "event_type": "commerce_event",
+                "action": "purchase",
+                "count": {"operator": "greater_or_equal", "value": 2},
+                "within": {"value": 30, "unit": "days"},
+            },
+        ]
+    }
+    number = await world.make("Short", short)
+    shown = await world.ask(200, "GET", str(number))
+    criteria = shown["definition"]["criteria"]
+    assert criteria["op"] == "and"
+    calculated, event = criteria["nodes"]
+    assert (calculated["attribute_name"], calculated["value_type"]) == ("ltv", "number")
+    assert event["commerce_action"] == "purchase"
+    assert event["frequency"]["value"] == 2
+    assert event["recency"] == {"type": "within_last", "value": 30, "unit": "days"}
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    (
+        {"definition": {"version": 1, "criteria": {"op": "and", "nodes": []}}},
+        "/definition/criteria/nodes",
+    ),
+    (
+        {"definition": {"version": 1, "criteria": {"op": "not", "nodes": [PREMIUM, PREMIUM]}}},
+        "/definition/criteria/nodes",
+    ),
+    (
+        {"definition": {"version": 1, "criteria": {"op": "xor", "nodes": [PREMIUM]}}},
+        "/definition/criteria/op",
+    ),
+    (
+        {"definition": {"version": 1, "criteria": {**clips(1), "frequencey": {}}}},
+        "/definition/criteria/frequencey",
+    ),
+    (
+        {"definition": {"version": 1, "criteria": {"type": "event", "event_type": "custom_event"}}},
+        "/definition/criteria/event_name",
+    ),
+    (
+        {"definition": {"version": 1, "criteria": attribute("x", "greater_than")}},
+        "/definition/criteria/operator",
+    ),
+    ({"tags": ["a" * 19]}, "/tags/0"),
+    ({"name": "n" * 101}, "/name"),
+    ({"name": ""}, "/name"),
+    ({"nmae": "x"}, "/nmae"),
+    ({"type": "other"}, "/type"),
+    ({"workspaces": []}, "/workspaces"),
+    ({"inputs": ["web"]}, "/inputs/0"),
+    ({"type": "standard", "range": {"start": "2026-01-02", "end": "2026-01-01"}}, "/range/end"),
+    ({"type": "standard", "range": {"start": "2026-13-02", "end": "latest"}}, "/range/start"),
+    ({"range": "all"}, "/range"),
+]
+
+
+@pytest.mark.parametrize(("fields", "path"), REFUSED, ids=[path for _, path in REFUSED])
+async def test_a_document_that_is_wrong_is_refused_with_its_place(
+    world: AudienceWorld, fields: dict[str, Any], path: str
+) -> None:
+    """Worked cases 28 and 29."""
+    problem = await world.refuse(400, "POST", "", {"name": "X", **fields})
+    assert (problem["code"], problem["path"]) == ("VALIDATION_ERROR", path)
+    assert await world.ask(200, "GET", "") == []
+
+
+async def test_what_breaks_a_rule_about_other_objects_is_422(world: AudienceWorld) -> None:
+    """Worked case 30."""
+    deep: Any = PREMIUM
+    for _ in range(9):
+        deep = {"op": "and", "nodes": [deep]}
+    wide = {"op": "or", "nodes": [{"op": "or", "nodes": [PREMIUM] * 34}] * 3}
+    for definition in (deep, wide):
+        body = {"name": "X", "definition": definition}
+        assert (await world.refuse(422, "POST", "", body))["code"] == "LIMIT_EXCEEDED"
+    body = {"name": "X", "definition": member_of(999)}
+    problem = await world.refuse(422, "POST", "", body)
+    assert (problem["code"], problem["path"]) == (
+        "REFERENCE_NOT_FOUND",
+        "/definition/audience_id",
+    )
+
+
+async def test_an_active_audience_has_a_size_and_before_an_estimate(world: AudienceWorld) -> None:
+    """Worked case 31."""
+    number = await world.make("Premium", PREMIUM)
+    await world.ask(204, "POST", f"{number}/activation")
+    shown = await world.ask(200, "GET", str(number))
+    assert (shown["status"], shown["size"], shown["is_estimate"]) == ("activating", 2, True)
+    await world.desk.settle()
+    shown = await world.ask(200, "GET", str(number))
+    assert (shown["status"], shown["size"], shown["volatility"]) == ("active", 2, 0.0)
+    assert "is_estimate" not in shown
+    await world.ask(204, "DELETE", f"{number}/activation")
+    await world.desk.settle()
+    shown = await world.ask(200, "GET", str(number))
+    assert (shown["status"], shown["size"]) == ("inactive", None)
+
+
+async def test_the_list_is_filtered(world: AudienceWorld) -> None:
+    premium = await world.activate("Premium", PREMIUM, tags=["a", "b"])
+    standard = await world.make("Standard", PREMIUM, type="standard", tags=["a"])
+
+    async def found(query: str) -> list[int]:
+        return [each["id"] for each in await world.ask(200, "GET", f"{V2}/audiences{query}")]
+
+    assert await found("") == [premium, standard]
+    assert await found("?status=active") == [premium]
+    assert await found("?type=standard") == [standard]
+    assert await found("?tag=a&tag=b") == [premium]
+    assert await found("?tag=a") == [premium, standard]
+    assert await found("?shared=true") == []
+    for query in ("status=odd", "type=odd", "shared=odd"):
+        await world.refuse(400, "GET", f"{V2}/audiences?{query}")
+
+
+async def test_a_change_names_the_revision_that_it_is_of(world: AudienceWorld) -> None:
+    number = await world.make("Premium", PREMIUM)
+    change = {"definition": attribute("gold")}
+    await world.refuse(409, "PUT", str(number), change, If_Match="7")
+    await world.refuse(400, "PUT", str(number), change, If_Match="odd")
+    changed = await world.ask(200, "PUT", str(number), change, If_Match='"1"')
+    assert changed["revision"] == 2
+    problem = await world.refuse(422, "PUT", str(number), {"type": "static"})
+    assert (problem["code"], problem["path"]) == ("INVALID_STATE", "/type")
+
+
+async def test_who_may_do_what(world: AudienceWorld) -> None:
+    number = await world.make("Premium", PREMIUM)
+    await world.ask(200, "GET", str(number), client="viewer")
+    changes = [
+        ("POST", "", {"name": "X"}),
+        ("PUT", str(number), {"name": "X"}),
+        ("DELETE", str(number), None),
+        ("POST", f"{number}/activation", None),
+        ("POST", f"{number}/clone", None),
+        ("POST", f"{number}/download", {"identity_types": ["email"]}),
+        ("PUT", f"{number}/members", {"add": [1]}),
+        ("POST", f"{V2}/journeys", {"name": "J"}),
+    ]
+    for method, path, body in changes:
+        problem = await world.refuse(403, method, path, body, client="viewer")
+        assert problem["code"] == "FORBIDDEN"
+    await world.refuse(404, "GET", "/platform/v2/workspaces/9/audiences")
+    await world.refuse(404, "GET", "odd")
+    await world.refuse(404, "GET", "77")
+    response = await world.client.get(f"{V2}/audiences")
+    assert response.status == 401
+
+
+async def test_version_1_lists_active_audiences_as_a_bare_array(world: AudienceWorld) -> None:
+    """Worked case 49; case 15 of the platform API."""
+    await world.make("Draft", PREMIUM)
+    plain = await world.activate("Premium", PREMIUM)
+    group = await world.activate("Both", {"and": [PREMIUM, age_from(18)]})
+    body = {"output_id": 1}
+    await world.ask(201, "POST", f"{plain}/subscriptions", body)
+    response = await world.client.get("/v1/audiences", headers=await world.token())
+    assert response.status == 401
+    assert (await response.json())["data"] == []
+    listed = await world.ask(200, "GET", "/v1/audiences?accountId=2")
+    assert [(each["id"], each["is_calculated"]) for each in listed] == [
+        (plain, False),
+        (group, True),
+    ]
+    assert listed[0] == {
+        "id": plain,
+        "name": "Premium",
+        "external_name": "Premium",
+        "size": 2,
+        "created_by": "app",
+        "last_modified_by": "app",
+        "last_modified_on": "2026-03-10T13:00:00.000",
+        "is_calculated": False,
+        "added_last_24_hours": 0,
+        "dropped_last_24_hours": 0,
+        "status": "active",
+        "workspaces": [{"id": 3, "name": "W1", "created_on": None, "data_type": "workspace"}],
+        "connected_outputs": [
+            {
+                "provider_name": "AudienceWebhook",
+                "configurations": [{"name": "Hook"}],
+                "data_type": "audience_output",
+            }
+        ],
+        "data_type": "audience",
+    }
+    assert await world.ask(200, "GET", "/v1/workspace/3/audiences?accountId=2") == listed
+    for path in ("/v1/audiences?accountId=9", "/v1/workspace/9/audiences?accountId=2"):
+        await world.ask(404, "GET", path)
+
+
+async def test_version_1_deletes(world: AudienceWorld) -> None:
+    """Worked case 49; case 16 of the platform API."""
+    inner = await world.activate("A", PREMIUM)
+    outer = await world.activate("B", member_of(inner))
+    body = await world.ask(422, "DELETE", f"/v1/audiences/{inner}?accountId=2")
+    assert body["errors"][0]["code"] == "NESTED_AUDIENCE"
+    assert len(await world.ask(200, "GET", "/v1/audiences?accountId=2")) == 2
+    await world.ask(202, "DELETE", f"/v1/audiences/{outer}?accountId=2")
+    await world.ask(202, "DELETE", f"/v1/audiences/{inner}?accountId=2")
+    body = await world.ask(404, "DELETE", "/v1/audiences/999999?accountId=2")
+    assert (body["dataType"], body["errors"][0]["code"]) == ("audience", "NOT_FOUND")
+
+
+async def test_a_test_is_immutable(world: AudienceWorld) -> None:
+    """Worked case 42."""
+    number = await world.activate("Paris Fans", PREMIUM)
+    path = f"{number}/abtest"
+
+    def body(*shares: float) -> dict[str, Any]:
+        return {
+            "variations": [
+                {"name": chr(65 + place), "percentage": share} for place, share in enumerate(shares)
+            ]
+        }
+
+    await world.refuse(404, "GET", path)
+    problem = await world.refuse(400, "POST", path, body(60, 41))
+    assert problem["path"] == "/variations"
+    problem = await world.refuse(400, "POST", path, body(0.005))
+    assert problem["path"] == "/variations/0/percentage"
+    problem = await world.refuse(422, "POST", path, body(*[1] * 6))
+    assert problem["code"] == "LIMIT_EXCEEDED"
+    made = await world.ask(201, "POST", path, body(40, 33.33))
+    assert made["test_id"] == 1
+    assert made["variations"] == [
+        {"name": "A", "percentage": 40.0},
+        {"name": "B", "percentage": 33.33},
+        {"name": "Control", "percentage": 26.67},
+    ]
+    await world.ask(405, "PUT", path, body(50))
+    rows = await world.ask(
+        200,
+        "POST",
+        f"{V2}/outputs/1/connect-audiences",
+        {"audience_ids": [number, await world.activate("Other", PREMIUM)]},
+    )
+    assert rows[0]["errors"][0]["code"] == "INVALID_STATE"
+    assert rows[1]["subscription_id"] == 1
+    await world.ask(204, "DELETE", path)
+    assert (await world.ask(201, "POST", path, body(50)))["test_id"] == 2
+
+
+async def test_an_imported_document_is_shown_in_both_forms(world: AudienceWorld) -> None:
+    """Worked case 51."""
+    number = await world.activate("Imported", SDK_DOCUMENT)
+    assert world.desk.members(number) == {1001}
+    shown = await world.ask(200, "GET", str(number))
+    assert shown["imported_definition"] == SDK_DOCUMENT
+    assert shown["definition"]["criteria"]["event_name"] == "Clip Played"
+
+
+async def test_standard_audiences_are_calculated(world: AudienceWorld) -> None:
+    """Worked cases 44 and 45."""
+    number = await world.make(
+        "S", PREMIUM, type="standard", range={"start": "2018-01-01", "end": "2020-01-01"}
+    )
+    body = {"audience_ids": [number]}
+    assert await world.ask(202, "POST", "calculate", body) == {"credits": 2}
+    await world.desk.settle()
+    shown = await world.ask(200, "GET", str(number))
+    assert (shown["status"], shown["calculated_on"]) == ("ready", "2026-03-10T13:00:00.000")
+    assert shown["range"] == {"start": "2018-01-01", "end": "2020-01-01"}
+    await world.ask(201, "POST", f"{number}/subscriptions", {"output_id": 1})
+    for times in (1, 2):
+        await world.ask(202, "POST", f"{number}/send", {"subscription_ids": [1]})
+        assert world.desk.shards[0].live.subscriptions[0].sends == times
+    problem = await world.refuse(422, "POST", f"{number}/send", {"subscription_ids": [1, 2]})
+    assert (problem["code"], problem["path"]) == ("REFERENCE_NOT_FOUND", "/subscription_ids/1")
+    world.clock.advance(30 * 86_400_000 + 1)
+    assert (await world.ask(200, "GET", str(number)))["status"] == "expired"
+    problem = await world.refuse(422, "POST", "calculate", body)
+    assert (problem["code"], problem["path"]) == ("INVALID_STATE", "/audience_ids/0")
+    problem = await world.refuse(422, "POST", f"{number}/send", {"subscription_ids": [1]})
+    assert problem["code"] == "INVALID_STATE"
+
+
+async def test_evaluation_as_of_an_instant(world: AudienceWorld) -> None:
+    body = {
+        "definition": {"and": [{**PREMIUM, "id": "status"}, clips(1)]},
+        "mpids": [1001, 1002, 42],
+        "as_of": iso(NOW),
+    }
+    assert await world.ask(200, "POST", "evaluate", body, client="viewer") == [
+        {
+            "mpid": 1001,
+            "result": True,
+            "criteria": {"status": True, "/criteria/nodes/1": True},
+            "expiration_timestamp_ms": None,
+        },
+        {
+            "mpid": 1002,
+            "result": False,
+            "criteria": {"status": True, "/criteria/nodes/1": False},
+            "expiration_timestamp_ms": None,
+        },
+        {"mpid": 42, "result": None, "criteria": {}, "expiration_timestamp_ms": None},
+    ]
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"mpids": []}, "/mpids"),
+        ({"mpids": list(range(101))}, "/mpids"),
+        ({"as_of": "yesterday"}, "/as_of"),
+        ({"definition": {"op": "xor", "nodes": [PREMIUM]}}, "/definition/op"),
+        ({"environment": "test"}, "/environment"),
+        ({"odd": 1}, "/odd"),
+    ]
+    for change, path in wrong:
+        problem = await world.refuse(400, "POST", "evaluate", body | change)
+        assert problem["path"] == path
+    problem = await world.refuse(422, "POST", "evaluate", body | {"inputs": [99]})
+    assert (problem["code"], problem["path"]) == ("REFERENCE_NOT_FOUND", "/inputs/0")
+
+
+async def test_an_estimate_tells_of_every_criterion(world: AudienceWorld) -> None:
+    """Worked case 50, with five users."""
+    body = {"definition": {"and": [{**PREMIUM, "id": "status"}, clips(1)]}}
+    found = await world.ask(200, "POST", "estimate", body)
+    assert (found["estimate"], found["low"], found["high"]) == (1, 1, 1)
+    assert (found["method"], found["state"], found["sample_size"]) == ("exact", "ok", 5)
+    assert found["per_criterion"]["status"]["estimate"] == 2
+    assert found["per_criterion"]["/criteria/nodes/1"]["estimate"] == 1
+
+
+async def test_members_come_in_pages(world: AudienceWorld) -> None:
+    number = await world.activate("Any", {"not": attribute("none")})
+    page = await world.ask(200, "GET", f"{number}/members?limit=2")
+    assert page == {"mpids": [1001, 1002], "next_cursor": "1002"}
+    found = list(page["mpids"])
+    while page["next_cursor"]:
+        page = await world.ask(200, "GET", f"{number}/members?limit=2&cursor={page['next_cursor']}")
+        found += page["mpids"]
+    assert found == [1001, 1002, 1003, 1004, 1005]
+    member = await world.ask(200, "GET", f"{number}/members/1001")
+    assert member == {"mpid": 1001, "since_ms": NOW}
+    await world.refuse(404, "GET", f"{number}/members/7")
+    await world.refuse(404, "GET", "77/members")
+    await world.refuse(400, "GET", f"{number}/members?cursor=odd")
+    await world.refuse(400, "GET", f"{number}/members?limit=1001")
+
+
+async def test_it_is_told_why_a_user_is_no_member(world: AudienceWorld) -> None:
+    number = await world.activate("Both", {"and": [PREMIUM, clips(1)]})
+    found = await world.ask(200, "GET", f"{number}/members/1002/explanation")
+    assert (found["result"], found["is_member"], found["is_counted"]) == (False, False, True)
+    assert [(each["id"], each["result"]) for each in found["criteria"]] == [
+        ("/criteria/nodes/0", True),
+        ("/criteria/nodes/1", False),
+    ]
+    await world.refuse(404, "GET", f"{number}/members/7/explanation")
+    draft = await world.make("Empty")
+    problem = await world.refuse(422, "GET", f"{draft}/members/1002/explanation")
+    assert problem["code"] == "INVALID_STATE"
+
+
+async def test_a_dry_run_tells_who_would_enter_and_leave(world: AudienceWorld) -> None:
+    number = await world.activate("Premium", PREMIUM)
+    found = await world.ask(200, "POST", f"{number}/dry-run", {"definition": age_from(18)})
+    assert found == {
+        "entering": 1,
+        "leaving": 1,
+        "staying": 1,
+        "entering_mpids": [1003],
+        "leaving_mpids": [1002],
+        "warnings": [],
+    }
+    assert world.desk.members(number) == {1001, 1002}
+    problem = await world.refuse(400, "POST", f"{number}/dry-run", {})
+    assert problem["path"] == "/definition"
+
+
+async def test_a_static_list_is_changed(world: AudienceWorld) -> None:
+    number = await world.make("List", type="static")
+    await world.ask(204, "POST", f"{number}/activation")
+    await world.ask(202, "PUT", f"{number}/members", {"add": [1001, 1002], "remove": [1002]})
+    await world.desk.settle()
+    assert world.desk.members(number) == {1001}
+    problem = await world.refuse(400, "PUT", f"{number}/members", {"add": ["x"]})
+    assert problem["path"] == "/add/0"
+    problem = await world.refuse(400, "PUT", f"{number}/members", {"add": list(range(10_001))})
+    assert problem["path"] == "/add"
+    premium = await world.make("Premium", PREMIUM)
+    await world.refuse(422, "PUT", f"{premium}/members", {"add": [1]})
+
+
+async def test_a_file_of_members_is_ordered_and_fetched(world: AudienceWorld) -> None:
+    """Worked case 43."""
+    number = await world.activate("Gold", attribute("gold"))
+    problem = await world.refuse(400, "POST", f"{number}/download", {"identity_types": []})
+    assert problem["path"] == "/identity_types"
+    ordered = await world.ask(202, "POST", f"{number}/download", {"identity_types": ["email"]})
+    pending = await world.ask(200, "GET", ordered["status_url"])
+    assert pending == {"status": "pending", "url": None}
+    await world.desk.desk.work()
+    ready = await world.ask(200, "GET", ordered["status_url"])
+    assert ready["status"] == "ready"
+    content = await world.ask(200, "GET", ready["url"])
+    assert content[:2] == b"PK"
+    world.clock.advance(8 * 86_400_000)
+    await world.desk.desk.work()
+    gone = await world.ask(200, "GET", ordered["status_url"])
+    assert gone == {"status": "expired", "url": None}
+    await world.refuse(404, "GET", ready["url"])
+    standard = await world.make("S", PREMIUM, type="standard")
+    problem = await world.refuse(422, "POST", f"{standard}/download", {"identity_types": ["email"]})
+    assert problem["code"] == "INVALID_STATE"
