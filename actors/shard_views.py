@@ -70,6 +70,7 @@ class ShardViews:
                         fields,
                         self._shard.groups.ids,
                         self._shard.audiences.known,
+                        attributes=self._shard.audiences.attributes,
                     )
                     if body is not None:
                         return body
@@ -87,6 +88,7 @@ class ShardViews:
                         self._workspace,
                         self._shard.groups.ids,
                         self._shard.audiences.known,
+                        attributes=self._shard.audiences.attributes,
                     )
                     if body is not None:
                         return body

@@ -4,29 +4,13 @@ All messages are plain structs and can be pickled. Attributes go by number.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
 from actors.calculated.definition import Attribute, LiveAttributes
 from actors.calculated.state import Seed, Value
-from actors.model import AttributeText, Environment
-
-
-class WalkProgress(Struct, frozen=True):
-    """How far a shard is with the initialization of one revision: profiles done, of how many."""
-
-    revision: int
-    walked: int
-    total: int
-    is_done: bool
-
-
-class ShardProgress(Struct, frozen=True):
-    """How far a shard is: by which version of `LiveAttributes` it works, and with what."""
-
-    version: int
-    attributes: dict[int, WalkProgress]
+from actors.model import Environment
 
 
 class Planting(Struct, frozen=True):
@@ -36,7 +20,7 @@ class Planting(Struct, frozen=True):
         environment, mpid: the profile; it belongs to the shard that is asked.
         is_by_identities: the profile was found by identities, and is made if it does not exist.
         seeds: number of the attribute to its seed.
-        user_attributes: to be set, coerced and within the limits.
+        user_attributes: to be set, as sent; what a batch could not set is left out.
         received_ms: time of receipt.
     """
 
@@ -44,7 +28,7 @@ class Planting(Struct, frozen=True):
     mpid: int
     is_by_identities: bool
     seeds: dict[int, Seed]
-    user_attributes: dict[str, AttributeText]
+    user_attributes: dict[str, Any]
     received_ms: int
 
 
@@ -60,16 +44,25 @@ class CalculatedShard(Protocol):
         """
         ...
 
-    async def calculated_progress(self) -> ShardProgress:
-        """Tell how far it is with what it was told last."""
+    async def calculated_progress(self) -> tuple[int, int, int, bool]:
+        """Tell how far it is with what it was told last.
+
+        Returns:
+            The version that it works by, profiles walked, of how many, and whether it is done.
+        """
         ...
 
     async def preview_calculated(
-        self, attribute: Attribute, environment: Environment, mpids: Sequence[int], as_of_ms: int
+        self,
+        attribute: Attribute,
+        environment: Environment | None,
+        mpids: Sequence[int],
+        as_of_ms: int,
     ) -> list[Value]:
         """Calculate an attribute for users of this shard, in their order; nothing is kept.
 
         Seeds are those that the user has of this number. Users who do not exist have no value.
+        `environment` `None`: whichever has the user, production first.
         """
         ...
 

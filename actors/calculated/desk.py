@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec.structs import replace
 
 from actors.calculated import rules
-from actors.calculated.calls import CalculatedShard, ShardProgress
+from actors.calculated.calls import CalculatedShard
 from actors.calculated.document import apply_document
 from actors.calculated.keeper import RegistryKeeper
 from actors.calculated.objects import (
@@ -69,7 +69,6 @@ class CalculatedDesk:
         self._clock = clock
         self._keeper = RegistryKeeper(store)
         self._pushed: int | None = None  # the version that this process has told all shards
-        self._begun_ms: dict[tuple[int, int], int] = {}  # (number, revision) to its activation
         self._woken = asyncio.Event()
         apply_document(self._keeper, catalog, clock.now_ms())
         self.active: dict[str, int] = {}
@@ -178,7 +177,7 @@ class CalculatedDesk:
             raise CalculatedRefused("VALIDATION_ERROR", [rules.LIMIT_REACHED])
         rules.check_tier(read_definition(former.draft), self._catalog)
         with self._keeper.changing() as changed:
-            activated = changed.put(
+            changed.put(
                 replace(
                     former,
                     draft=None,
@@ -189,7 +188,6 @@ class CalculatedDesk:
                 )
             )
             changed.tell_shards()
-        self._begun_ms[number, activated.revision] = self._clock.now_ms()
         await self._push()
         return True
 
@@ -293,21 +291,21 @@ class CalculatedDesk:
         listed = self._keeper.registry.listed()
         return frozenset(each.name for each in listed if each.number != but)
 
-    def _progress(self, attribute: CalculatedAttribute, found: Sequence[ShardProgress]) -> Progress:
-        parts = [each.attributes.get(attribute.number) for each in found]
-        parts = [
-            None if each is None or each.revision != attribute.revision else each for each in parts
-        ]
-        if all(each is not None and each.is_done for each in parts):
+    def _progress(
+        self, attribute: CalculatedAttribute, found: Sequence[tuple[int, int, int, bool]]
+    ) -> Progress:
+        version = self._keeper.registry.counters.version
+        if all(known >= version and is_done for known, _, _, is_done in found):
             return Progress(is_done=True, percent=100)
-        walked = sum(each.walked for each in parts if each is not None)
-        total = sum(each.total for each in parts if each is not None)
-        share = walked / total if total and all(each is not None for each in parts) else 0.0
+        # A shard that has not been told begins with nothing.
+        walked = sum(done for known, done, _, _ in found if known >= version)
+        total = sum(profiles for _, _, profiles, _ in found)
+        share = walked / total if total and all(each[0] >= version for each in found) else 0.0
         estimated_ms = None
-        begun_ms = self._begun_ms.get((attribute.number, attribute.revision))
-        if share and begun_ms is not None:
+        if share and attribute.activated_ms is not None:
             now_ms = self._clock.now_ms()
-            estimated_ms = now_ms + round((now_ms - begun_ms) * (1 - share) / share)
+            passed_ms = max(now_ms - attribute.activated_ms, 0)
+            estimated_ms = now_ms + round(passed_ms * (1 - min(share, 1.0)) / share)
         return Progress(is_done=False, percent=min(int(share * 100), 99), estimated_ms=estimated_ms)
 
 

@@ -17,12 +17,16 @@ import orjson
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
+from msgspec import structs
 
 from actors.alias_runner import AliasRunner
 from actors.audience_worker import AudienceWorker
 from actors.audiences.calls import AudienceShard
 from actors.audiences.desk import AudienceDesk
 from actors.audiences.handles import desk_handle
+from actors.calculated.calls import CalculatedShard
+from actors.calculated.desk import CalculatedDesk
+from actors.calculated.worker import CalculatedWorker
 from actors.clock import Clock, ManualClock, SystemRandomness
 from actors.coordinator import Coordinator
 from actors.groups.desk import GroupDesk
@@ -41,6 +45,7 @@ from actors.store import log
 from actors.store.environment import Store
 from actors.sweeper import Sweeper
 from config.audience_catalog import audience_catalog
+from config.calculated_catalog import calculated_catalog
 from config.compiled import connection_infos, queue_limits, workspace_info
 from config.load import parse_workspace
 from config.numbers import Numbers, assign_numbers
@@ -202,6 +207,7 @@ def local_handle(shard: Shard, clock: Clock) -> LocalHandle:
         GroupViews(shard, views),
         GroupWorker(shard),
         AudienceWorker(shard, clock),
+        CalculatedWorker(shard),
         shard.outbox,
         shard,
     )
@@ -423,9 +429,16 @@ async def running(
             SystemRandomness(),
             partial(asyncio.sleep, 0),
         )
+        calculated = CalculatedDesk(
+            store,
+            calculated_catalog(parsed, numbers),
+            cast(list[CalculatedShard], handles),
+            lambda: audiences.calculated_uses(),
+            clock,
+        )
         audiences = AudienceDesk(
             store,
-            audience_catalog(parsed, numbers),
+            structs.replace(audience_catalog(parsed, numbers), calculated=calculated.active),
             subscription_problems,
             cast(list[AudienceShard], handles),
             folder / "downloads",
@@ -448,6 +461,7 @@ async def running(
             cast(CoordinatorHandle, LocalCoordinator(coordinator, aliases)),
             groups,
             desk_handle(audiences.call),
+            calculated,
             RateLimiter(limits),
             EdgeMetrics("test"),
             clock,
