@@ -17,6 +17,7 @@ from actors.audiences.catalog import Catalog
 from actors.audiences.core import Core
 from actors.audiences.document import apply_document
 from actors.audiences.downloads import Downloads
+from actors.audiences.forwarding import Forwarding
 from actors.audiences.journeys import Journeys
 from actors.audiences.language.dependencies import dependencies_of
 from actors.audiences.lifecycle import Lifecycle
@@ -71,6 +72,7 @@ class AudienceDesk:
             AbTests(self._core),
             self._lists,
             Subscriptions(self._core, check_settings),
+            Forwarding(self._core),
             Journeys(self._core),
             Sharing(self._core),
             Queries(self._core),
