@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from actors import coordinator, forwarder, shard
 from actors.alias_runner import AliasRunner
@@ -26,6 +26,10 @@ from actors.audiences.catalog import Catalog
 from actors.audiences.desk import AudienceDesk
 from actors.audiences.handles import desk_handle
 from actors.audiences.stepping import AudienceSteps, SteppingShard
+from actors.calculated.calls import CalculatedShard
+from actors.calculated.desk import CalculatedDesk
+from actors.calculated.objects import CalculatedCatalog
+from actors.calculated.worker import CalculatedWorker
 from actors.clock import SystemClock, SystemRandomness
 from actors.errors import ShardUnavailable, StoreDamaged, StoreFull
 from actors.forwarding.follower import SubscriptionFollower
@@ -131,6 +135,7 @@ class Shard(Process):
             GroupViews(self._shard, views),
             GroupWorker(self._shard),
             AudienceWorker(self._shard, clock),
+            CalculatedWorker(self._shard),
             AudienceViews(self._shard, clock),
             self._shard.outbox,
             self._shard,
@@ -210,6 +215,7 @@ class Coordinator(Process):
         workspace: WorkspaceInfo,
         group_job_interval_s: float,
         catalog: Catalog,
+        calculated: CalculatedCatalog,
         host: Host,
     ) -> None:
         super().__init__(host, "coordinator", "0")
@@ -234,9 +240,16 @@ class Coordinator(Process):
             SystemRandomness(),
             partial(asyncio.sleep, SLICE_PAUSE_S),
         )
+        self._calculated = CalculatedDesk(
+            store,
+            calculated,
+            cast(Sequence[CalculatedShard], handles),
+            lambda: self._audiences.calculated_uses(),
+            clock,
+        )
         self._audiences = AudienceDesk(
             store,
-            catalog,
+            structs.replace(catalog, calculated=self._calculated.active),
             subscription_problems,
             cast(Sequence[AudienceShard], handles),
             folder / "downloads",
@@ -252,6 +265,7 @@ class Coordinator(Process):
         works = {
             "aliases": self._aliases.run,
             "groups": self._groups.run,
+            "calculated": self._calculated.run,
             "audiences": self._audiences.run,
             "audience_steps": self._steps.run,
         }
@@ -359,6 +373,11 @@ class Coordinator(Process):
         """See `actors.audiences.desk.AudienceDesk.call`."""
         with restarting_if_damaged():
             return await self._audiences.call(method, *arguments)
+
+    async def call_calculated(self, method: str, *arguments: Any) -> Any:
+        """Call a method of `actors.calculated.desk.CalculatedDesk`."""
+        with restarting_if_damaged():
+            return await getattr(self._calculated, method)(*arguments)
 
     def pid(self) -> int:
         """Return the process that answers; asked for at once after a start."""

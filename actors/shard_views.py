@@ -72,6 +72,7 @@ class ShardViews:
                         self._shard.groups.ids,
                         self._shard.audiences.known,
                         ends_ms,
+                        attributes=self._shard.audiences.attributes,
                     )
                     if body is not None:
                         return body
@@ -90,6 +91,7 @@ class ShardViews:
                         self._shard.groups.ids,
                         self._shard.audiences.known,
                         self._expirations(each, mpid),
+                        attributes=self._shard.audiences.attributes,
                     )
                     if body is not None:
                         return body

@@ -10,6 +10,8 @@ from msgspec import Struct
 
 from actors.audiences.calls import AudienceShard
 from actors.audiences.handles import AudienceDeskHandle
+from actors.calculated.calls import CalculatedShard
+from actors.calculated.desk import CalculatedDesk
 from actors.clock import Clock, Randomness
 from actors.groups.handles import GroupDeskHandle, GroupReader
 from actors.handles import CoordinatorHandle, ShardHandle
@@ -17,6 +19,7 @@ from actors.metric_groups import EdgeMetrics
 from actors.model import WorkspaceInfo
 from server.app import RUNNER_OPTIONS, make_app
 from server.audience_gateway import AudienceGateway
+from server.calculated_gateway import CalculatedGateway
 from server.edge_config import ConfigHolder, EdgeConfig
 from server.gateway import Gateway
 from server.group_gateway import GroupGateway
@@ -49,6 +52,7 @@ class EdgeProcess:
         coordinator: CoordinatorHandle,
         group_desk: GroupDeskHandle,
         audience_desk: AudienceDeskHandle,
+        calculated_desk: CalculatedDesk,
         limiter: RateLimiter,
         metrics: EdgeMetrics,
         clock: Clock,
@@ -81,6 +85,9 @@ class EdgeProcess:
                 cast(Sequence[AudienceShard], shards),
                 audience_desk,
                 partial(asyncio.sleep, AUDIENCE_PAUSE_S),
+            ),
+            CalculatedGateway(
+                cast(Sequence[CalculatedShard], shards), coordinator, calculated_desk
             ),
         )
         metrics.config_revision.labels(workspace.id).set(config.revision)

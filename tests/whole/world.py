@@ -17,6 +17,7 @@ import orjson
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
+from msgspec import structs
 
 from actors.alias_runner import AliasRunner
 from actors.audience_views import AudienceViews
@@ -26,6 +27,9 @@ from actors.audiences.calls import AudienceShard
 from actors.audiences.desk import AudienceDesk
 from actors.audiences.handles import desk_handle
 from actors.audiences.stepping import SteppingShard
+from actors.calculated.calls import CalculatedShard
+from actors.calculated.desk import CalculatedDesk
+from actors.calculated.worker import CalculatedWorker
 from actors.clock import Clock, ManualClock, SystemRandomness
 from actors.coordinator import Coordinator
 from actors.groups.desk import GroupDesk
@@ -44,6 +48,7 @@ from actors.store import log
 from actors.store.environment import Store
 from actors.sweeper import Sweeper
 from config.audience_catalog import audience_catalog
+from config.calculated_catalog import calculated_catalog
 from config.compiled import connection_infos, queue_limits, workspace_info
 from config.load import parse_workspace
 from config.numbers import Numbers, assign_numbers
@@ -204,6 +209,7 @@ def local_handle(shard: Shard, clock: Clock) -> LocalHandle:
         ShardAliases(shard, clock),
         GroupViews(shard, views),
         GroupWorker(shard),
+        CalculatedWorker(shard),
         AudienceViews(shard, clock),
         AudienceWorker(shard, clock),
         shard.outbox,
@@ -448,9 +454,16 @@ async def running(
             SystemRandomness(),
             partial(asyncio.sleep, 0),
         )
+        calculated = CalculatedDesk(
+            store,
+            calculated_catalog(parsed, numbers),
+            cast(list[CalculatedShard], handles),
+            lambda: audiences.calculated_uses(),
+            clock,
+        )
         audiences = AudienceDesk(
             store,
-            audience_catalog(parsed, numbers),
+            structs.replace(audience_catalog(parsed, numbers), calculated=calculated.active),
             subscription_problems,
             cast(list[AudienceShard], handles),
             folder / "downloads",
@@ -473,6 +486,7 @@ async def running(
             cast(CoordinatorHandle, LocalCoordinator(coordinator, aliases)),
             groups,
             desk_handle(audiences.call),
+            calculated,
             RateLimiter(limits),
             EdgeMetrics("test"),
             clock,
