@@ -26,7 +26,7 @@ from tests.actors.audience_shards import (
     keep_world,
     query,
 )
-from tests.oracle.audiences import event_cases, test_user_cases
+from tests.oracle.audiences import event_cases, user_cases
 from tests.oracle.audiences.build import attribute, both, event, named, negated, within_last
 from tests.oracle.audiences.evaluate import holds, is_member
 from tests.oracle.audiences.expiration import expiration_timestamp_ms
@@ -47,7 +47,7 @@ from tests.oracle.audiences.people import Surroundings
 
 PREMIUM = attribute("status", "string", "equals", "premium")
 LOGINS = event("Login", frequency=("greater_or_equal", 2))
-CASES = [*test_user_cases.CASES, *event_cases.CASES]
+CASES = [*user_cases.CASES, *event_cases.CASES]
 
 
 def abandoned(wait_ms: int) -> Node:

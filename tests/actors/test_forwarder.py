@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from actors.audiences.announce import FIRST_NUMBER
 from actors.clock import ManualClock
 from actors.forwarder import Forwarder, OutputInfo
 from actors.forwarding.waiting import wait_for_change
@@ -685,27 +684,3 @@ async def test_every_user_gets_everything_once_in_the_order_of_processing(
     for user in set(users):
         mine = [each.sequence for each in output.delivered if each.mpid == user]
         assert mine == sorted(mine)
-
-
-async def test_subscriptions_come_and_go_while_it_runs(
-    clock: ManualClock, simulation: Simulation
-) -> None:
-    """spec/connections.md, 5: when a subscription is deactivated its messages stop."""
-    number = FIRST_NUMBER + 1
-    shard, output = MemoryOutbox([delivery(1, connection=number)]), ScriptedOutput(clock)
-    forwarder = simulation.start(output, [shard])
-    await simulation.run(1)
-    assert output.sequences == []
-    forwarder.subscribe([connection(number)])
-    await simulation.run(1)
-    assert output.sequences == [1]
-    forwarder.subscribe([])
-    shard.add(delivery(2, connection=number))
-    forwarder.wake(0)
-    await simulation.run(20)
-    assert output.sequences == [1]
-    assert forwarder.state()["connections"][f"c{number}"]["status"] == "inactive"
-    forwarder.subscribe([connection(number)])
-    await simulation.run(20)
-    assert output.sequences == [1, 2]
-    await simulation.stop()

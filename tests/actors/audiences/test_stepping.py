@@ -44,7 +44,7 @@ async def test_a_shard_is_asked_again_soon_while_there_is_more_and_whatever_happ
 
 async def test_a_shard_that_does_not_answer_holds_up_no_other() -> None:
     first, second = FakeShard(0), FakeShard(0)
-    first.audience_step = asyncio.Event().wait  # type: ignore[method-assign, assignment]
+    first.audience_step = asyncio.Event().wait  # type: ignore[method-assign]
 
     async def pause(seconds: float) -> None:
         if second.calls == 3:
