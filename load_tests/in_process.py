@@ -126,12 +126,22 @@ class InProcess:
     """
 
     def __init__(
-        self, folder: Path, workspace: Mapping[str, Any], shards: int, clock: Clock
+        self,
+        folder: Path,
+        workspace: Mapping[str, Any],
+        shards: int,
+        clock: Clock,
+        **members: Any,
     ) -> None:
-        """Begin on a new folder. Args: `workspace`: a document, see `document`."""
+        """Begin on a new folder.
+
+        Args:
+            workspace: a document, see `document`.
+            members: of `config.settings.Settings`, where they are not the defaults.
+        """
         parsed = parse_workspace(dict(workspace))
         numbers = assign_numbers(parsed, Numbers())
-        settings = Settings(data_dir=folder, map_size_bytes=MAP_SIZE_BYTES)
+        settings = Settings(data_dir=folder, map_size_bytes=MAP_SIZE_BYTES, **members)
         info = workspace_info(parsed, numbers, settings)
         self._clock = clock
         self._input = numbers.inputs["load"]
