@@ -240,10 +240,23 @@ async def test_ties_are_decided_by_priority(tmp_path: Path, shards: int) -> None
         ({"priority": ["customerid", "passport"]}, "unknown identity type"),
     ],
 )
-def test_a_bad_configuration_is_refused_with_its_rule(identity: Any, rule: str) -> None:
-    """Worked case 27; a deployment has the document that it was started with."""
+async def test_a_bad_configuration_is_refused_with_its_rule(
+    world: World, identity: Any, rule: str
+) -> None:
+    """Worked case 27: over HTTP and in a document; the old configuration stays active."""
     with pytest.raises(ConfigError, match=rule):
         parse_workspace(changed(DOCUMENT, identity=identity))
+    path = "/platform/identity/1/config"
+    before = await (await world.get(path)).json()
+    mpid = await mpid_of(world, "login", {"customerid": "c1", "email": "e1"})
+    response = await world.client.put(path, json=identity, headers=await world.token())
+    assert response.status == 400
+    [error] = (await response.json())["errors"]
+    assert error["code"] == "BAD_REQUEST"
+    assert rule in error["message"]
+    assert await (await world.get(path)).json() == before
+    assert await mpid_of(world, "login", {"customerid": "c1"}) == mpid
+    await call(world, "search", {"email": "e1"}, 404)  # no login ID by the old configuration
 
 
 async def test_a_rate_limit(tmp_path: Path, shards: int, clock: ManualClock) -> None:
