@@ -98,7 +98,14 @@ class Deployment(Protocol):
         ...
 
     async def find(self, environment: Environment, identity_type: str, value: str) -> list[int]:
-        """Return the MPIDs that hold an identity (IDSync type), newest link first."""
+        """Return the MPIDs that hold an identity (IDSync type), newest link first.
+
+        As its owner has it, which may be ahead of what other shards know yet.
+        """
+        ...
+
+    async def lookup(self, environment: Environment, identity_type: str, value: str) -> list[int]:
+        """Return what `find` does, in one order with all identity calls and other lookups."""
         ...
 
     async def user(self, mpid: int, environment: Environment | None) -> dict[str, Any] | None:

@@ -67,7 +67,7 @@ class Router:
         debug_inputs: frozenset[int],
     ) -> None:
         """Args: of the workspace; `debug_inputs`: whose batches are all `development`."""
-        self._scope = scope
+        self.scope = scope
         self._rank = {kind: rank for rank, kind in enumerate(priority)}
         self._login_ids = login_ids
         self._debug_inputs = debug_inputs
@@ -91,7 +91,7 @@ class Router:
         kinds.sort(key=rank.__getitem__)
         names = tuple([IdentityName(kind, canonical(kind, found[kind])) for kind in kinds])
         environment = self._environment(fields, source)
-        key = identity_key(self._scope, environment, kinds[0], names[0].value)
+        key = identity_key(self.scope, environment, kinds[0], names[0].value)
         has_login = not self._login_ids.isdisjoint(kinds)
         return Route(slot_of_hash(key), names, key if has_login else None)
 

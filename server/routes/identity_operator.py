@@ -78,7 +78,7 @@ async def lookup(request: web.Request) -> web.Response:
     if not value:
         raise missing("value")
     audit(caller, "search", "identities")
-    mpids = await caller.edge.deployment.find(_environment(request), identity_type, value)
+    mpids = await caller.edge.deployment.lookup(_environment(request), identity_type, value)
     return json_answer({"mpids": [str(mpid) for mpid in mpids]})
 
 

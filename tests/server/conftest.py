@@ -127,6 +127,9 @@ class FakeDeployment:
         found = self.identities.get((environment, identity_type, value))
         return [] if found is None else [found]
 
+    async def lookup(self, environment: Environment, identity_type: str, value: str) -> list[int]:
+        return await self.find(environment, identity_type, value)
+
     async def user(self, mpid: int, environment: Environment | None) -> dict[str, Any] | None:
         return self.users.get(mpid)
 
