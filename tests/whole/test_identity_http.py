@@ -182,14 +182,6 @@ async def test_under_isolation_a_login_needs_a_login_id(tmp_path: Path, shards: 
         )
 
 
-@pytest.mark.parametrize("name", ["profile_isolation", "best_match"])
-async def test_some_strategies_do_not_alias(tmp_path: Path, name: str) -> None:
-    """spec/identity.md, worked case 32 and row I8."""
-    async with running(tmp_path, document=strategy(name)) as world:
-        response = await world.client.post("/v1/identity/kw-web-site/alias", json={})
-        assert (response.status, await response.read()) == (403, b"")
-
-
 async def test_the_order_of_keys_means_nothing(world: World) -> None:
     """spec/identity.md, worked case 40."""
     known = {"customerid": "c1", "email": "e1", "other": "o1", "device_application_stamp": "d1"}
