@@ -8,12 +8,14 @@ import base64
 import gzip
 import json
 import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from actors.clock import ManualClock
+from actors.identity.registry import STRATEGIES
 from actors.store.keys import shard_of_slot, slot_of_mpid
 from actors.store.resharding import reshard
 from config.errors import ConfigError
@@ -348,18 +350,31 @@ async def test_an_erased_user_is_nobody(world: World) -> None:
 # -- Event batches, what the tables leave to events -----------------------------------------------
 
 
-async def test_a_batch_for_an_mpid_changes_no_identities(world: World) -> None:
-    """Rows E1 and E2."""
+@pytest.fixture(params=STRATEGIES)
+async def any_strategy(
+    request: pytest.FixtureRequest, tmp_path: Path, shards: int
+) -> AsyncIterator[World]:
+    """A deployment with each of the strategies, with one shard and with three."""
+    async with running(tmp_path, shards=shards, document=strategy(request.param)) as world:
+        yield world
+
+
+async def test_a_batch_for_an_mpid_changes_no_identities(any_strategy: World) -> None:
+    """Rows E1 and E2, with any strategy."""
+    world = any_strategy
     mpid = await mpid_of(world, "login", {"customerid": "c1"})
     await world.accept({"mpid": int(mpid), "user_identities": {"email": "e5"}, "events": []})
+    assert [stored.mpid for stored in world.log()] == [int(mpid)]
     assert [each["type"] for each in (await record(world, mpid))["identities"]] == ["customerid"]
     assert await lookup(world, "email", "e5") == []
     await world.accept({"mpid": 555, "events": []})
     assert (await record(world, "555"))["identities"] == []
+    assert (await world.profile(555, "user_identities"))["user_identities"] == []
 
 
-async def test_a_batch_without_identities_is_nobodys(world: World) -> None:
-    """Rows E8, E9, E10 and E12."""
+async def test_a_batch_without_identities_is_nobodys(any_strategy: World) -> None:
+    """Rows E8, E9, E10 and E12, with any strategy."""
+    world = any_strategy
     anonymous: dict[str, Any] = {
         "events": [{"event_type": "custom_event", "data": {"event_name": "e"}}]
     }
@@ -372,5 +387,7 @@ async def test_a_batch_without_identities_is_nobodys(world: World) -> None:
     await world.accept(anonymous | {"device_info": zero})
     assert [each.mpid for each in world.log()] == [None] * 4
     assert world.count("headwater_identity_records", environment="production") == 0
+    # An MPID of zero is none: the batch is the user's whom its identities name.
     await world.accept({"mpid": 0, "user_identities": {"customer_id": "c1"}, "events": []})
-    assert await lookup(world, "customerid", "c1") != []
+    [found] = await lookup(world, "customerid", "c1")
+    assert found == await mpid_of(world, "login", {"customerid": "c1"})
