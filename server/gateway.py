@@ -21,7 +21,9 @@ from actors.identity.keys import IdentityName, canonical
 from actors.identity.state import IdentityRecord
 from actors.model import ENVIRONMENTS, BatchContext, Environment
 from actors.profiles.timeline import TimelineQuery
+from actors.repeats import Begun
 from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
+from actors.store.requests import KeptAnswer
 from actors.store.trail import TrailEntry
 from server.dead_letter_view import shown, shown_whole
 from server.deployment import FinalResult, GroupDirectory
@@ -203,6 +205,16 @@ class Gateway:
             *(shard.replay(connection, delivery_ids) for shard in self._shards)
         )
         return sum(counts)
+
+    # -- Repeated requests ------------------------------------------------------------------------
+
+    async def begin_request(self, key: bytes, content: bytes) -> KeptAnswer | Begun:
+        """See `Deployment`."""
+        return await self._coordinator.begin_request(key, content)
+
+    async def end_request(self, key: bytes, answer: KeptAnswer | None) -> None:
+        """See `Deployment`."""
+        await self._coordinator.end_request(key, answer)
 
     # -- Health -----------------------------------------------------------------------------------
 
