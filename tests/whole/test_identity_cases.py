@@ -347,6 +347,34 @@ async def test_an_erased_user_is_nobody(world: World) -> None:
     assert await mpid_of(world, "login", {"customerid": "c1"}) != mpid
 
 
+async def test_records_of_addressed_batches_are_counted_until_they_are_erased(
+    tmp_path: Path,
+) -> None:
+    """spec/identity.md, 12, also after a start with another number of shards."""
+
+    def records(world: World) -> float:
+        return world.count("headwater_identity_records", environment="production")
+
+    old, new = tmp_path / "old", tmp_path / "new"
+    async with running(old, shards=2) as world:
+        for mpid in (1, 2**52 + 1, 555):
+            await world.accept({"mpid": mpid, "events": []})
+        await mpid_of(world, "login", {"customerid": "c1"})
+        assert records(world) == 4
+    new.mkdir()
+    shutil.copytree(old / "coordinator", new / "coordinator")
+    stores = [old / f"shard-{number}" for number in range(2)]
+    reshard(stores, [new / f"shard-{number}" for number in range(3)], MAP_SIZE)
+    async with running(new, shards=3) as world:
+        assert records(world) == 4
+        assert await world.coordinator.erase("production", 555)
+        assert records(world) == 3
+        development = {"mpid": 555, "environment": "development", "events": []}
+        await world.accept(development)
+        assert records(world) == 3
+        assert world.count("headwater_identity_records", environment="development") == 1
+
+
 # -- Event batches, what the tables leave to events -----------------------------------------------
 
 
@@ -367,7 +395,10 @@ async def test_a_batch_for_an_mpid_changes_no_identities(any_strategy: World) ->
     assert [stored.mpid for stored in world.log()] == [int(mpid)]
     assert [each["type"] for each in (await record(world, mpid))["identities"]] == ["customerid"]
     assert await lookup(world, "email", "e5") == []
-    await world.accept({"mpid": 555, "events": []})
+    assert world.count("headwater_identity_records", environment="production") == 1
+    for _ in range(2):
+        await world.accept({"mpid": 555, "events": []})
+    assert world.count("headwater_identity_records", environment="production") == 2
     assert (await record(world, "555"))["identities"] == []
     assert (await world.profile(555, "user_identities"))["user_identities"] == []
 
