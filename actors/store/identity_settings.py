@@ -82,13 +82,12 @@ def bring_to_settings(
     found = _found(folder)
     if found == wanted:
         return
-    with ExitStack() as stack:
-        stores = []
-        for path in (folder.coordinator, *folder.shards):
-            if path.exists():  # else it is a new folder
+    if any(path.exists() for path in folder.shards):  # else it is a new folder
+        with ExitStack() as stack:
+            stores = []
+            for path in (folder.coordinator, *folder.shards):
                 stores.append(Store(path, map_size_bytes))
                 stack.callback(stores[-1].close)
-        if len(stores) > 1:
             index = _StoredIndex(scope, stores[0], stores[1:])
             if not wanted.unique_ids <= found.unique_ids:
                 index.check(wanted.unique_ids)

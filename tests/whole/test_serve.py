@@ -75,6 +75,37 @@ def test_a_deployment_goes_on_with_another_number_of_shards(tmp_path: Path) -> N
     assert len(delivered) == len(set(delivered)) == USERS
 
 
+STAMP = "6f9619ff-8b86-4d01-b42d-00cf4fc964f1"
+EMAIL_IS_A_LOGIN_ID = """
+identity:
+  strategy: profile_conversion
+  login_ids: [customerid, email]
+  unique_ids: [customerid, email]
+"""
+
+
+def test_known_users_follow_changed_login_ids(tmp_path: Path) -> None:
+    """spec/identity.md, 1: a device alone never finds a user who is known by now."""
+    served = Served(tmp_path)
+    served.start()
+    ann = {"user_identities": {"email": "ann@example.com"}, "events": [EVENT]}
+    device = {"mp_deviceid": STAMP, "events": [EVENT]}
+    for body in (ann | {"mp_deviceid": STAMP}, device):
+        assert served.post("/v2/events", body)[0] == 202
+    [anonymous] = served.find(STAMP)
+    assert served.process.stop() == 0
+
+    served = Served(tmp_path, workspace=WORKSPACE + EMAIL_IS_A_LOGIN_ID)
+    served.start()
+    assert served.post("/v2/events", device)[0] == 202
+    of_device = set(served.find(STAMP))
+    assert len(of_device) == 2
+    assert served.post("/v2/events", ann)[0] == 202
+    assert served.find("ann@example.com") == [anonymous]
+    assert set(served.find(STAMP)) == of_device
+    assert served.process.stop() == 0
+
+
 def test_a_second_serve_on_a_folder_in_use_is_refused(served: Served) -> None:
     """With one line that says so, and without harm to the first."""
     second = serve_again(served.data_dir)
@@ -103,7 +134,7 @@ def test_a_folder_with_a_damaged_store_is_refused(tmp_path: Path) -> None:
     )
     refused = serve_again(tmp_path)
     assert refused.returncode == 1
-    assert f"shard-0: {store}: cannot be opened" in refused.stderr
+    assert f"{store}: cannot be opened" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
