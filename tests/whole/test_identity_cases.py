@@ -184,6 +184,22 @@ async def test_a_thousand_searches_create_nothing(world: World) -> None:
     assert world.count("headwater_identity_records", environment="production") == 0
 
 
+async def test_scopes_are_apart(tmp_path: Path, shards: int) -> None:
+    """Worked case 15, separate scopes: a deployment serves one workspace, which is one scope."""
+    stamp = {STAMP: "d1"}
+    async with (
+        running(tmp_path / "a", shards=shards) as one,
+        running(tmp_path / "b", shards=shards) as other,
+    ):
+        first = await mpid_of(one, "login", {"customerid": "c1"})
+        anonymous = await mpid_of(one, "identify", stamp)
+        assert await mpid_of(other, "login", {"customerid": "c1"}) != first
+        answer = await call(other, "login", {"customerid": "c2"} | stamp, previous_mpid=anonymous)
+        assert (answer["mpid"] == anonymous, answer["matched_identities"]) == (False, {})
+        here = await call(one, "login", {"customerid": "c2"}, previous_mpid=anonymous)
+        assert here["mpid"] == anonymous
+
+
 async def test_ties_are_decided_by_priority(tmp_path: Path, shards: int) -> None:
     """Worked case 19."""
     document = strategy(
