@@ -2,6 +2,10 @@
 
 import click
 
-from load_tests.scenarios import ingest
+from load_tests.scenarios import identity, identity_memory, ingest
 
-SCENARIOS: tuple[click.Command, ...] = (ingest.command,)
+SCENARIOS: tuple[click.Command, ...] = (
+    ingest.command,
+    identity.command,
+    identity_memory.command,
+)

@@ -28,6 +28,7 @@ from actors.groups.worker import GroupWorker
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import CoordinatorMetrics, EdgeMetrics, ShardMetrics
 from actors.model import Delivery, MicroBatch, Result, StoredBatch
+from actors.repeats import RepeatDesk
 from actors.shard import Shard, identity_rules
 from actors.shard_aliases import ShardAliases
 from actors.shard_options import ShardOptions
@@ -428,7 +429,9 @@ async def running(
                 ),
             ),
             handles,
-            cast(CoordinatorHandle, LocalCoordinator(coordinator, aliases)),
+            cast(
+                CoordinatorHandle, LocalCoordinator(coordinator, aliases, RepeatDesk(store, clock))
+            ),
             groups,
             RateLimiter(limits),
             EdgeMetrics("test"),
