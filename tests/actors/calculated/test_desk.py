@@ -124,6 +124,10 @@ async def test_progress_is_that_of_all_shards(store: Store) -> None:
     found = await desk.calculation(number)
     assert found is not None
     assert (found[1].is_done, found[1].percent) == (True, 100)
+    shards[1].walked = 0  # something else has begun
+    found = await desk.calculation(number)
+    assert found is not None
+    assert (found[1].is_done, found[1].percent) == (True, 100)
     assert await desk.calculation(1) is None
 
 
