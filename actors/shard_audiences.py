@@ -114,7 +114,7 @@ class ShardAudiences:
     def catch_up(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
         """Make a profile ready for the present epoch, unless it is, before something is applied."""
         section = self._section(profile)
-        if section is None or section.epoch == self.in_force.epoch:
+        if section is None or section.is_aged_out or section.epoch == self.in_force.epoch:
             return
         if not section.newest_log_id and not section.newest_historical_id:
             section.epoch = self.in_force.epoch  # nothing is stored yet
@@ -125,7 +125,7 @@ class ShardAudiences:
         self._caught_up[key] = section.epoch
         applying.forget(section, self.attributes)
         for begun_id, numbers in outdated.items():
-            own, index = history.own_before(begun_id), self.attributes.index_of(numbers)
+            own, index = history.counted(section, begun_id), self.attributes.index_of(numbers)
             earliest_ms = time_of_id(begun_id) - self._lookback_ms
             applying.rebuild(section, own, index, now_ms, earliest_ms)
         section.epoch = self.in_force.epoch
@@ -138,6 +138,8 @@ class ShardAudiences:
         """Apply a batch to a profile that is ready, after the batch has changed it."""
         section = profile.workspaces[self._workspace.number]
         section.epoch = self.in_force.epoch  # of a new section
+        if self._profiles.followed and profile_key(key) in self._profiles.followed:
+            self.engine.refresh(key, profile, self._derived(section))
         applying.apply(section, stored, self.attributes, self._clock.now_ms())
         section.entries += self.engine.observe(key, profile, stored, self._derived(section))
         self.engine.wake(key, applying.next_expiry(section))

@@ -115,11 +115,22 @@ class Mix:
         drawn = sorted(NOW_MS - self._draws.below(LOOKBACK_MS) for _ in range(events))
         return self._stored(NOW_MS, {}, [self._event(at_ms) for at_ms in drawn])
 
-    def batch(self, received_ms: int, events: int) -> StoredBatch:
-        """Return what is sent now: so many events, and two attributes."""
-        numbers = [self._draws.below(ATTRIBUTES) for _ in range(2)]
-        attributes = {f"a{number}": self._value(number) for number in numbers}
-        happened = [self._event(received_ms - self._draws.below(2000)) for _ in range(events)]
+    def batch(self, profile: Profile, received_ms: int, events: int) -> StoredBatch:
+        """Return what somebody sends now, and apply it: events, and two attributes.
+
+        Most attributes are sent with the value that they have.
+        """
+        draws = self._draws
+        own = profile.workspaces[WORKSPACE.number].user_attributes
+        attributes = {}
+        for number in (draws.below(ATTRIBUTES), draws.below(ATTRIBUTES)):
+            name = f"a{number}"
+            if name not in own or draws.chance(0.3):
+                own[name] = AttributeValue(self._value(number), received_ms, _INPUT)
+            attributes[name] = own[name].value
+        profile.last_stored_timestamp_ms = received_ms
+        profile.workspaces[WORKSPACE.number].last_seen_ms = received_ms
+        happened = [self._event(received_ms - draws.below(2000)) for _ in range(events)]
         return self._stored(received_ms, attributes, happened)
 
     def _stored(
@@ -127,18 +138,19 @@ class Mix:
     ) -> StoredBatch:
         self._next_log_id += 1
         batch = Batch("production", received_ms, events, user_attributes=attributes)
+        number = self._next_log_id
         return StoredBatch(
-            self._next_log_id,
-            0,
-            1,
-            1,
-            1,
-            _INPUT,
-            received_ms,
-            "server_to_server",
-            False,
-            "d",
-            batch,
+            log_id=number,
+            previous_log_id=0,
+            workspace=WORKSPACE.number,
+            scope=WORKSPACE.scope,
+            mpid=1,
+            input=_INPUT,
+            received_ms=received_ms,
+            channel="server_to_server",
+            is_historical=False,
+            device_key="d",
+            batch=batch,
         )
 
     def _value(self, number: int) -> Any:

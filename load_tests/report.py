@@ -39,7 +39,7 @@ class Report(Struct, kw_only=True):
     by_second: dict[str, list[Any]]
 
 
-def write_json(report: Report, path: Path) -> None:
+def write_json(report: Struct, path: Path) -> None:
     """Write the report as one indented JSON object."""
     path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
 

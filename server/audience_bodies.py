@@ -39,6 +39,10 @@ _READ_BACK = (  # members of the object that may be sent back and change nothing
     "revision",
     "warnings",
     "shared",
+    "calculated_on",
+    "imported_definition",
+    "journey_id",
+    "milestone_id",
 )
 
 

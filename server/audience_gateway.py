@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import TypeVar
 
 from actors.audiences.calls import (
@@ -21,9 +20,6 @@ from actors.store.keys import shard_of_slot, slot_of_mpid
 
 _PartT = TypeVar("_PartT")
 
-# Most of a shard's time is ingestion's, also while somebody asks about all its users.
-SLICE_PAUSE_S = 0.01
-
 
 class AudienceGateway:
     """Asks the desk and the shards.
@@ -36,7 +32,7 @@ class AudienceGateway:
         self,
         shards: Sequence[AudienceShard],
         desk: AudienceDeskHandle,
-        pause: Callable[[], Awaitable[None]] = partial(asyncio.sleep, SLICE_PAUSE_S),
+        pause: Callable[[], Awaitable[None]],
     ) -> None:
         """See the class.
 

@@ -1,6 +1,8 @@
 """One edge, put together: the queues to the shards, the gateway, the HTTP application."""
 
+import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 from aiohttp import web
@@ -28,6 +30,8 @@ from server.microbatch import QueueOptions, ShardQueue
 from server.routing import Router
 
 SHUTDOWN_S = 4.0  # for requests that are in flight when the port is closed
+# Between two slices of what is asked about all users: most of a shard's time is ingestion's.
+AUDIENCE_PAUSE_S = 0.01
 
 
 class EdgeOptions(Struct, frozen=True, kw_only=True):
@@ -77,7 +81,11 @@ class EdgeProcess:
             {number: name for name, number in config.connections.items()},
             options.queues.max_queue_bytes,
             GroupGateway(cast(Sequence[GroupReader], shards), group_desk),
-            AudienceGateway(cast(Sequence[AudienceShard], shards), audience_desk),
+            AudienceGateway(
+                cast(Sequence[AudienceShard], shards),
+                audience_desk,
+                partial(asyncio.sleep, AUDIENCE_PAUSE_S),
+            ),
             CalculatedGateway(
                 cast(Sequence[CalculatedShard], shards), coordinator, calculated_desk
             ),

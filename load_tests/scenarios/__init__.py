@@ -2,6 +2,6 @@
 
 import click
 
-from load_tests.scenarios import ingest
+from load_tests.scenarios import audiences, ingest
 
-SCENARIOS: tuple[click.Command, ...] = (ingest.command,)
+SCENARIOS: tuple[click.Command, ...] = (ingest.command, audiences.command)

@@ -209,9 +209,9 @@ def local_handle(shard: Shard, clock: Clock) -> LocalHandle:
         ShardAliases(shard, clock),
         GroupViews(shard, views),
         GroupWorker(shard),
-        AudienceWorker(shard, clock),
         CalculatedWorker(shard),
         AudienceViews(shard, clock),
+        AudienceWorker(shard, clock),
         shard.outbox,
         shard,
     )

@@ -23,7 +23,15 @@ Words = NDArray[np.uint64]
 
 _ItemT = TypeVar("_ItemT", bound=np.generic)
 
-FAR = 1 << 60  # an instant or a tick that never comes
+FAR = 1 << 59  # an instant or a tick that never comes
+_SWAPS = tuple(
+    (np.uint64(shift), np.uint64(mask))
+    for shift, mask in (
+        (7, 0x00AA_00AA_00AA_00AA),
+        (14, 0x0000_CCCC_0000_CCCC),
+        (28, 0x0000_0000_F0F0_F0F0),
+    )
+)
 ONES = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
@@ -62,3 +70,23 @@ def ranges(starts: Ints, lengths: Ints) -> Ints:
     numbers: Ints = np.arange(total, dtype=np.int64)
     numbers += np.repeat(starts - (ends - lengths), lengths)
     return numbers
+
+
+def transpose(packed: Bytes) -> Bytes:
+    """Return packed lines of rows as packed rows of lines.
+
+    Args:
+        packed: shape (lines, bytes); `lines` is a multiple of 8.
+
+    Returns:
+        Shape (8 * bytes, lines / 8): bit b of byte l of row r is bit r of line 8 l + b.
+    """
+    lines, width = packed.shape
+    blocks = np.ascontiguousarray(packed.reshape(lines // 8, 8, width).transpose(2, 0, 1))
+    words: Words = blocks.view(np.uint64)[..., 0]
+    # Eight bytes are a square of 8 x 8 bits: swap its corners, by ones, by twos, by fours.
+    for shift, mask in _SWAPS:
+        moved = (words ^ (words >> shift)) & mask
+        words = words ^ moved ^ (moved << shift)
+    squares: Bytes = words[..., None].view(np.uint8)
+    return np.ascontiguousarray(squares.transpose(0, 2, 1)).reshape(8 * width, lines // 8)

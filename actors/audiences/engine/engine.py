@@ -3,10 +3,9 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
-from msgspec import Struct
 
 from actors.audiences.criteria import Node
-from actors.audiences.engine.arrays import FAR, Bools, Bytes, Ints, Places, line_bytes, pack, unpack
+from actors.audiences.engine.arrays import FAR, Bools, Ints, Places
 from actors.audiences.engine.entries import Entry, EntryStore
 from actors.audiences.engine.expirations import expirations_ms
 from actors.audiences.engine.holdings import Holdings
@@ -14,41 +13,18 @@ from actors.audiences.engine.memberships import Memberships
 from actors.audiences.engine.mirror import Mirror
 from actors.audiences.engine.packing import pack_entries, trim_entries, unpack_entries
 from actors.audiences.engine.plan import Defined, Evaluation, Plan, leaves_of
+from actors.audiences.engine.records import Change, Kept
 from actors.audiences.engine.rows import Rows
 from actors.audiences.engine.sources import NO_DERIVED, Derived, Subject
 from actors.audiences.engine.terms import node_term
-from actors.model import ENVIRONMENTS, Environment, Profile, ProfileKey, StoredBatch, WorkspaceInfo
+from actors.audiences.engine.verdicts import changes_of, members_of, settable
+from actors.model import Environment, Profile, ProfileKey, StoredBatch, WorkspaceInfo
 from actors.profiles.retention import DAY_MS, last_active_ms
 
 _PLANS_KEPT = 8
 _NO_GROUPS: Mapping[int, str] = {}
 
-
-class Change(Struct, frozen=True):
-    """Somebody entered an audience, or left it.
-
-    `expiration_ms`: of an entry, when the definition will cease to hold without new data; `None`
-    if it never will.
-    """
-
-    key: ProfileKey
-    audience: int
-    entered: bool
-    expiration_ms: int | None = None
-
-
-class Kept(Struct, frozen=True):
-    """What a profile's record has for the engine.
-
-    Attributes:
-        entries: packed, see `packing`.
-        audiences: the user's memberships.
-        revision: of the definitions that the entries were made for.
-    """
-
-    entries: bytes = b""
-    audiences: Collection[int] = ()
-    revision: int = 0
+__all__ = ["Change", "Engine", "Kept"]
 
 
 class Engine:
@@ -188,6 +164,9 @@ class Engine:
             row = self._row(key)
             self._begin(row)
             self._fill(row, key, profile, derived)
+        elif self._rows.alive_until_ms[row] < stored.received_ms:
+            # Its lifetime was over: the batch found an empty section, and left it with little.
+            self._fill(row, key, profile, derived)
         elif section is not None:
             self._set_alive(row, profile)
             subject = Subject(key, profile, section, derived, self.groups)
@@ -299,11 +278,14 @@ class Engine:
         found = plan.evaluate(self._entries, rows, np.array([2 * now_ms], np.int64))
         alive = self._rows.is_alive(rows, now_ms)
         self._set_due(rows, found, alive, is_whole=only is None)
-        members = unpack(self._members(plan, found, rows, alive), len(rows))
-        audience, place, entered = self._memberships.change(
-            rows, plan.wanted, members, self._ready(plan, rows, alive)
+        changed = self._memberships.change(
+            rows,
+            plan.wanted,
+            members_of(found, self._rows, alive),
+            settable(found, self._rows, alive),
         )
-        return self._changes(found, audience, place, entered, expiring)
+        expirations = self._expirations(found, *changed, expiring)
+        return changes_of(found, self._rows, *changed, expirations)
 
     def plan(self, audiences: Iterable[int]) -> Plan:
         """Return the joint evaluation of audiences; the last few are kept."""
@@ -450,32 +432,15 @@ class Engine:
             due_ms = np.minimum(due_ms, self._rows.due_ms[rows])
         self._rows.due_ms[rows] = due_ms
 
-    def _members(self, plan: Plan, found: Evaluation, rows: Places, alive: Bools) -> Bytes:
-        """Return packed who satisfies each audience and belongs to its environment."""
-        environments = self._rows.environment[rows]
-        live = np.zeros((len(ENVIRONMENTS), line_bytes(len(rows))), np.uint8)
-        for number in range(len(ENVIRONMENTS)):
-            pack((alive & (environments == number))[None], live[number : number + 1])
-        roots = found.roots().view(np.uint8)
-        roots &= live[plan.environments]
-        return roots
-
-    def _ready(self, plan: Plan, rows: Places, alive: Bools) -> Bools | None:
-        """Tell which rows may have which audience set; whoever is not alive may leave any."""
-        of_rows = self._rows.revision[rows]
-        if of_rows.min() >= plan.revisions.max(initial=0):
-            return None
-        ready: Bools = (of_rows[None] >= plan.revisions[:, None]) | ~alive[None]
-        return ready
-
-    def _changes(
+    def _expirations(
         self,
         found: Evaluation,
         audience: Ints,
         place: Ints,
         entered: Bools,
         expiring: Collection[int] | None,
-    ) -> list[Change]:
+    ) -> Ints:
+        """Return the expiration of every change; `FAR` where none is to be found."""
         expirations = np.full(len(audience), FAR, np.int64)
         wanted = entered
         if expiring is not None:
@@ -484,14 +449,4 @@ class Engine:
         came = np.flatnonzero(wanted)
         if len(came):
             expirations[came] = self.expirations_ms(found, audience[came], place[came])
-        numbers, rows = found.plan.wanted, found.moment.rows
-        return [
-            Change(self._rows.key(row), numbers[each], came_in, None if expires >= FAR else expires)
-            for row, each, came_in, expires in zip(
-                rows[place].tolist(),
-                audience.tolist(),
-                entered.tolist(),
-                expirations.tolist(),
-                strict=True,
-            )
-        ]
+        return expirations

@@ -17,6 +17,7 @@ from actors.audiences.engine.segments import Columns, SegmentStore
 _PLAIN = {"stream": np.int32, "event": np.int32, "t_ms": np.int64, "value": np.int64}
 _WIDE = {**_PLAIN, "first": np.int64, "last": np.int64, "weight": np.float64}
 _BITS = 63
+_MOST_WAITING = 4096  # rows: entries that wait take ten times as much memory as others
 
 _double = struct.Struct("<d")
 _integer = struct.Struct("<q")
@@ -56,6 +57,7 @@ class Entries(Struct, frozen=True):
         place: which of the rows asked for.
         weight: `None` where all are 1.
         changes: (place, stream, tick) of entries that begin or cease to count by themselves.
+        run_start: where the entries of another row or stream begin.
     """
 
     place: Ints
@@ -65,6 +67,7 @@ class Entries(Struct, frozen=True):
     value: Ints
     weight: Floats | None
     changes: tuple[Ints, Codes, Ints]
+    run_start: Ints
 
     @property
     def number(self) -> Floats:
@@ -125,6 +128,8 @@ class EntryStore:
         waiting.extend(entries)
         if waiting:
             self._next_event[row] = max(int(self._next_event[row]), waiting[-1].event + 1)
+        if len(self._waiting) > _MOST_WAITING:
+            self.merge(-FAR)
 
     def replace(self, row: int, entries: Iterable[Entry]) -> None:
         """Let a row have these entries alone."""
@@ -203,6 +208,7 @@ class EntryStore:
             columns["value"],
             weight,
             changes,
+            _run_starts(place, columns["stream"]),
         )
 
     def _merge_into(
@@ -250,6 +256,16 @@ def _order(place: Ints, columns: Columns) -> Places:
     if int(run.max()).bit_length() + bits <= _BITS:
         return np.argsort((run << bits) | (t_ms - earliest), kind="stable")
     return np.lexsort((t_ms, run))
+
+
+def _run_starts(place: Ints, stream: Codes) -> Ints:
+    if not len(place):
+        return np.zeros(0, np.int64)
+    is_start = np.empty(len(place), np.bool_)
+    is_start[0] = True
+    np.not_equal(place[1:], place[:-1], out=is_start[1:])
+    is_start[1:] |= stream[1:] != stream[:-1]
+    return np.flatnonzero(is_start)
 
 
 def _changes(place: Ints, wide: Columns, now: Ints) -> tuple[Ints, Codes, Ints]:

@@ -4,6 +4,7 @@ import numpy as np
 
 from actors.audiences.engine.arrays import FAR, Ints
 from actors.audiences.engine.entries import EntryStore
+from actors.audiences.engine.moment import NO_MARK, UNSURE
 from actors.audiences.engine.plan import Evaluation
 
 
@@ -25,42 +26,21 @@ def expirations_ms(evaluation: Evaluation, entries: EntryStore, wanted: Ints, pl
     pending = np.flatnonzero(plan.is_timed[wanted])
     current, place = evaluation, places[pending]
     while len(pending):
-        marks = _marks(current, wanted[pending], place)
-        sure = (marks & 1 == 0) & (marks < 2 * FAR)
-        result[pending[sure]] = marks[sure] >> 2
-        open_ = np.flatnonzero((marks & 1 == 1) & (marks < 2 * FAR))
-        pending, ticks = pending[open_], marks[open_] >> 1
+        table = current.flips.table(plan.leaf_lines, len(current.moment.rows))
+        lines = plan.roots[wanted[pending]] >> 1
+        marks = plan.network.marks(lines, place, current.truth, table)
+        is_sure, ever = marks & 3 < UNSURE, marks < NO_MARK
+        result[pending[is_sure & ever]] = marks[is_sure & ever] >> 3
+        open_ = np.flatnonzero(~is_sure & ever)
+        pending, ticks = pending[open_], marks[open_] >> 2
         if not len(pending):
             break
         rows = current.moment.rows[place[open_]]
         pairs, which = np.unique(np.stack([rows, ticks]), axis=1, return_inverse=True)
-        current = plan.evaluate(entries, pairs[0], pairs[1])
+        families = plan.families_of(wanted[pending])
+        current = plan.evaluate(entries, pairs[0], pairs[1], families)
         place = which.reshape(-1).astype(np.int64)
         holds = current.satisfies(wanted[pending], place)
         result[pending[~holds]] = ticks[~holds] >> 1
         pending, place = pending[holds], place[holds]
     return result
-
-
-def _marks(evaluation: Evaluation, wanted: Ints, places: Ints) -> Ints:
-    """Return for each pair a mark before which the definition does not change."""
-    plan = evaluation.plan
-    table = evaluation.flips.table(plan.leaf_lines, len(evaluation.moment.rows))
-    marks = np.full(len(wanted), 2 * FAR, np.int64)
-    plain = np.flatnonzero(plan.is_plain[wanted])
-    if len(plain):
-        # All leaves are as they have to be: the first change of any of them ends it.
-        of_pair, lines = plan.plain_lines(wanted[plain])
-        found = table[lines, places[plain][of_pair]]
-        marks[plain] = np.minimum.reduceat(found, np.flatnonzero(np.diff(of_pair, prepend=-1)))
-    others = np.flatnonzero(~plan.is_plain[wanted])
-    others = others[np.argsort(wanted[others], kind="stable")]
-    starts = np.flatnonzero(np.diff(wanted[others], prepend=-1))
-    for which in np.split(others, starts[1:]) if len(others) else []:
-        where = places[which]
-        marks[which] = plan.network.stable_until(
-            int(plan.roots[wanted[which[0]]]),
-            lambda line, where=where: evaluation.holds(2 * line, where),  # type: ignore[misc]
-            lambda line, where=where: table[line, where],  # type: ignore[misc]
-        )
-    return marks

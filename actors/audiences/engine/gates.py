@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from actors.audiences.engine.arrays import FAR, ONES, Bools, Ints, Words
+from actors.audiences.engine.arrays import ONES, Bools, Ints, Words, ranges
+from actors.audiences.engine.moment import FINAL, NO_MARK, SURE, UNSURE
 from actors.audiences.engine.terms import All, Leaf, Member, Not, Term
 
 TRUE_LITERAL = 0
@@ -27,6 +28,7 @@ class Network:
         self._gate_of: dict[tuple[int, ...], int] = {}
         self._level: list[int] = []
         self._levels: list[_Level] = []
+        self._input_literals = self._input_count = self._input_start = np.zeros(0, np.int64)
 
     def add(self, term: Term, line_of: Callable[[Leaf], int], member: Callable[[int], int]) -> int:
         """Return the literal of a term; gates that are not there yet are made.
@@ -50,6 +52,11 @@ class Network:
 
     def finish(self) -> None:
         """Order the gates by level; then `evaluate` can be called."""
+        self._input_literals = np.array(
+            [literal for literals in self._inputs for literal in literals], np.int64
+        )
+        self._input_count = np.array([len(literals) for literals in self._inputs], np.int64)
+        self._input_start = np.cumsum(self._input_count) - self._input_count
         levels: list[list[int]] = [[] for _ in range(max(self._level, default=0))]
         for gate, level in enumerate(self._level):
             levels[level - 1].append(gate)
@@ -66,50 +73,43 @@ class Network:
         for level in self._levels:
             level.evaluate(truth)
 
-    def stable_until(
-        self, literal: int, truth: Callable[[int], Bools], mark: Callable[[int], Ints]
-    ) -> Ints:
-        """Return marks (see `Flips`) before which a literal does not change, for some places.
+    def marks(self, lines: Ints, places: Ints, truth: Words, table: Ints) -> Ints:
+        """Return marks (see `Flips`) before which lines do not change, each for a row.
 
         A gate that holds does so until an input changes; one that does not, as long as any input
         that keeps it from holding.
 
         Args:
-            literal: of a line.
-            truth, mark: of a line: its truth, and its mark if it is a leaf.
+            lines, places: pairs of line and row.
+            truth: of all lines, packed.
+            table: marks of the leaves, shape (leaf lines, rows).
         """
-        known: dict[int, Ints] = {}
-
-        def until(line: int) -> Ints:
-            if line not in known:
-                known[line] = mark(line) if line < self._first else of_gate(line)
-            return known[line]
-
-        def of_gate(line: int) -> Ints:
-            inputs = self._inputs[line - self._first]
-            marks = np.stack([until(each >> 1) for each in inputs])
-            holds = np.stack([truth(each >> 1) ^ bool(each & 1) for each in inputs])
-            free = np.where(holds, marks, 2 * FAR).min(axis=0)
-            blocked = np.where(holds, -1, marks).max(axis=0)
-            # Sure is only that one blocks alone, and that nothing else changes until it ceases to.
-            is_alone = ((~holds).sum(axis=0) == 1) & (free > (blocked | 1))
-            blocked |= np.where(is_alone, 0, 1)
-            return np.where(holds.all(axis=0), free, np.minimum(blocked, 2 * FAR))
-
-        return until(literal >> 1)
-
-    def plain_leaves(self, literal: int) -> tuple[int, ...] | None:
-        """Return the lines of leaves that all have to hold for a literal, or not to.
-
-        `None` if it is made otherwise.
-        """
-        line = literal >> 1
-        if line < self._first:
-            return (line,)
-        inputs = [each >> 1 for each in self._inputs[line - self._first]]
-        if literal & 1 or max(inputs) >= self._first:
-            return None
-        return tuple(inputs)
+        marks = np.empty(len(lines), np.int64)
+        is_gate = lines >= self._first
+        leaves, gates = np.flatnonzero(~is_gate), np.flatnonzero(is_gate)
+        marks[leaves] = table[lines[leaves], places[leaves]]
+        if not len(gates):
+            return marks
+        gate = lines[gates] - self._first
+        count = self._input_count[gate]
+        literals = self._input_literals[ranges(self._input_start[gate], count)]
+        place = np.repeat(places[gates], count)
+        inputs = self.marks(literals >> 1, place, truth, table)
+        holds = bits_at(truth, literals >> 1, place) != (literals & 1 != 0)
+        starts = np.cumsum(count) - count
+        free = np.minimum.reduceat(np.where(holds, inputs, NO_MARK), starts)
+        blocked = np.maximum.reduceat(np.where(holds, -1, inputs), starts)
+        blockers = np.add.reduceat(~holds, starts, dtype=np.int64)
+        worst = np.maximum.reduceat(np.where(holds, FINAL, inputs & 3), starts)
+        # It is sure to hold when the last blocker ceases to, if none comes back and nothing else
+        # changes until then.
+        is_sure = (worst == FINAL) | ((blockers == 1) & (worst == SURE))
+        is_sure &= free >> 2 > blocked >> 2
+        is_final = is_sure & (worst == FINAL) & (free >= NO_MARK)
+        known = np.where(is_final, FINAL, np.where(is_sure, SURE, UNSURE))
+        opens = np.where(blocked >= NO_MARK, NO_MARK, (blocked & ~np.int64(3)) | known)
+        marks[gates] = np.where(blockers == 0, free, opens)
+        return marks
 
     def _gate(self, literals: Iterable[int]) -> int:
         """Return the literal of a gate over literals; gates among them are taken apart."""
@@ -163,3 +163,10 @@ class _Level:
         for lines, opposite in self._rounds[1:]:
             result[: len(lines)] &= truth[lines] ^ opposite
         truth[self._lines] = result
+
+
+def bits_at(truth: Words, lines: Ints, places: Ints) -> Bools:
+    """Return the truth of lines, each for a row."""
+    bits = truth.view(np.uint8)[lines, places >> 3] >> (places & 7).astype(np.uint8) & 1
+    result: Bools = bits != 0
+    return result

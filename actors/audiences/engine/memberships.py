@@ -1,10 +1,10 @@
 """Who is in which audience: one bit per row and audience, row by row."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from actors.audiences.engine.arrays import Bools, Bytes, Ints, Places, grown, unpack
+from actors.audiences.engine.arrays import Bools, Bytes, Ints, Places, transpose, unpack
 
 _LEAST_BYTES = 8
 
@@ -14,7 +14,6 @@ class Memberships:
 
     def __init__(self) -> None:
         self._bits: Bytes = np.zeros((0, _LEAST_BYTES), np.uint8)
-        self._sizes: Ints = np.zeros(8 * _LEAST_BYTES, np.int64)  # members by bit
         self._bit_of: dict[int, int] = {}
         self._free: list[int] = []
 
@@ -42,35 +41,35 @@ class Memberships:
             wider = np.zeros((len(self._bits), 2 * self._bits.shape[1]), np.uint8)
             wider[:, : self._bits.shape[1]] = self._bits
             self._bits = wider
-            self._sizes = grown(self._sizes, 8 * wider.shape[1], 0)
         self._bit_of[audience] = bit
 
     def remove(self, audience: int) -> None:
         """Take everybody out and the bit away."""
         bit = self._bit_of.pop(audience)
         self._bits[:, bit >> 3] &= 0xFF ^ (1 << (bit & 7))
-        self._sizes[bit] = 0
         self._free.append(bit)
 
     def put(self, row: int, audiences: Iterable[int]) -> None:
         """Let a row be in these audiences and no others; unknown ones are left out."""
-        if self._bits[row].any():
-            self._sizes -= self._of(row)
-            self._bits[row] = 0
+        self._bits[row] = 0
         for audience in audiences:
-            self.set(row, audience, is_member=True)
+            bit = self._bit_of.get(audience)
+            if bit is not None:
+                self._bits[row, bit >> 3] |= 1 << (bit & 7)
 
     def set(self, row: int, audience: int, *, is_member: bool) -> None:
         """Let a row be in an audience or not; an unknown one is left out."""
         bit = self._bit_of.get(audience)
-        if bit is None or bool(self._bits[row, bit >> 3] >> (bit & 7) & 1) == is_member:
+        if bit is None:
             return
-        self._bits[row, bit >> 3] ^= 1 << (bit & 7)
-        self._sizes[bit] += 1 if is_member else -1
+        if is_member:
+            self._bits[row, bit >> 3] |= 1 << (bit & 7)
+        else:
+            self._bits[row, bit >> 3] &= 0xFF ^ (1 << (bit & 7))
 
     def of(self, row: int) -> list[int]:
         """Return the audiences that a row is in, ascending."""
-        bits = self._of(row)
+        bits = unpack(self._bits[row : row + 1], 8 * self._bits.shape[1])[0]
         return sorted(audience for audience, bit in self._bit_of.items() if bits[bit])
 
     def rows_of(self, audience: int) -> Places:
@@ -80,42 +79,45 @@ class Memberships:
 
     def count(self, audience: int) -> int:
         """Return how many members an audience has."""
-        return int(self._sizes[self._bit_of[audience]])
+        return len(self.rows_of(audience))
 
     def change(
-        self, rows: Places, audiences: Iterable[int], now: Bytes, ready: Bools | None
+        self, rows: Places, audiences: Sequence[int], now: Bytes, ready: Bytes | None
     ) -> tuple[Ints, Ints, Bools]:
         """Set memberships; return what changed.
 
         Args:
             rows: each once.
             audiences: whose bits are set.
-            now: 1 for members, shape (audiences, rows).
-            ready: where they are set, same shape; `None` for everywhere.
+            now: who is a member, packed, one line per audience.
+            ready: where it is set, in the same form; `None` for everywhere.
 
         Returns:
             (index into `audiences`, index into `rows`, whether entered), by row and audience.
         """
-        order = np.array([self._bit_of[audience] for audience in audiences], np.int64)
-        width = self._bits.shape[1]
+        bits = np.array([self._bit_of[audience] for audience in audiences], np.int64)
         before = self._bits[rows]
-        after = unpack(before, 8 * width)
-        set_to = now.T if ready is None else np.where(ready, now, after[:, order].T).T
-        after[:, order] = set_to
-        packed = np.packbits(after, axis=1, bitorder="little")
-        changed = packed ^ before
+        set_ = self._by_row(bits, now, len(rows))
+        if ready is None:  # alike for all rows: eight of them say it
+            mask = self._by_row(bits, np.full((len(bits), 1), 0xFF, np.uint8), 1)
+        else:
+            mask = self._by_row(bits, ready, len(rows))
+        after = (before & ~mask) | (set_ & mask)
+        changed = after ^ before
         touched = np.flatnonzero(changed.any(axis=1))
         if not len(touched):
             nothing = np.zeros(0, np.int64)
             return nothing, nothing, np.zeros(0, np.bool_)
-        self._bits[rows[touched]] = packed[touched]
-        place, audience = np.nonzero(unpack(changed[touched], 8 * width)[:, order])
+        self._bits[rows[touched]] = after[touched]
+        width = 8 * self._bits.shape[1]
+        place, audience = np.nonzero(unpack(changed[touched], width)[:, bits])
         place = touched[place]
-        entered = after[place, order[audience]] != 0
-        np.add.at(self._sizes, order[audience], np.where(entered, 1, -1))
+        bit = bits[audience]
+        entered: Bools = after[place, bit >> 3] >> (bit & 7).astype(np.uint8) & 1 != 0
         return audience, place, entered
 
-    def _of(self, row: int) -> Bytes:
-        """Return 0 or 1 for each bit of a row."""
-        bits: Bytes = unpack(self._bits[row : row + 1], 8 * self._bits.shape[1])[0]
-        return bits
+    def _by_row(self, bits: Ints, lines: Bytes, rows: int) -> Bytes:
+        """Return packed lines as bytes like those that are kept; 0 where there is no line."""
+        placed = np.zeros((8 * self._bits.shape[1], lines.shape[1]), np.uint8)
+        placed[bits] = lines
+        return transpose(placed)[:rows]

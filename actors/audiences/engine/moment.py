@@ -3,8 +3,11 @@
 import numpy as np
 from msgspec import Struct
 
-from actors.audiences.engine.arrays import FAR, Bools, Ints, Places
+from actors.audiences.engine.arrays import FAR, Ints, Places
 from actors.audiences.engine.entries import Entries
+
+FINAL, SURE, UNSURE = 0, 1, 2
+NO_MARK = 4 * FAR
 
 
 class Moment(Struct, frozen=True):
@@ -29,8 +32,9 @@ class Moment(Struct, frozen=True):
 class Flips:
     """Ticks before which the truth of a line for a row is sure not to change.
 
-    What has no tick does not change by the passing of time. Kept are *marks*: twice the tick, plus
-    1 where it is not sure that the truth changes at that tick.
+    What has no tick does not change by the passing of time. Kept are *marks*: four times the tick,
+    plus what is known of it. `FINAL`: then the truth changes, and never again. `SURE`: then it
+    changes. `UNSURE`: then it may change.
     """
 
     def __init__(self) -> None:
@@ -38,25 +42,25 @@ class Flips:
         self._places: list[Places] = []
         self._marks: list[Ints] = []
 
-    def add(self, lines: Places, places: Places, ticks: Ints, sure: Bools | bool = False) -> None:
+    def add(self, lines: Places, places: Places, ticks: Ints, known: Ints | int = UNSURE) -> None:
         """Add ticks, one for each line and place; those that are `FAR` say nothing."""
         coming = np.flatnonzero(ticks < FAR)
         if len(coming):
-            marks = 2 * ticks + np.logical_not(sure)
+            marks = 4 * ticks + known
             self._lines.append(lines[coming])
             self._places.append(places[coming])
             self._marks.append(marks[coming])
 
     def by_row(self, rows: int) -> Ints:
         """Return the first tick of each row."""
-        first = np.full(rows, 2 * FAR, np.int64)
+        first = np.full(rows, NO_MARK, np.int64)
         for places, marks in zip(self._places, self._marks, strict=True):
             np.minimum.at(first, places, marks)
-        return first >> 1
+        return first >> 2
 
     def table(self, lines: int, rows: int) -> Ints:
         """Return the first mark of every line for every row, shape (lines, rows)."""
-        table = np.full(lines * rows, 2 * FAR, np.int64)
+        table = np.full(lines * rows, NO_MARK, np.int64)
         for line, place, marks in zip(self._lines, self._places, self._marks, strict=True):
             np.minimum.at(table, line * rows + place, marks)
         return table.reshape(lines, rows)

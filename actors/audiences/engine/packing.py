@@ -24,8 +24,7 @@ def pack_entries(entries: Iterable[Entry], identity_of: Callable[[int], int]) ->
     """Return entries as bytes; bytes of several calls may be joined."""
     packed = []
     for entry in entries:
-        identity = identity_of(entry.stream)
-        packed.append(_RECORD.pack(entry.t_ms, identity, entry.value, entry.event))
+        packed.append(_RECORD.pack(entry.t_ms, identity_of(entry.stream), entry.value, entry.event))
         if entry.first != -FAR or entry.last != FAR:
             packed.append(_RECORD.pack(entry.first, _SPAN, entry.last, entry.event))
         if entry.weight != 1.0:

@@ -8,15 +8,13 @@ from msgspec import Struct
 from actors.audiences.engine.arrays import (
     ONES,
     Bools,
-    Bytes,
     Ints,
     Places,
     Words,
     line_bytes,
-    ranges,
 )
 from actors.audiences.engine.entries import EntryStore
-from actors.audiences.engine.gates import TRUE_LITERAL, Network
+from actors.audiences.engine.gates import TRUE_LITERAL, Network, bits_at
 from actors.audiences.engine.holdings import Holdings
 from actors.audiences.engine.leaves.carts import CartFamily, CartLeaf
 from actors.audiences.engine.leaves.coded import CodedFamily, CodedLeaf
@@ -86,12 +84,15 @@ class Plan:
             self._literal(number)
         self.network.finish()
         self.roots = np.array([self._literals[number] for number in self.wanted], np.int64)
-        plain = [self.network.plain_leaves(literal) or () for literal in self.roots.tolist()]
-        self.is_plain = np.array([bool(lines) for lines in plain], np.bool_)
-        self._plain = np.array([line for lines in plain for line in lines], np.int64)
-        self._plain_count = np.array([len(lines) for lines in plain], np.int64)
-        self._plain_start = np.cumsum(self._plain_count) - self._plain_count
-        self.is_timed = np.array([self._depends_on_time(number) for number in self.wanted])
+        self._family_bits = np.array(
+            [self._bits_of_families(number) for number in self.wanted], np.int64
+        )
+        timeless = sum(
+            1 << at
+            for at, (family, _) in enumerate(self._families)
+            if isinstance(family, CodedFamily | PlaceFamily | ReferenceFamily)
+        )
+        self.is_timed = self._family_bits & ~timeless != 0
         self.revisions = np.array(
             [
                 max(revisions[each] for each in with_targets([number], audiences))
@@ -103,21 +104,25 @@ class Plan:
             [ENVIRONMENTS.index(audiences[number].environment) for number in self.wanted], np.int64
         )
 
-    def evaluate(self, entries: EntryStore, rows: Places, ticks: Ints) -> "Evaluation":
+    def evaluate(
+        self, entries: EntryStore, rows: Places, ticks: Ints, families: int = -1
+    ) -> "Evaluation":
         """Evaluate everything for some rows.
 
         Args:
             entries: of all rows; nothing may wait in it.
             rows: which; also several times, with different ticks.
             ticks: one for all rows, or one for each.
+            families: bits of those that matter, see `families_of`; the lines of others are wrong.
         """
         read = entries.read(rows, ticks) if self._reads_entries else None
         moment = Moment(rows, ticks, read)
         truth = np.zeros((self.network.lines, line_bytes(len(rows))), np.uint8)
         truth[0] = 0xFF
         flips = Flips()
-        for family, first in self._families:
-            family.evaluate(moment, truth[first : first + family.size], first, flips)
+        for number, (family, first) in enumerate(self._families):
+            if families >> number & 1:
+                family.evaluate(moment, truth[first : first + family.size], first, flips)
         words: Words = truth.view(np.uint64)
         self.network.evaluate(words)
         return Evaluation(self, moment, words, flips)
@@ -128,23 +133,30 @@ class Plan:
             return self._member(term.audience, environment)
         return 2 * self._line(term)
 
+    def has(self, leaf: Leaf) -> bool:
+        """Tell whether the plan evaluates a leaf."""
+        return leaf in self._place
+
     def explain(self, leaf: Leaf, moment: Moment) -> object:
         """Return the value that decided on a leaf, for the first of the rows."""
         family, _ = self._place[leaf]
         return family.explain(leaf, moment)
 
-    def plain_lines(self, wanted: Ints) -> tuple[Ints, Ints]:
-        """Return the lines of audiences that are plain conjunctions: which of them, and the line."""
-        count = self._plain_count[wanted]
-        which = np.repeat(np.arange(len(wanted), dtype=np.int64), count)
-        return which, self._plain[ranges(self._plain_start[wanted], count)]
+    def families_of(self, wanted: Ints) -> int:
+        """Return the bits of the families that these audiences depend on."""
+        return int(np.bitwise_or.reduce(self._family_bits[wanted]))
 
-    def _depends_on_time(self, number: int) -> bool:
+    def _bits_of_families(self, number: int) -> int:
+        """Return the bits of the families that an audience and its targets depend on."""
         numbers = with_targets([number], self._audiences)
-        return len(numbers) > 1 or any(
-            not isinstance(leaf, CodedLeaf | PlaceLeaf | ReferenceLeaf)
-            for leaf in leaves_of(self._audiences[number].term)
-        )
+        families = {
+            self._place[leaf][0]
+            for each in numbers
+            for leaf in leaves_of(self._audiences[each].term)
+        }
+        bits = sum(1 << at for at, (family, _) in enumerate(self._families) if family in families)
+        of_population = 1 << len(self._families) - 1
+        return bits | (of_population if len(numbers) > 1 else 0)
 
     def _line(self, leaf: Leaf) -> int:
         return self._place[leaf][1]
@@ -184,17 +196,13 @@ class Evaluation(Struct, frozen=True):
 
     def holds(self, literal: int, places: Ints) -> Bools:
         """Return the truth of a literal for some of the rows."""
-        packed: Bytes = self.truth[literal >> 1].view(np.uint8)
-        bits = packed[places >> 3] >> (places & 7).astype(np.uint8) & 1
-        result: Bools = (bits != 0) ^ bool(literal & 1)
-        return result
+        line = np.full(len(places), literal >> 1)
+        return bits_at(self.truth, line, places) ^ bool(literal & 1)
 
     def satisfies(self, wanted: Ints, places: Ints) -> Bools:
         """Tell for pairs of a wanted audience and a row whether the definition holds."""
         literals = self.plan.roots[wanted]
-        bytes_: Bytes = self.truth.view(np.uint8)[literals >> 1, places >> 3]
-        bits = bytes_ >> (places & 7).astype(np.uint8) & 1
-        result: Bools = bits != literals & 1
+        result: Bools = bits_at(self.truth, literals >> 1, places) != (literals & 1 != 0)
         return result
 
     def term_holds(self, term: Term, environment: Environment, places: Ints) -> Bools:

@@ -5,6 +5,7 @@ of the users over shards, and the way by which an engine comes to know them, cha
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -22,6 +23,7 @@ from tests.actors.audiences.engines import (
 )
 from tests.oracle.audiences.evaluate import is_member
 from tests.oracle.audiences.expiration import expiration_timestamp_ms
+from tests.oracle.audiences.fixture import DAY, HOUR
 from tests.oracle.audiences.generators import World, make_world
 from tests.oracle.audiences.people import Person
 
@@ -90,3 +92,20 @@ def test_53_engine_and_oracle_find_the_same_members(shards: int, fill: Filling, 
         if shards == 1 and fill is from_store:
             check_expirations(world, changes)
     assert telling > DEFINITIONS * WORLDS // PARTS // 3
+
+
+def test_as_of_an_earlier_instant_later_events_are_hidden() -> None:
+    """The evaluation endpoint's `as_of` (14): 4,000 triples."""
+    telling = 0
+    for seed in range(WORLDS, WORLDS + WORLDS // 5):
+        randomness = Random(seed)
+        world = make_world(randomness, DEFINITIONS)
+        as_of_ms = world.now_ms - randomness.choice((1, HOUR, DAY, 8 * DAY))
+        engine = make_engine(world)
+        for person in world.people:
+            key = key_of(person)
+            engine.load(key, person.profile, Kept(), derived_of(person))
+            engine.rebuild_events(key, person.batches, 0, as_of_ms, as_of_ms)
+        evaluate_all(engine, as_of_ms)
+        telling += check_members(replace(world, now_ms=as_of_ms), [engine])
+    assert telling > DEFINITIONS * WORLDS // 5 // 3

@@ -340,6 +340,8 @@ async def test_an_imported_document_is_shown_in_both_forms(world: AudienceWorld)
     assert world.desk.members(number) == {1001}
     shown = await world.ask(200, "GET", str(number))
     assert shown["imported_definition"] == SDK_DOCUMENT
+    again = await world.ask(200, "PUT", str(number), shown)
+    assert again["revision"] == shown["revision"]
     assert shown["definition"]["criteria"]["event_name"] == "Clip Played"
 
 

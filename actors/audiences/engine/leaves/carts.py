@@ -6,10 +6,10 @@ import numpy as np
 from msgspec import Struct
 
 from actors.audiences.criteria import Recency
-from actors.audiences.engine.arrays import FAR, Bytes, Ints, pack
-from actors.audiences.engine.cells import Cells, SeriesTable
+from actors.audiences.engine.arrays import FAR, Bytes, pack
+from actors.audiences.engine.cells import SharedSeries
 from actors.audiences.engine.entries import Entries
-from actors.audiences.engine.moment import Flips, Moment
+from actors.audiences.engine.moment import FINAL, SURE, UNSURE, Flips, Moment
 from actors.audiences.engine.streams import Stream
 
 
@@ -31,8 +31,8 @@ class CartFamily:
         self._wait_ms = np.array([leaf.wait_ms for leaf in leaves], np.int64)
         added = [(numbers[0], leaf.recency) for leaf, numbers in leaves.items()]
         bought = [(numbers[1], Recency()) for numbers in leaves.values()]
-        self._added = SeriesTable(added, lookback_ms)
-        self._bought = SeriesTable(bought, lookback_ms)
+        self._added = SharedSeries(added, lookback_ms)
+        self._bought = SharedSeries(bought, lookback_ms)
 
     def line_of(self, leaf: Hashable) -> int:
         """Return the line of a leaf."""
@@ -43,25 +43,36 @@ class CartFamily:
         entries = moment.entries
         assert entries is not None, "a plan with cart leaves reads entries"
         rows = len(moment.rows)
-        bought = self._bought.cells(moment, entries)
-        bought_ms = np.full((self.size, rows), -FAR, np.int64)
+        bought = self._bought.table.cells(moment, entries)
+        bought_ms = np.full((self._bought.size, rows), -FAR, np.int64)
         bought_ms[bought.series, bought.place] = entries.t_ms[bought.run_end - 1]
-        cells = self._added.cells(moment, entries)
-        newest = np.where(cells.count > 0, cells.after - 1, -1)
-        added_ms = np.where(newest >= 0, entries.t_ms[newest], FAR // 4)
-        ready = 2 * (added_ms + self._wait_ms[cells.series])
-        now = moment.tick_of(cells.place)
-        waits = (newest >= 0) & (bought_ms[cells.series, cells.place] < added_ms)
-        truth = np.zeros((self.size, rows), np.bool_)
+        table = self._added.table
+        cells = table.cells(moment, entries)
+        added_ms = np.where(cells.count > 0, entries.t_ms[cells.after - 1], -1)
+        leaves_at = np.where(added_ms >= 0, table.leaves_at(cells.series, added_ms), FAR)
+        comes_at = table.comes_at(moment, entries, cells)
+        changes_at = leaves_at if comes_at is None else np.minimum(leaves_at, comes_at)
+        only_leaves = table.only_leaves(cells.series)
+        cell, line = self._added.users(cells.series)
+        place, added_ms = cells.place[cell], added_ms[cell]
+        ready = 2 * (added_ms + self._wait_ms[line])
+        now = moment.tick_of(place)
+        waits = (added_ms >= 0) & (bought_ms[self._bought.of_user[line], place] < added_ms)
         holds = waits & (ready <= now)
-        truth[cells.series, cells.place] = holds
+        truth = np.zeros((self.size, rows), np.bool_)
+        truth[line, place] = holds
         pack(truth, lines)
-        ticks = self._added.flips(moment, entries, cells, newest)
-        ticks = np.minimum(ticks, np.where(waits & (ready > now), ready, FAR))
+        changes = np.where(holds | ~only_leaves[cell], changes_at[cell], FAR)
+        comes = waits & (ready > now) & (ready < changes_at[cell])
+        ticks = np.minimum(changes, np.where(comes, ready, FAR))
         # When the newest leaves all others have left.
-        sure = self._added.only_leaves(cells.series) & (holds | (ticks == ready))
-        flips.add(cells.series + first_line, cells.place, ticks, sure)
-        self._add_changes(entries, first_line, flips)
+        known = np.where(only_leaves[cell], np.where(holds, FINAL, SURE), UNSURE)
+        flips.add(line + first_line, place, ticks, known)
+        places, streams, changes = entries.changes
+        for series in (self._added, self._bought):
+            which, found = series.table.of_streams(streams)
+            each, line = series.users(found)
+            flips.add(line + first_line, places[which][each], changes[which][each])
 
     def explain(self, leaf: Hashable, moment: Moment) -> object:
         """Return when something was put in and bought last by the first row."""
@@ -69,17 +80,13 @@ class CartFamily:
         assert entries is not None, "a plan with cart leaves reads entries"
         line = self._lines[leaf]
         return {
-            "added_ms": _newest(entries, self._added.cells(moment, entries), line),
-            "bought_ms": _newest(entries, self._bought.cells(moment, entries), line),
+            "added_ms": _newest(moment, entries, self._added, line),
+            "bought_ms": _newest(moment, entries, self._bought, line),
         }
 
-    def _add_changes(self, entries: Entries, first_line: int, flips: Flips) -> None:
-        places, streams, ticks = entries.changes
-        for table in (self._added, self._bought):
-            which, series = table.of_streams(streams.astype(np.int64))
-            flips.add(series + first_line, places[which], ticks[which])
 
-
-def _newest(entries: Entries, cells: Cells, series: int) -> int | None:
-    found: Ints = np.flatnonzero((cells.series == series) & (cells.place == 0) & (cells.count > 0))
+def _newest(moment: Moment, entries: Entries, series: SharedSeries, line: int) -> int | None:
+    cells = series.table.cells(moment, entries)
+    wanted = (cells.series == series.of_user[line]) & (cells.place == 0) & (cells.count > 0)
+    found = np.flatnonzero(wanted)
     return int(entries.t_ms[cells.after[found[0]] - 1]) if len(found) else None

@@ -9,7 +9,7 @@ from actors.audiences.criteria import Recency
 from actors.audiences.engine.arrays import FAR, Bools, Bytes, Floats, Ints, pack, ranges
 from actors.audiences.engine.cells import Cells, SeriesTable
 from actors.audiences.engine.leaves.reductions import COUNTS, Reduction, reduce_cells
-from actors.audiences.engine.moment import Flips, Moment
+from actors.audiences.engine.moment import FINAL, UNSURE, Flips, Moment
 from actors.audiences.engine.streams import Stream
 from actors.audiences.intervals import Interval, is_within
 
@@ -48,17 +48,22 @@ class EventFamily:
             [leaf.reduction in COUNTS and is_within(0.0, leaf.intervals) for leaf in leaves]
         )
         self._is_count = np.array([leaf.reduction == "count" for leaf in leaves])
-        self._is_one = np.array([len(leaf.intervals) == 1 for leaf in leaves])
+        self._is_bordered = np.array(
+            [leaf.reduction == "count" and len(leaf.intervals) == 1 for leaf in leaves]
+        )
         self._is_below = np.array(
             [len(leaf.intervals) == 1 and leaf.intervals[0][0] <= 0 for leaf in leaves]
         )
         most = max(len(leaf.intervals) for leaf in leaves)
         self._intervals = np.array([len(leaf.intervals) for leaf in leaves], np.int64)
-        self._least = np.zeros((most, self.size))
-        self._greatest = np.zeros((most, self.size))
+        self._least = np.full((max(most, 1), self.size), np.inf)
+        self._greatest = np.full((max(most, 1), self.size), -np.inf)
         for line, leaf in enumerate(leaves):
             for at, (least, greatest) in enumerate(leaf.intervals):
                 self._least[at, line], self._greatest[at, line] = least, greatest
+        # Borders of counts: the least count inside, and the first one past the end.
+        self._from = np.clip(np.ceil(self._least), 0, FAR).astype(np.int64)
+        self._past = np.clip(np.floor(self._greatest) + 1, 0, FAR).astype(np.int64)
 
     def line_of(self, leaf: Hashable) -> int:
         """Return the line of a leaf."""
@@ -69,25 +74,34 @@ class EventFamily:
         entries = moment.entries
         assert entries is not None, "a plan with event leaves reads entries"
         rows = len(moment.rows)
-        truth = np.repeat(self._of_none[:, None], rows, axis=1)
         cells = self._table.cells(moment, entries)
         values = reduce_cells(self._kinds, self._kind_of, entries, cells)
         cell, leaf = self._leaves_of(cells.series)
-        value, place = values[cell], cells.place[cell]
-        holds = self._is_inside(leaf, value)
-        truth[leaf, place] = holds
-        pack(truth, lines)
-        leaving = self._leaving(cells, cell, leaf, value)
-        ticks = self._table.flips(moment, entries, cells.only(cell), leaving)
+        place = cells.place[cell]
+        holds = self._is_inside(leaf, values[cell])
+        is_other = holds != self._of_none[leaf]
+        truth = np.zeros(self.size * rows, np.bool_)
+        truth[leaf[is_other] * rows + place[is_other]] = True
+        pack(truth.reshape(self.size, rows), lines)
+        lines[self._of_none] ^= 0xFF
+        comes = self._table.comes_at(moment, entries, cells)
+        leaving = self._leaving(cells, cell, leaf)
+        matter = np.flatnonzero(leaving >= 0)
+        ticks = self._table.leaves_at(cells.series[cell[matter]], entries.t_ms[leaving[matter]])
+        if comes is not None:
+            leaves, ticks = ticks, comes[cell]
+            ticks[matter] = np.minimum(ticks[matter], leaves)
+            matter = np.arange(len(leaf))
+        cell, leaf, holds, is_other = cell[matter], leaf[matter], holds[matter], is_other[matter]
         # The last to leave leaves nothing. A count that has one border below and none beyond it
-        # cannot pass that without changing sides, however many leave at once.
-        is_last = (cells.count[cell] == 1) & (holds != self._of_none[leaf])
-        is_border = self._is_count[leaf] & self._is_one[leaf] & (holds | self._is_below[leaf])
+        # cannot pass that without changing sides, however many leave at once. Nothing comes back.
+        is_last = (cells.count[cell] == 1) & is_other
+        is_border = self._is_bordered[leaf] & (holds | self._is_below[leaf])
         sure = (is_last | is_border) & self._table.only_leaves(cells.series[cell])
-        flips.add(leaf + first_line, place, ticks, sure)
+        flips.add(leaf + first_line, place[matter], ticks, np.where(sure, FINAL, UNSURE))
         places, streams, changes = entries.changes
         if len(places):
-            which, series = self._table.of_streams(streams.astype(np.int64))
+            which, series = self._table.of_streams(streams)
             each, leaf = self._leaves_of(series)
             flips.add(leaf + first_line, places[which][each], changes[which][each])
 
@@ -110,33 +124,35 @@ class EventFamily:
         return which, self._by_series[ranges(self._start[series], per_series)]
 
     def _is_inside(self, leaf: Ints, value: Floats) -> Bools:
-        inside = np.zeros(len(leaf), np.bool_)
-        for which, least, greatest in self._intervals_of(leaf):
+        inside: Bools = (value >= self._least[0, leaf]) & (value <= self._greatest[0, leaf])
+        for at, which in self._others(leaf):
+            least, greatest = self._least[at, leaf[which]], self._greatest[at, leaf[which]]
             inside[which] |= (value[which] >= least) & (value[which] <= greatest)
         return inside
 
-    def _intervals_of(self, leaf: Ints) -> Iterator[tuple[Ints, Floats, Floats]]:
-        """Yield the first interval of each leaf, then the second of those that have one, ..."""
-        intervals = self._intervals[leaf]
-        for at, (least, greatest) in enumerate(zip(self._least, self._greatest, strict=True)):
-            which = np.flatnonzero(intervals > at)
-            yield which, least[leaf[which]], greatest[leaf[which]]
+    def _others(self, leaf: Ints) -> Iterator[tuple[int, Ints]]:
+        """Yield the number of a second, third, ... interval, and which of the leaves have it."""
+        for at in range(1, len(self._least)):
+            yield at, np.flatnonzero(self._intervals[leaf] > at)
 
-    def _leaving(self, cells: Cells, cell: Ints, leaf: Ints, value: Floats) -> Ints:
+    def _leaving(self, cells: Cells, cell: Ints, leaf: Ints) -> Ints:
         """Return the entry whose leaving is the first that can change each leaf; -1: none.
 
         Of a count it is known: there is a border below it, and until so many are left that it is
         crossed nothing changes. Of anything else it is the oldest.
         """
         count = cells.count[cell]
-        border = np.full(len(leaf), -np.inf)
-        for which, least, greatest in self._intervals_of(leaf):
-            for below in (np.ceil(least), np.floor(greatest) + 1):
-                passed = np.where(value[which] >= below, below, -np.inf)
-                border[which] = np.maximum(border[which], passed)
-        is_count = self._is_count[leaf]
-        newest = np.where(is_count & (border > 0), np.minimum(border, FAR), 0).astype(np.int64)
-        of_count = np.where(newest > 0, cells.after[cell] - newest, -1)
-        of_others = np.where(count > 0, cells.first[cell], -1)
-        leaving: Ints = np.where(is_count, of_count, of_others)
+        border = _passed(count, self._from[0, leaf], self._past[0, leaf])
+        for at, which in self._others(leaf):
+            other = _passed(count[which], self._from[at, leaf[which]], self._past[at, leaf[which]])
+            border[which] = np.maximum(border[which], other)
+        leaving: Ints = np.where(border > 0, cells.after[cell] - border, -1)
+        others = np.flatnonzero(~self._is_count[leaf])
+        leaving[others] = np.where(count[others] > 0, cells.first[cell[others]], -1)
         return leaving
+
+
+def _passed(count: Ints, from_: Ints, past: Ints) -> Ints:
+    """Return the border of an interval that counts have passed last; 0: none."""
+    passed: Ints = np.where(count >= past, past, np.where(count >= from_, from_, 0))
+    return passed

@@ -5,7 +5,7 @@ from collections.abc import Hashable
 import numpy as np
 
 from actors.audiences.engine.arrays import FAR, Bytes, pack
-from actors.audiences.engine.moment import Flips, Moment
+from actors.audiences.engine.moment import FINAL, Flips, Moment
 from actors.audiences.engine.rows import Rows
 
 
@@ -28,7 +28,7 @@ class PopulationFamily:
         pack(alive[None], lines)
         places = np.arange(len(until), dtype=np.int64)
         ends = np.where(alive, until + 1, FAR)
-        flips.add(np.full(len(until), first_line), places, ends, sure=True)
+        flips.add(np.full(len(until), first_line), places, ends, FINAL)
 
     def explain(self, leaf: Hashable, moment: Moment) -> object:
         """Return when the lifetime of the first row is over, in ms."""

@@ -6,11 +6,13 @@ import numpy as np
 from msgspec import Struct
 
 from actors.audiences.criteria import Recency
-from actors.audiences.engine.arrays import FAR, Bools, Bytes, Ints, pack
-from actors.audiences.engine.cells import SeriesTable
+from actors.audiences.engine.arrays import FAR, Bools, Bytes, Ints, pack, ranges
+from actors.audiences.engine.cells import Cells, SeriesTable
 from actors.audiences.engine.entries import Entries
 from actors.audiences.engine.moment import Flips, Moment
 from actors.audiences.engine.streams import UNLIKE, Stream
+
+_BITS = 63
 
 
 class SequenceStep(Struct, frozen=True):
@@ -95,10 +97,13 @@ class SequenceFamily:
         truth = np.zeros(self.size * rows, np.bool_)
         order = _order(entries)
         ends: _Found | None = None
+        has_end: Bools | None = None  # which sequences of which rows have got so far
         for at, step in enumerate(self._steps):
-            found = step.find(moment, entries, order, first_line, flips)
+            found = step.find(moment, entries, order, first_line, flips, has_end)
+            has_end = np.zeros((self.size, rows), np.bool_)
             if ends is None:
                 ends = found
+                has_end.ravel()[ends.group] = True
                 continue
             line = ends.group // rows
             absent = np.flatnonzero(step.is_absent[line])
@@ -112,6 +117,7 @@ class SequenceFamily:
                 group = lonely.group[later]
                 flips.add(group // rows + first_line, group % rows, ticks[later])
             ends = step.follow(ends, found, rows)
+            has_end.ravel()[ends.group] = True
             truth[ends.group[self._length[ends.group // rows] == at + 1]] = True
         pack(truth.reshape(self.size, rows), lines)
 
@@ -157,27 +163,36 @@ class _StepTable:
                 self.within_ms[line] = step.within_ms
 
     def find(
-        self, moment: Moment, entries: Entries, order: Ints, first_line: int, flips: Flips
+        self,
+        moment: Moment,
+        entries: Entries,
+        order: Ints,
+        first_line: int,
+        flips: Flips,
+        wanted: Bools | None = None,
     ) -> _Found:
-        """Return the events that match, in the order (sequence, row, time, event)."""
+        """Return the events that match, in the order (sequence, row, time, event).
+
+        Args:
+            moment, entries: rows and what they have.
+            order: of the entries.
+            first_line, flips: to be told of changes by time.
+            wanted: for which sequences and rows, shape (sequences, rows); `None`: all.
+        """
         rows = len(moment.rows)
-        cells = self._before.cells(moment, entries)
+        wanted = None if wanted is None else wanted[self._lines]
+        cells = self._before.cells(moment, entries, wanted)
         oldest = np.where(cells.count > 0, cells.first, -1)
         ticks = self._before.flips(moment, entries, cells, oldest)
         flips.add(self._lines[cells.series] + first_line, cells.place, ticks)
         places, streams, changes = entries.changes
-        which, series = self._before.of_streams(streams.astype(np.int64))
+        which, series = self._before.of_streams(streams)
         flips.add(self._lines[series] + first_line, places[which], changes[which])
-        inside = cells.inside()
-        group = np.repeat(self._lines[cells.series] * rows + cells.place, cells.count)
-        sort = np.lexsort((order[inside], group))
-        group, inside = group[sort], inside[sort]
+        group, inside = _in_groups(cells, self._lines, rows)
         before = after = entries.value[inside]
         if not self._is_one:
-            others = self._after.cells(moment, entries)
-            other = others.inside()
-            of_group = np.repeat(self._lines[others.series] * rows + others.place, others.count)
-            after = entries.value[other[np.lexsort((order[other], of_group))]]
+            _, other = _in_groups(self._after.cells(moment, entries, wanted), self._lines, rows)
+            after = entries.value[other]
         return _Found(group, order[inside], entries.t_ms[inside], before, after)
 
     def follow(self, ends: _Found, found: _Found, rows: int) -> _Found:
@@ -207,12 +222,28 @@ class _StepTable:
         return followed
 
 
+def _in_groups(cells: Cells, lines: Ints, rows: int) -> tuple[Ints, Ints]:
+    """Return the entries inside in the order (sequence, row, time, event), with their groups.
+
+    A sequence has one cell of a row, for it looks at one stream; so only cells are sorted.
+    """
+    group = lines[cells.series] * rows + cells.place
+    sort = np.argsort(group)
+    count = cells.count[sort]
+    return np.repeat(group[sort], count), ranges(cells.first[sort], count)
+
+
 def _order(entries: Entries) -> Ints:
-    """Return the place of every entry's event among those of its row; of one event it is one."""
-    sort = np.lexsort((entries.event, entries.t_ms, entries.place))
-    place, t_ms, event = entries.place[sort], entries.t_ms[sort], entries.event[sort]
+    """Return numbers in the order of the events of a row; entries of one event have the same."""
+    if not len(entries.t_ms):
+        return entries.t_ms
+    earliest, bits = int(entries.t_ms.min()), int(entries.event.max()).bit_length()
+    if (int(entries.t_ms.max()) - earliest).bit_length() + bits <= _BITS:
+        return ((entries.t_ms - earliest) << bits) | entries.event
+    sort = np.lexsort((entries.event, entries.t_ms))
+    t_ms, event = entries.t_ms[sort], entries.event[sort]
     is_new = np.ones(len(sort), np.bool_)
-    is_new[1:] = (place[1:] != place[:-1]) | (t_ms[1:] != t_ms[:-1]) | (event[1:] != event[:-1])
+    is_new[1:] = (t_ms[1:] != t_ms[:-1]) | (event[1:] != event[:-1])
     order = np.empty(len(sort), np.int64)
     order[sort] = np.cumsum(is_new)
     return order
@@ -231,7 +262,8 @@ def _nearest(sources: tuple[Ints, Ints, Ints], targets: tuple[Ints, Ints, Ints])
     group, value, place = (np.concatenate(pair) for pair in zip(sources, targets, strict=True))
     is_source = np.arange(len(group)) < of_source
     # A target comes before the sources of its own place.
-    sort = np.lexsort((is_source, place, value, group))
+    keys = (is_source, place, group) if not value.any() else (is_source, place, value, group)
+    sort = np.lexsort(keys)
     index = np.where(is_source[sort], np.arange(len(sort)), -1)
     last = np.maximum.accumulate(index) if len(index) else index
     source = np.where(last >= 0, sort[last], -1)

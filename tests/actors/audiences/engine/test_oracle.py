@@ -1,0 +1,129 @@
+"""What the engine foresees, and what it says of one definition, is what the oracle finds."""
+
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.audiences.engine.engine import Engine
+from actors.audiences.engine.trial import Trial, Tried
+from tests.actors.audiences.engine.worlds import (
+    FIRST,
+    derived_of,
+    engine_of_world,
+    fill,
+    key_of,
+    members,
+)
+from tests.oracle.audiences.evaluate import explain, is_member
+from tests.oracle.audiences.expiration import expiration_timestamp_ms
+from tests.oracle.audiences.generators import World, make_world
+
+
+def evaluate_all(engine: Engine, now_ms: int) -> dict[tuple[int, int], int | None]:
+    """Evaluate everybody; return (MPID, audience) to expiration of all who entered."""
+    changes = [change for rows in engine.slices(5) for change in engine.evaluate(rows, now_ms)]
+    assert all(change.entered for change in changes)
+    return {(change.key.mpid, change.audience): change.expiration_ms for change in changes}
+
+
+def expected(world: World, now_ms: int) -> set[tuple[int, int]]:
+    """Return (MPID, audience) of all members by the oracle."""
+    return {
+        (person.mpid, number)
+        for number, node in enumerate(world.definitions, FIRST)
+        for person in world.people
+        if is_member(node, person, world.around, now_ms)
+    }
+
+
+@pytest.mark.parametrize("seed", range(2000, 2008))
+def test_memberships_expire_when_the_oracle_says(seed: int) -> None:
+    """`expiration_timestamp_ms` of spec/audiences.md, 7."""
+    world = make_world(Random(seed))
+    engine = engine_of_world(world)
+    fill(engine, world.people, world.now_ms)
+    people = {person.mpid: person for person in world.people}
+    for (mpid, number), expiration_ms in evaluate_all(engine, world.now_ms).items():
+        if number >= FIRST:
+            node = world.definitions[number - FIRST]
+            found = expiration_timestamp_ms(node, people[mpid], world.around, world.now_ms)
+            assert expiration_ms == found, (mpid, node)
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=25, deadline=None)
+def test_a_clock_stepped_through_what_is_due_misses_nothing(seed: int) -> None:
+    """At each due instant, and at any other between, the members are those of the oracle."""
+    randomness = Random(seed)
+    world = make_world(randomness, definitions=8, people=4)
+    engine = engine_of_world(world)
+    fill(engine, world.people, world.now_ms)
+    evaluate_all(engine, world.now_ms)
+    now_ms = world.now_ms
+    for _ in range(40):
+        next_ms = engine.next_due_ms()
+        until_ms = now_ms + 40 * 86_400_000 if next_ms is None else next_ms
+        assert until_ms > now_ms
+        for between_ms in {until_ms - 1, randomness.randrange(now_ms, until_ms)}:
+            assert present(engine, world) == expected(world, between_ms)
+        if next_ms is None:
+            break
+        now_ms = next_ms
+        engine.evaluate(engine.due(now_ms), now_ms)
+        assert present(engine, world) == expected(world, now_ms)
+
+
+def present(engine: Engine, world: World) -> set[tuple[int, int]]:
+    """Return (MPID, audience) of all memberships that an engine has."""
+    return {
+        (mpid, number)
+        for number, _ in enumerate(world.definitions, FIRST)
+        for mpid in members(engine, number)
+    }
+
+
+@pytest.mark.parametrize("seed", range(3000, 3006))
+def test_a_trial_says_the_same_of_every_criterion(seed: int) -> None:
+    """What `POST evaluate` shows, as of an instant in the past."""
+    world = make_world(Random(seed), definitions=6, people=4)
+    as_of_ms = world.now_ms - 3 * 86_400_000
+    workspace = world.around.workspace
+    for node in world.definitions:
+        trial = Trial(
+            workspace,
+            world.around.lookback_ms,
+            "production",
+            node,
+            world.around.audiences,
+            world.around.groups,
+        )
+        for person in world.people:
+            tried = Tried(
+                key_of(person.mpid, workspace),
+                person.profile,
+                list(person.batches),
+                derived_of(person),
+            )
+            found = trial.explain(tried, as_of_ms)
+            assert found.is_member == is_member(node, person, world.around, as_of_ms)
+            if person.section is not None:
+                shown = {each.id: each.holds for each in found.criteria if each.id is not None}
+                assert shown == explain(node, person, world.around, as_of_ms)
+            is_listed = trial.members([tried], as_of_ms) == [tried.key]
+            assert is_listed == found.is_member
+
+
+def test_evaluation_is_the_same_in_slices_of_any_size() -> None:
+    """A full pass may take the rows as it likes."""
+    world = make_world(Random(7), people=70)
+    found = []
+    for size in (1, 64, 1000):
+        engine = engine_of_world(world)
+        fill(engine, world.people, world.now_ms)
+        for rows in engine.slices(size):
+            engine.evaluate(np.asarray(rows), world.now_ms, expiring=())
+        found.append(present(engine, world))
+    assert found[0] == found[1] == found[2] == expected(world, world.now_ms)
