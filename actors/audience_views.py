@@ -32,7 +32,7 @@ from actors.store.environment import Transaction
 from actors.store.keys import profile_key, profile_key_parts
 from actors.store.profiles import decode_profile
 
-SLICE_S = 0.006  # with evaluating whom it has taken, a slice is some 10 ms
+SLICE_S = 0.008  # with evaluating whom it has taken, a slice is some 10 ms
 MOST_TAKEN = 1000  # users whom one slice evaluates
 CLOCK_EVERY = 64  # keys, between two looks at the clock: one costs as much as a key
 

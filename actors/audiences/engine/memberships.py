@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from actors.audiences.engine.arrays import Bools, Bytes, Ints, Places, transpose, unpack
+from actors.audiences.engine.arrays import Bools, Bytes, Ints, Places, grown, transpose, unpack
 
 _LEAST_BYTES = 8
 
@@ -14,6 +14,7 @@ class Memberships:
 
     def __init__(self) -> None:
         self._bits: Bytes = np.zeros((0, _LEAST_BYTES), np.uint8)
+        self._sizes: Ints = np.zeros(8 * _LEAST_BYTES, np.int64)  # members by bit
         self._bit_of: dict[int, int] = {}
         self._free: list[int] = []
         self._last: tuple[Sequence[int], Ints] = (), np.zeros(0, np.int64)
@@ -42,6 +43,7 @@ class Memberships:
             wider = np.zeros((len(self._bits), 2 * self._bits.shape[1]), np.uint8)
             wider[:, : self._bits.shape[1]] = self._bits
             self._bits = wider
+            self._sizes = grown(self._sizes, 8 * wider.shape[1], 0)
         self._bit_of[audience] = bit
 
     def remove(self, audience: int) -> None:
@@ -49,29 +51,28 @@ class Memberships:
         bit = self._bit_of.pop(audience)
         self._last = (), np.zeros(0, np.int64)
         self._bits[:, bit >> 3] &= 0xFF ^ (1 << (bit & 7))
+        self._sizes[bit] = 0
         self._free.append(bit)
 
     def put(self, row: int, audiences: Iterable[int]) -> None:
         """Let a row be in these audiences and no others; unknown ones are left out."""
-        self._bits[row] = 0
+        if self._bits[row].any():
+            self._sizes -= self._of(row)
+            self._bits[row] = 0
         for audience in audiences:
-            bit = self._bit_of.get(audience)
-            if bit is not None:
-                self._bits[row, bit >> 3] |= 1 << (bit & 7)
+            self.set(row, audience, is_member=True)
 
     def set(self, row: int, audience: int, *, is_member: bool) -> None:
         """Let a row be in an audience or not; an unknown one is left out."""
         bit = self._bit_of.get(audience)
-        if bit is None:
+        if bit is None or bool(self._bits[row, bit >> 3] >> (bit & 7) & 1) == is_member:
             return
-        if is_member:
-            self._bits[row, bit >> 3] |= 1 << (bit & 7)
-        else:
-            self._bits[row, bit >> 3] &= 0xFF ^ (1 << (bit & 7))
+        self._bits[row, bit >> 3] ^= 1 << (bit & 7)
+        self._sizes[bit] += 1 if is_member else -1
 
     def of(self, row: int) -> list[int]:
         """Return the audiences that a row is in, ascending."""
-        bits = unpack(self._bits[row : row + 1], 8 * self._bits.shape[1])[0]
+        bits = self._of(row)
         return sorted(audience for audience, bit in self._bit_of.items() if bits[bit])
 
     def rows_of(self, audience: int) -> Places:
@@ -81,7 +82,7 @@ class Memberships:
 
     def count(self, audience: int) -> int:
         """Return how many members an audience has."""
-        return len(self.rows_of(audience))
+        return int(self._sizes[self._bit_of[audience]])
 
     def change(
         self, rows: Places, audiences: Sequence[int], now: Bytes, ready: Bytes | None
@@ -118,6 +119,7 @@ class Memberships:
         place = touched[place]
         bit = bits[audience]
         entered: Bools = after[place, bit >> 3] >> (bit & 7).astype(np.uint8) & 1 != 0
+        np.add.at(self._sizes, bit, np.where(entered, 1, -1))
         return audience, place, entered
 
     def _bits_of(self, audiences: Sequence[int]) -> Ints:
@@ -126,6 +128,11 @@ class Memberships:
         if last is not audiences:
             bits = np.array([self._bit_of[audience] for audience in audiences], np.int64)
             self._last = audiences, bits
+        return bits
+
+    def _of(self, row: int) -> Bytes:
+        """Return 0 or 1 for each bit of a row."""
+        bits: Bytes = unpack(self._bits[row : row + 1], 8 * self._bits.shape[1])[0]
         return bits
 
     def _by_row(self, bits: Ints, lines: Bytes, rows: int) -> Bytes:
