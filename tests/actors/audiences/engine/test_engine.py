@@ -189,3 +189,20 @@ def test_equal_criteria_are_there_once() -> None:
     cost = engine_cost(engine)
     assert (cost.leaves, cost.streams) == (2, 1)
     assert definition_cost(both(PREMIUM, PLAYED)).leaves == 2
+
+
+def test_an_engine_without_audiences_takes_everything() -> None:
+    """As before the first audience, and after the last."""
+    users = make_users()
+    engine = engine_of_users(users, {})
+    users.send(1001, {"events": [custom("Login", NOW)]}, NOW)
+    key = key_of(1001, WORKSPACE)
+    assert engine.observe(key, users.profiles[1001], users.batches[1001][-1]) == b""
+    assert engine.evaluate(engine.rows_of([key]), NOW) == []
+    engine.activate(ONE, "production", PREMIUM)
+    engine.refresh(key, users.profiles[1001])
+    (change,) = engine.evaluate(engine.rows_of([key]), NOW)
+    assert change == Change(key, ONE, entered=True)
+    engine.deactivate(ONE)
+    assert evaluate(engine, NOW) == []
+    assert engine.audiences_of(key) == []
