@@ -45,6 +45,14 @@ class DataFolderError(Exception):
     """The data folder cannot be used: in use, of a newer format, or damaged. Says what to do."""
 
 
+class IdentitiesShared(Exception):
+    """A type cannot be made unique: users share values of it. `values`: how many, by type."""
+
+    def __init__(self, values: dict[str, int]) -> None:
+        super().__init__(values)
+        self.values = values
+
+
 class HotIdentity(Exception):
     """Too many calls wait for one identity, or one has waited too long; nothing was decided.
 

@@ -32,7 +32,9 @@ from actors.model import (
     Unresolved,
 )
 from actors.profiles.timeline import TimelineQuery
+from actors.repeats import Begun
 from actors.store.identities import Holder
+from actors.store.requests import KeptAnswer
 from actors.store.trail import TrailEntry
 
 
@@ -121,6 +123,14 @@ class CoordinatorHandle(Protocol):
 
     async def explain(self, call: IdentityCall) -> Explanation:
         """See `Coordinator.explain`."""
+        ...
+
+    async def begin_request(self, key: bytes, content: bytes) -> KeptAnswer | Begun:
+        """See `RepeatDesk.begin_request`."""
+        ...
+
+    async def end_request(self, key: bytes, answer: KeptAnswer | None) -> None:
+        """See `RepeatDesk.end_request`."""
         ...
 
     async def lookup(self, environment: Environment, identity_type: str, value: str) -> list[int]:

@@ -46,6 +46,7 @@ from actors.outputs.registry import open_outputs
 from actors.outputs.subscription_settings import subscription_problems
 from actors.remote import Handle
 from actors.remote_handles import COORDINATOR_NAME, ShardSource, forwarder_name, remote_shards
+from actors.repeats import RepeatDesk
 from actors.shard_aliases import ShardAliases
 from actors.shard_options import ShardOptions
 from actors.shard_views import ShardViews
@@ -232,6 +233,7 @@ class Coordinator(Process):
             self._metrics,
         )
         self._aliases = AliasRunner(store, handles, workspace.alias_delay_ms, clock, self._metrics)
+        self._repeats = RepeatDesk(store, clock)
         self._groups = GroupDesk(
             store,
             cast(Sequence[GroupShard], handles),
@@ -344,6 +346,16 @@ class Coordinator(Process):
         """See `actors.alias_runner.AliasRunner`."""
         with restarting_if_damaged():
             return await self._aliases.aliases(mpid)
+
+    async def begin_request(self, key: bytes, content: bytes) -> Any:
+        """See `actors.repeats.RepeatDesk`."""
+        with restarting_if_damaged():
+            return await self._repeats.begin_request(key, content)
+
+    async def end_request(self, key: bytes, answer: Any) -> None:
+        """See `actors.repeats.RepeatDesk`."""
+        with restarting_if_damaged():
+            await self._repeats.end_request(key, answer)
 
     async def group_definitions(self) -> Any:
         """See `actors.groups.desk.GroupDesk`."""

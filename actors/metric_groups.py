@@ -61,6 +61,7 @@ class ShardMetrics:
         self.ingest_drops = metrics.INGEST_DROPS.on(self.registry)
         self.batch_duration = metrics.SHARD_BATCH_DURATION.on(self.registry)
         self.profiles = metrics.SHARD_PROFILES.on(self.registry)
+        self.identity_records = metrics.IDENTITY_RECORDS.on(self.registry)
         self.storage_bytes = metrics.STORAGE_BYTES.on(self.registry)
         self.storage_map_used = metrics.STORAGE_MAP_USED.on(self.registry)
         self.storage_commit_duration = metrics.STORAGE_COMMIT_DURATION.on(self.registry)

@@ -189,7 +189,9 @@ IDENTITY_RECORDS = Metric(
     "headwater_identity_records",
     "1",
     ("environment",),
-    meaning="Identity records that calls and batches have made, less those that were erased.",
+    meaning="Identity records, less those that were erased. The coordinator has those that calls "
+    "and batches have made by identities, each shard those that batches have made by an MPID that "
+    "nobody had: their sum counts.",
     remedy="Rises faster than users come: clients send identities that change with every call.",
 )
 IDENTITY_CREATED = Metric(

@@ -84,7 +84,7 @@ class Shard:
             options.number, options.of, workspace.scope, identity_rules(workspace), self.profiles
         )
         self._identities = ShardIdentities(self.store, self.profiles, options, clock)
-        self._counts = ShardCounts(metrics, workspace, options)
+        self._counts = ShardCounts(metrics, workspace, options, self.store)
         self._probed_s: float | None = None  # when it last succeeded
         with self.store.read() as txn:
             self._names = KnownNames(event_names.read_all(txn))
@@ -143,6 +143,7 @@ class Shard:
                 results = [work.result for work in works if work.result is not None]
                 micro_batches.remember(txn, micro, results)
                 write_last(txn, self._ids.last)
+                counts.write_records(txn)
                 flushed = clock()
         except BaseException:
             self._abandon()
@@ -186,6 +187,8 @@ class Shard:
         log_id = ids[-1]
         if work.mpid is not None:
             key = ProfileKey(workspace.scope, batch.environment, work.mpid)
+            if batch.mpid is not None and self.profiles.get(txn, key) is None:
+                self._counts.record_made(batch.environment)
             profile = self.profiles.stage(txn, key, context.received_ms)
             if not profile.workspaces:  # the identity record was made while this batch waited
                 created_ms = min(profile.created_timestamp_ms, context.received_ms)

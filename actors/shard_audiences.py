@@ -34,6 +34,7 @@ from actors.store.ids import time_of_id
 from actors.store.keys import profile_key, profile_key_parts
 from actors.store.profiles import Profiles, decode_profile
 
+TRIM_BYTES = 4096
 AFTER_ALL = b"\xff" * 32  # greater than every key of a profile
 
 
@@ -141,7 +142,7 @@ class ShardAudiences:
         if self._profiles.followed and profile_key(key) in self._profiles.followed:
             self.engine.refresh(key, profile, self._derived(section))
         applying.apply(section, stored, self.attributes, self._clock.now_ms())
-        section.entries += self.engine.observe(key, profile, stored, self._derived(section))
+        self._append(section, self.engine.observe(key, profile, stored, self._derived(section)))
         self.engine.wake(key, applying.next_expiry(section))
         self._touched[key] = profile
 
@@ -212,6 +213,13 @@ class ShardAudiences:
         self.engine.wake(key, applying.next_expiry(section))
 
     # -- Inside -----------------------------------------------------------------------------------
+
+    def _append(self, section: Section, entries: bytes) -> None:
+        """Keep new entries; once for every so many bytes, let go of those past the lookback."""
+        before = len(section.entries)
+        section.entries += entries
+        if before // TRIM_BYTES != len(section.entries) // TRIM_BYTES:
+            section.entries = self.engine.trim(section.entries, self._clock.now_ms())
 
     def _section(self, profile: Profile) -> Section | None:
         return profile.workspaces.get(self._workspace.number)

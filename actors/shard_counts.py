@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from actors.metric_groups import ShardMetrics
-from actors.model import Accepted, Batch, Duplicate, Rejected, WorkspaceInfo
+from actors.model import Accepted, Batch, Duplicate, Environment, Rejected, WorkspaceInfo
 from actors.shard_options import ShardOptions
 from actors.steps.enqueue import Drop
 from actors.steps.work import Work
-from actors.store.environment import Store
+from actors.store import addressed
+from actors.store.environment import Store, Transaction
 from actors.store.profiles import Profiles
 
 LATE_MS = 72 * 3_600_000  # spec/events-api.md, 13.1
@@ -18,7 +19,11 @@ class ShardCounts:
     """Counts on the shard's metrics. Adds up per micro-batch, so that a batch costs little."""
 
     def __init__(
-        self, metrics: ShardMetrics, workspace: WorkspaceInfo, options: ShardOptions
+        self,
+        metrics: ShardMetrics,
+        workspace: WorkspaceInfo,
+        options: ShardOptions,
+        store: Store,
     ) -> None:
         self._metrics = metrics
         self._workspace = workspace
@@ -26,6 +31,10 @@ class ShardCounts:
         self._connections = {each.number: each.id for each in options.connections}
         self._drops: Counter[tuple[int, str]] = Counter()
         metrics.config_revision.labels(workspace.id).set(1)
+        with store.read() as txn:
+            self._addressed = addressed.read(txn)
+        self._new: Counter[Environment] = Counter()
+        self._show_records()
 
     def micro_batch(self, works: Sequence[Work]) -> None:
         """Count the batches of a committed micro-batch; those sent elsewhere count there."""
@@ -49,6 +58,26 @@ class ShardCounts:
                     for reason in batch.drops:
                         drops[source, reason] += 1
         self._write(results, events, drops, late)
+        if self._new:
+            self._addressed = self._records()
+            self._new.clear()
+            self._show_records()
+
+    def record_made(self, environment: Environment) -> None:
+        """Count the identity record of an MPID that a batch has named and nobody had."""
+        self._new[environment] += 1
+
+    def write_records(self, txn: Transaction) -> None:
+        """Keep with a micro-batch how many such records there are."""
+        if self._new:
+            addressed.write(txn, self._records())
+
+    def _records(self) -> dict[Environment, int]:
+        return {each: count + self._new[each] for each, count in self._addressed.items()}
+
+    def _show_records(self) -> None:
+        for environment, count in self._addressed.items():
+            self._metrics.identity_records.labels(environment).set(count)
 
     def dropped(self, drops: Iterable[Drop], events: int) -> None:
         """Count what a batch's connections did not get; `events`: of the whole batch."""
@@ -59,6 +88,7 @@ class ShardCounts:
     def abandon(self) -> None:
         """The transaction failed: what was noted for it did not happen."""
         self._drops.clear()
+        self._new.clear()
 
     def stages(self, **seconds: float) -> None:
         """Observe how long each stage of one micro-batch took."""

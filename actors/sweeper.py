@@ -6,6 +6,7 @@ from msgspec import Struct
 from actors.clock import Clock
 from actors.profiles.retention import DAY_MS, age_out, is_overdue
 from actors.shard import Shard
+from actors.store import trail
 from actors.store.dead_retention import DEAD_LETTER_BYTES, DeadRetention
 from actors.store.duplicates import Duplicates
 from actors.store.environment import Transaction
@@ -41,6 +42,7 @@ class Sweeper:
         self._dead = DeadRetention(DEAD_LETTER_BYTES // shard.options.of)
         self._next_profile = b""
         self._next_copy = b""
+        self._next_trail = b""
 
     def sweep(self) -> bool:
         """Do steps as long as they remove something and there is time, at least one.
@@ -69,6 +71,7 @@ class Sweeper:
                 removed = self._duplicates.sweep(txn, now_ms, limit)
                 removed += self._sweep_log(txn, now_ms, limit)
                 overdue_copies, next_copy = self._sweep_copies(txn, now_ms, limit)
+                forgotten, next_trail = trail.sweep(txn, self._next_trail, now_ms, limit)
                 dead = self._dead.sweep(txn, now_ms, limit)
                 aged_out, next_profile = self._sweep_profiles(txn, now_ms, limit)
                 profiles.flush(txn)
@@ -78,7 +81,8 @@ class Sweeper:
         profiles.published()
         self._shard.outbox.queues.forgotten(dead)
         self._next_profile, self._next_copy = next_profile, next_copy
-        return removed + overdue_copies + len(dead) + aged_out
+        self._next_trail = next_trail
+        return removed + overdue_copies + forgotten + len(dead) + aged_out
 
     def _sweep_log(self, txn: Transaction, now_ms: int, limit: int) -> int:
         oldest_ms = now_ms - self._workspace.events_days * DAY_MS

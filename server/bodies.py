@@ -14,6 +14,7 @@ from aiohttp import web
 from server.problems import Refused
 
 GZIP = 16 + zlib.MAX_WBITS
+_RECEIVED = web.RequestKey("received", bytes)
 RAW_DEFLATE = -zlib.MAX_WBITS
 BOM = b"\xef\xbb\xbf"
 
@@ -114,7 +115,19 @@ def json_object(body: bytes) -> dict[str, Any]:
     return value
 
 
+async def keep_received(request: web.Request, limit_bytes: int) -> bytes:
+    """Read a request's body as it was sent; it can still be read as by a handler. Raises Refused.
+
+    For those who have to see it before the handler does.
+    """
+    if _RECEIVED not in request:
+        request[_RECEIVED] = await _received(request, limit_bytes)
+    return request[_RECEIVED]
+
+
 async def _received(request: web.Request, limit_bytes: int) -> bytes:
+    if _RECEIVED in request:
+        return request[_RECEIVED]
     if (request.content_length or 0) > limit_bytes:
         raise _too_large(limit_bytes)
     content = request.content

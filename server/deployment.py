@@ -21,6 +21,8 @@ from actors.identity.explain import Explanation
 from actors.identity.state import IdentityRecord
 from actors.model import Accepted, BatchContext, Duplicate, Environment, Rejected
 from actors.profiles.timeline import TimelineQuery
+from actors.repeats import Begun
+from actors.store.requests import KeptAnswer
 from actors.store.trail import TrailEntry
 from server.audience_gateway import AudienceGateway
 from server.calculated_gateway import CalculatedGateway
@@ -102,7 +104,14 @@ class Deployment(Protocol):
         ...
 
     async def find(self, environment: Environment, identity_type: str, value: str) -> list[int]:
-        """Return the MPIDs that hold an identity (IDSync type), newest link first."""
+        """Return the MPIDs that hold an identity (IDSync type), newest link first.
+
+        As its owner has it, which may be ahead of what other shards know yet.
+        """
+        ...
+
+    async def lookup(self, environment: Environment, identity_type: str, value: str) -> list[int]:
+        """Return what `find` does, in one order with all identity calls and other lookups."""
         ...
 
     async def user(self, mpid: int, environment: Environment | None) -> dict[str, Any] | None:
@@ -172,6 +181,14 @@ class Deployment(Protocol):
 
     async def replay_dead_letters(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
         """Put dead letters back into the outbox (`None`: all); return how many."""
+        ...
+
+    async def begin_request(self, key: bytes, content: bytes) -> KeptAnswer | Begun:
+        """Tell what to do about a request with an `Idempotency-Key`: see `RepeatDesk`."""
+        ...
+
+    async def end_request(self, key: bytes, answer: KeptAnswer | None) -> None:
+        """Remember the answer to a request that was begun: see `RepeatDesk`."""
         ...
 
     async def readiness(self) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """The deployment as an edge sees it: sends each question to the shards that can answer it."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar
 
 from actors.batches.identities import DEVICE_STAMP, PROFILE_NAMES
 from actors.errors import CursorInvalid, ShardUnavailable
@@ -21,7 +21,9 @@ from actors.identity.keys import IdentityName, canonical
 from actors.identity.state import IdentityRecord
 from actors.model import ENVIRONMENTS, BatchContext, Environment
 from actors.profiles.timeline import TimelineQuery
+from actors.repeats import Begun
 from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
+from actors.store.requests import KeptAnswer
 from actors.store.trail import TrailEntry
 from server.audience_gateway import AudienceGateway
 from server.calculated_gateway import CalculatedGateway
@@ -34,6 +36,9 @@ from server.parameters import is_int64
 # Types that a search without a field looks through.
 SEARCHED_TYPES = (*PROFILE_NAMES, "push_token", DEVICE_STAMP)
 
+IDENTITY_PATIENCE_S = 5.0  # spec/identity.md, 4.4, row 19
+
+AnswerT = TypeVar("AnswerT")
 
 UNKNOWN_ALIAS_MPID = IdentityProblem(
     400, "BAD_REQUEST", "The source MPID or destination MPID does not exist."
@@ -119,14 +124,17 @@ class Gateway:
 
     async def identity_call(self, call: IdentityCall) -> IdentityAnswer | IdentityProblem:
         """See `Deployment`."""
-        return await self._coordinator.call(call)
+        return await _soon(self._coordinator.call(call))
 
     async def modify(self, call: ModifyCall) -> ModifyAnswer | IdentityProblem:
         """See `Deployment`."""
-        return await self._coordinator.modify(call)
+        return await _soon(self._coordinator.modify(call))
 
     async def alias(self, request: AliasRequest) -> IdentityProblem | None:
         """See `Deployment`."""
+        return await _soon(self._alias(request))
+
+    async def _alias(self, request: AliasRequest) -> IdentityProblem | None:
         records = await asyncio.gather(
             *(
                 self._coordinator.record(request.environment, mpid)
@@ -144,6 +152,10 @@ class Gateway:
         return [each for each in found if each.request.environment == environment]
 
     # -- Identities, for operators ----------------------------------------------------------------
+
+    async def lookup(self, environment: Environment, identity_type: str, value: str) -> list[int]:
+        """See `Deployment`."""
+        return await self._coordinator.lookup(environment, identity_type, value)
 
     async def explain(self, call: IdentityCall) -> Explanation:
         """See `Deployment`."""
@@ -200,6 +212,16 @@ class Gateway:
         )
         return sum(counts)
 
+    # -- Repeated requests ------------------------------------------------------------------------
+
+    async def begin_request(self, key: bytes, content: bytes) -> KeptAnswer | Begun:
+        """See `Deployment`."""
+        return await self._coordinator.begin_request(key, content)
+
+    async def end_request(self, key: bytes, answer: KeptAnswer | None) -> None:
+        """See `Deployment`."""
+        await self._coordinator.end_request(key, answer)
+
     # -- Health -----------------------------------------------------------------------------------
 
     async def readiness(self) -> dict[str, str]:
@@ -250,6 +272,15 @@ class Gateway:
             for user, row in zip(some, lines, strict=True)
         }
         return [row for user in users if (row := rows[user]) is not None]
+
+
+async def _soon(answer: Awaitable[AnswerT]) -> AnswerT:
+    """Wait for the answer to an identity call. Raises ShardUnavailable if it does not come soon."""
+    try:
+        async with asyncio.timeout(IDENTITY_PATIENCE_S):
+            return await answer
+    except TimeoutError:
+        raise ShardUnavailable("an identity call was not answered in time") from None
 
 
 async def _ready(shard: ShardHandle) -> str | None:

@@ -28,7 +28,7 @@ from actors.model import (
 from actors.store.keys import shard_of_slot, slot_of_mpid
 from server.deployment import FinalResult
 from server.microbatch import ShardQueue
-from server.resolving import Resolver
+from server.resolving import Resolver, shards_of_names
 from server.routing import Route, Router
 
 MAX_GUESSES = 200_000  # about 40 MB
@@ -64,7 +64,7 @@ class Ingestion:
         self._queues = queues
         self._shards = len(queues)
         self._coordinator = coordinator
-        self._resolver = Resolver(coordinator)
+        self._resolver = Resolver(coordinator, shards_of_names(router.scope, self._shards))
         self._units = itertools.count()
         # Profiles that do not live with their first identity, so that they are found in one hop.
         self._guesses: dict[bytes, int] = {}

@@ -67,7 +67,7 @@ class Router:
         debug_inputs: frozenset[int],
     ) -> None:
         """Args: of the workspace; `debug_inputs`: whose batches are all `development`."""
-        self._scope = scope
+        self.scope = scope
         self._rank = {kind: rank for rank, kind in enumerate(priority)}
         self._login_ids = login_ids
         self._debug_inputs = debug_inputs
@@ -91,7 +91,7 @@ class Router:
         kinds.sort(key=rank.__getitem__)
         names = tuple([IdentityName(kind, canonical(kind, found[kind])) for kind in kinds])
         environment = self._environment(fields, source)
-        key = identity_key(self._scope, environment, kinds[0], names[0].value)
+        key = identity_key(self.scope, environment, kinds[0], names[0].value)
         has_login = not self._login_ids.isdisjoint(kinds)
         return Route(slot_of_hash(key), names, key if has_login else None)
 
@@ -115,16 +115,22 @@ def _identities(fields: _Routing) -> dict[str, str]:
     """Return IDSync key to value of what looks like an identity."""
     found: dict[str, str] = {}
     sent = fields.user_identities
-    is_list = isinstance(sent, list)
-    for name, value in _named(sent) if is_list else sent.items() if isinstance(sent, dict) else ():
-        kind = _KEYS.get(name)
-        # In a list the last of a type wins, in an object the one under the canonical name.
-        if kind is not None and (is_list or name in USER_IDENTITIES or kind not in found):
-            text = _text(value)
-            if text:
+    if type(sent) is dict:
+        for name, value in sent.items():
+            kind = _KEYS.get(name)
+            # The value under the canonical name of a type wins.
+            if kind is not None and (name in USER_IDENTITIES or kind not in found):
+                text = value.strip() if type(value) is str else _text(value)
+                if text:
+                    found[kind] = text
+    elif type(sent) is list:
+        for name, value in _named(sent):  # the last of a type wins
+            kind = _KEYS.get(name)
+            if kind is not None and (text := _text(value)):
                 found[kind] = text
+    found.pop("alias", None)
     device = fields.device_info
-    if isinstance(device, dict):
+    if type(device) is dict:
         for name in device.keys() & DEVICE_IDENTITIES.keys():
             text = _text(device[name])
             if text and text != ZERO_ID:
@@ -132,7 +138,6 @@ def _identities(fields: _Routing) -> dict[str, str]:
     stamp = _text(fields.mp_deviceid)
     if stamp and stamp != ZERO_ID:
         found[DEVICE_STAMP] = stamp
-    found.pop("alias", None)
     return found
 
 

@@ -14,10 +14,13 @@ from aiohttp import web
 
 from actors import remote
 from actors.clock import SystemClock
-from actors.errors import ActorFailed, ShardUnavailable
+from actors.errors import ActorFailed, IdentitiesShared, ShardUnavailable
 from actors.metric_groups import AdminMetrics
 from actors.remote_handles import remote_shards
 from actors.store.folder import DataFolder
+from actors.store.identity_settings import IdentitySettings, bring_to_settings
+from config.compiled import workspace_info
+from config.errors import ConfigError
 from config.load import EXAMPLE, load_workspace
 from config.numbers import Numbers, assign_numbers, decode_numbers, encode_numbers
 from config.settings import Settings
@@ -81,6 +84,7 @@ def _serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str],
         # Short, because Linux takes 107 bytes for the path of a socket.
         run_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="headwater-"))
         numbers = _numbers(document, folder)
+        _apply_identity_settings(document, numbers, settings, folder)
         config = edge_config(document, numbers, settings, _server_key(settings, folder))
         for address, port in (
             (settings.host, settings.port),
@@ -213,6 +217,28 @@ def _numbers(document: WorkspaceDocument, folder: DataFolder) -> Numbers:
     if numbers != known:
         folder.write("numbers.json", encode_numbers(numbers))
     return numbers
+
+
+def _apply_identity_settings(
+    document: WorkspaceDocument, numbers: Numbers, settings: Settings, folder: DataFolder
+) -> None:
+    """Bring what is stored to the document's identity settings.
+
+    Raises:
+        ConfigError: they cannot hold for what is stored.
+    """
+    info = workspace_info(document, numbers, settings)
+    wanted = IdentitySettings(info.login_ids, info.unique_ids)
+    try:
+        bring_to_settings(folder, info.scope, wanted, settings.map_size_bytes)
+    except IdentitiesShared as error:
+        raise ConfigError(
+            (
+                "identity.unique_ids",
+                f"{name} cannot be unique: {count:,} of its values are held by several users",
+            )
+            for name, count in error.values.items()
+        ) from error
 
 
 def _server_key(settings: Settings, folder: DataFolder) -> str:

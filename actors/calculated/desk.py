@@ -99,14 +99,24 @@ class CalculatedDesk:
         return targets
 
     async def calculation(self, number: int) -> tuple[CalculatedAttribute, Progress] | None:
-        """Tell how far the initialization of an attribute is. Raises ShardUnavailable."""
+        """Tell how far the initialization of an attribute is; once it is done, it stays so.
+
+        Raises ShardUnavailable, StoreFull.
+        """
         attribute = self._keeper.registry.attributes.get(number)
         if attribute is None:
             return None
         if attribute.active is None:
             return attribute, Progress(is_done=False, percent=0)
+        if attribute.calculated_revision == attribute.revision:
+            return attribute, Progress(is_done=True, percent=100)
         found = await asyncio.gather(*(each.calculated_progress() for each in self._shards))
-        return attribute, self._progress(attribute, found)
+        progress = self._progress(attribute, found)
+        # Shards go over all users again when anything else begins; this one is not concerned.
+        if progress.is_done and self._keeper.registry.attributes.get(number) is attribute:
+            with self._keeper.changing() as changed:
+                changed.put(replace(attribute, calculated_revision=attribute.revision))
+        return attribute, progress
 
     # -- Changing ---------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ class CalculatedAttribute(Struct, frozen=True, kw_only=True):
         draft: a definition that is not in force, or not yet.
         active: the one that is calculated.
         revision: of the active definition; counts activations.
+        calculated_revision: the last one of which it was seen that all users have it.
         activated_by, activated_ms: of the last activation; `None` if there never was one.
         document_id: its id in the workspace document, which then manages it.
     """
@@ -32,6 +33,7 @@ class CalculatedAttribute(Struct, frozen=True, kw_only=True):
     last_modified_by: str
     last_modified_ms: int
     revision: int = 0
+    calculated_revision: int = 0
     activated_by: str | None = None
     activated_ms: int | None = None
     document_id: str | None = None

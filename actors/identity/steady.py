@@ -6,7 +6,7 @@ A batch whose identities are all attached to one profile is resolved by that pro
 
 from collections.abc import Sequence
 
-from actors.identity.matching import Request, is_known, refusal_of
+from actors.identity.matching import Request
 from actors.identity.state import IdentityRecord, IdentityRules
 from actors.store.identities import Holder
 
@@ -34,14 +34,24 @@ def is_settled(
     match all are); of those that hold the first identity the one linked last wins: it holds all the
     others too. A batch has no previous MPID that would decide otherwise.
     """
-    held = {(each.type, each.value) for each in record.lookups}
-    if not held.issuperset([(name.type, name.value) for name in request]):
+    lookups = record.lookups
+    for name in request:
+        kind, value = name.type, name.value
+        for each in lookups:
+            if each.value == value and each.type == kind:
+                break
+        else:
+            return False
+    # The record holds all that was sent, so what is missing to be returned was not sent.
+    sent = [name.type for name in request]
+    if not rules.immutable_ids.isdisjoint([each.type for each in lookups]) and (
+        rules.immutable_ids.isdisjoint(sent)
+    ):
         return False
-    if refusal_of(record, request, rules) is not None:
-        return False
-    if any(name.type in rules.login_ids for name in request):
+    login_ids = rules.login_ids
+    if not login_ids.isdisjoint(sent):
         return True
-    if is_known(record, rules) or first_holders is None:
+    if first_holders is None or not login_ids.isdisjoint([each.type for each in lookups]):
         return False
     return newest_anonymous(first_holders) == mpid
 

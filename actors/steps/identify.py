@@ -4,7 +4,7 @@ Reads only. A batch whose identities are all attached to one profile of this sha
 any other goes back to the edge with what is to be done about it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from actors.batches.identities import batch_identities
 from actors.identity.keys import IdentityName, canonical
@@ -29,6 +29,7 @@ class Identifier:
         self._shards = shards
         self._scope = scope
         self._rules = rules
+        self._rank = {name: rank for rank, name in enumerate(rules.priority)}
         self._profiles = profiles
 
     def identify(self, works: Sequence[Work], txn: Transaction) -> None:
@@ -62,29 +63,31 @@ class Identifier:
         if work.hint is not None and not work.is_guess:
             work.mpid = work.hint
             return
-        ordered = [(name, sent[name]) for name in self._rules.priority if name in sent]
-        if not ordered:
+        rank = self._rank
+        kinds = [kind for kind in sent if kind in rank]
+        if not kinds:
             work.by_identities = False
             return
-        request = [IdentityName(name, canonical(name, value)) for name, value in ordered]
+        kinds.sort(key=rank.__getitem__)
+        request = [IdentityName(kind, canonical(kind, sent[kind])) for kind in kinds]
         holders = self._holders(batch.environment, request[0], txn)
-        has_login = any(name.type in self._rules.login_ids for name in request)
+        has_login = not self._rules.login_ids.isdisjoint(kinds)
         candidate = work.hint
         if candidate is None and holders:
             candidate = holders[-1].mpid if has_login else newest_anonymous(holders)
         if candidate is None:
-            work.result = Unresolved(batch.environment, ordered)
+            work.result = _unresolved(batch, sent, kinds)
         elif self._owns(slot_of_mpid(candidate)):
             if self._is_settled(candidate, batch, request, holders, txn):
                 work.mpid = candidate
             else:
-                work.result = Unresolved(batch.environment, ordered)
+                work.result = _unresolved(batch, sent, kinds)
         elif has_login:
             work.result = Moved(candidate)
         elif len(request) == 1:  # the entry that was read says all there is to know
             work.result = Moved(candidate, is_settled=True)
         else:
-            work.result = Unresolved(batch.environment, ordered)
+            work.result = _unresolved(batch, sent, kinds)
 
     def _owns(self, slot: int) -> bool:
         return shard_of_slot(slot, self._shards) == self._shard
@@ -110,3 +113,7 @@ class Identifier:
         if profile is None:
             return False
         return is_settled(mpid, IdentityRecord(profile.lookups), request, holders, self._rules)
+
+
+def _unresolved(batch: Batch, sent: Mapping[str, str], kinds: Sequence[str]) -> Unresolved:
+    return Unresolved(batch.environment, [(kind, sent[kind]) for kind in kinds])

@@ -106,6 +106,12 @@ class Transaction:
         """Return how many keys a table holds."""
         return int(self._txn.stat(self._tables[table])["entries"])
 
+    def size_bytes(self, table: Table) -> int:
+        """Return how much of the map a table takes: whole pages, as LMDB fills them."""
+        stat = self._txn.stat(self._tables[table])
+        pages = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+        return int(pages * stat["psize"])
+
 
 class Store:
     """One LMDB environment with the tables of a shard or of the coordinator, held by one process.

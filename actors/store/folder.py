@@ -4,6 +4,7 @@
     layout.json     format, generation and number of shards
     numbers.json    integer ids of the workspace's objects
     server.key      signs tokens, where no setting does
+    identity.json   identity settings that the stores agree with
     coordinator/    the coordinator's store
     shards-<generation>/shard-<number>/     the shards' stores
     spool/<output>/ files that are being written
@@ -69,6 +70,11 @@ class DataFolder:
     def shard(self, number: int) -> Path:
         """Return the folder of a shard's store."""
         return _shard_folder(self.path, self._layout, number)
+
+    @property
+    def shards(self) -> list[Path]:
+        """The folders of all shards' stores, in order."""
+        return [self.shard(number) for number in range(self._layout.shards)]
 
     @property
     def coordinator(self) -> Path:

@@ -109,6 +109,11 @@ _decoder = msgspec.msgpack.Decoder(IndexEntry)
 _written_decoder = msgspec.msgpack.Decoder(Written)
 
 
+def decode_entry(encoded: bytes) -> IndexEntry:
+    """Decode an entry as the table has it."""
+    return _decoder.decode(encoded)
+
+
 def read_holders(txn: Transaction, key: bytes, identity_type: str, value: str) -> list[Holder]:
     """Return the holders of an identity, oldest link first."""
     encoded = txn.get("identities", key)

@@ -15,7 +15,8 @@ import msgspec
 from msgspec import Struct
 
 from actors.groups.live import read_live, write_live
-from actors.store import outbox
+from actors.model import ENVIRONMENTS
+from actors.store import addressed, outbox
 from actors.store.environment import Store, Table, Transaction
 from actors.store.groups import member_of
 from actors.store.identities import Written, read_written, write_written
@@ -68,6 +69,7 @@ def reshard(old: Sequence[Path], new: Sequence[Path], map_size_bytes: int) -> No
         live = max((read_live(reader) for reader in readers), key=lambda each: each.version)
         last = max(read_last(reader) for reader in readers)
         written = [read_written(reader) for reader in readers]
+        counts = [addressed.read(reader) for reader in readers]
         names = {key: value for reader in readers for key, value in reader.scan("event_names")}
         for target in targets:
             with target.write() as txn:
@@ -76,6 +78,10 @@ def reshard(old: Sequence[Path], new: Sequence[Path], map_size_bytes: int) -> No
                 write_last(txn, last)
                 write_written(txn, _furthest(written))
                 write_live(txn, live)
+        with targets[0].write() as txn:  # only their sum counts
+            addressed.write(
+                txn, {name: sum(each[name] for each in counts) for name in ENVIRONMENTS}
+            )
 
 
 def _furthest(written: Sequence[Written]) -> Written:

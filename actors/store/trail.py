@@ -37,7 +37,15 @@ class TrailEntry(Struct, frozen=True, array_like=True):
     records: list[int] = []
 
 
+class _Time(Struct, array_like=True):
+    """The beginning of an encoded `TrailEntry`."""
+
+    number: int
+    time_ms: int
+
+
 _decoder = msgspec.msgpack.Decoder(TrailEntry)
+_time = msgspec.msgpack.Decoder(_Time).decode
 
 
 def write(txn: Transaction, profile_key: bytes, entries: list[TrailEntry], now_ms: int) -> None:
@@ -63,6 +71,26 @@ def forget(txn: Transaction, profile_key: bytes) -> None:
     """Drop all entries of one record."""
     for key in [key for key, _ in _scan(txn, profile_key)]:
         txn.delete("trail", key)
+
+
+def sweep(txn: Transaction, start: bytes, now_ms: int, limit: int) -> tuple[int, bytes]:
+    """Look at the next entries of all records and drop those past their retention.
+
+    Returns:
+        How many were dropped, and the key to go on from, empty at the end.
+    """
+    oldest_ms = now_ms - RETENTION_MS
+    overdue: list[bytes] = []
+    following = b""
+    for seen, (key, encoded) in enumerate(txn.scan("trail", start=start)):
+        if seen == limit:
+            following = key
+            break
+        if _time(encoded).time_ms < oldest_ms:
+            overdue.append(key)
+    for key in overdue:
+        txn.delete("trail", key)
+    return len(overdue), following
 
 
 def _scan(txn: Transaction, profile_key: bytes) -> Iterator[tuple[bytes, TrailEntry]]:

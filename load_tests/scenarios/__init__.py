@@ -2,6 +2,11 @@
 
 import click
 
-from load_tests.scenarios import audiences, ingest
+from load_tests.scenarios import audiences, identity, identity_memory, ingest
 
-SCENARIOS: tuple[click.Command, ...] = (ingest.command, audiences.command)
+SCENARIOS: tuple[click.Command, ...] = (
+    ingest.command,
+    identity.command,
+    identity_memory.command,
+    audiences.command,
+)

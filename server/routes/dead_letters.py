@@ -7,6 +7,7 @@ from aiohttp import web
 from server.bodies import json_object, read_body
 from server.dead_letter_filter import NAMES, DeadLetterFilter, dead_letter_filter, ids_of, page_of
 from server.edge_config import EdgeConfig
+from server.idempotency import once
 from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, WORKSPACE, audit, enter
 from server.parameters import invalid, page_size
 from server.paths import MANAGEMENT_PREFLIGHT, Route
@@ -59,7 +60,9 @@ async def replay(request: web.Request) -> web.Response:
 _DEAD_LETTERS = WORKSPACE + "/output-connections/{connection}/dlq"
 
 ROUTES = (
-    Route("POST", _DEAD_LETTERS + "/replay", replay, "platform", preflight=MANAGEMENT_PREFLIGHT),
+    Route(
+        "POST", _DEAD_LETTERS + "/replay", once(replay), "platform", preflight=MANAGEMENT_PREFLIGHT
+    ),
     Route("GET", _DEAD_LETTERS, listed, "platform", preflight=MANAGEMENT_PREFLIGHT),
     Route("GET", _DEAD_LETTERS + "/{delivery}", one, "platform", preflight=MANAGEMENT_PREFLIGHT),
 )

@@ -8,6 +8,7 @@ from aiohttp.typedefs import Handler
 from actors.groups.definitions import KeptDefinition
 from server.bodies import json_object, read_body
 from server.group_definitions import read_definition, shown_definition
+from server.idempotency import once
 from server.management import ANY_ROLE, MAY_CHANGE_GROUPS, Caller, audit, enter
 from server.parameters import environment, int64, missing, page_size
 from server.paths import MANAGEMENT_PREFLIGHT, Route
@@ -115,7 +116,13 @@ _ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
     ("GET", _WORKSPACE + "/users/{mpid}/groups", of_user),
 )
 ROUTES = tuple(
-    Route(method, base + path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT)
+    Route(
+        method,
+        base + path,
+        once(handler) if method == "POST" else handler,
+        "platform",
+        preflight=MANAGEMENT_PREFLIGHT,
+    )
     for base in ("/platform", "/platform/experimental")
     for method, path, handler in _ENDPOINTS
 )

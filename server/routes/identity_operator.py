@@ -1,6 +1,6 @@
 """Identities for operators: look up, tell why, take back (spec/identity.md, 12).
 
-The settings are read here and not written: the workspace document is where they are.
+The settings come from the workspace document and are changed only there.
 """
 
 import asyncio
@@ -11,7 +11,10 @@ from aiohttp import web
 from actors.identity.calls import IdentityProblem
 from actors.identity.state import IdentityRecord
 from actors.model import ENVIRONMENTS, Environment
+from config.errors import ConfigError
+from config.load import parse_identity
 from server.bodies import json_object, read_body
+from server.idempotency import once
 from server.identity_names import idsync_type
 from server.identity_problems import IdentityRefused
 from server.identity_requests import CALL_KINDS, identity_call
@@ -76,7 +79,7 @@ async def lookup(request: web.Request) -> web.Response:
     if not value:
         raise missing("value")
     audit(caller, "search", "identities")
-    mpids = await caller.edge.deployment.find(_environment(request), identity_type, value)
+    mpids = await caller.edge.deployment.lookup(_environment(request), identity_type, value)
     return json_answer({"mpids": [str(mpid) for mpid in mpids]})
 
 
@@ -86,9 +89,7 @@ async def explain(request: web.Request) -> web.Response:
     The body is that of an identity call, with `call`: identify, login, logout or search.
     """
     caller = enter_scope(request, MAY_READ_USERS)
-    if request.content_type != "application/json":
-        raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
-    body = json_object(await read_body(request, caller.config.max_body_bytes))
+    body = await _object(request, caller)
     kind = next((each for each in CALL_KINDS if each == body.get("call")), None)
     if kind is None:
         raise invalid("call", f"must be one of {', '.join(CALL_KINDS)}")
@@ -106,6 +107,25 @@ async def settings(request: web.Request) -> web.Response:
     """GET .../config: the settings in force."""
     caller = enter_scope(request, MAY_READ_IDENTITY_SETTINGS)
     return json_answer(caller.config.identity.settings.model_dump(mode="json"))
+
+
+async def replace_settings(request: web.Request) -> web.Response:
+    """PUT .../config: check settings as a whole (spec/connections.md, 10).
+
+    Answered with those in force if they are the same. Others are refused: with 400 if they break a
+    rule, else with 409, because the workspace document is where they are changed.
+    """
+    caller = enter_scope(request, MAY_CHANGE_IDENTITIES)
+    body = await _object(request, caller)
+    audit(caller, "replace", "identity_settings")
+    try:
+        wanted = parse_identity(body)
+    except ConfigError as error:
+        raise Refused("BAD_REQUEST", "; ".join(error.lines())) from None
+    in_force = caller.config.identity.settings
+    if wanted != in_force:
+        raise Refused("CONFLICT", "Managed by configuration file.")
+    return json_answer(in_force.model_dump(mode="json"))
 
 
 async def aliases(request: web.Request) -> web.Response:
@@ -131,12 +151,13 @@ def _route(method: str, path: str, handler: Any) -> Route:
 
 ROUTES = (
     _route("GET", _SCOPE + "/config", settings),
+    _route("PUT", _SCOPE + "/config", replace_settings),
     _route("GET", _SCOPE + "/aliases", aliases),
     _route("GET", _POOL + "/lookup", lookup),
     _route("POST", _POOL + "/explain", explain),
     _route("GET", _POOL + "/mpids/{mpid}", record),
     _route("GET", _POOL + "/mpids/{mpid}/history", history),
-    _route("POST", _POOL + "/mpids/{mpid}/undo", undo),
+    _route("POST", _POOL + "/mpids/{mpid}/undo", once(undo)),
 )
 
 
@@ -146,6 +167,12 @@ def _environment(request: web.Request) -> Environment:
     if found is None:
         raise Refused("NOT_FOUND", "There is no such environment.")
     return found
+
+
+async def _object(request: web.Request, caller: Caller) -> dict[str, Any]:
+    if request.content_type != "application/json":
+        raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
+    return json_object(await read_body(request, caller.config.max_body_bytes))
 
 
 async def _record(caller: Caller, environment: Environment, mpid: int) -> IdentityRecord:

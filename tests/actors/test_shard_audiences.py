@@ -383,3 +383,21 @@ def test_whatever_happens_members_and_values_are_those_of_the_references(
             story.check()
     story.check()
     story.shard.close()
+
+
+def test_what_is_kept_of_events_goes_with_the_lookback(tmp_path: Path) -> None:
+    story = Story(tmp_path, 0)
+    story.live = LiveAudiences(version=1, audiences=(story._audience(1, 1, DEFINITIONS[0]),))
+    story.worker.set_audiences(story.live)
+    sizes = []
+    for number in range(600):
+        story.clock.advance(DAY // 4)
+        login = {"event_type": "custom_event", "data": {"event_name": "Login"}}
+        body = {"environment": "production", "mpid": 1, "events": [login, login]}
+        where = context(story.clock.now_ms())
+        story.shard.commit(micro(number + 1, item(body), where=where, names=KNOWN))
+        profile = profile_of(story.shard, 1)
+        assert profile is not None
+        sizes.append(len(profile.workspaces[WORKSPACE.number].entries))
+    assert max(sizes[300:]) <= max(sizes[:300])
+    story.shard.close()

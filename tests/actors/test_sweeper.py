@@ -8,10 +8,12 @@ import pytest
 from actors import sweeper
 from actors.clock import ManualClock
 from actors.errors import StoreFull
-from actors.model import Accepted, DeadLetter, Duplicate
+from actors.model import Accepted, DeadLetter, Duplicate, Lookup, ProfileKey
 from actors.shard import Shard
-from actors.store import outbox
+from actors.store import outbox, trail
 from actors.store.environment import Table
+from actors.store.keys import profile_key
+from actors.store.trail import RETENTION_MS, TrailEntry
 from actors.sweeper import Sweeper
 from tests.actors.forwarding.support import connection, delivery
 from tests.actors.profiles.builders import DAY, NOW, WORKSPACE
@@ -99,6 +101,24 @@ def test_uploads_are_forgotten_after_the_window(swept: Swept, age_ms: int, left:
     assert swept.size("duplicates") == left
     result = swept.send(1, "r-1")
     assert result == (Duplicate("duplicate_request_id") if left else Accepted(1, 1))
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_histories_of_identities_go_after_ninety_days(swept: Swept, limit: int) -> None:
+    """Also of those to whom nothing happens any more; what is not older stays."""
+    lookup = Lookup("email", "a@b.example", 1)
+    users = [profile_key(ProfileKey(WORKSPACE.scope, "production", mpid)) for mpid in (1, 2, 3)]
+    for number, (user, age_ms) in enumerate(
+        zip(users, (RETENTION_MS + 1, RETENTION_MS, RETENTION_MS + DAY), strict=True)
+    ):
+        entry = TrailEntry(number, NOW - age_ms, "login", 1, [lookup], [])
+        with swept.shard.store.write() as txn:
+            trail.write(txn, user, [entry], entry.time_ms)
+    for _ in range(4):
+        swept.sweeper.step(limit)
+    with swept.shard.store.read() as txn:
+        assert [len(trail.read(txn, user, NOW)) for user in users] == [0, 1, 0]
+        assert txn.entries("trail") == 1
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 100])

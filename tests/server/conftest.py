@@ -37,6 +37,8 @@ from actors.model import (
     WorkspaceInfo,
 )
 from actors.profiles.timeline import TimelineQuery
+from actors.repeats import Begun
+from actors.store.requests import KeptAnswer
 from actors.store.trail import TrailEntry
 from server.app import RUNNER_OPTIONS, make_app
 from server.audience_gateway import AudienceGateway
@@ -106,6 +108,9 @@ class FakeDeployment:
         self.histories: dict[int, list[TrailEntry]] = {}
         self.undo_answer: ModifyAnswer | IdentityProblem = ModifyAnswer(())
         self.explained: list[IdentityCall] = []
+        self.kept: dict[bytes, KeptAnswer] = {}
+        self.begun: Begun = "new"
+        self.end_error: Exception | None = None
         self.known_aliases: list[Alias] = []
         self._request_ids: set[tuple[str, str]] = set()
 
@@ -130,6 +135,18 @@ class FakeDeployment:
     async def find(self, environment: Environment, identity_type: str, value: str) -> list[int]:
         found = self.identities.get((environment, identity_type, value))
         return [] if found is None else [found]
+
+    async def lookup(self, environment: Environment, identity_type: str, value: str) -> list[int]:
+        return await self.find(environment, identity_type, value)
+
+    async def begin_request(self, key: bytes, content: bytes) -> KeptAnswer | Begun:
+        return self.kept.get(key, self.begun)
+
+    async def end_request(self, key: bytes, answer: KeptAnswer | None) -> None:
+        if self.end_error is not None:
+            raise self.end_error
+        if answer is not None:
+            self.kept[key] = answer
 
     async def user(self, mpid: int, environment: Environment | None) -> dict[str, Any] | None:
         return self.users.get(mpid)

@@ -5,6 +5,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from actors.clock import SystemClock
+from actors.store.environment import Store
+from actors.store.folder import DataFolder
+from actors.store.identities import Holder, IndexEntry, write_holders
+from actors.store.keys import identity_key
 from config.load import EXAMPLE
 from server.cli import main
 from server.version import program_version
@@ -60,6 +65,31 @@ def test_serving_ends_with_what_is_wrong(
     assert result.exit_code == 1
     assert named in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_type_that_users_share_cannot_be_made_unique(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """spec/identity.md, 3; before anything is started."""
+    monkeypatch.chdir(tmp_path)
+    size = 2**26
+    folder = DataFolder(tmp_path / "data", 1, size, SystemClock())
+    for path in (folder.coordinator, *folder.shards):
+        Store(path, size).close()
+    store = Store(folder.shard(0), size)
+    with store.write() as txn:
+        entry = IndexEntry("email", "a@b.example", [Holder(1, 1), Holder(2, 2)])
+        write_holders(txn, identity_key(1, "production", entry.type, entry.value), entry)
+    store.close()
+    folder.close()
+    document = tmp_path / "link.yaml"
+    document.write_text(EXAMPLE.read_text().replace("strategy: default", "strategy: profile_link"))
+    command = ["serve", "--data-dir", str(tmp_path / "data"), "--shards", "1"]
+    result = CliRunner().invoke(main, [*command, "--workspace", str(document)])
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
+        "identity.unique_ids: email cannot be unique: 1 of its values are held by several users"
+    )
 
 
 def test_the_version_is_told() -> None:

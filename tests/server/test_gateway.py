@@ -1,17 +1,18 @@
 """What the gateway makes of several shards' answers, as far as whole tests do not show it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import server.gateway
 from actors.clock import ManualClock
 from actors.errors import CursorInvalid, ShardUnavailable
 from actors.handles import CoordinatorHandle, ShardHandle
-from actors.identity.calls import AliasRequest
+from actors.identity.calls import AliasRequest, IdentityCall, ModifyCall
 from actors.identity.state import IdentityRecord
 from actors.metric_groups import EdgeMetrics
 from actors.model import BatchContext, DeadLetter, Environment, Item
@@ -74,9 +75,22 @@ class FakeCoordinator:
     async def alias(self, request: AliasRequest) -> None:
         self.aliases.append(request)
 
+    async def lookup(self, environment: Environment, identity_type: str, value: str) -> list[int]:
+        return [len(value)]
+
+
+class DeadCoordinator:
+    """Never answers."""
+
+    def __getattr__(self, _: str) -> Callable[..., Awaitable[Any]]:
+        async def call(*_: Any) -> None:
+            await asyncio.Event().wait()
+
+        return call
+
 
 def gateway(
-    *fakes: FakeShard, coordinator: FakeCoordinator | None = None
+    *fakes: FakeShard, coordinator: FakeCoordinator | DeadCoordinator | None = None
 ) -> tuple[Gateway, list[ShardQueue]]:
     shards = [cast(ShardHandle, fake) for fake in fakes]
     options = QueueOptions(
@@ -206,3 +220,25 @@ async def test_an_alias_is_handed_on_if_both_mpids_exist(
     problem = await made.alias(request)
     assert problem == (None if is_known else UNKNOWN_ALIAS_MPID)
     assert coordinator.aliases == ([request] if is_known else [])
+
+
+async def test_an_identity_call_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """spec/identity.md, 4.4, row 19; whatever the patience with shards is elsewhere."""
+    assert server.gateway.IDENTITY_PATIENCE_S == 5.0
+    monkeypatch.setattr(server.gateway, "IDENTITY_PATIENCE_S", 0.0)
+    made, _ = gateway(FakeShard(), coordinator=DeadCoordinator())
+    call = IdentityCall("identify", "production", {"email": "a"}, 1)
+    asked: list[Awaitable[Any]] = [
+        made.identity_call(call),
+        made.modify(ModifyCall("production", 5, (), 1)),
+        made.alias(AliasRequest("r", "production", 5, 6, 1, 2, "mpid", None, 3, 1)),
+    ]
+    for each in asked:
+        with pytest.raises(ShardUnavailable):
+            await each
+
+
+async def test_operators_look_identities_up_where_they_are_decided() -> None:
+    """spec/identity.md, Requirements: reads see committed states only; no shard is asked."""
+    made, _ = gateway(coordinator=FakeCoordinator())
+    assert await made.lookup("production", "email", "four") == [4]

@@ -1,6 +1,6 @@
 """Aliases, as the Profile API and the user activity API show them.
 
-spec/identity.md, worked cases 31, 33 and 34; spec/profiles.md, worked case 21.
+spec/identity.md, worked cases 31 to 34; spec/profiles.md, worked case 21.
 """
 
 from collections.abc import AsyncIterator
@@ -8,17 +8,25 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from actors.clock import ManualClock
 from actors.identity.calls import AliasRequest
+from actors.model import ENVIRONMENTS, Environment
+from tests.whole.identities import mpid_of
 from tests.whole.sent import DAY, HOUR, MINUTE, batch, custom
-from tests.whole.world import DOCUMENT, T, World, changed, running
+from tests.whole.world import DOCUMENT, WEB_KEY, T, World, changed, running
 
 USERS = "/platform/v2/workspaces/1/users"
+ALIAS = f"/v1/identity/{WEB_KEY}/alias"
+SAME = "The source MPID is the same as the destination MPID."
+BAD_RANGE = "The given time range is invalid."
+UNKNOWN = "The source MPID or destination MPID does not exist."
+MALFORMED = "Request body is malformed or is missing required fields."
 D1 = "6f9619ff-8b86-4d01-b42d-00cf4fc964f1"
 D2 = "6f9619ff-8b86-4d01-b42d-00cf4fc964f2"
-NO_DELAY = changed(DOCUMENT, identity={"alias_delay_hours": 0})
+NO_DELAY = changed(DOCUMENT, identity={"strategy": "profile_link", "alias_delay_hours": 0})
 _request_ids = count(1)
 
 
@@ -32,33 +40,67 @@ async def at_once(
         yield world
 
 
+async def post_alias(
+    world: World, body: dict[str, Any], path: str = ALIAS, **headers: str
+) -> tuple[int, bytes]:
+    """Send an alias request as the web SDK does; return status and body of the answer."""
+    response = await world.client.post(path, json=body, headers=headers)
+    return response.status, await response.read()
+
+
+def alias_body(source: int, destination: int, **members: Any) -> dict[str, Any]:
+    """Make an alias request; members of `data` by their names, others by theirs."""
+    top = {
+        "request_id": f"r-{next(_request_ids)}",
+        "request_type": "alias",
+        "environment": "production",
+        "api_key": WEB_KEY,
+    }
+    data = {"source_mpid": str(source), "destination_mpid": str(destination)}
+    data |= {name: value for name, value in members.items() if name not in top}
+    return top | {name: value for name, value in members.items() if name in top} | {"data": data}
+
+
 async def ask(
     world: World, source: int, destination: int, start_ms: int, end_ms: int, **members: Any
 ) -> None:
-    """Have an alias accepted, and all applied that are due."""
-    values: dict[str, Any] = {
-        "request_id": f"r-{next(_request_ids)}",
-        "environment": "production",
-        "scope": "mpid",
-        "device_stamp": None,
-        "received_ms": world.clock.now_ms(),
-        "input": 1,
-    }
-    asked = AliasRequest(
+    """Have an alias accepted over HTTP, and all applied that are due."""
+    window = {"start_unixtime_ms": start_ms, "end_unixtime_ms": end_ms}
+    body = alias_body(source, destination, **({"scope": "mpid"} | window | members))
+    assert await post_alias(world, body) == (202, b"")
+    assert await world.aliases.run_due()
+
+
+async def hand_over(world: World, source: int, destination: int, environment: Environment) -> None:
+    """Have an alias accepted that the edge would not take, and all applied that are due."""
+    request = AliasRequest(
+        request_id=f"r-{next(_request_ids)}",
+        environment=environment,
         source_mpid=source,
         destination_mpid=destination,
-        start_ms=start_ms,
-        end_ms=end_ms,
-        **(values | members),
+        start_ms=T,
+        end_ms=T,
+        scope="mpid",
+        device_stamp=None,
+        received_ms=world.clock.now_ms(),
+        input=1,
     )
-    await world.aliases.alias(asked)
+    await world.aliases.alias(request)
     assert await world.aliases.run_due()
+
+
+async def aliases(world: World, mpid: int) -> list[dict[str, Any]]:
+    """Return the aliases that name an MPID, as operators see them."""
+    response = await world.get("/platform/identity/1/aliases", mpid=str(mpid))
+    assert response.status == 200, await response.text()
+    listed: list[dict[str, Any]] = await response.json()
+    return listed
 
 
 async def state(world: World, mpid: int) -> tuple[str, str | None]:
     """Return what has become of the alias of an MPID that was accepted last."""
-    last = (await world.aliases.aliases(mpid))[-1]
-    return last.state, last.reason
+    last = (await aliases(world, mpid))[-1]
+    return last["state"], last["reason"]
 
 
 async def names(world: World, mpid: int) -> list[str]:
@@ -106,7 +148,9 @@ async def test_case_31_alias_happy_path(
     before = await world.timeline(source)
     sent = len(world.outgoing())
     clock.advance(MINUTE)
-    await ask(world, source, destination, t1, t2, scope=scope, device_stamp=D1)
+    by_device = await mpid_of(world, "identify", {"device_application_stamp": D1})
+    stamp = {"device_application_stamp": D1} if scope == "device" else {}
+    await ask(world, source, destination, t1, t2, scope=scope, **stamp)
 
     assert sorted(await names(world, destination)) == sorted([*copied, "Own"])
     assert await world.timeline(source) == before
@@ -125,8 +169,65 @@ async def test_case_31_alias_happy_path(
         message("aliased_to", destination, now_ms)
     ]
     assert await world.find(D1) == [source]
+    assert await mpid_of(world, "identify", {"device_application_stamp": D1}) == by_device
+    assert by_device == str(source)
     assert len(world.outgoing()) == sent  # copies are not forwarded
     assert world.count("headwater_alias_total", result="applied") == 1
+
+
+async def test_case_32_alias_errors(at_once: World, clock: ManualClock) -> None:
+    """spec/identity.md, worked case 32; the strategies without aliases are in the next one."""
+    world = at_once
+    source = await anonymous(world, custom("Before", T), custom("Within", T + 2 * DAY))
+    clock.advance(91 * DAY)
+    await world.accept(batch("c-1", custom("Own", clock.now_ms())))
+    destination = await world.mpid("c-1")
+    now = clock.now_ms()
+
+    async def refused(status: int, body: dict[str, Any], path: str = ALIAS) -> str:
+        answered, content = await post_alias(world, body, path)
+        assert answered == status
+        if status != 400:
+            assert content == b""
+            return ""
+        error = orjson.loads(content)
+        assert set(error) == {"code", "message"}
+        assert error["code"] == "BAD_REQUEST"
+        assert isinstance(error["message"], str)
+        return str(error["message"])
+
+    def asking(**members: Any) -> dict[str, Any]:
+        return alias_body(source, destination, **members)
+
+    assert await refused(400, alias_body(source, source)) == SAME
+    late = {"start_unixtime_ms": now, "end_unixtime_ms": now - 1}
+    assert await refused(400, asking(**late)) == BAD_RANGE
+    assert await refused(400, asking(end_unixtime_ms=now - 91 * DAY)) == BAD_RANGE
+    assert await refused(400, alias_body(source, 12345)) == UNKNOWN
+    assert await refused(400, alias_body(12345, destination)) == UNKNOWN
+    typeless = asking()
+    del typeless["request_type"]
+    assert await refused(400, typeless) == MALFORMED
+    assert await refused(400, asking(api_key="another-key")) == MALFORMED
+    assert await refused(400, asking(scope="device")) == MALFORMED
+    assert await refused(401, asking(), "/v1/identity/no-such-key/alias") == ""
+    assert await aliases(world, source) == []
+    # A start that is too early is cut: what is older than 90 days is not copied.
+    path = f"/v1/identity/{WEB_KEY}/Alias"
+    wide = asking(start_unixtime_ms=now - 91 * DAY, end_unixtime_ms=now)
+    assert await post_alias(world, wide, path) == (202, b"")
+    assert await world.aliases.run_due()
+    assert await names(world, destination) == ["Within", "Own"]
+
+
+@pytest.mark.parametrize("strategy", ["profile_isolation", "best_match"])
+async def test_case_32_strategies_without_aliases(tmp_path: Path, strategy: str) -> None:
+    """spec/identity.md, worked case 32 and row I8: nothing of the request is looked at."""
+    document = changed(DOCUMENT, identity={"strategy": strategy})
+    for shards in (1, 3):
+        async with running(tmp_path / f"{shards}", shards=shards, document=document) as world:
+            assert await post_alias(world, alias_body(1, 2)) == (403, b"")
+            assert await post_alias(world, {}) == (403, b"")
 
 
 async def test_case_33_alias_chains(at_once: World) -> None:
@@ -148,7 +249,7 @@ async def test_case_33_alias_chains(at_once: World) -> None:
     await ask(world, source, d, *minutes(1, 10), request_id="first")
     assert await state(world, source) == ("applied", None)
     await ask(world, source, d, *minutes(1, 10), request_id="first")
-    assert len(await world.aliases.aliases(d)) == 1
+    assert len(await aliases(world, d)) == 1
     assert await names(world, d) == ["Early", "Own d"]
     await ask(world, source, x, *minutes(5, 20))
     assert await state(world, source) == ("dropped", "overlapping_source")
@@ -290,8 +391,11 @@ async def test_environments_do_not_mix(at_once: World) -> None:
     source = await anonymous(world, custom("Event"))
     await world.accept(batch("c-1", custom("Own")) | {"environment": "development"})
     other = await world.mpid_in("c-1", "development")
-    for environment in ("production", "development"):
-        await ask(world, source, other, T, T, environment=environment)
+    for environment in ENVIRONMENTS:
+        body = alias_body(source, other, environment=environment)
+        status, content = await post_alias(world, body)
+        assert (status, orjson.loads(content)["message"]) == (400, UNKNOWN)
+        await hand_over(world, source, other, environment)
         assert await state(world, source) == ("dropped", "unknown_mpid")
     assert await names(world, other) == ["Own"]
 

@@ -8,11 +8,13 @@ import pytest
 
 from actors.audience_worker import AudienceWorker
 from actors.clock import ManualClock
+from actors.identity.calls import AliasRequest
 from tests.whole.cases import user
 from tests.whole.world import DOCUMENT, T, World, basic, changed, running
 
 PATH = "/platform/v2/workspaces/1/calculatedattributes"
 WORKSPACE_KEY = basic("kd-workspace:sd")
+DAY_MS = 24 * 60 * 60 * 1000
 RENAMED = (
     "Calculated attribute name cannot be changed once the calculated attribute has been activated."
 )
@@ -91,14 +93,18 @@ async def value(world: World, customer: str, name: str) -> Any:
     return (await world.attributes(customer)).get(name)
 
 
-async def buy(world: World, customer: str, at_ms: int = T, **attributes: str) -> None:
-    """Send a `Buy`."""
-    data = {
+def bought(at_ms: int) -> dict[str, Any]:
+    """Return the data of a `Buy`."""
+    return {
         "event_name": "Buy",
         "custom_event_type": "transaction",
         "timestamp_unixtime_ms": at_ms,
-        "custom_attributes": attributes,
     }
+
+
+async def buy(world: World, customer: str, at_ms: int = T, **attributes: str) -> None:
+    """Send a `Buy`."""
+    data = bought(at_ms) | {"custom_attributes": attributes}
     event = {"event_type": "custom_event", "data": data}
     await world.accept(user(customer, events=[event]))
 
@@ -298,3 +304,128 @@ async def test_22_27_seeds_come_over_http(world: World) -> None:
     assert (await seed(world, {}, None))[0] == 401
     assert (await seed(world, {}, basic("kd-workspace:wrong")))[0] == 403
     assert (await seed(world, {}, basic("k1-backend:s1")))[0] == 403
+
+
+async def test_18_historical_events_wait_for_the_next_definition(world: World) -> None:
+    """Case 18: they change nothing; an edited definition that is activated counts them."""
+    number = await activate(world, "Buys", definition("count"))
+    await buy(world, "a")
+    old = {"event_type": "custom_event", "data": bought(T - 5 * DAY_MS)}
+    sent = await world.historical([user("a", events=[old])])
+    assert sent.status == 202, await sent.text()
+    settle(world)
+    assert await value(world, "a", "Buys") == "1"
+    edited = definition(
+        "count", time_period={"type": "within", "within": 29, "within_unit": "days"}
+    )
+    await ask(world, 204, "PUT", f"/{number}", {"draft_definition": edited})
+    await ask(world, 204, "POST", f"/{number}/activation")
+    settle(world)
+    assert await value(world, "a", "Buys") == "2"
+
+
+async def test_19_21_outgoing_batches_carry_the_values(world: World) -> None:
+    """Cases 19 and 21: the value after the batch, in the place of an attribute of its name."""
+    await activate(world, "ltv", definition("sum", "amt"))
+    data = bought(T) | {"custom_attributes": {"amt": "10.1"}}
+    event = {"event_type": "custom_event", "data": data}
+    await world.accept(user("a", events=[event], user_attributes={"ltv": "1", "city": "Oslo"}))
+    [outgoing] = world.outgoing()
+    assert outgoing["user_attributes"] == {"ltv": "10.1", "city": "Oslo"}
+
+
+async def test_8_a_value_goes_down_without_an_event(world: World, clock: ManualClock) -> None:
+    """Case 8: when the event has left the range there is 0; case 7: of a sum of nothing a dash."""
+    day = {"type": "within", "within": 1, "within_unit": "days"}
+    await activate(world, "Buys", definition("count", time_period=day))
+    await activate(world, "Spent", definition("sum", "amt", time_period=day))
+    await buy(world, "a")
+    clock.advance(DAY_MS)
+    settle(world)
+    assert await value(world, "a", "Buys") == "1"
+    clock.advance(1)
+    settle(world)
+    assert await value(world, "a", "Buys") == "0"
+    mpid = await world.mpid("a")
+    shown = await (await world.get(f"/platform/v2/workspaces/1/users/{mpid}")).json()
+    assert shown["calculated_attributes"] == [
+        {"name": "Buys", "value": "0"},
+        {"name": "Spent", "value": "-"},
+    ]
+
+
+async def test_30_values_survive_a_restart(tmp_path: Path, clock: ManualClock) -> None:
+    """Case 30: nothing is counted twice or forgotten, also if it was being initialised."""
+    async with running(tmp_path, clock=clock) as world:
+        await buy(world, "a", amt="10.1")
+        await activate(world, "Spent", definition("sum", "amt"))
+        number = await make(world, "Buys", definition("count"))
+        await ask(world, 204, "POST", f"/{number}/activation")
+        await buy(world, "b", amt="20.2")
+    async with running(tmp_path, clock=clock) as world:
+        await buy(world, "a", amt="20.2")
+        settle(world)
+        assert await world.attributes("a") == {"Spent": "30.3", "Buys": "2"}
+        assert await world.attributes("b") == {"Spent": "20.2", "Buys": "1"}
+        assert [each["name"] for each in await ask(world, 200, "GET")] == ["Spent", "Buys"]
+
+
+async def test_31_an_alias_copies_no_values(tmp_path: Path, clock: ManualClock) -> None:
+    """Case 31: the destination keeps its own count, and goes on from there."""
+    document = changed(DOCUMENT, identity={"alias_delay_hours": 0})
+    async with running(tmp_path, document=document, clock=clock) as world:
+        await activate(world, "Buys", definition("count"))
+        for customer, times in (("s", 3), ("d", 2)):
+            for _ in range(times):
+                await buy(world, customer)
+        source, destination = await world.mpid("s"), await world.mpid("d")
+        await world.aliases.alias(
+            AliasRequest(
+                request_id="r-1",
+                environment="production",
+                scope="mpid",
+                device_stamp=None,
+                received_ms=T,
+                input=1,
+                source_mpid=source,
+                destination_mpid=destination,
+                start_ms=T - DAY_MS,
+                end_ms=T + 1,
+            )
+        )
+        assert await world.aliases.run_due()
+        settle(world)
+        assert await value(world, "d", "Buys") == "2"
+        await buy(world, "d")
+        assert await value(world, "d", "Buys") == "3"
+
+
+async def test_attributes_of_the_document_are_its_own(tmp_path: Path, clock: ManualClock) -> None:
+    """The API shows them and changes nothing; without the document it may."""
+    own = {"id": "buys", "name": "Buys", "definition": definition("count")}
+    async with running(
+        tmp_path, document=changed(DOCUMENT, calculated_attributes=[own]), clock=clock
+    ) as world:
+        await buy(world, "a")
+        settle(world)
+        await buy(world, "a")
+        [shown] = await ask(world, 200, "GET")
+        assert (shown["id"], shown["created_by"], shown["revision_id"]) == (1, "config", 1)
+        managed = ["Managed by configuration file."]
+        assert await messages(world, 409, "DELETE", "/1") == managed
+        assert await messages(world, 409, "PUT", "/1", {"description": "x"}) == managed
+    async with running(tmp_path, clock=clock) as world:
+        await ask(world, 204, "DELETE", "/1")
+        settle(world)
+        assert await world.attributes("a") == {}
+
+
+async def test_an_event_of_another_tier_cannot_be_counted(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """Activating a definition over an event that is not looked at is refused."""
+    tiers = {"event_tiers": {"overrides": [{"event": "Buy", "tier": "preserve"}]}}
+    async with running(tmp_path, document=changed(DOCUMENT, workspace=tiers), clock=clock) as world:
+        number = await make(world, "Buys", definition("count"))
+        refused = ["The event of a calculated attribute must be of tier personalize."]
+        assert await messages(world, 422, "POST", f"/{number}/activation") == refused

@@ -8,12 +8,14 @@ import base64
 import gzip
 import json
 import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from actors.clock import ManualClock
+from actors.identity.registry import STRATEGIES
 from actors.store.keys import shard_of_slot, slot_of_mpid
 from actors.store.resharding import reshard
 from config.errors import ConfigError
@@ -182,6 +184,22 @@ async def test_a_thousand_searches_create_nothing(world: World) -> None:
     assert world.count("headwater_identity_records", environment="production") == 0
 
 
+async def test_scopes_are_apart(tmp_path: Path, shards: int) -> None:
+    """Worked case 15, separate scopes: a deployment serves one workspace, which is one scope."""
+    stamp = {STAMP: "d1"}
+    async with (
+        running(tmp_path / "a", shards=shards) as one,
+        running(tmp_path / "b", shards=shards) as other,
+    ):
+        first = await mpid_of(one, "login", {"customerid": "c1"})
+        anonymous = await mpid_of(one, "identify", stamp)
+        assert await mpid_of(other, "login", {"customerid": "c1"}) != first
+        answer = await call(other, "login", {"customerid": "c2"} | stamp, previous_mpid=anonymous)
+        assert (answer["mpid"] == anonymous, answer["matched_identities"]) == (False, {})
+        here = await call(one, "login", {"customerid": "c2"}, previous_mpid=anonymous)
+        assert here["mpid"] == anonymous
+
+
 async def test_ties_are_decided_by_priority(tmp_path: Path, shards: int) -> None:
     """Worked case 19."""
     document = strategy(
@@ -240,10 +258,23 @@ async def test_ties_are_decided_by_priority(tmp_path: Path, shards: int) -> None
         ({"priority": ["customerid", "passport"]}, "unknown identity type"),
     ],
 )
-def test_a_bad_configuration_is_refused_with_its_rule(identity: Any, rule: str) -> None:
-    """Worked case 27; a deployment has the document that it was started with."""
+async def test_a_bad_configuration_is_refused_with_its_rule(
+    world: World, identity: Any, rule: str
+) -> None:
+    """Worked case 27: over HTTP and in a document; the old configuration stays active."""
     with pytest.raises(ConfigError, match=rule):
         parse_workspace(changed(DOCUMENT, identity=identity))
+    path = "/platform/identity/1/config"
+    before = await (await world.get(path)).json()
+    mpid = await mpid_of(world, "login", {"customerid": "c1", "email": "e1"})
+    response = await world.client.put(path, json=identity, headers=await world.token())
+    assert response.status == 400
+    [error] = (await response.json())["errors"]
+    assert error["code"] == "BAD_REQUEST"
+    assert rule in error["message"]
+    assert await (await world.get(path)).json() == before
+    assert await mpid_of(world, "login", {"customerid": "c1"}) == mpid
+    await call(world, "search", {"email": "e1"}, 404)  # no login ID by the old configuration
 
 
 async def test_a_rate_limit(tmp_path: Path, shards: int, clock: ManualClock) -> None:
@@ -332,21 +363,65 @@ async def test_an_erased_user_is_nobody(world: World) -> None:
     assert await mpid_of(world, "login", {"customerid": "c1"}) != mpid
 
 
+async def test_records_of_addressed_batches_are_counted_until_they_are_erased(
+    tmp_path: Path,
+) -> None:
+    """spec/identity.md, 12, also after a start with another number of shards."""
+
+    def records(world: World) -> float:
+        return world.count("headwater_identity_records", environment="production")
+
+    old, new = tmp_path / "old", tmp_path / "new"
+    async with running(old, shards=2) as world:
+        for mpid in (1, 2**52 + 1, 555):
+            await world.accept({"mpid": mpid, "events": []})
+        await mpid_of(world, "login", {"customerid": "c1"})
+        assert records(world) == 4
+    new.mkdir()
+    shutil.copytree(old / "coordinator", new / "coordinator")
+    stores = [old / f"shard-{number}" for number in range(2)]
+    reshard(stores, [new / f"shard-{number}" for number in range(3)], MAP_SIZE)
+    async with running(new, shards=3) as world:
+        assert records(world) == 4
+        assert await world.coordinator.erase("production", 555)
+        assert records(world) == 3
+        development = {"mpid": 555, "environment": "development", "events": []}
+        await world.accept(development)
+        assert records(world) == 3
+        assert world.count("headwater_identity_records", environment="development") == 1
+
+
 # -- Event batches, what the tables leave to events -----------------------------------------------
 
 
-async def test_a_batch_for_an_mpid_changes_no_identities(world: World) -> None:
-    """Rows E1 and E2."""
+@pytest.fixture(params=STRATEGIES)
+async def any_strategy(
+    request: pytest.FixtureRequest, tmp_path: Path, shards: int
+) -> AsyncIterator[World]:
+    """A deployment with each of the strategies, with one shard and with three."""
+    async with running(tmp_path, shards=shards, document=strategy(request.param)) as world:
+        yield world
+
+
+async def test_a_batch_for_an_mpid_changes_no_identities(any_strategy: World) -> None:
+    """Rows E1 and E2, with any strategy."""
+    world = any_strategy
     mpid = await mpid_of(world, "login", {"customerid": "c1"})
     await world.accept({"mpid": int(mpid), "user_identities": {"email": "e5"}, "events": []})
+    assert [stored.mpid for stored in world.log()] == [int(mpid)]
     assert [each["type"] for each in (await record(world, mpid))["identities"]] == ["customerid"]
     assert await lookup(world, "email", "e5") == []
-    await world.accept({"mpid": 555, "events": []})
+    assert world.count("headwater_identity_records", environment="production") == 1
+    for _ in range(2):
+        await world.accept({"mpid": 555, "events": []})
+    assert world.count("headwater_identity_records", environment="production") == 2
     assert (await record(world, "555"))["identities"] == []
+    assert (await world.profile(555, "user_identities"))["user_identities"] == []
 
 
-async def test_a_batch_without_identities_is_nobodys(world: World) -> None:
-    """Rows E8, E9, E10 and E12."""
+async def test_a_batch_without_identities_is_nobodys(any_strategy: World) -> None:
+    """Rows E8, E9, E10 and E12, with any strategy."""
+    world = any_strategy
     anonymous: dict[str, Any] = {
         "events": [{"event_type": "custom_event", "data": {"event_name": "e"}}]
     }
@@ -359,5 +434,7 @@ async def test_a_batch_without_identities_is_nobodys(world: World) -> None:
     await world.accept(anonymous | {"device_info": zero})
     assert [each.mpid for each in world.log()] == [None] * 4
     assert world.count("headwater_identity_records", environment="production") == 0
+    # An MPID of zero is none: the batch is the user's whom its identities name.
     await world.accept({"mpid": 0, "user_identities": {"customer_id": "c1"}, "events": []})
-    assert await lookup(world, "customerid", "c1") != []
+    [found] = await lookup(world, "customerid", "c1")
+    assert found == await mpid_of(world, "login", {"customerid": "c1"})

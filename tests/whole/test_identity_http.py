@@ -9,10 +9,7 @@ from typing import Any
 import pytest
 
 from tests.whole.identities import KEY, call, lookup, modify, mpid_of, strategy
-from tests.whole.world import DOCUMENT, World, changed, running
-
-RECORDED = Path(__file__).parents[1] / "data" / "recorded" / "web.ndjson"
-RECORDED_KEY = "us1-0123456789abcdef0123456789abcdef"
+from tests.whole.world import World, running
 
 
 @pytest.fixture(params=[1, 3], ids=["1 shard", "3 shards"])
@@ -185,14 +182,6 @@ async def test_under_isolation_a_login_needs_a_login_id(tmp_path: Path, shards: 
         )
 
 
-@pytest.mark.parametrize("name", ["profile_isolation", "best_match"])
-async def test_some_strategies_do_not_alias(tmp_path: Path, name: str) -> None:
-    """spec/identity.md, worked case 32 and row I8."""
-    async with running(tmp_path, document=strategy(name)) as world:
-        response = await world.client.post("/v1/identity/kw-web-site/alias", json={})
-        assert (response.status, await response.read()) == (403, b"")
-
-
 async def test_the_order_of_keys_means_nothing(world: World) -> None:
     """spec/identity.md, worked case 40."""
     known = {"customerid": "c1", "email": "e1", "other": "o1", "device_application_stamp": "d1"}
@@ -220,38 +209,3 @@ async def test_a_compressed_call_with_basic_is_answered(world: World) -> None:
     response = await world.post("/identity/v1/login", sent, "k2", {"Content-Encoding": "gzip"})
     assert response.status == 200
     assert (await response.json())["is_logged_in"] is True
-
-
-async def test_the_recorded_web_session_ends_well(tmp_path: Path, shards: int) -> None:
-    """spec/clients.md, worked case 16, the identity calls, with MPIDs of this server."""
-    document = changed(
-        DOCUMENT,
-        inputs=[
-            source
-            if source["id"] != "web"
-            else source | {"keys": [{"key": RECORDED_KEY, "secret": "recorded-secret"}]}
-            for source in DOCUMENT["inputs"]
-        ],
-    )
-    lines = [json.loads(line) for line in RECORDED.read_text().splitlines()]
-    names = ("/identify", "/login", "/logout", "/search", "/modify")
-    issued: dict[str, str] = {}
-    latest = ""
-    async with running(tmp_path, shards=shards, document=document) as world:
-        for line in lines:
-            is_call = line["path"].partition("?")[0].endswith(names)
-            if line["method"] != "POST" or not is_call:
-                continue
-            body = line["body"]
-            previous = body.get("previous_mpid")
-            if previous is not None:
-                body["previous_mpid"] = issued.setdefault(previous, latest)
-            path = line["path"]
-            if path.endswith("/modify"):
-                recorded = path.split("/")[-2]
-                path = path.replace(recorded, issued.setdefault(recorded, latest))
-            response = await world.client.post(path, json=body, headers=line["headers"])
-            expected = 401 if line["call"] == "wrong key" else 200
-            assert response.status == expected, (line["call"], await response.text())
-            if expected == 200 and not path.endswith("/modify"):
-                latest = (await response.json())["mpid"]

@@ -75,6 +75,34 @@ def test_a_deployment_goes_on_with_another_number_of_shards(tmp_path: Path) -> N
     assert len(delivered) == len(set(delivered)) == USERS
 
 
+STAMP = "6f9619ff-8b86-4d01-b42d-00cf4fc964f1"
+
+
+def test_known_users_follow_changed_login_ids(tmp_path: Path) -> None:
+    """spec/identity.md, 7.2: who is anonymous by now is found as the newest of a device.
+
+    Under profile link a login makes a new user beside the device's; then an e-mail is no login ID
+    any more.
+    """
+    served = Served(tmp_path, workspace=WORKSPACE + "identity: {strategy: profile_link}\n")
+    served.start()
+    ann = {"user_identities": {"email": "ann@example.com"}, "mp_deviceid": STAMP}
+    for body in ({"mp_deviceid": STAMP}, ann):
+        assert served.post("/v2/events", body | {"events": [EVENT]})[0] == 202
+    [known] = served.find("ann@example.com")
+    assert len(served.find(STAMP)) == 2
+    assert served.process.stop() == 0
+
+    conversion = "identity: {strategy: profile_conversion}\n"
+    served = Served(tmp_path, workspace=WORKSPACE + conversion)
+    served.start()
+    assert len(served.events("ann@example.com")) == 1
+    assert served.post("/v2/events", {"mp_deviceid": STAMP, "events": [EVENT]})[0] == 202
+    assert served.find("ann@example.com") == [known]
+    assert len(served.events("ann@example.com")) == 2
+    assert served.process.stop() == 0
+
+
 def test_a_second_serve_on_a_folder_in_use_is_refused(served: Served) -> None:
     """With one line that says so, and without harm to the first."""
     second = serve_again(served.data_dir)
@@ -103,7 +131,7 @@ def test_a_folder_with_a_damaged_store_is_refused(tmp_path: Path) -> None:
     )
     refused = serve_again(tmp_path)
     assert refused.returncode == 1
-    assert f"shard-0: {store}: cannot be opened" in refused.stderr
+    assert f"{store}: cannot be opened" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 

@@ -40,6 +40,7 @@ from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import CoordinatorMetrics, EdgeMetrics, ShardMetrics
 from actors.model import Delivery, MicroBatch, Result, StoredBatch
 from actors.outputs.subscription_settings import subscription_problems
+from actors.repeats import RepeatDesk
 from actors.shard import Shard, identity_rules
 from actors.shard_aliases import ShardAliases
 from actors.shard_options import ShardOptions
@@ -483,7 +484,9 @@ async def running(
                 ),
             ),
             handles,
-            cast(CoordinatorHandle, LocalCoordinator(coordinator, aliases)),
+            cast(
+                CoordinatorHandle, LocalCoordinator(coordinator, aliases, RepeatDesk(store, clock))
+            ),
             groups,
             desk_handle(audiences.call),
             calculated,

@@ -17,6 +17,7 @@ class Memberships:
         self._sizes: Ints = np.zeros(8 * _LEAST_BYTES, np.int64)  # members by bit
         self._bit_of: dict[int, int] = {}
         self._free: list[int] = []
+        self._last: tuple[Sequence[int], Ints] = (), np.zeros(0, np.int64)
 
     @property
     def nbytes(self) -> int:
@@ -48,6 +49,7 @@ class Memberships:
     def remove(self, audience: int) -> None:
         """Take everybody out and the bit away."""
         bit = self._bit_of.pop(audience)
+        self._last = (), np.zeros(0, np.int64)
         self._bits[:, bit >> 3] &= 0xFF ^ (1 << (bit & 7))
         self._sizes[bit] = 0
         self._free.append(bit)
@@ -89,18 +91,20 @@ class Memberships:
 
         Args:
             rows: each once.
-            audiences: whose bits are set.
+            audiences: whose bits are set; not to be changed afterwards.
             now: who is a member, packed, one line per audience.
             ready: where it is set, in the same form; `None` for everywhere.
 
         Returns:
             (index into `audiences`, index into `rows`, whether entered), by row and audience.
         """
-        bits = np.array([self._bit_of[audience] for audience in audiences], np.int64)
+        bits = self._bits_of(audiences)
         before = self._bits[rows]
         set_ = self._by_row(bits, now, len(rows))
-        if ready is None:  # alike for all rows: eight of them say it
-            mask = self._by_row(bits, np.full((len(bits), 1), 0xFF, np.uint8), 1)
+        if ready is None:
+            is_set = np.zeros(8 * self._bits.shape[1], np.bool_)
+            is_set[bits] = True
+            mask = np.packbits(is_set, bitorder="little")
         else:
             mask = self._by_row(bits, ready, len(rows))
         after = (before & ~mask) | (set_ & mask)
@@ -121,6 +125,14 @@ class Memberships:
     def _of(self, row: int) -> Bytes:
         """Return 0 or 1 for each bit of a row."""
         bits: Bytes = unpack(self._bits[row : row + 1], 8 * self._bits.shape[1])[0]
+        return bits
+
+    def _bits_of(self, audiences: Sequence[int]) -> Ints:
+        """Return where the bits of audiences are; those asked for last are remembered."""
+        last, bits = self._last
+        if last is not audiences:
+            bits = np.array([self._bit_of[audience] for audience in audiences], np.int64)
+            self._last = audiences, bits
         return bits
 
     def _by_row(self, bits: Ints, lines: Bytes, rows: int) -> Bytes:

@@ -69,9 +69,46 @@ async def test_the_settings_are_for_those_who_may_see_them(
     assert (await send(world, "GET", SCOPE + "/config", client_id)).status == status
 
 
-async def test_settings_are_not_written_here(world: World) -> None:
-    response = await send(world, "PUT", SCOPE + "/config", body={})
-    assert (response.status, response.headers["Allow"]) == (405, "GET,HEAD,OPTIONS")
+async def test_the_same_settings_are_taken(world: World) -> None:
+    """spec/identity.md, 12; what is left out is as the strategy has it."""
+    in_force = await (await send(world, "GET", SCOPE + "/config")).json()
+    for body in (in_force, {"strategy": in_force["strategy"]}):
+        response = await send(world, "PUT", SCOPE + "/config", body=body)
+        assert (response.status, await response.json()) == (200, in_force)
+
+
+async def test_other_settings_are_for_the_document(world: World) -> None:
+    """spec/connections.md, 10."""
+    response = await send(world, "PUT", SCOPE + "/config", body={"strategy": "profile_link"})
+    assert response.status == 409
+    assert await first_error(response) == {
+        "code": "CONFLICT",
+        "message": "Managed by configuration file.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "rule"),
+    [
+        ({"strategy": "best_match", "login_ids": ["email"]}, "must be empty with strategy best"),
+        ({"priority": ["customerid", "passport"]}, "identity.priority[1]: unknown identity type"),
+        ({"strategy": "nearest"}, "identity.strategy: must be one of"),
+        ({"alias_delay_hours": "soon"}, "identity.alias_delay_hours: must be a number"),
+        ({"login": ["email"]}, "identity.login: unknown key"),
+    ],
+)
+async def test_settings_that_break_a_rule_are_refused_with_it(
+    world: World, body: Any, rule: str
+) -> None:
+    response = await send(world, "PUT", SCOPE + "/config", body=body)
+    error = await first_error(response)
+    assert (response.status, error["code"]) == (400, "BAD_REQUEST")
+    assert rule in error["message"]
+
+
+@pytest.mark.parametrize("client_id", ["app", "viewer", "reader"])
+async def test_others_do_not_write_settings(world: World, client_id: str) -> None:
+    assert (await send(world, "PUT", SCOPE + "/config", client_id, {})).status == 403
 
 
 @pytest.mark.parametrize(

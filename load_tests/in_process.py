@@ -1,0 +1,204 @@
+"""A deployment in this process: real edge code behind the HTTP, shards, coordinator and stores.
+
+No Ray and no sockets, so that what is measured is what the code costs and nothing else.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from actors.clock import Clock, SystemRandomness
+from actors.coordinator import Coordinator
+from actors.handles import CoordinatorHandle, ShardHandle
+from actors.identity.findings import Findings, Question
+from actors.metric_groups import EdgeMetrics, ShardMetrics
+from actors.model import (
+    BatchContext,
+    EventName,
+    EventNames,
+    MicroBatch,
+    Result,
+    Unresolved,
+)
+from actors.shard import Shard, identity_rules
+from actors.shard_options import ShardOptions
+from actors.store.environment import Store
+from actors.store.identities import IdentityChange, Term
+from config.compiled import connection_infos, queue_limits, workspace_info
+from config.load import parse_workspace
+from config.numbers import Numbers, assign_numbers
+from config.settings import Settings
+from server.deployment import FinalResult
+from server.ingestion import Ingestion
+from server.microbatch import QueueOptions, ShardQueue
+from server.routing import Router
+
+MAP_SIZE_BYTES = 64 * 1024**3  # address space; the file takes what it uses
+KEY = "us1-load-in-process-key"
+
+_decode_micro = msgspec.msgpack.Decoder(MicroBatch).decode
+_encode_results = msgspec.msgpack.Encoder().encode
+
+
+def document(**identity: Any) -> dict[str, Any]:
+    """Return a workspace document with these identity settings.
+
+    As that of `make load` it has one input, whose batches wait for one output.
+    """
+    return {
+        "version": 1,
+        "account": {"id": "load", "name": "Load"},
+        "workspace": {
+            "id": "load",
+            "name": "Load",
+            "regulations": {
+                "gdpr": {"enabled": True, "purposes": ["marketing", "analytics"]},
+                "ccpa": {"enabled": True},
+            },
+        },
+        "identity": identity,
+        "inputs": [
+            {
+                "id": "load",
+                "kind": "feed",
+                "name": "Load",
+                "keys": [{"key": KEY, "secret": "load-secret"}],
+            }
+        ],
+        "outputs": [
+            {
+                "id": "files",
+                "kind": "event",
+                "module": "file",
+                "name": "Files",
+                "settings": {"url": "file:///nothing-is-sent", "format": "ndjson"},
+            }
+        ],
+        "connections": [{"id": "load-files", "input": "load", "output": "files"}],
+    }
+
+
+class _LocalShard:
+    """A shard as an edge and the coordinator call it; micro-batches come and go encoded."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+
+    async def commit(self, micro: bytes) -> bytes:
+        results: list[Result] = self._shard.commit(_decode_micro(micro))
+        return _encode_results(results)
+
+    async def read_identities(
+        self, term: Term, questions: Sequence[Question], candidates: Sequence[int]
+    ) -> Findings:
+        return self._shard.read_identities(term, questions, candidates)
+
+    async def write_identities(
+        self, term: Term, write: int, changes: Sequence[IdentityChange]
+    ) -> None:
+        self._shard.write_identities(term, write, changes)
+
+
+class _CountedCoordinator:
+    """The coordinator as an edge calls it."""
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
+        self.resolutions = 0
+
+    async def resolve(self, requests: Sequence[Unresolved]) -> list[int]:
+        self.resolutions += len(requests)
+        return await self._coordinator.resolve(requests)
+
+    async def admit_event_names(self, names: Sequence[EventName]) -> EventNames:
+        return await self._coordinator.admit_event_names(names)
+
+
+class InProcess:
+    """Takes batches as an edge does, and resolves them as the coordinator does, until `close`.
+
+    Attributes:
+        shards: in order.
+        coordinator: the only writer of identities.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        workspace: Mapping[str, Any],
+        shards: int,
+        clock: Clock,
+        **members: Any,
+    ) -> None:
+        """Begin on a new folder.
+
+        Args:
+            workspace: a document, see `document`.
+            members: of `config.settings.Settings`, where they are not the defaults.
+        """
+        parsed = parse_workspace(dict(workspace))
+        numbers = assign_numbers(parsed, Numbers())
+        settings = Settings(data_dir=folder, map_size_bytes=MAP_SIZE_BYTES, **members)
+        info = workspace_info(parsed, numbers, settings)
+        self._clock = clock
+        self._input = numbers.inputs["load"]
+        self._stack = ExitStack()
+        self.shards: list[Shard] = []
+        for number in range(shards):
+            options = ShardOptions(
+                number=number,
+                of=shards,
+                folder=folder / f"shard-{number}",
+                map_size_bytes=settings.map_size_bytes,
+                profile_cache_bytes=settings.profile_cache_bytes,
+                workspace=info,
+                connections=connection_infos(parsed, numbers),
+                queue_limits=queue_limits(parsed, numbers, shards),
+            )
+            shard = Shard(options, clock, ShardMetrics("load"), wake=lambda _: None)
+            self._stack.callback(shard.close)
+            self.shards.append(shard)
+        handles = [cast(ShardHandle, _LocalShard(each)) for each in self.shards]
+        self.store = Store(folder / "coordinator", settings.map_size_bytes)
+        self.coordinator = Coordinator(
+            self.store,
+            handles,
+            info.scope,
+            identity_rules(info),
+            info.limits.unique_event_names,
+            clock,
+            SystemRandomness(),
+        )
+        self._stack.callback(self.coordinator.close)
+        queues = QueueOptions(
+            calls_in_flight=settings.calls_in_flight,
+            max_micro_batch_bytes=settings.max_micro_batch_bytes,
+            max_queue_bytes=settings.max_queue_bytes,
+        )
+        metrics = EdgeMetrics("load")
+        self._counted = _CountedCoordinator(self.coordinator)
+        self._ingestion = Ingestion(
+            Router(info.scope, info.priority, info.login_ids, frozenset()),
+            [
+                ShardQueue(1, number, handle, queues, clock, metrics)
+                for number, handle in enumerate(handles)
+            ],
+            cast(CoordinatorHandle, self._counted),
+        )
+
+    @property
+    def resolutions(self) -> int:
+        """How many batches the coordinator was asked about."""
+        return self._counted.resolutions
+
+    async def apply(self, batches: Sequence[bytes]) -> list[FinalResult]:
+        """Apply the batches of one request; they are on disk when this returns."""
+        context = BatchContext(self._input, KEY, "server_to_server", self._clock.now_ms())
+        return await self._ingestion.apply(batches, context)
+
+    def close(self) -> None:
+        """Let go of the stores."""
+        self._stack.close()

@@ -1,0 +1,73 @@
+"""`Idempotency-Key`: a POST that is repeated is done once (spec/platform-api.md, 1)."""
+
+import logging
+from hashlib import sha256
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from actors.errors import ShardUnavailable, StoreFull
+from actors.store.requests import KeptAnswer
+from server.auth import bearer
+from server.bodies import keep_received
+from server.context import EDGE
+from server.problems import Refused
+
+logger = logging.getLogger("headwater.http")
+
+HEADER = "Idempotency-Key"
+MAX_KEY = 255
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def once(handler: Handler) -> Handler:
+    """Return a handler that answers a repeated request as it was answered the first time.
+
+    A key holds for a credential and a path. Only answers of success are remembered: what was
+    refused may be tried again.
+    """
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        sent = request.headers.get(HEADER)
+        if sent is None:
+            return await handler(request)
+        if not 0 < len(sent) <= MAX_KEY:
+            raise Refused("BAD_REQUEST", f"{HEADER} must have 1 to {MAX_KEY} characters.")
+        edge = request.app[EDGE]
+        config = edge.config.current
+        credential = bearer(request, "platform", config, edge.clock)
+        body = await keep_received(request, config.max_body_bytes)
+        key = _digest(credential.client_id, request.path.rstrip("/"), sent)
+        content = _digest(request.query_string, body)
+        begun = await edge.deployment.begin_request(key, content)
+        if isinstance(begun, KeptAnswer):
+            headers = {"Content-Type": begun.content_type} if begun.content_type else {}
+            return web.Response(status=begun.status, body=begun.body, headers=headers)
+        if begun == "different":
+            raise Refused("CONFLICT", f"The {HEADER} was used for another request.")
+        if begun == "under_way":
+            raise Refused("CONFLICT", f"A request with this {HEADER} is under way.")
+        kept: KeptAnswer | None = None
+        try:
+            response = await handler(request)
+            if isinstance(response, web.Response) and response.status < 300:
+                content_type = response.headers.get("Content-Type", "")
+                shown = response.body if isinstance(response.body, bytes) else b""
+                kept = KeptAnswer(content, response.status, content_type, shown)
+            return response
+        finally:
+            try:
+                await edge.deployment.end_request(key, kept)
+            except (ShardUnavailable, StoreFull) as error:  # what was asked for is done
+                logger.warning(
+                    "an answer is not remembered for repeats of its request",
+                    extra={"event": "answer_not_kept", "kind": type(error).__name__},
+                )
+
+    return answer
+
+
+def _digest(*parts: str | bytes) -> bytes:
+    return sha256(_encode(parts)).digest()

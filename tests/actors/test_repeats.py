@@ -1,0 +1,65 @@
+"""Requests with a key, as the coordinator's process knows them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from actors.clock import ManualClock
+from actors.repeats import UNDER_WAY_S, RepeatDesk
+from actors.store.environment import Store
+from actors.store.requests import REMOVED_PER_ADDED, RETENTION_MS, KeptAnswer
+
+ANSWER = KeptAnswer(b"asked", 201, "application/json", b"{}")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(tmp_path, 2**24)
+    yield made
+    made.close()
+
+
+async def test_a_request_is_begun_once_and_answered_ever_after(store: Store) -> None:
+    clock = ManualClock()
+    desk = RepeatDesk(store, clock)
+    assert await desk.begin_request(b"k", b"asked") == "new"
+    assert await desk.begin_request(b"k", b"asked") == "under_way"
+    await desk.end_request(b"k", ANSWER)
+    for each in (desk, RepeatDesk(store, clock)):
+        assert await each.begin_request(b"k", b"asked") == ANSWER
+        assert await each.begin_request(b"k", b"another") == "different"
+
+
+async def test_one_that_failed_may_be_begun_again(store: Store) -> None:
+    desk = RepeatDesk(store, ManualClock())
+    assert await desk.begin_request(b"k", b"asked") == "new"
+    await desk.end_request(b"k", None)
+    assert await desk.begin_request(b"k", b"asked") == "new"
+
+
+async def test_one_whose_edge_has_died_may_be_begun_again_after_a_while(store: Store) -> None:
+    clock = ManualClock()
+    desk = RepeatDesk(store, clock)
+    assert await desk.begin_request(b"k", b"asked") == "new"
+    clock.advance(int(UNDER_WAY_S * 1000) - 1)
+    assert await desk.begin_request(b"k", b"asked") == "under_way"
+    clock.advance(1)
+    assert await desk.begin_request(b"k", b"asked") == "new"
+
+
+async def test_answers_that_are_past_their_time_are_deleted(store: Store) -> None:
+    """Some with each new one, and never one that was given anew."""
+    clock = ManualClock()
+    desk = RepeatDesk(store, clock)
+    for number in range(6):
+        await desk.end_request(b"%d" % number, ANSWER)
+    clock.advance(RETENTION_MS + 1)
+    await desk.end_request(b"0", ANSWER)
+    for number in range(10, 14):
+        await desk.end_request(b"%d" % number, ANSWER)
+    with store.read() as txn:
+        kept = {key for key, _ in txn.scan("retries", prefix=b"k")}
+    assert kept == {b"k0", *(b"k%d" % number for number in range(10, 14))}
+    assert REMOVED_PER_ADDED > 1
+    assert await desk.begin_request(b"0", b"asked") == ANSWER
