@@ -226,7 +226,7 @@ class Sequencer:
             self._open_retries[environment, retry_key] = cluster
         cluster.members.append((pending, answer))
         self._decided(pending)
-        self._commit_soon()
+        self._commit_soon([cluster])
 
     def _answer_again(self, pending: Pending, retry_key: bytes) -> bool:
         """Give the answer of the call that this one repeats, if it does."""
@@ -408,12 +408,15 @@ class Sequencer:
 
     # -- Writing ----------------------------------------------------------------------------------
 
-    def _commit_soon(self) -> None:
+    def _commit_soon(self, changed: Iterable[Cluster]) -> None:
         """Commit after this turn, if a shard has nothing to do; else when one has finished.
 
         Until then more decisions come together.
+
+        Args:
+            changed: the clusters of which it is not known yet that all their shards are busy.
         """
-        if self._is_commit_due or not any(map(self._is_worth_a_commit, self._group)):
+        if self._is_commit_due or not any(map(self._is_worth_a_commit, changed)):
             return
         self._is_commit_due = True
         asyncio.get_running_loop().call_soon(self._commit)
@@ -507,7 +510,7 @@ class Sequencer:
                 cluster.missing.discard(shard)
                 if not cluster.missing:
                     self._settle(number)
-        self._commit_soon()
+        self._commit_soon(self._group)
 
     def _settle(self, number: int) -> None:
         """An intent is written everywhere, or dropped: answer, and let those go on that waited."""
@@ -588,6 +591,7 @@ class Sequencer:
         self._trims += 1
         for number in past:
             self._settle(number)
+        self._commit_soon(self._group)
 
     def _fail(self, error: Exception) -> None:
         """Decide nothing any more."""
