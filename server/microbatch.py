@@ -32,14 +32,15 @@ class QueueOptions(Struct, frozen=True, kw_only=True):
     calls_in_flight: int
     max_micro_batch_bytes: int
     max_queue_bytes: int
-    # What has to wait for another call to be made while one is under way. A call costs as much as
-    # some ten batches: with less than that it is cheaper, and hardly slower, to go with the next.
-    further_call_bytes: int = 32 * 1024
+    # What has to wait for another call to be made while one is under way. A call with its commit
+    # costs as much as some twenty batches: with less than that waiting it is cheaper, and hardly
+    # slower, to go with the next.
+    further_call_bytes: int = 128 * 1024
     # After a call for this many requests, the next one is not made before `rest_s` have passed
     # since, unless as much waits as for a further call. Fewer requests than that, of an idle edge
     # or of a few clients that each wait for their answer, never wait for anything but the shard.
     busy_requests: int = 3
-    rest_s: float = 0.01
+    rest_s: float = 0.02
 
 
 class _Group:
