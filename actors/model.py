@@ -274,7 +274,7 @@ class Device(Struct, array_like=True):
     `fields` has the stored members of device_info and application_info under their wire names,
     with the device application stamp; `identities` the profile's names of the device's identities
     (`google_advertising_id`); `integration_attributes` module id to key to value; `updated_ms`
-    the time that a field or identity stands for, where that is not `last_seen_ms`.
+    the time that a field or identity stands for, where that is not `fields_ms`.
     """
 
     key: str
@@ -286,6 +286,7 @@ class Device(Struct, array_like=True):
     push_token: str | None = None
     push_registered: bool | None = None
     updated_ms: dict[str, int] = field(default_factory=dict)
+    fields_ms: int = 0  # 0: the same as `last_seen_ms`
 
 
 class Attribution(Struct, array_like=True):

@@ -28,7 +28,8 @@ CLIENT_CHANNELS = frozenset({"native", "javascript"})
 # Namespace of the UUIDs made of event ids. It can never change: receivers deduplicate by them.
 MESSAGE_NAMESPACE = UUID("6f1c2b4e-9a57-4d0e-8c31-5b7e2a90d4f6")
 _NAMESPACE_BYTES = MESSAGE_NAMESPACE.bytes
-_VARIANT = "89ab" * 4  # the variant bits of a UUID over one hexadecimal digit
+# The variant bits of a UUID over one hexadecimal digit.
+_VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 # spec/connections.md, 7.4: messagetypeid
 MESSAGE_TYPES = {
@@ -129,15 +130,15 @@ def inbound_batch(stored: StoredBatch) -> dict[str, Any]:
 def message_id(event_id: int) -> str:
     """Return the UUIDv5 of an event id; several times faster than `uuid.uuid5`."""
     digest = sha1(_NAMESPACE_BYTES + b"%d" % event_id, usedforsecurity=False).hexdigest()
-    variant = _VARIANT[int(digest[16], 16)]
-    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
+    end = f"{_VARIANTS[digest[16]]}{digest[17:20]}-{digest[20:32]}"
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{end}"
 
 
 def outgoing_event(event: Event) -> bytes:
     """Return the JSON of an event as it goes out: its data, and what names it."""
     event_id = event.event_id
     names = _NAMES[event.event_type] % (event_id, message_id(event_id).encode())
-    return b"".join((names, event.to_json()[1:], b"}"))
+    return b"%b%b}" % (names, (event.json or event.to_json())[1:])
 
 
 def inbound_event(event: Event) -> bytes:

@@ -239,7 +239,8 @@ class Shard:
             stored, profile, self._workspace, changes, self.groups.ids, calculated
         )
         deliveries, drops = enqueue(outgoing, stored, profile, connections)
-        self._counts.dropped(drops, len(stored.batch.events))
+        if drops:
+            self._counts.dropped(drops, len(stored.batch.events))
         for delivery in deliveries:
             delivery.sequence = self._ids.next()
         return deliveries

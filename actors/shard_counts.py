@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from actors.metric_groups import ShardMetrics
-from actors.model import Accepted, Batch, Duplicate, Environment, Rejected, WorkspaceInfo
+from actors.model import Accepted, Duplicate, Environment, Rejected, WorkspaceInfo
 from actors.shard_options import ShardOptions
 from actors.steps.enqueue import Drop
 from actors.steps.work import Work
@@ -39,7 +39,7 @@ class ShardCounts:
     def micro_batch(self, works: Sequence[Work]) -> None:
         """Count the batches of a committed micro-batch; those sent elsewhere count there."""
         results: Counter[tuple[int, str, str]] = Counter()
-        events: Counter[tuple[int, str, str]] = Counter()
+        types: dict[tuple[int, str], list[str]] = {}
         drops: Counter[tuple[int, str]] = Counter()
         late: Counter[int] = Counter()
         for work in works:
@@ -54,10 +54,16 @@ class ShardCounts:
                     drops[source, reason] += 1
                 case Accepted() if batch is not None:
                     results[source, batch.environment, "accepted"] += 1
-                    self._count_events(work, batch, events, late)
+                    events = batch.events
+                    types.setdefault((source, batch.environment), []).extend(
+                        [event.event_type for event in events]
+                    )
+                    oldest_ms = work.context.received_ms - LATE_MS
+                    late[source] += sum([event.timestamp_ms < oldest_ms for event in events])
                     for reason in batch.drops:
                         drops[source, reason] += 1
-        self._write(results, events, drops, late)
+        counted = {where: Counter(found) for where, found in types.items()}
+        self._write(results, counted, drops, late)
         if self._new:
             self._addressed = self._records()
             self._new.clear()
@@ -106,24 +112,10 @@ class ShardCounts:
             metrics.profiles.labels(shard, "stored").set(txn.entries("profiles"))
         metrics.profiles.labels(shard, "memory").set(profiles.in_memory)
 
-    def _count_events(
-        self,
-        work: Work,
-        batch: Batch,
-        events: Counter[tuple[int, str, str]],
-        late: Counter[int],
-    ) -> None:
-        source = work.context.input
-        oldest_ms = work.context.received_ms - LATE_MS
-        for event in batch.events:
-            events[source, batch.environment, event.event_type] += 1
-            if event.timestamp_ms < oldest_ms:
-                late[source] += 1
-
     def _write(
         self,
         results: Counter[tuple[int, str, str]],
-        events: Counter[tuple[int, str, str]],
+        events: dict[tuple[int, str], Counter[str]],
         drops: Counter[tuple[int, str]],
         late: Counter[int],
     ) -> None:
@@ -131,8 +123,10 @@ class ShardCounts:
         ids = {number: source.id for number, source in workspace.inputs.items()}
         for (source, environment, result), count in results.items():
             metrics.ingest_batches.labels(workspace.id, ids[source], environment, result).inc(count)
-        for (source, environment, kind), count in events.items():
-            metrics.ingest_events.labels(workspace.id, ids[source], environment, kind).inc(count)
+        for (source, environment), kinds in events.items():
+            for kind, count in kinds.items():
+                labels = workspace.id, ids[source], environment, kind
+                metrics.ingest_events.labels(*labels).inc(count)
         for (source, reason), count in drops.items():
             metrics.ingest_drops.labels(workspace.id, ids[source], reason).inc(count)
         for source, count in late.items():

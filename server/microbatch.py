@@ -32,14 +32,17 @@ class QueueOptions(Struct, frozen=True, kw_only=True):
     calls_in_flight: int
     max_micro_batch_bytes: int
     max_queue_bytes: int
-    # What has to wait for another call to be made while one is under way. A call costs as much as
-    # some ten batches: with less than that it is cheaper, and hardly slower, to go with the next.
-    further_call_bytes: int = 32 * 1024
-    # After a call for this many requests, the next one is not made before `rest_s` have passed
-    # since, unless as much waits as for a further call. Fewer requests than that, of an idle edge
-    # or of a few clients that each wait for their answer, never wait for anything but the shard.
+    # What has to wait for another call to be made while one is under way. A call with its commit
+    # costs as much as some twenty batches: with less than that waiting it is cheaper, and hardly
+    # slower, to go with the next.
+    further_call_bytes: int = 128 * 1024
+    # After a call for this many requests, the next one is not made before `rest_s` have passed for
+    # each of them, unless as much waits as for a further call. So the more there is to do, the more
+    # goes with one call. Fewer requests than that, of an idle edge or of a few clients that each
+    # wait for their answer, never wait for anything but the shard.
     busy_requests: int = 3
-    rest_s: float = 0.01
+    rest_s: float = 0.002
+    longest_rest_s: float = 0.02
 
 
 class _Group:
@@ -142,7 +145,8 @@ class ShardQueue:
             task.add_done_callback(self._tasks.discard)
             if len(groups) >= self._options.busy_requests and not self._is_resting:
                 self._is_resting = True
-                loop.call_later(self._options.rest_s, self._end_rest)
+                rest_s = min(len(groups) * self._options.rest_s, self._options.longest_rest_s)
+                loop.call_later(rest_s, self._end_rest)
 
     def _may_call(self) -> bool:
         in_flight = self._in_flight

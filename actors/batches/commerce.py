@@ -11,17 +11,20 @@ from actors.batches.coerce import (
     to_number,
     to_string,
 )
+from actors.batches.exact import keeps_but, list_of, members_type
 from actors.batches.reading import (
     Coerce,
     Fault,
     Fields,
     Invalid,
+    Members,
     Reading,
     array_of,
     as_object,
     object_of,
     read_fields,
     required,
+    without_nulls,
 )
 
 PARTS = ("product_action", "promotion_action", "product_impressions")
@@ -51,13 +54,28 @@ _PRODUCT: dict[str, Coerce] = {
 }
 
 
-def _to_product(value: Any, reading: Reading) -> Fields:
-    product = read_fields(as_object(value), _PRODUCT, reading)
+def _finish_product(product: Fields, _: Reading) -> Fields:
+    """Add what the product comes to."""
     if "price" in product and "total_product_amount" not in product:
         total = product["price"] * product.get("quantity", 1)
         if abs(total) < INT64_END:  # a greater one is no amount of money, and may not be finite
             product["total_product_amount"] = total
     return product
+
+
+def _finish_products(products: list[Fields], reading: Reading) -> list[Fields]:
+    for product in products:
+        _finish_product(without_nulls(product), reading)
+    return products
+
+
+def _finish_action(action: Fields, reading: Reading) -> Fields:
+    _finish_products(without_nulls(action).get("products", []), reading)
+    return action
+
+
+def _to_product(value: Any, reading: Reading) -> Fields:
+    return _finish_product(read_fields(as_object(value), _PRODUCT, reading), reading)
 
 
 def _to_promotion_action_name(value: Any, reading: Reading) -> str:
@@ -67,24 +85,23 @@ def _to_promotion_action_name(value: Any, reading: Reading) -> str:
     return name
 
 
-_to_products = array_of(_to_product)
-_to_product_action = object_of(
-    {
-        "action": _to_action,
-        "checkout_step": to_integer,
-        "checkout_options": to_string,
-        "product_action_list": to_string,
-        "product_list_source": to_string,
-        "transaction_id": to_string,
-        "affiliation": to_string,
-        "coupon_code": to_string,
-        "total_amount": to_number,
-        "tax_amount": to_number,
-        "shipping_amount": to_number,
-        "products": _to_products,
-    },
-    required("action"),
-)
+_to_products = keeps_but(
+    lambda limits: list_of(members_type("Product", _PRODUCT, limits)), _finish_products
+)(array_of(_to_product))
+_PRODUCT_ACTION: dict[str, Coerce] = {
+    "action": _to_action,
+    "checkout_step": to_integer,
+    "checkout_options": to_string,
+    "product_action_list": to_string,
+    "product_list_source": to_string,
+    "transaction_id": to_string,
+    "affiliation": to_string,
+    "coupon_code": to_string,
+    "total_amount": to_number,
+    "tax_amount": to_number,
+    "shipping_amount": to_number,
+    "products": _to_products,
+}
 _to_promotion = object_of(
     {
         "id": to_limited_string,
@@ -109,8 +126,12 @@ def _unless_empty(coerce: Coerce) -> Coerce:
     return to_part
 
 
+_to_product_action = keeps_but(
+    lambda limits: members_type("ProductAction", _PRODUCT_ACTION, limits, "action"), _finish_action
+)(_unless_empty(object_of(_PRODUCT_ACTION, required("action"))))
+
 COMMERCE_FIELDS: dict[str, Coerce] = {
-    "product_action": _unless_empty(_to_product_action),
+    "product_action": _to_product_action,
     "promotion_action": _unless_empty(_to_promotion_action),
     "product_impressions": _unless_empty(array_of(_to_impression)),
     "shopping_cart": object_of({"products": _to_products}),
@@ -121,7 +142,7 @@ COMMERCE_FIELDS: dict[str, Coerce] = {
 }
 
 
-def check_parts(data: Fields) -> list[Fault]:
+def check_parts(data: Members) -> list[Fault]:
     """Check that exactly one of the three parts is there."""
     if sum(data.get(name) not in _EMPTY for name in PARTS) == 1:
         return []

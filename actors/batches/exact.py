@@ -8,7 +8,7 @@ the others; anything else is read member by member (`actors.batches.reading`).
 from collections.abc import Callable, Collection
 from operator import attrgetter
 from types import GenericAlias
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Required, TypedDict, TypeVar
 
 import msgspec
 import orjson
@@ -23,6 +23,7 @@ MakeType = Callable[[Limits], Any]  # `None` where it has none after all
 INT64 = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 
 _exact: dict[Coercion, MakeType] = {}
+_nearly: dict[Coercion, tuple[MakeType, Coercion]] = {}
 _taken: dict[Coercion, Any] = {}
 _tables: dict[Coercion, dict[str, Coercion]] = {}
 
@@ -57,6 +58,21 @@ def keeps_within(make: MakeType) -> Callable[[CoercionT], CoercionT]:
     return declare
 
 
+def keeps_but(
+    make: MakeType, finish: Callable[[Any, Any], Any]
+) -> Callable[[CoercionT], CoercionT]:
+    """Declare the type of values that a coercion keeps but for what `finish` does, a coercion too.
+
+    `finish` may change the value in place.
+    """
+
+    def declare(coercion: CoercionT) -> CoercionT:
+        _nearly[coercion] = make, finish
+        return coercion
+
+    return declare
+
+
 def keeps_members(table: dict[str, Coercion]) -> Callable[[CoercionT], CoercionT]:
     """Declare that a coercion reads an object by a table and does nothing else."""
 
@@ -85,6 +101,22 @@ def exact_type(coercion: Coercion, limits: Limits) -> Any:
         return shape.type if shape.is_exact else None
     make = _exact.get(coercion)
     return None if make is None else make(limits)
+
+
+def members_type(name: str, table: dict[str, Coercion], limits: Limits, *needs: str) -> Any:
+    """Make the type of dicts that `actors.batches.reading.read_fields` keeps, but for nulls.
+
+    Args:
+        name: of the type.
+        table: member to coercion, each declared with `keeps` or `keeps_but`.
+        limits: of the workspace.
+        needs: members that have to be there and not empty.
+    """
+    members: dict[str, Any] = {}
+    for member, coercion in table.items():
+        exact = _nearly[coercion][0](limits) if coercion in _nearly else _exact[coercion](limits)
+        members[member] = Required[_filled(exact)] if member in needs else exact | None
+    return TypedDict(name, members, total=False)  # type: ignore[operator]
 
 
 class Shape(Struct, frozen=True):
@@ -161,6 +193,7 @@ def shape_of(
             continue
         exact = exact_type(coercion, limits)
         taken_type: Any = _taken.get(coercion)
+        nearly = _nearly.get(coercion)
         if exact is not None and name in needs:
             needed.append((name, _filled(exact)))
         elif exact is not None:
@@ -169,6 +202,10 @@ def shape_of(
             part = shape_of(_tables[coercion], limits)
             parts.append((name, part))
             fields.append((name, part.type | None, None))
+        elif nearly is not None:
+            make, finish = nearly
+            taken.append((name, finish))
+            fields.append((name, make(limits) | None, None))
         elif taken_type is not None:
             taken.append((name, coercion))
             fields.append((name, taken_type | None, None))

@@ -8,8 +8,8 @@ from actors.batches.reading import (
     MAX_PROBLEMS,
     Check,
     Fault,
-    Fields,
     Invalid,
+    Members,
     Reading,
     as_array,
     as_object,
@@ -90,7 +90,7 @@ def finish_event(name: str, known: EventType, body: Any, reading: Reading) -> Ev
 def _historical_check(check: Check | None) -> Check:
     """Add to a check that the event says when it happened (5.6)."""
 
-    def check_all(data: Fields) -> list[Fault]:
+    def check_all(data: Members) -> list[Fault]:
         return _check_time(data) + (check(data) if check else [])
 
     return check_all

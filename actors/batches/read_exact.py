@@ -83,6 +83,7 @@ class BatchReader:
 def _events(entries: list[Any], shapes: dict[type, EventShape], reading: Reading) -> list[Event]:
     """Complete the events. Raises Invalid if one of them is not valid."""
     latest_ms = reading.received_ms + FUTURE_MS
+    sent_uuid = kept_uuid = None  # nearly always all events of a batch are of one session
     events: list[Event] = []
     for entry in entries:
         shape = shapes[type(entry)]
@@ -92,10 +93,12 @@ def _events(entries: list[Any], shapes: dict[type, EventShape], reading: Reading
             raise Invalid("is counted where it is coerced.")
         uuid = body.session_uuid
         if uuid is not None:
-            body.session_uuid = to_uuid(uuid, reading)
+            if uuid != sent_uuid:
+                sent_uuid, kept_uuid = uuid, to_uuid(uuid, reading)
+            body.session_uuid = kept_uuid
         shape.data.complete(body, reading)
         check = None if shape.kind.needs else shape.kind.check
-        if check is not None and (faults := check(_present(body))):
+        if check is not None and (faults := check(_Members(body))):
             raise Invalid(faults)
         event = finish_event(shape.name, shape.kind, body, reading)
         if event is not None:
@@ -103,6 +106,14 @@ def _events(entries: list[Any], shapes: dict[type, EventShape], reading: Reading
     return events
 
 
-def _present(body: Any) -> Fields:
-    members = msgspec.structs.asdict(body).items()
-    return {name: value for name, value in members if value is not None and value is not UNSET}
+class _Members:
+    """What a check may ask of a body."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def get(self, name: str) -> Any:
+        value = getattr(self._body, name, None)
+        return None if value is UNSET else value

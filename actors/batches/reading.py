@@ -6,7 +6,7 @@ nothing for them.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -88,7 +88,17 @@ class Reading(Struct):
 
 Fields = dict[str, Any]
 Coerce = Callable[[Any, Reading], Any]
-Check = Callable[[Fields], list[Fault]]
+
+
+class Members(Protocol):
+    """Members by their names, `None` where there is none."""
+
+    def get(self, name: str, /) -> Any:
+        """Return a member."""
+        ...
+
+
+Check = Callable[[Members], list[Fault]]
 
 
 def read_fields(
@@ -119,10 +129,18 @@ def read_fields(
     return fields
 
 
+def without_nulls(fields: Fields) -> Fields:
+    """Take out the members that are null, in place; return the same fields."""
+    if None in fields.values():
+        for name in [name for name, value in fields.items() if value is None]:
+            del fields[name]
+    return fields
+
+
 def required(*names: str, word: str = "field") -> Check:
     """Make a check that these members are neither missing nor null nor empty."""
 
-    def check(source: Fields) -> list[Fault]:
+    def check(source: Members) -> list[Fault]:
         return [missing(name, word) for name in names if source.get(name) in (None, "")]
 
     return check

@@ -45,12 +45,14 @@ def update_device(
     device = section.devices.get(key)
     if device is None:
         device = section.devices[key] = Device(key, as_of.ms, as_of.ms)
-    fields = {name: info[name] for name in info if name not in DEVICE_IDENTITIES}
-    fields.update(batch.application_info)
-    if batch.mp_deviceid is not None:
-        fields["device_application_stamp"] = batch.mp_deviceid
-    _merge(device, device.fields, fields, as_of)
-    _merge(device, device.identities, identities, as_of)
+        if batch.mp_deviceid is not None:  # it is the key: the same for good
+            device.fields["device_application_stamp"] = key
+    if info or batch.application_info:
+        fields = {name: info[name] for name in info if name not in DEVICE_IDENTITIES}
+        fields.update(batch.application_info)
+        _merge(device, device.fields, fields, as_of)
+        _merge(device, device.identities, identities, as_of)
+        device.fields_ms = max(_fields_ms(device), as_of.ms)
     if batch.integration_attributes:
         _merge_integration_attributes(device, batch, as_of)
     device.first_seen_ms = min(device.first_seen_ms, as_of.ms)
@@ -89,24 +91,28 @@ def _identity_key(identities: dict[str, str]) -> str | None:
 def _merge(device: Device, stored: dict[str, Any], values: dict[str, Any], as_of: AsOf) -> None:
     """Write values into a device, keeping account of what time each stands for.
 
-    Nearly every field comes with every batch, so `updated_ms` holds only the fields that are older
-    than the device's `last_seen_ms`, which stands for all others.
+    What tells anything of a device nearly always tells all of it, so `updated_ms` holds only the
+    fields that are older than the newest.
     """
-    times, seen_ms = device.updated_ms, device.last_seen_ms
+    times, newest_ms = device.updated_ms, _fields_ms(device)
     if as_of.is_historical:
         values = {
             name: value
             for name, value in values.items()
-            if name not in stored or as_of.replaces(times.get(name, seen_ms))
+            if name not in stored or as_of.replaces(times.get(name, newest_ms))
         }
     for name in stored.keys() - values.keys():
-        times.setdefault(name, seen_ms)
+        times.setdefault(name, newest_ms)
     stored.update(values)
-    if as_of.ms < seen_ms:
+    if as_of.ms < newest_ms:
         times.update(dict.fromkeys(values, as_of.ms))
     elif times:
         for name in values:
             times.pop(name, None)
+
+
+def _fields_ms(device: Device) -> int:
+    return device.fields_ms or device.last_seen_ms  # a version before this one kept only that
 
 
 def _merge_integration_attributes(device: Device, batch: Batch, as_of: AsOf) -> None:

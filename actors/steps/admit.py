@@ -4,7 +4,7 @@ Leaves out uploads that were applied before (spec/events-api.md, 5.4) and events
 more than the workspace may have (14).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from actors.model import Batch, Deferred, Duplicate, Event, EventName, EventNames, Unregistered
 from actors.steps.work import Work
@@ -28,17 +28,20 @@ class KnownNames:
     stages, `published` and `abandon` say what became of the transaction.
     """
 
-    def __init__(self, names: set[EventName]) -> None:
-        self._names = names
+    def __init__(self, names: Iterable[EventName]) -> None:
+        self._names: dict[str, set[str]] = {kind: set() for kind in _NAMED_BY}  # by event type
+        for each in names:
+            self._names[each.event_type].add(each.name)
         self._is_full = self._was_full = False
         self._staged: list[EventName] = []
 
     def learn(self, txn: Transaction, told: EventNames) -> None:
         """Take in what the coordinator has admitted."""
-        fresh = [name for name in told.admitted if name not in self._names]
+        fresh = [each for each in told.admitted if each.name not in self._names[each.event_type]]
         event_names.write(txn, fresh)
         self._staged += fresh
-        self._names.update(fresh)
+        for each in fresh:
+            self._names[each.event_type].add(each.name)
         self._is_full = self._is_full or told.is_full
 
     def sort(self, events: Sequence[Event]) -> tuple[list[EventName], int]:
@@ -46,19 +49,21 @@ class KnownNames:
         unknown: list[EventName] = []
         surplus = 0
         for event in events:
-            name = limited_name(event)
-            if name is None or name in self._names:
+            if self.allows(event):
                 continue
             if self._is_full:
                 surplus += 1
-            elif name not in unknown:
+            elif (name := limited_name(event)) is not None and name not in unknown:
                 unknown.append(name)
         return unknown, surplus
 
     def allows(self, event: Event) -> bool:
         """Tell whether an event's name is admitted, or does not count."""
-        name = limited_name(event)
-        return name is None or name in self._names
+        member = _NAMED_BY.get(event.event_type)
+        if member is None:
+            return True
+        name = event.get(member)
+        return name is None or name in self._names[event.event_type]
 
     def published(self) -> None:
         """What was learnt is on disk."""
@@ -67,7 +72,8 @@ class KnownNames:
 
     def abandon(self) -> None:
         """What was learnt is not on disk: forget it. It will be asked for again."""
-        self._names.difference_update(self._staged)
+        for each in self._staged:
+            self._names[each.event_type].discard(each.name)
         self._staged.clear()
         self._is_full = self._was_full  # else names that were never learnt would be too many
 
@@ -95,9 +101,9 @@ def admit(
             continue
         batch = work.decoded
         keys = _upload_keys(work, batch)
-        repeated = next((kind for kind, key in keys if duplicates.is_known(txn, key, now_ms)), None)
-        if repeated is not None:
-            work.result = Duplicate(f"duplicate_{repeated}")
+        repeated = [kind for kind, key in keys if duplicates.is_known(txn, key, now_ms)]
+        if repeated:
+            work.result = Duplicate(f"duplicate_{repeated[0]}")
             continue
         unknown, surplus = names.sort(batch.events)
         if unknown:

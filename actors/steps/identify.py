@@ -10,12 +10,27 @@ from actors.batches.identities import batch_identities
 from actors.identity.keys import IdentityName, canonical
 from actors.identity.state import IdentityRecord, IdentityRules
 from actors.identity.steady import is_settled, newest_anonymous
-from actors.model import Batch, Deferred, Environment, Moved, ProfileKey, Unresolved
+from actors.model import (
+    Batch,
+    Deferred,
+    Environment,
+    Lookup,
+    Moved,
+    Profile,
+    ProfileKey,
+    Unresolved,
+)
 from actors.steps.work import Work
 from actors.store.environment import Transaction
 from actors.store.identities import Holder, read_holders
 from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
 from actors.store.profiles import Profiles
+
+# Requests with a login ID that are known to be settled; some 20 MB.
+MAX_KNOWN = 20_000
+
+# Environment, and IDSync types and values as sent.
+_Sent = tuple[Environment, tuple[tuple[str, str], ...]]
 
 
 class Identifier:
@@ -31,6 +46,9 @@ class Identifier:
         self._rules = rules
         self._rank = {name: rank for rank, name in enumerate(rules.priority)}
         self._profiles = profiles
+        # With a login ID the answer depends on the lookups of one record alone. A change of them
+        # makes another list, so as long as a profile has the same one, the answer is the same.
+        self._known: dict[_Sent, tuple[ProfileKey, list[Lookup]]] = {}
 
     def identify(self, works: Sequence[Work], txn: Transaction) -> None:
         """Set each batch's MPID, or the result that sends it elsewhere, in order.
@@ -63,6 +81,15 @@ class Identifier:
         if work.hint is not None and not work.is_guess:
             work.mpid = work.hint
             return
+        as_sent = batch.environment, tuple(sent.items())
+        known = self._known.get(as_sent)
+        if known is not None:
+            key, lookups = known
+            profile = self._profiles.get(txn, key)
+            if profile is not None and profile.lookups is lookups:
+                work.mpid = key.mpid
+                return
+            del self._known[as_sent]
         rank = self._rank
         kinds = [kind for kind in sent if kind in rank]
         if not kinds:
@@ -78,10 +105,16 @@ class Identifier:
         if candidate is None:
             work.result = _unresolved(batch, sent, kinds)
         elif self._owns(slot_of_mpid(candidate)):
-            if self._is_settled(candidate, batch, request, holders, txn):
-                work.mpid = candidate
-            else:
+            key = ProfileKey(self._scope, batch.environment, candidate)
+            profile = self._profiles.get(txn, key)
+            if profile is None or not self._is_settled(key, profile, request, holders):
                 work.result = _unresolved(batch, sent, kinds)
+                return
+            work.mpid = candidate
+            if has_login:
+                if len(self._known) >= MAX_KNOWN:
+                    self._known.clear()
+                self._known[as_sent] = key, profile.lookups
         elif has_login:
             work.result = Moved(candidate)
         elif len(request) == 1:  # the entry that was read says all there is to know
@@ -103,16 +136,13 @@ class Identifier:
 
     def _is_settled(
         self,
-        mpid: int,
-        batch: Batch,
+        key: ProfileKey,
+        profile: Profile,
         request: Sequence[IdentityName],
         holders: list[Holder] | None,
-        txn: Transaction,
     ) -> bool:
-        profile = self._profiles.get(txn, ProfileKey(self._scope, batch.environment, mpid))
-        if profile is None:
-            return False
-        return is_settled(mpid, IdentityRecord(profile.lookups), request, holders, self._rules)
+        record = IdentityRecord(profile.lookups)
+        return is_settled(key.mpid, record, request, holders, self._rules)
 
 
 def _unresolved(batch: Batch, sent: Mapping[str, str], kinds: Sequence[str]) -> Unresolved:

@@ -50,26 +50,27 @@ class Shaped:
     ) -> None:
         """Take a batch (`actors.outgoing`) and its events without changing them."""
         self._events = events
-        self._encoded: dict[int, bytes] = {}
+        self._encoded: list[bytes | None] = [None] * len(events)
+        head = batch
         if settings.is_raw:
             self._encode = inbound_event
-            head = batch
         else:
-            self._encode = partial(_encode_event, settings)
             head = dict(batch)
             _shape_head(head, settings)
+            is_whole = settings.include_location and not settings.ids_as_strings
+            self._encode = outgoing_event if is_whole else partial(_encode_event, settings)
         self._head = orjson.dumps(head)[:-1]  # its closing brace follows after the events
 
     def payload(self, indices: list[int]) -> bytes:
         """Return the JSON of the batch with those of its events."""
-        events = b",".join([self._event(index) for index in indices])
-        return b"".join((self._head, b',"events":[', events, b"]}"))
-
-    def _event(self, index: int) -> bytes:
-        encoded = self._encoded.get(index)
-        if encoded is None:
-            encoded = self._encoded[index] = self._encode(self._events[index])
-        return encoded
+        encoded = self._encoded
+        parts: list[bytes] = []
+        for index in indices:
+            part = encoded[index]
+            if part is None:
+                part = encoded[index] = self._encode(self._events[index])
+            parts.append(part)
+        return b'%b,"events":[%b]}' % (self._head, b",".join(parts))
 
 
 def _shape_head(head: dict[str, Any], settings: PayloadSettings) -> None:
@@ -96,8 +97,7 @@ def _shape_head(head: dict[str, Any], settings: PayloadSettings) -> None:
 
 def _encode_event(settings: PayloadSettings, event: Event) -> bytes:
     encoded = outgoing_event(event)
-    has_location = not settings.include_location and event.get("location") is not None
-    if not has_location and not settings.ids_as_strings:
+    if not settings.ids_as_strings and event.get("location") is None:
         return encoded
     shaped = orjson.loads(encoded)
     if not settings.include_location:

@@ -5,7 +5,6 @@ before it. So the log is only ever appended to, and a user's timeline is read ne
 """
 
 from collections.abc import Iterator
-from copy import copy
 
 import msgspec
 import orjson
@@ -23,14 +22,17 @@ _decoder = msgspec.msgpack.Decoder(_Record)
 
 def append(txn: Transaction, stored: StoredBatch) -> None:
     """Append a batch; its log id must be greater than all before."""
-    head = copy(stored)
-    head.batch = copy(stored.batch)
-    head.batch.events = []
+    batch = stored.batch
     events = [
-        (event.event_type, event.timestamp_ms, event.event_id, event.to_json())
-        for event in stored.batch.events
+        (event.event_type, event.timestamp_ms, event.event_id, event.json or event.to_json())
+        for event in batch.events
     ]
-    txn.append("log", log_key(stored.log_id), _encoder.encode((head, events)))
+    apart, batch.events = batch.events, []
+    try:
+        encoded = _encoder.encode((stored, events))
+    finally:
+        batch.events = apart
+    txn.append("log", log_key(stored.log_id), encoded)
 
 
 def read(txn: Transaction, log_id: int) -> StoredBatch | None:

@@ -131,6 +131,7 @@ REST: dict[str, float] = {
     "calls_in_flight": 2,
     "further_call_bytes": 5 * (ITEM_OVERHEAD_BYTES + 1),
     "busy_requests": 3,
+    "longest_rest_s": 3600.0,
 }
 
 
@@ -168,6 +169,23 @@ async def test_a_rest_ends_by_itself() -> None:
             pass
     edge.shard.answer(2)
     assert await futures[4] == accepted(4)
+
+
+@pytest.mark.parametrize(("requests", "rest_s"), [(3, 6.0), (4, 8.0), (6, 10.0)])
+async def test_a_rest_is_the_longer_the_more_requests_a_call_was_for(
+    requests: int, rest_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, "call_later", lambda delay, _: rests.append(delay))
+    edge = Edge(calls_in_flight=1, busy_requests=3, rest_s=2.0, longest_rest_s=10.0)
+    futures = [edge.submit(number) for number in range(1 + requests)]
+    await settle()
+    edge.shard.answer(0)
+    await settle()
+    edge.shard.answer(1)
+    assert len(await asyncio.gather(*futures)) == 1 + requests
+    assert rests == [rest_s]
 
 
 async def test_few_requests_at_a_time_cause_no_rest() -> None:

@@ -56,6 +56,20 @@ def test_a_product_without_a_total_gets_price_times_quantity(
     assert product(**members).get("total_product_amount") == total
 
 
+def test_null_members_of_an_action_and_its_products_are_absent() -> None:
+    """spec/events-api.md, 3.2: null is absent."""
+    action = {"action": "purchase", "affiliation": None, "total_amount": 5}
+    products = [{"id": "p1", "brand": None, "custom_attributes": {"size": None}}]
+    data = commerce(product_action=action | {"products": products})
+    assert data["product_action"] == {
+        "action": "purchase",
+        "total_amount": 5,
+        "products": [{"id": "p1", "custom_attributes": {"size": None}}],
+    }
+    data = commerce(product_action=action | {"products": None})
+    assert data["product_action"] == {"action": "purchase", "total_amount": 5}
+
+
 def test_an_empty_price_is_absent_and_another_text_is_refused() -> None:
     """spec/events-api.md, worked case 33."""
     assert product(price="") == {}

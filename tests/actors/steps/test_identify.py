@@ -137,6 +137,20 @@ def test_a_settled_user_is_found_by_the_first_identity(known: Known) -> None:
     assert all(batch.by_identities for batch in batches)
 
 
+def test_a_settled_user_who_loses_an_identity_is_found_by_it_no_longer(known: Known) -> None:
+    known.link(HERE, ("customerid", CUSTOMER), ("email", EMAIL))
+    assert known.identify(work(CUSTOMER, EMAIL), work(CUSTOMER, EMAIL)) == [HERE] * 2
+    with known.store.write() as txn:
+        key = ProfileKey(SCOPE, "production", HERE)
+        profile = known.profiles.stage(txn, key, NOW)
+        profile.lookups = profile.lookups[:1]
+        known.profiles.flush(txn)
+    known.profiles.published()
+    lost = unresolved(("customerid", CUSTOMER), ("email", EMAIL))
+    assert known.identify(work(CUSTOMER, EMAIL)) == [lost]
+    assert known.identify(work(CUSTOMER)) == [HERE]
+
+
 def test_an_identity_more_is_for_the_coordinator(known: Known) -> None:
     known.link(HERE, ("customerid", CUSTOMER))
     assert known.identify(work(CUSTOMER, "New@Example.com", mp_deviceid=STAMP)) == [
