@@ -6,7 +6,7 @@ for: it is made ready on the spot. So whatever is evaluated is of the present ep
 counts once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct, field
@@ -117,6 +117,51 @@ def with_attributes(former: InForce, live: LiveAttributes, begun_id: int, total:
     return msgspec.structs.replace(
         _walked_from_the_start(former, epoch, total), attributes=live, attribute_epochs=epochs
     )
+
+
+def combined(parts: Sequence[InForce], total: int) -> InForce:
+    """Return what is in force on one of the shards that take over from others.
+
+    Profiles keep what they know, but whose epochs these were is lost: a new one begins. Attributes
+    that were calculated everywhere are not calculated anew.
+
+    Args:
+        parts: of all former shards.
+        total: how many profiles the new one has.
+    """
+    latest = max(parts, key=lambda each: each.attributes.version)
+    told = max(parts, key=lambda each: each.audiences.version).audiences
+    epoch = 1 + max(each.epoch for each in parts)
+    is_done = all(
+        each.cursor is None and each.attributes.version == latest.attributes.version
+        for each in parts
+    )
+    wanted = {each.subscription.number for each in told.subscriptions}
+    under_way = {
+        number
+        for number in wanted
+        if any(number in each.loads or _is_new(number, each) for each in parts)
+    }
+    following = InForce(
+        audiences=told,
+        attributes=latest.attributes,
+        audience_epochs={each.number: epoch for each in told.audiences},
+        attribute_epochs={
+            number: (0 if is_done else epoch, begun_id)
+            for number, (_, begun_id) in latest.attribute_epochs.items()
+        },
+        loads=dict.fromkeys(under_way, b""),
+        list_change=min(each.list_change for each in parts),
+        starts=max(parts, key=lambda each: each.audiences.version).starts,
+    )
+    if not told.audiences and not latest.attributes.attributes:
+        return following
+    return _walked_from_the_start(following, epoch, total)
+
+
+def _is_new(subscription: int, part: InForce) -> bool:
+    known = (each.subscription.number for each in part.audiences.subscriptions)
+    return subscription not in known
 
 
 def _walked_from_the_start(former: InForce, epoch: int, total: int) -> InForce:

@@ -6,7 +6,8 @@ A span is `SPAN_MS` long and goes by its number since 1970.
 """
 
 import struct
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from actors.store.environment import Transaction
 
@@ -26,6 +27,17 @@ def read_all(txn: Transaction) -> Iterator[tuple[int, int, int, int]]:
 def put(txn: Transaction, audience: int, span: int, entered: int, left: int) -> None:
     """Write the counts of a span."""
     txn.put("member_counts", _KEY.pack(audience, span), _VALUE.pack(entered, left))
+
+
+def add_up(readers: Iterable[Transaction], txn: Transaction) -> None:
+    """Write the sums of the counts of several shards."""
+    sums: Counter[tuple[int, int, str]] = Counter()
+    for reader in readers:
+        for audience, span, entered, left in read_all(reader):
+            sums[audience, span, "entered"] += entered
+            sums[audience, span, "left"] += left
+    for audience, span in {(audience, span) for audience, span, _ in sums}:
+        put(txn, audience, span, sums[audience, span, "entered"], sums[audience, span, "left"])
 
 
 def clear(txn: Transaction, audience: int, before: int | None = None) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from actors.audiences.in_force import combined, read_in_force, write_in_force
 from actors.groups.live import read_live, write_live
 from actors.model import ENVIRONMENTS
-from actors.store import addressed, outbox
+from actors.store import addressed, member_counts, outbox
 from actors.store.environment import Store, Table, Transaction
 from actors.store.groups import member_of
 from actors.store.identities import Written, read_written, write_written
@@ -69,6 +70,7 @@ def reshard(old: Sequence[Path], new: Sequence[Path], map_size_bytes: int) -> No
         live = max((read_live(reader) for reader in readers), key=lambda each: each.version)
         last = max(read_last(reader) for reader in readers)
         written = [read_written(reader) for reader in readers]
+        in_force = [read_in_force(reader) for reader in readers]
         counts = [addressed.read(reader) for reader in readers]
         names = {key: value for reader in readers for key, value in reader.scan("event_names")}
         for target in targets:
@@ -78,10 +80,12 @@ def reshard(old: Sequence[Path], new: Sequence[Path], map_size_bytes: int) -> No
                 write_last(txn, last)
                 write_written(txn, _furthest(written))
                 write_live(txn, live)
+                write_in_force(txn, combined(in_force, txn.entries("profiles")))
         with targets[0].write() as txn:  # only their sum counts
             addressed.write(
                 txn, {name: sum(each[name] for each in counts) for name in ENVIRONMENTS}
             )
+            member_counts.add_up(readers, txn)
 
 
 def _furthest(written: Sequence[Written]) -> Written:
@@ -158,6 +162,10 @@ def _of_group_member(key: bytes, _: bytes, shards: int) -> int:
     return shard_of_slot(slot_of_mpid(member_of(key).mpid), shards)
 
 
+def _of_list(key: bytes, _: bytes, shards: int) -> int:
+    return shard_of_slot(key[4] << 8 | key[5], shards)
+
+
 # Candidates and partials of groups stay behind: a run that misses them begins again.
 _PLACES: dict[Table, Place] = {
     "profiles": _by_slot,
@@ -171,4 +179,5 @@ _PLACES: dict[Table, Place] = {
     "outbox": _of_delivery,
     "dead_letters": _of_dead_letter,
     "group_members": _of_group_member,
+    "static_lists": _of_list,
 }

@@ -41,6 +41,7 @@ from actors.model import (
 from actors.outputs.audience_messages import MessageAudience
 from actors.shard import Shard
 from actors.store.keys import profile_key
+from actors.store.resharding import reshard
 from actors.sweeper import Sweeper
 from tests.actors.profiles.builders import BACKEND, DAY, MINUTE, NOW, WEB, WORKSPACE
 from tests.actors.shards import context, item, micro, open_shard, profile_of
@@ -401,3 +402,37 @@ def test_what_is_kept_of_events_goes_with_the_lookback(tmp_path: Path) -> None:
         sizes.append(len(profile.workspaces[WORKSPACE.number].entries))
     assert max(sizes[300:]) <= max(sizes[:300])
     story.shard.close()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_another_number_of_shards_knows_the_same_members(tmp_path: Path, seed: int) -> None:
+    story = Story(tmp_path / "old", seed)
+    for _ in range(60):
+        story.act()
+    story.settle()
+    before = {mpid: known_of(profile_of(story.shard, mpid)) for mpid in PEOPLE}
+    story.shard.close()
+    folders = [tmp_path / "new-0", tmp_path / "new-1"]
+    reshard([tmp_path / "old"], folders, 64 * 1024 * 1024)
+    found: dict[int, Any] = {}
+    for number, folder in enumerate(folders):
+        shard = open_shard(folder, number, 2, clock=story.clock, map_size_bytes=64 * 1024 * 1024)
+        worker = AudienceWorker(shard, story.clock)
+        assert worker.set_audiences(story.live) == story.live.version
+        while worker.audience_step():
+            pass
+        for mpid in PEOPLE:
+            profile = profile_of(shard, mpid)
+            if profile is not None:
+                found[mpid] = known_of(profile)
+        shard.close()
+    assert found == {mpid: known for mpid, known in before.items() if known is not None}
+
+
+def known_of(profile: Profile | None) -> Any:
+    """Return memberships and calculated values of a profile."""
+    if profile is None:
+        return None
+    section = profile.workspaces[WORKSPACE.number]
+    values = {number: state.value for number, state in section.calculated.items()}
+    return section.audiences, values
