@@ -15,10 +15,8 @@ from actors.audiences.in_force import InForce, with_attributes, with_audiences, 
 from actors.calculated.definition import LiveAttributes
 from actors.clock import Clock
 from actors.model import ENVIRONMENTS, Delivery, ProfileKey
-from actors.outputs.connection_settings import ConnectionSettings, payload_settings
 from actors.shard import Shard
-from actors.steps.enqueue import ConnectionInfo
-from actors.store import static_lists
+from actors.store import member_counts, static_lists
 from actors.store.environment import Transaction
 from actors.store.keys import profile_key, profile_key_parts
 
@@ -50,6 +48,8 @@ class AudienceWorker:
             for audience in in_force.audiences.audiences:
                 if audience.type == "static" and audience.number not in kept:
                     static_lists.clear(txn, audience.number)
+                if audience.number not in following.starts:
+                    member_counts.clear(txn, audience.number)
             write_in_force(txn, following)
         self._audiences.work_by(following)
         self._shard.subscribe()
@@ -87,26 +87,6 @@ class AudienceWorker:
             self._refresh(txn, (key for changed in keys.values() for key in changed))
             self._keep(txn, replace(in_force, list_change=number))
 
-    def subscriptions_of(self, output: str) -> list[ConnectionInfo]:
-        """Return the active subscriptions of an output, as the connections of a forwarder."""
-        wanted = (each.subscription for each in self._audiences.in_force.audiences.subscriptions)
-        return [
-            ConnectionInfo(
-                number=each.number,
-                id=each.id,
-                input=0,
-                input_id="audiences",
-                output=output,
-                module="",
-                is_active=True,
-                environments=each.environments,
-                send_as_batch=True,
-                settings=payload_settings(ConnectionSettings()),
-            )
-            for each in wanted
-            if each.output == output
-        ]
-
     # -- What it does by itself -------------------------------------------------------------------
 
     def audience_step(self) -> bool:
@@ -116,6 +96,9 @@ class AudienceWorker:
         then the walk over all profiles, then the first loads of subscriptions.
         """
         audiences = self._audiences
+        live = {each.subscription.number for each in audiences.in_force.audiences.subscriptions}
+        if self._shard.outbox.clear_ended(live, DUE_SLICE):
+            return True
         if audiences.is_idle and audiences.in_force.cursor is None:
             return False
         parts = (self._follow, self._expire, self._walk, self._first_loads)

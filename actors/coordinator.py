@@ -50,6 +50,7 @@ class Coordinator:
         HotIdentity: too many wait for one of its identities; nothing was decided.
         ShardUnavailable: a shard was away for too long; it may be decided, and is then done.
         StoreFull: likewise, for want of room.
+        StoreDamaged: its store does not work.
     """
 
     def __init__(

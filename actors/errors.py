@@ -97,5 +97,14 @@ class AudienceRefused(Exception):
         self.problems = problems
 
 
+class CalculatedRefused(Exception):
+    """Something of calculated attributes cannot be done; `code` decides the caller's status."""
+
+    def __init__(self, code: str, messages: list[str]) -> None:
+        super().__init__(code, messages)
+        self.code = code
+        self.messages = messages
+
+
 class CursorInvalid(Exception):
     """A cursor was not given out by the page before; the caller gets a 400."""

@@ -12,17 +12,17 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from actors.audiences.announce import FIRST_NUMBER
 from actors.clock import Clock, Randomness
 from actors.forwarding.bundles import BundleCourier
-from actors.forwarding.desk import ConnectionState, Desk, OutputInfo
+from actors.forwarding.desk import ConnectionState, Desk, Fault, OutputInfo
 from actors.forwarding.holding import HOLD_SWEEP_MS, bury_overdue
 from actors.forwarding.requests import RequestCourier
 from actors.forwarding.streams import FIRST_BACK_OFF_MS, SOURCE_FAULTS, OutboxSource, Stream
+from actors.forwarding.subscriptions import Followed, superfluous
 from actors.forwarding.waiting import Wait, wait_for_change
 from actors.metric_groups import ForwarderMetrics
 from actors.model import Delivery, Environment
-from actors.outputs.contract import BulkOutput, StreamOutput
+from actors.outputs.contract import BulkOutput, Delivered, Outcome, StreamOutput
 from actors.steps.enqueue import ConnectionInfo
 
 __all__ = ["Forwarder", "OutboxSource", "OutputInfo"]
@@ -80,14 +80,11 @@ class Forwarder:
         self._desk = Desk(output, self._connections, clock, randomness, metrics)
         self._changed = asyncio.Event()
         self._sources = sources
-        self._streams = [
-            Stream(source, index, info, self._changed.set)
-            for info in connections
-            for index, source in enumerate(sources)
-        ]
-        # Each stream has an equal share of memory, so that none starves another.
-        self._share = max(WINDOW // max(len(self._streams), 1), MIN_SHARE)
-        self._share_bytes = max(WINDOW_BYTES // max(len(self._streams), 1), MIN_SHARE_BYTES)
+        self._streams: list[Stream] = []
+        for info in connections:
+            self._open_streams(info)
+        self._share_memory()
+        self._environments = outputs
         self._outputs = list({id(each): each for each in outputs.values()}.values())
         self._read_pause_ms = min(map(_read_pause_ms, self._outputs), default=READ_PAUSE_MS)
         couriers = {id(each): self._courier(each) for each in self._outputs}
@@ -97,10 +94,20 @@ class Forwarder:
         }
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
+        self._is_started = False
         self._is_stopping = False
         self._stopped = asyncio.Event()
         self._next_poll_ms = 0
         self._next_sweep_ms = 0
+
+    def _open_streams(self, info: ConnectionInfo) -> None:
+        for index, source in enumerate(self._sources):
+            self._streams.append(Stream(source, index, info, self._changed.set))
+
+    def _share_memory(self) -> None:
+        """Give each stream an equal share of memory, so that none starves another."""
+        self._share = max(WINDOW // max(len(self._streams), 1), MIN_SHARE)
+        self._share_bytes = max(WINDOW_BYTES // max(len(self._streams), 1), MIN_SHARE_BYTES)
 
     def _courier(self, output: StreamOutput | BulkOutput) -> Courier:
         if isinstance(output, BulkOutput):
@@ -118,6 +125,7 @@ class Forwarder:
         try:
             for output in self._outputs:
                 await output.start()
+            self._is_started = True
             while not self._is_stopping:
                 self._changed.clear()
                 now_ms = self._clock.now_ms()
@@ -147,29 +155,6 @@ class Forwarder:
                 stream.may_have_more = True
         self._changed.set()
 
-    def subscribe(self, subscriptions: Sequence[ConnectionInfo]) -> None:
-        """Take over which subscriptions of audiences there are; others of them send no more.
-
-        Args:
-            subscriptions: all active ones of the output, as connections.
-        """
-        wanted = {each.number: each for each in subscriptions}
-        for number, state in self._connections.items():
-            if number >= FIRST_NUMBER:
-                is_active = number in wanted
-                if state.info.is_active != is_active:
-                    state.info = replace(state.info, is_active=is_active)
-                    self._desk.show_status(state)
-        for number, info in wanted.items():
-            if number not in self._connections:
-                self._connections[number] = state = ConnectionState(info)
-                self._desk.show_status(state)
-                self._streams += [
-                    Stream(source, index, info, self._changed.set)
-                    for index, source in enumerate(self._sources)
-                ]
-        self._changed.set()
-
     def resume(self, connection: int) -> None:
         """Let a faulted connection send again (spec/connections.md, 1.3)."""
         state = self._connections[connection]
@@ -177,6 +162,60 @@ class Forwarder:
         state.fault = None
         state.auth_failures = 0
         self._desk.show_status(state)
+        self._changed.set()
+
+    def follow(self, subscriptions: Sequence[Followed]) -> None:
+        """Take over which subscriptions of audiences there are, beside the connections.
+
+        What waits for one that is not there any more stays in the outboxes.
+        """
+        wanted = {each.info.number: each for each in subscriptions}
+        for number, each in wanted.items():
+            state = self._connections.get(number)
+            if state is None:
+                state = self._connections[number] = ConnectionState(each.info)
+                state.is_faulted, state.resumed = each.is_faulted, each.resumed
+                self._open_streams(each.info)
+                self._share_memory()
+            if each.resumed > state.resumed:
+                state.resumed = each.resumed
+                self.resume(number)
+            self._take_over(state, each.info)
+        for number, state in self._connections.items():
+            if state.info.is_subscription and number not in wanted:
+                self._take_over(state, replace(state.info, is_active=False))
+
+    def fault(self, connection: int) -> Fault | None:
+        """Return why a connection does not send, `None` if it does or if that is not known here."""
+        state = self._connections.get(connection)
+        return None if state is None else state.fault
+
+    async def send_notice(self, notice: Delivery) -> Outcome | None:
+        """Send something that lies in no outbox; `None` if that is not possible just now.
+
+        Outputs that collect changes, or an environment that is off, have no use for it.
+        """
+        if not self._is_started or self._is_stopping:
+            return None
+        output = self._environments.get(notice.environment)
+        if output is None or isinstance(output, BulkOutput):
+            return Delivered()
+        [outcome] = await output.send([notice])
+        return outcome
+
+    def last_sent_ms(self, connection: int) -> int | None:
+        """Return when something of a connection was last delivered by this process."""
+        state = self._connections.get(connection)
+        return None if state is None else state.last_sent_ms
+
+    def _take_over(self, state: ConnectionState, info: ConnectionInfo) -> None:
+        if info == state.info:
+            return
+        was_sending, state.info = state.is_sending, info
+        self._desk.show_status(state)
+        if was_sending and not state.is_sending:
+            for courier in self._couriers:
+                self._spawn(courier.release(info.number))
         self._changed.set()
 
     @property
@@ -321,6 +360,10 @@ class Forwarder:
             repeated = {delivery.sequence for delivery in delivered}
             stream.settle_done(repeated)
             deliveries = [each for each in deliveries if each.sequence not in repeated]
+        if stream.connection.is_subscription:
+            dropped = {each.sequence for each in superfluous(deliveries)}
+            stream.settle_done(dropped)
+            deliveries = [each for each in deliveries if each.sequence not in dropped]
         by_environment: dict[Environment, list[Delivery]] = {}
         for delivery in deliveries:
             by_environment.setdefault(delivery.environment, []).append(delivery)

@@ -15,17 +15,24 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from actors import coordinator, forwarder, shard
 from actors.alias_runner import AliasRunner
+from actors.audience_views import AudienceViews
 from actors.audience_worker import AudienceWorker
 from actors.audiences.calls import AudienceShard
 from actors.audiences.catalog import Catalog
 from actors.audiences.desk import AudienceDesk
+from actors.audiences.handles import desk_handle
 from actors.audiences.stepping import AudienceSteps, SteppingShard
+from actors.calculated.calls import CalculatedShard
+from actors.calculated.desk import CalculatedDesk
+from actors.calculated.objects import CalculatedCatalog
+from actors.calculated.worker import CalculatedWorker
 from actors.clock import SystemClock, SystemRandomness
 from actors.errors import ShardUnavailable, StoreDamaged, StoreFull
+from actors.forwarding.follower import SubscriptionFollower
 from actors.groups.desk import GroupDesk
 from actors.groups.handles import GroupShard
 from actors.groups.views import GroupViews
@@ -38,7 +45,7 @@ from actors.outputs.egress import EgressRules
 from actors.outputs.registry import open_outputs
 from actors.outputs.subscription_settings import subscription_problems
 from actors.remote import Handle
-from actors.remote_handles import ShardSource, forwarder_name, remote_shards
+from actors.remote_handles import COORDINATOR_NAME, ShardSource, forwarder_name, remote_shards
 from actors.shard_aliases import ShardAliases
 from actors.shard_options import ShardOptions
 from actors.shard_views import ShardViews
@@ -49,7 +56,6 @@ from actors.sweeper import Sweeper
 logger = logging.getLogger("headwater.actors")
 
 RESTART_PAUSE_S = 1.0
-SUBSCRIPTIONS_PAUSE_S = 2.0
 # Between two slices of the group job on a shard: most of the time is ingestion's.
 SLICE_PAUSE_S = 0.02
 # Batches and profiles hold no cycles: counting references frees them. So young objects are looked
@@ -129,6 +135,8 @@ class Shard(Process):
             GroupViews(self._shard, views),
             GroupWorker(self._shard),
             AudienceWorker(self._shard, clock),
+            CalculatedWorker(self._shard),
+            AudienceViews(self._shard, clock),
             self._shard.outbox,
             self._shard,
         )
@@ -207,6 +215,7 @@ class Coordinator(Process):
         workspace: WorkspaceInfo,
         group_job_interval_s: float,
         catalog: Catalog,
+        calculated: CalculatedCatalog,
         host: Host,
     ) -> None:
         super().__init__(host, "coordinator", "0")
@@ -231,9 +240,16 @@ class Coordinator(Process):
             SystemRandomness(),
             partial(asyncio.sleep, SLICE_PAUSE_S),
         )
+        self._calculated = CalculatedDesk(
+            store,
+            calculated,
+            cast(Sequence[CalculatedShard], handles),
+            lambda: self._audiences.calculated_uses(),
+            clock,
+        )
         self._audiences = AudienceDesk(
             store,
-            catalog,
+            structs.replace(catalog, calculated=self._calculated.active),
             subscription_problems,
             cast(Sequence[AudienceShard], handles),
             folder / "downloads",
@@ -249,6 +265,7 @@ class Coordinator(Process):
         works = {
             "aliases": self._aliases.run,
             "groups": self._groups.run,
+            "calculated": self._calculated.run,
             "audiences": self._audiences.run,
             "audience_steps": self._steps.run,
         }
@@ -357,6 +374,11 @@ class Coordinator(Process):
         with restarting_if_damaged():
             return await self._audiences.call(method, *arguments)
 
+    async def call_calculated(self, method: str, *arguments: Any) -> Any:
+        """Call a method of `actors.calculated.desk.CalculatedDesk`."""
+        with restarting_if_damaged():
+            return await getattr(self._calculated, method)(*arguments)
+
     def pid(self) -> int:
         """Return the process that answers; asked for at once after a start."""
         self._coordinator.start()
@@ -373,14 +395,6 @@ class Coordinator(Process):
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         self._coordinator.close()
-
-
-class SubscribedShard(Protocol):
-    """A shard, as the forwarder of an audience output sees it."""
-
-    async def subscriptions_of(self, output: str) -> list[ConnectionInfo]:
-        """See `AudienceWorker.subscriptions_of`."""
-        ...
 
 
 class ForwarderOptions(Struct, frozen=True, kw_only=True):
@@ -436,11 +450,7 @@ class Forwarder(Process):
     async def _run(self) -> None:
         while not self._is_stopping:
             try:
-                self._forwarder = self._make()
-                async with asyncio.TaskGroup() as group:
-                    following = group.create_task(self._follow_subscriptions(self._forwarder))
-                    await self._forwarder.run()
-                    following.cancel()
+                await self._deliver(self._make())
             except Exception:
                 logger.exception(
                     "a forwarder failed; it begins again",
@@ -448,16 +458,20 @@ class Forwarder(Process):
                 )
                 await asyncio.sleep(RESTART_PAUSE_S)
 
-    async def _follow_subscriptions(self, running: forwarder.Forwarder) -> None:
-        """Let the forwarder of an audience output know what subscriptions there are."""
-        [shard, *_] = remote_shards(self._options.shards)
-        while self._options.is_audience:
-            try:
-                found = await cast(SubscribedShard, shard).subscriptions_of(self._options.info.id)
-                running.subscribe(found)
-            except ShardUnavailable:
-                logger.debug("a shard is not there yet", extra={"event": "subscriptions_missed"})
-            await asyncio.sleep(SUBSCRIPTIONS_PAUSE_S)
+    async def _deliver(self, made: forwarder.Forwarder) -> None:
+        """Run a forwarder, that of an audience output beside what follows its subscriptions."""
+        self._forwarder = made
+        following: asyncio.Task[None] | None = None
+        if self._options.is_audience:
+            desk = desk_handle(Handle(COORDINATOR_NAME).call_audiences)
+            follower = SubscriptionFollower(self._options.info.id, desk, SystemClock())
+            following = asyncio.get_running_loop().create_task(follower.run(made))
+        try:
+            await made.run()
+        finally:
+            if following is not None:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
 
     def _make(self) -> forwarder.Forwarder:
         options = self._options

@@ -24,6 +24,7 @@ class EdgeMetrics:
         self.identity_requests = metrics.IDENTITY_REQUESTS.on(self.registry)
         self.identity_duration = metrics.IDENTITY_DURATION.on(self.registry)
         self.config_revision = metrics.CONFIG_REVISION.on(self.registry)
+        self.seeds_dropped = metrics.SEEDS_DROPPED.on(self.registry)
         self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram, Histogram]] = {}
         _show_build(self.registry, version)
 

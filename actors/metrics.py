@@ -107,6 +107,15 @@ INGEST_BATCHES = Metric(
     meaning="Batches by what became of them; the environment is `unknown` where none was read.",
     remedy="invalid rises: a client release sends wrong data. rate_limited: raise the limit.",
 )
+SEEDS_DROPPED = Metric(
+    Counter,
+    "headwater_seeds_dropped_total",
+    "profiles",
+    ("workspace",),
+    meaning="Users in accepted seeding requests who do not exist: an unknown MPID, or no identity "
+    "by which a profile can be found.",
+    remedy="Rises: the sender's MPIDs are of another environment or workspace.",
+)
 INGEST_EVENTS = Metric(
     Counter,
     "headwater_ingest_events_total",

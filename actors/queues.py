@@ -42,6 +42,10 @@ class Queues:
         """Return the bytes that may still be added, by connection."""
         return {number: limit - self._bytes[number] for number, limit in self._limits.items()}
 
+    def waiting(self, first: int) -> list[int]:
+        """Return the connections from a number on for which something waits."""
+        return [number for number, count in self._count.items() if number >= first and count]
+
     def added(self, connection: int, count: int, size: int) -> None:
         """Note that deliveries were added."""
         self._count[connection] += count

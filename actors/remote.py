@@ -29,6 +29,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from actors.errors import (
     ActorFailed,
     AudienceRefused,
+    CalculatedRefused,
     CursorInvalid,
     DataFolderError,
     GroupExists,
@@ -47,6 +48,7 @@ OBJECT_STORE_BYTES = 128 * 1024 * 1024
 RETRY_PAUSE_S = 0.05
 OWN_ERRORS = (
     AudienceRefused,
+    CalculatedRefused,
     CursorInvalid,
     DataFolderError,
     GroupExists,

@@ -13,6 +13,7 @@ from actors.audiences.engine.sources import Derived
 from actors.audiences.history import read_history
 from actors.audiences.in_force import InForce, read_in_force
 from actors.audiences.known import KnownAudiences
+from actors.audiences.member_counts import MemberCounts
 from actors.audiences.variations import variation
 from actors.calculated import applying
 from actors.calculated.live import KnownAttributes
@@ -43,7 +44,8 @@ class ShardAudiences:
         in_force: what is worked by.
         attributes: the calculated attributes of it.
         known: the audiences of it.
-        engine: evaluates the real-time audiences.
+        engine: evaluates the real-time audiences, and keeps the members of the others too.
+        counts: who entered and left of late.
     """
 
     def __init__(
@@ -63,9 +65,12 @@ class ShardAudiences:
         self._next_sequence = next_sequence
         self._lookback_ms = workspace.audience_event_days * DAY_MS
         self._touched: dict[ProfileKey, Profile] = {}
+        self._caught_up: dict[ProfileKey, int] = {}  # to the epoch that a profile was of before
+        self._kept: set[int] = set()  # audiences whose members the engine keeps for us
         self.engine = Engine(workspace, self._lookback_ms, groups)
         self.in_force = InForce()
         with store.read() as txn:
+            self.counts = MemberCounts(txn)
             self.work_by(read_in_force(txn))
             if not self.is_idle:
                 for packed, encoded in txn.scan("profiles"):
@@ -95,6 +100,13 @@ class ShardAudiences:
             epoch = in_force.audience_epochs[number]
             if audience.node is not None and self.engine.revision(number) != epoch:
                 self.engine.activate(number, audience.environment, audience.node, epoch)
+        kept = self.known.by_number.keys() - evaluated.keys()
+        for number in self._kept - kept:
+            self.engine.keep_no_more(number)
+        for number in kept - self._kept:
+            self.engine.keep(number)
+        self._kept = set(kept)
+        self.counts.keep_only(self.known.by_number)
         self._profiles.followed = None if self.is_idle else set()
 
     # -- In a transaction -------------------------------------------------------------------------
@@ -102,7 +114,7 @@ class ShardAudiences:
     def catch_up(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
         """Make a profile ready for the present epoch, unless it is, before something is applied."""
         section = self._section(profile)
-        if section is None or section.epoch == self.in_force.epoch:
+        if section is None or section.is_aged_out or section.epoch == self.in_force.epoch:
             return
         if not section.newest_log_id and not section.newest_historical_id:
             section.epoch = self.in_force.epoch  # nothing is stored yet
@@ -110,9 +122,10 @@ class ShardAudiences:
         now_ms, outdated = self._clock.now_ms(), self._outdated(section)
         begun_ms = min(map(time_of_id, outdated), default=now_ms)
         history = read_history(txn, key, section, min(now_ms, begun_ms) - self._lookback_ms)
+        self._caught_up[key] = section.epoch
         applying.forget(section, self.attributes)
         for begun_id, numbers in outdated.items():
-            own, index = history.own_before(begun_id), self.attributes.index_of(numbers)
+            own, index = history.counted(section, begun_id), self.attributes.index_of(numbers)
             earliest_ms = time_of_id(begun_id) - self._lookback_ms
             applying.rebuild(section, own, index, now_ms, earliest_ms)
         section.epoch = self.in_force.epoch
@@ -125,6 +138,8 @@ class ShardAudiences:
         """Apply a batch to a profile that is ready, after the batch has changed it."""
         section = profile.workspaces[self._workspace.number]
         section.epoch = self.in_force.epoch  # of a new section
+        if self._profiles.followed and profile_key(key) in self._profiles.followed:
+            self.engine.refresh(key, profile, self._derived(section))
         applying.apply(section, stored, self.attributes, self._clock.now_ms())
         section.entries += self.engine.observe(key, profile, stored, self._derived(section))
         self.engine.wake(key, applying.next_expiry(section))
@@ -152,6 +167,7 @@ class ShardAudiences:
             deliveries += self._enter(change, self._touched[change.key], now_ms)
         for key, profile in self._touched.items():
             deliveries += self._settle_others(txn, key, profile, now_ms)
+        self.counts.write(txn, now_ms)
         return deliveries
 
     @property
@@ -164,10 +180,14 @@ class ShardAudiences:
         if self._profiles.followed is not None:
             self._profiles.followed.difference_update(map(profile_key, self._touched))
         self._touched.clear()
+        self._caught_up.clear()
+        self.counts.published()
 
     def abandon(self) -> None:
         """The transaction failed: what it touched is as it is on disk."""
         touched, self._touched = self._touched, {}
+        self._caught_up.clear()
+        self.counts.abandon()
         with self._store.read() as txn:
             for key in touched:
                 profile = self._profiles.get(txn, key)
@@ -187,7 +207,7 @@ class ShardAudiences:
         section = self._section(profile)
         if section is None:
             return
-        kept = Kept(section.entries, self._evaluated(section), section.epoch)
+        kept = Kept(section.entries, section.audiences, section.epoch)
         self.engine.load(key, profile, kept, self._derived(section))
         self.engine.wake(key, applying.next_expiry(section))
 
@@ -202,15 +222,16 @@ class ShardAudiences:
         self._touched[key] = profile
 
     def _derived(self, section: Section) -> Derived:
+        listed = [each for each in section.audiences if self.engine.revision(each) is None]
+        return Derived(calculated=self.numbered(section), audiences=frozenset(listed))
+
+    def numbered(self, section: Section) -> dict[int, AttributeText]:
+        """Return the calculated attributes that a user has, by number."""
         calculated: dict[int, AttributeText] = {}
         for number, state in section.calculated.items():
             if state.value is not None and number in self.attributes.by_number:
                 calculated[number] = state.value
-        listed = [each for each in section.audiences if self.engine.revision(each) is None]
-        return Derived(calculated=calculated, audiences=frozenset(listed))
-
-    def _evaluated(self, section: Section) -> list[int]:
-        return [each for each in section.audiences if self.engine.revision(each) is not None]
+        return calculated
 
     def _outdated(self, section: Section) -> dict[int, list[int]]:
         """Return the attributes that began after a section was made ready, by what began them."""
@@ -241,6 +262,8 @@ class ShardAudiences:
             if is_listed != (audience in section.audiences):
                 action: Action = "add" if is_listed else "delete"
                 deliveries += self._set(MemberChange(key, audience, action), profile, now_ms)
+        for audience in self._kept:
+            self.engine.set_member(key, audience, is_member=audience in section.audiences)
         return deliveries
 
     def _set(self, change: MemberChange, profile: Profile, now_ms: int) -> list[Delivery]:
@@ -250,7 +273,16 @@ class ShardAudiences:
             section.audiences[change.audience] = now_ms
         else:
             section.audiences.pop(change.audience, None)
+        if not self._is_first_pass(change):
+            self.counts.count(change.audience, now_ms, entered=change.action == "add")
         return self.tell(change, profile, now_ms)
+
+    def _is_first_pass(self, change: MemberChange) -> bool:
+        """Tell whether a user meets an audience for the first time, and not by what came: such
+        changes are not counted (spec/audiences.md, 7). An audience that is gone counts nothing."""
+        start = self.in_force.starts.get(change.audience)
+        before = self._caught_up.get(change.key)
+        return start is None or (before is not None and before < start)
 
     def tell(
         self, change: MemberChange, profile: Profile, now_ms: int, only: int | None = None

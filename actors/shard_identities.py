@@ -52,17 +52,15 @@ class ShardIdentities:
     def read(
         self, term: Term, questions: Sequence[Question], candidates: Sequence[int]
     ) -> Findings:
-        """Answer a coordinator; none of an earlier term can write from then on.
+        """Answer a coordinator.
 
         Raises:
             StaleTerm: there is a later term, or the coordinator knows less than it did.
-            StoreFull: a new term could not be kept.
         """
-        written = self._admitted(term)
-        if written is not self._written:
-            with self._store.write() as txn:
-                write_written(txn, written)
-            self._written = written
+        # A new term begins with its first write. What an earlier one may still write here before
+        # that is left in the coordinator's store, so the new one looks at it only when it has
+        # written it here itself.
+        self._admitted(term)
         with self._store.read() as txn:
             known = [self._answer(question, txn) for question in questions]
             taken = [self._is_taken(mpid, txn) for mpid in candidates]

@@ -1,8 +1,8 @@
 """The outbox of one shard: what is to be delivered, from its cause to its settlement."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
-from actors.audiences.announce import Subscription
+from actors.audiences.announce import FIRST_NUMBER, Subscription
 from actors.model import DeadLetter, Delivery, Settlement
 from actors.queues import Queues
 from actors.shard_options import ShardOptions
@@ -53,6 +53,24 @@ class ShardOutbox:
                 self._outputs[each.number] = each.output
                 self._caught_up.add(each.number)
             self.queues.know(each.number, each.id, max_bytes)
+
+    def clear_ended(self, subscriptions: Collection[int], limit: int) -> bool:
+        """Delete some of what waits for subscriptions that are not there any more.
+
+        Args:
+            subscriptions: connection numbers of those that are.
+            limit: deliveries to be deleted at most.
+
+        Returns:
+            Whether there is more. Raises StoreFull.
+        """
+        ended = [each for each in self.queues.waiting(FIRST_NUMBER) if each not in subscriptions]
+        if not ended:
+            return False
+        with self._store.write() as txn:
+            count, size = outbox.clear(txn, ended[0], limit)
+        self.queues.left(ended[0], count, size)
+        return count == limit or len(ended) > 1
 
     # -- In a transaction -------------------------------------------------------------------------
 

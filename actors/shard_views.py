@@ -10,7 +10,7 @@ from actors.model import ENVIRONMENTS, DeadLetter, Environment, Profile, Profile
 from actors.profiles.history import read_page
 from actors.profiles.retention import DAY_MS, age_out, is_overdue, last_active_ms
 from actors.profiles.timeline import TimelineQuery
-from actors.profiles.view import profile_view, user_row, user_view
+from actors.profiles.view import MEMBERSHIPS, profile_view, user_row, user_view
 from actors.shard import Shard
 from actors.store import outbox, trail
 from actors.store.environment import Transaction
@@ -63,6 +63,7 @@ class ShardViews:
             for each in _environments(environment):
                 profile = self._get(txn, each, mpid)
                 if profile is not None and not self._is_gone(profile):
+                    ends_ms = self._expirations(each, mpid) if MEMBERSHIPS in fields else {}
                     body = profile_view(
                         mpid,
                         profile,
@@ -70,6 +71,8 @@ class ShardViews:
                         fields,
                         self._shard.groups.ids,
                         self._shard.audiences.known,
+                        ends_ms,
+                        attributes=self._shard.audiences.attributes,
                     )
                     if body is not None:
                         return body
@@ -87,6 +90,8 @@ class ShardViews:
                         self._workspace,
                         self._shard.groups.ids,
                         self._shard.audiences.known,
+                        self._expirations(each, mpid),
+                        attributes=self._shard.audiences.attributes,
                     )
                     if body is not None:
                         return body
@@ -136,6 +141,10 @@ class ShardViews:
         """Return one dead letter."""
         with self._store.read() as txn:
             return outbox.dead_letter(txn, connection, delivery_id)
+
+    def _expirations(self, environment: Environment, mpid: int) -> dict[int, int]:
+        key = ProfileKey(self._workspace.scope, environment, mpid)
+        return self._shard.audiences.engine.expirations_of(key, self._clock.now_ms())
 
     def _get(self, txn: Transaction, environment: Environment, mpid: int) -> Profile | None:
         return self._profiles.get(txn, ProfileKey(self._workspace.scope, environment, mpid))

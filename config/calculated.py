@@ -28,10 +28,13 @@ class CalculatedAttribute(Model):
     definition: Json
 
 
-def calculated_problems(attribute: CalculatedAttribute, where: Location) -> Iterator[Found]:
+def calculated_problems(
+    attribute: CalculatedAttribute, where: Location, *, has_extended_windows: bool
+) -> Iterator[Found]:
     """List what is wrong with a calculated attribute's definition.
 
     How far back it may reach is not looked at: a document that was right stays so as time passes.
     """
-    for message in check_definition(attribute.definition, Bounds(retention_days=None), 0):
+    bounds = Bounds(None, has_extended_windows)
+    for message in check_definition(attribute.definition, bounds, 0):
         yield (*where, "definition"), message.removesuffix(".")

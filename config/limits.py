@@ -52,6 +52,7 @@ class WorkspaceLimits(Model):
     identity_requests_per_second: Annotated[int, Field(ge=0)] = 1000  # 0: off
 
     active_audiences: Count = 100  # real-time ones, at once
+    active_calculated_attributes: Count = 100  # at once
     standard_audience_credits: Count | None = None  # calculations per year
 
     event_name_length: Count = _DEFAULTS.event_name_length

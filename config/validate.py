@@ -158,8 +158,12 @@ def _keys(parts: Parts) -> Iterator[tuple[Location, str, str]]:
 
 
 def _audience_problems(parts: Parts) -> Iterator[Found]:
+    # What a faulty workspace section would allow is not known.
+    is_extended = parts.workspace is None or parts.workspace.calculated_attributes.extended_windows
     for index, attribute in parts.calculated_attributes.items():
-        yield from calculated_problems(attribute, ("calculated_attributes", index))
+        yield from calculated_problems(
+            attribute, ("calculated_attributes", index), has_extended_windows=is_extended
+        )
     names = None
     if parts.workspace is not None:
         yield from active_limit_problems(parts.audiences, parts.workspace.limits.active_audiences)

@@ -118,6 +118,12 @@ class DsrCredentials(Model):
     secret: Secret
 
 
+class CalculatedAttributeSettings(Model):
+    """How calculated attributes may be defined (spec/calculated-attributes.md, 4)."""
+
+    extended_windows: bool = False
+
+
 class Workspace(Model):
     """What belongs to the workspace itself.
 
@@ -138,6 +144,7 @@ class Workspace(Model):
     event_tiers: EventTiers = EventTiers()
     dsr_credentials: DsrCredentials | None = None
     client_audience_api: bool = False
+    calculated_attributes: CalculatedAttributeSettings = CalculatedAttributeSettings()
     partner_identities: Items[Name] = ()
     att_default: Literal["authorized", "denied", "not_determined", "restricted"] | None = None
 

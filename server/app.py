@@ -18,6 +18,7 @@ from server.routes import (
     audience_members,
     audiences,
     audiences_v1,
+    calculated_attributes,
     client_events,
     dead_letters,
     events,
@@ -29,12 +30,14 @@ from server.routes import (
     operations,
     pixel,
     profiles,
+    seeds,
     users,
 )
 
 # Fixed paths first: they win over patterns.
 ROUTES = (
     *events.ROUTES,
+    *seeds.ROUTES,
     *oauth.ROUTES,
     *operations.ROUTES,
     *client_events.ROUTES,
@@ -47,6 +50,7 @@ ROUTES = (
     *groups.ROUTES,
     *audience_members.ROUTES,
     *audiences.ROUTES,
+    *calculated_attributes.ROUTES,
     *audience_connections.ROUTES,
     *journeys.ROUTES,
     *audiences_v1.ROUTES,

@@ -1,10 +1,12 @@
 """Audiences as an edge sees them: what they are from the coordinator, members from the shards."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from actors.audiences.calls import (
     AudienceShard,
+    Costs,
     Counts,
     Difference,
     Evaluation,
@@ -16,6 +18,8 @@ from actors.audiences.handles import AudienceDeskHandle
 from actors.audiences.queries import Asked
 from actors.store.keys import shard_of_slot, slot_of_mpid
 
+_PartT = TypeVar("_PartT")
+
 
 class AudienceGateway:
     """Asks the desk and the shards.
@@ -24,9 +28,22 @@ class AudienceGateway:
     a rule is broken, `AudienceRefused`.
     """
 
-    def __init__(self, shards: Sequence[AudienceShard], desk: AudienceDeskHandle) -> None:
+    def __init__(
+        self,
+        shards: Sequence[AudienceShard],
+        desk: AudienceDeskHandle,
+        pause: Callable[[], Awaitable[None]],
+    ) -> None:
+        """See the class.
+
+        Args:
+            shards: all of them.
+            desk: of the audiences.
+            pause: waited for between two slices of a shard.
+        """
         self.desk = desk
         self._shards = shards
+        self._pause = pause
 
     async def counts(self) -> dict[int, Counts]:
         """Return the counts of all audiences that have members or could have some."""
@@ -70,14 +87,14 @@ class AudienceGateway:
 
     async def estimate(self, asked: Asked) -> tuple[Estimate, tuple[Estimate, ...]]:
         """Estimate how many users match a query, and how many each of its criteria."""
-        environment = asked.query.environment
-        population = sum(
-            await asyncio.gather(*(each.audience_population(environment) for each in self._shards))
+        query = asked.query
+        counts = await self._all_slices(
+            lambda shard, cursor: shard.audience_population(query.environment, cursor)
         )
-        below = threshold(population)
+        below = threshold(sum(counts))
         sample = added(
-            await asyncio.gather(
-                *(each.sample_audience(asked.query, below) for each in self._shards)
+            await self._all_slices(
+                lambda shard, cursor: shard.sample_audience(query, below, cursor)
             )
         )
         return (
@@ -91,8 +108,8 @@ class AudienceGateway:
 
     async def compare(self, asked: Asked, audience: int, limit: int) -> Difference:
         """Tell who would enter and leave an audience, with `limit` of them by name."""
-        parts = await asyncio.gather(
-            *(each.compare_audience(asked.query, audience, limit) for each in self._shards)
+        parts = await self._all_slices(
+            lambda shard, cursor: shard.compare_audience(asked.query, audience, limit, cursor)
         )
         entering = sorted(mpid for each in parts for mpid in each.entering_mpids)
         leaving = sorted(mpid for each in parts for mpid in each.leaving_mpids)
@@ -103,6 +120,27 @@ class AudienceGateway:
             entering_mpids=tuple(entering[:limit]),
             leaving_mpids=tuple(leaving[:limit]),
         )
+
+    async def costs(self) -> list[Costs]:
+        """Return what audiences take of each shard's memory."""
+        return await asyncio.gather(*(each.audience_costs() for each in self._shards))
+
+    async def _all_slices(
+        self, call: Callable[[AudienceShard, bytes], Awaitable[tuple[_PartT, bytes | None]]]
+    ) -> list[_PartT]:
+        """Return what all slices of all shards give; see `AudienceShard` for the cursor."""
+
+        async def of_one(shard: AudienceShard) -> list[_PartT]:
+            part, cursor = await call(shard, b"")
+            parts = [part]
+            while cursor is not None:
+                await self._pause()
+                part, cursor = await call(shard, cursor)
+                parts.append(part)
+            return parts
+
+        found = await asyncio.gather(*(of_one(each) for each in self._shards))
+        return [part for parts in found for part in parts]
 
     def _owner(self, mpid: int) -> AudienceShard:
         return self._shards[self._place(mpid)]

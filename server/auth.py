@@ -103,18 +103,41 @@ def secret_matches(secret: str, expected: bytes | None) -> bool:
     return compare_digest(given, expected or _NOBODYS_DIGEST) and expected is not None
 
 
+def workspace_credentials(header: str | None, config: EdgeConfig) -> None:
+    """Check that a Basic `Authorization` header proves the workspace's own key.
+
+    Raises:
+        Refused: there is no header (401), or it proves nothing (403).
+    """
+    if header is None:
+        raise Refused("UNAUTHORIZED", "Authentication is missing.", _BASIC_CHALLENGE)
+    key, secret = _basic_pair(header)
+    known = config.workspace_key
+    is_secret = secret_matches(secret, None if known is None else known.secret_digest)
+    if known is None or known.key != key or not is_secret:
+        raise Refused("FORBIDDEN", "Key and secret are not those of the workspace.")
+
+
 def _proven_key(header: str, config: EdgeConfig) -> KeyInfo:
+    key, secret = _basic_pair(header)
+    found = config.keys.get(key)
+    is_secret = secret_matches(secret, found.secret_digest if found else None)
+    if found is None or not is_secret or not found.is_active:
+        raise Refused("FORBIDDEN", "Key and secret are not those of an active input.")
+    return found
+
+
+def _basic_pair(header: str) -> tuple[str, str]:
+    """Return key and secret of a Basic header. Raises Refused (403)."""
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
-        raise Refused("FORBIDDEN", "Authentication must be Basic, with an input's key and secret.")
+        raise Refused("FORBIDDEN", "Authentication must be Basic, with a key and its secret.")
     encoded = encoded.strip().rstrip("=")
     try:
         pair = b64decode(encoded + "=" * (-len(encoded) % 4), validate=True).decode()
     except (binascii.Error, ValueError):
         raise Refused("FORBIDDEN", "Authentication is not Basic in base64 of UTF-8.") from None
     key, colon, secret = pair.partition(":")
-    found = config.keys.get(key)
-    is_secret = secret_matches(secret, found.secret_digest if found else None)
-    if not colon or found is None or not is_secret or not found.is_active:
-        raise Refused("FORBIDDEN", "Key and secret are not those of an active input.")
-    return found
+    if not colon:
+        raise Refused("FORBIDDEN", "Authentication is not a key and its secret.")
+    return key, secret

@@ -1,4 +1,4 @@
-"""The command line: `headwater serve`, `headwater config ...`, `headwater dead-letters ...`."""
+"""The command line: `headwater serve`, `config ...`, `audiences ...`, `dead-letters ...`."""
 
 import os
 import sys
@@ -11,6 +11,7 @@ from actors.errors import DataFolderError, ShardUnavailable, StoreDamaged, Store
 from config.errors import ConfigError
 from config.load import validate_file
 from config.settings import load_settings
+from server.audience_commands import audiences
 from server.dead_letter_commands import dead_letters
 from server.version import program_version
 
@@ -61,6 +62,7 @@ def validate(file: Path) -> None:
     click.echo(f"{file} is valid.")
 
 
+main.add_command(audiences)
 main.add_command(dead_letters)
 
 

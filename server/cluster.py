@@ -12,6 +12,7 @@ from actors.remote_handles import COORDINATOR_NAME, edge_name, forwarder_name, s
 from actors.shard_options import ShardOptions
 from actors.store.folder import DataFolder
 from config.audience_catalog import audience_catalog
+from config.calculated_catalog import calculated_catalog
 from config.compiled import connection_infos, output_plans, queue_limits, workspace_info
 from config.numbers import Numbers
 from config.settings import Settings
@@ -116,6 +117,7 @@ class Cluster:
             self._workspace,
             self._settings.group_job_interval_s,
             audience_catalog(self._document, self._numbers),
+            calculated_catalog(self._document, self._numbers),
             self._host,
             calls_at_once=CALLS_AT_ONCE,
         )

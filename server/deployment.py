@@ -23,6 +23,7 @@ from actors.model import Accepted, BatchContext, Duplicate, Environment, Rejecte
 from actors.profiles.timeline import TimelineQuery
 from actors.store.trail import TrailEntry
 from server.audience_gateway import AudienceGateway
+from server.calculated_gateway import CalculatedGateway
 
 FinalResult = Accepted | Duplicate | Rejected
 
@@ -76,6 +77,7 @@ class Deployment(Protocol):
 
     groups: GroupDirectory
     audiences: AudienceGateway
+    calculated: CalculatedGateway
 
     async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
         """Apply the batches of one request, in order per user; return once they are on disk.

@@ -1,6 +1,8 @@
 """One edge, put together: the queues to the shards, the gateway, the HTTP application."""
 
+import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 from aiohttp import web
@@ -8,6 +10,8 @@ from msgspec import Struct
 
 from actors.audiences.calls import AudienceShard
 from actors.audiences.handles import AudienceDeskHandle
+from actors.calculated.calls import CalculatedShard
+from actors.calculated.desk import CalculatedDesk
 from actors.clock import Clock, Randomness
 from actors.groups.handles import GroupDeskHandle, GroupReader
 from actors.handles import CoordinatorHandle, ShardHandle
@@ -15,6 +19,7 @@ from actors.metric_groups import EdgeMetrics
 from actors.model import WorkspaceInfo
 from server.app import RUNNER_OPTIONS, make_app
 from server.audience_gateway import AudienceGateway
+from server.calculated_gateway import CalculatedGateway
 from server.edge_config import ConfigHolder, EdgeConfig
 from server.gateway import Gateway
 from server.group_gateway import GroupGateway
@@ -25,6 +30,8 @@ from server.microbatch import QueueOptions, ShardQueue
 from server.routing import Router
 
 SHUTDOWN_S = 4.0  # for requests that are in flight when the port is closed
+# Between two slices of what is asked about all users: most of a shard's time is ingestion's.
+AUDIENCE_PAUSE_S = 0.01
 
 
 class EdgeOptions(Struct, frozen=True, kw_only=True):
@@ -45,6 +52,7 @@ class EdgeProcess:
         coordinator: CoordinatorHandle,
         group_desk: GroupDeskHandle,
         audience_desk: AudienceDeskHandle,
+        calculated_desk: CalculatedDesk,
         limiter: RateLimiter,
         metrics: EdgeMetrics,
         clock: Clock,
@@ -73,7 +81,14 @@ class EdgeProcess:
             {number: name for name, number in config.connections.items()},
             options.queues.max_queue_bytes,
             GroupGateway(cast(Sequence[GroupReader], shards), group_desk),
-            AudienceGateway(cast(Sequence[AudienceShard], shards), audience_desk),
+            AudienceGateway(
+                cast(Sequence[AudienceShard], shards),
+                audience_desk,
+                partial(asyncio.sleep, AUDIENCE_PAUSE_S),
+            ),
+            CalculatedGateway(
+                cast(Sequence[CalculatedShard], shards), coordinator, calculated_desk
+            ),
         )
         metrics.config_revision.labels(workspace.id).set(config.revision)
         self.app = make_app(gateway, ConfigHolder(config), clock, limiter, metrics, randomness)

@@ -4,7 +4,7 @@ An edge reads `ConfigHolder.current` once per request, so that a change takes ef
 requests and never within one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
@@ -46,6 +46,16 @@ class KeyInfo(Struct, frozen=True):
     is_active: bool
     allows_key_only: bool = False
     limits: tuple[Limit, ...] = ()
+
+    def __repr__(self) -> str:
+        return _repr_without(self, "secret_digest")
+
+
+class WorkspaceKey(Struct, frozen=True):
+    """The workspace's own key, which seeds calculated attributes; it takes no events."""
+
+    key: str
+    secret_digest: bytes
 
     def __repr__(self) -> str:
         return _repr_without(self, "secret_digest")
@@ -101,6 +111,8 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
         token_key: signs bearer tokens.
         token_audiences: that a token may be asked for.
         trusted_proxies: whose X-Forwarded-For is believed.
+        workspace_key: `None` if the workspace has none; `seeding_limits` hold for its requests.
+        has_extended_windows: of calculated attributes, spec/calculated-attributes.md, 4.
     """
 
     revision: int
@@ -120,6 +132,9 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
     token_audiences: tuple[str, ...]
     trusted_proxies: tuple[Network, ...] = ()
     has_client_audience_api: bool = False
+    has_extended_windows: bool = False
+    workspace_key: WorkspaceKey | None = None
+    seeding_limits: tuple[Limit, ...] = ()
     max_body_bytes: int = 256 * 1024
     max_batches: int = 100
 
@@ -189,6 +204,9 @@ def edge_config(
         token_audiences=(DEFAULT_AUDIENCE, *settings.auth_audiences),
         trusted_proxies=tuple(settings.trusted_proxies),
         has_client_audience_api=workspace.client_audience_api,
+        has_extended_windows=workspace.calculated_attributes.extended_windows,
+        workspace_key=_workspace_key(document),
+        seeding_limits=tuple(_as_limits(_shared_levels(document))),
         max_body_bytes=settings.max_body_bytes,
         max_batches=settings.max_batches_per_request,
     )
@@ -232,20 +250,38 @@ def _limits(source: Input, number: int, document: WorkspaceDocument) -> Iterator
     own, shared = source.limits, document.workspace.limits
     rate, acceleration = own.batches_per_second, own.acceleration
     level: Level = "feed" if source.kind == "feed" else "app"
-    levels: list[tuple[Level, str, int, int]] = [
-        (
-            level,
-            f"input:{number}",
-            shared.batches_per_second if rate is None else rate,
-            shared.acceleration if acceleration is None else acceleration,
-        )
-    ]
-    for name in ("workspace", "account", "org", "system"):
+    of_input = (
+        level,
+        f"input:{number}",
+        shared.batches_per_second if rate is None else rate,
+        shared.acceleration if acceleration is None else acceleration,
+    )
+    yield from _as_limits([of_input, *_shared_levels(document)])
+
+
+_LevelLimit = tuple[Level, str, int, int]  # level, key, batches per second, acceleration
+
+
+def _shared_levels(document: WorkspaceDocument) -> Iterator[_LevelLimit]:
+    """Yield the levels above inputs, in the order in which they are reported."""
+    shared = document.workspace.limits
+    names: tuple[Level, ...] = ("workspace", "account", "org", "system")
+    for name in names:
         limit = getattr(shared, name)
-        levels.append((name, name, limit.batches_per_second, limit.acceleration))
+        yield name, name, limit.batches_per_second, limit.acceleration
+
+
+def _as_limits(levels: Iterable[_LevelLimit]) -> Iterator[Limit]:
     for name, key, speed, growth in levels:
         if speed or growth:
             yield Limit(name, key, speed, speed, growth)
+
+
+def _workspace_key(document: WorkspaceDocument) -> WorkspaceKey | None:
+    own = document.workspace.dsr_credentials
+    if own is None:
+        return None
+    return WorkspaceKey(own.key, digest(own.secret.get_secret_value()))
 
 
 def _credential(credential: ApiCredential) -> Credential:

@@ -24,6 +24,7 @@ from actors.profiles.timeline import TimelineQuery
 from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
 from actors.store.trail import TrailEntry
 from server.audience_gateway import AudienceGateway
+from server.calculated_gateway import CalculatedGateway
 from server.dead_letter_view import shown, shown_whole
 from server.deployment import FinalResult, GroupDirectory
 from server.ingestion import Ingestion
@@ -53,6 +54,7 @@ class Gateway:
         max_queue_bytes: int,
         groups: GroupDirectory,
         audiences: AudienceGateway,
+        calculated: CalculatedGateway,
     ) -> None:
         """Args: `queues`, one per shard, are those of `ingestion`; `scope`: the workspace's."""
         self._shards = shards
@@ -64,6 +66,7 @@ class Gateway:
         self._max_queue_bytes = max_queue_bytes
         self.groups = groups
         self.audiences = audiences
+        self.calculated = calculated
 
     async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
         """See `Deployment`."""

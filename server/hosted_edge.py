@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import cast
 
 from actors.audiences.handles import desk_handle
+from actors.calculated.handles import calculated_handle
 from actors.clock import SystemClock, SystemRandomness
 from actors.groups.handles import GroupDeskHandle
 from actors.handles import CoordinatorHandle
@@ -37,6 +38,7 @@ class Edge(Process):
             cast(CoordinatorHandle, coordinator),
             cast(GroupDeskHandle, coordinator),
             desk_handle(coordinator.call_audiences),
+            calculated_handle(coordinator.call_calculated),
             RateLimiter(LimitFile(limit_file)),
             EdgeMetrics(host.version),
             SystemClock(),

@@ -59,7 +59,7 @@ class AbTests:
             changed.put(replace(audience, test=None))
             for each in changed.subscriptions_of(number):
                 if each.variation is not None:
-                    del changed.subscriptions[each.number]
+                    changed.end_subscription(each.number, core.clock.now_ms())
             changed.tell_shards()
         await core.push()
         return True

@@ -3,7 +3,7 @@
 Sources: spec/audiences.md, 12.2; spec/connections.md, 5 and 7.1.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ from actors.outputs.audience_messages import (
     MessageAudience,
     encode,
 )
+from actors.profiles.device_view import by_last_seen, listed_identities
 from actors.steps.enqueue import delivery_id
 
 Action = Literal["add", "delete"]
@@ -64,6 +65,16 @@ def identities_of(profile: Profile, section: Section) -> dict[str, str]:
     found.update({f"partner:{name}": each for name, each in profile.partner_identities.items()})
     found.update({name: each.value for name, each in profile.user_identities.items()})
     return found
+
+
+def all_identities(profile: Profile) -> Iterator[tuple[str, str]]:
+    """Yield all identities of a profile, of all devices too, each once (spec/audiences.md, 11)."""
+    found = {(name, identity.value): None for name, identity in profile.user_identities.items()}
+    found |= {(f"partner:{name}", each): None for name, each in profile.partner_identities.items()}
+    for section in profile.workspaces.values():
+        for each in listed_identities(by_last_seen(section)):
+            found[each["type"], each["value"]] = None
+    yield from found
 
 
 def announce(

@@ -46,7 +46,7 @@ class LiveAudience(Struct, frozen=True, kw_only=True):
 
 
 class LiveSubscription(Struct, frozen=True, kw_only=True):
-    """An active connection of an audience; its changes become deliveries.
+    """An active connection of an audience, live or not; its changes become deliveries.
 
     Attributes:
         subscription: what is announced to whom.
@@ -197,11 +197,43 @@ class Difference(Struct, frozen=True):
     leaving_mpids: tuple[int, ...] = ()
 
 
+class SourceBytes(Struct, frozen=True):
+    """What one source that criteria read takes: bytes of its columns, distinct values."""
+
+    source: str
+    array_bytes: int
+    distinct: int
+
+
+class Costs(Struct, frozen=True, kw_only=True):
+    """What audiences take of a shard's memory (bytes of arrays and indexes).
+
+    Attributes:
+        rows: profiles that have a row; `row_bytes` of what every row has.
+        membership_bytes: one bit for each row and audience.
+        sources: columns that criteria on users read.
+        entries: of the streams that criteria on events read; `entry_bytes` of them, room included.
+        bytes_per_entry: of one plain entry.
+        audiences, criteria, streams: how many are evaluated, different ones.
+    """
+
+    rows: int
+    row_bytes: int
+    membership_bytes: int
+    sources: tuple[SourceBytes, ...]
+    entries: int
+    entry_bytes: int
+    bytes_per_entry: int
+    audiences: int
+    criteria: int
+    streams: int
+
+
 class AudienceShard(Protocol):
     """A shard. Calls that change something raise StoreFull and have then changed nothing."""
 
     async def set_audiences(self, live: LiveAudiences) -> int:
-        """Take over what holds if it is newer; return the version that was known before."""
+        """Take over what holds, unless a newer version is known; return the version known now."""
         ...
 
     async def change_list(
@@ -241,11 +273,20 @@ class AudienceShard(Protocol):
         """
         ...
 
-    async def audience_population(self, environment: Environment) -> int:
-        """Return how many users there are that an audience could have."""
+    async def audience_population(
+        self, environment: Environment, cursor: bytes = b""
+    ) -> tuple[int, bytes | None]:
+        """Count users that an audience could have, as many as take some milliseconds.
+
+        Returns:
+            How many, and the cursor with which to go on; `None` at the end. So do the other calls
+            with a cursor: ingestion goes on in between.
+        """
         ...
 
-    async def sample_audience(self, query: Query, threshold: int) -> Sample:
+    async def sample_audience(
+        self, query: Query, threshold: int, cursor: bytes = b""
+    ) -> tuple[Sample, bytes | None]:
         """Evaluate a query for the users whose sample number (`estimate.sample_number`) is below a
         threshold."""
         ...
@@ -256,7 +297,9 @@ class AudienceShard(Protocol):
         """Tell why a user is a member of an audience or not; `None` if there is no such user."""
         ...
 
-    async def compare_audience(self, query: Query, audience: int, limit: int) -> Difference:
+    async def compare_audience(
+        self, query: Query, audience: int, limit: int, cursor: bytes = b""
+    ) -> tuple[Difference, bytes | None]:
         """Tell who would enter and leave an audience if a query replaced its definition."""
         ...
 
@@ -264,4 +307,8 @@ class AudienceShard(Protocol):
         self, audience: int, identity_types: Sequence[str], after: int | None, limit: int
     ) -> list[MemberRow]:
         """Return members as `audience_members` does, with their identities of some types."""
+        ...
+
+    async def audience_costs(self) -> Costs:
+        """Tell what audiences take of the shard's memory."""
         ...

@@ -72,20 +72,27 @@ class Core:
             ShardUnavailable: a shard was not told; the background goes on trying.
             StoreFull: likewise, for want of room.
         """
-        if self._pushed is None and not self.state.counters.version:
-            return  # there was never anything to be told
+        if self._pushed is None:
+            if not self.state.counters.version:
+                return  # there was never anything to be told
+            # What shards know of this version or a greater one may be from a store of which this
+            # one is an old copy.
+            known = max(each.version for each in await self.progress())
+            if known >= self.state.counters.version:
+                self._go_beyond(known)
         while self._pushed != self.state.counters.version:
             live = live_audiences(self.state, self.catalog, self.readings)
             self.woken.set()
             known = max(await asyncio.gather(*(shard.set_audiences(live) for shard in self.shards)))
-            # A shard that knew more, or what this process has not told it, may have it from a store
-            # of which this one is an old copy. Go on from there.
-            if known > live.version or (known == live.version and self._pushed is None):
-                with self.changing() as changed:
-                    changed.advance_beyond(known)
+            if known > live.version:
+                self._go_beyond(known)
             else:
                 self._pushed = live.version
 
     async def progress(self) -> list[ShardProgress]:
         """Ask all shards how far they are. Raises ShardUnavailable."""
         return list(await asyncio.gather(*(each.audience_progress() for each in self.shards)))
+
+    def _go_beyond(self, version: int) -> None:
+        with self.changing() as changed:
+            changed.advance_beyond(version)

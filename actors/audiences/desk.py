@@ -6,7 +6,8 @@ and known to all shards, when it is answered. A shard that could not be told is 
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from actors.audiences.catalog import Catalog
 from actors.audiences.core import Core
 from actors.audiences.document import apply_document
 from actors.audiences.downloads import Downloads
+from actors.audiences.forwarding import Forwarding
 from actors.audiences.journeys import Journeys
+from actors.audiences.language.dependencies import dependencies_of
 from actors.audiences.lifecycle import Lifecycle
 from actors.audiences.lists import StaticLists
 from actors.audiences.queries import Queries
@@ -69,6 +72,7 @@ class AudienceDesk:
             AbTests(self._core),
             self._lists,
             Subscriptions(self._core, check_settings),
+            Forwarding(self._core),
             Journeys(self._core),
             Sharing(self._core),
             Queries(self._core),
@@ -81,6 +85,15 @@ class AudienceDesk:
         """Call a method of one of the parts."""
         part = next(each for each in self._parts if hasattr(each, method))
         return await getattr(part, method)(*arguments)
+
+    def calculated_uses(self) -> Mapping[int, int]:
+        """Return how many audiences refer to each calculated attribute, by number."""
+        uses: Counter[int] = Counter()
+        for audience in self._core.state.audiences.values():
+            node = self._core.node_of(audience)
+            if node is not None:
+                uses.update(dependencies_of(node).calculated_attributes)
+        return uses
 
     async def work(self) -> bool:
         """Do all that is due now; tell whether something still waits for the shards.

@@ -150,7 +150,7 @@ def _subscribe(core: Core, state: AudienceState, wanted: DocumentAudience) -> No
         )
     for gone in former.values():
         if gone.is_of_document:
-            del state.subscriptions[gone.number]
+            state.end_subscription(gone.number, core.clock.now_ms())
 
 
 def _meaning(audience: Audience) -> tuple[object, ...]:

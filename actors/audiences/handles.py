@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from actors.audiences.abtests import AbTests
 from actors.audiences.downloads import Downloads
+from actors.audiences.forwarding import Forwarding
 from actors.audiences.journeys import Journeys
 from actors.audiences.lifecycle import Lifecycle
 from actors.audiences.lists import StaticLists
@@ -23,6 +24,7 @@ class AudienceDeskHandle(
     AbTests,
     StaticLists,
     Subscriptions,
+    Forwarding,
     Journeys,
     Sharing,
     Queries,

@@ -23,9 +23,19 @@ class History(Struct, frozen=True):
     own: list[StoredBatch]
     copied: list[StoredBatch]
 
-    def own_before(self, log_id: int) -> list[StoredBatch]:
-        """Return those sent for the user without historical ones that came after a log id."""
-        return [each for each in self.own if not each.is_historical or each.log_id <= log_id]
+    def counted(self, section: Section, begun_id: int) -> list[StoredBatch]:
+        """Return those that a calculated attribute counts.
+
+        Args:
+            section: of the user; what came before it aged out is forgotten.
+            begun_id: historical batches with a greater log id came after the activation.
+        """
+        return [
+            each
+            for each in self.own
+            if each.received_ms >= section.first_seen_ms - CLOCK_SKEW_MS
+            and (not each.is_historical or each.log_id <= begun_id)
+        ]
 
 
 def read_history(txn: Transaction, key: ProfileKey, section: Section, since_ms: int) -> History:

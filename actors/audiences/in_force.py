@@ -32,6 +32,7 @@ class InForce(Struct, frozen=True, array_like=True):
         loads: number of a subscription whose first load is under way to the key of the profile
             that it comes to next.
         list_change: number of the last change of a static list that was applied.
+        starts: number of an audience to the epoch since which it is there.
     """
 
     audiences: LiveAudiences = field(default_factory=LiveAudiences)
@@ -44,6 +45,7 @@ class InForce(Struct, frozen=True, array_like=True):
     total: int = 0
     loads: Mapping[int, bytes] = {}
     list_change: int = 0
+    starts: Mapping[int, int] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -83,13 +85,15 @@ def with_audiences(former: InForce, live: LiveAudiences, total: int) -> InForce:
     wanted = {each.subscription.number for each in live.subscriptions}
     loads = {number: cursor for number, cursor in former.loads.items() if number in wanted}
     loads |= dict.fromkeys(wanted - subscribed, b"")
-    following = msgspec.structs.replace(former, audiences=live, loads=loads)
+    starts = {number: start for number, start in former.starts.items() if number not in gone}
+    following = msgspec.structs.replace(former, audiences=live, loads=loads, starts=starts)
     if not changed and not gone:
         return msgspec.structs.replace(following, audience_epochs=epochs)
     epoch = former.epoch + 1
     return msgspec.structs.replace(
         _walked_from_the_start(following, epoch, total),
         audience_epochs=epochs | dict.fromkeys(changed, epoch),
+        starts=starts | dict.fromkeys(changed - known.keys(), epoch),
     )
 
 

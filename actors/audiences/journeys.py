@@ -15,6 +15,7 @@ from actors.audiences.objects import Audience, Definition, Journey, Milestone
 from actors.audiences.readings import Frame
 from actors.audiences.registry import MAX_NAME_LENGTH, forget_audience
 from actors.audiences.rules import check_name, check_unreferenced, refused
+from actors.audiences.splits import check_split, placed, renumbered
 from actors.audiences.state import AudienceState
 from actors.audiences.trees import milestone as found_milestone
 from actors.audiences.trees import siblings
@@ -120,10 +121,10 @@ class Journeys:
             place = values.get("position", len(former.milestones))
             after = replace(
                 former,
-                milestones=_placed(former, made, place),
+                milestones=placed(former, made, place),
                 next_milestone=former.next_milestone + 1,
             )
-            _check_split(after, parent)
+            check_split(after, parent)
             after = self._put(former, after, changed, actor)
         await core.push()
         return found_milestone(after, made.number)
@@ -152,8 +153,8 @@ class Journeys:
                     ),
                 )
             place = values.get("position", former.position)
-            after = replace(before, milestones=_placed(before, made, place))
-            _check_split(after, made.parent)
+            after = replace(before, milestones=placed(before, made, place))
+            check_split(after, made.parent)
             if made.name != former.name:
                 self._rename(after, made, changed)
             after = self._put(before, after, changed, actor)
@@ -172,9 +173,9 @@ class Journeys:
                 raise refused("INVALID_STATE", "The milestone has others below it.")
             check_unreferenced(changed, core.readings, former.audience)
             others = [each for each in before.milestones if each.number != number]
-            after = _renumbered(replace(before, milestones=tuple(others)), former.parent)
-            _check_split(after, former.parent)
-            forget_audience(changed, former.audience)
+            after = renumbered(replace(before, milestones=tuple(others)), former.parent)
+            check_split(after, former.parent)
+            forget_audience(changed, former.audience, core.clock.now_ms())
             self._put(before, after, changed, actor)
         await core.push()
         return True
@@ -275,34 +276,3 @@ class Journeys:
 
 def _audience_name(journey: Journey, milestone: Milestone) -> str:
     return f"{journey.name} - {milestone.name}"[:MAX_NAME_LENGTH]
-
-
-def _placed(journey: Journey, made: Milestone, place: int) -> tuple[Milestone, ...]:
-    """Return the milestones with one put at a place of its split; remaining users to the right."""
-    others = [each for each in siblings(journey, made.parent) if each.number != made.number]
-    others.insert(max(place, 0), made)
-    others.sort(key=lambda each: each.kind == "remaining_users")
-    split = [replace(each, position=index) for index, each in enumerate(others)]
-    elsewhere = [each for each in journey.milestones if each.parent != made.parent]
-    return tuple(sorted((*elsewhere, *split), key=lambda each: each.number))
-
-
-def _renumbered(journey: Journey, parent: int | None) -> Journey:
-    """Close the gap that a deleted milestone leaves in its split."""
-    split = {
-        each.number: replace(each, position=index)
-        for index, each in enumerate(siblings(journey, parent))
-    }
-    return replace(
-        journey,
-        milestones=tuple(split.get(each.number, each) for each in journey.milestones),
-    )
-
-
-def _check_split(journey: Journey, parent: int | None) -> None:
-    """Check that a split has at most one rest, and something that it is the rest of."""
-    kinds = [each.kind for each in siblings(journey, parent)]
-    if kinds.count("remaining_users") > 1:
-        raise refused("INVALID_STATE", "A split has at most one milestone of remaining users.")
-    if kinds == ["remaining_users"]:
-        raise refused("INVALID_STATE", "Remaining users need a sibling with criteria.")

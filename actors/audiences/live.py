@@ -22,15 +22,15 @@ from actors.outputs.audience_messages import MessageAudience
 
 def live_audiences(state: AudienceState, catalog: Catalog, readings: Readings) -> LiveAudiences:
     """Return what shards have to know."""
-    audiences = [each for each in _by_number(state) if each.status in EVALUATED]
-    numbers = {each.number for each in audiences}
     return LiveAudiences(
         version=state.counters.version,
-        audiences=tuple(_live(each, state, readings) for each in audiences),
+        audiences=tuple(
+            _live(each, state, readings) for each in _by_number(state) if each.status in EVALUATED
+        ),
         subscriptions=tuple(
             _subscription(each, state.audiences[each.audience], catalog)
             for each in sorted(state.subscriptions.values(), key=lambda each: each.number)
-            if each.is_active and each.audience in numbers and each.output in catalog.outputs
+            if each.is_active and each.output in catalog.outputs
         ),
         leaving=frozenset(state.counters.leaving),
     )
@@ -50,6 +50,11 @@ def span_of(range_: DateRange) -> Span:
     end = None if range_.end is None else date.fromisoformat(range_.end) + timedelta(days=1)
     start = None if range_.start is None else date.fromisoformat(range_.start)
     return Span(_midnight_ms(start), _midnight_ms(end))
+
+
+def subscription_id(number: int) -> str:
+    """Return what a subscription is called in delivery ids, metrics and logs."""
+    return f"subscription-{number}"
 
 
 def _live(audience: Audience, state: AudienceState, readings: Readings) -> LiveAudience:
@@ -74,7 +79,7 @@ def _subscription(
     return LiveSubscription(
         subscription=Announced(
             number=FIRST_NUMBER + subscription.number,
-            id=f"subscription-{subscription.number}",
+            id=subscription_id(subscription.number),
             audience=audience.number,
             name=MessageAudience(
                 audience.number,

@@ -144,6 +144,18 @@ class Subscription(Struct, frozen=True, kw_only=True):
         return f"Subscription(number={self.number}, audience={self.audience})"
 
 
+class Removal(Struct, frozen=True, kw_only=True):
+    """That a subscription has ended, as its output is still to be told (spec/connections.md, 5)."""
+
+    subscription: int
+    output: int
+    audience: int
+    name: str
+    external_name: str
+    environment: Environment
+    removed_ms: int
+
+
 class Milestone(Struct, frozen=True, kw_only=True):
     """One milestone of a journey; `position` counts siblings from the left, from 0."""
 

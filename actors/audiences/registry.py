@@ -127,7 +127,7 @@ class Registry:
             if audience.journey is not None:
                 raise refused("INVALID_STATE", "It is the audience of a journey's milestone.")
             check_unreferenced(changed, core.readings, number)
-            forget_audience(changed, number)
+            forget_audience(changed, number, core.clock.now_ms())
         await core.push()
         return True
 
@@ -223,11 +223,11 @@ def check_unmanaged(audience: Audience) -> None:
         raise refused("CONFLICT", MANAGED)
 
 
-def forget_audience(state: AudienceState, number: int) -> None:
+def forget_audience(state: AudienceState, number: int, now_ms: int) -> None:
     """Take an audience out, with all that hangs on it."""
-    del state.audiences[number]
     for each in state.subscriptions_of(number):
-        del state.subscriptions[each.number]
+        state.end_subscription(each.number, now_ms)
+    del state.audiences[number]
     for key, change in list(state.list_changes.items()):
         if change.audience == number:
             del state.list_changes[key]

@@ -13,8 +13,10 @@ from actors.audiences.objects import (
     Download,
     Journey,
     ListChange,
+    Removal,
     Subscription,
 )
+from actors.audiences.variations import forwarded_name
 from actors.store import audiences as table
 from actors.store.environment import Store
 
@@ -27,6 +29,7 @@ class AudienceState(Struct):
     subscriptions: dict[int, Subscription]
     list_changes: dict[int, ListChange]
     downloads: dict[str, Download]
+    removals: dict[int, Removal]
     counters: Counters
 
     def put(self, audience: Audience) -> Audience:
@@ -38,6 +41,21 @@ class AudienceState(Struct):
         """Put a subscription in the place of the one of its number."""
         self.subscriptions[subscription.number] = subscription
         return subscription
+
+    def end_subscription(self, number: int, now_ms: int) -> None:
+        """Take a subscription out; if it was active its output is told."""
+        ended = self.subscriptions.pop(number)
+        audience = self.audiences[ended.audience]
+        if ended.is_active:
+            self.removals[number] = Removal(
+                subscription=number,
+                output=ended.output,
+                audience=audience.number,
+                name=audience.name,
+                external_name=forwarded_name(audience.external_name, ended.variation),
+                environment=audience.environment,
+                removed_ms=now_ms,
+            )
 
     def take(self, counter: str) -> int:
         """Return the next number of a counter, which nobody gets again."""
@@ -66,6 +84,7 @@ class AudienceState(Struct):
             subscriptions=dict(self.subscriptions),
             list_changes=dict(self.list_changes),
             downloads=dict(self.downloads),
+            removals=dict(self.removals),
             counters=self.counters,
         )
 

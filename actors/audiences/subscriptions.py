@@ -13,7 +13,7 @@ from actors.audiences.core import Core
 from actors.audiences.fields import SubscriptionFields, given
 from actors.audiences.lifecycle import shown_status
 from actors.audiences.milestones import settle_milestones
-from actors.audiences.objects import CONTROL, Audience, Fault, Subscription
+from actors.audiences.objects import CONTROL, Audience, Subscription
 from actors.audiences.registry import check_unmanaged
 from actors.audiences.rules import check_active_limit, refused
 from actors.audiences.state import AudienceState
@@ -115,22 +115,11 @@ class Subscriptions:
             if former is None or former.audience != audience:
                 return False
             check_unmanaged(changed.audiences[audience])
-            del changed.subscriptions[number]
+            changed.end_subscription(number, core.clock.now_ms())
             settle_milestones(changed, core.catalog, core.readings)
             changed.tell_shards()
         await core.push()
         return True
-
-    async def fault_subscription(self, number: int, fault: Fault) -> None:
-        """Keep that an output cannot be sent to; changes are held until it is resumed."""
-        core = self._core
-        with core.changing() as changed:
-            former = changed.subscriptions.get(number)
-            if former is None or former.fault is not None:
-                return
-            changed.put_subscription(replace(former, fault=fault))
-            changed.tell_shards()
-        await core.push()
 
     async def resume_subscription(self, audience: int, number: int) -> bool:
         """Send the held net changes of a faulted subscription; tell whether there is one."""
@@ -176,14 +165,6 @@ class Subscriptions:
             changed.tell_shards()
         await core.push()
         return True
-
-    async def note_sent(self, number: int, sent_ms: int) -> None:
-        """Keep when a subscription was last sent something."""
-        core = self._core
-        with core.changing() as changed:
-            former = changed.subscriptions.get(number)
-            if former is not None:
-                changed.put_subscription(replace(former, last_sent_ms=sent_ms))
 
     def _connect(
         self, state: AudienceState, audience: int, fields: SubscriptionFields, actor: str

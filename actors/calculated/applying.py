@@ -164,7 +164,7 @@ def plant(
 
 def forget(section: Section, known: KnownAttributes) -> bool:
     """Delete what is kept of attributes that do not exist any more; tell whether there was some."""
-    gone = section.calculated.keys() - known.kept
+    gone = [each for each in section.calculated.keys() - known.kept if each < known.next_number]
     for number in gone:
         del section.calculated[number]
     return bool(gone)

@@ -104,8 +104,11 @@ class LiveAttributes(Struct, frozen=True, array_like=True):
         attributes: the active ones.
         kept: numbers of those that exist and are not active: their values are not shown, but they
             and their seeds stay. Of all others nothing is kept.
+        next_number: numbers from it on are of attributes that came later, of which this says
+            nothing.
     """
 
     version: int = 0
     attributes: tuple[Attribute, ...] = ()
     kept: frozenset[int] = frozenset()
+    next_number: int = 1 << 31

@@ -64,6 +64,7 @@ class KnownAttributes:
         version: of what is known.
         by_number: number to calculator, of the active ones.
         kept: numbers of which values and seeds are kept, the active ones and others.
+        next_number: see `LiveAttributes`.
         index: of all active ones.
     """
 
@@ -71,6 +72,7 @@ class KnownAttributes:
         self.version = live.version
         self.by_number = {each.number: Calculator(each) for each in live.attributes}
         self.kept = live.kept | self.by_number.keys()
+        self.next_number = live.next_number
         self.index = EventIndex(self.by_number.values(), workspace)
         self._workspace = workspace
 

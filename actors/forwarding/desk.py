@@ -58,6 +58,8 @@ class ConnectionState:
         self.fault: Fault | None = None
         self.delivered = RecentIds()
         self.auth_failures = 0
+        self.resumed = 0
+        self.last_sent_ms: int | None = None
 
     @property
     def is_sending(self) -> bool:
@@ -131,6 +133,7 @@ class Desk:
         """Note a success; `oldest_ms`: receipt time of the oldest of what was delivered."""
         state = self.connections[connection]
         state.auth_failures = 0
+        state.last_sent_ms = self.clock.now_ms()
         self.metrics.events.labels(state.info.id, "sent").inc(events)
         lag_ms = self.clock.now_ms() - oldest_ms
         self.metrics.lag.labels(state.info.id).observe(max(lag_ms, 0) / 1000)
@@ -194,16 +197,38 @@ class Desk:
             return
         state.auth_failures += 1
         if state.auth_failures >= AUTH_FAILURES and not state.is_faulted:
-            moment = datetime.fromtimestamp(letter.dead_ms / 1000, UTC)
-            state.fault = Fault(
-                faulted_on=moment.isoformat(),
-                reason_code=retry.alert_name(letter.http_status),
-                message=letter.response_excerpt or "",
-                first_delivery_id=delivery.delivery_id,
-            )
-            state.is_faulted = True
-            self.show_status(state)
-            self._log_fault(logging.ERROR, "connection_faulted", delivery, delivery.attempts, fault)
+            self._fault(state, delivery, fault)
+
+    def held(self, delivery: Delivery, reason: str, outcome: Retry | Fatal) -> Delivery | None:
+        """Fault a subscription whose receiver refuses it, or does not answer to the last.
+
+        What waits for it is held, however long, until it is resumed (spec/connections.md, 1.3).
+
+        Returns:
+            The delivery, to be tried anew then; `None` for connections of inputs, and where the
+            delivery itself is at fault.
+        """
+        state = self.connections[delivery.connection]
+        if not state.info.is_subscription or reason == "payload_too_large":
+            return None
+        is_refused = isinstance(outcome, Fatal)
+        if not state.is_faulted:
+            fault = Fatal(reason, outcome.excerpt, outcome.http_status)
+            self._fault(state, delivery, fault)
+        attempts = 0 if is_refused else 1  # else the receiver may have it
+        return replace(delivery, attempts=attempts, first_attempt_ms=0, next_attempt_ms=0)
+
+    def _fault(self, state: ConnectionState, delivery: Delivery, why: Fatal) -> None:
+        moment = datetime.fromtimestamp(self.clock.now_ms() / 1000, UTC)
+        state.fault = Fault(
+            faulted_on=moment.isoformat(),
+            reason_code=alert(why),
+            message=why.excerpt,
+            first_delivery_id=delivery.delivery_id,
+        )
+        state.is_faulted = True
+        self.show_status(state)
+        self._log_fault(logging.ERROR, "connection_faulted", delivery, delivery.attempts, why)
 
     def barrier_off(self, entry: Entry) -> None:
         """Note that a user's order was given up."""

@@ -121,6 +121,9 @@ class RequestCourier:
             reason = "payload_too_large" if outcome.http_status is None else "fatal_response"
         else:
             reason = outcome.reason
+            held = self._desk.held(entry.delivery, reason, outcome)
+            if held is not None:
+                return self._hold(entry, held)
         self._bury(entry, self._desk.letter(entry.delivery, reason, started_ms, outcome))
         return []
 
@@ -138,12 +141,21 @@ class RequestCourier:
             self._paused_until_ms = max(self._paused_until_ms, until_ms)
         delayed = self._desk.delayed(entry.delivery, started_ms, outcome)
         if delayed is None:
+            held = self._desk.held(entry.delivery, "retry_exhausted", outcome)
+            if held is not None:
+                return self._hold(entry, held)
             letter = self._desk.letter(entry.delivery, "retry_exhausted", started_ms, outcome)
             self._bury(entry, letter)
             return []
         entry.delivery = delayed
         if entry.family is None:  # the outbox does not know parts
             entry.stream.settle_delayed(delayed)
+        return [entry]
+
+    def _hold(self, entry: Entry, held: Delivery) -> list[Entry]:
+        """Have a delivery wait in its outbox for its connection to be resumed."""
+        entry.delivery = held
+        entry.stream.settle_delayed(held)
         return [entry]
 
     def _split(self, entry: Entry, together: int) -> list[Entry] | None:

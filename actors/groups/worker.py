@@ -101,6 +101,7 @@ class GroupWorker:
             with self._shard.store.write() as txn:
                 write_live(txn, live)
             self._shard.groups = KnownGroups(live)
+            self._shard.audiences.engine.groups = self._shard.groups.ids
         with self._shard.store.read() as txn:
             return self._shard.groups.version, groups.read_progress(txn).run
 

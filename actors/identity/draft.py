@@ -16,12 +16,12 @@ class Draft(IdentityState):
         super().__init__(base.scope, base.environment, base)
         self._below = base
         self._now_ms = now_ms
-        self._read_names: set[IdentityName] = set()
+        self._read_names: dict[IdentityName, None] = {}
         self._read_mpids: set[int] = set()
 
     def holders(self, name: IdentityName) -> list[Holder]:
         """Return the holders of an identity, oldest link first. Raises Missing."""
-        self._read_names.add(name)
+        self._read_names[name] = None
         found = self._holders.get(name)
         return self._below.holders(name) if found is None else found
 
@@ -29,6 +29,11 @@ class Draft(IdentityState):
         """Return the record of an MPID. Raises Missing."""
         self._read_mpids.add(mpid)
         return self._records[mpid] if mpid in self._records else self._below.record(mpid)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether there is something to be written."""
+        return bool(self.changed_names or self.changed_mpids or self.profile_changes)
 
     @property
     def changed(self) -> list[Key]:

@@ -22,7 +22,7 @@ class IndexShard(Protocol):
     async def read_identities(
         self, term: Term, questions: Sequence[Question], candidates: Sequence[int]
     ) -> Findings:
-        """See `ShardIdentities.read`. Raises StaleTerm, StoreFull."""
+        """See `ShardIdentities.read`. Raises StaleTerm."""
         ...
 
     async def write_identities(

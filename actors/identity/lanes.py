@@ -23,21 +23,29 @@ MAX_KEYS = 5000  # asked in one call
 AWAY_S = 1.0  # a write takes milliseconds; a shard that takes longer is away
 
 
-class Owner(Protocol):
-    """Whose lanes they are: `actors.identity.sequencer.Sequencer`."""
+class Terms(Protocol):
+    """Who knows the present term: `actors.identity.commits.Commits`."""
 
     @property
     def term(self) -> Term:
         """The present one."""
         ...
 
-    def is_wanted(self, key: Key) -> bool:
-        """Tell whether anybody still waits for an entry or a record."""
+    def refused(self, error: StaleTerm) -> None:
+        """Take in that a shard does not listen in the present term."""
         ...
+
+
+class Learner(Protocol):
+    """For whom a shard is asked: `actors.identity.reading.Reader`."""
 
     @property
     def trims(self) -> int:
         """How often what was known has been dropped."""
+        ...
+
+    def is_wanted(self, key: Key) -> bool:
+        """Tell whether anybody still waits for an entry or a record."""
         ...
 
     def learned(
@@ -46,15 +54,15 @@ class Owner(Protocol):
         """Take in the answers of a shard to what was asked when `trims` was so."""
         ...
 
-    def written(self, intents: list[int], shard: int) -> None:
+
+class Author(Protocol):
+    """For whom a shard is written: `actors.identity.commits.Commits`."""
+
+    def written(self, numbers: list[int], shard: int) -> None:
         """Take in that a shard has its parts of some intents."""
         ...
 
-    def refused(self, error: StaleTerm) -> None:
-        """Take in that a shard does not listen in the present term."""
-        ...
-
-    def failed(self, intents: Iterable[int], error: Exception) -> None:
+    def failed(self, numbers: Iterable[int], error: Exception) -> None:
         """Take in that parts of some intents cannot be written now; that is tried again."""
         ...
 
@@ -62,8 +70,8 @@ class Owner(Protocol):
 class _Lane:
     """Runs while there is something to do."""
 
-    def __init__(self, owner: Owner, shard: IndexShard, number: int) -> None:
-        self._owner = owner
+    def __init__(self, terms: Terms, shard: IndexShard, number: int) -> None:
+        self._terms = terms
         self._shard = shard
         self._number = number
         self._task: asyncio.Task[None] | None = None
@@ -91,8 +99,8 @@ class _Lane:
     def _handled(self, error: Exception, term: Term) -> None:
         """Deal with what a call raised, before the next attempt."""
         if isinstance(error, StaleTerm):
-            if term == self._owner.term:
-                self._owner.refused(error)
+            if term == self._terms.term:
+                self._terms.refused(error)
         elif not isinstance(error, ShardUnavailable | StoreFull):
             logger.error(
                 "a shard cannot be asked about identities",
@@ -104,8 +112,9 @@ class _Lane:
 class ReadLane(_Lane):
     """Asks one shard."""
 
-    def __init__(self, owner: Owner, shard: IndexShard, number: int) -> None:
-        super().__init__(owner, shard, number)
+    def __init__(self, learner: Learner, terms: Terms, shard: IndexShard, number: int) -> None:
+        super().__init__(terms, shard, number)
+        self._learner = learner
         self._wanted: dict[Key, None] = {}
         self._candidates: dict[int, None] = {}
         self._asked: set[Key] = set()
@@ -127,7 +136,7 @@ class ReadLane(_Lane):
             keys: list[Key] = []
             while self._wanted and len(keys) < MAX_KEYS:
                 key, _ = self._wanted.popitem()
-                if self._owner.is_wanted(key):
+                if self._learner.is_wanted(key):
                     keys.append(key)
             candidates, self._candidates = list(self._candidates), {}
             if keys or candidates:
@@ -142,7 +151,7 @@ class ReadLane(_Lane):
                 asked[environment].names.append(what)
         questions = [each for each in asked.values() if each.names or each.mpids]
         self._asked = set(keys)
-        term, trims = self._owner.term, self._owner.trims
+        term, trims = self._terms.term, self._learner.trims
         try:
             findings = await self._shard.read_identities(term, questions, candidates)
         except Exception as error:
@@ -153,14 +162,15 @@ class ReadLane(_Lane):
             return
         finally:
             self._asked = set()
-        self._owner.learned(questions, candidates, findings, trims)
+        self._learner.learned(questions, candidates, findings, trims)
 
 
 class WriteLane(_Lane):
     """Writes on one shard what was decided, until it is there."""
 
-    def __init__(self, owner: Owner, shard: IndexShard, number: int) -> None:
-        super().__init__(owner, shard, number)
+    def __init__(self, author: Author, terms: Terms, shard: IndexShard, number: int) -> None:
+        super().__init__(terms, shard, number)
+        self._author = author
         self._parts: dict[int, IdentityChange] = {}
         self._is_started = False
         self._writes = 0
@@ -198,7 +208,7 @@ class WriteLane(_Lane):
         while self._parts:
             parts = list(self._parts.values())
             self._writes += 1
-            term = self._owner.term
+            term = self._terms.term
             if self._since is None:
                 self._since = asyncio.get_running_loop().time()
             try:
@@ -206,10 +216,10 @@ class WriteLane(_Lane):
             except Exception as error:
                 self._handled(error, term)
                 if isinstance(error, StoreFull):
-                    self._owner.failed([part.intent for part in parts], error)
+                    self._author.failed([part.intent for part in parts], error)
                 await asyncio.sleep(PAUSE_S)
                 continue
             self._since = None
             for part in parts:
                 self._parts.pop(part.intent, None)
-            self._owner.written([part.intent for part in parts], self._number)
+            self._author.written([part.intent for part in parts], self._number)

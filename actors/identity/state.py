@@ -91,7 +91,8 @@ class IdentityState:
     A decision works on a `fork`, which sees everything known before and is `merge`d when the
     decision is complete; so one that ends in `Missing` leaves nothing behind. `changed_names`,
     `changed_mpids` and `profile_changes` (by MPID) say what has to be written, `tally` what has
-    happened. A record that does not exist is `None`.
+    happened. A record that does not exist is `None`. Names are kept in the order of their change,
+    not of their hashes, so that the same calls do the same things in every process.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class IdentityState:
     ) -> None:
         self.scope = scope
         self.environment = environment
-        self.changed_names: set[IdentityName] = set()
+        self.changed_names: dict[IdentityName, None] = {}
         self.changed_mpids: set[int] = set()
         self.profile_changes: dict[int, ProfileChange] = {}
         self.tally = Tally()
@@ -138,7 +139,7 @@ class IdentityState:
 
     def settle(self) -> None:
         """Take what was changed as what is: it is going to be written."""
-        self.changed_names = set()
+        self.changed_names = {}
         self.changed_mpids = set()
         self.profile_changes = {}
         self.tally = Tally()
@@ -252,7 +253,7 @@ class IdentityState:
             self._holders[name] = [*holders, Holder(mpid, link, is_known)]
             lookups.append(Lookup(name.type, name.value, link, linked_ms))
         self._replace(mpid, record, lookups)
-        self.changed_names.update(names)
+        self.changed_names.update(dict.fromkeys(names))
 
     def mark_known(self, mpid: int, *, is_known: bool) -> None:
         """Note at all identities of a record whether it has a login ID now. Raises Missing.
@@ -268,7 +269,7 @@ class IdentityState:
                 Holder(mpid, each.link, is_known) if each.mpid == mpid else each
                 for each in self.holders(name)
             ]
-            self.changed_names.add(name)
+            self.changed_names[name] = None
 
     def unlink(self, mpid: int, name: IdentityName) -> None:
         """Take a lookup from a record. Raises Missing."""
@@ -279,7 +280,7 @@ class IdentityState:
             record,
             [each for each in record.lookups if (each.type, each.value) != (name.type, name.value)],
         )
-        self.changed_names.add(name)
+        self.changed_names[name] = None
 
     def show(self, mpid: int, identity_type: str, value: str, now_ms: int) -> None:
         """Have a profile show a value, as sent, if it is one of a user identity."""

@@ -42,5 +42,16 @@ class MembershipMessage(Struct, frozen=True, tag_field="type", tag="audience_mem
     changes: list[MembershipChange] = field(default_factory=list)
 
 
+class SubscriptionMessage(Struct, frozen=True, tag_field="type", tag="audience_subscription"):
+    """That an audience is not connected any more; of its members nothing is said."""
+
+    id: str
+    timestamp_ms: int
+    workspace_id: int
+    audience: MessageAudience
+    action: Literal["remove"]
+
+
+encode_subscription = msgspec.json.Encoder().encode
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(MembershipMessage).decode

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from actors.audiences.known import NO_AUDIENCES, KnownAudiences, shown_memberships
+from actors.calculated.applying import values
+from actors.calculated.live import KnownAttributes
 from actors.groups.membership import NO_GROUPS, group_attributes
 from actors.model import AttributeText, Profile, Section, WorkspaceInfo
 from actors.profiles.consent import consent_fields
@@ -34,6 +36,7 @@ def profile_view(
     groups: Mapping[int, str] = NO_GROUPS,
     audiences: KnownAudiences = NO_AUDIENCES,
     expirations: Mapping[int, int] = NO_EXPIRATIONS,
+    attributes: KnownAttributes | None = None,
 ) -> dict[str, Any] | None:
     """Return the body of a Profile API answer.
 
@@ -45,6 +48,7 @@ def profile_view(
         groups: number to id of the group definitions that exist.
         audiences: those whose members are kept.
         expirations: number of an audience to when the membership lapses without new data, in ms.
+        attributes: the calculated ones; they take the place of others of their names.
 
     Returns:
         The body; `None` if the profile was not seen in the workspace.
@@ -65,6 +69,8 @@ def profile_view(
         else:
             body[field] = _FIELDS[field](profile, section, groups)
     if "user_attributes" in body:
+        if attributes is not None:
+            body["user_attributes"] |= values(section, attributes)
         body["account_userattributes"] = None
     return body
 
@@ -76,6 +82,7 @@ def user_view(
     groups: Mapping[int, str] = NO_GROUPS,
     audiences: KnownAudiences = NO_AUDIENCES,
     expirations: Mapping[int, int] = NO_EXPIRATIONS,
+    attributes: KnownAttributes | None = None,
 ) -> dict[str, Any] | None:
     """Return one user as the user activity API shows it; `None` as in `profile_view`."""
     section = profile.workspaces.get(workspace.number)
@@ -99,7 +106,7 @@ def user_view(
         "devices": [shown_device(device) for device in devices],
         "user_identities": _user_identities(profile),
         "user_attributes": _listed_attributes(section, groups),
-        "calculated_attributes": [],
+        "calculated_attributes": _calculated(section, attributes),
         "consent_state": _consent_state(section),
         "attribution": [
             {"partner": one.publisher or one.service_provider, "campaign": one.campaign}
@@ -112,6 +119,15 @@ def user_view(
             for each in profile.status_messages
         ],
     }
+
+
+def _calculated(section: Section, attributes: KnownAttributes | None) -> list[dict[str, Any]]:
+    """List the calculated attributes that are active, by name; one without a value has a dash."""
+    if attributes is None:
+        return []
+    found = values(section, attributes)
+    names = sorted(each.name for each in attributes.by_number.values())
+    return [{"name": name, "value": found.get(name, "-")} for name in names]
 
 
 def user_row(mpid: int, profile: Profile, workspace: WorkspaceInfo) -> dict[str, Any] | None:

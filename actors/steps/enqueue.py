@@ -26,6 +26,7 @@ class ConnectionInfo(Struct, frozen=True):
         send_as_batch: one payload per batch, not per event.
         settings: connections with equal ones had better share the object: their payloads are then
             encoded once.
+        is_subscription: of an audience; `input` is then the subscription's own number.
     """
 
     number: int
@@ -39,6 +40,7 @@ class ConnectionInfo(Struct, frozen=True):
     send_as_batch: bool
     settings: PayloadSettings
     is_faulted: bool = False
+    is_subscription: bool = False
 
 
 class Drop(Struct, frozen=True):

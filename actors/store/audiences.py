@@ -3,7 +3,7 @@
     kind, one letter | id      -> the object
 
 Kinds: "a" audience u32, "j" journey u32, "s" subscription u32, "l" change of a list u64, "d"
-download, ASCII, "c" counters, of which there is one.
+download, ASCII, "r" removal by the subscription's u32, "c" counters, of which there is one.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ from actors.audiences.objects import (
     Download,
     Journey,
     ListChange,
+    Removal,
     Subscription,
 )
 from actors.store.environment import Transaction
@@ -39,6 +40,7 @@ KINDS: Mapping[str, Kind] = {
     "subscriptions": Kind(b"s", Subscription, 4),
     "list_changes": Kind(b"l", ListChange, 8),
     "downloads": Kind(b"d", Download, 0),
+    "removals": Kind(b"r", Removal, 4),
 }
 _COUNTERS = b"c"
 

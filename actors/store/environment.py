@@ -36,6 +36,7 @@ Table = Literal[
     "group_members",
     "audiences",
     "static_lists",
+    "member_counts",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
 

@@ -10,6 +10,7 @@
     trail          the profile's key | number u64
     erased         the profile's key
     static_lists   audience u32 | the profile's key
+    member_counts  audience u32 | span u32
     copies         the profile's key | ms u64 | log id u64 of the batch that was copied
     copy_progress  slot u16 of the destination | number of the alias u64
     aliases        "n" number u64, "p" number u64, "r" 16 bytes of hash,

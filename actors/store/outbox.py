@@ -4,6 +4,7 @@ Deliveries lie in the order of their sequence, by connection; a user's deliverie
 shard, so their order is the order of processing. A dead letter keeps the sequence it had.
 """
 
+import itertools
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -154,6 +155,15 @@ def dead_letter_ids(txn: Transaction, connection: int) -> list[str]:
     """Return the delivery ids of all dead letters of a connection."""
     prefix = connection.to_bytes(4, "big")
     return [key[4:].decode() for key, _ in txn.scan("dead_ids", prefix=prefix)]
+
+
+def clear(txn: Transaction, connection: int, limit: int) -> tuple[int, int]:
+    """Delete the next deliveries of a connection; return how many, and their bytes."""
+    prefix = connection.to_bytes(4, "big")
+    found = list(itertools.islice(txn.scan("outbox", prefix=prefix), limit))
+    for key, _ in found:
+        txn.delete("outbox", key)
+    return len(found), sum(len(encoded) for _, encoded in found)
 
 
 def depths(txn: Transaction) -> dict[int, tuple[int, int]]:

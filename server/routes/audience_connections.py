@@ -6,7 +6,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from actors.audiences.objects import Audience, Subscription
-from server import audience_bodies as bodies
+from server import audience_connection_bodies as bodies
 from server.audience_problems import shown_problems, v2_errors
 from server.audience_requests import (
     MAY_CHANGE_AUDIENCES,

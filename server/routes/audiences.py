@@ -4,6 +4,7 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from msgspec import to_builtins
 
 from actors.audiences.calls import Counts
 from actors.audiences.objects import Audience
@@ -191,12 +192,20 @@ async def delete_test(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+async def costs(request: web.Request) -> web.Response:
+    """GET .../audiences/costs: what audiences take of each shard's memory."""
+    caller = enter(request, ANY_ROLE)
+    found = await caller.edge.deployment.audiences.costs()
+    return json_answer({"shards": [to_builtins(each) for each in found]})
+
+
 AUDIENCES = "/platform/v2/workspaces/{workspace}/audiences"
 AUDIENCE = AUDIENCES + "/{audience}"
 _ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
     ("GET", AUDIENCES, listed),
     ("POST", AUDIENCES, create),
     ("POST", AUDIENCES + "/calculate", calculate),
+    ("GET", AUDIENCES + "/costs", costs),
     ("GET", AUDIENCE, one),
     ("PUT", AUDIENCE, replace),
     ("DELETE", AUDIENCE, delete),

@@ -4,7 +4,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from actors.audiences.objects import Journey
-from server import audience_bodies as bodies
+from server import audience_connection_bodies as bodies
 from server.audience_problems import v2_errors
 from server.audience_requests import MAY_CHANGE_AUDIENCES, json_body, number_in_path
 from server.audience_views import shown_journey, shown_milestone

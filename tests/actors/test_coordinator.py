@@ -336,7 +336,8 @@ async def test_a_full_store_of_its_own_decides_nothing(tmp_path: Path) -> None:
         with pytest.raises(StoreFull):
             await coordinator.resolve(many)
         assert made.entries() == {}
-        assert len(await coordinator.resolve([customer("1")])) == 1
+        assert len(await coordinator.resolve([customer("1"), many[0]])) == 2
+        assert len(made.entries()) == 2
         made.check()
         made.coordinator = coordinator
 

@@ -9,6 +9,7 @@ import pytest
 
 from actors import hosted
 from actors.alias_runner import AliasRunner
+from actors.calculated.objects import CalculatedCatalog
 from actors.errors import StoreDamaged, StoreFull
 from actors.forwarder import OutputInfo
 from actors.hosted import Coordinator, Forwarder, ForwarderOptions, restarting_if_damaged
@@ -78,7 +79,9 @@ async def test_a_coordinator_applies_aliases_from_its_start_until_it_is_closed(
             runs.append("ended")
 
     monkeypatch.setattr(AliasRunner, "run", run)
-    coordinator = Coordinator(tmp_path, MAP_SIZE_BYTES, 0, WORKSPACE, 86_400.0, CATALOG, FakeHost())
+    coordinator = Coordinator(
+        tmp_path, MAP_SIZE_BYTES, 0, WORKSPACE, 86_400.0, CATALOG, CalculatedCatalog(), FakeHost()
+    )
     await coordinator.alias(request())
     assert [each.state for each in await coordinator.aliases(SOURCE)] == ["pending"]
     assert b"headwater_alias" in await coordinator.metrics()

@@ -19,6 +19,7 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
+from actors.audience_views import AudienceViews
 from actors.audience_worker import AudienceWorker
 from actors.audiences.announce import FIRST_NUMBER, Subscription
 from actors.audiences.calls import LiveAudience, LiveAudiences, LiveSubscription
@@ -28,9 +29,18 @@ from actors.calculated.definition import Attribute, LiveAttributes
 from actors.calculated.reading import canonical, read_definition
 from actors.clock import ManualClock
 from actors.errors import StoreFull
-from actors.model import Profile, ProfileKey, StoredBatch
+from actors.model import (
+    Accepted,
+    AttributeValue,
+    EventName,
+    EventNames,
+    Profile,
+    ProfileKey,
+    StoredBatch,
+)
 from actors.outputs.audience_messages import MessageAudience
 from actors.shard import Shard
+from actors.store.keys import profile_key
 from actors.sweeper import Sweeper
 from tests.actors.profiles.builders import BACKEND, DAY, MINUTE, NOW, WEB, WORKSPACE
 from tests.actors.shards import context, item, micro, open_shard, profile_of
@@ -54,6 +64,7 @@ STORIES = int(os.environ.get("STORIES", "40"))
 PEOPLE = (1, 2, 3)
 LIST, NESTED = 90, 91
 NAMES = ("Login", "Clip Played", "Read")
+KNOWN = EventNames([EventName("custom_event", name) for name in NAMES], is_full=False)
 
 DEFINITIONS: tuple[Node, ...] = (
     event("Login", within_last(HOUR)),
@@ -111,6 +122,7 @@ class Story:
     # -- What happens -----------------------------------------------------------------------------
 
     def act(self) -> None:
+        self.clock.advance(1)  # what comes before another thing has another time
         actions: dict[Callable[[], None], int] = {
             self.batch: 12,
             self.wait: 5,
@@ -120,28 +132,35 @@ class Story:
             self.step: 4,
             self.restart: 1,
             self.sweep: 1,
+            self.edit: 1,
         }
         self.random.choices(list(actions), list(actions.values()))[0]()
 
     def batch(self) -> None:
         random, now = self.random, self.clock.now_ms()
+        is_historical = random.random() < 0.1
         items = []
         for _ in range(random.randint(1, 3)):
             body: dict[str, Any] = {"environment": "production", "mpid": random.choice(PEOPLE)}
-            body["events"] = [self._event(now) for _ in range(random.randint(0, 2))]
+            body["events"] = [
+                self._event(now, is_historical) for _ in range(random.randint(is_historical, 2))
+            ]
             if random.random() < 0.3:
                 body["user_attributes"] = {"tier": random.choice(("gold", "Silver", None))}
             items.append(item(body))
-        where = context(now, is_historical=random.random() < 0.1)
+        where = context(now, is_historical=is_historical)
         self.number += 1
-        sent = micro(self.number, *items, where=replace(where, input=random.choice((BACKEND, WEB))))
+        where = replace(where, input=random.choice((BACKEND, WEB)))
+        sent = micro(self.number, *items, where=where, names=KNOWN)
         if random.random() < 0.1:
             self._failing(sent)
-        self.shard.commit(sent)
+        results = self.shard.commit(sent)
+        assert all(isinstance(each, Accepted) for each in results)
 
-    def _event(self, now: int) -> dict[str, Any]:
+    def _event(self, now: int, is_historical: bool) -> dict[str, Any]:
         random = self.random
-        at = now - random.choice((0, 0, 0, HOUR, DAY, 31 * DAY, -DAY))
+        ages = (4 * DAY, 29 * DAY) if is_historical else (0, 0, 0, HOUR, DAY, 31 * DAY, -DAY)
+        at = now - random.choice(ages)
         if random.random() < 0.2:
             action: dict[str, Any] = {
                 "action": random.choice(("purchase", "add_to_cart")),
@@ -248,6 +267,19 @@ class Story:
     def step(self) -> None:
         self.worker.audience_step()
 
+    def edit(self) -> None:
+        """Change a profile otherwise than by a batch, as an alias does."""
+        packed = profile_key(ProfileKey(WORKSPACE.scope, "production", self.random.choice(PEOPLE)))
+        value = AttributeValue(self.random.choice(("gold", "Silver")), 1, BACKEND)
+
+        def change(profile: Profile) -> None:
+            section = profile.workspaces.get(WORKSPACE.number)
+            if section is not None and not section.is_aged_out:
+                section.user_attributes["tier"] = value
+
+        with self.shard.transaction() as txn:
+            self.shard.profiles.edit(txn, packed, change)
+
     def sweep(self) -> None:
         Sweeper(self.shard, self.clock).sweep()
 
@@ -278,9 +310,11 @@ class Story:
                 continue
             section = profile.workspaces[WORKSPACE.number]
             batches = self._stored(mpid, profile)
+            # What was calculated is forgotten when a profile ages out.
+            lived = [each for each in batches if each.received_ms >= section.first_seen_ms]
             values = {
                 number: calculated_value(
-                    source, batches, WORKSPACE, now, activated_ms=self.activated[number]
+                    source, lived, WORKSPACE, now, activated_ms=self.activated[number]
                 )
                 for number, source in self.sources.items()
             }
@@ -297,10 +331,21 @@ class Story:
             assert set(section.audiences) == expected, mpid
             for number in expected:
                 members[number].add(mpid)
+        self._check_views(members)
         for live in self.live.subscriptions:
             audience = live.subscription.audience
             told = {mpid for mpid in PEOPLE if self._is_in(audience, mpid)}
             assert told == members[audience], audience
+
+    def _check_views(self, members: dict[int, set[int]]) -> None:
+        views = AudienceViews(self.shard, self.clock)
+        counts = views.audience_counts()
+        assert {number: each.size for number, each in counts.items()} == {
+            number: len(each) for number, each in members.items()
+        }
+        for number, expected in members.items():
+            listed = [each.mpid for each in views.audience_members(number, None, len(PEOPLE))]
+            assert listed == sorted(expected), number
 
     def _is_in(self, audience: int, mpid: int) -> bool:
         actions = self.heard.get((audience, mpid), [])

@@ -10,6 +10,13 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from actors.clock import ManualClock
+from actors.model import Delivery
+from actors.outputs.audience_messages import (
+    MembershipChange,
+    MembershipMessage,
+    MessageAudience,
+    encode,
+)
 from actors.outputs.contract import (
     BulkOutput,
     Delivered,
@@ -25,13 +32,40 @@ from tests.actors.forwarding.support import MemoryOutbox, Receiver, Simulation, 
 
 # Settings with which a module can work here, made of a folder and of a receiver's URL.
 WORKING: dict[str, Callable[[Path, str], dict[str, Any]]] = {
+    "audience_csv": lambda folder, url: {
+        "url": f"file://{folder}/out",
+        "identities": ["email"],
+        "interval_minutes": 1,
+    },
     "file": lambda folder, url: {"url": f"file://{folder}/out", "roll": {"max_wait_s": 1}},
     "webhook": lambda folder, url: {"url": url},
 }
 SECRETS: dict[str, dict[str, Any]] = {
+    "audience_csv": {
+        "url": "memory://x",
+        "identities": ["email"],
+        "storage_options": {"secret": "hidden"},
+    },
     "file": {"url": "memory://x", "storage_options": {"secret": "hidden"}},
     "webhook": {"url": "https://a.example", "authorization_header": "hidden"},
 }
+
+SECONDS = {"audience_csv": 61}  # until a module sends by itself
+
+
+def delivery_to(module: OutputModule, number: int, mpid: int = 1) -> Delivery:
+    """Return something that a module of its kinds is sent."""
+    if "event" in module.kinds:
+        return delivery(number, mpid=mpid)
+    message = MembershipMessage(
+        f"dl_{number}",
+        0,
+        1,
+        MessageAudience(7, "A", "A"),
+        [MembershipChange(mpid, "add", {"email": "e@example.com"})],
+    )
+    return delivery(number, mpid=mpid, payload=encode(message), event_count=0)
+
 
 every_module = pytest.mark.parametrize("module", MODULES.values(), ids=lambda each: each.module)
 
@@ -84,10 +118,10 @@ async def test_it_delivers_and_settles_everything(
 ) -> None:
     settings = settings_of(module, tmp_path, receiver)
     output = module.open(settings, surroundings(tmp_path))
-    shard = MemoryOutbox([delivery(n, mpid=n % 3) for n in range(1, 21)])
+    shard = MemoryOutbox([delivery_to(module, n, n % 3) for n in range(1, 21)])
     simulation = Simulation(ManualClock())
     simulation.start(output, [shard])
-    await simulation.run(2)
+    await simulation.run(SECONDS.get(module.module, 2))
     await simulation.stop()
     assert shard.waiting == {}
     assert shard.dead == []
@@ -99,14 +133,14 @@ async def test_it_answers_for_each_delivery_it_is_given(
 ) -> None:
     output = module.open(settings_of(module, tmp_path, receiver), surroundings(tmp_path))
     await output.start()
-    one = delivery(1)
+    one = delivery_to(module, 1)
     if isinstance(output, BulkOutput):
         bundle = output.open_bundle("web", output.group(one), one)
         assert not bundle.is_full
         assert await bundle.add([one]) == 1
         assert isinstance(await bundle.send(), Delivered)
     else:
-        sent = [delivery(n) for n in range(1, min(output.limits.max_deliveries, 3) + 1)]
+        sent = [delivery_to(module, n) for n in range(1, min(output.limits.max_deliveries, 3) + 1)]
         outcomes = await output.send(sent)
         assert [type(each) for each in outcomes] == [Delivered] * len(sent)
     await output.stop()

@@ -10,8 +10,9 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import psutil  # type: ignore[import-untyped]
 import pytest
@@ -44,6 +45,14 @@ DEVICE = "device_application_stamp"
 
 T = TypeVar("T")
 Known = dict[str, str]
+Running = list[asyncio.Task[None]]
+
+
+class Kill(NamedTuple):
+    """Who was killed, and how many calls had been answered by then."""
+
+    role: str
+    answered: int
 
 
 def document(strategy: str) -> str:
@@ -200,12 +209,15 @@ async def test_x14_logins_while_the_owners_of_identities_are_killed(tmp_path: Pa
         async with client_of(served) as client:
             load = Load(client, random.Random(generator.random()))
             running = [asyncio.create_task(load.run()) for _ in range(GROUPS_AT_ONCE)]
-            kills = await _kill_for(KILL_FOR_S, served, generator, running)
-            print(f"killed: {kills}; meanwhile {load.answered} calls were answered")
+            kills = await _kill_for(KILL_FOR_S, served, generator, load, running)
+            print("killed:", *(f"{each.role} after {each.answered} answers," for each in kills))
             load.stop()
             await asyncio.gather(*running)
             print(f"{load.answered} calls were answered, {client.refused} had to be repeated")
-            assert kills
+            # Twenty in a minute; a victim may be gone before it is killed.
+            assert len(kills) >= KILL_FOR_S / 3
+            progress = [later.answered - each.answered for each, later in pairwise(kills)]
+            assert sum(map(bool, progress)) >= KILL_FOR_S / 6
             assert client.refused
             assert [len(load.mpids[number]) for number in range(USERS)] == [1] * USERS
             assert max(load.made) == 1
@@ -237,29 +249,52 @@ async def test_x14_logins_while_the_owners_of_identities_are_killed(tmp_path: Pa
 
 
 async def _kill_for(
-    seconds: float, served: Served, generator: random.Random, running: list[asyncio.Task[None]]
-) -> list[str]:
-    """Kill one of those who own identities every now and then; return whom."""
-    kills: list[str] = []
-    for _ in range(round(seconds / KILL_EVERY_S)):  # counted: a busy machine passes over times
-        failed, _ = await asyncio.wait(
-            running, timeout=KILL_EVERY_S, return_when=asyncio.FIRST_EXCEPTION
-        )
-        for task in failed:
-            task.result()
+    seconds: float, served: Served, generator: random.Random, load: Load, running: Running
+) -> list[Kill]:
+    """Kill one of those who own identities every two seconds; return whom, and what was done.
+
+    Before every other kill, calls have to be answered since the one before; a busy machine may need
+    longer for that. The kills between come while what was killed is still away.
+    """
+    kills: list[Kill] = []
+    for number in range(round(seconds / KILL_EVERY_S)):
+        answered = load.answered
+        await _runs_for(KILL_EVERY_S, running)
+        deadline = time.monotonic() + PATIENCE_S
+        while number % 2 == 0 and load.answered == answered:
+            assert time.monotonic() < deadline, f"nothing is answered after {kills}"
+            await _runs_for(PAUSE_S, running)
+        role, victim = await _an_owner(served, generator, running)
+        try:
+            victim.kill()
+        except psutil.NoSuchProcess:
+            continue
+        kills.append(Kill(role, load.answered))
+    return kills
+
+
+async def _an_owner(
+    served: Served, generator: random.Random, running: Running
+) -> tuple[str, psutil.Process]:
+    """Return one of those who own identities, as soon as one is there."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
         owners = [
             (role, process)
             for role in ("Shard", "Coordinator")
             for process in served.process.actors(role)
         ]
-        if owners:  # else all of them are just being started again
-            role, victim = generator.choice(owners)
-            try:
-                victim.kill()
-            except psutil.NoSuchProcess:
-                continue
-            kills.append(role)
-    return kills
+        if owners:
+            return generator.choice(owners)
+        assert time.monotonic() < deadline, "nobody who owns identities comes back"
+        await _runs_for(PAUSE_S, running)
+
+
+async def _runs_for(seconds: float, running: Running) -> None:
+    """Let calls be made; raise what one of them raises."""
+    failed, _ = await asyncio.wait(running, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+    for task in failed:
+        task.result()
 
 
 async def test_x15_x16_case_37_everything_dies_before_the_answer(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ from actors.profiles.timeline import TimelineQuery
 from actors.store.trail import TrailEntry
 from server.app import RUNNER_OPTIONS, make_app
 from server.audience_gateway import AudienceGateway
+from server.calculated_gateway import CalculatedGateway
 from server.deployment import FinalResult, GroupDirectory
 from server.edge_config import (
     ConfigHolder,
@@ -80,6 +81,7 @@ class FakeDeployment:
     """Decodes and keeps batches; answers reads with what a test has put in."""
 
     audiences = cast(AudienceGateway, None)  # routes/audiences.py puts a real one here
+    calculated = cast(CalculatedGateway, None)  # tests/whole/test_calculated.py asks for it
     groups = cast(GroupDirectory, None)  # tests/whole/test_groups.py asks for groups
 
     def __init__(self) -> None:

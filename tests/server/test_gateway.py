@@ -16,6 +16,7 @@ from actors.identity.state import IdentityRecord
 from actors.metric_groups import EdgeMetrics
 from actors.model import BatchContext, DeadLetter, Environment, Item
 from server.audience_gateway import AudienceGateway
+from server.calculated_gateway import CalculatedGateway
 from server.deployment import GroupDirectory
 from server.gateway import UNKNOWN_ALIAS_MPID, Gateway
 from server.ingestion import Ingestion
@@ -98,6 +99,7 @@ def gateway(
         MAX_QUEUE_BYTES,
         cast(GroupDirectory, None),  # tests/whole/test_groups.py asks for groups
         cast(AudienceGateway, None),  # tests/server/routes/test_audiences.py asks for audiences
+        cast(CalculatedGateway, None),  # tests/server/routes/test_calculated_attributes.py
     )
     return made, queues
 

@@ -17,12 +17,19 @@ import orjson
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
+from msgspec import structs
 
 from actors.alias_runner import AliasRunner
+from actors.audience_views import AudienceViews
 from actors.audience_worker import AudienceWorker
+from actors.audiences.announce import FIRST_NUMBER
 from actors.audiences.calls import AudienceShard
 from actors.audiences.desk import AudienceDesk
 from actors.audiences.handles import desk_handle
+from actors.audiences.stepping import SteppingShard
+from actors.calculated.calls import CalculatedShard
+from actors.calculated.desk import CalculatedDesk
+from actors.calculated.worker import CalculatedWorker
 from actors.clock import Clock, ManualClock, SystemRandomness
 from actors.coordinator import Coordinator
 from actors.groups.desk import GroupDesk
@@ -41,6 +48,7 @@ from actors.store import log
 from actors.store.environment import Store
 from actors.sweeper import Sweeper
 from config.audience_catalog import audience_catalog
+from config.calculated_catalog import calculated_catalog
 from config.compiled import connection_infos, queue_limits, workspace_info
 from config.load import parse_workspace
 from config.numbers import Numbers, assign_numbers
@@ -201,6 +209,8 @@ def local_handle(shard: Shard, clock: Clock) -> LocalHandle:
         ShardAliases(shard, clock),
         GroupViews(shard, views),
         GroupWorker(shard),
+        CalculatedWorker(shard),
+        AudienceViews(shard, clock),
         AudienceWorker(shard, clock),
         shard.outbox,
         shard,
@@ -220,6 +230,8 @@ class World:
         aliases: AliasRunner,
         metrics: CoordinatorMetrics,
         groups: GroupDesk,
+        audiences: AudienceDesk,
+        handles: list[ShardHandle],
     ) -> None:
         self.client = client
         self.shards = shards
@@ -229,6 +241,8 @@ class World:
         self.aliases = aliases
         self._coordinator_metrics = metrics
         self.groups = groups
+        self.audiences = audiences
+        self._handles = handles
 
     # -- Sending ----------------------------------------------------------------------------------
 
@@ -359,6 +373,23 @@ class World:
         ]
         return sum(registry.get_sample_value(name, labels) or 0.0 for registry in registries)
 
+    async def settle_audiences(self) -> None:
+        """Do all that is due for audiences, on the shards and in the coordinator."""
+        for _ in range(2):
+            await self.audiences.work()
+            for handle in self._handles:
+                while await cast(SteppingShard, handle).audience_step():
+                    pass
+        await self.audiences.work()
+
+    def told(self, subscription: int) -> list[dict[str, Any]]:
+        """Return what waits for a subscription, in the order in which it was made."""
+        deliveries: list[Delivery] = []
+        for shard in self.shards:
+            number = FIRST_NUMBER + subscription
+            deliveries += shard.outbox.read_outbox(number, 0, 10_000, 2**30)
+        return [orjson.loads(each.payload) for each in sorted(deliveries, key=_sequence)]
+
     def sweep(self) -> None:
         """Do what is done now and then: remove what is past its retention."""
         for shard in self.shards:
@@ -423,9 +454,16 @@ async def running(
             SystemRandomness(),
             partial(asyncio.sleep, 0),
         )
+        calculated = CalculatedDesk(
+            store,
+            calculated_catalog(parsed, numbers),
+            cast(list[CalculatedShard], handles),
+            lambda: audiences.calculated_uses(),
+            clock,
+        )
         audiences = AudienceDesk(
             store,
-            audience_catalog(parsed, numbers),
+            structs.replace(audience_catalog(parsed, numbers), calculated=calculated.active),
             subscription_problems,
             cast(list[AudienceShard], handles),
             folder / "downloads",
@@ -448,6 +486,7 @@ async def running(
             cast(CoordinatorHandle, LocalCoordinator(coordinator, aliases)),
             groups,
             desk_handle(audiences.call),
+            calculated,
             RateLimiter(limits),
             EdgeMetrics("test"),
             clock,
@@ -456,4 +495,6 @@ async def running(
         server = TestServer(edge.app)
         await server.start_server(**RUNNER_OPTIONS)
         client = await stack.enter_async_context(TestClient(server))
-        yield World(client, owners, edge, clock, coordinator, aliases, metrics, groups)
+        yield World(
+            client, owners, edge, clock, coordinator, aliases, metrics, groups, audiences, handles
+        )

@@ -94,6 +94,14 @@ class Engine:
         self._memberships.remove(audience)
         self._plans.clear()
 
+    def keep(self, audience: int) -> None:
+        """Keep the members of an audience that is not evaluated here; see `set_member`."""
+        self._memberships.add(audience)
+
+    def keep_no_more(self, audience: int) -> None:
+        """Let go of the members of an audience that was kept."""
+        self._memberships.remove(audience)
+
     @property
     def audiences(self) -> list[int]:
         """The numbers of the audiences that are evaluated."""
@@ -307,7 +315,53 @@ class Engine:
         """Return when definitions cease to hold; see `expirations.expirations_ms`."""
         return expirations_ms(found, self._entries, wanted, places)
 
+    def expirations_of(self, key: ProfileKey, now_ms: int) -> dict[int, int]:
+        """Return when a user's memberships lapse without new data.
+
+        Left out are those that never do, and those that are not, or not any more, by the present
+        definition.
+        """
+        row = self._rows.find(key)
+        if row is None or not self._audiences:
+            return {}
+        plan = self.plan(self._audiences)
+        found, _ = self.look(plan, np.array([row]), now_ms)
+        revision = int(self._rows.revision[row])
+        members = set(self._memberships.of(row))
+        wanted = np.array(
+            [
+                index
+                for index, audience in enumerate(plan.wanted)
+                if audience in members and plan.revisions[index] <= revision
+            ],
+            np.int64,
+        )
+        places = np.zeros(len(wanted), np.int64)
+        wanted = wanted[found.satisfies(wanted, places)]
+        ends_ms = self.expirations_ms(found, wanted, places[: len(wanted)])
+        return {
+            plan.wanted[index]: at_ms
+            for index, at_ms in zip(wanted.tolist(), ends_ms.tolist(), strict=True)
+            if at_ms < FAR
+        }
+
     # -- Memberships ------------------------------------------------------------------------------
+
+    def set_member(self, key: ProfileKey, audience: int, *, is_member: bool) -> None:
+        """Let a profile that has a row be in an audience that is kept, or not."""
+        row = self._rows.find(key)
+        if row is not None:
+            self._memberships.set(row, audience, is_member=is_member)
+
+    def first_members(self, audience: int, after: int | None, limit: int) -> list[int]:
+        """Return the least MPIDs above `after` of an audience's members, ascending."""
+        mpids = self._rows.mpid[self._memberships.rows_of(audience)]
+        if after is not None:
+            mpids = mpids[mpids > after]
+        if len(mpids) > limit:
+            mpids = np.partition(mpids, limit)[:limit]
+        found: list[int] = np.sort(mpids).tolist()
+        return found
 
     def members(self, audience: int) -> list[ProfileKey]:
         """Return the members of an audience."""
@@ -328,6 +382,11 @@ class Engine:
     def parts(self) -> tuple[Rows, Mirror, EntryStore, Memberships, Holdings]:
         """What takes memory, for accounts of it."""
         return self._rows, self._mirror, self._entries, self._memberships, self._holdings
+
+    @property
+    def reads_events(self) -> bool:
+        """Tell whether any criterion is about events."""
+        return bool(self._holdings.streams)
 
     # -- Inside -----------------------------------------------------------------------------------
 

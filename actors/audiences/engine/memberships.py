@@ -59,6 +59,16 @@ class Memberships:
             if bit is not None:
                 self._bits[row, bit >> 3] |= 1 << (bit & 7)
 
+    def set(self, row: int, audience: int, *, is_member: bool) -> None:
+        """Let a row be in an audience or not; an unknown one is left out."""
+        bit = self._bit_of.get(audience)
+        if bit is None:
+            return
+        if is_member:
+            self._bits[row, bit >> 3] |= 1 << (bit & 7)
+        else:
+            self._bits[row, bit >> 3] &= 0xFF ^ (1 << (bit & 7))
+
     def of(self, row: int) -> list[int]:
         """Return the audiences that a row is in, ascending."""
         bits = unpack(self._bits[row : row + 1], 8 * self._bits.shape[1])[0]

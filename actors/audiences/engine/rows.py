@@ -1,6 +1,7 @@
 """Which row a profile has, and what is known of a row besides its columns."""
 
 from collections.abc import Iterator
+from sys import getsizeof
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from actors.audiences.engine.arrays import FAR, Bools, Ints, Places, grown
 from actors.model import ENVIRONMENTS, Environment, ProfileKey
 
 _LEAST_ROWS = 1024
+_NUMBERS_BYTES = getsizeof(1 << 40) + getsizeof(1 << 20)  # an MPID and its row as objects
 
 
 class Rows:
@@ -42,8 +44,20 @@ class Rows:
     @property
     def nbytes(self) -> int:
         """The bytes of the arrays."""
-        arrays = (self.mpid, self.environment, self.alive_until_ms, self.due_ms, self.revision)
+        arrays = (
+            self.mpid,
+            self.environment,
+            self.alive_until_ms,
+            self.due_ms,
+            self.wake_ms,
+            self.revision,
+        )
         return sum(array.nbytes for array in arrays)
+
+    @property
+    def index_bytes(self) -> int:
+        """The bytes of what finds the row of an MPID."""
+        return sum(getsizeof(rows) + len(rows) * _NUMBERS_BYTES for rows in self._row_of.values())
 
     def find(self, key: ProfileKey) -> int | None:
         """Return the row of a profile."""

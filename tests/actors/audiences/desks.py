@@ -1,42 +1,25 @@
-"""Desks of audiences over plain shards in memory, whose evaluation is the row oracle's."""
+"""Desks of audiences over plain shards, and what definitions of tests are made of."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from msgspec.structs import replace
 
-from actors.audiences.calls import (
-    AudienceShard,
-    Counts,
-    Difference,
-    Evaluation,
-    Explanation,
-    LiveAudiences,
-    Member,
-    MemberRow,
-    Progress,
-    Query,
-    Reason,
-    Sample,
-    ShardProgress,
-)
+from actors.audiences.calls import AudienceShard
 from actors.audiences.catalog import AudienceOutput, Catalog
-from actors.audiences.criteria import Named, Node
 from actors.audiences.desk import AudienceDesk
-from actors.audiences.estimate import sample_number
+from actors.audiences.fields import AudienceFields
 from actors.audiences.handles import AudienceDeskHandle, desk_handle
-from actors.audiences.language.dependencies import criteria_of
+from actors.audiences.objects import Audience
 from actors.clock import ManualClock, SystemRandomness
-from actors.errors import ShardUnavailable
-from actors.model import Environment
+from actors.errors import AudienceRefused
 from actors.outputs.subscription_settings import subscription_problems
 from actors.store.environment import Store
-from actors.store.keys import shard_of_slot, slot_of_mpid
-from tests.oracle.audiences.evaluate import holds, is_in_population, is_member
+from tests.actors.audiences.plain_shards import PlainShard
 from tests.oracle.audiences.fixture import APP, NOW, SHOP
-from tests.oracle.audiences.people import Person, Surroundings
 from tests.oracle.audiences.users import Users
 
 MAP_SIZE_BYTES = 16 * 1024 * 1024
@@ -55,195 +38,6 @@ CATALOG = Catalog(
         ),
     },
 )
-
-
-class PlainShard:
-    """Keeps what it is told; evaluates everybody anew in `walk`."""
-
-    def __init__(self, users: Users, clock: ManualClock, number: int, of: int) -> None:
-        self.live = LiveAudiences()
-        self.is_away = False
-        self.members: dict[int, dict[int, int]] = {}
-        self.lists: dict[int, set[int]] = {}
-        self.list_changes: list[int] = []
-        self.identities: dict[int, tuple[tuple[str, str], ...]] = {}
-        self._walked: dict[int, int] = {}
-        self._users = users
-        self._clock = clock
-        self._place = (number, of)
-
-    def walk(self) -> None:
-        """Evaluate all audiences for all users."""
-        now_ms = self._clock.now_ms()
-        wanted = {each.number: each for each in self.live.audiences}
-        targets = {number: each.node for number, each in wanted.items() if each.node is not None}
-        around = Surroundings(self._users.workspace, targets)
-        for number, audience in wanted.items():
-            if audience.type == "standard" and self._walked.get(number) == audience.revision:
-                continue
-            if audience.node is None:
-                found = self.lists.get(number, set()) & {each.mpid for each in self._people()}
-            else:
-                found = {
-                    each.mpid
-                    for each in self._people()
-                    if is_member(audience.node, each, around, now_ms)
-                }
-            before = self.members.get(number, {})
-            self.members[number] = {mpid: before.get(mpid, now_ms) for mpid in found}
-            self._walked[number] = audience.revision
-        for gone in self.members.keys() - wanted.keys():
-            del self.members[gone]
-            del self._walked[gone]
-
-    async def set_audiences(self, live: LiveAudiences) -> int:
-        self._answer()
-        known = self.live.version
-        if live.version > known:
-            self.live = live
-        return known
-
-    async def change_list(
-        self, number: int, audience: int, add: Sequence[int], remove: Sequence[int]
-    ) -> None:
-        self._answer()
-        if self.list_changes and number <= self.list_changes[-1]:
-            return
-        self.list_changes.append(number)
-        self.lists[audience] = (self.lists.get(audience, set()) | set(add)) - set(remove)
-
-    async def audience_progress(self) -> ShardProgress:
-        self._answer()
-        total = len(list(self._people()))
-        return ShardProgress(
-            version=self.live.version,
-            audiences={
-                each.number: Progress(
-                    each.revision,
-                    total,
-                    total,
-                    is_done=self._walked.get(each.number) == each.revision,
-                )
-                for each in self.live.audiences
-            },
-            leaving=self.live.leaving & self.members.keys(),
-            list_change=self.list_changes[-1] if self.list_changes else 0,
-        )
-
-    async def audience_counts(self) -> dict[int, Counts]:
-        self._answer()
-        live = {each.number for each in self.live.audiences}
-        return {
-            number: Counts(len(found)) for number, found in self.members.items() if number in live
-        }
-
-    async def audience_members(self, audience: int, after: int | None, limit: int) -> list[Member]:
-        found = sorted(self.members.get(audience, {}).items())
-        return [Member(*each) for each in found if after is None or each[0] > after][:limit]
-
-    async def audience_member(self, audience: int, mpid: int) -> Member | None:
-        since_ms = self.members.get(audience, {}).get(mpid)
-        return None if since_ms is None else Member(mpid, since_ms)
-
-    async def evaluate_audience(
-        self, query: Query, mpids: Sequence[int], as_of_ms: int | None
-    ) -> list[Evaluation]:
-        now_ms = self._clock.now_ms() if as_of_ms is None else as_of_ms
-        people = {each.mpid: each for each in self._people()}
-        found = []
-        for mpid in mpids:
-            person = people.get(mpid)
-            if person is None:
-                found.append(Evaluation(mpid, None))
-            else:
-                result = is_member(query.node, person, self._around(), now_ms, as_of_ms)
-                found.append(Evaluation(mpid, result, self._parts(query.node, person, now_ms)))
-        return found
-
-    async def audience_population(self, environment: Environment) -> int:
-        return sum(1 for _ in self._counted())
-
-    async def sample_audience(self, query: Query, threshold: int) -> Sample:
-        now_ms = self._clock.now_ms()
-        sample = [each for each in self._counted() if sample_number(each.mpid) < threshold]
-        parts = [self._parts(query.node, each, now_ms) for each in sample]
-        count = sum(1 for _ in criteria_of(query.node))
-        return Sample(
-            len(sample),
-            sum(holds(query.node, each, self._around(), now_ms) for each in sample),
-            tuple(sum(part[place] for part in parts) for place in range(count)),
-        )
-
-    async def explain_audience(
-        self, query: Query, audience: int | None, mpid: int
-    ) -> Explanation | None:
-        person = next((each for each in self._people() if each.mpid == mpid), None)
-        if person is None:
-            return None
-        now_ms = self._clock.now_ms()
-        return Explanation(
-            result=is_member(query.node, person, self._around(), now_ms),
-            since_ms=self.members.get(audience or 0, {}).get(mpid),
-            is_counted=is_in_population(person, self._around(), now_ms),
-            criteria=tuple(
-                Reason(part, ("seen",)) for part in self._parts(query.node, person, now_ms)
-            ),
-        )
-
-    async def compare_audience(self, query: Query, audience: int, limit: int) -> Difference:
-        now_ms = self._clock.now_ms()
-        before = set(self.members.get(audience, {}))
-        after = {
-            each.mpid
-            for each in self._people()
-            if is_member(query.node, each, self._around(), now_ms)
-        }
-        return Difference(
-            len(after - before),
-            len(before - after),
-            len(after & before),
-            tuple(sorted(after - before)[:limit]),
-            tuple(sorted(before - after)[:limit]),
-        )
-
-    async def export_members(
-        self, audience: int, identity_types: Sequence[str], after: int | None, limit: int
-    ) -> list[MemberRow]:
-        self._answer()
-        return [
-            MemberRow(
-                each.mpid,
-                self._clock.now_ms(),
-                tuple(
-                    one for one in self.identities.get(each.mpid, ()) if one[0] in identity_types
-                ),
-            )
-            for each in await self.audience_members(audience, after, limit)
-        ]
-
-    def _answer(self) -> None:
-        if self.is_away:
-            raise ShardUnavailable("shard-0 does not answer")
-
-    def _around(self) -> Surroundings:
-        live = {each.number: each.node for each in self.live.audiences if each.node is not None}
-        return Surroundings(self._users.workspace, live)
-
-    def _parts(self, node: Node, person: Person, now_ms: int) -> tuple[bool, ...]:
-        return tuple(
-            holds(Named(each.criterion), person, self._around(), now_ms)
-            for each in criteria_of(node)
-        )
-
-    def _people(self) -> Iterator[Person]:
-        number, of = self._place
-        for each in self._users.people():
-            if shard_of_slot(slot_of_mpid(each.mpid), of) == number:
-                yield each
-
-    def _counted(self) -> Iterator[Person]:
-        now_ms = self._clock.now_ms()
-        return (each for each in self._people() if is_in_population(each, self._around(), now_ms))
 
 
 class Desk:
@@ -334,3 +128,31 @@ def clips(most: int) -> dict[str, Any]:
         "event_name": "Clip Played",
         "frequency": {"operator": "greater_than", "value": most},
     }
+
+
+async def made(desk: Desk, name: str, definition: Any = None, **fields: Any) -> Audience:
+    """Make a draft."""
+    if definition is not None:
+        fields["definition"] = definition
+    return await desk.calls.create_audience(AudienceFields(name=name, **fields), ACTOR)
+
+
+async def active(desk: Desk, name: str, definition: Any, **fields: Any) -> Audience:
+    """Make an audience, and have it evaluated."""
+    audience = await made(desk, name, definition, **fields)
+    assert await desk.calls.activate_audience(audience.number, ACTOR)
+    await desk.settle()
+    return await now(desk, audience)
+
+
+async def now(desk: Desk, audience: Audience) -> Audience:
+    found = await desk.calls.audience(audience.number)
+    assert found is not None
+    return found
+
+
+async def code(call: Any) -> tuple[str, str | None]:
+    """Return the code and the first path with which a call is refused."""
+    with pytest.raises(AudienceRefused) as error:
+        await call
+    return error.value.code, error.value.problems[0].path

@@ -31,7 +31,8 @@ def derived_of(person: Person) -> Derived:
 
 def make_engine(world: World) -> Engine:
     """Return an engine with the audiences of a world, without users."""
-    engine = Engine(world.around.workspace, world.around.lookback_ms)
+    around = world.around
+    engine = Engine(around.workspace, around.lookback_ms, around.groups)
     for number, node in numbered(world).items():
         engine.activate(number, "production", node)
     return engine

@@ -1,5 +1,8 @@
 """Calls to a simulated world, written as in the tables of spec/identity.md."""
 
+import asyncio
+
+from actors.errors import HotIdentity, ShardUnavailable
 from actors.identity.calls import (
     CallKind,
     ChangeRequest,
@@ -32,6 +35,19 @@ async def call(
     )
     assert isinstance(answer, IdentityAnswer), answer
     return answer
+
+
+async def insist(
+    world: SimulatedWorld, kind: CallKind, identities: str, *, patience_s: float = 60.0
+) -> IdentityAnswer:
+    """Make a call again and again until it is answered, as clients do after a 5xx or a 429."""
+    deadline_s = world.loop.time() + patience_s
+    while True:
+        try:
+            return await call(world, kind, identities)
+        except (ShardUnavailable, HotIdentity):
+            assert world.loop.time() < deadline_s, "it is still refused"
+            await asyncio.sleep(0.02)
 
 
 async def attempt(
@@ -97,3 +113,12 @@ async def source_of(world: SimulatedWorld, mpid: int) -> int | None:
     record = await world.ask(lambda to: to.record(PRODUCTION, mpid))
     assert record is not None
     return record.source_mpid
+
+
+def at(world: SimulatedWorld, shard: int, short: str) -> str:
+    """Return an identity of a type that lies on a shard."""
+    for number in range(1000):
+        identity = f"{short}:{number}"
+        if world.shard_of(name(identity)) == shard:
+            return identity
+    raise AssertionError("no identity lies there")

@@ -16,22 +16,29 @@ from actors.store.keys import (
 )
 
 Entries = dict[tuple[Environment, str, str], list[Holder]]
+Profiles = dict[tuple[Environment, int], Profile]
 Records = dict[tuple[Environment, int], list[tuple[str, str, int]]]
 
 
-def read_records(stores: Sequence[Store]) -> Records:
-    """Return the lookups of every profile, each found on the shard that owns it."""
+def read_profiles(stores: Sequence[Store]) -> Profiles:
+    """Return every profile, each found on the shard that owns it."""
     decode = msgspec.msgpack.Decoder(Profile).decode
-    found: Records = {}
+    found: Profiles = {}
     for number, store in enumerate(stores):
         with store.read() as txn:
             for key, encoded in txn.scan("profiles"):
                 parts = profile_key_parts(key)
                 assert shard_of_slot(slot_of_mpid(parts.mpid), len(stores)) == number
-                found[parts.environment, parts.mpid] = [
-                    (each.type, each.value, each.link) for each in decode(encoded).lookups
-                ]
+                found[parts.environment, parts.mpid] = decode(encoded)
     return found
+
+
+def read_records(stores: Sequence[Store]) -> Records:
+    """Return the lookups of every profile."""
+    return {
+        who: [(each.type, each.value, each.link) for each in profile.lookups]
+        for who, profile in read_profiles(stores).items()
+    }
 
 
 def read_entries(stores: Sequence[Store], scope: int) -> Entries:

@@ -7,12 +7,13 @@ same plan and seed give the same history.
 """
 
 import asyncio
+import logging
 import pickle
 import random
-import selectors
 import shutil
 import tempfile
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,14 +31,23 @@ from actors.shard_views import ShardViews
 from actors.store.environment import Store
 from actors.store.identities import IdentityChange, Term
 from actors.store.keys import (
-    MPID_RANDOM_BITS,
     profile_key_parts,
     shard_of_slot,
     slot_of_mpid,
 )
+from actors.store.resharding import reshard
 from actors.store.trail import TrailEntry
-from tests.actors.identity.disk import Entries, Records, check, read_entries, read_records
-from tests.actors.profiles.builders import NOW, WORKSPACE
+from tests.actors.identity.clockwork import Clockwork, LoopClock, SeededRandomness
+from tests.actors.identity.disk import (
+    Entries,
+    Profiles,
+    Records,
+    check,
+    read_entries,
+    read_profiles,
+    read_records,
+)
+from tests.actors.profiles.builders import WORKSPACE
 from tests.actors.shards import open_shard
 
 MAP_SIZE_BYTES = 16 * 1024 * 1024
@@ -46,69 +56,6 @@ SCOPE = WORKSPACE.scope
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 CALL_TIMEOUT_S = 10.0
 ResultT = TypeVar("ResultT")
-
-
-class Stuck(Exception):
-    """Nobody has anything to do, and nothing will happen any more."""
-
-
-class Clockwork(asyncio.SelectorEventLoop):
-    """An event loop whose time passes only while nobody has anything to do."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-        self.steps = 0
-        self.at_step: dict[int, list[Callable[[], None]]] = {}
-        super().__init__(_NoSelector(self))
-
-    def time(self) -> float:
-        return self.now_s
-
-
-class _NoSelector(selectors.SelectSelector):
-    """Stands where the loop would wait for the world."""
-
-    def __init__(self, loop: Clockwork) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        loop = self._loop
-        loop.steps += 1
-        for action in loop.at_step.pop(loop.steps, ()):
-            loop.call_soon(action)
-        if timeout is None and not loop.at_step:
-            raise Stuck
-        if timeout is not None:
-            loop.now_s += max(timeout, 0.0)
-        return []
-
-
-class LoopClock:
-    """The time of a loop as the actors see it."""
-
-    def __init__(self, loop: Clockwork) -> None:
-        self._loop = loop
-
-    def now_ms(self) -> int:
-        return NOW + int(self._loop.now_s * 1000)
-
-    def monotonic(self) -> float:
-        return self._loop.now_s
-
-
-class SeededRandomness:
-    """Randomness that comes again with its seed."""
-
-    def __init__(self, source: random.Random, mpids: int) -> None:
-        self._source = source
-        self._mpids = mpids
-
-    def bits(self, count: int) -> int:
-        """Draw; of an MPID, few different ones, so that they often are taken."""
-        if count == MPID_RANDOM_BITS:
-            return self._source.randrange(1, self._mpids)
-        return self._source.getrandbits(count)
 
 
 class Faults(msgspec.Struct, frozen=True):
@@ -183,8 +130,10 @@ class SimulatedWorld:
         self._random = random.Random(seed)
         self._mpids = mpids
         self._write_delay_s: float | None = 0.0
+        self._findings_delays_s = [0.0] * shards
         self._clock = LoopClock(loop)
         self.shards: list[Shard | None] = [None] * shards
+        self._generation = 0  # how often there was another number of shards
         for number in range(shards):
             self._open_shard(number)
         self.is_up = asyncio.Event()  # the coordinator
@@ -198,8 +147,12 @@ class SimulatedWorld:
     def _open_shard(self, number: int) -> None:
         if self.shards[number] is None:
             self.shards[number] = open_shard(
-                self._folder / f"shard-{number}", number, len(self.shards), clock=self._clock
+                self._shard_folders()[number], number, len(self.shards), clock=self._clock
             )
+
+    def _shard_folders(self) -> list[Path]:
+        folder = self._folder / f"shards-{self._generation}"
+        return [folder / str(number) for number in range(len(self.shards))]
 
     def crash_shard(self, number: int, down_s: float) -> None:
         """Let a shard's process die, and start again."""
@@ -245,6 +198,19 @@ class SimulatedWorld:
         self.run.ended.set_result(None)
         self.loop.call_later(down_s, self.open_coordinator)
 
+    def move_to(self, shards: int) -> None:
+        """Let all processes die, and start again with another number of shards."""
+        self.crash_coordinator(0.0)
+        for number in range(len(self.shards)):
+            self.crash_shard(number, 0.0)
+        old = self._shard_folders()
+        self._generation += 1
+        self.shards = [None] * shards
+        self._findings_delays_s = [0.0] * shards
+        reshard(old, self._shard_folders(), MAP_SIZE_BYTES)
+        for number in range(shards):
+            self._open_shard(number)
+
     def close(self) -> None:
         """Stop everything."""
         if self.coordinator is not None:
@@ -269,6 +235,10 @@ class SimulatedWorld:
     def delay_writes(self, delay_s: float) -> None:
         """Have every write take so long from now on, and none be lost."""
         self._write_delay_s = delay_s
+
+    def delay_findings(self, number: int, delay_s: float) -> None:
+        """Have the answer of every read of a shard take so much longer from now on."""
+        self._findings_delays_s[number] = delay_s
 
     def shard_of(self, identity: IdentityName) -> int:
         """Return the shard that owns an identity in production."""
@@ -311,7 +281,15 @@ class SimulatedWorld:
             if not answer.done():
                 answer.set_exception(ShardUnavailable("no answer"))
 
-        def deliver(to: asyncio.Future[Any]) -> None:
+        def deliver(to: asyncio.Future[Any], generation: int = self._generation) -> None:
+            if generation != self._generation:
+                return  # whom it was sent to is there no longer
+            if (
+                self.shards[number] is None
+            ):  # being restarted: the call is repeated until it is there
+                if not to.done():
+                    self.loop.call_later(0.05, deliver, to)
+                return
             self._deliver(number, method, sent, to)
 
         for name in ("lost", "unanswered", "late", "repeated"):
@@ -337,17 +315,15 @@ class SimulatedWorld:
 
     def _deliver(self, number: int, method: str, sent: bytes, answer: asyncio.Future[Any]) -> None:
         shard = self.shards[number]
-        if shard is None:  # it is being restarted, and the call is repeated until it is there
-            if not answer.done():
-                self.loop.call_later(0.05, self._deliver, number, method, sent, answer)
-            return
+        assert shard is not None
         target = ShardViews(shard, self._clock) if method == "trail" else shard
         try:
             result = pickle.loads(pickle.dumps(getattr(target, method)(*pickle.loads(sent))))
         except Exception as error:
             self.loop.call_later(self._delay(), _set, answer, None, error)
         else:
-            self.loop.call_later(self._delay(), _set, answer, result, None)
+            more_s = self._findings_delays_s[number] if method == "read_identities" else 0.0
+            self.loop.call_later(self._delay() + more_s, _set, answer, result, None)
 
     def _delay(self) -> float:
         delay = self._random.choice((0.0, 0.0001, 0.001, 0.001, 0.002, 0.005))
@@ -355,8 +331,12 @@ class SimulatedWorld:
 
     # -- What is on disk --------------------------------------------------------------------------
 
+    def profiles(self) -> Profiles:
+        """Return every profile, each found on the shard that owns it."""
+        return read_profiles(self._stores())
+
     def records(self) -> Records:
-        """Return the lookups of every profile, each found on the shard that owns it."""
+        """Return the lookups of every profile."""
         return read_records(self._stores())
 
     def erased(self) -> set[tuple[Environment, int]]:
@@ -418,6 +398,28 @@ def simulate(
     finally:
         loop.close()
         shutil.rmtree(folder)
+
+
+@contextmanager
+def nothing_logged() -> Iterator[None]:
+    """Fail if the actors log an error: something that they did not expect."""
+    found = _Errors()
+    logger = logging.getLogger("headwater.actors")
+    logger.addHandler(found)
+    try:
+        yield
+    finally:
+        logger.removeHandler(found)
+    assert not found.messages
+
+
+class _Errors(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(self.format(record))
 
 
 def _set(answer: asyncio.Future[Any], result: Any, error: Exception | None) -> None:

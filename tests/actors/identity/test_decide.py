@@ -240,7 +240,8 @@ def _check_call(pool: Pool, call: IdentityCall, rules: IdentityRules, new_mpid: 
     after = pool.lookups()
     is_reading = call.is_read_only or call.kind == "search"
     if is_reading or isinstance(answer, IdentityProblem):
-        assert (after, state.changed_names, state.profile_changes) == (before, set(), {}), "V12"
+        changed = set(state.changed_names), state.profile_changes
+        assert (after, *changed) == (before, set(), {}), "V12"
     sent = {IdentityName(key, value) for key, value in call.identities.items()}
     if isinstance(answer, IdentityProblem):
         has_login = any(each.type in rules.login_ids for each in sent)
@@ -264,7 +265,7 @@ def _check_call(pool: Pool, call: IdentityCall, rules: IdentityRules, new_mpid: 
         again, state = pool.call(call, rules, -new_mpid)
         assert isinstance(again, IdentityAnswer)
         assert again.mpid == answer.mpid, "V5"
-        assert (state.changed_mpids, state.changed_names) == (set(), set()), "V5"
+        assert (state.changed_mpids, set(state.changed_names)) == (set(), set()), "V5"
         assert state.profile_changes == {}, "V5"
 
 

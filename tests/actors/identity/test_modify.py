@@ -47,7 +47,7 @@ def test_a_type_outside_the_priority_is_changed_on_the_profile_alone() -> None:
     ]
     answer, state = pool.modify(1, changes, LINK)
     assert answer == ModifyAnswer((("yahoo", 1), ("google", 1), ("ios_idfa", 1)))
-    assert (state.changed_names, state.changed_mpids) == (set(), set())
+    assert (set(state.changed_names), state.changed_mpids) == (set(), set())
     removed = [("yahoo", "y1"), ("google", "g1")]
     assert state.profile_changes == {1: ProfileChange(1, NOW, {"yahoo": "y2"}, removed)}
 

@@ -1,37 +1,25 @@
-"""What waits for what, what is refused, and what is left after a crash, case by case."""
+"""What waits for what, what is refused and what is seen, case by case."""
 
 import asyncio
+from unittest import mock
 
 import pytest
 
-from actors.coordinator import NOTHING_TO_UNDO
-from actors.errors import HotIdentity, ShardUnavailable, StaleTerm
-from actors.identity.calls import ModifyAnswer
-from actors.identity.undo import CHANGED_SINCE
-from actors.store.identities import Term
+from actors.errors import HotIdentity, ShardUnavailable
+from actors.identity import knowledge
 from actors.store.retries import RETENTION_MS
 from tests.actors.identity.calling import (
     PRODUCTION,
+    at,
     batch,
     call,
-    erase,
     held,
     lookup,
     modify,
 )
-from tests.actors.identity.pool import DEFAULT, LINK, name
+from tests.actors.identity.pool import DEFAULT, LINK, TYPES
 from tests.actors.identity.simulation import SimulatedWorld, simulate
 from tests.actors.profiles.builders import NOW
-
-
-def at(world: SimulatedWorld, shard: int, short: str) -> str:
-    """Return an identity of a type that lies on a shard."""
-    for number in range(1000):
-        identity = f"{short}:{number}"
-        if world.shard_of(name(identity)) == shard:
-            return identity
-    raise AssertionError("no identity lies there")
-
 
 # -- V15 ------------------------------------------------------------------------------------------
 
@@ -174,17 +162,26 @@ def test_nobody_waits_longer_than_two_seconds_for_others() -> None:
 def test_an_answer_is_given_when_every_shard_has_what_follows_from_it() -> None:
     async def story(world: SimulatedWorld) -> None:
         for number in range(20):
-            answer = await call(world, "login", f"cid:{number} em:{number} das:{number}")
-            await call(world, "logout", f"das:{number}")
-            assert world.records()[PRODUCTION, answer.mpid]
-            for short in ("cid", "em", "das"):
-                each = name(f"{short}:{number}")
-                holders = world.entries()[PRODUCTION, each.type, each.value]
-                assert answer.mpid in [holder.mpid for holder in holders]
+            login = await call(world, "login", f"cid:{number} em:{number} das:{number}")
+            held_now = {f"cid:{number}", f"em:{number}", f"das:{number}"}
+            assert on_disk(world, login.mpid) == held_now
+            logout = await call(world, "logout", f"das:{number}")
+            assert on_disk(world, logout.mpid) == {f"das:{number}"}
             world.check()
 
     for seed in range(10):
         simulate(3, DEFAULT, seed, story)
+
+
+def on_disk(world: SimulatedWorld, mpid: int) -> set[str]:
+    """Return what the entries say that a record holds, in short."""
+    assert (PRODUCTION, mpid) in world.records()
+    shorts = {long: short for short, long in TYPES.items()}
+    return {
+        f"{shorts[kind]}:{value}"
+        for (_, kind, value), holders in world.entries().items()
+        if mpid in [holder.mpid for holder in holders]
+    }
 
 
 def test_many_calls_go_with_few_calls_to_the_shards() -> None:
@@ -274,188 +271,27 @@ def test_a_logout_is_repeated_for_an_hour(is_restarted: bool) -> None:
     simulate(2, DEFAULT, 1, story)
 
 
-# -- After a crash --------------------------------------------------------------------------------
+# -- What is known --------------------------------------------------------------------------------
 
 
-def test_what_was_left_is_written_without_being_asked() -> None:
+def test_what_comes_along_unasked_is_not_newer_than_what_was_forgotten() -> None:
+    """A record was changed, written and forgotten while an answer with it was under way."""
+
     async def story(world: SimulatedWorld) -> None:
-        await call(world, "login", "cid:0")
-        world.hold_writes()
-        doomed = asyncio.create_task(call(world, "login", "cid:1 das:1"))
+        cid, em, das = (at(world, 0, short) for short in ("cid", "em", "das"))
+        k = (await call(world, "login", f"{cid} {em}")).mpid
+        with mock.patch.object(knowledge, "MAX_KNOWN", 0):
+            await call(world, "login", at(world, 1, "cid"))
+        await call(world, "search", cid)
+        await lookup(world, das)
+        world.delay_findings(0, 0.5)
+        asking = asyncio.create_task(lookup(world, em))
         await asyncio.sleep(0.1)
-        world.crash_coordinator(0.5)
-        await asyncio.gather(doomed, return_exceptions=True)
-        assert isinstance(doomed.exception(), ShardUnavailable)
-        assert (PRODUCTION, "customerid", "1") not in world.entries()
-        world.delay_writes(0.0)
-        await asyncio.sleep(1)
-        assert (PRODUCTION, "customerid", "1") in world.entries()
-        world.check()
+        assert (await call(world, "login", f"{cid} {das}")).mpid == k
+        with mock.patch.object(knowledge, "MAX_KNOWN", 0):
+            await call(world, "login", f"{at(world, 1, 'cid')} {at(world, 1, 'das')}")
+        assert not asking.done()
+        assert await asking == [k]
+        assert await held(world, k) == {cid, em, das}
 
     simulate(2, DEFAULT, 1, story)
-
-
-@pytest.mark.parametrize("is_restarted", [False, True])
-def test_what_is_replayed_undoes_nothing_that_came_later(is_restarted: bool) -> None:
-    """So nothing is decided on a record of which a part is still to be written elsewhere."""
-
-    async def story(world: SimulatedWorld) -> None:
-        here = at(world, 0, "cid")
-        k = (await call(world, "login", here)).mpid
-        await call(world, "identify", at(world, 1, "das"))
-        await call(world, "identify", at(world, 0, "rk"))
-        world.crash_shard(1, 4.0)
-        calls = []
-        for other in (at(world, 1, "das"), at(world, 0, "rk")):
-            calls.append(asyncio.create_task(call(world, "login", f"{here} {other}")))
-            await asyncio.sleep(0.2)
-            if is_restarted and len(calls) == 1:
-                world.crash_coordinator(0.0)
-                await asyncio.sleep(0.2)
-        await call(world, "login", at(world, 0, "em"))  # forgets what is written everywhere
-        world.crash_coordinator(0.0)
-        await asyncio.gather(*calls, return_exceptions=True)
-        await asyncio.sleep(5)
-        world.check()
-        assert here in await held(world, k)
-
-    simulate(2, DEFAULT, 1, story)
-
-
-def test_a_store_that_is_an_old_copy_is_noticed() -> None:
-    """Nothing of what it had left is written, and the numbers go on where the shards are."""
-
-    async def story(world: SimulatedWorld) -> None:
-        k = (await call(world, "login", "cid:1 em:1")).mpid
-        world.crash_coordinator(0.0)
-        await asyncio.sleep(0)
-        world.keep_copy()  # with what was decided last, which is taken to be unwritten
-        await asyncio.sleep(1)
-        await modify(world, k, "em", "1", "2")
-        f = (await call(world, "login", "em:1")).mpid
-        world.crash_coordinator(0.5)
-        world.use_copy()
-        await asyncio.sleep(1)
-        for _ in range(3):
-            assert await lookup(world, "em:2") == [k]
-            assert await lookup(world, "em:1") == [f]
-            world.check()
-        assert (await call(world, "login", "cid:2")).mpid not in (k, f)
-
-    for seed in range(10):
-        simulate(3, LINK, seed, story)
-
-
-def test_a_coordinator_of_before_is_not_listened_to() -> None:
-    async def story(world: SimulatedWorld) -> None:
-        await call(world, "login", "cid:1")
-        world.crash_coordinator(0.0)
-        await asyncio.sleep(1)
-        await call(world, "login", "cid:2")
-        [shard] = world.shards
-        assert shard is not None
-        for stale in (Term(1, 5, 99), Term(2, 5, 99), Term(3, 5, 1)):
-            with pytest.raises(StaleTerm):
-                shard.write_identities(stale, 1000, [])
-            with pytest.raises(StaleTerm):
-                shard.read_identities(stale, [], [])
-
-    simulate(1, DEFAULT, 1, story)
-
-
-# -- Erasure --------------------------------------------------------------------------------------
-
-
-def test_worked_case_39_an_erased_user_is_gone() -> None:
-    async def story(world: SimulatedWorld) -> None:
-        k = (await call(world, "login", "cid:c1 das:d1")).mpid
-        assert await erase(world, k)
-        assert not await erase(world, k)
-        assert await lookup(world, "cid:c1") == []
-        assert await world.ask(lambda to: to.record(PRODUCTION, k)) is None
-        assert (await call(world, "login", "cid:c1")).mpid != k
-        world.crash_coordinator(0.0)
-        await asyncio.sleep(1)
-        assert await world.ask(lambda to: to.record(PRODUCTION, k)) is None
-        assert not await world.ask(lambda to: to.erase("development", k))
-
-    simulate(2, DEFAULT, 1, story)
-
-
-# -- The audit trail ------------------------------------------------------------------------------
-
-
-def test_every_decision_leaves_a_trail_at_each_record_that_it_changed() -> None:
-    """Also across a crash, and each thing once."""
-
-    async def story(world: SimulatedWorld) -> None:
-        k = (await call(world, "login", "cid:c1 em:e1")).mpid
-        f = (await call(world, "login", "em:e2")).mpid
-        await asyncio.gather(call(world, "login", "cid:c1 das:d1"), call(world, "search", "em:e1"))
-        world.crash_coordinator(0.0)
-        await asyncio.sleep(1)
-        await modify(world, k, "em", "e1", "e2")
-        world.crash_coordinator(0.0)
-        await asyncio.sleep(1)
-        of_k, of_f = world.trail(k), world.trail(f)
-        assert [(each.kind, each.mpid) for each in of_k] == [
-            ("login", k),
-            ("login", k),
-            ("modify", k),
-        ]
-        assert [each.value for each in of_k[0].attached] == ["c1", "e1"]
-        assert [each.value for each in of_k[1].attached] == ["d1"]
-        assert [each.value for each in of_k[2].attached] == ["e2"]
-        assert [each.value for each in of_k[2].removed] == ["e1"]
-        assert [(each.kind, each.mpid) for each in of_f] == [("login", f), ("modify", k)]
-        assert [each.value for each in of_f[1].removed] == ["e2"]
-        assert of_f[1].number == of_k[2].number
-        assert [each.number for each in of_k] == sorted({each.number for each in of_k})
-
-    for seed in range(10):
-        simulate(3, LINK, seed, story)
-
-
-def test_the_trail_of_a_record_keeps_its_last_hundred() -> None:
-    async def story(world: SimulatedWorld) -> None:
-        k = (await call(world, "login", "cid:c1")).mpid
-        for number in range(120):
-            await modify(world, k, "em", None, str(number))
-        kept = world.trail(k)
-        assert [each.attached[0].value for each in kept] == [str(each) for each in range(20, 120)]
-        assert await erase(world, k)
-        assert world.trail(k) == []
-
-    simulate(1, LINK, 1, story)
-
-
-def test_a_takeover_is_undone_on_both_records() -> None:
-    async def story(world: SimulatedWorld) -> None:
-        k = (await call(world, "login", "cid:c1 em:e1")).mpid
-        f = (await call(world, "login", "em:e2")).mpid
-        await modify(world, k, "em", "e1", "e2")
-        answer = await world.ask(lambda to: to.undo(PRODUCTION, k))
-        assert isinstance(answer, ModifyAnswer)
-        assert await held(world, k) == {"cid:c1", "em:e1"}
-        assert await held(world, f) == {"em:e2"}
-        assert world.trail(k)[-1].kind == "undo"
-        again = await world.ask(lambda to: to.undo(PRODUCTION, k))
-        assert again == CHANGED_SINCE
-        nobody = await world.ask(lambda to: to.undo(PRODUCTION, 4711))
-        assert nobody == NOTHING_TO_UNDO
-        world.check()
-
-    for seed in range(5):
-        simulate(3, LINK, seed, story)
-
-
-def test_what_later_decisions_have_changed_is_not_undone() -> None:
-    async def story(world: SimulatedWorld) -> None:
-        k = (await call(world, "login", "cid:c1 em:e1")).mpid
-        await modify(world, k, "em", "e1", "e2")
-        await call(world, "login", "em:e1")  # free, and soon somebody's
-        answer = await world.ask(lambda to: to.undo(PRODUCTION, k))
-        assert answer == CHANGED_SINCE
-        assert await held(world, k) == {"cid:c1", "em:e2"}
-
-    simulate(2, LINK, 1, story)

@@ -100,7 +100,7 @@ def test_what_it_settles_the_strategy_settles_likewise(
             if is_settled(mpid, state.existing(mpid), request, first, rules):
                 fork = state.fork()
                 assert identify(fork, request, rules, 99) == mpid
-                assert (fork.changed_names, fork.changed_mpids) == (set(), set())
+                assert (set(fork.changed_names), fork.changed_mpids) == (set(), set())
                 assert fork.profile_changes == {}
 
 
@@ -145,7 +145,7 @@ def test_of_a_single_identity_its_entry_says_all(
     if mpid is not None and name.type not in rules.login_ids:
         fork = state.fork()
         assert identify(fork, [name], rules, 99) == mpid
-        assert (fork.changed_names, fork.changed_mpids) == (set(), set())
+        assert (set(fork.changed_names), fork.changed_mpids) == (set(), set())
 
 
 def record(*names: IdentityName) -> IdentityRecord:

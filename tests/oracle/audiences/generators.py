@@ -22,7 +22,7 @@ from tests.oracle.audiences.people import Person, Surroundings
 from tests.oracle.audiences.random_definitions import Definitions
 from tests.oracle.audiences.random_events import Events
 from tests.oracle.audiences.random_people import People
-from tests.oracle.audiences.vocabulary import AUDIENCES, chance, make_now
+from tests.oracle.audiences.vocabulary import AUDIENCES, GROUPS, chance, make_now
 from tests.oracle.texts import instant_ms
 
 _MPIDS = 1_000
@@ -58,7 +58,7 @@ def make_world(randomness: Random, definitions: int = 20, people: int = 12) -> W
     events = Events(randomness, moments, (0, *sorted(named)), now_ms, workspace)
     maker = People(randomness, events, now_ms, workspace)
     made = tuple(maker.person(_MPIDS + number) for number in range(people))
-    return World(now_ms, Surroundings(workspace, audiences), nodes, made)
+    return World(now_ms, Surroundings(workspace, audiences, GROUPS), nodes, made)
 
 
 def worlds(definitions: int = 3, people: int = 4) -> st.SearchStrategy[World]:

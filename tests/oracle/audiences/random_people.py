@@ -9,6 +9,7 @@ from actors.model import (
     Attribution,
     ConsentRecord,
     Device,
+    GroupMembership,
     IdentityValue,
     Profile,
     Section,
@@ -21,6 +22,7 @@ from tests.oracle.audiences.vocabulary import (
     ATTRIBUTES,
     BOOLEANS,
     CALCULATED,
+    GROUPS,
     LISTS,
     NUMBERS,
     PREDICTIONS,
@@ -116,6 +118,9 @@ class People:
         for place in range(randomness.choice((0, 1, 1, 2, 3))):
             device = self._device(f"device-{place}", stored_ms)
             section.devices[device.key] = device
+        if chance(randomness, 0.5):
+            level = {"level": self._attribute("status")}
+            section.groups[next(iter(GROUPS))] = GroupMembership("gold", level)
         for regulation, purpose in PURPOSES:
             if chance(randomness, 0.5):
                 section.consent_state.setdefault(regulation, {})[purpose] = ConsentRecord(

@@ -20,6 +20,8 @@ ATTRIBUTES = ("status", "age", "born", "app", "vip")
 LISTS = ("tags", "sizes")
 EVENT_ATTRIBUTES = ("kind", "n", "due")
 PRODUCT_ATTRIBUTES = ("color",)
+GROUPS = {5: "club"}  # number of the definition to its id
+GROUP_ATTRIBUTE = "club:level"
 CALCULATED = (1, 2, 3)
 IDENTITY_TYPES = (
     *("email", "customer_id", "android_id", "google_advertising_id", "mpid"),

@@ -1,7 +1,9 @@
 """An edge with a real desk of audiences, over plain shards with the users of the worked cases."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -85,7 +87,9 @@ async def audience_world(
     limits = LimitFile(folder / "limits")
     with open_desk(folder, users or make_users(), clock=clock, **catalog) as desk:
         deployment, metrics = FakeDeployment(), EdgeMetrics("1.0")
-        deployment.audiences = AudienceGateway(cast(list[AudienceShard], desk.shards), desk.calls)
+        deployment.audiences = AudienceGateway(
+            cast(list[AudienceShard], desk.shards), desk.calls, partial(asyncio.sleep, 0)
+        )
         config = ConfigHolder(config_with())
         app = make_app(deployment, config, clock, RateLimiter(limits), metrics)
         server = TestServer(app)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from actors.audiences.criteria import Node
 from actors.audiences.engine.engine import Engine, Kept
 from actors.audiences.engine.sources import Derived
+from actors.groups.membership import NO_GROUPS
 from actors.model import ProfileKey, WorkspaceInfo
 from actors.profiles.retention import DAY_MS
 from tests.oracle.audiences.generators import World
@@ -36,9 +37,11 @@ def fill(engine: Engine, people: Iterable[Person], now_ms: int, revision: int = 
         engine.rebuild_events(key, person.batches, revision, now_ms)
 
 
-def engine_of(workspace: WorkspaceInfo, audiences: Mapping[int, Node]) -> Engine:
+def engine_of(
+    workspace: WorkspaceInfo, audiences: Mapping[int, Node], groups: Mapping[int, str] = NO_GROUPS
+) -> Engine:
     """Return an engine with audiences and without people."""
-    engine = Engine(workspace, workspace.audience_event_days * DAY_MS)
+    engine = Engine(workspace, workspace.audience_event_days * DAY_MS, groups)
     for number, node in audiences.items():
         engine.activate(number, "production", node)
     return engine
@@ -47,7 +50,8 @@ def engine_of(workspace: WorkspaceInfo, audiences: Mapping[int, Node]) -> Engine
 def engine_of_world(world: World) -> Engine:
     """Return an engine with all audiences of a world; its definitions count from `FIRST`."""
     definitions = dict(enumerate(world.definitions, FIRST))
-    return engine_of(world.around.workspace, {**world.around.audiences, **definitions})
+    audiences = {**world.around.audiences, **definitions}
+    return engine_of(world.around.workspace, audiences, world.around.groups)
 
 
 def members(engine: Engine, audience: int) -> set[int]:

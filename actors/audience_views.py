@@ -1,0 +1,297 @@
+"""What can be asked of a shard about audiences: reads that change nothing.
+
+Sources: spec/audiences.md, 7, 11 and 14. Those that go over all users do it in slices, each a call
+of its own: a slice ends with the milliseconds that it may take, and a cursor says where it ended.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+from actors.audiences.announce import all_identities
+from actors.audiences.asking import Answer, Asking
+from actors.audiences.calls import (
+    Costs,
+    Counts,
+    Difference,
+    Evaluation,
+    Explanation,
+    Member,
+    MemberRow,
+    Query,
+    Sample,
+    SourceBytes,
+)
+from actors.audiences.engine.sources import Derived
+from actors.audiences.estimate import sample_number
+from actors.audiences.history import read_history
+from actors.audiences.reasons import reason
+from actors.audiences.standing import decode_standing
+from actors.clock import Clock
+from actors.model import Environment, Profile, ProfileKey
+from actors.shard import Shard
+from actors.store.environment import Transaction
+from actors.store.keys import profile_key, profile_key_parts
+from actors.store.profiles import decode_profile
+
+SLICE_S = 0.006  # with evaluating whom it has taken, a slice is some 10 ms
+MOST_TAKEN = 1000  # users whom one slice evaluates
+CLOCK_EVERY = 64  # keys, between two looks at the clock: one costs as much as a key
+
+
+class AudienceViews:
+    """Answers for one shard; the reading half of `actors.audiences.calls.AudienceShard`."""
+
+    def __init__(self, shard: Shard, clock: Clock, slice_s: float = SLICE_S) -> None:
+        self._shard = shard
+        self._audiences = shard.audiences
+        self._workspace = shard.options.workspace
+        self._clock = clock
+        self._slice_s = slice_s
+
+    # -- Members ----------------------------------------------------------------------------------
+
+    def audience_counts(self) -> dict[int, Counts]:
+        """Return the counts of all live audiences."""
+        audiences, now_ms = self._audiences, self._clock.now_ms()
+        return {
+            number: Counts(
+                audiences.engine.size(number), *audiences.counts.last_day(number, now_ms)
+            )
+            for number in audiences.known.by_number
+        }
+
+    def audience_members(self, audience: int, after: int | None, limit: int) -> list[Member]:
+        """Return members with an MPID above `after`, ascending, at most `limit`."""
+        found: list[Member] = []
+        with self._shard.store.read() as txn:
+            for key, encoded in self._page(txn, audience, after, limit):
+                since_ms = decode_standing(encoded).since_ms(self._workspace.number, audience)
+                found.append(Member(key.mpid, since_ms or 0))
+        return found
+
+    def audience_member(self, audience: int, mpid: int) -> Member | None:
+        """Return one member, `None` if the user is none."""
+        live = self._audiences.known.by_number.get(audience)
+        if live is None:
+            return None
+        with self._shard.store.read() as txn:
+            encoded = txn.get("profiles", profile_key(self._key(live.environment, mpid)))
+        if encoded is None:
+            return None
+        since_ms = decode_standing(encoded).since_ms(self._workspace.number, audience)
+        return None if since_ms is None else Member(mpid, since_ms)
+
+    def export_members(
+        self, audience: int, identity_types: Sequence[str], after: int | None, limit: int
+    ) -> list[MemberRow]:
+        """Return members as `audience_members` does, with their identities of some types."""
+        wanted, now_ms = frozenset(identity_types), self._clock.now_ms()
+        found: list[MemberRow] = []
+        with self._shard.store.read() as txn:
+            for key, encoded in self._page(txn, audience, after, limit):
+                identities = all_identities(decode_profile(encoded))
+                found.append(
+                    MemberRow(
+                        key.mpid, now_ms, tuple(each for each in identities if each[0] in wanted)
+                    )
+                )
+        return found
+
+    # -- Definitions that are asked about ---------------------------------------------------------
+
+    def evaluate_audience(
+        self, query: Query, mpids: Sequence[int], as_of_ms: int | None
+    ) -> list[Evaluation]:
+        """Evaluate a query for users of this shard, in their order.
+
+        `as_of_ms` replaces now, and hides events that are later (spec/audiences.md, 14).
+        """
+        asking = self._asking(query, as_of_ms)
+        with self._shard.store.read() as txn:
+            for mpid in dict.fromkeys(mpids):
+                key = self._key(query.environment, mpid)
+                encoded = txn.get("profiles", profile_key(key))
+                if encoded is not None:
+                    self._take(txn, asking, key, decode_profile(encoded))
+        answer = asking.answer()
+        ends_ms = answer.expirations_ms()
+        found = {
+            key.mpid: Evaluation(
+                key.mpid,
+                bool(answer.matches[place]),
+                tuple(answer.criteria[:, place].tolist()),
+                ends_ms.get(key),
+            )
+            for place, key in enumerate(answer.keys)
+        }
+        return [found.get(mpid, Evaluation(mpid, None)) for mpid in mpids]
+
+    def explain_audience(self, query: Query, audience: int | None, mpid: int) -> Explanation | None:
+        """Tell why a user is a member of an audience or not; `None` if there is no such user."""
+        asking, key = self._asking(query), self._key(query.environment, mpid)
+        with self._shard.store.read() as txn:
+            encoded = txn.get("profiles", profile_key(key))
+            profile = None if encoded is None else decode_profile(encoded)
+            if profile is None or not self._take(txn, asking, key, profile):
+                return None
+        answer = asking.answer()
+        members = profile.workspaces[self._workspace.number].audiences
+        return Explanation(
+            result=bool(answer.matches[0]),
+            since_ms=None if audience is None else members.get(audience),
+            is_counted=bool(answer.is_counted[0]),
+            criteria=tuple(
+                reason(result, answer.deciding(criterion))
+                for criterion, result in zip(
+                    asking.criteria, answer.criteria[:, 0].tolist(), strict=True
+                )
+            ),
+            expiration_ms=answer.expirations_ms().get(key),
+        )
+
+    # -- In slices --------------------------------------------------------------------------------
+
+    def audience_population(
+        self, environment: Environment, cursor: bytes = b""
+    ) -> tuple[int, bytes | None]:
+        """Count users that an audience could have; see `calls.AudienceShard` for the cursor."""
+        workspace, now_ms = self._workspace, self._clock.now_ms()
+        counted = 0
+
+        def count(key: ProfileKey, encoded: bytes) -> bool:
+            nonlocal counted
+            if key.environment == environment:
+                standing = decode_standing(encoded)
+                counted += standing.is_counted(
+                    workspace.number, workspace.profile_idle_days, now_ms
+                )
+            return False
+
+        with self._shard.store.read() as txn:
+            following = self._walk(txn, cursor, count)
+        return counted, following
+
+    def sample_audience(
+        self, query: Query, threshold: int, cursor: bytes = b""
+    ) -> tuple[Sample, bytes | None]:
+        """Evaluate a query for the users whose sample number is below a threshold."""
+        answer, _, following = self._ask_some(
+            query, cursor, lambda key: sample_number(key.mpid) < threshold
+        )
+        hits = (answer.criteria & answer.is_counted).sum(axis=1)
+        sample = Sample(
+            int(answer.is_counted.sum()), int(answer.matches.sum()), tuple(hits.tolist())
+        )
+        return sample, following
+
+    def compare_audience(
+        self, query: Query, audience: int, limit: int, cursor: bytes = b""
+    ) -> tuple[Difference, bytes | None]:
+        """Tell who would enter and leave an audience if a query replaced its definition."""
+        answer, memberships, following = self._ask_some(query, cursor, lambda _: True)
+        members = {key for key, audiences in memberships.items() if audience in audiences}
+        matching = {
+            key for key, matches in zip(answer.keys, answer.matches, strict=True) if matches
+        }
+        entering = sorted(key.mpid for key in matching - members)
+        leaving = sorted(key.mpid for key in members - matching)
+        difference = Difference(
+            len(entering),
+            len(leaving),
+            len(matching & members),
+            tuple(entering[:limit]),
+            tuple(leaving[:limit]),
+        )
+        return difference, following
+
+    # -- Cost -------------------------------------------------------------------------------------
+
+    def audience_costs(self) -> Costs:
+        """Tell what audiences take of the shard's memory."""
+        rows, mirror, entries, memberships, holdings = self._audiences.engine.parts
+        return Costs(
+            rows=len(rows),
+            row_bytes=rows.nbytes + rows.index_bytes,
+            membership_bytes=memberships.nbytes,
+            sources=tuple(
+                SourceBytes(each.source, each.array_bytes, each.distinct) for each in mirror.costs()
+            ),
+            entries=entries.total,
+            entry_bytes=entries.nbytes,
+            bytes_per_entry=entries.entry_bytes,
+            audiences=len(self._audiences.engine.audiences),
+            criteria=holdings.leaves,
+            streams=holdings.streams,
+        )
+
+    # -- Inside -----------------------------------------------------------------------------------
+
+    def _key(self, environment: Environment, mpid: int) -> ProfileKey:
+        return ProfileKey(self._workspace.scope, environment, mpid)
+
+    def _page(
+        self, txn: Transaction, audience: int, after: int | None, limit: int
+    ) -> Iterator[tuple[ProfileKey, bytes]]:
+        """Yield members' keys and records, by MPID."""
+        live = self._audiences.known.by_number.get(audience)
+        if live is None:
+            return
+        for mpid in self._audiences.engine.first_members(audience, after, limit):
+            key = self._key(live.environment, mpid)
+            encoded = txn.get("profiles", profile_key(key))
+            if encoded is not None:
+                yield key, encoded
+
+    def _asking(self, query: Query, as_of_ms: int | None = None) -> Asking:
+        now_ms = self._clock.now_ms() if as_of_ms is None else as_of_ms
+        return Asking(query, self._workspace, self._shard.groups.ids, now_ms, as_of_ms)
+
+    def _take(self, txn: Transaction, asking: Asking, key: ProfileKey, profile: Profile) -> bool:
+        """Let a question take a user; tell whether it can, which needs a section."""
+        section = profile.workspaces.get(self._workspace.number)
+        if section is None:
+            return False
+        derived = Derived(
+            calculated=self._audiences.numbered(section), audiences=frozenset(section.audiences)
+        )
+        if asking.reads_events:
+            history = read_history(txn, key, section, asking.since_ms)
+            asking.take(key, profile, derived, [*history.own, *history.copied])
+        else:
+            asking.take(key, profile, derived, ())
+        return True
+
+    def _ask_some(
+        self, query: Query, cursor: bytes, is_wanted: Callable[[ProfileKey], bool]
+    ) -> tuple[Answer, dict[ProfileKey, Collection[int]], bytes | None]:
+        """Ask about the users of one slice; return also which audiences each is in now."""
+        asking = self._asking(query)
+        memberships: dict[ProfileKey, Collection[int]] = {}
+
+        def take(key: ProfileKey, encoded: bytes) -> bool:
+            if key.environment != query.environment or not is_wanted(key):
+                return False
+            profile = decode_profile(encoded)
+            if self._take(txn, asking, key, profile):
+                memberships[key] = profile.workspaces[self._workspace.number].audiences
+            return True
+
+        with self._shard.store.read() as txn:
+            following = self._walk(txn, cursor, take)
+        return asking.answer(), memberships, following
+
+    def _walk(
+        self, txn: Transaction, cursor: bytes, visit: Callable[[ProfileKey, bytes], bool]
+    ) -> bytes | None:
+        """Visit profiles from a key on until the slice is over; return where to go on.
+
+        `visit` tells whether it did something that takes long.
+        """
+        deadline_s, taken = self._clock.monotonic() + self._slice_s, 0
+        for seen, (packed, encoded) in enumerate(txn.scan("profiles", start=cursor)):
+            if seen and (
+                taken >= MOST_TAKEN
+                or ((taken or seen % CLOCK_EVERY == 0) and self._clock.monotonic() >= deadline_s)
+            ):
+                return packed
+            taken += visit(profile_key_parts(packed), encoded)
+        return None

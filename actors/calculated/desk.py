@@ -1,0 +1,316 @@
+"""Where calculated attributes are managed (spec/calculated-attributes.md, 5 and 6).
+
+Part of the coordinator's process. Every change is on disk, and known to all shards, when it is
+answered; a shard that could not be told is told before anything else is done.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from actors.calculated import rules
+from actors.calculated.calls import CalculatedShard
+from actors.calculated.document import apply_document
+from actors.calculated.keeper import RegistryKeeper
+from actors.calculated.objects import (
+    AttributeFields,
+    CalculatedAttribute,
+    CalculatedCatalog,
+    Json,
+    Progress,
+)
+from actors.calculated.reading import canonical, read_definition
+from actors.calculated.seeds import SeedTarget
+from actors.clock import Clock
+from actors.errors import CalculatedRefused, ShardUnavailable, StoreFull
+from actors.store.environment import Store
+
+logger = logging.getLogger("headwater.calculated")
+
+LOOK_S = 1.0  # how often a shard that could not be told is told again
+
+# Number of an attribute to how many audiences refer to it, draft or active.
+CountUses = Callable[[], Mapping[int, int]]
+
+
+class CalculatedDesk:
+    """Keeps the attributes, and has the shards calculate the active ones.
+
+    Attributes:
+        active: name to number, of the active ones: what audiences may refer to. Always the same
+            object, kept up to date.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: CalculatedCatalog,
+        shards: Sequence[CalculatedShard],
+        count_uses: CountUses,
+        clock: Clock,
+    ) -> None:
+        """Set up, with the attributes of the workspace document; nothing runs before `run`.
+
+        Args:
+            store: of the coordinator.
+            catalog: of the workspace.
+            shards: all of them, in order.
+            count_uses: tells which attributes audiences refer to.
+            clock: of the attributes' times.
+
+        Raises:
+            StoreFull: there is no room for the document's attributes.
+        """
+        self._catalog = catalog
+        self._shards = shards
+        self._count_uses = count_uses
+        self._clock = clock
+        self._keeper = RegistryKeeper(store)
+        self._pushed: int | None = None  # the version that this process has told all shards
+        self._woken = asyncio.Event()
+        apply_document(self._keeper, catalog, clock.now_ms())
+        self.active: dict[str, int] = {}
+        self._show_active()
+
+    # -- Reading ----------------------------------------------------------------------------------
+
+    async def calculated_attributes(self) -> list[tuple[CalculatedAttribute, int]]:
+        """Return all attributes, by number, each with how many audiences refer to it."""
+        uses = self._count_uses()
+        return [(each, uses.get(each.number, 0)) for each in self._keeper.registry.listed()]
+
+    async def calculated_attribute(self, number: int) -> tuple[CalculatedAttribute, int] | None:
+        """Return one attribute, and how many audiences refer to it."""
+        attribute = self._keeper.registry.attributes.get(number)
+        if attribute is None:
+            return None
+        return attribute, self._count_uses().get(number, 0)
+
+    async def seed_targets(self) -> dict[str, list[SeedTarget]]:
+        """Return what seeds can be for, by name: active and draft definitions."""
+        targets: dict[str, list[SeedTarget]] = {}
+        for attribute in self._keeper.registry.listed():
+            for definition in (attribute.active, attribute.draft):
+                target = None if definition is None else _target(attribute, definition)
+                if target is not None:
+                    targets.setdefault(attribute.name, []).append(target)
+        return targets
+
+    async def calculation(self, number: int) -> tuple[CalculatedAttribute, Progress] | None:
+        """Tell how far the initialization of an attribute is. Raises ShardUnavailable."""
+        attribute = self._keeper.registry.attributes.get(number)
+        if attribute is None:
+            return None
+        if attribute.active is None:
+            return attribute, Progress(is_done=False, percent=0)
+        found = await asyncio.gather(*(each.calculated_progress() for each in self._shards))
+        return attribute, self._progress(attribute, found)
+
+    # -- Changing ---------------------------------------------------------------------------------
+
+    async def create_calculated(self, fields: AttributeFields, actor: str) -> int:
+        """Add a draft; return its number.
+
+        Raises:
+            CalculatedRefused: it is not valid.
+            StoreFull: nothing was added.
+        """
+        now_ms = self._clock.now_ms()
+        rules.check_fields(fields, None, self._names(None), self._catalog, now_ms)
+        with self._keeper.changing() as changed:
+            number = changed.take_number()
+            changed.put(
+                CalculatedAttribute(
+                    number=number,
+                    name=fields.name,
+                    description=fields.description or "",
+                    draft=canonical(fields.draft_definition),
+                    active=None,
+                    created_by=actor,
+                    created_ms=now_ms,
+                    last_modified_by=actor,
+                    last_modified_ms=now_ms,
+                )
+            )
+        return number
+
+    async def change_calculated(self, number: int, fields: AttributeFields, actor: str) -> bool:
+        """Change what is given; the definition becomes the draft. Tell whether there is such a one.
+
+        Raises:
+            CalculatedRefused: the document manages it, or it would not be valid.
+            StoreFull: nothing was changed.
+        """
+        former = self._keeper.registry.attributes.get(number)
+        if former is None:
+            return False
+        rules.check_unmanaged(former)
+        now_ms = self._clock.now_ms()
+        rules.check_fields(fields, former, self._names(number), self._catalog, now_ms)
+        changes: dict[str, object] = {"last_modified_by": actor, "last_modified_ms": now_ms}
+        for name in ("name", "description"):
+            if getattr(fields, name) is not None:
+                changes[name] = getattr(fields, name)
+        if fields.draft_definition is not None:
+            changes["draft"] = canonical(fields.draft_definition)
+        with self._keeper.changing() as changed:
+            changed.put(replace(former, **changes))
+        return True
+
+    async def activate_calculated(self, number: int, actor: str) -> bool:
+        """Make the draft the active definition, to be initialised; tell whether there is one.
+
+        Raises:
+            CalculatedRefused: there is no draft, too many are active, or the event's tier.
+            ShardUnavailable: a shard was not told; it will be, and the change holds.
+            StoreFull: nothing was changed, or a shard was not told for want of room.
+        """
+        former = self._keeper.registry.attributes.get(number)
+        if former is None:
+            return False
+        rules.check_unmanaged(former)
+        if former.draft is None:
+            raise CalculatedRefused("VALIDATION_ERROR", [rules.NO_DRAFT])
+        if former.active is None and len(self.active) >= self._catalog.max_active:
+            raise CalculatedRefused("VALIDATION_ERROR", [rules.LIMIT_REACHED])
+        rules.check_tier(read_definition(former.draft), self._catalog)
+        with self._keeper.changing() as changed:
+            changed.put(
+                replace(
+                    former,
+                    draft=None,
+                    active=former.draft,
+                    revision=former.revision + 1,
+                    activated_by=actor,
+                    activated_ms=self._clock.now_ms(),
+                )
+            )
+            changed.tell_shards()
+        await self._push()
+        return True
+
+    async def deactivate_calculated(self, number: int, actor: str) -> bool:
+        """Make an active definition a draft again, unless there is another draft.
+
+        Tells whether there is such an active attribute. Raises as `activate_calculated` does.
+        """
+        former = self._keeper.registry.attributes.get(number)
+        if former is None or former.active is None:
+            return False
+        rules.check_unmanaged(former)
+        self._check_unused(number)
+        with self._keeper.changing() as changed:
+            changed.put(
+                replace(
+                    former,
+                    draft=former.active if former.draft is None else former.draft,
+                    active=None,
+                    last_modified_by=actor,
+                    last_modified_ms=self._clock.now_ms(),
+                )
+            )
+            changed.tell_shards()
+        await self._push()
+        return True
+
+    async def delete_calculated_draft(self, number: int, actor: str) -> bool:
+        """Discard the draft; tell whether there was one. Raises CalculatedRefused, StoreFull."""
+        former = self._keeper.registry.attributes.get(number)
+        if former is None or former.draft is None:
+            return False
+        rules.check_unmanaged(former)
+        now_ms = self._clock.now_ms()
+        with self._keeper.changing() as changed:
+            changed.put(
+                replace(former, draft=None, last_modified_by=actor, last_modified_ms=now_ms)
+            )
+        return True
+
+    async def delete_calculated(self, number: int) -> bool:
+        """Delete an attribute with its values and seeds; tell whether there was one.
+
+        Raises as `activate_calculated` does.
+        """
+        former = self._keeper.registry.attributes.get(number)
+        if former is None:
+            return False
+        rules.check_unmanaged(former)
+        self._check_unused(number)
+        with self._keeper.changing() as changed:
+            del changed.attributes[number]
+            changed.tell_shards()
+        await self._push()
+        return True
+
+    # -- Shards -----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Tell shards what they could not be told, for ever."""
+        while True:
+            self._woken.clear()
+            try:
+                await self._push()
+                await self._woken.wait()
+            except (ShardUnavailable, StoreFull) as error:
+                logger.warning(
+                    "calculated attributes wait for a shard",
+                    extra={"event": "calculated_waits", "kind": type(error).__name__},
+                )
+                await asyncio.sleep(LOOK_S)
+
+    async def _push(self) -> None:
+        """Tell all shards what is active, unless they know."""
+        self._show_active()
+        while self._pushed != self._keeper.registry.counters.version:
+            live = self._keeper.registry.live()
+            self._woken.set()  # should a shard not be told, `run` goes on
+            known = max(
+                await asyncio.gather(
+                    *(each.set_calculated_attributes(live) for each in self._shards)
+                )
+            )
+            # A shard that knew more has it from a store of which this one is an old copy.
+            if known > live.version:
+                with self._keeper.changing() as changed:
+                    changed.advance_beyond(known)
+            else:
+                self._pushed = live.version
+
+    def _show_active(self) -> None:
+        listed = self._keeper.registry.listed()
+        self.active.clear()
+        self.active.update({each.name: each.number for each in listed if each.active is not None})
+
+    def _check_unused(self, number: int) -> None:
+        if self._count_uses().get(number, 0):
+            raise CalculatedRefused("IN_USE", [rules.IN_USE])
+
+    def _names(self, but: int | None) -> frozenset[str]:
+        listed = self._keeper.registry.listed()
+        return frozenset(each.name for each in listed if each.number != but)
+
+    def _progress(
+        self, attribute: CalculatedAttribute, found: Sequence[tuple[int, int, int, bool]]
+    ) -> Progress:
+        version = self._keeper.registry.counters.version
+        if all(known >= version and is_done for known, _, _, is_done in found):
+            return Progress(is_done=True, percent=100)
+        # A shard that has not been told begins with nothing.
+        walked = sum(done for known, done, _, _ in found if known >= version)
+        total = sum(profiles for _, _, profiles, _ in found)
+        share = walked / total if total and all(each[0] >= version for each in found) else 0.0
+        estimated_ms = None
+        if share and attribute.activated_ms is not None:
+            now_ms = self._clock.now_ms()
+            passed_ms = max(now_ms - attribute.activated_ms, 0)
+            estimated_ms = now_ms + round(passed_ms * (1 - min(share, 1.0)) / share)
+        return Progress(is_done=False, percent=min(int(share * 100), 99), estimated_ms=estimated_ms)
+
+
+def _target(attribute: CalculatedAttribute, definition: Json) -> SeedTarget | None:
+    meant = read_definition(definition)
+    if meant.cutoff_ms is None:
+        return None
+    return SeedTarget(attribute.number, attribute.name, meant.function, meant.cutoff_ms)

@@ -1,0 +1,109 @@
+"""What a shard does about calculated attributes besides calculating: seeds and previews."""
+
+from collections.abc import Sequence
+
+from actors.audiences.history import read_history
+from actors.batches.attributes import LeftOut, attribute_value, check_attribute_name
+from actors.calculated import applying
+from actors.calculated.calls import Planting
+from actors.calculated.definition import Attribute
+from actors.calculated.state import Value
+from actors.model import ENVIRONMENTS, AttributeValue, Environment, Profile, ProfileKey, Section
+from actors.profiles.retention import age_out, is_overdue, revive
+from actors.shard import Shard
+from actors.store.environment import Transaction
+
+NO_INPUT = 0  # number that attributes have which came through none
+
+
+class CalculatedWorker:
+    """Answers for one shard."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self._workspace = shard.options.workspace
+
+    def preview_calculated(
+        self,
+        attribute: Attribute,
+        environment: Environment | None,
+        mpids: Sequence[int],
+        as_of_ms: int,
+    ) -> list[Value]:
+        """See `CalculatedShard`."""
+        environments = ENVIRONMENTS if environment is None else (environment,)
+        with self._shard.store.read() as txn:
+            return [self._preview(txn, attribute, environments, mpid, as_of_ms) for mpid in mpids]
+
+    def plant_seeds(self, plantings: Sequence[Planting]) -> int:
+        """See `CalculatedShard`."""
+        dropped = 0
+        with self._shard.transaction() as txn:
+            for planting in plantings:
+                if not self._plant(txn, planting):
+                    dropped += 1
+        return dropped
+
+    def _preview(
+        self,
+        txn: Transaction,
+        attribute: Attribute,
+        environments: Sequence[Environment],
+        mpid: int,
+        as_of_ms: int,
+    ) -> Value:
+        for environment in environments:
+            key = ProfileKey(self._workspace.scope, environment, mpid)
+            profile = self._shard.profiles.get(txn, key)
+            section = None if profile is None else profile.workspaces.get(self._workspace.number)
+            if section is None:
+                continue
+            batches = read_history(txn, key, section, 0).own
+            state = section.calculated.get(attribute.number)
+            seed = None if state is None else state.seed
+            return applying.calculate(attribute, batches, self._workspace, as_of_ms, seed)
+        return None
+
+    def _plant(self, txn: Transaction, planting: Planting) -> bool:
+        """Write what came for one user; tell whether there is such a user."""
+        shard, now_ms = self._shard, planting.received_ms
+        key = ProfileKey(self._workspace.scope, planting.environment, planting.mpid)
+        known = shard.profiles.get(txn, key)
+        is_known = known is not None and self._workspace.number in known.workspaces
+        if not is_known and not planting.is_by_identities:
+            return False
+        profile = shard.profiles.stage(txn, key, now_ms)
+        section = self._active_section(profile, now_ms)
+        in_force = shard.audiences.in_force
+        # What is not ready for the present epoch takes the seed when it is made so.
+        is_ready = section.epoch == in_force.epoch
+        waiting = () if is_ready else tuple(shard.audiences.attributes.by_number)
+        for number, seed in planting.seeds.items():
+            applying.plant(section, number, seed, shard.audiences.attributes, waiting)
+        self._set_attributes(section, planting)
+        return True
+
+    def _set_attributes(self, section: Section, planting: Planting) -> None:
+        limits = self._workspace.limits
+        for name, sent in planting.user_attributes.items():
+            try:
+                check_attribute_name(name, limits)
+                value = attribute_value(sent, limits)
+            except LeftOut:
+                continue
+            if name not in self._shard.groups.read_only:
+                made = AttributeValue(value, planting.received_ms, NO_INPUT)
+                section.user_attributes[name] = made
+
+    def _active_section(self, profile: Profile, now_ms: int) -> Section:
+        """Return the workspace's section with the times of activity moved on."""
+        if is_overdue(profile, self._workspace.profile_idle_days, now_ms):
+            age_out(profile)
+        section = profile.workspaces.get(self._workspace.number)
+        if section is None:
+            section = profile.workspaces[self._workspace.number] = Section(now_ms, now_ms)
+            section.epoch = self._shard.audiences.in_force.epoch  # nothing is stored yet
+        revive(section, now_ms)
+        section.last_seen_ms = max(section.last_seen_ms, now_ms)
+        profile.last_stored_timestamp_ms = max(profile.last_stored_timestamp_ms, now_ms)
+        return section

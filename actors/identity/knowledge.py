@@ -1,0 +1,66 @@
+"""What the sequencer knows: entries and records that were read or decided lately."""
+
+from collections.abc import Collection, Iterable
+
+from actors.identity.draft import Key
+from actors.identity.index import record_of
+from actors.identity.keys import IdentityName
+from actors.identity.state import IdentityState
+from actors.model import ENVIRONMENTS, Environment
+from actors.store.identities import IdentityChange
+
+MAX_KNOWN = 100_000  # entries and records kept in memory, about 100 MB
+
+
+class Knowledge:
+    """Entries and records as they are or will be on the shards: right, for nobody else writes.
+
+    Attributes:
+        states: by environment. What was decided since the last commit can be taken back.
+        trims: how often what is known was dropped.
+    """
+
+    def __init__(self, scope: int) -> None:
+        self.states = {each: IdentityState(scope, each) for each in ENVIRONMENTS}
+        self.trims = 0
+
+    def knows_record(self, mpid: int) -> bool:
+        """Tell whether an MPID is known to be somebody's, or to be nobody's, anywhere."""
+        return any(state.knows_record(mpid) for state in self.states.values())
+
+    def more_records(self) -> dict[Environment, int]:
+        """Return by how many records there are more since the last commit."""
+        return {each: state.tally.more_records for each, state in self.states.items()}
+
+    def revert(self) -> None:
+        """Take back what was decided since the last commit."""
+        for state in self.states.values():
+            state.revert()
+
+    def learn(self, change: IdentityChange) -> None:
+        """Take in what an intent is going to make of entries and records."""
+        state = self.states[change.environment]
+        for entry in change.entries:
+            state.learn_holders(IdentityName(entry.type, entry.value), entry.holders)
+        for record in change.records:
+            state.learn_record(record.mpid, record_of(record))
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Know some entries and records no longer."""
+        for environment, what in keys:
+            names, mpids = ((), [what]) if isinstance(what, int) else ([what], ())
+            self.states[environment].forget(names, mpids)
+
+    def trim(self, kept: Collection[Key]) -> None:
+        """Forget what is known, but for what the shards do not have yet, if it is too much."""
+        if sum(state.size for state in self.states.values()) <= MAX_KNOWN:
+            return
+        for environment, state in self.states.items():
+            left = IdentityState(state.scope, environment)
+            for _, what in (key for key in kept if key[0] == environment):
+                if isinstance(what, int):
+                    left.learn_record(what, state.record(what))
+                else:
+                    left.learn_holders(what, state.holders(what))
+            self.states[environment] = left
+        self.trims += 1

@@ -1,0 +1,134 @@
+"""Asks the shards what decisions need to know: entries, records, and which MPIDs are free."""
+
+from collections.abc import Callable, Sequence
+
+from actors.clock import Randomness
+from actors.identity.clusters import Pending
+from actors.identity.draft import Key
+from actors.identity.findings import Findings, Question
+from actors.identity.index import Index, IndexShard
+from actors.identity.knowledge import Knowledge
+from actors.identity.lanes import ReadLane, Terms
+from actors.identity.state import Missing
+from actors.store.keys import MPID_RANDOM_BITS
+
+
+class Reader:
+    """Asks the shards for all decisions together."""
+
+    def __init__(
+        self,
+        index: Index,
+        shards: Sequence[IndexShard],
+        terms: Terms,
+        known: Knowledge,
+        randomness: Randomness,
+        resume: Callable[[list[Pending]], None],
+    ) -> None:
+        """Set up.
+
+        Args:
+            index: tells which shard has what; `shards`: all of them, in order.
+            terms: in which they are asked.
+            known: takes in what they answer.
+            randomness: of MPIDs.
+            resume: is told which decisions have one thing less to wait for.
+        """
+        self._index = index
+        self._lanes = [ReadLane(self, terms, shard, n) for n, shard in enumerate(shards)]
+        self._known = known
+        self._randomness = randomness
+        self._resume = resume
+        self._readers: dict[Key, list[Pending]] = {}
+        self._candidates: dict[int, Pending] = {}
+
+    @property
+    def trims(self) -> int:
+        """How often what is known was dropped."""
+        return self._known.trims
+
+    def read(self, pending: Pending, missing: Missing) -> None:
+        """Ask the shards for what a decision needs."""
+        environment = pending.decision.environment
+        if not pending.candidate:
+            self._draw(pending)
+        keys: list[Key] = [(environment, name) for name in sorted(missing.names)]
+        keys += [(environment, mpid) for mpid in sorted(missing.mpids)]
+        is_candidate_asked = pending.candidate != 0 and not pending.is_free
+        if not keys and not is_candidate_asked:
+            pending.fail(RuntimeError("a decision misses nothing that can be read"))
+            return
+        for key in keys:
+            self._readers.setdefault(key, []).append(pending)
+            pending.waits += 1
+            self._lanes[self._index.shard_of(key)].ask(key)
+        if is_candidate_asked:
+            pending.waits += 1
+            candidate: Key = (environment, pending.candidate)
+            self._lanes[self._index.shard_of(candidate)].ask_candidate(pending.candidate)
+
+    def is_wanted(self, key: Key) -> bool:
+        """Tell whether anybody still waits for an entry or a record."""
+        for each in self._readers.get(key, ()):
+            if not each.is_done:
+                return True
+        self._readers.pop(key, None)
+        return False
+
+    def learned(
+        self, questions: list[Question], candidates: list[int], findings: Findings, trims: int
+    ) -> None:
+        """Take in the answers of a shard, and make the decisions that waited for them.
+
+        A record that came along unasked may have been known, changed and forgotten while the
+        answer was under way; if anything was, it is not taken in. One that was asked for cannot
+        have been changed, because nobody knew it.
+        """
+        ready: list[Pending] = []
+        for question, known in zip(questions, findings.known, strict=True):
+            environment = question.environment
+            state = self._known.states[environment]
+            for name, holders in zip(question.names, known.holders, strict=True):
+                state.learn_holders(name, holders)
+            asked = set(question.mpids)
+            for mpid, record in known.records.items():
+                if mpid in asked or trims == self._known.trims:
+                    state.learn_record(mpid, record)
+                    ready += self._readers.pop((environment, mpid), ())
+            for name in question.names:
+                ready += self._readers.pop((environment, name), ())
+        for mpid, is_taken in zip(candidates, findings.is_taken, strict=True):
+            pending = self._candidates.get(mpid)
+            if pending is None:
+                continue
+            if is_taken:
+                del self._candidates[mpid]
+                pending.candidate = 0
+            else:
+                pending.is_free = True
+            ready.append(pending)
+        self._resume(ready)
+
+    def decided(self, pending: Pending) -> None:
+        """A decision is made or given up: the MPID that it did not use is nobody's again."""
+        self._candidates.pop(pending.candidate, None)
+
+    def close(self) -> list[Pending]:
+        """Do nothing any more; return who waits."""
+        for lane in self._lanes:
+            lane.close()
+        waiting = [each for readers in self._readers.values() for each in readers]
+        return [*waiting, *self._candidates.values()]
+
+    def _draw(self, pending: Pending) -> None:
+        """Draw an MPID near the place of a decision; whether it is free is still to be seen."""
+        place, environment = pending.decision.place, pending.decision.environment
+        if place is None:
+            return
+        slot = self._index.slot_of(environment, place)
+        while True:
+            mpid = slot << MPID_RANDOM_BITS | self._randomness.bits(MPID_RANDOM_BITS)
+            if mpid and mpid not in self._candidates and not self._known.knows_record(mpid):
+                break
+        pending.candidate = mpid
+        self._candidates[mpid] = pending

@@ -1,0 +1,204 @@
+"""Calculated attributes of a workspace (spec/calculated-attributes.md, 6)."""
+
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from actors.calculated.definition import Attribute
+from actors.calculated.objects import AttributeFields, CalculatedAttribute
+from actors.calculated.reading import canonical, read_definition
+from actors.calculated.validation import Bounds, check_definition, date_ms
+from actors.errors import CalculatedRefused
+from server.audience_requests import json_body, number_in_path
+from server.calculated_problems import calculated_errors
+from server.calculated_views import shown_activation, shown_attribute, shown_calculation
+from server.edge_config import Role
+from server.management import ANY_ROLE, Caller, audit, enter
+from server.parameters import INT64_END
+from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.problems import Refused, json_answer
+
+MAY_CHANGE: frozenset[Role] = frozenset({"admin", "user"})
+MAX_PREVIEWED = 100
+# What a previewed definition is called: no attribute has this number, so no seed is for it.
+NO_NUMBER = 0
+
+_RESOURCE = "calculated_attribute"
+
+
+async def listed(request: web.Request) -> web.Response:
+    """GET .../calculatedattributes?name=: all, by id; a HEAD asks whether there are any."""
+    caller = enter(request, ANY_ROLE)
+    name = request.query.get("name")
+    found = [
+        shown_attribute(attribute, uses)
+        for attribute, uses in await caller.edge.deployment.calculated.desk.calculated_attributes()
+        if name is None or attribute.name == name
+    ]
+    if request.method == "HEAD":
+        return web.Response(status=204 if found else 404)
+    return json_answer(found)
+
+
+async def create(request: web.Request) -> web.Response:
+    """POST .../calculatedattributes: add a draft; the body is its id."""
+    caller = enter(request, MAY_CHANGE)
+    fields = _fields(await json_body(request, caller))
+    audit(caller, "create", _RESOURCE)
+    desk = caller.edge.deployment.calculated.desk
+    return json_answer(await desk.create_calculated(fields, caller.credential.client_id), 201)
+
+
+async def one(request: web.Request) -> web.Response:
+    """GET .../{id}: one attribute."""
+    caller = enter(request, ANY_ROLE)
+    return json_answer(shown_attribute(*await _attribute(request, caller)))
+
+
+async def change(request: web.Request) -> web.Response:
+    """PUT .../{id}: change the fields that are given."""
+    caller = enter(request, MAY_CHANGE)
+    number = number_in_path(request, _RESOURCE)
+    fields = _fields(await json_body(request, caller))
+    audit(caller, "change", _RESOURCE)
+    desk = caller.edge.deployment.calculated.desk
+    return _done(await desk.change_calculated(number, fields, caller.credential.client_id))
+
+
+async def delete(request: web.Request) -> web.Response:
+    """DELETE .../{id}: delete it with its values and seeds."""
+    caller = enter(request, MAY_CHANGE)
+    audit(caller, "delete", _RESOURCE)
+    desk = caller.edge.deployment.calculated.desk
+    return _done(await desk.delete_calculated(number_in_path(request, _RESOURCE)))
+
+
+async def activate(request: web.Request) -> web.Response:
+    """POST .../{id}/activation: have the draft calculated from now on."""
+    caller = enter(request, MAY_CHANGE)
+    audit(caller, "activate", _RESOURCE)
+    desk = caller.edge.deployment.calculated.desk
+    number = number_in_path(request, _RESOURCE)
+    return _done(await desk.activate_calculated(number, caller.credential.client_id))
+
+
+async def deactivate(request: web.Request) -> web.Response:
+    """DELETE .../{id}/activation: make it a draft again."""
+    caller = enter(request, MAY_CHANGE)
+    audit(caller, "deactivate", _RESOURCE)
+    desk = caller.edge.deployment.calculated.desk
+    number = number_in_path(request, _RESOURCE)
+    return _done(await desk.deactivate_calculated(number, caller.credential.client_id))
+
+
+async def activation(request: web.Request) -> web.Response:
+    """GET .../{id}/activation: whether it is active, and since when."""
+    caller = enter(request, ANY_ROLE)
+    attribute, _ = await _attribute(request, caller)
+    return json_answer(shown_activation(attribute))
+
+
+async def delete_draft(request: web.Request) -> web.Response:
+    """DELETE .../{id}/draft: discard what is not in force yet."""
+    caller = enter(request, MAY_CHANGE)
+    audit(caller, "delete_draft", _RESOURCE)
+    desk = caller.edge.deployment.calculated.desk
+    number = number_in_path(request, _RESOURCE)
+    return _done(await desk.delete_calculated_draft(number, caller.credential.client_id))
+
+
+async def calculation(request: web.Request) -> web.Response:
+    """GET .../{id}/calculation: how far its initialization is."""
+    caller = enter(request, ANY_ROLE)
+    number = number_in_path(request, _RESOURCE)
+    found = await caller.edge.deployment.calculated.desk.calculation(number)
+    if found is None:
+        raise _no_attribute()
+    return json_answer(shown_calculation(*found))
+
+
+async def preview(request: web.Request) -> web.Response:
+    """POST .../preview: what a definition gives for some users; nothing is kept."""
+    caller = enter(request, ANY_ROLE)
+    body = await json_body(request, caller)
+    definition, mpids, as_of = body.get("definition"), body.get("mpids"), body.get("as_of")
+    if not isinstance(definition, dict):
+        raise CalculatedRefused("VALIDATION_ERROR", ["Field 'definition' is required."])
+    if not isinstance(mpids, list) or not all(_is_mpid(each) for each in mpids):
+        raise CalculatedRefused("VALIDATION_ERROR", ["Field 'mpids' must be an array of MPIDs."])
+    if not 1 <= len(mpids) <= MAX_PREVIEWED:
+        message = f"Field 'mpids' must have 1 to {MAX_PREVIEWED} MPIDs."
+        raise CalculatedRefused("VALIDATION_ERROR", [message])
+    as_of_ms = caller.edge.clock.now_ms() if as_of is None else date_ms(as_of)
+    if as_of_ms is None:
+        message = "Field 'as_of' must be an ISO date or timestamp."
+        raise CalculatedRefused("VALIDATION_ERROR", [message])
+    bounds = Bounds(None, caller.config.has_extended_windows)
+    messages = check_definition(definition, bounds, as_of_ms)
+    if messages:
+        raise CalculatedRefused("VALIDATION_ERROR", messages)
+    attribute = Attribute(NO_NUMBER, "", 0, read_definition(canonical(definition)))
+    values = await caller.edge.deployment.calculated.preview(attribute, None, mpids, as_of_ms)
+    return json_answer(
+        [{"mpid": mpid, "value": value} for mpid, value in zip(mpids, values, strict=True)]
+    )
+
+
+_ALL = "/platform/v2/workspaces/{workspace}/calculatedattributes"
+_ONE = _ALL + "/{calculated_attribute}"
+
+_ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", _ALL, listed),  # and HEAD
+    ("POST", _ALL, create),
+    ("POST", _ALL + "/preview", preview),
+    ("GET", _ONE, one),
+    ("PUT", _ONE, change),
+    ("DELETE", _ONE, delete),
+    ("POST", _ONE + "/activation", activate),
+    ("DELETE", _ONE + "/activation", deactivate),
+    ("GET", _ONE + "/activation", activation),
+    ("DELETE", _ONE + "/draft", delete_draft),
+    ("GET", _ONE + "/calculation", calculation),
+)
+ROUTES = tuple(
+    Route(
+        method,
+        path,
+        handler,
+        "platform",
+        preflight=MANAGEMENT_PREFLIGHT,
+        errors=calculated_errors,
+    )
+    for method, path, handler in _ENDPOINTS
+)
+
+
+def _fields(body: dict[str, Any]) -> AttributeFields:
+    return AttributeFields(
+        name=body.get("name"),
+        description=body.get("description"),
+        draft_definition=body.get("draft_definition"),
+    )
+
+
+def _is_mpid(value: Any) -> bool:
+    return type(value) is int and -INT64_END <= value < INT64_END
+
+
+async def _attribute(request: web.Request, caller: Caller) -> tuple[CalculatedAttribute, int]:
+    number = number_in_path(request, _RESOURCE)
+    found = await caller.edge.deployment.calculated.desk.calculated_attribute(number)
+    if found is None:
+        raise _no_attribute()
+    return found
+
+
+def _done(is_found: bool) -> web.Response:
+    if not is_found:
+        raise _no_attribute()
+    return web.Response(status=204)
+
+
+def _no_attribute() -> Refused:
+    return Refused("NOT_FOUND", "There is no such calculated attribute.")

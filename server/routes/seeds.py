@@ -1,0 +1,64 @@
+"""The Seeding API: historic values of calculated attributes (spec/calculated-attributes.md, 8)."""
+
+import msgspec
+from aiohttp import web
+
+from actors.errors import Problem
+from server.auth import workspace_credentials
+from server.bodies import json_object, many_batches, read_body
+from server.calculated_gateway import Seeded
+from server.context import EDGE
+from server.paths import Route
+from server.problems import Refused
+from server.rates import admit, used_headers
+from server.routes.events import PREFIXES
+from server.seed_bodies import MAX_USERS, SeedReader
+
+MAX_BODY_BYTES = 256 * 1024
+
+
+async def seeds(request: web.Request) -> web.Response:
+    """POST /v2/calculatedattributes: the seeds of one user."""
+    return await _seed(request, is_bulk=False)
+
+
+async def bulk_seeds(request: web.Request) -> web.Response:
+    """POST /v2/bulkcalculatedattributes: the seeds of 1 to 1000 users, all or nothing."""
+    return await _seed(request, is_bulk=True)
+
+
+ROUTES = (
+    Route("POST", "/v2/calculatedattributes", seeds, "events", PREFIXES),
+    Route("POST", "/v2/bulkcalculatedattributes", bulk_seeds, "bulk", PREFIXES),
+)
+
+
+async def _seed(request: web.Request, *, is_bulk: bool) -> web.Response:
+    edge = request.app[EDGE]
+    config = edge.config.current
+    workspace_credentials(request.headers.get("Authorization"), config)
+    body = await read_body(request, min(config.max_body_bytes, MAX_BODY_BYTES))
+    if is_bulk:
+        sent = [msgspec.json.decode(each) for each in many_batches(body, MAX_USERS)]
+    else:
+        sent = [json_object(body)]
+    used = admit(edge, config.seeding_limits, len(sent))
+    calculated = edge.deployment.calculated
+    reader = SeedReader(
+        await calculated.desk.seed_targets(),
+        config.identity.settings.priority,
+        edge.clock.now_ms(),
+    )
+    seeded: list[Seeded] = []
+    nobody = 0
+    for index, each in enumerate(sent):
+        found = reader.read(each, f"[{index}] " if is_bulk else "")
+        if found is None:
+            nobody += 1
+        else:
+            seeded.append(found)
+    if reader.problems:
+        raise Refused("BAD_REQUEST", [Problem(message) for message in reader.problems])
+    dropped = nobody + await calculated.plant(seeded)
+    edge.metrics.seeds_dropped.labels(config.workspace_slug).inc(dropped)
+    return web.Response(status=202, headers=used_headers(used))

@@ -1,0 +1,81 @@
+"""Audiences of the workspace document in the registry (spec/connections.md, 10)."""
+
+from pathlib import Path
+from typing import Any
+
+from actors.audiences.catalog import DocumentAudience, DocumentSubscription
+from actors.audiences.fields import AudienceFields
+from tests.actors.audiences.desks import (
+    ACTOR,
+    HOOK,
+    attribute,
+    code,
+    made,
+    open_desk,
+)
+from tests.oracle.audiences.fixture import make_users
+
+DAY_MS = 86_400_000
+
+
+def of_document(**changes: Any) -> DocumentAudience:
+    fields: dict[str, Any] = {
+        "number": 4,
+        "id": "gold",
+        "name": "Gold",
+        "external_name": "gold",
+        "type": "real_time",
+        "environment": "production",
+        "inputs": (),
+        "tags": (),
+        "definition": attribute("gold"),
+        "range": None,
+        "is_active": True,
+        "subscriptions": (
+            DocumentSubscription(
+                output=HOOK, is_active=True, settings={}, shared_user_attributes=()
+            ),
+        ),
+    }
+    return DocumentAudience(**(fields | changes))
+
+
+async def test_audiences_of_the_document_are_active_after_a_start(tmp_path: Path) -> None:
+    users = make_users()
+    with open_desk(tmp_path, users, audiences=(of_document(),)) as desk:
+        await desk.settle()
+        assert desk.members(4) == {1005}
+        found = await desk.calls.audience(4)
+        assert found is not None
+        assert (found.status, found.document_id, found.revision) == ("active", "gold", 1)
+        assert len(desk.shards[0].live.subscriptions) == 1
+        calls = [
+            desk.calls.delete_audience(4),
+            desk.calls.replace_audience(4, AudienceFields(name="X"), ACTOR),
+            desk.calls.deactivate_audience(4, False, ACTOR),
+        ]
+        for call in calls:
+            assert (await code(call))[0] == "CONFLICT"
+        assert (await made(desk, "Mine")).number > 1_000_000
+        shards = desk.shards
+    changed = of_document(definition=attribute("premium"), subscriptions=())
+    with open_desk(tmp_path, users, kept=shards, audiences=(changed,)) as again:
+        await again.settle()
+        assert again.members(4) == {1001, 1002}
+        assert (await again.calls.audience(4)).revision == 2  # type: ignore[union-attr]
+        assert shards[0].live.subscriptions == ()
+    with open_desk(tmp_path, users, kept=shards) as without:
+        await without.settle()
+        assert without.members(4) == {1001, 1002}
+        assert await without.calls.delete_audience(4)
+
+
+async def test_an_unchanged_document_changes_nothing_at_a_restart(tmp_path: Path) -> None:
+    users = make_users()
+    with open_desk(tmp_path, users, audiences=(of_document(),)) as desk:
+        await desk.settle()
+        before = (await desk.calls.audiences(), await desk.calls.all_subscriptions())
+        shards, clock = desk.shards, desk.clock
+    clock.advance(1000)
+    with open_desk(tmp_path, users, kept=shards, clock=clock, audiences=(of_document(),)) as again:
+        assert (await again.calls.audiences(), await again.calls.all_subscriptions()) == before

@@ -1,0 +1,146 @@
+"""What a shard answers about the members that it keeps (spec/audiences.md, 7 and 11)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from actors.audiences.calls import Counts, Member
+from actors.errors import StoreFull
+from actors.profiles.view import MEMBERSHIPS
+from actors.shard_views import ShardViews
+from actors.store.member_counts import SPAN_MS
+from tests.actors.audience_shards import Asked, audience, fixture_shard
+from tests.oracle.audiences.build import (
+    attribute,
+    event,
+    negated,
+    within_last,
+)
+from tests.oracle.audiences.fixture import (
+    DAY,
+    EMAIL,
+    HOUR,
+    MINUTE,
+    NOW,
+    custom,
+)
+
+PREMIUM = attribute("status", "string", "equals", "premium")
+GOLD = attribute("status", "string", "equals", "gold")
+ADULT = attribute("age", "number", "greater_or_equal", 18)
+ONE, TWO, LIST = 1, 2, 3
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Iterator[Asked]:
+    """Open the users of the worked cases at their instant."""
+    with fixture_shard(tmp_path) as asked:
+        yield asked
+
+
+# -- Members and counts ---------------------------------------------------------------------------
+
+
+def test_members_come_in_pages_with_the_instant_of_their_entry(shard: Asked) -> None:
+    shard.define(audience(ONE, negated(PREMIUM)), audience(LIST, None))
+    shard.clock.advance(MINUTE)
+    shard.send(1002, {"user_attributes": {"status": "basic"}})
+    views = shard.views
+    assert views.audience_members(ONE, None, 2) == [Member(1002, NOW + MINUTE), Member(1003, NOW)]
+    assert views.audience_members(ONE, 1003, 2) == [Member(1004, NOW), Member(1005, NOW)]
+    assert views.audience_members(ONE, 1005, 2) == []
+    assert views.audience_member(ONE, 1002) == Member(1002, NOW + MINUTE)
+    assert views.audience_member(ONE, 1001) is None
+    assert views.audience_member(ONE, 42) is None
+    assert views.audience_member(99, 1002) is None
+    assert views.audience_members(99, None, 2) == []
+
+
+def test_members_of_a_list_are_those_on_it_who_are_known(shard: Asked) -> None:
+    shard.define(audience(LIST, None))
+    shard.worker.change_list(1, LIST, [1004, 1001, 42], [])
+    assert [each.mpid for each in shard.views.audience_members(LIST, None, 9)] == [1001, 1004]
+    shard.restart()
+    assert shard.views.audience_counts()[LIST].size == 2
+    shard.worker.change_list(2, LIST, [], [1001])
+    assert [each.mpid for each in shard.views.audience_members(LIST, None, 9)] == [1004]
+
+
+def test_what_enters_and_leaves_is_counted_for_a_day_without_the_first_pass(shard: Asked) -> None:
+    shard.define(audience(ONE, PREMIUM))
+    assert shard.views.audience_counts() == {ONE: Counts(2)}
+    shard.send(1004, {"user_attributes": {"status": "premium"}})
+    shard.clock.advance(HOUR)
+    shard.send(1001, {"user_attributes": {"status": "basic"}})
+    shard.send(77, {"user_attributes": {"status": "premium"}})
+    counted = {ONE: Counts(3, added=2, dropped=1)}
+    assert shard.views.audience_counts() == counted
+    shard.restart()
+    assert shard.views.audience_counts() == counted
+    shard.clock.advance(DAY - HOUR + SPAN_MS)
+    assert shard.views.audience_counts() == {ONE: Counts(3, added=1, dropped=1)}
+    shard.clock.advance(HOUR)
+    assert shard.views.audience_counts() == {ONE: Counts(3)}
+
+
+def test_differences_of_an_edit_are_counted(shard: Asked) -> None:
+    """Case 34, in small: an edit of an active audience is no first pass."""
+    shard.define(audience(ONE, PREMIUM))
+    shard.define(audience(ONE, GOLD, revision=2), audience(TWO, ADULT))
+    assert shard.views.audience_counts() == {ONE: Counts(1, 1, 2), TWO: Counts(2)}
+    shard.define()
+    shard.define(audience(ONE, GOLD, revision=3))
+    assert shard.views.audience_counts() == {ONE: Counts(1)}
+
+
+def test_nothing_is_counted_of_a_transaction_that_fails(
+    shard: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard.define(audience(ONE, PREMIUM))
+
+    def full(*_: object) -> None:
+        raise StoreFull("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("actors.shard.micro_batches.remember", full)
+        with pytest.raises(StoreFull):
+            shard.send(1004, {"user_attributes": {"status": "premium"}})
+    assert shard.views.audience_counts() == {ONE: Counts(2)}
+    shard.send(1004, {"user_attributes": {"status": "premium"}})
+    assert shard.views.audience_counts() == {ONE: Counts(3, added=1)}
+
+
+def test_43_identities_of_members_are_exported(shard: Asked) -> None:
+    """Case 43: 1005 has an e-mail address and a vendor's id, 1002 has nothing."""
+    vendor = "11111111-2222-4333-8444-555555555555"
+    shard.send(
+        1005,
+        {
+            "mp_deviceid": "33333333-3333-4333-8333-333333333333",
+            "device_info": {"platform": "iOS", "ios_idfv": vendor},
+        },
+    )
+    shard.define(audience(LIST, None))
+    shard.worker.change_list(1, LIST, [1005, 1002], [])
+    rows = shard.views.export_members(LIST, ["email", "customer_id"], None, 10)
+    assert [(each.mpid, each.scanned_ms, each.identities) for each in rows] == [
+        (1002, NOW, ()),
+        (1005, NOW, (("email", EMAIL),)),
+    ]
+    [row] = shard.views.export_members(LIST, ["ios_vendor_id"], 1002, 10)
+    assert [name for name, _ in row.identities] == ["ios_vendor_id"]
+    assert row.identities[0][1].lower() == vendor
+
+
+def test_the_profile_api_tells_when_a_membership_lapses(shard: Asked) -> None:
+    """Spec/profiles.md, 7.3."""
+    shard.define(audience(ONE, event("Ping", within_last(HOUR))), audience(TWO, PREMIUM))
+    shard.send(1001, {"events": [custom("Ping", NOW - MINUTE)]})
+    views = ShardViews(shard.shard, shard.clock)
+    for body in (views.profile(1001, None, (MEMBERSHIPS,)), views.user(1001, "production")):
+        assert body is not None
+        assert [
+            (each["audience_id"], each["expiration_timestamp_ms"]) for each in body[MEMBERSHIPS]
+        ] == [(ONE, NOW - MINUTE + HOUR), (TWO, None)]
+    assert shard.views.audience_member(ONE, 1001) == Member(1001, NOW)

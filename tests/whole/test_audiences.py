@@ -1,0 +1,293 @@
+"""Audiences over HTTP with real shards (spec/audiences.md, Lifecycle and membership)."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from actors.clock import ManualClock
+from tests.whole.sent import custom
+from tests.whole.world import DOCUMENT, T, World, changed, running
+
+AUDIENCES = "/platform/v2/workspaces/1/audiences"
+OUTPUT = {
+    "id": "list",
+    "kind": "audience",
+    "module": "webhook",
+    "name": "List",
+    "settings": {"url": "https://list.example.com/in"},
+}
+AUDIENCE_DOCUMENT = changed(DOCUMENT, outputs=[*DOCUMENT["outputs"], OUTPUT])
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with running(tmp_path, document=AUDIENCE_DOCUMENT) as opened:
+        yield opened
+
+
+def status_is(value: str) -> dict[str, Any]:
+    return {
+        "type": "user_attribute",
+        "attribute_name": "status",
+        "value_type": "string",
+        "operator": "equals",
+        "value": value,
+    }
+
+
+def pinged(hours: int = 1) -> dict[str, Any]:
+    return {
+        "type": "event",
+        "event_type": "custom_event",
+        "event_name": "Ping",
+        "within": {"value": hours, "unit": "hours"},
+    }
+
+
+def ping(at_ms: int) -> dict[str, Any]:
+    """Make the event `Ping` of a time."""
+    event = custom("Ping")
+    return event | {"data": event["data"] | {"timestamp_unixtime_ms": at_ms}}
+
+
+def advance(world: World, milliseconds: int) -> int:
+    """Move time on; return what time it is."""
+    clock = cast(ManualClock, world.clock)
+    clock.advance(milliseconds)
+    return clock.now_ms()
+
+
+async def ask(world: World, status: int, method: str, path: str, body: Any = None) -> Any:
+    """Send a request whose answer has to have a status; return its body."""
+    headers = await world.token()
+    url = f"{AUDIENCES}{path}"
+    response = await world.client.request(method, url, json=body, headers=headers)
+    assert response.status == status, await response.text()
+    return await response.json() if response.content_length else None
+
+
+async def send(world: World, customer: str, *events: dict[str, Any], **attributes: Any) -> None:
+    await world.accept(
+        {
+            "user_identities": {"customer_id": customer},
+            "user_attributes": attributes,
+            "events": list(events),
+        }
+    )
+
+
+async def connected(world: World, name: str, definition: Any) -> tuple[int, int]:
+    """Make an active audience with a connection; return the ids of both."""
+    made = await ask(world, 201, "POST", "", {"name": name, "definition": definition})
+    path = f"/{made['id']}"
+    joined = await ask(world, 201, "POST", f"{path}/subscriptions", {"output_id": 2})
+    await ask(world, 204, "POST", f"{path}/activation")
+    await world.settle_audiences()
+    shown = await ask(world, 200, "GET", path)
+    assert shown["status"] == "active"
+    assert "is_estimate" not in shown
+    return made["id"], joined["id"]
+
+
+def changes(world: World, subscription: int) -> list[tuple[str, int]]:
+    """Return (action, MPID) of all that a subscription is told."""
+    return [
+        (change["action"], change["mpid"])
+        for message in world.told(subscription)
+        for change in message["changes"]
+    ]
+
+
+async def members(world: World, audience: int) -> list[int]:
+    page = await ask(world, 200, "GET", f"/{audience}/members")
+    return cast(list[int], page["mpids"])
+
+
+async def memberships(world: World, customer: str) -> list[dict[str, Any]]:
+    profile = await world.profile(customer, "audience_memberships")
+    return cast(list[dict[str, Any]], profile["audience_memberships"])
+
+
+async def test_case_31_every_match_enters_once_at_activation(world: World) -> None:
+    for number in range(5):
+        await send(world, f"u{number}", status="premium" if number < 2 else "gold")
+    audience, subscription = await connected(world, "Premium", status_is("PREMIUM"))
+    expected = sorted([await world.mpid("u0"), await world.mpid("u1")])
+    assert sorted(changes(world, subscription)) == [("add", mpid) for mpid in expected]
+    assert await members(world, audience) == expected
+    assert (await ask(world, 200, "GET", f"/{audience}"))["size"] == 2
+
+
+async def test_case_32_a_window_that_closes_takes_the_membership_once(world: World) -> None:
+    audience, subscription = await connected(world, "Pinged", pinged())
+    at_ms = T - HOUR_MS + 10_000
+    await send(world, "ann", ping(at_ms))
+    mpid = await world.mpid("ann")
+    assert changes(world, subscription) == [("add", mpid)]
+    [membership] = await memberships(world, "ann")
+    assert membership == {
+        "audience_id": audience,
+        "audience_name": "Pinged",
+        "expiration_timestamp_ms": at_ms + HOUR_MS,
+    }
+    advance(world, 10_000)
+    await world.settle_audiences()
+    assert changes(world, subscription) == [("add", mpid)]
+    advance(world, 1)
+    for _ in range(3):
+        await world.settle_audiences()
+    assert changes(world, subscription) == [("add", mpid), ("delete", mpid)]
+    assert await memberships(world, "ann") == []
+
+
+async def test_case_33_a_batch_that_comes_to_nothing_tells_nothing(world: World) -> None:
+    audience, subscription = await connected(world, "Gold", status_is("gold"))
+    change = {
+        "event_type": "user_attribute_change",
+        "data": {"user_attribute_name": "status", "new": "gold", "old": None, "deleted": False},
+    }
+    await send(world, "ann", change, status="silver")
+    await send(world, "bob", status="silver")
+    assert changes(world, subscription) == []
+    assert await members(world, audience) == []
+
+
+async def test_case_34_an_edit_tells_the_differences(world: World) -> None:
+    for number in range(13):
+        group = "out" if number < 2 else "both" if number < 10 else "in"
+        await send(world, f"u{number}", status=group)
+    first = {"or": [status_is("out"), status_is("both")]}
+    audience, subscription = await connected(world, "Edited", first)
+    assert len(changes(world, subscription)) == 10
+    second = {"or": [status_is("in"), status_is("both")]}
+    await ask(world, 200, "PUT", f"/{audience}", {"definition": second})
+    assert len(await members(world, audience)) == 10
+    await world.settle_audiences()
+    told = [action for action, _ in changes(world, subscription)[10:]]
+    assert sorted(told) == ["add"] * 3 + ["delete"] * 2
+    assert len(await members(world, audience)) == 11
+
+
+async def test_case_35_a_deleted_audience_leaves_no_membership_and_no_delete(
+    world: World,
+) -> None:
+    await send(world, "ann", status="gold")
+    inner, subscription = await connected(world, "A", status_is("gold"))
+    nested = {"type": "audience_membership", "audience_id": inner, "operator": "is_member"}
+    outer, _ = await connected(world, "B", nested)
+    assert [each["audience_id"] for each in await memberships(world, "ann")] == [inner, outer]
+    body = await ask(world, 422, "DELETE", f"/{inner}")
+    assert body["errors"][0]["code"] == "NESTED_AUDIENCE"
+    await ask(world, 200, "PUT", f"/{outer}", {"definition": status_is("gold")})
+    assert [action for action, _ in changes(world, subscription)] == ["add"]
+    await ask(world, 204, "DELETE", f"/{inner}")
+    assert [each["audience_id"] for each in await memberships(world, "ann")] == [outer]
+    await world.settle_audiences()
+    assert changes(world, subscription) == []
+
+
+async def test_case_36_an_audience_and_one_that_asks_for_it_change_in_one_step(
+    world: World,
+) -> None:
+    inner, first = await connected(world, "A", status_is("premium"))
+    age = {
+        "type": "user_attribute",
+        "attribute_name": "age",
+        "operator": "greater_or_equal",
+        "value": 18,
+    }
+    nested = {"type": "audience_membership", "audience_id": inner, "operator": "is_member"}
+    _, second = await connected(world, "B", {"and": [nested, age]})
+    await send(world, "ann", status="premium", age="20")
+    mpid = await world.mpid("ann")
+    assert changes(world, first) == [("add", mpid)]
+    assert changes(world, second) == [("add", mpid)]
+
+
+async def test_case_38_a_restart_changes_nothing_and_repeats_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path, document=AUDIENCE_DOCUMENT) as world:
+        await send(world, "ann", ping(T), status="gold")
+        audience, subscription = await connected(
+            world, "Both", {"and": [pinged(), status_is("gold")]}
+        )
+        before = (await ask(world, 200, "GET", f"/{audience}"), world.told(subscription))
+    async with running(tmp_path, document=AUDIENCE_DOCUMENT) as again:
+        await again.settle_audiences()
+        assert (await ask(again, 200, "GET", f"/{audience}"), again.told(subscription)) == before
+        await send(again, "bob", ping(T), status="gold")
+        assert [action for action, _ in changes(again, subscription)] == ["add", "add"]
+
+
+async def test_case_40_events_of_another_time(world: World) -> None:
+    """A late one beyond the lookback changes nothing; a future one counts as at its receipt."""
+    audience, subscription = await connected(
+        world, "Any", {**pinged(), "within": None, "recency": {"type": "all"}}
+    )
+    await send(world, "old", ping(T - 31 * DAY_MS))
+    assert changes(world, subscription) == []
+    hour, hourly = await connected(world, "Hour", pinged())
+    await send(world, "next", ping(T + DAY_MS))
+    assert len(changes(world, hourly)) == 1
+    advance(world, HOUR_MS + 1)
+    await world.settle_audiences()
+    assert await members(world, hour) == []
+    assert len(await members(world, audience)) == 1
+
+
+async def test_deactivation_can_take_the_members_off_the_outputs(world: World) -> None:
+    """Section 2.1."""
+    await send(world, "ann", status="gold")
+    audience, subscription = await connected(world, "Gold", status_is("gold"))
+    mpid = await world.mpid("ann")
+    await ask(world, 204, "DELETE", f"/{audience}/activation?clear_downstream=true")
+    await world.settle_audiences()
+    assert changes(world, subscription) == [("add", mpid), ("delete", mpid)]
+    assert await memberships(world, "ann") == []
+
+
+async def test_what_waits_for_a_connection_ends_with_it(world: World) -> None:
+    """Section 12.2: messages stop; nothing is kept of them."""
+    for number in range(20):
+        await send(world, f"u{number}", status="gold")
+    audience, subscription = await connected(world, "Gold", status_is("gold"))
+    _, other = await connected(world, "Too", status_is("gold"))
+    assert len(changes(world, subscription)) == 20
+    await ask(world, 204, "DELETE", f"/{audience}/subscriptions/{subscription}")
+    await world.settle_audiences()
+    assert changes(world, subscription) == []
+    assert len(changes(world, other)) == 20
+    depths = [each.outbox.queues.depths() for each in world.shards]
+    name = f"subscription-{subscription}"
+    assert [each[name]["waiting"] for each in depths] == [0, 0]
+    assert [each[name]["waiting_bytes"] for each in depths] == [0, 0]
+
+
+async def test_a_static_list_has_members_that_come_later(world: World) -> None:
+    await send(world, "ann")
+    ann = await world.mpid("ann")
+    made = await ask(world, 201, "POST", "", {"name": "List", "type": "static"})
+    await ask(world, 204, "POST", f"/{made['id']}/activation")
+    await ask(world, 202, "PUT", f"/{made['id']}/members", {"add": [ann]})
+    await world.settle_audiences()
+    assert await members(world, made["id"]) == [ann]
+    await ask(world, 202, "PUT", f"/{made['id']}/members", {"remove": [ann]})
+    await world.settle_audiences()
+    assert await members(world, made["id"]) == []
+
+
+async def test_the_client_endpoint_tells_the_ids_alone(tmp_path: Path) -> None:
+    """Case 24 of the profiles."""
+    document = changed(AUDIENCE_DOCUMENT, workspace={"client_audience_api": True})
+    async with running(tmp_path, document=document) as world:
+        await send(world, "ann", status="gold")
+        audience, _ = await connected(world, "Gold", status_is("gold"))
+        path = "/v1/kw-web-site/audience"
+        response = await world.client.get(path, params={"mpid": await world.mpid("ann")})
+        assert response.status == 200
+        body = await response.json()
+        assert body["audience_memberships"] == [{"audience_id": audience}]

@@ -1,0 +1,300 @@
+"""Calculated attributes over HTTP (spec/calculated-attributes.md, 5, 6 and 8)."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.audience_worker import AudienceWorker
+from actors.clock import ManualClock
+from tests.whole.cases import user
+from tests.whole.world import DOCUMENT, T, World, basic, changed, running
+
+PATH = "/platform/v2/workspaces/1/calculatedattributes"
+WORKSPACE_KEY = basic("kd-workspace:sd")
+RENAMED = (
+    "Calculated attribute name cannot be changed once the calculated attribute has been activated."
+)
+
+
+def definition(calculation: str, attribute: str | None = None, **members: Any) -> dict[str, Any]:
+    """Return a definition over `Buy`, within 30 days."""
+    return {
+        "recipe_type": "event",
+        "datapoint": {
+            "type": "event",
+            "event_type": "custom_event",
+            "event_name": "Buy",
+            "attribute_name": attribute,
+        },
+        "conditions": None,
+        "calculation_type": calculation,
+        "time_period": {"type": "within", "within": 30, "within_unit": "days"},
+        "seeding": None,
+    } | members
+
+
+@pytest.fixture(params=[1, 3], ids=["1 shard", "3 shards"])
+async def world(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
+) -> AsyncIterator[World]:
+    own = {"dsr_credentials": {"key": "kd-workspace", "secret": "sd"}}
+    document = changed(DOCUMENT, workspace=own | {"limits": {"active_calculated_attributes": 2}})
+    async with running(tmp_path, shards=request.param, clock=clock, document=document) as world:
+        yield world
+
+
+async def ask(
+    world: World, status: int, method: str, path: str = "", body: Any = None, **query: str
+) -> Any:
+    """Send a request whose status has to be this one; return the body."""
+    response = await world.client.request(
+        method, PATH + path, json=body, params=query, headers=await world.token()
+    )
+    assert response.status == status, await response.text()
+    return await response.json() if response.content_type == "application/json" else None
+
+
+async def messages(world: World, status: int, *request: Any) -> list[str]:
+    """Send a request that has to be refused; return the messages."""
+    body = await ask(world, status, *request)
+    assert body["statusCode"] == status
+    return [each["message"] for each in body["errors"]]
+
+
+async def make(world: World, name: str, defined: dict[str, Any]) -> int:
+    """Make a draft; return its id."""
+    body = {"name": name, "draft_definition": defined}
+    number: int = await ask(world, 201, "POST", "", body)
+    return number
+
+
+async def activate(world: World, name: str, defined: dict[str, Any]) -> int:
+    """Make an active attribute, and have it initialised."""
+    number = await make(world, name, defined)
+    await ask(world, 204, "POST", f"/{number}/activation")
+    settle(world)
+    return number
+
+
+def settle(world: World) -> None:
+    """Have the shards do all that is due."""
+    for shard in world.shards:
+        worker = AudienceWorker(shard, world.clock)
+        while worker.audience_step():
+            pass
+
+
+async def value(world: World, customer: str, name: str) -> Any:
+    """Return a user attribute as the Profile API shows it; `None` if it is not there."""
+    return (await world.attributes(customer)).get(name)
+
+
+async def buy(world: World, customer: str, at_ms: int = T, **attributes: str) -> None:
+    """Send a `Buy`."""
+    data = {
+        "event_name": "Buy",
+        "custom_event_type": "transaction",
+        "timestamp_unixtime_ms": at_ms,
+        "custom_attributes": attributes,
+    }
+    event = {"event_type": "custom_event", "data": data}
+    await world.accept(user(customer, events=[event]))
+
+
+async def seed(
+    world: World, body: Any, headers: dict[str, str] | None = WORKSPACE_KEY, *, bulk: bool = False
+) -> tuple[int, Any]:
+    """Send seeds; return the status and the body."""
+    path = "/v2/bulkcalculatedattributes" if bulk else "/v2/calculatedattributes"
+    response = await world.client.post(path, json=body, headers=headers)
+    return response.status, await response.json() if response.content_length else None
+
+
+def seeds_of(customer: str, content: Any, calculation: str = "sum") -> dict[str, Any]:
+    """Return the request that seeds `LTV` of a customer, with the cut-off date of `CUTOFF`."""
+    return {
+        "environment": "production",
+        "identities": {"customer_id": customer},
+        "calculated_attributes": {
+            "workspace": [
+                {
+                    "attribute_name": "LTV",
+                    "calculation_type": calculation,
+                    "cutoff_date": CUTOFF,
+                    "seed": content,
+                }
+            ]
+        },
+        "user_attributes": {"workspace": [{"attribute_name": "city", "attribute_value": "Oslo"}]},
+    }
+
+
+CUTOFF = "2024-01-01"
+SEEDED = {"seeding": {"cutoff_date": CUTOFF}}
+
+
+async def test_12_a_draft_becomes_active(world: World) -> None:
+    """Case 12: what each step of the lifecycle shows and refuses."""
+    assert await messages(world, 400, "POST", "", {}) == [
+        "Field 'name' is required.",
+        "Field 'draft_definition' is required.",
+    ]
+    number = await make(world, "Buys", definition("count"))
+    assert await messages(world, 400, "POST", "", {"name": "Buys", "draft_definition": {}})
+    path = f"/{number}/activation"
+    assert await ask(world, 200, "GET", path) == {
+        "calculated_attribute_id": number,
+        "is_active": False,
+        "activated_on": None,
+        "activated_by": None,
+    }
+    await ask(world, 204, "POST", path)
+    shown = await ask(world, 200, "GET", f"/{number}")
+    assert shown["active_definition"]["calculation_type"] == "count"
+    assert (shown["draft_definition"], shown["revision_id"]) == (None, 1)
+    assert (shown["activated_by"], shown["audience_count"]) == ("ops", 0)
+    no_draft = ["No draft definition was found to activate."]
+    assert await messages(world, 400, "POST", path) == no_draft
+    assert await messages(world, 400, "PUT", f"/{number}", {"name": "Bought"}) == [RENAMED]
+    await ask(world, 204, "PUT", f"/{number}", {"description": "how often"})
+    assert (await ask(world, 200, "GET", f"/{number}"))["description"] == "how often"
+    await ask(world, 404, "GET", "/999")
+    await ask(world, 404, "POST", "/x/activation")
+
+
+async def test_13_an_edit_takes_effect_when_it_is_activated(world: World) -> None:
+    """Case 13: until then, and until a user was come to, the old value holds."""
+    await buy(world, "a", amt="1.5")
+    number = await activate(world, "Spent", definition("sum", "amt"))
+    await buy(world, "a", amt="3")
+    assert await value(world, "a", "Spent") == "4.5"
+    await ask(world, 204, "PUT", f"/{number}", {"draft_definition": definition("max", "amt")})
+    assert await value(world, "a", "Spent") == "4.5"
+    await ask(world, 204, "DELETE", f"/{number}/draft")
+    await ask(world, 404, "DELETE", f"/{number}/draft")
+    await ask(world, 204, "PUT", f"/{number}", {"draft_definition": definition("max", "amt")})
+    await ask(world, 204, "POST", f"/{number}/activation")
+    assert await value(world, "a", "Spent") == "4.5"
+    calculation = await ask(world, 200, "GET", f"/{number}/calculation")
+    assert (calculation["revision_id"], calculation["is_calculated"]) == (2, False)
+    settle(world)
+    assert await value(world, "a", "Spent") == "3"
+    calculation = await ask(world, 200, "GET", f"/{number}/calculation")
+    assert calculation["is_calculated"]
+    assert calculation["calculation_percent_complete"] == 100
+
+
+async def test_14_names_are_asked_for(world: World) -> None:
+    """Case 14: HEAD says whether there is one of a name, GET lists those."""
+    number = await make(world, "Buys", definition("count"))
+    await ask(world, 404, "HEAD", name="nope")
+    await ask(world, 204, "HEAD", name="Buys")
+    assert await ask(world, 200, "GET", name="nope") == []
+    assert [each["id"] for each in await ask(world, 200, "GET", name="Buys")] == [number]
+
+
+async def test_16_so_many_are_active_at_once(world: World) -> None:
+    """Case 16, with a limit of two: a third is refused until one is a draft again."""
+    first = await activate(world, "one", definition("count"))
+    await activate(world, "two", definition("count"))
+    third = await make(world, "three", definition("count"))
+    limit = ["You have reached the account limit on active calculated attributes."]
+    assert await messages(world, 400, "POST", f"/{third}/activation") == limit
+    await ask(world, 204, "DELETE", f"/{first}/activation")
+    shown = await ask(world, 200, "GET", f"/{first}")
+    assert (shown["active_definition"], shown["draft_definition"] is None) == (None, False)
+    await ask(world, 204, "POST", f"/{third}/activation")
+
+
+async def test_17_each_event_counts_once(world: World) -> None:
+    """Case 17: those before the activation, during the initialization, and after it."""
+    for _ in range(3):
+        await buy(world, "a")
+    number = await make(world, "Buys", definition("count"))
+    await ask(world, 204, "POST", f"/{number}/activation")
+    await buy(world, "a")
+    await buy(world, "b")
+    settle(world)
+    await buy(world, "a")
+    assert await value(world, "a", "Buys") == "5"
+    assert await value(world, "b", "Buys") == "1"
+    await buy(world, "new")
+    assert await value(world, "new", "Buys") == "1"
+
+
+async def test_a_preview_keeps_nothing(world: World) -> None:
+    """A definition is tried for users before it is made."""
+    await buy(world, "a", amt="1.5")
+    mpid = await world.mpid("a")
+    body = {"definition": definition("sum", "amt"), "mpids": [mpid, 5]}
+    assert await ask(world, 200, "POST", "/preview", body) == [
+        {"mpid": mpid, "value": "1.5"},
+        {"mpid": 5, "value": None},
+    ]
+    assert await messages(world, 400, "POST", "/preview", {"mpids": [1]})
+    assert await ask(world, 200, "GET") == []
+
+
+async def test_29_one_that_an_audience_uses_stays(world: World) -> None:
+    """Case 29: deleted are attribute, values and seeds, once no audience refers to it."""
+    number = await activate(world, "LTV", definition("sum", "amt") | SEEDED)
+    assert await seed(world, seeds_of("a", {"value": "100"})) == (202, None)
+    body = {
+        "name": "spenders",
+        "definition": {
+            "type": "calculated_attribute",
+            "attribute_name": "LTV",
+            "value_type": "number",
+            "operator": "greater_than",
+            "value": 50,
+        },
+    }
+    audiences = "/platform/v2/workspaces/1/audiences"
+    headers = await world.token()
+    made = await world.client.post(audiences, json=body, headers=headers)
+    assert made.status == 201, await made.text()
+    assert (await ask(world, 200, "GET", f"/{number}"))["audience_count"] == 1
+    in_use = ["Calculated attribute is in use."]
+    assert await messages(world, 422, "DELETE", f"/{number}") == in_use
+    assert await messages(world, 422, "DELETE", f"/{number}/activation") == in_use
+    gone = await world.client.delete(f"{audiences}/{(await made.json())['id']}", headers=headers)
+    assert gone.status in (202, 204)
+    assert await value(world, "a", "LTV") == "100"
+    await ask(world, 204, "DELETE", f"/{number}")
+    settle(world)
+    assert await world.attributes("a") == {"city": "Oslo"}
+
+
+async def test_22_27_seeds_come_over_http(world: World) -> None:
+    """Cases 22, 27 and 28: seeds of users who are made by them, and what is refused."""
+    await activate(world, "LTV", definition("sum", "amt") | SEEDED)
+    assert await seed(world, seeds_of("a", {"value": 100})) == (202, None)
+    assert await world.attributes("a") == {"LTV": "100", "city": "Oslo"}
+    await buy(world, "a", amt="-3")
+    assert await value(world, "a", "LTV") == "97"
+    mpid = await world.mpid("a")
+    again = {key: each for key, each in seeds_of("a", {"value": 50}).items() if key != "identities"}
+    assert await seed(world, again | {"mpid": str(mpid)}) == (202, None)
+    assert await value(world, "a", "LTV") == "47"
+    assert await seed(world, again | {"mpid": 12345}) == (202, None), "an unknown user is dropped"
+
+    bulk = [seeds_of("a", {"value": 1}), seeds_of("b", {"value": "abc"})]
+    status, body = await seed(world, bulk, bulk=True)
+    assert status == 400
+    assert body["errors"] == [
+        {"code": "BAD_REQUEST", "message": "[1] LTV: Seed value must be numeric"}
+    ]
+    assert await value(world, "a", "LTV") == "47"
+    status, body = await seed(world, seeds_of("a", {"value": 1}, "count"))
+    message = "LTV: No matching calculated attribute definition found"
+    assert (status, body["errors"][0]["message"]) == (400, message)
+    status, body = await seed(world, {"environment": "production"})
+    assert [each["message"] for each in body["errors"]] == [
+        "mpid or identities is required",
+        "calculated_attributes is required",
+    ]
+    assert (await seed(world, {}, None))[0] == 401
+    assert (await seed(world, {}, basic("kd-workspace:wrong")))[0] == 403
+    assert (await seed(world, {}, basic("k1-backend:s1")))[0] == 403
