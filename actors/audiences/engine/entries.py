@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from actors.audiences.engine.arrays import FAR, Bools, Codes, Floats, Ints, Places, grown
 from actors.audiences.engine.segments import Columns, SegmentStore
@@ -153,25 +154,24 @@ class EntryStore:
             np.arange(len(rows), dtype=np.int64),
             np.fromiter((len(each) for each in waiting.values()), np.int64, len(rows)),
         )
-        listed = list(
-            zip(*(entry for each in waiting.values() for entry in map(_fields, each)), strict=True)
-        )
-        if not listed:
+        fields = [astuple(entry) for each in waiting.values() for entry in each]
+        if not fields:
             return
-        stream, t_ms, event, value, weight, first, last = listed
+        stream, t_ms, event, value, *more = zip(*fields, strict=True)
         came: Columns = {
             "stream": np.array(stream, np.int32),
             "event": np.array(event, np.int32),
             "t_ms": np.array(t_ms, np.int64),
             "value": np.array(value, np.int64),
-            "first": np.array(first, np.int64),
-            "last": np.array(last, np.int64),
-            "weight": np.array(weight, np.float64),
         }
         is_wide = self._is_wide[came["stream"]]
-        self._merge_into(self._plain, rows, place, came, ~is_wide, since_ms)
         if is_wide.any():
+            weight, first, last = more
+            came["weight"] = np.array(weight, np.float64)
+            came["first"] = np.array(first, np.int64)
+            came["last"] = np.array(last, np.int64)
             self._merge_into(self._wide, rows, place, came, is_wide, since_ms)
+        self._merge_into(self._plain, rows, place, came, ~is_wide, since_ms)
 
     def read(self, rows: Places, ticks: Ints) -> Entries:
         """Return the entries of rows.
@@ -231,18 +231,6 @@ class EntryStore:
         columns = {name: column[order] for name, column in columns.items()}
         lengths = np.bincount(places, minlength=len(rows)).astype(np.int64)
         store.write(rows, lengths, columns)
-
-
-def _fields(entry: Entry) -> tuple[int, int, int, int, float, int, int]:
-    return (
-        entry.stream,
-        entry.t_ms,
-        entry.event,
-        entry.value,
-        entry.weight,
-        entry.first,
-        entry.last,
-    )
 
 
 def _order(place: Ints, columns: Columns) -> Places:
