@@ -162,7 +162,7 @@ class ShardAudiences:
         if not self._touched:
             return []
         now_ms = self._clock.now_ms()
-        changes = self.engine.evaluate(self.engine.rows_of(self._touched), now_ms)
+        changes = self.engine.evaluate(self.engine.rows_of(self._touched), now_ms, expiring=())
         deliveries: list[Delivery] = []
         for change in changes:
             deliveries += self._enter(change, self._touched[change.key], now_ms)

@@ -133,10 +133,6 @@ class Plan:
             return self._member(term.audience, environment)
         return 2 * self._line(term)
 
-    def has(self, leaf: Leaf) -> bool:
-        """Tell whether the plan evaluates a leaf."""
-        return leaf in self._place
-
     def explain(self, leaf: Leaf, moment: Moment) -> object:
         """Return the value that decided on a leaf, for the first of the rows."""
         family, _ = self._place[leaf]
@@ -204,18 +200,6 @@ class Evaluation(Struct, frozen=True):
         literals = self.plan.roots[wanted]
         result: Bools = bits_at(self.truth, literals >> 1, places) != (literals & 1 != 0)
         return result
-
-    def term_holds(self, term: Term, environment: Environment, places: Ints) -> Bools:
-        """Return the truth of a part of a definition for some of the rows."""
-        match term:
-            case Not(inner):
-                return ~self.term_holds(inner, environment, places)
-            case All(terms):
-                result: Bools = np.ones(len(places), np.bool_)
-                for each in terms:
-                    result &= self.term_holds(each, environment, places)
-                return result
-        return self.holds(self.plan.literal(term, environment), places)
 
     def next_tick(self) -> Ints:
         """Return for each row the first tick at which anything may change."""

@@ -17,7 +17,6 @@ from actors.audiences.criteria import (
     EventCriterion,
     EventFilter,
     Flag,
-    Group,
     IdentityCriterion,
     LocationEquals,
     LocationWithin,
@@ -133,13 +132,6 @@ def node_term(node: Node, term_of: Callable[[Criterion], Term] | None = None) ->
             return Not(terms[0])
         case "exclude":
             return All((terms[0], *(Not(term) for term in terms[1:])))
-
-
-def named_criteria(node: Node) -> list[Named]:
-    """Return the criteria of a definition in their order."""
-    if isinstance(node, Group):
-        return [named for each in node.nodes for named in named_criteria(each)]
-    return [node]
 
 
 def criterion_term(criterion: Criterion) -> Term:

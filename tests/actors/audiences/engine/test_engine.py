@@ -5,7 +5,6 @@ from random import Random
 from actors.audiences.criteria import Node
 from actors.audiences.engine.costs import definition_cost, engine_cost
 from actors.audiences.engine.engine import Change, Engine, Kept
-from actors.audiences.engine.explain import explain
 from tests.actors.audiences.engine.worlds import (
     derived_of,
     engine_of,
@@ -70,7 +69,7 @@ def test_after_a_failed_commit_loading_undoes_everything() -> None:
         for each in person.batches
     )
     kept = Kept(packed, engine.audiences_of(key))
-    before = explain(engine, key, ONE, "production", both(PREMIUM, PLAYED_TWICE), NOW)
+    before = engine.expirations_of(key, NOW)
     other = make_users()
     played = {"events": [custom("Clip Played", NOW)], "user_attributes": {"status": "gold"}}
     for mpid in (1002, 7):
@@ -80,7 +79,7 @@ def test_after_a_failed_commit_loading_undoes_everything() -> None:
     engine.load(key, person.profile, kept)
     engine.forget(new)
     assert engine.audiences_of(key) == list(kept.audiences)
-    assert explain(engine, key, ONE, "production", both(PREMIUM, PLAYED_TWICE), NOW) == before
+    assert engine.expirations_of(key, NOW) == before
     assert engine.rows_of([new]).tolist() == []
     assert members(engine, 2) == {1001, 1002}
 
@@ -148,27 +147,6 @@ def test_users_of_another_environment_are_not_in_the_audience() -> None:
     engine.activate(ONE, "development", PREMIUM)
     fill(engine, users.people(), NOW)
     assert evaluate(engine, NOW) == []
-
-
-def test_an_explanation_shows_what_decided() -> None:
-    """Criterion by criterion, with values."""
-    users = make_users()
-    node = both(PREMIUM, PLAYED_TWICE)
-    engine = engine_of_users(users, {ONE: node})
-    found = explain(engine, key_of(1002, WORKSPACE), ONE, "production", node, NOW)
-    assert found is not None
-    assert not found.is_member
-    assert found.is_in_population
-    assert [(each.holds, each.values) for each in found.criteria] == [
-        (True, ["premium"]),
-        (False, [1.0]),
-    ]
-    member = explain(engine, key_of(1001, WORKSPACE), ONE, "production", node, NOW)
-    assert member is not None
-    assert member.is_member
-    # The older of both clips, of 03-08T10:00, is then three days old.
-    assert member.expiration_ms == NOW + 21 * HOUR
-    assert explain(engine, key_of(5, WORKSPACE), ONE, "production", node, NOW) is None
 
 
 def test_only_some_audiences_can_be_evaluated_and_be_given_an_expiration() -> None:

@@ -8,16 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.audiences.engine.engine import Engine
-from actors.audiences.engine.trial import Trial, Tried
 from tests.actors.audiences.engine.worlds import (
     FIRST,
-    derived_of,
     engine_of_world,
     fill,
-    key_of,
     members,
 )
-from tests.oracle.audiences.evaluate import explain, is_member
+from tests.oracle.audiences.evaluate import is_member
 from tests.oracle.audiences.expiration import expiration_timestamp_ms
 from tests.oracle.audiences.generators import World, make_world
 
@@ -83,37 +80,6 @@ def present(engine: Engine, world: World) -> set[tuple[int, int]]:
         for number, _ in enumerate(world.definitions, FIRST)
         for mpid in members(engine, number)
     }
-
-
-@pytest.mark.parametrize("seed", range(3000, 3006))
-def test_a_trial_says_the_same_of_every_criterion(seed: int) -> None:
-    """What `POST evaluate` shows, as of an instant in the past."""
-    world = make_world(Random(seed), definitions=6, people=4)
-    as_of_ms = world.now_ms - 3 * 86_400_000
-    workspace = world.around.workspace
-    for node in world.definitions:
-        trial = Trial(
-            workspace,
-            world.around.lookback_ms,
-            "production",
-            node,
-            world.around.audiences,
-            world.around.groups,
-        )
-        for person in world.people:
-            tried = Tried(
-                key_of(person.mpid, workspace),
-                person.profile,
-                list(person.batches),
-                derived_of(person),
-            )
-            found = trial.explain(tried, as_of_ms)
-            assert found.is_member == is_member(node, person, world.around, as_of_ms)
-            if person.section is not None:
-                shown = {each.id: each.holds for each in found.criteria if each.id is not None}
-                assert shown == explain(node, person, world.around, as_of_ms)
-            is_listed = trial.members([tried], as_of_ms) == [tried.key]
-            assert is_listed == found.is_member
 
 
 def test_evaluation_is_the_same_in_slices_of_any_size() -> None:
