@@ -338,7 +338,9 @@ class Section(Struct, array_like=True):
     audiences: dict[int, int] = field(default_factory=dict)  # number to member since, ms
     # What audiences have to know of the events, as `actors.audiences.engine` keeps it.
     entries: bytes = b""
-    epoch: int = 0  # of the definitions that `calculated` and `entries` were made for
+    # Of the definitions that `calculated` and `entries` were made for, see audiences.in_force.
+    epoch: int = 0
+    entries_epoch: int = 0
 
 
 class StatusMessage(Struct, array_like=True):

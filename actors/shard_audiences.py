@@ -114,11 +114,14 @@ class ShardAudiences:
 
     def catch_up(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
         """Make a profile ready for the present epoch, unless it is, before something is applied."""
-        section = self._section(profile)
-        if section is None or section.is_aged_out or section.epoch == self.in_force.epoch:
+        section, epoch = self._section(profile), self.in_force.epoch
+        if section is None or section.is_aged_out:
             return
-        if not section.newest_log_id and not section.newest_historical_id:
-            section.epoch = self.in_force.epoch  # nothing is stored yet
+        if section.epoch == section.entries_epoch == epoch:
+            return
+        is_new = not section.newest_log_id and not section.newest_historical_id
+        if is_new and not profile.status_messages:  # nothing is stored or was copied yet
+            section.epoch = section.entries_epoch = epoch
             return
         now_ms, outdated = self._clock.now_ms(), self._outdated(section)
         begun_ms = min(map(time_of_id, outdated), default=now_ms)
@@ -129,16 +132,16 @@ class ShardAudiences:
             own, index = history.counted(section, begun_id), self.attributes.index_of(numbers)
             earliest_ms = time_of_id(begun_id) - self._lookback_ms
             applying.rebuild(section, own, index, now_ms, earliest_ms)
-        section.epoch = self.in_force.epoch
+        section.epoch = section.entries_epoch = epoch
         self.load(key, profile)
         self._touched[key] = profile
         batches = [*history.own, *history.copied]
-        section.entries = self.engine.rebuild_events(key, batches, section.epoch, now_ms)
+        section.entries = self.engine.rebuild_events(key, batches, epoch, now_ms)
 
     def apply(self, key: ProfileKey, profile: Profile, stored: StoredBatch) -> None:
         """Apply a batch to a profile that is ready, after the batch has changed it."""
         section = profile.workspaces[self._workspace.number]
-        section.epoch = self.in_force.epoch  # of a new section
+        section.epoch = section.entries_epoch = self.in_force.epoch  # of a new section
         if self._profiles.followed and profile_key(key) in self._profiles.followed:
             self.engine.refresh(key, profile, self._derived(section))
         applying.apply(section, stored, self.attributes, self._clock.now_ms())
@@ -208,7 +211,7 @@ class ShardAudiences:
         section = self._section(profile)
         if section is None:
             return
-        kept = Kept(section.entries, section.audiences, section.epoch)
+        kept = Kept(section.entries, section.audiences, section.entries_epoch)
         self.engine.load(key, profile, kept, self._derived(section))
         self.engine.wake(key, applying.next_expiry(section))
 

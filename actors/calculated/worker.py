@@ -102,7 +102,8 @@ class CalculatedWorker:
         section = profile.workspaces.get(self._workspace.number)
         if section is None:
             section = profile.workspaces[self._workspace.number] = Section(now_ms, now_ms)
-            section.epoch = self._shard.audiences.in_force.epoch  # nothing is stored yet
+            epoch = self._shard.audiences.in_force.epoch
+            section.epoch = section.entries_epoch = epoch  # nothing is stored yet
         revive(section, now_ms)
         section.last_seen_ms = max(section.last_seen_ms, now_ms)
         profile.last_stored_timestamp_ms = max(profile.last_stored_timestamp_ms, now_ms)

@@ -321,6 +321,31 @@ async def test_case_21_alias(at_once: World, clock: ManualClock) -> None:
     assert (await user(world, other))["status_messages"] == []
 
 
+async def test_audiences_see_the_copied_events(at_once: World, clock: ManualClock) -> None:
+    """spec/identity.md, 10.2; spec/profiles.md, 9."""
+    world, path = at_once, "/platform/v2/workspaces/1/audiences"
+    source = await anonymous(world, custom("Played"))
+    await world.accept(batch("c-1", custom("Own")))
+    destination = await world.mpid("c-1")
+    headers = await world.token()
+    played = {"type": "event", "event_type": "custom_event", "event_name": "Played"}
+    asked = {"name": "Players", "definition": played}
+    made = await (await world.client.post(path, json=asked, headers=headers)).json()
+    await world.client.post(f"{path}/{made['id']}/activation", headers=headers)
+    await world.settle_audiences()
+
+    async def members() -> list[int]:
+        page = await world.client.get(f"{path}/{made['id']}/members", headers=headers)
+        found: list[int] = (await page.json())["mpids"]
+        return found
+
+    assert await members() == [source]
+    clock.advance(MINUTE)
+    await ask(world, source, destination, T, T + HOUR)
+    await world.settle_audiences()
+    assert await members() == sorted([source, destination])
+
+
 async def test_installs_are_copied(at_once: World, clock: ManualClock) -> None:
     """spec/profiles.md, 9; those of the same device take the place of the destination's."""
     world = at_once
