@@ -102,7 +102,7 @@ class Commits:
         draft: Draft,
         touched: dict[Cluster, None],
         retry_key: bytes | None,
-    ) -> Cluster:
+    ) -> None:
         """Take in a decision that changes something, or builds upon what is not committed.
 
         Args:
@@ -110,9 +110,6 @@ class Commits:
             draft: with its changes.
             touched: clusters that it has looked into; not to be used afterwards.
             retry_key: under which the answer is remembered, if it is.
-
-        Returns:
-            The cluster that it belongs to now, for `commit_soon`.
         """
         decision = pending.decision
         environment = decision.environment
@@ -127,7 +124,7 @@ class Commits:
             cluster.retries[retry_key] = answer
             self._open_retries[environment, retry_key] = cluster
         cluster.members.append((pending, answer))
-        return cluster
+        self._commit_soon([cluster])
 
     def answers_again(self, pending: Pending, retry_key: bytes) -> bool:
         """Give the answer of the call that one repeats, if it does."""
@@ -160,17 +157,15 @@ class Commits:
 
     # -- Committing -------------------------------------------------------------------------------
 
-    def commit_soon(self, changed: Iterable[Cluster] | None = None) -> None:
+    def _commit_soon(self, changed: Iterable[Cluster]) -> None:
         """Commit after this turn, if a shard has nothing to do; else when one has finished.
 
         Until then more decisions come together.
 
         Args:
-            changed: the clusters of which it is not known yet that all their shards are busy; by
-                default all that wait.
+            changed: the clusters of which it is not known yet that all their shards are busy.
         """
-        waiting = self._group if changed is None else changed
-        if self._is_due or not any(map(self._is_worth_a_commit, waiting)):
+        if self._is_due or not any(map(self._is_worth_a_commit, changed)):
             return
         self._is_due = True
         asyncio.get_running_loop().call_soon(self._commit)
@@ -255,7 +250,7 @@ class Commits:
                 cluster.missing.discard(shard)
                 if not cluster.missing:
                     self._settle(number)
-        self.commit_soon()
+        self._commit_soon(self._group)
 
     def _settle(self, number: int) -> None:
         """An intent is written everywhere, or dropped: answer, and let those go on that waited."""
@@ -294,4 +289,4 @@ class Commits:
         self._known.trims += 1
         for number in past:
             self._settle(number)
-        self.commit_soon()
+        self._commit_soon(self._group)

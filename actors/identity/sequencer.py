@@ -182,7 +182,7 @@ class Sequencer:
         clusters = {open_clusters[key]: None for key in touched if key in open_clusters}
         retry_key = decision.retry_key if isinstance(answer, IdentityAnswer) else None
         if clusters or retry_key is not None or draft.is_changed:
-            commits.commit_soon([commits.add(pending, answer, draft, clusters, retry_key)])
+            commits.add(pending, answer, draft, clusters, retry_key)
         else:
             pending.succeed(answer)
         self._decided(pending)
