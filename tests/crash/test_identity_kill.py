@@ -218,7 +218,6 @@ async def test_x14_logins_while_the_owners_of_identities_are_killed(tmp_path: Pa
             assert len(kills) >= KILL_FOR_S / 3
             progress = [later.answered - each.answered for each, later in pairwise(kills)]
             assert sum(map(bool, progress)) >= KILL_FOR_S / 6
-            assert client.refused
             assert [len(load.mpids[number]) for number in range(USERS)] == [1] * USERS
             assert max(load.made) == 1
             mpids = [mpid for number in range(USERS) for mpid in load.mpids[number]]
