@@ -233,7 +233,7 @@ class ShardAudiences:
         self._touched[key] = profile
 
     def _derived(self, section: Section) -> Derived:
-        listed = [each for each in section.audiences if self.engine.revision(each) is None]
+        listed = self._kept.intersection(section.audiences)
         return Derived(calculated=self.numbered(section), audiences=frozenset(listed))
 
     def numbered(self, section: Section) -> dict[int, AttributeText]:

@@ -77,15 +77,15 @@ async def measure(
         NotSteady: a batch was refused, or found another user than it should have, or the
             coordinator was asked.
     """
-    sender = _Sender(deployment, cpu)
+    sender = Sender(deployment, cpu)
     by_identities = _batches(users, options)
     events = sum(len(batch["events"]) for batch in by_identities)
     now_s = clock.now_ms() // 1000 - 1
-    identified = [_template(batch, now_s) for batch in by_identities]
+    identified = [template(batch, now_s) for batch in by_identities]
     await sender.send(identified)
     mpids = sender.mpids
     addressed = [
-        _template(batch | {"mpid": mpid}, now_s)
+        template(batch | {"mpid": mpid}, now_s)
         for batch, mpid in zip(by_identities, mpids, strict=True)
     ]
     for templates in (addressed, identified):  # caches, and event names that are new
@@ -120,7 +120,7 @@ async def measure(
     )
 
 
-class _Sender:
+class Sender:
     """Sends all users' batches once, as requests of many; no two batches have the same number."""
 
     def __init__(self, deployment: InProcess, cpu: CpuClock) -> None:
@@ -170,6 +170,6 @@ def _batches(users: Users, options: SteadyOptions) -> list[Batch]:
     return made
 
 
-def _template(batch: Batch, now_s: int) -> Template:
+def template(batch: Batch, now_s: int) -> Template:
     text = msgspec.json.encode(batch | {"source_request_id": TOKEN})
     return text.replace(_SECONDS, b"%010d" % now_s).split(TOKEN.encode())

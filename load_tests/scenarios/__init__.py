@@ -2,11 +2,12 @@
 
 import click
 
-from load_tests.scenarios import audiences, identity, identity_memory, ingest
+from load_tests.scenarios import audiences, identity, identity_memory, ingest, ingest_cost
 
 SCENARIOS: tuple[click.Command, ...] = (
     ingest.command,
     identity.command,
     identity_memory.command,
     audiences.command,
+    ingest_cost.command,
 )

@@ -214,12 +214,8 @@ class Engine:
             self._rows.wake_ms[row] = FAR if at_ms is None else at_ms
 
     def trim(self, packed: bytes, now_ms: int) -> bytes:
-        """Return packed entries without those that no audience can see any more."""
-        return trim_entries(
-            packed,
-            now_ms - self.lookback_ms,
-            lambda identity: self._holdings.number_of_identity(identity) is not None,
-        )
+        """Return packed entries without those that are past the lookback."""
+        return trim_entries(packed, now_ms - self.lookback_ms)
 
     def forget(self, key: ProfileKey) -> None:
         """Let go of a profile, its memberships too."""
