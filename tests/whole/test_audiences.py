@@ -224,7 +224,8 @@ async def test_case_38_a_restart_changes_nothing_and_repeats_nothing(tmp_path: P
 
 
 async def test_case_40_events_of_another_time(world: World) -> None:
-    """A late one beyond the lookback changes nothing; a future one counts as at its receipt."""
+    """A late one beyond the lookback changes nothing; a future one counts as at its receipt, and
+    is inside a window at once (spec/events-api.md, worked case 46)."""
     audience, subscription = await connected(
         world, "Any", {**pinged(), "within": None, "recency": {"type": "all"}}
     )
@@ -237,6 +238,14 @@ async def test_case_40_events_of_another_time(world: World) -> None:
     await world.settle_audiences()
     assert await members(world, hour) == []
     assert len(await members(world, audience)) == 1
+
+
+async def test_audiences_see_history(world: World) -> None:
+    """spec/events-api.md, worked case 56: also events that came to the historical endpoint."""
+    audience, _ = await connected(world, "Pinged", pinged(hours=24 * 30))
+    old = {"user_identities": {"customer_id": "h"}, "events": [ping(T - 4 * DAY_MS)]}
+    assert (await world.historical([old])).status == 202
+    assert await members(world, audience) == [await world.mpid("h")]
 
 
 async def test_deactivation_can_take_the_members_off_the_outputs(world: World) -> None:

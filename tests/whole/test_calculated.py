@@ -307,7 +307,8 @@ async def test_22_27_seeds_come_over_http(world: World) -> None:
 
 
 async def test_18_historical_events_wait_for_the_next_definition(world: World) -> None:
-    """Case 18: they change nothing; an edited definition that is activated counts them."""
+    """Case 18: they change nothing; an edited definition that is activated counts them
+    (spec/events-api.md, worked case 56)."""
     number = await activate(world, "Buys", definition("count"))
     await buy(world, "a")
     old = {"event_type": "custom_event", "data": bought(T - 5 * DAY_MS)}
@@ -332,6 +333,18 @@ async def test_19_21_outgoing_batches_carry_the_values(world: World) -> None:
     await world.accept(user("a", events=[event], user_attributes={"ltv": "1", "city": "Oslo"}))
     [outgoing] = world.outgoing()
     assert outgoing["user_attributes"] == {"ltv": "10.1", "city": "Oslo"}
+
+
+async def test_profiles_25_a_value_hides_an_attribute_of_its_name(world: World) -> None:
+    """spec/profiles.md, worked case 25."""
+    number = await activate(world, "ltv", definition("sum", "amt"))
+    data = bought(T) | {"custom_attributes": {"amt": "340"}}
+    event = {"event_type": "custom_event", "data": data}
+    await world.accept(user("a", events=[event], user_attributes={"ltv": "1"}))
+    assert await value(world, "a", "ltv") == "340"
+    await ask(world, 204, "DELETE", f"/{number}")
+    settle(world)
+    assert await value(world, "a", "ltv") == "1"
 
 
 async def test_8_a_value_goes_down_without_an_event(world: World, clock: ManualClock) -> None:

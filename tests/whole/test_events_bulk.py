@@ -119,16 +119,6 @@ async def test_case_56_a_raw_output_receives_no_history(tmp_path: Path, clock: M
         assert len(world.outgoing()) == 1
 
 
-@pytest.mark.skip(reason="audiences are not part of the product yet")
-async def test_case_56_audiences_see_history() -> None:
-    """spec/events-api.md, worked case 56."""
-
-
-@pytest.mark.skip(reason="calculated attributes are not part of the product yet")
-async def test_case_56_calculated_attributes_wait_for_their_definition() -> None:
-    """spec/events-api.md, worked case 56."""
-
-
 @pytest.mark.parametrize("shards", [1, 3])
 async def test_case_57_what_was_acknowledged_is_there_after_a_restart(
     tmp_path: Path, clock: ManualClock, shards: int

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from actors.clock import ManualClock
 from tests.whole.cases import dropped, newest, refused, stored, user
 from tests.whole.sent import DAY, HOUR, custom, event
@@ -47,11 +45,6 @@ async def test_case_46_no_time_and_no_time_at_all(world: World) -> None:
     not_integers: list[Any] = ["yesterday", 1.5, {}, 2**63]
     for wrong in not_integers:
         await refused(world, user(events=[at(wrong)]), "events[0].data.timestamp_unixtime_ms")
-
-
-@pytest.mark.skip(reason="windows are part of the criteria of audiences")
-async def test_case_46_a_future_event_is_inside_a_window_at_once() -> None:
-    """spec/events-api.md, worked case 46."""
 
 
 async def test_case_47_time_of_a_batch(world: World, clock: ManualClock) -> None:

@@ -234,11 +234,6 @@ async def test_case_24_the_client_endpoint_is_off_by_default(world: World) -> No
     assert (await world.client.get(f"/v1/{WEB_KEY}/audience?mpid=4411")).status == 403
 
 
-@pytest.mark.skip(reason="aliases come with the identity API")
-def test_case_21_an_alias_copies_events() -> None:
-    """spec/profiles.md, worked case 21."""
-
-
 @pytest.mark.skip(reason="bulk deletion has no route yet")
 def test_case_22_bulk_deletion_is_of_one_workspace() -> None:
     """spec/profiles.md, worked case 22."""
@@ -247,11 +242,6 @@ def test_case_22_bulk_deletion_is_of_one_workspace() -> None:
 @pytest.mark.skip(reason="bulk deletion has no route yet")
 def test_case_23_what_bulk_deletion_refuses() -> None:
     """spec/profiles.md, worked case 23."""
-
-
-@pytest.mark.skip(reason="calculated attributes come with an issue of their own")
-def test_case_25_a_calculated_attribute_hides_a_user_attribute() -> None:
-    """spec/profiles.md, worked case 25."""
 
 
 async def test_identities_beside_an_mpid_are_not_the_profiles(world: World) -> None:
