@@ -29,6 +29,7 @@ from actors.store.keys import profile_key, profile_key_parts
 
 SLICE = 200  # profiles per call: some milliseconds, which ingestion has to wait
 DUE_SLICE = 1000
+WALK_SLICE_S = 0.02  # a walk reads what is stored of each user, which may be much
 
 
 class AudienceWorker:
@@ -164,8 +165,14 @@ class AudienceWorker:
             return False
         with self._changing() as txn:
             keys, following = self._page(txn, in_force.cursor)
-            self._refresh(txn, map(profile_key_parts, keys))
-            self._keep(txn, with_walk(in_force, len(keys), following))
+            deadline_s, walked = self._clock.monotonic() + WALK_SLICE_S, 0
+            for packed in keys:
+                if walked and self._clock.monotonic() >= deadline_s:
+                    following = packed
+                    break
+                self._refresh(txn, (profile_key_parts(packed),))
+                walked += 1
+            self._keep(txn, with_walk(in_force, walked, following))
         return following is not None or bool(in_force.loads)
 
     def _loads(self) -> bool:

@@ -14,6 +14,7 @@ from actors.audiences.engine.sources import Derived
 from actors.audiences.history import read_history
 from actors.audiences.in_force import InForce, read_in_force
 from actors.audiences.known import KnownAudiences
+from actors.audiences.language.dependencies import dependencies_of
 from actors.audiences.member_counts import MemberCounts
 from actors.audiences.variations import variation
 from actors.calculated import applying
@@ -160,10 +161,12 @@ class ShardAudiences:
             return
         self.catch_up(txn, key, profile)
         self.refresh(key, profile)
-        listed = {each for each in self.known.static if static_lists.has(txn, each, key)}
-        calculated = section.audiences.keys() & {each.number for each in self.known.standard}
-        members = self.engine.satisfied_by(key, now_ms) | listed | calculated
-        derived = Derived(calculated=self.numbered(section), audiences=frozenset(members))
+        members: frozenset[int] = frozenset()
+        if any(each.node and dependencies_of(each.node).audiences for each in due):
+            listed = {each for each in self.known.static if static_lists.has(txn, each, key)}
+            calculated = section.audiences.keys() & {each.number for each in self.known.standard}
+            members = frozenset(self.engine.satisfied_by(key, now_ms) | listed | calculated)
+        derived = Derived(calculated=self.numbered(section), audiences=members)
         groups = self.engine.groups
         self._calculations.take(txn, due, key, profile, derived, groups, now_ms)
 

@@ -33,7 +33,7 @@ class Calculations:
             txn: sees the user's stored batches, those that are to count and no others.
             audiences: standard ones of the user's environment.
             key, profile: of the user, who has a section.
-            derived: of the user; all memberships are in it.
+            derived: of the user; all memberships are in it, if one of the audiences asks for any.
             groups: number to id of the group definitions that exist.
             now_ms: of the evaluation.
         """

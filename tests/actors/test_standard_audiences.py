@@ -240,6 +240,29 @@ def test_it_may_ask_for_an_audience_that_is_only_being_activated(asked: Asked) -
     assert members(asked) == {1}
 
 
+class SlowClock(ManualClock):
+    """Between two looks at it a second is over."""
+
+    def monotonic(self) -> float:
+        self.looks = getattr(self, "looks", 0) + 1
+        return float(self.looks)
+
+
+def test_a_slice_ends_with_its_time_and_the_next_goes_on(asked: Asked) -> None:
+    for mpid in PEOPLE:
+        login(asked, mpid)
+    asked.worker = AudienceWorker(asked.shard, SlowClock(NOW))
+    tell(asked, standard(event("Login")))
+    for walked in range(1, len(PEOPLE)):
+        assert asked.worker.audience_step()
+        progress = asked.worker.audience_progress().audiences[S]
+        assert (progress.walked, progress.is_done) == (walked, False)
+    asked.settle()
+    progress = asked.worker.audience_progress().audiences[S]
+    assert (progress.walked, progress.is_done) == (len(PEOPLE), True)
+    assert members(asked) == set(PEOPLE)
+
+
 def test_users_of_the_other_environment_are_none_of_it(asked: Asked) -> None:
     login(asked, 1)
     asked.define(replace(standard(event("Login")), environment="development"))
