@@ -354,7 +354,7 @@ class ShardAudiences:
             change: of a membership.
             profile: as it is afterwards.
             now_ms: of the change.
-            only: this subscription alone, whose first load has come to the user.
+            only: this subscription alone, which is told of all members.
         """
         wanted = [
             each.subscription

@@ -29,7 +29,7 @@ class InForce(Struct, frozen=True, array_like=True):
             time is that of the activation, and historical batches with a greater one do not count.
         cursor: key of the profile that the walk comes to next; `None` if it is done.
         walked, total: profiles, for those who wait.
-        loads: number of a subscription whose first load is under way to the key of the profile
+        loads: number of a subscription that is told of all members to the key of the profile
             that it comes to next.
         list_change: number of the last change of a static list that was applied.
         starts: number of an audience to the epoch since which it is there.
