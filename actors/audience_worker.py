@@ -10,8 +10,15 @@ from contextlib import contextmanager
 from msgspec.structs import replace
 
 from actors.audiences.announce import MemberChange
-from actors.audiences.calls import LiveAudiences, Progress, ShardProgress
-from actors.audiences.in_force import InForce, with_attributes, with_audiences, write_in_force
+from actors.audiences.calls import LiveAudiences, LiveSubscription, Progress, ShardProgress
+from actors.audiences.in_force import (
+    InForce,
+    with_attributes,
+    with_audiences,
+    with_load,
+    with_walk,
+    write_in_force,
+)
 from actors.calculated.definition import LiveAttributes
 from actors.clock import Clock
 from actors.model import ENVIRONMENTS, Delivery, ProfileKey
@@ -22,6 +29,7 @@ from actors.store.keys import profile_key, profile_key_parts
 
 SLICE = 200  # profiles per call: some milliseconds, which ingestion has to wait
 DUE_SLICE = 1000
+WALK_SLICE_S = 0.02  # a walk reads what is stored of each user, which may be much
 
 
 class AudienceWorker:
@@ -93,7 +101,7 @@ class AudienceWorker:
         """Do some of what is due; tell whether there is more.
 
         What was changed otherwise than by a batch comes first, then what time has brought about,
-        then the walk over all profiles, then the first loads of subscriptions.
+        then the walk over all profiles, then what subscriptions are to be told of all members.
         """
         audiences = self._audiences
         live = {each.subscription.number for each in audiences.in_force.audiences.subscriptions}
@@ -101,7 +109,7 @@ class AudienceWorker:
             return True
         if audiences.is_idle and audiences.in_force.cursor is None:
             return False
-        parts = (self._follow, self._expire, self._walk, self._first_loads)
+        parts = (self._follow, self._expire, self._walk, self._loads)
         return any(part() for part in parts)
 
     def audience_progress(self) -> ShardProgress:
@@ -157,23 +165,29 @@ class AudienceWorker:
             return False
         with self._changing() as txn:
             keys, following = self._page(txn, in_force.cursor)
-            self._refresh(txn, map(profile_key_parts, keys))
-            walked = in_force.walked + len(keys)
-            self._keep(txn, replace(in_force, cursor=following, walked=walked))
+            deadline_s, walked = self._clock.monotonic() + WALK_SLICE_S, 0
+            for packed in keys:
+                if walked and self._clock.monotonic() >= deadline_s:
+                    following = packed
+                    break
+                self._refresh(txn, (profile_key_parts(packed),))
+                walked += 1
+            self._keep(txn, with_walk(in_force, walked, following))
         return following is not None or bool(in_force.loads)
 
-    def _first_loads(self) -> bool:
-        """Tell new subscriptions of those who were members before."""
+    def _loads(self) -> bool:
+        """Tell subscriptions of all members: new ones, and those of standard audiences that send
+        (spec/audiences.md, 8.1)."""
         in_force = self._audiences.in_force
         for live in in_force.audiences.subscriptions:
-            number, audience = live.subscription.number, live.subscription.audience
-            if number in in_force.loads:
-                self._load_some(number, audience)
+            if live.subscription.number in in_force.loads:
+                self._load_some(live)
                 return True
         return False
 
-    def _load_some(self, number: int, audience: int) -> None:
+    def _load_some(self, live: LiveSubscription) -> None:
         in_force, now_ms = self._audiences.in_force, self._clock.now_ms()
+        number, audience = live.subscription.number, live.subscription.audience
         workspace = self._shard.options.workspace.number
         with self._changing() as txn:
             keys, following = self._page(txn, in_force.loads[number])
@@ -185,10 +199,7 @@ class AudienceWorker:
                     change = MemberChange(profile_key_parts(packed), audience, "add")
                     deliveries += self._audiences.tell(change, profile, now_ms, number)
             self._shard.outbox.take(deliveries, now_ms)
-            loads = {each: cursor for each, cursor in in_force.loads.items() if each != number}
-            if following is not None:
-                loads[number] = following
-            self._keep(txn, replace(in_force, loads=loads))
+            self._keep(txn, with_load(in_force, live, following))
 
     # -- Inside -----------------------------------------------------------------------------------
 
@@ -219,6 +230,7 @@ class AudienceWorker:
             if profile is None:
                 self._audiences.engine.forget(key)
             else:
+                self._audiences.calculate(txn, key, profile)
                 self._audiences.catch_up(txn, key, profile)
                 self._audiences.refresh(key, profile)
 

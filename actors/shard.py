@@ -193,6 +193,8 @@ class Shard:
             if not profile.workspaces:  # the identity record was made while this batch waited
                 created_ms = min(profile.created_timestamp_ms, context.received_ms)
                 profile.created_timestamp_ms = created_ms
+            if not self.audiences.is_idle:
+                self.audiences.calculate(txn, key, profile)
             update = update_profile(
                 profile, batch, context, workspace, by_identities=work.by_identities
             )

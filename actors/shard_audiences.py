@@ -7,12 +7,14 @@ is seen to by `actors.audience_worker`, which calls the same methods.
 from collections.abc import Callable, Mapping
 
 from actors.audiences.announce import Action, MemberChange, announce
+from actors.audiences.calculations import Calculations
 from actors.audiences.calls import LiveSubscription
 from actors.audiences.engine.engine import Change, Engine, Kept
 from actors.audiences.engine.sources import Derived
 from actors.audiences.history import read_history
 from actors.audiences.in_force import InForce, read_in_force
 from actors.audiences.known import KnownAudiences
+from actors.audiences.language.dependencies import dependencies_of
 from actors.audiences.member_counts import MemberCounts
 from actors.audiences.variations import variation
 from actors.calculated import applying
@@ -69,6 +71,7 @@ class ShardAudiences:
         self._caught_up: dict[ProfileKey, int] = {}  # to the epoch that a profile was of before
         self._kept: set[int] = set()  # audiences whose members the engine keeps for us
         self.engine = Engine(workspace, self._lookback_ms, groups)
+        self._calculations = Calculations(workspace)
         self.in_force = InForce()
         with store.read() as txn:
             self.counts = MemberCounts(txn)
@@ -138,6 +141,35 @@ class ShardAudiences:
         batches = [*history.own, *history.copied]
         section.entries = self.engine.rebuild_events(key, batches, epoch, now_ms)
 
+    def calculate(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
+        """Let calculations that have not come to a user yet take the user as he is now.
+
+        It comes before what changes the profile, or it would count (spec/audiences.md, 8.1).
+        """
+        section = self._section(profile)
+        if section is None or section.is_aged_out:
+            return
+        in_force, now_ms = self.in_force, self._clock.now_ms()
+        due = [
+            each
+            for each in self.known.standard
+            if section.epoch < in_force.audience_epochs[each.number]
+            and in_force.calculated.get(each.number) != each.revision
+            and each.environment == key.environment
+        ]
+        if not due:
+            return
+        self.catch_up(txn, key, profile)
+        self.refresh(key, profile)
+        members: frozenset[int] = frozenset()
+        if any(each.node and dependencies_of(each.node).audiences for each in due):
+            listed = {each for each in self.known.static if static_lists.has(txn, each, key)}
+            calculated = section.audiences.keys() & {each.number for each in self.known.standard}
+            members = frozenset(self.engine.satisfied_by(key, now_ms) | listed | calculated)
+        derived = Derived(calculated=self.numbered(section), audiences=members)
+        groups = self.engine.groups
+        self._calculations.take(txn, due, key, profile, derived, groups, now_ms)
+
     def apply(self, key: ProfileKey, profile: Profile, stored: StoredBatch) -> None:
         """Apply a batch to a profile that is ready, after the batch has changed it."""
         section = profile.workspaces[self._workspace.number]
@@ -165,12 +197,12 @@ class ShardAudiences:
         if not self._touched:
             return []
         now_ms = self._clock.now_ms()
+        calculated, deliveries = self._calculations.answer(), list[Delivery]()
+        for key, profile in self._touched.items():
+            deliveries += self._settle_others(txn, key, profile, calculated, now_ms)
         changes = self.engine.evaluate(self.engine.rows_of(self._touched), now_ms, expiring=())
-        deliveries: list[Delivery] = []
         for change in changes:
             deliveries += self._enter(change, self._touched[change.key], now_ms)
-        for key, profile in self._touched.items():
-            deliveries += self._settle_others(txn, key, profile, now_ms)
         self.counts.write(txn, now_ms)
         return deliveries
 
@@ -185,12 +217,14 @@ class ShardAudiences:
             self._profiles.followed.difference_update(map(profile_key, self._touched))
         self._touched.clear()
         self._caught_up.clear()
+        self._calculations.clear()
         self.counts.published()
 
     def abandon(self) -> None:
         """The transaction failed: what it touched is as it is on disk."""
         touched, self._touched = self._touched, {}
         self._caught_up.clear()
+        self._calculations.clear()
         self.counts.abandon()
         with self._store.read() as txn:
             for key in touched:
@@ -257,10 +291,17 @@ class ShardAudiences:
         return self._set(MemberChange(change.key, change.audience, action), profile, now_ms)
 
     def _settle_others(
-        self, txn: Transaction, key: ProfileKey, profile: Profile, now_ms: int
+        self,
+        txn: Transaction,
+        key: ProfileKey,
+        profile: Profile,
+        calculated: Mapping[tuple[int, ProfileKey], bool],
+        now_ms: int,
     ) -> list[Delivery]:
-        """Change memberships that are not evaluated: of static audiences, and of none any more."""
+        """Change memberships that the engine does not find: of static and standard audiences, and
+        of those that are gone. What the engine evaluates may ask for them, and comes after."""
         section = profile.workspaces[self._workspace.number]
+        before = frozenset(section.audiences)
         leaving = self.in_force.audiences.leaving
         deliveries: list[Delivery] = []
         for number in [each for each in section.audiences if each not in self.known.by_number]:
@@ -268,11 +309,20 @@ class ShardAudiences:
                 deliveries += self._set(MemberChange(key, number, "delete"), profile, now_ms)
             else:
                 del section.audiences[number]
-        for audience in self.known.static:
-            is_listed = not section.is_aged_out and static_lists.has(txn, audience, key)
-            if is_listed != (audience in section.audiences):
-                action: Action = "add" if is_listed else "delete"
+        wanted = {
+            audience: not section.is_aged_out and static_lists.has(txn, audience, key)
+            for audience in self.known.static
+        }
+        is_counted = not section.is_aged_out and not profile.is_opted_out
+        for audience in (each.number for each in self.known.standard):
+            is_member = calculated.get((audience, key), audience in before)
+            wanted[audience] = is_member and is_counted
+        for audience, is_wanted in wanted.items():
+            if is_wanted != (audience in section.audiences):
+                action: Action = "add" if is_wanted else "delete"
                 deliveries += self._set(MemberChange(key, audience, action), profile, now_ms)
+        if section.audiences.keys() != before:
+            self.engine.refresh(key, profile, self._derived(section))
         for audience in self._kept:
             self.engine.set_member(key, audience, is_member=audience in section.audiences)
         return deliveries
@@ -304,7 +354,7 @@ class ShardAudiences:
             change: of a membership.
             profile: as it is afterwards.
             now_ms: of the change.
-            only: this subscription alone, whose first load has come to the user.
+            only: this subscription alone, which is told of all members.
         """
         wanted = [
             each.subscription
@@ -322,6 +372,8 @@ class ShardAudiences:
         if only is not None:
             if number != only:
                 return False
+        elif live.sends is not None:
+            return False
         elif profile_key(change.key) >= self.in_force.loads.get(number, AFTER_ALL):
             return False  # its first load comes to the user
         audience = self.known.by_number.get(change.audience)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct, field
 
-from actors.audiences.calls import LiveAudiences
+from actors.audiences.calls import LiveAudiences, LiveSubscription
 from actors.calculated.definition import LiveAttributes
 from actors.store.environment import Transaction
 
@@ -29,10 +29,13 @@ class InForce(Struct, frozen=True, array_like=True):
             time is that of the activation, and historical batches with a greater one do not count.
         cursor: key of the profile that the walk comes to next; `None` if it is done.
         walked, total: profiles, for those who wait.
-        loads: number of a subscription whose first load is under way to the key of the profile
+        loads: number of a subscription that is told of all members to the key of the profile
             that it comes to next.
         list_change: number of the last change of a static list that was applied.
         starts: number of an audience to the epoch since which it is there.
+        calculated: number of a standard audience to its last calculation that came to everybody.
+        sent: number of a subscription of a standard audience to how often all members were sent.
+            It outlives the subscription, which may only be switched off for a while.
     """
 
     audiences: LiveAudiences = field(default_factory=LiveAudiences)
@@ -46,6 +49,8 @@ class InForce(Struct, frozen=True, array_like=True):
     loads: Mapping[int, bytes] = {}
     list_change: int = 0
     starts: Mapping[int, int] = {}
+    calculated: Mapping[int, int] = {}
+    sent: Mapping[int, int] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -81,12 +86,8 @@ def with_audiences(former: InForce, live: LiveAudiences, total: int) -> InForce:
     epochs = {
         number: epoch for number, epoch in former.audience_epochs.items() if number not in gone
     }
-    subscribed = {each.subscription.number for each in former.audiences.subscriptions}
-    wanted = {each.subscription.number for each in live.subscriptions}
-    loads = {number: cursor for number, cursor in former.loads.items() if number in wanted}
-    loads |= dict.fromkeys(wanted - subscribed, b"")
     starts = {number: start for number, start in former.starts.items() if number not in gone}
-    following = msgspec.structs.replace(former, audiences=live, loads=loads, starts=starts)
+    following = msgspec.structs.replace(_with_loads(former, live), audiences=live, starts=starts)
     if not changed and not gone:
         return msgspec.structs.replace(following, audience_epochs=epochs)
     epoch = former.epoch + 1
@@ -95,6 +96,36 @@ def with_audiences(former: InForce, live: LiveAudiences, total: int) -> InForce:
         audience_epochs=epochs | dict.fromkeys(changed, epoch),
         starts=starts | dict.fromkeys(changed - known.keys(), epoch),
     )
+
+
+def with_walk(former: InForce, count: int, following: bytes | None) -> InForce:
+    """Return what is in force once the walk has come past so many more profiles.
+
+    `following`: key of the next one, `None` after the last.
+    """
+    walked = msgspec.structs.replace(former, cursor=following, walked=former.walked + count)
+    if following is not None:
+        return walked
+    audiences = former.audiences.audiences
+    calculated = {each.number: each.revision for each in audiences if each.type == "standard"}
+    return msgspec.structs.replace(walked, calculated=calculated)
+
+
+def with_load(former: InForce, live: LiveSubscription, following: bytes | None) -> InForce:
+    """Return what is in force once a subscription has been told of some more members.
+
+    `following`: key of the profile that is next, `None` after the last.
+    """
+    number, sent = live.subscription.number, former.sent
+    loads = {each: cursor for each, cursor in former.loads.items() if each != number}
+    if following is not None:
+        loads[number] = following
+    elif live.sends is not None:
+        times = sent.get(number, 0) + 1
+        sent = {**sent, number: times}
+        if times < live.sends:
+            loads[number] = b""
+    return msgspec.structs.replace(former, loads=loads, sent=sent)
 
 
 def with_attributes(former: InForce, live: LiveAttributes, begun_id: int, total: int) -> InForce:
@@ -136,11 +167,18 @@ def combined(parts: Sequence[InForce], total: int) -> InForce:
         each.cursor is None and each.attributes.version == latest.attributes.version
         for each in parts
     )
-    wanted = {each.subscription.number for each in told.subscriptions}
+    sent = {
+        number: min(each.sent.get(number, 0) for each in parts)
+        for number in {number for each in parts for number in each.sent}
+    }
     under_way = {
-        number
-        for number in wanted
-        if any(number in each.loads or _is_new(number, each) for each in parts)
+        each.subscription.number
+        for each in told.subscriptions
+        if (
+            any(_is_unloaded(each.subscription.number, part) for part in parts)
+            if each.sends is None
+            else each.sends > sent.get(each.subscription.number, 0)
+        )
     }
     following = InForce(
         audiences=told,
@@ -153,15 +191,40 @@ def combined(parts: Sequence[InForce], total: int) -> InForce:
         loads=dict.fromkeys(under_way, b""),
         list_change=min(each.list_change for each in parts),
         starts=max(parts, key=lambda each: each.audiences.version).starts,
+        calculated={
+            each.number: each.revision
+            for each in told.audiences
+            if all(part.calculated.get(each.number) == each.revision for part in parts)
+        },
+        sent=sent,
     )
     if not told.audiences and not latest.attributes.attributes:
         return following
     return _walked_from_the_start(following, epoch, total)
 
 
-def _is_new(subscription: int, part: InForce) -> bool:
+def _with_loads(former: InForce, live: LiveAudiences) -> InForce:
+    """Return whom subscriptions are still to be told of: new ones, and those that are to send."""
+    subscribed = {each.subscription.number: each for each in former.audiences.subscriptions}
+    wanted = {each.subscription.number: each for each in live.subscriptions}
+    loads = {number: cursor for number, cursor in former.loads.items() if number in wanted}
+    # What was to be sent when a subscription ended is not sent if it begins again.
+    ended = {
+        number: each.sends
+        for number, each in subscribed.items()
+        if number not in wanted and each.sends is not None
+    }
+    sent = {**former.sent, **ended}
+    for number, each in wanted.items():
+        is_new, times = number not in subscribed, sent.get(number, 0)
+        if is_new if each.sends is None else each.sends > times:
+            loads.setdefault(number, b"")
+    return msgspec.structs.replace(former, loads=loads, sent=sent)
+
+
+def _is_unloaded(subscription: int, part: InForce) -> bool:
     known = (each.subscription.number for each in part.audiences.subscriptions)
-    return subscription not in known
+    return subscription in part.loads or subscription not in known
 
 
 def _walked_from_the_start(former: InForce, epoch: int, total: int) -> InForce:

@@ -13,12 +13,14 @@ class KnownAudiences:
     Attributes:
         live: what is known.
         by_number: its audiences; `static`: the numbers of those that are lists.
+        standard: its audiences that are calculated.
     """
 
     def __init__(self, live: LiveAudiences) -> None:
         self.live = live
         self.by_number = {each.number: each for each in live.audiences}
         self.static = [each.number for each in live.audiences if each.type == "static"]
+        self.standard = [each for each in live.audiences if each.type == "standard"]
 
 
 NO_AUDIENCES = KnownAudiences(LiveAudiences())

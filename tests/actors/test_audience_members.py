@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from actors.audiences.calls import Counts, Member
+from actors.audiences.criteria import AudienceMembership, Named
 from actors.errors import StoreFull
 from actors.profiles.view import MEMBERSHIPS
 from actors.shard_views import ShardViews
@@ -55,6 +56,15 @@ def test_members_come_in_pages_with_the_instant_of_their_entry(shard: Asked) -> 
     assert views.audience_member(ONE, 42) is None
     assert views.audience_member(99, 1002) is None
     assert views.audience_members(99, None, 2) == []
+
+
+def test_who_asks_for_a_list_changes_with_it(shard: Asked) -> None:
+    """Rule 15 of section 5."""
+    shard.define(audience(LIST, None), audience(ONE, Named(AudienceMembership(LIST, True))))
+    shard.worker.change_list(1, LIST, [1001], [])
+    assert shard.views.audience_counts()[ONE].size == 1
+    shard.worker.change_list(2, LIST, [], [1001])
+    assert shard.views.audience_counts()[ONE].size == 0
 
 
 def test_members_of_a_list_are_those_on_it_who_are_known(shard: Asked) -> None:

@@ -300,3 +300,88 @@ async def test_the_client_endpoint_tells_the_ids_alone(tmp_path: Path) -> None:
         assert response.status == 200
         body = await response.json()
         assert body["audience_memberships"] == [{"audience_id": audience}]
+
+
+async def standard(world: World, definition: Any, range_: Any = "all") -> int:
+    """Make a standard audience; return its id."""
+    body = {"name": "S", "type": "standard", "definition": definition, "range": range_}
+    return cast(int, (await ask(world, 201, "POST", "", body))["id"])
+
+
+async def calculated(world: World, audience: int) -> None:
+    """Calculate a standard audience to the end."""
+    await ask(world, 202, "POST", "/calculate", {"audience_ids": [audience]})
+    await world.settle_audiences()
+    assert (await ask(world, 200, "GET", f"/{audience}"))["status"] == "ready"
+
+
+async def test_case_44_the_last_day_of_a_range_counts_whole(tmp_path: Path) -> None:
+    """Of events that are kept, not only for as long as real-time audiences see them."""
+    tiers = {"event_tiers": {"overrides": [{"event": "Ping", "tier": "preserve"}]}}
+    document = changed(AUDIENCE_DOCUMENT, workspace=tiers)
+    end_ms = T - 30 * DAY_MS  # midnight after 2025-12-01
+    clock = ManualClock(end_ms - 1)
+    async with running(tmp_path, document=document, clock=clock) as world:
+        await send(world, "last", ping(end_ms - 1))
+        advance(world, 1)
+        await send(world, "next", ping(end_ms))
+        for days in (20, 15):  # the lifetime of their profiles goes on
+            advance(world, days * DAY_MS)
+            for customer in ("last", "next"):
+                await send(world, customer)
+        every = pinged() | {"within": None, "recency": {"type": "all"}}
+        audience = await standard(world, every, {"start": "2025-11-20", "end": "2025-12-01"})
+        await calculated(world, audience)
+        assert await members(world, audience) == [await world.mpid("last")]
+        assert (await ask(world, 200, "GET", f"/{audience}"))["size"] == 1
+
+
+async def test_case_45_a_standard_audience_changes_and_is_sent_when_it_is_told_to(
+    world: World,
+) -> None:
+    await send(world, "ann", status="gold")
+    ann = await world.mpid("ann")
+    audience = await standard(world, status_is("gold"))
+    await calculated(world, audience)
+    joined = await ask(world, 201, "POST", f"/{audience}/subscriptions", {"output_id": 2})
+    nested = {"type": "audience_membership", "audience_id": audience, "operator": "is_member"}
+    asking, _ = await connected(world, "Asking", nested)
+    await send(world, "bob", status="gold")
+    await world.settle_audiences()
+    assert await members(world, audience) == [ann]
+    assert changes(world, joined["id"]) == []
+    body = {"subscription_ids": [joined["id"]]}
+    for times in (1, 2):
+        await ask(world, 202, "POST", f"/{audience}/send", body)
+        await world.settle_audiences()
+        assert changes(world, joined["id"]) == [("add", ann)] * times
+    await calculated(world, audience)
+    both = sorted([ann, await world.mpid("bob")])
+    assert sorted(await members(world, audience)) == both
+    assert sorted(await members(world, asking)) == both
+    assert len(changes(world, joined["id"])) == 2
+    for days in (15, 15):
+        advance(world, days * DAY_MS + 1)
+        for customer in ("ann", "bob"):
+            await send(world, customer, status="iron")
+    await world.settle_audiences()
+    assert (await ask(world, 200, "GET", f"/{audience}"))["status"] == "expired"
+    problem = await ask(world, 422, "POST", f"/{audience}/send", body)
+    assert problem["errors"][0]["code"] == "INVALID_STATE"
+    assert sorted(await members(world, asking)) == both
+    shown = [each["audience_id"] for each in await memberships(world, "ann")]
+    assert shown == [audience, asking]
+
+
+async def test_what_is_sent_of_a_standard_audience_has_no_attributes(world: World) -> None:
+    """Section 8.1: it goes to a connection with the identities alone."""
+    await send(world, "ann", status="gold")
+    audience = await standard(world, status_is("gold"))
+    await calculated(world, audience)
+    joined = await ask(world, 201, "POST", f"/{audience}/subscriptions", {"output_id": 2})
+    await ask(world, 202, "POST", f"/{audience}/send", {"subscription_ids": [joined["id"]]})
+    await world.settle_audiences()
+    [message] = world.told(joined["id"])
+    [change] = message["changes"]
+    assert change["identities"] == {"customer_id": "ann"}
+    assert not change.get("user_attributes")

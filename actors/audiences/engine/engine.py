@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 import numpy as np
 
 from actors.audiences.criteria import Node
-from actors.audiences.engine.arrays import FAR, Bools, Ints, Places
+from actors.audiences.engine.arrays import FAR, Bools, Ints, Places, unpack
 from actors.audiences.engine.entries import Entry, EntryStore
 from actors.audiences.engine.expirations import expirations_ms
 from actors.audiences.engine.holdings import Holdings
@@ -306,6 +306,15 @@ class Engine:
         self._entries.merge(now_ms - self.lookback_ms)
         found = plan.evaluate(self._entries, rows, np.array([2 * now_ms], np.int64))
         return found, self._rows.is_alive(rows, now_ms)
+
+    def satisfied_by(self, key: ProfileKey, now_ms: int) -> set[int]:
+        """Return the audiences whose definition holds for a profile; nothing is kept of it."""
+        rows = self.rows_of([key])
+        if not len(rows) or not self._audiences:
+            return set()
+        found, alive = self.look(self.plan(self._audiences), rows, now_ms)
+        places = unpack(members_of(found, self._rows, alive), 1)[:, 0]
+        return {found.plan.wanted[index] for index in np.flatnonzero(places).tolist()}
 
     def expirations_ms(self, found: Evaluation, wanted: Ints, places: Ints) -> Ints:
         """Return when definitions cease to hold; see `expirations.expirations_ms`."""
