@@ -309,11 +309,11 @@ class ShardAudiences:
                 deliveries += self._set(MemberChange(key, number, "delete"), profile, now_ms)
             else:
                 del section.audiences[number]
+        is_counted = not section.is_aged_out and not profile.is_opted_out
         wanted = {
-            audience: not section.is_aged_out and static_lists.has(txn, audience, key)
+            audience: is_counted and static_lists.has(txn, audience, key)
             for audience in self.known.static
         }
-        is_counted = not section.is_aged_out and not profile.is_opted_out
         for audience in (each.number for each in self.known.standard):
             is_member = calculated.get((audience, key), audience in before)
             wanted[audience] = is_member and is_counted

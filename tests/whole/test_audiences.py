@@ -284,6 +284,9 @@ async def test_a_static_list_has_members_that_come_later(world: World) -> None:
     await ask(world, 202, "PUT", f"/{made['id']}/members", {"add": [ann]})
     await world.settle_audiences()
     assert await members(world, made["id"]) == [ann]
+    for is_opted_out, expected in ((True, []), (False, [ann])):  # spec/audiences.md, 5, rule 10
+        await send(world, "ann", {"event_type": "opt_out", "data": {"is_opted_out": is_opted_out}})
+        assert await members(world, made["id"]) == expected
     await ask(world, 202, "PUT", f"/{made['id']}/members", {"remove": [ann]})
     await world.settle_audiences()
     assert await members(world, made["id"]) == []
