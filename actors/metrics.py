@@ -256,6 +256,38 @@ SHARD_BATCH_DURATION = Metric(
     meaning="Time that one micro-batch spends in a stage.",
     remedy="commit rises: the disk. Another stage rises: what was configured for it last.",
 )
+AUDIENCE_EVALUATIONS = Metric(
+    Counter,
+    "headwater_audience_evaluations_total",
+    "profiles",
+    ("workspace",),
+    meaning="Profiles whose audiences were evaluated: touched by a batch, due, or walked.",
+    remedy="Far above the batches: definitions change often, or many windows close at once.",
+)
+AUDIENCE_EVALUATION_DURATION = Metric(
+    Histogram,
+    "headwater_audience_evaluation_duration_seconds",
+    "seconds",
+    (),
+    meaning="Time to evaluate the audiences of all profiles that one transaction touched.",
+    remedy="Rises with the number of audiences: `headwater audiences explain-cost` tells what of.",
+)
+AUDIENCE_CHANGES = Metric(
+    Counter,
+    "headwater_audience_membership_changes_total",
+    "profiles",
+    ("workspace", "audience", "action"),
+    meaning="Memberships that began (`add`) or ended (`delete`), by number of the audience.",
+    remedy="Many of both for one audience: its users go in and out; widen its windows.",
+)
+AUDIENCE_SIZE = Metric(
+    Gauge,
+    "headwater_audience_size",
+    "profiles",
+    ("workspace", "audience"),
+    meaning="Members on a shard, by number of the audience.",
+    remedy="0 or everybody: read an explanation of one user.",
+)
 SHARD_PROFILES = Metric(
     Gauge,
     "headwater_shard_profiles",

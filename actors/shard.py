@@ -92,9 +92,8 @@ class Shard:
             self._ids = Ids(options.number, read_last(txn), clock)
             self.outbox = ShardOutbox(self.store, txn, options, self._ids, wake)
         self.audiences = ShardAudiences(
-            self.store, self.profiles, workspace, self.groups.ids, clock, self._ids.next
+            self.store, self.profiles, workspace, self.groups.ids, clock, self._ids.next, metrics
         )
-
         self.subscribe()
 
     def subscribe(self) -> None:
@@ -138,6 +137,7 @@ class Shard:
                 self._apply(works, txn)
                 applied = clock()
                 self.outbox.take(self.audiences.finish(txn), self._clock.now_ms())
+                evaluated = clock()
                 self.profiles.flush(txn)
                 self.outbox.write(txn)
                 results = [work.result for work in works if work.result is not None]
@@ -160,7 +160,8 @@ class Shard:
             identity=identified - decoded,
             dedup=admitted - identified,
             profile=applied - admitted,
-            fanout=flushed - applied,
+            audience=evaluated - applied,
+            fanout=flushed - evaluated,
             commit=ended - flushed,
         )
         return results
@@ -316,6 +317,7 @@ class Shard:
     def show(self) -> None:
         """Bring the gauges up to date."""
         self.outbox.queues.show(self.metrics)
+        self.audiences.show()
         self._counts.show_store(self.store, self.profiles)
 
     def status(self) -> dict[str, Any]:

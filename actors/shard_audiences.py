@@ -4,6 +4,7 @@ A batch changes them in its own transaction. What else changes a profile, and th
 is seen to by `actors.audience_worker`, which calls the same methods.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from actors.audiences.announce import Action, MemberChange, announce
@@ -20,6 +21,7 @@ from actors.audiences.variations import variation
 from actors.calculated import applying
 from actors.calculated.live import KnownAttributes
 from actors.clock import Clock
+from actors.metric_groups import ShardMetrics
 from actors.model import (
     AttributeText,
     Delivery,
@@ -59,6 +61,7 @@ class ShardAudiences:
         groups: Mapping[int, str],
         clock: Clock,
         next_sequence: Callable[[], int],
+        metrics: ShardMetrics,
     ) -> None:
         """Load what is in force, and the columns of all profiles if there is anything."""
         self._store = store
@@ -66,6 +69,8 @@ class ShardAudiences:
         self._workspace = workspace
         self._clock = clock
         self._next_sequence = next_sequence
+        self._metrics = metrics
+        self._changes: Counter[tuple[int, Action]] = Counter()  # of this transaction
         self._lookback_ms = workspace.audience_event_days * DAY_MS
         self._touched: dict[ProfileKey, Profile] = {}
         self._caught_up: dict[ProfileKey, int] = {}  # to the epoch that a profile was of before
@@ -196,7 +201,7 @@ class ShardAudiences:
         """
         if not self._touched:
             return []
-        now_ms = self._clock.now_ms()
+        now_ms, begun = self._clock.now_ms(), self._clock.monotonic()
         calculated, deliveries = self._calculations.answer(), list[Delivery]()
         for key, profile in self._touched.items():
             deliveries += self._settle_others(txn, key, profile, calculated, now_ms)
@@ -204,6 +209,7 @@ class ShardAudiences:
         for change in changes:
             deliveries += self._enter(change, self._touched[change.key], now_ms)
         self.counts.write(txn, now_ms)
+        self._metrics.audience_evaluation_duration.observe(self._clock.monotonic() - begun)
         return deliveries
 
     @property
@@ -215,6 +221,12 @@ class ShardAudiences:
         """The transaction is on disk."""
         if self._profiles.followed is not None:
             self._profiles.followed.difference_update(map(profile_key, self._touched))
+        if self._touched:
+            self._metrics.audience_evaluations.labels(self._workspace.id).inc(len(self._touched))
+        for (audience, action), count in self._changes.items():
+            changes = self._metrics.audience_changes
+            changes.labels(self._workspace.id, str(audience), action).inc(count)
+        self._changes.clear()
         self._touched.clear()
         self._caught_up.clear()
         self._calculations.clear()
@@ -223,6 +235,7 @@ class ShardAudiences:
     def abandon(self) -> None:
         """The transaction failed: what it touched is as it is on disk."""
         touched, self._touched = self._touched, {}
+        self._changes.clear()
         self._caught_up.clear()
         self._calculations.clear()
         self.counts.abandon()
@@ -239,6 +252,13 @@ class ShardAudiences:
     def calculated(self, section: Section) -> dict[str, str | list[str]]:
         """Return the calculated attributes that a user has, by name."""
         return applying.values(section, self.attributes)
+
+    def show(self) -> None:
+        """Bring the gauges up to date."""
+        self._metrics.audience_size.clear()  # of audiences that are gone
+        for number in self.known.by_number:
+            size = self._metrics.audience_size.labels(self._workspace.id, str(number))
+            size.set(self.engine.size(number))
 
     def load(self, key: ProfileKey, profile: Profile) -> None:
         """Fill the columns of a profile from its record."""
@@ -334,6 +354,7 @@ class ShardAudiences:
             section.audiences[change.audience] = now_ms
         else:
             section.audiences.pop(change.audience, None)
+        self._changes[change.audience, change.action] += 1
         if not self._is_first_pass(change):
             self.counts.count(change.audience, now_ms, entered=change.action == "add")
         return self.tell(change, profile, now_ms)

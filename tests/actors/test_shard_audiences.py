@@ -436,3 +436,30 @@ def known_of(profile: Profile | None) -> Any:
     section = profile.workspaces[WORKSPACE.number]
     values = {number: state.value for number, state in section.calculated.items()}
     return section.audiences, values
+
+
+def test_the_metrics_tell_sizes_and_changes(tmp_path: Path) -> None:
+    """spec/observability.md, 6."""
+    story = Story(tmp_path, 0)
+    story.live = LiveAudiences(version=1, audiences=(story._audience(1, 1, DEFINITIONS[0]),))
+    story.worker.set_audiences(story.live)
+    login = {"event_type": "custom_event", "data": {"event_name": "Login"}}
+    items = [item({"environment": "production", "mpid": m, "events": [login]}) for m in PEOPLE]
+    story.shard.commit(micro(1, *items, where=context(story.clock.now_ms()), names=KNOWN))
+
+    def shown(name: str, **labels: str) -> float | None:
+        story.shard.show()
+        registry = story.shard.metrics.registry
+        return registry.get_sample_value(name, {"workspace": WORKSPACE.id, **labels})
+
+    changes = "headwater_audience_membership_changes_total"
+    assert shown("headwater_audience_size", audience="1") == len(PEOPLE)
+    assert shown(changes, audience="1", action="add") == len(PEOPLE)
+    assert shown("headwater_audience_evaluations_total") == len(PEOPLE)
+    story.clock.advance(HOUR + 1)
+    story.settle()
+    assert shown("headwater_audience_size", audience="1") == 0
+    assert shown(changes, audience="1", action="delete") == len(PEOPLE)
+    story.worker.set_audiences(LiveAudiences(version=2))
+    assert shown("headwater_audience_size", audience="1") is None
+    story.shard.close()
