@@ -171,5 +171,6 @@ def _batches(users: Users, options: SteadyOptions) -> list[Batch]:
 
 
 def template(batch: Batch, now_s: int) -> Template:
+    """Return a batch of this second, cut where its number goes."""
     text = msgspec.json.encode(batch | {"source_request_id": TOKEN})
     return text.replace(_SECONDS, b"%010d" % now_s).split(TOKEN.encode())
