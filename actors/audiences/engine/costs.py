@@ -2,12 +2,8 @@
 
 from msgspec import Struct
 
-from actors.audiences.criteria import Node
 from actors.audiences.engine.engine import Engine
-from actors.audiences.engine.holdings import sources_of, streams_of
 from actors.audiences.engine.mirror import SourceCost
-from actors.audiences.engine.plan import leaves_of
-from actors.audiences.engine.terms import node_term
 
 
 class EngineCost(Struct, frozen=True):
@@ -33,20 +29,6 @@ class EngineCost(Struct, frozen=True):
     streams: int
 
 
-class DefinitionCost(Struct, frozen=True):
-    """What a definition reads.
-
-    Attributes:
-        leaves: tests that are evaluated for it.
-        sources: what is mirrored of profiles.
-        streams: identities of streams whose events are kept.
-    """
-
-    leaves: int
-    sources: list[str]
-    streams: list[int]
-
-
 def engine_cost(engine: Engine) -> EngineCost:
     """Account for the memory of an engine; cost: one look at every array."""
     rows, mirror, entries, memberships, holdings = engine.parts
@@ -61,14 +43,4 @@ def engine_cost(engine: Engine) -> EngineCost:
         sources,
         holdings.leaves,
         holdings.streams,
-    )
-
-
-def definition_cost(node: Node) -> DefinitionCost:
-    """Say what a definition would have the engine keep."""
-    leaves = set(leaves_of(node_term(node)))
-    return DefinitionCost(
-        len(leaves),
-        sorted({repr(source) for leaf in leaves for source in sources_of(leaf)}),
-        sorted({stream.identity for leaf in leaves for stream in streams_of(leaf)}),
     )
