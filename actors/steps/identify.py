@@ -28,6 +28,7 @@ from actors.store.profiles import Profiles
 
 # Requests with a login ID that are known to be settled; some 20 MB.
 MAX_KNOWN = 20_000
+MAX_KNOWN_LENGTH = 512  # characters of all identities of a request; longer ones are not remembered
 
 # Environment, and IDSync types and values as sent.
 _Sent = tuple[Environment, tuple[tuple[str, str], ...]]
@@ -49,6 +50,11 @@ class Identifier:
         # With a login ID the answer depends on the lookups of one record alone. A change of them
         # makes another list, so as long as a profile has the same one, the answer is the same.
         self._known: dict[_Sent, tuple[ProfileKey, list[Lookup]]] = {}
+
+    @property
+    def remembered(self) -> int:
+        """How many requests are known to be settled; at most `MAX_KNOWN`."""
+        return len(self._known)
 
     def identify(self, works: Sequence[Work], txn: Transaction) -> None:
         """Set each batch's MPID, or the result that sends it elsewhere, in order.
@@ -111,7 +117,7 @@ class Identifier:
                 work.result = _unresolved(batch, sent, kinds)
                 return
             work.mpid = candidate
-            if has_login:
+            if has_login and sum(map(len, sent.values())) <= MAX_KNOWN_LENGTH:
                 if len(self._known) >= MAX_KNOWN:
                     self._known.clear()
                 self._known[as_sent] = key, profile.lookups

@@ -19,7 +19,7 @@ from actors.model import (
 )
 from actors.shard import identity_rules
 from actors.steps.decode import Decoder
-from actors.steps.identify import Identifier
+from actors.steps.identify import MAX_KNOWN_LENGTH, Identifier
 from actors.steps.work import Work
 from actors.store.environment import Store
 from actors.store.identities import Holder, IndexEntry, read_holders, write_holders
@@ -52,7 +52,7 @@ class Known:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.profiles = Profiles(1024 * 1024)
-        self._identifier = Identifier(0, 2, SCOPE, identity_rules(WORKSPACE), self.profiles)
+        self.identifier = Identifier(0, 2, SCOPE, identity_rules(WORKSPACE), self.profiles)
 
     def link(
         self, mpid: int, *names: tuple[str, str], environment: Environment = "production"
@@ -74,7 +74,7 @@ class Known:
         """Run the step; return each batch's MPID, or the result that sends it elsewhere."""
         Decoder(WORKSPACE).decode(works)
         with self.store.read() as txn:
-            self._identifier.identify(works, txn)
+            self.identifier.identify(works, txn)
         return [work.mpid if work.result is None else work.result for work in works]
 
 
@@ -149,6 +149,16 @@ def test_a_settled_user_who_loses_an_identity_is_found_by_it_no_longer(known: Kn
     lost = unresolved(("customerid", CUSTOMER), ("email", EMAIL))
     assert known.identify(work(CUSTOMER, EMAIL)) == [lost]
     assert known.identify(work(CUSTOMER)) == [HERE]
+
+
+@pytest.mark.parametrize(("more", "remembered"), [(0, 1), (1, 0)])
+def test_a_request_too_long_to_remember_is_answered_alike(
+    known: Known, more: int, remembered: int
+) -> None:
+    email = "e" * (MAX_KNOWN_LENGTH + more - len(CUSTOMER))
+    known.link(HERE, ("customerid", CUSTOMER), ("email", email))
+    assert known.identify(work(CUSTOMER, email), work(CUSTOMER, email)) == [HERE] * 2
+    assert known.identifier.remembered == remembered
 
 
 def test_an_identity_more_is_for_the_coordinator(known: Known) -> None:
