@@ -113,8 +113,11 @@ async def test_a_server_that_asks_for_patience_gets_the_same_bytes_later(
     assert measured.retries == {str(status): 1}
     assert measured.statuses[status] == 1
     assert measured.latency_ms()["max"] >= 1000
-    # A busy machine may not get round to the last ones.
-    assert set(ledger.states().tolist()) - {UNSENT} == {ACKNOWLEDGED}
+    unsent = 10 * measured.unsent  # a busy machine may not get round to the last ones
+    states = ledger.states().tolist()
+    assert states[:10] == [ACKNOWLEDGED] * 10
+    assert states.count(UNSENT) == unsent
+    assert states.count(ACKNOWLEDGED) == len(states) - unsent
 
 
 async def test_a_broken_connection_is_retried_with_the_same_request_ids(

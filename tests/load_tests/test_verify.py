@@ -6,8 +6,7 @@ import pytest
 
 from actors.clock import SystemClock
 from load_tests import verify
-from load_tests.client import Target
-from load_tests.drive import DriveOptions, Driver
+from load_tests.client import Channel, Target
 from load_tests.ledger import Ledger
 from load_tests.pool import Pool
 from load_tests.reader import Access, ReadBackFailed
@@ -17,7 +16,6 @@ from tests.load_tests.conftest import MakePool
 from tests.load_tests.fake_server import FakeServer
 
 _ACCESS = Access(client_id="reader", client_secret="sesame", org=1, account=1, workspace="1")
-_RATE = 50
 Run = Callable[[], Awaitable[tuple[Pool, Ledger]]]
 
 
@@ -34,11 +32,13 @@ def run(target: Target, make_pool: MakePool) -> Run:
     async def send() -> tuple[Pool, Ledger]:
         pool = make_pool(batches=50)
         ledger = Ledger(pool)
-        options = DriveOptions(
-            seconds=0.2, connections=2, requests_per_second=_RATE, arrivals="fixed"
-        )
         traffic = IngestTraffic(target, "k1", "s1", pool, ledger)
-        await Driver(target, traffic, options, SystemClock()).run()
+        channel = Channel(target)
+        for number in range(10):
+            traffic.open(number)
+            response = await channel.exchange(traffic.request(number, SystemClock().now_ms()))
+            traffic.settle(number, response, is_doubtful=False)
+        channel.close()
         return pool, ledger
 
     return send
