@@ -4,13 +4,14 @@ Each call is short, and one transaction that also holds how far it came: ingesti
 them, and after a crash the next one goes on where the last commit was.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from msgspec.structs import replace
 
 from actors.audiences.announce import MemberChange
-from actors.audiences.calls import LiveAudiences, LiveSubscription, Progress, ShardProgress
+from actors.audiences.calls import LiveAudiences, Progress, ShardProgress
 from actors.audiences.in_force import (
     InForce,
     with_attributes,
@@ -21,7 +22,7 @@ from actors.audiences.in_force import (
 )
 from actors.calculated.definition import LiveAttributes
 from actors.clock import Clock
-from actors.model import ENVIRONMENTS, Delivery, ProfileKey
+from actors.model import ENVIRONMENTS, Delivery, Profile, ProfileKey
 from actors.shard import Shard
 from actors.store import member_counts, static_lists
 from actors.store.environment import Transaction
@@ -177,29 +178,48 @@ class AudienceWorker:
 
     def _loads(self) -> bool:
         """Tell subscriptions of all members: new ones, and those of standard audiences that send
-        (spec/audiences.md, 8.1)."""
+        (spec/audiences.md, 8.1). Tell new connections of the Calculated Attributes feed of the
+        values that there are."""
         in_force = self._audiences.in_force
+        for number in in_force.fed & in_force.loads.keys():
+            self._load_some(number, None, partial(self._values, number))
+            return True
         for live in in_force.audiences.subscriptions:
-            if live.subscription.number in in_force.loads:
-                self._load_some(live)
+            number, audience = live.subscription.number, live.subscription.audience
+            if number in in_force.loads:
+                self._load_some(number, live.sends, partial(self._member, number, audience))
                 return True
         return False
 
-    def _load_some(self, live: LiveSubscription) -> None:
+    def _load_some(
+        self,
+        number: int,
+        sends: int | None,
+        tell: Callable[[ProfileKey, Profile], list[Delivery]],
+    ) -> None:
         in_force, now_ms = self._audiences.in_force, self._clock.now_ms()
-        number, audience = live.subscription.number, live.subscription.audience
-        workspace = self._shard.options.workspace.number
         with self._changing() as txn:
             keys, following = self._page(txn, in_force.loads[number])
             deliveries: list[Delivery] = []
             for packed in keys:
                 profile = self._shard.profiles.open(txn, packed)
-                section = profile and profile.workspaces.get(workspace)
-                if profile and section and audience in section.audiences:
-                    change = MemberChange(profile_key_parts(packed), audience, "add")
-                    deliveries += self._audiences.tell(change, profile, now_ms, number)
+                if profile is not None:
+                    deliveries += tell(profile_key_parts(packed), profile)
             self._shard.outbox.take(deliveries, now_ms)
-            self._keep(txn, with_load(in_force, live, following))
+            self._keep(txn, with_load(in_force, number, sends, following))
+
+    def _member(
+        self, number: int, audience: int, key: ProfileKey, profile: Profile
+    ) -> list[Delivery]:
+        section = profile.workspaces.get(self._shard.options.workspace.number)
+        if section is None or audience not in section.audiences:
+            return []
+        change = MemberChange(key, audience, "add")
+        return self._audiences.tell(change, profile, self._clock.now_ms(), number)
+
+    def _values(self, number: int, key: ProfileKey, profile: Profile) -> list[Delivery]:
+        audiences, now_ms = self._audiences, self._clock.now_ms()
+        return audiences.feed.current(key, profile, audiences.attributes, number, now_ms)
 
     # -- Inside -----------------------------------------------------------------------------------
 

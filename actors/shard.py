@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from actors.calculated.feed import FEED_NUMBER, AttributeFeed
 from actors.clock import Clock
 from actors.groups.live import KnownGroups, keep_read_only, read_live
 from actors.identity.findings import Findings, Question
@@ -67,6 +68,7 @@ class Shard:
 
         Raises:
             DataFolderError: the store cannot be opened.
+            StoreFull: see `ShardAudiences`.
         """
         workspace = options.workspace
         self.options = options
@@ -91,8 +93,16 @@ class Shard:
             self.groups = KnownGroups(read_live(txn))
             self._ids = Ids(options.number, read_last(txn), clock)
             self.outbox = ShardOutbox(self.store, txn, options, self._ids, wake)
+        feed = AttributeFeed(self._connections.get(FEED_NUMBER, ()), workspace, self._ids.next)
         self.audiences = ShardAudiences(
-            self.store, self.profiles, workspace, self.groups.ids, clock, self._ids.next, metrics
+            self.store,
+            self.profiles,
+            workspace,
+            self.groups.ids,
+            clock,
+            self._ids.next,
+            metrics,
+            feed,
         )
         self.subscribe()
 

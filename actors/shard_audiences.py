@@ -13,12 +13,13 @@ from actors.audiences.calls import LiveSubscription
 from actors.audiences.engine.engine import Change, Engine, Kept
 from actors.audiences.engine.sources import Derived
 from actors.audiences.history import read_history
-from actors.audiences.in_force import InForce, read_in_force
+from actors.audiences.in_force import InForce, read_in_force, with_feed, write_in_force
 from actors.audiences.known import KnownAudiences
 from actors.audiences.language.dependencies import dependencies_of
 from actors.audiences.member_counts import MemberCounts
 from actors.audiences.variations import variation
 from actors.calculated import applying
+from actors.calculated.feed import AttributeFeed
 from actors.calculated.live import KnownAttributes
 from actors.clock import Clock
 from actors.metric_groups import ShardMetrics
@@ -51,6 +52,7 @@ class ShardAudiences:
         known: the audiences of it.
         engine: evaluates the real-time audiences, and keeps the members of the others too.
         counts: who entered and left of late.
+        feed: tells outputs of values that have changed.
     """
 
     def __init__(
@@ -62,13 +64,19 @@ class ShardAudiences:
         clock: Clock,
         next_sequence: Callable[[], int],
         metrics: ShardMetrics,
+        feed: AttributeFeed,
     ) -> None:
-        """Load what is in force, and the columns of all profiles if there is anything."""
+        """Load what is in force, and the columns of all profiles if there is anything.
+
+        Raises:
+            StoreFull: the feed has other active connections than before, and that cannot be kept.
+        """
         self._store = store
         self._profiles = profiles
         self._workspace = workspace
         self._clock = clock
         self._next_sequence = next_sequence
+        self.feed = feed
         self._metrics = metrics
         self._changes: Counter[tuple[int, Action]] = Counter()  # of this transaction
         self._lookback_ms = workspace.audience_event_days * DAY_MS
@@ -79,8 +87,14 @@ class ShardAudiences:
         self._calculations = Calculations(workspace)
         self.in_force = InForce()
         with store.read() as txn:
+            former = read_in_force(txn)
+        in_force = with_feed(former, feed.active)
+        if in_force != former:  # kept before a change of a value can pass a connection by
+            with store.write() as txn:
+                write_in_force(txn, in_force)
+        with store.read() as txn:
             self.counts = MemberCounts(txn)
-            self.work_by(read_in_force(txn))
+            self.work_by(in_force)
             if not self.is_idle:
                 for packed, encoded in txn.scan("profiles"):
                     self.load(profile_key_parts(packed), decode_profile(encoded))
@@ -122,6 +136,7 @@ class ShardAudiences:
 
     def catch_up(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
         """Make a profile ready for the present epoch, unless it is, before something is applied."""
+        self.feed.note(key, profile, self.attributes)
         section, epoch = self._section(profile), self.in_force.epoch
         if section is None or section.is_aged_out:
             return
@@ -197,7 +212,8 @@ class ShardAudiences:
         """Evaluate the audiences of all profiles that were touched, and change their memberships.
 
         Returns:
-            What subscriptions are to be told. The profiles are still to be written.
+            What subscriptions and connections of the Calculated Attributes feed are to be told.
+            The profiles are still to be written.
         """
         if not self._touched:
             return []
@@ -206,11 +222,16 @@ class ShardAudiences:
         for key, profile in self._touched.items():
             deliveries += self._settle_others(txn, key, profile, calculated, now_ms)
         changes = self.engine.evaluate(self.engine.rows_of(self._touched), now_ms, expiring=())
+        deliveries += self.changed_values(now_ms)
         for change in changes:
             deliveries += self._enter(change, self._touched[change.key], now_ms)
         self.counts.write(txn, now_ms)
         self._metrics.audience_evaluation_duration.observe(self._clock.monotonic() - begun)
         return deliveries
+
+    def changed_values(self, now_ms: int) -> list[Delivery]:
+        """Return what the Calculated Attributes feed is to tell of this transaction so far."""
+        return self.feed.deliveries(self.attributes, self.in_force.loads, now_ms)
 
     @property
     def touched(self) -> Mapping[ProfileKey, Profile]:
@@ -230,6 +251,7 @@ class ShardAudiences:
         self._touched.clear()
         self._caught_up.clear()
         self._calculations.clear()
+        self.feed.abandon()
         self.counts.published()
 
     def abandon(self) -> None:
@@ -238,6 +260,7 @@ class ShardAudiences:
         self._changes.clear()
         self._caught_up.clear()
         self._calculations.clear()
+        self.feed.abandon()
         self.counts.abandon()
         with self._store.read() as txn:
             for key in touched:

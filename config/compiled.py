@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
+from actors.calculated.feed import FEED_ID, FEED_NUMBER
 from actors.forwarding.desk import OutputInfo
 from actors.model import ENVIRONMENTS, Environment, InputInfo, WorkspaceInfo
 from actors.outputs.connection_settings import ConnectionSettings, payload_settings
@@ -139,10 +140,13 @@ def _connection(
     module = MODULES[output.module]
     settings = ConnectionSettings.model_validate(connection.settings_with_defaults(output))
     is_batched = settings.send_as_batch
+    is_feed = connection.input == FEED_ID
+    if is_feed:  # it has no other batches, and defaults of the output are for its other inputs
+        settings = settings.model_copy(update={"send_batches_without_events": True})
     return ConnectionInfo(
         number=numbers.connections[connection.id],
         id=connection.id,
-        input=numbers.inputs[connection.input],
+        input=FEED_NUMBER if is_feed else numbers.inputs[connection.input],
         input_id=connection.input,
         output=output.id,
         module=output.module,

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
+from actors.calculated.feed import FEED_ID
 from config.errors import Found, Location
 from config.fields import (
     Items,
@@ -86,7 +87,9 @@ class Input(Model):
 
 
 def input_problems(source: Input, where: Location) -> Iterator[Found]:
-    """List what does not fit an input's kind."""
+    """List what does not fit an input's kind, or is kept for a built-in input."""
+    if source.id == FEED_ID:
+        yield (*where, "id"), f"'{FEED_ID}' is the built-in Calculated Attributes feed"
     if source.kind == "feed":
         return
     if source.is_unbound:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from actors.calculated.feed import FEED_ID
 from actors.outputs.connection_settings import ConnectionSettings
 from actors.outputs.contract import OutputModule
 from config.audience_rules import AudienceNames, active_limit_problems, audience_problems
@@ -194,7 +195,8 @@ def _connection_problems(parts: Parts, modules: Mapping[str, OutputModule]) -> I
     )
     for index, connection in parts.connections.items():
         where: Location = ("connections", index)
-        if connection.input not in parts.ids["inputs"]:
+        is_feed = connection.input == FEED_ID
+        if not is_feed and connection.input not in parts.ids["inputs"]:
             yield (*where, "input"), f"no input with id '{connection.input}'"
         if connection.output not in parts.ids["outputs"]:
             yield (*where, "output"), f"no output with id '{connection.output}'"
@@ -207,5 +209,8 @@ def _connection_problems(parts: Parts, modules: Mapping[str, OutputModule]) -> I
             module, source = modules.get(output.module), inputs.get(connection.input)
             if module and source and source.is_unbound and not module.accepts_unbound:
                 yield where, f"module '{output.module}' does not accept unbound feeds"
+            if is_feed and module and not module.accepts_attribute_feed:
+                problem = "does not accept the Calculated Attributes feed"
+                yield where, f"module '{output.module}' {problem}"
         settings = Layer((*where, "settings"), connection.settings)
         yield from layer_problems(ConnectionSettings, defaults, settings, settings.where)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct, field
 
-from actors.audiences.calls import LiveAudiences, LiveSubscription
+from actors.audiences.calls import LiveAudiences
 from actors.calculated.definition import LiveAttributes
 from actors.store.environment import Transaction
 
@@ -29,13 +29,15 @@ class InForce(Struct, frozen=True, array_like=True):
             time is that of the activation, and historical batches with a greater one do not count.
         cursor: key of the profile that the walk comes to next; `None` if it is done.
         walked, total: profiles, for those who wait.
-        loads: number of a subscription that is told of all members to the key of the profile
-            that it comes to next.
+        loads: number of a subscription that is told of all members, or of a connection of the
+            Calculated Attributes feed that is told of all values, to the key of the profile that it
+            comes to next.
         list_change: number of the last change of a static list that was applied.
         starts: number of an audience to the epoch since which it is there.
         calculated: number of a standard audience to its last calculation that came to everybody.
         sent: number of a subscription of a standard audience to how often all members were sent.
             It outlives the subscription, which may only be switched off for a while.
+        fed: numbers of the active connections of the Calculated Attributes feed.
     """
 
     audiences: LiveAudiences = field(default_factory=LiveAudiences)
@@ -51,6 +53,7 @@ class InForce(Struct, frozen=True, array_like=True):
     starts: Mapping[int, int] = {}
     calculated: Mapping[int, int] = {}
     sent: Mapping[int, int] = {}
+    fed: frozenset[int] = frozenset()
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -111,19 +114,23 @@ def with_walk(former: InForce, count: int, following: bytes | None) -> InForce:
     return msgspec.structs.replace(walked, calculated=calculated)
 
 
-def with_load(former: InForce, live: LiveSubscription, following: bytes | None) -> InForce:
-    """Return what is in force once a subscription has been told of some more members.
+def with_load(former: InForce, number: int, sends: int | None, following: bytes | None) -> InForce:
+    """Return what is in force once a subscription or a connection has been told of some more users.
 
-    `following`: key of the profile that is next, `None` after the last.
+    Args:
+        former: before.
+        number: of what was told.
+        sends: how often a subscription of a standard audience is told of all, `None` of others.
+        following: key of the profile that is next, `None` after the last.
     """
-    number, sent = live.subscription.number, former.sent
+    sent = former.sent
     loads = {each: cursor for each, cursor in former.loads.items() if each != number}
     if following is not None:
         loads[number] = following
-    elif live.sends is not None:
+    elif sends is not None:
         times = sent.get(number, 0) + 1
         sent = {**sent, number: times}
-        if times < live.sends:
+        if times < sends:
             loads[number] = b""
     return msgspec.structs.replace(former, loads=loads, sent=sent)
 
@@ -148,6 +155,18 @@ def with_attributes(former: InForce, live: LiveAttributes, begun_id: int, total:
     return msgspec.structs.replace(
         _walked_from_the_start(former, epoch, total), attributes=live, attribute_epochs=epochs
     )
+
+
+def with_feed(former: InForce, active: frozenset[int]) -> InForce:
+    """Return what is in force where the Calculated Attributes feed has these active connections.
+
+    Those that were not there, or not active, begin with a first load, unless there are no values.
+    """
+    ended, new = former.fed - active, active - former.fed
+    loads = {number: cursor for number, cursor in former.loads.items() if number not in ended}
+    if former.attributes.attributes:
+        loads |= dict.fromkeys(new, b"")
+    return msgspec.structs.replace(former, loads=loads, fed=active)
 
 
 def combined(parts: Sequence[InForce], total: int) -> InForce:
@@ -180,6 +199,12 @@ def combined(parts: Sequence[InForce], total: int) -> InForce:
             else each.sends > sent.get(each.subscription.number, 0)
         )
     }
+    fed = frozenset[int]().union(*(each.fed for each in parts))
+    under_way |= {
+        number
+        for number in fed
+        if any(number in each.loads or number not in each.fed for each in parts)
+    }
     following = InForce(
         audiences=told,
         attributes=latest.attributes,
@@ -197,6 +222,7 @@ def combined(parts: Sequence[InForce], total: int) -> InForce:
             if all(part.calculated.get(each.number) == each.revision for part in parts)
         },
         sent=sent,
+        fed=fed,
     )
     if not told.audiences and not latest.attributes.attributes:
         return following
@@ -207,7 +233,8 @@ def _with_loads(former: InForce, live: LiveAudiences) -> InForce:
     """Return whom subscriptions are still to be told of: new ones, and those that are to send."""
     subscribed = {each.subscription.number: each for each in former.audiences.subscriptions}
     wanted = {each.subscription.number: each for each in live.subscriptions}
-    loads = {number: cursor for number, cursor in former.loads.items() if number in wanted}
+    kept = wanted.keys() | former.fed
+    loads = {number: cursor for number, cursor in former.loads.items() if number in kept}
     # What was to be sent when a subscription ended is not sent if it begins again.
     ended = {
         number: each.sends

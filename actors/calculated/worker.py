@@ -37,11 +37,13 @@ class CalculatedWorker:
 
     def plant_seeds(self, plantings: Sequence[Planting]) -> int:
         """See `CalculatedShard`."""
-        dropped = 0
+        dropped, audiences = 0, self._shard.audiences
         with self._shard.transaction() as txn:
             for planting in plantings:
                 if not self._plant(txn, planting):
                     dropped += 1
+            now_ms = max((each.received_ms for each in plantings), default=0)
+            self._shard.outbox.take(audiences.changed_values(now_ms), now_ms)
         return dropped
 
     def _preview(
@@ -74,6 +76,7 @@ class CalculatedWorker:
             return False
         profile = shard.profiles.stage(txn, key, now_ms)
         section = self._active_section(profile, now_ms)
+        shard.audiences.feed.note(key, profile, shard.audiences.attributes)
         in_force = shard.audiences.in_force
         # What is not ready for the present epoch takes the seed when it is made so.
         is_ready = section.epoch == in_force.epoch

@@ -109,6 +109,7 @@ MODULE = OutputModule(
     module="audience_csv",
     kinds=frozenset({"audience"}),
     accepts_unbound=False,
+    accepts_attribute_feed=False,
     settings_model=AudienceCsvSettings,
     send_as_batch_default=True,
     retry_profile="file",

@@ -175,6 +175,8 @@ class OutputModule:
         module: its name in the workspace document.
         kinds: the kinds of outputs that it can be.
         accepts_unbound: inputs without a platform may be connected (spec/connections.md, 1.1).
+        accepts_attribute_feed: so may the Calculated Attributes feed, whose batches have no events
+            (spec/calculated-attributes.md, 7.2).
         settings_model: validates `settings`; secrets are `SecretStr`.
         send_as_batch_default: whether a payload holds a whole batch where a connection says
             nothing (spec/connections.md, 6).
@@ -185,6 +187,7 @@ class OutputModule:
     module: str
     kinds: frozenset[str]
     accepts_unbound: bool
+    accepts_attribute_feed: bool
     settings_model: type[OutputSettings]
     send_as_batch_default: bool
     retry_profile: str

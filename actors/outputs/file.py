@@ -106,6 +106,7 @@ MODULE = OutputModule(
     module="file",
     kinds=frozenset({"event"}),
     accepts_unbound=True,
+    accepts_attribute_feed=True,
     settings_model=FileSettings,
     send_as_batch_default=True,
     retry_profile="file",

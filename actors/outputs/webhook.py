@@ -235,6 +235,7 @@ MODULE = OutputModule(
     module="webhook",
     kinds=frozenset({"event", "audience"}),
     accepts_unbound=True,
+    accepts_attribute_feed=True,
     settings_model=WebhookSettings,
     send_as_batch_default=False,
     retry_profile="stream",

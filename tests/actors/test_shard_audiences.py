@@ -26,6 +26,7 @@ from actors.audiences.calls import LiveAudience, LiveAudiences, LiveSubscription
 from actors.audiences.criteria import AudienceMembership, CalculatedAttribute, Named, Node
 from actors.audiences.history import read_history
 from actors.calculated.definition import Attribute, LiveAttributes
+from actors.calculated.feed import FEED_NUMBER
 from actors.calculated.reading import canonical, read_definition
 from actors.clock import ManualClock
 from actors.errors import StoreFull
@@ -43,6 +44,7 @@ from actors.shard import Shard
 from actors.store.keys import profile_key
 from actors.store.resharding import reshard
 from actors.sweeper import Sweeper
+from tests.actors.forwarding.support import connection
 from tests.actors.profiles.builders import BACKEND, DAY, MINUTE, NOW, WEB, WORKSPACE
 from tests.actors.shards import context, item, micro, open_shard, profile_of
 from tests.oracle.audiences.build import (
@@ -64,6 +66,7 @@ HOUR = 60 * MINUTE
 STORIES = int(os.environ.get("STORIES", "40"))
 PEOPLE = (1, 2, 3)
 LIST, NESTED = 90, 91
+FEEDS = (1, 2)  # connections of the Calculated Attributes feed; the second comes and goes
 NAMES = ("Login", "Clip Played", "Read")
 KNOWN = EventNames([EventName("custom_event", name) for name in NAMES], is_full=False)
 
@@ -113,11 +116,22 @@ class Story:
         self.number = 0
         self.heard: dict[tuple[int, int], list[str]] = {}
         self.read_to = 0
+        # By connection, user and name: when the feed told of a value last, and what.
+        self.told: dict[tuple[int, int, str], tuple[int, Any]] = {}
+        self.feed_read_to = dict.fromkeys(FEEDS, 0)
+        self.fed = set(FEEDS)
         self.shard: Shard
         self.open()
 
     def open(self) -> None:
-        self.shard = open_shard(self.folder, clock=self.clock, map_size_bytes=64 * 1024 * 1024)
+        self.shard = open_shard(
+            self.folder,
+            clock=self.clock,
+            map_size_bytes=64 * 1024 * 1024,
+            connections=tuple(
+                connection(each, input=FEED_NUMBER, is_active=each in self.fed) for each in FEEDS
+            ),
+        )
         self.worker = AudienceWorker(self.shard, self.clock, slice_size=2)
 
     # -- What happens -----------------------------------------------------------------------------
@@ -285,7 +299,11 @@ class Story:
         Sweeper(self.shard, self.clock).sweep()
 
     def restart(self) -> None:
+        self._hear()
         self.shard.close()
+        if self.random.random() < 0.5:  # an inactive connection is as one that is not there
+            self.fed ^= {FEEDS[1]}
+            self.told = {key: told for key, told in self.told.items() if key[0] in self.fed}
         self.open()
 
     # -- What comes of it -------------------------------------------------------------------------
@@ -323,6 +341,10 @@ class Story:
                 shown = {number: state.value for number, state in section.calculated.items()}
                 for number, value in values.items():
                     assert shown.get(number) == value, (mpid, number)
+                    for feed in self.fed:
+                        told_ms, told = self.told.get((feed, mpid, f"c{number}"), (0, None))
+                        # Of what is forgotten when a profile ages out nobody is told.
+                        assert value == (told if told_ms >= section.first_seen_ms else None)
             person = Person(mpid, profile, tuple(batches), WORKSPACE, values)
             expected = {
                 number for number, node in real_time.items() if is_member(node, person, around, now)
@@ -366,6 +388,22 @@ class Story:
             heard = self.heard.setdefault((message["audience"]["id"], change["mpid"]), [])
             heard.append(change["action"])
             self.read_to = max(self.read_to, delivery.sequence)
+        for feed in FEEDS:
+            self._hear_values(feed)
+
+    def _hear_values(self, feed: int) -> None:
+        read_to = self.feed_read_to[feed]
+        for delivery in self.shard.outbox.read_outbox(feed, read_to, 10_000, 1 << 24):
+            assert feed in self.fed
+            batch = orjson.loads(delivery.payload)
+            told = batch["user_attributes"] | dict.fromkeys(
+                batch.get("deleted_user_attributes", ())
+            )
+            assert told
+            assert not batch["events"]
+            for name, value in told.items():
+                self.told[feed, batch["mpid"], name] = (delivery.created_ms, value)
+            self.feed_read_to[feed] = delivery.sequence
 
     def _stored(self, mpid: int, profile: Profile) -> Sequence[StoredBatch]:
         key = ProfileKey(WORKSPACE.scope, "production", mpid)

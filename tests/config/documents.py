@@ -18,7 +18,9 @@ Data = dict[str, Any]
 Change = Callable[[Data], object]
 
 # A module that only takes data of a platform, beside the real ones.
-KIT = replace(MODULES["webhook"], module="kit_x", accepts_unbound=False)
+KIT = replace(
+    MODULES["webhook"], module="kit_x", accepts_unbound=False, accepts_attribute_feed=False
+)
 ALL_MODULES = {**MODULES, KIT.module: KIT}
 
 SHOP: Data = {

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from actors.calculated.feed import FEED_ID, FEED_NUMBER
 from actors.model import Limits, WorkspaceInfo
 from actors.outputs.retry import PROFILES
 from config.compiled import connection_infos, output_plans, queue_limits, workspace_info
@@ -180,3 +181,17 @@ def test_numbers_stay_when_the_document_changes(tmp_path: Path) -> None:
     assert {each.id: each.number for each in again} == {
         name: number for name, number in before.items() if name != "web-hook"
     }
+
+
+def test_the_calculated_attributes_feed_is_an_input_that_no_document_has(tmp_path: Path) -> None:
+    """Its batches have no events, so that a default against such batches is not meant for it."""
+    document, numbers = compiled(
+        tmp_path,
+        setting("connections.2.input", FEED_ID),
+        setting("outputs.1.connection_defaults", {"send_batches_without_events": False}),
+    )
+    *others, feed = connection_infos(document, numbers)
+    assert (feed.input, feed.input_id) == (FEED_NUMBER, FEED_ID)
+    assert FEED_NUMBER not in numbers.inputs.values()
+    assert feed.settings.send_batches_without_events
+    assert [each.settings.send_batches_without_events for each in others] == [True, False]

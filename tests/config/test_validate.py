@@ -54,6 +54,23 @@ CASES = [
         id="unknown input",
     ),
     pytest.param(
+        [
+            setting("outputs.0.module", "kit_x"),
+            setting("connections.2.input", "calculated_attributes"),
+            setting("connections.2.output", "hook"),
+        ],
+        ["connections[2]: module 'kit_x' does not accept the Calculated Attributes feed"],
+        id="the calculated attributes feed, to a module that does not take it",
+    ),
+    pytest.param(
+        [setting("inputs.2.id", "calculated_attributes")],
+        [
+            "inputs[2].id: 'calculated_attributes' is the built-in Calculated Attributes feed",
+            "connections[2].input: no input with id 'crm'",
+        ],
+        id="an input of the feed's id",
+    ),
+    pytest.param(
         [setting("connections.2.input", "web")],
         [
             "connections[1]: input and output are already joined by connection 'crm-lake'",

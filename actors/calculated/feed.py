@@ -1,0 +1,142 @@
+"""The Calculated Attributes feed: a built-in input through which changed values go to outputs.
+
+Source: spec/calculated-attributes.md, 7.2.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from actors.calculated.applying import values
+from actors.calculated.live import KnownAttributes
+from actors.model import (
+    Batch,
+    Delivery,
+    Profile,
+    ProfileKey,
+    StoredBatch,
+    WorkspaceInfo,
+)
+from actors.outgoing import outgoing_batch
+from actors.steps.enqueue import ConnectionInfo, enqueue
+from actors.store.keys import profile_key
+
+FEED_ID = "calculated_attributes"  # in the workspace document, where no input can be named so
+FEED_NUMBER = 0  # no other input has it: theirs begin at 1
+
+Values = dict[str, str | list[str]]  # by name, of one user
+
+
+class AttributeFeed:
+    """Finds what a transaction has changed, and makes the deliveries of it.
+
+    A user's values are noted before anything is applied, and looked at again when all is: however
+    many causes there were, there is one batch, and none if everything is as it was.
+    """
+
+    def __init__(
+        self,
+        connections: Sequence[ConnectionInfo],
+        workspace: WorkspaceInfo,
+        next_id: Callable[[], int],
+    ) -> None:
+        """Args: `connections` of the feed, in any status; `next_id` draws ids and sequences."""
+        self._connections = connections
+        self._workspace = workspace
+        self._next_id = next_id
+        self._before: dict[ProfileKey, tuple[Profile, Values]] = {}
+
+    @property
+    def active(self) -> frozenset[int]:
+        """Numbers of the connections that batches are queued for."""
+        return frozenset(each.number for each in self._connections if each.is_active)
+
+    def note(self, key: ProfileKey, profile: Profile, known: KnownAttributes) -> None:
+        """Keep the values of a user to whom something is about to be applied."""
+        if not self._connections:
+            return
+        noted = self._before.get(key)
+        before = self._values(profile, known) if noted is None else noted[1]
+        self._before[key] = (profile, before)
+
+    def deliveries(
+        self, known: KnownAttributes, loads: Mapping[int, bytes], now_ms: int
+    ) -> list[Delivery]:
+        """Make the deliveries of all that has changed since it was noted, and forget the notes.
+
+        Args:
+            known: what is active.
+            loads: connections whose first load is under way, to the key that it comes to next.
+            now_ms: of the change.
+        """
+        noted, self._before = self._before, {}
+        made: list[Delivery] = []
+        for key, (profile, before) in noted.items():
+            after = self._values(profile, known)
+            changed = {name: each for name, each in after.items() if before.get(name) != each}
+            gone = [name for name in before if name not in after]
+            if changed or gone:
+                packed = profile_key(key)
+                connections = [
+                    each
+                    for each in self._connections
+                    if each.number not in loads or packed < loads[each.number]
+                ]
+                made += self._deliver(key, profile, changed, gone, connections, now_ms)
+        return made
+
+    def current(
+        self, key: ProfileKey, profile: Profile, known: KnownAttributes, number: int, now_ms: int
+    ) -> list[Delivery]:
+        """Make the delivery of what a user has, for a connection that is new."""
+        found = self._values(profile, known)
+        if not found:
+            return []
+        connections = [each for each in self._connections if each.number == number]
+        return self._deliver(key, profile, found, [], connections, now_ms)
+
+    def abandon(self) -> None:
+        """The transaction failed, or nobody has asked for what changed in it."""
+        self._before.clear()
+
+    def _deliver(
+        self,
+        key: ProfileKey,
+        profile: Profile,
+        changed: Values,
+        gone: list[str],
+        connections: Sequence[ConnectionInfo],
+        now_ms: int,
+    ) -> list[Delivery]:
+        batch = Batch(
+            key.environment,
+            now_ms,
+            user_identities={name: each.value for name, each in profile.user_identities.items()},
+            user_attributes=dict(changed),
+            deleted_user_attributes=gone,
+            batch_id=self._next_id(),
+        )
+        stored = StoredBatch(
+            log_id=0,  # it is in no log: what it says follows from other batches and time
+            previous_log_id=0,
+            workspace=self._workspace.number,
+            scope=key.scope,
+            mpid=key.mpid,
+            input=FEED_NUMBER,
+            received_ms=now_ms,
+            channel="server_to_server",
+            is_historical=False,
+            device_key=None,
+            batch=batch,
+        )
+        # Without its sections a profile enriches the batch with identities alone.
+        bare = replace(profile, workspaces={})
+        outgoing = outgoing_batch(stored, bare, self._workspace, (), calculated=changed)
+        deliveries, _ = enqueue(outgoing, stored, profile, connections)
+        for delivery in deliveries:
+            delivery.sequence = self._next_id()
+        return deliveries
+
+    def _values(self, profile: Profile, known: KnownAttributes) -> Values:
+        section = profile.workspaces.get(self._workspace.number)
+        return {} if section is None else values(section, known)
