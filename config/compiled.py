@@ -53,15 +53,14 @@ def workspace_info(
 ) -> WorkspaceInfo:
     """Return what shards have to know of the workspace."""
     workspace, identity = document.workspace, document.identity
-    number, account = numbers.workspaces[workspace.id], numbers.accounts[document.account.id]
     gdpr = workspace.regulations.gdpr
     return WorkspaceInfo(
-        number=number,
+        number=numbers.workspaces[workspace.id],
         id=workspace.id,
         name=workspace.name,
-        account=account,
+        account=numbers.accounts[document.account.id],
         organization=ORGANIZATION,
-        scope=number,  # every workspace is an identity scope of its own
+        scope=numbers.scopes[workspace.scope_name],
         inputs={numbers.inputs[each.id]: _input(each, numbers) for each in document.inputs},
         priority=identity.priority,
         login_ids=frozenset(identity.login_ids),

@@ -1,6 +1,6 @@
-"""Makes a workspace document of a file or folder (spec/connections.md, 10)."""
+"""Makes workspace documents of files and folders (spec/connections.md, 10)."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from actors.identity.registry import STRATEGIES
 from actors.outputs.contract import OutputModule
 from actors.outputs.registry import MODULES
 from config.audience_tests import failed_tests
+from config.deployment import deployment_problems
 from config.errors import ConfigError, Found, Location, format_path, found_by_model
 from config.identity import IdentitySettings, identity_problems
 from config.sources import Expansion, read_yaml
@@ -19,6 +20,35 @@ from config.workspace import WorkspaceDocument
 EXAMPLE = Path(__file__).with_name("example.yaml")
 
 
+def load_workspaces(
+    paths: Sequence[Path],
+    environ: Mapping[str, str],
+    *,
+    modules: Mapping[str, OutputModule] = MODULES,
+    strategies: Collection[str] = STRATEGIES,
+) -> tuple[WorkspaceDocument, ...]:
+    """Read and check the workspace documents of one deployment.
+
+    Args:
+        paths: of each document; a YAML file, or a folder whose `*.yaml` and `*.yml` files make
+            one document.
+        environ: where `${env:NAME}` is looked up.
+        modules: the output modules there are.
+        strategies: the identity strategies there are.
+
+    Returns:
+        The documents in the order of their paths.
+
+    Raises:
+        ConfigError: every problem found, in each document and between them. In a folder, paths
+            begin with the file's name; of several documents, with the document's path.
+    """
+    loaded, problems = _load_all(paths, environ, modules, strategies)
+    if problems:
+        raise ConfigError(problems)
+    return tuple(document for document, _ in loaded)
+
+
 def load_workspace(
     path: Path,
     environ: Mapping[str, str],
@@ -26,32 +56,47 @@ def load_workspace(
     modules: Mapping[str, OutputModule] = MODULES,
     strategies: Collection[str] = STRATEGIES,
 ) -> WorkspaceDocument:
-    """Read and check a whole workspace document.
+    """Read and check the only document of a deployment; see `load_workspaces`."""
+    return load_workspaces((path,), environ, modules=modules, strategies=strategies)[0]
 
-    Args:
-        path: a YAML file, or a folder whose `*.yaml` and `*.yml` files make one document.
-        environ: where `${env:NAME}` is looked up.
-        modules: the output modules there are.
-        strategies: the identity strategies there are.
 
-    Raises:
-        ConfigError: every problem found. In a folder, paths begin with the file's name.
-    """
-    return _load(path, environ, modules, strategies)[0]
+def _load_all(
+    paths: Sequence[Path],
+    environ: Mapping[str, str],
+    modules: Mapping[str, OutputModule],
+    strategies: Collection[str],
+) -> tuple[list[tuple[WorkspaceDocument, "_Source"]], list[tuple[str, str]]]:
+    """Return the documents without problems of their own, and all problems."""
+    loaded: list[tuple[WorkspaceDocument, _Source]] = []
+    problems: list[tuple[str, str]] = []
+    for index, path in enumerate(paths):
+        if path in paths[:index]:  # everything in it would be used twice
+            problems.append((str(path), "is given twice"))
+            continue
+        name = str(path) if len(paths) > 1 else ""
+        try:
+            loaded.append(_load(path, name, environ, modules, strategies))
+        except ConfigError as error:
+            problems += error.problems
+    documents = [(source.name, document) for document, source in loaded]
+    for (place, where), message in deployment_problems(documents):
+        problems.append((loaded[place][1].locate(where), message))
+    return loaded, problems
 
 
 def _load(
     path: Path,
+    name: str,
     environ: Mapping[str, str],
     modules: Mapping[str, OutputModule],
     strategies: Collection[str],
 ) -> tuple[WorkspaceDocument, "_Source"]:
-    source = _Source.read(path)
+    source = _Source.read(path, name)
     expansion = Expansion(environ, path if path.is_dir() else path.parent)
     try:
         data = expansion.expand(source.data)
     except RecursionError:
-        raise ConfigError([(path.name, "is nested too deeply")]) from None
+        raise ConfigError([(name or path.name, "is nested too deeply")]) from None
     document, found = _check(data, modules, strategies)
     # What stands where a placeholder could not be replaced is not worth another message.
     unexpanded = {where for where, _ in expansion.found}
@@ -96,39 +141,47 @@ def _check(
     return document, found
 
 
-def validate_file(path: Path, environ: Mapping[str, str]) -> list[str]:
-    """Return one line `path: message` per problem of a document, none if it can be served.
+def validate_files(paths: Sequence[Path], environ: Mapping[str, str]) -> list[str]:
+    """Return one line `path: message` per problem of documents, none if they can be served.
 
     Tests of audiences that fail are problems too.
+
+    Args:
+        paths: of the documents of one deployment, as `load_workspaces` takes them.
+        environ: where `${env:NAME}` is looked up.
     """
-    try:
-        document, source = _load(path, environ, MODULES, STRATEGIES)
-    except ConfigError as error:
-        return error.lines()
-    found = failed_tests(document)
-    return ConfigError((source.locate(where), message) for where, message in found).lines()
+    loaded, problems = _load_all(paths, environ, MODULES, STRATEGIES)
+    for document, source in loaded:
+        problems += [(source.locate(where), message) for where, message in failed_tests(document)]
+    return ConfigError(problems).lines()
 
 
 class _Source:
-    """What was read, and which file each part of it came from."""
+    """What was read, and which file each part of it came from.
 
-    def __init__(self) -> None:
+    Attributes:
+        data: the content.
+        name: the document's path, if there are several; else empty, as messages need none.
+    """
+
+    def __init__(self, name: str) -> None:
         self.data: dict[str, Any] = {}
+        self.name = name
         self._files: dict[str, list[tuple[int, str]]] = {}  # section to (first index, file)
         self._is_folder = False
 
     @classmethod
-    def read(cls, path: Path) -> "_Source":
+    def read(cls, path: Path, name: str) -> "_Source":
         """Read one file, or every YAML file of a folder in the order of their names."""
-        source = cls()
+        source = cls(name)
         source._is_folder = path.is_dir()
         files = [path]
         if source._is_folder:
             files = sorted(each for each in path.iterdir() if each.suffix in {".yaml", ".yml"})
             if not files:
-                raise ConfigError([(path.name, "has no *.yaml or *.yml file")])
+                raise ConfigError([(name or path.name, "has no *.yaml or *.yml file")])
         for file in files:
-            source._add(file)
+            source._add(file, str(file) if name else file.name)
         return source
 
     def locate(self, where: Location) -> str:
@@ -140,12 +193,15 @@ class _Source:
                     continue
                 rest[0] -= start
             return f"{file}:{format_path((section, *rest))}"
-        return format_path(where)
+        return ":".join(part for part in (self.name, format_path(where)) if part)
 
-    def _add(self, file: Path) -> None:
-        content = read_yaml(file)
+    def _add(self, file: Path, name: str) -> None:
+        try:
+            content = read_yaml(file)
+        except ConfigError as error:
+            raise ConfigError((name, message) for _, message in error.problems) from None
         if not isinstance(content, dict):
-            raise ConfigError([(file.name, "must be a mapping")])
+            raise ConfigError([(name, "must be a mapping")])
         for section, value in content.items():
             there = self.data.setdefault(section, value)
             start = 0
@@ -154,6 +210,6 @@ class _Source:
                     start = len(there)
                     self.data[section] = there + value
                 elif there != value:
-                    raise ConfigError([(f"{file.name}:{section}", "differs between files")])
+                    raise ConfigError([(f"{name}:{section}", "differs between files")])
             if self._is_folder:
-                self._files.setdefault(str(section), []).append((start, file.name))
+                self._files.setdefault(str(section), []).append((start, name))

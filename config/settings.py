@@ -1,4 +1,4 @@
-"""Settings of the process: addresses, folders, sizes. What is served is in the workspace document.
+"""Settings of the process: addresses, folders, sizes. What is served is in workspace documents.
 
 Sources, each over the one before: the defaults here, a YAML file (`--settings FILE` or
 `HEADWATER_SETTINGS`), environment variables `HEADWATER_<NAME>`, the flags of `headwater serve`.
@@ -79,10 +79,10 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         default=Path("./data"), description="Folder of the stores; made when it is absent."
     )
-    workspace: Path | None = Field(
-        default=None,
-        description="The workspace document, a file or folder. Without one, the example that "
-        "comes with the program, whose keys are public.",
+    workspace: Annotated[Items[Path], NoDecode, CommaList] = Field(
+        default=(),
+        description="The workspace documents, each a file or folder; one for each workspace that "
+        "is served. Without any, the example that comes with the program, whose keys are public.",
     )
     address: str | None = Field(
         default=None, description="Address of a Ray cluster. Without one, Ray is started inside."

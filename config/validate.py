@@ -20,6 +20,7 @@ from config.outputs import Connection, Output
 from config.workspace import ApiCredential, Workspace, workspace_problems
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
+Place = TypeVar("Place")
 SECTIONS = ("inputs", "outputs", "connections", "calculated_attributes", "audiences")
 Numbered = Input | Output | Connection | CalculatedAttribute | Audience
 KINDS_WITH_INPUT = ("event", "data_warehouse", "cookie_sync")
@@ -104,11 +105,16 @@ def _parse_list(model: type[AnyModel], section: object) -> dict[int, AnyModel]:
     return {index: part for index, part in parsed if part is not None}
 
 
-def _repeated(
-    entries: Iterable[tuple[Location, object, str]], problem: str = "already used by"
-) -> Iterator[Found]:
-    """List the places that share a value, each naming another place's owner."""
-    places: defaultdict[object, list[tuple[Location, str]]] = defaultdict(list)
+def repeated(
+    entries: Iterable[tuple[Place, object, str]], problem: str = "already used by"
+) -> Iterator[tuple[Place, str]]:
+    """List the places that share a value, each naming another place's owner.
+
+    Args:
+        entries: place, value, and what a message calls the value's owner.
+        problem: what is said before the owner.
+    """
+    places: defaultdict[object, list[tuple[Place, str]]] = defaultdict(list)
     for where, value, owner in entries:
         places[value].append((where, owner))
     for holders in places.values():
@@ -129,32 +135,35 @@ def _repeated_names(parts: Parts) -> Iterator[Found]:
     }
     for section, objects in sections.items():
         kind = section.removesuffix("s").replace("_", " ")
-        yield from _repeated(
+        yield from repeated(
             ((section, index, "id"), each.id, f"another {kind}") for index, each in objects.items()
         )
-        yield from _repeated(
+        yield from repeated(
             ((section, index, "number"), each.number, f"{kind} '{each.id}'")
             for index, each in objects.items()
             if each.number is not None
         )
-        yield from _repeated(
+        yield from repeated(
             ((section, index, "name"), each.name.casefold(), f"{kind} '{each.id}'")
             for index, each in objects.items()
             if not isinstance(each, Connection)
         )
-    yield from _repeated(
+    yield from repeated(
         (("api_credentials", index, "client_id"), each.client_id, "another credential")
         for index, each in parts.credentials.items()
     )
-    yield from _repeated(_keys(parts))
+    yield from repeated(keys_of(parts.inputs, parts.workspace))
 
 
-def _keys(parts: Parts) -> Iterator[tuple[Location, str, str]]:
-    for index, source in parts.inputs.items():
+def keys_of(
+    inputs: Mapping[int, Input], workspace: Workspace | None
+) -> Iterator[tuple[Location, str, str]]:
+    """List the keys of a document as `repeated` takes them; inputs are under their index."""
+    for index, source in inputs.items():
         for place, key in enumerate(source.keys):
             yield ("inputs", index, "keys", place, "key"), key.key, f"input '{source.id}'"
-    if parts.workspace is not None and parts.workspace.dsr_credentials is not None:
-        credentials = parts.workspace.dsr_credentials
+    if workspace is not None and workspace.dsr_credentials is not None:
+        credentials = workspace.dsr_credentials
         yield ("workspace", "dsr_credentials", "key"), credentials.key, "dsr_credentials"
 
 
@@ -186,7 +195,7 @@ def _audience_problems(parts: Parts) -> Iterator[Found]:
 def _connection_problems(parts: Parts, modules: Mapping[str, OutputModule]) -> Iterator[Found]:
     inputs = {source.id: source for source in parts.inputs.values()}
     outputs = {output.id: (index, output) for index, output in parts.outputs.items()}
-    yield from _repeated(
+    yield from repeated(
         (
             (("connections", index), (each.input, each.output), f"connection '{each.id}'")
             for index, each in parts.connections.items()

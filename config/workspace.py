@@ -127,6 +127,8 @@ class CalculatedAttributeSettings(Model):
 class Workspace(Model):
     """What belongs to the workspace itself.
 
+    `identity_scope` names the pool of users that it belongs to (spec/identity.md, 1); without one
+    that is a pool of its own, named like the workspace, which others may join by that name.
     `partner_identities` are the registered names that batches may send; `att_default` the
     tracking authorization of Apple devices that send none.
     """
@@ -134,6 +136,7 @@ class Workspace(Model):
     id: Slug
     name: Annotated[Name, Field(max_length=64)]
     number: Number | None = None
+    identity_scope: Slug | None = None
     environments: Annotated[Items[EnvironmentName], Field(min_length=1)] = (
         "development",
         "production",
@@ -147,6 +150,11 @@ class Workspace(Model):
     calculated_attributes: CalculatedAttributeSettings = CalculatedAttributeSettings()
     partner_identities: Items[Name] = ()
     att_default: Literal["authorized", "denied", "not_determined", "restricted"] | None = None
+
+    @property
+    def scope_name(self) -> str:
+        """The identity scope that the workspace belongs to; scopes are named across documents."""
+        return self.identity_scope or self.id
 
 
 class ApiCredential(Model):

@@ -67,7 +67,7 @@ def _first_server_input(document: WorkspaceDocument) -> Input | None:
 
 
 def _is_example(settings: Settings) -> bool:
-    return settings.workspace is None
+    return not settings.workspace
 
 
 def _reachable(host: str) -> str:

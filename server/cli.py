@@ -9,7 +9,7 @@ import click
 
 from actors.errors import DataFolderError, ShardUnavailable, StoreDamaged, StoreFull
 from config.errors import ConfigError
-from config.load import validate_file
+from config.load import validate_files
 from config.settings import load_settings
 from server.audience_commands import audiences
 from server.dead_letter_commands import dead_letters
@@ -25,7 +25,12 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--workspace", type=_PATH, help="Workspace document; without one, the example.")
+@click.option(
+    "--workspace",
+    type=_PATH,
+    multiple=True,
+    help="Workspace document, once for each workspace; without any, the example.",
+)
 @click.option("--data-dir", type=_PATH, help="Folder of the stores [./data].")
 @click.option("--host", help="Address that edges listen on [127.0.0.1].")
 @click.option("--port", type=int, help="Port of the edges [8080]; 0: any free one.")
@@ -35,10 +40,11 @@ def main() -> None:
 @click.option("--address", help="Address of a Ray cluster; without one, Ray is started inside.")
 @click.option("--settings", type=_PATH, help="YAML file of settings.")
 def serve(**flags: Any) -> None:
-    """Serve a workspace until Ctrl-C or SIGTERM."""
+    """Serve workspaces until Ctrl-C or SIGTERM."""
     # Imported here: the other commands need none of what it brings.
     from server.serve import serve as run
 
+    flags["workspace"] = flags["workspace"] or None  # as with other flags: not given
     try:
         run(load_settings(flags, os.environ), os.environ, click.echo)
     except ConfigError as error:
@@ -53,13 +59,17 @@ def config() -> None:
 
 
 @config.command()
-@click.argument("file", type=_PATH)
-def validate(file: Path) -> None:
-    """Check a workspace document; list everything that is wrong with it."""
-    problems = validate_file(file, os.environ)
+@click.argument("files", type=_PATH, nargs=-1, required=True, metavar="FILE...")
+def validate(files: tuple[Path, ...]) -> None:
+    """Check workspace documents; list everything that is wrong with them.
+
+    Several are checked as the workspaces of one deployment as well.
+    """
+    problems = validate_files(files, os.environ)
     if problems:
         _fail(problems)
-    click.echo(f"{file} is valid.")
+    *others, last = map(str, files)
+    click.echo(f"{', '.join(others)} and {last} are valid." if others else f"{last} is valid.")
 
 
 main.add_command(audiences)

@@ -186,7 +186,7 @@ def edge_config(
         workspace=numbers.workspaces[workspace.id],
         workspace_slug=workspace.id,
         workspace_name=workspace.name,
-        scope=numbers.workspaces[workspace.id],  # every workspace is an identity scope of its own
+        scope=numbers.scopes[workspace.scope_name],
         keys={
             info.key: info
             for each in document.inputs

@@ -21,8 +21,8 @@ from actors.store.folder import DataFolder
 from actors.store.identity_settings import IdentitySettings, bring_to_settings
 from config.compiled import workspace_info
 from config.errors import ConfigError
-from config.load import EXAMPLE, load_workspace
-from config.numbers import Numbers, assign_numbers, decode_numbers, encode_numbers
+from config.load import EXAMPLE, load_workspaces
+from config.numbers import KeptNumbers, Numbers, assign_all, decode_numbers, encode_numbers
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
 from server.admin import Admin, make_admin_app
@@ -76,7 +76,7 @@ def _leave(number: int, frame: object) -> None:
 def _serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str], None]) -> None:
     settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
     environ = {**environ, "HEADWATER_DATA_DIR": str(settings.data_dir)}
-    document = load_workspace(settings.workspace or EXAMPLE, environ)
+    document = load_workspaces(settings.workspace or (EXAMPLE,), environ)[0]
     clock = SystemClock()
     with ExitStack() as stack:
         folder = DataFolder(settings.data_dir, settings.shards, settings.map_size_bytes, clock)
@@ -212,11 +212,11 @@ async def _cancel(task: "asyncio.Task[None]") -> None:
 def _numbers(document: WorkspaceDocument, folder: DataFolder) -> Numbers:
     """Return the numbers of the document's objects; new ones are kept."""
     kept = folder.read("numbers.json")
-    known = Numbers() if kept is None else decode_numbers(kept)
-    numbers = assign_numbers(document, known)
+    known = KeptNumbers() if kept is None else decode_numbers(kept)
+    numbers, (own,) = assign_all((document,), known)
     if numbers != known:
         folder.write("numbers.json", encode_numbers(numbers))
-    return numbers
+    return own
 
 
 def _apply_identity_settings(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from config.load import validate_file
+from config.load import validate_files
 from tests.config.documents import Data, setting
 from tests.config.test_audiences import document
 
@@ -56,7 +56,7 @@ def lines(
     )
     file = tmp_path / "workspace.yaml"
     file.write_text(json.dumps(data), "utf-8")
-    return validate_file(file, {})
+    return validate_files([file], {})
 
 
 def test_a_test_that_comes_out_as_it_says_is_no_problem(tmp_path: Path) -> None:

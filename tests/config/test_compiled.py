@@ -88,6 +88,14 @@ def test_a_workspace_is_what_the_document_says(
     assert getattr(info(tmp_path, setting(path, value)), attribute) == expected
 
 
+def test_a_workspace_has_the_number_of_its_scope(tmp_path: Path) -> None:
+    """spec/identity.md, 1: scopes are counted for themselves."""
+    assert info(tmp_path, setting("workspace.number", 20)).scope == 1
+    document = load(shop(setting("workspace.identity_scope", "users")), tmp_path)
+    numbers = assign_numbers(document, Numbers(scopes={"acme-shop": 1}))
+    assert workspace_info(document, numbers, SETTINGS).scope == numbers.scopes["users"] == 2
+
+
 def test_inputs_are_by_number(tmp_path: Path) -> None:
     """spec/events-api.md, 10.1: a platform's batches get its platform where they have none."""
     document, numbers = compiled(

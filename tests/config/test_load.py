@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import ConfigError
-from config.load import load_workspace, validate_file
+from config.load import load_workspace, validate_files
 from tests.config.documents import SHOP, Data, load, problems, setting, shop
 
 SIGNING = "outputs.0.settings.signing_secret"
@@ -20,7 +20,7 @@ SIGNING_PATH = "outputs[0].settings.signing_secret"
 def yaml_problems(text: str, folder: Path) -> list[str]:
     file = folder / "workspace.yaml"
     file.write_text(text, "utf-8")
-    return validate_file(file, {})
+    return validate_files([file], {})
 
 
 # -- Placeholders ---------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def test_a_file_that_is_no_document_is_refused_with_the_line(
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    assert validate_file(tmp_path / "none.yaml", {}) == [
+    assert validate_files([tmp_path / "none.yaml"], {}) == [
         "none.yaml: cannot be read: No such file or directory"
     ]
 
@@ -200,10 +200,10 @@ def test_an_id_twice_in_a_folder_is_an_error_with_both_places(tmp_path: Path) ->
         base=parts("version", "account", "workspace", "inputs"),
         more={"inputs": [SHOP["inputs"][2] | {"name": "Again", "keys": [{"key": "us1-again"}]}]},
     )
-    assert validate_file(folder, {}) == ["more.yaml:inputs[0].keys[0].secret: required"]
+    assert validate_files([folder], {}) == ["more.yaml:inputs[0].keys[0].secret: required"]
     again = {**SHOP["inputs"][2], "name": "Again", "keys": [{"key": "us1-again", "secret": "x"}]}
     write_folder(folder, more={"inputs": [again]})
-    assert validate_file(folder, {}) == [
+    assert validate_files([folder], {}) == [
         "base.yaml:inputs[2].id: already used by another input",
         "more.yaml:inputs[0].id: already used by another input",
     ]
@@ -213,11 +213,11 @@ def test_two_files_of_a_folder_may_not_differ_on_one_thing(tmp_path: Path) -> No
     folder = write_folder(
         tmp_path / "shop", a=shop(), b={"account": {"id": "other", "name": "Other"}}
     )
-    assert validate_file(folder, {}) == ["b.yaml:account: differs between files"]
+    assert validate_files([folder], {}) == ["b.yaml:account: differs between files"]
 
 
 def test_a_folder_without_yaml_is_refused(tmp_path: Path) -> None:
-    assert validate_file(tmp_path, {}) == [f"{tmp_path.name}: has no *.yaml or *.yml file"]
+    assert validate_files([tmp_path], {}) == [f"{tmp_path.name}: has no *.yaml or *.yml file"]
 
 
 # -- All or nothing -------------------------------------------------------------------------------

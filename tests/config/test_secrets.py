@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import ConfigError
-from config.load import validate_file
+from config.load import validate_files
 from tests.config.documents import Data, load, problems, setting, shop
 
 WHSEC = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -87,7 +87,7 @@ def test_no_secret_is_in_an_error_about_yaml(line: str, tmp_path: Path) -> None:
     """An unquoted password can begin with a character that means something to YAML."""
     file = tmp_path / "workspace.yaml"
     file.write_text(f"version: 1\nsecret: {line}\n", "utf-8")
-    (problem,) = validate_file(file, {})
+    (problem,) = validate_files([file], {})
     assert problem.startswith("workspace.yaml: line ")
     assert "hush" not in problem
 

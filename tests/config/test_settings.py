@@ -103,6 +103,20 @@ def test_the_environment_writes_lists_with_commas() -> None:
     assert settings.auth_audiences == ("a",)
 
 
+def test_several_workspaces_are_served_from_any_source(tmp_path: Path) -> None:
+    """Commas are for the environment and for files: a flag's path is taken as it is."""
+    file = tmp_path / "settings.yaml"
+    environ = {"HEADWATER_SETTINGS": str(file)}
+    for written in ("[eu.yaml, us]", "eu.yaml, us"):
+        file.write_text(f"workspace: {written}\n", "utf-8")
+        assert load_settings({}, environ).workspace == (Path("eu.yaml"), Path("us"))
+    environ["HEADWATER_WORKSPACE"] = "a.yaml,b.yaml"
+    assert load_settings({}, environ).workspace == (Path("a.yaml"), Path("b.yaml"))
+    flags = {"workspace": (Path("a,b.yaml"),)}
+    assert load_settings(flags, environ).workspace == (Path("a,b.yaml"),)
+    assert load_settings({"workspace": None}, {}).workspace == ()
+
+
 @pytest.mark.parametrize("target", ["http://hook", "a b", "host:99999", "host:", "[::1", "*"])
 def test_what_is_no_target_cannot_be_allowed(target: str) -> None:
     """spec/connections.md, 3.8: a typing error must not open more than was meant."""

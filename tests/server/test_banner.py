@@ -58,7 +58,7 @@ def test_secrets_of_a_workspace_of_ones_own_are_not_shown(tmp_path: Path) -> Non
     """The command is then to be completed."""
     url = "https://hook.example.com:8443/in?token=s-query"
     document = load(shop(setting("outputs.0.settings.url", url)), tmp_path)
-    text = shown(document, workspace=tmp_path / "workspace.yaml")
+    text = shown(document, workspace=(tmp_path / "workspace.yaml",))
     for secret in ("s-crm", "s-web", "s-ops", "s-dsr", "s-query"):
         assert secret not in text
     assert curl(text)[curl(text).index("-u") + 1] == "us1-crm-key:SECRET"

@@ -21,6 +21,23 @@ def test_a_document_that_can_be_served_is_valid() -> None:
     assert result.stdout == f"{EXAMPLE} is valid.\n"
 
 
+def test_documents_are_checked_as_one_deployment(tmp_path: Path) -> None:
+    """Each is valid by itself; their keys have to be told apart."""
+    same, other = tmp_path / "same.yaml", tmp_path / "other.yaml"
+    same.write_text(EXAMPLE.read_text())
+    text = EXAMPLE.read_text().replace("us1-demo", "us1-other").replace("demo-client", "other")
+    other.write_text(text.replace("id: demo", "id: other"))
+    result = CliRunner().invoke(main, ["config", "validate", str(EXAMPLE), str(other)])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"{EXAMPLE} and {other} are valid.\n"
+    result = CliRunner().invoke(main, ["config", "validate", str(EXAMPLE), str(same)])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert (
+        f"{same}:inputs[0].keys[0].key: already used by input 'backend' of {EXAMPLE}"
+        in result.stderr.splitlines()
+    )
+
+
 def test_everything_that_is_wrong_is_listed_on_standard_error(tmp_path: Path) -> None:
     file = tmp_path / "shop.yaml"
     document = EXAMPLE.read_text().replace("kind: feed", "kind: food").replace("version: 1", "")
@@ -52,6 +69,11 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     ("arguments", "named"),
     [
         pytest.param(["--workspace", "none.yaml"], "none.yaml", id="workspace"),
+        pytest.param(
+            ["--workspace", str(EXAMPLE), "--workspace", "none.yaml"],
+            "none.yaml",
+            id="second workspace",
+        ),
         pytest.param(["--settings", "none.yaml"], "none.yaml", id="settings"),
         pytest.param(["--shards", "0"], "shards", id="a setting"),
     ],

@@ -187,9 +187,14 @@ def test_the_key_alone_is_enough_on_websites_or_as_set(
 def test_the_identity_settings_are_those_that_the_strategy_fills_in() -> None:
     """spec/identity.md, 3."""
     made = made_of(identity={"strategy": "profile_link"})
-    assert made.scope == made.workspace
     assert made.identity.settings.login_ids == ("customerid", "email")
     assert made.identity.settings.immutable_ids == ()
+
+
+def test_the_scope_is_numbered_for_itself() -> None:
+    """spec/identity.md, 1."""
+    made = made_of(workspace={"id": "shop", "name": "Shop", "number": 3})
+    assert (made.workspace, made.scope) == (3, 1)
 
 
 def test_permissions_follow_the_role(config: EdgeConfig) -> None:

@@ -1,0 +1,112 @@
+"""Rules across the workspace documents of one deployment (spec/identity.md, 1 and 3).
+
+Each document is right by itself. What clients and the Platform API name has to be told apart over
+all of them, and what several of them say of one thing has to be the same.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from config.errors import Location
+from config.identity import IdentitySettings
+from config.validate import keys_of, repeated
+from config.workspace import WorkspaceDocument
+
+Place = tuple[int, Location]  # which document, and where in it
+Named = tuple[str, WorkspaceDocument]  # with what messages call it
+
+ACCOUNT_KEYS = ("name", "number")
+# spec/identity.md, 3: all but `idsync_enabled`, which each workspace has for itself.
+SCOPE_KEYS = tuple(name for name in IdentitySettings.model_fields if name != "idsync_enabled")
+
+
+def deployment_problems(documents: Sequence[Named]) -> Iterator[tuple[Place, str]]:
+    """List everything that does not fit together between documents; nothing if there is one.
+
+    Args:
+        documents: each without problems of its own.
+    """
+    yield from _repeated_workspaces(documents)
+    yield from _repeated_credentials(documents)
+    yield from _differences(documents, "account", ACCOUNT_KEYS, _account)
+    yield from _repeated_account_numbers(documents)
+    yield from _differences(documents, "identity", SCOPE_KEYS, _scope)
+
+
+def _account(document: WorkspaceDocument) -> str:
+    return f"account '{document.account.id}'"
+
+
+def _scope(document: WorkspaceDocument) -> str:
+    return f"identity scope '{document.workspace.scope_name}'"
+
+
+def _repeated_workspaces(documents: Sequence[Named]) -> Iterator[tuple[Place, str]]:
+    yield from repeated(
+        ((place, ("workspace", "id")), document.workspace.id, f"the workspace of {name}")
+        for place, (name, document) in enumerate(documents)
+    )
+    yield from repeated(
+        (
+            (place, ("workspace", "number")),
+            document.workspace.number,
+            f"workspace '{document.workspace.id}' of {name}",
+        )
+        for place, (name, document) in enumerate(documents)
+        if document.workspace.number is not None
+    )
+
+
+def _repeated_credentials(documents: Sequence[Named]) -> Iterator[tuple[Place, str]]:
+    """A request is known by its key or client id alone, so both tell the workspace."""
+    yield from repeated(
+        ((place, where), key, f"{owner} of {name}")
+        for place, (name, document) in enumerate(documents)
+        for where, key, owner in keys_of(dict(enumerate(document.inputs)), document.workspace)
+    )
+    yield from repeated(
+        (
+            (place, ("api_credentials", index, "client_id")),
+            credential.client_id,
+            f"a credential of {name}",
+        )
+        for place, (name, document) in enumerate(documents)
+        for index, credential in enumerate(document.api_credentials)
+    )
+
+
+def _repeated_account_numbers(documents: Sequence[Named]) -> Iterator[tuple[Place, str]]:
+    firsts: dict[str, tuple[Place, object, str]] = {}  # one account may have several workspaces
+    for place, (name, document) in enumerate(documents):
+        number = document.account.number
+        if number is not None:
+            entry = (place, ("account", "number")), number, f"{_account(document)} of {name}"
+            firsts.setdefault(document.account.id, entry)
+    yield from repeated(firsts.values())
+
+
+def _differences(
+    documents: Sequence[Named],
+    section: str,
+    keys: Sequence[str],
+    owner_of: Callable[[WorkspaceDocument], str],
+) -> Iterator[tuple[Place, str]]:
+    """List documents whose section is not that of the first one with the same owner.
+
+    Args:
+        documents: in their order.
+        section: what belongs to the owner.
+        keys: of the section; the first one that differs is named.
+        owner_of: what messages call the owner of a document's section.
+    """
+    firsts: dict[str, Named] = {}
+    for place, (name, document) in enumerate(documents):
+        owner = owner_of(document)
+        first_name, first = firsts.setdefault(owner, (name, document))
+        here, there = getattr(document, section), getattr(first, section)
+        for key in keys:
+            if getattr(here, key) != getattr(there, key):
+                yield (
+                    (place, (section, key)),
+                    f"differs from {first_name}, which has the same {owner}",
+                )
+                break
