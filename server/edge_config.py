@@ -188,9 +188,7 @@ def edge_config(
         workspace_name=workspace.name,
         scope=numbers.scopes[workspace.scope_name],
         keys={
-            info.key: info
-            for each in document.inputs
-            for info in _keys(each, numbers.inputs[each.id], document)
+            info.key: info for each in document.inputs for info in _keys(each, document, numbers)
         },
         credentials={each.client_id: _credential(each) for each in document.api_credentials},
         profile_limits=(
@@ -206,7 +204,7 @@ def edge_config(
         has_client_audience_api=workspace.client_audience_api,
         has_extended_windows=workspace.calculated_attributes.extended_windows,
         workspace_key=_workspace_key(document),
-        seeding_limits=tuple(_as_limits(_shared_levels(document))),
+        seeding_limits=tuple(_as_limits(_shared_levels(document, numbers))),
         max_body_bytes=settings.max_body_bytes,
         max_batches=settings.max_batches_per_request,
     )
@@ -228,14 +226,14 @@ def _identity_calls(
     )
 
 
-def _keys(source: Input, number: int, document: WorkspaceDocument) -> Iterator[KeyInfo]:
-    limits = tuple(_limits(source, number, document))
+def _keys(source: Input, document: WorkspaceDocument, numbers: Numbers) -> Iterator[KeyInfo]:
+    limits = tuple(_limits(source, document, numbers))
     for key in source.keys:
         yield KeyInfo(
             key=key.key,
             secret=key.secret,
             secret_digest=digest(key.secret.get_secret_value()),
-            input=number,
+            input=numbers.inputs[source.id],
             input_id=source.id,
             os=source.os,
             is_partner=source.partner,
@@ -245,30 +243,39 @@ def _keys(source: Input, number: int, document: WorkspaceDocument) -> Iterator[K
         )
 
 
-def _limits(source: Input, number: int, document: WorkspaceDocument) -> Iterator[Limit]:
+def _limits(source: Input, document: WorkspaceDocument, numbers: Numbers) -> Iterator[Limit]:
     """Yield the limits of an input's batches, in the order in which they are reported."""
     own, shared = source.limits, document.workspace.limits
     rate, acceleration = own.batches_per_second, own.acceleration
+    workspace, number = numbers.workspaces[document.workspace.id], numbers.inputs[source.id]
     level: Level = "feed" if source.kind == "feed" else "app"
     of_input = (
         level,
-        f"input:{number}",
+        f"input:{workspace}:{number}",
         shared.batches_per_second if rate is None else rate,
         shared.acceleration if acceleration is None else acceleration,
     )
-    yield from _as_limits([of_input, *_shared_levels(document)])
+    yield from _as_limits([of_input, *_shared_levels(document, numbers)])
 
 
 _LevelLimit = tuple[Level, str, int, int]  # level, key, batches per second, acceleration
 
 
-def _shared_levels(document: WorkspaceDocument) -> Iterator[_LevelLimit]:
-    """Yield the levels above inputs, in the order in which they are reported."""
+def _shared_levels(document: WorkspaceDocument, numbers: Numbers) -> Iterator[_LevelLimit]:
+    """Yield the levels above inputs, in the order in which they are reported.
+
+    All workspaces of a machine count in one table: a key names whom its counter is shared by.
+    """
     shared = document.workspace.limits
-    names: tuple[Level, ...] = ("workspace", "account", "org", "system")
-    for name in names:
+    keys: dict[Level, str] = {
+        "workspace": f"workspace:{numbers.workspaces[document.workspace.id]}",
+        "account": f"account:{numbers.accounts[document.account.id]}",
+        "org": "org",
+        "system": "system",
+    }
+    for name, key in keys.items():
         limit = getattr(shared, name)
-        yield name, name, limit.batches_per_second, limit.acceleration
+        yield name, key, limit.batches_per_second, limit.acceleration
 
 
 def _as_limits(levels: Iterable[_LevelLimit]) -> Iterator[Limit]:

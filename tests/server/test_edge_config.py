@@ -24,6 +24,7 @@ DOCUMENT: dict[str, Any] = {
         "limits": {
             "batches_per_second": 100,
             "workspace": {"batches_per_second": 500, "acceleration": 200},
+            "account": {"batches_per_second": 800},
             "org": {"batches_per_second": 900},
             "system": {"acceleration": 300},
             "profile_requests_per_second": 20,
@@ -114,13 +115,16 @@ def test_a_workspaces_own_key_is_no_input_key(config: EdgeConfig) -> None:
 
 
 def test_limits_apply_from_the_input_up(config: EdgeConfig) -> None:
+    """All workspaces of a machine count in one table, and only some levels are shared."""
     above = (
-        Limit("workspace", "workspace", 500, 500, 200),
+        Limit("workspace", "workspace:3", 500, 500, 200),
+        Limit("account", "account:2", 800, 800),
         Limit("org", "org", 900, 900),
         Limit("system", "system", 0, 0, 300),
     )
-    assert config.keys["backend-1"].limits == (Limit("feed", "input:1", 100, 100), *above)
-    assert config.keys["web-key-1"].limits == (Limit("app", "input:2", 0, 0, 150), *above)
+    assert config.keys["backend-1"].limits == (Limit("feed", "input:3:1", 100, 100), *above)
+    assert config.keys["web-key-1"].limits == (Limit("app", "input:3:2", 0, 0, 150), *above)
+    assert config.seeding_limits == above
     assert config.profile_limits == (Limit("account", "profile:2", 20, 40),)
 
 
