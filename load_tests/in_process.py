@@ -14,7 +14,7 @@ from actors.clock import Clock, SystemRandomness
 from actors.coordinator import Coordinator
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.identity.findings import Findings, Question
-from actors.metric_groups import EdgeMetrics, ShardMetrics
+from actors.metric_groups import ShardMetrics
 from actors.model import (
     BatchContext,
     EventName,
@@ -178,14 +178,10 @@ class InProcess:
             max_micro_batch_bytes=settings.max_micro_batch_bytes,
             max_queue_bytes=settings.max_queue_bytes,
         )
-        metrics = EdgeMetrics("load")
         self._counted = _CountedCoordinator(self.coordinator)
         self._ingestion = Ingestion(
             Router(info.scope, info.priority, info.login_ids, frozenset()),
-            [
-                ShardQueue(1, number, handle, queues, clock, metrics)
-                for number, handle in enumerate(handles)
-            ],
+            [ShardQueue(1, handle, queues, clock) for handle in handles],
             cast(CoordinatorHandle, self._counted),
         )
 

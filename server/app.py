@@ -1,12 +1,13 @@
 """Builds the aiohttp application of an edge."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
 from actors.clock import Clock, Randomness, SystemRandomness
 from actors.metric_groups import EdgeMetrics
-from server.context import EDGE, Edge
+from server.context import EDGES, Edges
 from server.deployment import Deployment
 from server.edge_config import ConfigHolder
 from server.health import HEALTH, Health
@@ -66,8 +67,7 @@ RUNNER_OPTIONS: dict[str, Any] = {
 
 
 def make_app(
-    deployment: Deployment,
-    config: ConfigHolder,
+    workspaces: Sequence[tuple[Deployment, ConfigHolder]],
     clock: Clock,
     limiter: RateLimiter,
     metrics: EdgeMetrics,
@@ -76,8 +76,8 @@ def make_app(
     """Build the application that answers on an edge's port.
 
     Args:
-        deployment: what the routes act on.
-        config: read once per request, so that it can be switched live.
+        workspaces: at least one; of each what the routes act on, and its configuration, which is
+            read once per request, so that it can be switched live.
         clock: of receipt times, tokens and rate limits.
         limiter: shared with the machine's other edges.
         metrics: of this process.
@@ -88,7 +88,9 @@ def make_app(
         `/readyz` answer 503 while requests are still served.
     """
     app = web.Application()
-    app[EDGE] = Edge(deployment, config, clock, limiter, metrics, randomness or SystemRandomness())
+    edges = Edges(workspaces, clock, limiter, metrics, randomness or SystemRandomness())
+    app[EDGES] = edges
+    deployment, config = workspaces[0]  # all of them have the same shards
     app[HEALTH] = Health(deployment.readiness, lambda: config.current.revision, clock.now_ms())
     served = register(app, ROUTES)
     server_paths = frozenset(path for route in events.ROUTES for path in spellings(route))

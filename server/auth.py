@@ -69,6 +69,19 @@ def active_key(key: str, config: EdgeConfig) -> KeyInfo:
     return found
 
 
+def basic_user(header: str) -> str | None:
+    """Return the key that a Basic `Authorization` header names, proven or not; else `None`."""
+    try:
+        return _basic_pair(header)[0]
+    except Refused:
+        return None
+
+
+def bearer_client(header: str) -> str | None:
+    """Return the client id that a bearer `Authorization` header names, proven or not."""
+    return tokens.claimed_client(_bearer_token(header))
+
+
 def bearer(request: web.Request, api: str, config: EdgeConfig, clock: Clock) -> Credential:
     """Return the credential behind a request's bearer token (spec/platform-api.md, 1 and 2).
 
@@ -81,11 +94,11 @@ def bearer(request: web.Request, api: str, config: EdgeConfig, clock: Clock) -> 
     Raises:
         Refused: no token, or one that cannot be used (401); the credential lacks the API (403).
     """
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
+    token = _bearer_token(request.headers.get("Authorization", ""))
+    if not token:
         raise Refused("UNAUTHORIZED", "A bearer token is missing.", _BEARER_CHALLENGE)
     try:
-        credential = tokens.verify(token.strip(), config, clock)
+        credential = tokens.verify(token, config, clock)
     except tokens.TokenInvalid as error:
         message = f"The bearer token cannot be used: {error}."
         raise Refused("UNAUTHORIZED", message, _BEARER_CHALLENGE) from None
@@ -125,6 +138,12 @@ def _proven_key(header: str, config: EdgeConfig) -> KeyInfo:
     if found is None or not is_secret or not found.is_active:
         raise Refused("FORBIDDEN", "Key and secret are not those of an active input.")
     return found
+
+
+def _bearer_token(header: str) -> str:
+    """Return the token of a bearer header, empty if there is none."""
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _basic_pair(header: str) -> tuple[str, str]:

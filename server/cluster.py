@@ -147,8 +147,7 @@ class Cluster:
     def _start_edges(self) -> None:
         settings = self._settings
         options = EdgeOptions(
-            config=self._config,
-            workspace=self._workspace,
+            workspaces=((self._config, self._workspace),),
             queues=QueueOptions(
                 calls_in_flight=settings.calls_in_flight,
                 max_micro_batch_bytes=settings.max_micro_batch_bytes,

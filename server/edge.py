@@ -1,9 +1,9 @@
-"""One edge, put together: the queues to the shards, the gateway, the HTTP application."""
+"""One edge, put together: queues to the shards, a gateway per workspace, the application."""
 
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import cast
+from typing import NamedTuple, cast
 
 from aiohttp import web
 from msgspec import Struct
@@ -35,11 +35,26 @@ AUDIENCE_PAUSE_S = 0.01
 
 
 class EdgeOptions(Struct, frozen=True, kw_only=True):
-    """What an edge is made of besides what it talks to."""
+    """What an edge is made of besides what it talks to; `workspaces` in their order."""
+
+    workspaces: tuple[tuple[EdgeConfig, WorkspaceInfo], ...]
+    queues: QueueOptions
+
+
+class EdgeWorkspace(NamedTuple):
+    """One of the workspaces that an edge serves, and what it talks to for it.
+
+    The handles are bound to the workspace; `shards` are in their order, which is the same for all
+    workspaces.
+    """
 
     config: EdgeConfig
     workspace: WorkspaceInfo
-    queues: QueueOptions
+    shards: Sequence[ShardHandle]
+    coordinator: CoordinatorHandle
+    group_desk: GroupDeskHandle
+    audience_desk: AudienceDeskHandle
+    calculated_desk: CalculatedDesk
 
 
 class EdgeProcess:
@@ -47,51 +62,35 @@ class EdgeProcess:
 
     def __init__(
         self,
-        options: EdgeOptions,
-        shards: Sequence[ShardHandle],
-        coordinator: CoordinatorHandle,
-        group_desk: GroupDeskHandle,
-        audience_desk: AudienceDeskHandle,
-        calculated_desk: CalculatedDesk,
+        workspaces: Sequence[EdgeWorkspace],
+        queues: QueueOptions,
         limiter: RateLimiter,
         metrics: EdgeMetrics,
         clock: Clock,
         randomness: Randomness,
     ) -> None:
-        """Args: `limiter` is shared with the machine's other edges; `randomness` of ids."""
-        number = randomness.bits(63)  # micro-batches of a restarted edge are not its former ones
+        """Put an edge together.
+
+        Args:
+            workspaces: that it serves, at least one.
+            queues: options of each workspace's queue to a shard.
+            limiter: shared with the machine's other edges.
+            metrics: of this process.
+            clock: of everything here.
+            randomness: of ids.
+        """
         self.metrics = metrics
-        self._queues = [
-            ShardQueue(number, index, shard, options.queues, clock, metrics)
-            for index, shard in enumerate(shards)
-        ]
-        workspace, config = options.workspace, options.config
-        router = Router(
-            workspace.scope,
-            workspace.priority,
-            workspace.login_ids,
-            frozenset(each.number for each in workspace.inputs.values() if each.is_debug),
-        )
-        gateway = Gateway(
-            shards,
-            self._queues,
-            Ingestion(router, self._queues, coordinator),
-            coordinator,
-            workspace.scope,
-            {number: name for name, number in config.connections.items()},
-            options.queues.max_queue_bytes,
-            GroupGateway(cast(Sequence[GroupReader], shards), group_desk),
-            AudienceGateway(
-                cast(Sequence[AudienceShard], shards),
-                audience_desk,
-                partial(asyncio.sleep, AUDIENCE_PAUSE_S),
-            ),
-            CalculatedGateway(
-                cast(Sequence[CalculatedShard], shards), coordinator, calculated_desk
-            ),
-        )
-        metrics.config_revision.labels(workspace.id).set(config.revision)
-        self.app = make_app(gateway, ConfigHolder(config), clock, limiter, metrics, randomness)
+        self._queues: list[list[ShardQueue]] = []
+        served: list[tuple[Gateway, ConfigHolder]] = []
+        for each in workspaces:
+            # Micro-batches of a restarted edge are not its former ones, nor another workspace's.
+            number = randomness.bits(63)
+            own = [ShardQueue(number, shard, queues, clock) for shard in each.shards]
+            self._queues.append(own)
+            gateway = _gateway(each, own, queues.max_queue_bytes)
+            served.append((gateway, ConfigHolder(each.config)))
+            metrics.config_revision.labels(each.workspace.id).set(each.config.revision)
+        self.app = make_app(served, clock, limiter, metrics, randomness)
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -121,6 +120,38 @@ class EdgeProcess:
             self._runner = None
 
     def show(self) -> None:
-        """Bring the gauges up to date."""
-        for queue in self._queues:
-            queue.show()
+        """Bring the gauges up to date: of each shard, over all workspaces."""
+        metrics = self.metrics
+        for number, queues in enumerate(zip(*self._queues, strict=True)):
+            shard = str(number)
+            metrics.ingest_queue_depth.labels(shard).set(sum(q.waiting_batches for q in queues))
+            metrics.ingest_queue_bytes.labels(shard).set(sum(q.waiting_bytes for q in queues))
+            metrics.ingest_lag.labels(shard).set(max(q.lag_s for q in queues))
+
+
+def _gateway(served: EdgeWorkspace, queues: Sequence[ShardQueue], max_queue_bytes: int) -> Gateway:
+    workspace, shards, coordinator = served.workspace, served.shards, served.coordinator
+    router = Router(
+        workspace.scope,
+        workspace.priority,
+        workspace.login_ids,
+        frozenset(each.number for each in workspace.inputs.values() if each.is_debug),
+    )
+    return Gateway(
+        shards,
+        queues,
+        Ingestion(router, queues, coordinator),
+        coordinator,
+        workspace.scope,
+        {number: name for name, number in served.config.connections.items()},
+        max_queue_bytes,
+        GroupGateway(cast(Sequence[GroupReader], shards), served.group_desk),
+        AudienceGateway(
+            cast(Sequence[AudienceShard], shards),
+            served.audience_desk,
+            partial(asyncio.sleep, AUDIENCE_PAUSE_S),
+        ),
+        CalculatedGateway(
+            cast(Sequence[CalculatedShard], shards), coordinator, served.calculated_desk
+        ),
+    )

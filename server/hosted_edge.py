@@ -13,7 +13,7 @@ from actors.metric_groups import EdgeMetrics
 from actors.metric_snapshots import snapshot
 from actors.remote import Handle
 from actors.remote_handles import COORDINATOR_NAME, remote_shards
-from server.edge import EdgeOptions, EdgeProcess
+from server.edge import EdgeOptions, EdgeProcess, EdgeWorkspace
 from server.limit_file import LimitFile
 from server.limits import RateLimiter
 
@@ -32,13 +32,19 @@ class Edge(Process):
     ) -> None:
         super().__init__(host, "edge", str(number))
         coordinator = Handle(COORDINATOR_NAME, timeout_s=shard_timeout_s)
-        self._edge = EdgeProcess(
-            options,
+        [(config, workspace)] = options.workspaces
+        served = EdgeWorkspace(
+            config,
+            workspace,
             remote_shards(shards, shard_timeout_s),
             cast(CoordinatorHandle, coordinator),
             cast(GroupDeskHandle, coordinator),
             desk_handle(coordinator.call_audiences),
             calculated_handle(coordinator.call_calculated),
+        )
+        self._edge = EdgeProcess(
+            [served],
+            options.queues,
             RateLimiter(LimitFile(limit_file)),
             EdgeMetrics(host.version),
             SystemClock(),

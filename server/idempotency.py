@@ -11,7 +11,7 @@ from actors.errors import ShardUnavailable, StoreFull
 from actors.store.requests import KeptAnswer
 from server.auth import bearer
 from server.bodies import keep_received
-from server.context import EDGE
+from server.context import edge_of
 from server.problems import Refused
 
 logger = logging.getLogger("headwater.http")
@@ -35,7 +35,7 @@ def once(handler: Handler) -> Handler:
             return await handler(request)
         if not 0 < len(sent) <= MAX_KEY:
             raise Refused("BAD_REQUEST", f"{HEADER} must have 1 to {MAX_KEY} characters.")
-        edge = request.app[EDGE]
+        edge = edge_of(request)
         config = edge.config.current
         credential = bearer(request, "platform", config, edge.clock)
         body = await keep_received(request, config.max_body_bytes)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from server.context import EDGE, Edge
+from server.context import Edge
 from server.edge_config import EdgeConfig, KeyInfo
 from server.identity_problems import UNAUTHORIZED, IdentityRefused
 from server.problems import Refused
@@ -14,13 +14,17 @@ BodyReader = Callable[[], Awaitable[bytes]]  # the body after decompression
 
 
 async def key_of_headers(
-    request: web.Request, config: EdgeConfig, prefixes: Sequence[str], read: BodyReader
+    request: web.Request,
+    edge: Edge,
+    config: EdgeConfig,
+    prefixes: Sequence[str],
+    read: BodyReader,
 ) -> KeyInfo:
     """Return the key that a request's headers prove.
 
     Args:
         request: its headers choose the method, and that method decides alone.
-        config: as of now.
+        edge, config: of the workspace that the request names, as of now.
         prefixes: below which the path is served too.
         read: called where the signature has to be verified.
 
@@ -29,13 +33,17 @@ async def key_of_headers(
     """
     headers = request.headers
     if "Authorization" in headers:
-        return _basic(request.app[EDGE], headers["Authorization"], config)
+        return _basic(edge, headers["Authorization"], config)
     key = _active(headers.get("x-mp-key", ""), config)
-    return await _signed_or_alone(request, key, config, prefixes, read)
+    return await _signed_or_alone(request, edge, key, config, prefixes, read)
 
 
 async def key_of_path(
-    request: web.Request, config: EdgeConfig, prefixes: Sequence[str], read: BodyReader
+    request: web.Request,
+    edge: Edge,
+    config: EdgeConfig,
+    prefixes: Sequence[str],
+    read: BodyReader,
 ) -> KeyInfo:
     """Return the key in the path of an alias request, if the request may use it.
 
@@ -45,8 +53,8 @@ async def key_of_path(
     key = _active(request.match_info["api_key"], config)
     header = request.headers.get("Authorization")
     if header is None:
-        return await _signed_or_alone(request, key, config, prefixes, read)
-    if _basic(request.app[EDGE], header, config) != key:
+        return await _signed_or_alone(request, edge, key, config, prefixes, read)
+    if _basic(edge, header, config) != key:
         raise IdentityRefused(UNAUTHORIZED)
     return key
 
@@ -67,6 +75,7 @@ def _basic(edge: Edge, header: str, config: EdgeConfig) -> KeyInfo:
 
 async def _signed_or_alone(
     request: web.Request,
+    edge: Edge,
     key: KeyInfo,
     config: EdgeConfig,
     prefixes: Sequence[str],
@@ -77,7 +86,7 @@ async def _signed_or_alone(
         is_proven = key.allows_key_only
     else:
         date = request.headers.get("Date", "")
-        is_proven = _is_recent(date, request.app[EDGE], config) and is_signed(
+        is_proven = _is_recent(date, edge, config) and is_signed(
             key.secret.get_secret_value().encode(),
             signature,
             request.method,

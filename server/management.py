@@ -7,7 +7,7 @@ from typing import NamedTuple
 from aiohttp import web
 
 from server.auth import bearer
-from server.context import EDGE, Edge
+from server.context import Edge, edge_of
 from server.edge_config import Credential, EdgeConfig, Role
 from server.problems import Refused
 
@@ -24,7 +24,7 @@ _audit = logging.getLogger("headwater.audit")
 
 
 class Caller(NamedTuple):
-    """A request that may go on: the edge, its configuration now, and who asks."""
+    """A request that may go on: its workspace, the configuration now, and who asks."""
 
     edge: Edge
     config: EdgeConfig
@@ -32,7 +32,7 @@ class Caller(NamedTuple):
 
 
 def enter(request: web.Request, roles: Collection[Role]) -> Caller:
-    """Check the token, its role, and that the path names the workspace served here.
+    """Check the token, its role, and that the path names the token's workspace.
 
     Raises:
         Refused: no usable token (401), not the API or role (403), another workspace (404).
@@ -44,7 +44,7 @@ def enter(request: web.Request, roles: Collection[Role]) -> Caller:
 
 
 def enter_account(request: web.Request, roles: Collection[Role]) -> Caller:
-    """Check the token, its role, and that the path names the account served here.
+    """Check the token, its role, and that the path names the account of the token's workspace.
 
     Raises:
         Refused: no usable token (401), not the API or role (403), another account (404).
@@ -56,7 +56,7 @@ def enter_account(request: web.Request, roles: Collection[Role]) -> Caller:
 
 
 def enter_v1(request: web.Request, roles: Collection[Role]) -> Caller:
-    """Check the token, its role, and that the query names the account served here.
+    """Check the token, its role, and that the query names the account of its workspace.
 
     Raises:
         Refused: no usable token or no account (401), not the API or role (403), another account
@@ -72,7 +72,7 @@ def enter_v1(request: web.Request, roles: Collection[Role]) -> Caller:
 
 
 def enter_scope(request: web.Request, roles: Collection[Role]) -> Caller:
-    """Check the token, its role, and that the path names the identity scope served here.
+    """Check the token, its role, and that the path names the scope of its workspace.
 
     Raises:
         Refused: no usable token (401), not the API or role (403), another scope (404).
@@ -98,7 +98,7 @@ def audit(caller: Caller, action: str, resource: str) -> None:
 
 
 def _authorized(request: web.Request, roles: Collection[Role]) -> Caller:
-    edge = request.app[EDGE]
+    edge = edge_of(request)
     config = edge.config.current
     credential = bearer(request, "platform", config, edge.clock)
     if credential.role not in roles:

@@ -15,7 +15,6 @@ from msgspec import Struct
 from actors.clock import Clock
 from actors.errors import ShardUnavailable, StoreFull
 from actors.handles import ShardHandle
-from actors.metric_groups import EdgeMetrics
 from actors.model import BatchContext, EventNames, Item, MicroBatch, Result
 from actors.store.micro_batches import RING
 
@@ -67,23 +66,12 @@ class _Group:
 class ShardQueue:
     """What waits in one edge for one shard."""
 
-    def __init__(
-        self,
-        edge: int,
-        number: int,
-        shard: ShardHandle,
-        options: QueueOptions,
-        clock: Clock,
-        metrics: EdgeMetrics,
-    ) -> None:
-        """Args: `edge` names this process, no other ever has its number; `number`: the shard's."""
+    def __init__(self, edge: int, shard: ShardHandle, options: QueueOptions, clock: Clock) -> None:
+        """Args: `edge` names who sends; no other ever has its number."""
         self._edge = edge
         self._shard = shard
         self._options = options
         self._clock = clock
-        self._depth = metrics.ingest_queue_depth.labels(str(number))
-        self._bytes = metrics.ingest_queue_bytes.labels(str(number))
-        self._lag = metrics.ingest_lag.labels(str(number))
         self._waiting: deque[_Group] = deque()
         self._waiting_bytes = 0
         self._in_flight: set[int] = set()  # numbers
@@ -116,17 +104,20 @@ class ShardQueue:
             names = EventNames([*known.admitted, *names.admitted], known.is_full)
         self._event_names = names
 
-    def show(self) -> None:
-        """Write to the metrics what waits now."""
-        self._depth.set(sum(len(group.items) for group in self._waiting))
-        self._bytes.set(self._waiting_bytes)
-        since = self._waiting[0].since if self._waiting else self._clock.monotonic()
-        self._lag.set(self._clock.monotonic() - since)
+    @property
+    def waiting_batches(self) -> int:
+        """Batches that wait to be sent."""
+        return sum(len(group.items) for group in self._waiting)
 
     @property
     def waiting_bytes(self) -> int:
         """Bytes that wait to be sent."""
         return self._waiting_bytes
+
+    @property
+    def lag_s(self) -> float:
+        """For how long the first of them has waited."""
+        return self._clock.monotonic() - self._waiting[0].since if self._waiting else 0.0
 
     def _pump(self) -> None:
         while self._waiting and self._may_call():

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from server.context import EDGE
+from server.context import EDGES
 from server.identity_problems import unrouted_answer
 from server.logs import log_access
 from server.paths import Served
@@ -36,11 +36,11 @@ def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Mi
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-        edge = request.app[EDGE]
-        started_s = edge.clock.monotonic()
+        edges = request.app[EDGES]
+        started_s = edges.clock.monotonic()
         request_id = request.headers.get(REQUEST_ID)
         if request_id is None or not _REQUEST_ID.fullmatch(request_id):
-            request_id = edge.new_request_id()
+            request_id = edges.new_request_id()
         what = served.get(request.match_info.handler, _NOWHERE)
         response: web.StreamResponse
         try:
@@ -52,12 +52,12 @@ def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Mi
         if request.path not in without_cors:
             headers.update(CORS_HEADERS)
         method = request.method if request.method in _METHODS else "other"
-        duration_s = edge.clock.monotonic() - started_s
-        edge.metrics.count_request(
+        duration_s = edges.clock.monotonic() - started_s
+        edges.metrics.count_request(
             what.api, method, response.status, duration_s, request.content_length or 0
         )
         if what.call:
-            edge.metrics.count_identity_call(what.call, response.status, duration_s)
+            edges.metrics.count_identity_call(what.call, response.status, duration_s)
         level = logging.DEBUG if what.api == "operations" else logging.INFO
         log_access(level, request_id, method, what.path, response.status, duration_s)
         return response

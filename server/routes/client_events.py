@@ -10,14 +10,14 @@ from actors.model import BatchContext, Rejected
 from server.auth import web_key
 from server.bodies import one_batch, read_body
 from server.browsers import client_address, user_agent
-from server.context import EDGE
+from server.context import edge_of
 from server.paths import CLIENT_PREFLIGHT, Route
 from server.problems import Refused
 
 
 async def client_events(request: web.Request) -> web.Response:
     """POST /v3/JS/{key}/events: one batch of a browser."""
-    edge = request.app[EDGE]
+    edge = edge_of(request)
     config = edge.config.current
     key = web_key(request.match_info["key"], config)
     batch = one_batch(await read_body(request, config.max_body_bytes))

@@ -10,7 +10,7 @@ from aiohttp import web
 from actors.errors import Problem
 from actors.model import BatchContext, Rejected
 from server.bodies import many_batches, one_batch, read_body
-from server.context import EDGE, Edge
+from server.context import Edge, edge_of
 from server.deployment import FinalResult
 from server.edge_config import EdgeConfig, KeyInfo
 from server.paths import Route
@@ -22,7 +22,7 @@ PREFIXES = ("/s2s",)  # mParticle's partners are given such addresses
 
 async def events(request: web.Request) -> web.Response:
     """POST /v2/events: one batch."""
-    edge = request.app[EDGE]
+    edge = edge_of(request)
     config = edge.config.current
     key = edge.basic.key_of(request.headers.get("Authorization"), config)
     batch = one_batch(await read_body(request, config.max_body_bytes))
@@ -51,7 +51,7 @@ ROUTES = (
 
 
 async def _bulk(request: web.Request, *, is_historical: bool) -> web.Response:
-    edge = request.app[EDGE]
+    edge = edge_of(request)
     config = edge.config.current
     key = edge.basic.key_of(request.headers.get("Authorization"), config)
     body = await read_body(request, config.max_body_bytes)

@@ -14,7 +14,7 @@ from msgspec import Struct
 from actors.identity.calls import CallKind, IdentityAnswer, IdentityProblem
 from server.alias_requests import alias_request
 from server.bodies import as_text, json_object, read_bytes
-from server.context import EDGE
+from server.context import Edge, edge_of
 from server.deployment import Deployment
 from server.edge_config import EdgeConfig, KeyInfo
 from server.identity_auth import BodyReader, key_of_headers, key_of_path
@@ -42,7 +42,7 @@ MAX_BODY_BYTES = 256 * 1024
 MAX_AGE = {"X-MP-Max-Age": str(24 * 3600)}  # seconds that a client may keep the answer
 _CACHED: frozenset[CallKind] = frozenset({"identify", "login"})
 
-KeyFinder = Callable[[web.Request, EdgeConfig, Sequence[str], BodyReader], Awaitable[KeyInfo]]
+KeyFinder = Callable[[web.Request, Edge, EdgeConfig, Sequence[str], BodyReader], Awaitable[KeyInfo]]
 
 
 class Entry(Struct, frozen=True):
@@ -160,11 +160,11 @@ async def _enter(
         IdentityRefused: rows 2 to 5, the first that fails. A body that cannot be read has no
             signature to be verified: of a signed request it is refused first.
     """
-    edge = request.app[EDGE]
+    edge = edge_of(request)
     config = edge.config.current
     identity = config.identity
     read = _reader(request)
-    key = await find_key(request, config, prefixes, read)
+    key = await find_key(request, edge, config, prefixes, read)
     if not identity.is_enabled or (needs_aliasing and not identity.has_aliasing):
         raise IdentityRefused(FORBIDDEN)
     decision = edge.limiter.admit(identity.limits, 1, edge.ticks_ms())

@@ -8,7 +8,7 @@ from aiohttp import web
 from server import tokens
 from server.auth import secret_matches
 from server.bodies import json_object, read_body
-from server.context import EDGE, Edge
+from server.context import EDGES, Edge
 from server.edge_config import DEFAULT_AUDIENCE, Credential, EdgeConfig
 from server.limits import Exceeded, Limit
 from server.paths import MANAGEMENT_PREFLIGHT, Route
@@ -21,12 +21,12 @@ FAILURES_PER_MINUTE = 60
 
 async def token(request: web.Request) -> web.Response:
     """POST /oauth/token: client id and secret, as JSON or as a form, for a bearer token."""
-    edge = request.app[EDGE]
-    config = edge.config.current
     fields = await _fields(request)
     client_id, secret = _required(fields, "client_id"), _required(fields, "client_secret")
     if _required(fields, "grant_type") != GRANT_TYPE:
         raise OAuthRefused(400, "unsupported_grant_type", f"grant_type must be {GRANT_TYPE}.")
+    edge = request.app[EDGES].of_client(client_id)
+    config = edge.config.current
     credential = _verified(edge, config, client_id, secret)
     audience = fields.get("audience") or DEFAULT_AUDIENCE
     if audience not in config.token_audiences:

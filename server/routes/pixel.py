@@ -8,7 +8,7 @@ from actors.batches.pixel import pixel_batch
 from actors.model import BatchContext, Rejected
 from server.auth import web_key
 from server.browsers import client_address, user_agent
-from server.context import EDGE
+from server.context import edge_of
 from server.paths import CLIENT_PREFLIGHT, Route
 from server.problems import Refused
 
@@ -18,7 +18,7 @@ TRANSPARENT_GIF = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAI
 
 async def pixel(request: web.Request) -> web.Response:
     """GET /v1/{key}/Pixel: one event in the query. HEAD looks only: it stores nothing."""
-    edge = request.app[EDGE]
+    edge = edge_of(request)
     config = edge.config.current
     key = web_key(request.match_info["key"], config)
     query = request.raw_path.partition("?")[2]

@@ -9,7 +9,7 @@ from actors.model import ENVIRONMENTS, Environment
 from actors.profiles.view import PROFILE_FIELDS
 from server.auth import active_key, bearer
 from server.bodies import json_object, read_body
-from server.context import EDGE, Edge
+from server.context import Edge, edge_of
 from server.edge_config import EdgeConfig
 from server.identity_names import idsync_type
 from server.parameters import int64, invalid, missing
@@ -20,7 +20,7 @@ from server.rates import admit, used_headers
 
 async def by_mpid(request: web.Request) -> web.Response:
     """GET or POST .../{mpid}?fields=...: one profile; a body is not read."""
-    edge = request.app[EDGE]
+    edge = edge_of(request)
     config = edge.config.current
     used = _enter(request, edge, config)
     mpid = int64(request.match_info["mpid"], "mpid")
@@ -31,7 +31,7 @@ async def by_mpid(request: web.Request) -> web.Response:
 
 async def resolve(request: web.Request) -> web.Response:
     """POST /userprofile/v1/resolve/...: the profile that holds an immutable identity."""
-    edge = request.app[EDGE]
+    edge = edge_of(request)
     config = edge.config.current
     used = _enter(request, edge, config)
     fields = _fields(request)
@@ -49,7 +49,7 @@ async def resolve_is_post(request: web.Request) -> web.Response:
 
 async def client_audiences(request: web.Request) -> web.Response:
     """GET /v1/{key}/audience?mpid=...: ids of the audiences that a user of an app is in."""
-    edge = request.app[EDGE]
+    edge = edge_of(request)
     config = edge.config.current
     active_key(request.match_info["key"], config)
     if not config.has_client_audience_api:

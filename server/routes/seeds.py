@@ -7,7 +7,7 @@ from actors.errors import Problem
 from server.auth import workspace_credentials
 from server.bodies import json_object, many_batches, read_body
 from server.calculated_gateway import Seeded
-from server.context import EDGE
+from server.context import edge_of
 from server.paths import Route
 from server.problems import Refused
 from server.rates import admit, used_headers
@@ -34,7 +34,7 @@ ROUTES = (
 
 
 async def _seed(request: web.Request, *, is_bulk: bool) -> web.Response:
-    edge = request.app[EDGE]
+    edge = edge_of(request)
     config = edge.config.current
     workspace_credentials(request.headers.get("Authorization"), config)
     body = await read_body(request, min(config.max_body_bytes, MAX_BODY_BYTES))

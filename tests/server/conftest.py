@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -308,7 +309,7 @@ def config_with(**changes: Any) -> EdgeConfig:
 
 
 class World:
-    """An edge under test and all that it was made of."""
+    """One workspace of an edge under test and all that it was made of."""
 
     def __init__(
         self,
@@ -369,15 +370,23 @@ def limit_file(tmp_path: Path) -> Any:
     file.close()
 
 
-@pytest.fixture
-async def world(clock: ManualClock, limit_file: LimitFile) -> AsyncIterator[World]:
-    deployment, metrics = FakeDeployment(), EdgeMetrics("1.0")
-    config = ConfigHolder(config_with())
-    app = make_app(deployment, config, clock, RateLimiter(limit_file), metrics)
-    server = TestServer(app)
+@asynccontextmanager
+async def serving(
+    clock: ManualClock, limit_file: LimitFile, *configs: EdgeConfig
+) -> AsyncIterator[list[World]]:
+    """Run an edge that serves a workspace for each configuration."""
+    metrics = EdgeMetrics("1.0")
+    made = [(FakeDeployment(), ConfigHolder(each)) for each in configs]
+    server = TestServer(make_app(made, clock, RateLimiter(limit_file), metrics))
     await server.start_server(**RUNNER_OPTIONS)
     async with TestClient(server) as client:
-        yield World(client, deployment, config, clock, metrics)
+        yield [World(client, *each, clock, metrics) for each in made]
+
+
+@pytest.fixture
+async def world(clock: ManualClock, limit_file: LimitFile) -> AsyncIterator[World]:
+    async with serving(clock, limit_file, config_with()) as [only]:
+        yield only
 
 
 @pytest.fixture(autouse=True)

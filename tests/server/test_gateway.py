@@ -14,7 +14,6 @@ from actors.errors import CursorInvalid, ShardUnavailable
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.identity.calls import AliasRequest, IdentityCall, ModifyCall
 from actors.identity.state import IdentityRecord
-from actors.metric_groups import EdgeMetrics
 from actors.model import BatchContext, DeadLetter, Environment, Item
 from server.audience_gateway import AudienceGateway
 from server.calculated_gateway import CalculatedGateway
@@ -96,10 +95,7 @@ def gateway(
     options = QueueOptions(
         calls_in_flight=1, max_micro_batch_bytes=1000, max_queue_bytes=MAX_QUEUE_BYTES
     )
-    queues = [
-        ShardQueue(1, number, shard, options, ManualClock(), EdgeMetrics("test"))
-        for number, shard in enumerate(shards)
-    ]
+    queues = [ShardQueue(1, shard, options, ManualClock()) for shard in shards]
     ingestion = Ingestion(
         Router(1, (), frozenset(), frozenset()), queues, cast(CoordinatorHandle, None)
     )

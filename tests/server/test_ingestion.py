@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from actors.clock import ManualClock
 from actors.errors import Problem, ShardUnavailable, StoreFull
 from actors.handles import CoordinatorHandle, ShardHandle
-from actors.metric_groups import EdgeMetrics
 from actors.model import (
     Accepted,
     BatchContext,
@@ -144,15 +143,13 @@ class Edge:
             "max_micro_batch_bytes": 1000,
             "max_queue_bytes": 100_000,
         }
-        metrics, clock = EdgeMetrics("test"), ManualClock()
+        clock = ManualClock()
         queues = [
             ShardQueue(
                 1,
-                number,
                 cast(ShardHandle, FakeShard(number, self.truth)),
                 QueueOptions(**(defaults | options)),
                 clock,
-                metrics,
             )
             for number in range(SHARDS)
         ]
@@ -269,10 +266,10 @@ async def test_a_batch_that_nobody_takes_is_a_defect_not_a_loop() -> None:
         def _result(self, item: Item, body: dict[str, Any]) -> Result:
             return Moved(edge.truth.mpid_on((self._number + 1) % SHARDS))
 
-    clock, metrics = ManualClock(), EdgeMetrics("test")
+    clock = ManualClock()
     options = QueueOptions(calls_in_flight=1, max_micro_batch_bytes=1000, max_queue_bytes=1000)
     queues = [
-        ShardQueue(1, number, cast(ShardHandle, Lost(number, edge.truth)), options, clock, metrics)
+        ShardQueue(1, cast(ShardHandle, Lost(number, edge.truth)), options, clock)
         for number in range(SHARDS)
     ]
     router = Router(1, ("customerid",), frozenset({"customerid"}), frozenset())

@@ -9,7 +9,6 @@ import pytest
 from actors.clock import ManualClock
 from actors.errors import ShardUnavailable, StoreFull
 from actors.handles import ShardHandle
-from actors.metric_groups import EdgeMetrics
 from actors.model import Accepted, BatchContext, EventName, EventNames, Item, MicroBatch, Result
 from actors.store.micro_batches import RING
 from server.microbatch import ITEM_OVERHEAD_BYTES, QueueOptions, ShardQueue
@@ -51,7 +50,6 @@ class Edge:
     def __init__(self, **options: float) -> None:
         self.shard = SlowShard()
         self.clock = ManualClock()
-        self.metrics = EdgeMetrics("test")
         defaults = {
             "calls_in_flight": 2,
             "further_call_bytes": 0,
@@ -60,11 +58,9 @@ class Edge:
         }
         self.queue = ShardQueue(
             77,
-            3,
             cast(ShardHandle, self.shard),
             msgspec.convert(defaults | options, QueueOptions),
             self.clock,
-            self.metrics,
         )
 
     def submit(self, *numbers: int, key: str = "k") -> asyncio.Future[list[Result]]:
@@ -367,21 +363,15 @@ async def test_a_full_list_of_names_stays_full() -> None:
     assert (set(told.admitted), told.is_full) == ({A, B, C}, True)
 
 
-async def test_what_waits_is_shown() -> None:
+async def test_a_queue_tells_what_waits() -> None:
     edge = Edge(calls_in_flight=1)
-    read = edge.metrics.registry.get_sample_value
     edge.submit(0)
     await settle()
     edge.submit(1, 2)
     edge.clock.advance(1500)
     edge.submit(3)
-    edge.queue.show()
-    shown = [
-        read(f"headwater_ingest_{name}", {"shard": "3"})
-        for name in ("queue_depth", "queue_bytes", "lag_seconds")
-    ]
-    assert shown == [3, 3 * (1 + ITEM_OVERHEAD_BYTES), 1.5]
+    told = (edge.queue.waiting_batches, edge.queue.waiting_bytes, edge.queue.lag_s)
+    assert told == (3, 3 * (1 + ITEM_OVERHEAD_BYTES), 1.5)
     edge.shard.answer(0)
     await settle()
-    edge.queue.show()
-    assert read("headwater_ingest_lag_seconds", {"shard": "3"}) == 0
+    assert (edge.queue.waiting_batches, edge.queue.lag_s) == (0, 0)

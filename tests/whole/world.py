@@ -55,7 +55,7 @@ from config.load import parse_workspace
 from config.numbers import Numbers, assign_numbers
 from config.settings import Settings
 from server.app import RUNNER_OPTIONS
-from server.edge import EdgeOptions, EdgeProcess
+from server.edge import EdgeProcess, EdgeWorkspace
 from server.edge_config import edge_config
 from server.limit_file import LimitFile
 from server.limits import RateLimiter
@@ -473,16 +473,9 @@ async def running(
         )
         limits = LimitFile(folder / "limits")
         stack.callback(limits.close)
-        edge = EdgeProcess(
-            EdgeOptions(
-                config=edge_config(parsed, numbers, process, "k" * 32),
-                workspace=workspace,
-                queues=QueueOptions(
-                    calls_in_flight=process.calls_in_flight,
-                    max_micro_batch_bytes=process.max_micro_batch_bytes,
-                    max_queue_bytes=process.max_queue_bytes,
-                ),
-            ),
+        served = EdgeWorkspace(
+            edge_config(parsed, numbers, process, "k" * 32),
+            workspace,
             handles,
             cast(
                 CoordinatorHandle, LocalCoordinator(coordinator, aliases, RepeatDesk(store, clock))
@@ -490,6 +483,14 @@ async def running(
             groups,
             desk_handle(audiences.call),
             calculated,
+        )
+        edge = EdgeProcess(
+            [served],
+            QueueOptions(
+                calls_in_flight=process.calls_in_flight,
+                max_micro_batch_bytes=process.max_micro_batch_bytes,
+                max_queue_bytes=process.max_queue_bytes,
+            ),
             RateLimiter(limits),
             EdgeMetrics("test"),
             clock,

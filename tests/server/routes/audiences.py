@@ -91,7 +91,7 @@ async def audience_world(
             cast(list[AudienceShard], desk.shards), desk.calls, partial(asyncio.sleep, 0)
         )
         config = ConfigHolder(config_with())
-        app = make_app(deployment, config, clock, RateLimiter(limits), metrics)
+        app = make_app([(deployment, config)], clock, RateLimiter(limits), metrics)
         server = TestServer(app)
         await server.start_server(**RUNNER_OPTIONS)
         async with TestClient(server) as client:

@@ -1,0 +1,134 @@
+"""An edge put together for several workspaces: whose shards get what, and what waits for them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import NamedTuple, cast
+
+import pytest
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient, TestServer
+from msgspec import structs
+
+from actors.audiences.handles import AudienceDeskHandle
+from actors.calculated.desk import CalculatedDesk
+from actors.clock import ManualClock, SystemRandomness
+from actors.groups.handles import GroupDeskHandle
+from actors.handles import CoordinatorHandle, ShardHandle
+from actors.metric_groups import EdgeMetrics
+from server.app import RUNNER_OPTIONS
+from server.edge import EdgeProcess, EdgeWorkspace
+from server.limit_file import LimitFile
+from server.limits import RateLimiter
+from server.microbatch import ITEM_OVERHEAD_BYTES, QueueOptions
+from tests.server.conftest import WORKSPACE, Client, basic, config_with, key_info
+from tests.server.test_microbatch import SlowShard
+
+BATCH = b'{"mpid": 1}'  # all for one of the shards
+
+
+class SlowBatches(SlowShard):
+    """A slow shard that is sent real batches; all are of MPID 1."""
+
+    def numbers(self, call: int) -> list[int]:
+        return [1] * len(self.calls[call].items)
+
+
+class Slow(NamedTuple):
+    """An edge of two workspaces whose shards answer when the test says so."""
+
+    edge: EdgeProcess
+    client: Client
+    shards: list[list[SlowBatches]]
+
+    def send(self, number: int) -> "asyncio.Task[ClientResponse]":
+        """Begin to send a batch for a workspace."""
+        headers = basic(f"feed-{number}:s")
+
+        async def post() -> ClientResponse:
+            return await self.client.post("/v2/events", data=BATCH, headers=headers)
+
+        return asyncio.create_task(post())
+
+    def shown(self, name: str, **labels: str) -> float | None:
+        self.edge.show()
+        return self.edge.metrics.registry.get_sample_value(f"headwater_{name}", labels)
+
+
+def workspace(number: int, shards: list[SlowBatches]) -> EdgeWorkspace:
+    key = f"feed-{number}"
+    return EdgeWorkspace(
+        config_with(workspace=number, revision=number, keys={key: key_info(key, "s", 1)}),
+        structs.replace(WORKSPACE, number=number, id=f"w{number}", scope=number),
+        [cast(ShardHandle, each) for each in shards],
+        cast(CoordinatorHandle, None),
+        cast(GroupDeskHandle, None),
+        cast(AudienceDeskHandle, None),
+        cast(CalculatedDesk, None),
+    )
+
+
+@pytest.fixture
+async def slow(clock: ManualClock, limit_file: LimitFile) -> AsyncIterator[Slow]:
+    shards = [[SlowBatches(), SlowBatches()] for _ in range(2)]
+    edge = EdgeProcess(
+        [workspace(3, shards[0]), workspace(4, shards[1])],
+        QueueOptions(calls_in_flight=1, max_micro_batch_bytes=1000, max_queue_bytes=10_000),
+        RateLimiter(limit_file),
+        EdgeMetrics("test"),
+        clock,
+        SystemRandomness(),
+    )
+    server = TestServer(edge.app)
+    await server.start_server(**RUNNER_OPTIONS)
+    async with TestClient(server) as client:
+        yield Slow(edge, client, shards)
+
+
+async def test_batches_go_to_their_own_workspaces_shards(slow: Slow) -> None:
+    """As micro-batches of a number that the other workspace's do not have."""
+    for index, number in enumerate((3, 4)):
+        sent = slow.send(number)
+        shard = slow.shards[index][0]
+        await shard.called.get()
+        shard.answer(0)
+        assert (await sent).status == 202
+    assert [[len(shard.calls) for shard in some] for some in slow.shards] == [[1, 0], [1, 0]]
+    assert slow.shards[0][0].calls[0].edge != slow.shards[1][0].calls[0].edge
+
+
+async def test_what_waits_is_shown_over_all_workspaces(slow: Slow, clock: ManualClock) -> None:
+    """Batches and bytes as sums, the lag as that of the oldest; a shard that is idle shows 0."""
+    under_way = [slow.send(3), slow.send(4)]
+    for shards in slow.shards:
+        await shards[0].called.get()
+    waiting = []
+    for number, count in ((4, 1), (3, 3)):
+        for _ in range(2):
+            waiting.append(slow.send(number))
+            await waited(slow, count)
+            count += 1
+        clock.advance(1500)
+    gauges = [f"ingest_{name}" for name in ("queue_depth", "queue_bytes", "lag_seconds")]
+    size = len(BATCH) + ITEM_OVERHEAD_BYTES
+    assert [slow.shown(name, shard="0") for name in gauges] == [4, 4 * size, 3.0]
+    assert [slow.shown(name, shard="1") for name in gauges] == [0, 0, 0]
+    for shards in slow.shards:
+        shards[0].answer(0)
+    for shards in slow.shards:
+        await shards[0].called.get()
+        shards[0].answer(1)
+    answers = await asyncio.gather(*under_way, *waiting)
+    assert {each.status for each in answers} == {202}
+    assert [slow.shown(name, shard="0") for name in gauges] == [0, 0, 0]
+
+
+async def test_each_workspace_shows_its_revision(slow: Slow) -> None:
+    shown = [slow.shown("config_revision", workspace=name) for name in ("w3", "w4", "w5")]
+    assert shown == [3, 4, None]
+
+
+async def waited(slow: Slow, count: int) -> None:
+    """Wait until some batches wait for the shard."""
+    async with asyncio.timeout(20):
+        while slow.shown("ingest_queue_depth", shard="0") != count:  # noqa: ASYNC110  # a gauge
+            await asyncio.sleep(0.001)
