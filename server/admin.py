@@ -1,6 +1,6 @@
 """The application of the admin port: metrics, health, status (spec/observability.md, 6 and 7)."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hmac import compare_digest
 from typing import Any
 
@@ -8,9 +8,9 @@ from aiohttp import web
 
 from actors.clock import Clock
 from actors.metric_snapshots import merge
-from server.auth import bearer
+from server.auth import bearer, bearer_client
 from server.bodies import read_body
-from server.edge_config import ConfigHolder
+from server.edge_config import ConfigHolder, EdgeConfig
 from server.health import HEALTH, Health
 from server.log_levels import MAX_BODY_BYTES, LogLevels, read_log_level
 from server.paths import Route, register
@@ -29,7 +29,7 @@ class Admin:
         status: returns actors, shards, queues, connections and disk for `/admin/status`.
         board: of `/status`.
         log_levels: of all processes.
-        config: whose credentials may read the status and set log levels.
+        configs: whose administrators may read the status and set log levels, at least one.
         clock: of tokens.
         metrics_token: bearer token that `/metrics` asks for, `None` for none.
         max_series: label sets on one page of metrics.
@@ -41,7 +41,7 @@ class Admin:
         status: Callable[[], Awaitable[dict[str, Any]]],
         board: StatusBoard,
         log_levels: LogLevels,
-        config: ConfigHolder,
+        configs: Sequence[ConfigHolder],
         clock: Clock,
         metrics_token: str | None,
         max_series: int,
@@ -50,7 +50,7 @@ class Admin:
         self.status = status
         self.board = board
         self.log_levels = log_levels
-        self.config = config
+        self.configs = configs
         self.clock = clock
         self.metrics_token = metrics_token
         self.max_series = max_series
@@ -109,10 +109,17 @@ async def status_page(request: web.Request) -> web.Response:
 def _enter(request: web.Request) -> Admin:
     """Return what the port answers from, if an administrator asks."""
     admin = request.app[ADMIN]
-    credential = bearer(request, "platform", admin.config.current, admin.clock)
+    credential = bearer(request, "platform", _config_of(request, admin), admin.clock)
     if credential.role != "admin":
         raise Refused("FORBIDDEN", "The credential's role does not allow this.")
     return admin
+
+
+def _config_of(request: web.Request, admin: Admin) -> EdgeConfig:
+    """Return that of the workspace whose client a request names, the first if none has it."""
+    client_id = bearer_client(request.headers.get("Authorization", ""))
+    configs = [each.current for each in admin.configs]
+    return next((each for each in configs if client_id in each.credentials), configs[0])
 
 
 ROUTES = (

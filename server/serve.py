@@ -169,7 +169,7 @@ async def _start_admin(
         supervisor.status,
         supervisor.board,
         log_levels,
-        ConfigHolder(config),
+        [ConfigHolder(config)],
         clock,
         None if token is None else token.get_secret_value(),
         settings.metrics_max_series,

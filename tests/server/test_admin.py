@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
@@ -13,13 +14,24 @@ from actors.metric_groups import EdgeMetrics
 from actors.metric_snapshots import snapshot
 from server import tokens
 from server.admin import Admin, make_admin_app
-from server.edge_config import ConfigHolder
+from server.edge_config import ConfigHolder, EdgeConfig
 from server.health import Health
 from server.log_levels import LogLevels
 from server.status_board import StatusBoard
-from tests.server.conftest import Client, config_with
+from tests.server.conftest import Client, config_with, credential
 
 Start = Callable[..., Awaitable[Client]]
+
+OTHER = config_with(
+    workspace=4,
+    credentials={
+        each.client_id: each
+        for each in (
+            credential("boss", platform="admin"),
+            credential("guest", "user", platform="user"),
+        )
+    },
+)
 
 
 @pytest.fixture
@@ -49,7 +61,7 @@ async def start(clock: ManualClock) -> AsyncIterator[Start]:
             status,
             StatusBoard(snapshots),
             log_levels,
-            ConfigHolder(config_with()),
+            [ConfigHolder(config_with()), ConfigHolder(OTHER)],
             clock,
             token,
             1000,
@@ -66,8 +78,10 @@ async def start(clock: ManualClock) -> AsyncIterator[Start]:
     await log_levels.close()
 
 
-def bearer_of(client_id: str, clock: ManualClock) -> dict[str, str]:
-    config = config_with()
+def bearer_of(
+    client_id: str, clock: ManualClock, config: EdgeConfig | None = None
+) -> dict[str, str]:
+    config = config or config_with()
     audience = config.token_audiences[0]
     token = tokens.issue(config.credentials[client_id], audience, config, clock)
     return {"Authorization": f"Bearer {token}"}
@@ -111,6 +125,24 @@ async def test_the_status_is_for_administrators(
     headers = {} if client_id is None else bearer_of(client_id, clock)
     response = await (await start()).get("/admin/status", headers=headers)
     assert response.status == status
+
+
+@pytest.mark.parametrize(("client_id", "status"), [("boss", 200), ("guest", 403)])
+async def test_administrators_of_every_workspace_may_read_it(
+    start: Start, clock: ManualClock, client_id: str, status: int
+) -> None:
+    client = await start()
+    headers = bearer_of(client_id, clock, OTHER)
+    assert (await client.get("/admin/status", headers=headers)).status == status
+
+
+async def test_a_token_holds_for_the_workspace_of_its_client_only(
+    start: Start, clock: ManualClock
+) -> None:
+    """It names a client of one workspace and was issued for another."""
+    wrong = msgspec.structs.replace(OTHER, workspace=3)
+    client, headers = await start(), bearer_of("boss", clock, wrong)
+    assert (await client.get("/admin/status", headers=headers)).status == 401
 
 
 @pytest.mark.parametrize(
