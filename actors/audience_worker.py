@@ -137,7 +137,7 @@ class AudienceWorker:
 
     def _follow(self) -> bool:
         """Evaluate those whose profiles were changed otherwise than by a batch."""
-        followed = self._shard.profiles.followed
+        followed = self._audiences.followed
         if not followed:
             return False
         keys = [followed.pop() for _ in range(min(self._slice, len(followed)))]

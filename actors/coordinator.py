@@ -9,7 +9,9 @@ Batches whose identities are all attached to one profile never come here (`actor
 
 from collections.abc import Sequence
 
-from actors.clock import Clock, Randomness
+from msgspec.structs import replace
+
+from actors.clock import Clock
 from actors.identity.calls import (
     IdentityAnswer,
     IdentityCall,
@@ -32,7 +34,6 @@ from actors.identity.registry import STRATEGIES
 from actors.identity.sequencer import Sequencer
 from actors.identity.state import IdentityRecord, IdentityRules
 from actors.identity.undo import Effect
-from actors.metric_groups import CoordinatorMetrics
 from actors.model import Environment, EventName, EventNames, Unresolved
 from actors.store import event_names
 from actors.store.environment import Store
@@ -44,7 +45,7 @@ NOTHING_TO_UNDO = IdentityProblem(404, "NOT_FOUND_ERROR", "There is nothing to u
 
 
 class Coordinator:
-    """Decides on identities, and admits event names.
+    """Decides on identities for one workspace, and admits its event names.
 
     Every call on identities raises:
         HotIdentity: too many wait for one of its identities; nothing was decided.
@@ -55,33 +56,28 @@ class Coordinator:
 
     def __init__(
         self,
-        store: Store,
+        sequencer: Sequencer,
         shards: Sequence[IndexShard],
-        scope: int,
+        workspace: int,
         rules: IdentityRules,
+        store: Store,
         max_event_names: int,
         clock: Clock,
-        randomness: Randomness,
-        metrics: CoordinatorMetrics | None = None,
     ) -> None:
         """Set up.
 
         Args:
-            store: of the coordinator alone.
+            sequencer: of the workspace's identity scope; `rules`: the settings of the scope.
             shards: all of them, in order.
-            scope: of the workspace; `rules`: its identity settings.
+            workspace: its number.
+            store: where the workspace's event names are kept.
             max_event_names: distinct event names that the workspace may have.
-            clock: of creation times.
-            randomness: of MPIDs.
-            metrics: of this process, `None` if nobody looks at them.
-
-        Raises:
-            StoreFull: the coordinator could not begin.
+            clock: of receipt times.
         """
         self._store = store
-        metrics = metrics or CoordinatorMetrics("")
-        self._sequencer = Sequencer(store, shards, scope, clock, randomness, metrics)
+        self._sequencer = sequencer
         self._shards = shards
+        self._workspace = workspace
         self._rules = rules
         self._strategy = STRATEGIES[rules.strategy]
         self._max_event_names = max_event_names
@@ -89,20 +85,13 @@ class Coordinator:
         with store.read() as txn:
             self._names = event_names.read_all(txn)
 
-    def start(self) -> None:
-        """Begin to write what an earlier process has left; needs a running event loop."""
-        self._sequencer.start()
-
-    def close(self) -> None:
-        """Let go of the store; whoever waits is told so."""
-        self._sequencer.close()
-        self._store.close()
-
     # -- Changing ---------------------------------------------------------------------------------
 
     async def call(self, call: IdentityCall) -> IdentityAnswer | IdentityProblem:
         """Answer an identify, login, logout or search call (spec/identity.md, 7.4)."""
-        return await self._sequencer.decide(of_call(call, self._rules, self._strategy))
+        return await self._sequencer.decide(
+            of_call(replace(call, workspace=self._workspace), self._rules, self._strategy)
+        )
 
     async def modify(self, call: ModifyCall) -> ModifyAnswer | IdentityProblem:
         """Change the identities of one MPID (spec/identity.md, 6)."""

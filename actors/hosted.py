@@ -8,57 +8,41 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct
 
-from actors import coordinator, forwarder, shard
-from actors.alias_runner import AliasRunner
-from actors.audience_views import AudienceViews
-from actors.audience_worker import AudienceWorker
-from actors.audiences.calls import AudienceShard
-from actors.audiences.catalog import Catalog
-from actors.audiences.desk import AudienceDesk
+from actors import forwarder, shard
 from actors.audiences.handles import desk_handle
-from actors.audiences.stepping import AudienceSteps, SteppingShard
-from actors.calculated.calls import CalculatedShard
-from actors.calculated.desk import CalculatedDesk
-from actors.calculated.objects import CalculatedCatalog
-from actors.calculated.worker import CalculatedWorker
 from actors.clock import SystemClock, SystemRandomness
+from actors.desks import DeskOptions, Desks
 from actors.errors import ShardUnavailable, StoreDamaged, StoreFull
 from actors.forwarding.follower import SubscriptionFollower
-from actors.groups.desk import GroupDesk
-from actors.groups.handles import GroupShard
-from actors.groups.views import GroupViews
-from actors.groups.worker import GroupWorker
+from actors.identity.sequencer import Sequencer
 from actors.metric_groups import CoordinatorMetrics, ForwarderMetrics, ShardMetrics
 from actors.metric_snapshots import snapshot
-from actors.model import MicroBatch, Result, WorkspaceInfo
+from actors.model import MicroBatch, Result
 from actors.outputs.contract import OutputEnvironment, OutputSettings
 from actors.outputs.egress import EgressRules
 from actors.outputs.registry import open_outputs
-from actors.outputs.subscription_settings import subscription_problems
 from actors.remote import Handle
-from actors.remote_handles import COORDINATOR_NAME, ShardSource, forwarder_name, remote_shards
-from actors.repeats import RepeatDesk
-from actors.shard_aliases import ShardAliases
-from actors.shard_options import ShardOptions
-from actors.shard_views import ShardViews
+from actors.remote_handles import RemoteCoordinator, ShardSource, forwarder_name, remote_shards
+from actors.shard_calls import ShardCalls
+from actors.shard_options import ShardOptions, StoreOptions
+from actors.shard_state import ShardState
 from actors.steps.enqueue import ConnectionInfo
 from actors.store.environment import Store
+from actors.store.folder import scope_store, workspace_store
 from actors.sweeper import Sweeper
 
 logger = logging.getLogger("headwater.actors")
 
 RESTART_PAUSE_S = 1.0
-# Between two slices of the group job on a shard: most of the time is ingestion's.
-SLICE_PAUSE_S = 0.02
 # Batches and profiles hold no cycles: counting references frees them. So young objects are looked
 # at seldom, and old ones, half a million of them in a full cache, practically never.
 GC_THRESHOLDS = (50_000, 20, 1_000_000)
@@ -123,70 +107,76 @@ class Process:
 class Shard(Process):
     """The process of one shard; its calls run one after the other, in the order received."""
 
-    def __init__(self, options: ShardOptions, host: Host) -> None:
+    def __init__(
+        self, options: StoreOptions, workspaces: Sequence[ShardOptions], host: Host
+    ) -> None:
         super().__init__(host, "shard", str(options.number))
         clock = SystemClock()
         self._metrics = ShardMetrics(host.version)
-        self._shard = shard.Shard(options, clock, self._metrics, Waker(options.number).wake)
-        views = ShardViews(self._shard, clock)
-        # What answers calls, and what is asked first.
-        self._parts = (
-            views,
-            ShardAliases(self._shard, clock),
-            GroupViews(self._shard, views),
-            GroupWorker(self._shard),
-            AudienceWorker(self._shard, clock),
-            CalculatedWorker(self._shard),
-            AudienceViews(self._shard, clock),
-            self._shard.outbox,
-            self._shard,
-        )
-        self._sweeper = Sweeper(self._shard, clock)
+        self._state = ShardState(options, clock)
+        wake = Waker(options.number).wake
+        self._shards = {
+            each.workspace.number: shard.Shard(self._state, each, clock, self._metrics, wake)
+            for each in workspaces
+        }
+        self._calls = {number: ShardCalls(each, clock) for number, each in self._shards.items()}
+        self._sweepers = deque(Sweeper(each, clock) for each in self._shards.values())
         self._decode = msgspec.msgpack.Decoder(MicroBatch).decode
         self._encode = msgspec.msgpack.Encoder().encode
         settle_memory()
         logger.info("a shard has started", extra={"event": "shard_started"})
 
     @restarting_if_damaged()
-    def commit(self, micro: bytes) -> bytes:
+    def commit(self, workspace: int, micro: bytes) -> bytes:
         """Apply an encoded micro-batch (`Shard.commit`)."""
-        results: list[Result] = self._shard.commit(self._decode(micro))
+        results: list[Result] = self._shards[workspace].commit(self._decode(micro))
         return self._encode(results)
 
     @restarting_if_damaged()
-    def call(self, method: str, *arguments: Any) -> Any:
-        """Call a method of a part of the shard: views, aliases, groups, `actors.shard.Shard`."""
-        target = next(part for part in self._parts if hasattr(part, method))
-        return getattr(target, method)(*arguments)
+    def call(self, workspace: int, method: str, *arguments: Any) -> Any:
+        """Call a method of a workspace's part of the shard (`ShardCalls.call`)."""
+        return self._calls[workspace].call(method, *arguments)
+
+    @restarting_if_damaged()
+    def forget_micro_batches(self) -> None:
+        """See `Shard.forget_micro_batches`."""
+        for each in self._shards.values():
+            each.forget_micro_batches()
 
     @restarting_if_damaged()
     def ready(self) -> str:
         """Say whether something can be stored: `ok`, or why not."""
         try:
-            self._shard.probe()
+            self._state.probe()
         except StoreFull as error:
             return str(error)
         return "ok"
 
     @restarting_if_damaged()
     def sweep(self) -> bool:
-        """Remove some of what is past its retention (`Sweeper.sweep`)."""
-        return self._sweeper.sweep()
+        """Remove some of what is past its retention in one of the workspaces (`Sweeper.sweep`)."""
+        self._sweepers.rotate()
+        return self._sweepers[0].sweep()
 
     @restarting_if_damaged()
     def metrics(self) -> bytes:
         """Return a snapshot of the process's metrics."""
-        self._shard.show()
+        self._state.show(self._metrics)
+        for each in self._shards.values():
+            each.show()
         return snapshot(self._metrics.registry)
 
     @restarting_if_damaged()
     def status(self) -> dict[str, Any]:
         """Describe the shard for a status page."""
-        return self._shard.status()
+        connections: dict[str, Any] = {}
+        for each in self._shards.values():
+            connections |= each.outbox.queues.depths()
+        return self._state.status() | {"connections": connections}
 
     def close(self) -> None:
         """Let go of the store; nothing can be called afterwards."""
-        self._shard.close()
+        self._state.close()
 
 
 class Waker:
@@ -213,187 +203,52 @@ class Coordinator(Process):
         folder: Path,
         map_size_bytes: int,
         shards: int,
-        workspace: WorkspaceInfo,
-        group_job_interval_s: float,
-        catalog: Catalog,
-        calculated: CalculatedCatalog,
+        workspaces: Sequence[DeskOptions],
         host: Host,
     ) -> None:
         super().__init__(host, "coordinator", "0")
-        store, handles, clock = Store(folder, map_size_bytes), remote_shards(shards), SystemClock()
+        clock, randomness = SystemClock(), SystemRandomness()
         self._metrics = CoordinatorMetrics(host.version)
-        self._coordinator = coordinator.Coordinator(
-            store,
-            handles,
-            workspace.scope,
-            shard.identity_rules(workspace),
-            workspace.limits.unique_event_names,
-            clock,
-            SystemRandomness(),
-            self._metrics,
-        )
-        self._aliases = AliasRunner(store, handles, workspace.alias_delay_ms, clock, self._metrics)
-        self._repeats = RepeatDesk(store, clock)
-        self._groups = GroupDesk(
-            store,
-            cast(Sequence[GroupShard], handles),
-            group_job_interval_s,
-            clock,
-            SystemRandomness(),
-            partial(asyncio.sleep, SLICE_PAUSE_S),
-        )
-        self._calculated = CalculatedDesk(
-            store,
-            calculated,
-            cast(Sequence[CalculatedShard], handles),
-            lambda: self._audiences.calculated_uses(),
-            clock,
-        )
-        self._audiences = AudienceDesk(
-            store,
-            structs.replace(catalog, calculated=self._calculated.active),
-            subscription_problems,
-            cast(Sequence[AudienceShard], handles),
-            folder / "downloads",
-            clock,
-            SystemRandomness(),
-        )
-        self._steps = AudienceSteps(cast(Sequence[SteppingShard], handles), asyncio.sleep)
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stores: list[Store] = []
+        self._sequencers: dict[int, Sequencer] = {}
+        self._desks: dict[int, Desks] = {}
+        for options in workspaces:
+            number, scope = options.workspace.number, options.workspace.scope
+            handles = remote_shards(number, shards)
+            if scope not in self._sequencers:
+                self._stores.append(Store(scope_store(folder, scope), map_size_bytes))
+                self._sequencers[scope] = Sequencer(
+                    self._stores[-1], handles, scope, clock, randomness, self._metrics
+                )
+            own = workspace_store(folder, number)
+            self._stores.append(Store(own, map_size_bytes))
+            self._desks[number] = Desks(
+                own,
+                self._stores[-1],
+                self._sequencers[scope],
+                handles,
+                options,
+                clock,
+                randomness,
+                self._metrics,
+            )
         self._is_closed = False
 
     async def start(self) -> None:
         """Begin what runs by itself, unless it has begun."""
-        works = {
-            "aliases": self._aliases.run,
-            "groups": self._groups.run,
-            "calculated": self._calculated.run,
-            "audiences": self._audiences.run,
-            "audience_steps": self._steps.run,
-        }
-        for name, work in works.items():
-            task = self._tasks.get(name)
-            if not self._is_closed and (task is None or task.done()):
-                running = self._run(name, work)
-                self._tasks[name] = asyncio.get_running_loop().create_task(running)
+        if not self._is_closed:
+            for desks in self._desks.values():
+                desks.start(restarting_if_damaged)
 
-    async def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            with restarting_if_damaged():
-                await work()
-        except Exception:
-            logger.exception(
-                "background work failed; it begins again",
-                extra={"event": "background_failed", "work": name},
-            )
-
-    async def call(self, call: Any) -> Any:
-        """See `actors.coordinator.Coordinator`."""
+    async def call(self, workspace: int, method: str, *arguments: Any) -> Any:
+        """Call a method of a workspace's part of the coordinator (`Desks.call`)."""
         with restarting_if_damaged():
-            return await self._coordinator.call(call)
-
-    async def modify(self, call: Any) -> Any:
-        """See `actors.coordinator.Coordinator`."""
-        with restarting_if_damaged():
-            return await self._coordinator.modify(call)
-
-    async def resolve(self, requests: Any) -> Any:
-        """See `actors.coordinator.Coordinator`."""
-        with restarting_if_damaged():
-            return await self._coordinator.resolve(requests)
-
-    async def erase(self, environment: Any, mpid: int) -> Any:
-        """See `actors.coordinator.Coordinator`."""
-        with restarting_if_damaged():
-            return await self._coordinator.erase(environment, mpid)
-
-    async def explain(self, call: Any) -> Any:
-        """See `actors.coordinator.Coordinator`."""
-        with restarting_if_damaged():
-            return await self._coordinator.explain(call)
-
-    async def lookup(self, environment: Any, identity_type: str, value: str) -> Any:
-        """See `actors.coordinator.Coordinator`."""
-        with restarting_if_damaged():
-            return await self._coordinator.lookup(environment, identity_type, value)
-
-    async def record(self, environment: Any, mpid: int) -> Any:
-        """See `actors.coordinator.Coordinator`."""
-        with restarting_if_damaged():
-            return await self._coordinator.record(environment, mpid)
-
-    async def history(self, environment: Any, mpid: int) -> Any:
-        """See `actors.coordinator.Coordinator`."""
-        with restarting_if_damaged():
-            return await self._coordinator.history(environment, mpid)
-
-    async def undo(self, environment: Any, mpid: int) -> Any:
-        """See `actors.coordinator.Coordinator`."""
-        with restarting_if_damaged():
-            return await self._coordinator.undo(environment, mpid)
-
-    async def admit_event_names(self, names: Any) -> Any:
-        """See `actors.coordinator.Coordinator`."""
-        with restarting_if_damaged():
-            return await self._coordinator.admit_event_names(names)
-
-    async def alias(self, request: Any) -> Any:
-        """See `actors.alias_runner.AliasRunner`."""
-        with restarting_if_damaged():
-            return await self._aliases.alias(request)
-
-    async def aliases(self, mpid: int) -> Any:
-        """See `actors.alias_runner.AliasRunner`."""
-        with restarting_if_damaged():
-            return await self._aliases.aliases(mpid)
-
-    async def begin_request(self, key: bytes, content: bytes) -> Any:
-        """See `actors.repeats.RepeatDesk`."""
-        with restarting_if_damaged():
-            return await self._repeats.begin_request(key, content)
-
-    async def end_request(self, key: bytes, answer: Any) -> None:
-        """See `actors.repeats.RepeatDesk`."""
-        with restarting_if_damaged():
-            await self._repeats.end_request(key, answer)
-
-    async def group_definitions(self) -> Any:
-        """See `actors.groups.desk.GroupDesk`."""
-        return await self._groups.group_definitions()
-
-    async def create_group(self, definition: Any) -> Any:
-        """See `actors.groups.desk.GroupDesk`."""
-        with restarting_if_damaged():
-            return await self._groups.create_group(definition)
-
-    async def replace_group(self, definition: Any) -> Any:
-        """See `actors.groups.desk.GroupDesk`."""
-        with restarting_if_damaged():
-            return await self._groups.replace_group(definition)
-
-    async def delete_group(self, definition_id: str) -> bool:
-        """See `actors.groups.desk.GroupDesk`."""
-        with restarting_if_damaged():
-            return await self._groups.delete_group(definition_id)
-
-    async def run_group(self, definition_id: str) -> str | None:
-        """See `actors.groups.desk.GroupDesk`."""
-        with restarting_if_damaged():
-            return await self._groups.run_group(definition_id)
-
-    async def call_audiences(self, method: str, *arguments: Any) -> Any:
-        """See `actors.audiences.desk.AudienceDesk.call`."""
-        with restarting_if_damaged():
-            return await self._audiences.call(method, *arguments)
-
-    async def call_calculated(self, method: str, *arguments: Any) -> Any:
-        """Call a method of `actors.calculated.desk.CalculatedDesk`."""
-        with restarting_if_damaged():
-            return await getattr(self._calculated, method)(*arguments)
+            return await self._desks[workspace].call(method, *arguments)
 
     def pid(self) -> int:
         """Return the process that answers; asked for at once after a start."""
-        self._coordinator.start()
+        for sequencer in self._sequencers.values():
+            sequencer.start()
         return super().pid()
 
     async def metrics(self) -> bytes:
@@ -401,18 +256,21 @@ class Coordinator(Process):
         return snapshot(self._metrics.registry)
 
     async def close(self) -> None:
-        """End what runs by itself, and let go of the store."""
+        """End what runs by itself, and let go of the stores."""
         self._is_closed = True
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        self._coordinator.close()
+        for desks in self._desks.values():
+            await desks.close()
+        for sequencer in self._sequencers.values():
+            sequencer.close()
+        for store in self._stores:
+            store.close()
 
 
 class ForwarderOptions(Struct, frozen=True, kw_only=True):
     """How the forwarder of one output is set up; see `config.compiled.OutputPlan`."""
 
     info: forwarder.OutputInfo
+    workspace: int
     module: str
     settings: dict[Any, OutputSettings]
     is_audience: bool
@@ -475,7 +333,7 @@ class Forwarder(Process):
         self._forwarder = made
         following: asyncio.Task[None] | None = None
         if self._options.is_audience:
-            desk = desk_handle(Handle(COORDINATOR_NAME).call_audiences)
+            desk = desk_handle(RemoteCoordinator(self._options.workspace).call_audiences)
             follower = SubscriptionFollower(self._options.info.id, desk, SystemClock())
             following = asyncio.get_running_loop().create_task(follower.run(made))
         try:
@@ -495,7 +353,7 @@ class Forwarder(Process):
             options.info,
             open_outputs(options.module, options.settings, surroundings),
             options.connections,
-            [ShardSource(each) for each in remote_shards(options.shards)],
+            [ShardSource(each) for each in remote_shards(options.workspace, options.shards)],
             clock,
             SystemRandomness(),
             self._metrics,

@@ -26,28 +26,29 @@ def edge_name(number: int) -> str:
     return f"edge-{number}"
 
 
-def remote_shards(count: int, timeout_s: float = 10.0) -> Sequence[ShardHandle]:
-    """Return the handles of all shards, in order."""
-    return [cast(ShardHandle, RemoteShard(number, timeout_s)) for number in range(count)]
+def remote_shards(workspace: int, count: int, timeout_s: float = 10.0) -> Sequence[ShardHandle]:
+    """Return handles to a workspace's part of all shards, in order."""
+    return [cast(ShardHandle, RemoteShard(workspace, number, timeout_s)) for number in range(count)]
 
 
 class RemoteShard:
-    """`actors.handles.ShardHandle` of a shard's process."""
+    """`actors.handles.ShardHandle` of a workspace's part of a shard's process."""
 
-    def __init__(self, number: int, timeout_s: float = 10.0) -> None:
+    def __init__(self, workspace: int, number: int, timeout_s: float = 10.0) -> None:
+        self._workspace = workspace
         self._handle = Handle(shard_name(number), timeout_s=timeout_s)
         self._quick = self._handle.within(1.0)
 
     async def commit(self, micro: bytes) -> bytes:
         """Apply an encoded micro-batch."""
-        return cast(bytes, await self._handle.commit(micro))
+        return cast(bytes, await self._handle.commit(self._workspace, micro))
 
     async def read_outbox(
         self, connection: int, after_sequence: int, limit: int, max_bytes: int
     ) -> list[Delivery]:
         """Return the next deliveries of a connection, decoded on this side."""
         encoded = await self._handle.call(
-            "read_outbox_encoded", connection, after_sequence, limit, max_bytes
+            self._workspace, "read_outbox_encoded", connection, after_sequence, limit, max_bytes
         )
         return outbox.decode(encoded)
 
@@ -57,7 +58,21 @@ class RemoteShard:
 
     def __getattr__(self, method: str) -> Any:
         async def call(*arguments: Any) -> Any:
-            return await self._handle.call(method, *arguments)
+            return await self._handle.call(self._workspace, method, *arguments)
+
+        return call
+
+
+class RemoteCoordinator:
+    """`actors.handles.CoordinatorHandle` and more, of a workspace's part of the coordinator."""
+
+    def __init__(self, workspace: int, timeout_s: float = 10.0) -> None:
+        self._workspace = workspace
+        self._handle = Handle(COORDINATOR_NAME, timeout_s=timeout_s)
+
+    def __getattr__(self, method: str) -> Any:
+        async def call(*arguments: Any) -> Any:
+            return await self._handle.call(self._workspace, method, *arguments)
 
         return call
 

@@ -1,8 +1,7 @@
-"""The owner of some slots: everything that is kept of them changes here, in one order."""
+"""The owner of some slots of a workspace: all that is kept of them changes here, in one order."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -10,7 +9,7 @@ from actors.calculated.feed import FEED_NUMBER, AttributeFeed
 from actors.clock import Clock
 from actors.groups.live import KnownGroups, keep_read_only, read_live
 from actors.identity.findings import Findings, Question
-from actors.identity.state import IdentityRules
+from actors.identity.state import identity_rules
 from actors.metric_groups import ShardMetrics
 from actors.model import (
     Accepted,
@@ -21,15 +20,14 @@ from actors.model import (
     ProfileKey,
     Result,
     StoredBatch,
-    WorkspaceInfo,
 )
 from actors.outgoing import outgoing_batch
 from actors.profiles.tiers import kept_events
 from actors.shard_audiences import ShardAudiences
 from actors.shard_counts import ShardCounts
-from actors.shard_identities import ShardIdentities
 from actors.shard_options import ShardOptions
 from actors.shard_outbox import ShardOutbox
+from actors.shard_state import ShardState
 from actors.steps.admit import KnownNames, admit
 from actors.steps.decode import Decoder
 from actors.steps.enqueue import ConnectionInfo, enqueue
@@ -38,42 +36,47 @@ from actors.steps.update_profiles import update_profile
 from actors.steps.work import Work
 from actors.store import event_names, log, micro_batches
 from actors.store.duplicates import Duplicates
-from actors.store.environment import Store, Transaction
+from actors.store.environment import Transaction
 from actors.store.identities import IdentityChange, Term
-from actors.store.ids import Ids, read_last, write_last
-from actors.store.profiles import Profiles
+from actors.store.ids import write_last
 
 SUBSCRIPTION_BYTES = 4 * 1024**3  # that may wait for each subscription of an audience
-PROBE_PAUSE_S = 1.0  # anybody may ask for the health, and each probe is a commit
 
 
 class Shard:
-    """Applies micro-batches and all other changes to its slots, in the order received."""
+    """Applies micro-batches and all other changes of a workspace to its slots, in one order.
+
+    Attributes:
+        state: what the workspaces of the shard have in common.
+    """
 
     def __init__(
         self,
+        state: ShardState,
         options: ShardOptions,
         clock: Clock,
         metrics: ShardMetrics,
         wake: Callable[[str], None],
     ) -> None:
-        """Open the store and rebuild what is kept in memory.
+        """Rebuild what is kept in memory.
 
         Args:
-            options: of this shard.
+            state: what the workspaces of the shard have in common.
+            options: of the workspace.
             clock: of processing time.
             metrics: of this process.
             wake: called with an output's id when there is something for it that it does not
                 expect.
 
         Raises:
-            DataFolderError: the store cannot be opened.
+            DataFolderError: the tables of the workspace cannot be made.
             StoreFull: see `ShardAudiences`.
         """
         workspace = options.workspace
         self.options = options
-        self.store = Store(options.folder, options.map_size_bytes)
-        self.profiles = Profiles(options.profile_cache_bytes)
+        self.state = state
+        self.store = state.store.of(workspace.number)
+        self.profiles = state.profiles
         self.metrics = metrics
         self._clock = clock
         self._workspace = workspace
@@ -83,15 +86,16 @@ class Shard:
         for connection in options.connections:
             self._connections.setdefault(connection.input, []).append(connection)
         self._identifier = Identifier(
-            options.number, options.of, workspace.scope, identity_rules(workspace), self.profiles
+            state.number, state.of, workspace.scope, identity_rules(workspace), self.profiles
         )
-        self._identities = ShardIdentities(self.store, self.profiles, options, clock)
-        self._counts = ShardCounts(metrics, workspace, options, self.store)
-        self._probed_s: float | None = None  # when it last succeeded
+        self._identities = state.identities(workspace)
+        self._counts = ShardCounts(
+            metrics, workspace, state.number, options.connections, self.store
+        )
+        self._ids = state.ids
         with self.store.read() as txn:
             self._names = KnownNames(event_names.read_all(txn))
             self.groups = KnownGroups(read_live(txn))
-            self._ids = Ids(options.number, read_last(txn), clock)
             self.outbox = ShardOutbox(self.store, txn, options, self._ids, wake)
         feed = AttributeFeed(self._connections.get(FEED_NUMBER, ()), workspace, self._ids.next)
         self.audiences = ShardAudiences(
@@ -109,7 +113,7 @@ class Shard:
     def subscribe(self) -> None:
         """Let the outbox know of the subscriptions that are in force."""
         live = self.audiences.in_force.audiences.subscriptions
-        limit = SUBSCRIPTION_BYTES // self.options.of
+        limit = SUBSCRIPTION_BYTES // self.state.of
         self.outbox.subscribe((each.subscription for each in live), limit)
 
     # -- Micro-batches ----------------------------------------------------------------------------
@@ -315,43 +319,7 @@ class Shard:
 
     # -- Its condition ----------------------------------------------------------------------------
 
-    def probe(self) -> None:
-        """Write something, once a second at most. Raises StoreFull if nothing can be stored."""
-        now_s = self._clock.monotonic()
-        if self._probed_s is not None and now_s - self._probed_s < PROBE_PAUSE_S:
-            return
-        with self.store.write() as txn:
-            txn.put("meta", b"probe", self._clock.now_ms().to_bytes(8, "big"))
-        self._probed_s = now_s
-
     def show(self) -> None:
         """Bring the gauges up to date."""
         self.outbox.queues.show(self.metrics)
         self.audiences.show()
-        self._counts.show_store(self.store, self.profiles)
-
-    def status(self) -> dict[str, Any]:
-        """Describe the shard for a status page."""
-        with self.store.read() as txn:
-            stored = txn.entries("profiles")
-        return {
-            "profiles": {"stored": stored, "in_memory": self.profiles.in_memory},
-            "storage_bytes": self.store.used_bytes(),
-            "connections": self.outbox.queues.depths(),
-        }
-
-    def close(self) -> None:
-        """Let go of the store."""
-        self.store.close()
-
-
-def identity_rules(workspace: WorkspaceInfo) -> IdentityRules:
-    """Return the identity settings of a workspace's scope."""
-    return IdentityRules(
-        workspace.strategy,
-        workspace.priority,
-        workspace.login_ids,
-        workspace.unique_ids,
-        workspace.immutable_ids,
-        workspace.search_requires_immutable,
-    )

@@ -53,6 +53,7 @@ class ShardAudiences:
         engine: evaluates the real-time audiences, and keeps the members of the others too.
         counts: who entered and left of late.
         feed: tells outputs of values that have changed.
+        followed: keys of profiles that were changed otherwise than by a batch of the workspace.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class ShardAudiences:
         self.engine = Engine(workspace, self._lookback_ms, groups)
         self._calculations = Calculations(workspace)
         self.in_force = InForce()
+        self.followed: set[bytes] = set()
         with store.read() as txn:
             former = read_in_force(txn)
         in_force = with_feed(former, feed.active)
@@ -130,7 +132,10 @@ class ShardAudiences:
             self.engine.keep(number)
         self._kept = set(kept)
         self.counts.keep_only(self.known.by_number)
-        self._profiles.followed = None if self.is_idle else set()
+        self._profiles.follow_no_more(self.followed)
+        self.followed = set()
+        if not self.is_idle:
+            self._profiles.follow(self.followed)
 
     # -- In a transaction -------------------------------------------------------------------------
 
@@ -194,7 +199,7 @@ class ShardAudiences:
         """Apply a batch to a profile that is ready, after the batch has changed it."""
         section = profile.workspaces[self._workspace.number]
         section.epoch = section.entries_epoch = self.in_force.epoch  # of a new section
-        if self._profiles.followed and profile_key(key) in self._profiles.followed:
+        if self.followed and profile_key(key) in self.followed:
             self.engine.refresh(key, profile, self._derived(section))
         applying.apply(section, stored, self.attributes, self._clock.now_ms())
         self._append(section, self.engine.observe(key, profile, stored, self._derived(section)))
@@ -240,8 +245,7 @@ class ShardAudiences:
 
     def published(self) -> None:
         """The transaction is on disk."""
-        if self._profiles.followed is not None:
-            self._profiles.followed.difference_update(map(profile_key, self._touched))
+        self.followed.difference_update(map(profile_key, self._touched))
         if self._touched:
             self._metrics.audience_evaluations.labels(self._workspace.id).inc(len(self._touched))
         for (audience, action), count in self._changes.items():

@@ -1,16 +1,14 @@
 """What a shard counts: batches and events by what became of them, and how long its stages take."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from actors.metric_groups import ShardMetrics
 from actors.model import Accepted, Duplicate, Environment, Rejected, WorkspaceInfo
-from actors.shard_options import ShardOptions
-from actors.steps.enqueue import Drop
+from actors.steps.enqueue import ConnectionInfo, Drop
 from actors.steps.work import Work
 from actors.store import addressed
 from actors.store.environment import Store, Transaction
-from actors.store.profiles import Profiles
 
 LATE_MS = 72 * 3_600_000  # spec/events-api.md, 13.1
 
@@ -22,19 +20,20 @@ class ShardCounts:
         self,
         metrics: ShardMetrics,
         workspace: WorkspaceInfo,
-        options: ShardOptions,
+        shard: int,
+        connections: Sequence[ConnectionInfo],
         store: Store,
     ) -> None:
         self._metrics = metrics
         self._workspace = workspace
-        self._shard = str(options.number)
-        self._connections = {each.number: each.id for each in options.connections}
+        self._shard = str(shard)
+        self._connections = {each.number: each.id for each in connections}
         self._drops: Counter[tuple[int, str]] = Counter()
         metrics.config_revision.labels(workspace.id).set(1)
         with store.read() as txn:
             self._addressed = addressed.read(txn)
         self._new: Counter[Environment] = Counter()
-        self._show_records()
+        self._show_records(self._addressed)
 
     def micro_batch(self, works: Sequence[Work]) -> None:
         """Count the batches of a committed micro-batch; those sent elsewhere count there."""
@@ -65,9 +64,9 @@ class ShardCounts:
         counted = {where: Counter(found) for where, found in types.items()}
         self._write(results, counted, drops, late)
         if self._new:
+            self._show_records(self._new)
             self._addressed = self._records()
             self._new.clear()
-            self._show_records()
 
     def record_made(self, environment: Environment) -> None:
         """Count the identity record of an MPID that a batch has named and nobody had."""
@@ -81,9 +80,9 @@ class ShardCounts:
     def _records(self) -> dict[Environment, int]:
         return {each: count + self._new[each] for each, count in self._addressed.items()}
 
-    def _show_records(self) -> None:
-        for environment, count in self._addressed.items():
-            self._metrics.identity_records.labels(environment).set(count)
+    def _show_records(self, more: Mapping[Environment, int]) -> None:
+        for environment, count in more.items():  # beside those that other workspaces have made
+            self._metrics.identity_records.labels(environment).inc(count)
 
     def dropped(self, drops: Iterable[Drop], events: int) -> None:
         """Count what a batch's connections did not get; `events`: of the whole batch."""
@@ -101,16 +100,6 @@ class ShardCounts:
         for stage, duration in seconds.items():
             self._metrics.batch_duration.labels(stage).observe(duration)
         self._metrics.storage_commit_duration.labels(self._shard).observe(seconds["commit"])
-
-    def show_store(self, store: Store, profiles: Profiles) -> None:
-        """Write the sizes of the store and the cache."""
-        metrics, shard = self._metrics, self._shard
-        used, most = store.used_bytes(), store.map_size_bytes()
-        metrics.storage_bytes.labels(shard, "all").set(used)
-        metrics.storage_map_used.labels(shard, "all").set(used / most)
-        with store.read() as txn:
-            metrics.profiles.labels(shard, "stored").set(txn.entries("profiles"))
-        metrics.profiles.labels(shard, "memory").set(profiles.in_memory)
 
     def _write(
         self,

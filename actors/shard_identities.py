@@ -3,7 +3,7 @@
 spec/identity.md, Sharding and concurrency.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
@@ -13,7 +13,6 @@ from actors.identity.findings import Findings, Known, Question
 from actors.identity.state import IdentityRecord
 from actors.model import ENVIRONMENTS, Environment, ProfileKey
 from actors.profiles.identities import apply_identity_call
-from actors.shard_options import ShardOptions
 from actors.store import erased, trail
 from actors.store.environment import Store, Transaction
 from actors.store.identities import (
@@ -35,19 +34,35 @@ MAX_RECORDS_ALONG = 16
 
 
 class ShardIdentities:
-    """Index entries and identity records of one shard."""
+    """Index entries and identity records of one identity scope on one shard."""
 
     def __init__(
-        self, store: Store, profiles: Profiles, options: ShardOptions, clock: Clock
+        self,
+        store: Store,
+        profiles: Profiles,
+        scope: int,
+        priority: Collection[str],
+        shard: int,
+        shards: int,
+        clock: Clock,
     ) -> None:
-        """Args: `store` and `profiles` are the shard's."""
+        """Set up.
+
+        Args:
+            store, profiles: those of shard `shard` (from 0) of `shards`.
+            scope: the only one whose changes come here.
+            priority: IDSync keys of the types that resolution looks at in it.
+            clock: of the times that are kept.
+        """
         self._store = store
         self._profiles = profiles
-        self._options = options
-        self._scope = options.workspace.scope
+        self._scope = scope
+        self._priority = priority
+        self._shard = shard
+        self._shards = shards
         self._clock = clock
         with store.read() as txn:
-            self._written = read_written(txn)
+            self._written = read_written(txn, scope)
 
     def read(
         self, term: Term, questions: Sequence[Question], candidates: Sequence[int]
@@ -87,7 +102,7 @@ class ShardIdentities:
             with self._store.write() as txn:
                 for change in changes:
                     self._apply(change, txn)
-                write_written(txn, written)
+                write_written(txn, self._scope, written)
                 self._profiles.flush(txn)
         except BaseException:
             self._profiles.abandon()
@@ -138,7 +153,7 @@ class ShardIdentities:
         )
 
     def _owns(self, mpid: int) -> bool:
-        return shard_of_slot(slot_of_mpid(mpid), self._options.of) == self._options.number
+        return shard_of_slot(slot_of_mpid(mpid), self._shards) == self._shard
 
     def _apply(self, change: IdentityChange, txn: Transaction) -> None:
         for entry in change.entries:
@@ -152,7 +167,7 @@ class ShardIdentities:
         for profile_change in change.profiles:
             key_of = ProfileKey(change.scope, change.environment, profile_change.mpid)
             profile = self._profiles.stage(txn, key_of, profile_change.time_ms)
-            apply_identity_call(profile, profile_change, self._options.workspace)
+            apply_identity_call(profile, profile_change, self._priority)
 
     def _apply_record(self, key: ProfileKey, record: RecordChange, txn: Transaction) -> None:
         packed = profile_key(key)

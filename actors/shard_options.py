@@ -8,13 +8,13 @@ from actors.model import WorkspaceInfo
 from actors.steps.enqueue import ConnectionInfo
 
 
-class ShardOptions(Struct, frozen=True, kw_only=True):
-    """How one shard is set up. Sizes in bytes.
+class StoreOptions(Struct, frozen=True, kw_only=True):
+    """How what the workspaces share on one shard is set up. Sizes in bytes.
 
     Attributes:
-        number, of: this is shard `number` (from 0) of so many.
+        number: of the shard, from 0; `of` so many.
         folder: of its store.
-        queue_limits: connection to the bytes that may wait for it on this shard.
+        workspaces: how many there are.
     """
 
     number: int
@@ -22,6 +22,16 @@ class ShardOptions(Struct, frozen=True, kw_only=True):
     folder: Path
     map_size_bytes: int
     profile_cache_bytes: int
+    workspaces: int = 1
+
+
+class ShardOptions(Struct, frozen=True, kw_only=True):
+    """How a workspace's part of one shard is set up. Sizes in bytes.
+
+    Attributes:
+        queue_limits: connection to the bytes that may wait for it on this shard.
+    """
+
     workspace: WorkspaceInfo
-    connections: tuple[ConnectionInfo, ...]
-    queue_limits: dict[int, int]
+    connections: tuple[ConnectionInfo, ...] = ()
+    queue_limits: dict[int, int] = {}

@@ -157,18 +157,16 @@ class ShardViews:
         now_ms = self._clock.now_ms()
         if now_ms - last_active_ms(profile) > self._workspace.events_days * DAY_MS:
             return None
-        if is_overdue(profile, self._workspace.profile_idle_days, now_ms):
+        if is_overdue(profile, self._workspace, now_ms):
             profile = deepcopy(profile)
-            age_out(profile)
+            age_out(profile, self._workspace)
         return profile
 
     def _is_gone(self, profile: Profile) -> bool:
         """Tell whether a profile has aged out, on disk or in fact."""
         section = profile.workspaces.get(self._workspace.number)
         is_aged_out = section is not None and section.is_aged_out
-        return is_aged_out or is_overdue(
-            profile, self._workspace.profile_idle_days, self._clock.now_ms()
-        )
+        return is_aged_out or is_overdue(profile, self._workspace, self._clock.now_ms())
 
 
 def _environments(environment: Environment | None) -> Sequence[Environment]:

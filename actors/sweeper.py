@@ -32,14 +32,14 @@ _last_stored = msgspec.msgpack.Decoder(_LastStored).decode
 
 
 class Sweeper:
-    """Goes round the tables of one shard for ever."""
+    """Goes round what one shard has of a workspace for ever."""
 
     def __init__(self, shard: Shard, clock: Clock) -> None:
         self._shard = shard
         self._clock = clock
         self._workspace = shard.options.workspace
         self._duplicates = Duplicates(self._workspace.dedup_days)
-        self._dead = DeadRetention(DEAD_LETTER_BYTES // shard.options.of)
+        self._dead = DeadRetention(DEAD_LETTER_BYTES // shard.state.of)
         self._next_profile = b""
         self._next_copy = b""
         self._next_trail = b""
@@ -116,8 +116,7 @@ class Sweeper:
 
     def _sweep_profiles(self, txn: Transaction, now_ms: int, limit: int) -> tuple[int, bytes]:
         """Age out what is overdue; return how many, and where to go on, empty at the end."""
-        idle_days = self._workspace.profile_idle_days
-        oldest_ms = now_ms - idle_days * DAY_MS
+        oldest_ms = now_ms - self._workspace.profile_idle_days * DAY_MS
         idle: list[bytes] = []
         last = b""
         for seen, (key, encoded) in enumerate(txn.scan("profiles", start=self._next_profile)):
@@ -131,7 +130,7 @@ class Sweeper:
         for packed in idle:
             key_of = profile_key_parts(packed)
             profile = profiles.get(txn, key_of)
-            if profile is not None and is_overdue(profile, idle_days, now_ms):
-                age_out(profiles.stage(txn, key_of, now_ms))
+            if profile is not None and is_overdue(profile, self._workspace, now_ms):
+                age_out(profiles.stage(txn, key_of, now_ms), self._workspace)
                 aged_out += 1
         return aged_out, last

@@ -27,6 +27,7 @@ def deployment_problems(documents: Sequence[Named]) -> Iterator[tuple[Place, str
     """
     yield from _repeated_workspaces(documents)
     yield from _repeated_credentials(documents)
+    yield from _repeated_outputs(documents)
     yield from _differences(documents, "account", ACCOUNT_KEYS, _account)
     yield from _repeated_account_numbers(documents)
     yield from _differences(documents, "identity", SCOPE_KEYS, _scope)
@@ -72,6 +73,20 @@ def _repeated_credentials(documents: Sequence[Named]) -> Iterator[tuple[Place, s
         for place, (name, document) in enumerate(documents)
         for index, credential in enumerate(document.api_credentials)
     )
+
+
+def _repeated_outputs(documents: Sequence[Named]) -> Iterator[tuple[Place, str]]:
+    """Actors, spool folders, metrics and delivery ids know outputs and connections by their ids."""
+    for section in ("outputs", "connections"):
+        yield from repeated(
+            (
+                (place, (section, index, "id")),
+                each.id,
+                f"{section.removesuffix('s')} '{each.id}' of {name}",
+            )
+            for place, (name, document) in enumerate(documents)
+            for index, each in enumerate(getattr(document, section))
+        )
 
 
 def _repeated_account_numbers(documents: Sequence[Named]) -> Iterator[tuple[Place, str]]:

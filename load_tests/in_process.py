@@ -14,7 +14,9 @@ from actors.clock import Clock, SystemRandomness
 from actors.coordinator import Coordinator
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.identity.findings import Findings, Question
-from actors.metric_groups import ShardMetrics
+from actors.identity.sequencer import Sequencer
+from actors.identity.state import identity_rules
+from actors.metric_groups import CoordinatorMetrics, ShardMetrics
 from actors.model import (
     BatchContext,
     EventName,
@@ -23,8 +25,9 @@ from actors.model import (
     Result,
     Unresolved,
 )
-from actors.shard import Shard, identity_rules
-from actors.shard_options import ShardOptions
+from actors.shard import Shard
+from actors.shard_options import ShardOptions, StoreOptions
+from actors.shard_state import ShardState
 from actors.store.environment import Store
 from actors.store.identities import IdentityChange, Term
 from config.compiled import connection_infos, queue_limits, workspace_info
@@ -148,31 +151,40 @@ class InProcess:
         self._stack = ExitStack()
         self.shards: list[Shard] = []
         for number in range(shards):
+            state = ShardState(
+                StoreOptions(
+                    number=number,
+                    of=shards,
+                    folder=folder / f"shard-{number}",
+                    map_size_bytes=settings.map_size_bytes,
+                    profile_cache_bytes=settings.profile_cache_bytes,
+                ),
+                clock,
+            )
+            self._stack.callback(state.close)
             options = ShardOptions(
-                number=number,
-                of=shards,
-                folder=folder / f"shard-{number}",
-                map_size_bytes=settings.map_size_bytes,
-                profile_cache_bytes=settings.profile_cache_bytes,
                 workspace=info,
                 connections=connection_infos(parsed, numbers),
                 queue_limits=queue_limits(parsed, numbers, shards),
             )
-            shard = Shard(options, clock, ShardMetrics("load"), wake=lambda _: None)
-            self._stack.callback(shard.close)
+            shard = Shard(state, options, clock, ShardMetrics("load"), wake=lambda _: None)
             self.shards.append(shard)
         handles = [cast(ShardHandle, _LocalShard(each)) for each in self.shards]
         self.store = Store(folder / "coordinator", settings.map_size_bytes)
+        self._stack.callback(self.store.close)
+        sequencer = Sequencer(
+            self.store, handles, info.scope, clock, SystemRandomness(), CoordinatorMetrics("load")
+        )
+        self._stack.callback(sequencer.close)
         self.coordinator = Coordinator(
-            self.store,
+            sequencer,
             handles,
-            info.scope,
+            info.number,
             identity_rules(info),
+            self.store,
             info.limits.unique_event_names,
             clock,
-            SystemRandomness(),
         )
-        self._stack.callback(self.coordinator.close)
         queues = QueueOptions(
             calls_in_flight=settings.calls_in_flight,
             max_micro_batch_bytes=settings.max_micro_batch_bytes,

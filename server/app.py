@@ -10,7 +10,7 @@ from actors.metric_groups import EdgeMetrics
 from server.context import EDGES, Edges
 from server.deployment import Deployment
 from server.edge_config import ConfigHolder
-from server.health import HEALTH, Health
+from server.health import HEALTH, Health, worst_of
 from server.limits import RateLimiter
 from server.middleware import around
 from server.paths import register, spellings
@@ -90,8 +90,9 @@ def make_app(
     app = web.Application()
     edges = Edges(workspaces, clock, limiter, metrics, randomness or SystemRandomness())
     app[EDGES] = edges
-    deployment, config = workspaces[0]  # all of them have the same shards
-    app[HEALTH] = Health(deployment.readiness, lambda: config.current.revision, clock.now_ms())
+    readiness = worst_of([deployment.readiness for deployment, _ in workspaces])
+    _, first = workspaces[0]
+    app[HEALTH] = Health(readiness, lambda: first.current.revision, clock.now_ms())
     served = register(app, ROUTES)
     server_paths = frozenset(path for route in events.ROUTES for path in spellings(route))
     app.middlewares.append(around(served, server_paths))

@@ -1,5 +1,6 @@
 """What `headwater serve` prints when it is ready: where it is, and how to send a first event."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -8,23 +9,29 @@ from config.settings import Settings
 from config.workspace import WorkspaceDocument
 
 
-def banner(settings: Settings, document: WorkspaceDocument, port: int, admin_port: int) -> str:
-    """Return the text. Secrets are shown only where they are those of the public example."""
+def banner(
+    settings: Settings, documents: Sequence[WorkspaceDocument], port: int, admin_port: int
+) -> str:
+    """Return the text; how to send is shown for the first workspace.
+
+    Secrets are shown only where they are those of the public example.
+    """
     url = f"http://{_reachable(settings.host)}:{port}"
     admin = f"http://{_reachable(settings.admin_host)}:{admin_port}"
+    names = [f"'{each.workspace.id}'" for each in documents]
     lines = [
         "",
-        f"Headwater serves workspace '{document.workspace.id}'.",
+        f"Headwater serves workspace{'s' if len(documents) > 1 else ''} {', '.join(names)}.",
         "",
         f"  events, profiles   {url}",
         f"  metrics, health    {admin}/metrics   {admin}/readyz",
         f"  data               {settings.data_dir}",
     ]
-    for output in document.outputs:
+    for output in (output for each in documents for output in each.outputs):
         target = output.settings.get("url")
         if isinstance(target, str):
             lines.append(f"  output '{output.id}'".ljust(20) + f" {_place(target)}")
-    source = _first_server_input(document)
+    source = _first_server_input(documents[0])
     if source is not None:
         key = source.keys[0].key
         secret = source.keys[0].secret.get_secret_value() if _is_example(settings) else "SECRET"

@@ -2,18 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple
 
 from actors import remote
+from actors.desks import DeskOptions
 from actors.hosted import Coordinator, Forwarder, ForwarderOptions, Shard
+from actors.model import WorkspaceInfo
 from actors.remote import Handle
 from actors.remote_handles import COORDINATOR_NAME, edge_name, forwarder_name, shard_name
-from actors.shard_options import ShardOptions
+from actors.shard_options import ShardOptions, StoreOptions
 from actors.store.folder import DataFolder
 from config.audience_catalog import audience_catalog
 from config.calculated_catalog import calculated_catalog
-from config.compiled import connection_infos, output_plans, queue_limits, workspace_info
+from config.compiled import OutputPlan, connection_infos, output_plans, queue_limits
 from config.numbers import Numbers
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
@@ -35,27 +37,31 @@ CALLS_AT_ONCE = 100
 COORDINATOR_CALLS_AT_ONCE = 1000
 
 
+class ServedWorkspace(NamedTuple):
+    """A workspace, as its document says and as actors and edges look it up."""
+
+    document: WorkspaceDocument
+    numbers: Numbers
+    info: WorkspaceInfo
+    config: EdgeConfig
+
+
 class Cluster:
     """Starts and stops what a deployment consists of; `watched` lists it."""
 
     def __init__(
         self,
         settings: Settings,
-        document: WorkspaceDocument,
-        numbers: Numbers,
-        config: EdgeConfig,
+        workspaces: Sequence[ServedWorkspace],
         folder: DataFolder,
         host: ServeHost,
     ) -> None:
         self.watched: list[Watched] = []
         self.port = settings.port
         self._settings = settings
-        self._document = document
-        self._numbers = numbers
-        self._config = config
+        self._workspaces = workspaces
         self._folder = folder
         self._host = host
-        self._workspace = workspace_info(document, numbers, settings)
 
     async def start(self) -> None:
         """Start shards, coordinator, forwarders and edges; return once all of them work.
@@ -70,7 +76,7 @@ class Cluster:
         self._start_edges()
         for number in range(self._settings.shards):  # before an edge of this run can send any
             shard = self.watched[number].handle.within(START_TIMEOUT_S)
-            await shard.call("forget_micro_batches")
+            await shard.forget_micro_batches()
         for each in self.watched:
             patient = each.handle.within(START_TIMEOUT_S)
             each.pid = await patient.pid()
@@ -95,59 +101,78 @@ class Cluster:
 
     def _start_shards(self) -> None:
         settings = self._settings
+        parts = [
+            ShardOptions(
+                workspace=each.info,
+                connections=connection_infos(each.document, each.numbers),
+                queue_limits=queue_limits(each.document, each.numbers, settings.shards),
+            )
+            for each in self._workspaces
+        ]
         for number in range(settings.shards):
-            options = ShardOptions(
+            options = StoreOptions(
                 number=number,
                 of=settings.shards,
                 folder=self._folder.shard(number),
                 map_size_bytes=settings.map_size_bytes,
                 profile_cache_bytes=settings.profile_cache_bytes,
-                workspace=self._workspace,
-                connections=connection_infos(self._document, self._numbers),
-                queue_limits=queue_limits(self._document, self._numbers, settings.shards),
+                workspaces=len(parts),
             )
             # One call at a time: the order of calls is the order of changes.
-            handle = remote.spawn(shard_name(number), Shard, options, self._host, calls_at_once=1)
+            handle = remote.spawn(
+                shard_name(number), Shard, options, parts, self._host, calls_at_once=1
+            )
             self.watched.append(Watched("shard", str(number), handle))
 
     def _start_coordinator(self) -> None:
+        parts = [
+            DeskOptions(
+                workspace=each.info,
+                catalog=audience_catalog(each.document, each.numbers),
+                calculated=calculated_catalog(each.document, each.numbers),
+                group_job_interval_s=self._settings.group_job_interval_s,
+            )
+            for each in self._workspaces
+        ]
         handle = remote.spawn(
             COORDINATOR_NAME,
             Coordinator,
             self._folder.coordinator,
             self._settings.map_size_bytes,
             self._settings.shards,
-            self._workspace,
-            self._settings.group_job_interval_s,
-            audience_catalog(self._document, self._numbers),
-            calculated_catalog(self._document, self._numbers),
+            parts,
             self._host,
             calls_at_once=COORDINATOR_CALLS_AT_ONCE,
         )
         self.watched.append(Watched("coordinator", "0", handle, handle.start))
 
     def _start_forwarders(self) -> None:
-        for plan in output_plans(self._document, self._numbers):
-            name = plan.info.id
-            options = ForwarderOptions(
-                info=plan.info,
-                module=plan.module,
-                settings=dict(plan.settings),
-                is_audience=plan.is_audience,
-                connections=plan.connections,
-                shards=self._settings.shards,
-                spool_dir=self._folder.spool(name),
-                egress_allow=self._settings.egress_allow,
-            )
-            handle = remote.spawn(
-                forwarder_name(name), Forwarder, options, self._host, calls_at_once=CALLS_AT_ONCE
-            )
-            self.watched.append(Watched("forwarder", name, handle, handle.start))
+        for each in self._workspaces:
+            for plan in output_plans(each.document, each.numbers):
+                self._start_forwarder(each.info.number, plan)
+
+    def _start_forwarder(self, workspace: int, plan: OutputPlan) -> None:
+        name = plan.info.id
+        options = ForwarderOptions(
+            info=plan.info,
+            workspace=workspace,
+            module=plan.module,
+            settings=dict(plan.settings),
+            is_audience=plan.is_audience,
+            connections=plan.connections,
+            shards=self._settings.shards,
+            spool_dir=self._folder.spool(name),
+            egress_allow=self._settings.egress_allow,
+        )
+        handle = remote.spawn(
+            forwarder_name(name), Forwarder, options, self._host, calls_at_once=CALLS_AT_ONCE
+        )
+        self.watched.append(Watched("forwarder", name, handle, handle.start))
 
     def _start_edges(self) -> None:
         settings = self._settings
         options = EdgeOptions(
-            workspaces=((self._config, self._workspace),),
+            workspaces=tuple((each.config, each.info) for each in self._workspaces),
             queues=QueueOptions(
                 calls_in_flight=settings.calls_in_flight,
                 max_micro_batch_bytes=settings.max_micro_batch_bytes,

@@ -1,7 +1,8 @@
 """Whether a process lives, has started and may be sent requests (spec/observability.md, 7)."""
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,6 +70,20 @@ class Health:
 
 
 HEALTH = web.AppKey("health", Health)
+
+
+def worst_of(parts: Sequence[Readiness]) -> Readiness:
+    """Return a check of several parts: of each name the first answer that does not pass."""
+
+    async def check() -> dict[str, str]:
+        worst: dict[str, str] = {}
+        for answers in await asyncio.gather(*(part() for part in parts)):
+            for name, answer in answers.items():
+                if name not in worst or _passes(worst[name]):
+                    worst[name] = answer
+        return worst
+
+    return check
 
 
 def _passes(check: str) -> bool:

@@ -11,9 +11,10 @@ from actors.handles import CoordinatorHandle
 from actors.hosted import Host, Process, settle_memory
 from actors.metric_groups import EdgeMetrics
 from actors.metric_snapshots import snapshot
-from actors.remote import Handle
-from actors.remote_handles import COORDINATOR_NAME, remote_shards
+from actors.model import WorkspaceInfo
+from actors.remote_handles import RemoteCoordinator, remote_shards
 from server.edge import EdgeOptions, EdgeProcess, EdgeWorkspace
+from server.edge_config import EdgeConfig
 from server.limit_file import LimitFile
 from server.limits import RateLimiter
 
@@ -31,21 +32,10 @@ class Edge(Process):
         host: Host,
     ) -> None:
         super().__init__(host, "edge", str(number))
-        coordinator = Handle(COORDINATOR_NAME, timeout_s=shard_timeout_s)
-        [(config, workspace)] = options.workspaces
-        served = EdgeWorkspace(
-            config,
-            workspace,
-            remote_shards(shards, shard_timeout_s),
-            cast(CoordinatorHandle, coordinator),
-            cast(GroupDeskHandle, coordinator),
-            desk_handle(coordinator.call_audiences),
-            calculated_handle(coordinator.call_calculated),
-        )
         self._edge = EdgeProcess(
-            [served],
+            [_reached(*each, shards, shard_timeout_s) for each in options.workspaces],
             options.queues,
-            RateLimiter(LimitFile(limit_file)),
+            RateLimiter(LimitFile(limit_file, len(options.workspaces))),
             EdgeMetrics(host.version),
             SystemClock(),
             SystemRandomness(),
@@ -73,3 +63,19 @@ class Edge(Process):
         """Return a snapshot of the process's metrics."""
         self._edge.show()
         return snapshot(self._edge.metrics.registry)
+
+
+def _reached(
+    config: EdgeConfig, workspace: WorkspaceInfo, shards: int, timeout_s: float
+) -> EdgeWorkspace:
+    """Return a workspace with the handles of its parts."""
+    coordinator = RemoteCoordinator(workspace.number, timeout_s)
+    return EdgeWorkspace(
+        config,
+        workspace,
+        remote_shards(workspace.number, shards, timeout_s),
+        cast(CoordinatorHandle, coordinator),
+        cast(GroupDeskHandle, coordinator),
+        desk_handle(coordinator.call_audiences),
+        calculated_handle(coordinator.call_calculated),
+    )

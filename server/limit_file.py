@@ -1,6 +1,6 @@
 """Counters of rate limits in a file that the edges of one machine map into memory.
 
-Layout: SLOTS records of little-endian 64-bit integers: hash of the key (0: free), then the fields
+Layout: records of little-endian 64-bit integers: hash of the key (0: free), then the fields
 of `Counter`. A key is looked for from the slot that its hash names onwards. The file may be
 deleted while nobody runs: everybody then starts with full counters.
 """
@@ -16,7 +16,7 @@ from typing import Self
 
 from server.limits import Counter
 
-# Ten times the keys that a large workspace has (inputs, credentials, five levels).
+# For each workspace ten times the keys of a large one (inputs, credentials, five levels).
 SLOTS = 8192
 
 _RECORD = struct.Struct("<Qqqqqq")
@@ -26,13 +26,15 @@ _HASH = struct.Struct("<Q")
 class LimitFile:
     """`server.limits.Counters` shared through one file; locked with `flock` while entered."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, workspaces: int = 1) -> None:
+        """Args: `workspaces` as all edges of the machine serve; the counters of others are lost."""
+        self._slots = SLOTS * workspaces
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with self:
-            if os.fstat(self._file).st_size != SLOTS * _RECORD.size:
+            if os.fstat(self._file).st_size != self._slots * _RECORD.size:
                 os.ftruncate(self._file, 0)
-                os.ftruncate(self._file, SLOTS * _RECORD.size)
-        self._map = mmap.mmap(self._file, SLOTS * _RECORD.size)
+                os.ftruncate(self._file, self._slots * _RECORD.size)
+        self._map = mmap.mmap(self._file, self._slots * _RECORD.size)
         self._hashes: dict[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -84,9 +86,11 @@ class LimitFile:
 
     def _offset(self, hashed: int) -> int:
         """Find the record of a key, or the free one that it would take."""
-        for step in range(SLOTS):
-            offset = (hashed + step) % SLOTS * _RECORD.size
+        for step in range(self._slots):
+            offset = (hashed + step) % self._slots * _RECORD.size
             (found,) = _HASH.unpack_from(self._map, offset)
             if found in (hashed, 0):
                 return offset
-        raise RuntimeError(f"more than {SLOTS} counters of rate limits; delete the file to shrink")
+        raise RuntimeError(
+            f"more than {self._slots} counters of rate limits; delete the file to shrink"
+        )

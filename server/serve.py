@@ -6,7 +6,7 @@ import secrets
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
@@ -22,13 +22,13 @@ from actors.store.identity_settings import IdentitySettings, bring_to_settings
 from config.compiled import workspace_info
 from config.errors import ConfigError
 from config.load import EXAMPLE, load_workspaces
-from config.numbers import KeptNumbers, Numbers, assign_all, decode_numbers, encode_numbers
+from config.numbers import KeptNumbers, assign_all, decode_numbers, encode_numbers
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
 from server.admin import Admin, make_admin_app
 from server.banner import banner
-from server.cluster import Cluster
-from server.edge_config import ConfigHolder, EdgeConfig, edge_config
+from server.cluster import Cluster, ServedWorkspace
+from server.edge_config import ConfigHolder, edge_config
 from server.health import Health, Readiness
 from server.host import ServeHost
 from server.log_levels import LogLevels
@@ -48,11 +48,11 @@ def serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str], 
 
     Args:
         settings: of the process.
-        environ: for the placeholders of the workspace document.
+        environ: for the placeholders of the workspace documents.
         show: prints what a person wants to read.
 
     Raises:
-        ConfigError: the workspace document cannot be used.
+        ConfigError: the workspace documents cannot be used.
         DataFolderError: the data folder cannot be used.
         StoreFull: there is no room in it.
         ShardUnavailable: an actor cannot be started.
@@ -76,16 +76,15 @@ def _leave(number: int, frame: object) -> None:
 def _serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str], None]) -> None:
     settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
     environ = {**environ, "HEADWATER_DATA_DIR": str(settings.data_dir)}
-    document = load_workspaces(settings.workspace or (EXAMPLE,), environ)[0]
+    documents = load_workspaces(settings.workspace or (EXAMPLE,), environ)
     clock = SystemClock()
     with ExitStack() as stack:
         folder = DataFolder(settings.data_dir, settings.shards, settings.map_size_bytes, clock)
         stack.callback(folder.close)
         # Short, because Linux takes 107 bytes for the path of a socket.
         run_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="headwater-"))
-        numbers = _numbers(document, folder)
-        _apply_identity_settings(document, numbers, settings, folder)
-        config = edge_config(document, numbers, settings, _server_key(settings, folder))
+        workspaces = _served(documents, settings, folder)
+        _apply_identity_settings(workspaces, settings, folder)
         for address, port in (
             (settings.host, settings.port),
             (settings.admin_host, settings.admin_port),
@@ -94,14 +93,13 @@ def _serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str],
         host = ServeHost(settings, program_version(), Path(run_dir) / "log")
         remote.start(settings.address)
         stack.callback(remote.stop)
-        cluster = Cluster(settings, document, numbers, config, folder, host)
-        asyncio.run(_run(settings, document, config, cluster, host, show))
+        cluster = Cluster(settings, workspaces, folder, host)
+        asyncio.run(_run(settings, workspaces, cluster, host, show))
 
 
 async def _run(
     settings: Settings,
-    document: WorkspaceDocument,
-    config: EdgeConfig,
+    workspaces: Sequence[ServedWorkspace],
     cluster: Cluster,
     host: ServeHost,
     show: Callable[[str], None],
@@ -120,8 +118,8 @@ async def _run(
             starting.cancel()
             return
         await starting
-        admin_port, health, failure = await _start_admin(settings, document, config, cluster, stack)
-        show(banner(settings, document, cluster.port, admin_port))
+        admin_port, health, failure = await _start_admin(settings, workspaces, cluster, stack)
+        show(banner(settings, [each.document for each in workspaces], cluster.port, admin_port))
         logger.info("serving", extra={"event": "serving", "port": cluster.port})
         await asyncio.wait((stopping, failure), return_when=asyncio.FIRST_COMPLETED)
         logger.info("stopping", extra={"event": "stopping"})
@@ -135,8 +133,7 @@ async def _run(
 
 async def _start_admin(
     settings: Settings,
-    document: WorkspaceDocument,
-    config: EdgeConfig,
+    workspaces: Sequence[ServedWorkspace],
     cluster: Cluster,
     stack: AsyncExitStack,
 ) -> tuple[int, Health, asyncio.Future[ActorFailed]]:
@@ -147,10 +144,10 @@ async def _start_admin(
     """
     clock = SystemClock()
     metrics = AdminMetrics(program_version())
-    workspace = document.workspace.id
-    metrics.config_revision.labels(workspace).set(config.revision)
-    metrics.config_last_apply_success.labels(workspace).set(1)
-    metrics.config_last_apply_timestamp.labels(workspace).set(clock.now_ms() / 1000)
+    for each in workspaces:
+        metrics.config_revision.labels(each.info.id).set(each.config.revision)
+        metrics.config_last_apply_success.labels(each.info.id).set(1)
+        metrics.config_last_apply_timestamp.labels(each.info.id).set(clock.now_ms() / 1000)
     supervisor = Supervisor(
         cluster.watched, metrics, settings.metrics_interval_s, settings.data_dir, clock
     )
@@ -169,12 +166,17 @@ async def _start_admin(
         supervisor.status,
         supervisor.board,
         log_levels,
-        [ConfigHolder(config)],
+        [ConfigHolder(each.config) for each in workspaces],
         clock,
         None if token is None else token.get_secret_value(),
         settings.metrics_max_series,
     )
-    health = Health(_readiness(settings.shards), lambda: config.revision, clock.now_ms())
+    first = workspaces[0]
+    health = Health(
+        _readiness(first.info.number, settings.shards),
+        lambda: first.config.revision,
+        clock.now_ms(),
+    )
     runner = web.AppRunner(make_admin_app(admin, health), access_log=None)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -184,9 +186,9 @@ async def _start_admin(
     return port, health, supervisor.failure
 
 
-def _readiness(count: int) -> Readiness:
-    """Return a check of all shards."""
-    shards = remote_shards(count)
+def _readiness(workspace: int, count: int) -> Readiness:
+    """Return a check of all shards, which all workspaces share."""
+    shards = remote_shards(workspace, count)
 
     async def check() -> dict[str, str]:
         answers = await asyncio.gather(*(each.ready() for each in shards), return_exceptions=True)
@@ -209,36 +211,50 @@ async def _cancel(task: "asyncio.Task[None]") -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _numbers(document: WorkspaceDocument, folder: DataFolder) -> Numbers:
-    """Return the numbers of the document's objects; new ones are kept."""
+def _served(
+    documents: Sequence[WorkspaceDocument], settings: Settings, folder: DataFolder
+) -> list[ServedWorkspace]:
+    """Number the objects of the documents, keep the numbers, and make what is looked up."""
     kept = folder.read("numbers.json")
     known = KeptNumbers() if kept is None else decode_numbers(kept)
-    numbers, (own,) = assign_all((document,), known)
+    numbers, owned = assign_all(documents, known)
     if numbers != known:
         folder.write("numbers.json", encode_numbers(numbers))
-    return own
+    server_key = _server_key(settings, folder)
+    return [
+        ServedWorkspace(
+            document,
+            own,
+            workspace_info(document, own, settings),
+            edge_config(document, own, settings, server_key),
+        )
+        for document, own in zip(documents, owned, strict=True)
+    ]
 
 
 def _apply_identity_settings(
-    document: WorkspaceDocument, numbers: Numbers, settings: Settings, folder: DataFolder
+    workspaces: Sequence[ServedWorkspace], settings: Settings, folder: DataFolder
 ) -> None:
-    """Bring what is stored to the document's identity settings.
+    """Bring what is stored to the identity settings of each scope.
 
     Raises:
         ConfigError: they cannot hold for what is stored.
     """
-    info = workspace_info(document, numbers, settings)
-    wanted = IdentitySettings(info.login_ids, info.unique_ids)
-    try:
-        bring_to_settings(folder, info.scope, wanted, settings.map_size_bytes)
-    except IdentitiesShared as error:
-        raise ConfigError(
-            (
-                "identity.unique_ids",
-                f"{name} cannot be unique: {count:,} of its values are held by several users",
-            )
-            for name, count in error.values.items()
-        ) from error
+    for each in {each.info.scope: each for each in workspaces}.values():
+        wanted = IdentitySettings(each.info.login_ids, each.info.unique_ids)
+        try:
+            bring_to_settings(folder, each.info.scope, wanted, settings.map_size_bytes)
+        except IdentitiesShared as error:
+            scope = each.document.workspace.scope_name
+            place = f"identity scope '{scope}': " if len(workspaces) > 1 else ""
+            raise ConfigError(
+                (
+                    "identity.unique_ids",
+                    f"{place}{name} cannot be unique: {count:,} of its values are held by several "
+                    "users",
+                )
+                for name, count in error.values.items()
+            ) from error
 
 
 def _server_key(settings: Settings, folder: DataFolder) -> str:

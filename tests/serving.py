@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import HTTPError
@@ -66,6 +67,14 @@ class Served:
         flags = ("--workspace", str(document), *flags)
         self.process = ServerProcess(self.data_dir, SystemClock(), *flags)
         self._token = ""
+        self._number = 1
+        self._client_id = "ops"
+
+    def of(self, workspace: int, client_id: str) -> "Served":
+        """Return the same deployment as an administrator of another workspace sees it."""
+        other = copy(self)
+        other._token, other._number, other._client_id = "", workspace, client_id
+        return other
 
     def start(self) -> None:
         """Start it, or start it again on the same folder."""
@@ -92,7 +101,7 @@ class Served:
     def _bearer(self) -> dict[str, str]:
         if not self._token:
             fields = {
-                "client_id": "ops",
+                "client_id": self._client_id,
                 "client_secret": "ops-secret",
                 "grant_type": "client_credentials",
             }
@@ -100,15 +109,19 @@ class Served:
             self._token = answer["access_token"]
         return {"Authorization": f"Bearer {self._token}"}
 
+    @property
+    def _users(self) -> str:
+        return f"/platform/v2/workspaces/{self._number}/users"
+
     def find(self, query: str) -> list[int]:
         """Return the MPIDs of the users that a search finds."""
-        _, rows = self.get(f"/platform/v2/workspaces/1/users/search?q={quote(query, safe='')}")
+        _, rows = self.get(f"{self._users}/search?q={quote(query, safe='')}")
         return [row["mpid"] for row in rows]
 
     def profile(self, query: str) -> dict[str, Any]:
         """Return the Profile API's answer for the one user that a search finds."""
         [mpid] = self.find(query)
-        status, profile = self.get(f"/userprofile/v1/1/1/1/{mpid}?fields={FIELDS}")
+        status, profile = self.get(f"/userprofile/v1/1/1/{self._number}/{mpid}?fields={FIELDS}")
         assert status == 200, profile
         result: dict[str, Any] = profile
         return result
@@ -116,13 +129,13 @@ class Served:
     def events(self, query: str) -> list[dict[str, Any]]:
         """Return the events of the one user that a search finds, in the order applied."""
         [mpid] = self.find(query)
-        status, page = self.get(f"/platform/v2/workspaces/1/users/{mpid}/events?limit=1000")
+        status, page = self.get(f"{self._users}/{mpid}/events?limit=1000")
         assert status == 200, page
         return [event for item in reversed(page["items"]) for event in item["events"]]
 
-    def delivered(self) -> list[dict[str, Any]]:
-        """Return the batches in the files of the output, in no order."""
-        files = sorted(self.data_dir.glob("events/**/*.ndjson"))
+    def delivered(self, folder: str = "events") -> list[dict[str, Any]]:
+        """Return the batches in the files of an output, in no order."""
+        files = sorted((self.data_dir / folder).glob("**/*.ndjson"))
         files = [file for file in files if "_manifest" not in file.parts]
         return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 

@@ -31,7 +31,7 @@ class Forwarding:
         """Return the active subscriptions of an output (its id), as its forwarder sees them."""
         state, catalog = self._core.state, self._core.catalog
         return [
-            followed(each, catalog.outputs[each.output])
+            followed(each, catalog.outputs[each.output], catalog.workspace)
             for each in sorted(state.subscriptions.values(), key=lambda each: each.number)
             if each.is_active
             and each.output in catalog.outputs
@@ -74,7 +74,7 @@ class Forwarding:
 
 def removal_message(removal: Removal, workspace: int) -> Delivery:
     """Return the message that a subscription has ended: always the same, however often."""
-    name = delivery_id(subscription_id(removal.subscription), 0, 0)
+    name = delivery_id(subscription_id(workspace, removal.subscription), 0, 0)
     audience = MessageAudience(removal.audience, removal.name, removal.external_name)
     message = SubscriptionMessage(name, removal.removed_ms, workspace, audience, "remove")
     return Delivery(
@@ -88,12 +88,12 @@ def removal_message(removal: Removal, workspace: int) -> Delivery:
     )
 
 
-def followed(subscription: Subscription, output: AudienceOutput) -> Followed:
+def followed(subscription: Subscription, output: AudienceOutput, workspace: int) -> Followed:
     """Return a subscription as the forwarder of its output sees it."""
     return Followed(
         ConnectionInfo(
             number=FIRST_NUMBER + subscription.number,
-            id=subscription_id(subscription.number),
+            id=subscription_id(workspace, subscription.number),
             input=subscription.number,
             input_id=f"audience-{subscription.audience}",
             output=output.id,

@@ -52,9 +52,9 @@ def span_of(range_: DateRange) -> Span:
     return Span(_midnight_ms(start), _midnight_ms(end))
 
 
-def subscription_id(number: int) -> str:
+def subscription_id(workspace: int, number: int) -> str:
     """Return what a subscription is called in delivery ids, metrics and logs."""
-    return f"subscription-{number}"
+    return f"subscription-{workspace}-{number}"
 
 
 def _live(audience: Audience, state: AudienceState, readings: Readings) -> LiveAudience:
@@ -79,7 +79,7 @@ def _subscription(
     return LiveSubscription(
         subscription=Announced(
             number=FIRST_NUMBER + subscription.number,
-            id=subscription_id(subscription.number),
+            id=subscription_id(catalog.workspace, subscription.number),
             audience=audience.number,
             name=MessageAudience(
                 audience.number,

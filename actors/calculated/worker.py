@@ -100,8 +100,8 @@ class CalculatedWorker:
 
     def _active_section(self, profile: Profile, now_ms: int) -> Section:
         """Return the workspace's section with the times of activity moved on."""
-        if is_overdue(profile, self._workspace.profile_idle_days, now_ms):
-            age_out(profile)
+        if is_overdue(profile, self._workspace, now_ms):
+            age_out(profile, self._workspace)
         section = profile.workspaces.get(self._workspace.number)
         if section is None:
             section = profile.workspaces[self._workspace.number] = Section(now_ms, now_ms)

@@ -25,6 +25,8 @@ class IdentityCall(Struct, frozen=True):
         received_ms: time of receipt.
         is_batch: an event batch, which is answered with a record even if nothing can be attached to
             it, and which updates the profile itself.
+        workspace: number of the one that it came to, in which a profile that it makes is seen; the
+            coordinator sets it.
     """
 
     kind: CallKind
@@ -35,6 +37,7 @@ class IdentityCall(Struct, frozen=True):
     is_read_only: bool = False
     retry_key: bytes | None = None
     is_batch: bool = False
+    workspace: int = 0
 
 
 class IdentityAnswer(Struct, frozen=True, tag="answer"):

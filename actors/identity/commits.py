@@ -60,6 +60,7 @@ class Commits:
         self._known = known
         self._clock = clock
         self._metrics = metrics
+        self._shown_records: dict[Environment, int] = {}
         self._attempt = attempt
         self._fail = fail
         self.in_flight = InFlight(lambda shard: self._lanes[shard].is_away, metrics)
@@ -221,7 +222,10 @@ class Commits:
 
     def _show_records(self) -> None:
         for environment, count in self._journal.records.items():
-            self._metrics.identity_records.labels(environment).set(count)
+            more = count - self._shown_records.get(environment, 0)
+            self._shown_records[environment] = count
+            # Beside those of other scopes.
+            self._metrics.identity_records.labels(environment).inc(more)
 
     # -- Writing ----------------------------------------------------------------------------------
 

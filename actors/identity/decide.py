@@ -142,7 +142,7 @@ def _carried_out(resolution: Resolution, call: IdentityCall, sent: dict[str, str
             if key in attached or key not in rules.priority:
                 state.show(mpid, key, value, call.received_ms)
         if resolution.is_new:
-            state.open_profile(mpid, call.received_ms)
+            state.open_profile(mpid, call.workspace, call.received_ms)
             problem = None if attached else NOTHING_ATTACHED
     return Resolution(question, resolution.choice, mpid, resolution.matched, attachments, problem)
 

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from actors.batches.identities import BATCH_NAMES
 from actors.identity.keys import IdentityName, canonical
-from actors.model import Environment, Lookup
+from actors.model import Environment, Lookup, WorkspaceInfo
 from actors.store.identities import Holder, ProfileChange
 
 
@@ -19,6 +19,18 @@ class IdentityRules(Struct, frozen=True):
     unique_ids: frozenset[str]
     immutable_ids: frozenset[str]
     search_requires_immutable: bool = False
+
+
+def identity_rules(workspace: WorkspaceInfo) -> IdentityRules:
+    """Return the identity settings of a workspace's scope."""
+    return IdentityRules(
+        workspace.strategy,
+        workspace.priority,
+        workspace.login_ids,
+        workspace.unique_ids,
+        workspace.immutable_ids,
+        workspace.search_requires_immutable,
+    )
 
 
 class IdentityRecord(Struct):
@@ -134,8 +146,8 @@ class IdentityState:
                 self.hide(mpid, IdentityName(identity_type, value), change.time_ms)
             for identity_type, value in change.shown.items():
                 self.show(mpid, identity_type, value, change.time_ms)
-            if change.is_new:
-                self.open_profile(mpid, change.time_ms)
+            if change.new_in:
+                self.open_profile(mpid, change.new_in, change.time_ms)
 
     def settle(self) -> None:
         """Take what was changed as what is: it is going to be written."""
@@ -297,9 +309,9 @@ class IdentityState:
             del change.shown[name.type]
         change.removed.append((name.type, name.value))
 
-    def open_profile(self, mpid: int, now_ms: int) -> None:
-        """Make the profile of a new record readable."""
-        self._profile_change(mpid, now_ms).is_new = True
+    def open_profile(self, mpid: int, workspace: int, now_ms: int) -> None:
+        """Make the profile of a new record readable in a workspace."""
+        self._profile_change(mpid, now_ms).new_in = workspace
 
     def _profile_change(self, mpid: int, now_ms: int) -> ProfileChange:
         change = self.profile_changes.setdefault(mpid, ProfileChange(mpid, now_ms))

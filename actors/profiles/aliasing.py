@@ -24,7 +24,7 @@ class SourceFacts(Struct, frozen=True, array_like=True):
 def source_facts(profile: Profile, workspace: WorkspaceInfo, now_ms: int) -> SourceFacts:
     """Return what a profile has to give; one whose lifetime is over gives no installs."""
     section = profile.workspaces.get(workspace.number)
-    is_gone = is_overdue(profile, workspace.profile_idle_days, now_ms)
+    is_gone = is_overdue(profile, workspace, now_ms)
     installs = [] if section is None or is_gone else section.attribution
     return SourceFacts(
         profile.created_timestamp_ms, [each for each in installs if each.event == "install"]
@@ -43,8 +43,8 @@ def merge_from(
         workspace: whose section is written.
         now_ms: time of the alias: the profile's lifetime begins anew.
     """
-    if is_overdue(profile, workspace.profile_idle_days, now_ms):
-        age_out(profile)
+    if is_overdue(profile, workspace, now_ms):
+        age_out(profile, workspace)
     section = profile.workspaces.get(workspace.number)
     if section is None:  # it was only an identity record; now it has a history
         section = profile.workspaces[workspace.number] = Section(now_ms, now_ms)

@@ -1,8 +1,10 @@
 """The identities that a profile shows (spec/identity.md, 7.7)."""
 
+from collections.abc import Collection
+
 from actors.batches.identities import BATCH_NAMES, USER_IDENTITIES
 from actors.identity.keys import canonical
-from actors.model import Batch, IdentityValue, Profile, Section, WorkspaceInfo
+from actors.model import Batch, IdentityValue, Profile, Section
 from actors.store.identities import ProfileChange
 
 
@@ -36,7 +38,7 @@ def update_user_identities(
         shown[name] = IdentityValue(value, now_ms, now_ms)
 
 
-def apply_identity_call(profile: Profile, change: ProfileChange, workspace: WorkspaceInfo) -> None:
+def apply_identity_call(profile: Profile, change: ProfileChange, priority: Collection[str]) -> None:
     """Apply what an identity call does to a profile beside its lookups (spec/identity.md, 7.7).
 
     A change may come twice, the second time after batches that were received later. So of a type
@@ -45,14 +47,14 @@ def apply_identity_call(profile: Profile, change: ProfileChange, workspace: Work
     Args:
         profile: changed in place; its lookups are those after the call, newest link last.
         change: of this profile.
-        workspace: whose section a new profile gets.
+        priority: IDSync keys of the types that resolution looks at.
     """
     shown = profile.user_identities
     for key, value in change.removed:
         current = shown.get(BATCH_NAMES[key])
         if current is None or canonical(key, current.value) != value:
             continue
-        if key in workspace.priority:
+        if key in priority:
             is_gone = value not in _linked(profile, key)
         else:
             is_gone = current.updated_ms <= change.time_ms
@@ -62,14 +64,14 @@ def apply_identity_call(profile: Profile, change: ProfileChange, workspace: Work
         current = shown.get(BATCH_NAMES[key])
         if current is not None and current.value == value:
             continue
-        if key in workspace.priority:
+        if key in priority:
             is_newest = canonical(key, value) in _linked(profile, key)[-1:]
         else:
             is_newest = current is None or current.updated_ms <= change.time_ms
         if is_newest:
             shown[BATCH_NAMES[key]] = IdentityValue(value, change.time_ms, change.time_ms)
-    if change.is_new and workspace.number not in profile.workspaces:
-        profile.workspaces[workspace.number] = Section(change.time_ms, change.time_ms)
+    if change.new_in and change.new_in not in profile.workspaces:
+        profile.workspaces[change.new_in] = Section(change.time_ms, change.time_ms)
         profile.last_stored_timestamp_ms = max(profile.last_stored_timestamp_ms, change.time_ms)
 
 

@@ -67,8 +67,8 @@ def update_profile(
         events.setdefault(event.event_type, []).append(event)
 
     drops: list[str] = []
-    if is_overdue(profile, workspace.profile_idle_days, now_ms):
-        age_out(profile)
+    if is_overdue(profile, workspace, now_ms):
+        age_out(profile, workspace)
     section = _seen(profile, context, workspace)
     revive(section, now_ms)
     _apply_opt_outs(profile, events.get("opt_out", ()), moment)

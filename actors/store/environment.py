@@ -5,6 +5,7 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -13,9 +14,12 @@ import lmdb
 from actors.errors import DataFolderError, StoreDamaged, StoreFull
 
 Table = Literal[
-    "meta",
+    "shard",
     "profiles",
     "identities",
+    "trail",
+    "erased",
+    "meta",
     "duplicates",
     "log",
     "outbox",
@@ -25,8 +29,6 @@ Table = Literal[
     "event_names",
     "intents",
     "retries",
-    "trail",
-    "erased",
     "aliases",
     "copies",
     "copy_progress",
@@ -39,6 +41,10 @@ Table = Literal[
     "member_counts",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
+# Users are known to all workspaces of their identity scope. All else is of one workspace.
+SHARED_TABLES: Final[frozenset[Table]] = frozenset(
+    {"shard", "profiles", "identities", "trail", "erased"}
+)
 
 
 class Transaction:
@@ -119,23 +125,25 @@ class Store:
     Every write transaction is fsynced before `write` returns.
     """
 
-    def __init__(self, folder: Path, map_size_bytes: int) -> None:
+    def __init__(self, folder: Path, map_size_bytes: int, workspaces: int = 0) -> None:
         """Open, creating what is missing.
 
         Args:
             folder: where the files are.
             map_size_bytes: the most that the store may grow to; costs address space only.
+            workspaces: that `of` may be called for.
 
         Raises:
             DataFolderError: another process holds the folder, or the files are damaged.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
         self._lock = lock_folder(folder)
         try:
             self._environment = lmdb.open(
                 str(folder),
                 map_size=map_size_bytes,
-                max_dbs=len(TABLES),
+                max_dbs=len(TABLES) + workspaces * (len(TABLES) - len(SHARED_TABLES)),
                 readahead=False,  # access is random once the data outgrow memory
                 meminit=False,
             )
@@ -145,6 +153,26 @@ class Store:
         except lmdb.Error as error:
             os.close(self._lock)
             raise DataFolderError(f"{folder}: cannot be opened: {error}") from error
+
+    def of(self, workspace: int) -> "Store":
+        """Return this store with a workspace's own tables in the place of those not shared.
+
+        Both are to be used from one thread, and it is this one that has to be closed.
+
+        Raises:
+            DataFolderError: the tables cannot be made.
+        """
+        own = copy(self)
+        try:
+            own._tables = {
+                table: known
+                if table in SHARED_TABLES
+                else self._environment.open_db(f"{table} {workspace}".encode())
+                for table, known in self._tables.items()
+            }
+        except lmdb.Error as error:
+            raise DataFolderError(f"{self._folder}: cannot be opened: {error}") from error
+        return own
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -180,6 +208,28 @@ class Store:
         """Close the files and let go of the folder."""
         self._environment.close()
         os.close(self._lock)
+
+
+def kept_workspaces(folder: Path) -> list[int]:
+    """Return the numbers of the workspaces that a store, which nobody holds, has tables of.
+
+    Raises:
+        DataFolderError: the files are damaged.
+    """
+    numbers: set[int] = set()
+    try:
+        with (
+            lmdb.open(str(folder), readonly=True, create=False) as environment,
+            environment.begin() as txn,
+            txn.cursor() as cursor,
+        ):
+            for name in cursor.iternext(values=False):
+                _, _, number = name.decode().partition(" ")
+                if number:
+                    numbers.add(int(number))
+    except lmdb.Error as error:
+        raise DataFolderError(f"{folder}: cannot be opened: {error}") from error
+    return sorted(numbers)
 
 
 def lock_folder(folder: Path) -> int:

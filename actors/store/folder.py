@@ -2,10 +2,11 @@
 
     LOCK            held while somebody serves
     layout.json     format, generation and number of shards
-    numbers.json    integer ids of the workspace's objects
+    numbers.json    integer ids of the workspaces and their objects
     server.key      signs tokens, where no setting does
-    identity.json   identity settings that the stores agree with
-    coordinator/    the coordinator's store
+    identity-<scope>.json   identity settings that the stores agree with
+    coordinator/scope-<number>/         the coordinator's store of an identity scope
+    coordinator/workspace-<number>/     and of a workspace
     shards-<generation>/shard-<number>/     the shards' stores
     spool/<output>/ files that are being written
     limits          counters of rate limits
@@ -28,7 +29,7 @@ from actors.errors import DataFolderError
 from actors.store.environment import lock_folder
 from actors.store.resharding import reshard
 
-FORMAT = 2
+FORMAT = 3
 WAIT_S = 10.0  # for the processes of a run that was killed to be gone
 PAUSE_S = 0.05
 
@@ -78,7 +79,7 @@ class DataFolder:
 
     @property
     def coordinator(self) -> Path:
-        """The folder of the coordinator's store."""
+        """The folder of the coordinator's stores."""
         return self.path / "coordinator"
 
     def spool(self, output: str) -> Path:
@@ -101,7 +102,8 @@ class DataFolder:
         os.close(self._lock)
 
     def _prepare(self, shards: int, map_size_bytes: int, clock: Clock) -> _Layout:
-        wait_until_free(self.coordinator, clock)
+        for store in self.coordinator.glob("*/"):
+            wait_until_free(store, clock)
         layout = found = self._read_layout()
         if layout is None:
             layout = _Layout(FORMAT, 1, shards)
@@ -148,6 +150,16 @@ class DataFolder:
         new = [_shard_folder(self.path, moved, number) for number in range(shards)]
         reshard(old, new, map_size_bytes)
         return moved
+
+
+def scope_store(coordinator: Path, scope: int) -> Path:
+    """Return the folder of the coordinator's store of an identity scope."""
+    return coordinator / f"scope-{scope}"
+
+
+def workspace_store(coordinator: Path, workspace: int) -> Path:
+    """Return the folder of the coordinator's store of a workspace."""
+    return coordinator / f"workspace-{workspace}"
 
 
 def wait_until_free(folder: Path, clock: Clock) -> None:

@@ -55,14 +55,15 @@ class ProfileChange(Struct, array_like=True):
         shown: IDSync type of a user identity to its value, trimmed, as sent.
         removed: (IDSync type, canonical value) of what the profile shows no longer.
         time_ms: when the call was received.
-        is_new: an identity call has made the profile, which is readable from then on.
+        new_in: number of the workspace whose identity call has made the profile, which is readable
+            there from then on; 0 if no call has made it.
     """
 
     mpid: int
     time_ms: int
     shown: dict[str, str] = {}
     removed: list[tuple[str, str]] = []
-    is_new: bool = False
+    new_in: int = 0
 
 
 class IdentityChange(Struct, array_like=True):
@@ -103,7 +104,7 @@ class Written(Struct, frozen=True, array_like=True):
     intent: int = 0
 
 
-_WRITTEN = b"written"
+_WRITTEN = b"written "
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(IndexEntry)
 _written_decoder = msgspec.msgpack.Decoder(Written)
@@ -133,12 +134,22 @@ def write_holders(txn: Transaction, key: bytes, entry: IndexEntry) -> None:
         txn.delete("identities", key)
 
 
-def read_written(txn: Transaction) -> Written:
-    """Return how far a shard is."""
-    encoded = txn.get("meta", _WRITTEN)
+def read_written(txn: Transaction, scope: int) -> Written:
+    """Return how far a shard is in an identity scope."""
+    encoded = txn.get("shard", _written_key(scope))
     return Written() if encoded is None else _written_decoder.decode(encoded)
 
 
-def write_written(txn: Transaction, written: Written) -> None:
-    """Keep how far a shard is."""
-    txn.put("meta", _WRITTEN, _encoder.encode(written))
+def write_written(txn: Transaction, scope: int, written: Written) -> None:
+    """Keep how far a shard is in an identity scope."""
+    txn.put("shard", _written_key(scope), _encoder.encode(written))
+
+
+def written_scopes(txn: Transaction) -> list[int]:
+    """Return the identity scopes that something was ever written of."""
+    found = txn.scan("shard", prefix=_WRITTEN)
+    return [int.from_bytes(key.removeprefix(_WRITTEN), "big") for key, _ in found]
+
+
+def _written_key(scope: int) -> bytes:
+    return _WRITTEN + scope.to_bytes(2, "big")

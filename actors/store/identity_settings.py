@@ -24,13 +24,12 @@ from actors.identity.keys import IdentityName
 from actors.model import ENVIRONMENTS, Environment, Lookup, ProfileKey
 from actors.store import intents
 from actors.store.environment import Store, Transaction
-from actors.store.folder import DataFolder
+from actors.store.folder import DataFolder, scope_store
 from actors.store.identities import Holder, IndexEntry, decode_entry, write_holders
 from actors.store.keys import identity_key, profile_key, shard_of_slot, slot_of_mpid
 
 logger = logging.getLogger("headwater.store")
 
-FILE = "identity.json"
 CHUNK = 20_000  # entries that are read at once, and written in one transaction
 
 Key = tuple[Environment, IdentityName]
@@ -70,7 +69,7 @@ def bring_to_settings(
 
     Args:
         folder: held by this process.
-        scope: of the workspace.
+        scope: whose settings they are.
         wanted: the settings of its identities.
         map_size_bytes: of the stores.
         on_chunk: called with how many entries were looked at, after each chunk.
@@ -79,30 +78,31 @@ def bring_to_settings(
         IdentitiesShared: a type is to be unique, and users share values of it; nothing was changed.
         DataFolderError, StoreDamaged, StoreFull: a store cannot be used; the next start goes on.
     """
-    found = _found(folder)
+    file = f"identity-{scope}.json"
+    found = _found(folder, file)
     if found == wanted:
         return
     if any(path.exists() for path in folder.shards):  # else it is a new folder
         with ExitStack() as stack:
             stores = []
-            for path in (folder.coordinator, *folder.shards):
+            for path in (scope_store(folder.coordinator, scope), *folder.shards):
                 stores.append(Store(path, map_size_bytes))
                 stack.callback(stores[-1].close)
             index = _StoredIndex(scope, stores[0], stores[1:])
             if not wanted.unique_ids <= found.unique_ids:
                 index.check(wanted.unique_ids)
             if found.login_ids != wanted.login_ids:
-                folder.write(FILE, _encode(IdentitySettings()))
+                folder.write(file, _encode(IdentitySettings()))
                 changed = index.mark_known(wanted.login_ids or frozenset(), on_chunk)
                 logger.info(
                     "the index was brought to the identity settings",
                     extra={"event": "identity_settings_applied", "changed": changed},
                 )
-    folder.write(FILE, _encode(wanted))
+    folder.write(file, _encode(wanted))
 
 
-def _found(folder: DataFolder) -> IdentitySettings:
-    kept = folder.read(FILE)
+def _found(folder: DataFolder, file: str) -> IdentitySettings:
+    kept = folder.read(file)
     try:
         return IdentitySettings() if kept is None else _settings(kept)
     except msgspec.DecodeError:
@@ -139,7 +139,8 @@ class _StoredIndex:
                     if entry.type not in unique_ids or len(entry.holders) < 2:
                         continue
                     environment = self._environment(key, entry)
-                    if (environment, IdentityName(entry.type, entry.value)) not in decided:
+                    name = IdentityName(entry.type, entry.value)
+                    if environment is not None and (environment, name) not in decided:
                         shared[entry.type] += 1
         for entry in self._entries.values():
             if entry.type in unique_ids and len(entry.holders) > 1:
@@ -194,7 +195,7 @@ class _StoredIndex:
             intents.write(txn, self._intents)
 
     def _environment(self, key: bytes, entry: IndexEntry) -> Environment | None:
-        """Return the environment of an entry, which only its key tells."""
+        """Return the environment of an entry, which only its key tells; `None`: another scope's."""
         for environment in ENVIRONMENTS:
             if identity_key(self._scope, environment, entry.type, entry.value) == key:
                 return environment

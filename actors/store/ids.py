@@ -56,10 +56,10 @@ def shard_of_id(drawn: int) -> int:
 
 def read_last(txn: Transaction) -> int:
     """Return the greatest id that any owner of this data had drawn at its last commit."""
-    encoded = txn.get("meta", _LAST_ID)
+    encoded = txn.get("shard", _LAST_ID)
     return 0 if encoded is None else int.from_bytes(encoded, "big")
 
 
 def write_last(txn: Transaction, last: int) -> None:
     """Keep the greatest id drawn: after a clock was set back, ids must not come again."""
-    txn.put("meta", _LAST_ID, last.to_bytes(8, "big"))
+    txn.put("shard", _LAST_ID, last.to_bytes(8, "big"))

@@ -30,8 +30,15 @@ class Profiles:
         self._used_bytes = 0
         self._hot: OrderedDict[bytes, tuple[Profile, int]] = OrderedDict()
         self._staged: dict[bytes, Profile] = {}
-        # Keys of what was changed, for whoever follows the changes; `None` if nobody does.
-        self.followed: set[bytes] | None = None
+        self._followers: list[set[bytes]] = []
+
+    def follow(self, followed: set[bytes]) -> None:
+        """Add the keys of all profiles that are changed from now on to a set."""
+        self._followers.append(followed)
+
+    def follow_no_more(self, followed: set[bytes]) -> None:
+        """Add no more keys to a set that `follow` was called for."""
+        self._followers = [each for each in self._followers if each is not followed]
 
     def get(self, txn: Transaction, key: ProfileKey) -> Profile | None:
         """Return a profile for reading, as this transaction sees it."""
@@ -83,8 +90,8 @@ class Profiles:
         """Write a profile that `open` has returned."""
         if packed not in self._staged:
             txn.put("profiles", packed, _encoder.encode(profile))
-            if self.followed is not None:
-                self.followed.add(packed)
+            for followed in self._followers:
+                followed.add(packed)
 
     def flush(self, txn: Transaction) -> None:
         """Write what was staged. Raises StoreFull."""
@@ -92,8 +99,8 @@ class Profiles:
             encoded = _encoder.encode(profile)
             txn.put("profiles", packed, encoded)
             self._keep(packed, profile, len(encoded))
-        if self.followed is not None:
-            self.followed.update(self._staged)
+        for followed in self._followers:
+            followed.update(self._staged)
 
     def published(self) -> None:
         """The transaction is on disk: what was staged is what everybody sees."""

@@ -6,7 +6,7 @@ place. The old stores are only read: a move that is cut off is begun again from 
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,15 @@ from actors.audiences.in_force import combined, read_in_force, write_in_force
 from actors.groups.live import read_live, write_live
 from actors.model import ENVIRONMENTS
 from actors.store import addressed, member_counts, outbox
-from actors.store.environment import Store, Table, Transaction
+from actors.store.environment import (
+    SHARED_TABLES,
+    Store,
+    Table,
+    Transaction,
+    kept_workspaces,
+)
 from actors.store.groups import member_of
-from actors.store.identities import Written, read_written, write_written
+from actors.store.identities import Written, read_written, write_written, written_scopes
 from actors.store.ids import read_last, shard_of_id, write_last
 from actors.store.keys import log_id_of, shard_of_slot, slot_of_mpid
 
@@ -58,18 +64,52 @@ def reshard(old: Sequence[Path], new: Sequence[Path], map_size_bytes: int) -> No
         DataFolderError: a store cannot be opened.
         StoreFull: there is no room for the copy.
     """
+    workspaces = sorted(set[int]().union(*map(kept_workspaces, old)))
     with ExitStack() as stack:
-        sources = [_open(folder, map_size_bytes, stack) for folder in old]
-        targets = [_open(folder, map_size_bytes, stack) for folder in new]
+        sources = [_open(folder, map_size_bytes, len(workspaces), stack) for folder in old]
+        targets = [_open(folder, map_size_bytes, len(workspaces), stack) for folder in new]
+        _copy(SHARED_TABLES, sources, targets)
+        _copy_shard_records(sources, targets)
+        for number in workspaces:
+            own = [each.of(number) for each in sources], [each.of(number) for each in targets]
+            _copy(_PLACES.keys() - SHARED_TABLES, *own)
+            _copy_workspace_records(*own)
+
+
+def _copy(tables: Collection[Table], sources: Sequence[Store], targets: Sequence[Store]) -> None:
+    """Copy the tables whose entries have an owner."""
+    with ExitStack() as stack:
         readers = [stack.enter_context(source.read()) for source in sources]
         for table, place in _PLACES.items():
-            entries = heapq.merge(*(reader.scan(table) for reader in readers))
-            _distribute(table, entries, targets, place)
+            if table in tables:
+                entries = heapq.merge(*(reader.scan(table) for reader in readers))
+                _distribute(table, entries, targets, place)
+
+
+def _copy_shard_records(sources: Sequence[Store], targets: Sequence[Store]) -> None:
+    """Copy what each shard knows of itself."""
+    with ExitStack() as stack:
+        readers = [stack.enter_context(source.read()) for source in sources]
+        last = max(read_last(reader) for reader in readers)
+        scopes = set[int]().union(*map(written_scopes, readers))
+        written = {
+            scope: _furthest([read_written(reader, scope) for reader in readers])
+            for scope in scopes
+        }
+        for target in targets:
+            with target.write() as txn:
+                write_last(txn, last)
+                for scope, furthest in written.items():
+                    write_written(txn, scope, furthest)
+
+
+def _copy_workspace_records(sources: Sequence[Store], targets: Sequence[Store]) -> None:
+    """Copy what each shard knows of a workspace; its profiles are there."""
+    with ExitStack() as stack:
+        readers = [stack.enter_context(source.read()) for source in sources]
         groups = heapq.merge(*(reader.scan("group_values") for reader in readers))
         _copy_to_all("group_values", groups, targets)
         live = max((read_live(reader) for reader in readers), key=lambda each: each.version)
-        last = max(read_last(reader) for reader in readers)
-        written = [read_written(reader) for reader in readers]
         in_force = [read_in_force(reader) for reader in readers]
         counts = [addressed.read(reader) for reader in readers]
         names = {key: value for reader in readers for key, value in reader.scan("event_names")}
@@ -77,8 +117,6 @@ def reshard(old: Sequence[Path], new: Sequence[Path], map_size_bytes: int) -> No
             with target.write() as txn:
                 for key, value in names.items():
                     txn.put("event_names", key, value)
-                write_last(txn, last)
-                write_written(txn, _furthest(written))
                 write_live(txn, live)
                 write_in_force(txn, combined(in_force, txn.entries("profiles")))
         with targets[0].write() as txn:  # only their sum counts
@@ -97,8 +135,8 @@ def _furthest(written: Sequence[Written]) -> Written:
     return Written(last.start, last.nonce, 0, max(each.intent for each in written))
 
 
-def _open(folder: Path, map_size_bytes: int, stack: ExitStack) -> Store:
-    store = Store(folder, map_size_bytes)
+def _open(folder: Path, map_size_bytes: int, workspaces: int, stack: ExitStack) -> Store:
+    store = Store(folder, map_size_bytes, workspaces)
     stack.callback(store.close)
     return store
 

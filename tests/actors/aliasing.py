@@ -204,7 +204,7 @@ def deployment(
             for number in range(shards)
         ]
         for owner in owners:
-            stack.callback(owner.close)
+            stack.callback(owner.state.close)
         store = Store(folder / "coordinator", MAP_SIZE_BYTES)
         stack.callback(store.close)
         metrics = CoordinatorMetrics("test")

@@ -48,7 +48,7 @@ class Asked:
 
     def restart(self, **setup: float) -> None:
         """Open it again."""
-        self.shard.close()
+        self.shard.state.close()
         self.open(**setup)
 
     def send(self, mpid: int, body: dict[str, Any], received_ms: int | None = None) -> None:
@@ -115,7 +115,7 @@ def fixture_shard(folder: Path, now_ms: int = NOW, **options: Any) -> Iterator[A
     try:
         yield asked
     finally:
-        asked.shard.close()
+        asked.shard.state.close()
 
 
 def keep_world(asked: Asked, world: World) -> list[Person]:

@@ -1,7 +1,8 @@
 """Real shards on temporary folders, without Ray, for the tests of what holds state."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -21,7 +22,8 @@ from actors.model import (
     WorkspaceInfo,
 )
 from actors.shard import Shard
-from actors.shard_options import ShardOptions
+from actors.shard_options import ShardOptions, StoreOptions
+from actors.shard_state import ShardState
 from actors.steps.enqueue import ConnectionInfo
 from actors.store import log
 from tests.actors.profiles.builders import BACKEND, NOW, WORKSPACE
@@ -31,22 +33,6 @@ NAMES = [EventName("custom_event", name) for name in ("Opened", "Closed", "Again
 KNOWN = EventNames(NAMES, is_full=False)
 
 
-def options(folder: Path, number: int = 0, of: int = 1, **changes: Any) -> ShardOptions:
-    """Set up a shard; by default without connections and with room."""
-    connections: tuple[ConnectionInfo, ...] = changes.pop("connections", ())
-    workspace: WorkspaceInfo = changes.pop("workspace", WORKSPACE)
-    return ShardOptions(
-        number=number,
-        of=of,
-        folder=folder,
-        map_size_bytes=changes.pop("map_size_bytes", MAP_SIZE_BYTES),
-        profile_cache_bytes=changes.pop("profile_cache_bytes", 1024 * 1024),
-        workspace=workspace,
-        connections=connections,
-        queue_limits=changes.pop("queue_limits", {}),
-    )
-
-
 def open_shard(
     folder: Path,
     number: int = 0,
@@ -54,11 +40,28 @@ def open_shard(
     *,
     clock: Clock | None = None,
     wake: Callable[[str], None] = lambda _: None,
-    **changes: Any,
+    workspace: WorkspaceInfo = WORKSPACE,
+    connections: tuple[ConnectionInfo, ...] = (),
+    queue_limits: Mapping[int, int] = MappingProxyType({}),
+    map_size_bytes: int = MAP_SIZE_BYTES,
+    profile_cache_bytes: int = 1024 * 1024,
 ) -> Shard:
-    """Open a shard; the test closes it."""
-    setup = options(folder, number, of, **changes)
-    return Shard(setup, clock or ManualClock(NOW), ShardMetrics("test"), wake)
+    """Open a shard, by default without connections and with room; the test closes its state."""
+    clock = clock or ManualClock(NOW)
+    state = ShardState(
+        StoreOptions(
+            number=number,
+            of=of,
+            folder=folder,
+            map_size_bytes=map_size_bytes,
+            profile_cache_bytes=profile_cache_bytes,
+        ),
+        clock,
+    )
+    options = ShardOptions(
+        workspace=workspace, connections=connections, queue_limits=dict(queue_limits)
+    )
+    return Shard(state, options, clock, ShardMetrics("test"), wake)
 
 
 def context(received_ms: int = NOW, **known: Any) -> BatchContext:

@@ -168,7 +168,7 @@ def test_53_a_shard_and_the_oracle_evaluate_alike(tmp_path: Path, seed: int) -> 
             if each.result and as_of_ms == world.now_ms:
                 end_ms = expiration_timestamp_ms(node, person, around, as_of_ms)
                 assert each.expiration_ms == end_ms
-    asked.shard.close()
+    asked.shard.state.close()
 
 
 def criteria_in(node: Node) -> list[Named]:

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.clock import ManualClock, SystemRandomness
-from actors.coordinator import Coordinator
 from actors.errors import StoreFull
 from actors.identity.findings import Findings, Question
+from actors.identity.state import identity_rules
 from actors.model import ENVIRONMENTS, Environment, EventName, EventNames, Profile, Unresolved
-from actors.shard import Shard, identity_rules
+from actors.shard import Shard
 from actors.shard_views import ShardViews
 from actors.store.environment import Store
 from actors.store.identities import Holder, IdentityChange, IndexEntry, Term
@@ -28,6 +28,7 @@ from actors.store.keys import (
     slot_of_mpid,
 )
 from actors.store.trail import TrailEntry
+from tests.actors.coordinators import LoneCoordinator
 from tests.actors.profiles.builders import NOW, WORKSPACE
 from tests.actors.shards import MAP_SIZE_BYTES, open_shard
 
@@ -79,10 +80,10 @@ class Deployment:
     def close(self) -> None:
         self.coordinator.close()
         for shard in self.shards:
-            shard.close()
+            shard.state.close()
 
-    def _start(self) -> Coordinator:
-        return Coordinator(
+    def _start(self) -> LoneCoordinator:
+        return LoneCoordinator(
             Store(self._folder / "coordinator", MAP_SIZE_BYTES),
             self.index,
             SCOPE,
@@ -310,7 +311,7 @@ async def test_a_new_store_beside_old_shards_goes_on_where_they_are(tmp_path: Pa
     with deployment() as made:
         mpids = [await made.coordinator.resolve([customer(f"{number}")]) for number in range(3)]
         made.coordinator.close()
-        made.coordinator = Coordinator(
+        made.coordinator = LoneCoordinator(
             Store(tmp_path, MAP_SIZE_BYTES),
             made.index,
             SCOPE,
@@ -329,7 +330,7 @@ async def test_a_full_store_of_its_own_decides_nothing(tmp_path: Path) -> None:
     with deployment(1) as made:
         made.coordinator.close()
         store = Store(tmp_path, 256 * 1024)
-        coordinator = Coordinator(
+        coordinator = LoneCoordinator(
             store, made.index, SCOPE, RULES, 10, ManualClock(NOW), SystemRandomness()
         )
         many = [customer(f"{number}{'x' * 4000}") for number in range(200)]

@@ -10,6 +10,7 @@ import pytest
 from actors import hosted
 from actors.alias_runner import AliasRunner
 from actors.calculated.objects import CalculatedCatalog
+from actors.desks import DeskOptions
 from actors.errors import StoreDamaged, StoreFull
 from actors.forwarder import OutputInfo
 from actors.hosted import Coordinator, Forwarder, ForwarderOptions, restarting_if_damaged
@@ -47,6 +48,7 @@ async def test_a_forwarder_that_cannot_be_made_is_tried_again(
     monkeypatch.setattr(hosted, "RESTART_PAUSE_S", 0.0)
     options = ForwarderOptions(
         info=OutputInfo("hook", PROFILES["stream"]),
+        workspace=1,
         module="webhook",
         settings={},
         is_audience=False,
@@ -79,11 +81,17 @@ async def test_a_coordinator_applies_aliases_from_its_start_until_it_is_closed(
             runs.append("ended")
 
     monkeypatch.setattr(AliasRunner, "run", run)
-    coordinator = Coordinator(
-        tmp_path, MAP_SIZE_BYTES, 0, WORKSPACE, 86_400.0, CATALOG, CalculatedCatalog(), FakeHost()
+    options = DeskOptions(
+        workspace=WORKSPACE,
+        catalog=CATALOG,
+        calculated=CalculatedCatalog(),
+        group_job_interval_s=86_400.0,
     )
-    await coordinator.alias(request())
-    assert [each.state for each in await coordinator.aliases(SOURCE)] == ["pending"]
+    coordinator = Coordinator(tmp_path, MAP_SIZE_BYTES, 0, [options], FakeHost())
+    number = WORKSPACE.number
+    await coordinator.call(number, "alias", request())
+    aliases = await coordinator.call(number, "aliases", SOURCE)
+    assert [each.state for each in aliases] == ["pending"]
     assert b"headwater_alias" in await coordinator.metrics()
     for _ in range(3):
         await coordinator.start()

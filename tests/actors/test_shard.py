@@ -67,7 +67,7 @@ def shard_on(folder: Path, number: int = 0, of: int = 1, **changes: Any) -> Iter
     try:
         yield shard
     finally:
-        shard.close()
+        shard.state.close()
 
 
 def identity_change(mpid: int, value: str = "c-1") -> IdentityChange:
@@ -106,7 +106,7 @@ def test_a_micro_batch_sent_again_gives_its_first_results(tmp_path: Path) -> Non
     with shard_on(tmp_path, connections=(connection(),)) as shard:
         assert shard.commit(sent) == first
         assert disk(shard) == before
-        assert shard.status()["connections"]["c1"]["waiting"] == 1
+        assert shard.outbox.queues.depths()["c1"]["waiting"] == 1
 
 
 def test_micro_batches_are_known_by_edge_and_number(tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_a_full_store_leaves_memory_and_disk_as_they_were(tmp_path: Path) -> Non
     small: dict[str, Any] = {"map_size_bytes": 1024 * 1024, "connections": (connection(),)}
     with shard_on(tmp_path, **small) as shard:
         failed = fill(shard)
-        before, condition = disk(shard), shard.status()["connections"]
+        before, condition = disk(shard), shard.outbox.queues.depths()
         assert attributes_of(shard, ANN)["a0"] == f"{failed - 1}{BIG}"
         for _ in range(3):
             with pytest.raises(StoreFull):
@@ -319,7 +319,7 @@ def test_a_full_store_leaves_memory_and_disk_as_they_were(tmp_path: Path) -> Non
         with pytest.raises(StoreFull):
             shard.commit(call)
         assert disk(shard) == before
-        assert shard.status()["connections"] == condition
+        assert shard.outbox.queues.depths() == condition
         assert attributes_of(shard, ANN)["a0"] == f"{failed - 1}{BIG}"
         assert profile_of(shard, BOB) is None
         waiting = shard.outbox.read_outbox(1, 0, 1000, 2**30)
@@ -375,7 +375,7 @@ def test_an_identity_call_makes_a_readable_profile_with_its_source(tmp_path: Pat
         [IndexEntry("customerid", "c-1", [Holder(ANN, 1, True)])],
         [RecordChange(ANN, lookups, NOW, BOB)],
         3,
-        [ProfileChange(ANN, NOW, {"customerid": "c-1"}, [], True)],
+        [ProfileChange(ANN, NOW, {"customerid": "c-1"}, [], WORKSPACE.number)],
     )
     with shard_on(tmp_path) as shard:
         write(shard, change)
@@ -434,7 +434,7 @@ def test_what_has_no_room_in_a_queue_becomes_a_dead_letter(tmp_path: Path) -> No
     with shard_on(tmp_path / "probe", connections=(connection(),)) as shard:
         shard.commit(micro(1, item(opened(ANN))))
         [probe] = shard.outbox.read_outbox(1, 0, 1, 1)
-        size = shard.status()["connections"]["c1"]["waiting_bytes"]
+        size = shard.outbox.queues.depths()["c1"]["waiting_bytes"]
     assert size >= len(probe.payload)
     limited: dict[str, Any] = {
         "connections": (connection(1), connection(2)),
@@ -458,10 +458,10 @@ def test_what_has_no_room_in_a_queue_becomes_a_dead_letter(tmp_path: Path) -> No
         assert shard.outbox.replay(1, None) == 1
         shard.commit(micro(3, item(opened(ANN))))
         assert len(shard.outbox.read_outbox(1, 0, 100, 2**20)) == 2
-        assert shard.status()["connections"]["c1"]["dead_letters"] == 1
-        counts = shard.status()["connections"]
+        assert shard.outbox.queues.depths()["c1"]["dead_letters"] == 1
+        counts = shard.outbox.queues.depths()
     with shard_on(tmp_path / "limited", **limited) as shard:
-        assert shard.status()["connections"] == counts
+        assert shard.outbox.queues.depths() == counts
 
 
 def test_an_output_is_woken_once_until_it_has_read_to_the_end(tmp_path: Path) -> None:
@@ -519,9 +519,10 @@ def test_a_failed_commit_wakes_nobody(tmp_path: Path) -> None:
 def test_a_shard_shows_its_condition(tmp_path: Path) -> None:
     with shard_on(tmp_path, connections=(connection(),)) as shard:
         shard.commit(micro(1, item(opened(ANN)), item(opened(BOB)), item(b"{")))
-        shard.probe()
+        shard.state.probe()
+        shard.state.show(shard.metrics)
         shard.show()
-        status = shard.status()
+        status = shard.state.status()
         assert status["profiles"] == {"stored": 2, "in_memory": 2}
         assert status["storage_bytes"] > 0
         labels = {"workspace": "w1", "input": "backend", "environment": "production"}

@@ -300,7 +300,7 @@ class Story:
 
     def restart(self) -> None:
         self._hear()
-        self.shard.close()
+        self.shard.state.close()
         if self.random.random() < 0.5:  # an inactive connection is as one that is not there
             self.fed ^= {FEEDS[1]}
             self.told = {key: told for key, told in self.told.items() if key[0] in self.fed}
@@ -421,7 +421,7 @@ def test_whatever_happens_members_and_values_are_those_of_the_references(
         if story.random.random() < 0.2:
             story.check()
     story.check()
-    story.shard.close()
+    story.shard.state.close()
 
 
 def test_what_is_kept_of_events_goes_with_the_lookback(tmp_path: Path) -> None:
@@ -439,7 +439,7 @@ def test_what_is_kept_of_events_goes_with_the_lookback(tmp_path: Path) -> None:
         assert profile is not None
         sizes.append(len(profile.workspaces[WORKSPACE.number].entries))
     assert max(sizes[300:]) <= max(sizes[:300])
-    story.shard.close()
+    story.shard.state.close()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -449,7 +449,7 @@ def test_another_number_of_shards_knows_the_same_members(tmp_path: Path, seed: i
         story.act()
     story.settle()
     before = {mpid: known_of(profile_of(story.shard, mpid)) for mpid in PEOPLE}
-    story.shard.close()
+    story.shard.state.close()
     folders = [tmp_path / "new-0", tmp_path / "new-1"]
     reshard([tmp_path / "old"], folders, 64 * 1024 * 1024)
     found: dict[int, Any] = {}
@@ -463,7 +463,7 @@ def test_another_number_of_shards_knows_the_same_members(tmp_path: Path, seed: i
             profile = profile_of(shard, mpid)
             if profile is not None:
                 found[mpid] = known_of(profile)
-        shard.close()
+        shard.state.close()
     assert found == {mpid: known for mpid, known in before.items() if known is not None}
 
 
@@ -500,4 +500,4 @@ def test_the_metrics_tell_sizes_and_changes(tmp_path: Path) -> None:
     assert shown(changes, audience="1", action="delete") == len(PEOPLE)
     story.worker.set_audiences(LiveAudiences(version=2))
     assert shown("headwater_audience_size", audience="1") is None
-    story.shard.close()
+    story.shard.state.close()

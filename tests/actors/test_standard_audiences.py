@@ -38,7 +38,7 @@ from tests.oracle.audiences.fixture import APP, DAY, NOW, WORKSPACE, custom
 def asked(tmp_path: Path) -> Iterator[Asked]:
     opened = open_asked(tmp_path)
     yield opened
-    opened.shard.close()
+    opened.shard.state.close()
 
 
 def test_44_all_that_is_stored_in_the_range_counts(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_44_all_that_is_stored_in_the_range_counts(tmp_path: Path) -> None:
     assert members(asked, OUTER) == set()
     asked.restart()
     assert members(asked) == {1, 3}
-    asked.shard.close()
+    asked.shard.state.close()
 
 
 def test_45_what_comes_later_counts_at_the_next_calculation(asked: Asked) -> None:
@@ -146,7 +146,7 @@ def test_whatever_happens_meanwhile_members_are_those_of_the_beginning(
         batch()
         asked.settle()
         assert members(asked) == expected, calculation
-    asked.shard.close()
+    asked.shard.state.close()
 
 
 def test_audiences_that_ask_for_it_change_with_it(asked: Asked) -> None:

@@ -29,7 +29,7 @@ from tests.oracle.audiences.fixture import WORKSPACE
 def asked(tmp_path: Path) -> Iterator[Asked]:
     opened = open_asked(tmp_path)
     yield opened
-    opened.shard.close()
+    opened.shard.state.close()
 
 
 def test_45_nothing_is_sent_but_all_members_once_for_each_send(asked: Asked) -> None:
@@ -115,7 +115,7 @@ def test_another_number_of_shards_calculates_and_sends_what_is_left_only(
     if not is_done:
         subscriptions = [sending(2)]
         tell(asked, standard(event("Login"), 2), subscriptions=subscriptions)
-    asked.shard.close()
+    asked.shard.state.close()
     folders = [tmp_path / "new-0", tmp_path / "new-1"]
     reshard([tmp_path / "old"], folders, 64 * 1024 * 1024)
     found: set[int] = set()
@@ -130,7 +130,7 @@ def test_another_number_of_shards_calculates_and_sends_what_is_left_only(
         found |= {each.mpid for each in shard.audiences.engine.members(S)}
         asked.shard = shard
         told += heard(asked)
-        shard.close()
+        shard.state.close()
     assert found == set(PEOPLE if not is_done else PEOPLE[:4])
     new = PEOPLE if not is_done else ()
     assert sorted(told) == sorted(("add", mpid) for mpid in (*PEOPLE[:4], *new))

@@ -55,7 +55,7 @@ class Swept:
 def swept(tmp_path: Path) -> Iterator[Swept]:
     made = Swept(tmp_path)
     yield made
-    made.shard.close()
+    made.shard.state.close()
 
 
 @pytest.mark.parametrize(("age_ms", "is_gone"), [(IDLE, False), (IDLE + 1, True)])
@@ -241,7 +241,7 @@ def test_a_shard_keeps_its_part_of_the_bytes_of_a_connections_dead_letters(
         assert kept(swept) == ([7, 8, 9, 10] if shards == 1 else [9, 10])
         assert swept.shard.outbox.queues.depths()["c1"]["dead_letters"] == 4 // shards
     finally:
-        swept.shard.close()
+        swept.shard.state.close()
 
 
 def test_a_user_who_arrives_behind_the_sweep_comes_next_time(swept: Swept) -> None:
@@ -273,7 +273,7 @@ def test_a_sweep_without_room_changes_nothing(tmp_path: Path) -> None:
         else:
             assert attributes_of(shard, 1) == {}
     finally:
-        shard.close()
+        shard.state.close()
 
 
 def _fill(shard: Shard) -> None:

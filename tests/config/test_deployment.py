@@ -27,6 +27,11 @@ def of(workspace: str, *changes: Change) -> Data:
     )
     for source in data["inputs"]:
         source["keys"][0]["key"] += f"-{workspace}"
+    for section in ("outputs", "connections"):
+        for each in data[section]:
+            each["id"] += f"-{workspace}"
+    for each in data["connections"]:
+        each["output"] += f"-{workspace}"
     for change in changes:
         change(data)
     return data
@@ -138,6 +143,7 @@ def test_a_document_that_is_given_twice_is_told_once() -> None:
         pytest.param("workspace.id", "shop", "the workspace of {}", id="id"),
         pytest.param("workspace.number", 7, "workspace '{id}' of {}", id="number"),
         pytest.param("api_credentials[0].client_id", "ops", "a credential of {}", id="client"),
+        pytest.param("connections[0].id", "one", "connection 'one' of {}", id="connection"),
         pytest.param("inputs[2].keys[0].key", "us1-same-key", "input 'crm' of {}", id="key"),
         pytest.param(
             "workspace.dsr_credentials.key", "us1-same-key", "dsr_credentials of {}", id="own key"

@@ -19,8 +19,8 @@ def example() -> WorkspaceDocument:
     return load_workspace(EXAMPLE, {"HEADWATER_DATA_DIR": "/srv/data"})
 
 
-def shown(document: WorkspaceDocument, **settings: Any) -> str:
-    return banner(Settings(data_dir=Path("/srv/data"), **settings), document, 8080, 9090)
+def shown(*documents: WorkspaceDocument, **settings: Any) -> str:
+    return banner(Settings(data_dir=Path("/srv/data"), **settings), documents, 8080, 9090)
 
 
 def curl(text: str) -> list[str]:
@@ -63,6 +63,17 @@ def test_secrets_of_a_workspace_of_ones_own_are_not_shown(tmp_path: Path) -> Non
         assert secret not in text
     assert curl(text)[curl(text).index("-u") + 1] == "us1-crm-key:SECRET"
     assert "output 'hook'      https://hook.example.com:8443/in" in text
+
+
+def test_all_workspaces_and_their_outputs_are_named(
+    example: WorkspaceDocument, tmp_path: Path
+) -> None:
+    """How to send is shown for the first one."""
+    text = shown(load(shop(), tmp_path), example, workspace=(tmp_path, tmp_path))
+    assert "Headwater serves workspaces 'acme-shop', 'demo'." in text
+    assert "output 'files'" in text
+    assert "output 'hook'" in text
+    assert curl(text)[curl(text).index("-u") + 1] == "us1-crm-key:SECRET"
 
 
 def test_an_output_may_have_a_long_name(tmp_path: Path) -> None:

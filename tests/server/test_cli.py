@@ -26,6 +26,7 @@ def test_documents_are_checked_as_one_deployment(tmp_path: Path) -> None:
     same, other = tmp_path / "same.yaml", tmp_path / "other.yaml"
     same.write_text(EXAMPLE.read_text())
     text = EXAMPLE.read_text().replace("us1-demo", "us1-other").replace("demo-client", "other")
+    text = text.replace("files", "others")  # ids of the output and of what leads to it
     other.write_text(text.replace("id: demo", "id: other"))
     result = CliRunner().invoke(main, ["config", "validate", str(EXAMPLE), str(other)])
     assert (result.exit_code, result.stderr) == (0, "")

@@ -8,6 +8,11 @@ KEY = {"x-mp-key": "kw-web-site"}
 POOL = "/platform/identity/1/production"
 
 
+def key(world: World) -> dict[str, str]:
+    """Return the header of a workspace's web input."""
+    return {"x-mp-key": KEY["x-mp-key"] + world.suffix}
+
+
 def strategy(name: str, **identity: Any) -> dict[str, Any]:
     """Return the document with another strategy."""
     return changed(DOCUMENT, identity={"strategy": name, **identity})
@@ -16,7 +21,7 @@ def strategy(name: str, **identity: Any) -> dict[str, Any]:
 async def call(world: World, path: str, known: Any, status: int = 200, **fields: Any) -> Any:
     """Make an identity call; return its answer."""
     sent = {"environment": "production", "known_identities": known} | fields
-    response = await world.client.post(f"/v1/{path}", json=sent, headers=KEY)
+    response = await world.client.post(f"/v1/{path}", json=sent, headers=key(world))
     assert response.status == status, await response.text()
     return await response.json()
 
@@ -33,7 +38,7 @@ async def modify(world: World, mpid: str, *changes: Any, status: int = 200) -> A
         {"identity_type": name, "old_value": old, "new_value": new} for name, old, new in changes
     ]
     sent = {"environment": "production", "identity_changes": entries}
-    response = await world.client.post(f"/v1/{mpid}/modify", json=sent, headers=KEY)
+    response = await world.client.post(f"/v1/{mpid}/modify", json=sent, headers=key(world))
     assert response.status == status, await response.text()
     return await response.json()
 

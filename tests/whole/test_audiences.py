@@ -10,7 +10,6 @@ from actors.clock import ManualClock
 from tests.whole.sent import custom
 from tests.whole.world import DOCUMENT, T, World, changed, running
 
-AUDIENCES = "/platform/v2/workspaces/1/audiences"
 OUTPUT = {
     "id": "list",
     "kind": "audience",
@@ -65,7 +64,7 @@ def advance(world: World, milliseconds: int) -> int:
 async def ask(world: World, status: int, method: str, path: str, body: Any = None) -> Any:
     """Send a request whose answer has to have a status; return its body."""
     headers = await world.token()
-    url = f"{AUDIENCES}{path}"
+    url = f"/platform/v2/workspaces/{world.number}/audiences{path}"
     response = await world.client.request(method, url, json=body, headers=headers)
     assert response.status == status, await response.text()
     return await response.json() if response.content_length else None
@@ -271,7 +270,7 @@ async def test_what_waits_for_a_connection_ends_with_it(world: World) -> None:
     assert changes(world, subscription) == []
     assert len(changes(world, other)) == 20
     depths = [each.outbox.queues.depths() for each in world.shards]
-    name = f"subscription-{subscription}"
+    name = f"subscription-1-{subscription}"
     assert [each[name]["waiting"] for each in depths] == [0, 0]
     assert [each[name]["waiting_bytes"] for each in depths] == [0, 0]
 

@@ -12,7 +12,6 @@ from actors.identity.calls import AliasRequest
 from tests.whole.cases import user
 from tests.whole.world import DOCUMENT, T, World, basic, changed, running
 
-PATH = "/platform/v2/workspaces/1/calculatedattributes"
 WORKSPACE_KEY = basic("kd-workspace:sd")
 DAY_MS = 24 * 60 * 60 * 1000
 RENAMED = (
@@ -51,8 +50,9 @@ async def ask(
     world: World, status: int, method: str, path: str = "", body: Any = None, **query: str
 ) -> Any:
     """Send a request whose status has to be this one; return the body."""
+    url = f"/platform/v2/workspaces/{world.number}/calculatedattributes{path}"
     response = await world.client.request(
-        method, PATH + path, json=body, params=query, headers=await world.token()
+        method, url, json=body, params=query, headers=await world.token()
     )
     assert response.status == status, await response.text()
     return await response.json() if response.content_type == "application/json" else None

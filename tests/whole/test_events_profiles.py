@@ -63,7 +63,7 @@ async def test_case_38_a_batch_without_events(world: World) -> None:
 
 def profiles(world: World) -> int:
     """Return how many profiles there are."""
-    return sum(shard.status()["profiles"]["stored"] for shard in world.shards)
+    return sum(shard.state.status()["profiles"]["stored"] for shard in world.shards)
 
 
 async def test_case_39_a_batch_of_nobody(world: World) -> None:

@@ -22,7 +22,7 @@ from config.errors import ConfigError
 from config.load import parse_workspace
 from server.identity_requests import IDENTITY_TYPES
 from tests.whole.identities import KEY, POOL, call, lookup, modify, mpid_of, record, strategy
-from tests.whole.world import DOCUMENT, MAP_SIZE, World, changed, running
+from tests.whole.world import DOCUMENT, MAP_SIZE, World, changed, named, running, serving
 
 WEB_1 = {
     "id": "web-1",
@@ -184,13 +184,22 @@ async def test_a_thousand_searches_create_nothing(world: World) -> None:
     assert world.count("headwater_identity_records", environment="production") == 0
 
 
+async def test_workspaces_of_one_scope_know_the_same_users(tmp_path: Path, shards: int) -> None:
+    """Worked case 15, one scope."""
+    documents = [named("w1"), named("w2", identity_scope="w1")]
+    async with serving(tmp_path, documents, shards=shards) as [one, other]:
+        mpid = await mpid_of(one, "login", {"customerid": "c1"})
+        assert await mpid_of(other, "login", {"customerid": "c1"}) == mpid
+        anonymous = await mpid_of(other, "identify", {STAMP: "d1"})
+        here = await call(one, "login", {"customerid": "c2"}, previous_mpid=anonymous)
+        assert here["mpid"] == anonymous
+
+
 async def test_scopes_are_apart(tmp_path: Path, shards: int) -> None:
-    """Worked case 15, separate scopes: a deployment serves one workspace, which is one scope."""
+    """Worked case 15, separate scopes."""
     stamp = {STAMP: "d1"}
-    async with (
-        running(tmp_path / "a", shards=shards) as one,
-        running(tmp_path / "b", shards=shards) as other,
-    ):
+    documents = [named("w1"), named("w2")]
+    async with serving(tmp_path, documents, shards=shards) as [one, other]:
         first = await mpid_of(one, "login", {"customerid": "c1"})
         anonymous = await mpid_of(one, "identify", stamp)
         assert await mpid_of(other, "login", {"customerid": "c1"}) != first

@@ -162,7 +162,7 @@ async def test_case_28_what_was_accepted_is_there_after_a_restart(
         await send_thousand(world, clock)
         mpids = {number: await world.mpid(f"c-{number}") for number in range(0, 1000, 50)}
     async with running(tmp_path, **setup) as world:
-        assert sum(shard.status()["profiles"]["stored"] for shard in world.shards) == 1000
+        assert sum(shard.state.status()["profiles"]["stored"] for shard in world.shards) == 1000
         assert len(world.outgoing()) == 1000
         token = await world.token()
         for number in range(1000):

@@ -4,10 +4,9 @@ The workspace is that of the worked cases of spec/events-api.md; the clock stand
 moves it.
 """
 
-import asyncio
 import base64
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -17,43 +16,33 @@ import orjson
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
-from msgspec import structs
 
-from actors.alias_runner import AliasRunner
-from actors.audience_views import AudienceViews
-from actors.audience_worker import AudienceWorker
 from actors.audiences.announce import FIRST_NUMBER
-from actors.audiences.calls import AudienceShard
-from actors.audiences.desk import AudienceDesk
 from actors.audiences.handles import desk_handle
 from actors.audiences.stepping import SteppingShard
-from actors.calculated.calls import CalculatedShard
-from actors.calculated.desk import CalculatedDesk
-from actors.calculated.worker import CalculatedWorker
+from actors.calculated.handles import calculated_handle
 from actors.clock import Clock, ManualClock, SystemRandomness
-from actors.coordinator import Coordinator
-from actors.groups.desk import GroupDesk
-from actors.groups.handles import GroupShard
-from actors.groups.views import GroupViews
-from actors.groups.worker import GroupWorker
+from actors.desks import DeskOptions, Desks
+from actors.groups.handles import GroupDeskHandle
 from actors.handles import CoordinatorHandle, ShardHandle
+from actors.identity.sequencer import Sequencer
 from actors.metric_groups import CoordinatorMetrics, EdgeMetrics, ShardMetrics
 from actors.model import Delivery, MicroBatch, Result, StoredBatch
-from actors.outputs.subscription_settings import subscription_problems
-from actors.repeats import RepeatDesk
-from actors.shard import Shard, identity_rules
-from actors.shard_aliases import ShardAliases
-from actors.shard_options import ShardOptions
-from actors.shard_views import ShardViews
+from actors.shard import Shard
+from actors.shard_calls import ShardCalls
+from actors.shard_options import ShardOptions, StoreOptions
+from actors.shard_state import ShardState
 from actors.store import log
 from actors.store.environment import Store
+from actors.store.folder import scope_store, workspace_store
 from actors.sweeper import Sweeper
 from config.audience_catalog import audience_catalog
 from config.calculated_catalog import calculated_catalog
 from config.compiled import connection_infos, queue_limits, workspace_info
 from config.load import parse_workspace
-from config.numbers import Numbers, assign_numbers
+from config.numbers import KeptNumbers, assign_all
 from config.settings import Settings
+from config.workspace import WorkspaceDocument
 from server.app import RUNNER_OPTIONS
 from server.edge import EdgeProcess, EdgeWorkspace
 from server.edge_config import edge_config
@@ -161,61 +150,69 @@ def changed(document: Mapping[str, Any], **sections: Any) -> dict[str, Any]:
     return result
 
 
-class LocalHandle:
-    """Calls plain objects as if they were in another process: what goes over is encoded."""
+def named(workspace: str, identity_scope: str | None = None, **members: Any) -> dict[str, Any]:
+    """Return the document of a workspace: what tells two of them apart has names of its own.
 
-    def __init__(self, *targets: object) -> None:
-        self._targets = targets
+    `members` are further ones of its section `workspace`.
+    """
+    suffix = _suffix(workspace)
+    return changed(
+        DOCUMENT,
+        workspace={"id": workspace, "identity_scope": identity_scope, **members},
+        api_credentials=[
+            each | {"client_id": each["client_id"] + suffix} for each in DOCUMENT["api_credentials"]
+        ],
+        inputs=[
+            each | {"keys": [key | {"key": key["key"] + suffix} for key in each["keys"]]}
+            for each in DOCUMENT["inputs"]
+        ],
+        outputs=[each | {"id": each["id"] + suffix} for each in DOCUMENT["outputs"]],
+        connections=[
+            each | {"id": each["id"] + suffix, "output": each["output"] + suffix}
+            for each in DOCUMENT["connections"]
+        ],
+    )
 
-    def __getattr__(self, name: str) -> Any:
-        method = next(getattr(each, name) for each in self._targets if hasattr(each, name))
 
+def _suffix(workspace: str) -> str:
+    return "" if workspace == DOCUMENT["workspace"]["id"] else f"-{workspace}"
+
+
+class LocalShard:
+    """What the Ray actor of a shard makes of a workspace's part of it, without Ray."""
+
+    def __init__(self, shard: Shard, clock: Clock) -> None:
+        self._shard = shard
+        self._calls = ShardCalls(shard, clock)
+        self._decode = msgspec.msgpack.Decoder(MicroBatch).decode
+
+    async def commit(self, micro: bytes) -> bytes:
+        results: list[Result] = self._shard.commit(self._decode(micro))
+        return msgspec.msgpack.encode(results)
+
+    async def ready(self) -> str:
+        return "ok"
+
+    def __getattr__(self, method: str) -> Any:
         async def call(*arguments: Any) -> Any:
-            return method(*arguments)
+            return self._calls.call(method, *arguments)
 
         return call
 
 
-class LocalShard:
-    """What the Ray actor of a shard makes of it, without Ray."""
-
-    def __init__(self, shard: Shard) -> None:
-        self._shard = shard
-        self._decode = msgspec.msgpack.Decoder(MicroBatch).decode
-
-    def commit(self, micro: bytes) -> bytes:
-        results: list[Result] = self._shard.commit(self._decode(micro))
-        return msgspec.msgpack.encode(results)
-
-    def ready(self) -> str:
-        return "ok"
-
-
 class LocalCoordinator:
-    """What the Ray actor of the coordinator makes of its parts, without Ray."""
+    """What the Ray actor of the coordinator makes of a workspace's part of it, without Ray."""
 
-    def __init__(self, *parts: object) -> None:
-        self._parts = parts
+    def __init__(self, desks: Desks) -> None:
+        self._desks = desks
 
-    def __getattr__(self, name: str) -> Any:
-        return next(getattr(each, name) for each in self._parts if hasattr(each, name))
+    def __getattr__(self, method: str) -> Any:
+        return partial(self._desks.call, method)
 
 
-def local_handle(shard: Shard, clock: Clock) -> LocalHandle:
+def local_handle(shard: Shard, clock: Clock) -> LocalShard:
     """Return a handle to all that can be called of a shard."""
-    views = ShardViews(shard, clock)
-    return LocalHandle(
-        LocalShard(shard),
-        views,
-        ShardAliases(shard, clock),
-        GroupViews(shard, views),
-        GroupWorker(shard),
-        CalculatedWorker(shard),
-        AudienceViews(shard, clock),
-        AudienceWorker(shard, clock),
-        shard.outbox,
-        shard,
-    )
+    return LocalShard(shard, clock)
 
 
 class World:
@@ -227,22 +224,28 @@ class World:
         shards: list[Shard],
         edge: EdgeProcess,
         clock: Clock,
-        coordinator: Coordinator,
-        aliases: AliasRunner,
+        desks: Desks,
         metrics: CoordinatorMetrics,
-        groups: GroupDesk,
-        audiences: AudienceDesk,
-        handles: list[ShardHandle],
+        handles: Sequence[ShardHandle],
+        document: WorkspaceDocument,
+        number: int,
     ) -> None:
+        self.number = number
+        self.suffix = _suffix(document.workspace.id)
+        self.secrets = {
+            key.key.split("-")[0]: f"{key.key}:{key.secret.get_secret_value()}"
+            for source in document.inputs
+            for key in source.keys
+        }
         self.client = client
         self.shards = shards
         self.edge = edge
         self.clock = clock
-        self.coordinator = coordinator
-        self.aliases = aliases
+        self.coordinator = desks.coordinator
+        self.aliases = desks.aliases
+        self.groups = desks.groups
+        self.audiences = desks.audiences
         self._coordinator_metrics = metrics
-        self.groups = groups
-        self.audiences = audiences
         self._handles = handles
 
     # -- Sending ----------------------------------------------------------------------------------
@@ -252,7 +255,7 @@ class World:
     ) -> ClientResponse:
         """Post a body (bytes as they are, anything else as JSON) with an input's credentials."""
         data = body if isinstance(body, bytes) else orjson.dumps(body)
-        sent = {**basic(SECRETS[key]), "Content-Type": "application/json", **(headers or {})}
+        sent = {**basic(self.secrets[key]), "Content-Type": "application/json", **(headers or {})}
         return await self.client.post(path, data=data, headers=sent)
 
     async def send(self, batch: Any, key: str = "k1") -> ClientResponse:
@@ -277,7 +280,7 @@ class World:
     async def token(self, client_id: str = "ops") -> dict[str, str]:
         """Return the header of a new bearer token of a credential."""
         body = {
-            "client_id": client_id,
+            "client_id": f"{client_id}{self.suffix}",
             "client_secret": f"{client_id}-secret",
             "grant_type": "client_credentials",
         }
@@ -298,7 +301,7 @@ class World:
             "identity": {"type": identity_type, "value": value},
         }
         return await self.client.post(
-            "/userprofile/v1/resolve/1/1/1",
+            f"/userprofile/v1/resolve/1/1/{self.number}",
             params={"fields": "user_identities,user_attributes"},
             json=body,
             headers=await self.token(),
@@ -306,7 +309,7 @@ class World:
 
     async def find(self, query: str, **more: str) -> list[int]:
         """Return the MPIDs of the users that a search finds."""
-        path = "/platform/v2/workspaces/1/users/search"
+        path = f"/platform/v2/workspaces/{self.number}/users/search"
         response = await self.get(path, q=query, **more)
         assert response.status == 200, await response.text()
         return [row["mpid"] for row in await response.json()]
@@ -328,7 +331,7 @@ class World:
     ) -> dict[str, Any]:
         """Return the Profile API's answer for the one user that a search finds."""
         mpid = query if isinstance(query, int) else await self.mpid(query)
-        response = await self.get(f"/userprofile/v1/1/1/1/{mpid}", fields=fields)
+        response = await self.get(f"/userprofile/v1/1/1/{self.number}/{mpid}", fields=fields)
         assert response.status == 200, await response.text()
         return cast(dict[str, Any], await response.json())
 
@@ -340,7 +343,8 @@ class World:
     async def timeline(self, query: str | int, **filters: str) -> list[dict[str, Any]]:
         """Return the first page of a user's timeline: batches, newest first."""
         mpid = query if isinstance(query, int) else await self.mpid(query)
-        response = await self.get(f"/platform/v2/workspaces/1/users/{mpid}/events", **filters)
+        path = f"/platform/v2/workspaces/{self.number}/users/{mpid}/events"
+        response = await self.get(path, **filters)
         assert response.status == 200, await response.text()
         return cast(list[dict[str, Any]], (await response.json())["items"])
 
@@ -410,88 +414,92 @@ async def running(
     clock: Clock | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
-    """Run a deployment on a folder; it can be run again on the same one."""
+    """Run a deployment of one workspace on a folder; it can be run again on the same one."""
+    async with serving(folder, [document], shards=shards, clock=clock, **settings) as [world]:
+        yield world
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path,
+    documents: Sequence[Mapping[str, Any]],
+    *,
+    shards: int = 2,
+    clock: Clock | None = None,
+    **settings: Any,
+) -> AsyncIterator[list[World]]:
+    """Run a deployment of several workspaces; return each as its users see it."""
     clock = clock or ManualClock(T)
-    parsed = parse_workspace(dict(document))
-    numbers = assign_numbers(parsed, Numbers())
     process = Settings(data_dir=folder, **settings)
-    workspace = workspace_info(parsed, numbers, process)
+    parsed = [parse_workspace(dict(each)) for each in documents]
+    _, numbers = assign_all(parsed, KeptNumbers())
+    pairs = list(zip(parsed, numbers, strict=True))
+    metrics = CoordinatorMetrics("test")
+    shard_metrics = [ShardMetrics("test") for _ in range(shards)]
     async with AsyncExitStack() as stack:
-        owners = []
-        for number in range(shards):
+        states = [
+            ShardState(_store_options(folder, number, shards, process, len(pairs)), clock)
+            for number in range(shards)
+        ]
+        for state in states:
+            stack.callback(state.close)
+        sequencers: dict[int, Sequencer] = {}
+        parts: list[tuple[EdgeWorkspace, list[Shard], Desks]] = []
+        for document, known in pairs:
+            workspace = workspace_info(document, known, process)
             options = ShardOptions(
-                number=number,
-                of=shards,
-                folder=folder / f"shard-{number}",
-                map_size_bytes=MAP_SIZE,
-                profile_cache_bytes=process.profile_cache_bytes,
                 workspace=workspace,
-                connections=connection_infos(parsed, numbers),
-                queue_limits=queue_limits(parsed, numbers, shards),
+                connections=connection_infos(document, known),
+                queue_limits=queue_limits(document, known, shards),
             )
-            shard = Shard(options, clock, ShardMetrics("test"), wake=lambda _: None)
-            stack.callback(shard.close)
-            owners.append(shard)
-        handles = [cast(ShardHandle, local_handle(each, clock)) for each in owners]
-        store = Store(folder / "coordinator", MAP_SIZE)
-        metrics = CoordinatorMetrics("test")
-        coordinator = Coordinator(
-            store,
-            handles,
-            workspace.scope,
-            identity_rules(workspace),
-            workspace.limits.unique_event_names,
-            clock,
-            SystemRandomness(),
-            metrics,
-        )
-        stack.callback(coordinator.close)
-        aliases = AliasRunner(store, handles, workspace.alias_delay_ms, clock, metrics)
-        groups = GroupDesk(
-            store,
-            cast(list[GroupShard], handles),
-            process.group_job_interval_s,
-            clock,
-            SystemRandomness(),
-            partial(asyncio.sleep, 0),
-        )
-        calculated = CalculatedDesk(
-            store,
-            calculated_catalog(parsed, numbers),
-            cast(list[CalculatedShard], handles),
-            lambda: audiences.calculated_uses(),
-            clock,
-        )
-        audiences = AudienceDesk(
-            store,
-            structs.replace(audience_catalog(parsed, numbers), calculated=calculated.active),
-            subscription_problems,
-            cast(list[AudienceShard], handles),
-            folder / "downloads",
-            clock,
-            SystemRandomness(),
-        )
-        limits = LimitFile(folder / "limits")
-        stack.callback(limits.close)
-        served = EdgeWorkspace(
-            edge_config(parsed, numbers, process, "k" * 32),
-            workspace,
-            handles,
-            cast(
-                CoordinatorHandle, LocalCoordinator(coordinator, aliases, RepeatDesk(store, clock))
-            ),
-            groups,
-            desk_handle(audiences.call),
-            calculated,
-        )
+            owners = [
+                Shard(state, options, clock, shard_metrics[state.number], wake=lambda _: None)
+                for state in states
+            ]
+            handles = [cast(ShardHandle, local_handle(each, clock)) for each in owners]
+            if workspace.scope not in sequencers:
+                scope_folder = scope_store(folder / "coordinator", workspace.scope)
+                store = stack.enter_context(closing(Store(scope_folder, MAP_SIZE)))
+                sequencers[workspace.scope] = Sequencer(
+                    store, handles, workspace.scope, clock, SystemRandomness(), metrics
+                )
+                stack.callback(sequencers[workspace.scope].close)
+            own = workspace_store(folder / "coordinator", workspace.number)
+            desks = Desks(
+                own,
+                stack.enter_context(closing(Store(own, MAP_SIZE))),
+                sequencers[workspace.scope],
+                handles,
+                DeskOptions(
+                    workspace=workspace,
+                    catalog=audience_catalog(document, known),
+                    calculated=calculated_catalog(document, known),
+                    group_job_interval_s=process.group_job_interval_s,
+                    slice_pause_s=0.0,
+                ),
+                clock,
+                SystemRandomness(),
+                metrics,
+            )
+            coordinator = LocalCoordinator(desks)
+            edge_workspace = EdgeWorkspace(
+                edge_config(document, known, process, "k" * 32),
+                workspace,
+                handles,
+                cast(CoordinatorHandle, coordinator),
+                cast(GroupDeskHandle, coordinator),
+                desk_handle(coordinator.call_audiences),
+                calculated_handle(coordinator.call_calculated),
+            )
+            parts.append((edge_workspace, owners, desks))
         edge = EdgeProcess(
-            [served],
+            [each for each, _, _ in parts],
             QueueOptions(
                 calls_in_flight=process.calls_in_flight,
                 max_micro_batch_bytes=process.max_micro_batch_bytes,
                 max_queue_bytes=process.max_queue_bytes,
             ),
-            RateLimiter(limits),
+            RateLimiter(stack.enter_context(closing(LimitFile(folder / "limits")))),
             EdgeMetrics("test"),
             clock,
             SystemRandomness(),
@@ -499,6 +507,30 @@ async def running(
         server = TestServer(edge.app)
         await server.start_server(**RUNNER_OPTIONS)
         client = await stack.enter_async_context(TestClient(server))
-        yield World(
-            client, owners, edge, clock, coordinator, aliases, metrics, groups, audiences, handles
-        )
+        yield [
+            World(
+                client,
+                owners,
+                edge,
+                clock,
+                desks,
+                metrics,
+                each.shards,
+                document,
+                each.workspace.number,
+            )
+            for document, (each, owners, desks) in zip(parsed, parts, strict=True)
+        ]
+
+
+def _store_options(
+    folder: Path, number: int, shards: int, process: Settings, workspaces: int
+) -> StoreOptions:
+    return StoreOptions(
+        number=number,
+        of=shards,
+        folder=folder / f"shard-{number}",
+        map_size_bytes=MAP_SIZE,
+        profile_cache_bytes=process.profile_cache_bytes,
+        workspaces=workspaces,
+    )

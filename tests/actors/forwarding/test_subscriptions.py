@@ -66,7 +66,7 @@ def sent(output: ScriptedOutput) -> list[tuple[int, str]]:
 
 def followed(resumed: int = 0, *, is_faulted: bool = False, **changes: Any) -> Followed:
     values: dict[str, Any] = {
-        "id": "subscription-1",
+        "id": "subscription-1-1",
         "input": 1,
         "input_id": "audience-7",
         "is_subscription": True,

@@ -188,7 +188,7 @@ async def pool(
     finally:
         store.close()
         for each in owners:
-            each.close()
+            each.state.close()
 
 
 def definition(

@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from actors.coordinator import Coordinator
 from actors.errors import ShardUnavailable
 from actors.identity.findings import Findings, Question
 from actors.identity.index import Index
@@ -37,6 +36,7 @@ from actors.store.keys import (
 )
 from actors.store.resharding import reshard
 from actors.store.trail import TrailEntry
+from tests.actors.coordinators import LoneCoordinator
 from tests.actors.identity.clockwork import Clockwork, LoopClock, SeededRandomness
 from tests.actors.identity.disk import (
     Entries,
@@ -138,7 +138,7 @@ class SimulatedWorld:
             self._open_shard(number)
         self.is_up = asyncio.Event()  # the coordinator
         self._store: Store | None = None
-        self.coordinator: Coordinator | None = None
+        self.coordinator: LoneCoordinator | None = None
         self.run = Run()
         self.open_coordinator()
 
@@ -158,7 +158,7 @@ class SimulatedWorld:
         """Let a shard's process die, and start again."""
         shard = self.shards[number]
         if shard is not None:
-            shard.close()
+            shard.state.close()
             self.shards[number] = None
             self.loop.call_later(down_s, self._open_shard, number)
 
@@ -168,7 +168,7 @@ class SimulatedWorld:
             return
         self.run = Run()
         self._store = Store(self._folder / "coordinator", MAP_SIZE_BYTES)
-        self.coordinator = Coordinator(
+        self.coordinator = LoneCoordinator(
             self._store,
             [ShardLine(self, number, self.run) for number in range(len(self.shards))],
             SCOPE,
@@ -217,7 +217,7 @@ class SimulatedWorld:
             self.coordinator.close()
         for shard in self.shards:
             if shard is not None:
-                shard.close()
+                shard.state.close()
 
     def keep_copy(self) -> None:
         """Copy the store of the coordinator, which must be down."""
@@ -250,7 +250,9 @@ class SimulatedWorld:
 
     # -- Calling ----------------------------------------------------------------------------------
 
-    async def ask(self, question: Callable[[Coordinator], Coroutine[Any, Any, ResultT]]) -> ResultT:
+    async def ask(
+        self, question: Callable[[LoneCoordinator], Coroutine[Any, Any, ResultT]]
+    ) -> ResultT:
         """Ask the coordinator; raises ShardUnavailable also if it dies or is not there."""
         coordinator, run = self.coordinator, self.run
         if coordinator is None:

@@ -109,10 +109,11 @@ def test_values_are_matched_in_canonical_form_and_shown_as_sent() -> None:
     """Cases 2 and 13."""
     pool = Pool()
     call = IdentityCall("login", "production", {"email": "A@B.Example", "customerid": "X1"}, NOW)
+    call = replace(call, workspace=7)
     answer, state = pool.call(call, DEFAULT, 99)
     assert answer == IdentityAnswer(99, (), False, True)
     shown = {"email": "A@B.Example", "customerid": "X1"}
-    assert state.profile_changes == {99: ProfileChange(99, NOW, shown, [], is_new=True)}
+    assert state.profile_changes == {99: ProfileChange(99, NOW, shown, [], new_in=7)}
     call = replace(call, identities={"email": "a@b.example", "customerid": "X1"})
     answer, state = pool.call(call, DEFAULT, 98)
     assert answer == IdentityAnswer(99, (TYPES["cid"], TYPES["em"]), False, True)
@@ -129,9 +130,10 @@ def test_a_profile_shows_what_was_attached_and_what_is_no_lookup() -> None:
     shown = {"alias": "a", "yahoo": "y"}
     assert state.profile_changes == {1: ProfileChange(1, NOW, shown)}
     sent = {"customerid": "c1", "other": "O", "alias": "a"}
-    _, state = pool.call(IdentityCall("logout", "production", sent, NOW), CONVERSION, 99)
+    call = IdentityCall("logout", "production", sent, NOW, workspace=7)
+    _, state = pool.call(call, CONVERSION, 99)
     shown = {"other": "O", "alias": "a"}
-    assert state.profile_changes == {99: ProfileChange(99, NOW, shown, [], is_new=True)}
+    assert state.profile_changes == {99: ProfileChange(99, NOW, shown, [], new_in=7)}
 
 
 def test_a_batch_changes_its_profile_itself() -> None:

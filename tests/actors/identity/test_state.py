@@ -133,13 +133,13 @@ def test_what_profiles_show_is_merged_in_the_order_of_the_calls(state: IdentityS
         state.merge(fork)
     fork = state.fork()
     fork.show(5, "alias", "nick", 11)
-    fork.open_profile(6, 11)
+    fork.open_profile(6, 3, 11)
     state.merge(fork)
     assert state.profile_changes == {
         5: ProfileChange(
             5, 12, {"email": "E3", "alias": "nick"}, [("email", "e2"), ("email", "e3")]
         ),
-        6: ProfileChange(6, 11, is_new=True),
+        6: ProfileChange(6, 11, new_in=3),
     }
     fork = state.fork()
     fork.hide(5, name("em:e3"), 13)

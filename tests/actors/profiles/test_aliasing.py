@@ -64,15 +64,15 @@ def test_a_destination_that_has_aged_out_begins_anew() -> None:
     merge_from(profile, 3, SourceFacts(NOW, []), WORKSPACE, late)
     assert attributes(profile) == {}
     assert not section(profile).is_aged_out
-    assert not is_overdue(profile, WORKSPACE.profile_idle_days, late + LIFETIME)
-    assert is_overdue(profile, WORKSPACE.profile_idle_days, late + LIFETIME + 1)
+    assert not is_overdue(profile, WORKSPACE, late + LIFETIME)
+    assert is_overdue(profile, WORKSPACE, late + LIFETIME + 1)
 
 
 def test_being_a_source_does_not_lengthen_a_life() -> None:
     profile = new_profile()
     apply(profile, batch(user_attributes={"a": "1"}))
     note(profile, "aliased_to", 3, NOW + LIFETIME)
-    assert is_overdue(profile, WORKSPACE.profile_idle_days, NOW + LIFETIME + 1)
+    assert is_overdue(profile, WORKSPACE, NOW + LIFETIME + 1)
 
 
 def test_a_note_is_made_once() -> None:

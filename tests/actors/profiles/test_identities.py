@@ -89,7 +89,7 @@ def test_partner_identities_are_merged_by_name_and_history_fills_gaps() -> None:
 
 def _called(profile: Profile, *changes: ProfileChange) -> dict[str, str]:
     for change in changes:
-        apply_identity_call(profile, change, WORKSPACE)
+        apply_identity_call(profile, change, WORKSPACE.priority)
     return _shown(profile)
 
 
@@ -126,7 +126,7 @@ def test_a_call_that_is_applied_again_undoes_nothing_that_came_after_it() -> Non
     """A coordinator that has started again writes its last decisions once more."""
     profile = _found_by(("email", "ann@example.com"))
     shown = {"email": "ann@example.com", "alias": "nick"}
-    call = ProfileChange(1, NOW, shown, [("alias", "old"), ("email", "old@example.com")], True)
+    call = ProfileChange(1, NOW, shown, [("alias", "old"), ("email", "old@example.com")], 1)
     _called(profile, call)
     apply(profile, batch(user_identities={"alias": "old"}), context(NOW + 1))
     expected = {"email": "ann@example.com", "alias": "old"}
@@ -145,6 +145,6 @@ def test_the_profile_of_a_new_user_is_readable_at_once() -> None:
     profile.workspaces.clear()
     _called(profile, ProfileChange(1, NOW))
     assert profile.workspaces == {}
-    _called(profile, ProfileChange(1, NOW, is_new=True))
+    _called(profile, ProfileChange(1, NOW, new_in=WORKSPACE.number))
     assert profile.workspaces == {WORKSPACE.number: Section(NOW, NOW)}
     assert profile.last_stored_timestamp_ms == NOW

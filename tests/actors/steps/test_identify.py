@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from actors.identity.state import identity_rules
 from actors.model import (
     Deferred,
     Environment,
@@ -17,7 +18,6 @@ from actors.model import (
     Result,
     Unresolved,
 )
-from actors.shard import identity_rules
 from actors.steps.decode import Decoder
 from actors.steps.identify import MAX_KNOWN_LENGTH, Identifier
 from actors.steps.work import Work

@@ -10,7 +10,13 @@ import lmdb
 import pytest
 
 from actors.errors import DataFolderError, StoreDamaged, StoreFull
-from actors.store.environment import TABLES, Store, lock_folder
+from actors.store.environment import (
+    SHARED_TABLES,
+    TABLES,
+    Store,
+    kept_workspaces,
+    lock_folder,
+)
 from tests.actors.store.builders import MAP_SIZE_BYTES, content
 
 SMALL_MAP_BYTES = 256 * 1024
@@ -27,6 +33,34 @@ def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
     store = Store(tmp_path, MAP_SIZE_BYTES)
     assert [content(store, table) for table in TABLES] == [{b"key": t.encode()} for t in TABLES]
     store.close()
+
+
+def test_workspaces_share_what_is_known_of_users_and_nothing_else(tmp_path: Path) -> None:
+    """Also in one transaction's eyes, and after reopening."""
+    store = Store(tmp_path, MAP_SIZE_BYTES, 2)
+    views = {number: store.of(number) for number in (3, 12)}
+    for number, view in views.items():
+        with view.write() as txn:
+            for table in TABLES:
+                txn.put(table, b"%d" % number, b"")
+    store.close()
+    assert kept_workspaces(tmp_path) == [3, 12]
+    store = Store(tmp_path, MAP_SIZE_BYTES, 2)
+    for number in views:
+        view = store.of(number)
+        for table in TABLES:
+            keys = {b"3", b"12"} if table in SHARED_TABLES else {b"%d" % number}
+            assert content(view, table).keys() == keys, table
+    assert content(store, "log") == {}
+    with pytest.raises(DataFolderError):  # more than it was opened for
+        store.of(4)
+    store.close()
+
+
+def test_a_damaged_store_does_not_tell_its_workspaces(tmp_path: Path) -> None:
+    (tmp_path / "data.mdb").write_bytes(b"x" * 8192)
+    with pytest.raises(DataFolderError, match="cannot be opened"):
+        kept_workspaces(tmp_path)
 
 
 def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:

@@ -13,22 +13,24 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.clock import ManualClock, SystemClock, SystemRandomness
-from actors.coordinator import Coordinator
 from actors.errors import IdentitiesShared, ShardUnavailable
 from actors.identity.findings import Findings, Question
+from actors.identity.state import identity_rules
 from actors.model import ENVIRONMENTS, Environment, Profile, ProfileKey, Unresolved
-from actors.shard import Shard, identity_rules
+from actors.shard import Shard
 from actors.store import identity_settings, intents
 from actors.store.environment import Store
-from actors.store.folder import DataFolder
+from actors.store.folder import DataFolder, scope_store
 from actors.store.identities import IdentityChange, Term, decode_entry
 from actors.store.identity_settings import IdentitySettings, bring_to_settings
 from actors.store.keys import identity_key, profile_key, shard_of_slot, slot_of_mpid
 from actors.store.trail import TrailEntry
+from tests.actors.coordinators import LoneCoordinator
 from tests.actors.profiles.builders import NOW, WORKSPACE
 from tests.actors.shards import MAP_SIZE_BYTES, open_shard
 
 SCOPE = WORKSPACE.scope
+FILE = f"identity-{SCOPE}.json"
 Sent = tuple[Environment, dict[str, str]]  # the identities of one batch
 TYPES = ("customerid", "email", "other")
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -70,7 +72,7 @@ def settings_of(*login_ids: str, unique: Sequence[str] | None = None) -> Identit
 @contextmanager
 def deployment(
     folder: DataFolder, wanted: IdentitySettings
-) -> Iterator[tuple[Coordinator, list[LocalShard]]]:
+) -> Iterator[tuple[LoneCoordinator, list[LocalShard]]]:
     """Serve a data folder with some identity settings."""
     assert wanted.login_ids is not None
     workspace = replace(
@@ -86,10 +88,10 @@ def deployment(
         shards = []
         for number, path in enumerate(paths):
             shard = open_shard(path, number, len(paths), workspace=workspace)
-            stack.callback(shard.close)
+            stack.callback(shard.state.close)
             shards.append(LocalShard(shard))
-        coordinator = Coordinator(
-            Store(folder.coordinator, MAP_SIZE_BYTES),
+        coordinator = LoneCoordinator(
+            Store(scope_store(folder.coordinator, SCOPE), MAP_SIZE_BYTES),
             shards,
             SCOPE,
             identity_rules(workspace),
@@ -148,14 +150,14 @@ batches = st.lists(
 )
 
 
-async def resolve(coordinator: Coordinator, sent: Sequence[Sent]) -> None:
+async def resolve(coordinator: LoneCoordinator, sent: Sequence[Sent]) -> None:
     for environment, identities in sent:
         ordered = [(kind, identities[kind]) for kind in TYPES if kind in identities]
         await coordinator.resolve([Unresolved(environment, ordered)])
 
 
 async def leave_behind(
-    coordinator: Coordinator,
+    coordinator: LoneCoordinator,
     shards: list[LocalShard],
     sent: Sequence[Sent],
 ) -> None:
@@ -233,7 +235,7 @@ def test_what_was_decided_and_not_written_follows_too() -> None:
             sent: list[Sent] = [("production", {"email": "1", "other": "2"})]
             asyncio.run(leave_behind(coordinator, shards, sent))
         bring_to_settings(folder, SCOPE, new, MAP_SIZE_BYTES)
-        store = Store(folder.coordinator, MAP_SIZE_BYTES)
+        store = Store(scope_store(folder.coordinator, SCOPE), MAP_SIZE_BYTES)
         with store.read() as txn:
             [left] = intents.read_all(txn)
         store.close()
@@ -252,12 +254,12 @@ def test_a_type_that_users_share_does_not_become_unique() -> None:
                 ("production", {"customerid": "2", "email": "e"}),
             ]
             asyncio.run(resolve(coordinator, sent))
-        kept = folder.read(identity_settings.FILE)
+        kept = folder.read(FILE)
         for wanted in (settings_of("customerid", "email"), settings_of(unique=("email",))):
             with pytest.raises(IdentitiesShared) as refused:
                 bring_to_settings(folder, SCOPE, wanted, MAP_SIZE_BYTES)
             assert refused.value.values == {"email": 1}
-            assert folder.read(identity_settings.FILE) == kept
+            assert folder.read(FILE) == kept
             assert wrong_entries(folder, frozenset({"customerid"})) == []
         bring_to_settings(folder, SCOPE, settings_of("customerid", "other"), MAP_SIZE_BYTES)
 
@@ -277,7 +279,7 @@ def test_a_folder_is_looked_through_only_when_it_has_to_be() -> None:
         bring_to_settings(folder, SCOPE, wider, MAP_SIZE_BYTES, looked.append)
         assert looked == []
         for damaged in (b"{}", b"{"):
-            folder.write(identity_settings.FILE, damaged)
+            folder.write(FILE, damaged)
             bring_to_settings(folder, SCOPE, wanted, MAP_SIZE_BYTES, looked.append)
             assert sorted(looked) == [0, 1]
             looked.clear()

@@ -30,6 +30,9 @@ from actors.store.keys import (
 )
 from tests.actors.store.builders import MAP_SIZE_BYTES, NOW, dead, delivery, stored
 
+SCOPE = 3
+WORKSPACE, OTHER = 7, 9
+
 SLOT_TABLES: tuple[Table, ...] = (
     "profiles",
     "identities",
@@ -105,12 +108,16 @@ fillings = st.builds(
 counts = st.integers(1, 4)
 
 
-@given(fillings, counts, counts)
+@given(fillings, fillings, counts, counts)
 @settings(max_examples=40, deadline=None)
-def test_everything_is_at_its_new_owner_once(filling: Filling, old: int, new: int) -> None:
+def test_everything_is_at_its_new_owner_once(
+    filling: Filling, other: Filling, old: int, new: int
+) -> None:
+    """Also of another workspace, which has its own things under the same keys."""
     with taken(old) as path:
+        fill(path, old, other, OTHER)
         fill(path, old, filling)
-        before = read(path, 1, old)
+        before, others_before = read(path, 1, old), read(path, 1, old, OTHER)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(resharding, "CHUNK", 3)
             take(path, new)
@@ -118,6 +125,7 @@ def test_everything_is_at_its_new_owner_once(filling: Filling, old: int, new: in
         after = read(path, generation, new)
         assert [each.name for each in path.glob("shards-*")] == [f"shards-{generation}"]
         check(before, after)
+        check(others_before, read(path, generation, new, OTHER))
         with opened(path, generation, new) as stores:
             for store in stores:
                 check_numbers(store, filling, old, is_moved=new != old)
@@ -176,7 +184,7 @@ def check_numbers(store: Store, filling: Filling, old: int, *, is_moved: bool) -
         if is_moved:
             assert read_last(txn) == max(filling.lasts[:old])
             intent = max(filling.intents[:old])
-            assert read_written(txn) == Written(old, old, 0, intent), "the last of all terms"
+            assert read_written(txn, SCOPE) == Written(old, old, 0, intent), "the last of all terms"
         sizes: dict[int, int] = {}
         for key, encoded in txn.scan("dead_letters"):
             connection = int.from_bytes(key[:4], "big")
@@ -232,11 +240,11 @@ def test_a_users_log_is_read_in_the_order_of_its_commits(tmp_path: Path) -> None
 # -- Filling and reading stores -------------------------------------------------------------------
 
 
-def fill(path: Path, shards: int, filling: Filling) -> None:
+def fill(path: Path, shards: int, filling: Filling, workspace: int = WORKSPACE) -> None:
     """Store things where shards would have stored them."""
     clock = ManualClock(NOW)
     ids = [Ids(number, 0, clock) for number in range(shards)]
-    with opened(path, 1, shards) as stores:
+    with opened(path, 1, shards, workspace) as stores:
         for place, key in enumerate(filling.profiles):
             number = shard_of_slot(slot_of_mpid(key.mpid), shards)
             put(stores[number], "profiles", profile_key(key))
@@ -259,7 +267,7 @@ def fill(path: Path, shards: int, filling: Filling) -> None:
                 put(store, table, bytes(9))
             with store.write() as txn:
                 write_last(txn, last)
-                write_written(txn, Written(start, start, 9, intent))
+                write_written(txn, SCOPE, Written(start, start, 9, intent))
 
 
 def put(store: Store, table: Table, key: bytes) -> None:
@@ -284,10 +292,10 @@ def owner(table: Table, encoded: bytes) -> int | None:
     return msgspec.msgpack.decode(encoded, type=DeadLetter).delivery.mpid
 
 
-def read(path: Path, generation: int, shards: int) -> list[Content]:
+def read(path: Path, generation: int, shards: int, workspace: int = WORKSPACE) -> list[Content]:
     """Return all that each shard has but its numbers, in the order of the keys."""
     contents: list[Content] = []
-    with opened(path, generation, shards) as stores:
+    with opened(path, generation, shards, workspace) as stores:
         for store in stores:
             with store.read() as txn:
                 contents.append({table: dict(txn.scan(table)) for table in TABLES})
@@ -302,9 +310,11 @@ def merged(contents: Sequence[Content], table: Table) -> dict[bytes, bytes]:
 
 
 @contextmanager
-def opened(path: Path, generation: int, shards: int) -> Iterator[list[Store]]:
+def opened(
+    path: Path, generation: int, shards: int, workspace: int = WORKSPACE
+) -> Iterator[list[Store]]:
     folders = [path / f"shards-{generation}" / f"shard-{number:04d}" for number in range(shards)]
-    stores = [Store(folder, MAP_SIZE_BYTES) for folder in folders]
+    stores = [Store(folder, MAP_SIZE_BYTES, 2).of(workspace) for folder in folders]
     try:
         yield stores
     finally:

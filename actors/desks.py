@@ -1,0 +1,175 @@
+"""What the coordinator does for one workspace: everything that has one place in the deployment."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+from msgspec import Struct, structs
+
+from actors.alias_runner import AliasRunner
+from actors.audiences.calls import AudienceShard
+from actors.audiences.catalog import Catalog
+from actors.audiences.desk import AudienceDesk
+from actors.audiences.stepping import AudienceSteps, SteppingShard
+from actors.calculated.calls import CalculatedShard
+from actors.calculated.desk import CalculatedDesk
+from actors.calculated.objects import CalculatedCatalog
+from actors.clock import Clock, Randomness
+from actors.coordinator import Coordinator
+from actors.groups.desk import GroupDesk
+from actors.groups.handles import GroupShard
+from actors.handles import ShardHandle
+from actors.identity.sequencer import Sequencer
+from actors.identity.state import identity_rules
+from actors.metric_groups import CoordinatorMetrics
+from actors.model import WorkspaceInfo
+from actors.outputs.subscription_settings import subscription_problems
+from actors.repeats import RepeatDesk
+from actors.store.environment import Store
+
+logger = logging.getLogger("headwater.actors")
+
+
+class DeskOptions(Struct, frozen=True, kw_only=True):
+    """How a workspace is set up in the coordinator.
+
+    Attributes:
+        slice_pause_s: between two slices of the group job on a shard: most of its time is
+            ingestion's.
+    """
+
+    workspace: WorkspaceInfo
+    catalog: Catalog
+    calculated: CalculatedCatalog
+    group_job_interval_s: float
+    slice_pause_s: float = 0.02
+
+
+class Desks:
+    """Answers calls for one workspace, and does its work in the background.
+
+    Attributes:
+        coordinator, aliases, groups, calculated, audiences: its parts.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        sequencer: Sequencer,
+        shards: Sequence[ShardHandle],
+        options: DeskOptions,
+        clock: Clock,
+        randomness: Randomness,
+        metrics: CoordinatorMetrics,
+    ) -> None:
+        """Set up.
+
+        Args:
+            folder: of files beside the store.
+            store: of the workspace alone.
+            sequencer: of its identity scope.
+            shards: handles to the workspace's part of all shards, in order.
+            options: of the workspace.
+            clock: of the times that are kept.
+            randomness: of ids.
+            metrics: of the process.
+        """
+        workspace = options.workspace
+        self.coordinator = Coordinator(
+            sequencer,
+            shards,
+            workspace.number,
+            identity_rules(workspace),
+            store,
+            workspace.limits.unique_event_names,
+            clock,
+        )
+        self.aliases = AliasRunner(store, shards, workspace.alias_delay_ms, clock, metrics)
+        self.groups = GroupDesk(
+            store,
+            cast(Sequence[GroupShard], shards),
+            options.group_job_interval_s,
+            clock,
+            randomness,
+            partial(asyncio.sleep, options.slice_pause_s),
+        )
+        self.calculated = CalculatedDesk(
+            store,
+            options.calculated,
+            cast(Sequence[CalculatedShard], shards),
+            lambda: self.audiences.calculated_uses(),
+            clock,
+        )
+        self.audiences = AudienceDesk(
+            store,
+            structs.replace(options.catalog, calculated=self.calculated.active),
+            subscription_problems,
+            cast(Sequence[AudienceShard], shards),
+            folder / "downloads",
+            clock,
+            randomness,
+        )
+        self._steps = AudienceSteps(cast(Sequence[SteppingShard], shards), asyncio.sleep)
+        # What answers calls, and what is asked first.
+        self._parts = (
+            self.coordinator,
+            self.aliases,
+            RepeatDesk(store, clock),
+            self.groups,
+            self,
+        )
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def call(self, method: str, *arguments: Any) -> Any:
+        """Call the method of that name of whichever part has it."""
+        target = next(part for part in self._parts if hasattr(part, method))
+        return await getattr(target, method)(*arguments)
+
+    async def call_audiences(self, method: str, *arguments: Any) -> Any:
+        """See `actors.audiences.desk.AudienceDesk.call`."""
+        return await self.audiences.call(method, *arguments)
+
+    async def call_calculated(self, method: str, *arguments: Any) -> Any:
+        """Call a method of `actors.calculated.desk.CalculatedDesk`."""
+        return await getattr(self.calculated, method)(*arguments)
+
+    def start(self, guarded: Callable[[], AbstractContextManager[None]]) -> None:
+        """Begin what runs by itself, unless it has begun; each begins within a `guarded()`."""
+        works = {
+            "aliases": self.aliases.run,
+            "groups": self.groups.run,
+            "calculated": self.calculated.run,
+            "audiences": self.audiences.run,
+            "audience_steps": self._steps.run,
+        }
+        for name, work in works.items():
+            task = self._tasks.get(name)
+            if task is None or task.done():
+                running = self._run(name, work, guarded)
+                self._tasks[name] = asyncio.get_running_loop().create_task(running)
+
+    async def close(self) -> None:
+        """End what runs by itself."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _run(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[None]],
+        guarded: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        try:
+            with guarded():
+                await work()
+        except Exception:
+            logger.exception(
+                "background work failed; it begins again",
+                extra={"event": "background_failed", "work": name},
+            )

@@ -1,0 +1,87 @@
+"""What the workspaces of one shard have in common: its store, the profiles in it, its ids."""
+
+from typing import Any
+
+from actors.clock import Clock
+from actors.metric_groups import ShardMetrics
+from actors.model import WorkspaceInfo
+from actors.shard_identities import ShardIdentities
+from actors.shard_options import StoreOptions
+from actors.store.environment import Store
+from actors.store.ids import Ids, read_last
+from actors.store.profiles import Profiles
+
+PROBE_PAUSE_S = 1.0  # anybody may ask for the health, and each probe is a commit
+
+
+class ShardState:
+    """Holds what is shared; at any time one workspace at most changes it.
+
+    Attributes:
+        number, of: this is shard `number` (from 0) of so many.
+        store: of everybody; a workspace works on its own view of it.
+        profiles: of all identity scopes.
+        ids: drawn by all.
+    """
+
+    def __init__(self, options: StoreOptions, clock: Clock) -> None:
+        """Open the store.
+
+        Raises:
+            DataFolderError: it cannot be opened.
+        """
+        self.number = options.number
+        self.of = options.of
+        self.store = Store(options.folder, options.map_size_bytes, options.workspaces)
+        self.profiles = Profiles(options.profile_cache_bytes)
+        self._clock = clock
+        self._probed_s: float | None = None  # when it last succeeded
+        self._identities: dict[int, ShardIdentities] = {}
+        with self.store.read() as txn:
+            self.ids = Ids(options.number, read_last(txn), clock)
+
+    def identities(self, workspace: WorkspaceInfo) -> ShardIdentities:
+        """Return the index of a workspace's identity scope: one for all workspaces of the scope."""
+        if workspace.scope not in self._identities:
+            self._identities[workspace.scope] = ShardIdentities(
+                self.store,
+                self.profiles,
+                workspace.scope,
+                workspace.priority,
+                self.number,
+                self.of,
+                self._clock,
+            )
+        return self._identities[workspace.scope]
+
+    def probe(self) -> None:
+        """Write something, once a second at most. Raises StoreFull if nothing can be stored."""
+        now_s = self._clock.monotonic()
+        if self._probed_s is not None and now_s - self._probed_s < PROBE_PAUSE_S:
+            return
+        with self.store.write() as txn:
+            txn.put("shard", b"probe", self._clock.now_ms().to_bytes(8, "big"))
+        self._probed_s = now_s
+
+    def show(self, metrics: ShardMetrics) -> None:
+        """Write the sizes of the store and the cache."""
+        shard = str(self.number)
+        used, most = self.store.used_bytes(), self.store.map_size_bytes()
+        metrics.storage_bytes.labels(shard, "all").set(used)
+        metrics.storage_map_used.labels(shard, "all").set(used / most)
+        with self.store.read() as txn:
+            metrics.profiles.labels(shard, "stored").set(txn.entries("profiles"))
+        metrics.profiles.labels(shard, "memory").set(self.profiles.in_memory)
+
+    def status(self) -> dict[str, Any]:
+        """Describe the store for a status page."""
+        with self.store.read() as txn:
+            stored = txn.entries("profiles")
+        return {
+            "profiles": {"stored": stored, "in_memory": self.profiles.in_memory},
+            "storage_bytes": self.store.used_bytes(),
+        }
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self.store.close()
