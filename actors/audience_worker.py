@@ -40,6 +40,7 @@ class AudienceWorker:
         self._shard = shard
         self._audiences = shard.audiences
         self._scope = shard.options.workspace.scope
+        self._number = shard.options.workspace.number
         self._clock = clock
         self._slice = slice_size
         self._following: InForce | None = None  # from the end of the transaction on
@@ -136,7 +137,7 @@ class AudienceWorker:
         )
 
     def _follow(self) -> bool:
-        """Evaluate those whose profiles were changed otherwise than by a batch."""
+        """Evaluate those whose profiles were changed otherwise than by a batch of the workspace."""
         followed = self._audiences.followed
         if not followed:
             return False
@@ -211,7 +212,7 @@ class AudienceWorker:
     def _member(
         self, number: int, audience: int, key: ProfileKey, profile: Profile
     ) -> list[Delivery]:
-        section = profile.workspaces.get(self._shard.options.workspace.number)
+        section = profile.workspaces.get(self._number)
         if section is None or audience not in section.audiences:
             return []
         change = MemberChange(key, audience, "add")
@@ -232,7 +233,7 @@ class AudienceWorker:
                 yield txn
                 shard.outbox.take(audiences.finish(txn), self._clock.now_ms())
                 for key, profile in audiences.touched.items():
-                    shard.profiles.write(txn, profile_key(key), profile)
+                    shard.profiles.write(txn, profile_key(key), profile, self._number)
         except BaseException:
             self._following = None
             raise

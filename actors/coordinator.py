@@ -1,4 +1,4 @@
-"""The one writer of the identity index.
+"""The one writer of the identity index of a scope, as one of its workspaces calls it.
 
 An identity and the profile that it belongs to may lie on different shards. All identity calls, and
 the batches that the shards cannot resolve, come here and are decided one after the other

@@ -8,7 +8,6 @@ import asyncio
 import gc
 import logging
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,7 +119,7 @@ class Shard(Process):
             for each in workspaces
         }
         self._calls = {number: ShardCalls(each, clock) for number, each in self._shards.items()}
-        self._sweepers = deque(Sweeper(each, clock) for each in self._shards.values())
+        self._sweeper = Sweeper(self._state, tuple(self._shards.values()), clock)
         self._decode = msgspec.msgpack.Decoder(MicroBatch).decode
         self._encode = msgspec.msgpack.Encoder().encode
         settle_memory()
@@ -154,9 +153,8 @@ class Shard(Process):
 
     @restarting_if_damaged()
     def sweep(self) -> bool:
-        """Remove some of what is past its retention in one of the workspaces (`Sweeper.sweep`)."""
-        self._sweepers.rotate()
-        return self._sweepers[0].sweep()
+        """Remove some of what is past its retention (`Sweeper.sweep`)."""
+        return self._sweeper.sweep()
 
     @restarting_if_damaged()
     def metrics(self) -> bytes:

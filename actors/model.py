@@ -67,6 +67,7 @@ class WorkspaceInfo(Struct, frozen=True):
         default_tier: `personalize`, `preserve` or `connect`; `tiers`: event name to tier.
         att_default: ATT status of Apple devices that send none.
         alias_delay_ms: from the acceptance of an alias until it is applied.
+        neighbours: number of each other workspace of the scope to its `profile_idle_days`.
     """
 
     number: int
@@ -94,6 +95,7 @@ class WorkspaceInfo(Struct, frozen=True):
     profile_idle_days: int = 30
     dedup_days: int = 30
     alias_delay_ms: int = 24 * 60 * 60 * 1000
+    neighbours: dict[int, int] = {}
 
 
 class BatchContext(Struct, array_like=True):

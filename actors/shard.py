@@ -86,7 +86,12 @@ class Shard:
         for connection in options.connections:
             self._connections.setdefault(connection.input, []).append(connection)
         self._identifier = Identifier(
-            state.number, state.of, workspace.scope, identity_rules(workspace), self.profiles
+            state.number,
+            state.of,
+            workspace.scope,
+            identity_rules(workspace),
+            self.profiles,
+            state.other_scopes(workspace),
         )
         self._identities = state.identities(workspace)
         self._counts = ShardCounts(
@@ -152,7 +157,7 @@ class Shard:
                 applied = clock()
                 self.outbox.take(self.audiences.finish(txn), self._clock.now_ms())
                 evaluated = clock()
-                self.profiles.flush(txn)
+                self.profiles.flush(txn, self._workspace.number)
                 self.outbox.write(txn)
                 results = [work.result for work in works if work.result is not None]
                 micro_batches.remember(txn, micro, results)
@@ -272,7 +277,7 @@ class Shard:
         try:
             with self.store.write() as txn:
                 yield txn
-                self.profiles.flush(txn)
+                self.profiles.flush(txn, self._workspace.number)
                 self.outbox.write(txn)
                 write_last(txn, self._ids.last)
         except BaseException:

@@ -158,7 +158,7 @@ class ShardAliases:
                 if known is not None:
                     known = self._profiles.stage(txn, key, known.created_timestamp_ms)
                 yield txn, known
-                self._profiles.flush(txn)
+                self._profiles.flush(txn, self._workspace.number)
         except BaseException:
             self._profiles.abandon()
             raise

@@ -53,7 +53,7 @@ class ShardAudiences:
         engine: evaluates the real-time audiences, and keeps the members of the others too.
         counts: who entered and left of late.
         feed: tells outputs of values that have changed.
-        followed: keys of profiles that were changed otherwise than by a batch of the workspace.
+        followed: keys of profiles that have to be looked at though no batch of the workspace came.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class ShardAudiences:
         self._lookback_ms = workspace.audience_event_days * DAY_MS
         self._touched: dict[ProfileKey, Profile] = {}
         self._caught_up: dict[ProfileKey, int] = {}  # to the epoch that a profile was of before
+        self._shown: set[int] = set()  # audiences in the metrics
         self._kept: set[int] = set()  # audiences whose members the engine keeps for us
         self.engine = Engine(workspace, self._lookback_ms, groups)
         self._calculations = Calculations(workspace)
@@ -132,10 +133,11 @@ class ShardAudiences:
             self.engine.keep(number)
         self._kept = set(kept)
         self.counts.keep_only(self.known.by_number)
-        self._profiles.follow_no_more(self.followed)
-        self.followed = set()
-        if not self.is_idle:
-            self._profiles.follow(self.followed)
+        if self.is_idle:
+            self._profiles.follow_no_more(self._workspace.number)
+            self.followed = set()
+        else:
+            self.followed = self._profiles.follow(self._workspace.number)
 
     # -- In a transaction -------------------------------------------------------------------------
 
@@ -282,10 +284,12 @@ class ShardAudiences:
 
     def show(self) -> None:
         """Bring the gauges up to date."""
-        self._metrics.audience_size.clear()  # of audiences that are gone
-        for number in self.known.by_number:
-            size = self._metrics.audience_size.labels(self._workspace.id, str(number))
-            size.set(self.engine.size(number))
+        sizes, workspace = self._metrics.audience_size, self._workspace.id
+        for number in self._shown - self.known.by_number.keys():
+            sizes.remove(workspace, str(number))
+        self._shown = set(self.known.by_number)
+        for number in self._shown:
+            sizes.labels(workspace, str(number)).set(self.engine.size(number))
 
     def load(self, key: ProfileKey, profile: Profile) -> None:
         """Fill the columns of a profile from its record."""

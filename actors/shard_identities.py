@@ -41,6 +41,7 @@ class ShardIdentities:
         store: Store,
         profiles: Profiles,
         scope: int,
+        other_scopes: Collection[int],
         priority: Collection[str],
         shard: int,
         shards: int,
@@ -51,12 +52,14 @@ class ShardIdentities:
         Args:
             store, profiles: those of shard `shard` (from 0) of `shards`.
             scope: the only one whose changes come here.
+            other_scopes: whose MPIDs are not given to anybody either.
             priority: IDSync keys of the types that resolution looks at in it.
             clock: of the times that are kept.
         """
         self._store = store
         self._profiles = profiles
         self._scope = scope
+        self._scopes = (scope, *other_scopes)
         self._priority = priority
         self._shard = shard
         self._shards = shards
@@ -146,7 +149,11 @@ class ShardIdentities:
 
     def _is_taken(self, mpid: int, txn: Transaction) -> bool:
         """Tell whether somebody has an MPID, or had it."""
-        keys = [ProfileKey(self._scope, environment, mpid) for environment in ENVIRONMENTS]
+        keys = [
+            ProfileKey(scope, environment, mpid)
+            for scope in self._scopes
+            for environment in ENVIRONMENTS
+        ]
         return any(
             self._profiles.get(txn, key) is not None or erased.is_erased(txn, profile_key(key))
             for key in keys

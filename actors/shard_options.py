@@ -14,7 +14,7 @@ class StoreOptions(Struct, frozen=True, kw_only=True):
     Attributes:
         number: of the shard, from 0; `of` so many.
         folder: of its store.
-        workspaces: how many there are.
+        workspaces: how many there are; `scopes`: all their identity scopes.
     """
 
     number: int
@@ -23,6 +23,7 @@ class StoreOptions(Struct, frozen=True, kw_only=True):
     map_size_bytes: int
     profile_cache_bytes: int
     workspaces: int = 1
+    scopes: frozenset[int] = frozenset()
 
 
 class ShardOptions(Struct, frozen=True, kw_only=True):

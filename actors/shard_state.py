@@ -35,6 +35,7 @@ class ShardState:
         self.store = Store(options.folder, options.map_size_bytes, options.workspaces)
         self.profiles = Profiles(options.profile_cache_bytes)
         self._clock = clock
+        self._scopes = options.scopes
         self._probed_s: float | None = None  # when it last succeeded
         self._identities: dict[int, ShardIdentities] = {}
         with self.store.read() as txn:
@@ -47,12 +48,17 @@ class ShardState:
                 self.store,
                 self.profiles,
                 workspace.scope,
+                self.other_scopes(workspace),
                 workspace.priority,
                 self.number,
                 self.of,
                 self._clock,
             )
         return self._identities[workspace.scope]
+
+    def other_scopes(self, workspace: WorkspaceInfo) -> tuple[int, ...]:
+        """Return the identity scopes that a workspace is not of."""
+        return tuple(sorted(self._scopes - {workspace.scope}))
 
     def probe(self) -> None:
         """Write something, once a second at most. Raises StoreFull if nothing can be stored."""

@@ -159,7 +159,7 @@ class ShardViews:
             return None
         if is_overdue(profile, self._workspace, now_ms):
             profile = deepcopy(profile)
-            age_out(profile, self._workspace)
+            age_out(profile, self._workspace.number)
         return profile
 
     def _is_gone(self, profile: Profile) -> bool:

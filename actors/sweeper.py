@@ -1,17 +1,20 @@
 """Removes what is past its retention, bit by bit (spec/profiles.md, 6; connections.md, 3.7)."""
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import Struct
 
 from actors.clock import Clock
 from actors.profiles.retention import DAY_MS, age_out, is_overdue
 from actors.shard import Shard
+from actors.shard_state import ShardState
 from actors.store import trail
 from actors.store.dead_retention import DEAD_LETTER_BYTES, DeadRetention
 from actors.store.duplicates import Duplicates
 from actors.store.environment import Transaction
 from actors.store.ids import time_of_id
-from actors.store.keys import copy_key_parts, profile_key_parts
+from actors.store.keys import copy_key_parts
 
 # Entries of each table looked at per step: some milliseconds, which ingestion has to wait. With a
 # call every five seconds a shard of seven million profiles is gone round in an hour.
@@ -32,16 +35,16 @@ _last_stored = msgspec.msgpack.Decoder(_LastStored).decode
 
 
 class Sweeper:
-    """Goes round what one shard has of a workspace for ever."""
+    """Goes round the tables of one shard for ever."""
 
-    def __init__(self, shard: Shard, clock: Clock) -> None:
-        self._shard = shard
+    def __init__(self, state: ShardState, shards: Sequence[Shard], clock: Clock) -> None:
+        """Args: `shards`, of `state`: the part of each workspace."""
+        self._state = state
         self._clock = clock
-        self._workspace = shard.options.workspace
-        self._duplicates = Duplicates(self._workspace.dedup_days)
-        self._dead = DeadRetention(DEAD_LETTER_BYTES // shard.state.of)
+        self._workspaces = [each.options.workspace for each in shards]
+        self._least_days = min(each.profile_idle_days for each in self._workspaces)
+        self._parts = [_WorkspaceSweeper(each) for each in shards]
         self._next_profile = b""
-        self._next_copy = b""
         self._next_trail = b""
 
     def sweep(self) -> bool:
@@ -51,7 +54,7 @@ class Sweeper:
             Whether the last one reached the end of the profiles.
 
         Raises:
-            StoreFull: there is no room even to delete; nothing was changed by the last step.
+            StoreFull: there is no room even to delete; what was not swept is swept next time.
         """
         deadline_s = self._clock.monotonic() + BUDGET_S
         while self.step(STEP) and self._clock.monotonic() < deadline_s:
@@ -62,27 +65,73 @@ class Sweeper:
         """Look at the next `limit` entries of each table; return how many were past their time.
 
         Raises:
-            StoreFull: there is no room even to delete; nothing was changed.
+            StoreFull: there is no room even to delete; what was not swept is swept next time.
         """
-        profiles = self._shard.profiles
         now_ms = self._clock.now_ms()
+        return self._sweep_users(now_ms, limit) + sum(
+            part.step(now_ms, limit) for part in self._parts
+        )
+
+    def _sweep_users(self, now_ms: int, limit: int) -> int:
+        profiles = self._state.profiles
         try:
-            with self._shard.store.write() as txn:
-                removed = self._duplicates.sweep(txn, now_ms, limit)
-                removed += self._sweep_log(txn, now_ms, limit)
-                overdue_copies, next_copy = self._sweep_copies(txn, now_ms, limit)
+            with self._state.store.write() as txn:
                 forgotten, next_trail = trail.sweep(txn, self._next_trail, now_ms, limit)
-                dead = self._dead.sweep(txn, now_ms, limit)
                 aged_out, next_profile = self._sweep_profiles(txn, now_ms, limit)
                 profiles.flush(txn)
         except BaseException:
             profiles.abandon()
             raise
         profiles.published()
+        self._next_profile, self._next_trail = next_profile, next_trail
+        return forgotten + aged_out
+
+    def _sweep_profiles(self, txn: Transaction, now_ms: int, limit: int) -> tuple[int, bytes]:
+        """Age out what is overdue; return how many, and where to go on, empty at the end."""
+        oldest_ms = now_ms - self._least_days * DAY_MS
+        idle: list[bytes] = []
+        following = b""
+        for seen, (key, encoded) in enumerate(txn.scan("profiles", start=self._next_profile)):
+            if seen == limit:
+                following = key
+                break
+            if _last_stored(encoded).last_stored_timestamp_ms < oldest_ms:
+                idle.append(key)
+        profiles = self._state.profiles
+        aged_out = 0
+        for packed in idle:
+            profile = profiles.open(txn, packed)
+            if profile is None:
+                continue
+            overdue = [each for each in self._workspaces if is_overdue(profile, each, now_ms)]
+            for workspace in overdue:
+                age_out(profile, workspace.number)
+            if overdue:
+                profiles.write(txn, packed, profile)
+                aged_out += 1
+        return aged_out, following
+
+
+class _WorkspaceSweeper:
+    """Goes round what one workspace has for itself."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self._workspace = shard.options.workspace
+        self._duplicates = Duplicates(self._workspace.dedup_days)
+        self._dead = DeadRetention(DEAD_LETTER_BYTES // shard.state.of)
+        self._next_copy = b""
+
+    def step(self, now_ms: int, limit: int) -> int:
+        """See `Sweeper.step`."""
+        with self._shard.store.write() as txn:
+            removed = self._duplicates.sweep(txn, now_ms, limit)
+            removed += self._sweep_log(txn, now_ms, limit)
+            overdue_copies, next_copy = self._sweep_copies(txn, now_ms, limit)
+            dead = self._dead.sweep(txn, now_ms, limit)
         self._shard.outbox.queues.forgotten(dead)
-        self._next_profile, self._next_copy = next_profile, next_copy
-        self._next_trail = next_trail
-        return removed + overdue_copies + forgotten + len(dead) + aged_out
+        self._next_copy = next_copy
+        return removed + overdue_copies + len(dead)
 
     def _sweep_log(self, txn: Transaction, now_ms: int, limit: int) -> int:
         oldest_ms = now_ms - self._workspace.events_days * DAY_MS
@@ -113,24 +162,3 @@ class Sweeper:
         for key in overdue:
             txn.delete("copies", key)
         return len(overdue), following
-
-    def _sweep_profiles(self, txn: Transaction, now_ms: int, limit: int) -> tuple[int, bytes]:
-        """Age out what is overdue; return how many, and where to go on, empty at the end."""
-        oldest_ms = now_ms - self._workspace.profile_idle_days * DAY_MS
-        idle: list[bytes] = []
-        last = b""
-        for seen, (key, encoded) in enumerate(txn.scan("profiles", start=self._next_profile)):
-            if seen == limit:
-                last = key
-                break
-            if _last_stored(encoded).last_stored_timestamp_ms < oldest_ms:
-                idle.append(key)
-        profiles = self._shard.profiles
-        aged_out = 0
-        for packed in idle:
-            key_of = profile_key_parts(packed)
-            profile = profiles.get(txn, key_of)
-            if profile is not None and is_overdue(profile, self._workspace, now_ms):
-                age_out(profiles.stage(txn, key_of, now_ms), self._workspace)
-                aged_out += 1
-        return aged_out, last

@@ -3,7 +3,7 @@
 The document is for people; this is by number, checked, and cheap to send to another process.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -81,6 +81,21 @@ def workspace_info(
         dedup_days=settings.dedup_window_days,
         alias_delay_ms=round(identity.alias_delay_hours * HOUR_MS),
     )
+
+
+def with_neighbours(workspaces: Sequence[WorkspaceInfo]) -> list[WorkspaceInfo]:
+    """Return the workspaces of a deployment, each with what it has to know of the others."""
+    return [
+        replace(
+            each,
+            neighbours={
+                other.number: other.profile_idle_days
+                for other in workspaces
+                if other.scope == each.scope and other.number != each.number
+            },
+        )
+        for each in workspaces
+    ]
 
 
 def connection_infos(document: WorkspaceDocument, numbers: Numbers) -> tuple[ConnectionInfo, ...]:

@@ -15,6 +15,10 @@ Place = tuple[int, Location]  # which document, and where in it
 Named = tuple[str, WorkspaceDocument]  # with what messages call it
 
 ACCOUNT_KEYS = ("name", "number")
+# Their counters are shared, and one counter has one limit.
+LIMITS: Location = ("workspace", "limits")
+ACCOUNT_LIMITS = ("account", "profile_requests_per_second")
+SHARED_LIMITS = ("org", "system")
 # spec/identity.md, 3: all but `idsync_enabled`, which each workspace has for itself.
 SCOPE_KEYS = tuple(name for name in IdentitySettings.model_fields if name != "idsync_enabled")
 
@@ -28,9 +32,11 @@ def deployment_problems(documents: Sequence[Named]) -> Iterator[tuple[Place, str
     yield from _repeated_workspaces(documents)
     yield from _repeated_credentials(documents)
     yield from _repeated_outputs(documents)
-    yield from _differences(documents, "account", ACCOUNT_KEYS, _account)
+    yield from _differences(documents, ("account",), ACCOUNT_KEYS, _account)
     yield from _repeated_account_numbers(documents)
-    yield from _differences(documents, "identity", SCOPE_KEYS, _scope)
+    yield from _differences(documents, ("identity",), SCOPE_KEYS, _scope)
+    yield from _differences(documents, LIMITS, ACCOUNT_LIMITS, _account)
+    yield from _differences(documents, LIMITS, SHARED_LIMITS, lambda _: "organization")
 
 
 def _account(document: WorkspaceDocument) -> str:
@@ -101,7 +107,7 @@ def _repeated_account_numbers(documents: Sequence[Named]) -> Iterator[tuple[Plac
 
 def _differences(
     documents: Sequence[Named],
-    section: str,
+    section: Location,
     keys: Sequence[str],
     owner_of: Callable[[WorkspaceDocument], str],
 ) -> Iterator[tuple[Place, str]]:
@@ -109,7 +115,7 @@ def _differences(
 
     Args:
         documents: in their order.
-        section: what belongs to the owner.
+        section: path of what belongs to the owner.
         keys: of the section; the first one that differs is named.
         owner_of: what messages call the owner of a document's section.
     """
@@ -117,11 +123,18 @@ def _differences(
     for place, (name, document) in enumerate(documents):
         owner = owner_of(document)
         first_name, first = firsts.setdefault(owner, (name, document))
-        here, there = getattr(document, section), getattr(first, section)
+        here, there = _part(document, section), _part(first, section)
         for key in keys:
             if getattr(here, key) != getattr(there, key):
                 yield (
-                    (place, (section, key)),
+                    (place, (*section, key)),
                     f"differs from {first_name}, which has the same {owner}",
                 )
                 break
+
+
+def _part(document: WorkspaceDocument, path: Location) -> object:
+    part: object = document
+    for name in path:
+        part = getattr(part, str(name))
+    return part

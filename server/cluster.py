@@ -117,6 +117,7 @@ class Cluster:
                 map_size_bytes=settings.map_size_bytes,
                 profile_cache_bytes=settings.profile_cache_bytes,
                 workspaces=len(parts),
+                scopes=frozenset(each.info.scope for each in self._workspaces),
             )
             # One call at a time: the order of calls is the order of changes.
             handle = remote.spawn(

@@ -19,7 +19,7 @@ from actors.metric_groups import AdminMetrics
 from actors.remote_handles import remote_shards
 from actors.store.folder import DataFolder
 from actors.store.identity_settings import IdentitySettings, bring_to_settings
-from config.compiled import workspace_info
+from config.compiled import with_neighbours, workspace_info
 from config.errors import ConfigError
 from config.load import EXAMPLE, load_workspaces
 from config.numbers import KeptNumbers, assign_all, decode_numbers, encode_numbers
@@ -221,14 +221,11 @@ def _served(
     if numbers != known:
         folder.write("numbers.json", encode_numbers(numbers))
     server_key = _server_key(settings, folder)
+    pairs = list(zip(documents, owned, strict=True))
+    infos = with_neighbours([workspace_info(*each, settings) for each in pairs])
     return [
-        ServedWorkspace(
-            document,
-            own,
-            workspace_info(document, own, settings),
-            edge_config(document, own, settings, server_key),
-        )
-        for document, own in zip(documents, owned, strict=True)
+        ServedWorkspace(document, own, info, edge_config(document, own, settings, server_key))
+        for (document, own), info in zip(pairs, infos, strict=True)
     ]
 
 

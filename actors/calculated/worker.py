@@ -9,7 +9,7 @@ from actors.calculated.calls import Planting
 from actors.calculated.definition import Attribute
 from actors.calculated.state import Value
 from actors.model import ENVIRONMENTS, AttributeValue, Environment, Profile, ProfileKey, Section
-from actors.profiles.retention import age_out, is_overdue, revive
+from actors.profiles.retention import age_out_overdue, revive
 from actors.shard import Shard
 from actors.store.environment import Transaction
 
@@ -100,8 +100,7 @@ class CalculatedWorker:
 
     def _active_section(self, profile: Profile, now_ms: int) -> Section:
         """Return the workspace's section with the times of activity moved on."""
-        if is_overdue(profile, self._workspace, now_ms):
-            age_out(profile, self._workspace)
+        age_out_overdue(profile, self._workspace, now_ms)
         section = profile.workspaces.get(self._workspace.number)
         if section is None:
             section = profile.workspaces[self._workspace.number] = Section(now_ms, now_ms)

@@ -135,7 +135,7 @@ class GroupWorker:
                 self._do(phase, run, progress.cursor, slice_, txn)
                 progress.cursor, progress.is_done = slice_.next, not slice_.next
                 groups.write_progress(txn, progress)
-                profiles.flush(txn)
+                profiles.flush(txn, self._workspace.number)
         except BaseException:
             profiles.abandon()
             raise
@@ -205,7 +205,9 @@ class GroupWorker:
         for key, partial in partials.items():
             groups.put_partial(txn, key, partial)
         for key in overwritten:
-            self._shard.profiles.edit(txn, key, lambda profile: self._delete_own(profile, names))
+            self._shard.profiles.edit(
+                txn, key, lambda profile: self._delete_own(profile, names), self._workspace.number
+            )
 
     def _collect_one(
         self,
@@ -330,7 +332,7 @@ class GroupWorker:
             else:
                 kept[number] = membership
 
-        self._shard.profiles.edit(txn, packed, change)
+        self._shard.profiles.edit(txn, packed, change, self._workspace.number)
 
     def _delete_own(self, profile: Profile, names: frozenset[str]) -> None:
         """Delete what was written under a group attribute's name before the definition was."""

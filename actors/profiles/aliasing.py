@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from actors.model import Attribution, Profile, Section, StatusMessage, WorkspaceInfo
 from actors.profiles.attribution import copy_installs
-from actors.profiles.retention import age_out, is_overdue, revive
+from actors.profiles.retention import age_out_overdue, is_overdue, revive
 
 # An MPID may be the destination of any number of aliases, and every batch reads its profile; the
 # operator's list has them all.
@@ -43,8 +43,7 @@ def merge_from(
         workspace: whose section is written.
         now_ms: time of the alias: the profile's lifetime begins anew.
     """
-    if is_overdue(profile, workspace, now_ms):
-        age_out(profile, workspace)
+    age_out_overdue(profile, workspace, now_ms)
     section = profile.workspaces.get(workspace.number)
     if section is None:  # it was only an identity record; now it has a history
         section = profile.workspaces[workspace.number] = Section(now_ms, now_ms)

@@ -20,23 +20,26 @@ def is_overdue(profile: Profile, workspace: WorkspaceInfo, now_ms: int) -> bool:
 
     Data that came to it in any workspace prolong it.
     """
-    lifetime_ms = workspace.profile_idle_days * DAY_MS
-    if now_ms - profile.last_stored_timestamp_ms <= lifetime_ms:
-        return False
-    if now_ms - last_active_ms(profile) <= lifetime_ms:
-        return False
-    section = profile.workspaces.get(workspace.number)
-    return section is not None and not section.is_aged_out
+    return _is_overdue(profile, workspace.number, workspace.profile_idle_days, now_ms)
 
 
-def age_out(profile: Profile, workspace: WorkspaceInfo) -> None:
-    """Empty a profile's section of a workspace.
+def age_out_overdue(profile: Profile, workspace: WorkspaceInfo, now_ms: int) -> None:
+    """Empty what is overdue, in all workspaces of the scope: data are to come that prolong it."""
+    if is_overdue(profile, workspace, now_ms):
+        age_out(profile, workspace.number)
+    for number, idle_days in workspace.neighbours.items():
+        if _is_overdue(profile, number, idle_days, now_ms):
+            age_out(profile, number)
+
+
+def age_out(profile: Profile, number: int) -> None:
+    """Empty a profile's section of a workspace, given by its number.
 
     The identity record stays, so that a user who returns has the same MPID, and so do the chains
     of stored batches, which have a retention of their own.
     """
-    section = profile.workspaces[workspace.number]
-    profile.workspaces[workspace.number] = Section(
+    section = profile.workspaces[number]
+    profile.workspaces[number] = Section(
         section.first_seen_ms,
         section.last_seen_ms,
         newest_log_id=section.newest_log_id,
@@ -51,3 +54,13 @@ def revive(section: Section, now_ms: int) -> None:
     if section.is_aged_out:
         section.is_aged_out = False
         section.first_seen_ms = now_ms
+
+
+def _is_overdue(profile: Profile, number: int, idle_days: int, now_ms: int) -> bool:
+    lifetime_ms = idle_days * DAY_MS
+    if now_ms - profile.last_stored_timestamp_ms <= lifetime_ms:
+        return False
+    if now_ms - last_active_ms(profile) <= lifetime_ms:
+        return False
+    section = profile.workspaces.get(number)
+    return section is not None and not section.is_aged_out

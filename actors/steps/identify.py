@@ -11,6 +11,7 @@ from actors.identity.keys import IdentityName, canonical
 from actors.identity.state import IdentityRecord, IdentityRules
 from actors.identity.steady import is_settled, newest_anonymous
 from actors.model import (
+    ENVIRONMENTS,
     Batch,
     Deferred,
     Environment,
@@ -38,12 +39,26 @@ class Identifier:
     """Resolves batches on one shard."""
 
     def __init__(
-        self, shard: int, shards: int, scope: int, rules: IdentityRules, profiles: Profiles
+        self,
+        shard: int,
+        shards: int,
+        scope: int,
+        rules: IdentityRules,
+        profiles: Profiles,
+        other_scopes: Sequence[int] = (),
     ) -> None:
-        """Args: `shard` of `shards` owns what is read here; `scope` is the workspace's."""
+        """Set up.
+
+        Args:
+            shard: that owns what is read here, of `shards`.
+            scope: of the workspace; `rules`: its settings.
+            profiles: of the shard.
+            other_scopes: whose profiles are here as well.
+        """
         self._shard = shard
         self._shards = shards
         self._scope = scope
+        self._other_scopes = other_scopes
         self._rules = rules
         self._rank = {name: rank for rank, name in enumerate(rules.priority)}
         self._profiles = profiles
@@ -75,11 +90,16 @@ class Identifier:
     def _resolve(self, work: Work, txn: Transaction) -> None:
         batch = work.decoded
         if batch.mpid is not None:
-            if self._owns(slot_of_mpid(batch.mpid)):
-                work.mpid = batch.mpid
-            else:
-                work.result = Moved(batch.mpid)
-            return
+            # A hint of somebody else: the shard of the MPID has found that it is of another scope.
+            if work.hint in (None, batch.mpid):
+                if not self._owns(slot_of_mpid(batch.mpid)):
+                    work.result = Moved(batch.mpid)
+                    return
+                if not self._is_of_another_scope(batch.environment, batch.mpid, txn):
+                    work.mpid = batch.mpid
+                    return
+                work.hint = None
+            batch.mpid = None  # treated as absent
         sent = batch_identities(batch)
         if not sent:
             return  # unattributed
@@ -127,6 +147,18 @@ class Identifier:
             work.result = Moved(candidate, is_settled=True)
         else:
             work.result = _unresolved(batch, sent, kinds)
+
+    def _is_of_another_scope(self, environment: Environment, mpid: int, txn: Transaction) -> bool:
+        """Tell whether an MPID that is not known here is known in another scope."""
+        if not self._other_scopes:
+            return False
+        if self._profiles.get(txn, ProfileKey(self._scope, environment, mpid)) is not None:
+            return False
+        return any(
+            self._profiles.get(txn, ProfileKey(scope, each, mpid)) is not None
+            for scope in self._other_scopes
+            for each in ENVIRONMENTS
+        )
 
     def _owns(self, slot: int) -> bool:
         return shard_of_slot(slot, self._shards) == self._shard

@@ -21,7 +21,7 @@ from actors.profiles.devices import drop_oldest_devices, update_device
 from actors.profiles.identities import update_partner_identities, update_user_identities
 from actors.profiles.lateness import AsOf, as_of
 from actors.profiles.location import update_location
-from actors.profiles.retention import age_out, is_overdue, revive
+from actors.profiles.retention import age_out_overdue, revive
 from actors.profiles.sessions import fill_durations, note_starts
 
 
@@ -67,8 +67,7 @@ def update_profile(
         events.setdefault(event.event_type, []).append(event)
 
     drops: list[str] = []
-    if is_overdue(profile, workspace, now_ms):
-        age_out(profile, workspace)
+    age_out_overdue(profile, workspace, now_ms)
     section = _seen(profile, context, workspace)
     revive(section, now_ms)
     _apply_opt_outs(profile, events.get("opt_out", ()), moment)

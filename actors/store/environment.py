@@ -217,6 +217,8 @@ def kept_workspaces(folder: Path) -> list[int]:
         DataFolderError: the files are damaged.
     """
     numbers: set[int] = set()
+    if not (folder / "data.mdb").exists():  # it was never opened
+        return []
     try:
         with (
             lmdb.open(str(folder), readonly=True, create=False) as environment,

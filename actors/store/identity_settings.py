@@ -4,9 +4,9 @@ An index entry tells of each holder whether it is known, because the holder's re
 another shard. That depends on which types are login IDs; so when these are others than before, all
 entries are looked through once. Nothing else that is kept depends on the settings.
 
-`identity.json` in the data folder says which settings the stores agree with. It is emptied before
-the first entry is changed, and written after the last one: a pass that was cut off is begun again,
-whatever the settings are then.
+`identity-<scope>.json` in the data folder says which settings the stores agree with. It is emptied
+before the first entry is changed, and written after the last one: a pass that was cut off is begun
+again, whatever the settings are then.
 """
 
 import logging

@@ -1,5 +1,6 @@
 """Byte layout of every key. All numbers are big-endian, so that byte order is their order.
 
+    shard          "last_id", "probe", "written " scope u16
     profiles       slot u16 | scope u16 | environment u8 | mpid u64        (two's complement)
     identities     16 bytes of hash; the first two are the slot
     duplicates     slot u16 | 16 bytes of hash

@@ -14,6 +14,8 @@ from actors.store.keys import profile_key
 _MEMORY_PER_ENCODED_BYTE = 10
 _MEMORY_PER_ENTRY_BYTES = 600
 
+NOBODY = 0  # no workspace has this number
+
 _encoder = msgspec.msgpack.Encoder()
 decode_profile = msgspec.msgpack.Decoder(Profile).decode
 
@@ -30,15 +32,20 @@ class Profiles:
         self._used_bytes = 0
         self._hot: OrderedDict[bytes, tuple[Profile, int]] = OrderedDict()
         self._staged: dict[bytes, Profile] = {}
-        self._followers: list[set[bytes]] = []
+        self._opened: set[bytes] = set()
+        self._followers: dict[int, set[bytes]] = {}
+        self._faces: dict[bytes, object] = {}  # as they were, where several follow
 
-    def follow(self, followed: set[bytes]) -> None:
-        """Add the keys of all profiles that are changed from now on to a set."""
-        self._followers.append(followed)
+    def follow(self, workspace: int) -> set[bytes]:
+        """Return a set to which the keys of profiles are added that a workspace has to look at.
 
-    def follow_no_more(self, followed: set[bytes]) -> None:
-        """Add no more keys to a set that `follow` was called for."""
-        self._followers = [each for each in self._followers if each is not followed]
+        They are those with a section of the workspace (by its number) whose change may concern it.
+        """
+        return self._followers.setdefault(workspace, set())
+
+    def follow_no_more(self, workspace: int) -> None:
+        """Tell a workspace of no more changes."""
+        self._followers.pop(workspace, None)
 
     def get(self, txn: Transaction, key: ProfileKey) -> Profile | None:
         """Return a profile for reading, as this transaction sees it."""
@@ -63,56 +70,96 @@ class Profiles:
         profile = self.get(txn, key)
         if profile is None:
             profile = Profile(created_timestamp_ms=created_ms)
-        self._staged[profile_key(key)] = profile
+        packed = profile_key(key)
+        self._note(packed, profile)
+        self._staged[packed] = profile
         return profile
 
-    def edit(self, txn: Transaction, packed: bytes, change: Callable[[Profile], None]) -> None:
+    def edit(
+        self,
+        txn: Transaction,
+        packed: bytes,
+        change: Callable[[Profile], None],
+        by: int = NOBODY,
+    ) -> None:
         """Change a profile that exists; one that is not hot does not become so.
 
         For work that goes over everybody, and must not take the place of those who are active.
+        `by`: see `flush`.
         """
         profile = self.open(txn, packed)
         if profile is not None:
             change(profile)
-            self.write(txn, packed, profile)
+            self.write(txn, packed, profile, by)
 
     def open(self, txn: Transaction, packed: bytes) -> Profile | None:
         """Return a profile that may be changed and is then to be given to `write`; see `edit`."""
         hot = self._hot.get(packed)
         profile = self._staged.get(packed, hot and hot[0])
         if profile is not None:
+            self._opened.add(packed)
+        else:
+            encoded = txn.get("profiles", packed)
+            if encoded is None:
+                return None
+            profile = decode_profile(encoded)
+        self._note(packed, profile)
+        return profile
+
+    def write(self, txn: Transaction, packed: bytes, profile: Profile, by: int = NOBODY) -> None:
+        """Write a profile that `open` has returned; `by`: see `flush`."""
+        if packed in self._opened:
             self._staged[packed] = profile
-            return profile
-        encoded = txn.get("profiles", packed)
-        return None if encoded is None else decode_profile(encoded)
-
-    def write(self, txn: Transaction, packed: bytes, profile: Profile) -> None:
-        """Write a profile that `open` has returned."""
-        if packed not in self._staged:
+        else:
             txn.put("profiles", packed, _encoder.encode(profile))
-            for followed in self._followers:
-                followed.add(packed)
+            self._tell(packed, profile, by)
 
-    def flush(self, txn: Transaction) -> None:
-        """Write what was staged. Raises StoreFull."""
+    def flush(self, txn: Transaction, by: int = NOBODY) -> None:
+        """Write what was staged.
+
+        Args:
+            txn: of the shard.
+            by: the workspace whose section alone was changed, beside what all of them see;
+                `NOBODY`: it may be any of them.
+
+        Raises:
+            StoreFull: nothing of it is on disk once the transaction has failed.
+        """
         for packed, profile in self._staged.items():
             encoded = _encoder.encode(profile)
             txn.put("profiles", packed, encoded)
             self._keep(packed, profile, len(encoded))
-        for followed in self._followers:
-            followed.update(self._staged)
+            if self._followers:
+                self._tell(packed, profile, by)
 
     def published(self) -> None:
         """The transaction is on disk: what was staged is what everybody sees."""
         self._staged.clear()
+        self._opened.clear()
+        self._faces.clear()
         self._make_room()
 
     def abandon(self) -> None:
         """The transaction failed: forget every copy that it may have changed."""
-        for packed in self._staged:
+        for packed in self._opened.union(self._staged):
             _, size = self._hot.pop(packed, (None, 0))
             self._used_bytes -= size
         self._staged.clear()
+        self._opened.clear()
+        self._faces.clear()
+
+    def _note(self, packed: bytes, profile: Profile) -> None:
+        """Remember what all workspaces see of a profile that is about to be changed."""
+        if len(self._followers) > 1 and packed not in self._faces:
+            self._faces[packed] = _face(profile)
+
+    def _tell(self, packed: bytes, profile: Profile, by: int) -> None:
+        is_for_all = by == NOBODY
+        if not is_for_all and len(self._followers) > 1:
+            is_for_all = self._faces.get(packed) != _face(profile)
+        for workspace, followed in self._followers.items():
+            if workspace in profile.workspaces and (is_for_all or workspace == by):
+                followed.add(packed)
 
     @property
     def in_memory(self) -> int:
@@ -130,3 +177,14 @@ class Profiles:
         _, former = self._hot.pop(packed, (None, 0))
         self._hot[packed] = (profile, size)
         self._used_bytes += size - former
+
+
+def _face(profile: Profile) -> object:
+    """Return what a workspace may react to though another one has changed it."""
+    return (
+        profile.is_opted_out,
+        profile.limit_ad_tracking,
+        {name: each.value for name, each in profile.user_identities.items()},
+        dict(profile.partner_identities),
+        [number for number, section in profile.workspaces.items() if section.is_aged_out],
+    )

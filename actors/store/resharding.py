@@ -1,7 +1,7 @@
 """Moves everything to another number of shards, while nobody serves.
 
 Every key belongs to a slot, and a shard owns a run of slots; so each entry has exactly one new
-place. The old stores are only read: a move that is cut off is begun again from them.
+place. Nothing in the old stores changes: a move that is cut off is begun again from them.
 """
 
 import heapq

@@ -296,7 +296,7 @@ class Story:
             self.shard.profiles.edit(txn, packed, change)
 
     def sweep(self) -> None:
-        Sweeper(self.shard, self.clock).sweep()
+        Sweeper(self.shard.state, [self.shard], self.clock).sweep()
 
     def restart(self) -> None:
         self._hear()

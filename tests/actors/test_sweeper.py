@@ -30,7 +30,7 @@ class Swept:
     def __init__(self, folder: Path, of: int = 1) -> None:
         self.clock = ManualClock(NOW)
         self.shard: Shard = open_shard(folder, of=of, clock=self.clock, connections=(connection(),))
-        self.sweeper = Sweeper(self.shard, self.clock)
+        self.sweeper = Sweeper(self.shard.state, [self.shard], self.clock)
         self._number = 0
 
     def send(self, mpid: int, request_id: str | None = None) -> object:
@@ -177,7 +177,9 @@ def test_steps_follow_each_other_while_they_remove_something(
     for mpid in range(1, count + 1):
         swept.send(mpid, f"r-{mpid}")
     swept.clock.advance(EVENTS + 1)
-    Sweeper(swept.shard, SlowClock(swept.clock.now_ms())).sweep()  # time for three steps
+    Sweeper(
+        swept.shard.state, [swept.shard], SlowClock(swept.clock.now_ms())
+    ).sweep()  # time for three steps
     assert [swept.size("log"), swept.size("duplicates")] == [left, left]
 
 
@@ -264,7 +266,7 @@ def test_a_sweep_without_room_changes_nothing(tmp_path: Path) -> None:
         _fill(shard)
         clock.advance(IDLE + 1)
         before = disk(shard)
-        sweeper = Sweeper(shard, clock)
+        sweeper = Sweeper(shard.state, [shard], clock)
         try:
             sweeper.sweep()
         except StoreFull:

@@ -201,6 +201,29 @@ def test_workspaces_of_one_account_describe_it_alike(key: str, value: object) ->
     assert problems(a=of("shop", changed), b=of("b2b", changed)) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "limit", "owner"),
+    [
+        ("account", {"batches_per_second": 9}, "account 'acme'"),
+        ("profile_requests_per_second", 9, "account 'acme'"),
+        ("org", {"batches_per_second": 9}, "organization"),
+        ("system", {"acceleration": 100}, "organization"),
+    ],
+)
+def test_a_counter_that_workspaces_share_has_one_limit(
+    name: str, limit: object, owner: str
+) -> None:
+    """Those of an account have its counters, all have those above."""
+    changed = setting("workspace.limits", {name: limit})
+    assert problems(a=of("shop"), b=of("b2b", changed)) == [
+        f"b.yaml:workspace.limits.{name}: differs from a.yaml, which has the same {owner}"
+    ]
+    assert problems(a=of("shop", changed), b=of("b2b", changed)) == []
+    other = setting("account", {"id": "other", "name": "Other"})
+    is_for_account = owner != "organization"
+    assert (problems(a=of("shop"), b=of("b2b", changed, other)) == []) == is_for_account
+
+
 def test_two_accounts_cannot_have_one_number() -> None:
     """One account may have it in several documents."""
 

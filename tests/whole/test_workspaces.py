@@ -90,24 +90,94 @@ async def test_workspaces_of_two_scopes_share_nobody(tmp_path: Path, clock: Manu
         first, second = await one.mpid("a"), await other.mpid("a")
         assert first != second
         assert await status_of(other, first) == 404
-        await other.accept({"mpid": first, "events": [custom("E")]})
-        assert await one.events(first) != await other.events(first)
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+async def test_an_mpid_of_another_scope_is_as_good_as_none(
+    tmp_path: Path, clock: ManualClock, shards: int
+) -> None:
+    """spec/identity.md, 9, row 1; whatever the environment, and wherever the identities are."""
+    documents = [named("w1"), named("w2")]
+    async with serving(tmp_path, documents, clock=clock, shards=shards) as [one, other]:
+        for number in range(6):
+            await one.accept(user(f"u{number}"))
+        for number in range(6):
+            mpid = await one.mpid(f"u{number}")
+            environment = ("production", "development")[number % 2]
+            batch = {"mpid": mpid, "environment": environment, "events": [custom("E")]}
+            await other.accept(batch)
+            await other.accept(batch | {"user_identities": {"customer_id": f"o{number}"}})
+            assert await status_of(other, mpid) == 404
+            assert await other.mpid(f"o{number}") != mpid
+            assert len(await other.events(await other.mpid(f"o{number}"))) == 1
+            assert len(await one.events(mpid)) == 1
+        unknown = 12345
+        await other.accept({"mpid": unknown, "events": [custom("E")]})
+        assert await status_of(other, unknown) == 200
 
 
 async def test_what_one_workspace_learns_of_a_user_is_evaluated_in_the_other(pair: Pair) -> None:
     """An identity belongs to both, though only one has received it."""
     one, other = pair
-    has_email = {"type": "identity", "identity_type": "email", "operator": "exists"}
-    body = {"name": "Reachable", "definition": has_email}
-    number = (await test_audiences.ask(other, 201, "POST", "", body))["id"]
-    await test_audiences.ask(other, 204, "POST", f"/{number}/activation")
-    await other.settle_audiences()
+    number = await has_email(other)
     await other.accept(user("a"))
     assert await test_audiences.members(other, number) == []
     await one.accept(user("a", user_identities={"customer_id": "a", "email": "a@example.com"}))
     await other.settle_audiences()
     assert await test_audiences.members(other, number) == [await other.mpid("a")]
     await test_audiences.ask(one, 404, "GET", f"/{number}")
+
+
+async def has_email(world: World) -> int:
+    """Make an active audience of those with an e-mail address."""
+    definition_ = {"type": "identity", "identity_type": "email", "operator": "exists"}
+    body = {"name": "Reachable", "definition": definition_}
+    number: int = (await test_audiences.ask(world, 201, "POST", "", body))["id"]
+    await test_audiences.ask(world, 204, "POST", f"/{number}/activation")
+    await world.settle_audiences()
+    return number
+
+
+@pytest.mark.parametrize("identity_scope", SCOPES.values(), ids=SCOPES)
+async def test_workspaces_do_not_keep_each_other_busy(
+    tmp_path: Path, clock: ManualClock, identity_scope: str | None
+) -> None:
+    """What one evaluates or looks at is no news for the other, also of users of one alone."""
+    async with two(tmp_path, clock, identity_scope) as worlds:
+        numbers = [await has_email(world) for world in worlds]
+        email = {"user_identities": {"customer_id": "a", "email": "a@example.com"}}
+        for world in worlds:
+            await world.accept(user("a", **email))
+        await worlds[1].accept(user("b"))
+        await worlds[1].accept(user("c"))
+        for world in worlds:
+            await world.settle_audiences()
+        for world in worlds:
+            await world.settle_audiences()
+        assert [shard.audiences.followed for each in worlds for shard in each.shards] == [set()] * 4
+        for world, number in zip(worlds, numbers, strict=True):
+            assert await test_audiences.members(world, number) == [await world.mpid("a")]
+
+
+async def test_sizes_of_all_workspaces_are_shown(pair: Pair) -> None:
+    numbers = [await has_email(world) for world in pair]
+    email = {"user_identities": {"customer_id": "a", "email": "a@example.com"}}
+    await pair[0].accept(user("a", **email))
+    await pair[1].accept(user("a", **email))
+
+    def sizes() -> list[float]:
+        for world in pair:
+            for shard in world.shards:
+                shard.show()
+        return [
+            world.count("headwater_audience_size", workspace=f"w{world.number}", audience=f"{each}")
+            for world, each in zip(pair, numbers, strict=True)
+        ]
+
+    assert sizes() == [1, 1]
+    await test_audiences.ask(pair[0], 204, "DELETE", f"/{numbers[0]}/activation")
+    await pair[0].settle_audiences()
+    assert sizes() == [0, 1]
 
 
 async def test_calculated_attributes_use_the_events_of_their_workspace(pair: Pair) -> None:
@@ -151,6 +221,31 @@ async def test_each_workspace_has_its_own_retention(tmp_path: Path, clock: Manua
             assert [await status_of(world, mpid) for world in (one, other)] == [404, 200]
             for world in (one, other):
                 world.sweep()
+        assert await attributes(other, mpid) == {"city": "Oslo"}
+
+
+@pytest.mark.parametrize("is_swept", [True, False])
+async def test_what_has_aged_out_in_one_does_not_come_back_by_data_of_another(
+    tmp_path: Path, clock: ManualClock, *, is_swept: bool
+) -> None:
+    """Whether it was swept by then or not; memberships end, too."""
+    long = {"audience_event_days": 60, "profile_idle_days": 60}
+    async with two(tmp_path, clock, retention=long) as [one, other]:
+        number = await has_email(one)
+        email = {"user_identities": {"customer_id": "a", "email": "a@example.com"}}
+        for world in (one, other):
+            await world.accept(user("a", user_attributes={"city": "Oslo"}, **email))
+        mpid = await one.mpid("a")
+        assert await test_audiences.members(one, number) == [mpid]
+        clock.advance(31 * DAY_MS)
+        if is_swept:
+            one.sweep()
+        await other.accept(user("a"))
+        assert [await status_of(world, mpid) for world in (one, other)] == [404, 200]
+        await one.settle_audiences()
+        assert await test_audiences.members(one, number) == []
+        await one.accept(user("a"))
+        assert await attributes(one, mpid) == {}
         assert await attributes(other, mpid) == {"city": "Oslo"}
 
 

@@ -27,7 +27,7 @@ from actors.groups.handles import GroupDeskHandle
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.identity.sequencer import Sequencer
 from actors.metric_groups import CoordinatorMetrics, EdgeMetrics, ShardMetrics
-from actors.model import Delivery, MicroBatch, Result, StoredBatch
+from actors.model import Delivery, MicroBatch, Result, StoredBatch, WorkspaceInfo
 from actors.shard import Shard
 from actors.shard_calls import ShardCalls
 from actors.shard_options import ShardOptions, StoreOptions
@@ -38,7 +38,7 @@ from actors.store.folder import scope_store, workspace_store
 from actors.sweeper import Sweeper
 from config.audience_catalog import audience_catalog
 from config.calculated_catalog import calculated_catalog
-from config.compiled import connection_infos, queue_limits, workspace_info
+from config.compiled import connection_infos, queue_limits, with_neighbours, workspace_info
 from config.load import parse_workspace
 from config.numbers import KeptNumbers, assign_all
 from config.settings import Settings
@@ -398,7 +398,7 @@ class World:
     def sweep(self) -> None:
         """Do what is done now and then: remove what is past its retention."""
         for shard in self.shards:
-            Sweeper(shard, self.clock).sweep()
+            Sweeper(shard.state, [shard], self.clock).sweep()
 
 
 def _sequence(delivery: Delivery) -> int:
@@ -434,19 +434,19 @@ async def serving(
     parsed = [parse_workspace(dict(each)) for each in documents]
     _, numbers = assign_all(parsed, KeptNumbers())
     pairs = list(zip(parsed, numbers, strict=True))
+    infos = with_neighbours([workspace_info(*each, process) for each in pairs])
     metrics = CoordinatorMetrics("test")
     shard_metrics = [ShardMetrics("test") for _ in range(shards)]
     async with AsyncExitStack() as stack:
         states = [
-            ShardState(_store_options(folder, number, shards, process, len(pairs)), clock)
+            ShardState(_store_options(folder, number, shards, process, infos), clock)
             for number in range(shards)
         ]
         for state in states:
             stack.callback(state.close)
         sequencers: dict[int, Sequencer] = {}
         parts: list[tuple[EdgeWorkspace, list[Shard], Desks]] = []
-        for document, known in pairs:
-            workspace = workspace_info(document, known, process)
+        for (document, known), workspace in zip(pairs, infos, strict=True):
             options = ShardOptions(
                 workspace=workspace,
                 connections=connection_infos(document, known),
@@ -524,7 +524,7 @@ async def serving(
 
 
 def _store_options(
-    folder: Path, number: int, shards: int, process: Settings, workspaces: int
+    folder: Path, number: int, shards: int, process: Settings, workspaces: Sequence[WorkspaceInfo]
 ) -> StoreOptions:
     return StoreOptions(
         number=number,
@@ -532,5 +532,6 @@ def _store_options(
         folder=folder / f"shard-{number}",
         map_size_bytes=MAP_SIZE,
         profile_cache_bytes=process.profile_cache_bytes,
-        workspaces=workspaces,
+        workspaces=len(workspaces),
+        scopes=frozenset(each.scope for each in workspaces),
     )

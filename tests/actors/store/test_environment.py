@@ -57,6 +57,11 @@ def test_workspaces_share_what_is_known_of_users_and_nothing_else(tmp_path: Path
     store.close()
 
 
+def test_a_store_that_was_never_made_has_no_workspaces(tmp_path: Path) -> None:
+    """Such as one of a start that failed before it."""
+    assert kept_workspaces(tmp_path / "shard") == []
+
+
 def test_a_damaged_store_does_not_tell_its_workspaces(tmp_path: Path) -> None:
     (tmp_path / "data.mdb").write_bytes(b"x" * 8192)
     with pytest.raises(DataFolderError, match="cannot be opened"):

@@ -1,6 +1,6 @@
 """Profiles with hot copies: memory follows disk, and is bounded."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, get_args
@@ -13,7 +13,7 @@ from actors.errors import StoreFull
 from actors.model import IdentityValue, Lookup, Profile, ProfileKey, Section
 from actors.store.environment import Store, Transaction
 from actors.store.keys import profile_key
-from actors.store.profiles import Profiles
+from actors.store.profiles import NOBODY, Profiles
 from tests.actors.store.builders import NOW, temporary_store
 
 ROOMY = 1024 * 1024
@@ -177,3 +177,83 @@ def test_readers_see_what_was_committed_whatever_fails_and_whatever_fits(
                 key = ProfileKey(7, "production", mpid)
                 profile = seen(store, reader, key)
                 assert (profile and profile.last_stored_timestamp_ms) == committed.get(key)
+
+
+# -- Following ------------------------------------------------------------------------------------
+
+
+def of_workspaces(store: Store, profiles: Profiles, key: ProfileKey, *numbers: int) -> bytes:
+    """Make a profile with sections; return its key on disk."""
+    with transaction(store, profiles) as txn:
+        profile = profiles.stage(txn, key, NOW)
+        profile.workspaces = {number: Section(NOW, NOW) for number in numbers}
+    return profile_key(key)
+
+
+@pytest.mark.parametrize("is_hot", [True, False])
+def test_a_workspace_hears_of_what_may_concern_it(store: Store, *, is_hot: bool) -> None:
+    """What another one has changed of its own section is not among it, nor are users of others."""
+    profiles = Profiles(ROOMY if is_hot else 0)
+    ann, bob = (
+        of_workspaces(store, profiles, ANN, 1, 2),
+        of_workspaces(store, profiles, BOB, 2),
+    )
+    followed = {number: profiles.follow(number) for number in (1, 2)}
+
+    def heard(change: Callable[[Profile], None], by: int) -> list[set[bytes]]:
+        for each in followed.values():
+            each.clear()
+        with store.write() as txn:
+            for packed in (ann, bob):
+                profiles.edit(txn, packed, change, by)
+            profiles.flush(txn, by)
+        profiles.published()
+        return [set(each) for each in followed.values()]
+
+    def touch(profile: Profile) -> None:
+        profile.workspaces[2].last_seen_ms += 1
+        profile.last_stored_timestamp_ms += 1
+
+    def opt_out(profile: Profile) -> None:
+        profile.is_opted_out = not profile.is_opted_out
+
+    def rename(profile: Profile) -> None:
+        profile.user_identities["email"] = IdentityValue("a@example.com", NOW, NOW)
+
+    def age(profile: Profile) -> None:
+        profile.workspaces[2].is_aged_out = True
+
+    assert heard(touch, 2) == [set(), {ann, bob}]
+    for change in (opt_out, rename, age):
+        assert heard(change, 2) == [{ann}, {ann, bob}]
+        assert heard(touch, 2) == [set(), {ann, bob}]
+    assert heard(touch, NOBODY) == [{ann}, {ann, bob}]
+    profiles.follow_no_more(2)
+    assert heard(opt_out, 2) == [set(), set()]
+    assert heard(opt_out, 1) == [{ann}, set()]
+
+
+def test_who_only_looks_changes_nothing(store: Store) -> None:
+    """A profile that was opened and not given back is neither written nor told of."""
+    profiles = Profiles(ROOMY)
+    packed = of_workspaces(store, profiles, ANN, 1)
+    followed = profiles.follow(1)
+    with transaction(store, profiles) as txn:
+        assert profiles.open(txn, packed) is not None
+        txn.delete("profiles", packed)
+    with store.read() as txn:
+        assert txn.get("profiles", packed) is None
+    assert followed == set()
+
+
+@pytest.mark.parametrize("ending", ["abort before flush", "abort after flush"])
+def test_what_was_changed_and_not_given_back_is_undone_too(store: Store, ending: Ending) -> None:
+    profiles = Profiles(ROOMY)
+    packed = of_workspaces(store, profiles, ANN, 1)
+    with transaction(store, profiles, ending) as txn:
+        profile = profiles.open(txn, packed)
+        assert profile is not None
+        profile.is_opted_out = True
+    found = seen(store, profiles, ANN)
+    assert found is not None
+    assert not found.is_opted_out
