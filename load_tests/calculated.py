@@ -74,11 +74,11 @@ _WANTED: tuple[tuple[str, str, str | None, str | None, int, bool, Any], ...] = (
 )
 
 
-def attributes(count: int) -> KnownAttributes:
-    """Return so many active attributes: those of `_WANTED`, over and over with other ranges."""
+def attribute_documents(count: int) -> list[dict[str, Any]]:
+    """Return so many definitions: those of `_WANTED`, over and over with other ranges."""
     made = []
-    for number in range(1, count + 1):
-        round_, wanted = divmod(number - 1, len(_WANTED))
+    for number in range(count):
+        round_, wanted = divmod(number, len(_WANTED))
         function, event_type, name, attribute, days, is_product, condition = _WANTED[wanted]
         period = (
             {"type": "within", "within": max(days - round_, 1), "within_unit": "days"}
@@ -103,7 +103,16 @@ def attributes(count: int) -> KnownAttributes:
         messages = check_definition(definition, Bounds(30), START_MS)
         if messages:
             raise ValueError(f"{function}: {messages}")
-        made.append(Attribute(number, f"ca{number}", 1, read_definition(canonical(definition))))
+        made.append(definition)
+    return made
+
+
+def attributes(count: int) -> KnownAttributes:
+    """Return so many active attributes, of `attribute_documents`."""
+    made = [
+        Attribute(number, f"ca{number}", 1, read_definition(canonical(each)))
+        for number, each in enumerate(attribute_documents(count), 1)
+    ]
     return KnownAttributes(LiveAttributes(1, tuple(made)), _WORKSPACE)
 
 

@@ -52,16 +52,20 @@ class CostResult(Struct, kw_only=True):
     ratio: float
 
 
-def definitions(count: int, seed: int) -> list[Node]:
-    """Return definitions of two to four criteria on what load batches hold."""
+def audience_documents(count: int, seed: int) -> list[dict[str, Any]]:
+    """Return definitions of two to four criteria on what load batches hold, as one writes them."""
     draws = Draws(seed)
-    known = References(workspaces=frozenset({1}), now_ms=0)
     made = []
     for _ in range(count):
         criteria = [_criterion(draws) for _ in range(2 + draws.below(3))]
-        document = {draws.pick(("and", "and", "or")): criteria}
-        made.append(read_definition(document, known).node)
+        made.append({draws.pick(("and", "and", "or")): criteria})
     return made
+
+
+def definitions(count: int, seed: int) -> list[Node]:
+    """Return `audience_documents` as they are read."""
+    known = References(workspaces=frozenset({1}), now_ms=0)
+    return [read_definition(each, known).node for each in audience_documents(count, seed)]
 
 
 def _criterion(draws: Draws) -> dict[str, Any]:

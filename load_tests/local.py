@@ -7,13 +7,7 @@ from pathlib import Path
 
 from actors.clock import SystemClock
 from load_tests.__main__ import main
-from load_tests.server_process import ServerProcess
-
-WORKSPACE = Path(__file__).with_name("workspace.yaml")
-CREDENTIALS = (
-    *("--key", "us1-load-backend-key", "--secret", "load-secret"),
-    *("--client-id", "load-client", "--client-secret", "load-secret"),
-)
+from load_tests.server_process import CREDENTIALS, WORKSPACE, ServerProcess
 
 
 def run(arguments: list[str]) -> None:

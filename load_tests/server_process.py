@@ -15,6 +15,10 @@ import psutil  # type: ignore[import-untyped]
 
 from actors.clock import Clock
 
+WORKSPACE = Path(__file__).with_name("workspace.yaml")
+# Flags of scenarios, for that workspace.
+KEY = ("--key", "us1-load-backend-key", "--secret", "load-secret")
+CREDENTIALS = (*KEY, "--client-id", "load-client", "--client-secret", "load-secret")
 START_S = 120.0
 STOP_S = 30.0
 POLL_S = 0.2

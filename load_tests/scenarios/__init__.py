@@ -2,7 +2,7 @@
 
 import click
 
-from load_tests.scenarios import audiences, identity, identity_memory, ingest, ingest_cost
+from load_tests.scenarios import audiences, identity, identity_memory, ingest, ingest_cost, reaction
 
 SCENARIOS: tuple[click.Command, ...] = (
     ingest.command,
@@ -10,4 +10,5 @@ SCENARIOS: tuple[click.Command, ...] = (
     identity_memory.command,
     audiences.command,
     ingest_cost.command,
+    reaction.command,
 )

@@ -1,0 +1,237 @@
+"""From an event to the webhook that tells of it, while a deployment is busy.
+
+The deployment keeps calculated attributes and audiences current, and tells a webhook of some of
+them. Another process sends it load at a share of the highest rate, which is measured first. Beside
+it, now and then, somebody new sends the one event that makes a member of them. What counts is the
+time from when that event was due to be sent until the webhook is told.
+"""
+
+import asyncio
+import sys
+from base64 import b64encode
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from ruamel.yaml import YAML
+
+from actors.clock import Clock
+from load_tests.calculated import attribute_documents
+from load_tests.client import Channel, Target, request_bytes
+from load_tests.drive import DriveOptions, arrival_times
+from load_tests.ingest_cost import audience_documents
+from load_tests.measurements import PERCENTILES
+from load_tests.receiver import Receiver
+from load_tests.server_process import KEY, WORKSPACE, ServerProcess
+
+PROBE = "Probe"
+PROBE_CHANNELS = 16
+SETTLE_S = 2.0  # from the beginning of the load to the first probe
+PATIENCE_S = 10.0  # after the last probe
+
+
+class ReactionOptions(Struct, frozen=True, kw_only=True):
+    """How to run.
+
+    Attributes:
+        seconds: how long probes are sent; the highest rate is measured for `rate_seconds`.
+        share: of the highest rate, that is sent beside the probes.
+        mode: `bulk` or `single`, of the load; a probe is always one batch.
+        audiences: with that of the probes; the webhook is told of it and of `told` others.
+    """
+
+    seconds: float
+    rate_seconds: float
+    share: float
+    mode: str
+    probes_per_second: float
+    attributes: int
+    audiences: int
+    told: int
+    users: int
+    seed: int
+
+
+class ReactionResult(Struct, kw_only=True):
+    """What was measured.
+
+    Attributes:
+        highest_rate, load_rate: batches per second; `load_rate` as it was sent.
+        probes: sent; `missing` of them were not told of in time.
+        messages: that the webhook got.
+        latency_ms: percentiles over the probes that were told of.
+    """
+
+    highest_rate: float
+    load_rate: float
+    probes: int
+    missing: int
+    messages: int
+    latency_ms: dict[str, float]
+
+
+class LoadFailed(Exception):
+    """The load could not be sent; holds what its process printed."""
+
+
+def workspace_document(options: ReactionOptions, url: str) -> dict[str, Any]:
+    """Return the document of `make load` with what has to be kept current, and the webhook."""
+    document: dict[str, Any] = YAML(typ="safe").load(WORKSPACE)
+    document["outputs"].append(
+        {
+            "id": "hook",
+            "kind": "audience",
+            "module": "webhook",
+            "name": "Hook",
+            "settings": {"url": url, "allow_insecure": True},
+        }
+    )
+    document["calculated_attributes"] = [
+        {"id": f"ca{number}", "name": f"ca{number}", "definition": each}
+        for number, each in enumerate(attribute_documents(options.attributes))
+    ]
+    told = {"subscriptions": [{"output": "hook"}]}
+    document["audiences"] = [
+        {"id": f"a{number}", "name": f"a{number}", "definition": each}
+        | (told if number < options.told else {})
+        for number, each in enumerate(audience_documents(options.audiences - 1, options.seed))
+    ]
+    probed = {"type": "event", "event_type": "custom_event", "event_name": PROBE}
+    document["audiences"].append(
+        {"id": "probed", "name": "probed", "definition": {"and": [probed]}, **told}
+    )
+    return document
+
+
+async def react(options: ReactionOptions, folder: Path, clock: Clock) -> ReactionResult:
+    """Run a deployment on a folder and measure.
+
+    Raises:
+        RuntimeError: the deployment did not start.
+        LoadFailed: its load could not be sent.
+        OSError: nothing answers.
+    """
+    receiver = Receiver(clock.monotonic)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(receiver.listening())
+        workspace = folder / "workspace.yaml"
+        workspace.write_bytes(msgspec.json.encode(workspace_document(options, receiver.url)))
+        server = ServerProcess(
+            folder / "data",
+            clock,
+            *("--workspace", str(workspace)),
+            environ={
+                "HEADWATER_LOG_LEVEL": "warning",
+                "HEADWATER_EGRESS_ALLOW": urlsplit(receiver.url).netloc,
+            },
+        )
+        await asyncio.to_thread(server.start)
+        stack.push_async_callback(asyncio.to_thread, server.stop)
+        load = _Load(server, options, folder)
+        highest = (await load.run("max", options.rate_seconds))["batches_per_second"]
+        seconds = SETTLE_S + options.seconds
+        sending = asyncio.create_task(load.run(str(highest * options.share), seconds))
+        await asyncio.sleep(SETTLE_S)
+        due_s = await _probe(Target.of(server.url), options, clock)
+        sent = await sending
+        await _await_all(receiver, due_s, clock)
+    told_s = receiver.told_s
+    latencies = [told_s[each] - at_s for each, at_s in due_s.items() if each in told_s]
+    values = np.percentile(np.array(latencies) * 1000, list(PERCENTILES.values()))
+    return ReactionResult(
+        highest_rate=highest,
+        load_rate=sent["batches_per_second"],
+        probes=len(due_s),
+        missing=len(due_s) - len(latencies),
+        messages=receiver.messages,
+        latency_ms=dict(zip(PERCENTILES, values.tolist(), strict=True)),
+    )
+
+
+class _Load:
+    """The generator, in a process of its own."""
+
+    def __init__(self, server: ServerProcess, options: ReactionOptions, folder: Path) -> None:
+        self._server = server
+        self._options = options
+        self._file = folder / "load.json"
+
+    async def run(self, rate: str, seconds: float) -> dict[str, float]:
+        """Send; return what was acknowledged per second. Raises LoadFailed."""
+        options = self._options
+        flags = {
+            "url": self._server.url,
+            "pid": self._server.pid,
+            "mode": options.mode,
+            "rate": rate,
+            "seconds": seconds,
+            "users": options.users,
+            "seed": options.seed,
+            "json": self._file,
+        }
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "load_tests", "ingest", *KEY),
+            *(word for name, value in flags.items() for word in (f"--{name}", str(value))),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        printed, _ = await process.communicate()
+        if process.returncode:
+            raise LoadFailed(printed.decode(errors="replace"))
+        throughput: dict[str, float] = msgspec.json.decode(self._file.read_bytes())["throughput"]
+        return throughput
+
+
+async def _probe(target: Target, options: ReactionOptions, clock: Clock) -> dict[str, float]:
+    """Send probes; return customer id to when it was due. Raises OSError."""
+    due: asyncio.Queue[str] = asyncio.Queue()
+    due_s: dict[str, float] = {}
+    drive = DriveOptions(seconds=options.seconds, connections=0, seed=options.seed)
+    async with asyncio.TaskGroup() as group:
+        workers = [group.create_task(_send_probes(target, due)) for _ in range(PROBE_CHANNELS)]
+        started_s = clock.monotonic()
+        for offset_s in arrival_times(options.probes_per_second, drive):
+            at_s = started_s + offset_s
+            await asyncio.sleep(max(at_s - clock.monotonic(), 0.0))
+            customer = f"probe-{len(due_s)}"
+            due_s[customer] = at_s
+            due.put_nowait(customer)
+        await due.join()
+        for worker in workers:
+            worker.cancel()
+    return due_s
+
+
+async def _send_probes(target: Target, due: "asyncio.Queue[str]") -> None:
+    channel = Channel(target)
+    event = {"event_type": "custom_event", "data": {"event_name": PROBE}}
+    authorization = "Basic " + b64encode(f"{KEY[1]}:{KEY[3]}".encode()).decode()
+    try:
+        while True:
+            customer = await due.get()
+            batch = {
+                "environment": "production",
+                "user_identities": {"customer_id": customer},
+                "events": [event],
+            }
+            body = msgspec.json.encode(batch)
+            request = request_bytes(target, "POST", "/v2/events", authorization, body)
+            status = 0
+            while status != 202:
+                status = (await channel.exchange(request)).status
+            due.task_done()
+    finally:
+        channel.close()
+
+
+async def _await_all(receiver: Receiver, customers: Iterable[str], clock: Clock) -> None:
+    deadline_s = clock.monotonic() + PATIENCE_S
+    while clock.monotonic() < deadline_s:
+        if all(each in receiver.told_s for each in customers):
+            return
+        await asyncio.sleep(0.1)
