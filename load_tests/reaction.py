@@ -76,7 +76,7 @@ class ReactionResult(Struct, kw_only=True):
 
 
 class LoadFailed(Exception):
-    """The load could not be sent; holds what its process printed."""
+    """The load could not be sent; says why, or holds what its process printed."""
 
 
 def workspace_document(options: ReactionOptions, url: str) -> dict[str, Any]:
@@ -134,6 +134,8 @@ async def react(options: ReactionOptions, folder: Path, clock: Clock) -> Reactio
         stack.push_async_callback(asyncio.to_thread, server.stop)
         load = _Load(server, options, folder)
         highest = (await load.run("max", options.rate_seconds))["batches_per_second"]
+        if not highest:
+            raise LoadFailed(f"nothing was acknowledged within {options.rate_seconds:g} s")
         seconds = SETTLE_S + options.seconds
         sending = asyncio.create_task(load.run(str(highest * options.share), seconds))
         await asyncio.sleep(SETTLE_S)

@@ -17,9 +17,9 @@ from load_tests.scenarios.reaction import report_of
 
 SMALL = ReactionOptions(
     seconds=2.0,
-    rate_seconds=1.0,
+    rate_seconds=4.0,
     share=0.2,
-    mode="bulk",
+    mode="single",
     probes_per_second=10.0,
     attributes=20,
     audiences=100,
