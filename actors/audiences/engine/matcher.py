@@ -1,7 +1,9 @@
 """From an event to the entries that it makes in streams."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
+from actors.audiences.criteria import Condition
 from actors.audiences.engine.entries import Entry, bits_of
 from actors.audiences.engine.spans_of_now import union
 from actors.audiences.engine.streams import (
@@ -28,11 +30,13 @@ from actors.audiences.event_rows import (
     rows_of,
     session_id,
 )
+from actors.audiences.predicates import predicate
 from actors.audiences.values import MISSING, StoredValue, fold, parse_number
 from actors.model import Event, StoredBatch, WorkspaceInfo
 from actors.profiles.tiers import event_name
 
 _KEYS_KEPT = 8192
+_VALUES_KEPT = 4096  # of one attribute: more than most have, and little memory
 
 _TakeRow = Callable[[Row], tuple[int, float] | None]  # the value's bits and its weight
 
@@ -51,7 +55,11 @@ class _Candidate:
         self.spans = row_spans(where) if where is not None and is_timed else None
         self.take_row = _row_taker(stream)
         is_free = where is None and self.inputs is None
-        self.is_plain = is_free and isinstance(stream.take, TakeNothing)
+        takes_nothing = isinstance(stream.take, TakeNothing)
+        self.is_plain = is_free and takes_nothing
+        # What it asks of an event, if that is one condition alone.
+        is_simple = self.test is not None and self.inputs is None and takes_nothing
+        self.condition = where if is_simple and isinstance(where, Condition) else None
         names = stream.take.names if isinstance(stream.take, TakeSame) else ()
         self.same = tuple(_same_reader(name) for name in names)
 
@@ -98,12 +106,58 @@ class _Candidate:
         return 0
 
 
+class _Alike:
+    """Streams of events that differ only in the condition on one attribute.
+
+    Its value is read once for all of them, and what follows from it is remembered.
+    """
+
+    def __init__(self, candidates: Sequence[_Candidate], conditions: Sequence[Condition]) -> None:
+        first = conditions[0]
+        self._read = reader(first.attribute_category, first.attribute_name)
+        self._tests = [
+            (candidate.number, predicate(condition.test))
+            for candidate, condition in zip(candidates, conditions, strict=True)
+        ]
+        self._known: dict[StoredValue, tuple[int, ...]] = {}
+
+    def streams(self, rows: Sequence[Row]) -> Collection[int]:
+        """Return the numbers of the streams that an event with these rows is in, each once."""
+        if len(rows) == 1:
+            return self._of(self._read(rows[0]))
+        found: dict[int, None] = {}
+        for row in rows:
+            found.update(dict.fromkeys(self._of(self._read(row))))
+        return found
+
+    def _of(self, value: StoredValue) -> tuple[int, ...]:
+        if type(value) is list:
+            return self._satisfied(value)
+        found = self._known.get(value)
+        if found is None:
+            if len(self._known) >= _VALUES_KEPT:
+                self._known.clear()
+            found = self._known[value] = self._satisfied(value)
+        return found
+
+    def _satisfied(self, value: StoredValue) -> tuple[int, ...]:
+        return tuple(number for number, holds in self._tests if holds(value))
+
+
+class _Matching(NamedTuple):
+    """The streams that events of one key may be in: those for certain by their numbers."""
+
+    plain: list[int]
+    alike: list[_Alike]
+    others: list[_Candidate]
+
+
 class Matcher:
     """The streams of an engine, found by event key."""
 
     def __init__(self, workspace: WorkspaceInfo, streams: Iterable[tuple[int, Stream]]) -> None:
         self._candidates = [_Candidate(number, stream) for number, stream in streams]
-        self._by_key: dict[EventKey, tuple[list[int], list[_Candidate]]] = {}
+        self._by_key: dict[EventKey, _Matching] = {}
         self._tiers = workspace.tiers
         self._default_tier = workspace.default_tier
 
@@ -118,32 +172,31 @@ class Matcher:
         found: list[Entry] = []
         received_ms = stored.received_ms
         for number, event in enumerate(stored.batch.events, first_event):
-            plain, others = self._candidates_of(event)
-            if not (plain or others) or not self._is_visible(event):
+            plain, alike, others = self._matching(event)
+            if not (plain or alike or others) or not self._is_visible(event):
                 continue
             t_ms = min(event.timestamp_ms, received_ms)
             if t_ms < since_ms:
                 continue
             for stream in plain:
                 found.append(Entry(stream, t_ms, number, 0))  # noqa: PERF401 - half the time
-            if others:
+            if alike or others:
                 rows = rows_of(stored, event)
+                for each in alike:
+                    for stream in each.streams(rows):
+                        found.append(Entry(stream, t_ms, number, 0))  # noqa: PERF401
                 for candidate in others:
                     found.extend(candidate.entries(rows, t_ms, number))
         return found
 
-    def _candidates_of(self, event: Event) -> tuple[list[int], list[_Candidate]]:
-        """Return the numbers of streams that an event is in for certain, and other candidates."""
+    def _matching(self, event: Event) -> _Matching:
         key = event_key(event)
         found = self._by_key.get(key)
         if found is None:
             if len(self._by_key) >= _KEYS_KEPT:
                 self._by_key.clear()
-            matching = [each for each in self._candidates if matches_key(each.stream.filter, key)]
-            found = self._by_key[key] = (
-                [each.number for each in matching if each.is_plain],
-                [each for each in matching if not each.is_plain],
-            )
+            candidates = [each for each in self._candidates if matches_key(each.stream.filter, key)]
+            found = self._by_key[key] = _sorted_out(candidates)
         return found
 
     def _is_visible(self, event: Event) -> bool:
@@ -152,6 +205,24 @@ class Matcher:
         if self._tiers:
             tier = self._tiers.get(event_name(event) or "", tier)
         return tier == "personalize"
+
+
+def _sorted_out(candidates: Sequence[_Candidate]) -> _Matching:
+    matching = _Matching([], [], [])
+    alike: dict[tuple[str, str], list[tuple[_Candidate, Condition]]] = {}
+    for each in candidates:
+        condition = each.condition
+        if each.is_plain:
+            matching.plain.append(each.number)
+        elif condition is None:
+            matching.others.append(each)
+        else:
+            attribute = condition.attribute_category, condition.attribute_name
+            alike.setdefault(attribute, []).append((each, condition))
+    for group in alike.values():
+        members, conditions = zip(*group, strict=True)
+        matching.alike.append(_Alike(members, conditions))
+    return matching
 
 
 def _is_timed(stream: Stream) -> bool:
