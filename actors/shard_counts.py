@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from actors.metric_groups import ShardMetrics
 from actors.model import Accepted, Duplicate, Environment, Rejected, WorkspaceInfo
@@ -11,6 +12,19 @@ from actors.store import addressed
 from actors.store.environment import Store, Transaction
 
 LATE_MS = 72 * 3_600_000  # spec/events-api.md, 13.1
+
+
+class _Labelled(dict[Any, Any]):
+    """The metrics of one name, by label or labels; only for labels of which there are few."""
+
+    def __init__(self, metric: Any) -> None:
+        super().__init__()
+        self._metric = metric
+
+    def __missing__(self, labels: Any) -> Any:
+        found = self._metric.labels(*(labels if isinstance(labels, tuple) else (labels,)))
+        self[labels] = found
+        return found
 
 
 class ShardCounts:
@@ -26,7 +40,10 @@ class ShardCounts:
     ) -> None:
         self._metrics = metrics
         self._workspace = workspace
-        self._shard = str(shard)
+        # Finding a metric by its labels costs more than counting on it.
+        self._stages = _Labelled(metrics.batch_duration)
+        self._events = _Labelled(metrics.ingest_events)
+        self._commits = metrics.storage_commit_duration.labels(str(shard))
         self._connections = {each.number: each.id for each in connections}
         self._drops: Counter[tuple[int, str]] = Counter()
         metrics.config_revision.labels(workspace.id).set(1)
@@ -98,8 +115,8 @@ class ShardCounts:
     def stages(self, **seconds: float) -> None:
         """Observe how long each stage of one micro-batch took."""
         for stage, duration in seconds.items():
-            self._metrics.batch_duration.labels(stage).observe(duration)
-        self._metrics.storage_commit_duration.labels(self._shard).observe(seconds["commit"])
+            self._stages[stage].observe(duration)
+        self._commits.observe(seconds["commit"])
 
     def _write(
         self,
@@ -114,8 +131,7 @@ class ShardCounts:
             metrics.ingest_batches.labels(workspace.id, ids[source], environment, result).inc(count)
         for (source, environment), kinds in events.items():
             for kind, count in kinds.items():
-                labels = workspace.id, ids[source], environment, kind
-                metrics.ingest_events.labels(*labels).inc(count)
+                self._events[workspace.id, ids[source], environment, kind].inc(count)
         for (source, reason), count in drops.items():
             metrics.ingest_drops.labels(workspace.id, ids[source], reason).inc(count)
         for source, count in late.items():
