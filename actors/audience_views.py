@@ -20,7 +20,6 @@ from actors.audiences.calls import (
     Sample,
     SourceBytes,
 )
-from actors.audiences.engine.sources import Derived
 from actors.audiences.estimate import sample_number
 from actors.audiences.history import read_history
 from actors.audiences.reasons import reason
@@ -250,9 +249,7 @@ class AudienceViews:
         section = profile.workspaces.get(self._workspace.number)
         if section is None:
             return False
-        derived = Derived(
-            calculated=self._audiences.numbered(section), audiences=frozenset(section.audiences)
-        )
+        derived = self._audiences.derived(section, frozenset(section.audiences))
         if asking.reads_events:
             history = read_history(txn, key, section, asking.since_ms)
             asking.take(key, profile, derived, [*history.own, *history.copied])

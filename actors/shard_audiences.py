@@ -24,7 +24,6 @@ from actors.calculated.live import KnownAttributes
 from actors.clock import Clock
 from actors.metric_groups import ShardMetrics
 from actors.model import (
-    AttributeText,
     Delivery,
     Profile,
     ProfileKey,
@@ -193,7 +192,7 @@ class ShardAudiences:
             listed = {each for each in self.known.static if static_lists.has(txn, each, key)}
             calculated = section.audiences.keys() & {each.number for each in self.known.standard}
             members = frozenset(self.engine.satisfied_by(key, now_ms) | listed | calculated)
-        derived = Derived(calculated=self.numbered(section), audiences=members)
+        derived = self.derived(section, members)
         groups = self.engine.groups
         self._calculations.take(txn, due, key, profile, derived, groups, now_ms)
 
@@ -282,6 +281,16 @@ class ShardAudiences:
         """Return the calculated attributes that a user has, by name."""
         return applying.values(section, self.attributes)
 
+    def derived(self, section: Section, audiences: frozenset[int]) -> Derived:
+        """Return what criteria read of a user's calculated attributes, and of these audiences."""
+        active = self.attributes.by_number
+        calculated = {
+            number: state.value
+            for number, state in section.calculated.items()
+            if state.value is not None and number in active
+        }
+        return Derived(calculated=calculated, audiences=audiences, names=self.attributes.numbers)
+
     def show(self) -> None:
         """Bring the gauges up to date."""
         sizes, workspace = self._metrics.audience_size, self._workspace.id
@@ -318,16 +327,7 @@ class ShardAudiences:
         self._touched[key] = profile
 
     def _derived(self, section: Section) -> Derived:
-        listed = self._kept.intersection(section.audiences)
-        return Derived(calculated=self.numbered(section), audiences=frozenset(listed))
-
-    def numbered(self, section: Section) -> dict[int, AttributeText]:
-        """Return the calculated attributes that a user has, by number."""
-        calculated: dict[int, AttributeText] = {}
-        for number, state in section.calculated.items():
-            if state.value is not None and number in self.attributes.by_number:
-                calculated[number] = state.value
-        return calculated
+        return self.derived(section, frozenset(self._kept.intersection(section.audiences)))
 
     def _outdated(self, section: Section) -> dict[int, list[int]]:
         """Return the attributes that began after a section was made ready, by what began them."""

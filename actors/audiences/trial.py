@@ -67,6 +67,7 @@ def try_user(
         for each in attributes
         if (value := calculate(each, stored, workspace, now_ms)) is not None
     }
+    names = {each.name: each.number for each in attributes}
     named = [each.criterion for each in criteria_of(node)]
     engine = Engine(workspace, workspace.audience_event_days * DAY_MS)
     own = max(targets, default=0) + 1
@@ -76,7 +77,7 @@ def try_user(
     for place, each in enumerate(criteria_of(node), own + 1):
         engine.activate(place, "production", each, _REVISION)
     key = ProfileKey(workspace.scope, "production", _MPID)
-    engine.load(key, profile, Kept(), Derived(calculated=calculated))
+    engine.load(key, profile, Kept(), Derived(calculated=calculated, names=names))
     engine.rebuild_events(key, stored, _REVISION, now_ms, now_ms)
     engine.evaluate(engine.rows_of([key]), now_ms)
     found = frozenset(engine.audiences_of(key))

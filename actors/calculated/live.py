@@ -65,12 +65,14 @@ class KnownAttributes:
         by_number: number to calculator, of the active ones.
         kept: numbers of which values and seeds are kept, the active ones and others.
         next_number: see `LiveAttributes`.
+        numbers: name to number, of the active ones.
         index: of all active ones.
     """
 
     def __init__(self, live: LiveAttributes, workspace: WorkspaceInfo) -> None:
         self.version = live.version
         self.by_number = {each.number: Calculator(each) for each in live.attributes}
+        self.numbers = {each.name: number for number, each in self.by_number.items()}
         self.kept = live.kept | self.by_number.keys()
         self.next_number = live.next_number
         self.index = EventIndex(self.by_number.values(), workspace)

@@ -9,6 +9,7 @@ import pytest
 from actors.audience_worker import AudienceWorker
 from actors.clock import ManualClock
 from actors.identity.calls import AliasRequest
+from tests.whole import test_audiences
 from tests.whole.cases import user
 from tests.whole.world import DOCUMENT, T, World, basic, changed, running
 
@@ -271,6 +272,59 @@ async def test_29_one_that_an_audience_uses_stays(world: World) -> None:
     await ask(world, 204, "DELETE", f"/{number}")
     settle(world)
     assert await world.attributes("a") == {"city": "Oslo"}
+
+
+async def test_21_a_value_hides_the_users_own_in_audiences_too(
+    world: World, clock: ManualClock
+) -> None:
+    """Case 21: as long as there is one, whatever changes it, and whoever asks."""
+
+    def tier(value: str) -> dict[str, Any]:
+        kind = {"type": "user_attribute", "attribute_name": "tier"}
+        return kind | {"value_type": "string", "operator": "equals", "value": value}
+
+    audiences = {}
+    for name in ("own", "gold", "blue"):
+        body = {"name": name, "definition": tier(name)}
+        audiences[name] = (await test_audiences.ask(world, 201, "POST", "", body))["id"]
+        await test_audiences.ask(world, 204, "POST", f"/{audiences[name]}/activation")
+
+    async def member_of() -> list[str]:
+        for _ in range(2):
+            settle(world)
+            await world.settle_audiences()
+        mpid = await world.mpid("a")
+        found = [
+            name
+            for name, number in audiences.items()
+            if mpid in await test_audiences.members(world, number)
+        ]
+        asked = {"definition": tier(found[0]), "mpids": [mpid]}
+        [answer] = await test_audiences.ask(world, 200, "POST", "/evaluate", asked)
+        assert answer["result"] is True
+        return found
+
+    await world.accept(user("a", user_attributes={"tier": "own"}, events=[]))
+    assert await member_of() == ["own"]
+    last = definition(
+        "last_occurrence",
+        "tier",
+        time_period={"type": "within", "within": 1, "within_unit": "days"},
+    )
+    number = await activate(world, "tier", last)
+    assert await member_of() == ["own"]
+    await buy(world, "a", tier="gold")
+    assert await member_of() == ["gold"]
+    await world.accept(user("a", user_attributes={"tier": "own"}, events=[]))
+    assert await member_of() == ["gold"]
+    await buy(world, "a", tier="blue")
+    assert await member_of() == ["blue"]
+    clock.advance(DAY_MS + 1)
+    assert await member_of() == ["own"]
+    await buy(world, "a", clock.now_ms(), tier="gold")
+    assert await member_of() == ["gold"]
+    await ask(world, 204, "DELETE", f"/{number}/activation")
+    assert await member_of() == ["own"]
 
 
 async def test_22_27_seeds_come_over_http(world: World) -> None:

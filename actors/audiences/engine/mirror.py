@@ -1,6 +1,6 @@
 """The columns: which sources are mirrored, and what a batch can have changed of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -56,6 +56,7 @@ class Mirror:
 
     def __init__(self) -> None:
         self._rows = 0
+        self._calculated: Mapping[str, int] = {}  # names of calculated attributes
         self._mirrored: dict[Source, _Mirrored] = {}
         self._attributes: dict[str, _Mirrored] = {}
         self._always: list[_Mirrored] = []
@@ -108,6 +109,9 @@ class Mirror:
 
     def update(self, row: int, subject: Subject, stored: StoredBatch) -> None:
         """Set the columns of a row that a batch can have changed."""
+        if subject.derived.names is not self._calculated:
+            self._calculated = subject.derived.names
+            self._sort()
         batch = stored.batch
         for names in (batch.user_attributes, batch.deleted_user_attributes):
             self._put_attributes(row, subject, names)
@@ -141,6 +145,13 @@ class Mirror:
             if mirrored is not None:
                 mirrored.put(row, subject)
 
+    def _is_sent(self, name: str) -> bool:
+        """Tell whether only what a batch says of a user attribute can change its value.
+
+        A name of a group's attribute has a colon; a reserved name has several spellings.
+        """
+        return ":" not in name and not name.startswith("$") and name not in self._calculated
+
     def _of(self, source: Source) -> _Mirrored:
         mirrored = self._mirrored.get(source)
         if mirrored is None:
@@ -153,8 +164,7 @@ class Mirror:
         self._attributes, self._always, self._by_device, self._by_consent = {}, [], [], []
         for source, mirrored in self._mirrored.items():
             match source:
-                # A name of a group's attribute has a colon; a reserved name has several spellings.
-                case AttributeSource(name) if ":" not in name and not name.startswith("$"):
+                case AttributeSource(name) if self._is_sent(name):
                     self._attributes[name] = mirrored
                 case DeviceSource():
                     self._by_device.append(mirrored)

@@ -30,12 +30,15 @@ class Derived(Struct, frozen=True):
         predictions: (prediction, output) to value.
         segments: analytics segments that the user is in.
         audiences: static and standard audiences that the user is in.
+        names: of calculated attributes to their numbers; one that has a value hides the user
+            attribute of its name.
     """
 
     calculated: Mapping[int, AttributeText] = {}
     predictions: Mapping[tuple[int, str], float] = {}
     segments: frozenset[int] = frozenset()
     audiences: frozenset[int] = frozenset()
+    names: Mapping[str, int] = {}
 
 
 NO_DERIVED = Derived()
@@ -57,7 +60,12 @@ class AttributeSource(Struct, frozen=True):
     name: str
 
     def read(self, subject: Subject) -> StoredValue:
-        """Return the value; a group's attribute hides a user's own of the same name."""
+        """Return the value; a calculated or a group's attribute hides a user's own of its name."""
+        derived = subject.derived
+        if self.name in derived.names:
+            calculated = derived.calculated.get(derived.names[self.name])
+            if calculated is not None:
+                return calculated
         for number, membership in subject.section.groups.items():
             definition = subject.groups.get(number)
             if definition is not None:
