@@ -17,7 +17,7 @@ from actors.audiences.engine.streams import (
     TakeText,
     hash_of,
 )
-from actors.audiences.engine.where import row_spans, row_test
+from actors.audiences.engine.where import VALUES_KEPT, is_short, row_spans, row_test
 from actors.audiences.event_rows import (
     EventKey,
     Reader,
@@ -36,7 +36,6 @@ from actors.model import Event, StoredBatch, WorkspaceInfo
 from actors.profiles.tiers import event_name
 
 _KEYS_KEPT = 8192
-_VALUES_KEPT = 4096  # of one attribute: more than most have, and little memory
 
 _TakeRow = Callable[[Row], tuple[int, float] | None]  # the value's bits and its weight
 
@@ -135,9 +134,11 @@ class _Alike:
             return self._satisfied(value)
         found = self._known.get(value)
         if found is None:
-            if len(self._known) >= _VALUES_KEPT:
-                self._known.clear()
-            found = self._known[value] = self._satisfied(value)
+            found = self._satisfied(value)
+            if is_short(value):
+                if len(self._known) >= VALUES_KEPT:
+                    self._known.clear()
+                self._known[value] = found
         return found
 
     def _satisfied(self, value: StoredValue) -> tuple[int, ...]:
@@ -158,6 +159,8 @@ class Matcher:
     def __init__(self, workspace: WorkspaceInfo, streams: Iterable[tuple[int, Stream]]) -> None:
         self._candidates = [_Candidate(number, stream) for number, stream in streams]
         self._by_key: dict[EventKey, _Matching] = {}
+        # By the numbers of their streams: events of many keys share what is remembered of values.
+        self._alike: dict[tuple[int, ...], _Alike] = {}
         self._tiers = workspace.tiers
         self._default_tier = workspace.default_tier
 
@@ -195,9 +198,30 @@ class Matcher:
         if found is None:
             if len(self._by_key) >= _KEYS_KEPT:
                 self._by_key.clear()
+                self._alike.clear()
             candidates = [each for each in self._candidates if matches_key(each.stream.filter, key)]
-            found = self._by_key[key] = _sorted_out(candidates)
+            found = self._by_key[key] = self._sorted_out(candidates)
         return found
+
+    def _sorted_out(self, candidates: Sequence[_Candidate]) -> _Matching:
+        matching = _Matching([], [], [])
+        by_attribute: dict[tuple[str, str], list[tuple[_Candidate, Condition]]] = {}
+        for each in candidates:
+            condition = each.condition
+            if each.is_plain:
+                matching.plain.append(each.number)
+            elif condition is None:
+                matching.others.append(each)
+            else:
+                attribute = condition.attribute_category, condition.attribute_name
+                by_attribute.setdefault(attribute, []).append((each, condition))
+        for group in by_attribute.values():
+            members, conditions = zip(*group, strict=True)
+            numbers = tuple(member.number for member in members)
+            if numbers not in self._alike:
+                self._alike[numbers] = _Alike(members, conditions)
+            matching.alike.append(self._alike[numbers])
+        return matching
 
     def _is_visible(self, event: Event) -> bool:
         """Tell whether the tier lets audiences see the event (spec/audiences.md, 1)."""
@@ -205,24 +229,6 @@ class Matcher:
         if self._tiers:
             tier = self._tiers.get(event_name(event) or "", tier)
         return tier == "personalize"
-
-
-def _sorted_out(candidates: Sequence[_Candidate]) -> _Matching:
-    matching = _Matching([], [], [])
-    alike: dict[tuple[str, str], list[tuple[_Candidate, Condition]]] = {}
-    for each in candidates:
-        condition = each.condition
-        if each.is_plain:
-            matching.plain.append(each.number)
-        elif condition is None:
-            matching.others.append(each)
-        else:
-            attribute = condition.attribute_category, condition.attribute_name
-            alike.setdefault(attribute, []).append((each, condition))
-    for group in alike.values():
-        members, conditions = zip(*group, strict=True)
-        matching.alike.append(_Alike(members, conditions))
-    return matching
 
 
 def _is_timed(stream: Stream) -> bool:

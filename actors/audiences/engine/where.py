@@ -19,7 +19,13 @@ from actors.audiences.windows import date_window
 RowTest = Callable[[Row], bool]
 RowSpans = Callable[[Row], Spans]
 
-_VALUES_KEPT = 4096  # of one condition: more than most attributes have, and little memory
+VALUES_KEPT = 4096  # of one condition: more than most attributes have, and little memory
+_LENGTH_KEPT = 128  # characters: a value is whatever a sender likes
+
+
+def is_short(value: StoredValue) -> bool:
+    """Tell whether a value is worth the memory that remembering it takes."""
+    return not isinstance(value, str) or len(value) <= _LENGTH_KEPT
 
 
 def row_test(where: Where) -> RowTest:
@@ -61,9 +67,11 @@ def _condition(condition: Condition) -> RowTest:
             return holds(value)
         found = known.get(value)
         if found is None:
-            if len(known) >= _VALUES_KEPT:
-                known.clear()
-            found = known[value] = holds(value)
+            found = holds(value)
+            if is_short(value):
+                if len(known) >= VALUES_KEPT:
+                    known.clear()
+                known[value] = found
         return found
 
     return test
