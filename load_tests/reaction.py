@@ -7,6 +7,7 @@ time from when that event was due to be sent until the webhook is told.
 """
 
 import asyncio
+import contextlib
 import sys
 from base64 import b64encode
 from collections.abc import Iterable
@@ -32,6 +33,7 @@ from load_tests.server_process import KEY, WORKSPACE, ServerProcess
 PROBE = "Probe"
 PROBE_CHANNELS = 16
 SETTLE_S = 2.0  # from the beginning of the load to the first probe
+RETRY_S = 0.05  # after a refusal
 PATIENCE_S = 10.0  # after the last probe
 
 
@@ -144,14 +146,16 @@ async def react(options: ReactionOptions, folder: Path, clock: Clock) -> Reactio
         await _await_all(receiver, due_s, clock)
     told_s = receiver.told_s
     latencies = [told_s[each] - at_s for each, at_s in due_s.items() if each in told_s]
-    values = np.percentile(np.array(latencies) * 1000, list(PERCENTILES.values()))
+    values = [float("inf")] * len(PERCENTILES)
+    if latencies:
+        values = np.percentile(np.array(latencies) * 1000, list(PERCENTILES.values())).tolist()
     return ReactionResult(
         highest_rate=highest,
         load_rate=sent["batches_per_second"],
         probes=len(due_s),
         missing=len(due_s) - len(latencies),
         messages=receiver.messages,
-        latency_ms=dict(zip(PERCENTILES, values.tolist(), strict=True)),
+        latency_ms=dict(zip(PERCENTILES, values, strict=True)),
     )
 
 
@@ -182,7 +186,11 @@ class _Load:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        printed, _ = await process.communicate()
+        try:
+            printed, _ = await process.communicate()
+        finally:
+            if process.returncode is None:  # nobody waits for it any more
+                process.kill()
         if process.returncode:
             raise LoadFailed(printed.decode(errors="replace"))
         throughput: dict[str, float] = msgspec.json.decode(self._file.read_bytes())["throughput"]
@@ -190,7 +198,7 @@ class _Load:
 
 
 async def _probe(target: Target, options: ReactionOptions, clock: Clock) -> dict[str, float]:
-    """Send probes; return customer id to when it was due. Raises OSError."""
+    """Send probes; return customer id to when it was due."""
     due: asyncio.Queue[str] = asyncio.Queue()
     due_s: dict[str, float] = {}
     drive = DriveOptions(seconds=options.seconds, connections=0, seed=options.seed)
@@ -223,9 +231,9 @@ async def _send_probes(target: Target, due: "asyncio.Queue[str]") -> None:
             }
             body = msgspec.json.encode(batch)
             request = request_bytes(target, "POST", "/v2/events", authorization, body)
-            status = 0
-            while status != 202:
-                status = (await channel.exchange(request)).status
+            with contextlib.suppress(OSError):  # it is then among those that are missing
+                while (await channel.exchange(request)).status in (429, 503):  # noqa: ASYNC110  # retries
+                    await asyncio.sleep(RETRY_S)
             due.task_done()
     finally:
         channel.close()
