@@ -70,7 +70,9 @@ def _load_all(
     loaded: list[tuple[WorkspaceDocument, _Source]] = []
     problems: list[tuple[str, str]] = []
     for index, path in enumerate(paths):
-        if path in paths[:index]:  # everything in it would be used twice
+        if path.resolve() in [
+            each.resolve() for each in paths[:index]
+        ]:  # everything in it would be used twice
             problems.append((str(path), "is given twice"))
             continue
         name = str(path) if len(paths) > 1 else ""

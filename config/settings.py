@@ -54,6 +54,16 @@ def _check_target(target: str) -> str:
 
 # In the environment and in flags a list is written with commas.
 CommaList = BeforeValidator(_split)
+
+
+def _documents(value: object) -> object:
+    """Refuse a list that is given and empty: the example, whose keys are public, is not meant."""
+    paths = _split(value)
+    if paths == []:  # the default is a tuple
+        raise ValueError("names no document; leave it out to serve the example")
+    return paths
+
+
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_parse_network)]
 EgressTarget = Annotated[str, AfterValidator(_check_target)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -79,7 +89,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         default=Path("./data"), description="Folder of the stores; made when it is absent."
     )
-    workspace: Annotated[Items[Path], NoDecode, CommaList] = Field(
+    workspace: Annotated[Items[Path], NoDecode, BeforeValidator(_documents)] = Field(
         default=(),
         description="The workspace documents, each a file or folder; one for each workspace that "
         "is served. Without any, the example that comes with the program, whose keys are public.",

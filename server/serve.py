@@ -59,9 +59,8 @@ def serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str], 
         OSError: a port cannot be taken.
     """
     configure_logging(settings, "serve", "0")
-    for (
-        number
-    ) in STOP_SIGNALS:  # until there is a loop; Ray puts handlers of its own in their place
+    # Until there is a loop; Ray puts handlers of its own in their place.
+    for number in STOP_SIGNALS:
         signal.signal(number, _leave)
     try:
         _serve(settings, environ, show)

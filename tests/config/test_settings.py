@@ -171,3 +171,12 @@ def test_a_constructed_object_reads_no_environment(monkeypatch: pytest.MonkeyPat
 def test_every_setting_says_what_it_is() -> None:
     undocumented = [name for name, field in Settings.model_fields.items() if not field.description]
     assert undocumented == []
+
+
+def test_a_list_without_a_workspace_is_not_the_example() -> None:
+    """The example's keys are public: it is served only where nothing is said."""
+    with pytest.raises(ConfigError) as refused:
+        load_settings({}, {"HEADWATER_WORKSPACE": " , "})
+    [problem] = refused.value.lines()
+    assert "names no document" in problem
+    assert load_settings({}, {}).workspace == ()
