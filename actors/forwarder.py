@@ -23,7 +23,7 @@ from actors.forwarding.waiting import Wait, wait_for_change
 from actors.metric_groups import ForwarderMetrics
 from actors.model import Delivery, Environment
 from actors.outputs.contract import BulkOutput, Delivered, Outcome, StreamOutput
-from actors.steps.enqueue import ConnectionInfo
+from actors.pipeline.connection import ConnectionInfo
 
 __all__ = ["Forwarder", "OutboxSource", "OutputInfo"]
 

@@ -29,12 +29,12 @@ from actors.model import MicroBatch, Result
 from actors.outputs.contract import OutputEnvironment, OutputSettings
 from actors.outputs.egress import EgressRules
 from actors.outputs.registry import open_outputs
+from actors.pipeline.connection import ConnectionInfo
 from actors.remote import Handle
 from actors.remote_handles import RemoteCoordinator, ShardSource, forwarder_name, remote_shards
 from actors.shard_calls import ShardCalls
 from actors.shard_options import ShardOptions, StoreOptions
 from actors.shard_state import ShardState
-from actors.steps.enqueue import ConnectionInfo
 from actors.store.environment import Store
 from actors.store.folder import scope_store, workspace_store
 from actors.sweeper import Sweeper

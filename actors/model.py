@@ -20,6 +20,16 @@ ENVIRONMENTS: tuple[Environment, Environment] = ("production", "development")
 _to_json = json.Encoder().encode
 
 
+class UserSplit(Struct, frozen=True):
+    """How an input's users are divided (spec/rules.md, 9).
+
+    `groups`: name, and end of its buckets of `actors.pipeline.sampling`; the last one ends them.
+    """
+
+    id: str
+    groups: tuple[tuple[str, int], ...]
+
+
 class InputInfo(Struct, frozen=True):
     """What a shard has to know of the input that a batch came through.
 
@@ -36,6 +46,7 @@ class InputInfo(Struct, frozen=True):
     is_partner: bool = False
     is_debug: bool = False
     restrict_device_id: bool = False
+    split: UserSplit | None = None
 
 
 class Limits(Struct, frozen=True):

@@ -15,11 +15,13 @@ from actors.model import (
     ConsentChange,
     ConsentRecord,
     Event,
+    InputInfo,
     Profile,
     Section,
     StoredBatch,
     WorkspaceInfo,
 )
+from actors.pipeline.sampling import group_of
 
 SCHEMA_VERSION = 2
 NO_ATTRIBUTES: Mapping[str, str | list[str]] = {}
@@ -86,18 +88,22 @@ def outgoing_batch(
     """
     batch = stored.batch
     section = profile.workspaces.get(workspace.number) if profile is not None else None
+    source = workspace.inputs.get(stored.input)
     outgoing: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "environment": batch.environment,
         "batch_id": batch.batch_id,
         "mpid": stored.mpid,
         "timestamp_unixtime_ms": batch.timestamp_ms,
-        "source_info": _source_info(stored, workspace),
+        "source_info": _source_info(stored, source),
         "user_identities": _identities(stored, profile),
         "user_attributes": {**_attributes(stored, section, groups), **calculated},
         "system_notifications": [_notification(change) for change in consent_changes],
     }
     outgoing.update(_as_sent(batch))
+    if source is not None and source.split is not None:
+        group = {"id": source.split.id, "group": group_of(source.split, stored)}
+        outgoing["context"] = {**outgoing.get("context", {}), "user_split": group}
     if section is not None and section.consent_state:
         outgoing["consent_state"] = {
             regulation: {purpose: _record(record) for purpose, record in purposes.items()}
@@ -166,8 +172,7 @@ def _as_sent(batch: Batch) -> dict[str, Any]:
     return {name: value for name, value in parts.items() if value}
 
 
-def _source_info(stored: StoredBatch, workspace: WorkspaceInfo) -> dict[str, Any]:
-    source = workspace.inputs.get(stored.input)
+def _source_info(stored: StoredBatch, source: InputInfo | None) -> dict[str, Any]:
     return {
         "channel": stored.channel,
         "partner": source.name if source is not None and source.is_partner else None,

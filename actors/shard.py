@@ -22,6 +22,7 @@ from actors.model import (
     StoredBatch,
 )
 from actors.outgoing import outgoing_batch
+from actors.pipeline.compiling import Pipeline, compile_pipelines
 from actors.profiles.tiers import kept_events
 from actors.shard_audiences import ShardAudiences
 from actors.shard_counts import ShardCounts
@@ -30,7 +31,7 @@ from actors.shard_outbox import ShardOutbox
 from actors.shard_state import ShardState
 from actors.steps.admit import KnownNames, admit
 from actors.steps.decode import Decoder
-from actors.steps.enqueue import ConnectionInfo, enqueue
+from actors.steps.enqueue import enqueue
 from actors.steps.identify import Identifier
 from actors.steps.update_profiles import update_profile
 from actors.steps.work import Work
@@ -82,9 +83,9 @@ class Shard:
         self._workspace = workspace
         self._decoder = Decoder(workspace)
         self._duplicates = Duplicates(workspace.dedup_days)
-        self._connections: dict[int, list[ConnectionInfo]] = {}
-        for connection in options.connections:
-            self._connections.setdefault(connection.input, []).append(connection)
+        self._pipelines: dict[int, list[Pipeline]] = {}  # by input
+        for pipeline in compile_pipelines(options.connections):
+            self._pipelines.setdefault(pipeline.connection.input, []).append(pipeline)
         self._identifier = Identifier(
             state.number,
             state.of,
@@ -102,7 +103,7 @@ class Shard:
             self._names = KnownNames(event_names.read_all(txn))
             self.groups = KnownGroups(read_live(txn))
             self.outbox = ShardOutbox(self.store, txn, options, self._ids, wake)
-        feed = AttributeFeed(self._connections.get(FEED_NUMBER, ()), workspace, self._ids.next)
+        feed = AttributeFeed(self._pipelines.get(FEED_NUMBER, ()), workspace, self._ids.next)
         self.audiences = ShardAudiences(
             self.store,
             self.profiles,
@@ -252,17 +253,17 @@ class Shard:
     def _deliveries(
         self, stored: StoredBatch, profile: Profile | None, changes: Sequence[ConsentChange]
     ) -> list[Delivery]:
-        connections = self._connections.get(stored.input)
-        if connections is None:
+        pipelines = self._pipelines.get(stored.input)
+        if pipelines is None:
             return []
         section = profile and profile.workspaces.get(self._workspace.number)
         calculated = self.audiences.calculated(section) if section else {}
         outgoing = outgoing_batch(
             stored, profile, self._workspace, changes, self.groups.ids, calculated
         )
-        deliveries, drops = enqueue(outgoing, stored, profile, connections)
+        deliveries, drops = enqueue(outgoing, stored, profile, pipelines)
         if drops:
-            self._counts.dropped(drops, len(stored.batch.events))
+            self._counts.dropped(drops)
         for delivery in deliveries:
             delivery.sequence = self._ids.next()
         return deliveries

@@ -6,7 +6,8 @@ from typing import Any
 
 from actors.metric_groups import ShardMetrics
 from actors.model import Accepted, Duplicate, Environment, Rejected, WorkspaceInfo
-from actors.steps.enqueue import ConnectionInfo, Drop
+from actors.pipeline.candidate import Drop
+from actors.pipeline.connection import ConnectionInfo
 from actors.steps.work import Work
 from actors.store import addressed
 from actors.store.environment import Store, Transaction
@@ -101,11 +102,10 @@ class ShardCounts:
         for environment, count in more.items():  # beside those that other workspaces have made
             self._metrics.identity_records.labels(environment).inc(count)
 
-    def dropped(self, drops: Iterable[Drop], events: int) -> None:
-        """Count what a batch's connections did not get; `events`: of the whole batch."""
+    def dropped(self, drops: Iterable[Drop]) -> None:
+        """Count what a batch's connections did not get."""
         for drop in drops:
-            lost = events if drop.event_index is None else 1
-            self._drops[drop.connection, drop.reason] += lost
+            self._drops[drop.connection, drop.reason] += drop.events
 
     def abandon(self) -> None:
         """The transaction failed: what was noted for it did not happen."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from actors.model import WorkspaceInfo
-from actors.steps.enqueue import ConnectionInfo
+from actors.pipeline.connection import ConnectionInfo
 
 
 class StoreOptions(Struct, frozen=True, kw_only=True):

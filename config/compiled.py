@@ -15,11 +15,12 @@ from actors.outputs.connection_settings import ConnectionSettings, payload_setti
 from actors.outputs.contract import OutputSettings
 from actors.outputs.registry import MODULES
 from actors.outputs.retry import PROFILES, RetrySchedule
-from actors.steps.enqueue import ConnectionInfo
+from actors.pipeline.connection import ConnectionInfo
 from actors.steps.payload import PayloadSettings
 from config.inputs import Input
 from config.numbers import ORGANIZATION, Numbers
 from config.outputs import Connection, Output
+from config.pipelines import pipeline_settings
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
 
@@ -157,6 +158,7 @@ def _connection(
     is_feed = connection.input == FEED_ID
     if is_feed:  # it has no other batches, and defaults of the output are for its other inputs
         settings = settings.model_copy(update={"send_batches_without_events": True})
+    source = None if is_feed else document.inputs_by_id[connection.input]
     return ConnectionInfo(
         number=numbers.connections[connection.id],
         id=connection.id,
@@ -173,6 +175,7 @@ def _connection(
                 getattr(each, "include_mp_device_id", False) for each in _settings(output).values()
             ),
         ),
+        pipeline=pipeline_settings(output, module, source),
     )
 
 

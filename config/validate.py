@@ -17,6 +17,7 @@ from config.identity import IdentitySettings, identity_problems
 from config.inputs import Input, input_problems
 from config.module_settings import NOTHING, Layer, layer_problems, output_problems
 from config.outputs import Connection, Output
+from config.pipelines import platform_problem
 from config.workspace import ApiCredential, Workspace, workspace_problems
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
@@ -216,8 +217,8 @@ def _connection_problems(parts: Parts, modules: Mapping[str, OutputModule]) -> I
             if output.kind not in KINDS_WITH_INPUT:
                 yield (*where, "output"), f"an output of kind {output.kind} takes no input"
             module, source = modules.get(output.module), inputs.get(connection.input)
-            if module and source and source.is_unbound and not module.accepts_unbound:
-                yield where, f"module '{output.module}' does not accept unbound feeds"
+            if module and source and (problem := platform_problem(source, output, module)):
+                yield where, f"module '{output.module}' {problem}"
             if is_feed and module and not module.accepts_attribute_feed:
                 problem = "does not accept the Calculated Attributes feed"
                 yield where, f"module '{output.module}' {problem}"

@@ -185,6 +185,11 @@ class WorkspaceDocument(Model):
     audiences: Items[Audience] = ()
 
     @cached_property
+    def inputs_by_id(self) -> dict[str, Input]:
+        """Inputs by id."""
+        return {each.id: each for each in self.inputs}
+
+    @cached_property
     def outputs_by_id(self) -> dict[str, Output]:
         """Outputs by id."""
         return {each.id: each for each in self.outputs}

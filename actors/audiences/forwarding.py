@@ -18,7 +18,8 @@ from actors.outputs.audience_messages import (
     encode_subscription,
 )
 from actors.outputs.connection_settings import ConnectionSettings, payload_settings
-from actors.steps.enqueue import ConnectionInfo, delivery_id
+from actors.pipeline.connection import ConnectionInfo
+from actors.steps.enqueue import delivery_id
 
 
 class Forwarding:

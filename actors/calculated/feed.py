@@ -18,7 +18,8 @@ from actors.model import (
     WorkspaceInfo,
 )
 from actors.outgoing import outgoing_batch
-from actors.steps.enqueue import ConnectionInfo, enqueue
+from actors.pipeline.compiling import Pipeline
+from actors.steps.enqueue import enqueue
 from actors.store.keys import profile_key
 
 FEED_ID = "calculated_attributes"  # in the workspace document, where no input can be named so
@@ -36,12 +37,12 @@ class AttributeFeed:
 
     def __init__(
         self,
-        connections: Sequence[ConnectionInfo],
+        pipelines: Sequence[Pipeline],
         workspace: WorkspaceInfo,
         next_id: Callable[[], int],
     ) -> None:
-        """Args: `connections` of the feed, in any status; `next_id` draws ids and sequences."""
-        self._connections = connections
+        """Args: `pipelines` of its connections, in any status; `next_id` draws ids."""
+        self._pipelines = pipelines
         self._workspace = workspace
         self._next_id = next_id
         self._before: dict[ProfileKey, tuple[Profile, Values]] = {}
@@ -49,11 +50,12 @@ class AttributeFeed:
     @property
     def active(self) -> frozenset[int]:
         """Numbers of the connections that batches are queued for."""
-        return frozenset(each.number for each in self._connections if each.is_active)
+        connections = [each.connection for each in self._pipelines]
+        return frozenset(each.number for each in connections if each.is_active)
 
     def note(self, key: ProfileKey, profile: Profile, known: KnownAttributes) -> None:
         """Keep the values of a user to whom something is about to be applied."""
-        if not self._connections:
+        if not self._pipelines:
             return
         noted = self._before.get(key)
         before = self._values(profile, known) if noted is None else noted[1]
@@ -77,12 +79,12 @@ class AttributeFeed:
             gone = [name for name in before if name not in after]
             if changed or gone:
                 packed = profile_key(key)
-                connections = [
+                pipelines = [
                     each
-                    for each in self._connections
-                    if each.number not in loads or packed < loads[each.number]
+                    for each in self._pipelines
+                    if each.connection.number not in loads or packed < loads[each.connection.number]
                 ]
-                made += self._deliver(key, profile, changed, gone, connections, now_ms)
+                made += self._deliver(key, profile, changed, gone, pipelines, now_ms)
         return made
 
     def current(
@@ -92,8 +94,8 @@ class AttributeFeed:
         found = self._values(profile, known)
         if not found:
             return []
-        connections = [each for each in self._connections if each.number == number]
-        return self._deliver(key, profile, found, [], connections, now_ms)
+        pipelines = [each for each in self._pipelines if each.connection.number == number]
+        return self._deliver(key, profile, found, [], pipelines, now_ms)
 
     def abandon(self) -> None:
         """The transaction failed, or nobody has asked for what changed in it."""
@@ -105,7 +107,7 @@ class AttributeFeed:
         profile: Profile,
         changed: Values,
         gone: list[str],
-        connections: Sequence[ConnectionInfo],
+        pipelines: Sequence[Pipeline],
         now_ms: int,
     ) -> list[Delivery]:
         batch = Batch(
@@ -132,7 +134,7 @@ class AttributeFeed:
         # Without its sections a profile enriches the batch with identities alone.
         bare = replace(profile, workspaces={})
         outgoing = outgoing_batch(stored, bare, self._workspace, (), calculated=changed)
-        deliveries, _ = enqueue(outgoing, stored, profile, connections)
+        deliveries, _ = enqueue(outgoing, stored, profile, pipelines)
         for delivery in deliveries:
             delivery.sequence = self._next_id()
         return deliveries

@@ -16,7 +16,7 @@ from actors.model import DeadLetter, Delivery
 from actors.outputs import retry
 from actors.outputs.contract import Delivered, Fatal, Outcome, Retry
 from actors.outputs.retry import RetrySchedule
-from actors.steps.enqueue import ConnectionInfo
+from actors.pipeline.connection import ConnectionInfo
 
 logger = logging.getLogger("headwater.forwarder")
 

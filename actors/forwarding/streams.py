@@ -6,7 +6,7 @@ from typing import Protocol
 
 from actors.errors import ShardUnavailable, StoreFull
 from actors.model import DeadLetter, Delivery, Settlement
-from actors.steps.enqueue import ConnectionInfo
+from actors.pipeline.connection import ConnectionInfo
 
 FIRST_BACK_OFF_MS = 100
 LAST_BACK_OFF_MS = 10_000

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from actors.model import Delivery
 from actors.outputs import audience_messages
-from actors.steps.enqueue import ConnectionInfo
+from actors.pipeline.connection import ConnectionInfo
 
 
 class Followed(Struct, frozen=True):

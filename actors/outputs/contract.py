@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from actors.clock import Clock
 from actors.model import Delivery
 from actors.outputs.egress import EgressRules
+from actors.pipeline.settings import Takes
 
 
 class OutputSettings(BaseModel):
@@ -167,6 +168,11 @@ class OutputEnvironment:
     spool_dir: Path
 
 
+def takes_everything(_: Any) -> Takes:
+    """Return what most outputs take."""
+    return Takes()
+
+
 @dataclass(frozen=True)
 class OutputModule:
     """One kind of output: what the workspace document may say of it, and how to open it.
@@ -182,6 +188,8 @@ class OutputModule:
             nothing (spec/connections.md, 6).
         retry_profile: the row of `actors.outputs.retry.PROFILES` that it follows by default.
         open: makes the output from validated settings.
+        takes: tells of validated settings what such an output takes of its connections' batches:
+            platforms, event types, age, identities, size.
     """
 
     module: str
@@ -192,3 +200,4 @@ class OutputModule:
     send_as_batch_default: bool
     retry_profile: str
     open: Callable[[Any, OutputEnvironment], StreamOutput | BulkOutput]
+    takes: Callable[[Any], Takes] = takes_everything

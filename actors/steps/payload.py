@@ -3,7 +3,7 @@
 Source: spec/connections.md, 6.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,11 @@ from msgspec import Struct
 
 from actors.model import Event
 from actors.outgoing import inbound_event, outgoing_event
+from actors.pipeline.data_filter import Filter, remove_attributes
+from actors.pipeline.expansion import expand_commerce
+from actors.pipeline.mappings import by_source, map_event
+from actors.pipeline.names import event_key
+from actors.pipeline.settings import NO_FILTER, CustomMapping, DataFilter
 
 METADATA = ("application_info", "device_info", "source_info")
 BATCH_IDS = ("mpid", "batch_id")
@@ -26,6 +31,9 @@ class PayloadSettings(Struct, frozen=True):
     Attributes:
         excluded_types: event types that do not go out.
         excluded_metadata: paths below the batch, such as `("device_info", "device")`.
+        hidden: what the data filter removes from the batches and events that go out.
+        mappings: events that go out under another name.
+        has_flat_events: commerce events are expanded.
     """
 
     excluded_types: frozenset[str]
@@ -40,26 +48,65 @@ class PayloadSettings(Struct, frozen=True):
     ids_as_strings: bool
     send_batches_without_events: bool
     is_raw: bool
+    hidden: DataFilter = NO_FILTER
+    mappings: tuple[CustomMapping, ...] = ()
+    has_flat_events: bool = False
+
+
+# Changes the data of an event, as JSON values.
+Edit = Callable[[dict[str, Any]], None]
+# Returns how one event has to be changed, `None` if it goes out as it is.
+Editor = Callable[[Event], Edit | None]
+
+
+class Shape:
+    """One set of settings, ready to be applied to any batch."""
+
+    def __init__(self, settings: PayloadSettings) -> None:
+        self.settings = settings
+        self._filter = None if settings.hidden == NO_FILTER else Filter(settings.hidden)
+        self._whole = inbound_event if settings.is_raw else outgoing_event
+        self._editors = tuple(_editors(settings, self._filter))
+        self._expands = settings.has_flat_events and not settings.is_raw
+        has_plain_events = not self._editors and not self._expands
+        self.encode = self._whole if has_plain_events else self._encode
+
+    def head(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Return a batch without its events in this shape; the given one is not changed."""
+        settings = self.settings
+        if settings.is_raw and self._filter is None:
+            return batch
+        head = dict(batch)
+        if self._filter is not None:
+            self._filter.shape_head(head)
+        if not settings.is_raw:
+            _shape_head(head, settings)
+        return head
+
+    def _encode(self, event: Event) -> bytes:
+        encoded = self._whole(event)
+        edits = [edit for editor in self._editors if (edit := editor(event)) is not None]
+        expands = self._expands and event.event_type == "commerce_event"
+        if not edits and not expands:
+            return encoded
+        shaped = orjson.loads(encoded)
+        for edit in edits:
+            edit(shaped["data"])
+        if expands:
+            return b",".join(map(orjson.dumps, expand_commerce(shaped)))
+        return orjson.dumps(shaped)
 
 
 class Shaped:
-    """One batch in the shape of one set of settings; encodes each part once, when it is wanted."""
+    """One batch in one shape; encodes each part once, when it is wanted."""
 
-    def __init__(
-        self, batch: dict[str, Any], events: Sequence[Event], settings: PayloadSettings
-    ) -> None:
+    def __init__(self, batch: dict[str, Any], events: Sequence[Event], shape: Shape) -> None:
         """Take a batch (`actors.outgoing`) and its events without changing them."""
         self._events = events
         self._encoded: list[bytes | None] = [None] * len(events)
-        head = batch
-        if settings.is_raw:
-            self._encode = inbound_event
-        else:
-            head = dict(batch)
-            _shape_head(head, settings)
-            is_whole = settings.include_location and not settings.ids_as_strings
-            self._encode = outgoing_event if is_whole else partial(_encode_event, settings)
-        self._head = orjson.dumps(head)[:-1]  # its closing brace follows after the events
+        self._encode = shape.encode
+        # Its closing brace follows after the events.
+        self._head = orjson.dumps(shape.head(batch))[:-1]
 
     def payload(self, indices: list[int]) -> bytes:
         """Return the JSON of the batch with those of its events."""
@@ -70,7 +117,50 @@ class Shaped:
             if part is None:
                 part = encoded[index] = self._encode(self._events[index])
             parts.append(part)
-        return b'%b,"events":[%b]}' % (self._head, b",".join(parts))
+        return b'%b,"events":[%b]}' % (self._head, b",".join(filter(None, parts)))
+
+
+def _editors(settings: PayloadSettings, data_filter: Filter | None) -> list[Editor]:
+    """Return what may change the events of one set of settings, in its order."""
+    editors: list[Editor] = []
+    if data_filter is not None and data_filter.hides_attributes:
+        editors.append(_hiding(data_filter))
+    if settings.is_raw:
+        return editors
+    if not settings.include_location:
+        editors.append(lambda event: None if event.get("location") is None else _remove_location)
+    if settings.mappings:
+        editors.append(_mapping(settings.mappings))
+    if settings.ids_as_strings:
+        editors.append(lambda _: _event_ids_as_strings)
+    return editors
+
+
+def _hiding(data_filter: Filter) -> Editor:
+    def edit_of(event: Event) -> Edit | None:
+        hidden = data_filter.hidden_attributes(event)
+        return partial(remove_attributes, names=hidden) if hidden else None
+
+    return edit_of
+
+
+def _mapping(mappings: Sequence[CustomMapping]) -> Editor:
+    indexed = by_source(mappings)
+
+    def edit_of(event: Event) -> Edit | None:
+        source = event_key(event)
+        mapping = None if source is None else indexed.get(source)
+        return None if mapping is None else partial(map_event, mapping, event)
+
+    return edit_of
+
+
+def _remove_location(data: dict[str, Any]) -> None:
+    data.pop("location", None)
+
+
+def _event_ids_as_strings(data: dict[str, Any]) -> None:
+    _ids_as_strings(data, EVENT_IDS)
 
 
 def _shape_head(head: dict[str, Any], settings: PayloadSettings) -> None:
@@ -93,18 +183,6 @@ def _shape_head(head: dict[str, Any], settings: PayloadSettings) -> None:
         del head["system_notifications"]
     if settings.ids_as_strings:
         _ids_as_strings(head, BATCH_IDS)
-
-
-def _encode_event(settings: PayloadSettings, event: Event) -> bytes:
-    encoded = outgoing_event(event)
-    if not settings.ids_as_strings and event.get("location") is None:
-        return encoded
-    shaped = orjson.loads(encoded)
-    if not settings.include_location:
-        shaped["data"].pop("location", None)
-    if settings.ids_as_strings:
-        _ids_as_strings(shaped["data"], EVENT_IDS)
-    return orjson.dumps(shaped)
 
 
 def _add_unique_id(head: dict[str, Any], kind: str) -> None:

@@ -21,10 +21,10 @@ from actors.model import (
     StoredBatch,
     WorkspaceInfo,
 )
+from actors.pipeline.connection import ConnectionInfo
 from actors.shard import Shard
 from actors.shard_options import ShardOptions, StoreOptions
 from actors.shard_state import ShardState
-from actors.steps.enqueue import ConnectionInfo
 from actors.store import log
 from tests.actors.profiles.builders import BACKEND, NOW, WORKSPACE
 

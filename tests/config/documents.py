@@ -10,6 +10,7 @@ from typing import Any
 from actors.identity.registry import STRATEGIES
 from actors.outputs.contract import OutputModule
 from actors.outputs.registry import MODULES
+from actors.pipeline.settings import Takes
 from config.errors import ConfigError
 from config.load import load_workspace
 from config.workspace import WorkspaceDocument
@@ -21,7 +22,13 @@ Change = Callable[[Data], object]
 KIT = replace(
     MODULES["webhook"], module="kit_x", accepts_unbound=False, accepts_attribute_feed=False
 )
-ALL_MODULES = {**MODULES, KIT.module: KIT}
+# One that only supports mobile platforms.
+MOBILE = replace(
+    MODULES["webhook"],
+    module="mobile_x",
+    takes=lambda _: Takes(platforms=frozenset({"iOS", "Android"})),
+)
+ALL_MODULES = {**MODULES, KIT.module: KIT, MOBILE.module: MOBILE}
 
 SHOP: Data = {
     "version": 1,

@@ -27,6 +27,17 @@ CASES = [
         id="spec example: unbound feed",
     ),
     pytest.param(
+        [
+            setting("outputs.0.module", "mobile_x"),
+            setting("connections.2", {"id": "crm-hook", "input": "crm", "output": "hook"}),
+        ],
+        [
+            "connections[0]: module 'mobile_x' does not support platform 'MobileWeb'",
+            "connections[2]: module 'mobile_x' does not accept unbound feeds",
+        ],
+        id="worked case 34, as a file",
+    ),
+    pytest.param(
         [setting("outputs.0.settings.urll", "https://x.example.com")],
         ["outputs[0].settings.urll: unknown key"],
         id="spec example: unknown key of module settings",
@@ -127,7 +138,10 @@ CASES = [
     ),
     pytest.param(
         [setting("outputs.0.module", "wbhook")],
-        ["outputs[0].module: no module 'wbhook'; there are audience_csv, file, kit_x, webhook"],
+        [
+            "outputs[0].module: no module 'wbhook'; "
+            "there are audience_csv, file, kit_x, mobile_x, webhook"
+        ],
         id="unknown module",
     ),
     pytest.param(

@@ -21,7 +21,8 @@ from actors.outputs.contract import (
     StreamOutput,
 )
 from actors.outputs.retry import RetrySchedule
-from actors.steps.enqueue import ConnectionInfo, delivery_id
+from actors.pipeline.connection import ConnectionInfo
+from actors.steps.enqueue import delivery_id
 
 STREAM = RetrySchedule(base_s=10, cap_s=900, jitter=0, max_age_s=86_400, min_attempts=3)
 DEADLINE_S = 20.0

@@ -9,13 +9,10 @@ from msgspec.structs import replace
 from actors.model import Event, StoredBatch
 from actors.outgoing import outgoing_batch
 from actors.outputs.connection_settings import ConnectionSettings, payload_settings
-from actors.steps.enqueue import (
-    ConnectionInfo,
-    Drop,
-    admit_to_queue,
-    delivery_id,
-    enqueue,
-)
+from actors.pipeline.candidate import Drop
+from actors.pipeline.compiling import compile_pipelines
+from actors.pipeline.connection import ConnectionInfo
+from actors.steps.enqueue import admit_to_queue, delivery_id, enqueue
 from tests.actors.forwarding.support import connection, delivery
 from tests.actors.test_outgoing import NOW_MS, a_batch, profile, stored, workspace
 
@@ -39,13 +36,13 @@ def with_settings(
 
 def payloads(batch: StoredBatch, *connections: ConnectionInfo) -> list[dict[str, Any]]:
     outgoing = outgoing_batch(batch, profile(), workspace(), [])
-    made, _ = enqueue(outgoing, batch, profile(), connections)
+    made, _ = enqueue(outgoing, batch, profile(), compile_pipelines(connections))
     return [json.loads(each.payload) for each in made]
 
 
 def drops(batch: StoredBatch, *connections: ConnectionInfo) -> list[Drop]:
     outgoing = outgoing_batch(batch, profile(), workspace(), [])
-    return enqueue(outgoing, batch, profile(), connections)[1]
+    return enqueue(outgoing, batch, profile(), compile_pipelines(connections))[1]
 
 
 def types_of(payload: dict[str, Any]) -> list[str]:
@@ -57,14 +54,16 @@ def test_case_22_a_delivery_id_is_a_function_of_its_source() -> None:
     assert delivery_id("web-to-hook", -6520741417792989986, 0) == expected
     batch = stored(a_batch(batch_id=-6520741417792989986))
     outgoing = outgoing_batch(batch, profile(), workspace(), [])
-    [made], _ = enqueue(outgoing, batch, profile(), [connection(id="web-to-hook")])
+    [made], _ = enqueue(
+        outgoing, batch, profile(), compile_pipelines([connection(id="web-to-hook")])
+    )
     assert made.delivery_id == expected
 
 
 def test_a_delivery_knows_its_batch() -> None:
     batch = many("custom_event", "custom_event")
     outgoing = outgoing_batch(batch, profile(), workspace(), [])
-    [made], _ = enqueue(outgoing, batch, profile(), [connection(3)])
+    [made], _ = enqueue(outgoing, batch, profile(), compile_pipelines([connection(3)]))
     assert (made.sequence, made.connection, made.mpid) == (0, 3, batch.mpid)
     assert (made.created_ms, made.first_event_ms) == (batch.received_ms, NOW_MS)
     assert (made.event_count, made.environment, made.attempts) == (2, "production", 0)
@@ -73,7 +72,9 @@ def test_a_delivery_knows_its_batch() -> None:
 def test_each_event_goes_alone_where_batches_are_not_sent_as_such() -> None:
     batch = many("custom_event", "user_attribute_change", "custom_event")
     outgoing = outgoing_batch(batch, profile(), workspace(), [])
-    made, _ = enqueue(outgoing, batch, profile(), [with_settings(send_as_batch=False)])
+    made, _ = enqueue(
+        outgoing, batch, profile(), compile_pipelines([with_settings(send_as_batch=False)])
+    )
     assert [each.delivery_id for each in made] == [delivery_id("c1", 9, 0), delivery_id("c1", 9, 2)]
     assert [each.first_event_ms for each in made] == [NOW_MS, NOW_MS + 2]
     assert [len(json.loads(each.payload)["events"]) for each in made] == [1, 1]
@@ -106,7 +107,7 @@ def test_a_faulted_connection_is_queued_for() -> None:
 def test_unattributed_batches_are_forwarded() -> None:
     batch = replace(many("custom_event"), mpid=None)
     outgoing = outgoing_batch(batch, None, workspace(), [])
-    [made], _ = enqueue(outgoing, batch, None, [connection()])
+    [made], _ = enqueue(outgoing, batch, None, compile_pipelines([connection()]))
     assert made.mpid is None
     assert json.loads(made.payload)["mpid"] is None
 
@@ -230,7 +231,9 @@ def test_one_connections_settings_change_nothing_for_another() -> None:
 
 def test_connections_with_equal_settings_get_equal_bytes() -> None:
     outgoing = outgoing_batch(rich(), profile(), workspace(), [])
-    made, _ = enqueue(outgoing, rich(), profile(), [with_settings(1), with_settings(2)])
+    made, _ = enqueue(
+        outgoing, rich(), profile(), compile_pipelines([with_settings(1), with_settings(2)])
+    )
     assert made[0].payload == made[1].payload
     assert made[0].delivery_id != made[1].delivery_id
 

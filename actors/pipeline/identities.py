@@ -1,0 +1,35 @@
+"""Step 14: identities of which a module needs at least one (spec/connections.md, 4.2)."""
+
+from collections.abc import Iterator
+
+from actors.batches.identities import DEVICE_IDENTITIES, PROFILE_NAMES
+from actors.pipeline.candidate import Candidate, Step
+
+
+def requiring(names: frozenset[str], hidden: frozenset[str]) -> Step:
+    """Make the step.
+
+    Args:
+        names: of identities, as profiles call them; a user has to have one of them.
+        hidden: names of identities that the filter switches off, and that do not count therefore.
+    """
+    counted = names - hidden
+
+    def check_identities(candidate: Candidate) -> str | None:
+        has_one = any(name in counted for name in _names(candidate))
+        return None if has_one else "missing_identity"
+
+    return check_identities
+
+
+def _names(candidate: Candidate) -> Iterator[str]:
+    """Yield the names of all identities of the user and of the batch's device."""
+    for each in candidate.outgoing["user_identities"]:
+        yield each["identity_type"]
+    for member, value in candidate.stored.batch.device_info.items():
+        key = DEVICE_IDENTITIES.get(member)
+        if value and key in PROFILE_NAMES:
+            yield PROFILE_NAMES[key]
+    section = candidate.section
+    for device in () if section is None else section.devices.values():
+        yield from device.identities
