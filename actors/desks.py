@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from actors.alias_runner import AliasRunner
 from actors.audiences.calls import AudienceShard
 from actors.audiences.catalog import Catalog
 from actors.audiences.desk import AudienceDesk
+from actors.audiences.receivers import Neighbours
 from actors.audiences.stepping import AudienceSteps, SteppingShard
 from actors.calculated.calls import CalculatedShard
 from actors.calculated.desk import CalculatedDesk
@@ -49,6 +50,11 @@ class DeskOptions(Struct, frozen=True, kw_only=True):
     slice_pause_s: float = 0.02
 
 
+def neighbours_of(number: int, all_desks: Mapping[int, "Desks"]) -> Neighbours:
+    """Return the catalogs of all workspaces but one, by number."""
+    return {each: desks.audiences.catalog for each, desks in all_desks.items() if each != number}
+
+
 class Desks:
     """Answers calls for one workspace, and does its work in the background.
 
@@ -66,6 +72,7 @@ class Desks:
         clock: Clock,
         randomness: Randomness,
         metrics: CoordinatorMetrics,
+        neighbours: Callable[[], Neighbours],
     ) -> None:
         """Set up.
 
@@ -78,6 +85,8 @@ class Desks:
             clock: of the times that are kept.
             randomness: of ids.
             metrics: of the process.
+            neighbours: returns the catalogs of the deployment's other workspaces, once all are set
+                up.
         """
         workspace = options.workspace
         self.coordinator = Coordinator(
@@ -113,6 +122,7 @@ class Desks:
             folder / "downloads",
             clock,
             randomness,
+            neighbours,
         )
         self._steps = AudienceSteps(cast(Sequence[SteppingShard], shards), asyncio.sleep)
         # What answers calls, and what is asked first.

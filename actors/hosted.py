@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,9 +20,10 @@ from msgspec import Struct
 from actors import forwarder, shard
 from actors.audiences.handles import desk_handle
 from actors.clock import SystemClock, SystemRandomness
-from actors.desks import DeskOptions, Desks
+from actors.desks import DeskOptions, Desks, neighbours_of
 from actors.errors import ShardUnavailable, StoreDamaged, StoreFull
 from actors.forwarding.follower import SubscriptionFollower
+from actors.forwarding.foreign import JoinedSource
 from actors.identity.sequencer import Sequencer
 from actors.metric_groups import CoordinatorMetrics, ForwarderMetrics, ShardMetrics
 from actors.metric_snapshots import snapshot
@@ -229,6 +231,7 @@ class Coordinator(Process):
                 clock,
                 randomness,
                 self._metrics,
+                partial(neighbours_of, number, self._desks),
             )
         self._is_closed = False
 
@@ -265,10 +268,14 @@ class Coordinator(Process):
 
 
 class ForwarderOptions(Struct, frozen=True, kw_only=True):
-    """How the forwarder of one output is set up; see `config.compiled.OutputPlan`."""
+    """How the forwarder of one output is set up; see `config.compiled.OutputPlan`.
+
+    `sharers`: numbers of the workspaces of other accounts, which may share audiences.
+    """
 
     info: forwarder.OutputInfo
     workspace: int
+    sharers: tuple[int, ...]
     module: str
     settings: dict[Any, OutputSettings]
     is_audience: bool
@@ -331,8 +338,12 @@ class Forwarder(Process):
         self._forwarder = made
         following: asyncio.Task[None] | None = None
         if self._options.is_audience:
-            desk = desk_handle(RemoteCoordinator(self._options.workspace).call_audiences)
-            follower = SubscriptionFollower(self._options.info.id, desk, SystemClock())
+            own = self._options.workspace
+            desks = {
+                number: desk_handle(RemoteCoordinator(number).call_audiences)
+                for number in (own, *self._sharers)
+            }
+            follower = SubscriptionFollower(self._options.info.id, own, desks, SystemClock())
             following = asyncio.get_running_loop().create_task(follower.run(made))
         try:
             await made.run()
@@ -351,8 +362,22 @@ class Forwarder(Process):
             options.info,
             open_outputs(options.module, options.settings, surroundings),
             options.connections,
-            [ShardSource(each) for each in remote_shards(options.workspace, options.shards)],
+            self._sources(),
             clock,
             SystemRandomness(),
             self._metrics,
         )
+
+    @property
+    def _sharers(self) -> tuple[int, ...]:
+        return self._options.sharers if self._options.is_audience else ()
+
+    def _sources(self) -> list[JoinedSource]:
+        workspaces = {0: self._options.workspace} | {each: each for each in self._sharers}
+        shards = {
+            name: remote_shards(number, self._options.shards) for name, number in workspaces.items()
+        }
+        return [
+            JoinedSource({name: ShardSource(each[place]) for name, each in shards.items()})
+            for place in range(self._options.shards)
+        ]

@@ -17,6 +17,7 @@ from server.paths import register, spellings
 from server.routes import (
     audience_connections,
     audience_members,
+    audience_sharing,
     audiences,
     audiences_v1,
     calculated_attributes,
@@ -53,6 +54,7 @@ ROUTES = (
     *audiences.ROUTES,
     *calculated_attributes.ROUTES,
     *audience_connections.ROUTES,
+    *audience_sharing.ROUTES,
     *journeys.ROUTES,
     *audiences_v1.ROUTES,
 )

@@ -1,17 +1,13 @@
-"""Bodies about connections, sharing and journeys, read (spec/audiences.md, 12 to 14).
+"""Bodies about connections and journeys, read (spec/audiences.md, 12 to 14).
 
 Every reader raises `actors.errors.AudienceRefused` with all that is wrong.
 """
 
-from typing import Any, cast
+from typing import Any
 
 from actors.audiences.fields import JourneyFields, MilestoneFields, SubscriptionFields
-from actors.audiences.objects import Level
-from actors.errors import AudienceRefused
 from server.audience_bodies import MAX_BULK, MAX_NAME, MAX_PLACES
 from server.audience_members import BodyReader
-
-LEVELS = ("private", "view_only", "usable")
 
 
 def read_subscription(body: dict[str, Any], *, is_new: bool) -> SubscriptionFields:
@@ -44,36 +40,6 @@ def _subscription(read: BodyReader, output: str, *, is_new: bool) -> dict[str, A
         "shared_user_attributes": read.texts("shared_user_attributes", 1000, 256),
     }
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def read_sharing(body: dict[str, Any]) -> tuple[Level | None, dict[int, Level]]:
-    """Read the levels of an audience."""
-    read = BodyReader(body)
-    default = read.word("default_level", LEVELS)
-    levels: dict[int, Level] = {}
-    for index, each in enumerate(read.entries("accounts", 1000) or ()):
-        at = f"accounts/{index}"
-        if not isinstance(each, dict):
-            read.fail(at, "must be an object")
-            continue
-        inner = BodyReader(each, f"/{at}")
-        account = inner.integer("account_id", 1, required=True)
-        level = inner.word("level", LEVELS, required=True)
-        try:
-            inner.finish()
-        except AudienceRefused as error:
-            read.problems += error.problems
-        levels[account or 0] = cast(Level, level)
-    read.finish()
-    return cast(Level | None, default), levels
-
-
-def read_sharing_default(body: dict[str, Any]) -> Level:
-    """Read the level of new audiences."""
-    read = BodyReader(body)
-    level = read.word("default_level", LEVELS, required=True)
-    read.finish()
-    return cast(Level, level)
 
 
 def read_journey(body: dict[str, Any], *, is_new: bool) -> JourneyFields:

@@ -1,13 +1,21 @@
-"""What requests about audiences begin with."""
+"""What requests about audiences begin with.
 
-from typing import Any
+An audience is found below the workspace that it is of, by its own account and by those with which
+it is shared (spec/audiences.md, 12.1).
+"""
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from actors.audiences.handles import AudienceDeskHandle
 from actors.audiences.objects import Audience
+from actors.audiences.receivers import level_of
 from server.bodies import json_object, read_body
+from server.context import EDGES, Edge
 from server.edge_config import Role
-from server.management import Caller
+from server.management import Caller, authorized
 from server.parameters import is_int64
 from server.problems import Refused
 
@@ -27,6 +35,73 @@ def number_in_path(request: web.Request, name: str) -> int:
     if not is_int64(text):
         raise Refused("NOT_FOUND", f"There is no such {name}.")
     return int(text)
+
+
+class Use(NamedTuple):
+    """A request about an audience, of its own account or of one that it is shared with.
+
+    `owner`: the audience's workspace; `receiver`: number of the caller's, `None` if that is it.
+    """
+
+    caller: Caller
+    owner: Edge
+    receiver: int | None
+
+    @property
+    def desk(self) -> AudienceDeskHandle:
+        """The desk that has the audience."""
+        return self.owner.deployment.audiences.desk
+
+    async def audiences(self) -> list[Audience]:
+        """Return the audiences that the caller may see, by number."""
+        if self.receiver is None:
+            return [each for each in await self.desk.audiences() if visible(self.caller, each)]
+        return await self.desk.audiences_shared_with(self.caller.config.account)
+
+
+def own_use(caller: Caller) -> Use:
+    """Return the use of what is the caller's own."""
+    return Use(caller, caller.edge, None)
+
+
+def uses_of(request: web.Request, caller: Caller) -> list[Use]:
+    """Return the workspaces of which the caller may see audiences, its own first."""
+    return [own_use(caller)] + [
+        Use(caller, owner, caller.config.workspace)
+        for owner in request.app[EDGES].all
+        if owner.config.current.account != caller.config.account
+    ]
+
+
+async def enter_use(request: web.Request, roles: Collection[Role]) -> Use:
+    """Check the token, its role, and that its account may see the audience of the path.
+
+    Raises:
+        Refused: no usable token (401), not the API or role (403), nothing that it may see (404).
+    """
+    caller = authorized(request, roles)
+    path = request.match_info["workspace"]
+    if path == str(caller.config.workspace):
+        return own_use(caller)
+    for use in uses_of(request, caller):
+        if str(use.owner.config.current.workspace) == path:
+            found = await use.desk.audience(number_in_path(request, "audience"))
+            if found is None or level_of(found, caller.config.account) == "private":
+                raise no_audience()
+            return use
+    raise Refused("NOT_FOUND", "There is no such workspace.")
+
+
+async def enter_owned(request: web.Request, roles: Collection[Role]) -> Caller:
+    """Check the token, its role, and that the audience of the path is the caller's own.
+
+    Raises:
+        Refused: as `enter_use`; it is shared, but another account's (403).
+    """
+    use = await enter_use(request, roles)
+    if use.receiver is not None:
+        raise Refused("FORBIDDEN", "The audience belongs to another account.")
+    return use.caller
 
 
 def visible(caller: Caller, audience: Audience) -> bool:

@@ -75,7 +75,6 @@ def shown_audience(
         "last_modified_on": moment(audience.last_modified_ms),
         "revision": audience.revision,
         "warnings": [] if definition is None else shown_warnings(definition.warnings),
-        "shared": False,
     }
     if estimate is not None:
         body |= {"size": estimate.estimate, "is_estimate": True}

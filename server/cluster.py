@@ -150,13 +150,15 @@ class Cluster:
     def _start_forwarders(self) -> None:
         for each in self._workspaces:
             for plan in output_plans(each.document, each.numbers):
-                self._start_forwarder(each.info.number, plan)
+                self._start_forwarder(each.info, plan)
 
-    def _start_forwarder(self, workspace: int, plan: OutputPlan) -> None:
+    def _start_forwarder(self, workspace: WorkspaceInfo, plan: OutputPlan) -> None:
         name = plan.info.id
+        others = (each.info for each in self._workspaces)
         options = ForwarderOptions(
             info=plan.info,
-            workspace=workspace,
+            workspace=workspace.number,
+            sharers=tuple(each.number for each in others if each.account != workspace.account),
             module=plan.module,
             settings=dict(plan.settings),
             is_audience=plan.is_audience,

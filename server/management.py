@@ -31,13 +31,27 @@ class Caller(NamedTuple):
     credential: Credential
 
 
+def authorized(request: web.Request, roles: Collection[Role]) -> Caller:
+    """Check the token and its role, whatever the path names.
+
+    Raises:
+        Refused: no usable token (401), not the API or role (403).
+    """
+    edge = edge_of(request)
+    config = edge.config.current
+    credential = bearer(request, "platform", config, edge.clock)
+    if credential.role not in roles:
+        raise Refused("FORBIDDEN", "The credential's role does not allow this.")
+    return Caller(edge, config, credential)
+
+
 def enter(request: web.Request, roles: Collection[Role]) -> Caller:
     """Check the token, its role, and that the path names the token's workspace.
 
     Raises:
         Refused: no usable token (401), not the API or role (403), another workspace (404).
     """
-    caller = _authorized(request, roles)
+    caller = authorized(request, roles)
     if request.match_info["workspace"] != str(caller.config.workspace):
         raise Refused("NOT_FOUND", "There is no such workspace.")
     return caller
@@ -49,7 +63,7 @@ def enter_account(request: web.Request, roles: Collection[Role]) -> Caller:
     Raises:
         Refused: no usable token (401), not the API or role (403), another account (404).
     """
-    caller = _authorized(request, roles)
+    caller = authorized(request, roles)
     if request.match_info["account"] != str(caller.config.account):
         raise Refused("NOT_FOUND", "There is no such account.")
     return caller
@@ -62,7 +76,7 @@ def enter_v1(request: web.Request, roles: Collection[Role]) -> Caller:
         Refused: no usable token or no account (401), not the API or role (403), another account
             (404).
     """
-    caller = _authorized(request, roles)
+    caller = authorized(request, roles)
     account = request.query.get("accountId")
     if account is None:
         raise Refused("UNAUTHORIZED", "The parameter accountId is missing.")
@@ -77,7 +91,7 @@ def enter_scope(request: web.Request, roles: Collection[Role]) -> Caller:
     Raises:
         Refused: no usable token (401), not the API or role (403), another scope (404).
     """
-    caller = _authorized(request, roles)
+    caller = authorized(request, roles)
     if request.match_info["scope"] != str(caller.config.scope):
         raise Refused("NOT_FOUND", "There is no such identity scope.")
     return caller
@@ -95,12 +109,3 @@ def audit(caller: Caller, action: str, resource: str) -> None:
             "resource": resource,
         },
     )
-
-
-def _authorized(request: web.Request, roles: Collection[Role]) -> Caller:
-    edge = edge_of(request)
-    config = edge.config.current
-    credential = bearer(request, "platform", config, edge.clock)
-    if credential.role not in roles:
-        raise Refused("FORBIDDEN", "The credential's role does not allow this.")
-    return Caller(edge, config, credential)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from actors.audiences.receivers import NOTHING_WITHHELD, Withheld
 from actors.model import AttributeText, Delivery, Environment, Profile, ProfileKey, Section
 from actors.outputs.audience_messages import (
     MembershipChange,
@@ -36,6 +37,7 @@ class Subscription(Struct, frozen=True):
         environments: those that are enabled for the output.
         identities: the types that the output takes, `None` for all: it then needs none.
         shared_user_attributes: names of attributes that go along with an `add`.
+        withheld: what its receiver, if that is another account, is not told.
     """
 
     number: int
@@ -47,6 +49,7 @@ class Subscription(Struct, frozen=True):
     environments: frozenset[Environment]
     identities: frozenset[str] | None = None
     shared_user_attributes: tuple[str, ...] = ()
+    withheld: Withheld = NOTHING_WITHHELD
 
 
 class MemberChange(Struct, frozen=True):
@@ -103,8 +106,12 @@ def announce(
         if identities is None:
             identities = identities_of(profile, section)
         sent = identities
+        if each.withheld.identities and each.withheld.workspaces.isdisjoint(profile.workspaces):
+            sent = {
+                name: value for name, value in sent.items() if name not in each.withheld.identities
+            }
         if each.identities is not None:
-            sent = {name: value for name, value in identities.items() if name in each.identities}
+            sent = {name: value for name, value in sent.items() if name in each.identities}
             if not sent:
                 continue
         attributes: dict[str, AttributeText] = {}

@@ -1,15 +1,16 @@
 """What all parts of the desk of audiences share."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from actors.audiences.calls import AudienceShard, ShardProgress
-from actors.audiences.catalog import Catalog
+from actors.audiences.catalog import AudienceOutput, Catalog
 from actors.audiences.criteria import Node
 from actors.audiences.live import live_audiences, node_of
-from actors.audiences.objects import Audience
+from actors.audiences.objects import Audience, Removal, Subscription
 from actors.audiences.readings import Readings
+from actors.audiences.receivers import Neighbours, output_of
 from actors.audiences.state import AudienceKeeper, AudienceState
 from actors.clock import Clock, Randomness
 from actors.store.environment import Store
@@ -20,6 +21,7 @@ class Core:
 
     Attributes:
         catalog: of the workspace.
+        neighbours: returns those of the deployment's other workspaces, by number.
         readings: of definitions.
         shards: all of them, in order.
         clock, randomness: of dates and ids.
@@ -33,8 +35,10 @@ class Core:
         shards: Sequence[AudienceShard],
         clock: Clock,
         randomness: Randomness,
+        neighbours: Callable[[], Neighbours] = dict,
     ) -> None:
         self.catalog = catalog
+        self.neighbours = neighbours
         self.readings = Readings(catalog, clock)
         self.shards = shards
         self.clock = clock
@@ -65,6 +69,10 @@ class Core:
         """Return what an audience's definition means; `None` if it has none."""
         return node_of(audience, self.state, self.readings)
 
+    def output_of(self, joined: Subscription | Removal) -> AudienceOutput | None:
+        """Return the output of a subscription; `None` if it is not there any more."""
+        return output_of(joined, self.catalog, self.neighbours())
+
     async def push(self) -> None:
         """Tell all shards what holds, unless they know.
 
@@ -81,7 +89,7 @@ class Core:
             if known >= self.state.counters.version:
                 self._go_beyond(known)
         while self._pushed != self.state.counters.version:
-            live = live_audiences(self.state, self.catalog, self.readings)
+            live = live_audiences(self.state, self.catalog, self.readings, self.neighbours())
             self.woken.set()
             known = max(await asyncio.gather(*(shard.set_audiences(live) for shard in self.shards)))
             if known > live.version:

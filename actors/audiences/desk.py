@@ -7,7 +7,7 @@ and known to all shards, when it is answered. A shard that could not be told is 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from actors.audiences.language.dependencies import dependencies_of
 from actors.audiences.lifecycle import Lifecycle
 from actors.audiences.lists import StaticLists
 from actors.audiences.queries import Queries
+from actors.audiences.receivers import Neighbours
 from actors.audiences.registry import Registry
 from actors.audiences.sharing import Sharing
 from actors.audiences.subscriptions import SettingsCheck, Subscriptions
@@ -48,6 +49,7 @@ class AudienceDesk:
         folder: Path,
         clock: Clock,
         randomness: Randomness,
+        neighbours: Callable[[], Neighbours] = dict,
     ) -> None:
         """Set up, with the audiences of the workspace document; nothing runs before `work`.
 
@@ -58,11 +60,12 @@ class AudienceDesk:
             shards: all of them, in order.
             folder: where downloads are kept.
             clock, randomness: of dates and ids.
+            neighbours: see `Core`.
 
         Raises:
             StoreFull: there is no room for the document's audiences.
         """
-        self._core = Core(store, catalog, shards, clock, randomness)
+        self._core = Core(store, catalog, shards, clock, randomness, neighbours)
         self._lifecycle = Lifecycle(self._core)
         self._lists = StaticLists(self._core)
         self._downloads = Downloads(self._core, folder)
@@ -80,6 +83,11 @@ class AudienceDesk:
         )
         self._working = asyncio.Lock()
         apply_document(self._core)
+
+    @property
+    def catalog(self) -> Catalog:
+        """What its audiences may refer to."""
+        return self._core.catalog
 
     async def call(self, method: str, *arguments: Any) -> Any:
         """Call a method of one of the parts."""

@@ -125,7 +125,9 @@ def _read(
 
 def _subscribe(core: Core, state: AudienceState, wanted: DocumentAudience) -> None:
     """Keep the subscriptions of an audience as the document has them."""
-    former = {each.output: each for each in state.subscriptions_of(wanted.number)}
+    former = {
+        each.output: each for each in state.subscriptions_of(wanted.number) if each.receiver is None
+    }
     for each in wanted.subscriptions:
         kept = former.pop(each.output, None)
         if kept is None:

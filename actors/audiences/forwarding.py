@@ -30,22 +30,20 @@ class Forwarding:
 
     async def subscriptions_at(self, output: str) -> list[Followed]:
         """Return the active subscriptions of an output (its id), as its forwarder sees them."""
-        state, catalog = self._core.state, self._core.catalog
+        core = self._core
         return [
-            followed(each, catalog.outputs[each.output], catalog.workspace)
-            for each in sorted(state.subscriptions.values(), key=lambda each: each.number)
-            if each.is_active
-            and each.output in catalog.outputs
-            and catalog.outputs[each.output].id == output
+            followed(each, found, core.catalog.workspace)
+            for each in sorted(core.state.subscriptions.values(), key=lambda each: each.number)
+            if each.is_active and (found := core.output_of(each)) is not None and found.id == output
         ]
 
     async def removals_at(self, output: str) -> list[Delivery]:
         """Return what an output (its id) is still to be told of subscriptions that have ended."""
-        state, catalog = self._core.state, self._core.catalog
+        core = self._core
         return [
-            removal_message(each, catalog.workspace)
-            for each in sorted(state.removals.values(), key=lambda each: each.subscription)
-            if each.output in catalog.outputs and catalog.outputs[each.output].id == output
+            removal_message(each, core.catalog.workspace)
+            for each in sorted(core.state.removals.values(), key=lambda each: each.subscription)
+            if (found := core.output_of(each)) is not None and found.id == output
         ]
 
     async def settle_removal(self, number: int) -> None:

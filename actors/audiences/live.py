@@ -10,17 +10,20 @@ from actors.audiences.calls import (
     LiveSubscription,
     Span,
 )
-from actors.audiences.catalog import Catalog
+from actors.audiences.catalog import AudienceOutput, Catalog
 from actors.audiences.criteria import Node
 from actors.audiences.objects import EVALUATED, Audience, DateRange, Subscription
 from actors.audiences.readings import Readings
+from actors.audiences.receivers import Neighbours, Withheld, output_of, withheld_from
 from actors.audiences.state import AudienceState
 from actors.audiences.trees import members_node, milestone
 from actors.audiences.variations import forwarded_name
 from actors.outputs.audience_messages import MessageAudience
 
 
-def live_audiences(state: AudienceState, catalog: Catalog, readings: Readings) -> LiveAudiences:
+def live_audiences(
+    state: AudienceState, catalog: Catalog, readings: Readings, neighbours: Neighbours
+) -> LiveAudiences:
     """Return what shards have to know."""
     return LiveAudiences(
         version=state.counters.version,
@@ -28,9 +31,15 @@ def live_audiences(state: AudienceState, catalog: Catalog, readings: Readings) -
             _live(each, state, readings) for each in _by_number(state) if each.status in EVALUATED
         ),
         subscriptions=tuple(
-            _subscription(each, state.audiences[each.audience], catalog)
+            _subscription(
+                each,
+                state.audiences[each.audience],
+                catalog.workspace,
+                output,
+                withheld_from(each, state.counters, neighbours),
+            )
             for each in sorted(state.subscriptions.values(), key=lambda each: each.number)
-            if each.is_active and each.output in catalog.outputs
+            if each.is_active and (output := output_of(each, catalog, neighbours)) is not None
         ),
         leaving=frozenset(state.counters.leaving),
     )
@@ -73,24 +82,28 @@ def _live(audience: Audience, state: AudienceState, readings: Readings) -> LiveA
 
 
 def _subscription(
-    subscription: Subscription, audience: Audience, catalog: Catalog
+    subscription: Subscription,
+    audience: Audience,
+    workspace: int,
+    output: AudienceOutput,
+    withheld: Withheld,
 ) -> LiveSubscription:
-    output = catalog.outputs[subscription.output]
     return LiveSubscription(
         subscription=Announced(
             number=FIRST_NUMBER + subscription.number,
-            id=subscription_id(catalog.workspace, subscription.number),
+            id=subscription_id(workspace, subscription.number),
             audience=audience.number,
             name=MessageAudience(
                 audience.number,
                 audience.name,
                 forwarded_name(audience.external_name, subscription.variation),
             ),
-            workspace=catalog.workspace,
+            workspace=workspace,
             output=output.id,
             environments=output.environments,
             identities=output.identities,
             shared_user_attributes=subscription.shared_user_attributes,
+            withheld=withheld,
         ),
         variation=subscription.variation,
         is_faulted=subscription.fault is not None,

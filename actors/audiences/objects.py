@@ -65,6 +65,21 @@ class Definition(Struct, frozen=True, array_like=True):
     warnings: tuple[tuple[str, str], ...] = ()
 
 
+class AccessRequest(Struct, frozen=True, kw_only=True):
+    """That an account asks for a level of its own; see `Audience.access_requests`.
+
+    `start`, `end`: UTC dates of the campaign that it is for, both inclusive.
+    """
+
+    level: Level
+    start: str | None
+    end: str | None
+    details: str
+    platforms: tuple[str, ...]
+    requested_by: str
+    requested_ms: int
+
+
 class Audience(Struct, frozen=True, kw_only=True):
     """One audience.
 
@@ -80,6 +95,8 @@ class Audience(Struct, frozen=True, kw_only=True):
         document_id: its id in the workspace document, which then manages it.
         journey, milestone: whose audience it is.
         levels: account to what it may do, where that differs from `default_level`.
+        access_requests: account to what it asks for, the last time that it did, until its level is
+            set.
     """
 
     number: int
@@ -108,6 +125,7 @@ class Audience(Struct, frozen=True, kw_only=True):
     milestone: int | None = None
     default_level: Level = "private"
     levels: dict[int, Level] = {}
+    access_requests: dict[int, AccessRequest] = {}
 
 
 class Fault(Struct, frozen=True, array_like=True):
@@ -122,7 +140,8 @@ class Fault(Struct, frozen=True, array_like=True):
 class Subscription(Struct, frozen=True, kw_only=True):
     """An audience, or one variation of it, connected to an output (spec/audiences.md, 12.2).
 
-    `settings` are as written and may hold secrets.
+    `settings` are as written and may hold secrets. `receiver`: number of the workspace that the
+    output is of, where the audience is shared with another account; `None` for its own.
     """
 
     number: int
@@ -139,13 +158,17 @@ class Subscription(Struct, frozen=True, kw_only=True):
     is_of_document: bool = False
     created_by: str = ""
     created_ms: int = 0
+    receiver: int | None = None
 
     def __repr__(self) -> str:
         return f"Subscription(number={self.number}, audience={self.audience})"
 
 
 class Removal(Struct, frozen=True, kw_only=True):
-    """That a subscription has ended, as its output is still to be told (spec/connections.md, 5)."""
+    """That a subscription has ended, as its output is still to be told (spec/connections.md, 5).
+
+    `receiver`: see `Subscription`.
+    """
 
     subscription: int
     output: int
@@ -154,6 +177,7 @@ class Removal(Struct, frozen=True, kw_only=True):
     external_name: str
     environment: Environment
     removed_ms: int
+    receiver: int | None = None
 
 
 class Milestone(Struct, frozen=True, kw_only=True):

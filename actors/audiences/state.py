@@ -55,6 +55,7 @@ class AudienceState(Struct):
                 external_name=forwarded_name(audience.external_name, ended.variation),
                 environment=audience.environment,
                 removed_ms=now_ms,
+                receiver=ended.receiver,
             )
 
     def take(self, counter: str) -> int:

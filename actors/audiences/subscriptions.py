@@ -1,6 +1,8 @@
 """Audiences connected to outputs (spec/audiences.md, 12.2; spec/connections.md, 5).
 
-Methods raise as those of `actors.audiences.registry` do.
+Methods raise as those of `actors.audiences.registry` do. Where they take a `receiver`, it is the
+number of the workspace that asks, if the audience is another account's: it meets only what is its
+own, and an audience that is private to its owner is not there for it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +16,7 @@ from actors.audiences.fields import SubscriptionFields, given
 from actors.audiences.lifecycle import shown_status
 from actors.audiences.milestones import settle_milestones
 from actors.audiences.objects import CONTROL, Audience, Subscription
+from actors.audiences.receivers import level_of
 from actors.audiences.registry import check_unmanaged
 from actors.audiences.rules import check_active_limit, refused
 from actors.audiences.state import AudienceState
@@ -30,10 +33,15 @@ class Subscriptions:
         self._core = core
         self._check_settings = check_settings
 
-    async def subscriptions(self, audience: int) -> list[Subscription] | None:
+    async def subscriptions(
+        self, audience: int, receiver: int | None = None
+    ) -> list[Subscription] | None:
         """Return the subscriptions of an audience; `None` if there is no such audience."""
         state = self._core.state
-        return state.subscriptions_of(audience) if audience in state.audiences else None
+        if audience not in state.audiences:
+            return None
+        found = state.subscriptions_of(audience)
+        return [each for each in found if each.receiver == receiver]
 
     async def all_subscriptions(self) -> list[Subscription]:
         """Return all subscriptions, by number."""
@@ -45,15 +53,15 @@ class Subscriptions:
         return dict(self._core.catalog.outputs)
 
     async def create_subscription(
-        self, audience: int, fields: SubscriptionFields, actor: str
+        self, audience: int, fields: SubscriptionFields, actor: str, receiver: int | None = None
     ) -> Subscription | None:
         """Connect an audience; `None` if there is no such audience. `output` has to be given."""
         core = self._core
         with core.changing() as changed:
             if audience not in changed.audiences:
                 return None
-            check_unmanaged(changed.audiences[audience])
-            made = self._connect(changed, audience, fields, actor)
+            self._check_use(changed.audiences[audience], receiver)
+            made = self._connect(changed, audience, fields, actor, receiver)
         await core.push()
         return made
 
@@ -69,18 +77,18 @@ class Subscriptions:
                     found = changed.audiences.get(audience)
                     if found is None:
                         raise refused("NOT_FOUND", f"There is no audience {audience}.")
-                    check_unmanaged(found)
+                    self._check_use(found, None)
                     if found.test is not None:
                         message = "An audience with an A/B test cannot be connected in bulk."
                         raise refused("INVALID_STATE", message)
-                    results.append(self._connect(changed, audience, fields, actor))
+                    results.append(self._connect(changed, audience, fields, actor, None))
             except AudienceRefused as error:
                 results.append(error)
         await core.push()
         return results
 
     async def replace_subscription(
-        self, audience: int, number: int, fields: SubscriptionFields
+        self, audience: int, number: int, fields: SubscriptionFields, receiver: int | None = None
     ) -> Subscription | None:
         """Change what is given; `None` if the audience has no such subscription.
 
@@ -88,10 +96,10 @@ class Subscriptions:
         """
         core = self._core
         with core.changing() as changed:
-            former = changed.subscriptions.get(number)
-            if former is None or former.audience != audience:
+            former = _own(changed, audience, number, receiver)
+            if former is None:
                 return None
-            check_unmanaged(changed.audiences[audience])
+            self._check_use(changed.audiences[audience], receiver)
             changes = given(fields)
             for fixed in ("output", "variation"):
                 if changes.get(fixed, getattr(former, fixed)) != getattr(former, fixed):
@@ -107,26 +115,30 @@ class Subscriptions:
         await core.push()
         return after
 
-    async def delete_subscription(self, audience: int, number: int) -> bool:
+    async def delete_subscription(
+        self, audience: int, number: int, receiver: int | None = None
+    ) -> bool:
         """Disconnect: the output gets one `remove`, nothing for members; tell if there was one."""
         core = self._core
         with core.changing() as changed:
-            former = changed.subscriptions.get(number)
-            if former is None or former.audience != audience:
+            if _own(changed, audience, number, receiver) is None:
                 return False
-            check_unmanaged(changed.audiences[audience])
+            if receiver is None:  # what it has no use for any more a receiver may always end
+                check_unmanaged(changed.audiences[audience])
             changed.end_subscription(number, core.clock.now_ms())
             settle_milestones(changed, core.catalog, core.readings)
             changed.tell_shards()
         await core.push()
         return True
 
-    async def resume_subscription(self, audience: int, number: int) -> bool:
+    async def resume_subscription(
+        self, audience: int, number: int, receiver: int | None = None
+    ) -> bool:
         """Send the held net changes of a faulted subscription; tell whether there is one."""
         core = self._core
         with core.changing() as changed:
-            former = changed.subscriptions.get(number)
-            if former is None or former.audience != audience:
+            former = _own(changed, audience, number, receiver)
+            if former is None:
                 return False
             if former.fault is None:
                 raise refused("INVALID_STATE", "The subscription is not faulted.")
@@ -152,7 +164,11 @@ class Subscriptions:
             status = shown_status(found, core.clock.now_ms())
             if status != "ready":
                 raise refused("INVALID_STATE", f"The audience is {status}, not ready.")
-            known = {each.number: each for each in changed.subscriptions_of(audience)}
+            known = {
+                each.number: each
+                for each in changed.subscriptions_of(audience)
+                if each.receiver is None
+            }
             for index, number in enumerate(numbers):
                 path = f"/subscription_ids/{index}"
                 each = known.get(number)
@@ -167,7 +183,12 @@ class Subscriptions:
         return True
 
     def _connect(
-        self, state: AudienceState, audience: int, fields: SubscriptionFields, actor: str
+        self,
+        state: AudienceState,
+        audience: int,
+        fields: SubscriptionFields,
+        actor: str,
+        receiver: int | None,
     ) -> Subscription:
         core = self._core
         made = Subscription(
@@ -179,6 +200,7 @@ class Subscriptions:
             settings={},
             created_by=actor,
             created_ms=core.clock.now_ms(),
+            receiver=receiver,
         )
         made = replace(made, **given(fields))
         self._check_subscription(state, made)
@@ -188,9 +210,18 @@ class Subscriptions:
         state.tell_shards()
         return made
 
+    def _check_use(self, audience: Audience, receiver: int | None) -> None:
+        """Check that an audience may be connected by who asks."""
+        if receiver is None:
+            check_unmanaged(audience)
+            return
+        account = self._core.neighbours()[receiver].account
+        if level_of(audience, account) != "usable":
+            raise refused("FORBIDDEN", "The audience is not shared for use with this account.")
+
     def _check_subscription(self, state: AudienceState, made: Subscription) -> None:
         audience = state.audiences[made.audience]
-        output = self._core.catalog.outputs.get(made.output)
+        output = self._core.output_of(made)
         if output is None:
             message = f"There is no output {made.output} that takes audiences."
             raise refused("REFERENCE_NOT_FOUND", message, "/output_id")
@@ -199,7 +230,8 @@ class Subscriptions:
             raise refused("REFERENCE_NOT_FOUND", message, "/variant")
         if any(
             each.number != made.number
-            and (each.output, each.variation) == (made.output, made.variation)
+            and (each.receiver, each.output, each.variation)
+            == (made.receiver, made.output, made.variation)
             for each in state.subscriptions_of(made.audience)
         ):
             raise refused("INVALID_STATE", "Connection already exists.", "/output_id")
@@ -207,6 +239,9 @@ class Subscriptions:
             audience.type != "real_time" or len(audience.workspaces) > 1
         ):
             message = "Only single-workspace real-time audiences can share user attributes."
+            raise refused("INVALID_STATE", message, "/shared_user_attributes")
+        if made.shared_user_attributes and made.receiver is not None:
+            message = "User attributes are not shared with other accounts."
             raise refused("INVALID_STATE", message, "/shared_user_attributes")
         problems = self._check_settings(output.module, made.settings)
         if problems:
@@ -217,3 +252,13 @@ def _variations(audience: Audience) -> frozenset[str]:
     if audience.test is None:
         return frozenset()
     return frozenset(each.name for each in audience.test.variations) | {CONTROL}
+
+
+def _own(
+    state: AudienceState, audience: int, number: int, receiver: int | None
+) -> Subscription | None:
+    """Return a subscription of an audience, if it is that of who asks."""
+    found = state.subscriptions.get(number)
+    if found is None or (found.audience, found.receiver) != (audience, receiver):
+        return None
+    return found

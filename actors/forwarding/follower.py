@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
 
 from actors.audiences.announce import FIRST_NUMBER
 from actors.audiences.handles import AudienceDeskHandle
@@ -9,6 +12,7 @@ from actors.audiences.objects import Fault
 from actors.clock import Clock
 from actors.errors import ShardUnavailable, StoreFull
 from actors.forwarder import Forwarder
+from actors.forwarding.foreign import alias
 from actors.forwarding.subscriptions import Followed
 from actors.model import Delivery
 from actors.outputs.contract import Retry
@@ -24,10 +28,19 @@ SENT_PAUSE_MS = 60_000  # between two notes of when something was sent: each is 
 class SubscriptionFollower:
     """Asks the coordinator again and again, and tells it of faults."""
 
-    def __init__(self, output: str, desk: AudienceDeskHandle, clock: Clock) -> None:
-        """Args: `output`: id of the output."""
+    def __init__(
+        self, output: str, workspace: int, desks: Mapping[int, AudienceDeskHandle], clock: Clock
+    ) -> None:
+        """Set up.
+
+        Args:
+            output: id of the output.
+            workspace: number of the one that the output is of.
+            desks: of all workspaces whose audiences it may be connected to, by number.
+            clock: of faults.
+        """
         self._output = output
-        self._desk = desk
+        self._desks = {0 if number == workspace else number: desk for number, desk in desks.items()}
         self._clock = clock
         self._noted_ms: dict[int, int] = {}
         self._tries: dict[int, tuple[int, int]] = {}  # notices that failed: how often, next when
@@ -55,16 +68,22 @@ class SubscriptionFollower:
 
     async def step(self, forwarder: Forwarder) -> None:
         """Follow once. Raises ShardUnavailable, StoreFull."""
-        found = await self._desk.subscriptions_at(self._output)
-        forwarder.follow(found)
-        for each in found:
-            await self._report(forwarder, each)
-        for notice in await self._desk.removals_at(self._output):
-            await self._notify(forwarder, notice)
+        by_desk = {
+            workspace: _aliased(workspace, await desk.subscriptions_at(self._output))
+            for workspace, desk in self._desks.items()
+        }
+        forwarder.follow([each for found in by_desk.values() for each in found])
+        for workspace, desk in self._desks.items():
+            for each in by_desk[workspace]:
+                await self._report(forwarder, desk, each)
+            for notice in await desk.removals_at(self._output):
+                await self._notify(forwarder, desk, workspace, notice)
 
-    async def _notify(self, forwarder: Forwarder, notice: Delivery) -> None:
+    async def _notify(
+        self, forwarder: Forwarder, desk: AudienceDeskHandle, workspace: int, notice: Delivery
+    ) -> None:
         """Send a notice; one that is not taken is tried again for a day, more and more seldom."""
-        number, now_ms = notice.connection, self._clock.now_ms()
+        number, now_ms = alias(workspace, notice.connection), self._clock.now_ms()
         failed, next_ms = self._tries.get(number, (0, 0))
         if now_ms < next_ms:
             return
@@ -75,13 +94,13 @@ class SubscriptionFollower:
             self._tries[number] = (failed + 1, now_ms + wait_ms)
         elif outcome is not None:
             self._tries.pop(number, None)
-            await self._desk.settle_removal(number - FIRST_NUMBER)
+            await desk.settle_removal(notice.connection - FIRST_NUMBER)
 
-    async def _report(self, forwarder: Forwarder, each: Followed) -> None:
+    async def _report(self, forwarder: Forwarder, desk: AudienceDeskHandle, each: Followed) -> None:
         number = each.info.number
         fault = forwarder.fault(number)
         if fault is not None and not each.is_faulted:
-            await self._desk.fault_subscription(
+            await desk.fault_subscription(
                 each.info.input,
                 Fault(
                     self._clock.now_ms(), fault.reason_code, fault.message, fault.first_delivery_id
@@ -90,4 +109,11 @@ class SubscriptionFollower:
         sent_ms = forwarder.last_sent_ms(number)
         if sent_ms is not None and sent_ms - self._noted_ms.get(number, 0) >= SENT_PAUSE_MS:
             self._noted_ms[number] = sent_ms
-            await self._desk.note_sent(each.info.input, sent_ms)
+            await desk.note_sent(each.info.input, sent_ms)
+
+
+def _aliased(workspace: int, found: Sequence[Followed]) -> list[Followed]:
+    return [
+        replace(each, info=replace(each.info, number=alias(workspace, each.info.number)))
+        for each in found
+    ]

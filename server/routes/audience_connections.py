@@ -1,21 +1,22 @@
-"""Connections and sharing of audiences (spec/audiences.md, 12 and 14)."""
+"""Connections of audiences (spec/audiences.md, 12.2 and 14)."""
 
 from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from actors.audiences.objects import Audience, Subscription
+from actors.audiences.objects import Subscription
 from server import audience_connection_bodies as bodies
 from server.audience_problems import shown_problems, v2_errors
 from server.audience_requests import (
     MAY_CHANGE_AUDIENCES,
+    enter_use,
     json_body,
     no_audience,
     number_in_path,
 )
 from server.audience_views import shown_subscription
-from server.management import ANY_ROLE, audit, enter, enter_account
+from server.management import ANY_ROLE, audit, enter
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
 from server.routes.audiences import AUDIENCE
@@ -23,9 +24,8 @@ from server.routes.audiences import AUDIENCE
 
 async def listed(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/subscriptions: all of them, by id."""
-    caller = enter(request, ANY_ROLE)
-    desk = caller.edge.deployment.audiences.desk
-    found = await desk.subscriptions(number_in_path(request, "audience"))
+    use = await enter_use(request, ANY_ROLE)
+    found = await use.desk.subscriptions(number_in_path(request, "audience"), use.receiver)
     if found is None:
         raise no_audience()
     return json_answer([shown_subscription(each) for each in found])
@@ -33,12 +33,11 @@ async def listed(request: web.Request) -> web.Response:
 
 async def create(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/subscriptions: connect it to an output."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
-    fields = bodies.read_subscription(await json_body(request, caller), is_new=True)
-    audit(caller, "create", "audience_subscription")
-    desk = caller.edge.deployment.audiences.desk
-    number = number_in_path(request, "audience")
-    made = await desk.create_subscription(number, fields, caller.credential.client_id)
+    use = await enter_use(request, MAY_CHANGE_AUDIENCES)
+    fields = bodies.read_subscription(await json_body(request, use.caller), is_new=True)
+    audit(use.caller, "create", "audience_subscription")
+    number, actor = number_in_path(request, "audience"), use.caller.credential.client_id
+    made = await use.desk.create_subscription(number, fields, actor, use.receiver)
     if made is None:
         raise no_audience()
     return json_answer(shown_subscription(made), 201)
@@ -46,9 +45,8 @@ async def create(request: web.Request) -> web.Response:
 
 async def one(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/subscriptions/{subId}: one of them."""
-    caller = enter(request, ANY_ROLE)
-    desk = caller.edge.deployment.audiences.desk
-    found = await desk.subscriptions(number_in_path(request, "audience"))
+    use = await enter_use(request, ANY_ROLE)
+    found = await use.desk.subscriptions(number_in_path(request, "audience"), use.receiver)
     number = number_in_path(request, "subscription")
     for each in found or ():
         if each.number == number:
@@ -58,12 +56,11 @@ async def one(request: web.Request) -> web.Response:
 
 async def replace(request: web.Request) -> web.Response:
     """PUT .../audiences/{id}/subscriptions/{subId}: change the fields that are given."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
-    fields = bodies.read_subscription(await json_body(request, caller), is_new=False)
-    audit(caller, "replace", "audience_subscription")
-    desk = caller.edge.deployment.audiences.desk
+    use = await enter_use(request, MAY_CHANGE_AUDIENCES)
+    fields = bodies.read_subscription(await json_body(request, use.caller), is_new=False)
+    audit(use.caller, "replace", "audience_subscription")
     audience, number = _numbers(request)
-    made = await desk.replace_subscription(audience, number, fields)
+    made = await use.desk.replace_subscription(audience, number, fields, use.receiver)
     if made is None:
         raise _no_subscription()
     return json_answer(shown_subscription(made))
@@ -71,20 +68,18 @@ async def replace(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """DELETE .../audiences/{id}/subscriptions/{subId}: disconnect."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
-    audit(caller, "delete", "audience_subscription")
-    desk = caller.edge.deployment.audiences.desk
-    if not await desk.delete_subscription(*_numbers(request)):
+    use = await enter_use(request, MAY_CHANGE_AUDIENCES)
+    audit(use.caller, "delete", "audience_subscription")
+    if not await use.desk.delete_subscription(*_numbers(request), use.receiver):
         raise _no_subscription()
     return web.Response(status=204)
 
 
 async def resume(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/subscriptions/{subId}/resume: send what was held."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
-    audit(caller, "resume", "audience_subscription")
-    desk = caller.edge.deployment.audiences.desk
-    if not await desk.resume_subscription(*_numbers(request)):
+    use = await enter_use(request, MAY_CHANGE_AUDIENCES)
+    audit(use.caller, "resume", "audience_subscription")
+    if not await use.desk.resume_subscription(*_numbers(request), use.receiver):
         raise _no_subscription()
     return web.Response(status=204)
 
@@ -108,49 +103,9 @@ async def connect(request: web.Request) -> web.Response:
     return json_answer(rows)
 
 
-async def sharing(request: web.Request) -> web.Response:
-    """GET .../audiences/{id}/sharing: who may use it."""
-    caller = enter(request, ANY_ROLE)
-    desk = caller.edge.deployment.audiences.desk
-    found = await desk.audience(number_in_path(request, "audience"))
-    if found is None:
-        raise no_audience()
-    return json_answer(_shown_sharing(found))
-
-
-async def share(request: web.Request) -> web.Response:
-    """PUT .../audiences/{id}/sharing: set who may use it."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
-    default, levels = bodies.read_sharing(await json_body(request, caller))
-    audit(caller, "replace", "audience_sharing")
-    desk = caller.edge.deployment.audiences.desk
-    made = await desk.share_audience(number_in_path(request, "audience"), default, levels)
-    if made is None:
-        raise no_audience()
-    return json_answer(_shown_sharing(made))
-
-
-async def sharing_default(request: web.Request) -> web.Response:
-    """GET /platform/v2/accounts/{id}/audience-sharing: the level of new audiences."""
-    caller = enter_account(request, ANY_ROLE)
-    level, withheld = await caller.edge.deployment.audiences.desk.sharing_default()
-    return json_answer({"default_level": level, "withheld_identities": withheld})
-
-
-async def set_sharing_default(request: web.Request) -> web.Response:
-    """PUT /platform/v2/accounts/{id}/audience-sharing: set the level of new audiences."""
-    caller = enter_account(request, MAY_CHANGE_AUDIENCES)
-    level = bodies.read_sharing_default(await json_body(request, caller))
-    audit(caller, "replace", "audience_sharing_default")
-    desk = caller.edge.deployment.audiences.desk
-    await desk.set_sharing_default(level)
-    return await sharing_default(request)
-
-
 _SUBSCRIPTIONS = AUDIENCE + "/subscriptions"
 _ONE = _SUBSCRIPTIONS + "/{subscription}"
 _CONNECT = "/platform/v2/workspaces/{workspace}/outputs/{output}/connect-audiences"
-_DEFAULT = "/platform/v2/accounts/{account}/audience-sharing"
 _ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
     ("GET", _SUBSCRIPTIONS, listed),
     ("POST", _SUBSCRIPTIONS, create),
@@ -159,10 +114,6 @@ _ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
     ("DELETE", _ONE, delete),
     ("POST", _ONE + "/resume", resume),
     ("POST", _CONNECT, connect),
-    ("GET", AUDIENCE + "/sharing", sharing),
-    ("PUT", AUDIENCE + "/sharing", share),
-    ("GET", _DEFAULT, sharing_default),
-    ("PUT", _DEFAULT, set_sharing_default),
 )
 ROUTES = tuple(
     Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=v2_errors)
@@ -172,16 +123,6 @@ ROUTES = tuple(
 
 def _numbers(request: web.Request) -> tuple[int, int]:
     return number_in_path(request, "audience"), number_in_path(request, "subscription")
-
-
-def _shown_sharing(audience: Audience) -> dict[str, Any]:
-    levels = {audience.account: "owner", **audience.levels}
-    return {
-        "default_level": audience.default_level,
-        "accounts": [
-            {"account_id": account, "level": level} for account, level in sorted(levels.items())
-        ],
-    }
 
 
 def _no_subscription() -> Refused:

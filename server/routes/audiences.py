@@ -12,9 +12,14 @@ from server import audience_bodies as bodies
 from server.audience_problems import v2_errors
 from server.audience_requests import (
     MAY_CHANGE_AUDIENCES,
+    Use,
+    enter_owned,
+    enter_use,
     json_body,
     no_audience,
     number_in_path,
+    own_use,
+    uses_of,
     visible,
 )
 from server.audience_views import shown_audience, shown_test
@@ -38,7 +43,10 @@ STATUSES = frozenset(
 
 
 async def listed(request: web.Request) -> web.Response:
-    """GET .../audiences?status=&type=&tag=&shared=: all audiences, drafts too, by id."""
+    """GET .../audiences?status=&type=&tag=&shared=: all audiences, drafts too.
+
+    First its own, by id, then those of other workspaces that are shared with its account.
+    """
     caller = enter(request, ANY_ROLE)
     query = request.query
     status, kind = query.get("status"), query.get("type")
@@ -46,19 +54,19 @@ async def listed(request: web.Request) -> web.Response:
         raise invalid("status", f"must be of {', '.join(sorted(STATUSES))}")
     if kind is not None and bodies.audience_type(kind) is None:
         raise invalid("type", f"must be of {', '.join(bodies.TYPES)}")
-    if query.get("shared", "false") not in ("true", "false"):
+    shared = query.get("shared")
+    if shared not in (None, "true", "false"):
         raise invalid("shared", "must be true or false")
-    if query.get("shared") == "true":
-        return json_answer([])  # one account is served: nobody shares anything with it
     tags = frozenset(query.getall("tag", []))
-    audiences = [
-        each
-        for each in await caller.edge.deployment.audiences.desk.audiences()
-        if visible(caller, each)
-        and tags <= frozenset(each.tags)
-        and (kind is None or each.type == kind)
-    ]
-    found = await _shown_all(caller, audiences)
+    found: list[dict[str, Any]] = []
+    for use in uses_of(request, caller):
+        if shared is None or (shared == "true") == (use.receiver is not None):
+            audiences = [
+                each
+                for each in await use.audiences()
+                if tags <= frozenset(each.tags) and (kind is None or each.type == kind)
+            ]
+            found += await _shown_all(use, audiences)
     return json_answer([each for each in found if status is None or each["status"] == status])
 
 
@@ -69,18 +77,21 @@ async def create(request: web.Request) -> web.Response:
     audit(caller, "create", "audience")
     desk = caller.edge.deployment.audiences.desk
     made = await desk.create_audience(fields, caller.credential.client_id)
-    return json_answer(await _shown(caller, made), 201)
+    return json_answer(await _shown(own_use(caller), made), 201)
 
 
 async def one(request: web.Request) -> web.Response:
     """GET .../audiences/{id}: one audience."""
-    caller = enter(request, ANY_ROLE)
-    return json_answer(await _shown(caller, await _audience(request, caller)))
+    use = await enter_use(request, ANY_ROLE)
+    found = await use.desk.audience(number_in_path(request, "audience"))
+    if found is None or use.owner.config.current.workspace not in found.workspaces:
+        raise no_audience()
+    return json_answer(await _shown(use, found))
 
 
 async def replace(request: web.Request) -> web.Response:
     """PUT .../audiences/{id}: change the fields that are given."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
     number = number_in_path(request, "audience")
     fields = bodies.read_audience(await json_body(request, caller), is_new=False)
     revision = _if_match(request)
@@ -89,12 +100,12 @@ async def replace(request: web.Request) -> web.Response:
     made = await desk.replace_audience(number, fields, caller.credential.client_id, revision)
     if made is None:
         raise no_audience()
-    return json_answer(await _shown(caller, made))
+    return json_answer(await _shown(own_use(caller), made))
 
 
 async def delete(request: web.Request) -> web.Response:
     """DELETE .../audiences/{id}: delete it with its memberships and connections."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
     audit(caller, "delete", "audience")
     desk = caller.edge.deployment.audiences.desk
     if not await desk.delete_audience(number_in_path(request, "audience")):
@@ -104,7 +115,7 @@ async def delete(request: web.Request) -> web.Response:
 
 async def activate(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/activation: have it evaluated from now on."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
     audit(caller, "activate", "audience")
     desk = caller.edge.deployment.audiences.desk
     number = number_in_path(request, "audience")
@@ -115,7 +126,7 @@ async def activate(request: web.Request) -> web.Response:
 
 async def deactivate(request: web.Request) -> web.Response:
     """DELETE .../audiences/{id}/activation?clear_downstream=: take its memberships away."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
     clear = request.query.get("clear_downstream", "false")
     if clear not in ("true", "false"):
         raise invalid("clear_downstream", "must be true or false")
@@ -129,14 +140,14 @@ async def deactivate(request: web.Request) -> web.Response:
 
 async def clone(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/clone: copy definition, inputs and tags into a draft."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
     audit(caller, "clone", "audience")
     desk = caller.edge.deployment.audiences.desk
     number = number_in_path(request, "audience")
     made = await desk.clone_audience(number, caller.credential.client_id)
     if made is None:
         raise no_audience()
-    return json_answer(await _shown(caller, made), 201)
+    return json_answer(await _shown(own_use(caller), made), 201)
 
 
 async def calculate(request: web.Request) -> web.Response:
@@ -151,7 +162,7 @@ async def calculate(request: web.Request) -> web.Response:
 
 async def send(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/send: send all members of a standard audience once."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
     numbers = bodies.read_numbers(await json_body(request, caller), "subscription_ids")
     audit(caller, "send", "audience")
     desk = caller.edge.deployment.audiences.desk
@@ -162,7 +173,7 @@ async def send(request: web.Request) -> web.Response:
 
 async def create_test(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/abtest: divide its users."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
     variations = bodies.read_test(await json_body(request, caller))
     audit(caller, "create", "audience_test")
     desk = caller.edge.deployment.audiences.desk
@@ -175,7 +186,7 @@ async def create_test(request: web.Request) -> web.Response:
 
 async def test(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/abtest: its test, Control included."""
-    caller = enter(request, ANY_ROLE)
+    caller = await enter_owned(request, ANY_ROLE)
     found = (await _audience(request, caller)).test
     if found is None:
         raise _no_test()
@@ -184,7 +195,7 @@ async def test(request: web.Request) -> web.Response:
 
 async def delete_test(request: web.Request) -> web.Response:
     """DELETE .../audiences/{id}/abtest: delete its test and the connections of variations."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
     audit(caller, "delete", "audience_test")
     desk = caller.edge.deployment.audiences.desk
     if not await desk.delete_test(number_in_path(request, "audience")):
@@ -232,25 +243,30 @@ async def _audience(request: web.Request, caller: Caller) -> Audience:
     return found
 
 
-async def _shown_all(caller: Caller, audiences: list[Audience]) -> list[dict[str, Any]]:
-    gateway = caller.edge.deployment.audiences
+async def _shown_all(use: Use, audiences: list[Audience]) -> list[dict[str, Any]]:
+    if not audiences:
+        return []
+    gateway = use.owner.deployment.audiences
     counts: dict[int, Counts] = await gateway.counts()
     journeys = {each.number: each for each in await gateway.desk.journeys()}
     faulted = {
-        each.audience for each in await gateway.desk.all_subscriptions() if each.fault is not None
+        each.audience
+        for each in await gateway.desk.all_subscriptions()
+        if each.fault is not None and each.receiver == use.receiver
     }
-    now_ms = caller.edge.clock.now_ms()
+    now_ms = use.owner.clock.now_ms()
     return [
         shown_audience(each, counts.get(each.number), each.number in faulted, journeys, now_ms)
+        | {"shared": use.receiver is not None}
         for each in audiences
     ]
 
 
-async def _shown(caller: Caller, audience: Audience) -> dict[str, Any]:
+async def _shown(use: Use, audience: Audience) -> dict[str, Any]:
     """Show one audience; one that is being evaluated for the first time with an estimate."""
-    [body] = await _shown_all(caller, [audience])
+    [body] = await _shown_all(use, [audience])
     if audience.status == "activating" and audience.type == "real_time":
-        gateway = caller.edge.deployment.audiences
+        gateway = use.owner.deployment.audiences
         asked = await gateway.desk.ask_of(audience.number)
         if asked is not None:
             estimate, _ = await gateway.estimate(asked)

@@ -75,6 +75,8 @@ async def _listed(caller: Caller, *, is_single: bool) -> list[dict[str, Any]]:
     journeys = {each.number: each for each in await gateway.desk.journeys()}
     subscriptions: dict[int, list[Subscription]] = {}
     for each in await gateway.desk.all_subscriptions():
+        if each.receiver is not None:
+            continue  # of another account, whose affair it is
         subscriptions.setdefault(each.audience, []).append(each)
 
     def document(audience: Audience) -> Any:

@@ -47,6 +47,7 @@ async def test_a_forwarder_that_cannot_be_made_is_tried_again(
     monkeypatch.setattr(hosted, "open_outputs", open_outputs)
     monkeypatch.setattr(hosted, "RESTART_PAUSE_S", 0.0)
     options = ForwarderOptions(
+        sharers=(),
         info=OutputInfo("hook", PROFILES["stream"]),
         workspace=1,
         module="webhook",

@@ -75,9 +75,11 @@ def receiving() -> Iterator[Receiver]:
     with Receiver() as receiver:
         thread = Thread(target=receiver.serve_forever)
         thread.start()
-        yield receiver
-        receiver.shutdown()
-        thread.join()
+        try:
+            yield receiver
+        finally:
+            receiver.shutdown()
+            thread.join()
 
 
 def document(receiver: Receiver) -> str:
@@ -173,4 +175,47 @@ def test_a_membership_goes_from_an_event_to_a_webhook_and_outlives_a_kill(
         assert (ended[0]["audience"]["id"], ended[0]["action"]) == (gold, "remove")
         assert memberships(served, "ann") == ["Buyers"]
         assert sorted(receiver.changes("Gold")) == sorted([*both, *after])
+        assert served.process.stop() == 0
+
+
+def test_a_shared_audience_reaches_the_output_of_another_account(tmp_path: Path) -> None:
+    """spec/audiences.md, 12.1; what waits for a receiver that refuses outlives a kill."""
+    with receiving() as receiver:
+        settings, other = tmp_path / "settings.yaml", tmp_path / "other.yaml"
+        settings.write_text(f"egress_allow: ['127.0.0.1:{receiver.server_port}']")
+        own = document(receiver)
+        foreign = own.split("audiences:")[0]
+        for before, after in [
+            ("{id: acme, name: Acme}", "{id: beta, name: Beta}"),
+            ("id: w1", "id: w2"),
+            ("us1-test-", "us1-other-"),
+            ("client_id: ops", "client_id: other"),
+            ("id: hook", "id: other-hook"),
+            ("files", "other-files"),
+        ]:
+            foreign = foreign.replace(before, after)
+        other.write_text(foreign)
+        flags = ("--settings", str(settings), "--workspace", str(other))
+        served = Served(tmp_path, *flags, workspace=own)
+        served.start()
+        levels = {"accounts": [{"account_id": 2, "level": "usable"}]}
+        assert served.manage("PUT", f"{AUDIENCES}/1/sharing", levels)[0] == 200
+        send(served, "ann", "Bought")
+        [ann] = served.find("ann")
+        eventually(lambda: receiver.changes("Buyers"), lambda found: found == [("add", ann)])
+
+        receiver.status = 503
+        theirs = served.of(2, "other")
+        subscriptions = f"{AUDIENCES}/1/subscriptions"
+        status, made = theirs.manage("POST", subscriptions, {"output_id": 2})
+        assert status == 201, made
+        served.process.kill()
+        receiver.bodies.clear()
+        receiver.status = 200
+        served = Served(tmp_path, *flags, workspace=own)
+        served.start()
+        eventually(lambda: receiver.changes("Buyers"), lambda found: found == [("add", ann)])
+        assert served.of(2, "other").manage("DELETE", f"{subscriptions}/{made['id']}")[0] == 204
+        eventually(lambda: [each["type"] for each in receiver.bodies][1:], lambda ends: bool(ends))
+        assert receiver.bodies[-1]["action"] == "remove"
         assert served.process.stop() == 0

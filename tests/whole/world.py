@@ -22,7 +22,7 @@ from actors.audiences.handles import desk_handle
 from actors.audiences.stepping import SteppingShard
 from actors.calculated.handles import calculated_handle
 from actors.clock import Clock, ManualClock, SystemRandomness
-from actors.desks import DeskOptions, Desks
+from actors.desks import DeskOptions, Desks, neighbours_of
 from actors.groups.handles import GroupDeskHandle
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.identity.sequencer import Sequencer
@@ -446,6 +446,7 @@ async def serving(
             stack.callback(state.close)
         sequencers: dict[int, Sequencer] = {}
         parts: list[tuple[EdgeWorkspace, list[Shard], Desks]] = []
+        all_desks: dict[int, Desks] = {}
         for (document, known), workspace in zip(pairs, infos, strict=True):
             options = ShardOptions(
                 workspace=workspace,
@@ -480,7 +481,9 @@ async def serving(
                 clock,
                 SystemRandomness(),
                 metrics,
+                partial(neighbours_of, workspace.number, all_desks),
             )
+            all_desks[workspace.number] = desks
             coordinator = LocalCoordinator(desks)
             edge_workspace = EdgeWorkspace(
                 edge_config(document, known, process, "k" * 32),

@@ -212,7 +212,7 @@ async def test_the_coordinator_and_the_forwarder_learn_of_each_other(
     outbox = MemoryOutbox([change(1, 1, "add")])
     output = ScriptedOutput(clock, lambda _: answers[0] if answers else Delivered(200))
     forwarder: Forwarder = simulation.start(output, [outbox], [])
-    follower = SubscriptionFollower("hook", desk.calls, clock)
+    follower = SubscriptionFollower("hook", 3, {3: desk.calls}, clock)
     await follower.step(forwarder)
     await simulation.run(1)
     await follower.step(forwarder)
@@ -249,7 +249,7 @@ async def test_the_output_is_told_once_that_a_subscription_has_ended(
     answers: list[Outcome] = [Retry("busy", 503)]
     output = ScriptedOutput(clock, lambda _: answers[0] if answers else Delivered(200))
     forwarder = simulation.start(output, [MemoryOutbox()], [])
-    follower = SubscriptionFollower("hook", desk.calls, clock)
+    follower = SubscriptionFollower("hook", 3, {3: desk.calls}, clock)
     await desk.calls.delete_audience(audience)
     await follower.step(forwarder)
     await simulation.run(1)

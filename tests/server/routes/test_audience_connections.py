@@ -106,13 +106,16 @@ async def test_bulk_connection_needs_an_output(world: AudienceWorld) -> None:
     assert rows[1]["errors"][0]["code"] == "NOT_FOUND"
 
 
-async def test_one_account_owns_all_audiences(world: AudienceWorld) -> None:
-    """Section 12.1, of which one account can have little."""
+async def test_an_audience_can_be_shared_with_the_accounts_that_there_are(
+    world: AudienceWorld,
+) -> None:
+    """Section 12.1; tests/whole/test_audience_sharing.py has another account."""
     number = await world.make("Premium", PREMIUM)
     shown = await world.ask(200, "GET", f"{number}/sharing")
     assert shown == {
         "default_level": "private",
         "accounts": [{"account_id": 2, "level": "owner"}],
+        "requests": [],
     }
     default = "/platform/v2/accounts/2/audience-sharing"
     await world.ask(200, "PUT", default, {"default_level": "usable"})
