@@ -15,7 +15,7 @@ from pydantic import Field
 
 from actors.model import Delivery
 from actors.outputs import audience_messages
-from actors.outputs.contract import OutputEnvironment, OutputModule
+from actors.outputs.contract import Outcome, OutputEnvironment, OutputModule
 from actors.outputs.file_bundle import FileBundle, FilePlace
 from actors.outputs.file_formats import RowWriter
 from actors.outputs.file_settings import Roll, StorageSettings
@@ -84,8 +84,8 @@ class AudienceCsvOutput:
     async def stop(self) -> None:
         """Nothing stays open between bundles."""
 
-    async def test(self) -> str | None:
-        """Write and delete a small file; return the storage's error, if there is one."""
+    async def test(self) -> Outcome:
+        """Write and delete a small file."""
         return await self._place.test()
 
     def group(self, delivery: Delivery) -> str:

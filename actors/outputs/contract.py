@@ -30,6 +30,7 @@ class Delivered(Struct, frozen=True):
     """The receiver has it."""
 
     http_status: int | None = None
+    excerpt: str = ""
 
 
 class Retry(Struct, frozen=True):
@@ -70,15 +71,18 @@ class Output(Protocol):
     """What both kinds have in common."""
 
     async def start(self) -> None:
-        """Get ready to send. Called once, before anything else."""
+        """Get ready to send. Called before anything else, and again after `stop` to go on."""
         ...
 
     async def stop(self) -> None:
-        """Let go of connections and files. Nothing is sent after it."""
+        """Let go of connections and files; may be called twice. Nothing is sent after it."""
         ...
 
-    async def test(self) -> str | None:
-        """Try the settings on the receiver; return what is wrong, `None` if nothing is."""
+    async def test(self) -> Outcome:
+        """Try the settings on the receiver, once, with something that it can tell from data.
+
+        `actors.outputs.probe` makes an answer for people of it.
+        """
         ...
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from actors.model import Delivery
-from actors.outputs.contract import OutputEnvironment, OutputModule
+from actors.outputs.contract import Outcome, OutputEnvironment, OutputModule
 from actors.outputs.file_bundle import FileBundle, FilePlace
 from actors.outputs.file_columns import moment_of
 from actors.outputs.file_formats import RowWriter, open_writer
@@ -62,8 +62,8 @@ class FileOutput:
     async def stop(self) -> None:
         """Nothing stays open between bundles."""
 
-    async def test(self) -> str | None:
-        """Write and delete a small file; return the storage's error, if there is one."""
+    async def test(self) -> Outcome:
+        """Write and delete a small file."""
         return await self._place.test()
 
     def group(self, delivery: Delivery) -> str:

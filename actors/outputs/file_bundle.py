@@ -6,6 +6,7 @@ Whatever blocks runs in a thread.
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from actors.model import Delivery
@@ -29,26 +30,23 @@ class FilePlace:
         self.storage = open_storage(self._settings, self._environment.spool_dir)
         await asyncio.to_thread(self.storage.clean)
 
-    async def test(self) -> str | None:
-        """Write and delete a small file; return the storage's error, if there is one."""
+    async def test(self) -> Outcome:
+        """Write and delete a small file."""
         moment = datetime.fromtimestamp(self._environment.clock.now_ms() / 1000, UTC)
         name = f"headwater_verification_{moment:%Y%m%d-%H%M%S}.txt"
+        return await self.reach(partial(self.storage.verify, name))
+
+    async def reach(self, use: Callable[[], None]) -> Outcome:
+        """Use the storage, in a thread, if the egress rules allow the hosts of the settings."""
         try:
-            await self.check_hosts()
-            await asyncio.to_thread(self.storage.verify, name)
+            for host, port in self.storage.hosts:
+                await self._environment.egress.check_host(host, port)
+            await asyncio.to_thread(use)
+        except EgressRefused as refused:
+            return Fatal("egress_refused", str(refused))
         except Exception as error:  # every storage library raises errors of its own
-            return f"{type(error).__name__}: {error}"
-        return None
-
-    async def check_hosts(self) -> None:
-        """Hold what the settings say of hosts against the egress rules.
-
-        Raises:
-            EgressRefused: one of them is not an allowed target.
-            OSError: a name cannot be resolved now.
-        """
-        for host, port in self.storage.hosts:
-            await self._environment.egress.check_host(host, port)
+            return Retry(f"{type(error).__name__}: {error}")
+        return Delivered()
 
 
 class FileBundle:
@@ -96,14 +94,7 @@ class FileBundle:
 
     async def send(self) -> Outcome:
         """Publish the file and enter it in the manifest; one without rows is none."""
-        try:
-            await self._place.check_hosts()
-            await asyncio.to_thread(self._send)
-        except EgressRefused as refused:
-            return Fatal("egress_refused", str(refused))
-        except Exception as error:  # every storage library raises errors of its own
-            return Retry(f"{type(error).__name__}: {error}")
-        return Delivered()
+        return await self._place.reach(self._send)
 
     def _send(self) -> None:
         assert self._spool is not None, "a bundle is sent with at least one delivery"

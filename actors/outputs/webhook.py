@@ -101,8 +101,8 @@ class WebhookOutput:
         if self._session is not None:
             await self._session.close()
 
-    async def test(self) -> str | None:
-        """Send one synthetic batch and return what is wrong with the answer, if anything."""
+    async def test(self) -> Outcome:
+        """Send one synthetic batch, whose header says that it is one."""
         now_ms = self._environment.clock.now_ms()
         payload = orjson.dumps(
             {
@@ -126,12 +126,7 @@ class WebhookOutput:
             created_ms=now_ms,
             environment="development",
         )
-        outcome = await self._post([delivery], {"X-CDP-Test": "true"})
-        if isinstance(outcome, Delivered):
-            return None
-        if outcome.http_status is None:
-            return outcome.excerpt
-        return f"{retry.alert_name(outcome.http_status)}: {outcome.excerpt}"
+        return await self._post([delivery], {"X-CDP-Test": "true"})
 
     async def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Post one body; its answer holds for all deliveries in it."""
@@ -186,7 +181,7 @@ class WebhookOutput:
         text = await _read_excerpt(response)
         result = retry.classify(status)
         if result == "success":
-            return Delivered(status)
+            return Delivered(status, text)
         if result == "split":
             return Split(text, status)
         if result == "fatal":

@@ -155,9 +155,9 @@ class ScriptedOutput:
     async def stop(self) -> None:
         """Nothing to do."""
 
-    async def test(self) -> str | None:
+    async def test(self) -> Outcome:
         """Nothing can be wrong."""
-        return None
+        return Delivered()
 
     async def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Answer each delivery."""
@@ -268,16 +268,17 @@ class Receiver:
     def __init__(self, answer: Callable[[web.Request], web.Response] | None = None) -> None:
         self.requests: list[tuple[dict[str, str], bytes]] = []
         self.answer = answer or (lambda request: web.Response())
+        self.gate: asyncio.Event | None = None  # requests are not answered before it is set
         self._runner: web.AppRunner | None = None
         self.port = 0
 
     async def start(self) -> None:
-        """Listen on a free port."""
+        """Listen on a free port, and after a stop on the same one again."""
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
         await site.start()
         self.port = self._runner.addresses[0][1]
 
@@ -294,4 +295,6 @@ class Receiver:
     async def _handle(self, request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.requests.append((headers, await request.read()))
+        if self.gate is not None:
+            await self.gate.wait()
         return self.answer(request)

@@ -75,8 +75,8 @@ class ListOutput:
     async def stop(self) -> None:
         """Nothing to do."""
 
-    async def test(self) -> str | None:
-        return None
+    async def test(self) -> Outcome:
+        return Delivered()
 
     def group(self, delivery: Delivery) -> str:
         self._on_group(delivery)

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from actors.clock import ManualClock
 from actors.model import Delivery
-from actors.outputs.contract import Delivered, Fatal, OutputEnvironment
+from actors.outputs.contract import Delivered, Fatal, OutputEnvironment, Retry
 from actors.outputs.egress import EgressRules
 from actors.outputs.file import FileOutput, file_name, folder_name
 from actors.outputs.file_settings import FileSettings
@@ -391,14 +391,14 @@ async def test_starting_removes_only_temporary_files_that_nobody_writes(tmp_path
 async def test_the_test_call_writes_and_deletes_a_file(tmp_path: Path) -> None:
     output = open_output(tmp_path)
     await output.start()
-    assert await output.test() is None
+    assert await output.test() == Delivered()
     assert files(tmp_path) == []
     (tmp_path / "file").write_text("")
     broken = open_output(tmp_path, url=f"file://{tmp_path}/file/inside")
     await broken.start()
-    problem = await broken.test()
-    assert problem is not None
-    assert "NotADirectoryError" in problem
+    outcome = await broken.test()
+    assert isinstance(outcome, Retry)
+    assert "NotADirectoryError" in outcome.excerpt
 
 
 @pytest.fixture
@@ -421,7 +421,7 @@ async def test_an_object_store_gets_whole_objects_and_sidecars(tmp_path: Path, b
     [sidecar] = bucket.find("/lake/_manifest")
     assert json.loads(bucket.cat_file(sidecar))["rows"] == 2
     assert not [path for path in (tmp_path / "spool").rglob("*") if path.is_file()]
-    assert await output.test() is None
+    assert await output.test() == Delivered()
 
 
 async def test_storage_hosts_are_checked_by_the_egress_rules(tmp_path: Path, bucket: Any) -> None:
@@ -436,7 +436,7 @@ async def test_storage_hosts_are_checked_by_the_egress_rules(tmp_path: Path, buc
     outcome = await bundle.send()
     assert isinstance(outcome, Fatal)
     assert outcome.reason == "egress_refused"
-    assert await output.test() is not None
+    assert isinstance(await output.test(), Fatal)
     await bundle.discard()
     bucket.mkdir("/lake")  # which the fixture removes
 

@@ -239,12 +239,12 @@ async def test_a_target_that_is_not_opened_is_refused_for_good(
 
 async def test_the_test_call_says_that_it_is_one(receiver: Receiver, opened: Open) -> None:
     output = await opened(receiver.url)
-    assert await output.test() is None
+    assert await output.test() == Delivered(200)
     [(headers, body)] = receiver.requests
     assert headers["x-cdp-test"] == "true"
     assert json.loads(body)["environment"] == "development"
     receiver.answer = answering(401)
-    assert await output.test() == "401-Unauthorized: because"
+    assert await output.test() == Fatal("fatal_response", "because", 401)
 
 
 async def test_case_16_with_a_real_receiver() -> None:

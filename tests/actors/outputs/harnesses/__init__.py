@@ -1,0 +1,12 @@
+"""The harness of every registered module. A new module is one file and one line here."""
+
+from tests.actors.outputs.harness import Harness
+from tests.actors.outputs.harnesses.audience_csv import AudienceCsvHarness
+from tests.actors.outputs.harnesses.file import FileHarness
+from tests.actors.outputs.harnesses.webhook import WebhookHarness
+
+HARNESSES: dict[str, type[Harness]] = {
+    "audience_csv": AudienceCsvHarness,
+    "file": FileHarness,
+    "webhook": WebhookHarness,
+}
