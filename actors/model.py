@@ -120,6 +120,7 @@ class BatchContext(Struct, array_like=True):
         is_historical: it came to /v2/bulkevents/historical.
         is_lenient: the client batch endpoint's rules hold (spec/events-api.md, 16): invalid events
             are left out, invalid batch fields count as absent.
+        updates_attributes: a client's `user_attributes` are what is to be set, no snapshot.
         ip: address of the client where the channel takes it from the connection, else `None`.
         user_agent: likewise the request's User-Agent.
     """
@@ -132,6 +133,7 @@ class BatchContext(Struct, array_like=True):
     is_lenient: bool = False
     ip: str | None = None
     user_agent: str | None = None
+    updates_attributes: bool = False
 
 
 class Event(Struct, eq=False):

@@ -33,7 +33,7 @@ Os = Literal[
     "Xbox",
     "Unknown",
 ]
-FeedModule = Literal["custom"]  # the Events API
+FeedModule = Literal["custom", "segment"]  # the Events API, Segment's tracking API
 Origin = Annotated[
     str,
     AfterValidator(
@@ -58,6 +58,8 @@ class Input(Model):
     `os` is what a platform runs on, and what a feed acts as; a feed that leaves it out is unbound
     (`Unknown`). `partner: true` makes a feed a partner's: its channel is `partner` and it cannot
     set consent. `key_only_auth` decides whether identity calls need more than the key.
+    `semantic_events`: whether Segment's track calls of known names become commerce and lifecycle
+    events.
     """
 
     id: Slug
@@ -72,6 +74,7 @@ class Input(Model):
     is_debug: bool = False
     restrict_device_id_by_limit_ad_tracking: bool = False
     key_only_auth: bool | None = None
+    semantic_events: bool = True
     cors_origins: Items[Origin] = ()
     limits: InputLimits = InputLimits()
 
@@ -79,6 +82,11 @@ class Input(Model):
     def allows_key_only(self) -> bool:
         """Whether identity calls need no more than the key: as set, else where it is a website."""
         return self.os == "MobileWeb" if self.key_only_auth is None else self.key_only_auth
+
+    @property
+    def takes_segment(self) -> bool:
+        """Whether its keys are write keys of Segment's API (spec/clients.md, 6.1)."""
+        return self.module == "segment" or (self.kind == "platform" and self.os == "MobileWeb")
 
     @property
     def is_unbound(self) -> bool:

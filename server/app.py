@@ -25,6 +25,7 @@ from server.routes import (
     dead_letters,
     events,
     groups,
+    identify,
     identity,
     identity_operator,
     journeys,
@@ -33,12 +34,17 @@ from server.routes import (
     pixel,
     profiles,
     seeds,
+    segment,
+    segment_browser,
     users,
 )
 
 # Fixed paths first: they win over patterns.
 ROUTES = (
     *events.ROUTES,
+    *identify.ROUTES,
+    *segment.ROUTES,
+    *segment_browser.ROUTES,
     *seeds.ROUTES,
     *oauth.ROUTES,
     *operations.ROUTES,

@@ -72,7 +72,15 @@ def active_key(key: str, config: EdgeConfig) -> KeyInfo:
 def basic_user(header: str) -> str | None:
     """Return the key that a Basic `Authorization` header names, proven or not; else `None`."""
     try:
-        return _basic_pair(header)[0]
+        return _basic_text(header).partition(":")[0]
+    except Refused:
+        return None
+
+
+def basic_password(header: str) -> str | None:
+    """Return the password of a Basic `Authorization` header, empty if it has none; else `None`."""
+    try:
+        return _basic_text(header).partition(":")[2]
     except Refused:
         return None
 
@@ -148,15 +156,19 @@ def _bearer_token(header: str) -> str:
 
 def _basic_pair(header: str) -> tuple[str, str]:
     """Return key and secret of a Basic header. Raises Refused (403)."""
+    key, colon, secret = _basic_text(header).partition(":")
+    if not colon:
+        raise Refused("FORBIDDEN", "Authentication is not a key and its secret.")
+    return key, secret
+
+
+def _basic_text(header: str) -> str:
+    """Return what a Basic header holds, decoded. Raises Refused (403)."""
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
         raise Refused("FORBIDDEN", "Authentication must be Basic, with a key and its secret.")
     encoded = encoded.strip().rstrip("=")
     try:
-        pair = b64decode(encoded + "=" * (-len(encoded) % 4), validate=True).decode()
+        return b64decode(encoded + "=" * (-len(encoded) % 4), validate=True).decode()
     except (binascii.Error, ValueError):
         raise Refused("FORBIDDEN", "Authentication is not Basic in base64 of UTF-8.") from None
-    key, colon, secret = pair.partition(":")
-    if not colon:
-        raise Refused("FORBIDDEN", "Authentication is not a key and its secret.")
-    return key, secret

@@ -67,6 +67,11 @@ def as_text(body: bytes) -> bytes:
     return body
 
 
+def without_half_pairs(body: bytes) -> bytes:
+    """Return a JSON text whose halves of surrogate pairs are replaced: no decoder takes them."""
+    return _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], body)
+
+
 def one_batch(body: bytes) -> bytes:
     """Check that a body is one JSON object and return its text.
 
@@ -178,7 +183,7 @@ def _again(decode: Any, body: bytes, error: Exception) -> Any:
     Clients that cut strings, web browsers among them, send such halves; a 400 would make the web
     SDK repeat the same body for ever.
     """
-    mended = _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], body)
+    mended = without_half_pairs(body)
     if mended != body:
         try:
             return decode(mended)

@@ -113,6 +113,10 @@ class Edges:
             return self._of_header(header)
         return self._find(self._keys, request.headers.get("x-mp-key", "")) or self.first
 
+    def of_key(self, key: str) -> Edge:
+        """Return the workspace that has an input's key."""
+        return self._find(self._keys, key) or self.first
+
     def of_client(self, client_id: str) -> Edge:
         """Return the workspace that has a credential of a client id."""
         return self._find(self._clients, client_id) or self.first

@@ -33,7 +33,8 @@ class KeyInfo(Struct, frozen=True):
     `secret` verifies signatures; `secret_digest`, its SHA-256, is what a sent secret is compared
     with. `allows_key_only`: whether identity calls may prove themselves by the key alone. `limits`
     are the rate limits of batches that come with a secret, in the order in which an exceeded one
-    is reported.
+    is reported. `takes_segment`: it is a write key of Segment's API; `has_semantic_events`: see
+    `config.inputs.Input`.
     """
 
     key: str
@@ -46,6 +47,9 @@ class KeyInfo(Struct, frozen=True):
     is_active: bool
     allows_key_only: bool = False
     limits: tuple[Limit, ...] = ()
+    is_debug: bool = False
+    takes_segment: bool = False
+    has_semantic_events: bool = True
 
     def __repr__(self) -> str:
         return _repr_without(self, "secret_digest")
@@ -240,6 +244,9 @@ def _keys(source: Input, document: WorkspaceDocument, numbers: Numbers) -> Itera
             is_active=source.status == "active" and key.status == "active",
             allows_key_only=source.allows_key_only,
             limits=limits,
+            is_debug=source.is_debug,
+            takes_segment=source.takes_segment,
+            has_semantic_events=source.semantic_events,
         )
 
 

@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 from server.context import EDGES
 from server.identity_problems import unrouted_answer
 from server.logs import log_access
-from server.paths import Served
+from server.paths import SERVED_AS, Served
 
 REQUEST_ID = "X-Request-Id"
 CORS_HEADERS = {
@@ -45,7 +45,9 @@ def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Mi
         response: web.StreamResponse
         try:
             response = await handler(request)
+            what = request.get(SERVED_AS, what)
         except Exception as error:
+            what = request.get(SERVED_AS, what)
             response = what.errors(error, request, request_id)
         headers = response.headers
         headers[REQUEST_ID] = request_id

@@ -15,6 +15,7 @@ Api = Literal[
     "historical",
     "client",
     "pixel",
+    "segment",
     "identity",
     "oauth",
     "profile",
@@ -64,6 +65,10 @@ class Served(NamedTuple):
     path: str
     errors: ErrorWriter = error_answer
     call: str = ""
+
+
+# Set by a handler of a path that two APIs share, as soon as it is known which of them is asked.
+SERVED_AS = web.RequestKey("served_as", Served)
 
 
 def register(app: web.Application, routes: tuple[Route, ...]) -> dict[Handler, Served]:

@@ -54,6 +54,6 @@ def _writes(
         writes[event.get("user_attribute_name")] = _DELETED if is_deleted else event.get("new")
     for name in batch.deleted_user_attributes:
         writes[name] = _DELETED
-    if context.channel not in _SNAPSHOT_CHANNELS:
+    if context.updates_attributes or context.channel not in _SNAPSHOT_CHANNELS:
         writes.update(batch.user_attributes)
     return writes

@@ -110,6 +110,8 @@ async def alias(request: web.Request) -> web.Response:
     return web.Response(status=202, headers=entry.headers)
 
 
+identify = _call("identify")
+
 ROUTES = (
     *(
         Route(
@@ -123,6 +125,16 @@ ROUTES = (
             call=kind,
         )
         for kind in CALL_KINDS
+        if kind != "identify"
+    ),
+    Route(
+        "POST",
+        "/identity/v1/identify",  # without the prefix: server.routes.identify
+        identify,
+        "identity",
+        preflight=CLIENT_PREFLIGHT,
+        errors=identity_error,
+        call="identify",
     ),
     Route(
         "POST",

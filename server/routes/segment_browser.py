@@ -1,0 +1,68 @@
+"""What browser SDKs of Segment and RudderStack ask for, and pixels (spec/clients.md, 6)."""
+
+import logging
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from server.paths import CLIENT_PREFLIGHT, Route
+from server.problems import Refused, json_answer
+from server.routes.pixel import MAX_QUERY_BYTES, TRANSPARENT_GIF
+from server.routes.segment import PREFIXES, many
+from server.segment.answers import segment_errors
+from server.segment.browser import pixel_message, rudder_source, segment_settings
+from server.segment.intake import take_in
+from server.segment.keys import writer_in_path, writer_of
+from server.segment.requests import MessageType, SegmentRefused, read_one
+
+CACHED = {"Cache-Control": "max-age=300"}
+
+logger = logging.getLogger("headwater.http")
+
+
+async def settings(request: web.Request) -> web.Response:
+    """GET /v1/projects/{writeKey}/settings: without a 200 Segment's SDK sends nothing."""
+    try:
+        writer = writer_in_path(request)
+    except SegmentRefused:
+        return json_answer({}, 404)
+    return json_answer(segment_settings(writer.key.key), headers=CACHED)
+
+
+async def source_config(request: web.Request) -> web.Response:
+    """GET /sourceConfig: without it RudderStack's SDK does not start."""
+    writer = writer_of(request, b"")
+    return json_answer(rudder_source(writer, writer.edge.clock.now_ms()))
+
+
+def _pixel(message_type: MessageType) -> Handler:
+    async def pixel(request: web.Request) -> web.Response:
+        """Store the message in the query, if it is one; whoever loads an image gets it."""
+        query = request.raw_path.partition("?")[2]
+        if request.method == "GET" and len(query) <= MAX_QUERY_BYTES:
+            try:
+                edge, config, key = writer_of(request, b"")
+                sent = read_one(pixel_message(query), message_type)
+                await take_in(request, edge, config, key, sent)
+            except (SegmentRefused, Refused):
+                logger.debug("a pixel stored nothing", extra={"event": "pixel_refused"})
+        return web.Response(
+            body=TRANSPARENT_GIF, content_type="image/gif", headers={"Cache-Control": "no-store"}
+        )
+
+    return pixel
+
+
+def _route(method: str, path: str, handler: Handler, prefixes: tuple[str, ...] = ()) -> Route:
+    return Route(
+        method, path, handler, "segment", prefixes, CLIENT_PREFLIGHT, errors=segment_errors
+    )
+
+
+ROUTES = (
+    _route("GET", "/v1/projects/{write_key}/settings", settings, PREFIXES),
+    _route("GET", "/sourceConfig", source_config),
+    _route("POST", "/beacon/v1/batch", many),
+    _route("GET", "/pixel/v1/track", _pixel("track")),
+    _route("GET", "/pixel/v1/page", _pixel("page")),
+)

@@ -1,0 +1,160 @@
+"""Requests of the tracking API, taken apart into messages (spec/clients.md, 6.2)."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+import msgspec
+from msgspec import Struct
+
+from server.bodies import without_half_pairs
+from server.segment.values import as_id
+
+MessageType = Literal["track", "identify", "page", "screen", "group", "alias"]
+MESSAGE_TYPES: tuple[MessageType, ...] = get_args(MessageType)
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+MAX_MESSAGE_BYTES = 512 * 1024
+MAX_MESSAGES = 2500
+
+_DEFAULTS = ("context", "integrations", "timestamp")
+
+_decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_messages = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode = msgspec.json.Decoder().decode
+
+
+class SegmentRefused(Exception):
+    """A request is answered with an error of spec/clients.md, 6.2."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(status, code, message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class Message(Struct, frozen=True):
+    """A valid message; `index`: its place in the request."""
+
+    index: int
+    type: MessageType
+    members: dict[str, Any]
+
+
+class Skipped(Struct, frozen=True, order=True):
+    """A message that is left out, and why."""
+
+    index: int
+    code: str
+    message: str
+
+
+class Sent(NamedTuple):
+    """What a request holds; `sent_at` as sent."""
+
+    messages: list[Message]
+    skipped: list[Skipped]
+    sent_at: Any
+
+
+def read_many(body: bytes) -> Sent:
+    """Read a request of several messages.
+
+    Raises:
+        SegmentRefused: it is no object with a list of messages, they are too many, or there are
+            messages and none is valid.
+    """
+    members = _members(without_half_pairs(body))
+    try:
+        raws = _decode_messages(members["batch"])
+    except KeyError:
+        raise _invalid("The member batch is missing.") from None
+    except (msgspec.DecodeError, RecursionError):
+        raise _invalid("The member batch must be a list.") from None
+    if len(raws) > MAX_MESSAGES:
+        raise _invalid(f"There are {len(raws)} messages; the maximum is {MAX_MESSAGES}.")
+    defaults = {name: _value(members[name]) for name in _DEFAULTS if name in members}
+    return _sent([_checked(index, raw, defaults) for index, raw in enumerate(raws)], members)
+
+
+def read_one(body: bytes, message_type: MessageType) -> Sent:
+    """Read a request that is one message, whose type the path says. Raises SegmentRefused."""
+    body = without_half_pairs(body)
+    members = _members(body)
+    return _sent([_checked(0, msgspec.Raw(body), {}, message_type)], members)
+
+
+def write_key_of(body: bytes) -> str | None:
+    """Return the write key that stands in a body, `None` if there is none."""
+    try:
+        key = _value(_decode_raw(body).get("writeKey", msgspec.Raw(b"null")))
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return key if isinstance(key, str) else None
+
+
+def _members(body: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return _decode_raw(body)
+    except msgspec.ValidationError:
+        raise _invalid("The body must be a JSON object.") from None
+    except (msgspec.DecodeError, RecursionError):
+        raise SegmentRefused(400, "invalid_json", "The body is not valid JSON.") from None
+
+
+def _value(raw: msgspec.Raw) -> Any:
+    try:
+        return _decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _sent(found: Sequence[Message | Skipped], members: dict[str, msgspec.Raw]) -> Sent:
+    messages = [each for each in found if isinstance(each, Message)]
+    skipped = [each for each in found if isinstance(each, Skipped)]
+    if skipped and not messages:
+        first = skipped[0]
+        raise SegmentRefused(400, "invalid_request", f"No message is valid: {first.message}")
+    return Sent(messages, skipped, _value(members.get("sentAt", msgspec.Raw(b"null"))))
+
+
+def _checked(
+    index: int,
+    raw: msgspec.Raw,
+    defaults: dict[str, Any],
+    message_type: MessageType | None = None,
+) -> Message | Skipped:
+    if len(memoryview(raw)) > MAX_MESSAGE_BYTES:
+        return Skipped(index, "too_large", f"It is longer than {MAX_MESSAGE_BYTES} bytes.")
+    members = _value(raw)
+    if not isinstance(members, dict):
+        return Skipped(index, "invalid_message", "It is not an object.")
+    sent_type = message_type or members.get("type")
+    kind = next((each for each in MESSAGE_TYPES if each == sent_type), None)
+    if kind is None:
+        return Skipped(index, "invalid_type", f"Its type is none of {', '.join(MESSAGE_TYPES)}.")
+    members = defaults | members
+    missing = _missing(kind, members)
+    if missing is not None:
+        code, text = missing
+        return Skipped(index, code, text)
+    return Message(index, kind, members)
+
+
+def _missing(kind: MessageType, members: dict[str, Any]) -> tuple[str, str] | None:
+    """Return code and text of what a message lacks."""
+    user, anonymous = as_id(members.get("userId")), as_id(members.get("anonymousId"))
+    if user is None and anonymous is None:
+        return "missing_id", "It has neither userId nor anonymousId."
+    if kind == "alias" and as_id(members.get("previousId")) is None:
+        return "missing_id", "It has no previousId."
+    event = members.get("event")
+    if kind == "track" and not (isinstance(event, str) and event.strip()):
+        return "missing_event", "It has no event."
+    if kind == "group" and as_id(members.get("groupId")) is None:
+        return "missing_group", "It has no groupId."
+    return None
+
+
+def _invalid(message: str) -> SegmentRefused:
+    return SegmentRefused(400, "invalid_request", message)

@@ -1,0 +1,45 @@
+"""When a message happened (spec/clients.md, 6.2)."""
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+MAX_SKEW_MS = 60_000
+
+
+def event_time_ms(message: dict[str, Any], sent_at: Any, received_ms: int) -> int:
+    """Return the time of a message, moved by how far the client's clock is wrong.
+
+    Args:
+        message: its members.
+        sent_at: of the request; a message's own one wins.
+        received_ms: by our clock; also what counts where the message says nothing readable.
+    """
+    sent = message.get("timestamp")
+    if sent is None:
+        sent = message.get("originalTimestamp")
+    time_ms = _time_ms(sent)
+    if time_ms is None:
+        return received_ms
+    sent_ms = _time_ms(message.get("sentAt") or sent_at)
+    if sent_ms is not None and abs(received_ms - sent_ms) > MAX_SKEW_MS:
+        time_ms += received_ms - sent_ms
+    return time_ms
+
+
+def _time_ms(value: Any) -> int | None:
+    """Read ISO 8601, without a zone UTC, or milliseconds since 1970."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return round(value) if math.isfinite(value) and value > 0 else None
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip())
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    time_ms = round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
+    return time_ms if time_ms > 0 else None
