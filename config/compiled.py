@@ -16,11 +16,10 @@ from actors.outputs.contract import OutputSettings
 from actors.outputs.registry import MODULES
 from actors.outputs.retry import PROFILES, RetrySchedule
 from actors.pipeline.connection import ConnectionInfo
-from actors.steps.payload import PayloadSettings
 from config.inputs import Input
 from config.numbers import ORGANIZATION, Numbers
 from config.outputs import Connection, Output
-from config.pipelines import pipeline_settings
+from config.pipelines import hidden_parts, mappings, pipeline_settings, split_of
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
 
@@ -100,14 +99,8 @@ def with_neighbours(workspaces: Sequence[WorkspaceInfo]) -> list[WorkspaceInfo]:
 
 
 def connection_infos(document: WorkspaceDocument, numbers: Numbers) -> tuple[ConnectionInfo, ...]:
-    """Return the connections, in the order of the document; equal settings are one object."""
-    shared: dict[PayloadSettings, PayloadSettings] = {}
-    connections = []
-    for each in document.connections:
-        connection = _connection(each, document, numbers)
-        settings = shared.setdefault(connection.settings, connection.settings)
-        connections.append(replace(connection, settings=settings))
-    return tuple(connections)
+    """Return the connections, in the order of the document."""
+    return tuple(_connection(each, document, numbers) for each in document.connections)
 
 
 def queue_limits(document: WorkspaceDocument, numbers: Numbers, shards: int) -> dict[int, int]:
@@ -145,6 +138,7 @@ def _input(source: Input, numbers: Numbers) -> InputInfo:
         is_partner=source.partner,
         is_debug=source.is_debug,
         restrict_device_id=source.restrict_device_id_by_limit_ad_tracking,
+        split=split_of(source),
     )
 
 
@@ -158,7 +152,20 @@ def _connection(
     is_feed = connection.input == FEED_ID
     if is_feed:  # it has no other batches, and defaults of the output are for its other inputs
         settings = settings.model_copy(update={"send_batches_without_events": True})
-    source = None if is_feed else document.inputs_by_id[connection.input]
+    payload = payload_settings(
+        settings,
+        include_mp_device_id=any(
+            getattr(each, "include_mp_device_id", False) for each in _settings(output).values()
+        ),
+    )
+    pipeline = pipeline_settings(
+        connection,
+        output,
+        module,
+        None if is_feed else document.inputs_by_id[connection.input],
+        settings.user_split_group,
+        frozenset(document.identity.login_ids),
+    )
     return ConnectionInfo(
         number=numbers.connections[connection.id],
         id=connection.id,
@@ -169,13 +176,13 @@ def _connection(
         is_active=connection.active,
         environments=frozenset(_environments(output)),
         send_as_batch=module.send_as_batch_default if is_batched is None else is_batched,
-        settings=payload_settings(
-            settings,
-            include_mp_device_id=any(
-                getattr(each, "include_mp_device_id", False) for each in _settings(output).values()
-            ),
+        settings=replace(
+            payload,
+            hidden=hidden_parts(pipeline.filter),
+            mappings=mappings(connection),
+            has_flat_events=pipeline.takes.flat_events,
         ),
-        pipeline=pipeline_settings(output, module, source),
+        pipeline=pipeline,
     )
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from config.fields import Duration, EnvironmentName, Model, Name, Number, Slug
+from config.fields import Duration, EnvironmentName, Items, Model, Name, Number, Slug
+from config.forwarding import AppVersion, CustomMapping, Filters, ForwardingRule, Sampling
 
 OutputKind = Literal["event", "audience", "cookie_sync", "data_warehouse", "dsr"]
 
@@ -76,6 +77,7 @@ class Output(Model):
     queue: Queue = Queue()
     rate_limit: OutputRateLimit = OutputRateLimit()
     connection_defaults: dict[str, Any] = Field(default_factory=dict, repr=False)
+    filters: Filters = Filters()
 
     def is_enabled_in(self, environment: EnvironmentName) -> bool:
         """Whether batches of an environment are delivered at all."""
@@ -89,7 +91,11 @@ class Output(Model):
 
 
 class Connection(Model):
-    """An input joined to an output."""
+    """An input joined to an output.
+
+    All `forwarding_rules` have to allow what goes out; what is switched off in `filters` of the
+    connection or of its output does not.
+    """
 
     id: Slug
     input: Slug
@@ -97,6 +103,11 @@ class Connection(Model):
     number: Number | None = None
     active: bool = True
     settings: dict[str, Any] = Field(default_factory=dict, repr=False)
+    sampling: Sampling | None = None
+    min_app_version: AppVersion | None = None
+    forwarding_rules: Items[ForwardingRule] = ()
+    filters: Filters = Filters()
+    custom_mappings: Items[CustomMapping] = ()
 
     def settings_with_defaults(self, output: Output) -> dict[str, Any]:
         """Return the connection settings over the output's `connection_defaults`, as written."""

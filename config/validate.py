@@ -13,6 +13,7 @@ from config.audience_rules import AudienceNames, active_limit_problems, audience
 from config.audiences import Audience
 from config.calculated import CalculatedAttribute, calculated_problems
 from config.errors import Found, Location
+from config.forwarding_problems import forwarding_problems
 from config.identity import IdentitySettings, identity_problems
 from config.inputs import Input, input_problems
 from config.module_settings import NOTHING, Layer, layer_problems, output_problems
@@ -222,5 +223,12 @@ def _connection_problems(parts: Parts, modules: Mapping[str, OutputModule]) -> I
             if is_feed and module and not module.accepts_attribute_feed:
                 problem = "does not accept the Calculated Attributes feed"
                 yield where, f"module '{output.module}' {problem}"
+        yield from forwarding_problems(
+            connection,
+            where,
+            outputs[connection.output][1] if connection.output in outputs else None,
+            inputs.get(connection.input),
+            None if parts.workspace is None else parts.workspace.regulations,
+        )
         settings = Layer((*where, "settings"), connection.settings)
         yield from layer_problems(ConnectionSettings, defaults, settings, settings.where)
