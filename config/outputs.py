@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
-from config.fields import Duration, EnvironmentName, Items, Model, Name, Number, Slug
-from config.forwarding import AppVersion, CustomMapping, Filters, ForwardingRule, Sampling
+from config.fields import Duration, EnvironmentName, Model, Name, Number, Slug
+
+# A text may be a secret: which one is, only the module says.
+SettingValue = SecretStr | bool | int | float
 
 OutputKind = Literal["event", "audience", "cookie_sync", "data_warehouse", "dsr"]
 
@@ -77,7 +79,7 @@ class Output(Model):
     queue: Queue = Queue()
     rate_limit: OutputRateLimit = OutputRateLimit()
     connection_defaults: dict[str, Any] = Field(default_factory=dict, repr=False)
-    filters: Filters = Filters()
+    account_settings: dict[str, SettingValue] = Field(default_factory=dict)
 
     def is_enabled_in(self, environment: EnvironmentName) -> bool:
         """Whether batches of an environment are delivered at all."""
@@ -87,15 +89,17 @@ class Output(Model):
     def settings_in(self, environment: EnvironmentName) -> dict[str, Any]:
         """Return the module settings of one environment, as written."""
         override: OutputEnvironment = getattr(self.environments, environment)
-        return merged(self.settings, override.settings)
+        settings = merged(self.settings, override.settings)
+        return settings | self.account_layer
+
+    @property
+    def account_layer(self) -> dict[str, Any]:
+        """The account settings as part of the module's settings, if there are any."""
+        return {"account_settings": self.account_settings} if self.account_settings else {}
 
 
 class Connection(Model):
-    """An input joined to an output.
-
-    All `forwarding_rules` have to allow what goes out; what is switched off in `filters` of the
-    connection or of its output does not.
-    """
+    """An input joined to an output."""
 
     id: Slug
     input: Slug
@@ -103,11 +107,6 @@ class Connection(Model):
     number: Number | None = None
     active: bool = True
     settings: dict[str, Any] = Field(default_factory=dict, repr=False)
-    sampling: Sampling | None = None
-    min_app_version: AppVersion | None = None
-    forwarding_rules: Items[ForwardingRule] = ()
-    filters: Filters = Filters()
-    custom_mappings: Items[CustomMapping] = ()
 
     def settings_with_defaults(self, output: Output) -> dict[str, Any]:
         """Return the connection settings over the output's `connection_defaults`, as written."""

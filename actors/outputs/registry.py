@@ -20,6 +20,7 @@ from actors.outputs.contract import (
     Split,
     StreamOutput,
 )
+from actors.outputs.firehose import output as firehose
 
 __all__ = [
     "MODULES",
@@ -44,6 +45,7 @@ MODULES: dict[str, OutputModule] = {
     for module in (
         audience_csv.MODULE,
         file.MODULE,
+        firehose.MODULE,
         webhook.MODULE,
     )
 }
