@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -28,12 +28,7 @@ from actors.identity.sequencer import Sequencer
 from actors.metric_groups import CoordinatorMetrics, ForwarderMetrics, ShardMetrics
 from actors.metric_snapshots import snapshot
 from actors.model import MicroBatch, Result
-from actors.outputs.contract import (
-    OutputEnvironment,
-    OutputPlace,
-    OutputSettings,
-    OutputState,
-)
+from actors.outputs.contract import OutputEnvironment, OutputSettings
 from actors.outputs.egress import EgressRules
 from actors.outputs.registry import open_outputs
 from actors.pipeline.connection import ConnectionInfo
@@ -285,7 +280,6 @@ class ForwarderOptions(Struct, frozen=True, kw_only=True):
     settings: dict[Any, OutputSettings]
     is_audience: bool
     connections: tuple[ConnectionInfo, ...]
-    place: OutputPlace
     shards: int
     spool_dir: Path
     egress_allow: tuple[str, ...]
@@ -362,13 +356,7 @@ class Forwarder(Process):
         options = self._options
         clock = SystemClock()
         surroundings = OutputEnvironment(
-            options.info.id,
-            clock,
-            EgressRules(options.egress_allow),
-            options.spool_dir,
-            options.place,
-            cast(OutputState, RemoteCoordinator(options.workspace)),
-            self._count_drop,
+            options.info.id, clock, EgressRules(options.egress_allow), options.spool_dir
         )
         return forwarder.Forwarder(
             options.info,
@@ -379,13 +367,6 @@ class Forwarder(Process):
             SystemRandomness(),
             self._metrics,
         )
-
-    def _count_drop(self, connection: int, reason: str, count: int) -> None:
-        slug = next(
-            (each.id for each in self._options.connections if each.number == connection),
-            "subscriptions",  # of audiences: labels have to stay few
-        )
-        self._metrics.drops.labels(slug, reason).inc(count)
 
     @property
     def _sharers(self) -> tuple[int, ...]:

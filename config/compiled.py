@@ -4,7 +4,6 @@ The document is for people; this is by number, checked, and cheap to send to ano
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,20 +12,14 @@ from actors.calculated.feed import FEED_ID, FEED_NUMBER
 from actors.forwarding.desk import OutputInfo
 from actors.model import ENVIRONMENTS, Environment, InputInfo, WorkspaceInfo
 from actors.outputs.connection_settings import ConnectionSettings, payload_settings
-from actors.outputs.contract import (
-    ConnectionTerms,
-    OutputPlace,
-    OutputSettings,
-    WorkspaceNames,
-)
+from actors.outputs.contract import OutputSettings
 from actors.outputs.registry import MODULES
 from actors.outputs.retry import PROFILES, RetrySchedule
 from actors.pipeline.connection import ConnectionInfo
-from actors.steps.payload import WHOLE, PayloadSettings
 from config.inputs import Input
 from config.numbers import ORGANIZATION, Numbers
 from config.outputs import Connection, Output
-from config.pipelines import pipeline_settings
+from config.pipelines import hidden_parts, mappings, pipeline_settings, split_of
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
 
@@ -53,7 +46,6 @@ class OutputPlan(Struct, frozen=True):
     settings: Mapping[Environment, OutputSettings]
     is_audience: bool
     connections: tuple[ConnectionInfo, ...]
-    place: OutputPlace
 
 
 def workspace_info(
@@ -107,14 +99,8 @@ def with_neighbours(workspaces: Sequence[WorkspaceInfo]) -> list[WorkspaceInfo]:
 
 
 def connection_infos(document: WorkspaceDocument, numbers: Numbers) -> tuple[ConnectionInfo, ...]:
-    """Return the connections, in the order of the document; equal settings are one object."""
-    shared: dict[PayloadSettings, PayloadSettings] = {}
-    connections = []
-    for each in document.connections:
-        connection = _connection(each, document, numbers)
-        settings = shared.setdefault(connection.settings, connection.settings)
-        connections.append(replace(connection, settings=settings))
-    return tuple(connections)
+    """Return the connections, in the order of the document."""
+    return tuple(_connection(each, document, numbers) for each in document.connections)
 
 
 def queue_limits(document: WorkspaceDocument, numbers: Numbers, shards: int) -> dict[int, int]:
@@ -136,7 +122,6 @@ def output_plans(document: WorkspaceDocument, numbers: Numbers) -> list[OutputPl
             settings=_settings(output),
             is_audience=output.kind == "audience",
             connections=tuple(each for each in connections if each.output == output.id),
-            place=_place(output, document, numbers),
         )
         for output in document.outputs
     ]
@@ -153,6 +138,7 @@ def _input(source: Input, numbers: Numbers) -> InputInfo:
         is_partner=source.partner,
         is_debug=source.is_debug,
         restrict_device_id=source.restrict_device_id_by_limit_ad_tracking,
+        split=split_of(source),
     )
 
 
@@ -161,9 +147,25 @@ def _connection(
 ) -> ConnectionInfo:
     output = document.outputs_by_id[connection.output]
     module = MODULES[output.module]
+    settings = ConnectionSettings.model_validate(connection.settings_with_defaults(output))
+    is_batched = settings.send_as_batch
     is_feed = connection.input == FEED_ID
-    shape, is_batched = _shape(connection, output, is_feed=is_feed)
-    source = None if is_feed else document.inputs_by_id[connection.input]
+    if is_feed:  # it has no other batches, and defaults of the output are for its other inputs
+        settings = settings.model_copy(update={"send_batches_without_events": True})
+    payload = payload_settings(
+        settings,
+        include_mp_device_id=any(
+            getattr(each, "include_mp_device_id", False) for each in _settings(output).values()
+        ),
+    )
+    pipeline = pipeline_settings(
+        connection,
+        output,
+        module,
+        None if is_feed else document.inputs_by_id[connection.input],
+        settings.user_split_group,
+        frozenset(document.identity.login_ids),
+    )
     return ConnectionInfo(
         number=numbers.connections[connection.id],
         id=connection.id,
@@ -174,53 +176,14 @@ def _connection(
         is_active=connection.active,
         environments=frozenset(_environments(output)),
         send_as_batch=module.send_as_batch_default if is_batched is None else is_batched,
-        settings=shape,
-        pipeline=pipeline_settings(output, module, source),
-    )
-
-
-def _shape(
-    connection: Connection, output: Output, *, is_feed: bool
-) -> tuple[PayloadSettings, bool | None]:
-    """Return how payloads look, and whether they hold whole batches, if the connection says so."""
-    if MODULES[output.module].connection_settings_model is not None:
-        return WHOLE, None
-    settings = ConnectionSettings.model_validate(connection.settings_with_defaults(output))
-    if is_feed:  # it has no other batches, and defaults of the output are for its other inputs
-        settings = settings.model_copy(update={"send_batches_without_events": True})
-    includes_device_id = any(
-        getattr(each, "include_mp_device_id", False) for each in _settings(output).values()
-    )
-    shape = payload_settings(settings, include_mp_device_id=includes_device_id)
-    return shape, settings.send_as_batch
-
-
-def _place(output: Output, document: WorkspaceDocument, numbers: Numbers) -> OutputPlace:
-    workspace, account = document.workspace, document.account
-    names = {each.id: each.name for each in document.inputs}
-    return OutputPlace(
-        number=numbers.outputs[output.id],
-        kind=output.kind,
-        workspace=WorkspaceNames(
-            numbers.workspaces[workspace.id],
-            workspace.name,
-            numbers.accounts[account.id],
-            account.name,
+        settings=replace(
+            payload,
+            hidden=hidden_parts(pipeline.filter),
+            mappings=mappings(connection),
+            has_flat_events=pipeline.takes.flat_events,
         ),
-        connections={
-            numbers.connections[each.id]: ConnectionTerms(
-                names.get(each.input, each.input), _own_settings(each, output)
-            )
-            for each in document.connections
-            if each.output == output.id
-        },
+        pipeline=pipeline,
     )
-
-
-def _own_settings(connection: Connection, output: Output) -> dict[str, Any]:
-    """Return what a connection sets that only the module knows."""
-    is_known = MODULES[output.module].connection_settings_model is None
-    return {} if is_known else connection.settings_with_defaults(output)
 
 
 def _environments(output: Output) -> list[Environment]:

@@ -133,6 +133,10 @@ def _message(details: ErrorDetails, model: type[BaseModel]) -> str:
         return _bounds_message(_bounds(model, details["loc"]), context)
     if kind in {"literal_error", "enum"}:
         return f"must be {context['expected']}"
+    if kind == "union_tag_invalid":
+        return f"{_plain(context['discriminator'])} must be one of {context['expected_tags']}"
+    if kind == "union_tag_not_found":
+        return f"{_plain(context['discriminator'])} is required"
     if kind == "value_error":
         return str(context["error"])
     if kind in {"string_too_short", "too_short"}:
@@ -141,6 +145,10 @@ def _message(details: ErrorDetails, model: type[BaseModel]) -> str:
     if kind in {"string_too_long", "too_long"}:
         return f"must have a length of at most {context['max_length']}"
     return details["msg"][:1].lower() + details["msg"][1:]
+
+
+def _plain(quoted: str) -> str:
+    return quoted.strip("'")
 
 
 def _bounds_message(bounds: dict[str, Any], context: dict[str, Any]) -> str:

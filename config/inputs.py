@@ -19,6 +19,7 @@ from config.fields import (
     canonical_word,
     matching,
 )
+from config.forwarding import UserSplit
 from config.limits import InputLimits
 
 Os = Literal[
@@ -59,7 +60,7 @@ class Input(Model):
     (`Unknown`). `partner: true` makes a feed a partner's: its channel is `partner` and it cannot
     set consent. `key_only_auth` decides whether identity calls need more than the key.
     `semantic_events`: whether Segment's track calls of known names become commerce and lifecycle
-    events.
+    events. `user_split` divides its users, for connections to take one group (`user_split_group`).
     """
 
     id: Slug
@@ -77,6 +78,7 @@ class Input(Model):
     semantic_events: bool = True
     cors_origins: Items[Origin] = ()
     limits: InputLimits = InputLimits()
+    user_split: UserSplit | None = None
 
     @property
     def allows_key_only(self) -> bool:

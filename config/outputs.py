@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from config.fields import Duration, EnvironmentName, Model, Name, Number, Slug
-
-# A text may be a secret: which one is, only the module says.
-SettingValue = SecretStr | bool | int | float
+from config.fields import Duration, EnvironmentName, Items, Model, Name, Number, Slug
+from config.forwarding import AppVersion, CustomMapping, Filters, ForwardingRule, Sampling
 
 OutputKind = Literal["event", "audience", "cookie_sync", "data_warehouse", "dsr"]
 
@@ -79,7 +77,7 @@ class Output(Model):
     queue: Queue = Queue()
     rate_limit: OutputRateLimit = OutputRateLimit()
     connection_defaults: dict[str, Any] = Field(default_factory=dict, repr=False)
-    account_settings: dict[str, SettingValue] = Field(default_factory=dict)
+    filters: Filters = Filters()
 
     def is_enabled_in(self, environment: EnvironmentName) -> bool:
         """Whether batches of an environment are delivered at all."""
@@ -89,17 +87,15 @@ class Output(Model):
     def settings_in(self, environment: EnvironmentName) -> dict[str, Any]:
         """Return the module settings of one environment, as written."""
         override: OutputEnvironment = getattr(self.environments, environment)
-        settings = merged(self.settings, override.settings)
-        return settings | self.account_layer
-
-    @property
-    def account_layer(self) -> dict[str, Any]:
-        """The account settings as part of the module's settings, if there are any."""
-        return {"account_settings": self.account_settings} if self.account_settings else {}
+        return merged(self.settings, override.settings)
 
 
 class Connection(Model):
-    """An input joined to an output."""
+    """An input joined to an output.
+
+    All `forwarding_rules` have to allow what goes out; what is switched off in `filters` of the
+    connection or of its output does not.
+    """
 
     id: Slug
     input: Slug
@@ -107,6 +103,11 @@ class Connection(Model):
     number: Number | None = None
     active: bool = True
     settings: dict[str, Any] = Field(default_factory=dict, repr=False)
+    sampling: Sampling | None = None
+    min_app_version: AppVersion | None = None
+    forwarding_rules: Items[ForwardingRule] = ()
+    filters: Filters = Filters()
+    custom_mappings: Items[CustomMapping] = ()
 
     def settings_with_defaults(self, output: Output) -> dict[str, Any]:
         """Return the connection settings over the output's `connection_defaults`, as written."""

@@ -1,12 +1,21 @@
 """What connections let through, made of the workspace document."""
 
+import itertools
+from typing import Any
+
+from msgspec.structs import replace
 from pydantic import ValidationError
 
+from actors import model
 from actors.model import ENVIRONMENTS
 from actors.outputs.contract import OutputModule
-from actors.pipeline.settings import PipelineSettings, Takes
+from actors.pipeline import settings
+from actors.pipeline.app_version import parse_version
+from actors.pipeline.settings import DataFilter, EventKey, PipelineSettings, Takes
+from config import forwarding
+from config.forwarding import Filters
 from config.inputs import Input
-from config.outputs import Output
+from config.outputs import Connection, Output
 
 
 def takes_of(output: Output, module: OutputModule) -> Takes:
@@ -18,8 +27,7 @@ def takes_of(output: Output, module: OutputModule) -> Takes:
     enabled = [each for each in ENVIRONMENTS if output.is_enabled_in(each)]
     if not enabled:
         return Takes()
-    settings = module.settings_model.model_validate(output.settings_in(enabled[0]))
-    return module.takes(settings)
+    return module.takes(module.settings_model.model_validate(output.settings_in(enabled[0])))
 
 
 def platform_problem(source: Input, output: Output, module: OutputModule) -> str | None:
@@ -38,14 +46,147 @@ def platform_problem(source: Input, output: Output, module: OutputModule) -> str
 
 
 def pipeline_settings(
-    output: Output, module: OutputModule, source: Input | None
+    connection: Connection,
+    output: Output,
+    module: OutputModule,
+    source: Input | None,
+    split_group: str | None,
+    login_ids: frozenset[str],
 ) -> PipelineSettings:
-    """Compile what a connection lets through; `source` `None`: a built-in feed."""
+    """Compile what a connection lets through.
+
+    Args:
+        connection, output: as the document has them; `module`: the output's.
+        source: the input, `None` if it is a built-in feed.
+        split_group: the group of the input's user split that is forwarded, `None`: all.
+        login_ids: of the identity strategy.
+    """
     takes = takes_of(output, module)
+    least = connection.min_app_version
     return PipelineSettings(
-        takes=takes, is_supported=source is None or _is_supported(source, takes)
+        takes=takes,
+        is_supported=source is None or _is_supported(source, takes),
+        split_group=None if source is None else split_group,
+        sampling=_sampling(connection),
+        app_versions=(
+            None
+            if least is None
+            else settings.AppVersions(
+                parse_version(least) or (), takes_unknown=source is None or source.kind == "feed"
+            )
+        ),
+        rules=tuple(_rule(each, login_ids) for each in connection.forwarding_rules),
+        filter=data_filter(connection, output),
     )
+
+
+def data_filter(connection: Connection, output: Output) -> DataFilter:
+    """Return what is switched off on a connection or on its output."""
+    own, shared = _filter(connection.filters), _filter(output.filters)
+    joined: dict[str, Any] = {
+        name: getattr(own, name) | getattr(shared, name)
+        for name in DataFilter.__struct_fields__
+        if name != "has_user_attributes"
+    }
+    has_user_attributes = own.has_user_attributes and shared.has_user_attributes
+    return DataFilter(**joined, has_user_attributes=has_user_attributes)
+
+
+def hidden_parts(filter_: DataFilter) -> DataFilter:
+    """Return what a filter removes from payloads, without the events that it leaves out."""
+    nothing: frozenset[Any] = frozenset()
+    return replace(filter_, event_types=nothing, events=nothing, screens=nothing, commerce=nothing)
+
+
+def mappings(connection: Connection) -> tuple[settings.CustomMapping, ...]:
+    """Compile the custom mappings of a connection."""
+    return tuple(_mapping(each) for each in connection.custom_mappings)
+
+
+def split_of(source: Input) -> model.UserSplit | None:
+    """Compile the user split of an input, if it has one."""
+    split = source.user_split
+    if split is None:
+        return None
+    ends = itertools.accumulate(round(each.percentage * 100) for each in split.groups)
+    names = (each.name for each in split.groups)
+    return model.UserSplit(split.id, tuple(zip(names, ends, strict=True)))
+
+
+def mapping_key(source: forwarding.MappingSource) -> EventKey:
+    """Return what the events of a mapping are found by (`actors.pipeline.names.event_key`)."""
+    action = source.action
+    if action is None:
+        return source.event_type, source.event_name or ""
+    if action == "impression":
+        return "product_impression", ""
+    return (action if action.startswith("promotion_") else f"product_{action}"), ""
 
 
 def _is_supported(source: Input, takes: Takes) -> bool:
     return takes.platforms is None or source.os in takes.platforms
+
+
+def _sampling(connection: Connection) -> settings.Sampling | None:
+    sampling = connection.sampling
+    if sampling is None:
+        return None
+    salt = connection.output if sampling.salt is None else sampling.salt
+    return settings.Sampling(salt, round(sampling.percentage * 100))
+
+
+def _rule(rule: forwarding.ForwardingRule, login_ids: frozenset[str]) -> settings.Rule:
+    includes = rule.action == "include"
+    match rule:
+        case forwarding.EventAttributeRule():
+            return settings.EventAttributeRule(includes, rule.name, rule.value)
+        case forwarding.UserAttributeRule():
+            return settings.UserAttributeRule(includes, rule.name, rule.value)
+        case forwarding.AttributionRule():
+            return settings.AttributionRule(
+                includes, rule.publisher, rule.service_provider, rule.campaign
+            )
+        case forwarding.ConsentRule():
+            purposes = tuple(
+                (each.regulation, each.purpose, each.has_consented) for each in rule.purposes
+            )
+            return settings.ConsentRule(includes, purposes)
+        case forwarding.IdSyncRule():
+            return settings.IdSyncRule(login_ids)
+
+
+def _filter(filters: Filters) -> DataFilter:
+    return DataFilter(
+        event_types=frozenset(filters.event_types.disabled),
+        events=frozenset((each.event_type, each.name) for each in filters.events.disabled),
+        event_attributes=frozenset(
+            (each.event_type, each.name, each.attribute)
+            for each in filters.event_attributes.disabled
+        ),
+        screens=frozenset(filters.screens.disabled),
+        screen_attributes=frozenset(
+            (each.name, each.attribute) for each in filters.screen_attributes.disabled
+        ),
+        commerce=frozenset(filters.commerce.disabled),
+        commerce_attributes=frozenset(
+            (each.event_type, each.attribute) for each in filters.commerce_attributes.disabled
+        ),
+        user_attributes=frozenset(filters.user_attributes.disabled),
+        user_identities=frozenset(filters.user_identities.disabled),
+        has_user_attributes=filters.user_attributes.all,
+    )
+
+
+def _mapping(mapping: forwarding.CustomMapping) -> settings.CustomMapping:
+    properties = mapping.target.properties
+    return settings.CustomMapping(
+        mapping_key(mapping.source),
+        mapping.target.name,
+        None
+        if properties is None
+        else tuple((name, _property(each)) for name, each in properties.items()),
+    )
+
+
+def _property(source: forwarding.Property) -> str | settings.Fixed:
+    return settings.Fixed(source.literal or "") if source.attribute is None else source.attribute

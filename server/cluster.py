@@ -163,7 +163,6 @@ class Cluster:
             settings=dict(plan.settings),
             is_audience=plan.is_audience,
             connections=plan.connections,
-            place=plan.place,
             shards=self._settings.shards,
             spool_dir=self._folder.spool(name),
             egress_allow=self._settings.egress_allow,

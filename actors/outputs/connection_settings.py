@@ -75,7 +75,8 @@ def _metadata_path(path: str) -> str:
 class ConnectionSettings(OutputSettings):
     """How batches look on one connection, and which events go out.
 
-    `send_as_batch` `None` means the module's own default.
+    `send_as_batch` `None` means the module's own default. `user_split_group` names the group of
+    the input's user split that is forwarded, `None` all of them.
     """
 
     unique_id: UniqueId | None = None
@@ -103,6 +104,7 @@ class ConnectionSettings(OutputSettings):
     send_batches_without_events: bool = True
     send_alias_requests: bool = False
     raw_data_feed: bool = False
+    user_split_group: str | None = None
 
     @model_validator(mode="after")
     def _check(self) -> "ConnectionSettings":

@@ -20,7 +20,6 @@ from actors.outputs.contract import (
     Split,
     StreamOutput,
 )
-from actors.outputs.firehose import output as firehose
 
 __all__ = [
     "MODULES",
@@ -45,7 +44,6 @@ MODULES: dict[str, OutputModule] = {
     for module in (
         audience_csv.MODULE,
         file.MODULE,
-        firehose.MODULE,
         webhook.MODULE,
     )
 }

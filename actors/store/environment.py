@@ -39,7 +39,6 @@ Table = Literal[
     "audiences",
     "static_lists",
     "member_counts",
-    "output_states",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
 # Users are known to all workspaces of their identity scope. All else is of one workspace.

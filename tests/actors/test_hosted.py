@@ -14,7 +14,6 @@ from actors.desks import DeskOptions
 from actors.errors import StoreDamaged, StoreFull
 from actors.forwarder import OutputInfo
 from actors.hosted import Coordinator, Forwarder, ForwarderOptions, restarting_if_damaged
-from actors.outputs.contract import OutputPlace
 from actors.outputs.retry import PROFILES
 from tests.actors.aliasing import SOURCE, request
 from tests.actors.audiences.desks import CATALOG
@@ -55,7 +54,6 @@ async def test_a_forwarder_that_cannot_be_made_is_tried_again(
         settings={},
         is_audience=False,
         connections=(),
-        place=OutputPlace(),
         shards=0,
         spool_dir=tmp_path,
         egress_allow=(),

@@ -140,7 +140,7 @@ CASES = [
         [setting("outputs.0.module", "wbhook")],
         [
             "outputs[0].module: no module 'wbhook'; "
-            "there are audience_csv, file, firehose, kit_x, mobile_x, webhook"
+            "there are audience_csv, file, kit_x, mobile_x, webhook"
         ],
         id="unknown module",
     ),

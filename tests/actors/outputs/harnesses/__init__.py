@@ -3,12 +3,10 @@
 from tests.actors.outputs.harness import Harness
 from tests.actors.outputs.harnesses.audience_csv import AudienceCsvHarness
 from tests.actors.outputs.harnesses.file import FileHarness
-from tests.actors.outputs.harnesses.firehose import FirehoseHarness
 from tests.actors.outputs.harnesses.webhook import WebhookHarness
 
 HARNESSES: dict[str, type[Harness]] = {
     "audience_csv": AudienceCsvHarness,
     "file": FileHarness,
-    "firehose": FirehoseHarness,
     "webhook": WebhookHarness,
 }

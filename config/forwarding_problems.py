@@ -1,0 +1,74 @@
+"""What of a connection's forwarding does not fit the objects around it (spec/connections.md, 2)."""
+
+from collections.abc import Iterator
+
+from config.errors import Found, Location
+from config.forwarding import ConsentRule
+from config.inputs import Input
+from config.outputs import Connection, Output
+from config.pipelines import data_filter, mapping_key
+from config.workspace import Regulations
+
+
+def forwarding_problems(
+    connection: Connection,
+    where: Location,
+    output: Output | None,
+    source: Input | None,
+    regulations: Regulations | None,
+) -> Iterator[Found]:
+    """List the problems.
+
+    Args:
+        connection: well-formed.
+        where: its place in the document.
+        output, source: what it joins, `None` where that is unknown, faulty or built-in.
+        regulations: of the workspace, `None` if they are faulty.
+    """
+    if regulations is not None:
+        yield from _consent_problems(connection, where, regulations)
+    if output is None:
+        return
+    if source is not None:
+        yield from _split_problems(connection, where, output, source)
+    yield from _mapping_problems(connection, where, output)
+
+
+def _consent_problems(
+    connection: Connection, where: Location, regulations: Regulations
+) -> Iterator[Found]:
+    for index, rule in enumerate(connection.forwarding_rules):
+        if not isinstance(rule, ConsentRule):
+            continue
+        for place, each in enumerate(rule.purposes):
+            at = (*where, "forwarding_rules", index, "purposes", place)
+            if not getattr(regulations, each.regulation).enabled:
+                yield (*at, "regulation"), f"workspace.regulations.{each.regulation} is not enabled"
+            elif each.regulation == "gdpr" and each.purpose not in regulations.gdpr.purposes:
+                yield (*at, "purpose"), f"the workspace has no GDPR purpose '{each.purpose}'"
+
+
+def _split_problems(
+    connection: Connection, where: Location, output: Output, source: Input
+) -> Iterator[Found]:
+    group = connection.settings_with_defaults(output).get("user_split_group")
+    if not isinstance(group, str):  # absent, or reported with the other settings
+        return
+    groups = () if source.user_split is None else source.user_split.groups
+    if group not in [each.name for each in groups]:
+        problem = f"the user split of input '{source.id}' has no group '{group}'"
+        yield (*where, "settings", "user_split_group"), problem
+
+
+def _mapping_problems(connection: Connection, where: Location, output: Output) -> Iterator[Found]:
+    if not connection.custom_mappings:
+        return
+    switched_off = data_filter(connection, output)
+    for index, mapping in enumerate(connection.custom_mappings):
+        event_type, name = key = mapping_key(mapping.source)
+        if (
+            event_type in switched_off.event_types | switched_off.commerce
+            or key in switched_off.events
+            or (event_type == "screen_view" and name in switched_off.screens)
+        ):
+            yield (*where, "custom_mappings", index), "the filter switches these events off"
