@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from actors import metrics
 from actors.identity.state import Tally
 
+MAX_CLIENT_MODULES = 100  # that are counted by their own name
+
 
 class EdgeMetrics:
     """Metrics of an edge: what was asked over HTTP and what waits for the shards."""
@@ -25,6 +27,8 @@ class EdgeMetrics:
         self.identity_duration = metrics.IDENTITY_DURATION.on(self.registry)
         self.config_revision = metrics.CONFIG_REVISION.on(self.registry)
         self.seeds_dropped = metrics.SEEDS_DROPPED.on(self.registry)
+        self._client_forwarded = metrics.CLIENT_FORWARDED.on(self.registry)
+        self._client_modules: set[int] = set()
         self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram, Histogram]] = {}
         _show_build(self.registry, version)
 
@@ -43,6 +47,16 @@ class EdgeMetrics:
         requests.inc()
         durations.observe(duration_s)
         sizes.observe(size_bytes)
+
+    def count_forwarded_by_client(self, workspace: str, source: str, module: object) -> None:
+        """Count an event that a kit in a browser has forwarded; what it is called is the page's."""
+        name = "other"
+        if type(module) is int and (
+            module in self._client_modules or len(self._client_modules) < MAX_CLIENT_MODULES
+        ):
+            self._client_modules.add(module)
+            name = str(module)
+        self._client_forwarded.labels(workspace, source, name).inc()
 
     def count_identity_call(self, call: str, status: int, duration_s: float) -> None:
         """Count one answered identity call."""

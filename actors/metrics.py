@@ -140,6 +140,14 @@ INGEST_DROPS = Metric(
     meaning="Parts of accepted batches that were cut or left out, and batches of odd size.",
     remedy="Look up the reason in the table of limits and tell the sender.",
 )
+CLIENT_FORWARDED = Metric(
+    Counter,
+    "headwater_client_forwarded_total",
+    "events",
+    ("workspace", "input", "module"),
+    meaning="Events that kits in browsers have forwarded by themselves, by the module's id.",
+    remedy="None: what browsers report of themselves.",
+)
 INGEST_QUEUE_DEPTH = Metric(
     Gauge,
     "headwater_ingest_queue_depth",

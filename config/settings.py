@@ -184,6 +184,12 @@ class Settings(BaseSettings):
         "and kept in the data folder.",
     )
 
+    web_sdk_file: Path | None = Field(
+        default=None,
+        description="The web SDK (dist/mparticle.js of the npm package @mparticle/web-sdk), to be "
+        "served below /js/v2/. Without it pages get the SDK elsewhere.",
+    )
+
     metrics_token: SecretStr | None = Field(
         default=None, min_length=1, description="Bearer token that /metrics asks for, if any."
     )

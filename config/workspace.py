@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from config.audiences import Audience
 from config.calculated import CalculatedAttribute
+from config.client_sdks import ClientSdks
 from config.errors import Found, Location
 from config.fields import (
     EnvironmentName,
@@ -147,6 +148,7 @@ class Workspace(Model):
     event_tiers: EventTiers = EventTiers()
     dsr_credentials: DsrCredentials | None = None
     client_audience_api: bool = False
+    client_sdks: ClientSdks = ClientSdks()
     calculated_attributes: CalculatedAttributeSettings = CalculatedAttributeSettings()
     partner_identities: Items[Name] = ()
     att_default: Literal["authorized", "denied", "not_determined", "restricted"] | None = None

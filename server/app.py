@@ -29,6 +29,7 @@ from server.routes import (
     identity,
     identity_operator,
     journeys,
+    native_sdk,
     oauth,
     operations,
     pixel,
@@ -37,6 +38,7 @@ from server.routes import (
     segment,
     segment_browser,
     users,
+    web_sdk,
 )
 
 # Fixed paths first: they win over patterns.
@@ -49,6 +51,8 @@ ROUTES = (
     *oauth.ROUTES,
     *operations.ROUTES,
     *client_events.ROUTES,
+    *web_sdk.ROUTES,
+    *native_sdk.ROUTES,
     *pixel.ROUTES,
     *identity.ROUTES,
     *identity_operator.ROUTES,

@@ -7,11 +7,13 @@ requests and never within one.
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 from pydantic import SecretStr
 
+from config.client_sdks import ClientSdks
 from config.identity import IdentitySettings
 from config.inputs import Input
 from config.numbers import ORGANIZATION, Numbers
@@ -42,6 +44,7 @@ class KeyInfo(Struct, frozen=True):
     secret_digest: bytes
     input: int
     input_id: str
+    input_name: str
     os: str
     is_partner: bool
     is_active: bool
@@ -117,6 +120,8 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
         trusted_proxies: whose X-Forwarded-For is believed.
         workspace_key: `None` if the workspace has none; `seeding_limits` hold for its requests.
         has_extended_windows: of calculated attributes, spec/calculated-attributes.md, 4.
+        client_sdks: what client SDKs are told; `web_sdk_file` is the web SDK itself, if it is
+            served.
     """
 
     revision: int
@@ -137,6 +142,8 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[Network, ...] = ()
     has_client_audience_api: bool = False
     has_extended_windows: bool = False
+    client_sdks: ClientSdks = ClientSdks()
+    web_sdk_file: Path | None = None
     workspace_key: WorkspaceKey | None = None
     seeding_limits: tuple[Limit, ...] = ()
     max_body_bytes: int = 256 * 1024
@@ -206,6 +213,8 @@ def edge_config(
         token_audiences=(DEFAULT_AUDIENCE, *settings.auth_audiences),
         trusted_proxies=tuple(settings.trusted_proxies),
         has_client_audience_api=workspace.client_audience_api,
+        client_sdks=workspace.client_sdks,
+        web_sdk_file=settings.web_sdk_file,
         has_extended_windows=workspace.calculated_attributes.extended_windows,
         workspace_key=_workspace_key(document),
         seeding_limits=tuple(_as_limits(_shared_levels(document, numbers))),
@@ -239,6 +248,7 @@ def _keys(source: Input, document: WorkspaceDocument, numbers: Numbers) -> Itera
             secret_digest=digest(key.secret.get_secret_value()),
             input=numbers.inputs[source.id],
             input_id=source.id,
+            input_name=source.name,
             os=source.os,
             is_partner=source.partner,
             is_active=source.status == "active" and key.status == "active",

@@ -1,16 +1,14 @@
 """Who makes an identity call: Basic, a signature, or the key alone (spec/identity.md, 4.2)."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from aiohttp import web
 
+from server.client_proof import BodyReader, is_proven
 from server.context import Edge
 from server.edge_config import EdgeConfig, KeyInfo
 from server.identity_problems import UNAUTHORIZED, IdentityRefused
 from server.problems import Refused
-from server.signatures import date_ms, is_signed, targets_of
-
-BodyReader = Callable[[], Awaitable[bytes]]  # the body after decompression
 
 
 async def key_of_headers(
@@ -81,32 +79,6 @@ async def _signed_or_alone(
     prefixes: Sequence[str],
     read: BodyReader,
 ) -> KeyInfo:
-    signature = request.headers.get("x-mp-signature")
-    if signature is None:
-        is_proven = key.allows_key_only
-    else:
-        date = request.headers.get("Date", "")
-        is_proven = _is_recent(date, edge, config) and is_signed(
-            key.secret.get_secret_value().encode(),
-            signature,
-            request.method,
-            date,
-            targets_of(request.raw_path, prefixes),
-            await read(),
-        )
-    if not is_proven:
+    if not await is_proven(request, edge, key, config, prefixes, read):
         raise IdentityRefused(UNAUTHORIZED)
     return key
-
-
-def _is_recent(date: str, edge: Edge, config: EdgeConfig) -> bool:
-    """Tell whether a Date is near enough to now.
-
-    One that cannot be read does not refuse a request by itself: Android writes the device's zone
-    by whatever name it has (spec/clients.md, 5.1).
-    """
-    sent_ms = date_ms(date)
-    most = config.identity.max_skew_ms
-    if not date or not most or sent_ms is None:
-        return bool(date)
-    return abs(sent_ms - edge.clock.now_ms()) <= most

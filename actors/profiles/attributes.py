@@ -6,7 +6,7 @@ from typing import Final
 from actors.model import AttributeText, AttributeValue, Batch, BatchContext, Event, Section
 from actors.profiles.lateness import AsOf
 
-# Their `user_attributes` are a snapshot that enriches the batch and writes nothing.
+# Their `user_attributes` are a snapshot that enriches the batch and writes nothing but web tags.
 _SNAPSHOT_CHANNELS = frozenset({"native", "javascript"})
 
 
@@ -56,4 +56,9 @@ def _writes(
         writes[name] = _DELETED
     if context.updates_attributes or context.channel not in _SNAPSHOT_CHANNELS:
         writes.update(batch.user_attributes)
+    elif context.channel == "javascript":
+        # The web SDK tells of a tag in its snapshot alone (spec/clients.md, worked case 16).
+        for name, value in batch.user_attributes.items():
+            if value is None:
+                writes.setdefault(name, None)
     return writes

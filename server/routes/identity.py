@@ -14,10 +14,11 @@ from msgspec import Struct
 from actors.identity.calls import CallKind, IdentityAnswer, IdentityProblem
 from server.alias_requests import alias_request
 from server.bodies import as_text, json_object, read_bytes
+from server.client_proof import BodyReader
 from server.context import Edge, edge_of
 from server.deployment import Deployment
 from server.edge_config import EdgeConfig, KeyInfo
-from server.identity_auth import BodyReader, key_of_headers, key_of_path
+from server.identity_auth import key_of_headers, key_of_path
 from server.identity_problems import (
     CORS,
     FORBIDDEN,

@@ -1,5 +1,6 @@
 """Profile API and client audience endpoint (spec/profiles.md, 7)."""
 
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
@@ -8,7 +9,8 @@ from aiohttp import web
 from actors.model import ENVIRONMENTS, Environment
 from actors.profiles.view import PROFILE_FIELDS
 from server.auth import active_key, bearer
-from server.bodies import json_object, read_body
+from server.bodies import json_object, read_body, read_bytes
+from server.client_proof import SIGNATURE, is_proven
 from server.context import Edge, edge_of
 from server.edge_config import EdgeConfig
 from server.identity_names import idsync_type
@@ -51,7 +53,12 @@ async def client_audiences(request: web.Request) -> web.Response:
     """GET /v1/{key}/audience?mpid=...: ids of the audiences that a user of an app is in."""
     edge = edge_of(request)
     config = edge.config.current
-    active_key(request.match_info["key"], config)
+    key = active_key(request.match_info["key"], config)
+    read = partial(read_bytes, request, config.max_body_bytes)
+    if SIGNATURE in request.headers and not await is_proven(
+        request, edge, key, config, CLIENT_PREFIXES, read
+    ):
+        raise Refused("FORBIDDEN", "The signature is not that of the request.")
     if not config.has_client_audience_api:
         raise Refused("FORBIDDEN", "The workspace does not serve audiences to clients.")
     mpid = int64(request.query.get("mpid", ""), "mpid")
@@ -68,6 +75,8 @@ async def client_audiences(request: web.Request) -> web.Response:
     return json_answer(body)
 
 
+CLIENT_PREFIXES = ("/nativeevents",)
+
 _BY_MPID = "/userprofile/v1/{org}/{account}/{workspace}/{mpid}"
 _RESOLVE = "/userprofile/v1/resolve/{org}/{account}/{workspace}"
 
@@ -81,7 +90,7 @@ ROUTES = (
         "/v1/{key}/audience",
         client_audiences,
         "profile",
-        prefixes=("/nativeevents",),
+        prefixes=CLIENT_PREFIXES,
         preflight=CLIENT_PREFLIGHT,
     ),
 )

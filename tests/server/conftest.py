@@ -261,6 +261,7 @@ def key_info(
         secret_digest=digest(secret),
         input=number,
         input_id=source.id,
+        input_name=source.name,
         os=source.os,
         is_partner=source.is_partner,
         is_active=True,

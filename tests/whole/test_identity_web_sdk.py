@@ -45,6 +45,8 @@ class Session:
         environment = body.get("environment", "")
         if body.get("previous_mpid") is not None:
             body["previous_mpid"] = self._current(environment, body["previous_mpid"])
+        if "mpid" in body:
+            body["mpid"] = self._current(environment, body["mpid"])
         if kind_of(line) == "modify" and body:
             recorded = path.split("/")[-2]
             path = path.replace(recorded, self._current(environment, recorded))

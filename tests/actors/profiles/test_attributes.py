@@ -248,7 +248,23 @@ def _reference(batches: list[tuple[Batch, BatchContext]]) -> dict[str, Attribute
             state.pop(name, None)
         if where.channel == "server_to_server":
             state.update(sent.user_attributes)
+        else:  # of a page's snapshot only tags count that nothing else of the batch is about
+            told = {change.data["user_attribute_name"] for change in sent.events}
+            told |= set(sent.deleted_user_attributes)
+            tags = [name for name, value in sent.user_attributes.items() if value is None]
+            state.update(dict.fromkeys(set(tags) - told))
     return state
+
+
+@pytest.mark.parametrize(("channel", "expected"), [("javascript", {"vip": None}), ("native", {})])
+def test_a_tag_of_a_page_is_told_in_its_snapshot_alone(
+    channel: Channel, expected: dict[str, AttributeText]
+) -> None:
+    """spec/clients.md, worked case 16; of an app's snapshot nothing counts (case 23)."""
+    profile = new_profile()
+    sent = batch(user_attributes={"vip": None, "plan": "x"})
+    apply(profile, sent, context(NOW, channel=channel))
+    assert attributes(profile) == expected
 
 
 @given(st.lists(st.tuples(_batches, _channels), max_size=6))

@@ -1,0 +1,63 @@
+"""What client SDKs are told when they start (spec/clients.md, 4.2 and 5.2)."""
+
+from hashlib import sha256
+from typing import Any
+
+from server.edge_config import DAY_MS, EdgeConfig, KeyInfo
+
+NO_PLAN = "The data plan is not known."
+
+
+def workspace_token(workspace_id: str) -> str:
+    """Return what clients call the storage of a workspace; it must never change."""
+    return sha256(f"workspace_token:{workspace_id}".encode()).hexdigest()[:8].upper()
+
+
+def web_config(config: EdgeConfig, key: KeyInfo, plan_id: str | None) -> dict[str, Any]:
+    """Return the configuration of the web SDK, which takes flags as texts."""
+    sdks = config.client_sdks
+    return {
+        "appName": key.input_name,
+        "serviceUrl": "",
+        "secureServiceUrl": "",
+        "minWebviewBridgeVersion": 2,
+        "workspaceToken": workspace_token(config.workspace_slug),
+        "kitConfigs": [],
+        "pixelConfigs": [],
+        "dataPlanResult": None if plan_id is None else {"error_message": NO_PLAN},
+        "flags": {
+            "eventsV3": "100",
+            "eventBatchingIntervalMillis": str(sdks.event_batching_interval_ms),
+            "offlineStorage": "100",
+            "reportBatching": False,
+            "directURLRouting": "False",
+            "cacheIdentity": str(sdks.cache_identity),
+            "audienceAPI": str(config.has_client_audience_api),
+            "astBackgroundEvents": "True",
+            "captureIntegrationSpecificIds": "False",
+            "captureIntegrationSpecificIds.V2": "none",
+        },
+    }
+
+
+def native_config(config: EdgeConfig) -> dict[str, Any]:
+    """Return the configuration of the native SDKs, without what is different in every answer."""
+    sdks = config.client_sdks
+    alias_days = config.identity.alias_window_ms // DAY_MS
+    members: dict[str, Any] = {
+        "dt": "ac",
+        "dbg": False,
+        "wst": workspace_token(config.workspace_slug),
+        "cue": "appdefined",
+        "oo": False,
+        "stl": sdks.session_timeout_s,
+        "uitl": sdks.upload_interval_s,
+        "eks": [],
+        "dur": False,
+        "flags": {"AudienceAPI": "True"} if config.has_client_audience_api else {},
+        "alias_max_window": alias_days,
+        "amw": alias_days,
+        "pio": 30,
+        "crml": 1_024_000,
+    }
+    return {name: value for name, value in members.items() if value is not None}
