@@ -28,9 +28,11 @@ from actors.model import (
     Environment,
     EventName,
     EventNames,
+    Rejected,
     Settlement,
     Unresolved,
 )
+from actors.preview import Subject
 from actors.profiles.timeline import TimelineQuery
 from actors.repeats import Begun
 from actors.store.identities import Holder
@@ -95,6 +97,14 @@ class ShardHandle(IndexShard, AliasShard, Protocol):
 
     async def replay(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
         """See `Shard.replay`. Raises StoreFull."""
+        ...
+
+    async def preview_subject(self, connection: int, raw: bytes) -> Subject | Rejected | None:
+        """See `ShardPreviews.preview_subject`."""
+        ...
+
+    async def preview(self, connection: int, raw: bytes, mpid: int | None) -> dict[str, Any] | None:
+        """See `ShardPreviews.preview`."""
         ...
 
     async def ready(self) -> str:

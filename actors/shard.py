@@ -1,5 +1,6 @@
 """The owner of some slots of a workspace: all that is kept of them changes here, in one order."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -285,6 +286,11 @@ class Shard:
             self._abandon()
             raise
         self._published()
+
+    def pipeline(self, connection: int) -> Pipeline | None:
+        """Return what is compiled of a connection, `None` if there is none of that number."""
+        everywhere = itertools.chain.from_iterable(self._pipelines.values())
+        return next((each for each in everywhere if each.connection.number == connection), None)
 
     def draw_id(self) -> int:
         """Draw an id: it tells what was stored before from what comes now."""

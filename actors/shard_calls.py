@@ -8,6 +8,7 @@ from actors.calculated.worker import CalculatedWorker
 from actors.clock import Clock
 from actors.groups.views import GroupViews
 from actors.groups.worker import GroupWorker
+from actors.preview import ShardPreviews
 from actors.shard import Shard
 from actors.shard_aliases import ShardAliases
 from actors.shard_views import ShardViews
@@ -27,6 +28,7 @@ class ShardCalls:
             AudienceWorker(shard, clock),
             CalculatedWorker(shard),
             AudienceViews(shard, clock),
+            ShardPreviews(shard, clock),
             shard.outbox,
             shard,
         )

@@ -103,6 +103,20 @@ def connection_infos(document: WorkspaceDocument, numbers: Numbers) -> tuple[Con
     return tuple(_connection(each, document, numbers) for each in document.connections)
 
 
+def shown_headers(
+    document: WorkspaceDocument, numbers: Numbers
+) -> dict[int, dict[Environment, dict[str, str]]]:
+    """Return the headers of each connection's requests, by environment; secrets are hidden."""
+    by_output = {
+        output.id: {
+            environment: MODULES[output.module].headers(settings)
+            for environment, settings in _settings(output).items()
+        }
+        for output in document.outputs
+    }
+    return {numbers.connections[each.id]: by_output[each.output] for each in document.connections}
+
+
 def queue_limits(document: WorkspaceDocument, numbers: Numbers, shards: int) -> dict[int, int]:
     """Return the bytes that may wait for each connection on each of so many shards."""
     outputs = document.outputs_by_id

@@ -183,6 +183,14 @@ class Deployment(Protocol):
         """Put dead letters back into the outbox (`None`: all); return how many."""
         ...
 
+    async def preview(self, connection: int, raw: bytes) -> dict[str, Any] | Rejected | None:
+        """Return what a connection would get of a batch: `{"payloads": [...], "dropped": [...]}`.
+
+        What is wrong with the batch, if it would be rejected; `None` if the connection is unknown.
+        Nothing is changed. See `actors.preview.ShardPreviews`.
+        """
+        ...
+
     async def begin_request(self, key: bytes, content: bytes) -> KeptAnswer | Begun:
         """Tell what to do about a request with an `Idempotency-Key`: see `RepeatDesk`."""
         ...

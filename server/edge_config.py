@@ -13,7 +13,9 @@ from typing import Literal
 from msgspec import Struct
 from pydantic import SecretStr
 
+from actors.model import Environment
 from config.client_sdks import ClientSdks
+from config.compiled import shown_headers
 from config.identity import IdentitySettings
 from config.inputs import Input
 from config.numbers import ORGANIZATION, Numbers
@@ -122,6 +124,7 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
         has_extended_windows: of calculated attributes, spec/calculated-attributes.md, 4.
         client_sdks: what client SDKs are told; `web_sdk_file` is the web SDK itself, if it is
             served.
+        shown_headers: of each connection's requests, by environment.
     """
 
     revision: int
@@ -148,6 +151,7 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
     seeding_limits: tuple[Limit, ...] = ()
     max_body_bytes: int = 256 * 1024
     max_batches: int = 100
+    shown_headers: Mapping[int, Mapping[Environment, Mapping[str, str]]] = {}
 
     def __repr__(self) -> str:
         return _repr_without(self, "token_key")
@@ -220,6 +224,7 @@ def edge_config(
         seeding_limits=tuple(_as_limits(_shared_levels(document, numbers))),
         max_body_bytes=settings.max_body_bytes,
         max_batches=settings.max_batches_per_request,
+        shown_headers=shown_headers(document, numbers),
     )
 
 

@@ -19,7 +19,7 @@ from actors.identity.calls import (
 from actors.identity.explain import Explanation
 from actors.identity.keys import IdentityName, canonical
 from actors.identity.state import IdentityRecord
-from actors.model import ENVIRONMENTS, BatchContext, Environment
+from actors.model import ENVIRONMENTS, BatchContext, Environment, Rejected
 from actors.profiles.timeline import TimelineQuery
 from actors.repeats import Begun
 from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
@@ -211,6 +211,26 @@ class Gateway:
             *(shard.replay(connection, delivery_ids) for shard in self._shards)
         )
         return sum(counts)
+
+    async def preview(self, connection: int, raw: bytes) -> dict[str, Any] | Rejected | None:
+        """See `Deployment`."""
+        subject = await self._shards[0].preview_subject(connection, raw)
+        if subject is None or isinstance(subject, Rejected):
+            return subject
+        mpid = subject.mpid
+        if mpid is None and subject.identities:
+            call = IdentityCall(
+                "identify",
+                subject.environment,
+                subject.identities,
+                subject.received_ms,
+                is_read_only=True,
+            )
+            answer = await _soon(self._coordinator.call(call))
+            if isinstance(answer, IdentityAnswer) and answer.mpid:
+                mpid = answer.mpid
+        shard = self._shards[0] if mpid is None else self._owner(mpid)
+        return await shard.preview(connection, raw, mpid)
 
     # -- Repeated requests ------------------------------------------------------------------------
 

@@ -97,6 +97,20 @@ def enter_scope(request: web.Request, roles: Collection[Role]) -> Caller:
     return caller
 
 
+def connection_number(request: web.Request, config: EdgeConfig) -> int:
+    """Return the number of the connection that the path names by number or id.
+
+    Raises:
+        Refused: there is none (404).
+    """
+    name = request.match_info["connection"]
+    numbers = {str(number): number for number in config.connections.values()}
+    number = numbers.get(name, config.connections.get(name))
+    if number is None:
+        raise Refused("NOT_FOUND", "There is no such connection.")
+    return number
+
+
 def audit(caller: Caller, action: str, resource: str) -> None:
     """Write down who did what; never the identity or the values that were asked for."""
     _audit.info(

@@ -172,9 +172,17 @@ class OutputEnvironment:
     spool_dir: Path
 
 
+HIDDEN = "***********"  # in place of a secret that is shown
+
+
 def takes_everything(_: Any) -> Takes:
     """Return what most outputs take."""
     return Takes()
+
+
+def no_headers(_: Any) -> dict[str, str]:
+    """Return the headers of an output that sends none."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -194,6 +202,8 @@ class OutputModule:
         open: makes the output from validated settings.
         takes: tells of validated settings what such an output takes of its connections' batches:
             platforms, event types, age, identities, size.
+        headers: tells of validated settings the headers that all requests have, to be shown to
+            people: `HIDDEN` stands for secrets.
     """
 
     module: str
@@ -205,3 +215,4 @@ class OutputModule:
     retry_profile: str
     open: Callable[[Any, OutputEnvironment], StreamOutput | BulkOutput]
     takes: Callable[[Any], Takes] = takes_everything
+    headers: Callable[[Any], dict[str, str]] = no_headers

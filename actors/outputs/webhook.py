@@ -13,6 +13,7 @@ import orjson
 from actors.model import Delivery
 from actors.outputs import retry
 from actors.outputs.contract import (
+    HIDDEN,
     Delivered,
     Fatal,
     Outcome,
@@ -52,6 +53,30 @@ def body_id(deliveries: Sequence[Delivery]) -> str:
     return f"dl_{hashlib.sha256(joined.encode()).hexdigest()[:32]}"
 
 
+def _plain_headers(settings: WebhookSettings) -> dict[str, str]:
+    headers = {
+        "Content-Type": _CONTENT_TYPES[settings.body],
+        "User-Agent": "Headwater",
+        # A compressed answer would have to be inflated to be shown, within bounds.
+        "Accept-Encoding": "identity",
+    }
+    if settings.compression == "gzip":
+        headers["Content-Encoding"] = "gzip"
+    return headers
+
+
+def _secret_headers(settings: WebhookSettings) -> dict[str, str]:
+    headers = settings.headers
+    if settings.authorization_header is not None:
+        headers = {"Authorization": settings.authorization_header} | headers
+    return {name: value.get_secret_value() for name, value in headers.items()}
+
+
+def shown_headers(settings: WebhookSettings) -> dict[str, str]:
+    """Return the headers of every request, without what is secret in them."""
+    return _plain_headers(settings) | dict.fromkeys(_secret_headers(settings), HIDDEN)
+
+
 class WebhookOutput:
     """Posts payloads to one URL."""
 
@@ -59,7 +84,7 @@ class WebhookOutput:
         self._settings = settings
         self._environment = environment
         self._keys = settings.keys
-        self._headers = self._fixed_headers()
+        self._headers = _plain_headers(settings) | _secret_headers(settings)
         self._session: aiohttp.ClientSession | None = None
         several = settings.body != "object"
         self.limits = RequestLimits(
@@ -68,22 +93,6 @@ class WebhookOutput:
             max_bytes=settings.max_body_bytes - (settings.batch.max_batches + 2 if several else 0),
             max_wait_ms=settings.batch.max_wait_ms if several else 0,
         )
-
-    def _fixed_headers(self) -> dict[str, str]:
-        settings = self._settings
-        headers = {
-            "Content-Type": _CONTENT_TYPES[settings.body],
-            "User-Agent": "Headwater",
-            # A compressed answer would have to be inflated to be shown, within bounds.
-            "Accept-Encoding": "identity",
-        }
-        if settings.compression == "gzip":
-            headers["Content-Encoding"] = "gzip"
-        if settings.authorization_header is not None:
-            headers["Authorization"] = settings.authorization_header.get_secret_value()
-        return headers | {
-            name: value.get_secret_value() for name, value in settings.headers.items()
-        }
 
     async def start(self) -> None:
         """Open the session."""
@@ -235,4 +244,5 @@ MODULE = OutputModule(
     send_as_batch_default=False,
     retry_profile="stream",
     open=WebhookOutput,
+    headers=shown_headers,
 )

@@ -21,6 +21,29 @@ class Drop(Struct, frozen=True):
     events: int = 1
 
 
+# The step of spec/connections.md, 2 that leaves something out for a reason.
+STEPS = {
+    "inactive": 1,
+    "environment": 1,
+    "historical": 2,
+    "unsupported_platform": 3,
+    "split": 4,
+    "sampled_out": 4,
+    "min_app_version": 5,
+    "forwarding_rule:id_sync": 6,
+    "forwarding_rule:attribution": 6,
+    "forwarding_rule:user_attribute": 6,
+    "forwarding_rule:consent": 6,
+    "forwarding_rule:event_attribute": 7,
+    "filtered": 8,
+    "unsupported_type": 11,
+    "setting": 11,
+    "event_arrived_late": 12,
+    "missing_identity": 14,
+    "payload_too_large": 15,
+}
+
+
 class Candidate(Struct):
     """What the steps look at, and change.
 

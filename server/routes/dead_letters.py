@@ -6,9 +6,15 @@ from aiohttp import web
 
 from server.bodies import json_object, read_body
 from server.dead_letter_filter import NAMES, DeadLetterFilter, dead_letter_filter, ids_of, page_of
-from server.edge_config import EdgeConfig
 from server.idempotency import once
-from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, WORKSPACE, audit, enter
+from server.management import (
+    ANY_ROLE,
+    MAY_CHANGE_CONNECTIONS,
+    WORKSPACE,
+    audit,
+    connection_number,
+    enter,
+)
 from server.parameters import invalid, page_size
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
@@ -19,7 +25,7 @@ MAX_PAGE = 1000
 async def listed(request: web.Request) -> web.Response:
     """GET .../dlq: dead letters, oldest first, by filters and page."""
     caller = enter(request, ANY_ROLE)
-    connection = _connection(request, caller.config)
+    connection = connection_number(request, caller.config)
     page = await page_of(
         caller.edge.deployment,
         connection,
@@ -33,7 +39,7 @@ async def listed(request: web.Request) -> web.Response:
 async def one(request: web.Request) -> web.Response:
     """GET .../dlq/{delivery}: one dead letter with its payload."""
     caller = enter(request, ANY_ROLE)
-    connection = _connection(request, caller.config)
+    connection = connection_number(request, caller.config)
     found = await caller.edge.deployment.dead_letter(connection, request.match_info["delivery"])
     if found is None:
         raise Refused("NOT_FOUND", "There is no such dead letter.")
@@ -43,7 +49,7 @@ async def one(request: web.Request) -> web.Response:
 async def replay(request: web.Request) -> web.Response:
     """POST .../dlq/replay: put some or all of them into the queue again."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
-    connection = _connection(request, caller.config)
+    connection = connection_number(request, caller.config)
     if request.content_type != "application/json":
         raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
     which = _which(json_object(await read_body(request, caller.config.max_body_bytes)))
@@ -66,16 +72,6 @@ ROUTES = (
     Route("GET", _DEAD_LETTERS, listed, "platform", preflight=MANAGEMENT_PREFLIGHT),
     Route("GET", _DEAD_LETTERS + "/{delivery}", one, "platform", preflight=MANAGEMENT_PREFLIGHT),
 )
-
-
-def _connection(request: web.Request, config: EdgeConfig) -> int:
-    """Return the number of the connection that the path names by number or id."""
-    name = request.match_info["connection"]
-    numbers = {str(number): number for number in config.connections.values()}
-    number = numbers.get(name, config.connections.get(name))
-    if number is None:
-        raise Refused("NOT_FOUND", "There is no such connection.")
-    return number
 
 
 def _which(body: dict[str, Any]) -> DeadLetterFilter | list[str] | None:

@@ -110,6 +110,7 @@ class FakeDeployment:
         self.undo_answer: ModifyAnswer | IdentityProblem = ModifyAnswer(())
         self.explained: list[IdentityCall] = []
         self.kept: dict[bytes, KeptAnswer] = {}
+        self.previews: dict[int, dict[str, Any] | Rejected] = {}
         self.begun: Begun = "new"
         self.end_error: Exception | None = None
         self.known_aliases: list[Alias] = []
@@ -225,6 +226,9 @@ class FakeDeployment:
         ]
         self.letters[connection] = kept
         return len(letters) - len(kept)
+
+    async def preview(self, connection: int, raw: bytes) -> dict[str, Any] | Rejected | None:
+        return self.previews.get(connection)
 
     async def readiness(self) -> dict[str, str]:
         self._fail()

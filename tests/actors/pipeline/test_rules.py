@@ -1,6 +1,6 @@
 """Forwarding rules: spec/connections.md, 2.3, cases 1 to 7; spec/rules.md, 6, cases 25 and 26."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -13,6 +13,7 @@ from actors.model import (
     Profile,
     StoredBatch,
 )
+from actors.pipeline.candidate import STEPS
 from actors.pipeline.settings import (
     AttributionRule,
     ConsentRule,
@@ -218,3 +219,8 @@ def test_rules_of_the_batch_decide_alone_on_one_without_events() -> None:
     assert sent(both, batch_of(), user)["events"] == []
     payloads, _ = run(connection_of(both), batch_of(), profile())
     assert payloads == []
+
+
+@pytest.mark.parametrize("kind", get_args(Rule))
+def test_the_step_of_every_kind_is_known(kind: Any) -> None:
+    assert STEPS[f"forwarding_rule:{kind.__struct_config__.tag}"] in (6, 7)

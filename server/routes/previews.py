@@ -1,0 +1,55 @@
+"""What a connection would get of a batch (spec/platform-api.md, 15; spec/connections.md, 2)."""
+
+from aiohttp import web
+
+from actors.model import Rejected
+from server.bodies import json_object, read_body
+from server.management import (
+    MAY_CHANGE_CONNECTIONS,
+    WORKSPACE,
+    audit,
+    connection_number,
+    enter,
+)
+from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.problems import Refused, json_answer
+
+
+async def preview(request: web.Request) -> web.Response:
+    """POST .../preview: payloads that a batch would become, and what would be left out, and why.
+
+    Nothing is stored, counted or sent.
+    """
+    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    connection = connection_number(request, caller.config)
+    if request.content_type != "application/json":
+        raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
+    raw = await read_body(request, caller.config.max_body_bytes)
+    json_object(raw)  # refuses what is not JSON, as every body of the API
+    audit(caller, "preview", "connection")
+    found = await caller.edge.deployment.preview(connection, raw)
+    if found is None:
+        raise Refused("NOT_FOUND", "There is no such connection.")
+    if isinstance(found, Rejected):
+        raise Refused("BAD_REQUEST", found.problems)
+    headers = caller.config.shown_headers.get(connection, {})
+    payloads = [
+        {
+            "delivery_id": each["delivery_id"],
+            "headers": headers.get(each["environment"], {}),
+            "body": each["body"],
+        }
+        for each in found["payloads"]
+    ]
+    return json_answer({"payloads": payloads, "dropped": found["dropped"]})
+
+
+ROUTES = (
+    Route(
+        "POST",
+        WORKSPACE + "/output-connections/{connection}/preview",
+        preview,
+        "platform",
+        preflight=MANAGEMENT_PREFLIGHT,
+    ),
+)
