@@ -85,6 +85,10 @@ class Coordinator:
         with store.read() as txn:
             self._names = event_names.read_all(txn)
 
+    def allow_event_names(self, most: int) -> None:
+        """Let the workspace have so many distinct event names; admitted ones stay."""
+        self._max_event_names = most
+
     # -- Changing ---------------------------------------------------------------------------------
 
     async def call(self, call: IdentityCall) -> IdentityAnswer | IdentityProblem:

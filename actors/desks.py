@@ -135,6 +135,14 @@ class Desks:
         )
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
+    def take_over(self, options: DeskOptions) -> None:
+        """Go on with another configuration of the workspace. Raises StoreFull."""
+        self.coordinator.allow_event_names(options.workspace.limits.unique_event_names)
+        self.calculated.take_over(options.calculated)
+        self.audiences.take_over(
+            structs.replace(options.catalog, calculated=self.calculated.active)
+        )
+
     async def call(self, method: str, *arguments: Any) -> Any:
         """Call the method of that name of whichever part has it."""
         target = next(part for part in self._parts if hasattr(part, method))

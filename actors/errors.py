@@ -114,5 +114,18 @@ class CalculatedRefused(Exception):
         self.messages = messages
 
 
+class ConfigurationRefused(Exception):
+    """A configuration is not applied; nothing was changed.
+
+    `code`: `VALIDATION_ERROR`, `DANGEROUS` or `STALE` decides the caller's status. The paths of
+    problems are places in the workspace document (`connections[2].output`).
+    """
+
+    def __init__(self, code: str, problems: list[Problem]) -> None:
+        super().__init__(code, problems)
+        self.code = code
+        self.problems = problems
+
+
 class CursorInvalid(Exception):
     """A cursor was not given out by the page before; the caller gets a 400."""

@@ -164,6 +164,33 @@ class Forwarder:
         self._desk.show_status(state)
         self._changed.set()
 
+    def resume_faulted(self, connection: int) -> bool:
+        """Let a connection send again if it is faulted; tell whether it was."""
+        state = self._connections.get(connection)
+        if state is None or not state.is_faulted:
+            return False
+        self.resume(connection)
+        return True
+
+    def connect(self, connections: Sequence[ConnectionInfo]) -> None:
+        """Take over which connections there are, beside the subscriptions of audiences.
+
+        What waits for one that is not there any more stays in the outboxes.
+        """
+        wanted = {each.number: each for each in connections}
+        for number, info in wanted.items():
+            state = self._connections.get(number)
+            if state is None:
+                state = self._connections[number] = ConnectionState(info)
+                self._open_streams(info)
+                self._share_memory()
+                self._desk.show_status(state)
+                self._changed.set()
+            self._take_over(state, info)
+        for number, state in self._connections.items():
+            if not state.info.is_subscription and number not in wanted:
+                self._take_over(state, replace(state.info, is_active=False))
+
     def follow(self, subscriptions: Sequence[Followed]) -> None:
         """Take over which subscriptions of audiences there are, beside the connections.
 

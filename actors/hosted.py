@@ -8,7 +8,7 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,24 +16,31 @@ from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors import forwarder, shard
 from actors.audiences.handles import desk_handle
 from actors.clock import SystemClock, SystemRandomness
 from actors.desks import DeskOptions, Desks, neighbours_of
-from actors.errors import ShardUnavailable, StoreDamaged, StoreFull
+from actors.errors import ActorFailed, ShardUnavailable, StoreDamaged, StoreFull
 from actors.forwarding.follower import SubscriptionFollower
 from actors.forwarding.foreign import JoinedSource
+from actors.forwarding.plan import OutputPlan
 from actors.identity.sequencer import Sequencer
 from actors.metric_groups import CoordinatorMetrics, ForwarderMetrics, ShardMetrics
 from actors.metric_snapshots import snapshot
 from actors.model import MicroBatch, Result
-from actors.outputs.contract import OutputEnvironment, OutputSettings
+from actors.outputs.contract import OutputEnvironment
 from actors.outputs.egress import EgressRules
 from actors.outputs.registry import open_outputs
-from actors.pipeline.connection import ConnectionInfo
 from actors.remote import Handle
-from actors.remote_handles import RemoteCoordinator, ShardSource, forwarder_name, remote_shards
+from actors.remote_handles import (
+    RemoteConfiguration,
+    RemoteCoordinator,
+    ShardSource,
+    forwarder_name,
+    remote_shards,
+)
 from actors.shard_calls import ShardCalls
 from actors.shard_options import ShardOptions, StoreOptions
 from actors.shard_state import ShardState
@@ -44,6 +51,8 @@ from actors.sweeper import Sweeper
 logger = logging.getLogger("headwater.actors")
 
 RESTART_PAUSE_S = 1.0
+NEWEST_PATIENCE_S = 30.0  # a coordinator that has died as well is back before
+FOLLOW_S = 1.0  # a change takes effect within 5 s (spec/connections.md, 1.3)
 # Batches and profiles hold no cycles: counting references frees them. So young objects are looked
 # at seldom, and old ones, half a million of them in a full cache, practically never.
 GC_THRESHOLDS = (50_000, 20, 1_000_000)
@@ -105,6 +114,21 @@ class Process:
         return os.getpid()
 
 
+def newest(workspaces: Sequence[ShardOptions]) -> Sequence[ShardOptions]:
+    """Return how the parts of a shard are set up by now: it may be started again after a long time.
+
+    Without the coordinator what was given holds, until the coordinator is back and tells.
+    """
+    try:
+        answered: Sequence[ShardOptions] = RemoteConfiguration(NEWEST_PATIENCE_S).ask(
+            "shard_options"
+        )
+    except (ActorFailed, ShardUnavailable, RuntimeError):
+        logger.info("a shard begins with what it was given", extra={"event": "newest_unknown"})
+        return workspaces
+    return answered
+
+
 class Shard(Process):
     """The process of one shard; its calls run one after the other, in the order received."""
 
@@ -115,6 +139,7 @@ class Shard(Process):
         clock = SystemClock()
         self._metrics = ShardMetrics(host.version)
         self._state = ShardState(options, clock)
+        workspaces = newest(workspaces)
         wake = Waker(options.number).wake
         self._shards = {
             each.workspace.number: shard.Shard(self._state, each, clock, self._metrics, wake)
@@ -195,6 +220,36 @@ class Waker:
             logger.debug("a forwarder is not there yet", extra={"event": "wake_missed"})
 
 
+class Configuration(Protocol):
+    """Where configurations are applied: `config.desk.ConfigDesk`."""
+
+    def desk_options(self) -> Sequence[DeskOptions]:
+        """Return how the workspaces' parts of the coordinator are set up."""
+        ...
+
+    def bind(
+        self, shards: Mapping[int, Sequence[Any]], take_over: Callable[[DeskOptions], None]
+    ) -> None:
+        """Say whom to tell."""
+        ...
+
+    async def run(self) -> None:
+        """Tell who was away, for ever."""
+        ...
+
+
+class ConfigurationOptions(Protocol):
+    """How the desk of configurations is set up: `config.desk.ConfigDeskOptions`."""
+
+    def open_store(self, coordinator: Path) -> Store:
+        """Open the store of the configuration."""
+        ...
+
+    def open_desk(self, store: Store) -> Configuration:
+        """Open the desk over it."""
+        ...
+
+
 class Coordinator(Process):
     """The process of the coordinator."""
 
@@ -203,13 +258,15 @@ class Coordinator(Process):
         folder: Path,
         map_size_bytes: int,
         shards: int,
-        workspaces: Sequence[DeskOptions],
+        configuration: ConfigurationOptions,
         host: Host,
     ) -> None:
         super().__init__(host, "coordinator", "0")
         clock, randomness = SystemClock(), SystemRandomness()
         self._metrics = CoordinatorMetrics(host.version)
-        self._stores: list[Store] = []
+        self._stores: list[Store] = [configuration.open_store(folder)]
+        self._configuration = configuration.open_desk(self._stores[0])
+        workspaces = self._configuration.desk_options()
         self._sequencers: dict[int, Sequencer] = {}
         self._desks: dict[int, Desks] = {}
         for options in workspaces:
@@ -233,13 +290,27 @@ class Coordinator(Process):
                 self._metrics,
                 partial(neighbours_of, number, self._desks),
             )
+        self._configuration.bind(
+            {number: remote_shards(number, shards) for number in self._desks},
+            lambda options: self._desks[options.workspace.number].take_over(options),
+        )
+        self._following: asyncio.Task[None] | None = None
         self._is_closed = False
 
     async def start(self) -> None:
         """Begin what runs by itself, unless it has begun."""
-        if not self._is_closed:
-            for desks in self._desks.values():
-                desks.start(restarting_if_damaged)
+        if self._is_closed:
+            return
+        for desks in self._desks.values():
+            desks.start(restarting_if_damaged)
+        if self._following is None or self._following.done():
+            running = self._configuration.run()
+            self._following = asyncio.get_running_loop().create_task(running)
+
+    async def configure(self, method: str, *arguments: Any) -> Any:
+        """Call a method of `config.desk.ConfigDesk`."""
+        with restarting_if_damaged():
+            return await getattr(self._configuration, method)(*arguments)
 
     async def call(self, workspace: int, method: str, *arguments: Any) -> Any:
         """Call a method of a workspace's part of the coordinator (`Desks.call`)."""
@@ -259,6 +330,9 @@ class Coordinator(Process):
     async def close(self) -> None:
         """End what runs by itself, and let go of the stores."""
         self._is_closed = True
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
         for desks in self._desks.values():
             await desks.close()
         for sequencer in self._sequencers.values():
@@ -268,18 +342,14 @@ class Coordinator(Process):
 
 
 class ForwarderOptions(Struct, frozen=True, kw_only=True):
-    """How the forwarder of one output is set up; see `config.compiled.OutputPlan`.
+    """How the forwarder of one output is set up.
 
     `sharers`: numbers of the workspaces of other accounts, which may share audiences.
     """
 
-    info: forwarder.OutputInfo
+    plan: OutputPlan
     workspace: int
     sharers: tuple[int, ...]
-    module: str
-    settings: dict[Any, OutputSettings]
-    is_audience: bool
-    connections: tuple[ConnectionInfo, ...]
     shards: int
     spool_dir: Path
     egress_allow: tuple[str, ...]
@@ -289,8 +359,11 @@ class Forwarder(Process):
     """The process of one output's forwarder."""
 
     def __init__(self, options: ForwarderOptions, host: Host) -> None:
-        super().__init__(host, "forwarder", options.info.id)
+        super().__init__(host, "forwarder", options.plan.info.id)
         self._options = options
+        self._plan = options.plan
+        self._revision = 0
+        self._configuration = RemoteConfiguration()
         self._metrics = ForwarderMetrics(host.version)
         self._forwarder: forwarder.Forwarder | None = None
         self._task: asyncio.Task[None] | None = None
@@ -316,6 +389,10 @@ class Forwarder(Process):
         """Describe the forwarder for a status page."""
         return {} if self._forwarder is None else self._forwarder.state()
 
+    async def resume(self, connection: int) -> bool:
+        """Let a faulted connection send again; tell whether it was faulted."""
+        return self._forwarder is not None and self._forwarder.resume_faulted(connection)
+
     async def stop(self) -> None:
         """Finish what is under way and settle it."""
         self._is_stopping = True
@@ -325,43 +402,82 @@ class Forwarder(Process):
     async def _run(self) -> None:
         while not self._is_stopping:
             try:
+                await self._learn()
                 await self._deliver(self._make())
             except Exception:
                 logger.exception(
                     "a forwarder failed; it begins again",
-                    extra={"event": "forwarder_failed", "output": self._options.info.id},
+                    extra={"event": "forwarder_failed", "output": self._plan.info.id},
                 )
                 await asyncio.sleep(RESTART_PAUSE_S)
 
     async def _deliver(self, made: forwarder.Forwarder) -> None:
         """Run a forwarder, that of an audience output beside what follows its subscriptions."""
         self._forwarder = made
-        following: asyncio.Task[None] | None = None
-        if self._options.is_audience:
+        loop = asyncio.get_running_loop()
+        following = [loop.create_task(self._follow(made))]
+        if self._plan.is_audience:
             own = self._options.workspace
             desks = {
                 number: desk_handle(RemoteCoordinator(number).call_audiences)
                 for number in (own, *self._sharers)
             }
-            follower = SubscriptionFollower(self._options.info.id, own, desks, SystemClock())
-            following = asyncio.get_running_loop().create_task(follower.run(made))
+            follower = SubscriptionFollower(self._plan.info.id, own, desks, SystemClock())
+            following.append(loop.create_task(follower.run(made)))
         try:
             await made.run()
         finally:
-            if following is not None:
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
+            for each in following:
+                each.cancel()
+            await asyncio.gather(*following, return_exceptions=True)
+
+    async def _learn(self) -> None:
+        """Take over how the output is configured by now; without an answer nothing changes."""
+        try:
+            revision = (await self._configuration.published()).get(self._options.workspace)
+            if revision is None or revision == self._revision:
+                return
+            plan = await self._configuration.output_plan(
+                self._options.workspace, self._plan.info.id
+            )
+        except ShardUnavailable:
+            logger.debug("no configuration to be had", extra={"event": "newest_unknown"})
+            return
+        self._revision = revision
+        if plan is None:  # it is gone, and this process is about to be ended
+            plan = replace(self._plan, connections=())
+        self._plan = plan
+
+    async def _follow(self, made: forwarder.Forwarder) -> None:
+        """Let a forwarder go on with other connections; for all else it ends, and is made anew."""
+        while True:
+            await asyncio.sleep(FOLLOW_S)
+            former = self._plan
+            try:
+                await self._learn()
+            except Exception:
+                logger.exception(
+                    "a configuration could not be followed; it is asked for again",
+                    extra={"event": "follow_failed", "output": former.info.id},
+                )
+                continue
+            if former == self._plan:
+                continue
+            if not former.differs_in_connections_alone(self._plan):
+                await asyncio.shield(made.stop())
+                return
+            made.connect(self._plan.connections)
 
     def _make(self) -> forwarder.Forwarder:
-        options = self._options
+        options, plan = self._options, self._plan
         clock = SystemClock()
         surroundings = OutputEnvironment(
-            options.info.id, clock, EgressRules(options.egress_allow), options.spool_dir
+            plan.info.id, clock, EgressRules(options.egress_allow), options.spool_dir
         )
         return forwarder.Forwarder(
-            options.info,
-            open_outputs(options.module, options.settings, surroundings),
-            options.connections,
+            plan.info,
+            open_outputs(plan.module, dict(plan.settings), surroundings),
+            plan.connections,
             self._sources(),
             clock,
             SystemRandomness(),

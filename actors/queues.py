@@ -24,6 +24,7 @@ class Queues:
         """
         self._limits = dict(limits)
         self._ids = dict(ids)
+        self._gone: set[str] = set()  # whose depths are still shown
         self._count: Counter[int] = Counter()
         self._bytes: Counter[int] = Counter()
         for connection, (count, size) in outbox.depths(txn).items():
@@ -34,9 +35,27 @@ class Queues:
         )
 
     def know(self, connection: int, name: str, limit: int) -> None:
-        """Take over one more connection: its id, and the bytes that may wait for it here."""
+        """Take over a connection: its id, and the bytes that may wait for it here."""
+        self._gone.discard(name)
         self._ids[connection] = name
         self._limits[connection] = limit
+
+    def forget(self, connection: int) -> None:
+        """Show a connection no more, and queue nothing else for it."""
+        name = self._ids.pop(connection, None)
+        self._limits.pop(connection, None)
+        if name is not None:
+            self._gone.add(name)
+
+    def of(self, connection: int) -> dict[str, int]:
+        """Return how much waits for a connection, and how much has died."""
+        return {
+            "depth": self._count[connection],
+            "bytes": self._bytes[connection],
+            "dead_letters": sum(
+                count for (number, _), count in self._dead.items() if number == connection
+            ),
+        }
 
     def room(self) -> dict[int, int]:
         """Return the bytes that may still be added, by connection."""
@@ -45,6 +64,10 @@ class Queues:
     def waiting(self, first: int) -> list[int]:
         """Return the connections from a number on for which something waits."""
         return [number for number, count in self._count.items() if number >= first and count]
+
+    def dead(self) -> set[int]:
+        """Return the connections that have dead letters."""
+        return {number for (number, _), count in self._dead.items() if count > 0}
 
     def added(self, connection: int, count: int, size: int) -> None:
         """Note that deliveries were added."""
@@ -70,6 +93,10 @@ class Queues:
 
     def show(self, metrics: ShardMetrics) -> None:
         """Write the depths to the metrics; connections that are configured show even at 0."""
+        for name in self._gone:
+            metrics.queue_depth.remove(name)
+            metrics.queue_bytes.remove(name)
+        self._gone.clear()
         for number, name in self._ids.items():
             metrics.queue_depth.labels(name).set(self._count[number])
             metrics.queue_bytes.labels(name).set(self._bytes[number])

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from threading import Event
 from typing import Any
 
 # Before ray is imported: it reads them then. Ray reports to its makers and looks at the machine's
@@ -26,10 +27,12 @@ from ray._private import ray_constants
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from actors.clock import SystemClock
 from actors.errors import (
     ActorFailed,
     AudienceRefused,
     CalculatedRefused,
+    ConfigurationRefused,
     CursorInvalid,
     DataFolderError,
     GroupExists,
@@ -49,6 +52,7 @@ RETRY_PAUSE_S = 0.05
 OWN_ERRORS = (
     AudienceRefused,
     CalculatedRefused,
+    ConfigurationRefused,
     CursorInvalid,
     DataFolderError,
     GroupExists,
@@ -156,6 +160,26 @@ class Handle:
             except ValueError:
                 raise ShardUnavailable(f"{self.name} is not there") from None
         return self._actor
+
+    def ask_blocking(self, method: str, *arguments: Any) -> Any:
+        """Call a method and block until it answers: for who has no event loop yet.
+
+        Raises as `await handle.method(...)`.
+        """
+        clock = SystemClock()
+        deadline_s = clock.monotonic() + self._timeout_s
+        while (left_s := deadline_s - clock.monotonic()) > 0:
+            try:
+                return ray.get(getattr(self.actor, method).remote(*arguments), timeout=left_s)
+            except RayTaskError as error:
+                raise _own(error) from error
+            except RayActorError as error:
+                if error.actor_init_failed:
+                    raise ActorFailed(f"{self.name}: {_reason(error)}") from None
+                Event().wait(RETRY_PAUSE_S)
+            except RayError:  # among them that there was no answer in time
+                continue
+        raise ShardUnavailable(f"{self.name} does not answer")
 
     def tell(self, method: str, *arguments: Any) -> None:
         """Call a method and do not wait; nobody learns whether it was done."""

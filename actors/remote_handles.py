@@ -77,6 +77,23 @@ class RemoteCoordinator:
         return call
 
 
+class RemoteConfiguration:
+    """`config.desk.ConfigDesk` in the coordinator's process."""
+
+    def __init__(self, timeout_s: float = 10.0) -> None:
+        self._handle = Handle(COORDINATOR_NAME, timeout_s=timeout_s)
+
+    def ask(self, method: str, *arguments: Any) -> Any:
+        """Call a method and block until it answers."""
+        return self._handle.ask_blocking("configure", method, *arguments)
+
+    def __getattr__(self, method: str) -> Any:
+        async def call(*arguments: Any) -> Any:
+            return await self._handle.configure(method, *arguments)
+
+        return call
+
+
 class ShardSource:
     """A shard's outbox as a forwarder sees it."""
 

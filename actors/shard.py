@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from actors.calculated.feed import FEED_NUMBER, AttributeFeed
 from actors.clock import Clock
+from actors.errors import ShardUnavailable, StoreFull
 from actors.groups.live import KnownGroups, keep_read_only, read_live
 from actors.identity.findings import Findings, Question
 from actors.identity.state import identity_rules
@@ -75,18 +76,12 @@ class Shard:
             StoreFull: see `ShardAudiences`.
         """
         workspace = options.workspace
-        self.options = options
         self.state = state
         self.store = state.store.of(workspace.number)
         self.profiles = state.profiles
         self.metrics = metrics
         self._clock = clock
-        self._workspace = workspace
-        self._decoder = Decoder(workspace)
         self._duplicates = Duplicates(workspace.dedup_days)
-        self._pipelines: dict[int, list[Pipeline]] = {}  # by input
-        for pipeline in compile_pipelines(options.connections):
-            self._pipelines.setdefault(pipeline.connection.input, []).append(pipeline)
         self._identifier = Identifier(
             state.number,
             state.of,
@@ -96,25 +91,65 @@ class Shard:
             state.other_scopes(workspace),
         )
         self._identities = state.identities(workspace)
-        self._counts = ShardCounts(
-            metrics, workspace, state.number, options.connections, self.store
-        )
+        self._counts = ShardCounts(metrics, state.number, options, self.store)
         self._ids = state.ids
+        self._set_up(options)
         with self.store.read() as txn:
             self._names = KnownNames(event_names.read_all(txn))
             self.groups = KnownGroups(read_live(txn))
             self.outbox = ShardOutbox(self.store, txn, options, self._ids, wake)
-        feed = AttributeFeed(self._pipelines.get(FEED_NUMBER, ()), workspace, self._ids.next)
-        self.audiences = ShardAudiences(
+        self.audiences = self._make_audiences()
+        self.subscribe()
+
+    def _set_up(self, options: ShardOptions) -> None:
+        """Make what follows from the configuration alone."""
+        self.options = options
+        self._workspace = options.workspace
+        self._decoder = Decoder(options.workspace)
+        self._pipelines: dict[int, list[Pipeline]] = {}  # by input
+        for pipeline in compile_pipelines(options.connections):
+            self._pipelines.setdefault(pipeline.connection.input, []).append(pipeline)
+
+    def _feed(self) -> AttributeFeed:
+        pipelines = self._pipelines.get(FEED_NUMBER, ())
+        return AttributeFeed(pipelines, self._workspace, self._ids.next)
+
+    def _make_audiences(self) -> ShardAudiences:
+        return ShardAudiences(
             self.store,
             self.profiles,
-            workspace,
+            self._workspace,
             self.groups.ids,
-            clock,
+            self._clock,
             self._ids.next,
-            metrics,
-            feed,
+            self.metrics,
+            self._feed(),
         )
+
+    def take_over(self, options: ShardOptions) -> None:
+        """Go on with another configuration of the workspace, between two micro-batches.
+
+        Its identity scope and the scope's settings have to be the same. Inputs that are gone are
+        still known: an edge may not have heard yet. Where other lookbacks or tiers hold for
+        audiences, their columns are loaded anew, which takes as long as at a start.
+
+        Raises:
+            StoreFull: nothing was taken over.
+        """
+        former = self.options
+        inputs = former.workspace.inputs | options.workspace.inputs
+        workspace = replace(options.workspace, inputs=inputs)
+        self._set_up(replace(options, workspace=workspace))
+        try:
+            if self.audiences.can_take_over(workspace):
+                self.audiences.take_over(workspace, self._feed())
+            else:
+                self.audiences = self._make_audiences()
+        except StoreFull:
+            self._set_up(former)
+            raise
+        self._counts.take_over(self.options)
+        self.outbox.take_over(options)
         self.subscribe()
 
     def subscribe(self) -> None:
@@ -132,10 +167,12 @@ class Shard:
         first time and changes nothing.
 
         Raises:
+            ShardUnavailable: it comes through an input that is not known here yet.
             StoreFull: the disk has no room; nothing was applied, and the edge answers 503.
         """
         clock, counts = self._clock.monotonic, self._counts
         started = clock()
+        self._check_inputs(micro)
         works = [
             Work(item.raw, item.unit, item.mpid, item.is_guess, micro.contexts[item.context])
             for item in micro.items
@@ -186,6 +223,11 @@ class Shard:
             commit=ended - flushed,
         )
         return results
+
+    def _check_inputs(self, micro: MicroBatch) -> None:
+        """Refuse what an edge has of an input that is not known here, as that is newer still."""
+        if any(each.input not in self._workspace.inputs for each in micro.contexts):
+            raise ShardUnavailable("the shard does not know an input yet")
 
     def _apply(self, works: Sequence[Work], txn: Transaction) -> None:
         """Apply every batch that is still without a result, in order."""

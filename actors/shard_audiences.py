@@ -39,6 +39,15 @@ from actors.store.keys import profile_key, profile_key_parts
 from actors.store.profiles import Profiles, decode_profile
 
 TRIM_BYTES = 4096
+# What the columns of a workspace depend on.
+_COLUMNS = (
+    "number",
+    "scope",
+    "tiers",
+    "default_tier",
+    "audience_event_days",
+    "profile_idle_days",
+)
 AFTER_ALL = b"\xff" * 32  # greater than every key of a profile
 
 
@@ -76,7 +85,6 @@ class ShardAudiences:
         self._workspace = workspace
         self._clock = clock
         self._next_sequence = next_sequence
-        self.feed = feed
         self._metrics = metrics
         self._changes: Counter[tuple[int, Action]] = Counter()  # of this transaction
         self._lookback_ms = workspace.audience_event_days * DAY_MS
@@ -86,20 +94,39 @@ class ShardAudiences:
         self._kept: set[int] = set()  # audiences whose members the engine keeps for us
         self.engine = Engine(workspace, self._lookback_ms, groups)
         self._calculations = Calculations(workspace)
-        self.in_force = InForce()
         self.followed: set[bytes] = set()
         with store.read() as txn:
-            former = read_in_force(txn)
-        in_force = with_feed(former, feed.active)
-        if in_force != former:  # kept before a change of a value can pass a connection by
-            with store.write() as txn:
-                write_in_force(txn, in_force)
+            self.in_force = read_in_force(txn)
+        in_force = self._connect(feed)
         with store.read() as txn:
             self.counts = MemberCounts(txn)
             self.work_by(in_force)
             if not self.is_idle:
                 for packed, encoded in txn.scan("profiles"):
                     self.load(profile_key_parts(packed), decode_profile(encoded))
+
+    def can_take_over(self, workspace: WorkspaceInfo) -> bool:
+        """Tell whether the columns are good for another configuration of the workspace."""
+        return all(getattr(workspace, each) == getattr(self._workspace, each) for each in _COLUMNS)
+
+    def take_over(self, workspace: WorkspaceInfo, feed: AttributeFeed) -> None:
+        """Go on with another configuration that `can_take_over` is good for.
+
+        Raises:
+            StoreFull: as the constructor; nothing was taken over.
+        """
+        self.in_force = self._connect(feed)
+        self._workspace = workspace
+        self._calculations = Calculations(workspace)
+
+    def _connect(self, feed: AttributeFeed) -> InForce:
+        """Take over the feed; what is in force says which of its connections are to be loaded."""
+        in_force = with_feed(self.in_force, feed.active)
+        if in_force != self.in_force:  # kept before a change of a value can pass a connection by
+            with self._store.write() as txn:
+                write_in_force(txn, in_force)
+        self.feed = feed
+        return in_force
 
     @property
     def is_idle(self) -> bool:

@@ -11,6 +11,7 @@ from actors.groups.worker import GroupWorker
 from actors.preview import ShardPreviews
 from actors.shard import Shard
 from actors.shard_aliases import ShardAliases
+from actors.shard_options import ShardOptions
 from actors.shard_views import ShardViews
 
 
@@ -18,6 +19,13 @@ class ShardCalls:
     """Calls methods of views, workers, the outbox and the shard itself."""
 
     def __init__(self, shard: Shard, clock: Clock) -> None:
+        self._shard = shard
+        self._clock = clock
+        self._put_together()
+
+    def _put_together(self) -> None:
+        """Make the parts, which keep nothing between two calls."""
+        shard, clock = self._shard, self._clock
         views = ShardViews(shard, clock)
         # What answers calls, and what is asked first.
         self._parts = (
@@ -33,7 +41,23 @@ class ShardCalls:
             shard,
         )
 
+    def take_over(self, options: ShardOptions) -> int:
+        """Go on with another revision of the workspace's configuration; return its number.
+
+        Raises as `Shard.take_over`.
+        """
+        if options.revision != self._shard.options.revision:
+            self._shard.take_over(options)
+            self._put_together()
+        return self._shard.options.revision
+
+    def revision(self) -> int:
+        """Return the revision of the configuration that is in use."""
+        return self._shard.options.revision
+
     def call(self, method: str, *arguments: Any) -> Any:
         """Call the method of that name of whichever part has it."""
+        if hasattr(self, method):
+            return getattr(self, method)(*arguments)
         target = next(part for part in self._parts if hasattr(part, method))
         return getattr(target, method)(*arguments)

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from actors.metric_groups import ShardMetrics
-from actors.model import Accepted, Duplicate, Environment, Rejected, WorkspaceInfo
+from actors.model import Accepted, Duplicate, Environment, Rejected
 from actors.pipeline.candidate import Drop
-from actors.pipeline.connection import ConnectionInfo
+from actors.shard_options import ShardOptions
 from actors.steps.work import Work
 from actors.store import addressed
 from actors.store.environment import Store, Transaction
@@ -34,24 +34,27 @@ class ShardCounts:
     def __init__(
         self,
         metrics: ShardMetrics,
-        workspace: WorkspaceInfo,
         shard: int,
-        connections: Sequence[ConnectionInfo],
+        options: ShardOptions,
         store: Store,
     ) -> None:
         self._metrics = metrics
-        self._workspace = workspace
         # Finding a metric by its labels costs more than counting on it.
         self._stages = _Labelled(metrics.batch_duration)
         self._events = _Labelled(metrics.ingest_events)
         self._commits = metrics.storage_commit_duration.labels(str(shard))
-        self._connections = {each.number: each.id for each in connections}
         self._drops: Counter[tuple[int, str]] = Counter()
-        metrics.config_revision.labels(workspace.id).set(1)
+        self.take_over(options)
         with store.read() as txn:
             self._addressed = addressed.read(txn)
         self._new: Counter[Environment] = Counter()
         self._show_records(self._addressed)
+
+    def take_over(self, options: ShardOptions) -> None:
+        """Go on with another configuration of the workspace."""
+        self._workspace = options.workspace
+        self._connections = {each.number: each.id for each in options.connections}
+        self._metrics.config_revision.labels(options.workspace.id).set(options.revision)
 
     def micro_batch(self, works: Sequence[Work]) -> None:
         """Count the batches of a committed micro-batch; those sent elsewhere count there."""

@@ -31,8 +31,12 @@ class ShardOptions(Struct, frozen=True, kw_only=True):
 
     Attributes:
         queue_limits: connection to the bytes that may wait for it on this shard.
+        dropped: connections that were deleted with all that waits for them.
+        revision: of the workspace's configuration.
     """
 
     workspace: WorkspaceInfo
     connections: tuple[ConnectionInfo, ...] = ()
     queue_limits: dict[int, int] = {}
+    dropped: frozenset[int] = frozenset()
+    revision: int = 1

@@ -10,6 +10,7 @@ from actors.steps.enqueue import admit_to_queue
 from actors.store import outbox
 from actors.store.environment import Store, Transaction
 from actors.store.ids import Ids, write_last
+from actors.store.keys import outbox_key
 
 
 class ShardOutbox:
@@ -34,12 +35,60 @@ class ShardOutbox:
         connections = {each.number: each.id for each in options.connections}
         self.queues = Queues(txn, options.queue_limits, connections)
         self._outputs = {each.number: each.output for each in options.connections}
+        self._dropped = options.dropped
         # Connections whose outbox their output has read to the end: it waits to be woken.
         self._caught_up: set[int] = set(self._outputs)
         self._room: dict[int, int] | None = None
         self._taken: list[Delivery] = []
         self._dead: list[DeadLetter] = []
         self._added: dict[int, tuple[int, int]] = {}  # deliveries and bytes
+
+    def take_over(self, options: ShardOptions) -> None:
+        """Go on with other connections; what waits for one that is not there any more stays."""
+        outputs = {each.number: each.output for each in options.connections}
+        for number in [each for each in self._outputs if each < FIRST_NUMBER]:
+            if number not in outputs:
+                self.queues.forget(number)
+                del self._outputs[number]
+                self._caught_up.discard(number)
+        for each in options.connections:
+            self.queues.know(each.number, each.id, options.queue_limits[each.number])
+            if self._outputs.get(each.number) != each.output:  # its forwarder has read nothing yet
+                self._outputs[each.number] = each.output
+                self._caught_up.add(each.number)
+        self._dropped = options.dropped
+
+    def clear_dropped(self, limit: int) -> int:
+        """Delete some of what waits for connections that were dropped, and of their dead letters.
+
+        Returns:
+            How much was deleted, at most `limit`. Raises StoreFull.
+        """
+        waiting = [each for each in self.queues.waiting(1) if each in self._dropped]
+        if waiting:
+            with self._store.write() as txn:
+                count, size = outbox.clear(txn, waiting[0], limit)
+            self.queues.left(waiting[0], count, size)
+            return count
+        for number in self.queues.dead() & self._dropped:
+            with self._store.write() as txn:
+                letters = outbox.dead_letters(txn, number, 0, limit)
+                for each in letters:
+                    outbox.unbury(txn, outbox_key(number, each.delivery.sequence))
+            self.queues.forgotten([(number, each.reason) for each in letters])
+            return len(letters)
+        return 0
+
+    def queue(self, connection: int) -> dict[str, int]:
+        """Return how much waits for a connection on this shard (`Queues.of`)."""
+        return self.queues.of(connection)
+
+    def purge(self, connection: int, limit: int) -> int:
+        """Delete some of what waits for a connection; return how much. Raises StoreFull."""
+        with self._store.write() as txn:
+            count, size = outbox.clear(txn, connection, limit)
+        self.queues.left(connection, count, size)
+        return count
 
     def subscribe(self, subscriptions: Iterable[Subscription], max_bytes: int) -> None:
         """Take over which subscriptions of audiences there are, beside the connections.

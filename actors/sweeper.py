@@ -41,8 +41,7 @@ class Sweeper:
         """Args: `shards`, of `state`: the part of each workspace."""
         self._state = state
         self._clock = clock
-        self._workspaces = [each.options.workspace for each in shards]
-        self._least_days = min(each.profile_idle_days for each in self._workspaces)
+        self._shards = shards
         self._parts = [_WorkspaceSweeper(each) for each in shards]
         self._next_profile = b""
         self._next_trail = b""
@@ -88,7 +87,8 @@ class Sweeper:
 
     def _sweep_profiles(self, txn: Transaction, now_ms: int, limit: int) -> tuple[int, bytes]:
         """Age out what is overdue; return how many, and where to go on, empty at the end."""
-        oldest_ms = now_ms - self._least_days * DAY_MS
+        workspaces = [each.options.workspace for each in self._shards]
+        oldest_ms = now_ms - min(each.profile_idle_days for each in workspaces) * DAY_MS
         idle: list[bytes] = []
         following = b""
         for seen, (key, encoded) in enumerate(txn.scan("profiles", start=self._next_profile)):
@@ -103,7 +103,7 @@ class Sweeper:
             profile = profiles.open(txn, packed)
             if profile is None:
                 continue
-            overdue = [each for each in self._workspaces if is_overdue(profile, each, now_ms)]
+            overdue = [each for each in workspaces if is_overdue(profile, each, now_ms)]
             for workspace in overdue:
                 age_out(profile, workspace.number)
             if overdue:
@@ -117,8 +117,7 @@ class _WorkspaceSweeper:
 
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
-        self._workspace = shard.options.workspace
-        self._duplicates = Duplicates(self._workspace.dedup_days)
+        self._duplicates = Duplicates(shard.options.workspace.dedup_days)
         self._dead = DeadRetention(DEAD_LETTER_BYTES // shard.state.of)
         self._next_copy = b""
 
@@ -131,10 +130,10 @@ class _WorkspaceSweeper:
             dead = self._dead.sweep(txn, now_ms, limit)
         self._shard.outbox.queues.forgotten(dead)
         self._next_copy = next_copy
-        return removed + overdue_copies + len(dead)
+        return removed + overdue_copies + len(dead) + self._shard.outbox.clear_dropped(limit)
 
     def _sweep_log(self, txn: Transaction, now_ms: int, limit: int) -> int:
-        oldest_ms = now_ms - self._workspace.events_days * DAY_MS
+        oldest_ms = now_ms - self._shard.options.workspace.events_days * DAY_MS
         overdue: list[bytes] = []
         for key, _ in txn.scan("log"):
             if len(overdue) == limit or time_of_id(int.from_bytes(key, "big")) >= oldest_ms:
@@ -149,7 +148,7 @@ class _WorkspaceSweeper:
 
         They are in the order of their users, so that all have to be looked at in turn.
         """
-        oldest_ms = now_ms - self._workspace.events_days * DAY_MS
+        oldest_ms = now_ms - self._shard.options.workspace.events_days * DAY_MS
         overdue: list[bytes] = []
         following = b""
         for seen, (key, _) in enumerate(txn.scan("copies", start=self._next_copy)):

@@ -11,7 +11,7 @@ from actors.model import ENVIRONMENTS
 from actors.outputs.registry import MODULES
 from config.audience_references import with_numbers
 from config.audiences import Audience, Range
-from config.numbers import Numbers
+from config.numbers import Numbers, retired
 from config.outputs import Output
 from config.workspace import WorkspaceDocument
 
@@ -47,6 +47,7 @@ def audience_catalog(document: WorkspaceDocument, numbers: Numbers) -> Catalog:
         max_active=workspace.limits.active_audiences,
         credits=workspace.limits.standard_audience_credits,
         audiences=tuple(_audience(each, numbers) for each in document.audiences),
+        deleted=retired(numbers.audiences),
     )
 
 

@@ -1,7 +1,7 @@
 """What the coordinator has to know of a workspace document to manage calculated attributes."""
 
 from actors.calculated.objects import CalculatedCatalog, DocumentAttribute
-from config.numbers import Numbers
+from config.numbers import Numbers, retired
 from config.workspace import WorkspaceDocument
 
 
@@ -25,4 +25,5 @@ def calculated_catalog(document: WorkspaceDocument, numbers: Numbers) -> Calcula
             )
             for each in document.calculated_attributes
         ),
+        deleted=retired(numbers.calculated_attributes),
     )

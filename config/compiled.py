@@ -3,13 +3,13 @@
 The document is for people; this is by number, checked, and cheap to send to another process.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.calculated.feed import FEED_ID, FEED_NUMBER
 from actors.forwarding.desk import OutputInfo
+from actors.forwarding.plan import OutputPlan
 from actors.model import ENVIRONMENTS, Environment, InputInfo, WorkspaceInfo
 from actors.outputs.connection_settings import ConnectionSettings, payload_settings
 from actors.outputs.contract import OutputSettings
@@ -17,7 +17,7 @@ from actors.outputs.registry import MODULES
 from actors.outputs.retry import PROFILES, RetrySchedule
 from actors.pipeline.connection import ConnectionInfo
 from config.inputs import Input
-from config.numbers import ORGANIZATION, Numbers
+from config.numbers import ORGANIZATION, Numbers, retired
 from config.outputs import Connection, Output
 from config.pipelines import hidden_parts, mappings, pipeline_settings, split_of
 from config.settings import Settings
@@ -36,16 +36,6 @@ PLATFORMS = {
     "FireTV": "fire_tv",
     "Xbox": "xbox",
 }
-
-
-class OutputPlan(Struct, frozen=True):
-    """One output as its forwarder opens it. `settings`: of each environment that is enabled."""
-
-    info: OutputInfo
-    module: str
-    settings: Mapping[Environment, OutputSettings]
-    is_audience: bool
-    connections: tuple[ConnectionInfo, ...]
 
 
 def workspace_info(
@@ -124,6 +114,11 @@ def queue_limits(document: WorkspaceDocument, numbers: Numbers, shards: int) -> 
         numbers.connections[each.id]: outputs[each.output].queue.max_bytes // shards
         for each in document.connections
     }
+
+
+def dropped_connections(numbers: Numbers) -> frozenset[int]:
+    """Return the numbers of connections that were deleted: what waits for them is deleted too."""
+    return retired(numbers.connections)
 
 
 def output_plans(document: WorkspaceDocument, numbers: Numbers) -> list[OutputPlan]:

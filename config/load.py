@@ -93,12 +93,7 @@ def _load(
     modules: Mapping[str, OutputModule],
     strategies: Collection[str],
 ) -> tuple[WorkspaceDocument, "_Source"]:
-    source = _Source.read(path, name)
-    expansion = Expansion(environ, path if path.is_dir() else path.parent)
-    try:
-        data = expansion.expand(source.data)
-    except RecursionError:
-        raise ConfigError([(name or path.name, "is nested too deeply")]) from None
+    data, source, expansion = _expanded(path, name, environ)
     document, found = _check(data, modules, strategies)
     # What stands where a placeholder could not be replaced is not worth another message.
     unexpanded = {where for where, _ in expansion.found}
@@ -107,6 +102,32 @@ def _load(
     if document is None or problems:
         raise ConfigError(problems)
     return document, source
+
+
+def _expanded(
+    path: Path, name: str, environ: Mapping[str, str]
+) -> tuple[dict[str, Any], "_Source", Expansion]:
+    source = _Source.read(path, name)
+    expansion = Expansion(environ, path if path.is_dir() else path.parent)
+    try:
+        return expansion.expand(source.data), source, expansion
+    except RecursionError:
+        raise ConfigError([(name or path.name, "is nested too deeply")]) from None
+
+
+def read_document(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Read a document that is to be laid over another one, with its placeholders replaced.
+
+    Raises:
+        ConfigError: it cannot be read, or a placeholder not be replaced. What it says is not
+            checked: it may lean on objects that it does not have.
+    """
+    data, source, expansion = _expanded(path, "", environ)
+    if expansion.found:
+        raise ConfigError(
+            dict.fromkeys((source.locate(where), message) for where, message in expansion.found)
+        )
+    return data
 
 
 def parse_workspace(data: dict[str, Any]) -> WorkspaceDocument:

@@ -12,6 +12,7 @@ from config.errors import ConfigError, format_path
 from config.workspace import WorkspaceDocument
 
 ORGANIZATION = 1  # there is one per installation
+_RETIRED = " deleted "  # no id has spaces
 
 
 class ObjectNumbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,6 +108,24 @@ def assign_numbers(document: WorkspaceDocument, known: Numbers) -> Numbers:
     kept = KeptNumbers(known.accounts, known.workspaces, known.scopes, objects)
     _, (numbers,) = assign_all((document,), kept)
     return numbers
+
+
+def retire(kept: KeptNumbers, workspace: str, section: str, name: str) -> KeptNumbers:
+    """Let go of the number of a deleted object: nobody else gets it, nor one of the same name.
+
+    What is still stored under the number can so be told from what belongs to a new object.
+    """
+    objects = kept.objects[workspace]
+    numbers: dict[str, int] = dict(getattr(objects, section))
+    number = numbers.pop(name)
+    numbers[f"{name}{_RETIRED}{number}"] = number
+    changed = msgspec.structs.replace(objects, **{section: numbers})
+    return msgspec.structs.replace(kept, objects=kept.objects | {workspace: changed})
+
+
+def retired(numbers: dict[str, int]) -> frozenset[int]:
+    """Return the numbers of deleted objects among those of a section."""
+    return frozenset(number for name, number in numbers.items() if _RETIRED in name)
 
 
 def encode_numbers(numbers: KeptNumbers) -> bytes:

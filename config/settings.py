@@ -183,6 +183,12 @@ class Settings(BaseSettings):
         description="Key that tokens are signed with. Without one, it is made at the first start "
         "and kept in the data folder.",
     )
+    master_key: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="Key that the kept workspace documents are sealed with, as they hold secrets. "
+        "Without one, it is made at the first start and kept in the data folder.",
+    )
 
     web_sdk_file: Path | None = Field(
         default=None,

@@ -20,31 +20,41 @@ _PLACEHOLDER = re.compile(
 # texts of the file: both values of a repeated key, or an unquoted password that begins with * or !.
 _QUOTE = re.compile("['\"]")
 _SHOWS_NO_TEXT = re.compile(r"""(?:[^'"]|'(?:.|<[a-z -]+>)')*""")
+_NOT_HERE = "placeholders are put in by `headwater config`, where the file is"
 _UNKNOWN = "unknown placeholder; there are ${env:NAME}, ${env:NAME:-default} and ${file:path}"
 
 
 def read_yaml(path: Path) -> Any:
-    """Read one YAML 1.2 file: `on`, `off`, `yes` and `no` are strings.
+    """Read one YAML 1.2 file; see `parse_yaml`. Raises ConfigError if it cannot be read, too."""
+    return parse_yaml(read_text(path), path.name)
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """Read YAML 1.2: `on`, `off`, `yes` and `no` are strings.
+
+    Args:
+        text: of one document.
+        name: what messages call it.
 
     Raises:
-        ConfigError: the file cannot be read or is no YAML; names file and line. Shows no content,
-            because that can be a secret.
+        ConfigError: it is no YAML; names line and column. Shows no content, because that can be a
+            secret.
     """
     try:
-        return YAML(typ="safe", pure=True).load(read_text(path))
+        return YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         problem = str(error.problem)
         if not _SHOWS_NO_TEXT.fullmatch(problem):
             problem = _QUOTE.split(problem)[0].strip()
         mark = error.problem_mark
         line = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ConfigError([(path.name, f"{line}{problem}")]) from None
+        raise ConfigError([(name, f"{line}{problem}")]) from None
     except YAMLError:
-        raise ConfigError([(path.name, "holds a character that YAML does not allow")]) from None
+        raise ConfigError([(name, "holds a character that YAML does not allow")]) from None
     except (ValueError, OverflowError):  # such as the date 2026-02-30
-        raise ConfigError([(path.name, "holds a value that cannot be read")]) from None
+        raise ConfigError([(name, "holds a value that cannot be read")]) from None
     except RecursionError:
-        raise ConfigError([(path.name, "is nested too deeply")]) from None
+        raise ConfigError([(name, "is nested too deeply")]) from None
 
 
 def read_text(path: Path) -> str:
@@ -64,7 +74,8 @@ class Expansion:
     expanded stays as written, so that the rest of the document can still be checked.
     """
 
-    def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, environ: Mapping[str, str] | None, folder: Path | None) -> None:
+        """Args: where names and paths are looked up; `None`, by nobody: each is a problem."""
         self.found: list[Found] = []
         self._environ = environ
         self._folder = folder
@@ -102,6 +113,8 @@ class Expansion:
         return placeholder[0]
 
     def _variable(self, name: str, default: str | None) -> tuple[str, str | None]:
+        if self._environ is None:
+            return "", _NOT_HERE
         value = self._environ.get(name, "")
         if not value and default is not None:
             return default.removeprefix(":-"), None
@@ -110,6 +123,8 @@ class Expansion:
         return value, None if value else f"environment variable {name} is {state}"
 
     def _file(self, name: str) -> tuple[str, str | None]:
+        if self._folder is None:
+            return "", _NOT_HERE
         try:
             text = read_text(self._folder / name)
         except ConfigError as error:

@@ -119,6 +119,12 @@ class DsrCredentials(Model):
     secret: Secret
 
 
+class ConfigSettings(Model):
+    """Whether the API may change what a configuration file has (spec/connections.md, 10)."""
+
+    allow_api_edits: bool = False
+
+
 class CalculatedAttributeSettings(Model):
     """How calculated attributes may be defined (spec/calculated-attributes.md, 4)."""
 
@@ -150,6 +156,7 @@ class Workspace(Model):
     client_audience_api: bool = False
     client_sdks: ClientSdks = ClientSdks()
     calculated_attributes: CalculatedAttributeSettings = CalculatedAttributeSettings()
+    config: ConfigSettings = ConfigSettings()
     partner_identities: Items[Name] = ()
     att_default: Literal["authorized", "denied", "not_determined", "restricted"] | None = None
 

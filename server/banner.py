@@ -10,11 +10,15 @@ from config.workspace import WorkspaceDocument
 
 
 def banner(
-    settings: Settings, documents: Sequence[WorkspaceDocument], port: int, admin_port: int
+    settings: Settings,
+    documents: Sequence[WorkspaceDocument],
+    port: int,
+    admin_port: int,
+    is_example: bool,
 ) -> str:
     """Return the text; how to send is shown for the first workspace.
 
-    Secrets are shown only where they are those of the public example.
+    Secrets are shown only where it `is_example`: they are public then.
     """
     url = f"http://{_reachable(settings.host)}:{port}"
     admin = f"http://{_reachable(settings.admin_host)}:{admin_port}"
@@ -34,7 +38,7 @@ def banner(
     source = _first_server_input(documents[0])
     if source is not None:
         key = source.keys[0].key
-        secret = source.keys[0].secret.get_secret_value() if _is_example(settings) else "SECRET"
+        secret = source.keys[0].secret.get_secret_value() if is_example else "SECRET"
         lines += ["", *_curl(url, key, secret), "", *_snippet(url, key, secret)]
     return "\n".join([*lines, ""])
 
@@ -71,10 +75,6 @@ def _first_server_input(document: WorkspaceDocument) -> Input | None:
     """Return the first input that a server would send to: a feed, if there is one."""
     feeds = [each for each in document.inputs if each.kind == "feed"]
     return next(iter([*feeds, *document.inputs]), None)
-
-
-def _is_example(settings: Settings) -> bool:
-    return not settings.workspace
 
 
 def _reachable(host: str) -> str:

@@ -2,25 +2,26 @@
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from pydantic import SecretStr
 
 from actors import remote
-from actors.desks import DeskOptions
+from actors.errors import ActorFailed, ShardUnavailable
+from actors.forwarding.plan import OutputPlan
 from actors.hosted import Coordinator, Forwarder, ForwarderOptions, Shard
 from actors.model import WorkspaceInfo
 from actors.remote import Handle
 from actors.remote_handles import COORDINATOR_NAME, edge_name, forwarder_name, shard_name
-from actors.shard_options import ShardOptions, StoreOptions
+from actors.shard_options import StoreOptions
 from actors.store.folder import DataFolder
-from config.audience_catalog import audience_catalog
-from config.calculated_catalog import calculated_catalog
-from config.compiled import OutputPlan, connection_infos, output_plans, queue_limits
-from config.numbers import Numbers
+from config.compiled import output_plans
+from config.compiled_workspaces import ServedDocument, shard_options
+from config.desk import ConfigDeskOptions
 from config.settings import Settings
-from config.workspace import WorkspaceDocument
 from server.edge import EdgeOptions
-from server.edge_config import EdgeConfig
 from server.host import ServeHost
 from server.hosted_edge import Edge
 from server.microbatch import QueueOptions
@@ -37,29 +38,26 @@ CALLS_AT_ONCE = 100
 COORDINATOR_CALLS_AT_ONCE = 1000
 
 
-class ServedWorkspace(NamedTuple):
-    """A workspace, as its document says and as actors and edges look it up."""
-
-    document: WorkspaceDocument
-    numbers: Numbers
-    info: WorkspaceInfo
-    config: EdgeConfig
-
-
 class Cluster:
     """Starts and stops what a deployment consists of; `watched` lists it."""
 
     def __init__(
         self,
         settings: Settings,
-        workspaces: Sequence[ServedWorkspace],
+        workspaces: Sequence[ServedDocument],
+        configuration: ConfigDeskOptions,
+        server_key: SecretStr,
         folder: DataFolder,
         host: ServeHost,
     ) -> None:
+        """Args: `workspaces`: as the configuration has them now; `server_key` signs tokens."""
         self.watched: list[Watched] = []
         self.port = settings.port
+        self._outputs: dict[int, set[str]] = {}  # number of a workspace to those with a forwarder
         self._settings = settings
         self._workspaces = workspaces
+        self._configuration = configuration
+        self._server_key = server_key
         self._folder = folder
         self._host = host
 
@@ -101,14 +99,7 @@ class Cluster:
 
     def _start_shards(self) -> None:
         settings = self._settings
-        parts = [
-            ShardOptions(
-                workspace=each.info,
-                connections=connection_infos(each.document, each.numbers),
-                queue_limits=queue_limits(each.document, each.numbers, settings.shards),
-            )
-            for each in self._workspaces
-        ]
+        parts = [shard_options(each, settings.shards) for each in self._workspaces]
         for number in range(settings.shards):
             options = StoreOptions(
                 number=number,
@@ -126,22 +117,13 @@ class Cluster:
             self.watched.append(Watched("shard", str(number), handle))
 
     def _start_coordinator(self) -> None:
-        parts = [
-            DeskOptions(
-                workspace=each.info,
-                catalog=audience_catalog(each.document, each.numbers),
-                calculated=calculated_catalog(each.document, each.numbers),
-                group_job_interval_s=self._settings.group_job_interval_s,
-            )
-            for each in self._workspaces
-        ]
         handle = remote.spawn(
             COORDINATOR_NAME,
             Coordinator,
             self._folder.coordinator,
             self._settings.map_size_bytes,
             self._settings.shards,
-            parts,
+            self._configuration,
             self._host,
             calls_at_once=COORDINATOR_CALLS_AT_ONCE,
         )
@@ -149,20 +131,18 @@ class Cluster:
 
     def _start_forwarders(self) -> None:
         for each in self._workspaces:
-            for plan in output_plans(each.document, each.numbers):
+            plans = output_plans(each.document, each.numbers)
+            self._outputs[each.info.number] = {plan.info.id for plan in plans}
+            for plan in plans:
                 self._start_forwarder(each.info, plan)
 
-    def _start_forwarder(self, workspace: WorkspaceInfo, plan: OutputPlan) -> None:
+    def _start_forwarder(self, workspace: WorkspaceInfo, plan: OutputPlan) -> Watched:
         name = plan.info.id
         others = (each.info for each in self._workspaces)
         options = ForwarderOptions(
-            info=plan.info,
+            plan=plan,
             workspace=workspace.number,
             sharers=tuple(each.number for each in others if each.account != workspace.account),
-            module=plan.module,
-            settings=dict(plan.settings),
-            is_audience=plan.is_audience,
-            connections=plan.connections,
             shards=self._settings.shards,
             spool_dir=self._folder.spool(name),
             egress_allow=self._settings.egress_allow,
@@ -170,12 +150,51 @@ class Cluster:
         handle = remote.spawn(
             forwarder_name(name), Forwarder, options, self._host, calls_at_once=CALLS_AT_ONCE
         )
-        self.watched.append(Watched("forwarder", name, handle, handle.start))
+        watched = Watched("forwarder", name, handle, handle.start)
+        self.watched.append(watched)
+        return watched
+
+    # -- Changing ---------------------------------------------------------------------------------
+
+    async def take_over(self, served: ServedDocument) -> None:
+        """Start forwarders of new outputs of a workspace, and end those of outputs that are gone.
+
+        Raises:
+            ShardUnavailable: a new one did not start in time; it is watched all the same.
+        """
+        number = served.info.number
+        plans = {each.info.id: each for each in output_plans(served.document, served.numbers)}
+        for name in self._outputs[number] - plans.keys():
+            await self._end_forwarder(name)
+            self._outputs[number].discard(name)
+        for name, plan in plans.items():
+            if name not in self._outputs[number]:
+                self._outputs[number].add(name)
+                watched = self._start_forwarder(served.info, plan)
+                await watched.handle.within(START_TIMEOUT_S).start()
+
+    async def _end_forwarder(self, name: str) -> None:
+        """Let a forwarder settle what is under way, and end it with its unfinished files."""
+        [gone] = [
+            each for each in self.watched if each.role == "forwarder" and each.instance == name
+        ]
+        self.watched.remove(gone)
+        try:
+            await gone.handle.within(STOP_TIMEOUT_S).stop()
+        except (ActorFailed, ShardUnavailable, RuntimeError):
+            logger.warning(
+                "a forwarder did not stop in order",
+                extra={"event": "stop_failed", "actor": gone.handle.name},
+            )
+        remote.end(gone.handle)
+        await asyncio.to_thread(shutil.rmtree, self._folder.spool(name), ignore_errors=True)
 
     def _start_edges(self) -> None:
         settings = self._settings
         options = EdgeOptions(
-            workspaces=tuple((each.config, each.info) for each in self._workspaces),
+            workspaces=tuple(self._workspaces),
+            settings=settings,
+            server_key=self._server_key,
             queues=QueueOptions(
                 calls_in_flight=settings.calls_in_flight,
                 max_micro_batch_bytes=settings.max_micro_batch_bytes,

@@ -7,6 +7,7 @@ from typing import NamedTuple, cast
 
 from aiohttp import web
 from msgspec import Struct
+from pydantic import SecretStr
 
 from actors.audiences.calls import AudienceShard
 from actors.audiences.handles import AudienceDeskHandle
@@ -17,10 +18,12 @@ from actors.groups.handles import GroupDeskHandle, GroupReader
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import EdgeMetrics
 from actors.model import WorkspaceInfo
+from config.compiled_workspaces import ServedDocument
+from config.settings import Settings
 from server.app import RUNNER_OPTIONS, make_app
 from server.audience_gateway import AudienceGateway
 from server.calculated_gateway import CalculatedGateway
-from server.edge_config import ConfigHolder, EdgeConfig
+from server.edge_config import ConfigHolder, EdgeConfig, edge_config
 from server.gateway import Gateway
 from server.group_gateway import GroupGateway
 from server.health import HEALTH
@@ -35,10 +38,22 @@ AUDIENCE_PAUSE_S = 0.01
 
 
 class EdgeOptions(Struct, frozen=True, kw_only=True):
-    """What an edge is made of besides what it talks to; `workspaces` in their order."""
+    """What an edge is made of besides what it talks to.
 
-    workspaces: tuple[tuple[EdgeConfig, WorkspaceInfo], ...]
+    Attributes:
+        workspaces: in their order, as the configuration had them when the deployment was started.
+        settings: of the process; `server_key` signs tokens.
+    """
+
+    workspaces: tuple[ServedDocument, ...]
+    settings: Settings
+    server_key: SecretStr
     queues: QueueOptions
+
+    def config_of(self, served: ServedDocument) -> EdgeConfig:
+        """Return what the edge looks up of a workspace."""
+        key = self.server_key.get_secret_value()
+        return edge_config(served.document, served.numbers, self.settings, key, served.revision)
 
 
 class EdgeWorkspace(NamedTuple):
@@ -81,16 +96,16 @@ class EdgeProcess:
         """
         self.metrics = metrics
         self._queues: list[list[ShardQueue]] = []
-        served: list[tuple[Gateway, ConfigHolder]] = []
+        self._served: dict[int, tuple[Gateway, ConfigHolder]] = {}
         for each in workspaces:
             # Micro-batches of a restarted edge are not its former ones, nor another workspace's.
             number = randomness.bits(63)
             own = [ShardQueue(number, shard, queues, clock) for shard in each.shards]
             self._queues.append(own)
             gateway = _gateway(each, own, queues.max_queue_bytes)
-            served.append((gateway, ConfigHolder(each.config)))
+            self._served[each.workspace.number] = gateway, ConfigHolder(each.config)
             metrics.config_revision.labels(each.workspace.id).set(each.config.revision)
-        self.app = make_app(served, clock, limiter, metrics, randomness)
+        self.app = make_app(list(self._served.values()), clock, limiter, metrics, randomness)
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -108,6 +123,13 @@ class EdgeProcess:
         self._runner = runner
         bound: int = runner.addresses[0][1]
         return bound
+
+    def take_over(self, config: EdgeConfig, workspace: WorkspaceInfo) -> None:
+        """Go on with another configuration of a workspace, between two requests."""
+        gateway, holder = self._served[workspace.number]
+        gateway.take_over(_router(workspace), _connection_ids(config))
+        holder.current = config
+        self.metrics.config_revision.labels(workspace.id).set(config.revision)
 
     def drain(self) -> None:
         """Turn `/readyz` to 503; requests are still served."""
@@ -129,21 +151,28 @@ class EdgeProcess:
             metrics.ingest_lag.labels(shard).set(max(q.lag_s for q in queues))
 
 
-def _gateway(served: EdgeWorkspace, queues: Sequence[ShardQueue], max_queue_bytes: int) -> Gateway:
-    workspace, shards, coordinator = served.workspace, served.shards, served.coordinator
-    router = Router(
+def _router(workspace: WorkspaceInfo) -> Router:
+    return Router(
         workspace.scope,
         workspace.priority,
         workspace.login_ids,
         frozenset(each.number for each in workspace.inputs.values() if each.is_debug),
     )
+
+
+def _connection_ids(config: EdgeConfig) -> dict[int, str]:
+    return {number: name for name, number in config.connections.items()}
+
+
+def _gateway(served: EdgeWorkspace, queues: Sequence[ShardQueue], max_queue_bytes: int) -> Gateway:
+    workspace, shards, coordinator = served.workspace, served.shards, served.coordinator
     return Gateway(
         shards,
         queues,
-        Ingestion(router, queues, coordinator),
+        Ingestion(_router(workspace), queues, coordinator),
         coordinator,
         workspace.scope,
-        {number: name for name, number in served.config.connections.items()},
+        _connection_ids(served.config),
         max_queue_bytes,
         GroupGateway(cast(Sequence[GroupReader], shards), served.group_desk),
         AudienceGateway(

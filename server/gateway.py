@@ -32,6 +32,7 @@ from server.deployment import FinalResult, GroupDirectory
 from server.ingestion import Ingestion
 from server.microbatch import ShardQueue
 from server.parameters import is_int64
+from server.routing import Router
 
 # Types that a search without a field looks through.
 SEARCHED_TYPES = (*PROFILE_NAMES, "push_token", DEVICE_STAMP)
@@ -72,6 +73,11 @@ class Gateway:
         self.groups = groups
         self.audiences = audiences
         self.calculated = calculated
+
+    def take_over(self, router: Router, connection_ids: dict[int, str]) -> None:
+        """Go on with another configuration of the workspace."""
+        self._ingestion.take_over(router)
+        self._connection_ids = connection_ids
 
     async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
         """See `Deployment`."""

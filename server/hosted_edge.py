@@ -1,5 +1,6 @@
 """The process of one edge."""
 
+import asyncio
 from pathlib import Path
 from typing import cast
 
@@ -12,7 +13,9 @@ from actors.hosted import Host, Process, settle_memory
 from actors.metric_groups import EdgeMetrics
 from actors.metric_snapshots import snapshot
 from actors.model import WorkspaceInfo
-from actors.remote_handles import RemoteCoordinator, remote_shards
+from actors.remote_handles import RemoteConfiguration, RemoteCoordinator, remote_shards
+from config.compiled_workspaces import ServedDocument
+from server.config_follower import ConfigFollower
 from server.edge import EdgeOptions, EdgeProcess, EdgeWorkspace
 from server.edge_config import EdgeConfig
 from server.limit_file import LimitFile
@@ -32,22 +35,39 @@ class Edge(Process):
         host: Host,
     ) -> None:
         super().__init__(host, "edge", str(number))
+        self._options = options
         self._edge = EdgeProcess(
-            [_reached(*each, shards, shard_timeout_s) for each in options.workspaces],
+            [
+                _reached(options.config_of(each), each.info, shards, shard_timeout_s)
+                for each in options.workspaces
+            ],
             options.queues,
             RateLimiter(LimitFile(limit_file, len(options.workspaces))),
             EdgeMetrics(host.version),
             SystemClock(),
             SystemRandomness(),
         )
+        self._follower = ConfigFollower(
+            RemoteConfiguration(),
+            {each.info.number: each.revision for each in options.workspaces},
+            self._take_over,
+        )
+        self._following: asyncio.Task[None] | None = None
         self._port: int | None = None
         self._is_stopping = False
         settle_memory()
 
     async def start(self, host: str, port: int) -> int:
-        """Listen, unless it does already; return the port. Raises OSError."""
+        """Listen, unless it does already, with the configuration as it is now; return the port.
+
+        Raises:
+            OSError: the port cannot be taken.
+            ShardUnavailable: the coordinator does not tell the configuration.
+        """
         if self._port is None and not self._is_stopping:
+            await self._follower.step()
             self._port = await self._edge.start(host, port)
+            self._following = asyncio.get_running_loop().create_task(self._follower.run())
         return self._port or 0
 
     async def drain(self) -> None:
@@ -57,12 +77,17 @@ class Edge(Process):
     async def stop(self) -> None:
         """Stop listening and answer what is in flight."""
         self._is_stopping = True
+        if self._following is not None:
+            self._following.cancel()
         await self._edge.stop()
 
     async def metrics(self) -> bytes:
         """Return a snapshot of the process's metrics."""
         self._edge.show()
         return snapshot(self._edge.metrics.registry)
+
+    async def _take_over(self, served: ServedDocument) -> None:
+        self._edge.take_over(self._options.config_of(served), served.info)
 
 
 def _reached(

@@ -69,6 +69,10 @@ class Ingestion:
         # Profiles that do not live with their first identity, so that they are found in one hop.
         self._guesses: dict[bytes, int] = {}
 
+    def take_over(self, router: Router) -> None:
+        """Go on with a router of the same identity scope."""
+        self._router = router
+
     async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
         """See `Deployment.apply`."""
         entries = [self._entry(index, raw, context) for index, raw in enumerate(batches)]

@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-import secrets
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
@@ -14,21 +13,17 @@ from aiohttp import web
 
 from actors import remote
 from actors.clock import SystemClock
-from actors.errors import ActorFailed, IdentitiesShared, ShardUnavailable
+from actors.errors import ActorFailed, ShardUnavailable
 from actors.metric_groups import AdminMetrics
 from actors.remote_handles import remote_shards
 from actors.store.folder import DataFolder
-from actors.store.identity_settings import IdentitySettings, bring_to_settings
-from config.compiled import with_neighbours, workspace_info
-from config.errors import ConfigError
-from config.load import EXAMPLE, load_workspaces
-from config.numbers import KeptNumbers, assign_all, decode_numbers, encode_numbers
+from config.desk import ConfigDeskOptions
 from config.settings import Settings
-from config.workspace import WorkspaceDocument
 from server.admin import Admin, make_admin_app
 from server.banner import banner
-from server.cluster import Cluster, ServedWorkspace
-from server.edge_config import ConfigHolder, edge_config
+from server.beginning import begin, kept_key
+from server.cluster import Cluster
+from server.config_watch import ConfigWatch
 from server.health import Health, Readiness
 from server.host import ServeHost
 from server.log_levels import LogLevels
@@ -75,15 +70,17 @@ def _leave(number: int, frame: object) -> None:
 def _serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str], None]) -> None:
     settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
     environ = {**environ, "HEADWATER_DATA_DIR": str(settings.data_dir)}
-    documents = load_workspaces(settings.workspace or (EXAMPLE,), environ)
     clock = SystemClock()
     with ExitStack() as stack:
         folder = DataFolder(settings.data_dir, settings.shards, settings.map_size_bytes, clock)
         stack.callback(folder.close)
         # Short, because Linux takes 107 bytes for the path of a socket.
         run_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="headwater-"))
-        workspaces = _served(documents, settings, folder)
-        _apply_identity_settings(workspaces, settings, folder)
+        configuration = ConfigDeskOptions(
+            settings, kept_key(settings.master_key, folder, "master.key")
+        )
+        workspaces = begin(configuration, environ, settings, folder)
+        server_key = kept_key(settings.server_key, folder, "server.key")
         for address, port in (
             (settings.host, settings.port),
             (settings.admin_host, settings.admin_port),
@@ -92,13 +89,14 @@ def _serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str],
         host = ServeHost(settings, program_version(), Path(run_dir) / "log")
         remote.start(settings.address)
         stack.callback(remote.stop)
-        cluster = Cluster(settings, workspaces, folder, host)
-        asyncio.run(_run(settings, workspaces, cluster, host, show))
+        cluster = Cluster(settings, workspaces, configuration, server_key, folder, host)
+        watch = ConfigWatch(settings, workspaces, server_key, environ, cluster, clock)
+        asyncio.run(_run(settings, watch, cluster, host, show))
 
 
 async def _run(
     settings: Settings,
-    workspaces: Sequence[ServedWorkspace],
+    watch: ConfigWatch,
     cluster: Cluster,
     host: ServeHost,
     show: Callable[[str], None],
@@ -117,8 +115,10 @@ async def _run(
             starting.cancel()
             return
         await starting
-        admin_port, health, failure = await _start_admin(settings, workspaces, cluster, stack)
-        show(banner(settings, [each.document for each in workspaces], cluster.port, admin_port))
+        admin_port, health, failure = await _start_admin(settings, watch, cluster, stack)
+        if settings.workspace:  # else it ends the process, as when its terminal is closed
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, watch.reload)
+        show(banner(settings, watch.documents, cluster.port, admin_port, watch.is_example))
         logger.info("serving", extra={"event": "serving", "port": cluster.port})
         await asyncio.wait((stopping, failure), return_when=asyncio.FIRST_COMPLETED)
         logger.info("stopping", extra={"event": "stopping"})
@@ -132,7 +132,7 @@ async def _run(
 
 async def _start_admin(
     settings: Settings,
-    workspaces: Sequence[ServedWorkspace],
+    watch: ConfigWatch,
     cluster: Cluster,
     stack: AsyncExitStack,
 ) -> tuple[int, Health, asyncio.Future[ActorFailed]]:
@@ -143,10 +143,8 @@ async def _start_admin(
     """
     clock = SystemClock()
     metrics = AdminMetrics(program_version())
-    for each in workspaces:
-        metrics.config_revision.labels(each.info.id).set(each.config.revision)
-        metrics.config_last_apply_success.labels(each.info.id).set(1)
-        metrics.config_last_apply_timestamp.labels(each.info.id).set(clock.now_ms() / 1000)
+    following = asyncio.create_task(watch.run(metrics))
+    stack.push_async_callback(_cancel, following)
     supervisor = Supervisor(
         cluster.watched, metrics, settings.metrics_interval_s, settings.data_dir, clock
     )
@@ -165,15 +163,15 @@ async def _start_admin(
         supervisor.status,
         supervisor.board,
         log_levels,
-        [ConfigHolder(each.config) for each in workspaces],
+        watch.holders,
         clock,
         None if token is None else token.get_secret_value(),
         settings.metrics_max_series,
     )
-    first = workspaces[0]
+    first = watch.holders[0]
     health = Health(
-        _readiness(first.info.number, settings.shards),
-        lambda: first.config.revision,
+        _readiness(first.current.workspace, settings.shards),
+        lambda: first.current.revision,
         clock.now_ms(),
     )
     runner = web.AppRunner(make_admin_app(admin, health), access_log=None)
@@ -208,57 +206,3 @@ def _readiness(workspace: int, count: int) -> Readiness:
 async def _cancel(task: "asyncio.Task[None]") -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-def _served(
-    documents: Sequence[WorkspaceDocument], settings: Settings, folder: DataFolder
-) -> list[ServedWorkspace]:
-    """Number the objects of the documents, keep the numbers, and make what is looked up."""
-    kept = folder.read("numbers.json")
-    known = KeptNumbers() if kept is None else decode_numbers(kept)
-    numbers, owned = assign_all(documents, known)
-    if numbers != known:
-        folder.write("numbers.json", encode_numbers(numbers))
-    server_key = _server_key(settings, folder)
-    pairs = list(zip(documents, owned, strict=True))
-    infos = with_neighbours([workspace_info(*each, settings) for each in pairs])
-    return [
-        ServedWorkspace(document, own, info, edge_config(document, own, settings, server_key))
-        for (document, own), info in zip(pairs, infos, strict=True)
-    ]
-
-
-def _apply_identity_settings(
-    workspaces: Sequence[ServedWorkspace], settings: Settings, folder: DataFolder
-) -> None:
-    """Bring what is stored to the identity settings of each scope.
-
-    Raises:
-        ConfigError: they cannot hold for what is stored.
-    """
-    for each in {each.info.scope: each for each in workspaces}.values():
-        wanted = IdentitySettings(each.info.login_ids, each.info.unique_ids)
-        try:
-            bring_to_settings(folder, each.info.scope, wanted, settings.map_size_bytes)
-        except IdentitiesShared as error:
-            scope = each.document.workspace.scope_name
-            place = f"identity scope '{scope}': " if len(workspaces) > 1 else ""
-            raise ConfigError(
-                (
-                    "identity.unique_ids",
-                    f"{place}{name} cannot be unique: {count:,} of its values are held by several "
-                    "users",
-                )
-                for name, count in error.values.items()
-            ) from error
-
-
-def _server_key(settings: Settings, folder: DataFolder) -> str:
-    """Return the key that signs tokens; without a setting it is made once and kept."""
-    if settings.server_key is not None:
-        return settings.server_key.get_secret_value()
-    kept = folder.read("server.key")
-    if kept is None:
-        kept = secrets.token_urlsafe(48).encode()
-        folder.write("server.key", kept)
-    return kept.decode()

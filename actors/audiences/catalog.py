@@ -66,6 +66,7 @@ class Catalog(Struct, frozen=True, kw_only=True):
         max_active: real-time audiences that may be active at once.
         credits: calculations of standard audiences in a year, `None` for any number.
         audiences: of the workspace document.
+        deleted: numbers of those that were deleted from it.
     """
 
     workspace: int
@@ -82,3 +83,4 @@ class Catalog(Struct, frozen=True, kw_only=True):
     max_active: int = 100
     credits: int | None = None
     audiences: tuple[DocumentAudience, ...] = ()
+    deleted: frozenset[int] = frozenset()

@@ -47,6 +47,11 @@ class Core:
         self._keeper = AudienceKeeper(store)
         self._pushed: int | None = None  # the version that this process has told all shards
 
+    def take_over(self, catalog: Catalog) -> None:
+        """Go on with another catalog."""
+        self.catalog = catalog
+        self.readings = Readings(catalog, self.clock)
+
     @property
     def state(self) -> AudienceState:
         """What is kept; not to be changed."""

@@ -89,6 +89,19 @@ class AudienceDesk:
         """What its audiences may refer to."""
         return self._core.catalog
 
+    def take_over(self, catalog: Catalog) -> None:
+        """Go on with another workspace document; shards are told soon. Raises StoreFull."""
+        former = self._core.catalog
+        if catalog == former:
+            return
+        self._core.take_over(catalog)
+        try:
+            apply_document(self._core)
+        except StoreFull:
+            self._core.take_over(former)
+            raise
+        self._core.woken.set()
+
     async def call(self, method: str, *arguments: Any) -> Any:
         """Call a method of one of the parts."""
         part = next(each for each in self._parts if hasattr(each, method))

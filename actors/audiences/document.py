@@ -1,7 +1,7 @@
-"""Audiences of the workspace document, brought into the registry at a start.
+"""Audiences of the workspace document, brought into the registry whenever it was applied.
 
 What the document does not have any more stays, and can be changed through the API from then on
-(spec/connections.md, 10).
+(spec/connections.md, 10); what was deleted from it goes.
 """
 
 import logging
@@ -12,7 +12,8 @@ from actors.audiences.catalog import DocumentAudience
 from actors.audiences.core import Core
 from actors.audiences.objects import Audience, Definition, Subscription
 from actors.audiences.readings import Frame
-from actors.audiences.rules import RUNNING, refused
+from actors.audiences.registry import forget_audience
+from actors.audiences.rules import RUNNING, check_unreferenced, refused
 from actors.audiences.state import AudienceState
 from actors.errors import AudienceRefused
 
@@ -35,6 +36,7 @@ def apply_document(core: Core) -> None:
         if counters.next_audience < FIRST_API_NUMBER:
             changed.counters = replace(counters, next_audience=FIRST_API_NUMBER)
         names = {each.id for each in core.catalog.audiences}
+        _delete(core, changed)
         for audience in list(changed.audiences.values()):
             if audience.document_id is not None and audience.document_id not in names:
                 changed.put(replace(audience, document_id=None))
@@ -50,8 +52,30 @@ def apply_document(core: Core) -> None:
                         "problem": error.problems[0].message,
                     },
                 )
-        if changed.audiences:  # also what is told of them may be different by the document
+        # Also what is told of them may be different by the document.
+        if changed.audiences or core.state.audiences:
             changed.tell_shards()
+
+
+def _delete(core: Core, state: AudienceState) -> None:
+    """Delete what was deleted from the document, those first that nothing refers to."""
+    problems: dict[int, str] = {}
+    while deleted := core.catalog.deleted & state.audiences.keys() - problems.keys():
+        problems = {}
+        for number in deleted:
+            try:
+                check_unreferenced(state, core.readings, number)
+            except AudienceRefused as error:
+                problems[number] = error.problems[0].message
+            else:
+                forget_audience(state, number, core.clock.now_ms())
+        if len(problems) < len(deleted):
+            problems = {}
+    for number, problem in problems.items():
+        logger.error(
+            "an audience that was deleted from the workspace document stays",
+            extra={"event": "audience_not_deleted", "audience": number, "problem": problem},
+        )
 
 
 def _apply(core: Core, state: AudienceState, wanted: DocumentAudience) -> None:

@@ -74,6 +74,15 @@ class CalculatedDesk:
         self.active: dict[str, int] = {}
         self._show_active()
 
+    def take_over(self, catalog: CalculatedCatalog) -> None:
+        """Go on with another workspace document; shards are told soon. Raises StoreFull."""
+        if catalog == self._catalog:
+            return
+        apply_document(self._keeper, catalog, self._clock.now_ms())
+        self._catalog = catalog
+        self._show_active()
+        self._woken.set()
+
     # -- Reading ----------------------------------------------------------------------------------
 
     async def calculated_attributes(self) -> list[tuple[CalculatedAttribute, int]]:

@@ -1,7 +1,7 @@
-"""Calculated attributes of the workspace document, brought into the registry at a start.
+"""Calculated attributes of the workspace document, brought into the registry when it was applied.
 
 What the document does not have any more stays, and can be changed through the API from then on
-(spec/connections.md, 10).
+(spec/connections.md, 10); what was deleted from it goes.
 """
 
 import logging
@@ -25,6 +25,8 @@ def apply_document(keeper: RegistryKeeper, catalog: CalculatedCatalog, now_ms: i
     """
     ids = {each.id for each in catalog.attributes}
     with keeper.changing() as changed:
+        for number in catalog.deleted & changed.attributes.keys():
+            del changed.attributes[number]
         for attribute in changed.listed():
             if attribute.document_id is not None and attribute.document_id not in ids:
                 changed.put(replace(attribute, document_id=None))

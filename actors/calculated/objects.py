@@ -59,6 +59,7 @@ class CalculatedCatalog(Struct, frozen=True, kw_only=True):
         max_active: attributes that may be active at once.
         default_tier, tiers: of events (spec/rules.md, 8).
         attributes: of the workspace document.
+        deleted: numbers of those that were deleted from it.
     """
 
     retention_days: int = 30
@@ -67,6 +68,7 @@ class CalculatedCatalog(Struct, frozen=True, kw_only=True):
     default_tier: str = "personalize"
     tiers: dict[str, str] = {}
     attributes: tuple[DocumentAttribute, ...] = ()
+    deleted: frozenset[int] = frozenset()
 
 
 class Counters(Struct, frozen=True, kw_only=True):

@@ -39,6 +39,7 @@ Table = Literal[
     "audiences",
     "static_lists",
     "member_counts",
+    "revisions",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
 # Users are known to all workspaces of their identity scope. All else is of one workspace.

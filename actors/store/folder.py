@@ -2,9 +2,10 @@
 
     LOCK            held while somebody serves
     layout.json     format, generation and number of shards
-    numbers.json    integer ids of the workspaces and their objects
     server.key      signs tokens, where no setting does
+    master.key      seals the kept workspace documents, where no setting does
     identity-<scope>.json   identity settings that the stores agree with
+    coordinator/configuration/          the workspace documents that were applied
     coordinator/scope-<number>/         the coordinator's store of an identity scope
     coordinator/workspace-<number>/     and of a workspace
     shards-<generation>/shard-<number>/     the shards' stores
@@ -160,6 +161,11 @@ def scope_store(coordinator: Path, scope: int) -> Path:
 def workspace_store(coordinator: Path, workspace: int) -> Path:
     """Return the folder of the coordinator's store of a workspace."""
     return coordinator / f"workspace-{workspace}"
+
+
+def configuration_store(coordinator: Path) -> Path:
+    """Return the folder of the coordinator's store of what was applied."""
+    return coordinator / "configuration"
 
 
 def wait_until_free(folder: Path, clock: Clock) -> None:

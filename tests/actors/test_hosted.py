@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from actors.calculated.objects import CalculatedCatalog
 from actors.desks import DeskOptions
 from actors.errors import StoreDamaged, StoreFull
 from actors.forwarder import OutputInfo
+from actors.forwarding.plan import OutputPlan
 from actors.hosted import Coordinator, Forwarder, ForwarderOptions, restarting_if_damaged
 from actors.outputs.retry import PROFILES
+from actors.store.environment import Store
 from tests.actors.aliasing import SOURCE, request
 from tests.actors.audiences.desks import CATALOG
 from tests.actors.profiles.builders import WORKSPACE
@@ -29,6 +32,34 @@ class FakeHost:
 
     def set_log_level(self, logger: str, level: str | None) -> None:
         """Log as the test does."""
+
+
+class FakeConfiguration:
+    """One that never changes."""
+
+    def __init__(self, workspaces: Sequence[DeskOptions]) -> None:
+        self._workspaces = workspaces
+
+    def open_store(self, coordinator: Path) -> Store:
+        return Store(coordinator / "configuration", MAP_SIZE_BYTES)
+
+    def open_desk(self, store: Store) -> "FakeConfiguration":
+        return self
+
+    def desk_options(self) -> Sequence[DeskOptions]:
+        return self._workspaces
+
+    def bind(
+        self, shards: Mapping[int, Sequence[Any]], take_over: Callable[[DeskOptions], None]
+    ) -> None:
+        """Nothing is ever told."""
+
+    async def run(self) -> None:
+        """Nothing ever changes."""
+        await asyncio.Event().wait()
+
+    async def published(self) -> dict[int, int]:
+        return {}
 
 
 async def test_a_forwarder_that_cannot_be_made_is_tried_again(
@@ -46,18 +77,22 @@ async def test_a_forwarder_that_cannot_be_made_is_tried_again(
 
     monkeypatch.setattr(hosted, "open_outputs", open_outputs)
     monkeypatch.setattr(hosted, "RESTART_PAUSE_S", 0.0)
-    options = ForwarderOptions(
-        sharers=(),
+    plan = OutputPlan(
         info=OutputInfo("hook", PROFILES["stream"]),
-        workspace=1,
         module="webhook",
         settings={},
         is_audience=False,
         connections=(),
+    )
+    options = ForwarderOptions(
+        plan=plan,
+        workspace=1,
+        sharers=(),
         shards=0,
         spool_dir=tmp_path,
         egress_allow=(),
     )
+    monkeypatch.setattr(hosted, "RemoteConfiguration", lambda *_: FakeConfiguration([]))
     forwarder = Forwarder(options, FakeHost())
     await forwarder.start()
     async with asyncio.timeout(5):
@@ -88,7 +123,7 @@ async def test_a_coordinator_applies_aliases_from_its_start_until_it_is_closed(
         calculated=CalculatedCatalog(),
         group_job_interval_s=86_400.0,
     )
-    coordinator = Coordinator(tmp_path, MAP_SIZE_BYTES, 0, [options], FakeHost())
+    coordinator = Coordinator(tmp_path, MAP_SIZE_BYTES, 0, FakeConfiguration([options]), FakeHost())
     number = WORKSPACE.number
     await coordinator.call(number, "alias", request())
     aliases = await coordinator.call(number, "aliases", SOURCE)

@@ -20,7 +20,8 @@ def example() -> WorkspaceDocument:
 
 
 def shown(*documents: WorkspaceDocument, **settings: Any) -> str:
-    return banner(Settings(data_dir=Path("/srv/data"), **settings), documents, 8080, 9090)
+    process = Settings(data_dir=Path("/srv/data"), **settings)
+    return banner(process, documents, 8080, 9090, not process.workspace)
 
 
 def curl(text: str) -> list[str]:

@@ -1,0 +1,100 @@
+"""What is made of the documents of a deployment for the actors: by workspace, as they are told."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from actors.desks import DeskOptions
+from actors.model import WorkspaceInfo
+from actors.shard_options import ShardOptions
+from actors.store.revisions import Revision
+from config.audience_catalog import audience_catalog
+from config.calculated_catalog import calculated_catalog
+from config.compiled import (
+    connection_infos,
+    dropped_connections,
+    queue_limits,
+    with_neighbours,
+    workspace_info,
+)
+from config.numbers import Numbers
+from config.settings import Settings
+from config.workspace import WorkspaceDocument
+
+
+class ServedDocument(NamedTuple):
+    """A workspace as it holds now. Can be sent to other processes; holds secrets.
+
+    Attributes:
+        document, numbers: what it says, and the integer ids of its objects.
+        info: what shards and edges have to know.
+        revision: of the document; `origin`: how it came about (`Revision.origin`).
+        owned: section to the names of what a configuration file has there.
+    """
+
+    document: WorkspaceDocument
+    numbers: Numbers
+    info: WorkspaceInfo
+    revision: int
+    origin: str
+    owned: dict[str, frozenset[str]]
+
+
+def served_documents(
+    documents: Sequence[WorkspaceDocument],
+    numbers: Sequence[Numbers],
+    revisions: Sequence[Revision],
+    settings: Settings,
+) -> list[ServedDocument]:
+    """Compile the documents of one deployment.
+
+    Args:
+        documents: in their order; `numbers` and `revisions` are theirs.
+        settings: of the process.
+    """
+    infos = with_neighbours(
+        [
+            workspace_info(document, own, settings)
+            for document, own in zip(documents, numbers, strict=True)
+        ]
+    )
+    return [
+        ServedDocument(document, own, info, revision.number, revision.origin, revision.owned)
+        for document, own, info, revision in zip(documents, numbers, infos, revisions, strict=True)
+    ]
+
+
+def shard_options(served: ServedDocument, shards: int) -> ShardOptions:
+    """Return how the workspace's part of each of so many shards is set up."""
+    document, numbers = served.document, served.numbers
+    return ShardOptions(
+        workspace=served.info,
+        connections=connection_infos(document, numbers),
+        queue_limits=queue_limits(document, numbers, shards),
+        dropped=dropped_connections(numbers),
+        revision=served.revision,
+    )
+
+
+def desk_options(served: ServedDocument, settings: Settings) -> DeskOptions:
+    """Return how the workspace's part of the coordinator is set up.
+
+    Audiences and calculated attributes that the file does not have any more are kept, and changed,
+    by their own desks: they are not said here.
+    """
+    document = served.document
+    owned = document.model_copy(
+        update={
+            section: tuple(
+                each
+                for each in getattr(document, section)
+                if each.id in served.owned.get(section, frozenset())
+            )
+            for section in ("audiences", "calculated_attributes")
+        }
+    )
+    return DeskOptions(
+        workspace=served.info,
+        catalog=audience_catalog(owned, served.numbers),
+        calculated=calculated_catalog(owned, served.numbers),
+        group_job_interval_s=settings.group_job_interval_s,
+    )

@@ -1,0 +1,404 @@
+"""Where configurations are applied: a part of the coordinator's process (spec/connections.md, 10).
+
+A revision is on disk before anybody hears of it. Shards are told at once, and asked now and then
+which one they have, so that one that was away is told too; edges, forwarders and `serve` ask here.
+Shards come first: they have to know an input before an edge takes anything for it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+from pydantic import SecretStr
+
+from actors.clock import SystemClock
+from actors.desks import DeskOptions
+from actors.errors import ConfigurationRefused, Problem, ShardUnavailable, StoreFull
+from actors.forwarding.plan import OutputPlan
+from actors.shard_options import ShardOptions
+from actors.store.environment import Store
+from actors.store.folder import configuration_store
+from actors.store.revisions import Stamp
+from config.book import Book, Draft
+from config.compiled import output_plans
+from config.compiled_workspaces import ServedDocument, desk_options, shard_options
+from config.differences import Difference, with_danger
+from config.errors import ConfigError
+from config.merging import Data
+from config.sealing import Sealer
+from config.secret_values import with_kept_secrets
+from config.settings import Settings
+from config.workspace import WorkspaceDocument
+
+logger = logging.getLogger("headwater.configuration")
+
+LOOK_S = 1.0  # how often shards are asked for their revisions; a change is everywhere within 5 s
+PATIENCE_S = 2.0  # with a shard that is told
+
+
+class ConfiguredShard(Protocol):
+    """What a shard does for the configuration; see `ShardCalls` and `ShardOutbox`."""
+
+    async def revision(self) -> int:
+        """Return the revision that the workspace's part of the shard has."""
+        ...
+
+    async def take_over(self, options: ShardOptions) -> int:
+        """Go on with another revision; return it."""
+        ...
+
+    async def queue(self, connection: int) -> dict[str, int]:
+        """Return how much waits for a connection."""
+        ...
+
+
+class Sheet(Struct, frozen=True, kw_only=True):
+    """A workspace as it holds now, to be edited. Holds secrets.
+
+    Attributes:
+        data, document: as it is written, and as it is understood.
+        owned: section to the names of what a configuration file has there.
+        stamps: `<section>/<id>` to who made and changed an object.
+    """
+
+    served: ServedDocument
+    data: Data
+    stamps: Mapping[str, Stamp]
+
+    @property
+    def document(self) -> WorkspaceDocument:
+        """The document, as it is understood."""
+        return self.served.document
+
+    def __repr__(self) -> str:
+        return f"Sheet({self.served.info.id}, {self.served.revision})"
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """A revision as it is listed; `data` only where one is asked for."""
+
+    number: int
+    applied_ms: int
+    actor: str
+    origin: str
+    summary: tuple[str, ...]
+    data: Data | None = None
+
+    def __repr__(self) -> str:
+        return f"Entry({self.number})"
+
+
+class Applied(Struct, frozen=True):
+    """What applying has changed, or would change; `revision`: the one that holds."""
+
+    differences: tuple[Difference, ...]
+    revision: int
+
+
+class ConfigDesk:
+    """Applies configurations, one after the other, and has them take effect."""
+
+    def __init__(self, book: Book, settings: Settings) -> None:
+        self._book = book
+        self._settings = settings
+        self._shards: Mapping[int, Sequence[ConfiguredShard]] = {}
+        self._take_over: Callable[[DeskOptions], None] = lambda _: None
+        self._changing = asyncio.Lock()
+        self._published = {each.info.number: each.revision for each in book.served}
+
+    def desk_options(self) -> list[DeskOptions]:
+        """Return how the workspaces' parts of the coordinator are set up, in order."""
+        return [desk_options(each, self._settings) for each in self._book.served]
+
+    def bind(
+        self,
+        shards: Mapping[int, Sequence[ConfiguredShard]],
+        take_over: Callable[[DeskOptions], None],
+    ) -> None:
+        """Say whom to tell: the shards of each workspace, and its part of the coordinator."""
+        self._shards = shards
+        self._take_over = take_over
+
+    async def run(self) -> None:
+        """Tell shards that were away, for ever."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            await self.look()
+
+    async def look(self) -> None:
+        """Tell the shards that have an older revision, as far as they answer."""
+        async with self._changing:
+            await self._tell_all()
+
+    # -- Asked by those who follow ----------------------------------------------------------------
+
+    async def published(self) -> dict[int, int]:
+        """Return number of a workspace to the revision that edges and forwarders are to have."""
+        return self._published
+
+    async def served(self, workspace: int) -> ServedDocument:
+        """Return a workspace as it holds now."""
+        return self._book.of(workspace)
+
+    async def shard_options(self) -> list[ShardOptions]:
+        """Return how the workspaces' parts of a shard are set up, in order."""
+        return [shard_options(each, self._settings.shards) for each in self._book.served]
+
+    async def output_plan(self, workspace: int, output: str) -> OutputPlan | None:
+        """Return an output as its forwarder opens it; `None` if it is not there any more."""
+        served = self._book.of(workspace)
+        plans = output_plans(served.document, served.numbers)
+        return next((each for each in plans if each.info.id == output), None)
+
+    # -- Asked by those who manage ----------------------------------------------------------------
+
+    async def sheet(self, workspace: int) -> Sheet:
+        """Return a workspace to be looked at or edited."""
+        served = self._book.of(workspace)
+        revision, data, _ = self._book.page(served.info.id)
+        return Sheet(served=served, data=data, stamps=revision.stamps)
+
+    async def revisions(self, workspace: int) -> list[Entry]:
+        """Return the kept revisions, newest first."""
+        found = self._book.revisions(self._book.of(workspace).info.id)
+        return [
+            Entry(
+                number=each.number,
+                applied_ms=each.applied_ms,
+                actor=each.actor,
+                origin=each.origin,
+                summary=each.summary,
+            )
+            for each in reversed(found)
+        ]
+
+    async def revision(self, workspace: int, number: int) -> Entry | None:
+        """Return one revision with its document, `None` if it is not kept."""
+        found = self._book.former(self._book.of(workspace).info.id, number)
+        if found is None:
+            return None
+        revision, data = found
+        return Entry(
+            number=revision.number,
+            applied_ms=revision.applied_ms,
+            actor=revision.actor,
+            origin=revision.origin,
+            summary=revision.summary,
+            data=data,
+        )
+
+    async def plan_file(self, workspace: int, given: Data, prune: bool) -> Applied:
+        """Tell what a document would change. Raises ConfigurationRefused, ShardUnavailable."""
+        async with self._changing:
+            draft = self._of_file(workspace, given, prune=prune)
+            self._check([draft])
+            found = await self._differences(draft)
+            return Applied(found, draft.base)
+
+    async def apply_file(
+        self, workspace: int, given: Data, actor: str, prune: bool, allow_dangerous: bool
+    ) -> Applied:
+        """Lay a document over what holds; it is on disk when this returns.
+
+        Raises:
+            ConfigurationRefused: what would hold then is not right, or it is dangerous, and that is
+                not allowed; nothing was changed.
+            ShardUnavailable: whether it is dangerous cannot be told now; nothing was changed.
+            StoreFull: nothing was changed.
+        """
+        async with self._changing:
+            draft = self._of_file(workspace, given, prune=prune)
+            return await self._apply(draft, actor, allow_dangerous)
+
+    async def apply_files(self, documents: Sequence[Data]) -> None:
+        """Lay the documents of all files over what holds, together; see `apply_file`."""
+        async with self._changing:
+            try:
+                drafts = self._book.drafts_of_files(documents)
+            except ConfigError as error:
+                raise _refused(error) from None
+            self._check(drafts)
+            for each in drafts:
+                _check_danger(await self._differences(each))
+            self._write(drafts, "config")
+            await self._publish()
+
+    async def edit(
+        self, workspace: int, base: int, data: Data, actor: str, allow_dangerous: bool
+    ) -> Applied:
+        """Make an edited document the next revision of its workspace.
+
+        Args:
+            workspace: number.
+            base: revision that was edited.
+            data: what it has become.
+            actor: who has done it.
+            allow_dangerous: whether what waits for deleted connections may be deleted.
+
+        Raises:
+            ConfigurationRefused: as `apply_file`; with code `STALE` if there is a newer revision.
+        """
+        async with self._changing:
+            served = self._book.of(workspace)
+            if base != served.revision:
+                raise ConfigurationRefused("STALE", [Problem("The configuration has changed.")])
+            try:
+                draft = self._book.draft(served.info.id, data, served.owned, "api")
+            except ConfigError as error:
+                raise _refused(error) from None
+            return await self._apply(draft, actor, allow_dangerous)
+
+    async def roll_back(
+        self, workspace: int, number: int, actor: str, allow_dangerous: bool
+    ) -> Applied | None:
+        """Make the document of an earlier revision the next one; `None` if it is not kept.
+
+        Raises as `apply_file`.
+        """
+        async with self._changing:
+            slug = self._book.of(workspace).info.id
+            found = self._book.former(slug, number)
+            if found is None:
+                return None
+            revision, data = found
+            try:
+                draft = self._book.draft(slug, data, revision.owned, "rollback")
+            except ConfigError as error:
+                raise _refused(error) from None
+            return await self._apply(draft, actor, allow_dangerous)
+
+    # -- Inside -----------------------------------------------------------------------------------
+
+    def _of_file(self, workspace: int, given: Data, *, prune: bool) -> Draft:
+        slug = self._book.of(workspace).info.id
+        _, data, document = self._book.page(slug)
+        try:
+            draft = self._book.draft_of_file(with_kept_secrets(given, data, document), prune=prune)
+            if draft.workspace != slug:
+                raise ConfigError([("workspace.id", f"this is workspace '{slug}'")])
+        except ConfigError as error:
+            raise _refused(error) from None
+        return draft
+
+    def _check(self, drafts: Sequence[Draft]) -> None:
+        try:
+            self._book.check(drafts, is_running=True)
+        except ConfigError as error:
+            raise _refused(error) from None
+
+    async def _apply(self, draft: Draft, actor: str, allow_dangerous: bool) -> Applied:
+        self._check([draft])
+        if allow_dangerous:
+            found = draft.differences
+        else:
+            found = await self._differences(draft)
+            _check_danger(found)
+        self._write([draft], actor)
+        await self._publish()
+        return Applied(found, self._book.page(draft.workspace)[0].number)
+
+    def _write(self, drafts: Sequence[Draft], actor: str) -> None:
+        try:
+            self._book.write(drafts, actor)
+        except ConfigError as error:
+            raise _refused(error) from None
+
+    async def _differences(self, draft: Draft) -> tuple[Difference, ...]:
+        """Return what a draft changes; connections are only lost together with what waits."""
+        served = next(each for each in self._book.served if each.info.id == draft.workspace)
+        found = []
+        for each in draft.differences:
+            if each.action == "delete" and each.section == "connections" and each.name:
+                number = served.numbers.connections[each.name]
+                shards = self._shards[served.info.number]
+                queues = await asyncio.gather(*(shard.queue(number) for shard in shards))
+                waiting = sum(queue["depth"] for queue in queues)
+                dead = sum(queue["dead_letters"] for queue in queues)
+                if waiting or dead:
+                    reason = f"deletes {waiting} deliveries that wait and {dead} dead letters"
+                    each = with_danger(each, reason)
+            found.append(each)
+        return tuple(found)
+
+    async def _publish(self) -> None:
+        for options in self.desk_options():
+            try:
+                self._take_over(options)
+            except StoreFull:  # the next start or apply does it
+                logger.exception(
+                    "the coordinator could not take a configuration over",
+                    extra={
+                        "event": "configuration_not_taken_over",
+                        "workspace": options.workspace.id,
+                    },
+                )
+        await self._tell_all()
+        self._published = {each.info.number: each.revision for each in self._book.served}
+
+    async def _tell_all(self) -> None:
+        await asyncio.gather(
+            *(
+                self._tell(shard, each)
+                for each in self._book.served
+                for shard in self._shards[each.info.number]
+            )
+        )
+
+    async def _tell(self, shard: ConfiguredShard, served: ServedDocument) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                if await shard.revision() != served.revision:
+                    await shard.take_over(shard_options(served, self._settings.shards))
+        except (ShardUnavailable, StoreFull, TimeoutError) as error:
+            logger.warning(
+                "a shard does not take a configuration over; it is told again",
+                extra={
+                    "event": "configuration_waits",
+                    "workspace": served.info.id,
+                    "kind": type(error).__name__,
+                },
+            )
+
+
+@dataclass(frozen=True)
+class ConfigDeskOptions:
+    """How the desk of configurations is set up; sent to the coordinator, which opens it.
+
+    Attributes:
+        settings: of the process.
+        master_key: what the documents are sealed with.
+    """
+
+    settings: Settings
+    master_key: SecretStr
+
+    def open_store(self, coordinator: Path) -> Store:
+        """Open the store of the configuration. Raises DataFolderError."""
+        return Store(configuration_store(coordinator), self.settings.map_size_bytes)
+
+    def open_book(self, store: Store) -> Book:
+        """Open the book that a store holds. Raises ConfigError."""
+        sealer = Sealer(self.master_key.get_secret_value())
+        return Book(store, sealer, self.settings, SystemClock())
+
+    def open_desk(self, store: Store) -> ConfigDesk:
+        """Open the desk over the book that a store holds. Raises ConfigError."""
+        return ConfigDesk(self.open_book(store), self.settings)
+
+
+def _refused(error: ConfigError) -> ConfigurationRefused:
+    problems = [Problem(message, path or None) for path, message in error.problems]
+    return ConfigurationRefused("VALIDATION_ERROR", problems)
+
+
+def _check_danger(found: Sequence[Difference]) -> None:
+    if dangers := [each for each in found if each.danger is not None]:
+        problems = [
+            Problem(f"is dangerous, and has to be allowed: {each.danger}", each.path)
+            for each in dangers
+        ]
+        raise ConfigurationRefused("DANGEROUS", problems)
