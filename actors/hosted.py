@@ -486,7 +486,7 @@ class Forwarder(Process):
 
     @property
     def _sharers(self) -> tuple[int, ...]:
-        return self._options.sharers if self._options.is_audience else ()
+        return self._options.sharers if self._plan.is_audience else ()
 
     def _sources(self) -> list[JoinedSource]:
         workspaces = {0: self._options.workspace} | {each: each for each in self._sharers}

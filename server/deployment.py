@@ -26,6 +26,7 @@ from actors.store.requests import KeptAnswer
 from actors.store.trail import TrailEntry
 from server.audience_gateway import AudienceGateway
 from server.calculated_gateway import CalculatedGateway
+from server.config_gateway import ConfigGateway
 
 FinalResult = Accepted | Duplicate | Rejected
 
@@ -80,6 +81,7 @@ class Deployment(Protocol):
     groups: GroupDirectory
     audiences: AudienceGateway
     calculated: CalculatedGateway
+    configuration: ConfigGateway
 
     async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
         """Apply the batches of one request, in order per user; return once they are on disk.

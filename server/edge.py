@@ -1,7 +1,7 @@
 """One edge, put together: queues to the shards, a gateway per workspace, the application."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, cast
 
@@ -23,6 +23,12 @@ from config.settings import Settings
 from server.app import RUNNER_OPTIONS, make_app
 from server.audience_gateway import AudienceGateway
 from server.calculated_gateway import CalculatedGateway
+from server.config_gateway import (
+    ConfigDeskHandle,
+    ConfigGateway,
+    ForwarderHandle,
+    QueueShard,
+)
 from server.edge_config import ConfigHolder, EdgeConfig, edge_config
 from server.gateway import Gateway
 from server.group_gateway import GroupGateway
@@ -70,6 +76,8 @@ class EdgeWorkspace(NamedTuple):
     group_desk: GroupDeskHandle
     audience_desk: AudienceDeskHandle
     calculated_desk: CalculatedDesk
+    config_desk: ConfigDeskHandle
+    forwarder_of: Callable[[str], ForwarderHandle]
 
 
 class EdgeProcess:
@@ -182,5 +190,11 @@ def _gateway(served: EdgeWorkspace, queues: Sequence[ShardQueue], max_queue_byte
         ),
         CalculatedGateway(
             cast(Sequence[CalculatedShard], shards), coordinator, served.calculated_desk
+        ),
+        ConfigGateway(
+            workspace.number,
+            served.config_desk,
+            cast(Sequence[QueueShard], shards),
+            served.forwarder_of,
         ),
     )

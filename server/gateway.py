@@ -27,6 +27,7 @@ from actors.store.requests import KeptAnswer
 from actors.store.trail import TrailEntry
 from server.audience_gateway import AudienceGateway
 from server.calculated_gateway import CalculatedGateway
+from server.config_gateway import ConfigGateway
 from server.dead_letter_view import shown, shown_whole
 from server.deployment import FinalResult, GroupDirectory
 from server.ingestion import Ingestion
@@ -61,6 +62,7 @@ class Gateway:
         groups: GroupDirectory,
         audiences: AudienceGateway,
         calculated: CalculatedGateway,
+        configuration: ConfigGateway,
     ) -> None:
         """Args: `queues`, one per shard, are those of `ingestion`; `scope`: the workspace's."""
         self._shards = shards
@@ -73,6 +75,7 @@ class Gateway:
         self.groups = groups
         self.audiences = audiences
         self.calculated = calculated
+        self.configuration = configuration
 
     def take_over(self, router: Router, connection_ids: dict[int, str]) -> None:
         """Go on with another configuration of the workspace."""

@@ -13,13 +13,22 @@ from actors.hosted import Host, Process, settle_memory
 from actors.metric_groups import EdgeMetrics
 from actors.metric_snapshots import snapshot
 from actors.model import WorkspaceInfo
-from actors.remote_handles import RemoteConfiguration, RemoteCoordinator, remote_shards
+from actors.remote import Handle
+from actors.remote_handles import (
+    RemoteConfiguration,
+    RemoteCoordinator,
+    forwarder_name,
+    remote_shards,
+)
 from config.compiled_workspaces import ServedDocument
 from server.config_follower import ConfigFollower
+from server.config_gateway import ConfigDeskHandle, ForwarderHandle
 from server.edge import EdgeOptions, EdgeProcess, EdgeWorkspace
 from server.edge_config import EdgeConfig
 from server.limit_file import LimitFile
 from server.limits import RateLimiter
+
+QUICK_S = 3.0  # for a forwarder that somebody asks about
 
 
 class Edge(Process):
@@ -90,6 +99,11 @@ class Edge(Process):
         self._edge.take_over(self._options.config_of(served), served.info)
 
 
+def forwarder_handle(output: str) -> ForwarderHandle:
+    """Return a handle to the forwarder of an output."""
+    return cast(ForwarderHandle, Handle(forwarder_name(output), timeout_s=QUICK_S))
+
+
 def _reached(
     config: EdgeConfig, workspace: WorkspaceInfo, shards: int, timeout_s: float
 ) -> EdgeWorkspace:
@@ -103,4 +117,6 @@ def _reached(
         cast(GroupDeskHandle, coordinator),
         desk_handle(coordinator.call_audiences),
         calculated_handle(coordinator.call_calculated),
+        cast(ConfigDeskHandle, RemoteConfiguration(timeout_s)),
+        forwarder_handle,
     )

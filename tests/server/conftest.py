@@ -44,6 +44,7 @@ from actors.store.trail import TrailEntry
 from server.app import RUNNER_OPTIONS, make_app
 from server.audience_gateway import AudienceGateway
 from server.calculated_gateway import CalculatedGateway
+from server.config_gateway import ConfigGateway
 from server.deployment import FinalResult, GroupDirectory
 from server.edge_config import (
     ConfigHolder,
@@ -85,6 +86,7 @@ class FakeDeployment:
 
     audiences = cast(AudienceGateway, None)  # routes/audiences.py puts a real one here
     calculated = cast(CalculatedGateway, None)  # tests/whole/test_calculated.py asks for it
+    configuration = cast(ConfigGateway, None)  # tests/whole/test_configuration.py asks for it
     groups = cast(GroupDirectory, None)  # tests/whole/test_groups.py asks for groups
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """An edge put together for several workspaces: whose shards get what, and what waits for them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple, cast
 
 import pytest
@@ -16,6 +16,7 @@ from actors.groups.handles import GroupDeskHandle
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import EdgeMetrics
 from server.app import RUNNER_OPTIONS
+from server.config_gateway import ConfigDeskHandle, ForwarderHandle
 from server.edge import EdgeProcess, EdgeWorkspace
 from server.limit_file import LimitFile
 from server.limits import RateLimiter
@@ -64,6 +65,8 @@ def workspace(number: int, shards: list[SlowBatches]) -> EdgeWorkspace:
         cast(GroupDeskHandle, None),
         cast(AudienceDeskHandle, None),
         cast(CalculatedDesk, None),
+        cast(ConfigDeskHandle, None),
+        cast(Callable[[str], ForwarderHandle], None),
     )
 
 

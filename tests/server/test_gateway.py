@@ -17,6 +17,7 @@ from actors.identity.state import IdentityRecord
 from actors.model import BatchContext, DeadLetter, Environment, Item
 from server.audience_gateway import AudienceGateway
 from server.calculated_gateway import CalculatedGateway
+from server.config_gateway import ConfigGateway
 from server.deployment import GroupDirectory
 from server.gateway import UNKNOWN_ALIAS_MPID, Gateway
 from server.ingestion import Ingestion
@@ -110,6 +111,7 @@ def gateway(
         cast(GroupDirectory, None),  # tests/whole/test_groups.py asks for groups
         cast(AudienceGateway, None),  # tests/server/routes/test_audiences.py asks for audiences
         cast(CalculatedGateway, None),  # tests/server/routes/test_calculated_attributes.py
+        cast(ConfigGateway, None),  # tests/whole/test_configuration.py asks for it
     )
     return made, queues
 

@@ -16,13 +16,14 @@ import orjson
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
+from msgspec.structs import replace
 
 from actors.audiences.announce import FIRST_NUMBER
 from actors.audiences.handles import desk_handle
 from actors.audiences.stepping import SteppingShard
 from actors.calculated.handles import calculated_handle
 from actors.clock import Clock, ManualClock, SystemRandomness
-from actors.desks import DeskOptions, Desks, neighbours_of
+from actors.desks import Desks, neighbours_of
 from actors.groups.handles import GroupDeskHandle
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.identity.sequencer import Sequencer
@@ -30,22 +31,22 @@ from actors.metric_groups import CoordinatorMetrics, EdgeMetrics, ShardMetrics
 from actors.model import Delivery, MicroBatch, Result, StoredBatch, WorkspaceInfo
 from actors.shard import Shard
 from actors.shard_calls import ShardCalls
-from actors.shard_options import ShardOptions, StoreOptions
+from actors.shard_options import StoreOptions
 from actors.shard_state import ShardState
 from actors.store import log
 from actors.store.environment import Store
-from actors.store.folder import scope_store, workspace_store
+from actors.store.folder import configuration_store, scope_store, workspace_store
 from actors.sweeper import Sweeper
-from config.audience_catalog import audience_catalog
-from config.calculated_catalog import calculated_catalog
-from config.compiled import connection_infos, queue_limits, with_neighbours, workspace_info
-from config.load import parse_workspace
-from config.numbers import KeptNumbers, assign_all
+from config.book import Book
+from config.compiled_workspaces import ServedDocument, desk_options, shard_options
+from config.desk import ConfigDesk
+from config.sealing import Sealer
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
 from server.app import RUNNER_OPTIONS
+from server.config_follower import ConfigFollower
 from server.edge import EdgeProcess, EdgeWorkspace
-from server.edge_config import edge_config
+from server.edge_config import EdgeConfig, edge_config
 from server.limit_file import LimitFile
 from server.limits import RateLimiter
 from server.microbatch import QueueOptions
@@ -229,8 +230,14 @@ class World:
         handles: Sequence[ShardHandle],
         document: WorkspaceDocument,
         number: int,
+        configuration: ConfigDesk,
+        follower: ConfigFollower,
+        forwarders: "FakeForwarders",
     ) -> None:
         self.number = number
+        self.configuration = configuration
+        self.follower = follower
+        self.forwarders = forwarders
         self.suffix = _suffix(document.workspace.id)
         self.secrets = {
             key.key.split("-")[0]: f"{key.key}:{key.secret.get_secret_value()}"
@@ -378,6 +385,11 @@ class World:
         ]
         return sum(registry.get_sample_value(name, labels) or 0.0 for registry in registries)
 
+    async def follow(self) -> None:
+        """Do what processes do every second: shards and edges take over the configuration."""
+        await self.configuration.look()
+        await self.follower.step()
+
     async def settle_audiences(self) -> None:
         """Do all that is due for audiences, on the shards and in the coordinator."""
         for _ in range(2):
@@ -431,13 +443,11 @@ async def serving(
     """Run a deployment of several workspaces; return each as its users see it."""
     clock = clock or ManualClock(T)
     process = Settings(data_dir=folder, **settings)
-    parsed = [parse_workspace(dict(each)) for each in documents]
-    _, numbers = assign_all(parsed, KeptNumbers())
-    pairs = list(zip(parsed, numbers, strict=True))
-    infos = with_neighbours([workspace_info(*each, process) for each in pairs])
     metrics = CoordinatorMetrics("test")
     shard_metrics = [ShardMetrics("test") for _ in range(shards)]
     async with AsyncExitStack() as stack:
+        book = _book(stack, folder, documents, process, clock)
+        infos = [each.info for each in book.served]
         states = [
             ShardState(_store_options(folder, number, shards, process, infos), clock)
             for number in range(shards)
@@ -447,12 +457,12 @@ async def serving(
         sequencers: dict[int, Sequencer] = {}
         parts: list[tuple[EdgeWorkspace, list[Shard], Desks]] = []
         all_desks: dict[int, Desks] = {}
-        for (document, known), workspace in zip(pairs, infos, strict=True):
-            options = ShardOptions(
-                workspace=workspace,
-                connections=connection_infos(document, known),
-                queue_limits=queue_limits(document, known, shards),
-            )
+        configuration = ConfigDesk(book, process)
+        handles_of: dict[int, Sequence[Any]] = {}
+        forwarders = FakeForwarders()
+        for served in book.served:
+            workspace = served.info
+            options = shard_options(served, shards)
             owners = [
                 Shard(state, options, clock, shard_metrics[state.number], wake=lambda _: None)
                 for state in states
@@ -471,13 +481,7 @@ async def serving(
                 stack.enter_context(closing(Store(own, MAP_SIZE))),
                 sequencers[workspace.scope],
                 handles,
-                DeskOptions(
-                    workspace=workspace,
-                    catalog=audience_catalog(document, known),
-                    calculated=calculated_catalog(document, known),
-                    group_job_interval_s=process.group_job_interval_s,
-                    slice_pause_s=0.0,
-                ),
+                replace(desk_options(served, process), slice_pause_s=0.0),
                 clock,
                 SystemRandomness(),
                 metrics,
@@ -486,14 +490,17 @@ async def serving(
             all_desks[workspace.number] = desks
             coordinator = LocalCoordinator(desks)
             edge_workspace = EdgeWorkspace(
-                edge_config(document, known, process, "k" * 32),
+                _edge_config(served, process),
                 workspace,
                 handles,
                 cast(CoordinatorHandle, coordinator),
                 cast(GroupDeskHandle, coordinator),
                 desk_handle(coordinator.call_audiences),
                 calculated_handle(coordinator.call_calculated),
+                configuration,
+                forwarders.of,
             )
+            handles_of[workspace.number] = handles
             parts.append((edge_workspace, owners, desks))
         edge = EdgeProcess(
             [each for each, _, _ in parts],
@@ -507,6 +514,15 @@ async def serving(
             clock,
             SystemRandomness(),
         )
+        configuration.bind(
+            handles_of, lambda options: all_desks[options.workspace.number].take_over(options)
+        )
+
+        async def take_over(served: ServedDocument) -> None:
+            edge.take_over(_edge_config(served, process), served.info)
+
+        known = {each.info.number: each.revision for each in book.served}
+        follower = ConfigFollower(configuration, known, take_over)
         server = TestServer(edge.app)
         await server.start_server(**RUNNER_OPTIONS)
         client = await stack.enter_async_context(TestClient(server))
@@ -519,11 +535,51 @@ async def serving(
                 desks,
                 metrics,
                 each.shards,
-                document,
+                served.document,
                 each.workspace.number,
+                configuration,
+                follower,
+                forwarders,
             )
-            for document, (each, owners, desks) in zip(parsed, parts, strict=True)
+            for served, (each, owners, desks) in zip(book.served, parts, strict=True)
         ]
+
+
+def _book(
+    stack: AsyncExitStack,
+    folder: Path,
+    documents: Sequence[Mapping[str, Any]],
+    process: Settings,
+    clock: Clock,
+) -> Book:
+    """Open the book of a folder, and apply documents as the files of a start."""
+    store = stack.enter_context(closing(Store(configuration_store(folder), MAP_SIZE)))
+    book = Book(store, Sealer("m" * 32), process, clock)
+    book.serve([each["workspace"]["id"] for each in documents])
+    book.write(book.drafts_of_files([dict(each) for each in documents]), "config")
+    return book
+
+
+def _edge_config(served: ServedDocument, process: Settings) -> EdgeConfig:
+    return edge_config(served.document, served.numbers, process, "k" * 32, served.revision)
+
+
+class FakeForwarders:
+    """What edges ask of forwarders; `faulted`: connections that do not send."""
+
+    def __init__(self) -> None:
+        self.faulted: set[int] = set()
+
+    def of(self, output: str) -> "FakeForwarders":
+        return self
+
+    async def status(self) -> dict[str, Any]:
+        return {}
+
+    async def resume(self, connection: int) -> bool:
+        was_faulted = connection in self.faulted
+        self.faulted.discard(connection)
+        return was_faulted
 
 
 def _store_options(

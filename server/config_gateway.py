@@ -1,0 +1,139 @@
+"""The configuration of a workspace, and the queues of its connections, as an edge reaches them."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from config.desk import Applied, ConfiguredShard, Entry, Sheet
+from config.merging import Data
+
+PURGE_SLICE = 1000
+
+
+class ConfigDeskHandle(Protocol):
+    """What is asked of `config.desk.ConfigDesk`; see there, also for what is raised."""
+
+    async def sheet(self, workspace: int) -> Sheet:
+        """Return a workspace to be looked at or edited."""
+        ...
+
+    async def plan_file(self, workspace: int, given: Data, prune: bool) -> Applied:
+        """Tell what a document would change."""
+        ...
+
+    async def apply_file(
+        self, workspace: int, given: Data, actor: str, prune: bool, allow_dangerous: bool
+    ) -> Applied:
+        """Lay a document over what holds."""
+        ...
+
+    async def edit(
+        self, workspace: int, base: int, data: Data, actor: str, allow_dangerous: bool
+    ) -> Applied:
+        """Make an edited document the next revision."""
+        ...
+
+    async def revisions(self, workspace: int) -> list[Entry]:
+        """Return the kept revisions, newest first."""
+        ...
+
+    async def revision(self, workspace: int, number: int) -> Entry | None:
+        """Return one revision with its document."""
+        ...
+
+    async def roll_back(
+        self, workspace: int, number: int, actor: str, allow_dangerous: bool
+    ) -> Applied | None:
+        """Make the document of an earlier revision the next one."""
+        ...
+
+
+class QueueShard(ConfiguredShard, Protocol):
+    """What a shard does for a queue; see `ShardOutbox`."""
+
+    async def purge(self, connection: int, limit: int) -> int:
+        """Delete some of what waits for a connection; return how much."""
+        ...
+
+
+class ForwarderHandle(Protocol):
+    """What is asked of an output's forwarder; see `actors.hosted.Forwarder`."""
+
+    async def status(self) -> dict[str, Any]:
+        """Describe it."""
+        ...
+
+    async def resume(self, connection: int) -> bool:
+        """Let a faulted connection send again; tell whether it was faulted."""
+        ...
+
+
+class ConfigGateway:
+    """Asks for one workspace."""
+
+    def __init__(
+        self,
+        workspace: int,
+        desk: ConfigDeskHandle,
+        shards: Sequence[QueueShard],
+        forwarder_of: Callable[[str], ForwarderHandle],
+    ) -> None:
+        """Args: `forwarder_of`: returns a handle to the forwarder of an output."""
+        self._workspace = workspace
+        self._desk = desk
+        self._shards = shards
+        self._forwarder_of = forwarder_of
+
+    async def sheet(self) -> Sheet:
+        """Return the workspace as it holds now."""
+        return await self._desk.sheet(self._workspace)
+
+    async def plan(self, given: Data, *, prune: bool) -> Applied:
+        """Tell what a document would change."""
+        return await self._desk.plan_file(self._workspace, given, prune)
+
+    async def apply(
+        self, given: Data, actor: str, *, prune: bool, allow_dangerous: bool
+    ) -> Applied:
+        """Lay a document over what holds."""
+        return await self._desk.apply_file(self._workspace, given, actor, prune, allow_dangerous)
+
+    async def edit(
+        self, base: int, data: Data, actor: str, *, allow_dangerous: bool = False
+    ) -> Applied:
+        """Make an edited document the next revision."""
+        return await self._desk.edit(self._workspace, base, data, actor, allow_dangerous)
+
+    async def revisions(self) -> list[Entry]:
+        """Return the kept revisions, newest first."""
+        return await self._desk.revisions(self._workspace)
+
+    async def revision(self, number: int) -> Entry | None:
+        """Return one revision with its document."""
+        return await self._desk.revision(self._workspace, number)
+
+    async def roll_back(self, number: int, actor: str, *, allow_dangerous: bool) -> Applied | None:
+        """Make the document of an earlier revision the next one."""
+        return await self._desk.roll_back(self._workspace, number, actor, allow_dangerous)
+
+    async def queue(self, connection: int) -> dict[str, int]:
+        """Return how much waits for a connection on all shards: `depth`, `bytes`, `dead_letters`.
+
+        Raises ShardUnavailable.
+        """
+        found = await asyncio.gather(*(each.queue(connection) for each in self._shards))
+        return {name: sum(each[name] for each in found) for name in found[0]}
+
+    async def purge(self, connection: int) -> None:
+        """Delete what waits for a connection. Raises ShardUnavailable, StoreFull."""
+        for shard in self._shards:
+            while await shard.purge(connection, PURGE_SLICE) == PURGE_SLICE:
+                pass
+
+    async def forwarder_status(self, output: str) -> dict[str, Any]:
+        """Return what the forwarder of an output says of itself. Raises ShardUnavailable."""
+        return await self._forwarder_of(output).status()
+
+    async def resume(self, connection: int, output: str) -> bool:
+        """Let a faulted connection send again; tell whether it was faulted."""
+        return await self._forwarder_of(output).resume(connection)
