@@ -139,6 +139,10 @@ class EdgeProcess:
         holder.current = config
         self.metrics.config_revision.labels(workspace.id).set(config.revision)
 
+    def config_of(self, workspace: int) -> EdgeConfig:
+        """Return what is looked up of a workspace just now."""
+        return self._served[workspace][1].current
+
     def drain(self) -> None:
         """Turn `/readyz` to 503; requests are still served."""
         self.app[HEALTH].is_draining = True

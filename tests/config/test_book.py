@@ -1,0 +1,166 @@
+"""The book of what was applied: atomic, sealed, numbered, and the same after a restart."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from actors.clock import ManualClock
+from actors.store.environment import Store
+from actors.store.revisions import KEPT
+from config.book import Book
+from config.errors import ConfigError
+from config.merging import Data
+from config.sealing import Sealer
+from config.settings import Settings
+from tests.config.documents import setting, shop
+
+MAP_SIZE = 64 * 1024 * 1024
+MASTER_KEY = "m" * 32
+
+
+@contextmanager
+def opened(folder: Path, master_key: str = MASTER_KEY) -> Iterator[Book]:
+    settings = Settings(data_dir=folder)
+    with closing(Store(folder, MAP_SIZE)) as store:
+        yield Book(store, Sealer(master_key), settings, ManualClock(1000))
+
+
+def apply(book: Book, *documents: Data) -> None:
+    book.write(book.drafts_of_files(list(documents)), "ops")
+
+
+def edit(book: Book, data: Data, *, owned: dict[str, frozenset[str]] | None = None) -> None:
+    """Make a whole document the next revision, as the Platform API does."""
+    book.write([book.draft("acme-shop", data, owned or {}, "api")], "ops")
+
+
+def other() -> Data:
+    """Return a workspace beside the shop's."""
+    return {
+        "version": 1,
+        "account": {"id": "acme", "name": "Acme"},
+        "workspace": {"id": "other", "name": "Other"},
+    }
+
+
+def test_what_was_applied_holds_after_a_restart(tmp_path: Path) -> None:
+    with opened(tmp_path) as book:
+        apply(book, shop(), other())
+        before = book.served
+    with opened(tmp_path) as book:
+        assert list(book.served) == list(before)
+        assert [each.revision for each in book.served] == [1, 1]
+
+
+def test_nothing_of_a_secret_lies_on_disk(tmp_path: Path) -> None:
+    with opened(tmp_path) as book:
+        apply(book, shop(setting("inputs.0.keys.0.secret", "very-secret-secret")))
+        assert "very-secret-secret" not in repr(book.page("acme-shop")[0])
+    assert b"very-secret-secret" not in (tmp_path / "data.mdb").read_bytes()
+
+
+def test_another_master_key_is_refused_by_name(tmp_path: Path) -> None:
+    with opened(tmp_path) as book:
+        apply(book, shop())
+    with pytest.raises(ConfigError, match="master_key"), opened(tmp_path, "x" * 32):
+        pass
+
+
+def test_applying_the_same_again_makes_no_revision(tmp_path: Path) -> None:
+    with opened(tmp_path) as book:
+        for _ in range(2):
+            apply(book, shop())
+        assert [each.number for each in book.revisions("acme-shop")] == [1]
+
+
+def test_documents_change_together_or_not_at_all(tmp_path: Path) -> None:
+    """spec/connections.md, worked case 39: not even the valid parts."""
+    with opened(tmp_path) as book:
+        apply(book, shop(), other())
+        clashing = {**other(), "inputs": [{**shop()["inputs"][0], "id": "mine"}]}
+        renamed = shop(setting("workspace.name", "Renamed"))
+        with pytest.raises(ConfigError, match="already used by"):
+            apply(book, renamed, clashing)
+        unknown = shop(setting("workspace.name", "Renamed"), setting("connections.2.output", "bsu"))
+        with pytest.raises(ConfigError) as error:
+            apply(book, unknown)
+        assert error.value.lines() == ["connections[2].output: no output with id 'bsu'"]
+        assert [each.revision for each in book.served] == [1, 1]
+        assert book.served[0].document.workspace.name == "Acme Shop"
+
+
+def test_what_a_file_does_not_have_stays_and_is_nobodys(tmp_path: Path) -> None:
+    """spec/connections.md, worked case 40: only with `prune` it goes."""
+    with opened(tmp_path) as book:
+        apply(book, shop())
+        less = shop(lambda data: data["connections"].pop(1))
+        assert book.draft_of_file(less, prune=False).differences == ()
+        pruned = book.draft_of_file(less, prune=True)
+        assert [each.line() for each in pruned.differences] == ["- connection web-lake"]
+        apply(book, less)
+        [served] = book.served
+        assert [each.id for each in served.document.connections] == [
+            "web-hook",
+            "crm-lake",
+            "web-lake",
+        ]
+        assert served.owned["connections"] == {"web-hook", "crm-lake"}
+
+
+def test_numbers_stay_and_those_of_deleted_connections_are_nobodys(tmp_path: Path) -> None:
+    with opened(tmp_path) as book:
+        apply(book, shop())
+        edit(book, shop(lambda data: data["connections"].pop(0)))
+        assert book.served[0].numbers.connections["web-lake"] == 2
+        edit(book, shop())
+        numbers = book.served[0].numbers
+        assert numbers.connections["web-hook"] == 4
+        assert numbers.inputs == {"web": 1, "ios": 2, "crm": 3}
+
+
+def test_the_last_hundred_revisions_are_kept(tmp_path: Path) -> None:
+    with opened(tmp_path) as book:
+        apply(book, shop())
+        for number in range(KEPT + 1):
+            edit(book, shop(setting("workspace.name", f"Shop {number}")))
+        kept = book.revisions("acme-shop")
+        assert [each.number for each in kept] == list(range(3, KEPT + 3))
+        assert book.former("acme-shop", 2) is None
+        found = book.former("acme-shop", 50)
+        assert found is not None
+        assert found[1]["workspace"]["name"] == "Shop 48"
+
+
+def test_objects_know_who_made_and_changed_them(tmp_path: Path) -> None:
+    with opened(tmp_path) as book:
+        apply(book, shop())
+        draft = book.draft("acme-shop", shop(setting("connections.0.active", False)), {}, "api")
+        book.write([draft], "ann")
+        stamps = book.page("acme-shop")[0].stamps
+        changed, same = stamps["connections/web-hook"], stamps["connections/web-lake"]
+        assert (changed.created_by, changed.modified_by, changed.revision) == ("ops", "ann", 2)
+        assert (same.modified_by, same.revision) == ("ops", 1)
+
+
+def test_a_new_workspace_and_another_strategy_need_a_start(tmp_path: Path) -> None:
+    with opened(tmp_path) as book:
+        apply(book, shop())
+        for document in (other(), shop(setting("identity.strategy", "profile_conversion"))):
+            drafts = book.drafts_of_files([document])
+            book.check(drafts, is_running=False)
+            with pytest.raises(ConfigError, match="start"):
+                book.check(drafts, is_running=True)
+
+
+def test_a_workspace_that_was_left_out_comes_back_as_it_was(tmp_path: Path) -> None:
+    with opened(tmp_path) as book:
+        apply(book, shop(), other())
+        book.serve(["acme-shop"])
+        apply(book, shop())
+        assert [each.info.id for each in book.served] == ["acme-shop"]
+        book.serve(["acme-shop", "other"])
+        apply(book, other())
+        assert [each.info.number for each in book.served] == [1, 2]
+        assert [each.revision for each in book.served] == [1, 1]
