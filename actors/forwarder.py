@@ -297,6 +297,7 @@ class Forwarder:
         for stream in self._streams:
             stream.may_have_more = True
         now_ms = self._clock.now_ms()
+        self._desk.show_pace()
         blocked = self._blocked()
         oldest = [courier.oldest() for courier in self._couriers]
         for number, state in self._connections.items():

@@ -129,6 +129,9 @@ class ForwarderMetrics:
         self.dead = metrics.FORWARDER_DEAD.on(self.registry)
         self.blocked_users = metrics.FORWARDER_BLOCKED_USERS.on(self.registry)
         self.barrier_disabled = metrics.FORWARDER_BARRIER_DISABLED.on(self.registry)
+        self.rate_limit_wait = metrics.FORWARDER_RATE_LIMIT_WAIT.on(self.registry)
+        self.rate_limit_factor = metrics.FORWARDER_RATE_LIMIT_FACTOR.on(self.registry)
+        self.breaker_state = metrics.FORWARDER_BREAKER_STATE.on(self.registry)
         self.connection_status = metrics.CONNECTION_STATUS.on(self.registry)
         _show_build(self.registry, version)
 

@@ -443,6 +443,30 @@ FORWARDER_BARRIER_DISABLED = Metric(
     meaning="Times that a user's order was given up because too much waited.",
     remedy="One user sends very much, or the destination refuses that user.",
 )
+FORWARDER_RATE_LIMIT_WAIT = Metric(
+    Counter,
+    "headwater_forwarder_rate_limit_wait_seconds_total",
+    "seconds",
+    ("output",),
+    meaning="Time that something was due and the output's rate limit did not let it go.",
+    remedy="Rises all the time: more comes than rate_limit lets out; the queue grows.",
+)
+FORWARDER_RATE_LIMIT_FACTOR = Metric(
+    Gauge,
+    "headwater_forwarder_rate_limit_factor",
+    "1",
+    ("output",),
+    meaning="Share of the configured rate that is used, learnt from answers 429.",
+    remedy="Well below 1 for long: the destination takes less than rate_limit says.",
+)
+FORWARDER_BREAKER_STATE = Metric(
+    Gauge,
+    "headwater_forwarder_breaker_state",
+    "1",
+    ("output",),
+    meaning="0: sending, 1: trying whether it works again, 2: left alone after failures.",
+    remedy="2 for long: the destination is down.",
+)
 CONNECTION_STATUS = Metric(
     Gauge,
     "headwater_connection_status",

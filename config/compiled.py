@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from actors.calculated.feed import FEED_ID, FEED_NUMBER
 from actors.forwarding.desk import OutputInfo
+from actors.forwarding.pace import BreakerLimits, RateLimit
 from actors.forwarding.plan import OutputPlan
 from actors.model import ENVIRONMENTS, Environment, InputInfo, WorkspaceInfo
 from actors.outputs.connection_settings import ConnectionSettings, payload_settings
@@ -126,7 +127,17 @@ def output_plans(document: WorkspaceDocument, numbers: Numbers) -> list[OutputPl
     connections = connection_infos(document, numbers)
     return [
         OutputPlan(
-            info=OutputInfo(output.id, _schedule(output), output.ordering, output.max_in_flight),
+            info=OutputInfo(
+                output.id,
+                _schedule(output),
+                output.ordering,
+                output.max_in_flight,
+                RateLimit(**output.rate_limit.model_dump()),
+                BreakerLimits(
+                    output.breaker.failures,
+                    round(output.breaker.open_for.total_seconds() * 1000),
+                ),
+            ),
             module=output.module,
             settings=_settings(output),
             is_audience=output.kind == "audience",

@@ -41,6 +41,15 @@ class OutputRateLimit(Model):
     adaptive: bool = True
 
 
+class Breaker(Model):
+    """When an output that fails is left alone; `open_for` doubles with each failed probe."""
+
+    failures: Annotated[int, Field(ge=1)] = 5
+    open_for: Annotated[Duration, Field(ge=timedelta(milliseconds=1), le=timedelta(minutes=5))] = (
+        timedelta(seconds=5)
+    )
+
+
 class OutputEnvironment(Model):
     """What is different for one environment: its settings are merged over the output's."""
 
@@ -76,6 +85,7 @@ class Output(Model):
     max_in_flight: int = Field(default=16, ge=1, le=1024)
     queue: Queue = Queue()
     rate_limit: OutputRateLimit = OutputRateLimit()
+    breaker: Breaker = Breaker()
     connection_defaults: dict[str, Any] = Field(default_factory=dict, repr=False)
     filters: Filters = Filters()
 

@@ -63,21 +63,25 @@ class BundleCourier:
                     group.close()
                 if not group.queue or group.is_sending or now_ms < group.queue[0].due_ms:
                     continue
-                if not self._desk.has_slot:
+                free_ms = self._desk.free_ms(now_ms)
+                if free_ms is None or free_ms > now_ms:
+                    if free_ms is not None:
+                        self._desk.pace.held_back(now_ms)
                     return
-                self._desk.enter()
+                begun = self._desk.enter(group.queue[0].events)
                 group.is_sending = True
-                self._spawn(self._send(stream, name, group))
+                self._spawn(self._send(stream, name, group, begun))
 
     def next_due_ms(self) -> int | None:
         """Return when `dispatch` may have something to do, if nothing else happens before."""
         times: list[int] = []
+        free_ms = self._desk.free_ms(self._desk.clock.now_ms())
         for stream, groups in self._groups.items():
             for group in groups.values():
                 if group.open is not None and not stream.is_reading:
                     times.append(group.open.opened_ms + self.output.max_wait_ms)
-                if group.queue and not group.is_sending and self._desk.has_slot:
-                    times.append(group.queue[0].due_ms)
+                if group.queue and not group.is_sending and free_ms is not None:
+                    times.append(max(group.queue[0].due_ms, free_ms))
         return min(times, default=None)
 
     async def release(self, connection: int) -> None:
@@ -187,7 +191,7 @@ class BundleCourier:
 
     # -- Sending ----------------------------------------------------------------------------------
 
-    async def _send(self, stream: Stream, name: str, group: Group) -> None:
+    async def _send(self, stream: Stream, name: str, group: Group, begun: int) -> None:
         desk = self._desk
         pack = group.queue[0]
         started_ms = desk.clock.now_ms()
@@ -195,6 +199,7 @@ class BundleCourier:
         try:
             if pack.failure is None:
                 outcome = await self._attempt(pack)
+                desk.ended(begun, pack.first.delivery_id, [outcome])
                 desk.count_attempt(stream.connection.number, outcome, pack.first.attempts)
                 desk.metrics.request_duration.labels(desk.output.id).observe(
                     desk.clock.monotonic() - began

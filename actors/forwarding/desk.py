@@ -2,6 +2,7 @@
 
 import logging
 import traceback
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 
 from actors.clock import Clock, Randomness
 from actors.forwarding.lanes import Entry, Ordering
+from actors.forwarding.pace import BreakerLimits, Pace, RateLimit
 from actors.forwarding.streams import RecentIds, Stream
 from actors.metric_groups import ForwarderMetrics
 from actors.model import DeadLetter, Delivery
@@ -23,6 +25,7 @@ logger = logging.getLogger("headwater.forwarder")
 # spec/connections.md, 1.3
 AUTH_STATUSES = frozenset({401, 403})
 AUTH_FAILURES = 20
+TOO_MANY_REQUESTS = 429
 
 _MESSAGES = {
     "delivery_delayed": "A delivery failed and will be tried again",
@@ -38,6 +41,8 @@ class OutputInfo(Struct, frozen=True):
     schedule: RetrySchedule
     ordering: Ordering = "user"
     max_in_flight: int = 16
+    rate_limit: RateLimit = RateLimit()
+    breaker: BreakerLimits = BreakerLimits()
 
 
 class Fault(Struct, frozen=True):
@@ -91,6 +96,8 @@ class Desk:
         self.randomness = randomness
         self.metrics = metrics
         self._in_flight = 0
+        self.pace = Pace(output.rate_limit, output.breaker, clock.now_ms())
+        self.show_pace()
         self._gauge = metrics.in_flight.labels(output.id)
         for state in connections.values():
             self.show_status(state)
@@ -99,23 +106,56 @@ class Desk:
 
     @property
     def has_slot(self) -> bool:
-        """Whether another request may be sent now."""
+        """Whether fewer requests are under way than may be."""
         return self._in_flight < self.output.max_in_flight
+
+    def free_ms(self, now_ms: int) -> int | None:
+        """Return when a request may begin, `None` if another has to end before."""
+        return self.pace.free_ms(now_ms) if self.has_slot else None
 
     @property
     def in_flight(self) -> int:
         """How many requests are under way."""
         return self._in_flight
 
-    def enter(self) -> None:
-        """Take a slot."""
+    def enter(self, events: int) -> int:
+        """Begin a request of so many events: take a slot and tokens; return what `ended` needs."""
         self._in_flight += 1
         self._gauge.set(self._in_flight)
+        begun, waited_s = self.pace.begin(events, self.clock.now_ms())
+        if waited_s:
+            self.metrics.rate_limit_wait.labels(self.output.id).inc(waited_s)
+        return begun
 
     def leave(self) -> None:
         """Give a slot back."""
         self._in_flight -= 1
         self._gauge.set(self._in_flight)
+
+    def ended(self, begun: int, first: str, outcomes: Sequence[Outcome]) -> None:
+        """Learn from the outcomes of one request how fast the output may be sent to.
+
+        `first`: id of its first delivery.
+        """
+        now_ms = self.clock.now_ms()
+        retries = [each for each in outcomes if isinstance(each, Retry)]
+        for each in retries:
+            if each.retry_after_s is not None:
+                self.pace.pause(each.retry_after_s, now_ms)
+        is_failure = len(retries) == len(outcomes)
+        is_refusal = any(each.http_status == TOO_MANY_REQUESTS for each in retries)
+        if self.pace.end(begun, first, is_failure, is_refusal, now_ms):
+            logger.warning(
+                "An output failed again and again; it is left alone for a while",
+                extra={"event": "circuit_open", "output": self.output.id, "alert": "Circuit Open"},
+            )
+        self.show_pace()
+
+    def show_pace(self) -> None:
+        """Show how fast the output is sent to."""
+        state = self.pace.breaker_state(self.clock.now_ms())
+        self.metrics.breaker_state.labels(self.output.id).set(state)
+        self.metrics.rate_limit_factor.labels(self.output.id).set(self.pace.factor)
 
     # -- What became of an attempt ----------------------------------------------------------------
 

@@ -168,6 +168,8 @@ class Lanes:
 
     def next_due_ms(self) -> int | None:
         """Return when `take` may have something, if nothing is added or finished before."""
+        if self._ready:
+            return 0
         times = [self._timers[0][0]] if self._timers else []
         if self._open.entries:
             times.append(self._open.opened_ms + self._limits.max_wait_ms)

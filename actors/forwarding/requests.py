@@ -23,7 +23,6 @@ class RequestCourier:
         self._desk = desk
         self._spawn = spawn
         self._lanes = Lanes(desk.output.ordering, output.limits, desk.barrier_off)
-        self._paused_until_ms = 0
 
     # -- What the forwarder calls -----------------------------------------------------------------
 
@@ -40,21 +39,26 @@ class RequestCourier:
 
     def dispatch(self, now_ms: int) -> None:
         """Send all requests that may be sent now."""
-        if now_ms < self._paused_until_ms:
-            return
-        while self._desk.has_slot:
+        while (free_ms := self._desk.free_ms(now_ms)) is not None:
+            if free_ms > now_ms:
+                if self._is_due(now_ms):
+                    self._desk.pace.held_back(now_ms)
+                return
             request = self._lanes.take(now_ms)
             if request is None:
                 return
-            self._desk.enter()
-            self._spawn(self._send(request))
+            begun = self._desk.enter(sum(entry.delivery.event_count for entry in request.entries))
+            self._spawn(self._send(request, begun))
 
     def next_due_ms(self) -> int | None:
         """Return when `dispatch` may have something to do, if nothing else happens before."""
         due_ms = self._lanes.next_due_ms()
-        if due_ms is None or not self._desk.has_slot:
-            return None
-        return max(due_ms, self._paused_until_ms)
+        free_ms = self._desk.free_ms(self._desk.clock.now_ms())
+        return None if due_ms is None or free_ms is None else max(due_ms, free_ms)
+
+    def _is_due(self, now_ms: int) -> bool:
+        due_ms = self._lanes.next_due_ms()
+        return due_ms is not None and due_ms <= now_ms
 
     async def release(self, connection: int) -> None:
         """Let go of what waits for a connection; it stays in the outbox."""
@@ -74,11 +78,11 @@ class RequestCourier:
 
     def status(self) -> dict[str, Any]:
         """Describe itself for a status page."""
-        return {"paused_until_ms": self._paused_until_ms}
+        return {"paused_until_ms": self._desk.pace.paused_until_ms}
 
     # -- One request ------------------------------------------------------------------------------
 
-    async def _send(self, request: Request) -> None:
+    async def _send(self, request: Request, begun: int) -> None:
         desk = self._desk
         started_ms = desk.clock.now_ms()
         began = desk.clock.monotonic()
@@ -91,6 +95,7 @@ class RequestCourier:
             outcomes = [Retry(type(error).__name__)] * len(deliveries)
         finally:
             desk.leave()
+        desk.ended(begun, deliveries[0].delivery_id, outcomes)
         desk.metrics.request_duration.labels(desk.output.id).observe(desk.clock.monotonic() - began)
         for connection, (outcome, attempts) in {
             delivery.connection: (outcome, delivery.attempts)
@@ -136,9 +141,6 @@ class RequestCourier:
             self._finish(entry.stream, delivery)
 
     def _delay(self, entry: Entry, outcome: Retry, started_ms: int) -> list[Entry]:
-        if outcome.retry_after_s is not None:
-            until_ms = self._desk.clock.now_ms() + round(outcome.retry_after_s * 1000)
-            self._paused_until_ms = max(self._paused_until_ms, until_ms)
         delayed = self._desk.delayed(entry.delivery, started_ms, outcome)
         if delayed is None:
             held = self._desk.held(entry.delivery, "retry_exhausted", outcome)

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from actors.calculated.feed import FEED_ID, FEED_NUMBER
+from actors.forwarding.pace import BreakerLimits, RateLimit
 from actors.model import Limits, WorkspaceInfo
 from actors.outputs.retry import PROFILES
 from config.compiled import connection_infos, output_plans, queue_limits, workspace_info
@@ -203,3 +204,17 @@ def test_the_calculated_attributes_feed_is_an_input_that_no_document_has(tmp_pat
     assert FEED_NUMBER not in numbers.inputs.values()
     assert feed.settings.send_batches_without_events
     assert [each.settings.send_batches_without_events for each in others] == [True, False]
+
+
+def test_limits_of_an_output_reach_its_forwarder(tmp_path: Path) -> None:
+    """spec/connections.md, 3.5."""
+    document, numbers = compiled(
+        tmp_path,
+        setting("outputs.0.rate_limit", {"requests_per_second": 50, "burst": 100}),
+        setting("outputs.0.breaker", {"failures": 3, "open_for": "500ms"}),
+    )
+    plans = {plan.info.id: plan.info for plan in output_plans(document, numbers)}
+    assert plans["hook"].rate_limit == RateLimit(50, 100, None, adaptive=True)
+    assert plans["hook"].breaker == BreakerLimits(failures=3, open_ms=500)
+    assert plans["lake"].rate_limit == RateLimit()
+    assert plans["lake"].breaker == BreakerLimits(failures=5, open_ms=5000)
