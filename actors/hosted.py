@@ -349,10 +349,16 @@ class ForwarderOptions(Struct, frozen=True, kw_only=True):
 
     plan: OutputPlan
     workspace: int
+    workspace_id: str
     sharers: tuple[int, ...]
     shards: int
     spool_dir: Path
     egress_allow: tuple[str, ...]
+
+
+def _inputs(plan: OutputPlan) -> dict[int, str]:
+    """Return the id of the input of each connection, by the connection's number."""
+    return {each.number: each.input_id for each in plan.connections}
 
 
 class Forwarder(Process):
@@ -362,6 +368,7 @@ class Forwarder(Process):
         super().__init__(host, "forwarder", options.plan.info.id)
         self._options = options
         self._plan = options.plan
+        self._inputs = _inputs(options.plan)  # what the output sees; connections come and go
         self._revision = 0
         self._configuration = RemoteConfiguration()
         self._metrics = ForwarderMetrics(host.version)
@@ -447,6 +454,7 @@ class Forwarder(Process):
         if plan is None:  # it is gone, and this process is about to be ended
             plan = replace(self._plan, connections=())
         self._plan = plan
+        self._inputs.update(_inputs(plan))
 
     async def _follow(self, made: forwarder.Forwarder) -> None:
         """Let a forwarder go on with other connections; for all else it ends, and is made anew."""
@@ -472,7 +480,13 @@ class Forwarder(Process):
         options, plan = self._options, self._plan
         clock = SystemClock()
         surroundings = OutputEnvironment(
-            plan.info.id, clock, EgressRules(options.egress_allow), options.spool_dir
+            plan.info.id,
+            clock,
+            EgressRules(options.egress_allow),
+            options.spool_dir,
+            options.workspace_id,
+            options.workspace,
+            self._inputs,
         )
         return forwarder.Forwarder(
             plan.info,

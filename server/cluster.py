@@ -142,6 +142,7 @@ class Cluster:
         options = ForwarderOptions(
             plan=plan,
             workspace=workspace.number,
+            workspace_id=workspace.id,
             sharers=tuple(each.number for each in others if each.account != workspace.account),
             shards=self._settings.shards,
             spool_dir=self._folder.spool(name),

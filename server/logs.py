@@ -22,6 +22,7 @@ from config.settings import Settings
 
 ROOT = "headwater"
 ACCESS_EVENT = "request"
+EVENTS_IN_FULL = (None, ACCESS_EVENT, "output_logged")  # no faults: their repeats are meant
 REPEATS_PER_WINDOW = 10
 WINDOW_S = 60.0
 REDACTED = "[redacted]"
@@ -134,7 +135,7 @@ class Repeats:
     def admits(self, record: logging.LogRecord) -> bool:
         """Count a line; tell whether it is to be written, or is one too many of its window."""
         event = getattr(record, "event", None)
-        if event is None or event == ACCESS_EVENT:
+        if event in EVENTS_IN_FULL:
             return True
         key = (event, getattr(record, "connection", None))
         self._ends.setdefault(key, record.created + WINDOW_S)

@@ -6,8 +6,8 @@ collects many deliveries into few uploads (files, warehouse loads): its bundles 
 given outside the forwarder's memory, until one upload settles all of it.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -164,12 +164,17 @@ class OutputEnvironment:
         output: id of the output.
         egress: where requests may go.
         spool_dir: a folder of this output alone, for what does not fit in memory; may not exist.
+        workspace, workspace_number: the output's workspace, as the document calls it.
+        inputs: number of a connection to the id of its input.
     """
 
     output: str
     clock: Clock
     egress: EgressRules
     spool_dir: Path
+    workspace: str = ""
+    workspace_number: int = 0
+    inputs: Mapping[int, str] = field(default_factory=dict)
 
 
 HIDDEN = "***********"  # in place of a secret that is shown

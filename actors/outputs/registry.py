@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from actors.model import Environment
-from actors.outputs import audience_csv, file, webhook
+from actors.outputs import audience_csv, devnull, file, log, webhook
 from actors.outputs.contract import (
     BulkOutput,
     Bundle,
@@ -43,7 +43,9 @@ MODULES: dict[str, OutputModule] = {
     module.module: module
     for module in (
         audience_csv.MODULE,
+        devnull.MODULE,
         file.MODULE,
+        log.MODULE,
         webhook.MODULE,
     )
 }

@@ -87,6 +87,7 @@ async def test_a_forwarder_that_cannot_be_made_is_tried_again(
     options = ForwarderOptions(
         plan=plan,
         workspace=1,
+        workspace_id="shop",
         sharers=(),
         shards=0,
         spool_dir=tmp_path,

@@ -34,6 +34,7 @@ class Harness:
         faults: what can be wrong with the receiver: it refuses for now, refuses for good, does not
             answer, is not there.
         reaches_network: it connects to addresses, so that the egress rules hold for it.
+        keeps_nothing: what is accepted is gone.
         keeps_repeats: the receiver has a delivery twice that was sent twice, under one stable id.
         seconds: simulated time until what was added is sent.
         secrets: settings, over the working ones, in which every secret has the word `hidden`.
@@ -43,6 +44,7 @@ class Harness:
     module: ClassVar[str]
     faults: ClassVar[frozenset[Fault]] = frozenset()
     reaches_network: ClassVar[bool] = True
+    keeps_nothing: ClassVar[bool] = False
     keeps_repeats: ClassVar[bool] = True
     seconds: ClassVar[float] = 2.0
     secrets: ClassVar[Mapping[str, Any]] = {}

@@ -2,11 +2,15 @@
 
 from tests.actors.outputs.harness import Harness
 from tests.actors.outputs.harnesses.audience_csv import AudienceCsvHarness
+from tests.actors.outputs.harnesses.devnull import DevnullHarness
 from tests.actors.outputs.harnesses.file import FileHarness
+from tests.actors.outputs.harnesses.log import LogHarness
 from tests.actors.outputs.harnesses.webhook import WebhookHarness
 
 HARNESSES: dict[str, type[Harness]] = {
     "audience_csv": AudienceCsvHarness,
+    "devnull": DevnullHarness,
     "file": FileHarness,
+    "log": LogHarness,
     "webhook": WebhookHarness,
 }

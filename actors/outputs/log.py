@@ -1,0 +1,81 @@
+"""Output `log`: one structured line per payload, for development (spec/connections.md, 7)."""
+
+import logging
+from collections.abc import Sequence
+
+from actors.model import Delivery
+from actors.outputs.contract import (
+    Delivered,
+    Outcome,
+    OutputEnvironment,
+    OutputModule,
+    OutputSettings,
+    RequestLimits,
+)
+
+logger = logging.getLogger("headwater.output")
+
+
+class LogSettings(OutputSettings):
+    """Settings of the module `log`.
+
+    `include_data`: the payload itself, personal data and all, is in the line.
+    """
+
+    include_data: bool = False
+
+
+class LogOutput:
+    """Writes lines into the log of the forwarder's process."""
+
+    limits = RequestLimits(max_deliveries=100, max_bytes=1024 * 1024)
+
+    def __init__(self, settings: LogSettings, environment: OutputEnvironment) -> None:
+        self._settings = settings
+        self._environment = environment
+
+    async def start(self) -> None:
+        """Nothing to do."""
+
+    async def stop(self) -> None:
+        """Nothing to do."""
+
+    async def test(self) -> Outcome:
+        """Write one line that says that it is a test."""
+        logger.info(
+            "An output was tested",
+            extra={"event": "output_tested", "output": self._environment.output},
+        )
+        return Delivered()
+
+    async def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        """Write a line for each."""
+        for delivery in deliveries:
+            self._log(delivery)
+        return [Delivered()] * len(deliveries)
+
+    def _log(self, delivery: Delivery) -> None:
+        extra: dict[str, object] = {
+            "event": "output_logged",
+            "output": self._environment.output,
+            "input": self._environment.inputs.get(delivery.connection),
+            "delivery_id": delivery.delivery_id,
+            "environment": delivery.environment,
+            "events": delivery.event_count,
+            "size_bytes": len(delivery.payload),
+        }
+        if self._settings.include_data:
+            extra["data"] = delivery.payload.decode("utf-8", "replace")
+        logger.info("A delivery was logged", extra=extra)
+
+
+MODULE = OutputModule(
+    module="log",
+    kinds=frozenset({"event", "audience", "data_warehouse", "dsr"}),
+    accepts_unbound=True,
+    accepts_attribute_feed=True,
+    settings_model=LogSettings,
+    send_as_batch_default=True,
+    retry_profile="stream",
+    open=LogOutput,
+)
