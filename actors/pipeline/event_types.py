@@ -28,7 +28,9 @@ def without_types(excluded: frozenset[str]) -> Step:
         return event.event_type not in excluded
 
     def check_toggles(candidate: Candidate) -> None:
-        candidate.keep(is_wanted, "setting")
+        # Nearly always there is none, and a call per event would cost more than this.
+        if not excluded.isdisjoint([each.event_type for each in candidate.stored.batch.events]):
+            candidate.keep(is_wanted, "setting")
 
     return check_toggles
 

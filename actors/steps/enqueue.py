@@ -73,7 +73,10 @@ def delivery_id(connection_id: str, batch_id: int | str, chunk: int | str) -> st
     return f"dl_{digest[:32]}"
 
 
-def _deliveries(candidate: Candidate, pipeline: Pipeline, shaped: Shaped) -> Iterator[Delivery]:
+Chunk = tuple[int | str, list[int]]  # its name, and the indices of its events
+
+
+def _deliveries(candidate: Candidate, pipeline: Pipeline, shaped: Shaped) -> list[Delivery]:
     """Step 15: one payload for the batch, or one per event.
 
     The chunk of a single event is its place in the batch, whatever else was left out, so that
@@ -82,41 +85,42 @@ def _deliveries(candidate: Candidate, pipeline: Pipeline, shaped: Shaped) -> Ite
     events = candidate.events
     connection, stored = pipeline.connection, candidate.stored
     batch = stored.batch
-    chunks: list[tuple[int | str, list[int]]]
+    chunks: list[Chunk]
     if connection.send_as_batch or not events:
         chunks = [(0, events)]
     else:
         chunks = [(index, [index]) for index in events]
     most = connection.pipeline.takes.max_payload_bytes
-    while chunks:
-        chunk, indices = chunks.pop(0)
-        payload = shaped.payload(indices)
-        if most is not None and len(payload) > most:
-            chunks[:0] = _halves(chunk, indices, candidate)
-            continue
-        yield Delivery(
+    if most is not None:
+        chunks = [part for chunk in chunks for part in _fitting(chunk, most, candidate, shaped)]
+    return [
+        Delivery(
             sequence=0,
             connection=connection.number,
             delivery_id=delivery_id(connection.id, batch.batch_id, chunk),
             mpid=stored.mpid,
-            payload=payload,
+            payload=shaped.payload(indices),
             created_ms=stored.received_ms,
             first_event_ms=batch.events[indices[0]].timestamp_ms if indices else 0,
             event_count=len(indices),
             environment=batch.environment,
         )
+        for chunk, indices in chunks
+    ]
 
 
-def _halves(
-    chunk: int | str, indices: list[int], candidate: Candidate
-) -> list[tuple[int | str, list[int]]]:
+def _fitting(chunk: Chunk, most: int, candidate: Candidate, shaped: Shaped) -> Iterator[Chunk]:
     """Cut what is too large in two, as it is for a receiver that finds it so (spec 3.2)."""
-    if len(indices) > 1:
+    name, indices = chunk
+    if len(shaped.payload(indices)) <= most:
+        yield chunk
+    elif len(indices) > 1:
         middle = len(indices) // 2
-        return [(f"{chunk}.0", indices[:middle]), (f"{chunk}.1", indices[middle:])]
-    index = indices[0] if indices else None
-    candidate.drops.append(Drop(candidate.connection, "payload_too_large", index))
-    return []
+        for part, some in enumerate((indices[:middle], indices[middle:])):
+            yield from _fitting((f"{name}.{part}", some), most, candidate, shaped)
+    else:
+        index = indices[0] if indices else None
+        candidate.drops.append(Drop(candidate.connection, "payload_too_large", index))
 
 
 def admit_to_queue(
