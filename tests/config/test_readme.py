@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from config.compiled import connection_infos
 from config.numbers import Numbers, assign_numbers
+from config.sources import read_yaml
 from tests.actors.pipeline.support import batch_of, custom, run
 from tests.actors.test_outgoing import profile
 from tests.config.documents import load, setting, shop
@@ -14,20 +13,22 @@ from tests.config.documents import load, setting, shop
 README = Path(__file__).parents[2] / "README.md"
 
 
-def example() -> dict[str, Any]:
+def example(folder: Path) -> dict[str, Any]:
     section = README.read_text("utf-8").split("### What a connection forwards")[1]
-    written = yaml.safe_load(section.split("```yaml")[1].split("```")[0])
-    [connection] = written["connections"]
+    file = folder / "example.yaml"
+    file.write_text(section.split("```yaml")[1].split("```")[0], "utf-8")
+    [connection] = read_yaml(file)["connections"]
     found: dict[str, Any] = connection
     return found
 
 
 def test_the_example_forwards_what_it_says(tmp_path: Path) -> None:
     gdpr = {"gdpr": {"enabled": True, "purposes": ["analytics"]}}
-    whole = example()
+    whole = example(tmp_path)
     del whole["sampling"], whole["min_app_version"], whole["forwarding_rules"][0]
     document = load(
-        shop(setting("workspace.regulations", gdpr), setting("connections", [example()])), tmp_path
+        shop(setting("workspace.regulations", gdpr), setting("connections", [example(tmp_path)])),
+        tmp_path,
     )
     assert connection_infos(document, assign_numbers(document, Numbers()))[0].pipeline.sampling
     document = load(shop(setting("connections", [whole])), tmp_path)
