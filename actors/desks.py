@@ -28,6 +28,7 @@ from actors.identity.sequencer import Sequencer
 from actors.identity.state import identity_rules
 from actors.metric_groups import CoordinatorMetrics
 from actors.model import WorkspaceInfo
+from actors.output_states import OutputStateDesk
 from actors.outputs.subscription_settings import subscription_problems
 from actors.repeats import RepeatDesk
 from actors.store.environment import Store
@@ -130,6 +131,7 @@ class Desks:
             self.coordinator,
             self.aliases,
             RepeatDesk(store, clock),
+            OutputStateDesk(store),
             self.groups,
             self,
         )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 from msgspec import Struct
@@ -30,7 +30,7 @@ from actors.identity.sequencer import Sequencer
 from actors.metric_groups import CoordinatorMetrics, ForwarderMetrics, ShardMetrics
 from actors.metric_snapshots import snapshot
 from actors.model import MicroBatch, Result
-from actors.outputs.contract import OutputEnvironment
+from actors.outputs.contract import OutputEnvironment, OutputState
 from actors.outputs.egress import EgressRules
 from actors.outputs.registry import open_outputs
 from actors.remote import Handle
@@ -487,6 +487,9 @@ class Forwarder(Process):
             options.workspace_id,
             options.workspace,
             self._inputs,
+            place=plan.place,
+            state=cast(OutputState, RemoteCoordinator(options.workspace)),
+            count_drop=self._count_drop,
         )
         return forwarder.Forwarder(
             plan.info,
@@ -497,6 +500,13 @@ class Forwarder(Process):
             SystemRandomness(),
             self._metrics,
         )
+
+    def _count_drop(self, connection: int, reason: str, count: int) -> None:
+        slug = next(
+            (each.id for each in self._plan.connections if each.number == connection),
+            "subscriptions",  # of audiences: labels have to stay few
+        )
+        self._metrics.drops.labels(slug, reason).inc(count)
 
     @property
     def _sharers(self) -> tuple[int, ...]:

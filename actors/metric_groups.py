@@ -120,6 +120,7 @@ class ForwarderMetrics:
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
         self.events = metrics.FORWARDER_EVENTS.on(self.registry)
+        self.drops = metrics.FORWARDER_DROPS.on(self.registry)
         self.requests = metrics.FORWARDER_REQUESTS.on(self.registry)
         self.request_duration = metrics.FORWARDER_REQUEST_DURATION.on(self.registry)
         self.lag = metrics.FORWARDER_LAG.on(self.registry)

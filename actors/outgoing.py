@@ -112,6 +112,19 @@ def outgoing_batch(
     return outgoing
 
 
+def private_parts(stored: StoredBatch, profile: Profile | None) -> dict[str, Any]:
+    """Return what goes to modules alone that show their permission for it.
+
+    The address of the client, and the partner identities (spec/connections.md, 4.2).
+    """
+    batch = stored.batch
+    parts: dict[str, Any] = {} if batch.ip is None else {"ip": batch.ip}
+    partners = {} if profile is None else profile.partner_identities
+    if partners or batch.partner_identities:
+        parts["partner_identities"] = {**partners, **batch.partner_identities}
+    return parts
+
+
 def inbound_batch(stored: StoredBatch) -> dict[str, Any]:
     """Return a batch in the form in which it may be sent in, as normalised, with its batch id.
 

@@ -4,6 +4,7 @@ The document is for people; this is by number, checked, and cheap to send to ano
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -13,10 +14,16 @@ from actors.forwarding.pace import BreakerLimits, RateLimit
 from actors.forwarding.plan import OutputPlan
 from actors.model import ENVIRONMENTS, Environment, InputInfo, WorkspaceInfo
 from actors.outputs.connection_settings import ConnectionSettings, payload_settings
-from actors.outputs.contract import OutputSettings
+from actors.outputs.contract import (
+    ConnectionTerms,
+    OutputPlace,
+    OutputSettings,
+    WorkspaceNames,
+)
 from actors.outputs.registry import MODULES
 from actors.outputs.retry import PROFILES, RetrySchedule
 from actors.pipeline.connection import ConnectionInfo
+from actors.steps.payload import WHOLE, PayloadSettings
 from config.inputs import Input
 from config.numbers import ORGANIZATION, Numbers, retired
 from config.outputs import Connection, Output
@@ -142,6 +149,7 @@ def output_plans(document: WorkspaceDocument, numbers: Numbers) -> list[OutputPl
             settings=_settings(output),
             is_audience=output.kind == "audience",
             connections=tuple(each for each in connections if each.output == output.id),
+            place=_place(output, document, numbers),
         )
         for output in document.outputs
     ]
@@ -167,23 +175,14 @@ def _connection(
 ) -> ConnectionInfo:
     output = document.outputs_by_id[connection.output]
     module = MODULES[output.module]
-    settings = ConnectionSettings.model_validate(connection.settings_with_defaults(output))
-    is_batched = settings.send_as_batch
     is_feed = connection.input == FEED_ID
-    if is_feed:  # it has no other batches, and defaults of the output are for its other inputs
-        settings = settings.model_copy(update={"send_batches_without_events": True})
-    payload = payload_settings(
-        settings,
-        include_mp_device_id=any(
-            getattr(each, "include_mp_device_id", False) for each in _settings(output).values()
-        ),
-    )
+    shape = _shape(connection, output, is_feed=is_feed)
     pipeline = pipeline_settings(
         connection,
         output,
         module,
         None if is_feed else document.inputs_by_id[connection.input],
-        settings.user_split_group,
+        shape.split_group,
         frozenset(document.identity.login_ids),
     )
     return ConnectionInfo(
@@ -195,14 +194,66 @@ def _connection(
         module=output.module,
         is_active=connection.active,
         environments=frozenset(_environments(output)),
-        send_as_batch=module.send_as_batch_default if is_batched is None else is_batched,
+        send_as_batch=module.send_as_batch_default
+        if shape.is_batched is None
+        else shape.is_batched,
         settings=replace(
-            payload,
+            shape.payload,
             hidden=hidden_parts(pipeline.filter),
             mappings=mappings(connection),
             has_flat_events=pipeline.takes.flat_events,
         ),
         pipeline=pipeline,
+    )
+
+
+class _Shape(NamedTuple):
+    """What a connection says of its payloads; `is_batched` `None`: nothing of their size."""
+
+    payload: PayloadSettings
+    is_batched: bool | None
+    split_group: str | None
+
+
+def _shape(connection: Connection, output: Output, *, is_feed: bool) -> _Shape:
+    written = connection.settings_with_defaults(output)
+    model = MODULES[output.module].connection_settings_model
+    if model is not None:
+        own = model.model_validate(written)
+        return _Shape(WHOLE, None, getattr(own, "user_split_group", None))
+    settings = ConnectionSettings.model_validate(written)
+    if is_feed:  # it has no other batches, and defaults of the output are for its other inputs
+        settings = settings.model_copy(update={"send_batches_without_events": True})
+    includes_device_id = any(
+        getattr(each, "include_mp_device_id", False) for each in _settings(output).values()
+    )
+    payload = payload_settings(settings, include_mp_device_id=includes_device_id)
+    return _Shape(payload, settings.send_as_batch, settings.user_split_group)
+
+
+def _place(output: Output, document: WorkspaceDocument, numbers: Numbers) -> OutputPlace:
+    workspace, account = document.workspace, document.account
+    names = {each.id: each.name for each in document.inputs}
+    model = MODULES[output.module].connection_settings_model
+    return OutputPlace(
+        number=numbers.outputs[output.id],
+        kind=output.kind,
+        workspace=WorkspaceNames(
+            numbers.workspaces[workspace.id],
+            workspace.name,
+            numbers.accounts[account.id],
+            account.name,
+        ),
+        connections={}
+        if model is None
+        else {
+            numbers.connections[each.id]: ConnectionTerms(
+                names.get(each.input, each.input),
+                model.model_validate(each.settings_with_defaults(output)).model_extra or {},
+            )
+            for each in document.connections
+            if each.output == output.id
+        },
     )
 
 

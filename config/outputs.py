@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from config.fields import Duration, EnvironmentName, Items, Model, Name, Number, Slug
 from config.forwarding import AppVersion, CustomMapping, Filters, ForwardingRule, Sampling
+
+# A text may be a secret: which one is, only the module says.
+SettingValue = SecretStr | bool | int | float
 
 OutputKind = Literal["event", "audience", "cookie_sync", "data_warehouse", "dsr"]
 
@@ -88,6 +91,7 @@ class Output(Model):
     breaker: Breaker = Breaker()
     connection_defaults: dict[str, Any] = Field(default_factory=dict, repr=False)
     filters: Filters = Filters()
+    account_settings: dict[str, SettingValue] = Field(default_factory=dict)
 
     def is_enabled_in(self, environment: EnvironmentName) -> bool:
         """Whether batches of an environment are delivered at all."""
@@ -97,7 +101,13 @@ class Output(Model):
     def settings_in(self, environment: EnvironmentName) -> dict[str, Any]:
         """Return the module settings of one environment, as written."""
         override: OutputEnvironment = getattr(self.environments, environment)
-        return merged(self.settings, override.settings)
+        settings = merged(self.settings, override.settings)
+        return settings | self.account_layer
+
+    @property
+    def account_layer(self) -> dict[str, Any]:
+        """The account settings as part of the module's settings, if there are any."""
+        return {"account_settings": self.account_settings} if self.account_settings else {}
 
 
 class Connection(Model):

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from actors.calculated.feed import FEED_ID
-from actors.outputs.connection_settings import ConnectionSettings
 from actors.outputs.contract import OutputModule
 from config.audience_rules import AudienceNames, active_limit_problems, audience_problems
 from config.audiences import Audience
@@ -16,7 +15,13 @@ from config.errors import Found, Location
 from config.forwarding_problems import forwarding_problems
 from config.identity import IdentitySettings, identity_problems
 from config.inputs import Input, input_problems
-from config.module_settings import NOTHING, Layer, layer_problems, output_problems
+from config.module_settings import (
+    NOTHING,
+    Layer,
+    connection_model,
+    layer_problems,
+    output_problems,
+)
 from config.outputs import Connection, Output
 from config.pipelines import platform_problem
 from config.workspace import ApiCredential, Workspace, workspace_problems
@@ -211,7 +216,7 @@ def _connection_problems(parts: Parts, modules: Mapping[str, OutputModule]) -> I
             yield (*where, "input"), f"no input with id '{connection.input}'"
         if connection.output not in parts.ids["outputs"]:
             yield (*where, "output"), f"no output with id '{connection.output}'"
-        defaults = NOTHING
+        defaults, module = NOTHING, None
         if connection.output in outputs:
             place, output = outputs[connection.output]
             defaults = Layer(("outputs", place, "connection_defaults"), output.connection_defaults)
@@ -231,4 +236,4 @@ def _connection_problems(parts: Parts, modules: Mapping[str, OutputModule]) -> I
             None if parts.workspace is None else parts.workspace.regulations,
         )
         settings = Layer((*where, "settings"), connection.settings)
-        yield from layer_problems(ConnectionSettings, defaults, settings, settings.where)
+        yield from layer_problems(connection_model(module), defaults, settings, settings.where)

@@ -16,7 +16,7 @@ from actors.forwarding.streams import RecentIds, Stream
 from actors.metric_groups import ForwarderMetrics
 from actors.model import DeadLetter, Delivery
 from actors.outputs import retry
-from actors.outputs.contract import Delivered, Fatal, Outcome, Retry
+from actors.outputs.contract import Delivered, Fatal, Outcome, Refused, Retry
 from actors.outputs.retry import RetrySchedule
 from actors.pipeline.connection import ConnectionInfo
 
@@ -163,7 +163,7 @@ class Desk:
         """Count one attempt of one connection."""
         slug = self.connections[connection].info.id
         status = outcome.http_status
-        kind = {Delivered: "success", Fatal: "fatal"}.get(type(outcome), "retry")
+        kind = {Delivered: "success", Fatal: "fatal", Refused: "fatal"}.get(type(outcome), "retry")
         code = "none" if status is None else str(status)
         self.metrics.requests.labels(slug, code, kind).inc()
         if attempts_before:
@@ -257,6 +257,12 @@ class Desk:
             self._fault(state, delivery, fault)
         attempts = 0 if is_refused else 1  # else the receiver may have it
         return replace(delivery, attempts=attempts, first_attempt_ms=0, next_attempt_ms=0)
+
+    def suspended(self, delivery: Delivery, why: Fatal) -> None:
+        """Fault a connection: its receiver wants no more, or nothing can be sent to it."""
+        state = self.connections[delivery.connection]
+        if not state.is_faulted:
+            self._fault(state, delivery, why)
 
     def _fault(self, state: ConnectionState, delivery: Delivery, why: Fatal) -> None:
         moment = datetime.fromtimestamp(self.clock.now_ms() / 1000, UTC)

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from actors.forwarding.desk import OutputInfo
 from actors.model import Environment
-from actors.outputs.contract import OutputSettings
+from actors.outputs.contract import NOWHERE, OutputPlace, OutputSettings
 from actors.pipeline.connection import ConnectionInfo
 
 # What deliveries in a forwarder's memory depend on.
@@ -22,6 +22,7 @@ class OutputPlan(Struct, frozen=True):
     settings: Mapping[Environment, OutputSettings]
     is_audience: bool
     connections: tuple[ConnectionInfo, ...]
+    place: OutputPlace = NOWHERE
 
     def differs_in_connections_alone(self, other: "OutputPlan") -> bool:
         """Tell whether a forwarder that has opened one goes on with the other as it is."""

@@ -9,7 +9,15 @@ from actors.forwarding.lanes import Entry, Lanes, Request
 from actors.forwarding.splitting import halves, joined
 from actors.forwarding.streams import Stream
 from actors.model import DeadLetter, Delivery
-from actors.outputs.contract import Delivered, Outcome, Retry, Split, StreamOutput
+from actors.outputs.contract import (
+    Delivered,
+    Fatal,
+    Outcome,
+    Refused,
+    Retry,
+    Split,
+    StreamOutput,
+)
 
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -116,7 +124,14 @@ class RequestCourier:
         """Do what an outcome asks for; return what has to be sent again."""
         if isinstance(outcome, Delivered):
             self._deliver(entry)
+            if outcome.is_suspension:
+                fault = Fatal("suspend_subscription", outcome.excerpt)
+                self._desk.suspended(entry.delivery, fault)
             return []
+        if isinstance(outcome, Refused):
+            fault = Fatal(outcome.reason, outcome.excerpt, outcome.http_status)
+            self._desk.suspended(entry.delivery, fault)
+            return [entry]
         if isinstance(outcome, Retry):
             return self._delay(entry, outcome, started_ms)
         if isinstance(outcome, Split):

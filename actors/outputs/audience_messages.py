@@ -55,3 +55,4 @@ class SubscriptionMessage(Struct, frozen=True, tag_field="type", tag="audience_s
 encode_subscription = msgspec.json.Encoder().encode
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(MembershipMessage).decode
+decode_subscription = msgspec.json.Decoder(SubscriptionMessage).decode

@@ -6,7 +6,7 @@ collects many deliveries into few uploads (files, warehouse loads): its bundles 
 given outside the forwarder's memory, until one upload settles all of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -27,10 +27,14 @@ class OutputSettings(BaseModel):
 
 
 class Delivered(Struct, frozen=True):
-    """The receiver has it."""
+    """The receiver has it.
+
+    `is_suspension`: it wants nothing more of the connection until that is resumed.
+    """
 
     http_status: int | None = None
     excerpt: str = ""
+    is_suspension: bool = False
 
 
 class Retry(Struct, frozen=True):
@@ -56,7 +60,18 @@ class Split(Struct, frozen=True):
     http_status: int | None = None
 
 
-Outcome = Delivered | Retry | Fatal | Split
+class Refused(Struct, frozen=True):
+    """Nothing can be sent until somebody acts: the connection is faulted, and the delivery waits.
+
+    Of an upload of a `BulkOutput` it is final. Source: spec/connections.md, 1.3.
+    """
+
+    reason: str
+    excerpt: str
+    http_status: int | None = None
+
+
+Outcome = Delivered | Retry | Fatal | Split | Refused
 
 
 class RequestLimits(Struct, frozen=True):
@@ -99,6 +114,33 @@ class StreamOutput(Output, Protocol):
 
         What the receiver or the network does is an outcome, never an exception.
         """
+        ...
+
+
+class SubscriptionTerms(Struct, frozen=True):
+    """An audience at an output, as one that has to agree to it is asked.
+
+    Attributes:
+        connection: its number in the outbox.
+        audience: number of the audience; `name`: what receivers are told of it.
+        settings: of the subscription, as written; they may hold secrets.
+    """
+
+    connection: int
+    audience: int
+    name: str
+    settings: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"SubscriptionTerms(connection={self.connection}, audience={self.audience})"
+
+
+@runtime_checkable
+class SubscribedOutput(Protocol):
+    """A stream output whose receiver has to agree to a subscription before it gets any of it."""
+
+    async def subscribe(self, terms: SubscriptionTerms) -> Outcome:
+        """Have the receiver agree; `Delivered` when it does, or has agreed to the same before."""
         ...
 
 
@@ -156,6 +198,77 @@ class BulkOutput(Output, Protocol):
         ...
 
 
+class WorkspaceNames(Struct, frozen=True):
+    """The workspace of an output, and its account, by number and name."""
+
+    number: int = 0
+    name: str = ""
+    account_number: int = 0
+    account_name: str = ""
+
+
+class ConnectionTerms(Struct, frozen=True):
+    """What an output has to know of one of its connections, where modules have settings for them.
+
+    `settings` are as written and may hold secrets.
+    """
+
+    input_name: str
+    settings: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"ConnectionTerms(input_name={self.input_name!r})"
+
+
+class OutputPlace(Struct, frozen=True, kw_only=True):
+    """Where an output stands in its workspace.
+
+    Attributes:
+        number, kind: the output's.
+        workspace: the output's.
+        connections: number to connection, where the module has settings of its own for them.
+    """
+
+    number: int = 0
+    kind: str = "event"
+    workspace: WorkspaceNames = WorkspaceNames()
+    connections: Mapping[int, ConnectionTerms] = {}
+
+
+NOWHERE = OutputPlace()
+
+
+class OutputState(Protocol):
+    """What an output keeps beyond its process: small values by name, on disk when it returns.
+
+    Both raise ShardUnavailable when they are not answered in time, and StoreFull.
+    """
+
+    async def output_state(self, output: str) -> dict[str, bytes]:
+        """Return all that is kept of an output (its id)."""
+        ...
+
+    async def keep_output_state(self, output: str, changes: Mapping[str, bytes | None]) -> None:
+        """Keep values, and forget those that are `None`."""
+        ...
+
+
+class KeepsNothing:
+    """`OutputState` of outputs that are opened to be tried, not to deliver."""
+
+    async def output_state(self, output: str) -> dict[str, bytes]:
+        """Return nothing."""
+        return {}
+
+    async def keep_output_state(self, output: str, changes: Mapping[str, bytes | None]) -> None:
+        """Let go of it."""
+
+
+KEEPS_NOTHING = KeepsNothing()
+# Counts what an output leaves out of its own accord: connection number, reason, how many events.
+CountDrop = Callable[[int, str, int], None]
+
+
 @dataclass(frozen=True)
 class OutputEnvironment:
     """What an output is handed besides its settings.
@@ -166,6 +279,9 @@ class OutputEnvironment:
         spool_dir: a folder of this output alone, for what does not fit in memory; may not exist.
         workspace, workspace_number: the output's workspace, as the document calls it.
         inputs: number of a connection to the id of its input.
+        place: of the output in its workspace.
+        state: what it keeps beyond its process.
+        count_drop: told of what it leaves out.
     """
 
     output: str
@@ -175,6 +291,17 @@ class OutputEnvironment:
     workspace: str = ""
     workspace_number: int = 0
     inputs: Mapping[int, str] = field(default_factory=dict)
+    place: OutputPlace = NOWHERE
+    state: OutputState = KEEPS_NOTHING
+    count_drop: CountDrop = lambda connection, reason, count: None
+
+
+SettingProblem = tuple[tuple[str, ...], str]  # where in the settings, and what is wrong
+
+
+def no_problems(settings: Any, kind: str) -> Iterable[SettingProblem]:
+    """Return what modules say whose settings fit outputs of every kind of theirs."""
+    return ()
 
 
 HIDDEN = "***********"  # in place of a secret that is shown
@@ -204,6 +331,10 @@ class OutputModule:
         send_as_batch_default: whether a payload holds a whole batch where a connection says
             nothing (spec/connections.md, 6).
         retry_profile: the row of `actors.outputs.retry.PROFILES` that it follows by default.
+        connection_settings_model: validates what a connection sets, where that is not what all
+            outputs of raw JSON have (`actors.outputs.connection_settings`); the output then shapes
+            whole batches itself.
+        problems: lists what does not fit an output of a kind: where in its settings, and why.
         open: makes the output from validated settings.
         takes: tells of validated settings what such an output takes of its connections' batches:
             platforms, event types, age, identities, size.
@@ -221,3 +352,5 @@ class OutputModule:
     open: Callable[[Any, OutputEnvironment], StreamOutput | BulkOutput]
     takes: Callable[[Any], Takes] = takes_everything
     headers: Callable[[Any], dict[str, str]] = no_headers
+    connection_settings_model: type[OutputSettings] | None = None
+    problems: Callable[[Any, str], Iterable[SettingProblem]] = no_problems

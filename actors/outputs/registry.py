@@ -20,6 +20,7 @@ from actors.outputs.contract import (
     Split,
     StreamOutput,
 )
+from actors.outputs.firehose import output as firehose
 
 __all__ = [
     "MODULES",
@@ -45,6 +46,7 @@ MODULES: dict[str, OutputModule] = {
         audience_csv.MODULE,
         devnull.MODULE,
         file.MODULE,
+        firehose.MODULE,
         log.MODULE,
         webhook.MODULE,
     )

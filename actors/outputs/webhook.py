@@ -11,24 +11,25 @@ import aiohttp
 import orjson
 
 from actors.model import Delivery
-from actors.outputs import retry
 from actors.outputs.contract import (
     HIDDEN,
-    Delivered,
     Fatal,
     Outcome,
     OutputEnvironment,
     OutputModule,
     RequestLimits,
-    Retry,
     Split,
 )
-from actors.outputs.egress import EgressRefused
+from actors.outputs.http_answers import (
+    CONNECT_TIMEOUT_S,
+    body_id,
+    excerpt,
+    network_outcome,
+    outcome_of,
+    read_bounded,
+)
 from actors.outputs.webhook_settings import WebhookSettings
 
-CONNECT_TIMEOUT_S = 5.0
-READ_BYTES = 64 * 1024
-EXCERPT_BYTES = 10 * 1024
 THREAD_GZIP_BYTES = 32 * 1024  # from about here compressing takes longer than changing threads
 
 _CONTENT_TYPES = {
@@ -43,14 +44,6 @@ def signature(keys: Sequence[bytes], webhook_id: str, timestamp_s: int, body: by
     signed = f"{webhook_id}.{timestamp_s}.".encode() + body
     digests = (hmac.digest(key, signed, hashlib.sha256) for key in keys)
     return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
-
-
-def body_id(deliveries: Sequence[Delivery]) -> str:
-    """Return the id of a body: the delivery's own, or one made of all that are inside."""
-    if len(deliveries) == 1:
-        return deliveries[0].delivery_id
-    joined = "|".join(delivery.delivery_id for delivery in deliveries)
-    return f"dl_{hashlib.sha256(joined.encode()).hexdigest()[:32]}"
 
 
 def _plain_headers(settings: WebhookSettings) -> dict[str, str]:
@@ -160,9 +153,10 @@ class WebhookOutput:
                 allow_redirects=False,
                 ssl=self._settings.verify_tls,
             ) as response:
-                return await self._judge(response)
+                text = excerpt(await read_bounded(response))
+                return outcome_of(response, text, self._environment.clock.now_ms())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return _network_outcome(error)
+            return network_outcome(error)
 
     def _body(self, deliveries: Sequence[Delivery]) -> bytes:
         payloads = [delivery.payload for delivery in deliveries]
@@ -185,54 +179,12 @@ class WebhookOutput:
             headers["webhook-signature"] = signature(self._keys, identifier, timestamp_s, body)
         return headers
 
-    async def _judge(self, response: aiohttp.ClientResponse) -> Outcome:
-        status = response.status
-        text = await _read_excerpt(response)
-        result = retry.classify(status)
-        if result == "success":
-            return Delivered(status, text)
-        if result == "split":
-            return Split(text, status)
-        if result == "fatal":
-            return Fatal("fatal_response", text, status)
-        wait_s = None
-        if status in retry.RETRY_AFTER_STATUSES:
-            wait_s = retry.parse_retry_after(
-                response.headers.get("Retry-After"), self._environment.clock.now_ms()
-            )
-        return Retry(text, status, wait_s)
-
 
 async def _compress(body: bytes) -> bytes:
     """Gzip a body; the same body gives the same bytes."""
     if len(body) < THREAD_GZIP_BYTES:
         return gzip.compress(body, mtime=0)
     return await asyncio.to_thread(gzip.compress, body, mtime=0)
-
-
-async def _read_excerpt(response: aiohttp.ClientResponse) -> str:
-    """Read a bounded part of an answer and return what is kept of it."""
-    read = bytearray()
-    try:
-        while len(read) < READ_BYTES and (chunk := await response.content.read(READ_BYTES)):
-            read += chunk
-    except (aiohttp.ClientError, TimeoutError):
-        # The status has been read and decides; a body that breaks off changes nothing.
-        response.close()
-    if not response.content.at_eof():
-        response.close()  # what is left would be read before the connection could be used again
-    return bytes(read[:EXCERPT_BYTES]).decode("utf-8", "replace")
-
-
-def _network_outcome(error: Exception) -> Outcome:
-    """Say what a request without an answer means."""
-    if isinstance(error, aiohttp.ClientSSLError):
-        return Fatal("fatal_response", retry.TLS_ALERT)
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    # Unusual spellings of addresses are refused by aiohttp itself.
-    if isinstance(cause, EgressRefused | aiohttp.InvalidURL):
-        return Fatal("egress_refused", str(cause))
-    return Retry(f"{retry.NETWORK_ALERT}: {type(error).__name__}")
 
 
 MODULE = OutputModule(

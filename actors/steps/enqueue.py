@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from actors.model import DeadLetter, Delivery, Profile, StoredBatch
-from actors.outgoing import inbound_batch
+from actors.outgoing import inbound_batch, private_parts
 from actors.pipeline.candidate import Candidate, Drop
 from actors.pipeline.compiling import Pipeline
 from actors.steps.payload import Shaped
@@ -50,6 +50,8 @@ def enqueue(
         shaped = shapes.get(id(shape))
         if shaped is None:
             batch = inbound_batch(stored) if shape.settings.is_raw else outgoing
+            if shape.settings.include_private:
+                batch = batch | private_parts(stored, profile)
             shaped = shapes[id(shape)] = Shaped(batch, events, shape)
         deliveries += _deliveries(candidate, pipeline, shaped)
     return deliveries, drops

@@ -34,6 +34,7 @@ class PayloadSettings(Struct, frozen=True):
         hidden: what the data filter removes from the batches and events that go out.
         mappings: events that go out under another name.
         has_flat_events: commerce events are expanded.
+        include_private: with `actors.outgoing.private_parts`.
     """
 
     excluded_types: frozenset[str]
@@ -51,6 +52,25 @@ class PayloadSettings(Struct, frozen=True):
     hidden: DataFilter = NO_FILTER
     mappings: tuple[CustomMapping, ...] = ()
     has_flat_events: bool = False
+    include_private: bool = False
+
+
+# Everything, for modules that shape batches themselves.
+WHOLE = PayloadSettings(
+    excluded_types=frozenset(),
+    excluded_metadata=(),
+    unique_id=None,
+    include_location=True,
+    include_event_batch_location=True,
+    include_metadata=True,
+    include_mp_device_id=True,
+    include_consent_state=True,
+    include_system_notifications=True,
+    ids_as_strings=False,
+    send_batches_without_events=True,
+    is_raw=False,
+    include_private=True,
+)
 
 
 # Changes the data of an event, as JSON values.

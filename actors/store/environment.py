@@ -40,6 +40,7 @@ Table = Literal[
     "static_lists",
     "member_counts",
     "revisions",
+    "output_states",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
 # Users are known to all workspaces of their identity scope. All else is of one workspace.

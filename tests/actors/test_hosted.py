@@ -16,6 +16,7 @@ from actors.errors import StoreDamaged, StoreFull
 from actors.forwarder import OutputInfo
 from actors.forwarding.plan import OutputPlan
 from actors.hosted import Coordinator, Forwarder, ForwarderOptions, restarting_if_damaged
+from actors.outputs.contract import OutputPlace
 from actors.outputs.retry import PROFILES
 from actors.store.environment import Store
 from tests.actors.aliasing import SOURCE, request
@@ -83,6 +84,7 @@ async def test_a_forwarder_that_cannot_be_made_is_tried_again(
         settings={},
         is_audience=False,
         connections=(),
+        place=OutputPlace(),
     )
     options = ForwarderOptions(
         plan=plan,

@@ -13,6 +13,7 @@ from actors.pipeline.candidate import Drop
 from actors.pipeline.compiling import compile_pipelines
 from actors.pipeline.connection import ConnectionInfo
 from actors.steps.enqueue import admit_to_queue, delivery_id, enqueue
+from actors.steps.payload import WHOLE
 from tests.actors.forwarding.support import connection, delivery
 from tests.actors.test_outgoing import NOW_MS, a_batch, profile, stored, workspace
 
@@ -67,6 +68,13 @@ def test_a_delivery_knows_its_batch() -> None:
     assert (made.sequence, made.connection, made.mpid) == (0, 3, batch.mpid)
     assert (made.created_ms, made.first_event_ms) == (batch.received_ms, NOW_MS)
     assert (made.event_count, made.environment, made.attempts) == (2, "production", 0)
+
+
+def test_only_modules_with_permissions_get_the_address_and_partner_identities() -> None:
+    batch = many("custom_event", ip="192.0.2.1", partner_identities={"Ads_Id": "a"})
+    plain, whole = payloads(batch, with_settings(1), connection(2, settings=WHOLE))
+    assert not plain.keys() & {"ip", "partner_identities"}
+    assert (whole["ip"], whole["partner_identities"]) == ("192.0.2.1", {"Ads_Id": "a"})
 
 
 def test_each_event_goes_alone_where_batches_are_not_sent_as_such() -> None:

@@ -4,6 +4,7 @@ from tests.actors.outputs.harness import Harness
 from tests.actors.outputs.harnesses.audience_csv import AudienceCsvHarness
 from tests.actors.outputs.harnesses.devnull import DevnullHarness
 from tests.actors.outputs.harnesses.file import FileHarness
+from tests.actors.outputs.harnesses.firehose import FirehoseHarness
 from tests.actors.outputs.harnesses.log import LogHarness
 from tests.actors.outputs.harnesses.webhook import WebhookHarness
 
@@ -11,6 +12,7 @@ HARNESSES: dict[str, type[Harness]] = {
     "audience_csv": AudienceCsvHarness,
     "devnull": DevnullHarness,
     "file": FileHarness,
+    "firehose": FirehoseHarness,
     "log": LogHarness,
     "webhook": WebhookHarness,
 }

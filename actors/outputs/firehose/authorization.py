@@ -1,0 +1,196 @@
+"""Shows a module who we are: a token of its own, or OAuth 2 tokens that are kept fresh.
+
+Source: spec/connections.md, 4 and 4.2. Tokens are kept with the output's state and shown nowhere.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+from msgspec import Struct
+
+from actors.outputs.contract import OutputEnvironment
+from actors.outputs.firehose.client import ModuleClient
+from actors.outputs.firehose.registration import Authentication
+from actors.outputs.firehose.settings import FirehoseSettings
+
+logger = logging.getLogger("headwater.forwarder")
+
+REFRESH_AHEAD_MS = 5 * 60 * 1000
+DEFAULT_EXPIRES_IN_S = 3600
+# What a token endpoint says when it will not give a token (RFC 6749, 5.2).
+REFUSALS = frozenset({400, 401, 403})
+
+
+class AuthorizationMissing(Exception):
+    """Somebody has to authorize the output, again or for the first time; `reason` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class TokenUnavailable(Exception):
+    """No token can be had just now; it may work later."""
+
+
+class Tokens(Struct, frozen=True):
+    """What a token endpoint gave. `expires_ms`: by our clock."""
+
+    access_token: str
+    refresh_token: str | None
+    expires_ms: int
+
+    def __repr__(self) -> str:
+        return f"Tokens(expires_ms={self.expires_ms})"
+
+
+class _TokenAnswer(Struct):
+    access_token: str
+    refresh_token: str | None = None
+    expires_in: int | str | None = None
+
+
+class Authorization:
+    """The credentials of one output at its module."""
+
+    def __init__(
+        self, settings: FirehoseSettings, environment: OutputEnvironment, client: ModuleClient
+    ) -> None:
+        self._settings = settings
+        self._environment = environment
+        self._client = client
+        self._state: Mapping[str, bytes] = {}
+        self._tokens: dict[str, Tokens] = {}
+        self._refreshing = asyncio.Lock()
+
+    def load(self, state: Mapping[str, bytes]) -> None:
+        """Take up the tokens that were kept."""
+        self._state = state
+
+    async def headers(self, wanted: Authentication | None) -> dict[str, str]:
+        """Return the headers of a message.
+
+        Args:
+            wanted: what the module has registered, `None` if a fixed token is enough.
+
+        Raises:
+            AuthorizationMissing: there are no tokens, or the module refuses to renew them.
+            TokenUnavailable: the module does not answer.
+            ShardUnavailable, StoreFull: renewed tokens could not be kept.
+        """
+        headers = {}
+        if self._settings.token is not None:
+            headers["Authorization"] = f"Token {self._settings.token.get_secret_value()}"
+        if wanted is None:
+            return headers
+        token = await self._access_token(wanted)
+        if wanted.access_token_type == "custom_header":  # noqa: S105
+            assert wanted.custom_header_name is not None, "a registration without it is refused"
+            headers[wanted.custom_header_name] = token
+        else:
+            headers["Authorization"] = f"Bearer {token}"
+        return headers
+
+    def start_url(self, wanted: Authentication, redirect_uri: str, state: str) -> str:
+        """Return where somebody is sent to authorize the output.
+
+        Args:
+            redirect_uri: where the module sends them back to.
+            state: comes back with them, to know them again.
+        """
+        query = {
+            "response_type": "code",
+            wanted.param_client_id_name: wanted.client_id,
+            "redirect_uri": redirect_uri,
+            "state": state,
+        }
+        if wanted.scopes:
+            query["scope"] = " ".join(each.name for each in wanted.scopes)
+        joint = "&" if "?" in wanted.authorization_url else "?"
+        return f"{wanted.authorization_url}{joint}{urlencode(query)}"
+
+    async def finish(self, wanted: Authentication, code: str, redirect_uri: str) -> None:
+        """Exchange the code of somebody who came back; raises as `headers` does."""
+        form = {"grant_type": wanted.grant_type, "code": code, "redirect_uri": redirect_uri}
+        await self._request(wanted, wanted.token_url, form, None)
+
+    async def _access_token(self, wanted: Authentication) -> str:
+        async with self._refreshing:  # else every message that finds it old would renew it
+            tokens = self._kept(wanted)
+            if tokens is None:
+                raise AuthorizationMissing("the output has not been authorized")
+            now_ms = self._environment.clock.now_ms()
+            if now_ms < tokens.expires_ms - REFRESH_AHEAD_MS:
+                return tokens.access_token
+            try:
+                return (await self._refreshed(wanted, tokens)).access_token
+            except TokenUnavailable:
+                if now_ms < tokens.expires_ms:
+                    return tokens.access_token
+                raise
+
+    async def _refreshed(self, wanted: Authentication, tokens: Tokens) -> Tokens:
+        if tokens.refresh_token is None:
+            if self._environment.clock.now_ms() < tokens.expires_ms:
+                return tokens
+            raise AuthorizationMissing("the access token has expired and cannot be renewed")
+        form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
+        url = wanted.refresh_url or wanted.token_url
+        return await self._request(wanted, url, form, tokens.refresh_token)
+
+    async def _request(
+        self, wanted: Authentication, url: str, form: dict[str, str], refresh_token: str | None
+    ) -> Tokens:
+        form[wanted.param_client_id_name] = wanted.client_id
+        if self._settings.client_secret is not None:
+            form[wanted.param_secret_name] = self._settings.client_secret.get_secret_value()
+        try:
+            status, body = await self._client.post_form(url, form)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise TokenUnavailable(type(error).__name__) from None
+        if status in REFUSALS:
+            logger.error(
+                "A module refuses a token",
+                extra={
+                    "event": "token_refused",
+                    "output": self._environment.output,
+                    "status": status,
+                },
+            )
+            raise AuthorizationMissing(f"the module refused a token with status {status}")
+        try:
+            answer = msgspec.json.decode(body, type=_TokenAnswer)
+            expires_in_s = int(
+                answer.expires_in or wanted.default_expires_in or DEFAULT_EXPIRES_IN_S
+            )
+        except (msgspec.DecodeError, ValueError):
+            raise TokenUnavailable(f"status {status} without a token") from None
+        tokens = Tokens(
+            answer.access_token,
+            answer.refresh_token or refresh_token,
+            self._environment.clock.now_ms() + expires_in_s * 1000,
+        )
+        # Kept before it is used: a refresh token may hold only once.
+        await self._environment.state.keep_output_state(
+            self._environment.output, {_name(wanted): msgspec.json.encode(tokens)}
+        )
+        self._tokens[_name(wanted)] = tokens
+        return tokens
+
+    def _kept(self, wanted: Authentication) -> Tokens | None:
+        name = _name(wanted)
+        if name not in self._tokens and name in self._state:
+            self._tokens[name] = msgspec.json.decode(self._state[name], type=Tokens)
+        return self._tokens.get(name)
+
+
+def _name(wanted: Authentication) -> str:
+    """Return by which name tokens are kept; those of another module are never used."""
+    digest: Any = sha256(f"{wanted.token_url}|{wanted.client_id}".encode())
+    return f"oauth-{digest.hexdigest()[:16]}"

@@ -1,0 +1,187 @@
+"""Output `firehose`: a service that speaks the outbound protocol (spec/connections.md, 4)."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from actors.errors import ShardUnavailable, StoreFull
+from actors.model import Delivery
+from actors.outputs.contract import (
+    Delivered,
+    Outcome,
+    OutputEnvironment,
+    OutputModule,
+    Refused,
+    RequestLimits,
+    Retry,
+    SubscriptionTerms,
+)
+from actors.outputs.firehose.audience_sender import AudienceSender
+from actors.outputs.firehose.authorization import (
+    Authorization,
+    AuthorizationMissing,
+    TokenUnavailable,
+)
+from actors.outputs.firehose.client import ModuleClient
+from actors.outputs.firehose.dsr_sender import DsrSender
+from actors.outputs.firehose.event_sender import EventSender
+from actors.outputs.firehose.messages import Account
+from actors.outputs.firehose.registrations import Registrations
+from actors.outputs.firehose.sending import Ready, Sender
+from actors.outputs.firehose.setting_values import sent_values, value_problems
+from actors.outputs.firehose.settings import (
+    FirehoseConnectionSettings,
+    FirehoseSettings,
+    output_problems,
+)
+from actors.outputs.firehose.takes import takes
+
+logger = logging.getLogger("headwater.forwarder")
+
+PROBE_AFTER_MS = 60 * 60 * 1000
+UPKEEP_S = 30.0
+
+_SENDERS: dict[str, type[Sender]] = {
+    "event": EventSender,
+    "audience": AudienceSender,
+    "dsr": DsrSender,
+}
+
+
+class FirehoseOutput:
+    """Sends messages to one module, once it is known what the module wants."""
+
+    def __init__(self, settings: FirehoseSettings, environment: OutputEnvironment) -> None:
+        self._settings = settings
+        self._environment = environment
+        self._client = ModuleClient(settings, environment)
+        self._registrations = Registrations(settings, environment, self._client)
+        self._authorization = Authorization(settings, environment, self._client)
+        self._sender = _SENDERS[environment.place.kind](settings, environment, self._client)
+        self._last_ms = environment.clock.now_ms()
+        self._upkeep: asyncio.Task[None] | None = None
+
+    @property
+    def limits(self) -> RequestLimits:
+        """What the forwarder may put into one `send`."""
+        return self._sender.limits(self._registrations.in_force)
+
+    async def start(self) -> None:
+        """Take up what was kept, and ask the module what it is if that is not known.
+
+        Raises:
+            ShardUnavailable: what was kept cannot be read.
+        """
+        await self._client.open()
+        state = await self._environment.state.output_state(self._environment.output)
+        self._registrations.load(state)
+        self._authorization.load(state)
+        self._sender.load(state)
+        await self.keep_up()
+        self._upkeep = asyncio.get_running_loop().create_task(self._keep_up())
+
+    async def stop(self) -> None:
+        """Close the session."""
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+            await asyncio.gather(self._upkeep, return_exceptions=True)
+        await self._client.close()
+
+    async def test(self) -> Outcome:
+        """Ask the module whether it is there, as after an idle hour."""
+        return await self._probe()
+
+    async def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        """Post one message for all deliveries."""
+        self._last_ms = self._environment.clock.now_ms()
+        ready = await self._ready()
+        if not isinstance(ready, Ready):
+            return [ready] * len(deliveries)
+        return await self._sender.send(ready, deliveries)
+
+    async def subscribe(self, terms: SubscriptionTerms) -> Outcome:
+        """Have the module agree to a subscription; see `SubscribedOutput`."""
+        assert isinstance(self._sender, AudienceSender), "others have no subscriptions"
+        ready = await self._ready()
+        if not isinstance(ready, Ready):
+            return ready
+        return await self._sender.subscribe(ready, terms)
+
+    async def refresh_registration(self) -> list[str]:
+        """Ask the module what it is, and return every problem; see `Registrations.refresh`."""
+        return await self._registrations.refresh()
+
+    async def keep_up(self) -> None:
+        """Ask for a registration that is missing; after an idle hour, whether the module is there.
+
+        Source: spec/connections.md, 4.1.
+        """
+        if self._registrations.in_force is None:
+            try:
+                await self._registrations.refresh()
+            except (ShardUnavailable, StoreFull) as error:
+                logger.warning(
+                    "A module's registration could not be kept; it is asked for again",
+                    extra={
+                        "event": "registration_not_kept",
+                        "output": self._environment.output,
+                        "kind": type(error).__name__,
+                    },
+                )
+            return
+        now_ms = self._environment.clock.now_ms()
+        if now_ms - self._last_ms < PROBE_AFTER_MS:
+            return
+        self._last_ms = now_ms
+        if not isinstance(await self._probe(), Delivered):
+            logger.warning(
+                "A module does not answer while there is nothing to send",
+                extra={"event": "module_probe_failed", "output": self._environment.output},
+            )
+
+    async def _keep_up(self) -> None:
+        while True:
+            await asyncio.sleep(UPKEEP_S)
+            await self.keep_up()
+
+    async def _probe(self) -> Outcome:
+        ready = await self._ready()
+        return await self._sender.probe(ready) if isinstance(ready, Ready) else ready
+
+    async def _ready(self) -> Ready | Retry | Refused:
+        """Return what a message needs besides its content, or why none can be sent."""
+        registration, kind = self._registrations.in_force, self._environment.place.kind
+        if registration is None:
+            return Retry(f"what the module wants is not known: {self._registrations.problem}")
+        takes = registration.processing(kind)
+        if takes is None:
+            return Refused("invalid_settings", f"the module takes no output of kind {kind}")
+        values = self._settings.account_settings
+        for name, problem in value_problems(takes.account_settings, values):
+            return Refused("invalid_settings", f"account_settings.{name}: {problem}")
+        account = Account(
+            self._environment.place.number, sent_values(takes.account_settings, values)
+        )
+        wanted = getattr(takes, "authentication", None)
+        try:
+            headers = await self._authorization.headers(wanted)
+        except AuthorizationMissing as error:
+            return Refused("authorization_refused", error.reason)
+        except (TokenUnavailable, ShardUnavailable, StoreFull) as error:
+            return Retry(f"no access token: {error}")
+        return Ready(registration, account, headers)
+
+
+MODULE = OutputModule(
+    module="firehose",
+    kinds=frozenset({"event", "audience", "dsr"}),
+    accepts_unbound=True,
+    accepts_attribute_feed=True,
+    settings_model=FirehoseSettings,
+    send_as_batch_default=True,
+    retry_profile="stream",
+    open=FirehoseOutput,
+    connection_settings_model=FirehoseConnectionSettings,
+    takes=takes,
+    problems=output_problems,
+)

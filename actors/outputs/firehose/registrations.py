@@ -1,0 +1,94 @@
+"""The registration in force: asked for, checked and kept (spec/connections.md, 4.2)."""
+
+import logging
+from hashlib import sha256
+
+import orjson
+
+from actors.outputs.contract import Delivered, OutputEnvironment
+from actors.outputs.firehose.client import ModuleClient, message_uuid
+from actors.outputs.firehose.messages import VERSION, RegistrationRequest
+from actors.outputs.firehose.registration import (
+    Registration,
+    RegistrationInvalid,
+    parse_registration,
+)
+from actors.outputs.firehose.settings import FirehoseSettings
+
+logger = logging.getLogger("headwater.forwarder")
+
+
+class Registrations:
+    """Knows what a module has said of itself last, if that was right.
+
+    Attributes:
+        in_force: `None` until there is one.
+        problem: why there is none, or why the last answer is not in force.
+    """
+
+    def __init__(
+        self, settings: FirehoseSettings, environment: OutputEnvironment, client: ModuleClient
+    ) -> None:
+        self._url = settings.registration_url
+        self._is_written = settings.registration is not None
+        self._environment = environment
+        self._client = client
+        self._name = f"registration-{sha256((self._url or '').encode()).hexdigest()[:16]}"
+        self.in_force = settings.registration
+        self.problem: str | None = None
+
+    def load(self, state: dict[str, bytes]) -> None:
+        """Take up what was kept, unless the document has a registration itself."""
+        kept = state.get(self._name)
+        if self._is_written or kept is None:
+            return
+        try:
+            self.in_force = parse_registration(orjson.loads(kept))
+        except RegistrationInvalid as error:  # this version asks for more than the one that kept it
+            self._refuse(error.problems)
+
+    async def refresh(self) -> list[str]:
+        """Ask the module what it is; an answer without problems is in force, and kept.
+
+        Returns:
+            Every problem; the registration that was in force before then stays.
+
+        Raises:
+            ShardUnavailable, StoreFull: it could not be kept; it is not in force.
+        """
+        if self._url is None:
+            return ["the registration is part of the document and is not asked for"]
+        now_ms = self._environment.clock.now_ms()
+        name = f"{self._environment.output}|{now_ms}"
+        request = RegistrationRequest(
+            id=message_uuid(name), timestamp_ms=now_ms, firehose_version=VERSION
+        )
+        reply = await self._client.ask(self._url, request, {})
+        if not isinstance(reply.outcome, Delivered):
+            return self._refuse([f"the module cannot be asked: {reply.outcome.excerpt}"])
+        try:
+            found = self._parsed(reply.body)
+        except RegistrationInvalid as error:
+            return self._refuse(error.problems)
+        kept = {self._name: reply.body}
+        await self._environment.state.keep_output_state(self._environment.output, kept)
+        self.in_force, self.problem = found, None
+        return []
+
+    def _parsed(self, body: bytes) -> Registration:
+        if not body:
+            raise RegistrationInvalid(["the answer is not a module_registration_response"])
+        return parse_registration(orjson.loads(body), self.in_force)
+
+    def _refuse(self, problems: list[str]) -> list[str]:
+        self.problem = problems[0]
+        logger.warning(
+            "A module's registration cannot be used",
+            extra={
+                "event": "registration_refused",
+                "output": self._environment.output,
+                "problems": problems,
+                "in_force": self.in_force is not None,
+            },
+        )
+        return problems
