@@ -99,6 +99,10 @@ class ShardHandle(IndexShard, AliasShard, Protocol):
         """See `Shard.replay`. Raises StoreFull."""
         ...
 
+    async def discard(self, connection: int, delivery_ids: Sequence[str]) -> int:
+        """See `ShardOutbox.discard`. Raises StoreFull."""
+        ...
+
     async def preview_subject(self, connection: int, raw: bytes) -> Subject | Rejected | None:
         """See `ShardPreviews.preview_subject`."""
         ...

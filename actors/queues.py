@@ -11,6 +11,9 @@ from actors.model import DeadLetter
 from actors.store import outbox
 from actors.store.environment import Transaction
 
+# A queue that was full is full anew, and said to be, only after having been emptied to this share.
+ROOMY = 0.9
+
 
 class Queues:
     """Depths by connection; changed only after the transaction that changed the outbox."""
@@ -25,14 +28,13 @@ class Queues:
         self._limits = dict(limits)
         self._ids = dict(ids)
         self._gone: set[str] = set()  # whose depths are still shown
+        self._full: set[int] = set()  # for which that has been said
         self._count: Counter[int] = Counter()
         self._bytes: Counter[int] = Counter()
         for connection, (count, size) in outbox.depths(txn).items():
             self._count[connection] = count
             self._bytes[connection] = size
-        self._dead: Counter[tuple[int, str]] = Counter(
-            (letter.delivery.connection, letter.reason) for letter in outbox.all_dead_letters(txn)
-        )
+        self._dead = outbox.dead_counts(txn)
 
     def know(self, connection: int, name: str, limit: int) -> None:
         """Take over a connection: its id, and the bytes that may wait for it here."""
@@ -78,6 +80,18 @@ class Queues:
         """Note that deliveries were settled."""
         self._count[connection] -= count
         self._bytes[connection] -= size
+        if self._bytes[connection] <= self._limits.get(connection, 0) * ROOMY:
+            self._full.discard(connection)
+
+    def name_of(self, connection: int) -> str:
+        """Return the id of a connection."""
+        return self._ids.get(connection, str(connection))
+
+    def turned_full(self, connection: int) -> bool:
+        """Note that something did not fit; tell whether that is news."""
+        is_news = connection not in self._full
+        self._full.add(connection)
+        return is_news
 
     def died(self, letters: Iterable[DeadLetter]) -> None:
         """Note new dead letters."""

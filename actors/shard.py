@@ -37,7 +37,7 @@ from actors.steps.enqueue import enqueue
 from actors.steps.identify import Identifier
 from actors.steps.update_profiles import update_profile
 from actors.steps.work import Work
-from actors.store import event_names, log, micro_batches
+from actors.store import event_names, log, micro_batches, outbox
 from actors.store.duplicates import Duplicates
 from actors.store.environment import Transaction
 from actors.store.identities import IdentityChange, Term
@@ -94,6 +94,7 @@ class Shard:
         self._counts = ShardCounts(metrics, state.number, options, self.store)
         self._ids = state.ids
         self._set_up(options)
+        outbox.begin_sums(self.store)
         with self.store.read() as txn:
             self._names = KnownNames(event_names.read_all(txn))
             self.groups = KnownGroups(read_live(txn))

@@ -1,5 +1,6 @@
 """The outbox of one shard: what is to be delivered, from its cause to its settlement."""
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from actors.audiences.announce import FIRST_NUMBER, Subscription
@@ -11,6 +12,8 @@ from actors.store import outbox
 from actors.store.environment import Store, Transaction
 from actors.store.ids import Ids, write_last
 from actors.store.keys import outbox_key
+
+logger = logging.getLogger("headwater.outbox")
 
 
 class ShardOutbox:
@@ -135,10 +138,7 @@ class ShardOutbox:
 
     def write(self, txn: Transaction) -> None:
         """Write what was taken. Raises StoreFull."""
-        for delivery in self._taken:
-            count, size = self._added.get(delivery.connection, (0, 0))
-            size += outbox.add(txn, delivery)
-            self._added[delivery.connection] = (count + 1, size)
+        self._added = outbox.add_all(txn, self._taken)
         for letter in self._dead:
             outbox.bury(txn, letter)
 
@@ -147,6 +147,8 @@ class ShardOutbox:
         for connection, (count, size) in self._added.items():
             self.queues.added(connection, count, size)
         self.queues.died(self._dead)
+        if self._dead:
+            self._report_full()
         added = list(self._added)
         self.abandon()
         self._wake_for(added)
@@ -155,6 +157,19 @@ class ShardOutbox:
         """The transaction failed: nothing was taken."""
         self._room = None
         self._taken, self._dead, self._added = [], [], {}
+
+    def _report_full(self) -> None:
+        """Say once that a queue is full, and again only when it has been below its limit."""
+        for connection in {each.delivery.connection for each in self._dead}:
+            if self.queues.turned_full(connection):
+                logger.error(
+                    "The queue of a connection is full; what comes is kept as dead letters",
+                    extra={
+                        "event": "queue_full",
+                        "connection": self.queues.name_of(connection),
+                        "alert": "Queue Full",
+                    },
+                )
 
     # -- Delivery ---------------------------------------------------------------------------------
 
@@ -196,6 +211,13 @@ class ShardOutbox:
         self.queues.added(connection, len(reasons), size)
         if reasons:
             self._wake_for([connection])
+        return len(reasons)
+
+    def discard(self, connection: int, delivery_ids: Sequence[str]) -> int:
+        """Delete dead letters for good; return how many were there. Raises StoreFull."""
+        with self._store.write() as txn:
+            reasons = outbox.discard(txn, connection, delivery_ids)
+        self.queues.forgotten((connection, reason) for reason in reasons)
         return len(reasons)
 
     def _wake_for(self, connections: Iterable[int]) -> None:

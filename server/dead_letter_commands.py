@@ -1,4 +1,4 @@
-"""`headwater dead-letters`: list, show and replay what could not be delivered.
+"""`headwater dead-letters`: list, show, replay, export and purge what could not be delivered.
 
 Talks to a running deployment through the Platform API (spec/platform-api.md, 15).
 """
@@ -55,6 +55,43 @@ def replay(
     body: dict[str, Any] = {"all": True} if is_all else {"ids": list(delivery_ids)}
     answer = PlatformApi(**access).post(f"{_path(connection)}/replay", body)
     click.echo(f"{answer['replayed']} replayed")
+
+
+@dead_letters.command()
+@click.argument("connection")
+@click.option("--reason", help="Only those of one reason.")
+@click.pass_obj
+def export(access: dict[str, str], connection: str, reason: str | None) -> None:
+    """Write the dead letters of a CONNECTION with their payloads, a JSON object per line."""
+    query = {} if reason is None else {"reason": reason}
+    for line in PlatformApi(**access).lines(f"{_path(connection)}/export", **query):
+        click.echo(line)
+
+
+@dead_letters.command()
+@click.argument("connection")
+@click.argument("delivery_ids", nargs=-1)
+@click.option("--reason", help="All of one reason.")
+@click.option("--all", "is_all", is_flag=True, help="All of the connection.")
+@click.pass_obj
+def purge(
+    access: dict[str, str],
+    connection: str,
+    delivery_ids: tuple[str, ...],
+    reason: str | None,
+    is_all: bool,
+) -> None:
+    """Delete dead letters of a CONNECTION for good, by DELIVERY_IDS, --reason or --all."""
+    if [bool(delivery_ids), reason is not None, is_all].count(True) != 1:
+        raise click.UsageError("give delivery ids, or --reason, or --all")
+    api = PlatformApi(**access)
+    for delivery_id in delivery_ids:
+        api.delete(f"{_path(connection)}/{quote(delivery_id, safe='')}")
+    purged = len(delivery_ids)
+    if not delivery_ids:
+        query = {} if reason is None else {"reason": reason}
+        purged = api.delete(_path(connection), **query)["purged"]
+    click.echo(f"{purged} purged")
 
 
 def _path(connection: str) -> str:

@@ -63,11 +63,15 @@ async def page_of(
     wanted: DeadLetterFilter,
     limit: int,
     cursor: str | None,
+    *,
+    is_whole: bool = False,
 ) -> dict[str, Any]:
     """Return up to `limit` dead letters that are wanted, as `Deployment.dead_letters` does."""
     items: list[dict[str, Any]] = []
     while True:
-        page = await deployment.dead_letters(connection, limit - len(items), cursor)
+        page = await deployment.dead_letters(
+            connection, limit - len(items), cursor, is_whole=is_whole
+        )
         items += [item for item in page["items"] if wanted.matches(item)]
         cursor = page["next_cursor"]
         if cursor is None or len(items) >= limit:

@@ -169,8 +169,12 @@ class Deployment(Protocol):
         """Return the aliases that name an MPID, in the order of acceptance."""
         ...
 
-    async def dead_letters(self, connection: int, limit: int, cursor: str | None) -> dict[str, Any]:
+    async def dead_letters(
+        self, connection: int, limit: int, cursor: str | None, *, is_whole: bool = False
+    ) -> dict[str, Any]:
         """List dead letters of a connection, oldest first: `{"items": [...], "next_cursor"}`.
+
+        `is_whole`: with their payloads.
 
         Raises:
             CursorInvalid: the cursor was not given out by the page before.
@@ -183,6 +187,10 @@ class Deployment(Protocol):
 
     async def replay_dead_letters(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
         """Put dead letters back into the outbox (`None`: all); return how many."""
+        ...
+
+    async def discard_dead_letters(self, connection: int, delivery_ids: Sequence[str]) -> int:
+        """Delete dead letters for good; return how many were there."""
         ...
 
     async def preview(self, connection: int, raw: bytes) -> dict[str, Any] | Rejected | None:

@@ -184,7 +184,9 @@ class Gateway:
 
     # -- Dead letters -----------------------------------------------------------------------------
 
-    async def dead_letters(self, connection: int, limit: int, cursor: str | None) -> dict[str, Any]:
+    async def dead_letters(
+        self, connection: int, limit: int, cursor: str | None, *, is_whole: bool = False
+    ) -> dict[str, Any]:
         """See `Deployment`. A cursor is the sequence of the last dead letter of the page before."""
         if cursor is not None and not is_int64(cursor):
             raise CursorInvalid(cursor)
@@ -199,8 +201,9 @@ class Gateway:
         page = letters[:limit]
         is_last = len(letters) <= limit and all(len(each) < limit for each in pages)
         connection_id = self._connection_ids[connection]
+        show = shown_whole if is_whole else shown
         return {
-            "items": [shown(letter, connection_id) for letter in page],
+            "items": [show(letter, connection_id) for letter in page],
             "next_cursor": None if is_last or not page else str(page[-1].delivery.sequence),
         }
 
@@ -218,6 +221,13 @@ class Gateway:
         """See `Deployment`."""
         counts = await asyncio.gather(
             *(shard.replay(connection, delivery_ids) for shard in self._shards)
+        )
+        return sum(counts)
+
+    async def discard_dead_letters(self, connection: int, delivery_ids: Sequence[str]) -> int:
+        """See `Deployment`."""
+        counts = await asyncio.gather(
+            *(shard.discard(connection, delivery_ids) for shard in self._shards)
         )
         return sum(counts)
 

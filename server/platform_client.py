@@ -1,7 +1,9 @@
 """The Platform API for commands that talk to a running deployment (spec/platform-api.md)."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPResponse
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
@@ -31,23 +33,44 @@ class PlatformApi:
 
     def get(self, path: str, **query: str) -> Any:
         """Read below the workspace."""
-        return self._ask(self._workspace + path + (f"?{urlencode(query)}" if query else ""), None)
+        return self._ask(self._below(path, query), None)
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """Post below the workspace."""
         return self._ask(self._workspace + path, body)
 
-    def _ask(self, path: str, body: dict[str, Any] | None) -> Any:
+    def delete(self, path: str, **query: str) -> Any:
+        """Delete below the workspace; `None` where there is nothing to say."""
+        return self._ask(self._below(path, query), None, "DELETE")
+
+    def lines(self, path: str, **query: str) -> Iterator[str]:
+        """Yield the lines below the workspace as they come."""
+        with self._open(self._below(path, query), None) as response:
+            for line in response:
+                yield line.decode().rstrip("\n")
+
+    def _below(self, path: str, query: dict[str, str]) -> str:
+        return self._workspace + path + (f"?{urlencode(query)}" if query else "")
+
+    def _ask(self, path: str, body: dict[str, Any] | None, method: str | None = None) -> Any:
+        with self._open(path, body, method) as response:
+            answer = response.read()
+        return json.loads(answer) if answer else None
+
+    @contextmanager
+    def _open(
+        self, path: str, body: dict[str, Any] | None, method: str | None = None
+    ) -> Iterator[HTTPResponse]:
         headers = {"Content-Type": "application/json"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         data = None if body is None else json.dumps(body).encode()
         if not self._base.startswith(("http://", "https://")):
             raise click.ClickException("--url must be an http or https URL")
-        request = Request(self._base + path, data, headers)  # noqa: S310
+        request = Request(self._base + path, data, headers, method=method)  # noqa: S310
         try:
             with urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
-                return json.load(response)
+                yield response
         except HTTPError as error:
             raise click.ClickException(f"{error.code}: {_reason(error)}") from None
         except (URLError, OSError) as error:

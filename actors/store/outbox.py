@@ -6,13 +6,15 @@ shard, so their order is the order of processing. A dead letter keeps the sequen
 
 import itertools
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from actors.model import DeadLetter, Delivery, Settlement
-from actors.store.environment import Transaction
+from actors.store import queue_sums
+from actors.store.environment import Store, Transaction
 from actors.store.keys import dead_id_key, outbox_key, outbox_parts
 
 # In `meta`, with the number of a connection behind it.
@@ -29,9 +31,21 @@ _dead_letters = msgspec.msgpack.Decoder(DeadLetter)
 
 def add(txn: Transaction, delivery: Delivery) -> int:
     """Add a delivery; return the bytes that it takes."""
-    encoded = _encoder.encode(delivery)
-    txn.put("outbox", outbox_key(delivery.connection, delivery.sequence), encoded)
-    return len(encoded)
+    [(_, size)] = add_all(txn, [delivery]).values()
+    return size
+
+
+def add_all(txn: Transaction, deliveries: Iterable[Delivery]) -> dict[int, tuple[int, int]]:
+    """Add deliveries; return how many, and the bytes that they take, by connection."""
+    added: dict[int, tuple[int, int]] = {}
+    for delivery in deliveries:
+        encoded = _encoder.encode(delivery)
+        txn.put("outbox", outbox_key(delivery.connection, delivery.sequence), encoded)
+        count, size = added.get(delivery.connection, (0, 0))
+        added[delivery.connection] = (count + 1, size + len(encoded))
+    for connection, (count, size) in added.items():
+        queue_sums.change_waiting(txn, connection, count, size)
+    return added
 
 
 def read_encoded(
@@ -93,6 +107,7 @@ def settle(txn: Transaction, settlement: Settlement) -> Settled:
             encoded = _encoder.encode(delivery)
             txn.put("outbox", key, encoded)
             size += len(former) - len(encoded)
+    queue_sums.change_waiting(txn, connection, -len(gone), -size)
     return Settled(len(gone), size, buried)
 
 
@@ -157,17 +172,51 @@ def dead_letter_ids(txn: Transaction, connection: int) -> list[str]:
     return [key[4:].decode() for key, _ in txn.scan("dead_ids", prefix=prefix)]
 
 
+def discard(txn: Transaction, connection: int, delivery_ids: Sequence[str]) -> list[str]:
+    """Delete dead letters for good; return the reason that each had died of."""
+    reasons: list[str] = []
+    for delivery_id in delivery_ids:
+        sequence = txn.get("dead_ids", dead_id_key(connection, delivery_id))
+        if sequence is None:
+            continue
+        letter = unbury(txn, connection.to_bytes(4, "big") + sequence)
+        if letter is not None:
+            reasons.append(letter.reason)
+    return reasons
+
+
 def clear(txn: Transaction, connection: int, limit: int) -> tuple[int, int]:
     """Delete the next deliveries of a connection; return how many, and their bytes."""
     prefix = connection.to_bytes(4, "big")
     found = list(itertools.islice(txn.scan("outbox", prefix=prefix), limit))
     for key, _ in found:
         txn.delete("outbox", key)
-    return len(found), sum(len(encoded) for _, encoded in found)
+    size = sum(len(encoded) for _, encoded in found)
+    queue_sums.change_waiting(txn, connection, -len(found), -size)
+    return len(found), size
+
+
+def begin_sums(store: Store) -> None:
+    """Have `depths` and `dead_counts` cost nothing, in a store that keeps no sums yet."""
+    with store.read() as txn:
+        if queue_sums.are_kept(txn):
+            return
+        waiting, dead = depths(txn), dead_counts(txn)
+    with store.write() as txn:
+        queue_sums.begin(txn, waiting, dead)
+
+
+def dead_counts(txn: Transaction) -> Counter[tuple[int, str]]:
+    """Return how many dead letters there are by connection and reason."""
+    if queue_sums.are_kept(txn):
+        return queue_sums.dead(txn)
+    return Counter((each.delivery.connection, each.reason) for each in all_dead_letters(txn))
 
 
 def depths(txn: Transaction) -> dict[int, tuple[int, int]]:
-    """Return deliveries and bytes of the outbox by connection. Costs one pass over it."""
+    """Return deliveries and bytes of the outbox by connection."""
+    if queue_sums.are_kept(txn):
+        return queue_sums.waiting(txn)
     counts: dict[int, tuple[int, int]] = {}
     for key, encoded in txn.scan("outbox"):
         connection, _sequence = outbox_parts(key)
@@ -195,6 +244,7 @@ def bury(txn: Transaction, dead: DeadLetter) -> None:
     id_key = dead_id_key(delivery.connection, delivery.delivery_id)
     txn.put("dead_ids", id_key, delivery.sequence.to_bytes(8, "big"))
     _add_dead_bytes(txn, delivery.connection, len(encoded))
+    queue_sums.change_dead(txn, delivery.connection, dead.reason, 1)
 
 
 def unbury(txn: Transaction, key: bytes) -> DeadLetter | None:
@@ -208,6 +258,7 @@ def unbury(txn: Transaction, key: bytes) -> DeadLetter | None:
     if txn.get("dead_ids", id_key) == key[4:]:  # and not of a later one with the same id
         txn.delete("dead_ids", id_key)
     _add_dead_bytes(txn, connection, -len(encoded))
+    queue_sums.change_dead(txn, connection, dead.reason, -1)
     return dead
 
 

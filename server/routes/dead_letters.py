@@ -1,7 +1,8 @@
-"""Dead letters of a connection: look, read, replay (spec/platform-api.md, 15)."""
+"""Dead letters of a connection: look, read, replay, export, purge (spec/platform-api.md, 15)."""
 
 from typing import Any
 
+import orjson
 from aiohttp import web
 
 from server.bodies import json_object, read_body
@@ -20,6 +21,7 @@ from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
 
 MAX_PAGE = 1000
+EXPORT_PAGE = 25  # with payloads, of 1 MiB each at worst
 
 
 async def listed(request: web.Request) -> web.Response:
@@ -42,7 +44,7 @@ async def one(request: web.Request) -> web.Response:
     connection = connection_number(request, caller.config)
     found = await caller.edge.deployment.dead_letter(connection, request.match_info["delivery"])
     if found is None:
-        raise Refused("NOT_FOUND", "There is no such dead letter.")
+        raise _not_found()
     return json_answer(found)
 
 
@@ -63,6 +65,50 @@ async def replay(request: web.Request) -> web.Response:
     return json_answer({"replayed": replayed}, 202)
 
 
+async def purge(request: web.Request) -> web.Response:
+    """DELETE .../dlq: delete those of some filters, or all, for good."""
+    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    connection = connection_number(request, caller.config)
+    unknown = request.query.keys() - set(NAMES)
+    if unknown:  # a filter that is not understood must not delete all
+        raise invalid(min(unknown), f"is not a filter; filters are {', '.join(NAMES)}")
+    wanted = dead_letter_filter(request.query)
+    audit(caller, "purge", "dead_letters")
+    deployment = caller.edge.deployment
+    pages = [ids async for ids in ids_of(deployment, connection, wanted)]
+    purged = [await deployment.discard_dead_letters(connection, ids) for ids in pages]
+    return json_answer({"purged": sum(purged)})
+
+
+async def discard(request: web.Request) -> web.Response:
+    """DELETE .../dlq/{delivery}: delete one for good."""
+    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    connection = connection_number(request, caller.config)
+    audit(caller, "delete", "dead_letters")
+    ids = [request.match_info["delivery"]]
+    if not await caller.edge.deployment.discard_dead_letters(connection, ids):
+        raise _not_found()
+    return web.Response(status=204)
+
+
+async def export(request: web.Request) -> web.StreamResponse:
+    """GET .../dlq/export: those of some filters with their payloads, a line of JSON for each."""
+    caller = enter(request, ANY_ROLE)
+    connection = connection_number(request, caller.config)
+    deployment, wanted = caller.edge.deployment, dead_letter_filter(request.query)
+    page = await page_of(deployment, connection, wanted, EXPORT_PAGE, None, is_whole=True)
+    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    await response.prepare(request)
+    while True:
+        if page["items"]:
+            await response.write(b"".join(orjson.dumps(each) + b"\n" for each in page["items"]))
+        cursor = page["next_cursor"]
+        if cursor is None:
+            await response.write_eof()
+            return response
+        page = await page_of(deployment, connection, wanted, EXPORT_PAGE, cursor, is_whole=True)
+
+
 _DEAD_LETTERS = WORKSPACE + "/output-connections/{connection}/dlq"
 
 ROUTES = (
@@ -70,8 +116,17 @@ ROUTES = (
         "POST", _DEAD_LETTERS + "/replay", once(replay), "platform", preflight=MANAGEMENT_PREFLIGHT
     ),
     Route("GET", _DEAD_LETTERS, listed, "platform", preflight=MANAGEMENT_PREFLIGHT),
+    Route("DELETE", _DEAD_LETTERS, purge, "platform", preflight=MANAGEMENT_PREFLIGHT),
+    Route("GET", _DEAD_LETTERS + "/export", export, "platform", preflight=MANAGEMENT_PREFLIGHT),
     Route("GET", _DEAD_LETTERS + "/{delivery}", one, "platform", preflight=MANAGEMENT_PREFLIGHT),
+    Route(
+        "DELETE", _DEAD_LETTERS + "/{delivery}", discard, "platform", preflight=MANAGEMENT_PREFLIGHT
+    ),
 )
+
+
+def _not_found() -> Refused:
+    return Refused("NOT_FOUND", "There is no such dead letter.")
 
 
 def _which(body: dict[str, Any]) -> DeadLetterFilter | list[str] | None:

@@ -148,3 +148,14 @@ def test_counts_kept_up_are_those_of_a_new_start(steps: list[tuple[str, int, int
         fresh = counted(store)
         assert queues.depths() == fresh.depths()
         assert queues.room() == fresh.room()
+
+
+def test_a_full_queue_is_news_once_until_it_has_had_room_again(store: Store) -> None:
+    """spec/connections.md, worked case 38: one alert, however much does not fit."""
+    queues = counted(store)
+    queues.added(1, 10, 5000)
+    assert [queues.turned_full(1) for _ in range(3)] == [True, False, False]
+    queues.left(1, 1, 100)
+    assert not queues.turned_full(1)
+    queues.left(1, 5, 2500)
+    assert queues.turned_full(1)

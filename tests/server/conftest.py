@@ -206,12 +206,18 @@ class FakeDeployment:
         self.aliases.append(request)
         return self.alias_answer
 
-    async def dead_letters(self, connection: int, limit: int, cursor: str | None) -> dict[str, Any]:
+    async def discard_dead_letters(self, connection: int, delivery_ids: Sequence[str]) -> int:
+        return await self.replay_dead_letters(connection, delivery_ids)
+
+    async def dead_letters(
+        self, connection: int, limit: int, cursor: str | None, *, is_whole: bool = False
+    ) -> dict[str, Any]:
         letters = self.letters.get(connection, [])
         start = int(cursor or 0)
         end = start + limit
         following = str(end) if end < len(letters) else None
-        return {"items": letters[start:end], "next_cursor": following}
+        more: dict[str, Any] = {"payload": {"events": []}} if is_whole else {}
+        return {"items": [each | more for each in letters[start:end]], "next_cursor": following}
 
     async def dead_letter(self, connection: int, delivery_id: str) -> dict[str, Any] | None:
         for letter in self.letters.get(connection, []):

@@ -133,3 +133,33 @@ async def test_credentials_are_asked_for() -> None:
     result = CliRunner().invoke(main, ["dead-letters", "list", "5"], env=dict.fromkeys(ACCESS))
     assert result.exit_code == 2
     assert "--client-id" in result.stderr
+
+
+async def test_letters_are_exported_with_their_payloads(world: World, command: Command) -> None:
+    world.deployment.letters[5] = [letter(1), letter(2, reason="build_error"), letter(3)]
+    result = await command("export", "5", "--reason", "queue_full")
+    assert result.exit_code == 0, result.output
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert lines == [letter(n) | {"payload": {"events": []}} for n in (1, 3)]
+
+
+@pytest.mark.parametrize(
+    ("which", "said", "kept"),
+    [
+        pytest.param(["dl_1", "dl_3"], "2 purged\n", ["dl_2"], id="by their ids"),
+        pytest.param(["--reason", "build_error"], "1 purged\n", ["dl_1", "dl_3"], id="a reason"),
+        pytest.param(["--all"], "3 purged\n", [], id="all"),
+    ],
+)
+async def test_letters_are_purged(
+    world: World, command: Command, which: list[str], said: str, kept: list[str]
+) -> None:
+    world.deployment.letters[5] = [letter(1), letter(2, reason="build_error"), letter(3)]
+    result = await command("purge", "backend-hook", *which)
+    assert (result.exit_code, result.stdout) == (0, said), result.output
+    assert [each["delivery_id"] for each in world.deployment.letters[5]] == kept
+
+
+async def test_a_purge_needs_to_know_which(command: Command) -> None:
+    assert (await command("purge", "5")).exit_code == 2
+    assert (await command("purge", "5", "dl_1", "--all")).exit_code == 2

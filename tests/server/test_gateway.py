@@ -48,6 +48,9 @@ class FakeShard:
         found = [each for each in self._letters if each.delivery.delivery_id == delivery_id]
         return found[0] if found else None
 
+    async def discard(self, connection: int, delivery_ids: Sequence[str]) -> int:
+        return len(delivery_ids)
+
     async def replay(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
         self.replayed.append(delivery_ids)
         return len(self._letters)
@@ -240,3 +243,8 @@ async def test_operators_look_identities_up_where_they_are_decided() -> None:
     """spec/identity.md, Requirements: reads see committed states only; no shard is asked."""
     made, _ = gateway(coordinator=FakeCoordinator())
     assert await made.lookup("production", "email", "four") == [4]
+
+
+async def test_dead_letters_are_deleted_on_all_shards() -> None:
+    made, _ = gateway(FakeShard(1), FakeShard(2), FakeShard(3))
+    assert await made.discard_dead_letters(1, ["dl_1", "dl_2"]) == 6

@@ -1,13 +1,14 @@
 """What waits to be delivered and what could not be: spec/connections.md, 3.1, 3.4 and 3.7."""
 
+from collections.abc import Iterator
 from itertools import count
 
 import pytest
 from msgspec.structs import replace
 
 from actors.model import Delivery, Settlement
-from actors.store import outbox
-from actors.store.environment import Store, Transaction
+from actors.store import outbox, queue_sums
+from actors.store.environment import Store, Table, Transaction
 from tests.actors.store.builders import dead, delivery
 
 ALL = 1 << 30
@@ -141,3 +142,37 @@ def test_dead_letters_are_listed_by_connection_in_pages(store: Store) -> None:
         assert outbox.dead_letters(txn, 1, 300, 2) == letters[2:]
         assert outbox.dead_letter_ids(txn, 1) == ["dl_3", "dl_300", "dl_70000"]
         assert [each.delivery.connection for each in outbox.all_dead_letters(txn)] == [1, 1, 1, 2]
+
+
+def test_a_store_of_before_is_counted_once_and_from_then_on_kept_up(store: Store) -> None:
+    with store.write() as txn:
+        size = outbox.add(txn, delivery(1))
+        outbox.bury(txn, dead(delivery(2)))
+        for key in [key for key, _ in txn.scan("meta", prefix=b"queue_")]:
+            txn.delete("meta", key)  # as a version left it that kept no sums
+    outbox.begin_sums(store)
+    outbox.begin_sums(store)
+    with store.write() as txn:
+        assert queue_sums.are_kept(txn)
+        assert outbox.depths(txn) == {1: (1, size)}
+        assert outbox.dead_counts(txn) == {(1, dead(delivery(2)).reason): 1}
+        outbox.settle(txn, Settlement(1, done=[1]))
+        assert outbox.depths(txn) == {}
+
+
+def test_counting_does_not_read_what_waits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start takes as long however much is queued (spec/connections.md, 3.7)."""
+    outbox.begin_sums(store)
+    with store.write() as txn:
+        outbox.add_all(txn, [delivery(n) for n in range(1, 1001)])
+        tables: list[str] = []
+        scan = txn.scan
+
+        def noted(table: Table, **more: bytes) -> Iterator[tuple[bytes, bytes]]:
+            tables.append(table)
+            return scan(table, **more)
+
+        monkeypatch.setattr(txn, "scan", noted)
+        assert outbox.depths(txn)[1][0] == 1000
+        assert outbox.dead_counts(txn) == {}
+    assert set(tables) == {"meta"}

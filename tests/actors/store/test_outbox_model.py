@@ -27,6 +27,7 @@ class OutboxMachine(RuleBasedStateMachine):
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
         self._store = Store(Path(self._folder.name), MAP_SIZE_BYTES)
+        outbox.begin_sums(self._store)
         self._sequence = 250  # numbers of one and of two bytes
         self._made: list[Delivery] = []
         self._waiting: dict[int, Delivery] = {}
@@ -92,6 +93,15 @@ class OutboxMachine(RuleBasedStateMachine):
             self._made.append(again)
             self._waiting[sequence] = again
 
+    @rule(connection=connections, discarded=picks)
+    def discard(self, connection: int, discarded: set[int]) -> None:
+        """An operator deletes dead letters."""
+        asked = [each.delivery_id for each in self._picked(connection, discarded)]
+        gone = [self._dead.pop(each) for each in asked if each in self._dead]
+        with self._store.write() as txn:
+            reasons = outbox.discard(txn, connection, asked)
+        assert reasons == [letter.reason for letter in gone]
+
     @invariant()
     def waits_what_was_added_and_not_settled(self) -> None:
         """In order, by connection."""
@@ -120,6 +130,10 @@ class OutboxMachine(RuleBasedStateMachine):
         """So counts kept in memory need not scan the outbox."""
         with self._store.read() as txn:
             depths = outbox.depths(txn)
+            reasons = outbox.dead_counts(txn)
+        assert reasons == Counter(
+            (each.delivery.connection, each.reason) for each in self._dead.values()
+        )
         assert depths == {n: (self._counts[n], self._bytes[n]) for n in depths}
         assert all(not self._bytes[n] for n in (1, 2) if n not in depths)
 

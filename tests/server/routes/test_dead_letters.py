@@ -1,5 +1,6 @@
 """Dead letters over HTTP (spec/platform-api.md, 15)."""
 
+import json
 from typing import Any
 
 import pytest
@@ -148,3 +149,60 @@ async def test_a_browser_may_ask(known: World) -> None:
     assert response.status == 204
     assert response.headers["Access-Control-Allow-Origin"] == "*"
     assert response.headers["Access-Control-Allow-Headers"] == "Authorization, Content-Type"
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ("", []),
+        ("?reason=queue_full", ["dl_0", "dl_2", "dl_3"]),
+        ("?mpid=4411&http_status=400", ["dl_1", "dl_2", "dl_3"]),
+    ],
+)
+async def test_dead_letters_are_purged_by_filters(
+    known: World, query: str, kept: list[str]
+) -> None:
+    response = await known.client.delete(BASE + query, headers=await known.token("app"))
+    assert response.status == 200
+    assert await response.json() == {"purged": 4 - len(kept)}
+    assert (await listed(known))[0] == kept
+
+
+async def test_a_filter_that_is_none_purges_nothing(known: World) -> None:
+    response = await known.client.delete(BASE + "?raeson=x", headers=await known.token("app"))
+    assert response.status == 400
+    assert len((await listed(known))[0]) == 4
+
+
+async def test_one_dead_letter_is_deleted(known: World) -> None:
+    headers = await known.token("app")
+    statuses = [
+        (await known.client.delete(f"{BASE}/dl_1", headers=headers)).status for _ in range(2)
+    ]
+    assert statuses == [204, 404]
+    assert (await listed(known))[0] == ["dl_0", "dl_2", "dl_3"]
+
+
+@pytest.mark.parametrize("path", ["", "/dl_1"])
+async def test_who_may_only_look_deletes_nothing(known: World, path: str) -> None:
+    response = await known.client.delete(BASE + path, headers=await known.token("viewer"))
+    assert response.status == 403
+    assert len((await listed(known))[0]) == 4
+
+
+async def test_an_export_has_the_payloads_a_line_for_each(known: World) -> None:
+    known.deployment.letters[5] = [letter(number % 60) for number in range(70)]
+    response = await known.client.get(
+        BASE + "/export?http_status=400", headers=await known.token("viewer")
+    )
+    assert response.content_type == "application/x-ndjson"
+    lines = [json.loads(line) for line in (await response.text()).splitlines()]
+    assert [each["delivery_id"] for each in lines] == [f"dl_{n % 60}" for n in range(70)]
+    assert all(each["payload"] == {"events": []} for each in lines)
+
+
+async def test_an_export_of_nothing_is_empty(known: World) -> None:
+    response = await known.client.get(
+        BASE + "/export?reason=none", headers=await known.token("viewer")
+    )
+    assert (response.status, await response.text()) == (200, "")
