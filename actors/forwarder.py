@@ -7,6 +7,7 @@ outcome is settled there. A plain class; `actors.hosted` makes an actor of it.
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from actors.clock import Clock, Randomness
 from actors.forwarding.bundles import BundleCourier
 from actors.forwarding.desk import ConnectionState, Desk, Fault, OutputInfo
 from actors.forwarding.holding import HOLD_SWEEP_MS, bury_overdue
+from actors.forwarding.journal import Journal
 from actors.forwarding.requests import RequestCourier
 from actors.forwarding.streams import FIRST_BACK_OFF_MS, SOURCE_FAULTS, OutboxSource, Stream
 from actors.forwarding.subscriptions import Followed, superfluous
@@ -60,6 +62,7 @@ class Forwarder:
         metrics: ForwarderMetrics,
         wait: Wait = wait_for_change,
         poll_ms: int = POLL_MS,
+        journal: Path | None = None,
     ) -> None:
         """Set up; `run` does the work.
 
@@ -71,6 +74,7 @@ class Forwarder:
             sources: the shards' outboxes.
             wait: how to wait for an event or a time-out in seconds; tests simulate time with it.
             poll_ms: how often to look for deliveries that nobody announced.
+            journal: file of the requests that a crash must not part; `None`: it may.
         """
         self._clock = clock
         self._wait = wait
@@ -84,6 +88,7 @@ class Forwarder:
         for info in connections:
             self._open_streams(info)
         self._share_memory()
+        self._journal = Journal(journal)
         self._environments = outputs
         self._outputs = list({id(each): each for each in outputs.values()}.values())
         self._read_pause_ms = min(map(_read_pause_ms, self._outputs), default=READ_PAUSE_MS)
@@ -112,7 +117,7 @@ class Forwarder:
     def _courier(self, output: StreamOutput | BulkOutput) -> Courier:
         if isinstance(output, BulkOutput):
             return BundleCourier(output, self._desk, self._spawn)
-        return RequestCourier(output, self._desk, self._spawn)
+        return RequestCourier(output, self._desk, self._spawn, self._journal)
 
     # -- What the actor offers --------------------------------------------------------------------
 
@@ -140,6 +145,7 @@ class Forwarder:
                 await courier.close()
             for output in self._outputs:
                 await output.stop()
+            self._journal.close()
             self._stopped.set()
 
     async def stop(self) -> None:
@@ -389,7 +395,9 @@ class Forwarder:
             stream.settle_done(repeated)
             deliveries = [each for each in deliveries if each.sequence not in repeated]
         if stream.connection.is_subscription:
-            dropped = {each.sequence for each in superfluous(deliveries)}
+            # What was sent before a crash is sent again as it was.
+            fresh = [each for each in deliveries if not self._journal.parts(stream, each.sequence)]
+            dropped = {each.sequence for each in superfluous(fresh)}
             stream.settle_done(dropped)
             deliveries = [each for each in deliveries if each.sequence not in dropped]
         by_environment: dict[Environment, list[Delivery]] = {}

@@ -499,6 +499,7 @@ class Forwarder(Process):
             clock,
             SystemRandomness(),
             self._metrics,
+            journal=options.spool_dir / "requests.journal",
         )
 
     def _count_drop(self, connection: int, reason: str, count: int) -> None:

@@ -4,7 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
+from actors.forwarding.changes import ChangeRequest, Changes
 from actors.forwarding.desk import Desk
+from actors.forwarding.journal import Journal
 from actors.forwarding.lanes import Entry, Lanes, Request
 from actors.forwarding.splitting import halves, joined
 from actors.forwarding.streams import Stream
@@ -25,21 +29,40 @@ Spawn = Callable[[Coroutine[Any, Any, None]], None]
 class RequestCourier:
     """Keeps the deliveries of one stream output in memory, in order, until they are settled."""
 
-    def __init__(self, output: StreamOutput, desk: Desk, spawn: Spawn) -> None:
-        """`spawn` runs a coroutine beside the forwarder, which is told when it has ended."""
+    def __init__(self, output: StreamOutput, desk: Desk, spawn: Spawn, journal: Journal) -> None:
+        """Set up.
+
+        Args:
+            output: sends.
+            desk: of the forwarder.
+            spawn: runs a coroutine beside the forwarder, which is told when it has ended.
+            journal: of requests that bring changes of membership together.
+        """
         self.output = output
         self._desk = desk
         self._spawn = spawn
+        self._journal = journal
         self._lanes = Lanes(desk.output.ordering, output.limits, desk.barrier_off)
+        self._changes = Changes(output.limits, journal)
 
     # -- What the forwarder calls -----------------------------------------------------------------
 
     async def accept(self, stream: Stream, deliveries: Sequence[Delivery]) -> None:
         """Take deliveries, in the order of their sequence."""
         now_ms = self._desk.clock.now_ms()
+        is_together = stream.connection.is_subscription and self.output.limits.max_changes
         for delivery in deliveries:
             stream.hold(delivery)
-            self._lanes.add(Entry(delivery, stream), now_ms)
+            if is_together:
+                self._drop(stream, self._changes.add(stream, delivery, now_ms))
+            else:
+                self._lanes.add(Entry(delivery, stream), now_ms)
+
+    def _drop(self, stream: Stream, overtaken: Sequence[Delivery]) -> None:
+        for delivery in overtaken:
+            stream.release(delivery)
+        if overtaken:
+            stream.settle_done([each.sequence for each in overtaken])
 
     def is_choked(self, stream: Stream) -> bool:
         """Whether it cannot take more of a stream; what is in memory is bounded elsewhere."""
@@ -52,7 +75,7 @@ class RequestCourier:
                 if self._is_due(now_ms):
                     self._desk.pace.held_back(now_ms)
                 return
-            request = self._lanes.take(now_ms)
+            request = self._changes.take(now_ms) or self._lanes.take(now_ms)
             if request is None:
                 return
             begun = self._desk.enter(sum(entry.delivery.event_count for entry in request.entries))
@@ -60,17 +83,21 @@ class RequestCourier:
 
     def next_due_ms(self) -> int | None:
         """Return when `dispatch` may have something to do, if nothing else happens before."""
-        due_ms = self._lanes.next_due_ms()
+        due_ms = self._due_ms()
         free_ms = self._desk.free_ms(self._desk.clock.now_ms())
         return None if due_ms is None or free_ms is None else max(due_ms, free_ms)
 
     def _is_due(self, now_ms: int) -> bool:
-        due_ms = self._lanes.next_due_ms()
+        due_ms = self._due_ms()
         return due_ms is not None and due_ms <= now_ms
+
+    def _due_ms(self) -> int | None:
+        times = [self._lanes.next_due_ms(), self._changes.next_due_ms()]
+        return min((each for each in times if each is not None), default=None)
 
     async def release(self, connection: int) -> None:
         """Let go of what waits for a connection; it stays in the outbox."""
-        for entry in self._lanes.remove(connection):
+        for entry in [*self._lanes.remove(connection), *self._changes.remove(connection)]:
             self._give_back(entry)
 
     async def close(self) -> None:
@@ -78,11 +105,11 @@ class RequestCourier:
 
     def blocked(self) -> Counter[int]:
         """Count users by connection whose deliveries wait for one that is being retried."""
-        return self._lanes.blocked()
+        return self._lanes.blocked() + self._changes.blocked()
 
     def oldest(self) -> dict[int, int]:
         """Return the oldest receipt time of what waits, by connection."""
-        return self._lanes.oldest()
+        return self._lanes.oldest() | self._changes.oldest()
 
     def status(self) -> dict[str, Any]:
         """Describe itself for a status page."""
@@ -90,11 +117,13 @@ class RequestCourier:
 
     # -- One request ------------------------------------------------------------------------------
 
-    async def _send(self, request: Request, begun: int) -> None:
+    async def _send(self, request: Request | ChangeRequest, begun: int) -> None:
         desk = self._desk
         started_ms = desk.clock.now_ms()
         began = desk.clock.monotonic()
         deliveries = [entry.delivery for entry in request.entries]
+        if isinstance(request, ChangeRequest):
+            self._journal.begin(request.stream, [each.sequence for each in deliveries])
         try:
             outcomes = await self.output.send(deliveries)
         except Exception as error:
@@ -110,13 +139,53 @@ class RequestCourier:
             for delivery, outcome in zip(deliveries, outcomes, strict=True)
         }.items():
             desk.count_attempt(connection, outcome, attempts)
-        back: list[Entry] = []
-        for entry, outcome in zip(request.entries, outcomes, strict=True):
-            back += self._settle(entry, outcome, started_ms, len(deliveries))
-        self._lanes.finish(request, self._still_sending(back), desk.clock.now_ms())
+        if isinstance(request, ChangeRequest):
+            back = self._settle_together(request, outcomes, started_ms)
+            self._changes.finish(request, self._still_sending(back), desk.clock.now_ms())
+        else:
+            back = []
+            for entry, outcome in zip(request.entries, outcomes, strict=True):
+                back += self._settle(entry, outcome, started_ms, len(deliveries))
+            self._lanes.finish(request, self._still_sending(back), desk.clock.now_ms())
         for connection in {delivery.connection for delivery in deliveries}:
             if not desk.connections[connection].is_sending:
                 await self.release(connection)
+
+    def _settle_together(
+        self, request: ChangeRequest, outcomes: Sequence[Outcome], started_ms: int
+    ) -> list[Entry]:
+        """Do what the outcomes of a request ask for, which most often are one.
+
+        A repeat of it is one as well; what has to be parted is noted as parted.
+        """
+        entries, stream, outcome = request.entries, request.stream, outcomes[0]
+        is_one = all(each == outcome for each in outcomes)
+        if is_one and isinstance(outcome, Delivered) and not outcome.is_suspension:
+            deliveries = [entry.delivery for entry in entries]
+            self._desk.delivered(
+                stream.connection.number,
+                sum(each.event_count for each in deliveries),
+                min(each.created_ms for each in deliveries),
+            )
+            self._finish(stream, *deliveries)
+            return []
+        parts = [entry.delivery.sequence for entry in entries]
+        back = self._settle(entries[0], outcome, started_ms, len(entries))
+        first = entries[0].delivery
+        if is_one and isinstance(outcome, Retry) and first.next_attempt_ms and back:
+            for entry in entries[1:]:  # all at the same time, or they would be parted
+                entry.delivery = replace(
+                    entry.delivery,
+                    attempts=first.attempts,
+                    first_attempt_ms=first.first_attempt_ms,
+                    next_attempt_ms=first.next_attempt_ms,
+                )
+                stream.settle_delayed(entry.delivery)
+            return entries
+        self._journal.dissolve(stream, parts)
+        for entry, each in zip(entries[1:], outcomes[1:], strict=True):
+            back += self._settle(entry, each, started_ms, len(entries))
+        return back
 
     def _settle(
         self, entry: Entry, outcome: Outcome, started_ms: int, together: int
@@ -206,11 +275,12 @@ class RequestCourier:
         else:
             self._finish(entry.stream, family.parent)
 
-    def _finish(self, stream: Stream, delivery: Delivery) -> None:
-        delivered = self._desk.connections[delivery.connection].delivered
-        delivered.update([(delivery.delivery_id, delivery.mpid)])
-        stream.settle_done([delivery.sequence])
-        stream.release(delivery)
+    def _finish(self, stream: Stream, *deliveries: Delivery) -> None:
+        delivered = self._desk.connections[stream.connection.number].delivered
+        delivered.update((each.delivery_id, each.mpid) for each in deliveries)
+        stream.settle_done([each.sequence for each in deliveries])
+        for each in deliveries:
+            stream.release(each)
 
     def _still_sending(self, back: list[Entry]) -> list[Entry]:
         """Return the entries whose connection still sends; the others stay in the outbox."""

@@ -122,6 +122,10 @@ class Stream:
         self.waiting -= 1
         self.waiting_bytes -= len(delivery.payload)
 
+    def knows(self, sequence: int) -> bool:
+        """Whether a delivery was read, and its settlement has not been applied."""
+        return sequence in self._known
+
     def forget(self, sequences: Iterable[int]) -> None:
         """Drop deliveries from memory that are to be read again."""
         self._known.difference_update(sequences)

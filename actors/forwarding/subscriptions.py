@@ -1,11 +1,13 @@
 """Connections of audiences, as a forwarder sees them (spec/connections.md, 4.4 and 5)."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from actors.model import Delivery
 from actors.outputs import audience_messages
+from actors.outputs.audience_messages import MembershipChange
 from actors.pipeline.connection import ConnectionInfo
 
 
@@ -23,20 +25,37 @@ class Followed(Struct, frozen=True):
 def superfluous(deliveries: Sequence[Delivery]) -> list[Delivery]:
     """Return those of some changes, waiting together, that come to nothing or are overtaken.
 
-    Changes of one user alternate, so the first tells what the receiver knows: of a user whose first
-    change is `add`, nothing. What may have been delivered already, because it was tried, counts as
-    delivered.
+    Entering and leaving alternate, so the first of a user tells what the receiver knows: before
+    `add`, nothing. What may have been delivered already, because it was tried, counts as delivered.
+    An `attribute_update` says all that there is to say, so only a last one is of use. Who left and
+    came back stays, and is told of once more where attributes are shared.
     """
-    by_user: dict[int | None, list[tuple[str, Delivery]]] = {}
+    by_user: dict[int | None, list[_Change]] = {}
     for each in deliveries:
         [change] = audience_messages.decode(each.payload).changes
-        by_user.setdefault(each.mpid, []).append((change.action, each))
+        by_user.setdefault(each.mpid, []).append(_Change(change, each))
     found: list[Delivery] = []
     for changes in by_user.values():
-        actions = [action for action, _ in changes]
-        if len(changes) < 2 or "attribute_update" in actions:
-            continue
-        is_open = any(each.attempts for _, each in changes)
-        is_nothing = actions[0] != actions[-1] and not is_open
-        found += [each for _, each in (changes if is_nothing else changes[:-1])]
+        if len(changes) > 1:
+            found += _overtaken(changes)
     return found
+
+
+class _Change(NamedTuple):
+    change: MembershipChange
+    delivery: Delivery
+
+
+def _overtaken(changes: Sequence[_Change]) -> list[Delivery]:
+    """Return the superfluous ones of one user's changes."""
+    last = changes[-1]
+    updates = [each for each in changes if each.change.action == "attribute_update"]
+    found = [each.delivery for each in updates if each is not last]
+    moves = [each for each in changes if each.change.action != "attribute_update"]
+    if len(moves) < 2:
+        return found
+    is_open = any(each.delivery.attempts for each in moves)
+    is_nothing = moves[0].change.action != moves[-1].change.action and not is_open
+    if is_nothing and moves[-1].change.action == "add" and moves[-1].change.user_attributes:
+        is_nothing = last in updates  # which has the attributes too
+    return found + [each.delivery for each in (moves if is_nothing else moves[:-1])]

@@ -1,6 +1,8 @@
 """What outputs are told of a change of membership (spec/connections.md, 7.1: audience body).
 
-One delivery carries one change of one user; outputs that send several together join them.
+One delivery carries one change of one user. An output whose message is about one audience has the
+forwarder bring changes of one subscription together (`RequestLimits.max_changes`) and sends
+`together(deliveries, message_id)`.
 """
 
 from collections.abc import Sequence
@@ -9,7 +11,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, field
 
-from actors.model import AttributeText
+from actors.model import AttributeText, Delivery
 
 Action = Literal["add", "delete", "attribute_update"]
 
@@ -56,3 +58,22 @@ encode_subscription = msgspec.json.Encoder().encode
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(MembershipMessage).decode
 decode_subscription = msgspec.json.Decoder(SubscriptionMessage).decode
+
+
+def is_membership(payload: bytes) -> bool:
+    """Tell whether a payload is a `MembershipMessage`, and not a batch or a notice."""
+    return payload.startswith(b'{"type":"audience_membership_change"')
+
+
+def together(deliveries: Sequence[Delivery], message_id: str) -> bytes:
+    """Return the message of several changes of one subscription; it says when the newest was.
+
+    The audience is called as it was when that was made. `message_id`: of all of them, made of
+    theirs (`actors.outputs.http_answers.body_id`), so that a repeat has the same.
+    """
+    if len(deliveries) == 1:
+        return deliveries[0].payload
+    messages = [decode(delivery.payload) for delivery in deliveries]
+    newest = max(messages, key=lambda each: each.timestamp_ms)
+    changes = [change for message in messages for change in message.changes]
+    return encode(msgspec.structs.replace(newest, id=message_id, changes=changes))

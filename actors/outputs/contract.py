@@ -75,11 +75,18 @@ Outcome = Delivered | Retry | Fatal | Split | Refused
 
 
 class RequestLimits(Struct, frozen=True):
-    """How much one request may carry: deliveries, bytes of payload, and how long to wait for it."""
+    """How much one request may carry: deliveries, bytes of payload, and how long to wait for it.
+
+    `max_changes`: how many changes of membership, where a message is about one audience. Such a
+    request has what waits of one subscription, of each user one change; nothing waits for more, and
+    it keeps its parts when it is repeated (actors/forwarding/changes.py). `None`: changes go
+    together as other deliveries do, whatever their audience.
+    """
 
     max_deliveries: int = 1
     max_bytes: int = 1024 * 1024
     max_wait_ms: int = 0
+    max_changes: int | None = None
 
 
 class Output(Protocol):

@@ -11,6 +11,7 @@ import aiohttp
 import orjson
 
 from actors.model import Delivery
+from actors.outputs.audience_messages import is_membership, together
 from actors.outputs.contract import (
     HIDDEN,
     Fatal,
@@ -85,6 +86,7 @@ class WebhookOutput:
             # Brackets and separators come on top of the payloads.
             max_bytes=settings.max_body_bytes - (settings.batch.max_batches + 2 if several else 0),
             max_wait_ms=settings.batch.max_wait_ms if several else 0,
+            max_changes=settings.max_profiles_per_request,
         )
 
     async def start(self) -> None:
@@ -159,7 +161,10 @@ class WebhookOutput:
             return network_outcome(error)
 
     def _body(self, deliveries: Sequence[Delivery]) -> bytes:
-        payloads = [delivery.payload for delivery in deliveries]
+        if is_membership(deliveries[0].payload):
+            payloads = [together(deliveries, body_id(deliveries))]
+        else:
+            payloads = [delivery.payload for delivery in deliveries]
         if self._settings.body == "array":
             return b"[" + b",".join(payloads) + b"]"
         if self._settings.body == "ndjson":

@@ -84,7 +84,10 @@ class WebhookBatch(OutputSettings):
 
 
 class WebhookSettings(OutputSettings):
-    """Settings of the module `webhook`. Two signing secrets: both sign, while one is replaced."""
+    """Settings of the module `webhook`. Two signing secrets: both sign, while one is replaced.
+
+    `max_profiles_per_request`: how many changes of one audience share a body.
+    """
 
     url: Annotated[str, AfterValidator(_url)]
     authorization_header: HeaderValue | None = None
@@ -96,6 +99,7 @@ class WebhookSettings(OutputSettings):
     compression: Literal["none", "gzip"] = "none"
     body: Literal["object", "array", "ndjson"] = "object"
     batch: WebhookBatch = WebhookBatch()
+    max_profiles_per_request: int = Field(default=100, ge=1, le=1000)
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     timeout_s: float = Field(default=30.0, gt=0, le=600)
     verify_tls: bool = True

@@ -2,16 +2,26 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from actors.audiences.announce import FIRST_NUMBER
 from actors.clock import ManualClock
 from actors.errors import ShardUnavailable
 from actors.forwarder import Forwarder, OutputInfo
+from actors.forwarding.subscriptions import Followed
 from actors.metric_groups import ForwarderMetrics
 from actors.model import DeadLetter, Delivery, Environment, Settlement
+from actors.outputs.audience_messages import (
+    Action,
+    MembershipChange,
+    MembershipMessage,
+    MessageAudience,
+    encode,
+)
 from actors.outputs.connection_settings import ConnectionSettings, payload_settings
 from actors.outputs.contract import (
     BulkOutput,
@@ -24,6 +34,7 @@ from actors.outputs.retry import RetrySchedule
 from actors.pipeline.connection import ConnectionInfo
 from actors.steps.enqueue import delivery_id
 
+NUMBER = FIRST_NUMBER + 1
 STREAM = RetrySchedule(base_s=10, cap_s=900, jitter=0, max_age_s=86_400, min_attempts=3)
 DEADLINE_S = 20.0
 
@@ -76,6 +87,46 @@ def delivery(sequence: int, mpid: int | None = 1, **changes: Any) -> Delivery:
         "event_count": len(events),
     }
     return Delivery(**values | changes)
+
+
+def change(
+    sequence: int,
+    mpid: int,
+    action: Action,
+    user_attributes: Mapping[str, str] | None = None,
+    number: int = NUMBER,
+    **more: Any,
+) -> Delivery:
+    """Return the delivery of one change of subscription 1."""
+    message = MembershipMessage(
+        f"dl_{sequence}",
+        0,
+        3,
+        MessageAudience(7, "A", "A"),
+        [MembershipChange(mpid, action, {"email": "e"}, dict(user_attributes or {}))],
+    )
+    return delivery(
+        sequence,
+        mpid,
+        connection=number,
+        payload=encode(message),
+        delivery_id=f"dl_{sequence}",
+        event_count=0,
+        **more,
+    )
+
+
+def followed(
+    resumed: int = 0, *, is_faulted: bool = False, number: int = NUMBER, **changes: Any
+) -> Followed:
+    """Return a subscription as the coordinator tells of it."""
+    values: dict[str, Any] = {
+        "id": f"subscription-1-{number - FIRST_NUMBER}",
+        "input": 1,
+        "input_id": "audience-7",
+        "is_subscription": True,
+    }
+    return Followed(connection(number, **values | changes), is_faulted, resumed)
 
 
 class MemoryOutbox:
@@ -201,6 +252,7 @@ class Simulation:
         *,
         metrics: ForwarderMetrics | None = None,
         poll_ms: int = 10**12,  # nothing here loses a wake-up
+        journal: Path | None = None,
         **settings: Any,
     ) -> Forwarder:
         """Start a forwarder; one output stands for both environments."""
@@ -218,6 +270,7 @@ class Simulation:
             metrics or ForwarderMetrics("test"),
             wait=self._wait,
             poll_ms=poll_ms,
+            journal=journal,
         )
         self._task = asyncio.create_task(self._forwarder.run())
         return self._forwarder

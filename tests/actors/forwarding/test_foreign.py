@@ -12,8 +12,8 @@ from actors.forwarding.foreign import JoinedSource, alias
 from actors.model import DeadLetter, Settlement
 from actors.outputs.contract import Delivered, Fatal, Outcome
 from tests.actors.audiences.desks import open_desk
-from tests.actors.forwarding.support import MemoryOutbox, ScriptedOutput, Simulation
-from tests.actors.forwarding.test_subscriptions import change, connected, sent
+from tests.actors.forwarding.support import MemoryOutbox, ScriptedOutput, Simulation, change
+from tests.actors.forwarding.test_subscriptions import connected, sent
 from tests.oracle.audiences.fixture import make_users
 
 
