@@ -28,6 +28,7 @@ from config.compiled import output_plans
 from config.compiled_workspaces import ServedDocument, desk_options, shard_options
 from config.differences import Difference, with_danger
 from config.errors import ConfigError
+from config.exporting import unexpanded
 from config.merging import Data
 from config.sealing import Sealer
 from config.secret_values import with_kept_secrets
@@ -277,7 +278,10 @@ class ConfigDesk:
         slug = self._book.of(workspace).info.id
         _, data, document = self._book.page(slug)
         try:
-            draft = self._book.draft_of_file(with_kept_secrets(given, data, document), prune=prune)
+            given = with_kept_secrets(given, data, document)
+            if problems := list(unexpanded(given)):
+                raise ConfigError(problems)
+            draft = self._book.draft_of_file(given, prune=prune)
             if draft.workspace != slug:
                 raise ConfigError([("workspace.id", f"this is workspace '{slug}'")])
         except ConfigError as error:

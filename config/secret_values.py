@@ -19,6 +19,7 @@ from config.workspace import WorkspaceDocument
 
 MASK = "***********"  # spec/platform-api.md, 7
 SHOWN = 4
+UNEXPANDED = "\0"  # before a placeholder that was left
 
 _CALLED_SECRET = re.compile(
     r"secret|passw|token|api_?key|private_?key|access_?key|credential|authorization|dsn",
@@ -85,7 +86,8 @@ def with_kept_secrets(given: Data, kept: Data, document: WorkspaceDocument) -> D
     for where in secret_places(document, kept):
         secret = value_at(kept, where)
         holder, last = counterpart(result, where[:-1], kept), where[-1]
-        unknown = (None, MASK, masked(secret), placeholder(kept, where))
+        exported = placeholder(kept, where)
+        unknown = (None, MASK, masked(secret), exported, UNEXPANDED + exported)
         if isinstance(holder, dict) and last in holder and holder[last] in unknown:
             holder[last] = secret
     return result

@@ -20,7 +20,7 @@ _PLACEHOLDER = re.compile(
 # texts of the file: both values of a repeated key, or an unquoted password that begins with * or !.
 _QUOTE = re.compile("['\"]")
 _SHOWS_NO_TEXT = re.compile(r"""(?:[^'"]|'(?:.|<[a-z -]+>)')*""")
-_NOT_HERE = "placeholders are put in by `headwater config`, where the file is"
+NOT_HERE = "placeholders are put in by `headwater config`, where the file is"
 _UNKNOWN = "unknown placeholder; there are ${env:NAME}, ${env:NAME:-default} and ${file:path}"
 
 
@@ -114,7 +114,7 @@ class Expansion:
 
     def _variable(self, name: str, default: str | None) -> tuple[str, str | None]:
         if self._environ is None:
-            return "", _NOT_HERE
+            return "", NOT_HERE
         value = self._environ.get(name, "")
         if not value and default is not None:
             return default.removeprefix(":-"), None
@@ -124,7 +124,7 @@ class Expansion:
 
     def _file(self, name: str) -> tuple[str, str | None]:
         if self._folder is None:
-            return "", _NOT_HERE
+            return "", NOT_HERE
         try:
             text = read_text(self._folder / name)
         except ConfigError as error:

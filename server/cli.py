@@ -12,6 +12,7 @@ from config.errors import ConfigError
 from config.load import validate_files
 from config.settings import load_settings
 from server.audience_commands import audiences
+from server.config_commands import apply_, export, plan
 from server.dead_letter_commands import dead_letters
 from server.version import program_version
 
@@ -72,6 +73,9 @@ def validate(files: tuple[Path, ...]) -> None:
     click.echo(f"{', '.join(others)} and {last} are valid." if others else f"{last} is valid.")
 
 
+config.add_command(plan)
+config.add_command(apply_)
+config.add_command(export)
 main.add_command(audiences)
 main.add_command(dead_letters)
 

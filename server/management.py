@@ -46,13 +46,14 @@ def authorized(request: web.Request, roles: Collection[Role]) -> Caller:
 
 
 def enter(request: web.Request, roles: Collection[Role]) -> Caller:
-    """Check the token, its role, and that the path names the token's workspace.
+    """Check the token, its role, and that the path names the token's workspace, by number or id.
 
     Raises:
         Refused: no usable token (401), not the API or role (403), another workspace (404).
     """
     caller = authorized(request, roles)
-    if request.match_info["workspace"] != str(caller.config.workspace):
+    config = caller.config
+    if request.match_info["workspace"] not in (str(config.workspace), config.workspace_slug):
         raise Refused("NOT_FOUND", "There is no such workspace.")
     return caller
 

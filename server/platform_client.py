@@ -14,6 +14,14 @@ import click
 TIMEOUT_S = 30.0
 
 
+class ApiRefused(click.ClickException):
+    """A request was refused; `lines`: why."""
+
+    def __init__(self, status: int, lines: list[str]) -> None:
+        super().__init__(f"{status}: " + "\n".join(lines))
+        self.lines = lines
+
+
 class PlatformApi:
     """The Platform API of one workspace."""
 
@@ -49,22 +57,37 @@ class PlatformApi:
             for line in response:
                 yield line.decode().rstrip("\n")
 
+    def get_text(self, path: str) -> str:
+        """Read something below the workspace that is no JSON."""
+        with self._open(self._below(path, {}), None) as response:
+            return response.read().decode()
+
+    def put_text(self, path: str, text: str, content_type: str, **query: str) -> Any:
+        """Put something below the workspace that is no JSON; return the JSON answer."""
+        where = self._below(path, query)
+        with self._open(where, text.encode(), "PUT", content_type) as response:
+            return json.load(response)
+
     def _below(self, path: str, query: dict[str, str]) -> str:
         return self._workspace + path + (f"?{urlencode(query)}" if query else "")
 
     def _ask(self, path: str, body: dict[str, Any] | None, method: str | None = None) -> Any:
-        with self._open(path, body, method) as response:
+        data = None if body is None else json.dumps(body).encode()
+        with self._open(path, data, method) as response:
             answer = response.read()
         return json.loads(answer) if answer else None
 
     @contextmanager
     def _open(
-        self, path: str, body: dict[str, Any] | None, method: str | None = None
+        self,
+        path: str,
+        data: bytes | None,
+        method: str | None = None,
+        content_type: str = "application/json",
     ) -> Iterator[HTTPResponse]:
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": content_type}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        data = None if body is None else json.dumps(body).encode()
         if not self._base.startswith(("http://", "https://")):
             raise click.ClickException("--url must be an http or https URL")
         request = Request(self._base + path, data, headers, method=method)  # noqa: S310
@@ -72,21 +95,36 @@ class PlatformApi:
             with urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
                 yield response
         except HTTPError as error:
-            raise click.ClickException(f"{error.code}: {_reason(error)}") from None
+            raise ApiRefused(error.code, _reasons(error)) from None
         except (URLError, OSError) as error:
             raise click.ClickException(f"{self._base} does not answer: {error}") from None
 
 
-def _reason(error: HTTPError) -> str:
+def _reasons(error: HTTPError) -> list[str]:
+    """Return what was wrong, each with its place if it has one."""
     try:
         body = json.load(error)
-        return str(body["errors"][0]["message"] if "errors" in body else body["error_description"])
-    except (ValueError, KeyError, IndexError):
-        return error.reason
+        if "errors" not in body:
+            return [str(body["error_description"])]
+        return [
+            f"{each['path']}: {each['message']}" if "path" in each else str(each["message"])
+            for each in body["errors"]
+        ]
+    except (ValueError, KeyError, TypeError):
+        return [error.reason]
 
 
 def with_access(command: Callable[..., None]) -> Callable[..., None]:
     """Let a group of commands take the options that `PlatformApi` is made of."""
+    return with_credentials(
+        click.option(
+            "--workspace", default="1", show_default=True, help="Number or id of the workspace."
+        )(command)
+    )
+
+
+def with_credentials(command: Callable[..., None]) -> Callable[..., None]:
+    """Let commands that find their workspace otherwise take the rest of these options."""
     options = (
         click.option(
             "--url", default="http://127.0.0.1:8080", show_default=True, help="Of the edges."
@@ -96,9 +134,6 @@ def with_access(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--client-secret", required=True, envvar="HEADWATER_CLIENT_SECRET", help="Its secret."
-        ),
-        click.option(
-            "--workspace", default="1", show_default=True, help="Number of the workspace."
         ),
     )
     for option in reversed(options):

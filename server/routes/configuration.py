@@ -1,0 +1,144 @@
+"""The configuration of a workspace: export, apply, revisions (spec/connections.md, 10)."""
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+from actors.errors import ConfigurationRefused, Problem
+from config.desk import Applied, Entry
+from config.errors import ConfigError
+from config.exporting import as_yaml, exported, read_sent
+from server.bodies import read_body
+from server.config_edits import flag, moment
+from server.config_problems import config_errors
+from server.edge_config import Role
+from server.management import ANY_ROLE, WORKSPACE, audit, enter
+from server.parameters import int64
+from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.problems import Refused, json_answer
+
+MAX_BYTES = 4 * 1024 * 1024
+YAML_TYPES = frozenset({"text/yaml", "text/x-yaml", "application/yaml", "application/x-yaml"})
+# A document may change credentials and identity settings.
+MAY_APPLY: frozenset[Role] = frozenset({"admin"})
+
+
+async def export(request: web.Request) -> web.Response:
+    """GET .../config: what holds, as YAML, with placeholders in the place of secrets."""
+    caller = enter(request, ANY_ROLE)
+    sheet = await caller.edge.deployment.configuration.sheet()
+    audit(caller, "export", "config")
+    data = exported(sheet.document, sheet.data, sheet.served.owned)
+    text = await asyncio.to_thread(as_yaml, data)
+    headers = {"ETag": f'"{sheet.served.revision}"'}
+    return web.Response(text=text, content_type="text/yaml", charset="utf-8", headers=headers)
+
+
+async def apply(request: web.Request) -> web.Response:
+    """PUT .../config?dry_run=&prune=&allow_dangerous=: lay a document over what holds."""
+    caller = enter(request, MAY_APPLY)
+    if request.content_type not in YAML_TYPES:
+        raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be text/yaml.")
+    prune = flag(request, "prune")
+    is_dry, allow_dangerous = flag(request, "dry_run"), flag(request, "allow_dangerous")
+    body = await read_body(request, max(MAX_BYTES, caller.config.max_body_bytes))
+    try:
+        data = await asyncio.to_thread(read_sent, body.decode())
+    except (ConfigError, RecursionError) as error:
+        raise _unreadable(error) from None
+    configuration = caller.edge.deployment.configuration
+    if is_dry:
+        return json_answer(_applied(await configuration.plan(data, prune=prune)))
+    done = await configuration.apply(
+        data, caller.credential.client_id, prune=prune, allow_dangerous=allow_dangerous
+    )
+    audit(caller, "update", "config")
+    return json_answer(_applied(done))
+
+
+async def revisions(request: web.Request) -> web.Response:
+    """GET .../config/revisions: the last hundred, newest first."""
+    caller = enter(request, ANY_ROLE)
+    found = await caller.edge.deployment.configuration.revisions()
+    return json_answer([_entry(each) for each in found])
+
+
+async def revision(request: web.Request) -> web.Response:
+    """GET .../config/revisions/{n}: one of them, with what it changed."""
+    caller = enter(request, ANY_ROLE)
+    found = await caller.edge.deployment.configuration.revision(_number(request))
+    if found is None:
+        raise _no_revision()
+    return json_answer(_entry(found))
+
+
+async def roll_back(request: web.Request) -> web.Response:
+    """POST .../config/revisions/{n}/rollback?allow_dangerous=: let it hold again."""
+    caller = enter(request, MAY_APPLY)
+    done = await caller.edge.deployment.configuration.roll_back(
+        _number(request),
+        caller.credential.client_id,
+        allow_dangerous=flag(request, "allow_dangerous"),
+    )
+    if done is None:
+        raise _no_revision()
+    audit(caller, "rollback", "config")
+    return json_answer(_applied(done))
+
+
+_CONFIG = WORKSPACE + "/config"
+_REVISION = _CONFIG + "/revisions/{revision}"
+
+ROUTES = tuple(
+    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=config_errors)
+    for method, path, handler in (
+        ("GET", _CONFIG, export),
+        ("PUT", _CONFIG, apply),
+        ("GET", _CONFIG + "/revisions", revisions),
+        ("GET", _REVISION, revision),
+        ("POST", _REVISION + "/rollback", roll_back),
+    )
+)
+
+
+def _applied(done: Applied) -> dict[str, Any]:
+    return {
+        "revision": done.revision,
+        "changes": [
+            {
+                "action": each.action,
+                "section": each.section,
+                "id": each.name,
+                "fields": list(each.fields),
+                "danger": each.danger,
+                "line": each.line(),
+            }
+            for each in done.differences
+        ],
+    }
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "revision": entry.number,
+        "applied_on": moment(entry.applied_ms),
+        "applied_by": entry.actor,
+        "origin": entry.origin,
+        "changes": list(entry.summary),
+    }
+
+
+def _number(request: web.Request) -> int:
+    return int64(request.match_info["revision"], "revision")
+
+
+def _no_revision() -> Refused:
+    return Refused("NOT_FOUND", "There is no such revision.")
+
+
+def _unreadable(error: ConfigError | RecursionError) -> ConfigurationRefused:
+    if isinstance(error, RecursionError):
+        return ConfigurationRefused("VALIDATION_ERROR", [Problem("is nested too deeply")])
+    problems = [Problem(message, path or None) for path, message in error.problems]
+    return ConfigurationRefused("VALIDATION_ERROR", problems)

@@ -1,0 +1,273 @@
+"""Connections of inputs to outputs (spec/platform-api.md, 15; spec/connections.md, 1.3)."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from actors.errors import ShardUnavailable
+from config.desk import Sheet
+from config.merging import Data
+from config.outputs import Connection
+from server.config_edits import (
+    Place,
+    body_of,
+    check_match,
+    check_unmanaged,
+    created,
+    edit,
+    find,
+    free_id,
+    id_of,
+    is_forced,
+    places,
+)
+from server.config_problems import config_errors, refused
+from server.idempotency import once
+from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, WORKSPACE, Caller, audit, enter
+from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.problems import json_answer
+
+STATUSES = ("active", "inactive", "faulted")
+# What the API calls otherwise than the document.
+_NAMES = {"input_id": "input", "output_id": "output", "is_active": "active"}
+# The rest of what a connection can have is called alike.
+_ALIKE = tuple(
+    name for name in Connection.model_fields if name not in ("id", "number", *_NAMES.values())
+)
+_FIELDS = frozenset({"id", *_NAMES, *_ALIKE})
+
+States = Mapping[str, Mapping[str, Any]]  # by the connection's id, as its forwarder tells
+
+
+async def listed(request: web.Request) -> web.Response:
+    """GET .../output-connections?input=&output=&status=: all, or those that are asked for."""
+    caller = enter(request, ANY_ROLE)
+    query = request.query
+    if query.get("status", "active") not in STATUSES:
+        raise refused("UNKNOWN_FIELD", f"must be one of {', '.join(STATUSES)}", "status")
+    sheet = await caller.edge.deployment.configuration.sheet()
+    found = places(sheet, "connections")
+    entries = [_shown(each, sheet, states) for each, states in await _with_states(caller, found)]
+    return json_answer(
+        [
+            each
+            for each in entries
+            if query.get("input") in (None, str(each["input_id"]), each["input"])
+            and query.get("output") in (None, str(each["output_id"]), each["output"])
+            and query.get("status") in (None, each["status"])
+        ]
+    )
+
+
+async def one(request: web.Request) -> web.Response:
+    """GET .../output-connections/{cid}: one connection."""
+    caller = enter(request, ANY_ROLE)
+    return await _answer(caller, await caller.edge.deployment.configuration.sheet(), request)
+
+
+async def create(request: web.Request) -> web.Response:
+    """POST .../output-connections: join an input and an output."""
+    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    body = await body_of(request, caller)
+    _check_fields(body)
+
+    def change(sheet: Sheet, data: Data) -> str:
+        connections = data.setdefault("connections", [])
+        item = _item(body, sheet, data)
+        words = (item.get("input", "connection"), item.get("output", ""))
+        item.setdefault("id", free_id(data, "connections", *words))
+        connections.append(item)
+        body["id"] = item["id"]
+        return f"connections[{len(connections) - 1}]"
+
+    sheet = await edit(caller, "create", "output_connection", change)
+    return await _answer(caller, sheet, request, body["id"], 201)
+
+
+async def replace(request: web.Request) -> web.Response:
+    """PUT .../output-connections/{cid}: change what is given."""
+    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    body = await body_of(request, caller)
+    _check_fields(body)
+
+    def change(sheet: Sheet, data: Data) -> str:
+        place = _checked(request, sheet)
+        item = _item(body, sheet, data)
+        for fixed in ("id", "input", "output"):
+            if item.get(fixed, place.item[fixed]) != place.item[fixed]:
+                raise refused("VALIDATION_ERROR", "cannot be changed", fixed)
+        data["connections"][place.position].update(item)
+        return place.path
+
+    sheet = await edit(caller, "update", "output_connection", change)
+    return await _answer(caller, sheet, request)
+
+
+async def delete(request: web.Request) -> web.Response:
+    """DELETE .../output-connections/{cid}?force=: with what waits only if that is forced."""
+    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+
+    def change(sheet: Sheet, data: Data) -> str:
+        place = _checked(request, sheet)
+        del data["connections"][place.position]
+        return place.path
+
+    force = is_forced(request)
+    await edit(caller, "delete", "output_connection", change, allow_dangerous=force)
+    return web.Response(status=204)
+
+
+async def activate(request: web.Request) -> web.Response:
+    """POST .../output-connections/{cid}/activation."""
+    return await _set_active(request, is_active=True)
+
+
+async def deactivate(request: web.Request) -> web.Response:
+    """DELETE .../output-connections/{cid}/activation: what waits is held."""
+    return await _set_active(request, is_active=False)
+
+
+async def resume(request: web.Request) -> web.Response:
+    """POST .../output-connections/{cid}/resume: let a faulted connection send again."""
+    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    configuration = caller.edge.deployment.configuration
+    place = _named(request, await configuration.sheet())
+    if not await configuration.resume(place.number, place.item["output"]):
+        raise refused("VALIDATION_ERROR", "The connection is not faulted.")
+    audit(caller, "resume", "output_connection")
+    return web.Response(status=204)
+
+
+async def queue(request: web.Request) -> web.Response:
+    """GET .../output-connections/{cid}/queue: how much waits."""
+    caller = enter(request, ANY_ROLE)
+    configuration = caller.edge.deployment.configuration
+    place = _named(request, await configuration.sheet())
+    [(_, states)] = await _with_states(caller, [place])
+    found = await configuration.queue(place.number)
+    state = states.get(place.item["id"], {})
+    return json_answer(
+        {
+            "depth": found["depth"],
+            "bytes": found["bytes"],
+            "blocked_users": state.get("blocked_users"),
+        }
+    )
+
+
+async def purge(request: web.Request) -> web.Response:
+    """DELETE .../output-connections/{cid}/queue: delete what waits."""
+    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    configuration = caller.edge.deployment.configuration
+    place = _named(request, await configuration.sheet())
+    audit(caller, "delete", "queue")
+    await configuration.purge(place.number)
+    return web.Response(status=204)
+
+
+_CONNECTIONS = WORKSPACE + "/output-connections"
+_ONE = _CONNECTIONS + "/{connection}"
+
+ROUTES = tuple(
+    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=config_errors)
+    for method, path, handler in (
+        ("GET", _CONNECTIONS, listed),
+        ("POST", _CONNECTIONS, once(create)),
+        ("GET", _ONE, one),
+        ("PUT", _ONE, replace),
+        ("DELETE", _ONE, delete),
+        ("POST", _ONE + "/activation", activate),
+        ("DELETE", _ONE + "/activation", deactivate),
+        ("POST", _ONE + "/resume", resume),
+        ("GET", _ONE + "/queue", queue),
+        ("DELETE", _ONE + "/queue", purge),
+    )
+)
+
+
+async def _set_active(request: web.Request, *, is_active: bool) -> web.Response:
+    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+
+    def change(sheet: Sheet, data: Data) -> str:
+        place = _checked(request, sheet)
+        data["connections"][place.position]["active"] = is_active
+        return place.path
+
+    action = "activate" if is_active else "deactivate"
+    await edit(caller, action, "output_connection", change)
+    return web.Response(status=204)
+
+
+def _named(request: web.Request, sheet: Sheet) -> Place:
+    return find(sheet, "connections", request.match_info["connection"])
+
+
+def _checked(request: web.Request, sheet: Sheet) -> Place:
+    place = _named(request, sheet)
+    check_unmanaged(sheet, place)
+    check_match(request, place)
+    return place
+
+
+def _check_fields(body: dict[str, Any]) -> None:
+    for name in body:
+        if name not in _FIELDS:
+            raise refused("UNKNOWN_FIELD", "unknown key", name)
+
+
+def _item(body: dict[str, Any], sheet: Sheet, data: Data) -> dict[str, Any]:
+    """Return what a body says, as the document does."""
+    item = {_NAMES.get(name, name): value for name, value in body.items()}
+    for name in ("input", "output"):
+        if name in item:
+            item[name] = id_of(data, sheet, f"{name}s", item[name])
+    return item
+
+
+async def _answer(
+    caller: Caller, sheet: Sheet, request: web.Request, name: str | None = None, status: int = 200
+) -> web.Response:
+    place = _named(request, sheet) if name is None else find(sheet, "connections", name)
+    [(_, states)] = await _with_states(caller, [place])
+    return json_answer(_shown(place, sheet, states), status, {"ETag": place.etag})
+
+
+async def _with_states(caller: Caller, found: Sequence[Place]) -> list[tuple[Place, States]]:
+    """Return connections with what their forwarders tell; of one that is silent, nothing."""
+    configuration = caller.edge.deployment.configuration
+
+    async def ask(output: str) -> States:
+        try:
+            status = await configuration.forwarder_status(output)
+        except (ShardUnavailable, RuntimeError):
+            return {}
+        states: States = status.get("connections", {})
+        return states
+
+    outputs = list(dict.fromkeys(each.item["output"] for each in found))
+    states = dict(zip(outputs, await asyncio.gather(*map(ask, outputs)), strict=True))
+    return [(each, states[each.item["output"]]) for each in found]
+
+
+def _shown(place: Place, sheet: Sheet, states: States) -> dict[str, Any]:
+    item, numbers = place.item, sheet.served.numbers
+    output = sheet.document.outputs_by_id[item["output"]]
+    is_active = item.get("active", True)
+    state = states.get(item["id"], {})
+    is_faulted = is_active and state.get("status") == "faulted"
+    return {
+        **created(place),
+        "input_id": numbers.inputs.get(item["input"]),
+        "input": item["input"],
+        "output_id": numbers.outputs[item["output"]],
+        "output": item["output"],
+        "kind": output.kind,
+        "is_active": is_active,
+        "status": "faulted" if is_faulted else "active" if is_active else "inactive",
+        "is_faulted": is_faulted,
+        "fault": state.get("fault") if is_faulted else None,
+        "settings": {},
+        **{name: item[name] for name in _ALIKE if name in item},
+    }

@@ -1,0 +1,43 @@
+"""What outputs can be made of (spec/platform-api.md, 15)."""
+
+from typing import Any
+
+from aiohttp import web
+
+from actors.outputs.connection_settings import ConnectionSettings
+from actors.outputs.contract import OutputModule
+from actors.outputs.registry import MODULES
+from server.management import ANY_ROLE, WORKSPACE, enter
+from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.problems import Refused, json_answer
+
+
+async def listed(request: web.Request) -> web.Response:
+    """GET .../modules: all modules, by name."""
+    enter(request, ANY_ROLE)
+    return json_answer([_shown(MODULES[name]) for name in sorted(MODULES)])
+
+
+async def one(request: web.Request) -> web.Response:
+    """GET .../modules/{module}: one module."""
+    enter(request, ANY_ROLE)
+    module = MODULES.get(request.match_info["module"])
+    if module is None:
+        raise Refused("NOT_FOUND", "There is no such module.")
+    return json_answer(_shown(module))
+
+
+ROUTES = (
+    Route("GET", WORKSPACE + "/modules", listed, "platform", preflight=MANAGEMENT_PREFLIGHT),
+    Route("GET", WORKSPACE + "/modules/{module}", one, "platform", preflight=MANAGEMENT_PREFLIGHT),
+)
+
+
+def _shown(module: OutputModule) -> dict[str, Any]:
+    return {
+        "module": module.module,
+        "kinds": sorted(module.kinds),
+        "accepts_unbound": module.accepts_unbound,
+        "settings": module.settings_model.model_json_schema(),
+        "connection_settings": ConnectionSettings.model_json_schema(),
+    }

@@ -1,0 +1,421 @@
+"""The configuration through the Platform API (spec/platform-api.md, 15)."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientResponse
+from ruamel.yaml import YAML
+
+from tests.whole.world import DOCUMENT, World, changed, running
+
+BATCH = {
+    "user_identities": {"customer_id": "ann"},
+    "events": [{"event_type": "custom_event", "data": {"event_name": "Opened"}}],
+}
+EDITABLE = changed(
+    DOCUMENT,
+    workspace={"config": {"allow_api_edits": True}},
+    outputs=[
+        {
+            **DOCUMENT["outputs"][0],
+            "settings": {
+                "url": "https://hook.example.com/in",
+                "headers": {"X-Token": "very-secret-token"},
+            },
+        }
+    ],
+)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with running(tmp_path, document=EDITABLE) as only:
+        yield only
+
+
+async def ask(
+    world: World,
+    method: str,
+    path: str,
+    body: Any = None,
+    client: str = "ops",
+    headers: dict[str, str] | None = None,
+) -> tuple[int, Any]:
+    """Ask below the workspace, and let everybody hear of it."""
+    response = await raw(world, method, path, body, client, headers)
+    text = await response.text()
+    await world.follow()
+    return response.status, json.loads(text) if text else None
+
+
+async def raw(
+    world: World,
+    method: str,
+    path: str,
+    body: Any = None,
+    client: str = "ops",
+    headers: dict[str, str] | None = None,
+) -> ClientResponse:
+    sent = {**(await world.token(client)), **(headers or {})}
+    where = f"/platform/v2/workspaces/1{path}"
+    if isinstance(body, str):
+        sent["Content-Type"] = "text/yaml"
+        return await world.client.request(method, where, data=body, headers=sent)
+    return await world.client.request(method, where, json=body, headers=sent)
+
+
+def message(answer: Any) -> str:
+    [error] = answer["errors"]
+    return str(error["message"])
+
+
+async def sent(world: World, pair: str) -> int:
+    world.secrets["sent"] = pair
+    return (await world.send(BATCH, "sent")).status
+
+
+async def depth(world: World, number: int) -> int:
+    return sum(shard.outbox.queue(number)["depth"] for shard in world.shards)
+
+
+# -- Inputs ----------------------------------------------------------------------------------------
+
+
+async def test_keys_are_shown_once_rotated_and_revoked(world: World) -> None:
+    """spec/connections.md, 1.1."""
+    status, pair = await ask(world, "POST", "/inputs/backend/keys")
+    assert status == 201
+    assert len(pair["secret"]) == 64
+    assert pair["key"].startswith("us1-")
+    assert await sent(world, f"{pair['key']}:{pair['secret']}") == 202
+    assert await sent(world, "k1-backend:s1") == 202
+    _, shown = await ask(world, "GET", "/inputs/1")
+    assert [each["secret"] for each in shown["keys"]] == [None, None]
+    assert (await ask(world, "DELETE", "/inputs/1/keys/k1-backend"))[0] == 204
+    assert await sent(world, "k1-backend:s1") == 403
+    assert await sent(world, f"{pair['key']}:{pair['secret']}") == 202
+    status, answer = await ask(world, "DELETE", f"/inputs/1/keys/{pair['key']}")
+    assert (status, message(answer)) == (422, "It is the last key of an active input.")
+    assert (await ask(world, "DELETE", "/inputs/1/keys/nobodys-key"))[0] == 404
+
+
+async def test_an_input_has_at_most_five_keys(world: World) -> None:
+    for _ in range(4):
+        assert (await ask(world, "POST", "/inputs/1/keys"))[0] == 201
+    status, answer = await ask(world, "POST", "/inputs/1/keys")
+    assert status == 422
+    assert answer["errors"][0]["code"] == "LIMIT_EXCEEDED"
+
+
+async def test_inputs_are_made_changed_and_deleted(world: World) -> None:
+    body = {"kind": "platform", "os": "android", "name": "Our App"}
+    status, made = await ask(world, "POST", "/inputs", body)
+    assert status == 201
+    assert (made["id"], made["slug"], made["os"]) == (5, "our-app", "android")
+    key = made["keys"][0]
+    pair = f"{key['key']}:{key['secret']}"
+    assert await sent(world, pair) == 202
+    status, shown = await ask(world, "PUT", "/inputs/5", {"status": "inactive"})
+    assert (status, shown["status"]) == (200, "inactive")
+    assert await sent(world, pair) == 403
+    assert (await ask(world, "DELETE", f"/inputs/5/keys/{key['key']}"))[0] == 204
+    assert (await ask(world, "DELETE", "/inputs/5"))[0] == 204
+    assert (await ask(world, "GET", "/inputs/5"))[0] == 404
+
+
+async def test_an_input_in_use_goes_only_by_force_and_with_its_connections(world: World) -> None:
+    status, answer = await ask(world, "DELETE", "/inputs/backend")
+    assert (status, message(answer)) == (422, "Connections or audiences use the input.")
+    assert (await ask(world, "DELETE", "/inputs/backend?force=true"))[0] == 204
+    _, listed = await ask(world, "GET", "/output-connections")
+    assert [each["input"] for each in listed] == ["ios", "acme", "web"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "path"),
+    [
+        ({"name": "X", "colour": "red"}, 400, "colour"),
+        ({"name": "X", "kind": "fed"}, 422, "kind"),
+        ({"name": "X", "keys": []}, 400, "keys"),
+        ({"name": "backend", "kind": "feed"}, 422, "name"),
+    ],
+)
+async def test_a_wrong_input_is_refused_by_its_own_path(
+    world: World, body: Any, status: int, path: str
+) -> None:
+    """Names are unique whatever their case (spec/connections.md, 1)."""
+    found, answer = await ask(world, "POST", "/inputs", body)
+    assert (found, answer["errors"][0]["path"]) == (status, path)
+    assert (await world.configuration.sheet(1)).served.revision == 1
+
+
+# -- Outputs ---------------------------------------------------------------------------------------
+
+
+async def test_secrets_of_outputs_are_masked_and_a_mask_changes_nothing(world: World) -> None:
+    """spec/platform-api.md, worked case 10."""
+    _, shown = await ask(world, "GET", "/outputs/hook")
+    assert shown["settings"]["headers"] == {"X-Token": "***********oken"}
+    body = {"name": "Renamed", "settings": shown["settings"]}
+    status, shown = await ask(world, "PUT", "/outputs/hook", body)
+    assert (status, shown["name"]) == (200, "Renamed")
+    sheet = await world.configuration.sheet(1)
+    assert sheet.data["outputs"][0]["settings"]["headers"] == {"X-Token": "very-secret-token"}
+
+
+async def test_outputs_are_made_of_modules_and_deleted(world: World) -> None:
+    _, modules = await ask(world, "GET", "/modules")
+    assert {"webhook", "file"} <= {each["module"] for each in modules}
+    _, module = await ask(world, "GET", "/modules/webhook")
+    assert "url" in module["settings"]["properties"]
+    assert (await ask(world, "GET", "/modules/nope"))[0] == 404
+    body = {"kind": "event", "module": "webhook", "name": "Second", "settings": {"url": "x"}}
+    status, answer = await ask(world, "POST", "/outputs", body)
+    assert (status, answer["errors"][0]["path"]) == (422, "settings.url")
+    body["settings"] = {"url": "https://second.example.com"}
+    status, made = await ask(world, "POST", "/outputs", body)
+    assert (status, made["id"], made["slug"]) == (201, 2, "second")
+    assert (await ask(world, "DELETE", "/outputs/2"))[0] == 204
+    status, answer = await ask(world, "DELETE", "/outputs/hook")
+    assert (status, message(answer)) == (422, "Connections use the output.")
+
+
+# -- Connections -----------------------------------------------------------------------------------
+
+
+async def test_a_connection_is_made_switched_off_and_on(world: World) -> None:
+    """spec/connections.md, 1.3: from the next batch on, on every shard."""
+    await ask(world, "DELETE", "/output-connections/backend-hook")
+    status, made = await ask(world, "POST", "/output-connections", {"input_id": 1, "output_id": 1})
+    assert status == 201, made
+    assert (made["input"], made["output"], made["status"]) == ("backend", "hook", "active")
+    number = made["id"]
+    await world.accept(BATCH)
+    assert await depth(world, number) == 1
+    assert (await ask(world, "DELETE", f"/output-connections/{number}/activation"))[0] == 204
+    await world.accept(BATCH)
+    assert await depth(world, number) == 1
+    _, shown = await ask(world, "GET", f"/output-connections/{number}")
+    assert (shown["status"], shown["is_active"]) == ("inactive", False)
+    assert (await ask(world, "POST", f"/output-connections/{number}/activation"))[0] == 204
+    await world.accept(BATCH)
+    _, queue = await ask(world, "GET", f"/output-connections/{number}/queue")
+    assert queue["depth"] == 2
+    assert (await ask(world, "DELETE", f"/output-connections/{number}/queue"))[0] == 204
+    assert await depth(world, number) == 0
+
+
+async def test_a_pair_is_joined_once(world: World) -> None:
+    """spec/connections.md, 1."""
+    body = {"input_id": "backend", "output_id": "hook"}
+    status, answer = await ask(world, "POST", "/output-connections", body)
+    assert (status, answer["errors"][0]["message"]) == (422, "Connection already exists.")
+
+
+async def test_settings_that_contradict_each_other_are_not_saved(world: World) -> None:
+    """spec/connections.md, worked case 33."""
+    body = {"settings": {"send_as_batch": True, "wait_for_complete_batch": True}}
+    status, answer = await ask(world, "PUT", "/output-connections/1", body)
+    assert status == 422
+    assert "Send as Batch and Wait for Complete Batch cannot both be enabled." in message(answer)
+    assert (await world.configuration.sheet(1)).served.revision == 1
+
+
+async def test_what_waits_is_deleted_only_by_force(world: World) -> None:
+    """spec/connections.md, 3.7."""
+    await world.accept(BATCH)
+    status, answer = await ask(world, "DELETE", "/output-connections/1")
+    assert status == 422
+    assert "deletes 1 deliveries that wait" in message(answer)
+    assert (await ask(world, "DELETE", "/output-connections/1?force=true"))[0] == 204
+    world.sweep()
+    assert await depth(world, 1) == 0
+
+
+async def test_connections_are_listed_by_input_output_and_status(world: World) -> None:
+    await ask(world, "DELETE", "/output-connections/web-hook/activation")
+    for query, expected in (
+        ("", ["backend", "ios", "acme", "web"]),
+        ("?input=ios", ["ios"]),
+        ("?input=2", ["ios"]),
+        ("?output=hook&status=inactive", ["web"]),
+        ("?output=9", []),
+    ):
+        status, listed = await ask(world, "GET", f"/output-connections{query}")
+        assert (status, [each["input"] for each in listed]) == (200, expected)
+    assert (await ask(world, "GET", "/output-connections?status=odd"))[0] == 400
+
+
+async def test_two_edits_of_one_version_do_not_both_succeed(world: World) -> None:
+    """spec/platform-api.md, worked case 28."""
+    response = await raw(world, "GET", "/output-connections/1")
+    tag = {"If-Match": response.headers["ETag"]}
+    body = {"settings": {"send_as_batch": False}}
+    first, second = [
+        (await ask(world, "PUT", "/output-connections/1", body, headers=tag))[0] for _ in range(2)
+    ]
+    assert (first, second) == (200, 412)
+
+
+async def test_a_post_that_is_repeated_makes_one_object(world: World) -> None:
+    """spec/platform-api.md, worked case 30."""
+    body = {"kind": "event", "module": "webhook", "name": "N", "settings": {"url": "https://x.io"}}
+    key = {"Idempotency-Key": "k1"}
+    answers = [await ask(world, "POST", "/outputs", body, headers=key) for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert len((await ask(world, "GET", "/outputs"))[1]) == 2
+    other = {**body, "name": "M"}
+    assert (await ask(world, "POST", "/outputs", other, headers=key))[0] == 409
+
+
+async def test_only_a_faulted_connection_is_resumed(world: World) -> None:
+    status, answer = await ask(world, "POST", "/output-connections/1/resume")
+    assert (status, message(answer)) == (422, "The connection is not faulted.")
+    world.forwarders.faulted.add(1)
+    assert (await ask(world, "POST", "/output-connections/1/resume"))[0] == 204
+
+
+# -- Roles, and files ------------------------------------------------------------------------------
+
+
+async def test_who_may_only_read_changes_nothing(world: World) -> None:
+    for method, path, body in (
+        ("POST", "/inputs/1/keys", None),
+        ("PUT", "/outputs/1", {"name": "X"}),
+        ("DELETE", "/output-connections/1", None),
+        ("PUT", "/config", "version: 1"),
+        ("POST", "/config/revisions/1/rollback", None),
+    ):
+        assert (await ask(world, method, path, body, "viewer"))[0] == 403
+    assert (await ask(world, "GET", "/outputs", client="viewer"))[0] == 200
+
+
+async def test_what_a_file_owns_is_read_only(tmp_path: Path) -> None:
+    """spec/connections.md, 10. What is made beside it is not."""
+    async with running(tmp_path) as world:
+        for method, path, body in (
+            ("POST", "/inputs/1/keys", None),
+            ("PUT", "/outputs/1", {"name": "X"}),
+            ("DELETE", "/output-connections/1/activation", None),
+            ("DELETE", "/inputs/1", None),
+        ):
+            status, answer = await ask(world, method, path, body)
+            assert (status, message(answer)) == (409, "Managed by configuration file.")
+        body = {"kind": "feed", "name": "New"}
+        _, made = await ask(world, "POST", "/inputs", body)
+        assert (await ask(world, "POST", f"/inputs/{made['id']}/keys"))[0] == 201
+
+
+# -- The whole configuration -----------------------------------------------------------------------
+
+
+async def exported(world: World) -> Any:
+    response = await raw(world, "GET", "/config")
+    assert response.content_type == "text/yaml"
+    return YAML(typ="safe", pure=True).load(await response.text())
+
+
+async def test_an_export_has_no_secret_and_is_applied_as_it_is(world: World) -> None:
+    text = await (await raw(world, "GET", "/config")).text()
+    for secret in ("very-secret-token", "ops-secret", "s1"):
+        assert f" {secret}\n" not in text
+    assert "${env:OUTPUT_HOOK_HEADERS_X_TOKEN}" in text
+    status, answer = await ask(world, "PUT", "/config", text)
+    assert (status, answer) == (200, {"revision": 1, "changes": []})
+    assert await sent(world, "k1-backend:s1") == 202
+
+
+async def test_placeholders_that_stand_for_no_kept_secret_are_refused(world: World) -> None:
+    """They would show what the server's environment holds."""
+    data = await exported(world)
+    data["workspace"]["name"] = "${env:HOME}"
+    status, answer = await ask(world, "PUT", "/config", json.dumps(data))
+    assert (status, answer["errors"][0]["path"]) == (422, "workspace.name")
+
+
+async def test_a_document_is_planned_applied_and_rolled_back(world: World) -> None:
+    """spec/connections.md, worked case 40."""
+    data = await exported(world)
+    data["connections"] = [each for each in data["connections"] if each["id"] != "web-hook"]
+    text = json.dumps(data)
+    _, plan = await ask(world, "PUT", "/config?dry_run=true", text)
+    assert plan["changes"] == []
+    _, plan = await ask(world, "PUT", "/config?dry_run=true&prune=true", text)
+    assert [each["line"] for each in plan["changes"]] == ["- connection web-hook"]
+    assert len((await ask(world, "GET", "/output-connections"))[1]) == 4
+    status, done = await ask(world, "PUT", "/config?prune=true", text)
+    assert (status, done["revision"]) == (200, 2)
+    assert len((await ask(world, "GET", "/output-connections"))[1]) == 3
+    assert (await ask(world, "POST", "/config/revisions/1/rollback"))[1]["revision"] == 3
+    assert len((await ask(world, "GET", "/output-connections"))[1]) == 4
+    _, revisions = await ask(world, "GET", "/config/revisions")
+    assert [(each["revision"], each["origin"]) for each in revisions] == [
+        (3, "rollback"),
+        (2, "file"),
+        (1, "file"),
+    ]
+    assert revisions[1]["changes"] == ["- connection web-hook"]
+    assert (await ask(world, "GET", "/config/revisions/9"))[0] == 404
+
+
+async def test_a_document_that_is_wrong_changes_nothing(world: World) -> None:
+    """spec/connections.md, worked case 39."""
+    data = await exported(world)
+    data["workspace"]["name"] = "Renamed"
+    data["connections"][2]["output"] = "bsu"
+    status, answer = await ask(world, "PUT", "/config", json.dumps(data))
+    assert status == 422
+    assert answer["errors"] == [
+        {
+            "code": "VALIDATION_ERROR",
+            "message": "no output with id 'bsu'",
+            "path": "connections[2].output",
+        }
+    ]
+    assert (await world.configuration.sheet(1)).document.workspace.name == "W1"
+
+
+async def test_a_key_is_taken_away_only_if_that_is_allowed(world: World) -> None:
+    data = await exported(world)
+    data["inputs"][0]["keys"][0] = {"key": "another-key", "secret": "s"}
+    status, answer = await ask(world, "PUT", "/config", json.dumps(data))
+    assert status == 422
+    assert "takes away key k1-backend" in message(answer)
+    status, _ = await ask(world, "PUT", "/config?allow_dangerous=true", json.dumps(data))
+    assert status == 200
+    assert await sent(world, "k1-backend:s1") == 403
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[1]", "a: [", "a: &a [*a]", "{a: 1}", "workspace: {id: 5}", "version: 1\nversion: 2"],
+)
+async def test_what_is_no_document_is_refused(world: World, text: str) -> None:
+    assert (await ask(world, "PUT", "/config", text))[0] == 422
+
+
+async def test_a_short_text_that_is_a_huge_document_is_refused(world: World) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    status, answer = await ask(world, "PUT", "/config", "\n".join(lines))
+    assert (status, message(answer)) == (422, "is too large")
+
+
+async def test_the_wrong_type_of_body_is_refused(world: World) -> None:
+    """spec/platform-api.md, worked case 25."""
+    assert (await ask(world, "PUT", "/config", {"version": 1}))[0] == 415
+    assert (await ask(world, "POST", "/inputs", "name: X"))[0] == 415
+
+
+async def test_a_credential_that_is_switched_off_loses_its_tokens(world: World) -> None:
+    """spec/platform-api.md, worked case 29: when edges have heard of it."""
+    token = await world.token("viewer")
+    where = "/platform/v2/workspaces/1/outputs"
+    assert (await world.client.get(where, headers=token)).status == 200
+    data = await exported(world)
+    data["api_credentials"][1]["status"] = "inactive"
+    assert (await ask(world, "PUT", "/config", json.dumps(data)))[0] == 200
+    assert (await world.client.get(where, headers=token)).status == 401
