@@ -24,7 +24,15 @@ from actors.forwarding.subscriptions import Followed, superfluous
 from actors.forwarding.waiting import Wait, wait_for_change
 from actors.metric_groups import ForwarderMetrics
 from actors.model import Delivery, Environment
-from actors.outputs.contract import BulkOutput, Delivered, Outcome, StreamOutput
+from actors.outputs.contract import (
+    BulkOutput,
+    Delivered,
+    Fatal,
+    Outcome,
+    Refused,
+    StreamOutput,
+    SubscribedOutput,
+)
 from actors.pipeline.connection import ConnectionInfo
 
 __all__ = ["Forwarder", "OutboxSource", "OutputInfo"]
@@ -208,6 +216,8 @@ class Forwarder:
             if state is None:
                 state = self._connections[number] = ConnectionState(each.info)
                 state.is_faulted, state.resumed = each.is_faulted, each.resumed
+                output = self._environments.get(each.environment)
+                state.is_awaited = isinstance(output, SubscribedOutput)
                 self._open_streams(each.info)
                 self._share_memory()
             if each.resumed > state.resumed:
@@ -217,6 +227,37 @@ class Forwarder:
         for number, state in self._connections.items():
             if state.info.is_subscription and number not in wanted:
                 self._take_over(state, replace(state.info, is_active=False))
+
+    async def agree(self, subscription: Followed) -> Outcome | None:
+        """Have a receiver that has a say agree to a subscription; nothing is sent before.
+
+        Returns:
+            What it says, `None` if it is not asked: it has no say, or the subscription does not
+            send.
+        """
+        number = subscription.info.number
+        state = self._connections.get(number)
+        output = self._environments.get(subscription.environment)
+        if state is None or state.is_faulted or not self._is_started or self._is_stopping:
+            return None
+        if not isinstance(output, SubscribedOutput):
+            return None
+        outcome = await output.subscribe(subscription.terms)
+        was_sending = state.is_sending
+        state.is_awaited = not isinstance(outcome, Delivered) or outcome.is_suspension
+        if isinstance(outcome, Fatal | Refused):
+            self.disagree(number, Fatal(outcome.reason, outcome.excerpt, outcome.http_status))
+        elif isinstance(outcome, Delivered) and outcome.is_suspension:
+            self.disagree(number, Fatal("suspend_subscription", outcome.excerpt))
+        if was_sending and not state.is_sending:
+            for courier in self._couriers:
+                self._spawn(courier.release(number))
+        self._changed.set()
+        return outcome
+
+    def disagree(self, connection: int, why: Fatal) -> None:
+        """Fault a subscription that its receiver does not agree to, or not in time."""
+        self._desk.not_agreed(connection, why)
 
     def fault(self, connection: int) -> Fault | None:
         """Return why a connection does not send, `None` if it does or if that is not known here."""

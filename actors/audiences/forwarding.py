@@ -9,7 +9,8 @@ from actors.audiences.announce import FIRST_NUMBER
 from actors.audiences.catalog import AudienceOutput
 from actors.audiences.core import Core
 from actors.audiences.live import subscription_id
-from actors.audiences.objects import Fault, Removal, Subscription
+from actors.audiences.objects import Audience, Fault, Removal, Subscription
+from actors.audiences.variations import forwarded_name
 from actors.forwarding.subscriptions import Followed
 from actors.model import Delivery
 from actors.outputs.audience_messages import (
@@ -32,7 +33,7 @@ class Forwarding:
         """Return the active subscriptions of an output (its id), as its forwarder sees them."""
         core = self._core
         return [
-            followed(each, found, core.catalog.workspace)
+            followed(each, core.state.audiences[each.audience], found, core.catalog.workspace)
             for each in sorted(core.state.subscriptions.values(), key=lambda each: each.number)
             if each.is_active and (found := core.output_of(each)) is not None and found.id == output
         ]
@@ -87,7 +88,9 @@ def removal_message(removal: Removal, workspace: int) -> Delivery:
     )
 
 
-def followed(subscription: Subscription, output: AudienceOutput, workspace: int) -> Followed:
+def followed(
+    subscription: Subscription, audience: Audience, output: AudienceOutput, workspace: int
+) -> Followed:
     """Return a subscription as the forwarder of its output sees it."""
     return Followed(
         ConnectionInfo(
@@ -105,4 +108,8 @@ def followed(subscription: Subscription, output: AudienceOutput, workspace: int)
         ),
         subscription.fault is not None,
         subscription.resumed,
+        audience.number,
+        forwarded_name(audience.external_name, subscription.variation),
+        audience.environment,
+        subscription.settings,
     )

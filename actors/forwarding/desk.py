@@ -64,12 +64,13 @@ class ConnectionState:
         self.delivered = RecentIds()
         self.auth_failures = 0
         self.resumed = 0
+        self.is_awaited = False  # its receiver has not agreed to it yet
         self.last_sent_ms: int | None = None
 
     @property
     def is_sending(self) -> bool:
         """Whether what is queued may be sent."""
-        return self.info.is_active and not self.is_faulted
+        return self.info.is_active and not self.is_faulted and not self.is_awaited
 
     @property
     def status(self) -> str:
@@ -264,17 +265,35 @@ class Desk:
         if not state.is_faulted:
             self._fault(state, delivery, why)
 
+    def not_agreed(self, connection: int, why: Fatal) -> None:
+        """Fault a subscription that its receiver does not agree to."""
+        state = self.connections[connection]
+        self._set_fault(state, "", why)
+        logger.error(
+            _MESSAGES["connection_faulted"],
+            extra={
+                "event": "connection_faulted",
+                "output": self.output.id,
+                "connection": state.info.id,
+                "reason": why.reason,
+                "alert": alert(why),
+            },
+        )
+
     def _fault(self, state: ConnectionState, delivery: Delivery, why: Fatal) -> None:
+        self._set_fault(state, delivery.delivery_id, why)
+        self._log_fault(logging.ERROR, "connection_faulted", delivery, delivery.attempts, why)
+
+    def _set_fault(self, state: ConnectionState, delivery_id: str, why: Fatal) -> None:
         moment = datetime.fromtimestamp(self.clock.now_ms() / 1000, UTC)
         state.fault = Fault(
             faulted_on=moment.isoformat(),
             reason_code=alert(why),
             message=why.excerpt,
-            first_delivery_id=delivery.delivery_id,
+            first_delivery_id=delivery_id,
         )
         state.is_faulted = True
         self.show_status(state)
-        self._log_fault(logging.ERROR, "connection_faulted", delivery, delivery.attempts, why)
 
     def barrier_off(self, entry: Entry) -> None:
         """Note that a user's order was given up."""

@@ -15,7 +15,7 @@ from actors.forwarder import Forwarder
 from actors.forwarding.foreign import alias
 from actors.forwarding.subscriptions import Followed
 from actors.model import Delivery
-from actors.outputs.contract import Retry
+from actors.outputs.contract import Fatal, Retry, Split
 
 logger = logging.getLogger("headwater.forwarder")
 
@@ -43,6 +43,8 @@ class SubscriptionFollower:
         self._desks = {0 if number == workspace else number: desk for number, desk in desks.items()}
         self._clock = clock
         self._noted_ms: dict[int, int] = {}
+        # Subscriptions that a receiver did not answer about: how often, next when, since when.
+        self._asked: dict[int, tuple[int, int, int]] = {}
         self._tries: dict[int, tuple[int, int]] = {}  # notices that failed: how often, next when
 
     async def run(self, forwarder: Forwarder) -> None:
@@ -75,9 +77,27 @@ class SubscriptionFollower:
         forwarder.follow([each for found in by_desk.values() for each in found])
         for workspace, desk in self._desks.items():
             for each in by_desk[workspace]:
+                await self._agree(forwarder, each)
                 await self._report(forwarder, desk, each)
             for notice in await desk.removals_at(self._output):
                 await self._notify(forwarder, desk, workspace, notice)
+
+    async def _agree(self, forwarder: Forwarder, each: Followed) -> None:
+        """Have a receiver agree; one that does not answer is asked again for a day."""
+        number, now_ms = each.info.number, self._clock.now_ms()
+        failed, next_ms, since_ms = self._asked.get(number, (0, 0, now_ms))
+        if now_ms < next_ms:
+            return
+        outcome = await forwarder.agree(each)
+        if not isinstance(outcome, Retry | Split):
+            self._asked.pop(number, None)
+        elif now_ms - since_ms > NOTICE_MAX_AGE_MS:
+            self._asked.pop(number, None)
+            why = Fatal("retry_exhausted", outcome.excerpt, outcome.http_status)
+            forwarder.disagree(number, why)
+        else:
+            wait_ms = min(FIRST_WAIT_MS * 2**failed, LAST_WAIT_MS)
+            self._asked[number] = (failed + 1, now_ms + wait_ms, since_ms)
 
     async def _notify(
         self, forwarder: Forwarder, desk: AudienceDeskHandle, workspace: int, notice: Delivery
@@ -87,7 +107,7 @@ class SubscriptionFollower:
         failed, next_ms = self._tries.get(number, (0, 0))
         if now_ms < next_ms:
             return
-        outcome = await forwarder.send_notice(notice)
+        outcome = await forwarder.send_notice(replace(notice, connection=number))
         is_too_old = now_ms - notice.created_ms > NOTICE_MAX_AGE_MS
         if isinstance(outcome, Retry) and not is_too_old:
             wait_ms = min(FIRST_WAIT_MS * 2**failed, LAST_WAIT_MS)

@@ -1,25 +1,42 @@
 """Connections of audiences, as a forwarder sees them (spec/connections.md, 4.4 and 5)."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from actors.model import Delivery
+from actors.model import Delivery, Environment
 from actors.outputs import audience_messages
 from actors.outputs.audience_messages import MembershipChange
+from actors.outputs.contract import SubscriptionTerms
 from actors.pipeline.connection import ConnectionInfo
 
 
 class Followed(Struct, frozen=True):
     """A subscription of an output, and what the coordinator has decided of it.
 
-    `resumed`: how often it was resumed; a fault from before that is over.
+    Attributes:
+        resumed: how often it was resumed; a fault from before that is over.
+        audience, name, environment: number of the audience, what receivers are told of it, and
+            whose users it has.
+        settings: of the subscription, as written; they may hold secrets.
     """
 
     info: ConnectionInfo
     is_faulted: bool
     resumed: int
+    audience: int = 0
+    name: str = ""
+    environment: Environment = "production"
+    settings: dict[str, Any] = {}
+
+    @property
+    def terms(self) -> SubscriptionTerms:
+        """What its receiver is asked to agree to."""
+        return SubscriptionTerms(self.info.number, self.audience, self.name, self.settings)
+
+    def __repr__(self) -> str:
+        return f"Followed({self.info.id!r})"
 
 
 def superfluous(deliveries: Sequence[Delivery]) -> list[Delivery]:

@@ -88,13 +88,12 @@ class AudienceSender(KindSender):
         takes = _takes(ready)
         known = self._agreed.get(terms.connection)
         given = {} if known is None else known.given
-        values = {**terms.settings}
-        hidden = {each.id for each in takes.audience_subscription_settings if not each.visible}
-        values |= {name: value for name, value in given.items() if name in hidden}
-        for name, problem in value_problems(takes.audience_subscription_settings, values):
+        for name, problem in value_problems(takes.audience_subscription_settings, terms.settings):
             return Refused("invalid_settings", f"settings.{name}: {problem}")
         wanted = Agreed(
-            terms.audience, terms.name, sent_values(takes.audience_subscription_settings, values)
+            terms.audience,
+            terms.name,
+            sent_values(takes.audience_subscription_settings, terms.settings),
         )
         if known is not None and (known.name, known.sent) == (wanted.name, wanted.sent):
             return Delivered()
