@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohappyeyeballs import start_connection
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 Address = IPv4Address | IPv6Address
@@ -149,6 +150,30 @@ class EgressRules:
             await door.resolve(host, port, socket.AF_UNSPEC)
         elif not door.permits(str(address), port):
             raise EgressRefused(f"{host} is not an allowed target")
+
+    async def connect(self, host: str, port: int) -> socket.socket:
+        """Open a TCP connection for a library that has no sessions of ours.
+
+        Raises:
+            EgressRefused: no address of the host is allowed.
+            OSError: it cannot be resolved or connected to.
+        """
+        address = _parse(host)
+        door = _Door(self, listed_only=False)
+        if address is None:
+            found = await door.resolve(host, port, socket.AF_UNSPEC)
+            targets = [(each["family"], each["host"]) for each in found]
+        else:
+            is_new = isinstance(address, IPv6Address)
+            targets = [(socket.AF_INET6 if is_new else socket.AF_INET, str(address))]
+        return await start_connection(
+            [
+                (family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (target, port))
+                for family, target in targets
+            ],
+            happy_eyeballs_delay=0.25,
+            socket_factory=door.socket,
+        )
 
 
 class _Door(AbstractResolver):

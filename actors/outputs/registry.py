@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from actors.model import Environment
-from actors.outputs import audience_csv, devnull, file, log, webhook
+from actors.outputs import audience_csv, devnull, file, kafka, log, webhook
 from actors.outputs.contract import (
     BulkOutput,
     Bundle,
@@ -47,6 +47,7 @@ MODULES: dict[str, OutputModule] = {
         devnull.MODULE,
         file.MODULE,
         firehose.MODULE,
+        kafka.MODULE,
         log.MODULE,
         webhook.MODULE,
     )

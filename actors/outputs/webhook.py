@@ -8,7 +8,6 @@ import hmac
 from collections.abc import Sequence
 
 import aiohttp
-import orjson
 
 from actors.model import Delivery
 from actors.outputs.audience_messages import is_membership, together
@@ -29,6 +28,7 @@ from actors.outputs.http_answers import (
     outcome_of,
     read_bounded,
 )
+from actors.outputs.synthetic import synthetic_delivery
 from actors.outputs.webhook_settings import WebhookSettings
 
 THREAD_GZIP_BYTES = 32 * 1024  # from about here compressing takes longer than changing threads
@@ -107,29 +107,7 @@ class WebhookOutput:
 
     async def test(self) -> Outcome:
         """Send one synthetic batch, whose header says that it is one."""
-        now_ms = self._environment.clock.now_ms()
-        payload = orjson.dumps(
-            {
-                "schema_version": 2,
-                "environment": "development",
-                "mpid": None,
-                "batch_id": 0,
-                "timestamp_unixtime_ms": now_ms,
-                "user_identities": [],
-                "user_attributes": {},
-                "events": [],
-            }
-        )
-        digest = hashlib.sha256(f"test|{self._environment.output}|{now_ms}".encode()).hexdigest()
-        delivery = Delivery(
-            sequence=0,
-            connection=0,
-            delivery_id=f"dl_{digest[:32]}",
-            mpid=None,
-            payload=payload,
-            created_ms=now_ms,
-            environment="development",
-        )
+        delivery = synthetic_delivery(self._environment.output, self._environment.clock)
         return await self._post([delivery], {"X-CDP-Test": "true"})
 
     async def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:

@@ -5,6 +5,7 @@ from tests.actors.outputs.harnesses.audience_csv import AudienceCsvHarness
 from tests.actors.outputs.harnesses.devnull import DevnullHarness
 from tests.actors.outputs.harnesses.file import FileHarness
 from tests.actors.outputs.harnesses.firehose import FirehoseHarness
+from tests.actors.outputs.harnesses.kafka import KafkaHarness
 from tests.actors.outputs.harnesses.log import LogHarness
 from tests.actors.outputs.harnesses.webhook import WebhookHarness
 
@@ -13,6 +14,7 @@ HARNESSES: dict[str, type[Harness]] = {
     "devnull": DevnullHarness,
     "file": FileHarness,
     "firehose": FirehoseHarness,
+    "kafka": KafkaHarness,
     "log": LogHarness,
     "webhook": WebhookHarness,
 }
