@@ -127,10 +127,9 @@ async def test_a_broker_that_is_killed_and_started_again_loses_nothing(
         assert firsts == [n for n in range(1, 301) if n % 5 == mpid]
 
 
-async def test_a_record_that_is_too_large_costs_no_other(
-    broker: Broker, topic: str, opened: Open
-) -> None:
-    await topics.configure(broker.plain, topic, {"max.message.bytes": "3000"})
+async def test_a_record_that_is_too_large_costs_no_other(broker: Broker, opened: Open) -> None:
+    topic = "small-records"
+    await topics.make_topic(broker.plain, topic, {"max.message.bytes": "3000"})
     event = {"event_type": "custom_event", "data": {"event_name": "x" * 900}}
     shard = MemoryOutbox(
         [

@@ -19,11 +19,11 @@ class Row(NamedTuple):
     headers: dict[str, bytes]
 
 
-async def make_topic(servers: str, topic: str) -> None:
+async def make_topic(servers: str, topic: str, settings: Mapping[str, str] | None = None) -> None:
     """Make a topic."""
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     await admin.start()
-    await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
+    await admin.create_topics([NewTopic(topic, PARTITIONS, 1, topic_configs=dict(settings or {}))])
     await admin.close()
 
 
