@@ -110,13 +110,15 @@ class Queues:
         for name in self._gone:
             metrics.queue_depth.remove(name)
             metrics.queue_bytes.remove(name)
+            for reason in {reason for _, reason in self._dead}:
+                metrics.dead_letters.remove(name, reason)
         self._gone.clear()
         for number, name in self._ids.items():
             metrics.queue_depth.labels(name).set(self._count[number])
             metrics.queue_bytes.labels(name).set(self._bytes[number])
         for (number, reason), count in self._dead.items():
-            name = self._ids.get(number, str(number))
-            metrics.dead_letters.labels(name, reason).set(count)
+            if count or number in self._ids:
+                metrics.dead_letters.labels(self.name_of(number), reason).set(count)
 
     def depths(self) -> dict[str, dict[str, int]]:
         """Return counts by connection id, for a status page."""

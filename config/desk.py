@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from actors.clock import SystemClock
 from actors.desks import DeskOptions
-from actors.errors import ConfigurationRefused, Problem, ShardUnavailable, StoreFull
+from actors.errors import ActorFailed, ConfigurationRefused, Problem, ShardUnavailable, StoreFull
 from actors.forwarding.plan import OutputPlan
 from actors.shard_options import ShardOptions
 from actors.store.environment import Store
@@ -357,7 +357,7 @@ class ConfigDesk:
             async with asyncio.timeout(PATIENCE_S):
                 if await shard.revision() != served.revision:
                     await shard.take_over(shard_options(served, self._settings.shards))
-        except (ShardUnavailable, StoreFull, TimeoutError) as error:
+        except (ActorFailed, ShardUnavailable, StoreFull, TimeoutError, RuntimeError) as error:
             logger.warning(
                 "a shard does not take a configuration over; it is told again",
                 extra={

@@ -12,7 +12,7 @@ from config.errors import ConfigError
 from config.load import validate_files
 from config.settings import load_settings
 from server.audience_commands import audiences
-from server.config_commands import apply_, export, plan
+from server.config_commands import apply_, export, ids, plan
 from server.dead_letter_commands import dead_letters
 from server.version import program_version
 
@@ -76,6 +76,7 @@ def validate(files: tuple[Path, ...]) -> None:
 config.add_command(plan)
 config.add_command(apply_)
 config.add_command(export)
+config.add_command(ids)
 main.add_command(audiences)
 main.add_command(dead_letters)
 

@@ -1,4 +1,4 @@
-"""`headwater config plan`, `apply`, `export`: the configuration of a running deployment.
+"""`headwater config plan`, `apply`, `export`, `ids`: what a running deployment is configured by.
 
 Files are read here, with the placeholders that they have here; what is served is changed through
 the Platform API (spec/connections.md, 10).
@@ -56,6 +56,17 @@ def apply_(file: Path, prune: bool, allow_dangerous: bool, **access: str) -> Non
 def export(workspace: str, **access: str) -> None:
     """Print what holds for WORKSPACE, its id or number, as YAML; secrets become placeholders."""
     click.echo(PlatformApi(**(access | {"workspace": workspace})).get_text("/config"), nl=False)
+
+
+@click.command()
+@click.argument("workspace")
+@with_credentials
+def ids(workspace: str, **access: str) -> None:
+    """Print the integer ids of WORKSPACE (its id or number) and of its objects, one a line."""
+    found = PlatformApi(**(access | {"workspace": workspace})).get("/config/ids")
+    for section, numbers in found.items():
+        for name, number in numbers.items():
+            click.echo(f"{section.removesuffix('s').replace('_', ' ')} {name}: {number}")
 
 
 def _send(file: Path, access: dict[str, str], **flags: bool) -> Any:

@@ -90,7 +90,13 @@ class ConfigWatch:
         while True:
             await self._reload.wait()
             self._reload.clear()
-            problems = await self._apply()
+            try:
+                problems = await self._apply()
+            except Exception as error:  # whatever it was, the next SIGHUP is to be heard
+                logger.exception(
+                    "the configuration files are not applied", extra={"event": "config_failed"}
+                )
+                problems = [("", type(error).__name__)]
             for path, message in problems:
                 logger.error(
                     "the configuration files are not applied; what holds stays",

@@ -120,6 +120,7 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
         token_key: signs bearer tokens.
         token_audiences: that a token may be asked for.
         trusted_proxies: whose X-Forwarded-For is believed.
+        egress_allow: what outputs may reach although it is private, for settings that are tried.
         workspace_key: `None` if the workspace has none; `seeding_limits` hold for its requests.
         has_extended_windows: of calculated attributes, spec/calculated-attributes.md, 4.
         client_sdks: what client SDKs are told; `web_sdk_file` is the web SDK itself, if it is
@@ -143,6 +144,7 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
     token_key: bytes
     token_audiences: tuple[str, ...]
     trusted_proxies: tuple[Network, ...] = ()
+    egress_allow: tuple[str, ...] = ()
     has_client_audience_api: bool = False
     has_extended_windows: bool = False
     client_sdks: ClientSdks = ClientSdks()
@@ -216,6 +218,7 @@ def edge_config(
         token_key=digest(server_key),
         token_audiences=(DEFAULT_AUDIENCE, *settings.auth_audiences),
         trusted_proxies=tuple(settings.trusted_proxies),
+        egress_allow=settings.egress_allow,
         has_client_audience_api=workspace.client_audience_api,
         client_sdks=workspace.client_sdks,
         web_sdk_file=settings.web_sdk_file,

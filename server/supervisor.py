@@ -63,6 +63,7 @@ class Supervisor:
         self._metrics_interval_s = metrics_interval_s
         self._data_dir = data_dir
         self._clock = clock
+        self._shown: set[tuple[str, str]] = set()  # actors in the metrics
         self.board = StatusBoard(self.snapshots)
         # Set once an actor has died for good: nothing but a new start of the deployment helps.
         self.failure: asyncio.Future[ActorFailed] = asyncio.get_running_loop().create_future()
@@ -88,6 +89,10 @@ class Supervisor:
             self._metrics.actor_up.labels(each.role, each.instance).set(is_up)
             if is_up and each.snapshot is not None:
                 found[each.role, each.instance] = each.snapshot
+        actors = {(each.role, each.instance) for each in self._actors}
+        for gone in self._shown - actors:  # such as the forwarder of an output that is no more
+            self._metrics.actor_up.remove(*gone)
+        self._shown = actors
         found["admin", "0"] = snapshot(self._metrics.registry)
         return found
 

@@ -9,6 +9,7 @@ from actors.errors import ConfigurationRefused, Problem
 from config.desk import Applied, Entry
 from config.errors import ConfigError
 from config.exporting import as_yaml, exported, read_sent
+from config.numbers import ObjectNumbers
 from server.bodies import read_body
 from server.config_edits import flag, moment
 from server.config_problems import config_errors
@@ -57,6 +58,21 @@ async def apply(request: web.Request) -> web.Response:
     return json_answer(_applied(done))
 
 
+async def ids(request: web.Request) -> web.Response:
+    """GET .../config/ids: the integer id of every object, by section and id."""
+    caller = enter(request, ANY_ROLE)
+    sheet = await caller.edge.deployment.configuration.sheet()
+    document, numbers = sheet.document, sheet.served.numbers
+    found = {
+        "account": {document.account.id: numbers.accounts[document.account.id]},
+        "workspace": {document.workspace.id: numbers.workspaces[document.workspace.id]},
+    }
+    for section in ObjectNumbers.__struct_fields__:
+        known: dict[str, int] = getattr(numbers, section)
+        found[section] = {each.id: known[each.id] for each in getattr(document, section)}
+    return json_answer(found)
+
+
 async def revisions(request: web.Request) -> web.Response:
     """GET .../config/revisions: the last hundred, newest first."""
     caller = enter(request, ANY_ROLE)
@@ -95,6 +111,7 @@ ROUTES = tuple(
     for method, path, handler in (
         ("GET", _CONFIG, export),
         ("PUT", _CONFIG, apply),
+        ("GET", _CONFIG + "/ids", ids),
         ("GET", _CONFIG + "/revisions", revisions),
         ("GET", _REVISION, revision),
         ("POST", _REVISION + "/rollback", roll_back),

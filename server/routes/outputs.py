@@ -1,9 +1,16 @@
 """Outputs (spec/platform-api.md, 15; spec/connections.md, 1.2)."""
 
+import os
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
+from actors.outputs.contract import OutputEnvironment
+from actors.outputs.egress import EgressRules
+from actors.outputs.probe import probe
+from actors.outputs.registry import MODULES
 from config.desk import Sheet
 from config.merging import Data
 from server.config_edits import (
@@ -20,7 +27,8 @@ from server.config_edits import (
 )
 from server.config_problems import config_errors, refused
 from server.idempotency import once
-from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, WORKSPACE, enter
+from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, WORKSPACE, audit, enter
+from server.parameters import environment
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import json_answer
 
@@ -94,6 +102,56 @@ async def delete(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+async def try_out(request: web.Request) -> web.Response:
+    """POST .../outputs/{id}/test?environment=: send one probe to the receiver, with what holds."""
+    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    sheet = await caller.edge.deployment.configuration.sheet()
+    place = find(sheet, "outputs", request.match_info["output"])
+    output = sheet.document.outputs_by_id[place.item["id"]]
+    tried = environment(request) or "production"
+    if not output.is_enabled_in(tried):
+        raise refused("VALIDATION_ERROR", f"The output is off in {tried}.")
+    module = MODULES[output.module]
+    audit(caller, "test", "output")
+    result = await probe(
+        module,
+        module.settings_model.model_validate(output.settings_in(tried)),
+        OutputEnvironment(
+            output=output.id,
+            clock=caller.edge.clock,
+            egress=EgressRules(caller.config.egress_allow),
+            spool_dir=Path(os.devnull),  # the probe has one of its own
+            workspace=caller.config.workspace_slug,
+            workspace_number=caller.config.workspace,
+        ),
+    )
+    return json_answer(msgspec.to_builtins(result))
+
+
+async def filter_of(request: web.Request) -> web.Response:
+    """GET .../outputs/{id}/filter: what no connection of the output forwards."""
+    caller = enter(request, ANY_ROLE)
+    sheet = await caller.edge.deployment.configuration.sheet()
+    place = find(sheet, "outputs", request.match_info["output"])
+    return json_answer(place.item.get("filters", {}), headers={"ETag": place.etag})
+
+
+async def set_filter(request: web.Request) -> web.Response:
+    """PUT .../outputs/{id}/filter: replace it (spec/connections.md, 2.4)."""
+    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    body = await body_of(request, caller)
+    name = request.match_info["output"]
+
+    def change(sheet: Sheet, data: Data) -> str:
+        place = _checked(request, sheet, name)
+        data["outputs"][place.position]["filters"] = body
+        return f"{place.path}.filters"
+
+    sheet = await edit(caller, "update", "output_filter", change)
+    place = find(sheet, "outputs", name)
+    return json_answer(place.item["filters"], headers={"ETag": place.etag})
+
+
 def shown(place: Place) -> dict[str, Any]:
     """Return an output as the API shows it."""
     item = {key: value for key, value in place.item.items() if key not in ("id", "number")}
@@ -123,5 +181,8 @@ ROUTES = tuple(
         ("GET", _ONE, one),
         ("PUT", _ONE, replace),
         ("DELETE", _ONE, delete),
+        ("POST", _ONE + "/test", try_out),
+        ("GET", _ONE + "/filter", filter_of),
+        ("PUT", _ONE + "/filter", set_filter),
     )
 )

@@ -133,6 +133,13 @@ async def test_an_export_can_be_applied_where_its_secrets_are(
     assert (result.exit_code, result.output) == (0, "")
 
 
+async def test_ids_are_printed(command: Command) -> None:
+    result = await command("ids", "w1")
+    lines = result.stdout.splitlines()
+    assert lines[:3] == ["account acme: 1", "workspace w1: 1", "input backend: 1"]
+    assert "connection web-hook: 4" in lines
+
+
 async def test_a_server_that_does_not_answer_is_an_error(file: Path) -> None:
     line = ["config", "plan", "--url", "http://127.0.0.1:9", str(file)]
     result = await asyncio.to_thread(CliRunner().invoke, main, line, env=ACCESS)

@@ -183,6 +183,27 @@ async def test_outputs_are_made_of_modules_and_deleted(world: World) -> None:
     assert (status, message(answer)) == (422, "Connections use the output.")
 
 
+async def test_an_output_is_tried_on_its_receiver(world: World) -> None:
+    """Addresses of private networks are not reached, here either (spec/connections.md, 3.8)."""
+    settings = {"url": "http://127.0.0.1:9/in", "allow_insecure": True}
+    body = {"kind": "event", "module": "webhook", "name": "Local", "settings": settings}
+    assert (await ask(world, "POST", "/outputs", body))[0] == 201
+    status, result = await ask(world, "POST", "/outputs/local/test")
+    assert status == 200
+    assert (result["ok"], result["http_status"]) == (False, None)
+    assert result["error"]
+    assert (await ask(world, "POST", "/outputs/local/test", client="viewer"))[0] == 403
+
+
+async def test_what_an_output_filters_is_replaced(world: World) -> None:
+    assert (await ask(world, "GET", "/outputs/hook/filter"))[1] == {}
+    body = {"event_types": {"disabled": ["location"]}}
+    assert await ask(world, "PUT", "/outputs/hook/filter", body) == (200, body)
+    assert (await ask(world, "GET", "/outputs/hook/filter"))[1] == body
+    status, answer = await ask(world, "PUT", "/outputs/hook/filter", {"colours": {}})
+    assert (status, answer["errors"][0]["path"]) == (400, "colours")
+
+
 # -- Connections -----------------------------------------------------------------------------------
 
 
