@@ -28,7 +28,7 @@ from actors.identity.sequencer import Sequencer
 from actors.identity.state import identity_rules
 from actors.metric_groups import CoordinatorMetrics
 from actors.model import WorkspaceInfo
-from actors.output_states import OutputStateDesk
+from actors.output_states import OutputStateDesk, Seal
 from actors.outputs.subscription_settings import subscription_problems
 from actors.repeats import RepeatDesk
 from actors.store.environment import Store
@@ -74,6 +74,7 @@ class Desks:
         randomness: Randomness,
         metrics: CoordinatorMetrics,
         neighbours: Callable[[], Neighbours],
+        seal: Seal,
     ) -> None:
         """Set up.
 
@@ -88,6 +89,7 @@ class Desks:
             metrics: of the process.
             neighbours: returns the catalogs of the deployment's other workspaces, once all are set
                 up.
+            seal: of what outputs keep.
         """
         workspace = options.workspace
         self.coordinator = Coordinator(
@@ -131,7 +133,7 @@ class Desks:
             self.coordinator,
             self.aliases,
             RepeatDesk(store, clock),
-            OutputStateDesk(store),
+            OutputStateDesk(store, seal),
             self.groups,
             self,
         )

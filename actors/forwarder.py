@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from actors.clock import Clock, Randomness
+from actors.errors import ShardUnavailable
 from actors.forwarding.bundles import BundleCourier
 from actors.forwarding.desk import ConnectionState, Desk, Fault, OutputInfo
 from actors.forwarding.holding import HOLD_SWEEP_MS, bury_overdue
@@ -30,6 +31,7 @@ from actors.outputs.contract import (
     Fatal,
     Outcome,
     Refused,
+    RegisteredOutput,
     StreamOutput,
     SubscribedOutput,
 )
@@ -258,6 +260,16 @@ class Forwarder:
     def disagree(self, connection: int, why: Fatal) -> None:
         """Fault a subscription that its receiver does not agree to, or not in time."""
         self._desk.not_agreed(connection, why)
+
+    async def ask_outputs(self, method: str, *arguments: str) -> list[Any]:
+        """Call a method of `RegisteredOutput`; return what each output that is one says."""
+        if not self._is_started or self._is_stopping:
+            raise ShardUnavailable("forwarder")
+        return [
+            await getattr(output, method)(*arguments)
+            for output in self._outputs
+            if isinstance(output, RegisteredOutput)
+        ]
 
     def fault(self, connection: int) -> Fault | None:
         """Return why a connection does not send, `None` if it does or if that is not known here."""

@@ -30,6 +30,7 @@ from actors.identity.sequencer import Sequencer
 from actors.metric_groups import CoordinatorMetrics, ForwarderMetrics, ShardMetrics
 from actors.metric_snapshots import snapshot
 from actors.model import MicroBatch, Result
+from actors.output_states import Seal
 from actors.outputs.contract import OutputEnvironment, OutputState
 from actors.outputs.egress import EgressRules
 from actors.outputs.registry import open_outputs
@@ -249,6 +250,10 @@ class ConfigurationOptions(Protocol):
         """Open the desk over it."""
         ...
 
+    def open_seal(self) -> Seal:
+        """Return what encrypts all that is kept of secrets."""
+        ...
+
 
 class Coordinator(Process):
     """The process of the coordinator."""
@@ -289,6 +294,7 @@ class Coordinator(Process):
                 randomness,
                 self._metrics,
                 partial(neighbours_of, number, self._desks),
+                configuration.open_seal(),
             )
         self._configuration.bind(
             {number: remote_shards(number, shards) for number in self._desks},
@@ -399,6 +405,12 @@ class Forwarder(Process):
     async def resume(self, connection: int) -> bool:
         """Let a faulted connection send again; tell whether it was faulted."""
         return self._forwarder is not None and self._forwarder.resume_faulted(connection)
+
+    async def ask_outputs(self, method: str, *arguments: str) -> list[Any]:
+        """See `actors.forwarder.Forwarder.ask_outputs`. Raises ShardUnavailable."""
+        if self._forwarder is None:
+            raise ShardUnavailable("forwarder")
+        return await self._forwarder.ask_outputs(method, *arguments)
 
     async def stop(self) -> None:
         """Finish what is under way and settle it."""

@@ -386,8 +386,11 @@ class ConfigDeskOptions:
 
     def open_book(self, store: Store) -> Book:
         """Open the book that a store holds. Raises ConfigError."""
-        sealer = Sealer(self.master_key.get_secret_value())
-        return Book(store, sealer, self.settings, SystemClock())
+        return Book(store, self.open_seal(), self.settings, SystemClock())
+
+    def open_seal(self) -> Sealer:
+        """Return what encrypts all that the coordinator keeps of secrets."""
+        return Sealer(self.master_key.get_secret_value())
 
     def open_desk(self, store: Store) -> ConfigDesk:
         """Open the desk over the book that a store holds. Raises ConfigError."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from config.desk import Applied, ConfiguredShard, Entry, Sheet
 from config.merging import Data
 
+MODULE_S = 20.0  # a module has ten seconds to answer
 PURGE_SLICE = 1000
 
 
@@ -65,6 +66,14 @@ class ForwarderHandle(Protocol):
 
     async def resume(self, connection: int) -> bool:
         """Let a faulted connection send again; tell whether it was faulted."""
+        ...
+
+    async def ask_outputs(self, method: str, *arguments: str) -> list[Any]:
+        """Ask outputs whose receivers register what they want."""
+        ...
+
+    def within(self, timeout_s: float) -> "ForwarderHandle":
+        """Return a handle that waits as long for an answer."""
         ...
 
 
@@ -137,3 +146,12 @@ class ConfigGateway:
     async def resume(self, connection: int, output: str) -> bool:
         """Let a faulted connection send again; tell whether it was faulted."""
         return await self._forwarder_of(output).resume(connection)
+
+    async def ask_outputs(self, output: str, method: str, *arguments: str) -> list[Any]:
+        """Ask an output that registers (`actors.outputs.contract.RegisteredOutput`).
+
+        Returns what it says in each environment that differs; nothing if its module registers
+        nothing. Raises ShardUnavailable.
+        """
+        handle = self._forwarder_of(output).within(MODULE_S)
+        return await handle.ask_outputs(method, *arguments)

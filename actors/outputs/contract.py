@@ -151,6 +151,30 @@ class SubscribedOutput(Protocol):
         ...
 
 
+@runtime_checkable
+class RegisteredOutput(Protocol):
+    """An output whose receiver says itself what it wants, and may have to be authorized at.
+
+    Nothing here raises; calls come from other processes.
+    """
+
+    async def refresh_registration(self) -> list[str]:
+        """Ask the receiver what it wants; return every problem. Until then the former holds."""
+        ...
+
+    async def registration(self) -> dict[str, Any] | None:
+        """Return what holds, `None` if nothing is known."""
+        ...
+
+    async def begin_authorization(self, redirect_uri: str) -> str | None:
+        """Return where somebody is sent to authorize the output, `None` if that has no use."""
+        ...
+
+    async def end_authorization(self, code: str, state: str) -> str | None:
+        """Take what they came back with; return what is wrong with it, `None` if nothing is."""
+        ...
+
+
 class Bundle(Protocol):
     """Deliveries of one connection and group, on their way into one upload.
 

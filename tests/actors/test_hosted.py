@@ -19,6 +19,7 @@ from actors.hosted import Coordinator, Forwarder, ForwarderOptions, restarting_i
 from actors.outputs.contract import OutputPlace
 from actors.outputs.retry import PROFILES
 from actors.store.environment import Store
+from config.sealing import Sealer
 from tests.actors.aliasing import SOURCE, request
 from tests.actors.audiences.desks import CATALOG
 from tests.actors.profiles.builders import WORKSPACE
@@ -43,6 +44,9 @@ class FakeConfiguration:
 
     def open_store(self, coordinator: Path) -> Store:
         return Store(coordinator / "configuration", MAP_SIZE_BYTES)
+
+    def open_seal(self) -> Sealer:
+        return Sealer("k" * 32)
 
     def open_desk(self, store: Store) -> "FakeConfiguration":
         return self

@@ -29,6 +29,7 @@ from actors.handles import CoordinatorHandle, ShardHandle
 from actors.identity.sequencer import Sequencer
 from actors.metric_groups import CoordinatorMetrics, EdgeMetrics, ShardMetrics
 from actors.model import Delivery, MicroBatch, Result, StoredBatch, WorkspaceInfo
+from actors.outputs.contract import RegisteredOutput
 from actors.shard import Shard
 from actors.shard_calls import ShardCalls
 from actors.shard_options import StoreOptions
@@ -486,6 +487,7 @@ async def serving(
                 SystemRandomness(),
                 metrics,
                 partial(neighbours_of, workspace.number, all_desks),
+                Sealer("k" * 32),
             )
             all_desks[workspace.number] = desks
             coordinator = LocalCoordinator(desks)
@@ -565,10 +567,22 @@ def _edge_config(served: ServedDocument, process: Settings) -> EdgeConfig:
 
 
 class FakeForwarders:
-    """What edges ask of forwarders; `faulted`: connections that do not send."""
+    """What edges ask of forwarders; `faulted`: connections that do not send.
+
+    `registered`: the output that a module of its own answers for.
+    """
 
     def __init__(self) -> None:
         self.faulted: set[int] = set()
+        self.registered: RegisteredOutput | None = None
+
+    def within(self, timeout_s: float) -> "FakeForwarders":
+        return self
+
+    async def ask_outputs(self, method: str, *arguments: str) -> list[Any]:
+        if self.registered is None:
+            return []
+        return [await getattr(self.registered, method)(*arguments)]
 
     def of(self, output: str) -> "FakeForwarders":
         return self

@@ -14,6 +14,7 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
+from actors.clock import Randomness
 from actors.outputs.contract import OutputEnvironment
 from actors.outputs.firehose.client import ModuleClient
 from actors.outputs.firehose.registration import Authentication
@@ -23,6 +24,7 @@ logger = logging.getLogger("headwater.forwarder")
 
 REFRESH_AHEAD_MS = 5 * 60 * 1000
 DEFAULT_EXPIRES_IN_S = 3600
+BEGUN_MS = 10 * 60 * 1000
 # What a token endpoint says when it will not give a token (RFC 6749, 5.2).
 REFUSALS = frozenset({400, 401, 403})
 
@@ -60,14 +62,21 @@ class Authorization:
     """The credentials of one output at its module."""
 
     def __init__(
-        self, settings: FirehoseSettings, environment: OutputEnvironment, client: ModuleClient
+        self,
+        settings: FirehoseSettings,
+        environment: OutputEnvironment,
+        client: ModuleClient,
+        randomness: Randomness,
     ) -> None:
+        """Args: `randomness` of what somebody is known again by."""
+        self._randomness = randomness
         self._settings = settings
         self._environment = environment
         self._client = client
         self._state: Mapping[str, bytes] = {}
         self._tokens: dict[str, Tokens] = {}
         self._refreshing = asyncio.Lock()
+        self._begun: dict[str, tuple[int, str]] = {}  # state: until when, where to
 
     def load(self, state: Mapping[str, bytes]) -> None:
         """Take up the tokens that were kept."""
@@ -97,13 +106,20 @@ class Authorization:
             headers["Authorization"] = f"Bearer {token}"
         return headers
 
-    def start_url(self, wanted: Authentication, redirect_uri: str, state: str) -> str:
+    def begin(self, wanted: Authentication, redirect_uri: str) -> str:
         """Return where somebody is sent to authorize the output.
 
         Args:
-            redirect_uri: where the module sends them back to.
-            state: comes back with them, to know them again.
+            redirect_uri: where the module sends them back to, with a code, within ten minutes.
         """
+        now_ms = self._environment.clock.now_ms()
+        state = f"{self._randomness.bits(256):064x}"
+        self._begun = {
+            each: (until_ms, uri)
+            for each, (until_ms, uri) in self._begun.items()
+            if until_ms > now_ms
+        }
+        self._begun[state] = now_ms + BEGUN_MS, redirect_uri
         query = {
             "response_type": "code",
             wanted.param_client_id_name: wanted.client_id,
@@ -115,8 +131,16 @@ class Authorization:
         joint = "&" if "?" in wanted.authorization_url else "?"
         return f"{wanted.authorization_url}{joint}{urlencode(query)}"
 
-    async def finish(self, wanted: Authentication, code: str, redirect_uri: str) -> None:
-        """Exchange the code of somebody who came back; raises as `headers` does."""
+    async def end(self, wanted: Authentication, code: str, state: str) -> None:
+        """Exchange the code of somebody who came back with the state that they were sent with.
+
+        Raises:
+            AuthorizationMissing: nobody was sent with it lately, or the code is refused.
+            TokenUnavailable, ShardUnavailable, StoreFull: as `headers` does.
+        """
+        until_ms, redirect_uri = self._begun.pop(state, (0, ""))
+        if until_ms <= self._environment.clock.now_ms():
+            raise AuthorizationMissing("nobody was sent to the module with this state lately")
         form = {"grant_type": wanted.grant_type, "code": code, "redirect_uri": redirect_uri}
         await self._request(wanted, wanted.token_url, form, None)
 
@@ -164,6 +188,8 @@ class Authorization:
                 },
             )
             raise AuthorizationMissing(f"the module refused a token with status {status}")
+        if status // 100 != 2:
+            raise TokenUnavailable(f"status {status} of the token endpoint")
         try:
             answer = msgspec.json.decode(body, type=_TokenAnswer)
             expires_in_s = int(

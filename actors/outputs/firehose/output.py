@@ -3,7 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Any
 
+from actors.clock import SystemRandomness
 from actors.errors import ShardUnavailable, StoreFull
 from actors.model import Delivery
 from actors.outputs.contract import (
@@ -26,6 +28,7 @@ from actors.outputs.firehose.client import ModuleClient
 from actors.outputs.firehose.dsr_sender import DsrSender
 from actors.outputs.firehose.event_sender import EventSender
 from actors.outputs.firehose.messages import Account
+from actors.outputs.firehose.registration import Authentication
 from actors.outputs.firehose.registrations import Registrations
 from actors.outputs.firehose.sending import Ready, Sender
 from actors.outputs.firehose.setting_values import sent_values, value_problems
@@ -54,9 +57,10 @@ class FirehoseOutput:
     def __init__(self, settings: FirehoseSettings, environment: OutputEnvironment) -> None:
         self._settings = settings
         self._environment = environment
+        self._kind = environment.place.kind
         self._client = ModuleClient(settings, environment)
         self._registrations = Registrations(settings, environment, self._client)
-        self._authorization = Authorization(settings, environment, self._client)
+        self._authorization = Authorization(settings, environment, self._client, SystemRandomness())
         self._sender = _SENDERS[environment.place.kind](settings, environment, self._client)
         self._last_ms = environment.clock.now_ms()
         self._upkeep: asyncio.Task[None] | None = None
@@ -109,7 +113,37 @@ class FirehoseOutput:
 
     async def refresh_registration(self) -> list[str]:
         """Ask the module what it is, and return every problem; see `Registrations.refresh`."""
-        return await self._registrations.refresh()
+        try:
+            return await self._registrations.refresh()
+        except (ShardUnavailable, StoreFull) as error:
+            return [f"the registration could not be kept: {type(error).__name__}"]
+
+    async def registration(self) -> dict[str, Any] | None:
+        """Return the registration in force."""
+        found = self._registrations.in_force
+        return None if found is None else found.model_dump(mode="json", exclude_none=True)
+
+    async def begin_authorization(self, redirect_uri: str) -> str | None:
+        """Return where somebody is sent to authorize the output; `None` if it needs none."""
+        wanted = self._authentication
+        return None if wanted is None else self._authorization.begin(wanted, redirect_uri)
+
+    async def end_authorization(self, code: str, state: str) -> str | None:
+        """Exchange the code that somebody came back with; return what is wrong, if anything."""
+        wanted = self._authentication
+        if wanted is None:
+            return "the module asks for no authorization"
+        try:
+            await self._authorization.end(wanted, code, state)
+        except (AuthorizationMissing, TokenUnavailable, ShardUnavailable, StoreFull) as error:
+            return str(error) or type(error).__name__
+        return None
+
+    @property
+    def _authentication(self) -> Authentication | None:
+        registration = self._registrations.in_force
+        takes = None if registration is None else registration.processing(self._kind)
+        return getattr(takes, "authentication", None)
 
     async def keep_up(self) -> None:
         """Ask for a registration that is missing; after an idle hour, whether the module is there.
@@ -117,17 +151,7 @@ class FirehoseOutput:
         Source: spec/connections.md, 4.1.
         """
         if self._registrations.in_force is None:
-            try:
-                await self._registrations.refresh()
-            except (ShardUnavailable, StoreFull) as error:
-                logger.warning(
-                    "A module's registration could not be kept; it is asked for again",
-                    extra={
-                        "event": "registration_not_kept",
-                        "output": self._environment.output,
-                        "kind": type(error).__name__,
-                    },
-                )
+            await self.refresh_registration()
             return
         now_ms = self._environment.clock.now_ms()
         if now_ms - self._last_ms < PROBE_AFTER_MS:
@@ -150,7 +174,7 @@ class FirehoseOutput:
 
     async def _ready(self) -> Ready | Retry | Refused:
         """Return what a message needs besides its content, or why none can be sent."""
-        registration, kind = self._registrations.in_force, self._environment.place.kind
+        registration, kind = self._registrations.in_force, self._kind
         if registration is None:
             return Retry(f"what the module wants is not known: {self._registrations.problem}")
         takes = registration.processing(kind)

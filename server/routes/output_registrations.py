@@ -1,0 +1,72 @@
+"""What modules say of themselves, and leave to use them (spec/platform-api.md, 15).
+
+For outputs whose receivers register what they want (spec/connections.md, 4.2).
+"""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from actors.errors import ConfigurationRefused, Problem
+from server.config_edits import find
+from server.config_problems import config_errors, refused
+from server.management import MAY_CHANGE_CONNECTIONS, WORKSPACE, Caller, audit, enter
+from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.problems import json_answer
+
+
+async def refresh(request: web.Request) -> web.Response:
+    """POST .../registration: ask the module what it wants; 422 lists what is wrong with it."""
+    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    audit(caller, "refresh", "output_registration")
+    found = await _ask(request, caller, "refresh_registration")
+    problems = dict.fromkeys(problem for each in found for problem in each)
+    if problems:
+        raise ConfigurationRefused("VALIDATION_ERROR", [Problem(each) for each in problems])
+    [registration, *_] = await _ask(request, caller, "registration")
+    return json_answer(registration)
+
+
+async def start(request: web.Request) -> web.Response:
+    """GET .../oauth/start?redirect_uri=: where somebody authorizes the output."""
+    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    redirect_uri = request.query.get("redirect_uri", "")
+    if urlsplit(redirect_uri).scheme not in ("http", "https"):
+        raise refused("UNKNOWN_FIELD", "must be an http or https URL", "redirect_uri")
+    [url, *_] = await _ask(request, caller, "begin_authorization", redirect_uri)
+    if url is None:
+        raise refused("VALIDATION_ERROR", "The module asks for no authorization.")
+    return json_answer({"authorization_url": url})
+
+
+async def callback(request: web.Request) -> web.Response:
+    """GET .../oauth/callback?code=&state=: what the module sent them back with."""
+    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    audit(caller, "authorize", "output")
+    code, state = request.query.get("code", ""), request.query.get("state", "")
+    [problem, *_] = await _ask(request, caller, "end_authorization", code, state)
+    if problem is not None:
+        raise refused("VALIDATION_ERROR", problem)
+    return web.Response(status=204)
+
+
+async def _ask(request: web.Request, caller: Caller, method: str, *arguments: str) -> list[Any]:
+    configuration = caller.edge.deployment.configuration
+    place = find(await configuration.sheet(), "outputs", request.match_info["output"])
+    found = await configuration.ask_outputs(place.item["id"], method, *arguments)
+    if not found:
+        raise refused("VALIDATION_ERROR", "The output's module registers nothing.")
+    return found
+
+
+_ONE = WORKSPACE + "/outputs/{output}"
+
+ROUTES = tuple(
+    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=config_errors)
+    for method, path, handler in (
+        ("POST", _ONE + "/registration", refresh),
+        ("GET", _ONE + "/oauth/start", start),
+        ("GET", _ONE + "/oauth/callback", callback),
+    )
+)

@@ -1,0 +1,163 @@
+"""OAuth 2 at a module. Source: spec/connections.md, 4.2: authentication."""
+
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+import pytest
+from aiohttp import web
+
+from actors.outputs.contract import Delivered, Refused
+from actors.outputs.firehose.authorization import REFRESH_AHEAD_MS
+from actors.outputs.firehose.output import FirehoseOutput
+from tests.actors.outputs.firehose.support import Module, Place, batch, event, registration, sent
+
+HOUR_MS = 3_600_000
+BACK = "https://console.example.com/back"
+
+
+class Tokens:
+    """A token endpoint: the module itself, where it is sent forms."""
+
+    def __init__(self, module: Module) -> None:
+        self.forms: list[dict[str, str]] = []
+        self.status = 200
+        respond = module.answer
+
+        def answer(request: web.Request) -> web.Response:
+            body = module.requests[-1][1]
+            if body[:1] == b"{":
+                return respond(request)
+            self.forms.append(dict(parse_qsl(body.decode())))
+            token = {
+                "access_token": f"t-{len(self.forms)}",
+                "refresh_token": "r",
+                "expires_in": 3600,
+            }
+            return web.json_response(token, status=self.status)
+
+        module.answer = answer
+
+
+def registered(module: Module, **changes: Any) -> dict[str, Any]:
+    authentication = {
+        "type": "oauth2",
+        "authorization_url": "https://acme.example/auth?x=1",
+        "token_url": module.url,
+        "client_id": "headwater",
+        "scopes": [{"name": "mail"}, {"name": "lists"}],
+    } | changes
+    takes = {"supported_event_types": ["custom_event"], "authentication": authentication}
+    return registration(event_processing_registration=takes)
+
+
+async def authorized(module: Module, place: Place, **changes: Any) -> FirehoseOutput:
+    module.registration = registered(module, **changes)
+    output = place.open(module.url, token="sesame", client_secret="hush")
+    await output.start()
+    url = await output.begin_authorization(BACK)
+    assert url is not None
+    state = parse_qs(urlsplit(url).query)["state"][0]
+    assert await output.end_authorization("c-1", state) is None
+    return output
+
+
+async def send(output: FirehoseOutput) -> Any:
+    [outcome] = await output.send([sent(1, batch(event()))])
+    return outcome
+
+
+def header(module: Module, name: str) -> str | None:
+    return module.requests[-1][0].get(name)
+
+
+async def test_without_authorization_the_connection_is_faulted(module: Module) -> None:
+    module.registration = registered(module)
+    output = Place().open(module.url)
+    await output.start()
+    assert await send(output) == Refused(
+        "authorization_refused", "the output has not been authorized"
+    )
+    url = await output.begin_authorization(BACK)
+    assert url is not None
+    assert url.startswith("https://acme.example/auth?x=1&")
+    query = parse_qs(urlsplit(url).query)
+    assert query["client_id"] == ["headwater"]
+    assert query["redirect_uri"] == [BACK]
+    assert query["scope"] == ["mail lists"]
+    await output.stop()
+
+
+async def test_tokens_are_used_kept_and_renewed_before_they_expire(module: Module) -> None:
+    tokens, place = Tokens(module), Place()
+    output = await authorized(module, place)
+    assert tokens.forms == [
+        {
+            "grant_type": "authorization_code",
+            "code": "c-1",
+            "redirect_uri": BACK,
+            "client_id": "headwater",
+            "client_secret": "hush",
+        }
+    ]
+    assert isinstance(await send(output), Delivered)
+    assert header(module, "authorization") == "Bearer t-1"
+    await output.stop()
+    again = place.open(module.url, client_secret="hush")
+    await again.start()
+    place.clock.advance(HOUR_MS - REFRESH_AHEAD_MS - 1)
+    await send(again)
+    assert header(module, "authorization") == "Bearer t-1"
+    place.clock.advance(1)
+    await send(again)
+    assert header(module, "authorization") == "Bearer t-2"
+    assert tokens.forms[-1]["grant_type"] == "refresh_token"
+    assert tokens.forms[-1]["refresh_token"] == "r"
+    await again.stop()
+
+
+async def test_a_header_of_its_own_goes_beside_the_token(module: Module) -> None:
+    Tokens(module)
+    changes = {"access_token_type": "custom_header", "custom_header_name": "X-Acme"}
+    output = await authorized(module, Place(), **changes)
+    await send(output)
+    await output.stop()
+    assert header(module, "authorization") == "Token sesame"
+    assert header(module, "x-acme") == "t-1"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+async def test_a_refused_renewal_faults_the_connection(module: Module, status: int) -> None:
+    tokens, place = Tokens(module), Place()
+    output = await authorized(module, place)
+    tokens.status = status
+    place.clock.advance(HOUR_MS)
+    outcome = await send(output)
+    await output.stop()
+    assert outcome == Refused(
+        "authorization_refused", f"the module refused a token with status {status}"
+    )
+
+
+async def test_a_token_endpoint_that_is_away_costs_nothing_while_the_token_holds(
+    module: Module,
+) -> None:
+    tokens, place = Tokens(module), Place()
+    output = await authorized(module, place)
+    tokens.status = 503
+    place.clock.advance(HOUR_MS - 1)
+    assert isinstance(await send(output), Delivered)
+    assert header(module, "authorization") == "Bearer t-1"
+    await output.stop()
+
+
+async def test_nobody_comes_back_who_was_not_sent(module: Module) -> None:
+    Tokens(module)
+    place = Place()
+    output = await authorized(module, place)
+    assert "state" in (await output.end_authorization("c-2", "made up") or "")
+    url = await output.begin_authorization(BACK)
+    assert url is not None
+    state = parse_qs(urlsplit(url).query)["state"][0]
+    place.clock.advance(10 * 60 * 1000)
+    assert "state" in (await output.end_authorization("c-2", state) or "")
+    await output.stop()
