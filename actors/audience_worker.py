@@ -144,7 +144,7 @@ class AudienceWorker:
         keys = [followed.pop() for _ in range(min(self._slice, len(followed)))]
         try:
             with self._changing() as txn:
-                self._refresh(txn, map(profile_key_parts, keys))
+                self._refresh(txn, map(profile_key_parts, keys), is_changed=True)
         except BaseException:
             followed.update(keys)
             raise
@@ -245,12 +245,16 @@ class AudienceWorker:
         write_in_force(txn, in_force)
         self._following = in_force
 
-    def _refresh(self, txn: Transaction, keys: Iterable[ProfileKey]) -> None:
+    def _refresh(
+        self, txn: Transaction, keys: Iterable[ProfileKey], *, is_changed: bool = False
+    ) -> None:
         for key in keys:
             profile = self._shard.profiles.open(txn, profile_key(key))
             if profile is None:
                 self._audiences.engine.forget(key)
             else:
+                if is_changed:
+                    self._audiences.note_changed(key, profile)
                 self._audiences.calculate(txn, key, profile)
                 self._audiences.catch_up(txn, key, profile)
                 self._audiences.refresh(key, profile)

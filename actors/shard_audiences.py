@@ -7,7 +7,8 @@ is seen to by `actors.audience_worker`, which calls the same methods.
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from actors.audiences.announce import Action, MemberChange, announce
+from actors.audiences.announce import MemberChange, announce
+from actors.audiences.attribute_updates import AttributeUpdates
 from actors.audiences.calculations import Calculations
 from actors.audiences.calls import LiveSubscription
 from actors.audiences.engine.engine import Change, Engine, Kept
@@ -31,6 +32,7 @@ from actors.model import (
     StoredBatch,
     WorkspaceInfo,
 )
+from actors.outputs.audience_messages import Action
 from actors.profiles.retention import DAY_MS
 from actors.store import static_lists
 from actors.store.environment import Store, Transaction
@@ -145,6 +147,9 @@ class ShardAudiences:
         evaluated = {
             each.number: each for each in in_force.audiences.audiences if each.type == "real_time"
         }
+        self._updates = AttributeUpdates(
+            each.subscription for each in in_force.audiences.subscriptions
+        )
         for number in self.engine.audiences:
             if number not in evaluated:
                 self.engine.deactivate(number)
@@ -197,10 +202,17 @@ class ShardAudiences:
     def calculate(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
         """Let calculations that have not come to a user yet take the user as he is now.
 
-        It comes before what changes the profile, or it would count (spec/audiences.md, 8.1).
+        It comes before what changes the profile, or it would count (spec/audiences.md, 8.1). What
+        subscriptions share of the user is noted as well.
         """
         section = self._section(profile)
-        if section is None or section.is_aged_out:
+        if section is None:
+            return
+        if self.followed and profile_key(key) in self.followed:
+            self._updates.note_changed(key, section)
+        else:
+            self._updates.note(key, section, self.calculated)
+        if section.is_aged_out:
             return
         in_force, now_ms = self.in_force, self._clock.now_ms()
         due = [
@@ -258,9 +270,16 @@ class ShardAudiences:
         deliveries += self.changed_values(now_ms)
         for change in changes:
             deliveries += self._enter(change, self._touched[change.key], now_ms)
+        deliveries += self._changed_attributes(now_ms)
         self.counts.write(txn, now_ms)
         self._metrics.audience_evaluation_duration.observe(self._clock.monotonic() - begun)
         return deliveries
+
+    def note_changed(self, key: ProfileKey, profile: Profile) -> None:
+        """Note that a profile was changed by something that did not come here."""
+        section = self._section(profile)
+        if section is not None:
+            self._updates.note_changed(key, section)
 
     def changed_values(self, now_ms: int) -> list[Delivery]:
         """Return what the Calculated Attributes feed is to tell of this transaction so far."""
@@ -284,6 +303,7 @@ class ShardAudiences:
         self._caught_up.clear()
         self._calculations.clear()
         self.feed.abandon()
+        self._updates.clear()
         self.counts.published()
 
     def abandon(self) -> None:
@@ -293,6 +313,7 @@ class ShardAudiences:
         self._caught_up.clear()
         self._calculations.clear()
         self.feed.abandon()
+        self._updates.clear()
         self.counts.abandon()
         with self._store.read() as txn:
             for key in touched:
@@ -416,6 +437,20 @@ class ShardAudiences:
         if not self._is_first_pass(change):
             self.counts.count(change.audience, now_ms, entered=change.action == "add")
         return self.tell(change, profile, now_ms)
+
+    def _changed_attributes(self, now_ms: int) -> list[Delivery]:
+        """Tell subscriptions of members whose shared attributes have changed."""
+        if not self._updates.has_notes:
+            return []
+        sections = {
+            key: profile.workspaces[self._workspace.number]
+            for key, profile in self._touched.items()
+        }
+        deliveries: list[Delivery] = []
+        for key, audience, names in self._updates.changed(sections, self.calculated):
+            change = MemberChange(key, audience, "attribute_update", names)
+            deliveries += self.tell(change, self._touched[key], now_ms)
+        return deliveries
 
     def _is_first_pass(self, change: MemberChange) -> bool:
         """Tell whether a user meets an audience for the first time, and not by what came: such

@@ -4,13 +4,13 @@ Sources: spec/audiences.md, 12.2; spec/connections.md, 5 and 7.1.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Literal
 
 from msgspec import Struct
 
 from actors.audiences.receivers import NOTHING_WITHHELD, Withheld
 from actors.model import AttributeText, Delivery, Environment, Profile, ProfileKey, Section
 from actors.outputs.audience_messages import (
+    Action,
     MembershipChange,
     MembershipMessage,
     MessageAudience,
@@ -18,8 +18,6 @@ from actors.outputs.audience_messages import (
 )
 from actors.profiles.device_view import by_last_seen, listed_identities
 from actors.steps.enqueue import delivery_id
-
-Action = Literal["add", "delete"]
 
 # Subscriptions share the outbox with connections, whose numbers lie below.
 FIRST_NUMBER = 1 << 31
@@ -36,7 +34,8 @@ class Subscription(Struct, frozen=True):
         workspace: number of the workspace.
         environments: those that are enabled for the output.
         identities: the types that the output takes, `None` for all: it then needs none.
-        shared_user_attributes: names of attributes that go along with an `add`.
+        shared_user_attributes: names of attributes that go along with an `add`, and of whose
+            changes members are told of.
         withheld: what its receiver, if that is another account, is not told.
     """
 
@@ -53,11 +52,12 @@ class Subscription(Struct, frozen=True):
 
 
 class MemberChange(Struct, frozen=True):
-    """That a user has entered or left an audience."""
+    """That a user has entered or left an audience, or has other attributes (`changed`)."""
 
     key: ProfileKey
     audience: int
     action: Action
+    changed: frozenset[str] = frozenset()
 
 
 def identities_of(profile: Profile, section: Section) -> dict[str, str]:
@@ -103,6 +103,9 @@ def announce(
     for each in subscriptions:
         if change.key.environment not in each.environments:
             continue
+        is_update = change.action == "attribute_update"
+        if is_update and change.changed.isdisjoint(each.shared_user_attributes):
+            continue
         if identities is None:
             identities = identities_of(profile, section)
         sent = identities
@@ -115,8 +118,10 @@ def announce(
             if not sent:
                 continue
         attributes: dict[str, AttributeText] = {}
-        if change.action == "add" and each.shared_user_attributes:
+        if change.action != "delete" and each.shared_user_attributes:
             attributes = shared(section, calculated, each.shared_user_attributes)
+        # All that is shared, not only what is new: the newest of several updates is enough.
+        missing = [name for name in each.shared_user_attributes if name not in attributes]
         sequence = next_sequence()
         name = delivery_id(each.id, sequence, 0)
         message = MembershipMessage(
@@ -124,7 +129,11 @@ def announce(
             now_ms,
             each.workspace,
             each.name,
-            [MembershipChange(change.key.mpid, change.action, sent, attributes)],
+            [
+                MembershipChange(
+                    change.key.mpid, change.action, sent, attributes, missing if is_update else ()
+                )
+            ],
         )
         deliveries.append(
             Delivery(

@@ -25,7 +25,10 @@ class MessageAudience(Struct, frozen=True):
 
 
 class MembershipChange(Struct, frozen=True):
-    """One user's change. `delete` carries no attributes."""
+    """One user's change. `delete` carries no attributes.
+
+    `attribute_update` has all that are shared: those that the user has, and the names of the rest.
+    """
 
     mpid: int
     action: Action

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from actors.audience_views import AudienceViews
 from actors.audience_worker import AudienceWorker
-from actors.audiences.announce import FIRST_NUMBER, Subscription
+from actors.audiences.announce import FIRST_NUMBER, Subscription, shared
 from actors.audiences.calls import LiveAudience, LiveAudiences, LiveSubscription
 from actors.audiences.criteria import AudienceMembership, CalculatedAttribute, Named, Node
 from actors.audiences.history import read_history
@@ -37,6 +37,7 @@ from actors.model import (
     EventNames,
     Profile,
     ProfileKey,
+    Section,
     StoredBatch,
 )
 from actors.outputs.audience_messages import MessageAudience
@@ -66,6 +67,8 @@ HOUR = 60 * MINUTE
 STORIES = int(os.environ.get("STORIES", "40"))
 PEOPLE = (1, 2, 3)
 LIST, NESTED = 90, 91
+SHARING = (1, 2, 3, 4, 5)  # audiences whose subscriptions share attributes
+SHARED = ("tier", "c1")
 FEEDS = (1, 2)  # connections of the Calculated Attributes feed; the second comes and goes
 NAMES = ("Login", "Clip Played", "Read")
 KNOWN = EventNames([EventName("custom_event", name) for name in NAMES], is_full=False)
@@ -115,6 +118,7 @@ class Story:
         self.list_changes = 0
         self.number = 0
         self.heard: dict[tuple[int, int], list[str]] = {}
+        self.shown: dict[tuple[int, int], Any] = {}  # attributes, as they were told last
         self.read_to = 0
         # By connection, user and name: when the feed told of a value last, and what.
         self.told: dict[tuple[int, int, str], tuple[int, Any]] = {}
@@ -256,6 +260,7 @@ class Story:
             workspace=WORKSPACE.number,
             output="hook",
             environments=frozenset({"production"}),
+            shared_user_attributes=SHARED if audience in SHARING else (),
         )
         return LiveSubscription(subscription=told, variation=None, is_faulted=False, resumed=0)
 
@@ -354,11 +359,20 @@ class Story:
             assert set(section.audiences) == expected, mpid
             for number in expected:
                 members[number].add(mpid)
+            self._check_shared(mpid, section)
         self._check_views(members)
         for live in self.live.subscriptions:
             audience = live.subscription.audience
             told = {mpid for mpid in PEOPLE if self._is_in(audience, mpid)}
             assert told == members[audience], audience
+
+    def _check_shared(self, mpid: int, section: Section) -> None:
+        """Worked out anew, what members' subscriptions were told of them is what they have."""
+        calculated = self.shard.audiences.calculated(section)
+        for live in self.live.subscriptions:
+            audience = live.subscription.audience
+            if audience in section.audiences and audience in SHARING:
+                assert self.shown[audience, mpid] == shared(section, calculated, SHARED)
 
     def _check_views(self, members: dict[int, set[int]]) -> None:
         views = AudienceViews(self.shard, self.clock)
@@ -385,8 +399,15 @@ class Story:
         for delivery in sorted(found, key=lambda each: each.sequence):
             message = orjson.loads(delivery.payload)
             [change] = message["changes"]
-            heard = self.heard.setdefault((message["audience"]["id"], change["mpid"]), [])
-            heard.append(change["action"])
+            user = (message["audience"]["id"], change["mpid"])
+            heard = self.heard.setdefault(user, [])
+            if change["action"] == "attribute_update":
+                assert heard[-1] == "add"
+                told = {*change["user_attributes"], *change["deleted_user_attributes"]}
+                assert told == set(SHARED)
+            else:
+                heard.append(change["action"])
+            self.shown[user] = change["user_attributes"]
             self.read_to = max(self.read_to, delivery.sequence)
         for feed in FEEDS:
             self._hear_values(feed)

@@ -56,9 +56,9 @@ def subscription(number: int = 0, **changes: Any) -> Subscription:
     return Subscription(**values | changes)
 
 
-def announced(action: Any, *subscriptions: Subscription) -> list[Delivery]:
+def announced(action: Any, *subscriptions: Subscription, changed: str = "") -> list[Delivery]:
     profile, section = person()
-    change = MemberChange(ANN, 7, action)
+    change = MemberChange(ANN, 7, action, frozenset(changed.split()))
     draw = itertools.count(100).__next__
     return announce(change, profile, section, {"ltv": "500"}, subscriptions, NOW_MS, draw)
 
@@ -101,6 +101,20 @@ def test_shared_attributes_go_with_an_entry_and_calculated_ones_shadow_others() 
         "city": "Paris",
     }
     assert orjson.loads(left.payload)["changes"][0]["user_attributes"] == {}
+
+
+def test_an_update_has_all_that_is_shared_and_names_what_is_missing() -> None:
+    shares = subscription(shared_user_attributes=("ltv", "missing"))
+    [updated] = announced("attribute_update", shares, changed="ltv")
+    [change] = orjson.loads(updated.payload)["changes"]
+    assert change["action"] == "attribute_update"
+    assert change["user_attributes"] == {"ltv": "500"}
+    assert change["deleted_user_attributes"] == ["missing"]
+
+
+def test_who_does_not_share_what_has_changed_is_not_told() -> None:
+    none, other = subscription(1), subscription(2, shared_user_attributes=("city",))
+    assert announced("attribute_update", none, other, changed="ltv") == []
 
 
 def test_an_output_gets_only_what_it_accepts_and_nothing_of_a_user_without() -> None:
