@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from actors.model import Environment
-from actors.outputs import audience_csv, devnull, file, kafka, log, webhook
+from actors.outputs import audience_csv, devnull, file, kafka, log, segment_relay, webhook
 from actors.outputs.contract import (
     BulkOutput,
     Bundle,
@@ -49,6 +49,7 @@ MODULES: dict[str, OutputModule] = {
         firehose.MODULE,
         kafka.MODULE,
         log.MODULE,
+        segment_relay.MODULE,
         webhook.MODULE,
     )
 }

@@ -7,6 +7,7 @@ from tests.actors.outputs.harnesses.file import FileHarness
 from tests.actors.outputs.harnesses.firehose import FirehoseHarness
 from tests.actors.outputs.harnesses.kafka import KafkaHarness
 from tests.actors.outputs.harnesses.log import LogHarness
+from tests.actors.outputs.harnesses.segment_relay import SegmentRelayHarness
 from tests.actors.outputs.harnesses.webhook import WebhookHarness
 
 HARNESSES: dict[str, type[Harness]] = {
@@ -16,5 +17,6 @@ HARNESSES: dict[str, type[Harness]] = {
     "firehose": FirehoseHarness,
     "kafka": KafkaHarness,
     "log": LogHarness,
+    "segment_relay": SegmentRelayHarness,
     "webhook": WebhookHarness,
 }

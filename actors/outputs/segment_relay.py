@@ -1,0 +1,209 @@
+"""Output `segment_relay`: batches for Segment, RudderStack and Jitsu (spec/connections.md, 7.5)."""
+
+import asyncio
+import base64
+import gzip
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+from pydantic import AfterValidator, Field, SecretStr
+
+from actors.model import Delivery
+from actors.outputs.contract import (
+    HIDDEN,
+    Delivered,
+    Fatal,
+    Outcome,
+    OutputEnvironment,
+    OutputModule,
+    OutputSettings,
+    RequestLimits,
+    Retry,
+    Split,
+)
+from actors.outputs.http_answers import (
+    CONNECT_TIMEOUT_S,
+    excerpt,
+    network_outcome,
+    outcome_of,
+    read_bounded,
+)
+from actors.outputs.segment_messages import EVENT_TYPES, messages_of
+from actors.pipeline.settings import Takes
+
+MAX_BODY_BYTES = 500 * 1024
+MAX_MESSAGE_BYTES = 32 * 1024
+BATCH_PATH = "/v1/batch"
+_FRAME_BYTES = 64  # of a body around its messages: its name, and when it was sent
+
+
+def _url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http or https URL")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("must not hold credentials, a query or a fragment")
+    return url.rstrip("/")
+
+
+class SegmentRelaySettings(OutputSettings):
+    """Settings of the module `segment_relay`. `user_id`: type of the identity that is `userId`."""
+
+    url: Annotated[str, AfterValidator(_url)]
+    write_key: SecretStr
+    path: Annotated[str, Field(pattern=r"^/[\w./~-]*$")] = BATCH_PATH
+    user_id: str = "customer_id"
+    include_traits: bool = False
+    compression: Literal["none", "gzip"] = "none"
+    timeout_s: float = Field(default=30.0, gt=0, le=600)
+    verify_tls: bool = True
+    allow_insecure: bool = False
+
+
+class SegmentRelayConnectionSettings(OutputSettings):
+    """What a connection sets; `user_split_group` is the pipeline's."""
+
+    user_split_group: str | None = None
+
+
+class SegmentRelayOutput:
+    """Posts messages, in bodies of at most 500 KiB."""
+
+    limits = RequestLimits(max_deliveries=100, max_bytes=256 * 1024)
+
+    def __init__(self, settings: SegmentRelaySettings, environment: OutputEnvironment) -> None:
+        self._settings = settings
+        self._environment = environment
+        self._session: aiohttp.ClientSession | None = None
+        key = f"{settings.write_key.get_secret_value()}:".encode()
+        self._headers = _plain_headers(settings)
+        self._headers["Authorization"] = f"Basic {base64.b64encode(key).decode()}"
+
+    async def start(self) -> None:
+        """Open the session."""
+        settings = self._settings
+        is_plain = urlsplit(settings.url).scheme == "http"
+        self._session = self._environment.egress.session(
+            listed_only=is_plain and not settings.allow_insecure,
+            timeout=aiohttp.ClientTimeout(
+                total=settings.timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, settings.timeout_s)
+            ),
+            auto_decompress=False,
+        )
+
+    async def stop(self) -> None:
+        """Close the session."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def test(self) -> Outcome:
+        """Send one track of nobody, whose header and name say what it is."""
+        now_ms = self._environment.clock.now_ms()
+        message = {
+            "type": "track",
+            "event": "Headwater Test",
+            "anonymousId": "headwater-test",
+            "messageId": f"headwater-test-{now_ms}",
+            "properties": {},
+        }
+        return await self._post([orjson.dumps(message)], {"X-CDP-Test": "true"})
+
+    async def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        """Post body after body; what follows one that is to be sent again waits for it."""
+        outcomes: list[Outcome] = [Delivered()] * len(deliveries)
+        open_body: list[bytes] = []
+        inside: list[int] = []  # whose messages are in the open body
+        bodies: list[tuple[list[bytes], list[int]]] = []
+        size = _FRAME_BYTES
+        for index, delivery in enumerate(deliveries):
+            built = self._build(delivery)
+            if not isinstance(built, list):
+                outcomes[index] = built
+                continue
+            own = sum(map(len, built)) + len(built)
+            if open_body and size + own > MAX_BODY_BYTES:
+                bodies.append((open_body, inside))
+                open_body, inside, size = [], [], _FRAME_BYTES
+            open_body += built
+            inside.append(index)
+            size += own
+        bodies.append((open_body, inside))
+        stopped: Retry | None = None
+        for messages, indices in bodies:
+            outcome: Outcome = Delivered()
+            if stopped is not None:
+                outcome = stopped
+            elif messages:
+                outcome = await self._post(messages, {})
+            if isinstance(outcome, Retry):
+                stopped = outcome
+            for index in indices:
+                outcomes[index] = outcome
+        return outcomes
+
+    def _build(self, delivery: Delivery) -> list[bytes] | Outcome:
+        """Return the messages of a delivery, or what becomes of one that cannot be sent so."""
+        settings = self._settings
+        try:
+            made = messages_of(delivery, settings.user_id, include_traits=settings.include_traits)
+            messages = list(map(orjson.dumps, made))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return Fatal("build_error", type(error).__name__)
+        is_too_large = any(len(each) > MAX_MESSAGE_BYTES for each in messages)
+        total = _FRAME_BYTES + sum(map(len, messages)) + len(messages)
+        if not is_too_large and total <= MAX_BODY_BYTES:
+            return messages
+        what = "a message is larger than 32 KiB" if is_too_large else "larger than 500 KiB"
+        return Split(what) if delivery.event_count > 1 else Fatal("payload_too_large", what)
+
+    async def _post(self, messages: Sequence[bytes], extra: dict[str, str]) -> Outcome:
+        now_ms = self._environment.clock.now_ms()
+        sent_at = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        body = b'{"batch":[%b],"sentAt":"%b"}' % (
+            b",".join(messages),
+            sent_at.replace("+00:00", "Z").encode(),
+        )
+        if self._settings.compression == "gzip":
+            body = await asyncio.to_thread(gzip.compress, body, mtime=0)
+        assert self._session is not None, "start() comes first"
+        try:
+            async with self._session.post(
+                self._settings.url + self._settings.path,
+                data=body,
+                headers=self._headers | extra,
+                allow_redirects=False,
+                ssl=self._settings.verify_tls,
+            ) as response:
+                return outcome_of(response, excerpt(await read_bounded(response)), now_ms)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return network_outcome(error)
+
+
+def _plain_headers(settings: SegmentRelaySettings) -> dict[str, str]:
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "Headwater",
+        "Accept-Encoding": "identity",
+    }
+    if settings.compression == "gzip":
+        headers["Content-Encoding"] = "gzip"
+    return headers
+
+
+MODULE = OutputModule(
+    module="segment_relay",
+    kinds=frozenset({"event"}),
+    accepts_unbound=True,
+    accepts_attribute_feed=True,
+    settings_model=SegmentRelaySettings,
+    send_as_batch_default=True,
+    retry_profile="stream",
+    open=SegmentRelayOutput,
+    takes=lambda _: Takes(event_types=EVENT_TYPES),
+    headers=lambda settings: _plain_headers(settings) | {"Authorization": HIDDEN},
+    connection_settings_model=SegmentRelayConnectionSettings,
+)
