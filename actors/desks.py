@@ -30,6 +30,7 @@ from actors.metric_groups import CoordinatorMetrics
 from actors.model import WorkspaceInfo
 from actors.output_states import OutputStateDesk, Seal
 from actors.outputs.subscription_settings import subscription_problems
+from actors.points_exchange import PointsExchange, PointShard
 from actors.repeats import RepeatDesk
 from actors.store.environment import Store
 
@@ -60,7 +61,7 @@ class Desks:
     """Answers calls for one workspace, and does its work in the background.
 
     Attributes:
-        coordinator, aliases, groups, calculated, audiences: its parts.
+        coordinator, aliases, groups, calculated, audiences, points: its parts.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class Desks:
             neighbours,
         )
         self._steps = AudienceSteps(cast(Sequence[SteppingShard], shards), asyncio.sleep)
+        self.points = PointsExchange(cast(Sequence[PointShard], shards))
         # What answers calls, and what is asked first.
         self._parts = (
             self.coordinator,
@@ -168,6 +170,7 @@ class Desks:
             "calculated": self.calculated.run,
             "audiences": self.audiences.run,
             "audience_steps": self._steps.run,
+            "data_points": self.points.run,
         }
         for name, work in works.items():
             task = self._tasks.get(name)

@@ -32,6 +32,7 @@ from actors.model import (
     Settlement,
     Unresolved,
 )
+from actors.pipeline.points import DataPoint
 from actors.preview import Subject
 from actors.profiles.timeline import TimelineQuery
 from actors.repeats import Begun
@@ -109,6 +110,10 @@ class ShardHandle(IndexShard, AliasShard, Protocol):
 
     async def preview(self, connection: int, raw: bytes, mpid: int | None) -> dict[str, Any] | None:
         """See `ShardPreviews.preview`."""
+        ...
+
+    async def listed_points(self, output: str) -> dict[DataPoint, bool]:
+        """See `Shard.listed_points`."""
         ...
 
     async def ready(self) -> str:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -12,6 +13,7 @@ from actors.errors import ShardUnavailable, StoreFull
 from actors.groups.live import KnownGroups, keep_read_only, read_live
 from actors.identity.findings import Findings, Question
 from actors.identity.state import identity_rules
+from actors.known_points import KnownPoints
 from actors.metric_groups import ShardMetrics
 from actors.model import (
     Accepted,
@@ -25,6 +27,8 @@ from actors.model import (
 )
 from actors.outgoing import outgoing_batch
 from actors.pipeline.compiling import Pipeline, compile_pipelines
+from actors.pipeline.data_filter import Filter
+from actors.pipeline.points import DataPoint
 from actors.profiles.tiers import kept_events
 from actors.shard_audiences import ShardAudiences
 from actors.shard_counts import ShardCounts
@@ -93,6 +97,8 @@ class Shard:
         self._identities = state.identities(workspace)
         self._counts = ShardCounts(metrics, state.number, options, self.store)
         self._ids = state.ids
+        with self.store.read() as txn:
+            self.points = KnownPoints(txn)
         self._set_up(options)
         outbox.begin_sums(self.store)
         with self.store.read() as txn:
@@ -103,12 +109,13 @@ class Shard:
         self.subscribe()
 
     def _set_up(self, options: ShardOptions) -> None:
-        """Make what follows from the configuration alone."""
+        """Make what follows from the configuration alone. Raises StoreFull."""
+        self.points.begin(options.connections, self.store, self._clock.now_ms())
         self.options = options
         self._workspace = options.workspace
         self._decoder = Decoder(options.workspace)
         self._pipelines: dict[int, list[Pipeline]] = {}  # by input
-        for pipeline in compile_pipelines(options.connections):
+        for pipeline in compile_pipelines(options.connections, self.points.is_known_to):
             self._pipelines.setdefault(pipeline.connection.input, []).append(pipeline)
 
     def _feed(self) -> AttributeFeed:
@@ -199,6 +206,7 @@ class Shard:
                 evaluated = clock()
                 self.profiles.flush(txn, self._workspace.number)
                 self.outbox.write(txn)
+                self.points.write(txn)
                 results = [work.result for work in works if work.result is not None]
                 micro_batches.remember(txn, micro, results)
                 write_last(txn, self._ids.last)
@@ -305,6 +313,8 @@ class Shard:
         outgoing = outgoing_batch(
             stored, profile, self._workspace, changes, self.groups.ids, calculated
         )
+        if self.points.is_tracking:
+            self.points.see(stored, outgoing)
         deliveries, drops = enqueue(outgoing, stored, profile, pipelines)
         if drops:
             self._counts.dropped(drops)
@@ -335,6 +345,30 @@ class Shard:
         everywhere = itertools.chain.from_iterable(self._pipelines.values())
         return next((each for each in everywhere if each.connection.number == connection), None)
 
+    def point_count(self) -> int:
+        """Return how many data points are known; 0 if nobody needs them."""
+        return len(self.points.listed())
+
+    def data_points(self) -> dict[DataPoint, int]:
+        """See `KnownPoints.listed`."""
+        return self.points.listed()
+
+    def learn_points(self, points: dict[DataPoint, int]) -> None:
+        """See `KnownPoints.learn`."""
+        self.points.learn(self.store, points)
+
+    def listed_points(self, output: str) -> dict[DataPoint, bool]:
+        """Return the data points that are known, and whether all connections of an output get them.
+
+        They get them if neither filter switches them off, and they are not new to them.
+        """
+        filters = [
+            Filter(each.pipeline.filter, partial(self.points.is_known_to, each.number))
+            for each in self.options.connections
+            if each.output == output
+        ]
+        return {point: all(each.shows(point) for each in filters) for point in self.points.listed()}
+
     def draw_id(self) -> int:
         """Draw an id: it tells what was stored before from what comes now."""
         return self._ids.next()
@@ -344,12 +378,14 @@ class Shard:
         self.profiles.published()
         self.audiences.published()
         self.outbox.published()
+        self.points.published()
 
     def _abandon(self) -> None:
         """The transaction failed: what it has changed in memory is as it is on disk."""
         self.profiles.abandon()
         self.audiences.abandon()
         self.outbox.abandon()
+        self.points.abandon()
 
     def forget_micro_batches(self) -> None:
         """Drop what is remembered of micro-batches; no edge that sent one may be alive any more.

@@ -188,36 +188,42 @@ class EventSwitches(Model):
     """Custom events."""
 
     disabled: Items[EventPoint] = ()
+    enabled: Items[EventPoint] = ()
 
 
 class EventAttributeSwitches(Model):
     """Attributes of custom events."""
 
     disabled: Items[EventAttributePoint] = ()
+    enabled: Items[EventAttributePoint] = ()
 
 
 class ScreenSwitches(Model):
     """Screens, by name."""
 
     disabled: Items[Text] = ()
+    enabled: Items[Text] = ()
 
 
 class ScreenAttributeSwitches(Model):
     """Attributes of screen views."""
 
     disabled: Items[ScreenAttributePoint] = ()
+    enabled: Items[ScreenAttributePoint] = ()
 
 
 class CommerceSwitches(Model):
     """Types of commerce events, such as `product_purchase`."""
 
     disabled: Items[CommerceKey] = ()
+    enabled: Items[CommerceKey] = ()
 
 
 class CommerceAttributeSwitches(Model):
     """Attributes of commerce events."""
 
     disabled: Items[CommerceAttributePoint] = ()
+    enabled: Items[CommerceAttributePoint] = ()
 
 
 class UserAttributeSwitches(Model):
@@ -225,16 +231,21 @@ class UserAttributeSwitches(Model):
 
     all: bool = True
     disabled: Items[Text] = ()
+    enabled: Items[Text] = ()
 
 
 class UserIdentitySwitches(Model):
     """User identities."""
 
     disabled: Items[IdentityType] = ()
+    enabled: Items[IdentityType] = ()
 
 
 class Filters(Model):
-    """What is switched off; what is not listed is on (spec 2.4)."""
+    """What is switched off; what is not listed is on (spec 2.4).
+
+    Where an output does not get new data points by default, what is `enabled` it gets all the same.
+    """
 
     event_types: EventTypeSwitches = EventTypeSwitches()
     events: EventSwitches = EventSwitches()

@@ -72,7 +72,9 @@ class Output(Model):
 
     `use_same_settings: true` states that both environments share the settings: no environment may
     then have its own. `settings` and `connection_defaults` are as written and may hold secrets, so
-    no `repr` shows them; the module's own models check them and seal the secrets.
+    no `repr` shows them; the module's own models check them and seal the secrets. Without
+    `send_new_data_points_by_default` a connection gets the data points that were received before it
+    was first active, and those that a filter enables.
     """
 
     id: Slug
@@ -90,6 +92,7 @@ class Output(Model):
     rate_limit: OutputRateLimit = OutputRateLimit()
     breaker: Breaker = Breaker()
     connection_defaults: dict[str, Any] = Field(default_factory=dict, repr=False)
+    send_new_data_points_by_default: bool = True
     filters: Filters = Filters()
     account_settings: dict[str, SettingValue] = Field(default_factory=dict)
 

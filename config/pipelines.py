@@ -1,16 +1,19 @@
 """What connections let through, made of the workspace document."""
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec.structs import replace
 from pydantic import ValidationError
 
 from actors import model
+from actors.calculated.feed import FEED_ID
 from actors.model import ENVIRONMENTS
 from actors.outputs.contract import OutputModule
 from actors.pipeline import settings
 from actors.pipeline.app_version import parse_version
+from actors.pipeline.points import DataPoint
 from actors.pipeline.settings import DataFilter, EventKey, PipelineSettings, Takes
 from config import forwarding
 from config.forwarding import Filters
@@ -82,14 +85,20 @@ def pipeline_settings(
 
 def data_filter(connection: Connection, output: Output) -> DataFilter:
     """Return what is switched off on a connection or on its output."""
-    own, shared = _filter(connection.filters), _filter(output.filters)
+    own, shared = compiled_filter(connection.filters), compiled_filter(output.filters)
     joined: dict[str, Any] = {
         name: getattr(own, name) | getattr(shared, name)
         for name in DataFilter.__struct_fields__
-        if name != "has_user_attributes"
+        if name not in ("has_user_attributes", "sends_new")
     }
-    has_user_attributes = own.has_user_attributes and shared.has_user_attributes
-    return DataFilter(**joined, has_user_attributes=has_user_attributes)
+    sends_new = output.send_new_data_points_by_default or connection.input == FEED_ID
+    if sends_new:
+        joined["enabled"] = frozenset()  # it would change nothing
+    return DataFilter(
+        **joined,
+        has_user_attributes=own.has_user_attributes and shared.has_user_attributes,
+        sends_new=sends_new,
+    )
 
 
 def hidden_parts(filter_: DataFilter) -> DataFilter:
@@ -155,7 +164,8 @@ def _rule(rule: forwarding.ForwardingRule, login_ids: frozenset[str]) -> setting
             return settings.IdSyncRule(login_ids)
 
 
-def _filter(filters: Filters) -> DataFilter:
+def compiled_filter(filters: Filters) -> DataFilter:
+    """Compile what is switched in one place of the document."""
     return DataFilter(
         event_types=frozenset(filters.event_types.disabled),
         events=frozenset((each.event_type, each.name) for each in filters.events.disabled),
@@ -174,7 +184,27 @@ def _filter(filters: Filters) -> DataFilter:
         user_attributes=frozenset(filters.user_attributes.disabled),
         user_identities=frozenset(filters.user_identities.disabled),
         has_user_attributes=filters.user_attributes.all,
+        enabled=frozenset(_enabled(filters)),
     )
+
+
+def _enabled(filters: Filters) -> Iterator[DataPoint]:
+    for event in filters.events.enabled:
+        yield DataPoint("Event", event.event_type, event.name)
+    for each in filters.event_attributes.enabled:
+        yield DataPoint("EventAttribute", each.event_type, each.name, each.attribute)
+    for screen in filters.screens.enabled:
+        yield DataPoint("ScreenView", "", screen)
+    for shown in filters.screen_attributes.enabled:
+        yield DataPoint("ScreenViewAttribute", "", shown.name, shown.attribute)
+    for key in filters.commerce.enabled:
+        yield DataPoint("Commerce", key)
+    for bought in filters.commerce_attributes.enabled:
+        yield DataPoint("CommerceAttribute", bought.event_type, "", bought.attribute)
+    for name in filters.user_attributes.enabled:
+        yield DataPoint("UserAttribute", "", name)
+    for name in filters.user_identities.enabled:
+        yield DataPoint("UserIdentity", "", name)
 
 
 def _mapping(mapping: forwarding.CustomMapping) -> settings.CustomMapping:

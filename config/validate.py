@@ -12,7 +12,7 @@ from config.audience_rules import AudienceNames, active_limit_problems, audience
 from config.audiences import Audience
 from config.calculated import CalculatedAttribute, calculated_problems
 from config.errors import Found, Location
-from config.forwarding_problems import forwarding_problems
+from config.forwarding_problems import filter_problems, forwarding_problems
 from config.identity import IdentitySettings, identity_problems
 from config.inputs import Input, input_problems
 from config.module_settings import (
@@ -92,6 +92,7 @@ def part_problems(
         yield from input_problems(source, ("inputs", index))
     for index, output in parts.outputs.items():
         yield from output_problems(output, ("outputs", index), modules)
+        yield from filter_problems(output.filters, ("outputs", index, "filters"))
     yield from _connection_problems(parts, modules)
     yield from _audience_problems(parts)
 

@@ -20,6 +20,7 @@ from actors.identity.calls import (
 from actors.identity.explain import Explanation
 from actors.identity.state import IdentityRecord
 from actors.model import Accepted, BatchContext, Duplicate, Environment, Rejected
+from actors.pipeline.points import DataPoint
 from actors.profiles.timeline import TimelineQuery
 from actors.repeats import Begun
 from actors.store.requests import KeptAnswer
@@ -198,6 +199,13 @@ class Deployment(Protocol):
 
         What is wrong with the batch, if it would be rejected; `None` if the connection is unknown.
         Nothing is changed. See `actors.preview.ShardPreviews`.
+        """
+        ...
+
+    async def data_points(self, output: str) -> dict[DataPoint, bool]:
+        """Return the data points that are known, and whether an output gets them.
+
+        None are known as long as all outputs of the workspace get new ones by default.
         """
         ...
 

@@ -20,6 +20,7 @@ from actors.identity.explain import Explanation
 from actors.identity.keys import IdentityName, canonical
 from actors.identity.state import IdentityRecord
 from actors.model import ENVIRONMENTS, BatchContext, Environment, Rejected
+from actors.pipeline.points import DataPoint
 from actors.profiles.timeline import TimelineQuery
 from actors.repeats import Begun
 from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
@@ -250,6 +251,15 @@ class Gateway:
                 mpid = answer.mpid
         shard = self._shards[0] if mpid is None else self._owner(mpid)
         return await shard.preview(connection, raw, mpid)
+
+    async def data_points(self, output: str) -> dict[DataPoint, bool]:
+        """See `Deployment`."""
+        found: dict[DataPoint, bool] = {}
+        for points in await asyncio.gather(*(each.listed_points(output) for each in self._shards)):
+            for point, is_enabled in points.items():
+                # What another shard has received before, this one may not know yet.
+                found[point] = found.get(point, False) or is_enabled
+        return found
 
     # -- Repeated requests ------------------------------------------------------------------------
 

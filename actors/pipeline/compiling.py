@@ -1,6 +1,7 @@
 """Makes the steps of a connection, once, from its settings: of those that it uses alone."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from actors.model import ENVIRONMENTS
@@ -8,7 +9,7 @@ from actors.pipeline.admission import check_history, in_environments, refusing
 from actors.pipeline.app_version import from_version
 from actors.pipeline.candidate import Step
 from actors.pipeline.connection import ConnectionInfo
-from actors.pipeline.data_filter import filtering
+from actors.pipeline.data_filter import Filter, filtering
 from actors.pipeline.event_types import (
     refuse_eventless,
     supporting,
@@ -16,6 +17,7 @@ from actors.pipeline.event_types import (
     younger_than,
 )
 from actors.pipeline.identities import requiring
+from actors.pipeline.points import DataPoint
 from actors.pipeline.rules import rule_step
 from actors.pipeline.sampling import of_group, sampled
 from actors.pipeline.settings import NO_FILTER, EventAttributeRule
@@ -33,19 +35,35 @@ class Pipeline(NamedTuple):
     shape: Shape
 
 
-def compile_pipelines(connections: Iterable[ConnectionInfo]) -> tuple[Pipeline, ...]:
-    """Return the pipelines of some connections, in their order."""
-    shapes: dict[PayloadSettings, Shape] = {}
+Knows = Callable[[int, DataPoint], bool]
+
+
+def _knows_nothing(_: int, __: DataPoint) -> bool:
+    return False
+
+
+def compile_pipelines(
+    connections: Iterable[ConnectionInfo], knows: Knows = _knows_nothing
+) -> tuple[Pipeline, ...]:
+    """Return the pipelines of some connections, in their order.
+
+    `knows`: tells whether a data point is known to a connection, by its number; asked for those
+    that do not get new points.
+    """
+    shapes: dict[tuple[PayloadSettings, int | None], Shape] = {}
     pipelines = []
     for each in connections:
-        shape = shapes.get(each.settings)
+        of_it = partial(knows, each.number)
+        # What connections know is each one's own.
+        key = (each.settings, None if each.settings.hidden.sends_new else each.number)
+        shape = shapes.get(key)
         if shape is None:
-            shape = shapes[each.settings] = Shape(each.settings)
-        pipelines.append(Pipeline(each, tuple(_steps(each)), shape))
+            shape = shapes[key] = Shape(each.settings, of_it)
+        pipelines.append(Pipeline(each, tuple(_steps(each, of_it)), shape))
     return tuple(pipelines)
 
 
-def _steps(connection: ConnectionInfo) -> Iterator[Step]:
+def _steps(connection: ConnectionInfo, knows: Callable[[DataPoint], bool]) -> Iterator[Step]:
     """Yield the steps that a connection uses, in the order of spec/connections.md, 2."""
     if not connection.is_active:
         yield refusing("inactive")
@@ -67,7 +85,7 @@ def _steps(connection: ConnectionInfo) -> Iterator[Step]:
     for rule in sorted(pipeline.rules, key=lambda each: isinstance(each, EventAttributeRule)):
         yield rule_step(rule)
     if pipeline.filter != NO_FILTER:
-        yield filtering(pipeline.filter)
+        yield filtering(pipeline.filter, knows)
     takes = pipeline.takes
     if takes.event_types is not None:
         yield supporting(takes.event_types)
@@ -78,4 +96,4 @@ def _steps(connection: ConnectionInfo) -> Iterator[Step]:
     if takes.max_data_age_hours is not None:
         yield younger_than(takes.max_data_age_hours)
     if takes.required_identities:
-        yield requiring(takes.required_identities, pipeline.filter.user_identities)
+        yield requiring(takes.required_identities, Filter(pipeline.filter, knows).shows_identity)

@@ -1,22 +1,21 @@
 """Step 14: identities of which a module needs at least one (spec/connections.md, 4.2)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from actors.batches.identities import DEVICE_IDENTITIES, PROFILE_NAMES
 from actors.pipeline.candidate import Candidate, Step
 
 
-def requiring(names: frozenset[str], hidden: frozenset[str]) -> Step:
+def requiring(names: frozenset[str], is_shown: Callable[[str], bool]) -> Step:
     """Make the step.
 
     Args:
         names: of identities, as profiles call them; a user has to have one of them.
-        hidden: names of identities that the filter switches off, and that do not count therefore.
+        is_shown: tells whether the filter lets an identity through; else it does not count.
     """
-    counted = names - hidden
 
     def check_identities(candidate: Candidate) -> str | None:
-        has_one = any(name in counted for name in _names(candidate))
+        has_one = any(name in names and is_shown(name) for name in _names(candidate))
         return None if has_one else "missing_identity"
 
     return check_identities

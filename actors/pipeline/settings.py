@@ -5,6 +5,8 @@ All of them can be compared, hashed and sent to another process.
 
 from msgspec import Struct
 
+from actors.pipeline.points import DataPoint
+
 EventKey = tuple[str, str]  # event type, name
 AttributeKey = tuple[str, str, str]  # event type, name, attribute
 
@@ -96,6 +98,8 @@ class DataFilter(Struct, frozen=True):
     """What is switched off (spec 2.4).
 
     Event types are those of custom events, or keys of commerce events (`product_purchase`).
+    `sends_new`: data points that were not known when a connection was first active are on too;
+    else those of them that are `enabled`.
     """
 
     event_types: frozenset[str] = frozenset()
@@ -108,6 +112,8 @@ class DataFilter(Struct, frozen=True):
     user_attributes: frozenset[str] = frozenset()
     user_identities: frozenset[str] = frozenset()
     has_user_attributes: bool = True
+    sends_new: bool = True
+    enabled: frozenset[DataPoint] = frozenset()
 
 
 NO_FILTER = DataFilter()

@@ -16,6 +16,7 @@ from actors.pipeline.data_filter import Filter, remove_attributes
 from actors.pipeline.expansion import expand_commerce
 from actors.pipeline.mappings import by_source, map_event
 from actors.pipeline.names import event_key
+from actors.pipeline.points import DataPoint
 from actors.pipeline.settings import NO_FILTER, CustomMapping, DataFilter
 
 METADATA = ("application_info", "device_info", "source_info")
@@ -82,9 +83,10 @@ Editor = Callable[[Event], Edit | None]
 class Shape:
     """One set of settings, ready to be applied to any batch."""
 
-    def __init__(self, settings: PayloadSettings) -> None:
+    def __init__(self, settings: PayloadSettings, knows: Callable[[DataPoint], bool]) -> None:
+        """Args: `knows` tells of data points what `actors.pipeline.data_filter.Filter` asks."""
         self.settings = settings
-        self._filter = None if settings.hidden == NO_FILTER else Filter(settings.hidden)
+        self._filter = None if settings.hidden == NO_FILTER else Filter(settings.hidden, knows)
         self._whole = inbound_event if settings.is_raw else outgoing_event
         self._editors = tuple(_editors(settings, self._filter))
         self._expands = settings.has_flat_events and not settings.is_raw

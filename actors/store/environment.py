@@ -27,6 +27,7 @@ Table = Literal[
     "dead_ids",
     "micro_batches",
     "event_names",
+    "data_points",
     "intents",
     "retries",
     "aliases",

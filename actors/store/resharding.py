@@ -17,7 +17,8 @@ from msgspec import Struct
 from actors.audiences.in_force import combined, read_in_force, write_in_force
 from actors.groups.live import read_live, write_live
 from actors.model import ENVIRONMENTS
-from actors.store import addressed, member_counts, outbox
+from actors.pipeline.points import DataPoint
+from actors.store import addressed, data_points, member_counts, outbox
 from actors.store.environment import (
     SHARED_TABLES,
     Store,
@@ -113,10 +114,21 @@ def _copy_workspace_records(sources: Sequence[Store], targets: Sequence[Store]) 
         in_force = [read_in_force(reader) for reader in readers]
         counts = [addressed.read(reader) for reader in readers]
         names = {key: value for reader in readers for key, value in reader.scan("event_names")}
+        points: dict[DataPoint, int] = {}
+        starts: dict[int, int] = {}
+        for reader in readers:
+            for point, first_ms in data_points.read_points(reader).items():
+                points[point] = min(points.get(point, first_ms), first_ms)
+            for connection, started_ms in data_points.read_starts(reader).items():
+                starts[connection] = min(starts.get(connection, started_ms), started_ms)
         for target in targets:
             with target.write() as txn:
                 for key, value in names.items():
                     txn.put("event_names", key, value)
+                for point, first_ms in points.items():
+                    data_points.write_point(txn, point, first_ms)
+                for connection, started_ms in starts.items():
+                    data_points.write_start(txn, connection, started_ms)
                 write_live(txn, live)
                 write_in_force(txn, combined(in_force, txn.entries("profiles")))
         with targets[0].write() as txn:  # only their sum counts

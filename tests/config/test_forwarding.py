@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from actors.model import UserSplit
+from actors.pipeline.points import DataPoint
 from actors.pipeline.settings import (
     NO_FILTER,
     AppVersions,
@@ -101,6 +102,29 @@ def mapping(**source: str) -> dict[str, Any]:
             [setting(f"{FIRST}.filters", {"events": {"disabled": [{"name": "A"}]}})],
             "connections[0].filters.events.disabled[0].event_type: required",
             id="an event without its type",
+        ),
+        pytest.param(
+            [
+                setting(
+                    "outputs.0.filters",
+                    {
+                        "event_types": {"disabled": ["navigation"]},
+                        "events": {"enabled": [{"event_type": "navigation", "name": "Open"}]},
+                    },
+                )
+            ],
+            "outputs[0].filters.events.enabled[0]: event type 'navigation' is off",
+            id="worked case 11: a child on under a parent that is off",
+        ),
+        pytest.param(
+            [setting(f"{FIRST}.filters.user_attributes", {"all": False, "enabled": ["$City"]})],
+            "connections[0].filters.user_attributes.enabled[0]: all user attributes are off",
+            id="one user attribute on where all are off",
+        ),
+        pytest.param(
+            [setting(f"{FIRST}.filters.screens", {"disabled": ["Home"], "enabled": ["Home"]})],
+            "connections[0].filters.screens.enabled[0]: cannot be on and off",
+            id="on and off",
         ),
         pytest.param(
             [setting("outputs.0.filters", {"user_identities": {"disabled": ["fax"]}})],
@@ -212,6 +236,23 @@ def test_a_point_is_off_that_is_off_on_the_output_or_on_the_connection(tmp_path:
     assert crm.pipeline.filter == DataFilter(
         user_attributes=frozenset({"a"}), has_user_attributes=False
     )
+
+
+def test_an_output_can_keep_new_points_back(tmp_path: Path) -> None:
+    written = {"commerce": {"enabled": ["product_purchase"]}, "screens": {"enabled": ["Home"]}}
+    hook, lake, _ = pipelines(
+        tmp_path,
+        setting("outputs.0.send_new_data_points_by_default", False),
+        setting(f"{FIRST}.filters", written),
+        setting("connections.1.filters", written),
+    )
+    assert hook.filter == DataFilter(
+        sends_new=False,
+        enabled=frozenset(
+            {DataPoint("Commerce", "product_purchase"), DataPoint("ScreenView", "", "Home")}
+        ),
+    )
+    assert lake.filter == NO_FILTER
 
 
 def test_events_that_are_off_do_not_keep_connections_from_sharing_payloads(

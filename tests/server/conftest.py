@@ -37,6 +37,7 @@ from actors.model import (
     Rejected,
     WorkspaceInfo,
 )
+from actors.pipeline.points import DataPoint
 from actors.profiles.timeline import TimelineQuery
 from actors.repeats import Begun
 from actors.store.requests import KeptAnswer
@@ -237,6 +238,9 @@ class FakeDeployment:
 
     async def preview(self, connection: int, raw: bytes) -> dict[str, Any] | Rejected | None:
         return self.previews.get(connection)
+
+    async def data_points(self, output: str) -> dict[DataPoint, bool]:
+        return {}
 
     async def readiness(self) -> dict[str, str]:
         self._fail()

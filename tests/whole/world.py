@@ -30,6 +30,7 @@ from actors.identity.sequencer import Sequencer
 from actors.metric_groups import CoordinatorMetrics, EdgeMetrics, ShardMetrics
 from actors.model import Delivery, MicroBatch, Result, StoredBatch, WorkspaceInfo
 from actors.outputs.contract import RegisteredOutput
+from actors.points_exchange import PointsExchange, PointShard
 from actors.shard import Shard
 from actors.shard_calls import ShardCalls
 from actors.shard_options import StoreOptions
@@ -399,6 +400,10 @@ class World:
                 while await cast(SteppingShard, handle).audience_step():
                     pass
         await self.audiences.work()
+
+    async def exchange_points(self) -> None:
+        """Let the shards know each other's data points, as the coordinator does now and then."""
+        await PointsExchange(cast(Sequence[PointShard], self._handles)).work()
 
     def told(self, subscription: int) -> list[dict[str, Any]]:
         """Return what waits for a subscription, in the order in which it was made."""

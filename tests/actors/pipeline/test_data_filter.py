@@ -21,7 +21,7 @@ from tests.actors.test_outgoing import profile
 
 def off(**switched: Any) -> PipelineSettings:
     has_user_attributes = switched.pop("has_user_attributes", True)
-    parts = {name: frozenset(values) for name, values in switched.items()}
+    parts: dict[str, Any] = {name: frozenset(values) for name, values in switched.items()}
     return PipelineSettings(filter=DataFilter(**parts, has_user_attributes=has_user_attributes))
 
 
