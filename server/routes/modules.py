@@ -39,5 +39,7 @@ def _shown(module: OutputModule) -> dict[str, Any]:
         "kinds": sorted(module.kinds),
         "accepts_unbound": module.accepts_unbound,
         "settings": module.settings_model.model_json_schema(),
-        "connection_settings": ConnectionSettings.model_json_schema(),
+        "connection_settings": (
+            module.connection_settings_model or ConnectionSettings
+        ).model_json_schema(),
     }
