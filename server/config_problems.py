@@ -22,6 +22,7 @@ UNKNOWN = "unknown key"
 # spec/platform-api.md, 7, and spec/connections.md, 1: the words that clients know.
 _EXACT: Mapping[str, str] = {
     "does not accept unbound feeds": "Service does not support app platform.",
+    "does not support platform": "Service does not support app platform.",
     "input and output are already joined by": "Connection already exists.",
 }
 
