@@ -151,6 +151,13 @@ class EgressRules:
         elif not door.permits(str(address), port):
             raise EgressRefused(f"{host} is not an allowed target")
 
+    def resolver(self) -> AbstractResolver:
+        """Return a resolver for a library's own sessions of aiohttp: it finds what is allowed.
+
+        Literal addresses are not resolved: they have to be checked apart (`check_host`).
+        """
+        return _Door(self, listed_only=False)
+
     async def connect(self, host: str, port: int) -> socket.socket:
         """Open a TCP connection for a library that has no sessions of ours.
 
@@ -182,7 +189,7 @@ class _Door(AbstractResolver):
     def __init__(self, rules: EgressRules, *, listed_only: bool) -> None:
         self._rules = rules
         self._listed_only = listed_only
-        self._resolver = aiohttp.ThreadedResolver(asyncio.get_running_loop())
+        self._resolver: aiohttp.ThreadedResolver | None = None
         # What names that the operator has opened resolved to. Their addresses are opened as well.
         self._opened: set[tuple[str, int]] = set()
 
@@ -199,6 +206,8 @@ class _Door(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """Resolve a name to those of its addresses that are allowed."""
+        if self._resolver is None:  # in the loop that it is used by
+            self._resolver = aiohttp.ThreadedResolver(asyncio.get_running_loop())
         found = await self._resolver.resolve(host, port, family)
         if self._rules.lists_host(host, port):
             addresses = [_parse(result["host"]) for result in found]
@@ -210,7 +219,8 @@ class _Door(AbstractResolver):
 
     async def close(self) -> None:
         """Release the resolver."""
-        await self._resolver.close()
+        if self._resolver is not None:
+            await self._resolver.close()
 
     def socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
         """Make the socket for one connection, if its address is allowed."""

@@ -27,7 +27,8 @@ class FilePlace:
 
     async def start(self) -> None:
         """Remove what an earlier process left unfinished."""
-        self.storage = open_storage(self._settings, self._environment.spool_dir)
+        environment = self._environment
+        self.storage = open_storage(self._settings, environment.spool_dir, environment.egress)
         await asyncio.to_thread(self.storage.clean)
 
     async def test(self) -> Outcome:

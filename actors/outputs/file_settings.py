@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from actors.outputs.contract import OutputSettings
 
 LOCAL_PROTOCOLS = ("file", "local")
+S3_PROTOCOLS = ("s3", "s3a")
 COMPRESSIONS = {
     "ndjson": ("none", "gzip", "zstd"),
     "csv": ("none", "gzip"),
@@ -77,7 +78,7 @@ class StorageSettings(OutputSettings):
 
     @model_validator(mode="after")
     def _can_encrypt(self) -> Self:
-        if self.server_side_encryption is not None and self.protocol not in ("s3", "s3a"):
+        if self.server_side_encryption is not None and self.protocol not in S3_PROTOCOLS:
             raise ValueError("server_side_encryption is only possible for s3")
         return self
 

@@ -18,7 +18,8 @@ import fsspec
 import orjson
 from msgspec import Struct
 
-from actors.outputs.file_settings import StorageSettings, plain
+from actors.outputs.egress import EgressRules
+from actors.outputs.file_settings import S3_PROTOCOLS, StorageSettings, plain
 
 MANIFEST = "_manifest"
 _TEMPORARY = re.compile(r"\..+_\d{14}(\d{3})?_\d{5}\..+\.tmp")
@@ -94,12 +95,12 @@ class Storage(Protocol):
         ...
 
 
-def open_storage(settings: StorageSettings, spool_dir: Path) -> Storage:
+def open_storage(settings: StorageSettings, spool_dir: Path, egress: EgressRules) -> Storage:
     """Return the storage of an output."""
     if settings.is_local:
         _, path = fsspec.core.url_to_fs(settings.url)
         return LocalStorage(Path(path))
-    return RemoteStorage(settings, spool_dir)
+    return RemoteStorage(settings, spool_dir, egress)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -192,7 +193,7 @@ def _write_synced(path: Path, content: bytes) -> None:
 class RemoteStorage:
     """Files in an object store or on another machine: written here first, then put there."""
 
-    def __init__(self, settings: StorageSettings, spool_dir: Path) -> None:
+    def __init__(self, settings: StorageSettings, spool_dir: Path, egress: EgressRules) -> None:
         options = plain(settings.storage_options)
         if settings.server_side_encryption is not None:
             arguments = options.setdefault("s3_additional_kwargs", {})
@@ -202,6 +203,9 @@ class RemoteStorage:
         self._is_renaming = settings.protocol in _RENAMING_PROTOCOLS
         self._spool_dir = spool_dir
         self.hosts = _hosts(settings, options)
+        if settings.protocol in S3_PROTOCOLS:
+            client = options.setdefault("config_kwargs", {}).setdefault("connector_args", {})
+            client["resolver"] = egress.resolver()
 
     def clean(self) -> None:
         """Empty the spool: the outbox still has all that was not settled."""
@@ -251,9 +255,10 @@ class RemoteStorage:
 def _hosts(settings: StorageSettings, options: dict[str, Any]) -> list[tuple[str, int]]:
     """Return the hosts that the settings name, for the egress rules."""
     endpoint = options.get("endpoint_url") or options.get("client_kwargs", {}).get("endpoint_url")
+    proxies = options.get("config_kwargs", {}).get("proxies", {})
     found = []
-    if endpoint:
-        parts = urlsplit(endpoint)
+    for url in filter(None, [endpoint, *proxies.values()]):
+        parts = urlsplit(url)
         found.append((parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)))
     if settings.protocol in _PORTS:
         parts = urlsplit(settings.url)

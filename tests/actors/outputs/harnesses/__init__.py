@@ -4,6 +4,7 @@ from tests.actors.outputs.harness import Harness
 from tests.actors.outputs.harnesses.audience_csv import AudienceCsvHarness
 from tests.actors.outputs.harnesses.devnull import DevnullHarness
 from tests.actors.outputs.harnesses.file import FileHarness
+from tests.actors.outputs.harnesses.file_s3 import FileS3Harness
 from tests.actors.outputs.harnesses.firehose import FirehoseHarness
 from tests.actors.outputs.harnesses.kafka import KafkaHarness
 from tests.actors.outputs.harnesses.log import LogHarness
@@ -14,6 +15,7 @@ HARNESSES: dict[str, type[Harness]] = {
     "audience_csv": AudienceCsvHarness,
     "devnull": DevnullHarness,
     "file": FileHarness,
+    "file_s3": FileS3Harness,
     "firehose": FirehoseHarness,
     "kafka": KafkaHarness,
     "log": LogHarness,
