@@ -128,6 +128,13 @@ class Lanes:
         self._open = Request(limits)
         self._barriers_off: dict[Hashable, int] = {}  # key of the lane -> since when
 
+    def limit(self, limits: RequestLimits) -> None:
+        """Let requests carry as much; one that is being filled keeps what it began with."""
+        if limits != self._limits:
+            self._limits = limits
+            if not self._open.entries:
+                self._open = Request(limits)
+
     def add(self, entry: Entry, now_ms: int) -> None:
         """Add a delivery behind those of its lane."""
         key = self._key(entry)

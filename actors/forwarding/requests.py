@@ -70,6 +70,7 @@ class RequestCourier:
 
     def dispatch(self, now_ms: int) -> None:
         """Send all requests that may be sent now."""
+        self._lanes.limit(self.output.limits)  # a module may have registered others
         while (free_ms := self._desk.free_ms(now_ms)) is not None:
             if free_ms > now_ms:
                 if self._is_due(now_ms):

@@ -329,6 +329,21 @@ async def test_the_module_says_how_many_changes_it_wants_together(module: Module
     assert (limits.max_deliveries, limits.max_wait_ms) == (50, 120_000)
 
 
+async def test_what_it_says_holds_as_soon_as_it_is_known(module: Module) -> None:
+    takes = {"bulk_configuration": {"bulk_forward_wait_for_messages": 2}}
+    module.registration = registration(audience_processing_registration=takes)
+    place = Place("audience")
+    simulation = Simulation(place.clock)
+    outbox = MemoryOutbox([change(number, number, "add") for number in range(1, 7)])
+    forwarder = simulation.start(place.open(module.url), [outbox], [])
+    await simulation.run(1)
+    await follow(forwarder, simulation, followed({}))
+    await simulation.run(10)
+    await simulation.stop()
+    sizes = [len(each["user_profiles"]) for each in module.of_type(MEMBERSHIP)]
+    assert sizes == [2, 2, 2]
+
+
 async def test_an_idle_module_is_asked_without_profiles(module: Module) -> None:
     output = await opened(module)
     assert isinstance(await output.test(), Delivered)
