@@ -78,6 +78,16 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address that edges listen on.")
     port: Port = Field(default=8080, description="Port of the edges; 0 takes any free one.")
+    tls_cert: Path | None = Field(
+        default=None,
+        description="File of the certificate chain (PEM) with which edges serve HTTPS too.",
+    )
+    tls_key: Path | None = Field(
+        default=None, description="File of the certificate's private key (PEM), not encrypted."
+    )
+    tls_port: Annotated[int, Field(ge=1, le=65535)] = Field(
+        default=8443, description="Port of HTTPS, beside that of HTTP, if there is a certificate."
+    )
     admin_host: str = Field(
         default="127.0.0.1",
         description="Address of metrics, health and status. Not open to the network by default: "

@@ -28,6 +28,7 @@ def banner(
         f"Headwater serves workspace{'s' if len(documents) > 1 else ''} {', '.join(names)}.",
         "",
         f"  events, profiles   {url}",
+        *_secure(settings),
         f"  metrics, health    {admin}/metrics   {admin}/readyz",
         f"  data               {settings.data_dir}",
     ]
@@ -41,6 +42,12 @@ def banner(
         secret = source.keys[0].secret.get_secret_value() if is_example else "SECRET"
         lines += ["", *_curl(url, key, secret), "", *_snippet(url, key, secret)]
     return "\n".join([*lines, ""])
+
+
+def _secure(settings: Settings) -> list[str]:
+    if settings.tls_cert is None:
+        return []
+    return [f"  the same by HTTPS  https://{_reachable(settings.host)}:{settings.tls_port}"]
 
 
 def _curl(url: str, key: str, secret: str) -> list[str]:

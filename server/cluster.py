@@ -26,6 +26,7 @@ from server.host import ServeHost
 from server.hosted_edge import Edge
 from server.microbatch import QueueOptions
 from server.supervisor import Watched
+from server.tls import tls_of
 
 logger = logging.getLogger("headwater.serve")
 
@@ -201,6 +202,7 @@ class Cluster:
                 max_micro_batch_bytes=settings.max_micro_batch_bytes,
                 max_queue_bytes=settings.max_queue_bytes,
             ),
+            tls=tls_of(settings),
         )
         for number in range(settings.edges):
             handle = remote.spawn(

@@ -37,6 +37,7 @@ from server.ingestion import Ingestion
 from server.limits import RateLimiter
 from server.microbatch import QueueOptions, ShardQueue
 from server.routing import Router
+from server.tls import Tls
 
 SHUTDOWN_S = 4.0  # for requests that are in flight when the port is closed
 # Between two slices of what is asked about all users: most of a shard's time is ingestion's.
@@ -55,6 +56,7 @@ class EdgeOptions(Struct, frozen=True, kw_only=True):
     settings: Settings
     server_key: SecretStr
     queues: QueueOptions
+    tls: Tls | None = None
 
     def config_of(self, served: ServedDocument) -> EdgeConfig:
         """Return what the edge looks up of a workspace."""
@@ -91,6 +93,7 @@ class EdgeProcess:
         metrics: EdgeMetrics,
         clock: Clock,
         randomness: Randomness,
+        tls: Tls | None = None,
     ) -> None:
         """Put an edge together.
 
@@ -101,7 +104,9 @@ class EdgeProcess:
             metrics: of this process.
             clock: of everything here.
             randomness: of ids.
+            tls: how HTTPS is served beside HTTP.
         """
+        self._tls = tls
         self.metrics = metrics
         self._queues: list[list[ShardQueue]] = []
         self._served: dict[int, tuple[Gateway, ConfigHolder]] = {}
@@ -117,10 +122,10 @@ class EdgeProcess:
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen, beside other edges on the same port; return the port.
+        """Listen, beside other edges on the same ports; return that of HTTP.
 
         Raises:
-            OSError: the port cannot be taken.
+            OSError: a port cannot be taken, or the certificate not be used.
         """
         runner = web.AppRunner(
             self.app, handle_signals=False, shutdown_timeout=SHUTDOWN_S, **RUNNER_OPTIONS
@@ -130,6 +135,11 @@ class EdgeProcess:
         await site.start()
         self._runner = runner
         bound: int = runner.addresses[0][1]
+        if self._tls is not None:
+            context = self._tls.context()
+            await web.TCPSite(
+                runner, host, self._tls.port, reuse_port=True, ssl_context=context
+            ).start()
         return bound
 
     def take_over(self, config: EdgeConfig, workspace: WorkspaceInfo) -> None:

@@ -55,6 +55,7 @@ class Edge(Process):
             EdgeMetrics(host.version),
             SystemClock(),
             SystemRandomness(),
+            options.tls,
         )
         self._follower = ConfigFollower(
             RemoteConfiguration(),

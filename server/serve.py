@@ -31,6 +31,7 @@ from server.log_socket import LogReceiver
 from server.logs import configure_logging, set_level
 from server.ports import check_port
 from server.supervisor import Supervisor
+from server.tls import tls_of
 from server.version import program_version
 
 logger = logging.getLogger("headwater.serve")
@@ -81,8 +82,10 @@ def _serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str],
         )
         workspaces = begin(configuration, environ, settings, folder)
         server_key = kept_key(settings.server_key, folder, "server.key")
+        tls = tls_of(settings)
         for address, port in (
             (settings.host, settings.port),
+            (settings.host, 0 if tls is None else tls.port),
             (settings.admin_host, settings.admin_port),
         ):
             check_port(address, port, clock)

@@ -1,0 +1,81 @@
+"""What tests of real SDKs need besides Python: a browser, packages of npm, a certificate."""
+
+import datetime
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+INSTALL_S = 600
+
+
+def run(*command: str, folder: Path | None = None, environ: dict[str, str] | None = None) -> str:
+    """Run a command; return what it prints. Fails the test with its output otherwise."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=None if environ is None else {**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def chromium() -> str:
+    """Return the path of Chromium, installed from Debian's packages if need be, or skip."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None and shutil.which("apt-get") is not None and os.geteuid() == 0:
+        run("apt-get", "update", "-q")
+        run("apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium")
+        found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("there is no Chromium, and it cannot be installed")
+    return found
+
+
+def npm_packages(folder: Path, packages: Sequence[str]) -> Path:
+    """Install packages of npm in a folder; return it. Skips where there is no npm."""
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "package.json").write_text('{"private": true, "type": "module"}')
+    run("npm", "install", "--no-audit", "--no-fund", "--silent", *packages, folder=folder)
+    return folder
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate of this machine that nobody has signed; return its file and the key's."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    begin = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(begin.replace(year=2120))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
+    cert_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return cert_file, key_file
