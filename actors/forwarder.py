@@ -21,7 +21,7 @@ from actors.forwarding.holding import HOLD_SWEEP_MS, bury_overdue
 from actors.forwarding.journal import Journal
 from actors.forwarding.requests import RequestCourier
 from actors.forwarding.streams import FIRST_BACK_OFF_MS, SOURCE_FAULTS, OutboxSource, Stream
-from actors.forwarding.subscriptions import Followed, superfluous
+from actors.forwarding.subscriptions import Followed, inheriting, superfluous
 from actors.forwarding.waiting import Wait, wait_for_change
 from actors.metric_groups import ForwarderMetrics
 from actors.model import Delivery, Environment
@@ -444,15 +444,19 @@ class Forwarder:
     async def _accept(self, stream: Stream, deliveries: list[Delivery]) -> None:
         delivered = self._connections[stream.connection.number].delivered.among(deliveries)
         if delivered:
-            repeated = {delivery.sequence for delivery in delivered}
-            stream.settle_done(repeated)
-            deliveries = [each for each in deliveries if each.sequence not in repeated]
+            known = {delivery.sequence for delivery in delivered}
+            stream.settle_done(known)
+            deliveries = [each for each in deliveries if each.sequence not in known]
         if stream.connection.is_subscription:
             # What was sent before a crash is sent again as it was.
-            fresh = [each for each in deliveries if not self._journal.parts(stream, each.sequence)]
-            dropped = {each.sequence for each in superfluous(fresh)}
-            stream.settle_done(dropped)
-            deliveries = [each for each in deliveries if each.sequence not in dropped]
+            sequences = [each.sequence for each in deliveries]
+            repeated = {each for each in sequences if self._journal.parts(stream, each)}
+            dropped = superfluous(deliveries, repeated)
+            for each in inheriting(deliveries, dropped):
+                stream.settle_delayed(each)
+            gone = {each.sequence for each in dropped}
+            stream.settle_done(gone)
+            deliveries = [each for each in deliveries if each.sequence not in gone]
         by_environment: dict[Environment, list[Delivery]] = {}
         for delivery in deliveries:
             by_environment.setdefault(delivery.environment, []).append(delivery)

@@ -17,7 +17,7 @@ from msgspec import Struct
 from actors.forwarding.journal import Journal
 from actors.forwarding.lanes import Entry
 from actors.forwarding.streams import Stream
-from actors.forwarding.subscriptions import superfluous
+from actors.forwarding.subscriptions import inheriting, superfluous
 from actors.model import Delivery
 from actors.outputs.contract import RequestLimits
 
@@ -30,6 +30,16 @@ class ChangeRequest(Struct, eq=False):
     stream: Stream
     entries: list[Entry]
     due_ms: int = 0
+
+    @property
+    def users(self) -> set[int | None]:
+        """Whose changes it brings."""
+        return {each.delivery.mpid for each in self.entries}
+
+    @property
+    def first(self) -> int:
+        """The lowest sequence in it: requests that share users are sent in this order."""
+        return min(each.delivery.sequence for each in self.entries)
 
 
 class _Queue:
@@ -93,12 +103,36 @@ class _Queue:
         request.due_ms = max(each.due_ms for each in request.entries)
         self.postponed.append(request)
 
+    def unhindered(self) -> Iterable[ChangeRequest]:
+        """Yield the postponed requests that no other one has to come before.
+
+        Those from before a crash may share users.
+        """
+        taken: set[int | None] = set()
+        for request in self.under_way:
+            taken |= request.users
+        waiting = [*self.postponed, *self.gathered.values()]
+        for request in sorted(waiting, key=lambda each: each.first):
+            users = request.users
+            if taken.isdisjoint(users) and request in self.postponed:
+                yield request
+            taken |= users
+
+    def free(self, users: set[int | None]) -> None:
+        """Let users go on, but those whose changes are in a request still."""
+        for request in (*self.under_way, *self.postponed, *self.gathered.values()):
+            users = users - request.users
+        self.busy -= users
+
     def take(self, limits: RequestLimits, most: int, now_ms: int) -> ChangeRequest | None:
         """Return what may be sent now."""
         for parts, gathered in list(self.gathered.items()):
             if gathered.due_ms <= now_ms:
                 self._regroup(parts)
-        request = next((each for each in self.postponed if each.due_ms <= now_ms), None)
+        request = None
+        if any(each.due_ms <= now_ms for each in self.postponed):
+            due = (each for each in self.unhindered() if each.due_ms <= now_ms)
+            request = next(iter(due), None)
         if self.is_settled and self.later_ms is not None and self.later_ms <= now_ms:
             self.is_settled = False
         if request is not None:
@@ -165,20 +199,23 @@ class Changes:
         queue = self._queues.get(stream)
         if queue is None:
             queue = self._queues[stream] = _Queue(stream)
-        entry = Entry(delivery, stream)
+        added = Entry(delivery, stream)
         parts = self._journal.parts(stream, delivery.sequence)
         if parts is not None:
-            queue.gather(entry, parts, now_ms)
+            queue.gather(added, parts, now_ms)
             return []
         before = queue.by_user.get(delivery.mpid, ())
         if not before:
-            queue.put(entry)
+            queue.put(added)
             return []
-        dropped = superfluous([*(each.delivery for each in before), delivery])
+        together = [*(each.delivery for each in before), delivery]
+        dropped = superfluous(together)
+        for each in inheriting(together, dropped):
+            stream.settle_delayed(each)
         sequences = {each.sequence for each in dropped}
-        queue.take_out([each for each in before if each.delivery.sequence in sequences])
+        queue.take_out([entry for entry in before if entry.delivery.sequence in sequences])
         if delivery.sequence not in sequences:
-            queue.put(entry)
+            queue.put(added)
         return dropped
 
     def take(self, now_ms: int) -> ChangeRequest | None:
@@ -201,7 +238,7 @@ class Changes:
             request.due_ms = max(each.due_ms for each in back)
             queue.postponed.append(request)
             return
-        queue.busy.difference_update(each.delivery.mpid for each in request.entries)
+        queue.free(request.users)
         queue.put_back(back)
         self._drop_if_empty(queue)
 
@@ -209,7 +246,7 @@ class Changes:
         """Return when `take` may have something, if nothing is added or finished before."""
         times: list[int] = []
         for queue in self._queues.values():
-            times += [each.due_ms for each in (*queue.postponed, *queue.gathered.values())]
+            times += [each.due_ms for each in (*queue.unhindered(), *queue.gathered.values())]
             if not queue.has_enough(self._most):
                 continue
             if not queue.is_settled:
@@ -226,12 +263,12 @@ class Changes:
                 continue
             requests = [*queue.postponed, *queue.gathered.values()]
             held = [each for request in requests for each in request.entries]
-            queue.busy.difference_update(each.delivery.mpid for each in held)
             removed += [*held, *queue.waiting]
             queue.waiting.clear()
             queue.by_user.clear()
             queue.postponed.clear()
             queue.gathered.clear()
+            queue.free({each.delivery.mpid for each in held})
             self._drop_if_empty(queue)
         return removed
 

@@ -1,6 +1,6 @@
 """Connections of audiences, as a forwarder sees them (spec/connections.md, 4.4 and 5)."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -39,22 +39,48 @@ class Followed(Struct, frozen=True):
         return f"Followed({self.info.id!r})"
 
 
-def superfluous(deliveries: Sequence[Delivery]) -> list[Delivery]:
+def superfluous(deliveries: Sequence[Delivery], repeated: Container[int] = ()) -> list[Delivery]:
     """Return those of some changes, waiting together, that come to nothing or are overtaken.
 
     Entering and leaving alternate, so the first of a user tells what the receiver knows: before
     `add`, nothing. What may have been delivered already, because it was tried, counts as delivered.
     An `attribute_update` says all that there is to say, so only a last one is of use. Who left and
     came back stays, and is told of once more where attributes are shared.
+
+    Args:
+        deliveries: in the order of their sequences.
+        repeated: sequences of those that are sent again in any case, since a crash may have hidden
+            that they were delivered. What came before one is overtaken by it; what follows is
+            looked at by itself, for the receiver knows the repeated one by then.
     """
     by_user: dict[int | None, list[_Change]] = {}
+    found: list[Delivery] = []
     for each in deliveries:
+        if each.sequence in repeated:
+            found += [former.delivery for former in by_user.pop(each.mpid, ())]
+            continue
         [change] = audience_messages.decode(each.payload).changes
         by_user.setdefault(each.mpid, []).append(_Change(change, each))
-    found: list[Delivery] = []
     for changes in by_user.values():
         if len(changes) > 1:
             found += _overtaken(changes)
+    return found
+
+
+def inheriting(deliveries: Sequence[Delivery], dropped: Sequence[Delivery]) -> list[Delivery]:
+    """Have kept changes count as tried where dropped ones of their users were; return these.
+
+    Whether the receiver knows of the dropped one is open, and so what the kept one means to it.
+    """
+    gone = {each.sequence for each in dropped}
+    tried = {each.mpid: each for each in dropped if each.attempts}
+    found = []
+    for each in deliveries:
+        former = tried.get(each.mpid)
+        if former is not None and each.sequence not in gone and not each.attempts:
+            each.attempts, each.first_attempt_ms = former.attempts, former.first_attempt_ms
+            each.next_attempt_ms = former.next_attempt_ms
+            found.append(each)
     return found
 
 

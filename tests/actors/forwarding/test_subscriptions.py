@@ -11,7 +11,7 @@ from actors.audiences.fields import AudienceFields, SubscriptionFields
 from actors.clock import ManualClock
 from actors.forwarder import Forwarder
 from actors.forwarding.follower import SubscriptionFollower
-from actors.forwarding.subscriptions import superfluous
+from actors.forwarding.subscriptions import inheriting, superfluous
 from actors.model import Delivery
 from actors.outputs.audience_messages import Action, decode
 from actors.outputs.contract import Delivered, Fatal, Outcome, Retry
@@ -95,6 +95,25 @@ def test_changes_that_wait_together_come_to_the_last_or_to_nothing(
 def test_who_came_back_is_told_of_once_more_where_attributes_are_shared() -> None:
     left, back = change(1, 1, "delete"), change(2, 1, "add", user_attributes={"plan": "gold"})
     assert ids(superfluous([left, back])) == [1]
+
+
+def test_a_change_that_is_repeated_is_followed_by_what_came_after_it() -> None:
+    """After a crash: what comes before it is overtaken, and it may have been delivered."""
+    actions: list[Action] = ["add", "delete", "add", "delete"]
+    waiting = [change(number, 1, action) for number, action in enumerate(actions, 1)]
+    assert sorted(ids(superfluous(waiting, {3}))) == [1, 2]
+    assert sorted(ids(superfluous(waiting[:3], {3}))) == [1, 2]
+    assert sorted(ids(superfluous(waiting[:3], {1}))) == [2, 3]
+    assert sorted(ids(superfluous(waiting, {1}))) == [2, 3]
+
+
+def test_what_takes_the_place_of_a_change_that_was_tried_counts_as_tried() -> None:
+    """Else it would come to nothing with what follows, and the tried one never come."""
+    waiting = [change(1, 1, "add", attempts=2), change(2, 1, "delete")]
+    dropped = superfluous(waiting)
+    assert ids(inheriting(waiting, dropped)) == [2]
+    assert waiting[1].attempts == 2
+    assert ids(superfluous([waiting[1], change(3, 1, "add")])) == [2]
 
 
 def test_what_may_have_been_delivered_is_taken_back() -> None:
