@@ -5,10 +5,11 @@ from typing import Any
 import orjson
 from msgspec import Struct
 
+from actors.errors import BatchRejected, Problem
 from server.native.devices import DEVELOPMENT, application_info, consent_state, device_info
 from server.native.events import event_of
 from server.native.identities import user_identities
-from server.native.members import Members, as_list, as_object, renamed
+from server.native.members import Members, as_list, as_object, as_text, renamed
 
 _BATCH = {
     "id": "source_request_id",
@@ -24,20 +25,24 @@ _PLAN = {"id": "plan_id", "v": "plan_version"}
 
 
 class NativeBatch(Struct, frozen=True):
-    """A batch as JSON. `skipped`: messages of types that are not known, which are left out."""
+    """A batch as JSON. `skipped`: messages that cannot be translated, which are left out."""
 
     json: bytes
     skipped: int
 
 
 def batch_of(sent: Members) -> NativeBatch | None:
-    """Return what a request says as a batch; `None` if it is no upload of messages."""
+    """Return what a request says as a batch; `None` if it is no upload of messages.
+
+    Raises:
+        BatchRejected: it is nested too deep, or has numbers of more than 64 bits.
+    """
     if sent.get("dt") != "h":
         return None
     app = as_object(sent.get("ai"))
     is_debug = sent.get("dbg")
     if is_debug is None:
-        is_debug = str(app.get("env")) == str(DEVELOPMENT)
+        is_debug = as_text(app.get("env")) == str(DEVELOPMENT)
     messages = as_list(sent.get("msgs"))
     events = [event for each in messages if (event := event_of(each)) is not None]
     batch: dict[str, Any] = {
@@ -50,4 +55,10 @@ def batch_of(sent: Members) -> NativeBatch | None:
         "context": {"data_plan": renamed(as_object(as_object(sent.get("ctx")).get("dpln")), _PLAN)},
         "events": events,
     }
-    return NativeBatch(orjson.dumps(batch), len(messages) - len(events))
+    try:
+        content = orjson.dumps(batch)
+    except orjson.JSONEncodeError:
+        raise BatchRejected(
+            [Problem("The batch is nested too deep or has too long numbers.")]
+        ) from None
+    return NativeBatch(content, len(messages) - len(events))

@@ -4,9 +4,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import orjson
+
 from server.native.commerce import commerce_data
 from server.native.identities import identity_record
-from server.native.members import Members, as_object, renamed
+from server.native.members import Members, as_object, as_text, renamed
 
 _COMMON = {
     "ct": "timestamp_unixtime_ms",
@@ -41,19 +43,26 @@ class _Type(NamedTuple):
     data: Callable[[Members], Members]
 
 
-def event_of(message: Any) -> Members | None:
-    """Return a message as an event of a batch; `None` if its type is not known."""
+def event_of(message: Any) -> orjson.Fragment | None:
+    """Return a message as an event of a batch, in JSON.
+
+    `None` if its type is not known, or it cannot be written: nested too deep, or with numbers of
+    more than 64 bits.
+    """
     sent = as_object(message)
-    kind = _TYPES.get(str(sent.get("dt")))
+    kind = _TYPES.get(as_text(sent.get("dt")))
     if kind is None:
         return None
     data = renamed(sent, _COMMON) | kind.data(sent)
-    if not _UUID.fullmatch(str(data.get("session_uuid"))):
+    if not _UUID.fullmatch(as_text(data.get("session_uuid"))):
         data.pop("session_uuid", None)
     location = renamed(as_object(sent.get("lc")), _LOCATION)
     if location:
         data["location"] = location
-    return {"event_type": kind.event_type, "data": data}
+    try:
+        return orjson.Fragment(orjson.dumps({"event_type": kind.event_type, "data": data}))
+    except orjson.JSONEncodeError:
+        return None
 
 
 def _with(names: Mapping[str, str]) -> Callable[[Members], Members]:
@@ -76,7 +85,7 @@ def _session_end(sent: Members) -> Members:
 
 
 def _custom(sent: Members) -> Members:
-    kind = _CUSTOM_TYPES.get(str(sent.get("et")).lower(), "other")
+    kind = _CUSTOM_TYPES.get(as_text(sent.get("et")).lower(), "other")
     return renamed(sent, {"n": "event_name"}) | {"custom_event_type": kind}
 
 
@@ -87,7 +96,7 @@ def _transition(sent: Members) -> Members:
         "sc": "successfully_closed",
         "lr": "launch_referral",
     }
-    transition = _TRANSITIONS.get(str(sent.get("t")), "unknown")
+    transition = _TRANSITIONS.get(as_text(sent.get("t")), "unknown")
     return renamed(sent, names) | {"application_transition_type": transition}
 
 

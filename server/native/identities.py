@@ -3,7 +3,7 @@
 from typing import Any
 
 from actors.batches.identities import OTHER_NUMBERS
-from server.native.members import Members, as_list, as_object, renamed
+from server.native.members import Members, as_list, as_object, as_text, renamed
 
 _TYPES: dict[int, str] = {
     0: "other",
@@ -44,5 +44,5 @@ def identity_record(sent: Any) -> Members | None:
 
 
 def _name(number: Any) -> str | None:
-    text = str(number)
+    text = as_text(number)
     return _TYPES.get(int(text)) if text.isascii() and text.isdecimal() and len(text) < 3 else None

@@ -20,6 +20,9 @@ def batch_of(message: Message, input_id: str, time_ms: int, *, has_semantic_even
         input_id: whose anonymous ids are devices of its own.
         time_ms: when it happened.
         has_semantic_events: track calls of known names become commerce and lifecycle events.
+
+    Raises:
+        orjson.JSONEncodeError: it is nested too deep, or has numbers of more than 64 bits.
     """
     sent = message.members
     context = as_object(sent.get("context"))
@@ -45,7 +48,7 @@ def batch_of(message: Message, input_id: str, time_ms: int, *, has_semantic_even
         data["timestamp_unixtime_ms"] = time_ms
         if message_id is not None:
             data["source_message_id"] = message_id
-    return orjson.dumps(batch, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    return orjson.dumps(batch)
 
 
 def _track(sent: dict[str, Any], has_semantic_events: bool) -> dict[str, Any]:

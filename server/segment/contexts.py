@@ -90,7 +90,7 @@ def _device(context: dict[str, Any]) -> dict[str, Any]:
         "os_version": as_id(as_object(context.get("os")).get("version")),
         "network_carrier": as_object(context.get("network")).get("carrier"),
     }
-    kind = _DEVICE_TYPES.get(str(sent.get("type")).lower())
+    kind = _DEVICE_TYPES.get((as_id(sent.get("type")) or "").lower())
     if kind is not None:
         platform, advertising_id, own_id = kind
         device["platform"] = platform

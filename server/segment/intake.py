@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+import orjson
 from aiohttp import web
 
 from actors.model import BatchContext, Environment, Rejected
@@ -18,6 +19,7 @@ from server.segment.times import event_time_ms
 from server.segment.values import as_object
 
 MAX_TOGETHER = 100  # batches given to the shards at once
+UNWRITABLE = "It is nested too deep, or has numbers of more than 64 bits."
 
 
 async def take_in(
@@ -49,19 +51,21 @@ async def take_in(
             updates_attributes=True,
         )
         for some in _parts(list(messages)):
-            batches = [
-                batch_of(
-                    each,
-                    key.input_id,
-                    event_time_ms(each.members, sent.sent_at, received_ms),
-                    has_semantic_events=key.has_semantic_events,
-                )
-                for each in some
-            ]
-            results = await edge.deployment.apply(batches, context)
+            batches: dict[int, bytes] = {}
+            for each in some:
+                time_ms = event_time_ms(each.members, sent.sent_at, received_ms)
+                try:
+                    batches[each.index] = batch_of(
+                        each, key.input_id, time_ms, has_semantic_events=key.has_semantic_events
+                    )
+                except (orjson.JSONEncodeError, RecursionError):
+                    skipped.append(Skipped(each.index, "invalid_message", UNWRITABLE))
+            if not batches:
+                continue
+            results = await edge.deployment.apply(list(batches.values()), context)
             skipped += [
-                Skipped(each.index, "invalid_message", result.problems[0].message)
-                for each, result in zip(some, results, strict=True)
+                Skipped(index, "invalid_message", result.problems[0].message)
+                for index, result in zip(batches, results, strict=True)
                 if isinstance(result, Rejected)
             ]
     for left_out in skipped:

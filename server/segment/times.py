@@ -1,10 +1,10 @@
 """When a message happened (spec/clients.md, 6.2)."""
 
-import math
 from datetime import UTC, datetime
 from typing import Any
 
 MAX_SKEW_MS = 60_000
+_END_MS = 253_402_300_800_000  # the year 10000
 
 
 def event_time_ms(message: dict[str, Any], sent_at: Any, received_ms: int) -> int:
@@ -32,7 +32,7 @@ def _time_ms(value: Any) -> int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return round(value) if math.isfinite(value) and value > 0 else None
+        return round(value) if 0 < value < _END_MS else None
     if not isinstance(value, str):
         return None
     try:

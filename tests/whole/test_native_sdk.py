@@ -332,6 +332,30 @@ async def test_what_cannot_be_read_is_left_out(world: World, members: dict[str, 
     assert (await response.json())["dt"] == "rh"
 
 
+DEEP = "[" * 600 + "]" * 600
+HUGE = "9" * 30
+
+
+@pytest.mark.parametrize("value", [DEEP, HUGE, "1e400"])
+@pytest.mark.parametrize(
+    ("member", "status"),
+    [
+        ('"msgs":[{"dt":"e","n":"E","attrs":{"a":%s}},{"dt":%s},{"dt":"e","n":"E","et":%s}]', 202),
+        ('"msgs":[{"dt":"se","slx":%s},{"dt":"uic","ni":{"n":%s,"i":"x"}}]', 202),
+        ('"ua":{"a":%s}', 400),
+        ('"ai":{"env":%s},"ui":[{"n":%s,"i":"x"}]', 202),
+    ],
+)
+async def test_no_value_is_more_than_a_message_left_out(
+    world: World, member: str, status: int, value: str
+) -> None:
+    """A batch is refused only if it has such a value outside of its messages."""
+    body = b'{"dt":"h","mpid":"12",%b}' % member.replace("%s", value).encode()
+    signed = f"POST\n{DATE}\n/v2/{KEY}/events".encode() + body
+    response = await upload(world, body, hmac.new(SECRET.encode(), signed, sha256).hexdigest())
+    assert response.status in {status, 400}, await response.text()
+
+
 async def test_an_input_that_needs_no_signature_takes_events_without_one(
     tmp_path: Path, clock: ManualClock
 ) -> None:

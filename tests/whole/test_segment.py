@@ -541,3 +541,34 @@ async def test_the_context_describes_device_app_and_consent(world: World) -> Non
     assert attributes["utm_campaign"] == "spring"
     await track(world, "/v1/identify", message | {"traits": {"plan": "pro"}, "type": "identify"})
     assert world.log()[-1].channel == "javascript"
+
+
+DEEP = b'{"a":' * 600 + b"1" + b"}" * 600
+LISTS = b"[" * 600 + b"]" * 600
+HUGE = b"9" * 30
+
+
+@pytest.mark.parametrize("value", [DEEP, LISTS, HUGE, b"1e400", b'"\\ud800"'])
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'{"userId":"u","event":"E","properties":{"p":%b}}',
+        b'{"userId":"u","event":"Product Viewed","properties":{"price":%b}}',
+        b'{"userId":"u","event":"E","context":{"device":{"type":%b,"id":%b}}}',
+        b'{"userId":"u","event":"E","timestamp":%b,"sentAt":%b}',
+        b'{"userId":"u","event":"E","messageId":%b}',
+        b'{"userId":%b,"event":"E"}',
+    ],
+)
+async def test_no_value_is_more_than_a_message_left_out(
+    world: World, message: bytes, value: bytes
+) -> None:
+    """And the next message of the request is stored."""
+    bad = message.replace(b"%b", value)
+    good = b'{"type":"track","userId":"g","event":"Good"}'
+    batch = b'{"batch":[%b,%b]}' % (b'{"type":"track",' + bad[1:], good)
+    response = await post(world, "/v1/batch", batch)
+    assert response.status in (200, 400), await response.text()
+    if response.status == 200:
+        assert await names(world, "g") == ["Good"]
+    assert (await post(world, "/v1/track", bad)).status in (200, 400)
