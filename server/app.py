@@ -47,6 +47,7 @@ from server.routes import (
     segment_browser,
     users,
     web_sdk,
+    workspaces,
 )
 
 # Fixed paths first: they win over patterns.
@@ -66,6 +67,7 @@ ROUTES = (
     *identity_operator.ROUTES,
     *profiles.ROUTES,
     *users.ROUTES,
+    *workspaces.ROUTES,
     *configuration.ROUTES,
     *inputs.ROUTES,
     *modules.ROUTES,

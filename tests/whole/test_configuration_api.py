@@ -440,3 +440,25 @@ async def test_a_credential_that_is_switched_off_loses_its_tokens(world: World) 
     data["api_credentials"][1]["status"] = "inactive"
     assert (await ask(world, "PUT", "/config", json.dumps(data)))[0] == 200
     assert (await world.client.get(where, headers=token)).status == 401
+
+
+# -- The workspace itself --------------------------------------------------------------------------
+
+
+async def test_a_workspace_is_shown_and_changed(world: World) -> None:
+    """spec/platform-api.md, 5: a purpose once added cannot be removed."""
+    _, shown = await ask(world, "GET", "")
+    assert (shown["id"], shown["name"], shown["regulations"]["ccpa"]) == (
+        1,
+        "W1",
+        {"enabled": True},
+    )
+    purposes = ["newsletter", "ads", "analytics"]
+    body = {"name": "Renamed", "regulations": {"gdpr": {"enabled": True, "purposes": purposes}}}
+    status, shown = await ask(world, "PUT", "", body)
+    assert (status, shown["name"]) == (200, "Renamed")
+    body["regulations"] = {"gdpr": {"enabled": True, "purposes": ["ads"]}}
+    status, answer = await ask(world, "PUT", "", body)
+    assert (status, message(answer)) == (422, "A purpose cannot be removed.")
+    assert (await ask(world, "PUT", "", {"id": "other"}))[0] == 400
+    assert (await ask(world, "PUT", "", {"retention": {"events_days": 1}}))[0] == 422

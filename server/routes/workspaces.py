@@ -1,0 +1,77 @@
+"""The workspace itself (spec/platform-api.md, 5)."""
+
+from typing import Any
+
+from aiohttp import web
+
+from config.desk import Sheet
+from config.merging import Data
+from server.config_edits import MANAGED, body_of, edit, moment
+from server.config_problems import config_errors, refused
+from server.edge_config import Role
+from server.management import ANY_ROLE, WORKSPACE, enter
+from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.problems import json_answer
+
+MAY_CHANGE: frozenset[Role] = frozenset({"admin"})
+FIELDS = ("name", "regulations", "retention", "limits")
+
+
+async def one(request: web.Request) -> web.Response:
+    """GET .../workspaces/{id}."""
+    caller = enter(request, ANY_ROLE)
+    return json_answer(_shown(await caller.edge.deployment.configuration.sheet()))
+
+
+async def replace(request: web.Request) -> web.Response:
+    """PUT .../workspaces/{id}: change what is given. A purpose of GDPR cannot be removed."""
+    caller = enter(request, MAY_CHANGE)
+    body = await body_of(request, caller)
+    for name in body:
+        if name not in FIELDS:
+            raise refused("UNKNOWN_FIELD", "unknown key", name)
+
+    def change(sheet: Sheet, data: Data) -> str:
+        is_owned = "workspace" in sheet.served.owned.get("workspace", frozenset())
+        if is_owned and not sheet.document.workspace.config.allow_api_edits:
+            raise refused("MANAGED", MANAGED)
+        data["workspace"].update(body)
+        kept = set(sheet.document.workspace.regulations.gdpr.purposes)
+        if kept - _purposes(data["workspace"]):
+            path = "regulations.gdpr.purposes"
+            raise refused("VALIDATION_ERROR", "A purpose cannot be removed.", path)
+        return "workspace"
+
+    return json_answer(_shown(await edit(caller, "update", "workspace", change)))
+
+
+ROUTES = tuple(
+    Route(
+        method, WORKSPACE, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=config_errors
+    )
+    for method, handler in (("GET", one), ("PUT", replace))
+)
+
+
+def _purposes(workspace: Any) -> set[str]:
+    """Return the purposes that a section names, as far as it is well-formed."""
+    regulations = workspace.get("regulations")
+    gdpr = regulations.get("gdpr") if isinstance(regulations, dict) else None
+    purposes = gdpr.get("purposes") if isinstance(gdpr, dict) else None
+    found = purposes if isinstance(purposes, list) else []
+    return {each.strip().lower() for each in found if isinstance(each, str)}
+
+
+def _shown(sheet: Sheet) -> dict[str, Any]:
+    workspace, stamp = sheet.document.workspace, sheet.stamps.get("workspace")
+    dsr = workspace.dsr_credentials
+    return {
+        "id": sheet.served.info.number,
+        "slug": workspace.id,
+        "name": workspace.name,
+        "created_on": None if stamp is None else moment(stamp.created_ms),
+        "regulations": workspace.regulations.model_dump(mode="json"),
+        "retention": workspace.retention.model_dump(mode="json"),
+        "limits": workspace.limits.model_dump(mode="json"),
+        "dsr_key": None if dsr is None else dsr.key,
+    }
