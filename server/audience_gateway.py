@@ -1,7 +1,9 @@
 """Audiences as an edge sees them: what they are from the coordinator, members from the shards."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from actors.audiences.calls import (
@@ -18,6 +20,7 @@ from actors.audiences.handles import AudienceDeskHandle
 from actors.audiences.queries import Asked
 from actors.store.keys import shard_of_slot, slot_of_mpid
 
+REMEMBERED_ESTIMATES = 100
 _PartT = TypeVar("_PartT")
 
 
@@ -44,6 +47,7 @@ class AudienceGateway:
         self.desk = desk
         self._shards = shards
         self._pause = pause
+        self._first_estimates: OrderedDict[tuple[int, int], asyncio.Task[Estimate]] = OrderedDict()
 
     async def counts(self) -> dict[int, Counts]:
         """Return the counts of all audiences that have members or could have some."""
@@ -101,6 +105,31 @@ class AudienceGateway:
             estimated(sample.hits, sample.size, below),
             tuple(estimated(hits, sample.size, below) for hits in sample.criteria),
         )
+
+    async def first_estimate(self, audience: int, revision: int, asked: Asked) -> Estimate:
+        """Estimate the size of an audience that is being activated, once for each revision.
+
+        Whoever asks meanwhile or later gets the same, until so many others were asked for.
+        """
+        key = (audience, revision)
+        task = self._first_estimates.get(key)
+        if task is None:
+            task = asyncio.create_task(self._whole(asked))
+            self._first_estimates[key] = task
+            task.add_done_callback(partial(self._estimated, key))
+            if len(self._first_estimates) > REMEMBERED_ESTIMATES:
+                self._first_estimates.popitem(last=False)
+        return await asyncio.shield(task)  # one who leaves takes nothing from the others
+
+    async def _whole(self, asked: Asked) -> Estimate:
+        whole, _ = await self.estimate(asked)
+        return whole
+
+    def _estimated(self, key: tuple[int, int], task: asyncio.Task[Estimate]) -> None:
+        """Forget what failed; it is tried again."""
+        is_failed = task.cancelled() or task.exception() is not None
+        if is_failed and self._first_estimates.get(key) is task:
+            del self._first_estimates[key]
 
     async def explain(self, asked: Asked, audience: int | None, mpid: int) -> Explanation | None:
         """Tell why a user is a member or not; `None` if there is no such user."""

@@ -269,7 +269,7 @@ async def _shown(use: Use, audience: Audience) -> dict[str, Any]:
         gateway = use.owner.deployment.audiences
         asked = await gateway.desk.ask_of(audience.number)
         if asked is not None:
-            estimate, _ = await gateway.estimate(asked)
+            estimate = await gateway.first_estimate(audience.number, audience.revision, asked)
             body |= {"size": estimate.estimate, "is_estimate": True}
     return body
 

@@ -1,11 +1,15 @@
 """The audience API over HTTP (spec/audiences.md, 14)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from actors.audiences.queries import Asked
+from actors.errors import ShardUnavailable
+from server.audience_gateway import AudienceGateway
 from tests.actors.audiences.desks import age_from, attribute, clips, member_of
 from tests.server.routes.audiences import V2, AudienceWorld, audience_world
 
@@ -187,6 +191,29 @@ async def test_an_active_audience_has_a_size_and_before_an_estimate(world: Audie
     await world.desk.settle()
     shown = await world.ask(200, "GET", str(number))
     assert (shown["status"], shown["size"]) == ("inactive", None)
+
+
+async def test_an_audience_that_is_being_activated_is_estimated_once(
+    world: AudienceWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimated: list[Asked] = []
+    fails = [True]
+
+    async def estimate(gateway: AudienceGateway, asked: Asked) -> Any:
+        estimated.append(asked)
+        if fails:
+            raise ShardUnavailable("shard 0")
+        return await whole(gateway, asked)
+
+    whole = AudienceGateway.estimate
+    monkeypatch.setattr(AudienceGateway, "estimate", estimate)
+    number = await world.make("Premium", PREMIUM)
+    await world.ask(204, "POST", f"{number}/activation")
+    await world.ask(503, "GET", str(number))
+    fails.clear()
+    shown = await asyncio.gather(*(world.ask(200, "GET", str(number)) for _ in range(5)))
+    assert {each["size"] for each in shown} == {2}
+    assert len(estimated) == 2  # that which failed, and one for all
 
 
 async def test_the_list_is_filtered(world: AudienceWorld) -> None:
