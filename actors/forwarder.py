@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from actors.clock import Clock, Randomness
 from actors.errors import ShardUnavailable
 from actors.forwarding.bundles import BundleCourier
-from actors.forwarding.desk import ConnectionState, Desk, Fault, OutputInfo
+from actors.forwarding.desk import ConnectionState, Desk, OutputInfo
+from actors.forwarding.faults import Fault, FaultMemory, NoFaults
 from actors.forwarding.holding import HOLD_SWEEP_MS, bury_overdue
 from actors.forwarding.journal import Journal
 from actors.forwarding.requests import RequestCourier
@@ -73,6 +74,7 @@ class Forwarder:
         wait: Wait = wait_for_change,
         poll_ms: int = POLL_MS,
         journal: Path | None = None,
+        faults: FaultMemory | None = None,
     ) -> None:
         """Set up; `run` does the work.
 
@@ -85,13 +87,16 @@ class Forwarder:
             wait: how to wait for an event or a time-out in seconds; tests simulate time with it.
             poll_ms: how often to look for deliveries that nobody announced.
             journal: file of the requests that a crash must not part; `None`: it may.
+            faults: where faults of connections of inputs are kept over restarts.
         """
         self._clock = clock
         self._wait = wait
         self._metrics = metrics
         self._poll_ms = poll_ms
-        self._connections = {info.number: ConnectionState(info) for info in connections}
-        self._desk = Desk(output, self._connections, clock, randomness, metrics)
+        faults = faults or NoFaults()
+        self._faults = faults.read()
+        self._connections = {info.number: self._state_of(info) for info in connections}
+        self._desk = Desk(output, self._connections, clock, randomness, metrics, faults)
         self._changed = asyncio.Event()
         self._sources = sources
         self._streams: list[Stream] = []
@@ -114,6 +119,13 @@ class Forwarder:
         self._stopped = asyncio.Event()
         self._next_poll_ms = 0
         self._next_sweep_ms = 0
+
+    def _state_of(self, info: ConnectionInfo) -> ConnectionState:
+        """Return the state of a connection that is new here: faulted if it was before."""
+        state = ConnectionState(info)
+        state.fault = self._faults.get(info.number)
+        state.is_faulted = state.is_faulted or state.fault is not None
+        return state
 
     def _open_streams(self, info: ConnectionInfo) -> None:
         for index, source in enumerate(self._sources):
@@ -177,6 +189,9 @@ class Forwarder:
         state.is_faulted = False
         state.fault = None
         state.auth_failures = 0
+        self._faults.pop(connection, None)
+        if not state.info.is_subscription:
+            self._desk.keep_faults()
         self._desk.show_status(state)
         self._changed.set()
 
@@ -197,7 +212,7 @@ class Forwarder:
         for number, info in wanted.items():
             state = self._connections.get(number)
             if state is None:
-                state = self._connections[number] = ConnectionState(info)
+                state = self._connections[number] = self._state_of(info)
                 self._open_streams(info)
                 self._share_memory()
                 self._desk.show_status(state)

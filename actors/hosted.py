@@ -23,6 +23,7 @@ from actors.audiences.handles import desk_handle
 from actors.clock import SystemClock, SystemRandomness
 from actors.desks import DeskOptions, Desks, neighbours_of
 from actors.errors import ActorFailed, ShardUnavailable, StoreDamaged, StoreFull
+from actors.forwarding.faults import FaultFile
 from actors.forwarding.follower import SubscriptionFollower
 from actors.forwarding.foreign import JoinedSource
 from actors.forwarding.plan import OutputPlan
@@ -512,6 +513,7 @@ class Forwarder(Process):
             SystemRandomness(),
             self._metrics,
             journal=options.spool_dir / "requests.journal",
+            faults=FaultFile(options.spool_dir / "faults.json"),
         )
 
     def _count_drop(self, connection: int, reason: str, count: int) -> None:

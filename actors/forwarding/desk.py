@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.clock import Clock, Randomness
+from actors.forwarding.faults import Fault, FaultMemory
 from actors.forwarding.lanes import Entry, Ordering
 from actors.forwarding.pace import BreakerLimits, Pace, RateLimit
 from actors.forwarding.streams import RecentIds, Stream
@@ -25,6 +26,7 @@ logger = logging.getLogger("headwater.forwarder")
 # spec/connections.md, 1.3
 AUTH_STATUSES = frozenset({401, 403})
 AUTH_FAILURES = 20
+FAULT_ALERT = "Connection Faulted"  # spec/observability.md, 4
 TOO_MANY_REQUESTS = 429
 
 _MESSAGES = {
@@ -43,15 +45,6 @@ class OutputInfo(Struct, frozen=True):
     max_in_flight: int = 16
     rate_limit: RateLimit = RateLimit()
     breaker: BreakerLimits = BreakerLimits()
-
-
-class Fault(Struct, frozen=True):
-    """Why a connection stopped sending (spec/connections.md, 1.3)."""
-
-    faulted_on: str
-    reason_code: str
-    message: str
-    first_delivery_id: str
 
 
 class ConnectionState:
@@ -90,8 +83,10 @@ class Desk:
         clock: Clock,
         randomness: Randomness,
         metrics: ForwarderMetrics,
+        faults: FaultMemory,
     ) -> None:
         self.output = output
+        self._faults = faults
         self.connections = connections
         self.clock = clock
         self.randomness = randomness
@@ -183,6 +178,8 @@ class Desk:
         """Note a failure; return the delivery with its next attempt, `None` if it is given up."""
         attempts = delivery.attempts + 1
         first_ms = delivery.first_attempt_ms or started_ms
+        if outcome.http_status is not None:
+            self.connections[delivery.connection].auth_failures = 0
         now_ms = self.clock.now_ms()
         schedule = self.output.schedule
         if retry.is_given_up(schedule, attempts, (now_ms - first_ms) / 1000):
@@ -235,6 +232,8 @@ class Desk:
         fault = Fatal(letter.reason, letter.response_excerpt or "", letter.http_status)
         self._log_fault(logging.ERROR, "delivery_dead", delivery, delivery.attempts, fault)
         if letter.http_status not in AUTH_STATUSES:
+            if letter.http_status is not None:  # else it is of no answer
+                state.auth_failures = 0
             return
         state.auth_failures += 1
         if state.auth_failures >= AUTH_FAILURES and not state.is_faulted:
@@ -276,7 +275,8 @@ class Desk:
                 "output": self.output.id,
                 "connection": state.info.id,
                 "reason": why.reason,
-                "alert": alert(why),
+                "reason_code": alert(why),
+                "alert": FAULT_ALERT,
             },
         )
 
@@ -294,6 +294,22 @@ class Desk:
         )
         state.is_faulted = True
         self.show_status(state)
+        self.keep_faults()
+
+    def keep_faults(self) -> None:
+        """Have the faults of now known after a restart, unless the disk has no room."""
+        faults = {
+            number: state.fault
+            for number, state in self.connections.items()
+            if state.fault is not None and not state.info.is_subscription
+        }
+        try:
+            self._faults.write(faults)
+        except OSError:
+            logger.exception(
+                "The faults of an output could not be written; after a restart it sends again",
+                extra={"event": "faults_not_kept", "output": self.output.id},
+            )
 
     def barrier_off(self, entry: Entry) -> None:
         """Note that a user's order was given up."""
@@ -358,10 +374,12 @@ class Desk:
             "connection": self.connections[delivery.connection].info.id,
             "delivery_id": delivery.delivery_id,
             "attempts": attempts,
-            "alert": alert(outcome),
+            "alert": FAULT_ALERT if event == "connection_faulted" else alert(outcome),
         }
         if isinstance(outcome, Fatal):
             extra["reason"] = outcome.reason
+        if event == "connection_faulted":
+            extra["reason_code"] = alert(outcome)
         logger.log(level, _MESSAGES[event], extra=extra)
 
 

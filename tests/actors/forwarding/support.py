@@ -12,6 +12,7 @@ from actors.audiences.announce import FIRST_NUMBER
 from actors.clock import ManualClock
 from actors.errors import ShardUnavailable
 from actors.forwarder import Forwarder, OutputInfo
+from actors.forwarding.faults import FaultMemory
 from actors.forwarding.subscriptions import Followed
 from actors.metric_groups import ForwarderMetrics
 from actors.model import DeadLetter, Delivery, Environment, Settlement
@@ -253,6 +254,7 @@ class Simulation:
         metrics: ForwarderMetrics | None = None,
         poll_ms: int = 10**12,  # nothing here loses a wake-up
         journal: Path | None = None,
+        faults: FaultMemory | None = None,
         **settings: Any,
     ) -> Forwarder:
         """Start a forwarder; one output stands for both environments."""
@@ -271,6 +273,7 @@ class Simulation:
             wait=self._wait,
             poll_ms=poll_ms,
             journal=journal,
+            faults=faults,
         )
         self._task = asyncio.create_task(self._forwarder.run())
         return self._forwarder
