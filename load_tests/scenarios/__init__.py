@@ -2,7 +2,16 @@
 
 import click
 
-from load_tests.scenarios import audiences, identity, identity_memory, ingest, ingest_cost, reaction
+from load_tests.scenarios import (
+    audiences,
+    dead_queue,
+    identity,
+    identity_memory,
+    ingest,
+    ingest_cost,
+    outputs,
+    reaction,
+)
 
 SCENARIOS: tuple[click.Command, ...] = (
     ingest.command,
@@ -10,5 +19,7 @@ SCENARIOS: tuple[click.Command, ...] = (
     identity_memory.command,
     audiences.command,
     ingest_cost.command,
+    outputs.command,
+    dead_queue.command,
     reaction.command,
 )
