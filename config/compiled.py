@@ -4,7 +4,7 @@ The document is for people; this is by number, checked, and cheap to send to ano
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -217,11 +217,10 @@ class _Shape(NamedTuple):
 
 def _shape(connection: Connection, output: Output, *, is_feed: bool) -> _Shape:
     written = connection.settings_with_defaults(output)
-    model = MODULES[output.module].connection_settings_model
-    if model is not None:
-        own = model.model_validate(written)
-        return _Shape(WHOLE, None, getattr(own, "user_split_group", None))
-    settings = ConnectionSettings.model_validate(written)
+    model = MODULES[output.module].connection_settings_model or ConnectionSettings
+    settings = model.model_validate(written)
+    if not isinstance(settings, ConnectionSettings):
+        return _Shape(WHOLE, None, getattr(settings, "user_split_group", None))
     if is_feed:  # it has no other batches, and defaults of the output are for its other inputs
         settings = settings.model_copy(update={"send_batches_without_events": True})
     includes_device_id = any(
@@ -249,12 +248,20 @@ def _place(output: Output, document: WorkspaceDocument, numbers: Numbers) -> Out
         else {
             numbers.connections[each.id]: ConnectionTerms(
                 names.get(each.input, each.input),
-                model.model_validate(each.settings_with_defaults(output)).model_extra or {},
+                _own_settings(model.model_validate(each.settings_with_defaults(output))),
             )
             for each in document.connections
             if each.output == output.id
         },
     )
+
+
+def _own_settings(settings: OutputSettings) -> dict[str, Any]:
+    """Return what a connection sets for its module alone."""
+    own = type(settings).model_fields.keys() - ConnectionSettings.model_fields.keys()
+    if isinstance(settings, ConnectionSettings):
+        return settings.model_dump(include=set(own))
+    return settings.model_extra or {}
 
 
 def _environments(output: Output) -> list[Environment]:

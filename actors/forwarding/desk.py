@@ -28,6 +28,7 @@ AUTH_STATUSES = frozenset({401, 403})
 AUTH_FAILURES = 20
 FAULT_ALERT = "Connection Faulted"  # spec/observability.md, 4
 TOO_MANY_REQUESTS = 429
+REFUSED_FOR_MS = 15 * 60 * 1000
 
 _MESSAGES = {
     "delivery_delayed": "A delivery failed and will be tried again",
@@ -56,6 +57,7 @@ class ConnectionState:
         self.fault: Fault | None = None
         self.delivered = RecentIds()
         self.auth_failures = 0
+        self.refused_since_ms: int | None = None
         self.resumed = 0
         self.is_awaited = False  # its receiver has not agreed to it yet
         self.last_sent_ms: int | None = None
@@ -169,6 +171,7 @@ class Desk:
         """Note a success; `oldest_ms`: receipt time of the oldest of what was delivered."""
         state = self.connections[connection]
         state.auth_failures = 0
+        state.refused_since_ms = None
         state.last_sent_ms = self.clock.now_ms()
         self.metrics.events.labels(state.info.id, "sent").inc(events)
         lag_ms = self.clock.now_ms() - oldest_ms
@@ -188,9 +191,25 @@ class Desk:
         wait_s = max(wait_s, outcome.retry_after_s or 0.0)
         next_ms = now_ms + round(wait_s * 1000)
         self._log_fault(logging.WARNING, "delivery_delayed", delivery, attempts, outcome)
+        next_ms = min(next_ms, self._refusal(delivery, started_ms, outcome) or next_ms)
         return replace(
             delivery, attempts=attempts, first_attempt_ms=first_ms, next_attempt_ms=next_ms
         )
+
+    def _refusal(self, delivery: Delivery, started_ms: int, outcome: Retry) -> int | None:
+        """Fault a connection whose login is refused for too long; return when that will be."""
+        state = self.connections[delivery.connection]
+        if not outcome.is_refusal or state.is_faulted:
+            state.refused_since_ms = None
+            return None
+        if state.refused_since_ms is None:
+            state.refused_since_ms = started_ms
+        fault_ms = state.refused_since_ms + REFUSED_FOR_MS + 1
+        if started_ms < fault_ms:
+            return fault_ms
+        state.refused_since_ms = None  # a connection that is resumed has as long again
+        self._fault(state, delivery, Fatal("login_refused", outcome.excerpt))
+        return None
 
     def letter(
         self, delivery: Delivery, reason: str, started_ms: int, outcome: Outcome

@@ -38,11 +38,17 @@ class Delivered(Struct, frozen=True):
 
 
 class Retry(Struct, frozen=True):
-    """It may work later. `retry_after_s`: the receiver asks for silence from the whole output."""
+    """It may work later.
+
+    `retry_after_s`: the receiver asks for silence from the whole output. `is_refusal`: a warehouse
+    refuses our login or what we may do; a connection on which that lasts is faulted
+    (spec/connections.md, 1.3).
+    """
 
     excerpt: str
     http_status: int | None = None
     retry_after_s: float | None = None
+    is_refusal: bool = False
 
 
 class Fatal(Struct, frozen=True):
@@ -364,7 +370,7 @@ class OutputModule:
         retry_profile: the row of `actors.outputs.retry.PROFILES` that it follows by default.
         connection_settings_model: validates what a connection sets, where that is not what all
             outputs of raw JSON have (`actors.outputs.connection_settings`); the output then shapes
-            whole batches itself.
+            whole batches itself, unless the model extends theirs.
         problems: lists what does not fit an output of a kind: where in its settings, and why.
         open: makes the output from validated settings.
         takes: tells of validated settings what such an output takes of its connections' batches:

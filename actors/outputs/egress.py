@@ -144,12 +144,23 @@ class EgressRules:
             EgressRefused: no address of it is allowed.
             OSError: it cannot be resolved.
         """
+        await self.addresses(host, port)
+
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """Return those addresses of a host that some other library may connect to.
+
+        Raises:
+            EgressRefused: there is none.
+            OSError: it cannot be resolved.
+        """
         address = _parse(host)
         door = _Door(self, listed_only=False)
         if address is None:
-            await door.resolve(host, port, socket.AF_UNSPEC)
-        elif not door.permits(str(address), port):
+            found = await door.resolve(host, port, socket.AF_UNSPEC)
+            return list(dict.fromkeys(each["host"] for each in found))
+        if not door.permits(str(address), port):
             raise EgressRefused(f"{host} is not an allowed target")
+        return [str(address)]
 
     def resolver(self) -> AbstractResolver:
         """Return a resolver for a library's own sessions of aiohttp: it finds what is allowed.

@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from actors.model import Environment
-from actors.outputs import audience_csv, devnull, file, kafka, log, segment_relay, webhook
+from actors.outputs import (
+    audience_csv,
+    devnull,
+    file,
+    kafka,
+    log,
+    segment_relay,
+    warehouse_duckdb,
+    warehouse_postgres,
+    webhook,
+)
 from actors.outputs.contract import (
     BulkOutput,
     Bundle,
@@ -50,6 +60,8 @@ MODULES: dict[str, OutputModule] = {
         kafka.MODULE,
         log.MODULE,
         segment_relay.MODULE,
+        warehouse_duckdb.MODULE,
+        warehouse_postgres.MODULE,
         webhook.MODULE,
     )
 }

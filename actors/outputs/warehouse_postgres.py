@@ -1,0 +1,183 @@
+"""Output `warehouse_postgres`: rows in a PostgreSQL database (spec/connections.md, 7.4)."""
+
+import re
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import psycopg
+from psycopg import AsyncConnection, AsyncRawCursor, conninfo
+from pydantic import AfterValidator, Field, SecretStr
+
+from actors.outputs.contract import Fatal, Outcome, OutputEnvironment, OutputModule, Retry
+from actors.outputs.egress import EgressRefused, EgressRules
+from actors.outputs.warehouse.columns import Column
+from actors.outputs.warehouse.names import quoted
+from actors.outputs.warehouse.output import WarehouseOutput
+from actors.outputs.warehouse.settings import WarehouseConnectionSettings, WarehouseSettings
+
+DEFAULT_PORT = "5432"
+CONNECT_TIMEOUT_S = 5
+LOCK_TIMEOUT_MS = 30_000
+# Would let the connection go elsewhere than to `host`, or read files of this machine for it.
+REFUSED_OPTIONS = ("hostaddr", "service", "passfile")
+# Login refused, no privileges, no such database.
+_REFUSALS = re.compile(r"28...|42501|3D000")
+# libpq gives no SQLSTATE for what a server says before a session begins.
+_LOGIN_REFUSALS = re.compile(
+    r"authentication failed|pg_hba\.conf|no password supplied|is not permitted to log in"
+    r"|(role|database) .* does not exist|permission denied"
+)
+# Their texts have values in them.
+_DATA_ERRORS = re.compile(r"2[23]...")
+
+
+def _dsn(dsn: SecretStr) -> SecretStr:
+    try:
+        options = conninfo.conninfo_to_dict(dsn.get_secret_value())
+    except psycopg.ProgrammingError:  # its text has what was written
+        raise ValueError("must be a connection string such as postgresql://user@host/db") from None
+    hosts = str(options.get("host") or "").split(",")
+    if not all(hosts) or any(each.startswith(("/", "@")) for each in hosts):
+        raise ValueError("must name a host")
+    if len(str(options.get("port") or DEFAULT_PORT).split(",")) not in (1, len(hosts)):
+        raise ValueError("must have one port, or as many as hosts")
+    for name in REFUSED_OPTIONS:
+        if name in options:
+            raise ValueError(f"must not have {name}")
+    return dsn
+
+
+class PostgresSettings(WarehouseSettings):
+    """Settings of the module `warehouse_postgres`.
+
+    `dsn`: where and as whom to log in, with what TLS: encrypted unless `sslmode` says otherwise.
+    `timeout_s`: for one statement.
+    """
+
+    dsn: Annotated[SecretStr, AfterValidator(_dsn)]
+    timeout_s: float = Field(default=300.0, gt=0, le=3600)
+
+
+class PostgresSession:
+    """A transaction."""
+
+    def __init__(self, connection: AsyncConnection[tuple[Any, ...]]) -> None:
+        self._connection = connection
+
+    async def lock(self, schema: str) -> None:
+        """Take the lock of the schema's loads."""
+        await self.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"headwater {schema}"
+        )
+
+    async def execute(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Execute one statement."""
+        cursor = await self._connection.execute(statement.encode(), parameters or None)
+        return [] if cursor.description is None else await cursor.fetchall()
+
+    async def insert(
+        self, table: str, columns: Sequence[Column], rows: Iterable[Sequence[Any]]
+    ) -> None:
+        """Insert rows by COPY."""
+        names = ", ".join(quoted(each.name) for each in columns)
+        async with (
+            self._connection.cursor() as cursor,
+            cursor.copy(f"COPY {table} ({names}) FROM STDIN".encode()) as copy,
+        ):
+            for row in rows:
+                await copy.write_row(row)
+
+
+class PostgresEngine:
+    """A database, logged in to once for each transaction."""
+
+    has_indexes = True
+
+    def __init__(self, settings: PostgresSettings, egress: EgressRules) -> None:
+        self._dsn = settings.dsn
+        self._timeout_ms = round(settings.timeout_s * 1000)
+        self._egress = egress
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[PostgresSession]:
+        """Log in, and out again at the end."""
+        async with await self._connect() as connection, connection.transaction():
+            yield PostgresSession(connection)
+
+    async def maintain(self, tables: Sequence[str]) -> None:
+        """Vacuum and analyze."""
+        async with await self._connect() as connection:
+            await connection.set_autocommit(True)
+            for table in tables:
+                await connection.execute(f"VACUUM (ANALYZE) {table}".encode())
+
+    async def _connect(self) -> AsyncConnection[tuple[Any, ...]]:
+        options = conninfo.conninfo_to_dict(self._dsn.get_secret_value())
+        hosts = str(options["host"]).split(",")
+        ports = str(options.get("port") or DEFAULT_PORT).split(",")
+        ports = ports * len(hosts) if len(ports) == 1 else ports
+        targets = [
+            (host, port, address)
+            for host, port in zip(hosts, ports, strict=True)
+            for address in await self._egress.addresses(host, int(port))
+        ]
+        # The name stays for certificates; where it leads is settled here.
+        options["host"] = ",".join(host for host, _, _ in targets)
+        options["port"] = ",".join(port for _, port, _ in targets)
+        options["hostaddr"] = ",".join(address for _, _, address in targets)
+        defaults: dict[str, Any] = {
+            "sslmode": "require",
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "tcp_user_timeout": self._timeout_ms,
+            "application_name": "headwater",
+        }
+        connection = await AsyncConnection.connect(
+            conninfo.make_conninfo(**defaults | options),
+            autocommit=True,
+            cursor_factory=AsyncRawCursor,
+        )
+        try:
+            for name, value in (
+                ("statement_timeout", self._timeout_ms),
+                ("lock_timeout", min(LOCK_TIMEOUT_MS, self._timeout_ms)),
+                ("idle_in_transaction_session_timeout", self._timeout_ms),
+            ):
+                await connection.execute(f"SET {name} = {value}".encode())
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    def outcome_of(self, error: Exception) -> Outcome | None:
+        """Say what an error means; that the login is refused may be put right."""
+        if isinstance(error, EgressRefused):
+            return Fatal("egress_refused", str(error))
+        if isinstance(error, OSError):
+            return Retry(f"{type(error).__name__}: {error}")
+        if not isinstance(error, psycopg.Error):
+            return None
+        state = error.sqlstate or ""
+        text = error.diag.message_primary or str(error)
+        if _DATA_ERRORS.fullmatch(state):
+            return Retry(f"{state} {type(error).__name__}")
+        is_refusal = bool(_REFUSALS.fullmatch(state) if state else _LOGIN_REFUSALS.search(text))
+        return Retry(f"{state} {text}".strip(), is_refusal=is_refusal)
+
+
+def open_output(settings: PostgresSettings, environment: OutputEnvironment) -> WarehouseOutput:
+    """Open the output."""
+    return WarehouseOutput(settings, environment, PostgresEngine(settings, environment.egress))
+
+
+MODULE = OutputModule(
+    module="warehouse_postgres",
+    kinds=frozenset({"data_warehouse", "audience"}),
+    accepts_unbound=True,
+    accepts_attribute_feed=True,
+    settings_model=PostgresSettings,
+    send_as_batch_default=True,
+    retry_profile="warehouse",
+    open=open_output,
+    connection_settings_model=WarehouseConnectionSettings,
+)
