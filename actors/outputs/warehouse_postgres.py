@@ -120,11 +120,11 @@ class PostgresEngine:
         targets = [
             (host, port, address)
             for host, port in zip(hosts, ports, strict=True)
-            for address in await self._egress.addresses(host, int(port))
+            for address in await self._egress.addresses(host, int(port or DEFAULT_PORT))
         ]
         # The name stays for certificates; where it leads is settled here.
         options["host"] = ",".join(host for host, _, _ in targets)
-        options["port"] = ",".join(port for _, port, _ in targets)
+        options["port"] = ",".join(port or DEFAULT_PORT for _, port, _ in targets)
         options["hostaddr"] = ",".join(address for _, _, address in targets)
         defaults: dict[str, Any] = {
             "sslmode": "require",

@@ -52,18 +52,21 @@ async def destinations(
     """
     today = moment(now_ms).date()
     candidates = {each.own for each in rows if each.own is not None}
-    received = await _receptions(catalog, {each for each in candidates if each}, today)
+    received = await _receptions(catalog, candidates, today)
     counted: Counter[str] = Counter()
     chosen: defaultdict[str, list[EventRow]] = defaultdict(list)
     for row in rows:
         table = row.table
-        if row.own is not None:
-            if catalog.existing(row.own) is None:
-                counted[row.own] += 1
-            if row.own not in counted or received[row.own] + counted[row.own] >= threshold:
+        if row.own is not None and catalog.existing(row.own) is not None:
+            table = row.own
+        elif row.own is not None:
+            before = received[row.own] + counted[row.own]
+            # No further: what is counted must not depend on how deliveries are grouped into loads.
+            counted[row.own] += before < threshold
+            if before + 1 >= threshold:
                 table = row.own
         chosen[table].append(row)
-    await _count(catalog, counted, today)
+    await _count(catalog, +counted, today)
     return chosen
 
 

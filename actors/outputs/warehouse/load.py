@@ -130,7 +130,8 @@ class _Journal:
         self._times: dict[str, tuple[int | None, int | None]] = {}
 
     def note(self, table: str, rows: int) -> None:
-        self.counts[table] = rows
+        if rows:
+            self.counts[table] = rows
 
     def note_events(self, table: str, rows: Sequence[EventRow]) -> None:
         times = [each.time_ms for each in rows if each.time_ms is not None]

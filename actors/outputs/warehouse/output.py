@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from msgspec import msgpack
 
@@ -177,19 +177,13 @@ class Spool:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: BinaryIO | None = None
-        self.bytes = 0
 
-    def write(self, deliveries: Sequence[Delivery]) -> None:
-        """Append deliveries."""
-        if self._file is None:
-            self._file = self._path.open("xb")
-        for delivery in deliveries:
-            encoded = _encode(delivery)
-            self._file.write(len(encoded).to_bytes(_LENGTH))
-            self._file.write(encoded)
-            self.bytes += len(encoded)
-        self._file.flush()
+    def write(self, deliveries: Sequence[bytes]) -> None:
+        """Append encoded deliveries."""
+        with self._path.open("ab") as file:
+            for encoded in deliveries:
+                file.write(len(encoded).to_bytes(_LENGTH))
+                file.write(encoded)
 
     def deliveries(self) -> Iterator[Delivery]:
         """Read all of them, in the order in which they were written."""
@@ -199,8 +193,6 @@ class Spool:
 
     def remove(self) -> None:
         """Remove the file."""
-        if self._file is not None:
-            self._file.close()
         self._path.unlink(missing_ok=True)
 
 
@@ -213,24 +205,27 @@ class LoadBundle:
         self._feed = feed
         self._spool = Spool(path)
         self._events = 0
+        self._bytes = 0
 
     @property
     def is_full(self) -> bool:
         """It has as much as one transaction should carry."""
-        return self._events >= MAX_EVENTS or self._spool.bytes >= MAX_BYTES
+        return self._events >= MAX_EVENTS or self._bytes >= MAX_BYTES
 
     async def add(self, deliveries: Sequence[Delivery]) -> int:
         """Take deliveries until the load is full; one that cannot be loaded raises `ValueError`."""
         return await asyncio.to_thread(self._add, deliveries)
 
     def _add(self, deliveries: Sequence[Delivery]) -> int:
-        for index, delivery in enumerate(deliveries):
+        taken: list[bytes] = []
+        for delivery in deliveries:
             if self.is_full:
-                return index
-            events = self._output.check(delivery, self._feed)
-            self._spool.write([delivery])
-            self._events += events
-        return len(deliveries)
+                break
+            self._events += self._output.check(delivery, self._feed)
+            taken.append(_encode(delivery))
+            self._bytes += len(taken[-1])
+        self._spool.write(taken)
+        return len(taken)
 
     async def send(self) -> Outcome:
         """Load what was added."""

@@ -9,6 +9,8 @@ from tests.actors.outputs.harnesses.firehose import FirehoseHarness
 from tests.actors.outputs.harnesses.kafka import KafkaHarness
 from tests.actors.outputs.harnesses.log import LogHarness
 from tests.actors.outputs.harnesses.segment_relay import SegmentRelayHarness
+from tests.actors.outputs.harnesses.warehouse_duckdb import WarehouseDuckdbHarness
+from tests.actors.outputs.harnesses.warehouse_postgres import WarehousePostgresHarness
 from tests.actors.outputs.harnesses.webhook import WebhookHarness
 
 HARNESSES: dict[str, type[Harness]] = {
@@ -20,5 +22,7 @@ HARNESSES: dict[str, type[Harness]] = {
     "kafka": KafkaHarness,
     "log": LogHarness,
     "segment_relay": SegmentRelayHarness,
+    "warehouse_duckdb": WarehouseDuckdbHarness,
+    "warehouse_postgres": WarehousePostgresHarness,
     "webhook": WebhookHarness,
 }
