@@ -72,9 +72,8 @@ def expire(section: Section, known: KnownAttributes, now_ms: int) -> dict[int, V
 
 def next_expiry(section: Section) -> int | None:
     """Return the instant from which `expire` has something to do, `None` if there is none."""
-    return min(
-        (state.expiry_ms for state in section.calculated.values() if state.expiry_ms), default=None
-    )
+    found = [state.expiry_ms for state in section.calculated.values() if state.expiry_ms]
+    return min(found, default=None)
 
 
 def rebuild(
@@ -184,8 +183,12 @@ def _qualified(stored: StoredBatch, index: EventIndex) -> dict[Calculator, list[
             if calculator.matcher.is_by_part:
                 rows = parts = rows_of(stored, event) if parts is None else parts
             kept = calculator.matcher.kept(stored, position, time_ms, rows)
-            if kept is not None:
-                found.setdefault(calculator, []).append((time_ms, kept))
+            if kept is None:
+                continue
+            if calculator in found:
+                found[calculator].append((time_ms, kept))
+            else:
+                found[calculator] = [(time_ms, kept)]
     return found
 
 

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from actors.calculated.definition import Attribute
 from actors.calculated.functions.registry import FUNCTIONS
 from actors.calculated.matching import RowMatcher
-from actors.calculated.rows import Qualified
+from actors.calculated.rows import Kept, Qualified
 from actors.calculated.state import CalculatedState, Seed, Value
 from actors.calculated.window import MIN_TEXTS, Layout, Window
+
+_SUMMARY = "summary"  # of what `data` holds, as long as the state is in memory
 
 
 class Calculator:
@@ -41,12 +43,7 @@ class Calculator:
         if self._layout is not None:
             self._move(state, self._layout, events, now_ms)
         else:
-            rows = events[0][1] if len(events) == 1 else [row for _, some in events for row in some]
-            if rows:
-                seed = self._seed(state)
-                data, summary = self._function.add(state.data, rows, seed)
-                if data != state.data:
-                    state.data, state.value = data, self._function.result(summary, seed)
+            self._grow(state, events)
         return state.value != former
 
     def expire(self, state: CalculatedState, now_ms: int) -> bool:
@@ -59,10 +56,11 @@ class Calculator:
         """Put a seed in the place of the former; tell whether the value is another one now."""
         former = state.value
         state.seed = seed
+        state.__dict__.clear()
         if self._layout is not None:
             state.value = self._window_value(state, self._layout)
         elif state.data:
-            summary = self._function.accumulated(state.data)
+            summary = self._function.unpacked(state.data)
             state.value = self._function.result(summary, self._seed(state))
         else:
             state.value = self._value_without_rows(self._seed(state), had_rows=False)
@@ -76,16 +74,32 @@ class Calculator:
             self.attribute.definition.cutoff_ms,
         )
 
+    def _grow(self, state: CalculatedState, events: Sequence[Qualified]) -> None:
+        """Add events to a range that only grows."""
+        rows = events[0][1] if len(events) == 1 else [row for _, some in events for row in some]
+        if not rows:
+            return
+        function, seed = self._function, state.seed and self._seed(state)
+        former = state.__dict__.get(_SUMMARY)
+        if former is None and state.data:
+            former = function.unpacked(state.data)
+        summary = function.widened(former, rows, seed)
+        if summary is not former:
+            state.__dict__[_SUMMARY] = summary
+            state.data, state.value = function.packed(summary), function.result(summary, seed)
+
     def _move(
         self, state: CalculatedState, layout: Layout, events: Sequence[Qualified], now_ms: int
     ) -> None:
         """Add events to a range that moves, and let go of what is outside."""
         length_ms, data = self._length_ms, state.data
+        came: Sequence[Kept] = ()
         for time_ms, rows in events:
             if length_ms is not None and time_ms < now_ms - length_ms:
                 data = layout.note_row(data) if rows else data
             elif rows or self._is_by_count:
                 data = layout.add(data, state.texts, time_ms, rows)
+                came = [*came, *rows] if came else rows
         size = len(data)
         if self._is_by_count:
             data = layout.drop_superseded(data)
@@ -94,19 +108,29 @@ class Calculator:
         if len(data) < size and len(state.texts) > MIN_TEXTS:
             data, state.texts = layout.forget_texts(data, state.texts)
         state.data = data
-        state.value = self._window_value(state, layout)
+        former = None if self._is_by_count or len(data) < size else state.__dict__.get(_SUMMARY)
+        if former is None:
+            state.value = self._window_value(state, layout)
+        elif came:
+            seed = state.seed and self._seed(state)
+            summary = self._function.widened(former, came, seed)
+            if summary is not former:
+                state.__dict__[_SUMMARY] = summary
+                state.value = self._function.result(summary, seed)
         if length_ms is not None:
-            is_empty = not layout.count(data)
-            state.expiry_ms = 0 if is_empty else layout.time_ms(data, 0) + length_ms + 1
+            first_ms = layout.first_ms(data)
+            state.expiry_ms = 0 if first_ms is None else first_ms + length_ms + 1
 
     def _window_value(self, state: CalculatedState, layout: Layout) -> Value:
+        """Return the value of all rows, and note their summary."""
+        state.__dict__.clear()
         data = layout.usable(state.data) if self._is_by_count else state.data
         seed = self._seed(state)
-        if layout.count(data):
-            return self._function.result(
-                self._function.windowed(Window(layout, data, state.texts), seed), seed
-            )
-        return self._value_without_rows(seed, layout.had_rows(state.data))
+        if not layout.count(data):
+            return self._value_without_rows(seed, layout.had_rows(state.data))
+        summary = self._function.windowed(Window(layout, data, state.texts), seed)
+        state.__dict__[_SUMMARY] = summary
+        return self._function.result(summary, seed)
 
     def _seed(self, state: CalculatedState) -> Seed | None:
         seed = state.seed

@@ -89,6 +89,12 @@ class RowMatcher:
         place = min(position, _PLACE_END - 1) * _PLACE_END
         if self._read is None:
             return self._without_value(stored, place, time_ms, qualifying)
+        if len(qualifying) == 1 and not self._uses_quantity:
+            value = self._read(qualifying[0])
+            only: Content = self._contents[value] if type(value) is str else None
+            if only is None:
+                return []
+            return [(time_ms, place + min(qualifying[0].index, _PLACE_END - 1), only, 1.0)]
         kept = []
         for row in qualifying:
             value = self._read(row)

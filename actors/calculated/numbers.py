@@ -66,6 +66,14 @@ def add_exactly(parts: list[float], term: float) -> None:
     parts[kept:] = [term]
 
 
+def exact_parts(terms: Sequence[float]) -> list[float]:
+    """Return the sum of terms below `SUMMABLE_END` as `add_exactly` keeps it."""
+    parts: list[float] = []
+    while rest := fsum((*terms, *parts)) if parts else fsum(terms):
+        parts.append(-rest)
+    return [-part for part in reversed(parts)] or [0.0]
+
+
 def ratio(terms: Sequence[float], weights: Sequence[float]) -> float:
     """Return the sum of some numbers by the sum of others, which is not 0, rounded once."""
     above, below = _exact_sum(terms)

@@ -30,8 +30,10 @@ class Seed(Struct, frozen=True, array_like=True):
     count: int = 0
 
 
-class CalculatedState(Struct, array_like=True):
+class CalculatedState(Struct, array_like=True, dict=True):
     """One calculated attribute of one user.
+
+    What is found out of `data` again is not kept on disk: `__dict__` is for whoever calculates.
 
     Attributes:
         revision: of the definition that `value` and `data` are of; 0: nothing was calculated yet,

@@ -11,8 +11,7 @@ something is kept says that there was a usable row.
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
-from operator import itemgetter
+from collections.abc import Sequence
 from struct import Struct as Packing
 from typing import Any, Literal
 
@@ -62,26 +61,29 @@ class Layout:
         self.size = self._record.size
         self._places = {name: self._place(name) for name in used}
         self._has_arrivals, self._has_codes = "arrival" in used, "code" in used
-        self._take = _taker(self.columns)
+        self._fields = tuple(_FIELDS[name] for name in used)
+        self._is_of_content = self.columns in (("number",), ("digest",), ("stamp",))
         self._last_events = last_events
-        self._is_short = self.columns in ((), ("number",), ("digest",), ("stamp",))
 
     def add(self, data: bytes, texts: list[str], time_ms: int, rows: Sequence[Kept]) -> bytes:
         """Return what is kept with the usable rows of one qualifying event, which may have none.
 
         `texts` is what codes stand for; new ones are appended.
         """
-        if self._has_arrivals:
-            arrived, had_rows = _header.unpack_from(data) if data else (0, 0)
-            arrived += 1
+        if not self.columns:
+            records = _time.pack(time_ms) * len(rows)
+        elif self._is_of_content:
+            pack = self._record.pack
+            records = b"".join([pack(time_ms, row[2]) for row in rows])
+        else:
+            arrived = 0
+            if self._has_arrivals:
+                arrived, had_rows = _header.unpack_from(data) if data else (0, 0)
+                arrived += 1
+                data = _header.pack(arrived, had_rows or bool(rows)) + data[_HEADER_SIZE:]
             records = b"".join([self._packed(texts, arrived, row) for row in rows])
             if not rows:
                 records = self._packed(texts, arrived, (time_ms, 0, 0, 0.0), usable=0)
-            data = _header.pack(arrived, had_rows or bool(rows)) + data[_HEADER_SIZE:]
-        elif self._is_short:
-            records = self._pack_short(rows)
-        else:
-            records = b"".join([self._packed(texts, 0, row) for row in rows])
         size = len(data)
         if size <= _HEADER_SIZE or time_ms >= _read_time(data, size - self.size)[0]:
             return (data or _NO_ROWS) + records
@@ -139,6 +141,13 @@ class Layout:
         """Return how many rows are kept."""
         return (len(data) - _HEADER_SIZE) // self.size if data else 0
 
+    def first_ms(self, data: bytes) -> int | None:
+        """Return the earliest event time, `None` if no rows are kept."""
+        first_ms: int | None = None
+        if len(data) > _HEADER_SIZE:
+            (first_ms,) = _read_time(data, _HEADER_SIZE)
+        return first_ms
+
     def time_ms(self, data: bytes, row: int) -> int:
         """Return the event time of one row, counted from 0."""
         time_ms: int = _read_time(data, _HEADER_SIZE + row * self.size)[0]
@@ -170,43 +179,23 @@ class Layout:
         width = array(_TYPES[name]).itemsize
         return offset // width, self.size // width
 
-    def _pack_short(self, rows: Sequence[Kept]) -> bytes:
-        """Pack rows of nothing but time and content, or of time alone."""
-        pack = self._record.pack
-        if len(rows) == 1:
-            time_ms, _, content, _ = rows[0]
-            return pack(time_ms, content) if self.columns else pack(time_ms)
-        if self.columns:
-            return b"".join([pack(time_ms, content) for time_ms, _, content, _ in rows])
-        return b"".join([pack(time_ms) for time_ms, *_ in rows])
-
     def _packed(self, texts: list[str], arrived: int, row: Kept, usable: int = 1) -> bytes:
-        time_ms, place, content, weight = row
-        code = 0
-        if self._has_codes and usable:
-            code = _code(texts, content)
-        fields = (content, weight, code, place, arrived, usable)
-        return self._record.pack(time_ms, *self._take(fields))
+        code = _code(texts, row[2]) if self._has_codes and usable else 0
+        found = (*row, code, arrived, usable)
+        return self._record.pack(row[0], *[found[field] for field in self._fields])
 
 
+# Where a field is found: in a row as it is kept, with code, arrival and usability behind it.
 _FIELDS: dict[Column, int] = {
-    "number": 0,
-    "stamp": 0,
-    "digest": 0,
-    "weight": 1,
-    "code": 2,
-    "place": 3,
-    "arrival": 4,
-    "usable": 5,
+    "place": 1,
+    "number": 2,
+    "stamp": 2,
+    "digest": 2,
+    "weight": 3,
+    "code": 4,
+    "arrival": 5,
+    "usable": 6,
 }
-
-
-def _taker(columns: Sequence[Column]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """Return how to take the fields of these columns out of those of `Layout._packed`."""
-    places = [_FIELDS[name] for name in columns]
-    if len(places) < 2:  # `itemgetter` of one place gives no tuple
-        return lambda fields: tuple(fields[place] for place in places)
-    return itemgetter(*places)
 
 
 _OF_EVENTS: tuple[Column, ...] = ("arrival", "usable")

@@ -1,9 +1,9 @@
 """What a function of calculated attributes is (spec/calculated-attributes.md, 2 and 8).
 
-A function has two ways to the same result. Of a range that only grows it keeps what it needs of
-the past (`add`, `accumulated`); of one that moves it looks at the rows in it (`windowed`). Both
-give a summary, of which `result` makes the value, with a seed or without. For every order of
-arrival both summaries give equal results, except where a cap makes the order count.
+A function makes the value of a *summary* of the rows that count, with a seed or without (`result`).
+Of a range that only grows it keeps the summary (`packed`, `unpacked`); of one that moves it makes
+the summary of the rows in it (`windowed`). New rows are added to either (`widened`). For every
+order of arrival all ways give equal results, except where a cap makes the order count.
 """
 
 from collections.abc import Sequence
@@ -63,22 +63,28 @@ class Function(Protocol, Generic[SummaryT]):
         """Return what is kept of a value; `None` if the row is not usable."""
         ...
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> tuple[bytes, SummaryT]:
-        """Return what is kept with some more usable rows, and its summary.
+    def widened(
+        self, summary: SummaryT | None, rows: Sequence[Kept], seed: Seed | None
+    ) -> SummaryT:
+        """Return the summary with some more usable rows: the same object if they change nothing.
 
         Args:
-            data: what was kept, `b""` for nothing.
+            summary: stays as it is; `None`: there were no rows.
             rows: in order of arrival, at least one.
             seed: that of the user.
         """
         ...
 
-    def accumulated(self, data: bytes) -> SummaryT:
-        """Return the summary of what is kept; it is not `b""`."""
+    def packed(self, summary: SummaryT) -> bytes:
+        """Return a summary as it is kept, not `b""`."""
+        ...
+
+    def unpacked(self, data: bytes) -> SummaryT:
+        """Return a summary that was kept."""
         ...
 
     def windowed(self, window: Window, seed: Seed | None) -> SummaryT:
-        """Return the summary of the rows of a window, of which there is one; `seed` as in `add`."""
+        """Return the summary of the rows of a window, of which there is one."""
         ...
 
     def result(self, summary: SummaryT | None, seed: Seed | None) -> Value:

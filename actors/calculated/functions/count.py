@@ -8,7 +8,7 @@ import msgspec
 
 from actors.calculated.definition import Datapoint
 from actors.calculated.functions.contract import Takes
-from actors.calculated.numbers import add_exactly, number_text
+from actors.calculated.numbers import add_exactly, exact_parts, number_text
 from actors.calculated.rows import Kept
 from actors.calculated.state import Seed, Value
 from actors.calculated.window import Column, Window
@@ -34,26 +34,30 @@ class Count:
         """See `Function`."""
         return text
 
-    def add(
-        self, data: bytes, rows: Sequence[Kept], seed: Seed | None
-    ) -> tuple[bytes, Sequence[float]]:
+    def widened(
+        self, summary: list[float] | None, rows: Sequence[Kept], seed: Seed | None
+    ) -> list[float]:
         """See `Function`."""
-        parts = _decode(data) if data else []
-        for *_, weight in rows:
-            add_exactly(parts, weight)
-        return _encode(parts), parts
+        parts = [] if summary is None else summary.copy()
+        for row in rows:
+            add_exactly(parts, row[3])
+        return parts
 
-    def accumulated(self, data: bytes) -> Sequence[float]:
+    def packed(self, summary: list[float]) -> bytes:
+        """See `Function`."""
+        return _encode(summary)
+
+    def unpacked(self, data: bytes) -> list[float]:
         """See `Function`."""
         return _decode(data)
 
-    def windowed(self, window: Window, seed: Seed | None) -> Sequence[float]:
+    def windowed(self, window: Window, seed: Seed | None) -> list[float]:
         """See `Function`."""
         if window.has("weight"):
-            return window.column("weight")
-        return (float(window.count()),)
+            return exact_parts(window.column("weight"))
+        return [float(window.count())]
 
-    def result(self, summary: Sequence[float] | None, seed: Seed | None) -> Value:
+    def result(self, summary: list[float] | None, seed: Seed | None) -> Value:
         """See `Function`."""
         live = 0.0 if summary is None else fsum(summary)
         return number_text(live if seed is None else live + seed.number)

@@ -36,15 +36,18 @@ class Extreme:
         """See `Function`."""
         return parse_number(text)
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> tuple[bytes, float]:
+    def widened(self, summary: float | None, rows: Sequence[Kept], seed: Seed | None) -> float:
         """See `Function`."""
         numbers = [number for _, _, number, _ in rows if isinstance(number, float)]
-        if data:
-            numbers.append(self.accumulated(data))
-        chosen = self._choose(numbers)
-        return _packed.pack(chosen), chosen
+        if summary is not None:
+            numbers.append(summary)
+        return self._choose(numbers)
 
-    def accumulated(self, data: bytes) -> float:
+    def packed(self, summary: float) -> bytes:
+        """See `Function`."""
+        return _packed.pack(summary)
+
+    def unpacked(self, data: bytes) -> float:
         """See `Function`."""
         number: float = _packed.unpack(data)[0]
         return number

@@ -1,7 +1,8 @@
 """`most_frequent`: the value with the greatest weight."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from math import fsum
 from typing import Literal
 
@@ -11,13 +12,14 @@ import numpy as np
 from actors.calculated.definition import MAX_VALUE_LENGTH, Datapoint
 from actors.calculated.functions.contract import Takes
 from actors.calculated.functions.unique import MAX_VALUES, by_arrival
-from actors.calculated.numbers import add_exactly, alphabetical
+from actors.calculated.numbers import add_exactly, alphabetical, exact_parts
 from actors.calculated.rows import Kept
 from actors.calculated.state import Seed, Value
 from actors.calculated.window import Column, Window
 
-# Value to the weights of its rows, or to parts of their sum; values in order of arrival.
-Weights = dict[str, Sequence[float]]
+# Value to the parts of the exact sum of its weights (`add_exactly`). Values stand in order of
+# arrival where the cap may leave some of them out.
+Weights = dict[str, list[float]]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(dict[str, list[float]]).decode
@@ -42,22 +44,27 @@ class MostFrequent:
         """See `Function`."""
         return text[:MAX_VALUE_LENGTH]
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> tuple[bytes, Weights]:
+    def widened(self, summary: Weights | None, rows: Sequence[Kept], seed: Seed | None) -> Weights:
         """See `Function`."""
-        weights = _decode(data) if data else {}
+        weights = {} if summary is None else summary.copy()
         counts = _NO_COUNTS if seed is None else seed.counts
         for _, _, content, weight in rows:
             text = str(content)
             parts = weights.get(text)
             if parts is not None:
+                weights[text] = parts = parts.copy()
                 add_exactly(parts, weight)
             elif len(weights) < MAX_VALUES or text in counts:
                 weights[text] = [weight]
-        return _encode(weights), dict(weights)
+        return weights
 
-    def accumulated(self, data: bytes) -> Weights:
+    def packed(self, summary: Weights) -> bytes:
         """See `Function`."""
-        return dict(_decode(data))
+        return _encode(summary)
+
+    def unpacked(self, data: bytes) -> Weights:
+        """See `Function`."""
+        return _decode(data)
 
     def windowed(self, window: Window, seed: Seed | None) -> Weights:
         """See `Function`."""
@@ -67,26 +74,37 @@ class MostFrequent:
         order = by_arrival(window) if is_capped else codes
         if not window.has("weight"):
             counted = Counter(order)
-            return {texts[code]: (float(count),) for code, count in counted.items()}
+            return {texts[code]: [float(count)] for code, count in counted.items()}
         column = np.asarray(window.column("weight"))
         if len(column) >= _MANY and not (column % 1).any():  # sums of whole numbers are exact
             totals = np.bincount(codes, column).tolist()
-            return {texts[code]: (totals[code],) for code in dict.fromkeys(order)}
+            return {texts[code]: [totals[code]] for code in dict.fromkeys(order)}
         weights: dict[int, list[float]] = {code: [] for code in order}
         for code, weight in zip(codes, window.column("weight"), strict=True):
             weights[code].append(weight)
-        return {texts[code]: parts for code, parts in weights.items()}
+        return {texts[code]: exact_parts(parts) for code, parts in weights.items()}
 
     def result(self, summary: Weights | None, seed: Seed | None) -> Value:
         """See `Function`."""
         live = {} if summary is None else summary
         counts = _NO_COUNTS if seed is None else seed.counts
+        if not counts:
+            totals = [
+                parts[0] if len(parts) == 1 else fsum(parts)
+                for parts in islice(live.values(), MAX_VALUES)
+            ]
+            return _greatest(live, totals)
         tracked = dict.fromkeys(sorted(counts, key=alphabetical)[:MAX_VALUES])
         for text in live:
             if len(tracked) >= MAX_VALUES:
                 break
             tracked[text] = None
         totals = [fsum((*live.get(text, ()), counts.get(text, 0))) for text in tracked]
-        greatest = max(totals)
-        found = [text for text, total in zip(tracked, totals, strict=True) if total == greatest]
-        return found[0] if len(found) == 1 else min(found, key=alphabetical)
+        return _greatest(tracked, totals)
+
+
+def _greatest(texts: Iterable[str], totals: Sequence[float]) -> str:
+    """Return the text with the greatest total, one for each; of several the first by alphabet."""
+    greatest = max(totals)
+    found = [text for text, total in zip(texts, totals, strict=False) if total == greatest]
+    return found[0] if len(found) == 1 else min(found, key=alphabetical)

@@ -41,27 +41,36 @@ class FirstOccurrence:
         """See `Function`."""
         return text[:MAX_VALUE_LENGTH]
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> tuple[bytes, str]:
+    def widened(
+        self, summary: Occurrence | None, rows: Sequence[Kept], seed: Seed | None
+    ) -> Occurrence:
         """See `Function`."""
-        former = _decode(data) if data else None
-        kept = former
+        kept = summary
         for time_ms, place, content, _ in rows:
             if kept is None or self._replaces((time_ms, place), kept[:2]):
                 kept = (time_ms, place, str(content))
         assert kept is not None, "there is a row"
-        return (data if kept is former else _encode(kept)), kept[2]
+        return kept
 
-    def accumulated(self, data: bytes) -> str:
+    def packed(self, summary: Occurrence) -> bytes:
         """See `Function`."""
-        return _decode(data)[2]
+        return _encode(summary)
 
-    def windowed(self, window: Window, seed: Seed | None) -> str:
+    def unpacked(self, data: bytes) -> Occurrence:
         """See `Function`."""
-        return window.texts[window.field("code", self._chosen(window))]
+        return _decode(data)
 
-    def result(self, summary: str | None, seed: Seed | None) -> Value:
+    def windowed(self, window: Window, seed: Seed | None) -> Occurrence:
         """See `Function`."""
-        return summary if seed is None else seed.text
+        row = self._chosen(window)
+        text = window.texts[window.field("code", row)]
+        return window.time_ms(row), window.field("place", row), text
+
+    def result(self, summary: Occurrence | None, seed: Seed | None) -> Value:
+        """See `Function`."""
+        if seed is not None:
+            return seed.text
+        return None if summary is None else summary[2]
 
     def _replaces(self, at: tuple[int, int], kept: tuple[int, int]) -> bool:
         return at < kept
@@ -78,9 +87,11 @@ class LastOccurrence(FirstOccurrence):
 
     name = "last_occurrence"
 
-    def result(self, summary: str | None, seed: Seed | None) -> Value:
+    def result(self, summary: Occurrence | None, seed: Seed | None) -> Value:
         """See `Function`."""
-        return seed.text if summary is None and seed is not None else summary
+        if summary is not None:
+            return summary[2]
+        return None if seed is None else seed.text
 
     def _replaces(self, at: tuple[int, int], kept: tuple[int, int]) -> bool:
         return at >= kept
@@ -115,15 +126,18 @@ class OccurrenceTime:
         """See `Function`."""
         return text
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> tuple[bytes, int]:
+    def widened(self, summary: int | None, rows: Sequence[Kept], seed: Seed | None) -> int:
         """See `Function`."""
         times = [time_ms for _, _, time_ms, _ in rows if isinstance(time_ms, int)]
-        if data:
-            times.append(self.accumulated(data))
-        chosen = self._choose(times)
-        return _packed_time.pack(chosen), chosen
+        if summary is not None:
+            times.append(summary)
+        return self._choose(times)
 
-    def accumulated(self, data: bytes) -> int:
+    def packed(self, summary: int) -> bytes:
+        """See `Function`."""
+        return _packed_time.pack(summary)
+
+    def unpacked(self, data: bytes) -> int:
         """See `Function`."""
         time_ms: int = _packed_time.unpack(data)[0]
         return time_ms

@@ -12,12 +12,16 @@ import msgspec
 from actors.audiences.values import parse_number
 from actors.calculated.definition import Datapoint
 from actors.calculated.functions.contract import Takes
-from actors.calculated.numbers import SUMMABLE_END, add_exactly, number_text, ratio
+from actors.calculated.numbers import (
+    SUMMABLE_END,
+    add_exactly,
+    exact_parts,
+    number_text,
+    ratio,
+)
 from actors.calculated.rows import Kept
 from actors.calculated.state import Seed, Value
 from actors.calculated.window import Column, Window
-
-Terms = Sequence[float]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[float]).decode
@@ -41,33 +45,39 @@ class Sum:
         """See `Function`."""
         return weighted_number(text, weight)
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> tuple[bytes, Terms]:
+    def widened(
+        self, summary: list[float] | None, rows: Sequence[Kept], seed: Seed | None
+    ) -> list[float]:
         """See `Function`."""
-        parts = _decode(data) if data else []
+        parts = [] if summary is None else summary.copy()
         for _, _, number, _ in rows:
             assert isinstance(number, float), "a row of numbers"
             add_exactly(parts, number)
-        return _encode(parts), parts
+        return parts
 
-    def accumulated(self, data: bytes) -> Terms:
+    def packed(self, summary: list[float]) -> bytes:
+        """See `Function`."""
+        return _encode(summary)
+
+    def unpacked(self, data: bytes) -> list[float]:
         """See `Function`."""
         return _decode(data)
 
-    def windowed(self, window: Window, seed: Seed | None) -> Terms:
+    def windowed(self, window: Window, seed: Seed | None) -> list[float]:
         """See `Function`."""
-        return window.column("number")
+        return exact_parts(window.column("number"))
 
-    def result(self, summary: Terms | None, seed: Seed | None) -> Value:
+    def result(self, summary: list[float] | None, seed: Seed | None) -> Value:
         """See `Function`."""
         terms = () if summary is None else summary
         return number_text(fsum(terms if seed is None else (*terms, seed.number)))
 
 
 class Mean(NamedTuple):
-    """Sums of weight times value, and of weights, each as terms."""
+    """Exact sums of weight times value, and of weights, each as its parts (`add_exactly`)."""
 
-    terms: Terms
-    weights: Terms
+    terms: list[float]
+    weights: list[float]
 
 
 class Average:
@@ -87,16 +97,20 @@ class Average:
         """See `Function`."""
         return weighted_number(text, weight)
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> tuple[bytes, Mean]:
+    def widened(self, summary: Mean | None, rows: Sequence[Kept], seed: Seed | None) -> Mean:
         """See `Function`."""
-        terms, weights = _decode_pair(data) if data else ([], [])
+        terms, weights = ([], []) if summary is None else map(list.copy, summary)
         for _, _, number, weight in rows:
             assert isinstance(number, float), "a row of numbers"
             add_exactly(terms, number)
             add_exactly(weights, weight)
-        return _encode((terms, weights)), Mean(terms, weights)
+        return Mean(terms, weights)
 
-    def accumulated(self, data: bytes) -> Mean:
+    def packed(self, summary: Mean) -> bytes:
+        """See `Function`."""
+        return _encode(summary)
+
+    def unpacked(self, data: bytes) -> Mean:
         """See `Function`."""
         return Mean(*_decode_pair(data))
 
@@ -104,14 +118,14 @@ class Average:
         """See `Function`."""
         terms = window.column("number")
         if window.has("weight"):
-            return Mean(terms, window.column("weight"))
-        return Mean(terms, (float(len(terms)),))
+            return Mean(exact_parts(terms), exact_parts(window.column("weight")))
+        return Mean(exact_parts(terms), [float(len(terms))])
 
     def result(self, summary: Mean | None, seed: Seed | None) -> Value:
         """See `Function`."""
-        terms, weights = Mean((), ()) if summary is None else summary
+        terms, weights = Mean([], []) if summary is None else summary
         if seed is not None:
-            terms, weights = (*terms, seed.number), (*weights, float(seed.count))
+            terms, weights = [*terms, seed.number], [*weights, float(seed.count)]
         return number_text(ratio(terms, weights))
 
 

@@ -38,18 +38,21 @@ class UniqueList:
         """See `Function`."""
         return text[:MAX_VALUE_LENGTH]
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> tuple[bytes, list[str]]:
+    def widened(
+        self, summary: list[str] | None, rows: Sequence[Kept], seed: Seed | None
+    ) -> list[str]:
         """See `Function`."""
-        texts = _decode(data) if data else []
-        known = len(texts)
-        for _, _, text, _ in rows:
-            if len(texts) >= MAX_VALUES:
-                break
-            if text not in texts:
-                texts.append(str(text))
-        return (_encode(texts) if len(texts) > known else data), texts
+        texts = [] if summary is None else summary
+        new = [str(row[2]) for row in rows if row[2] not in texts]
+        if not new or len(texts) >= MAX_VALUES:
+            return texts
+        return list(dict.fromkeys((*texts, *new)))[:MAX_VALUES]
 
-    def accumulated(self, data: bytes) -> list[str]:
+    def packed(self, summary: list[str]) -> bytes:
+        """See `Function`."""
+        return _encode(summary)
+
+    def unpacked(self, data: bytes) -> list[str]:
         """See `Function`."""
         return _decode(data)
 
@@ -81,16 +84,19 @@ class UniqueValuesCount:
         """See `Function`."""
         return _digest(text)
 
-    def add(self, data: bytes, rows: Sequence[Kept], seed: Seed | None) -> tuple[bytes, set[int]]:
+    def widened(
+        self, summary: set[int] | None, rows: Sequence[Kept], seed: Seed | None
+    ) -> set[int]:
         """See `Function`."""
-        known = self.accumulated(data)
-        new = {digest for _, _, digest, _ in rows if isinstance(digest, int)} - known
-        if not new or len(known) >= MAX_COUNT:
-            return data, known
-        room = MAX_COUNT - len(known)
-        return data + array("Q", sorted(new)[:room]).tobytes(), known | new
+        digests = set() if summary is None else summary
+        new = {digest for _, _, digest, _ in rows if isinstance(digest, int)} - digests
+        return digests | new if new and len(digests) < MAX_COUNT else digests
 
-    def accumulated(self, data: bytes) -> set[int]:
+    def packed(self, summary: set[int]) -> bytes:
+        """See `Function`."""
+        return array("Q", summary).tobytes()
+
+    def unpacked(self, data: bytes) -> set[int]:
         """See `Function`."""
         return set(array("Q", data))
 

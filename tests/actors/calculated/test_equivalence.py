@@ -3,8 +3,10 @@
 Source: spec/calculated-attributes.md, 9; worked case 32.
 """
 
+from fractions import Fraction
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from actors.calculated.applying import apply, calculate, expire, next_expiry, re
 from actors.calculated.definition import Definition
 from actors.calculated.functions import most_frequent, unique
 from actors.calculated.functions.registry import FUNCTIONS
+from actors.calculated.numbers import add_exactly, exact_parts
 from actors.model import Event, Section, StoredBatch
 from tests.actors.calculated.builders import (
     buy,
@@ -125,16 +128,24 @@ def low_cap() -> Any:
 
 @pytest.mark.parametrize("over", ["events", "products"])
 @settings(deadline=None)
-@given(stream=streams, later=st.integers(0, 60))
+@given(stream=streams, later=st.integers(0, 60), is_reread=st.booleans())
 def test_32_incremental_is_full_recomputation(
-    over: str, stream: list[tuple[int, list[tuple[int, list[PlainRow]]]]], later: int
+    over: str,
+    stream: list[tuple[int, list[tuple[int, list[PlainRow]]]]],
+    later: int,
+    is_reread: bool,
 ) -> None:
-    """Case 32: at every batch, at every expiry, and after an initialization in the middle."""
+    """Case 32: at every batch, at every expiry, and after an initialization in the middle.
+
+    `is_reread`: every batch finds what was on disk, not what is still in memory.
+    """
     defined = DEFINED[over]
     active, section = known(*defined), Section(START_MS, START_MS)
     came: list[Arrival] = []
     for arrival in arrivals(stream, over):
         now_ms = arrival.batch.received_ms
+        if is_reread:
+            section = msgspec.convert(msgspec.to_builtins(section), Section)
         _expire_until(section, active, came, now_ms)
         came.append(arrival)
         before = _values(section)
@@ -163,6 +174,17 @@ def test_32_a_preview_is_full_recomputation(
     for attribute in (each.attribute for each in known(*DEFINED["events"]).by_number.values()):
         found = calculate(attribute, [each.batch for each in came], WORKSPACE, as_of_ms)
         assert found == plain_value(seen, attribute.definition, as_of_ms, CAP)
+
+
+@given(terms=st.lists(st.floats(-1e250, 1e250)), later=st.lists(st.floats(-1e250, 1e250)))
+def test_parts_of_a_sum_are_as_exact_as_all_its_terms(
+    terms: list[float], later: list[float]
+) -> None:
+    """Also when more is added to them."""
+    parts = exact_parts(terms)
+    for term in later:
+        add_exactly(parts, term)
+    assert sum(map(Fraction, parts)) == sum(map(Fraction, (*terms, *later)))
 
 
 def _expire_until(section: Section, active: Any, came: list[Arrival], now_ms: int) -> None:
