@@ -4,7 +4,7 @@ A value is as ingested: a text as it is, a number or boolean in the form that in
 of attributes (`actors.batches.coerce.text_of`). Nothing here depends on now.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -32,6 +32,17 @@ Reader = Callable[["Row"], StoredValue]
 _WISH_LIST = {"remove_from_wishlist": "remove_from_wish_list"}  # derived name: documented name
 
 
+# The members that `event_key` and `actors.profiles.tiers.event_name` look at, by event type.
+_KEY_MEMBERS = {
+    "custom_event": ("event_name", "custom_event_type"),
+    "screen_view": ("screen_name",),
+    "commerce_event": ("custom_event_type",),
+    "application_state_transition": (
+        *("application_transition_type", "is_first_run", "is_upgrade"),
+    ),
+}
+
+
 class EventKey(Struct, frozen=True):
     """What of an event decides first which criteria it can matter to.
 
@@ -48,7 +59,7 @@ class EventKey(Struct, frozen=True):
     lifecycle: tuple[str, ...] = ()
 
 
-class Row(Struct, frozen=True, eq=False):
+class Row(Struct, frozen=True, eq=False, gc=False):
     """An event with one of its products or promotions, or with none.
 
     `index` is the place of the product or promotion among those of the event.
@@ -59,6 +70,20 @@ class Row(Struct, frozen=True, eq=False):
     product: Fields | None = None
     promotion: Fields | None = None
     index: int = 0
+
+
+def key_members(event: Event) -> Hashable:
+    """Return what the key and the name of an event follow from; quicker to find than those."""
+    kind = event.event_type
+    members = _KEY_MEMBERS.get(kind)
+    if members is None:
+        return kind
+    body = event.body
+    if type(body) is dict:
+        return kind, *map(body.get, members)
+    if len(members) == 1:
+        return kind, getattr(body, members[0], None)
+    return kind, *[getattr(body, member, None) for member in members]
 
 
 def event_key(event: Event) -> EventKey:
@@ -150,11 +175,14 @@ def attribute_or_field_reader(name: str) -> Reader:
 
     Source: spec/calculated-attributes.md, 2.1.
     """
-    of_attribute, of_field = reader("event_attribute", name), reader("event_field", name)
+    of_field = reader("event_field", name)
 
     def read(row: Row) -> StoredValue:
-        value = of_attribute(row)
-        return of_field(row) if value is MISSING else value
+        attributes = row.event.get("custom_attributes")
+        if attributes is None or name not in attributes:
+            return of_field(row)
+        value: StoredValue = attributes[name]
+        return value
 
     return read
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from enum import Enum
+from functools import lru_cache
 from typing import Final, Literal
 
 from actors.model import AttributeText
@@ -41,6 +42,7 @@ _BOOLEANS = {"true": True, "false": False}
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+){0,3}")
 _EPOCH = re.compile(r"[0-9]{10}|[0-9]{12,14}")
 _EPOCH_SECONDS_DIGITS = 10
+_LENGTH_REMEMBERED = 32  # characters, so that what is remembered takes little memory
 _DATE = re.compile(
     r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
     r"(?P<time>[T ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})"
@@ -52,10 +54,17 @@ _ATOM = re.compile(r"\\.|.", re.DOTALL)
 
 def parse_number(text: str) -> float | None:
     """Return the double that a text stands for; blanks around it are spaces and tabs."""
+    return _short_number(text) if len(text) <= _LENGTH_REMEMBERED else _number(text)
+
+
+def _number(text: str) -> float | None:
     if not _NUMBER.fullmatch(text):
         return None
     number = float(text)
     return None if number in (float("inf"), float("-inf")) else number
+
+
+_short_number = lru_cache(maxsize=8192)(_number)  # the same ones come over and over
 
 
 def parse_boolean(text: str) -> bool | None:

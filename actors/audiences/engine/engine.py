@@ -11,7 +11,12 @@ from actors.audiences.engine.expirations import expirations_ms
 from actors.audiences.engine.holdings import Holdings
 from actors.audiences.engine.memberships import Memberships
 from actors.audiences.engine.mirror import Mirror
-from actors.audiences.engine.packing import pack_entries, trim_entries, unpack_entries
+from actors.audiences.engine.packing import (
+    pack_entries,
+    pack_happened,
+    trim_entries,
+    unpack_entries,
+)
 from actors.audiences.engine.plan import Defined, Evaluation, Plan, leaves_of
 from actors.audiences.engine.records import Change, Kept
 from actors.audiences.engine.rows import Rows
@@ -172,11 +177,16 @@ class Engine:
             subject = Subject(key, profile, section, derived, self.groups)
             self._mirror.update(row, subject, stored)
         since_ms = stored.received_ms - self.lookback_ms
-        entries = self._holdings.matcher.entries(stored, self._entries.next_event(row), since_ms)
-        if not entries:
-            return b""
-        self._entries.add(row, entries)
-        return pack_entries(entries, self._holdings.identity)
+        matcher, first_event = self._holdings.matcher, self._entries.next_event(row)
+        happened, entries = matcher.found(stored, first_event, since_ms)
+        packed = b""
+        if happened:
+            self._entries.add_happened(row, happened)
+            packed = pack_happened(happened, self._holdings.identity)
+        if entries:
+            self._entries.add(row, entries)
+            packed += pack_entries(entries, self._holdings.identity)
+        return packed
 
     def rebuild_events(
         self,

@@ -6,7 +6,9 @@ in at once.
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -30,7 +32,7 @@ def bits_of(number: float) -> int:
     return bits
 
 
-class Entry(Struct, array_like=True, frozen=True):
+class Entry(Struct, array_like=True, frozen=True, gc=False):
     """One entry of a stream.
 
     Attributes:
@@ -49,6 +51,17 @@ class Entry(Struct, array_like=True, frozen=True):
     weight: float = 1.0
     first: int = -FAR
     last: int = FAR
+
+
+class Happened(NamedTuple):
+    """Entries of value 0 that one event makes in several streams, each once."""
+
+    t_ms: int
+    event: int
+    streams: tuple[int, ...]
+
+
+_Fields = tuple[Any, ...]
 
 
 class Entries(Struct, frozen=True):
@@ -85,6 +98,7 @@ class EntryStore:
         self._is_wide: Bools = np.zeros(0, np.bool_)  # by stream
         self._is_kept: Bools = np.zeros(0, np.bool_)
         self._waiting: dict[int, list[Entry]] = {}
+        self._happened: dict[int, list[Happened]] = {}  # waiting too
         self._next_event: Codes = np.zeros(0, np.int32)
 
     @property
@@ -125,11 +139,19 @@ class EntryStore:
 
     def add(self, row: int, entries: Iterable[Entry]) -> None:
         """Add entries of later events than the row has."""
-        waiting = self._waiting.setdefault(row, [])
-        waiting.extend(entries)
-        if waiting:
-            self._next_event[row] = max(int(self._next_event[row]), waiting[-1].event + 1)
-        if len(self._waiting) > _MOST_WAITING:
+        came = list(entries)
+        if came:
+            self._waiting.setdefault(row, []).extend(came)
+            self._note_event(row, max(entry.event for entry in came))
+
+    def add_happened(self, row: int, happened: Sequence[Happened]) -> None:
+        """Add what later events make, one at least, in their order."""
+        self._happened.setdefault(row, []).extend(happened)
+        self._note_event(row, happened[-1].event)
+
+    def _note_event(self, row: int, event: int) -> None:
+        self._next_event[row] = max(int(self._next_event[row]), event + 1)
+        if len(self._waiting) + len(self._happened) > _MOST_WAITING:
             self.merge(-FAR)
 
     def replace(self, row: int, entries: Iterable[Entry]) -> None:
@@ -140,38 +162,29 @@ class EntryStore:
     def clear(self, row: int) -> None:
         """Let a row have no entries."""
         self._waiting.pop(row, None)
+        self._happened.pop(row, None)
         self._plain.clear(row)
         self._wide.clear(row)
         self._next_event[row] = 0
 
     def merge(self, since_ms: int) -> None:
         """Merge in what waits; the rows concerned lose what is older than `since_ms`."""
-        if not self._waiting:
-            return
         waiting, self._waiting = self._waiting, {}
-        rows = np.fromiter(waiting, np.int64, len(waiting))
-        place = np.repeat(
-            np.arange(len(rows), dtype=np.int64),
-            np.fromiter((len(each) for each in waiting.values()), np.int64, len(rows)),
-        )
-        fields = [astuple(entry) for each in waiting.values() for entry in each]
-        if not fields:
+        happened, self._happened = self._happened, {}
+        place_of = {row: at for at, row in enumerate(dict.fromkeys((*waiting, *happened)))}
+        rows = np.fromiter(place_of, np.int64, len(place_of))
+        entries = [(place_of[row], *astuple(one)) for row, some in waiting.items() for one in some]
+        events = [(place_of[row], *one) for row, some in happened.items() for one in some]
+        if not (entries or events):
             return
-        stream, t_ms, event, value, *more = zip(*fields, strict=True)
-        came: Columns = {
-            "stream": np.array(stream, np.int32),
-            "event": np.array(event, np.int32),
-            "t_ms": np.array(t_ms, np.int64),
-            "value": np.array(value, np.int64),
-        }
-        is_wide = self._is_wide[came["stream"]]
-        if is_wide.any():
-            weight, first, last = more
-            came["weight"] = np.array(weight, np.float64)
-            came["first"] = np.array(first, np.int64)
-            came["last"] = np.array(last, np.int64)
-            self._merge_into(self._wide, rows, place, came, is_wide, since_ms)
-        self._merge_into(self._plain, rows, place, came, ~is_wide, since_ms)
+        came = _plain_columns(entries, events)
+        if entries:
+            of_wide = self._is_wide[came["stream"]]
+            if of_wide.any():
+                wide = _wide_columns(entries, np.flatnonzero(of_wide))
+                self._merge_into(self._wide, rows, wide, since_ms)
+                came = {name: column[~of_wide] for name, column in came.items()}
+        self._merge_into(self._plain, rows, came, since_ms)
 
     def read(self, rows: Places, ticks: Ints) -> Entries:
         """Return the entries of rows.
@@ -215,14 +228,12 @@ class EntryStore:
         self,
         store: SegmentStore,
         rows: Ints,
-        place: Ints,
         came: Columns,
-        which: Bools,
         since_ms: int,
     ) -> None:
         old_place, old = store.read(rows)
-        places = np.concatenate([old_place, place[which]])
-        columns = {name: np.concatenate([old[name], came[name][which]]) for name in old}
+        places = np.concatenate([old_place, came["place"]])
+        columns = {name: np.concatenate([old[name], came[name]]) for name in old}
         stays = self._is_kept[columns["stream"]] & (columns["t_ms"] >= since_ms)
         if not stays.all():
             places = places[stays]
@@ -231,6 +242,62 @@ class EntryStore:
         columns = {name: column[order] for name, column in columns.items()}
         lengths = np.bincount(places, minlength=len(rows)).astype(np.int64)
         store.write(rows, lengths, columns)
+
+
+def _plain_columns(
+    entries: list[_Fields], events: list[tuple[int, int, int, tuple[int, ...]]]
+) -> Columns:
+    """Return entries, and then those that events make, as columns.
+
+    Args:
+        entries: the place of the row and the fields of `Entry`, each.
+        events: the place of the row and the fields of `Happened`, each.
+    """
+    parts: list[Columns] = []
+    if entries:
+        place, stream, t_ms, event, value, *_ = zip(*entries, strict=True)
+        parts.append(
+            {
+                "place": np.array(place, np.int64),
+                "stream": np.array(stream, np.int32),
+                "event": np.array(event, np.int32),
+                "t_ms": np.array(t_ms, np.int64),
+                "value": np.array(value, np.int64),
+            }
+        )
+    if events:
+        place, t_ms, event, streams = zip(*events, strict=True)
+        counts = np.fromiter(map(len, streams), np.int64, len(streams))
+        total = int(counts.sum())
+        parts.append(
+            {
+                "place": np.repeat(np.array(place, np.int64), counts),
+                "stream": np.fromiter(chain.from_iterable(streams), np.int32, total),
+                "event": np.repeat(np.array(event, np.int32), counts),
+                "t_ms": np.repeat(np.array(t_ms, np.int64), counts),
+                "value": np.zeros(total, np.int64),
+            }
+        )
+    if len(parts) == 1:
+        return parts[0]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _wide_columns(entries: list[_Fields], which: Places) -> Columns:
+    """Return some of the entries with all columns."""
+    place, stream, t_ms, event, value, weight, first, last = zip(
+        *(entries[at] for at in which.tolist()), strict=True
+    )
+    return {
+        "place": np.array(place, np.int64),
+        "stream": np.array(stream, np.int32),
+        "event": np.array(event, np.int32),
+        "t_ms": np.array(t_ms, np.int64),
+        "value": np.array(value, np.int64),
+        "weight": np.array(weight, np.float64),
+        "first": np.array(first, np.int64),
+        "last": np.array(last, np.int64),
+    }
 
 
 def _order(place: Ints, columns: Columns) -> Places:

@@ -22,7 +22,10 @@ LONGITUDE = CoordinateSource("longitude")
 
 
 class Holdings:
-    """The columns and streams of all leaves that are held; they go with the last holder."""
+    """The columns and streams of all leaves that are held; they go with the last holder.
+
+    `identity` returns what the stream with a number is called in records.
+    """
 
     def __init__(self, workspace: WorkspaceInfo, mirror: Mirror, entries: EntryStore) -> None:
         self._workspace = workspace
@@ -34,6 +37,7 @@ class Holdings:
         self._number_of: dict[Stream, int] = {}
         self._number_by_identity: dict[int, int] = {}
         self._identity_of: list[int] = []  # by number; numbers are never used again
+        self.identity = self._identity_of.__getitem__
         self._matcher: Matcher | None = None
 
     @property
@@ -112,10 +116,6 @@ class Holdings:
     def number_of_identity(self, identity: int) -> int | None:
         """Return the number of the stream with this identity, `None` if there is none now."""
         return self._number_by_identity.get(identity)
-
-    def identity(self, number: int) -> int:
-        """Return what a stream is called in records."""
-        return self._identity_of[number]
 
     def _hold_stream(self, stream: Stream) -> None:
         self._stream_users[stream] = self._stream_users.get(stream, 0) + 1

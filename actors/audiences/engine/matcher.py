@@ -1,10 +1,10 @@
 """From an event to the entries that it makes in streams."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from actors.audiences.criteria import Condition
-from actors.audiences.engine.entries import Entry, bits_of
+from actors.audiences.engine.entries import Entry, Happened, bits_of
 from actors.audiences.engine.spans_of_now import union
 from actors.audiences.engine.streams import (
     UNLIKE,
@@ -19,11 +19,11 @@ from actors.audiences.engine.streams import (
 )
 from actors.audiences.engine.where import VALUES_KEPT, is_short, row_spans, row_test
 from actors.audiences.event_rows import (
-    EventKey,
     Reader,
     Row,
     attribute_or_field_reader,
     event_key,
+    key_members,
     matches_key,
     product_quantity,
     reader,
@@ -62,25 +62,24 @@ class _Candidate:
         names = stream.take.names if isinstance(stream.take, TakeSame) else ()
         self.same = tuple(_same_reader(name) for name in names)
 
-    def entries(self, rows: list[Row], t_ms: int, event: int) -> Iterator[Entry]:
-        """Yield what the rows of one event make."""
+    def add_entries(self, made: list[Entry], rows: list[Row], t_ms: int, event: int) -> None:
+        """Append what the rows of one event make."""
         if self.inputs is not None and rows[0].batch.input not in self.inputs:
             return
         if self.spans is not None:
-            yield from self._timed(rows, t_ms, event)
+            made.extend(self._timed(rows, t_ms, event))
             return
-        test = self.test
-        if self.take_row is None:
-            if test is None or any(test(row) for row in rows):
-                value = self._of_event(rows[0])
-                if value is not None:
-                    yield Entry(self.number, t_ms, event, value)
-            return
+        test, take = self.test, self.take_row
         for row in rows:
             if test is None or test(row):
-                taken = self.take_row(row)
+                if take is None:
+                    value = self._of_event(rows[0])
+                    if value is not None:
+                        made.append(Entry(self.number, t_ms, event, value))
+                    return
+                taken = take(row)
                 if taken is not None:
-                    yield Entry(self.number, t_ms, event, *taken)
+                    made.append(Entry(self.number, t_ms, event, *taken))
 
     def _timed(self, rows: list[Row], t_ms: int, event: int) -> Iterator[Entry]:
         assert self.spans is not None
@@ -120,14 +119,14 @@ class _Alike:
         ]
         self._known: dict[StoredValue, tuple[int, ...]] = {}
 
-    def streams(self, rows: Sequence[Row]) -> Collection[int]:
+    def streams(self, rows: Sequence[Row]) -> tuple[int, ...]:
         """Return the numbers of the streams that an event with these rows is in, each once."""
         if len(rows) == 1:
             return self._of(self._read(rows[0]))
         found: dict[int, None] = {}
         for row in rows:
             found.update(dict.fromkeys(self._of(self._read(row))))
-        return found
+        return tuple(found)
 
     def _of(self, value: StoredValue) -> tuple[int, ...]:
         if type(value) is list:
@@ -148,9 +147,12 @@ class _Alike:
 class _Matching(NamedTuple):
     """The streams that events of one key may be in: those for certain by their numbers."""
 
-    plain: list[int]
+    plain: tuple[int, ...]
     alike: list[_Alike]
     others: list[_Candidate]
+
+
+_NOTHING = _Matching((), [], [])
 
 
 class Matcher:
@@ -158,59 +160,79 @@ class Matcher:
 
     def __init__(self, workspace: WorkspaceInfo, streams: Iterable[tuple[int, Stream]]) -> None:
         self._candidates = [_Candidate(number, stream) for number, stream in streams]
-        self._by_key: dict[EventKey, _Matching] = {}
+        self._by_key: dict[Hashable, _Matching] = {}
         # By the numbers of their streams: events of many keys share what is remembered of values.
         self._alike: dict[tuple[int, ...], _Alike] = {}
         self._tiers = workspace.tiers
         self._default_tier = workspace.default_tier
 
     def entries(self, stored: StoredBatch, first_event: int, since_ms: int) -> list[Entry]:
-        """Return the entries of a batch, in its order.
+        """Return the entries of a batch, those of one stream in its order.
 
         Args:
             stored: a stored batch.
             first_event: number for its first event.
             since_ms: older events make none.
         """
-        found: list[Entry] = []
+        happened, others = self.found(stored, first_event, since_ms)
+        return [
+            *(
+                Entry(stream, each.t_ms, each.event, 0)
+                for each in happened
+                for stream in each.streams
+            ),
+            *others,
+        ]
+
+    def found(
+        self, stored: StoredBatch, first_event: int, since_ms: int
+    ) -> tuple[list[Happened], list[Entry]]:
+        """Return `entries` as they are made: those that say nothing but that an event happened,
+        by event, and all others."""
+        happened: list[Happened] = []
+        made: list[Entry] = []
         received_ms = stored.received_ms
         for number, event in enumerate(stored.batch.events, first_event):
-            plain, alike, others = self._matching(event)
-            if not (plain or alike or others) or not self._is_visible(event):
+            members = key_members(event)
+            matching = self._by_key.get(members)
+            if matching is None:
+                matching = self._learn(members, event)
+            if matching is _NOTHING:
                 continue
             t_ms = min(event.timestamp_ms, received_ms)
             if t_ms < since_ms:
                 continue
-            for stream in plain:
-                found.append(Entry(stream, t_ms, number, 0))  # noqa: PERF401 - half the time
+            streams, alike, others = matching
             if alike or others:
                 rows = rows_of(stored, event)
                 for each in alike:
-                    for stream in each.streams(rows):
-                        found.append(Entry(stream, t_ms, number, 0))  # noqa: PERF401
+                    streams = streams + each.streams(rows)
                 for candidate in others:
-                    found.extend(candidate.entries(rows, t_ms, number))
-        return found
+                    candidate.add_entries(made, rows, t_ms, number)
+            if streams:
+                happened.append(Happened(t_ms, number, streams))
+        return happened, made
 
-    def _matching(self, event: Event) -> _Matching:
+    def _learn(self, members: Hashable, event: Event) -> _Matching:
+        """Find the streams of an event of which these are the key's members."""
+        if len(self._by_key) >= _KEYS_KEPT:
+            self._by_key.clear()
+            self._alike.clear()
         key = event_key(event)
-        found = self._by_key.get(key)
-        if found is None:
-            if len(self._by_key) >= _KEYS_KEPT:
-                self._by_key.clear()
-                self._alike.clear()
-            candidates = [each for each in self._candidates if matches_key(each.stream.filter, key)]
-            found = self._by_key[key] = self._sorted_out(candidates)
+        candidates = [each for each in self._candidates if matches_key(each.stream.filter, key)]
+        is_seen = bool(candidates) and self._is_visible(event)
+        found = self._by_key[members] = self._sorted_out(candidates) if is_seen else _NOTHING
         return found
 
     def _sorted_out(self, candidates: Sequence[_Candidate]) -> _Matching:
-        matching = _Matching([], [], [])
+        plain = tuple(each.number for each in candidates if each.is_plain)
+        matching = _Matching(plain, [], [])
         by_attribute: dict[tuple[str, str], list[tuple[_Candidate, Condition]]] = {}
         for each in candidates:
             condition = each.condition
             if each.is_plain:
-                matching.plain.append(each.number)
-            elif condition is None:
+                continue
+            if condition is None:
                 matching.others.append(each)
             else:
                 attribute = condition.attribute_category, condition.attribute_name

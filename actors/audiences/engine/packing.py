@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from actors.audiences.engine.arrays import FAR
-from actors.audiences.engine.entries import Entry, bits_of
+from actors.audiences.engine.entries import Entry, Happened, bits_of
 
 _RECORD = struct.Struct("<qqqI")
 _COLUMNS = np.dtype([("t_ms", "<i8"), ("identity", "<i8"), ("value", "<i8"), ("event", "<u4")])
@@ -33,6 +33,18 @@ def pack_entries(entries: Iterable[Entry], identity_of: Callable[[int], int]) ->
         if entry.weight != 1.0:
             packed.append(_RECORD.pack(0, _WEIGHT, bits_of(entry.weight), entry.event))
     return b"".join(packed)
+
+
+def pack_happened(happened: Iterable[Happened], identity_of: Callable[[int], int]) -> bytes:
+    """Return as bytes, like `pack_entries`, the entries that events make in several streams."""
+    pack = _RECORD.pack
+    return b"".join(
+        [
+            pack(t_ms, identity_of(stream), 0, event)
+            for t_ms, event, streams in happened
+            for stream in streams
+        ]
+    )
 
 
 def unpack_entries(packed: bytes, number_of: Callable[[int], int | None]) -> list[Entry]:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from actors.model import ProfileKey
 
 
-class Change(Struct, frozen=True):
+class Change(Struct, frozen=True, gc=False):
     """Somebody entered an audience, or left it.
 
     `expiration_ms`: of an entry, when the definition will cease to hold without new data; `None`

@@ -7,8 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.audiences.engine.arrays import FAR
-from actors.audiences.engine.entries import Entry
-from actors.audiences.engine.packing import pack_entries, trim_entries, unpack_entries
+from actors.audiences.engine.entries import Entry, EntryStore, Happened
+from actors.audiences.engine.packing import (
+    pack_entries,
+    pack_happened,
+    trim_entries,
+    unpack_entries,
+)
 
 times = st.integers(-(2**60), 2**60)
 ticks = st.integers(-FAR, FAR)
@@ -37,6 +42,21 @@ def test_what_is_joined_is_read_back(some: list[Entry], others: list[Entry]) -> 
     """Bytes of several batches are one after the other."""
     packed = pack_entries(some, identity_of) + pack_entries(others, identity_of)
     assert unpack_entries(packed, lambda identity: identity - 1000) == some + others
+
+
+@given(st.lists(st.builds(Happened, times, st.integers(0, 2**31 - 1), st.just((3, 1, 2)))))
+def test_what_events_make_in_several_streams_is_kept_as_entries(some: list[Happened]) -> None:
+    """There is one form on disk."""
+    made = [Entry(stream, each.t_ms, each.event, 0) for each in some for stream in each.streams]
+    assert pack_happened(some, identity_of) == pack_entries(made, identity_of)
+
+
+def test_the_next_event_comes_after_all_whatever_their_order() -> None:
+    """Entries of one batch are kept by their kind, not by event."""
+    store = EntryStore()
+    store.know(1)
+    store.add(0, [Entry(1, 2, 6, 0), Entry(2, 2, 5, 0)])
+    assert store.next_event(0) == 7
 
 
 @given(entries)
