@@ -21,7 +21,7 @@ from actors.audiences.member_counts import MemberCounts
 from actors.audiences.variations import variation
 from actors.calculated import applying
 from actors.calculated.feed import AttributeFeed
-from actors.calculated.live import KnownAttributes
+from actors.calculated.live import KnownAttributes, ShownValues
 from actors.clock import Clock
 from actors.metric_groups import ShardMetrics
 from actors.model import (
@@ -34,6 +34,7 @@ from actors.model import (
 )
 from actors.outputs.audience_messages import Action
 from actors.profiles.retention import DAY_MS
+from actors.shard_counts import Labelled
 from actors.store import static_lists
 from actors.store.environment import Store, Transaction
 from actors.store.ids import time_of_id
@@ -93,6 +94,7 @@ class ShardAudiences:
         self._touched: dict[ProfileKey, Profile] = {}
         self._caught_up: dict[ProfileKey, int] = {}  # to the epoch that a profile was of before
         self._shown: set[int] = set()  # audiences in the metrics
+        self._changes_total = Labelled(metrics.audience_changes)
         self._kept: set[int] = set()  # audiences whose members the engine keeps for us
         self.engine = Engine(workspace, self._lookback_ms, groups)
         self._calculations = Calculations(workspace)
@@ -212,7 +214,7 @@ class ShardAudiences:
             self._updates.note_changed(key, section)
         else:
             self._updates.note(key, section, self.calculated)
-        if section.is_aged_out:
+        if not self.known.standard or section.is_aged_out:
             return
         in_force, now_ms = self.in_force, self._clock.now_ms()
         due = [
@@ -296,8 +298,7 @@ class ShardAudiences:
         if self._touched:
             self._metrics.audience_evaluations.labels(self._workspace.id).inc(len(self._touched))
         for (audience, action), count in self._changes.items():
-            changes = self._metrics.audience_changes
-            changes.labels(self._workspace.id, str(audience), action).inc(count)
+            self._changes_total[self._workspace.id, str(audience), action].inc(count)
         self._changes.clear()
         self._touched.clear()
         self._caught_up.clear()
@@ -331,13 +332,8 @@ class ShardAudiences:
 
     def derived(self, section: Section, audiences: frozenset[int]) -> Derived:
         """Return what criteria read of a user's calculated attributes, and of these audiences."""
-        active = self.attributes.by_number
-        calculated = {
-            number: state.value
-            for number, state in section.calculated.items()
-            if state.value is not None and number in active
-        }
-        return Derived(calculated=calculated, audiences=audiences, names=self.attributes.numbers)
+        values = ShownValues(section.calculated, self.attributes.by_number)
+        return Derived(calculated=values, audiences=audiences, names=self.attributes.numbers)
 
     def show(self) -> None:
         """Bring the gauges up to date."""
@@ -400,6 +396,8 @@ class ShardAudiences:
         """Change memberships that the engine does not find: of static and standard audiences, and
         of those that are gone. What the engine evaluates may ask for them, and comes after."""
         section = profile.workspaces[self._workspace.number]
+        if not self._kept and section.audiences.keys() <= self.known.by_number.keys():
+            return []  # the engine finds all of them
         before = frozenset(section.audiences)
         leaving = self.in_force.audiences.leaving
         deliveries: list[Delivery] = []

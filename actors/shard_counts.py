@@ -15,7 +15,7 @@ from actors.store.environment import Store, Transaction
 LATE_MS = 72 * 3_600_000  # spec/events-api.md, 13.1
 
 
-class _Labelled(dict[Any, Any]):
+class Labelled(dict[Any, Any]):
     """The metrics of one name, by label or labels; only for labels of which there are few."""
 
     def __init__(self, metric: Any) -> None:
@@ -40,8 +40,8 @@ class ShardCounts:
     ) -> None:
         self._metrics = metrics
         # Finding a metric by its labels costs more than counting on it.
-        self._stages = _Labelled(metrics.batch_duration)
-        self._events = _Labelled(metrics.ingest_events)
+        self._stages = Labelled(metrics.batch_duration)
+        self._events = Labelled(metrics.ingest_events)
         self._commits = metrics.storage_commit_duration.labels(str(shard))
         self._drops: Counter[tuple[int, str]] = Counter()
         self.take_over(options)

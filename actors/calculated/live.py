@@ -1,10 +1,11 @@
 """The calculated attributes in force, ready to be looked up by event."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from actors.calculated.calculator import Calculator
 from actors.calculated.definition import LiveAttributes
-from actors.model import Event, WorkspaceInfo
+from actors.calculated.state import CalculatedState
+from actors.model import AttributeText, Event, WorkspaceInfo
 from actors.profiles.tiers import event_name
 
 # Actions go by their documented names in definitions, by the derived ones in events.
@@ -55,6 +56,36 @@ class EventIndex:
         if self._is_tiered and self._tiers.get(name or "", self._default_tier) != "personalize":
             return ()
         return of_type.named.get(name or "", of_type.others)
+
+
+class ShownValues(Mapping[int, AttributeText]):
+    """What a user has of the active attributes, by number; nothing is done before it is asked for.
+
+    Args:
+        states: by number.
+        active: by the numbers of the active attributes.
+    """
+
+    def __init__(
+        self, states: Mapping[int, CalculatedState], active: Mapping[int, Calculator]
+    ) -> None:
+        self._states = states
+        self._active = active
+
+    def __getitem__(self, number: int) -> AttributeText:
+        """Return the value. Raises KeyError: there is none."""
+        value = self._states[number].value if number in self._active else None
+        if value is None:
+            raise KeyError(number)
+        return value
+
+    def __iter__(self) -> Iterator[int]:
+        """Return the numbers of those that have a value."""
+        return (each for each in self._active if self.get(each) is not None)
+
+    def __len__(self) -> int:
+        """Return how many have a value."""
+        return sum(1 for _ in self)
 
 
 class KnownAttributes:
