@@ -13,9 +13,11 @@ from server.bodies import read_body
 from server.edge_config import ConfigHolder, EdgeConfig
 from server.health import HEALTH, Health
 from server.log_levels import MAX_BODY_BYTES, LogLevels, read_log_level
+from server.openapi.document import OPENAPI, Document
+from server.openapi.takes import takes
 from server.paths import Route, register
 from server.problems import Refused, error_answer, json_answer
-from server.routes import operations
+from server.routes import openapi, operations
 from server.status_board import StatusBoard, as_page
 
 Snapshots = Mapping[tuple[str, str], bytes]
@@ -64,7 +66,9 @@ def make_admin_app(admin: Admin, health: Health) -> web.Application:
     app = web.Application(middlewares=[_with_error_bodies])
     app[ADMIN] = admin
     app[HEALTH] = health
-    register(app, (*operations.ROUTES, *ROUTES))
+    routes = (*operations.ROUTES, *openapi.ROUTES, *ROUTES)
+    app[OPENAPI] = Document("Headwater: admin port", routes)
+    register(app, routes)
     return app
 
 
@@ -90,6 +94,7 @@ async def status(request: web.Request) -> web.Response:
     return json_answer(await admin.status())
 
 
+@takes("LogLevel")
 async def log_level(request: web.Request) -> web.Response:
     """PUT /admin/loglevel: another level for a while, in all processes; for administrators."""
     admin = _enter(request)

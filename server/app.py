@@ -13,6 +13,7 @@ from server.edge_config import ConfigHolder
 from server.health import HEALTH, Health, worst_of
 from server.limits import RateLimiter
 from server.middleware import around
+from server.openapi.document import OPENAPI, Document
 from server.paths import register, spellings
 from server.routes import (
     audience_connections,
@@ -36,6 +37,7 @@ from server.routes import (
     modules,
     native_sdk,
     oauth,
+    openapi,
     operations,
     output_registrations,
     outputs,
@@ -59,6 +61,7 @@ ROUTES = (
     *seeds.ROUTES,
     *oauth.ROUTES,
     *operations.ROUTES,
+    *openapi.ROUTES,
     *client_events.ROUTES,
     *web_sdk.ROUTES,
     *native_sdk.ROUTES,
@@ -123,6 +126,7 @@ def make_app(
     readiness = worst_of([deployment.readiness for deployment, _ in workspaces])
     _, first = workspaces[0]
     app[HEALTH] = Health(readiness, lambda: first.current.revision, clock.now_ms())
+    app[OPENAPI] = Document("Headwater", ROUTES)
     served = register(app, ROUTES)
     server_paths = frozenset(path for route in events.ROUTES for path in spellings(route))
     app.middlewares.append(around(served, server_paths))

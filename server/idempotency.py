@@ -1,6 +1,7 @@
 """`Idempotency-Key`: a POST that is repeated is done once (spec/platform-api.md, 1)."""
 
 import logging
+from functools import wraps
 from hashlib import sha256
 
 import msgspec
@@ -29,6 +30,7 @@ def once(handler: Handler) -> Handler:
     refused may be tried again.
     """
 
+    @wraps(handler)
     async def answer(request: web.Request) -> web.StreamResponse:
         sent = request.headers.get(HEADER)
         if sent is None:

@@ -23,6 +23,7 @@ from server.audience_views import (
     shown_warnings,
 )
 from server.management import ANY_ROLE, Caller, audit, enter
+from server.openapi.takes import takes
 from server.parameters import is_int64, page_size
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
@@ -78,6 +79,7 @@ async def explain(request: web.Request) -> web.Response:
     return json_answer(shown_explanation(asked, mpid, found))
 
 
+@takes("MemberChange")
 async def change_list(request: web.Request) -> web.Response:
     """PUT .../audiences/{id}/members: add to and remove from the list of a static audience."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
@@ -89,6 +91,7 @@ async def change_list(request: web.Request) -> web.Response:
     return web.Response(status=202)
 
 
+@takes("Question")
 async def estimate(request: web.Request) -> web.Response:
     """POST .../audiences/estimate: how many users a definition has, from a sample."""
     caller = enter(request, ANY_ROLE)
@@ -105,6 +108,7 @@ async def estimate(request: web.Request) -> web.Response:
     )
 
 
+@takes("Question")
 async def evaluate(request: web.Request) -> web.Response:
     """POST .../audiences/evaluate: what a definition gives for some users."""
     caller = enter(request, ANY_ROLE)
@@ -115,6 +119,7 @@ async def evaluate(request: web.Request) -> web.Response:
     return json_answer([shown_evaluation(asked, each) for each in found])
 
 
+@takes("Definition")
 async def dry_run(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/dry-run: who would enter and leave with another definition."""
     caller = enter(request, ANY_ROLE)

@@ -24,6 +24,7 @@ from server.audience_requests import (
 )
 from server.audience_views import shown_audience, shown_test
 from server.management import ANY_ROLE, Caller, audit, enter
+from server.openapi.takes import takes
 from server.parameters import invalid
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
@@ -70,6 +71,7 @@ async def listed(request: web.Request) -> web.Response:
     return json_answer([each for each in found if status is None or each["status"] == status])
 
 
+@takes("Audience")
 async def create(request: web.Request) -> web.Response:
     """POST .../audiences: add a draft."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
@@ -89,6 +91,7 @@ async def one(request: web.Request) -> web.Response:
     return json_answer(await _shown(use, found))
 
 
+@takes("Audience")
 async def replace(request: web.Request) -> web.Response:
     """PUT .../audiences/{id}: change the fields that are given."""
     caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)

@@ -15,6 +15,7 @@ from server.calculated_problems import calculated_errors
 from server.calculated_views import shown_activation, shown_attribute, shown_calculation
 from server.edge_config import Role
 from server.management import ANY_ROLE, Caller, audit, enter
+from server.openapi.takes import takes
 from server.parameters import INT64_END
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
@@ -41,6 +42,7 @@ async def listed(request: web.Request) -> web.Response:
     return json_answer(found)
 
 
+@takes("CalculatedAttribute")
 async def create(request: web.Request) -> web.Response:
     """POST .../calculatedattributes: add a draft; the body is its id."""
     caller = enter(request, MAY_CHANGE)
@@ -56,6 +58,7 @@ async def one(request: web.Request) -> web.Response:
     return json_answer(shown_attribute(*await _attribute(request, caller)))
 
 
+@takes("CalculatedAttribute")
 async def change(request: web.Request) -> web.Response:
     """PUT .../{id}: change the fields that are given."""
     caller = enter(request, MAY_CHANGE)

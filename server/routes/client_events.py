@@ -11,10 +11,12 @@ from server.auth import web_key
 from server.bodies import one_batch, read_body
 from server.browsers import client_address, user_agent
 from server.context import edge_of
+from server.openapi.takes import takes
 from server.paths import CLIENT_PREFLIGHT, Route
 from server.problems import Refused
 
 
+@takes("Batch")
 async def client_events(request: web.Request) -> web.Response:
     """POST /v3/JS/{key}/events: one batch of a browser."""
     edge = edge_of(request)

@@ -15,6 +15,7 @@ from server.config_edits import flag, moment
 from server.config_problems import config_errors
 from server.edge_config import Role
 from server.management import ANY_ROLE, WORKSPACE, audit, enter
+from server.openapi.takes import takes
 from server.parameters import int64
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
@@ -36,6 +37,7 @@ async def export(request: web.Request) -> web.Response:
     return web.Response(text=text, content_type="text/yaml", charset="utf-8", headers=headers)
 
 
+@takes("WorkspaceDocument", "text/yaml")
 async def apply(request: web.Request) -> web.Response:
     """PUT .../config?dry_run=&prune=&allow_dangerous=: lay a document over what holds."""
     caller = enter(request, MAY_APPLY)

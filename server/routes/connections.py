@@ -26,6 +26,7 @@ from server.config_edits import (
 from server.config_problems import config_errors, refused
 from server.idempotency import once
 from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, WORKSPACE, Caller, audit, enter
+from server.openapi.takes import takes
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import json_answer
 
@@ -67,6 +68,7 @@ async def one(request: web.Request) -> web.Response:
     return await _answer(caller, await caller.edge.deployment.configuration.sheet(), request)
 
 
+@takes("Connection")
 async def create(request: web.Request) -> web.Response:
     """POST .../output-connections: join an input and an output."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
@@ -86,6 +88,7 @@ async def create(request: web.Request) -> web.Response:
     return await _answer(caller, sheet, request, body["id"], 201)
 
 
+@takes("Connection")
 async def replace(request: web.Request) -> web.Response:
     """PUT .../output-connections/{cid}: change what is given."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
@@ -120,7 +123,7 @@ async def delete(request: web.Request) -> web.Response:
 
 
 async def activate(request: web.Request) -> web.Response:
-    """POST .../output-connections/{cid}/activation."""
+    """POST .../output-connections/{cid}/activation: send from now on, and what was held."""
     return await _set_active(request, is_active=True)
 
 

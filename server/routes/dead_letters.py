@@ -25,7 +25,7 @@ EXPORT_PAGE = 25  # with payloads, of 1 MiB each at worst
 
 
 async def listed(request: web.Request) -> web.Response:
-    """GET .../dlq: dead letters, oldest first, by filters and page."""
+    """GET .../dlq?reason=&http_status=&from=&to=&mpid=&limit=&cursor=: oldest first, by page."""
     caller = enter(request, ANY_ROLE)
     connection = connection_number(request, caller.config)
     page = await page_of(
@@ -66,7 +66,7 @@ async def replay(request: web.Request) -> web.Response:
 
 
 async def purge(request: web.Request) -> web.Response:
-    """DELETE .../dlq: delete those of some filters, or all, for good."""
+    """DELETE .../dlq?reason=&http_status=&from=&to=&mpid=: delete some, or all, for good."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
     connection = connection_number(request, caller.config)
     unknown = request.query.keys() - set(NAMES)
@@ -92,7 +92,7 @@ async def discard(request: web.Request) -> web.Response:
 
 
 async def export(request: web.Request) -> web.StreamResponse:
-    """GET .../dlq/export: those of some filters with their payloads, a line of JSON for each."""
+    """GET .../dlq/export?reason=&http_status=&from=&to=&mpid=: with payloads, a line for each."""
     caller = enter(request, ANY_ROLE)
     connection = connection_number(request, caller.config)
     deployment, wanted = caller.edge.deployment, dead_letter_filter(request.query)

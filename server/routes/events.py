@@ -13,6 +13,7 @@ from server.bodies import many_batches, one_batch, read_body
 from server.context import Edge, edge_of
 from server.deployment import FinalResult
 from server.edge_config import EdgeConfig, KeyInfo
+from server.openapi.takes import takes
 from server.paths import Route
 from server.problems import MAX_PROBLEMS, Refused, errors_body
 from server.rates import admit, used_headers
@@ -20,6 +21,7 @@ from server.rates import admit, used_headers
 PREFIXES = ("/s2s",)  # mParticle's partners are given such addresses
 
 
+@takes("Batch")
 async def events(request: web.Request) -> web.Response:
     """POST /v2/events: one batch."""
     edge = edge_of(request)
@@ -33,11 +35,13 @@ async def events(request: web.Request) -> web.Response:
     return web.Response(status=202, headers=used_headers(used))
 
 
+@takes("Batches")
 async def bulk_events(request: web.Request) -> web.Response:
     """POST /v2/bulkevents: 1 to 100 batches."""
     return await _bulk(request, is_historical=False)
 
 
+@takes("Batches")
 async def historical_events(request: web.Request) -> web.Response:
     """POST /v2/bulkevents/historical: batches older than 72 hours, for a backfill."""
     return await _bulk(request, is_historical=True)

@@ -5,14 +5,16 @@ from aiohttp import web
 from server.auth import basic_password
 from server.bodies import keep_received, read_bytes
 from server.identity_problems import identity_error
+from server.openapi.takes import takes
 from server.paths import CLIENT_PREFLIGHT, SERVED_AS, Route
 from server.problems import Refused
 from server.routes import identity, segment
 from server.segment.requests import MAX_BODY_BYTES, write_key_of
 
 
+@takes("IdentityCall")
 async def identify(request: web.Request) -> web.StreamResponse:
-    """Hand a request to the protocol that its headers, or else its body, speak."""
+    """POST /v1/identify: an identity call, or a message of Segment's SDKs."""
     if await _is_of_segment(request):
         request[SERVED_AS] = segment.IDENTIFY
         return await segment.identify(request)

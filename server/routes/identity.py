@@ -32,6 +32,7 @@ from server.identity_problems import (
 )
 from server.identity_requests import CALL_KINDS, Body, identity_call, modify_call
 from server.limits import Exceeded
+from server.openapi.takes import takes
 from server.paths import CLIENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
 from server.rates import EXCEEDED, used_headers
@@ -42,6 +43,12 @@ ALIAS_PREFIXES = ("/webevents", "/nativeevents")
 MAX_BODY_BYTES = 256 * 1024
 MAX_AGE = {"X-MP-Max-Age": str(24 * 3600)}  # seconds that a client may keep the answer
 _CACHED: frozenset[CallKind] = frozenset({"identify", "login"})
+_MEANING: Mapping[CallKind, str] = {
+    "identify": "who somebody is.",
+    "login": "somebody has signed in.",
+    "logout": "somebody has signed out.",
+    "search": "who somebody is, without a change.",
+}
 
 KeyFinder = Callable[[web.Request, Edge, EdgeConfig, Sequence[str], BodyReader], Awaitable[KeyInfo]]
 
@@ -67,6 +74,7 @@ class Entry(Struct, frozen=True):
 
 
 def _call(kind: CallKind) -> Handler:
+    @takes("IdentityCall")
     async def answer(request: web.Request) -> web.Response:
         entry = await _enter(request, key_of_headers, PREFIXES)
         query = request.query
@@ -86,9 +94,11 @@ def _call(kind: CallKind) -> Handler:
             _found(result, sent), headers={**entry.headers, **(MAX_AGE if kind in _CACHED else {})}
         )
 
+    answer.__doc__ = f"POST /v1/{kind}?read_only=&return_matches=: {_MEANING[kind]}"
     return answer
 
 
+@takes("ModifyCall")
 async def modify(request: web.Request) -> web.Response:
     """POST /v1/{mpid}/modify: change the identities of one MPID."""
     entry = await _enter(request, key_of_headers, PREFIXES)
@@ -100,6 +110,7 @@ async def modify(request: web.Request) -> web.Response:
     return json_answer({"change_results": changed}, headers=entry.headers)
 
 
+@takes("Alias")
 async def alias(request: web.Request) -> web.Response:
     """POST /v1/identity/{api_key}/alias: copy the history of one MPID to another one."""
     entry = await _enter(request, key_of_path, ALIAS_PREFIXES, needs_aliasing=True)

@@ -27,6 +27,7 @@ from server.management import (
     audit,
     enter_scope,
 )
+from server.openapi.takes import takes
 from server.parameters import int64, invalid, missing
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
@@ -83,6 +84,7 @@ async def lookup(request: web.Request) -> web.Response:
     return json_answer({"mpids": [str(mpid) for mpid in mpids]})
 
 
+@takes("ExplainedCall")
 async def explain(request: web.Request) -> web.Response:
     """POST .../explain: why a call would be answered as it would be; nothing is changed.
 
@@ -109,6 +111,7 @@ async def settings(request: web.Request) -> web.Response:
     return json_answer(caller.config.identity.settings.model_dump(mode="json"))
 
 
+@takes("IdentitySettings")
 async def replace_settings(request: web.Request) -> web.Response:
     """PUT .../config: check settings as a whole (spec/connections.md, 10).
 

@@ -22,6 +22,7 @@ from server.config_edits import (
 )
 from server.config_problems import config_errors, refused
 from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, WORKSPACE, enter
+from server.openapi.takes import takes
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
 
@@ -45,6 +46,7 @@ async def one(request: web.Request) -> web.Response:
     return json_answer(shown(place), headers={"ETag": place.etag})
 
 
+@takes("Input")
 async def create(request: web.Request) -> web.Response:
     """POST .../inputs: make one; the answer alone has the secret of its key."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
@@ -66,6 +68,7 @@ async def create(request: web.Request) -> web.Response:
     return json_answer(answer, 201, {**NO_STORE, "ETag": place.etag})
 
 
+@takes("Input")
 async def replace(request: web.Request) -> web.Response:
     """PUT .../inputs/{id}: change what is given."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)

@@ -15,6 +15,7 @@ from server.client_proof import is_proven
 from server.context import Edge, edge_of
 from server.edge_config import EdgeConfig, KeyInfo
 from server.native.batches import batch_of
+from server.openapi.takes import takes
 from server.paths import Route
 from server.problems import Refused, json_answer
 
@@ -35,6 +36,7 @@ async def config(request: web.Request) -> web.Response:
     return json_answer(_signed_off(edge, members), headers=headers)
 
 
+@takes("NativeBatch")
 async def events(request: web.Request) -> web.Response:
     """POST /v2/{key}/events: one batch of an app.
 

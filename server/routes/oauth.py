@@ -11,6 +11,7 @@ from server.bodies import json_object, read_body
 from server.context import EDGES, Edge
 from server.edge_config import DEFAULT_AUDIENCE, Credential, EdgeConfig
 from server.limits import Exceeded, Limit
+from server.openapi.takes import takes
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import OAuthRefused, Refused, json_answer
 
@@ -19,6 +20,7 @@ MAX_BODY_BYTES = 16 * 1024
 FAILURES_PER_MINUTE = 60
 
 
+@takes("TokenRequest")
 async def token(request: web.Request) -> web.Response:
     """POST /oauth/token: client id and secret, as JSON or as a form, for a bearer token."""
     fields = await _fields(request)

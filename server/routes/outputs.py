@@ -28,6 +28,7 @@ from server.config_edits import (
 from server.config_problems import config_errors, refused
 from server.idempotency import once
 from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, WORKSPACE, audit, enter
+from server.openapi.takes import takes
 from server.parameters import environment
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import json_answer
@@ -48,6 +49,7 @@ async def one(request: web.Request) -> web.Response:
     return json_answer(shown(place), headers={"ETag": place.etag})
 
 
+@takes("Output")
 async def create(request: web.Request) -> web.Response:
     """POST .../outputs: make one."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
@@ -65,6 +67,7 @@ async def create(request: web.Request) -> web.Response:
     return json_answer(shown(place), 201, {"ETag": place.etag})
 
 
+@takes("Output")
 async def replace(request: web.Request) -> web.Response:
     """PUT .../outputs/{id}: change what is given; a masked secret stays as it is."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
@@ -136,6 +139,7 @@ async def filter_of(request: web.Request) -> web.Response:
     return json_answer(place.item.get("filters", {}), headers={"ETag": place.etag})
 
 
+@takes("Filters")
 async def set_filter(request: web.Request) -> web.Response:
     """PUT .../outputs/{id}/filter: replace it (spec/connections.md, 2.4)."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)

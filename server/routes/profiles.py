@@ -14,6 +14,7 @@ from server.client_proof import SIGNATURE, is_proven
 from server.context import Edge, edge_of
 from server.edge_config import EdgeConfig
 from server.identity_names import idsync_type
+from server.openapi.takes import takes
 from server.parameters import int64, invalid, missing
 from server.paths import CLIENT_PREFLIGHT, MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
@@ -31,6 +32,7 @@ async def by_mpid(request: web.Request) -> web.Response:
     return _answer(profile, used)
 
 
+@takes("ResolvedIdentity")
 async def resolve(request: web.Request) -> web.Response:
     """POST /userprofile/v1/resolve/...: the profile that holds an immutable identity."""
     edge = edge_of(request)

@@ -8,6 +8,7 @@ from server.auth import workspace_credentials
 from server.bodies import json_object, many_batches, read_body
 from server.calculated_gateway import Seeded
 from server.context import edge_of
+from server.openapi.takes import takes
 from server.paths import Route
 from server.problems import Refused
 from server.rates import admit, used_headers
@@ -17,11 +18,13 @@ from server.seed_bodies import MAX_USERS, SeedReader
 MAX_BODY_BYTES = 256 * 1024
 
 
+@takes("Seeds")
 async def seeds(request: web.Request) -> web.Response:
     """POST /v2/calculatedattributes: the seeds of one user."""
     return await _seed(request, is_bulk=False)
 
 
+@takes("ManySeeds")
 async def bulk_seeds(request: web.Request) -> web.Response:
     """POST /v2/bulkcalculatedattributes: the seeds of 1 to 1000 users, all or nothing."""
     return await _seed(request, is_bulk=True)

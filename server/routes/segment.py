@@ -4,6 +4,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from server.bodies import read_body
+from server.openapi.takes import takes
 from server.paths import CLIENT_PREFLIGHT, Route, Served
 from server.problems import Refused
 from server.segment.answers import accepted, segment_errors
@@ -30,6 +31,7 @@ _SINGLE: dict[MessageType, str] = {
 }
 
 
+@takes("SegmentMessages")
 async def many(request: web.Request) -> web.Response:
     """POST /v1/batch, /v1/import, /v1/b and beacons: several messages."""
     body = await _read(request)
@@ -38,12 +40,14 @@ async def many(request: web.Request) -> web.Response:
 
 
 def _single(message_type: MessageType) -> Handler:
+    @takes("SegmentMessage")
     async def one(request: web.Request) -> web.Response:
         body = await _read(request)
         edge, config, key = writer_of(request, body)
         sent = read_one(body, message_type)
         return accepted(await take_in(request, edge, config, key, sent))
 
+    one.__doc__ = f"POST /v1/{message_type}: one message."
     return one
 
 

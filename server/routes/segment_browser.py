@@ -37,7 +37,7 @@ async def source_config(request: web.Request) -> web.Response:
 
 def _pixel(message_type: MessageType) -> Handler:
     async def pixel(request: web.Request) -> web.Response:
-        """Store the message in the query, if it is one; whoever loads an image gets it."""
+        """GET /pixel/v1/track and page: store the message in the query; it is always an image."""
         query = request.raw_path.partition("?")[2]
         if request.method == "GET" and len(query) <= MAX_QUERY_BYTES:
             try:

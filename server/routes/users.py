@@ -29,7 +29,7 @@ async def search(request: web.Request) -> web.Response:
 
 
 async def user(request: web.Request) -> web.Response:
-    """GET .../users/{mpid}: one user."""
+    """GET .../users/{mpid}?environment=: one user."""
     caller = enter(request, MAY_READ_USERS)
     mpid = int64(request.match_info["mpid"], "mpid")
     audit(caller, "read", "user")
@@ -40,7 +40,9 @@ async def user(request: web.Request) -> web.Response:
 
 
 async def timeline(request: web.Request) -> web.Response:
-    """GET .../users/{mpid}/events: a page of a user's events, newest first."""
+    """GET .../events?environment=&from=&to=&input=&type=&event_name=&device=&limit=&cursor=:
+    a page of a user's events, newest first.
+    """
     caller = enter(request, MAY_READ_USERS)
     mpid = int64(request.match_info["mpid"], "mpid")
     query = _timeline_query(request, caller.config)

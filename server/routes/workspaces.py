@@ -10,6 +10,7 @@ from server.config_edits import MANAGED, body_of, edit, moment
 from server.config_problems import config_errors, refused
 from server.edge_config import Role
 from server.management import ANY_ROLE, WORKSPACE, enter
+from server.openapi.takes import takes
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import json_answer
 
@@ -18,11 +19,12 @@ FIELDS = ("name", "regulations", "retention", "limits")
 
 
 async def one(request: web.Request) -> web.Response:
-    """GET .../workspaces/{id}."""
+    """GET .../workspaces/{id}: the workspace."""
     caller = enter(request, ANY_ROLE)
     return json_answer(_shown(await caller.edge.deployment.configuration.sheet()))
 
 
+@takes("Workspace")
 async def replace(request: web.Request) -> web.Response:
     """PUT .../workspaces/{id}: change what is given. A purpose of GDPR cannot be removed."""
     caller = enter(request, MAY_CHANGE)
