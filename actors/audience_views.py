@@ -95,6 +95,28 @@ class AudienceViews:
                 )
         return found
 
+    def export_subscribed(
+        self, subscription: int, identity_types: Sequence[str], after: int | None, limit: int
+    ) -> list[MemberRow]:
+        """Return members of a subscription's audience as `export_members` does.
+
+        Whom the subscription is not to be told of, or not of all identities, lacks these.
+        """
+        live = self._audiences.subscription(subscription)
+        if live is None:
+            return []
+        announced, now_ms = live.subscription, self._clock.now_ms()
+        found: list[MemberRow] = []
+        with self._shard.store.read() as txn:
+            for key, encoded in self._page(txn, announced.audience, after, limit):
+                profile = decode_profile(encoded)
+                wanted = set(identity_types) - announced.withheld.of(profile)
+                if not self._audiences.is_of_variation(live, key.mpid):
+                    wanted = set()
+                identities = (each for each in all_identities(profile) if each[0] in wanted)
+                found.append(MemberRow(key.mpid, now_ms, tuple(identities)))
+        return found
+
     # -- Definitions that are asked about ---------------------------------------------------------
 
     def evaluate_audience(

@@ -6,13 +6,14 @@ outcome is settled there. A plain class; `actors.hosted` makes an actor of it.
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
+from actors.audiences.calls import MemberRow
 from actors.clock import Clock, Randomness
 from actors.errors import ShardUnavailable
 from actors.forwarding.bundles import BundleCourier
@@ -36,6 +37,7 @@ from actors.outputs.contract import (
     StreamOutput,
     SubscribedOutput,
 )
+from actors.outputs.snapshots import Snapshot, SnapshotOutput
 from actors.pipeline.connection import ConnectionInfo
 
 __all__ = ["Forwarder", "OutboxSource", "OutputInfo"]
@@ -119,6 +121,7 @@ class Forwarder:
         self._stopped = asyncio.Event()
         self._next_poll_ms = 0
         self._next_sweep_ms = 0
+        self._followed: Sequence[Followed] | None = None
 
     def _state_of(self, info: ConnectionInfo) -> ConnectionState:
         """Return the state of a connection that is new here: faulted if it was before."""
@@ -227,6 +230,7 @@ class Forwarder:
 
         What waits for one that is not there any more stays in the outboxes.
         """
+        self._followed = subscriptions
         wanted = {each.info.number: each for each in subscriptions}
         for number, each in wanted.items():
             state = self._connections.get(number)
@@ -244,6 +248,39 @@ class Forwarder:
         for number, state in self._connections.items():
             if state.info.is_subscription and number not in wanted:
                 self._take_over(state, replace(state.info, is_active=False))
+
+    @property
+    def followed(self) -> Sequence[Followed] | None:
+        """The subscriptions that there are, `None` as long as nobody has told."""
+        return self._followed
+
+    def output_of(self, subscription: Followed) -> StreamOutput | BulkOutput | None:
+        """Return the output that gets a subscription, `None` if its environment is off."""
+        return self._environments.get(subscription.environment)
+
+    async def write_snapshot(
+        self,
+        subscription: Followed,
+        snapshot: Snapshot,
+        pages: AsyncIterator[Sequence[MemberRow]],
+    ) -> Outcome | None:
+        """Have an output that takes all members at once write them.
+
+        Returns:
+            What came of it, `None` if it was not asked to: the subscription does not send.
+
+        Raises:
+            Exception: what the pages raise.
+        """
+        number = subscription.info.number
+        state, output = self._connections.get(number), self.output_of(subscription)
+        is_off = state is None or not state.is_sending or not self._is_started or self._is_stopping
+        if is_off or not isinstance(output, SnapshotOutput):
+            return None
+        outcome = await output.write_snapshot(snapshot, pages)
+        if isinstance(outcome, Delivered):
+            self._desk.delivered(number, 0, self._clock.now_ms())
+        return outcome
 
     async def agree(self, subscription: Followed) -> Outcome | None:
         """Have a receiver that has a say agree to a subscription; nothing is sent before.

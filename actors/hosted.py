@@ -19,6 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors import forwarder, shard
+from actors.audiences.calls import AudienceShard
 from actors.audiences.handles import desk_handle
 from actors.clock import SystemClock, SystemRandomness
 from actors.desks import DeskOptions, Desks, neighbours_of
@@ -27,6 +28,7 @@ from actors.forwarding.faults import FaultFile
 from actors.forwarding.follower import SubscriptionFollower
 from actors.forwarding.foreign import JoinedSource
 from actors.forwarding.plan import OutputPlan
+from actors.forwarding.snapshots import Snapshots
 from actors.identity.sequencer import Sequencer
 from actors.metric_groups import CoordinatorMetrics, ForwarderMetrics, ShardMetrics
 from actors.metric_snapshots import snapshot
@@ -444,6 +446,10 @@ class Forwarder(Process):
             }
             follower = SubscriptionFollower(self._plan.info.id, own, desks, SystemClock())
             following.append(loop.create_task(follower.run(made)))
+            shards = {0 if number == own else number: self._shards(number) for number in desks}
+            state = cast(OutputState, RemoteCoordinator(own))
+            snapshots = Snapshots(self._plan.info.id, shards, state, SystemClock())
+            following.append(loop.create_task(snapshots.run(made)))
         try:
             await made.run()
         finally:
@@ -526,6 +532,10 @@ class Forwarder(Process):
     @property
     def _sharers(self) -> tuple[int, ...]:
         return self._options.sharers if self._plan.is_audience else ()
+
+    def _shards(self, workspace: int) -> Sequence[AudienceShard]:
+        found = remote_shards(workspace, self._options.shards)
+        return cast(Sequence[AudienceShard], found)
 
     def _sources(self) -> list[JoinedSource]:
         workspaces = {0: self._options.workspace} | {each: each for each in self._sharers}

@@ -488,7 +488,17 @@ class ShardAudiences:
             return False
         elif profile_key(change.key) >= self.in_force.loads.get(number, AFTER_ALL):
             return False  # its first load comes to the user
-        audience = self.known.by_number.get(change.audience)
+        return self.is_of_variation(live, change.key.mpid)
+
+    def subscription(self, number: int) -> LiveSubscription | None:
+        """Return the active subscription of a number."""
+        subscriptions = self.in_force.audiences.subscriptions
+        return next((each for each in subscriptions if each.subscription.number == number), None)
+
+    def is_of_variation(self, live: LiveSubscription, mpid: int) -> bool:
+        """Tell whether a member of the audience is one of those that a subscription is for."""
+        number = live.subscription.audience
+        audience = self.known.by_number.get(number)
         if live.variation is None or audience is None or audience.test is None:
             return live.variation is None
-        return variation(change.audience, audience.test, change.key.mpid) == live.variation
+        return variation(number, audience.test, mpid) == live.variation

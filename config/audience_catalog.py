@@ -7,7 +7,7 @@ from actors.audiences.catalog import (
     DocumentSubscription,
 )
 from actors.audiences.objects import DateRange
-from actors.model import ENVIRONMENTS
+from actors.model import ENVIRONMENTS, Environment
 from actors.outputs.registry import MODULES
 from config.audience_references import with_numbers
 from config.audiences import Audience, Range
@@ -55,11 +55,21 @@ def _output(output: Output, number: int) -> AudienceOutput:
     model = MODULES[output.module].settings_model
     environments = frozenset(each for each in ENVIRONMENTS if output.is_enabled_in(each))
     identities: frozenset[str] | None = frozenset()
+    listed_in: set[Environment] = set()
     for each in environments:
-        taken = getattr(model.model_validate(output.settings_in(each)), "identities", None)
+        settings = model.model_validate(output.settings_in(each))
+        taken = getattr(settings, "identities", None)
         identities = None if taken is None or identities is None else identities | set(taken)
+        if getattr(settings, "takes_lists", False):
+            listed_in.add(each)
     return AudienceOutput(
-        number, output.id, output.name, output.module, environments, identities or None
+        number,
+        output.id,
+        output.name,
+        output.module,
+        environments,
+        identities or None,
+        frozenset(listed_in),
     )
 
 

@@ -108,11 +108,9 @@ def announce(
             continue
         if identities is None:
             identities = identities_of(profile, section)
-        sent = identities
-        if each.withheld.identities and each.withheld.workspaces.isdisjoint(profile.workspaces):
-            sent = {
-                name: value for name, value in sent.items() if name not in each.withheld.identities
-            }
+        sent, hidden = identities, each.withheld.of(profile)
+        if hidden:
+            sent = {name: value for name, value in sent.items() if name not in hidden}
         if each.identities is not None:
             sent = {name: value for name, value in sent.items() if name in each.identities}
             if not sent:

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import msgspec
 
 from actors.audiences.calls import MemberRow
-from actors.audiences.objects import Audience, Download
 
 HEADER = ("mpid", "scanned_timestamp_ms", "identity_value", "identity_type")
 _LEFT_OUT = str.maketrans("", "", " /\\")
@@ -23,10 +22,10 @@ def archive_name(download_id: str, now_ms: int) -> str:
     return f"CDPAudiences_{_stamp(now_ms)}_{download_id[:4]}.zip"
 
 
-def table_name(audience: Audience, variation: str | None, now_ms: int) -> str:
+def table_name(audience: int, name: str, variation: str | None, now_ms: int) -> str:
     """Return the name of the table of an audience, or of one of its variations."""
-    name = audience.name if variation is None else f"{audience.name}-{variation}"
-    return f"{audience.number}_{name.translate(_LEFT_OUT)}_{_stamp(now_ms)}.csv"
+    full = name if variation is None else f"{name}-{variation}"
+    return f"{audience}_{full.translate(_LEFT_OUT)}_{_stamp(now_ms)}.csv"
 
 
 class _Table:
@@ -59,15 +58,29 @@ class _Table:
 class ArchiveWriter:
     """Writes one archive, table after table; nothing is there under its name until `finish`."""
 
-    def __init__(self, path: Path, download: Download, now_ms: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        archive_id: str,
+        audience: int,
+        identity_types: Sequence[str],
+        now_ms: int,
+    ) -> None:
         """Begin. Raises OSError, as all methods do."""
         self._path = path
-        self._download = download
+        self._id = archive_id
+        self._audience = audience
+        self._identity_types = identity_types
         self._now_ms = now_ms
         self._temporary = path.with_suffix(".tmp")
         self._zip = ZipFile(self._temporary, "w", ZIP_DEFLATED)
         self._tables: list[_Table] = []
         self._open: io.TextIOWrapper | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows of all tables."""
+        return sum(each.rows.total() for each in self._tables)
 
     def begin(self, file_name: str) -> None:
         """Begin the next table."""
@@ -114,9 +127,9 @@ class ArchiveWriter:
         moment = datetime.fromtimestamp(self._now_ms / 1000, UTC)
         return {
             "archive_name": self._path.name,
-            "id": self._download.id,
-            "audience_ids": [self._download.audience],
-            "included_identities": list(self._download.identity_types),
+            "id": self._id,
+            "audience_ids": [self._audience],
+            "included_identities": list(self._identity_types),
             "manifest_generated": moment.isoformat(timespec="milliseconds"),
             "min_timestamp_ms": min((first for first, _ in spans), default=None),
             "max_timestamp_ms": max((last for _, last in spans), default=None),

@@ -54,7 +54,8 @@ class LiveSubscription(Struct, frozen=True, kw_only=True):
         is_faulted: what changes is held, the last change of a user only.
         resumed: a greater number than the one known means that the held net changes are sent.
         sends: `None` where changes are sent as they come. Of a standard audience nothing is sent
-            but all its members, once for each time that this number grows.
+            but all its members, once for each time that this number grows. It never does where the
+            output is given lists of members.
     """
 
     subscription: Subscription
@@ -307,6 +308,15 @@ class AudienceShard(Protocol):
         self, audience: int, identity_types: Sequence[str], after: int | None, limit: int
     ) -> list[MemberRow]:
         """Return members as `audience_members` does, with their identities of some types."""
+        ...
+
+    async def export_subscribed(
+        self, subscription: int, identity_types: Sequence[str], after: int | None, limit: int
+    ) -> list[MemberRow]:
+        """Return members of a subscription's audience as `export_members` does.
+
+        Whom the subscription is not to be told of, or not of all identities, lacks these.
+        """
         ...
 
     async def audience_costs(self) -> Costs:

@@ -11,7 +11,8 @@ from actors.model import ENVIRONMENTS, Environment
 class AudienceOutput(Struct, frozen=True):
     """An output of kind `audience`.
 
-    `environments`: those that are enabled; `identities`: the types it takes, `None` for all.
+    `environments`: those that are enabled; `identities`: the types it takes, `None` for all;
+    `listed_in`: environments in which it is given all members from time to time, not changes.
     """
 
     number: int
@@ -20,6 +21,7 @@ class AudienceOutput(Struct, frozen=True):
     module: str
     environments: frozenset[Environment] = frozenset(ENVIRONMENTS)
     identities: frozenset[str] | None = None
+    listed_in: frozenset[Environment] = frozenset()
 
 
 class DocumentSubscription(Struct, frozen=True, kw_only=True):

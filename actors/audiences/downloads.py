@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from actors.audiences.archive import ArchiveWriter, archive_name, table_name
-from actors.audiences.calls import MemberRow
 from actors.audiences.core import Core
+from actors.audiences.member_pages import PAGE, pages_in_order
 from actors.audiences.objects import Audience, Download
 from actors.audiences.rules import RUNNING, refused
 from actors.audiences.variations import variation, with_control
@@ -17,7 +17,6 @@ from actors.audiences.variations import variation, with_control
 logger = logging.getLogger("headwater.audiences")
 
 KEPT_MS = 7 * 86_400_000
-PAGE = 1000  # members of a shard at once
 CHUNK_BYTES = 512 * 1024
 ID_BITS = 128
 
@@ -108,10 +107,12 @@ class Downloads:
         name = archive_name(ordered.id, now_ms)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            writer = ArchiveWriter(self._folder / name, ordered, now_ms)
+            writer = ArchiveWriter(
+                self._folder / name, ordered.id, audience.number, ordered.identity_types, now_ms
+            )
             try:
                 for wanted in ordered.variations or (None,):
-                    writer.begin(table_name(audience, wanted, now_ms))
+                    writer.begin(table_name(audience.number, audience.name, wanted, now_ms))
                     await self._write_members(audience, wanted, ordered, writer)
                 size = writer.finish()
             finally:
@@ -129,37 +130,21 @@ class Downloads:
         self, audience: Audience, wanted: str | None, ordered: Download, writer: ArchiveWriter
     ) -> None:
         """Write the members of all shards in the order of their MPIDs."""
-        after: int | None = None
-        while True:
-            pages = await asyncio.gather(
-                *(
-                    shard.export_members(audience.number, ordered.identity_types, after, PAGE)
-                    for shard in self._core.shards
-                )
-            )
-            # Of a shard whose page is full, nothing is known beyond its last member.
-            ends = [page[-1].mpid for page in pages if len(page) == PAGE]
-            end = min(ends, default=None)
-            for row in sorted(_until(pages, end), key=lambda each: each.mpid):
+        exports = [
+            partial(shard.export_members, audience.number, ordered.identity_types)
+            for shard in self._core.shards
+        ]
+        async for page in pages_in_order(exports, PAGE):
+            for row in page:
                 if wanted is None or (
                     audience.test is not None
                     and variation(audience.number, audience.test, row.mpid) == wanted
                 ):
                     writer.add(row)
-            if end is None:
-                return
-            after = end
 
     def _keep_download(self, download: Download) -> None:
         with self._core.changing() as changed:
             changed.downloads[download.id] = download
-
-
-def _until(pages: list[list[MemberRow]], end: int | None) -> Iterator[MemberRow]:
-    for page in pages:
-        for row in page:
-            if end is None or row.mpid <= end:
-                yield row
 
 
 def _read(path: Path, offset: int) -> bytes:

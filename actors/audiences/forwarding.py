@@ -22,6 +22,9 @@ from actors.outputs.connection_settings import ConnectionSettings, payload_setti
 from actors.pipeline.connection import ConnectionInfo
 from actors.steps.enqueue import delivery_id
 
+# Where the members are those of the present definition, and nothing is still to be evaluated.
+KNOWN = frozenset({"active", "ready"})
+
 
 class Forwarding:
     """The subscriptions as forwarders know them."""
@@ -112,4 +115,6 @@ def followed(
         forwarded_name(audience.external_name, subscription.variation),
         audience.environment,
         subscription.settings,
+        audience.status in KNOWN,
+        subscription.sends if audience.type == "standard" else None,
     )

@@ -243,7 +243,8 @@ def _with_loads(former: InForce, live: LiveAudiences) -> InForce:
     }
     sent = {**former.sent, **ended}
     for number, each in wanted.items():
-        is_new, times = number not in subscribed, sent.get(number, 0)
+        former_one, times = subscribed.get(number), sent.get(number, 0)
+        is_new = former_one is None or former_one.sends is not None  # it was given lists before
         if is_new if each.sends is None else each.sends > times:
             loads.setdefault(number, b"")
     return msgspec.structs.replace(former, loads=loads, sent=sent)

@@ -88,6 +88,9 @@ def _subscription(
     output: AudienceOutput,
     withheld: Withheld,
 ) -> LiveSubscription:
+    sends = subscription.sends if audience.type == "standard" else None
+    if audience.environment in output.listed_in:
+        sends = 0  # its forwarder reads the members itself
     return LiveSubscription(
         subscription=Announced(
             number=FIRST_NUMBER + subscription.number,
@@ -108,7 +111,7 @@ def _subscription(
         variation=subscription.variation,
         is_faulted=subscription.fault is not None,
         resumed=subscription.resumed,
-        sends=subscription.sends if audience.type == "standard" else None,
+        sends=sends,
     )
 
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from actors.audiences.catalog import AudienceOutput, Catalog
 from actors.audiences.objects import Audience, Counters, Level, Removal, Subscription
+from actors.model import Profile
 
 Neighbours = Mapping[int, Catalog]  # of the deployment's other workspaces, by number
 
@@ -25,6 +26,11 @@ class Withheld(Struct, frozen=True):
 
     identities: frozenset[str] = frozenset()
     workspaces: frozenset[int] = frozenset()
+
+    def of(self, profile: Profile) -> frozenset[str]:
+        """Return the types of a user's identities that it is not told."""
+        is_hidden = self.identities and self.workspaces.isdisjoint(profile.workspaces)
+        return self.identities if is_hidden else frozenset()
 
 
 NOTHING_WITHHELD = Withheld()

@@ -31,13 +31,13 @@ class JoinedSource:
         self, connection: int, after_sequence: int, limit: int, max_bytes: int
     ) -> list[Delivery]:
         """See `OutboxSource`."""
-        workspace, number = _parts(connection)
+        workspace, number = parts(connection)
         found = await self._sources[workspace].read(number, after_sequence, limit, max_bytes)
         return [replace(each, connection=connection) for each in found] if workspace else found
 
     async def settle(self, settlement: Settlement) -> None:
         """See `OutboxSource`."""
-        workspace, number = _parts(settlement.connection)
+        workspace, number = parts(settlement.connection)
         if workspace:
             settlement = Settlement(
                 number,
@@ -51,5 +51,6 @@ class JoinedSource:
         await self._sources[workspace].settle(settlement)
 
 
-def _parts(connection: int) -> tuple[int, int]:
+def parts(connection: int) -> tuple[int, int]:
+    """Undo `alias`."""
     return connection >> _BITS, connection & ((1 << _BITS) - 1)

@@ -20,6 +20,8 @@ class Followed(Struct, frozen=True):
         audience, name, environment: number of the audience, what receivers are told of it, and
             whose users it has.
         settings: of the subscription, as written; they may hold secrets.
+        members_are_known: all users are evaluated by the audience's present definition.
+        sends: how often all members were to be sent, of a standard audience; `None` of others.
     """
 
     info: ConnectionInfo
@@ -29,6 +31,8 @@ class Followed(Struct, frozen=True):
     name: str = ""
     environment: Environment = "production"
     settings: dict[str, Any] = {}
+    members_are_known: bool = True
+    sends: int | None = None
 
     @property
     def terms(self) -> SubscriptionTerms:

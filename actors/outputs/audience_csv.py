@@ -1,4 +1,4 @@
-"""Output `audience_csv`: changes of membership in CSV files (spec/connections.md, 7.6).
+"""Output `audience_csv`: changes of membership, or all members (spec/connections.md, 7.6).
 
 Names end in five digits of the first delivery, as those of the output `file` do: an upload that is
 repeated after a crash replaces itself and no other.
@@ -15,6 +15,7 @@ from pydantic import Field
 
 from actors.model import Delivery
 from actors.outputs import audience_messages
+from actors.outputs.audience_archives import AudienceArchiveOutput
 from actors.outputs.contract import Outcome, OutputEnvironment, OutputModule
 from actors.outputs.file_bundle import FileBundle, FilePlace
 from actors.outputs.file_formats import RowWriter
@@ -27,9 +28,19 @@ MAX_NAME = 100
 class AudienceCsvSettings(StorageSettings):
     """Settings of the module `audience_csv`. `identities`: the types that get a row."""
 
-    mode: Literal["delta"] = "delta"
+    mode: Literal["delta", "snapshot"] = "delta"
     interval_minutes: int = Field(default=60, ge=1, le=7 * 24 * 60)
     identities: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+    @property
+    def takes_lists(self) -> bool:
+        """Whether it is given all members, and not changes."""
+        return self.mode == "snapshot"
+
+    @property
+    def interval_ms(self) -> int:
+        """How long a file of changes stays open, or from one archive to the next."""
+        return self.interval_minutes * 60_000
 
 
 def delta_name(first: Delivery) -> str:
@@ -75,7 +86,7 @@ class AudienceCsvOutput:
         self._settings = settings
         self._place = FilePlace(settings, environment)
         self._roll = Roll()
-        self.max_wait_ms = settings.interval_minutes * 60_000
+        self.max_wait_ms = settings.interval_ms
 
     async def start(self) -> None:
         """Remove what an earlier process left unfinished."""
@@ -105,6 +116,17 @@ class AudienceCsvOutput:
         )
 
 
+def open_output(
+    settings: AudienceCsvSettings, environment: OutputEnvironment
+) -> AudienceCsvOutput | AudienceArchiveOutput:
+    """Open the output of a mode."""
+    if settings.takes_lists:
+        return AudienceArchiveOutput(
+            settings, environment, settings.interval_ms, settings.identities
+        )
+    return AudienceCsvOutput(settings, environment)
+
+
 MODULE = OutputModule(
     module="audience_csv",
     kinds=frozenset({"audience"}),
@@ -113,5 +135,5 @@ MODULE = OutputModule(
     settings_model=AudienceCsvSettings,
     send_as_batch_default=True,
     retry_profile="file",
-    open=AudienceCsvOutput,
+    open=open_output,
 )

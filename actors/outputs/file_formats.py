@@ -15,7 +15,7 @@ import zstandard
 from actors.model import Delivery
 from actors.outputs.file_columns import COLUMNS, Kind, Row, as_integer, rows, values
 from actors.outputs.file_settings import FileSettings
-from actors.outputs.file_storage import Finished
+from actors.outputs.file_storage import Finished, hour_of
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -72,7 +72,8 @@ class RowWriter:
         size = self._raw.tell()
         self._raw.close()
         digest = self._hashed.digest.hexdigest()
-        return Finished(path, self.rows, size, self._min_ts, self._max_ts, digest)
+        hour = hour_of(path)
+        return Finished(path, self.rows, size, self._min_ts, self._max_ts, digest, hour)
 
     def abandon(self) -> None:
         """Close the file as it is."""

@@ -22,7 +22,7 @@ from actors.outputs.egress import EgressRules
 from actors.outputs.file_settings import S3_PROTOCOLS, StorageSettings, plain
 
 MANIFEST = "_manifest"
-_TEMPORARY = re.compile(r"\..+_\d{14}(\d{3})?_\d{5}\..+\.tmp")
+_TEMPORARY = re.compile(r"\.(.+_\d{14}(\d{3})?_\d{5}\..+|CDPAudiences_.+\.zip)\.tmp")
 _STAMP = re.compile(r"_(\d{10})\d{4}(?:\d{3})?_\d{5}\.")
 # Object stores show an upload when it is complete. These show it as it grows.
 _RENAMING_PROTOCOLS = ("sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs")
@@ -33,7 +33,7 @@ class Finished(Struct, frozen=True):
     """A complete file.
 
     `path` is relative to the output's URL; `size` in bytes; the times are those of the first and
-    the last event in ms, `None` if there is none.
+    the last event in ms, `None` if there is none. `hour` is `yyyyMMddHH` of its occasion.
     """
 
     path: str
@@ -42,6 +42,7 @@ class Finished(Struct, frozen=True):
     min_ts: int | None
     max_ts: int | None
     sha256: str
+    hour: str
 
     @property
     def folder(self) -> str:
@@ -52,13 +53,6 @@ class Finished(Struct, frozen=True):
     def name(self) -> str:
         """The file's own name."""
         return self.path.rpartition("/")[2]
-
-    @property
-    def hour(self) -> str:
-        """The hour in the name, `yyyyMMddHH`: that of the first delivery."""
-        match = _STAMP.search(self.name)
-        assert match is not None, "names are made by file_name()"
-        return match[1]
 
     def line(self) -> bytes:
         """Its line in the manifest."""
@@ -71,6 +65,13 @@ class Finished(Struct, frozen=True):
             "sha256": self.sha256,
         }
         return orjson.dumps(members, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def hour_of(name: str) -> str:
+    """Return the hour in a file's name, `yyyyMMddHH`: that of the first delivery."""
+    match = _STAMP.search(name)
+    assert match is not None, "names are made by file_name()"
+    return match[1]
 
 
 class Storage(Protocol):

@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from actors.audiences.calls import Counts, Member
+from actors.audiences.announce import Subscription
+from actors.audiences.calls import Counts, LiveAudiences, LiveSubscription, Member
 from actors.audiences.criteria import AudienceMembership, Named
+from actors.audiences.objects import AbTest, Variation
+from actors.audiences.receivers import Withheld
 from actors.errors import StoreFull
+from actors.outputs.audience_messages import MessageAudience
 from actors.profiles.view import MEMBERSHIPS
 from actors.shard_views import ShardViews
 from actors.store.member_counts import SPAN_MS
@@ -24,6 +29,8 @@ from tests.oracle.audiences.fixture import (
     HOUR,
     MINUTE,
     NOW,
+    PEOPLE,
+    WORKSPACE,
     custom,
 )
 
@@ -31,6 +38,7 @@ PREMIUM = attribute("status", "string", "equals", "premium")
 GOLD = attribute("status", "string", "equals", "gold")
 ADULT = attribute("age", "number", "greater_or_equal", 18)
 ONE, TWO, LIST = 1, 2, 3
+VENDOR = "11111111-2222-4333-8444-555555555555"
 
 
 @pytest.fixture
@@ -121,16 +129,20 @@ def test_nothing_is_counted_of_a_transaction_that_fails(
     assert shard.views.audience_counts() == {ONE: Counts(3, added=1)}
 
 
-def test_43_identities_of_members_are_exported(shard: Asked) -> None:
-    """Case 43: 1005 has an e-mail address and a vendor's id, 1002 has nothing."""
-    vendor = "11111111-2222-4333-8444-555555555555"
+def bring_device(shard: Asked) -> None:
+    """Let 1005 have a device with a vendor's id."""
     shard.send(
         1005,
         {
             "mp_deviceid": "33333333-3333-4333-8333-333333333333",
-            "device_info": {"platform": "iOS", "ios_idfv": vendor},
+            "device_info": {"platform": "iOS", "ios_idfv": VENDOR},
         },
     )
+
+
+def test_43_identities_of_members_are_exported(shard: Asked) -> None:
+    """Case 43: 1005 has an e-mail address and a vendor's id, 1002 has nothing."""
+    bring_device(shard)
     shard.define(audience(LIST, None))
     shard.worker.change_list(1, LIST, [1005, 1002], [])
     rows = shard.views.export_members(LIST, ["email", "customer_id"], None, 10)
@@ -140,7 +152,53 @@ def test_43_identities_of_members_are_exported(shard: Asked) -> None:
     ]
     [row] = shard.views.export_members(LIST, ["ios_vendor_id"], 1002, 10)
     assert [name for name, _ in row.identities] == ["ios_vendor_id"]
-    assert row.identities[0][1].lower() == vendor
+    assert row.identities[0][1].lower() == VENDOR
+
+
+def subscribed(**changes: Any) -> LiveSubscription:
+    """Return a subscription of `ONE`."""
+    variation = changes.pop("variation", None)
+    told = Subscription(
+        number=5,
+        id="s",
+        audience=ONE,
+        name=MessageAudience(ONE, "x", "x"),
+        workspace=WORKSPACE.number,
+        output="files",
+        environments=frozenset({"production"}),
+        **changes,
+    )
+    return LiveSubscription(
+        subscription=told, variation=variation, is_faulted=False, resumed=0, sends=0
+    )
+
+
+def exported(shard: Asked, subscription: LiveSubscription, test: AbTest | None = None) -> Any:
+    """Return whom a subscription to everybody exports with which types."""
+    shard.live = LiveAudiences(
+        version=shard.live.version + 1,
+        audiences=(audience(ONE, event("Ping", frequency=("equals", 0)), test=test),),
+        subscriptions=(subscription,),
+    )
+    shard.worker.set_audiences(shard.live)
+    shard.settle()
+    rows = shard.views.export_subscribed(5, ["email", "ios_vendor_id"], None, 10)
+    assert [each.mpid for each in rows] == list(PEOPLE)
+    return {each.mpid: [name for name, _ in each.identities] for each in rows if each.identities}
+
+
+def test_a_subscription_exports_only_what_its_receiver_is_told(shard: Asked) -> None:
+    """Spec/audiences.md, 10 and 12.1."""
+    bring_device(shard)
+    assert exported(shard, subscribed()) == {1005: ["email", "ios_vendor_id"]}
+    stranger = Withheld(frozenset({"email"}), frozenset({77}))
+    assert exported(shard, subscribed(withheld=stranger)) == {1005: ["ios_vendor_id"]}
+    friend = Withheld(frozenset({"email"}), frozenset({WORKSPACE.number}))
+    assert exported(shard, subscribed(withheld=friend)) == {1005: ["email", "ios_vendor_id"]}
+    test = AbTest(1, (Variation("A", 10_000),), "", 0)
+    assert exported(shard, subscribed(variation="A"), test) == {1005: ["email", "ios_vendor_id"]}
+    assert exported(shard, subscribed(variation="Control"), test) == {}
+    assert shard.views.export_subscribed(6, ["email"], None, 10) == []
 
 
 def test_the_profile_api_tells_when_a_membership_lapses(shard: Asked) -> None:

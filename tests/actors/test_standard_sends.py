@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from actors.audience_worker import AudienceWorker
 from actors.store.resharding import reshard
-from tests.actors.audience_shards import Asked
+from tests.actors.audience_shards import Asked, audience
 from tests.actors.shards import open_shard, profile_of
 from tests.actors.standard_shards import (
     PEOPLE,
@@ -134,3 +135,21 @@ def test_another_number_of_shards_calculates_and_sends_what_is_left_only(
     assert found == set(PEOPLE if not is_done else PEOPLE[:4])
     new = PEOPLE if not is_done else ()
     assert sorted(told) == sorted(("add", mpid) for mpid in (*PEOPLE[:4], *new))
+
+
+def test_who_was_given_lists_and_now_takes_changes_is_told_of_all_members(asked: Asked) -> None:
+    """An output `audience_csv` whose mode was `snapshot` (spec/connections.md, 7.6)."""
+    for mpid in PEOPLE:
+        login(asked, mpid)
+    real_time = audience(S, event("Login"))
+    tell(asked, real_time, subscriptions=[sending(0)])
+    asked.settle()
+    login(asked, 100)
+    assert heard(asked) == []
+    tell(asked, real_time, subscriptions=[replace(sending(0), sends=None)])
+    asked.settle()
+    everyone = [("add", mpid) for mpid in (*PEOPLE, 100)]
+    assert sorted(heard(asked)) == everyone
+    tell(asked, real_time, subscriptions=[replace(sending(0), sends=None)])
+    asked.settle()
+    assert sorted(heard(asked)) == everyone

@@ -246,6 +246,7 @@ def test_ids_are_numbered_and_definitions_speak_of_numbers(tmp_path: Path) -> No
         "audience_csv",
         frozenset({"email"}),
     )
+    assert output.listed_in == frozenset()
     first, second, third = catalog.audiences
     assert (first.number, first.inputs, first.external_name) == (1, (1, 2), "big_spenders")
     assert first.definition["criteria"]["nodes"][1]["input_ids"] == [2]
@@ -277,3 +278,10 @@ def test_dates_of_a_file_are_texts(tmp_path: Path) -> None:
     assert audience.definition["recency"]["date"] == "2026-03-01"
     assert audience.range is not None
     assert (audience.range.start, audience.range.end) == ("2026-01-01", "2026-02-01")
+
+
+def test_an_output_takes_lists_in_the_environments_that_say_so(tmp_path: Path) -> None:
+    mode = {"environments": {"development": {"settings": {"mode": "snapshot"}}}}
+    loaded = load(document(setting("outputs.2", SEG_CSV | mode)), tmp_path)
+    [output] = audience_catalog(loaded, assign_numbers(loaded, Numbers())).outputs.values()
+    assert output.listed_in == frozenset({"development"})
