@@ -1,0 +1,74 @@
+"""Programs that drive SDKs of other languages, installed or built in a folder of their own."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.clients.tools import run
+
+SOURCES = Path(__file__).parent
+PATIENCE_S = 180
+
+
+class Running:
+    """A program under way."""
+
+    def __init__(self, command: Sequence[str], environ: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            command,
+            env={**os.environ, **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def result(self) -> Any:
+        """Wait for its end; return the JSON of its last line. Fails with what it printed."""
+        try:
+            printed, _ = self._process.communicate(timeout=PATIENCE_S)
+        finally:
+            self._process.kill()
+        assert self._process.returncode == 0, printed
+        return json.loads(printed.splitlines()[-1])
+
+
+@dataclass(frozen=True)
+class Program:
+    """A command, to which a caller adds arguments."""
+
+    command: tuple[str, ...]
+
+    def start(self, *arguments: str, **environ: str) -> Running:
+        return Running((*self.command, *arguments), environ)
+
+    def run(self, *arguments: str, **environ: str) -> Any:
+        return self.start(*arguments, **environ).result()
+
+
+def toolchain(command: str, *packages: str) -> str:
+    """Return the path of a command, installed from Debian's packages if need be, or skip."""
+    found = shutil.which(command)
+    if found is None and shutil.which("apt-get") is not None and os.geteuid() == 0:
+        run("apt-get", "update", "-q")
+        run("apt-get", "install", "-y", "-q", "--no-install-recommends", *packages)
+        found = shutil.which(command)
+    if found is None:
+        pytest.skip(f"there is no {command}, and it cannot be installed")
+    return found
+
+
+def node_folder(folder: Path) -> Path:
+    """Install the SDKs of Node as the lock file names them; return where the programs are."""
+    toolchain("node", "nodejs")
+    npm = toolchain("npm", "npm")
+    target = folder / "node"
+    shutil.copytree(SOURCES / "node", target, ignore=shutil.ignore_patterns("node_modules"))
+    run(npm, "ci", "--no-audit", "--no-fund", "--silent", "--prefer-offline", folder=target)
+    return target
