@@ -234,7 +234,8 @@ class AudienceViews:
             row_bytes=rows.nbytes + rows.index_bytes,
             membership_bytes=memberships.nbytes,
             sources=tuple(
-                SourceBytes(each.source, each.array_bytes, each.distinct) for each in mirror.costs()
+                SourceBytes(each.source, each.array_bytes, each.distinct, each.value_bytes)
+                for each in mirror.costs()
             ),
             entries=entries.total,
             entry_bytes=entries.nbytes,

@@ -4,26 +4,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from actors.audiences.criteria import Node
-from actors.audiences.language.definition import read_definition
 from actors.audiences.language.dependencies import criteria_of
-from actors.audiences.language.references import (
-    AudienceReference,
-    CalculatedAttributeReference,
-    References,
-)
 from actors.audiences.trial import SentBatch, try_user
-from actors.calculated.definition import Attribute
-from actors.calculated.reading import canonical
-from actors.calculated.reading import read_definition as read_calculated
 from actors.errors import BatchRejected
-from actors.model import WorkspaceInfo
-from config.audience_references import with_numbers
+from config.audience_definitions import Definitions
 from config.audiences import Audience, AudienceTest
-from config.compiled import workspace_info
 from config.errors import Found
-from config.numbers import Numbers, assign_numbers
-from config.settings import Settings
 from config.workspace import WorkspaceDocument
 
 # The instant of a test that says nothing of time: it is always the same.
@@ -42,41 +28,22 @@ def failed_tests(document: WorkspaceDocument) -> Iterator[Found]:
                 yield ("audiences", index, "tests", place), problem
 
 
-class _Bench:
+class _Bench(Definitions):
     """What all tests of a document have in common."""
-
-    def __init__(self, document: WorkspaceDocument) -> None:
-        self._numbers = assign_numbers(document, Numbers())
-        self._workspace: WorkspaceInfo = workspace_info(document, self._numbers, Settings())
-        numbers = self._numbers.calculated_attributes
-        active = [each for each in document.calculated_attributes if each.active]
-        self._attributes = [
-            Attribute(numbers[each.id], each.name, 1, read_calculated(canonical(each.definition)))
-            for each in active
-        ]
-        self._nodes: dict[int, Node] = {}
-        for each in document.audiences:
-            if each.definition is not None:
-                self._nodes[self._numbers.audiences[each.id]] = self._read(each)
-        self._targets = {
-            self._numbers.audiences[each.id]
-            for each in document.audiences
-            if each.type == "real_time" and each.active
-        }
 
     def run(self, audience: Audience, test: AudienceTest) -> str | None:
         """Return what is wrong with a test, `None` if it comes out as it says."""
-        number = self._numbers.audiences[audience.id]
-        node = self._nodes[number]
+        number = self.numbers.audiences[audience.id]
+        node = self.nodes[number]
         targets = {
             each: found
-            for each, found in self._nodes.items()
-            if each in self._targets and each != number
+            for each, found in self.nodes.items()
+            if each in self.active and each != number
         }
         now_ms = _now_ms(test)
         sent = self._batches(test, now_ms)
         try:
-            outcome = try_user(node, targets, self._attributes, sent, now_ms, self._workspace)
+            outcome = try_user(node, targets, self.attributes, sent, now_ms, self.workspace)
         except BatchRejected as error:
             problem = error.problems[0]
             return f"the Events API would refuse {problem.path}: {problem.message}"
@@ -92,8 +59,8 @@ class _Bench:
 
     def _batches(self, test: AudienceTest, now_ms: int) -> list[SentBatch]:
         """Return what the user sends: first what is known of the user, then events in order."""
-        inputs = self._numbers.inputs
-        first_input = next(iter(self._workspace.inputs))
+        inputs = self.numbers.inputs
+        first_input = next(iter(self.workspace.inputs))
         events = sorted(
             (
                 (now_ms if each.at is None else _instant_ms(each.at), place, each)
@@ -115,21 +82,6 @@ class _Bench:
             source = first_input if each.input is None else inputs[each.input]
             batches.append(SentBatch(body, source, at_ms))
         return batches
-
-    def _read(self, audience: Audience) -> Node:
-        numbers = self._numbers
-        definition = with_numbers(audience.definition, numbers.inputs, numbers.audiences)
-        references = References(
-            workspaces=frozenset({self._workspace.number}),
-            now_ms=0,
-            inputs=tuple(numbers.inputs[each] for each in audience.inputs),
-            known_inputs=frozenset(self._workspace.inputs),
-            calculated_attributes=tuple(
-                CalculatedAttributeReference(each.number, each.name) for each in self._attributes
-            ),
-            audiences={number: AudienceReference() for number in numbers.audiences.values()},
-        )
-        return read_definition(definition, references, "").node
 
 
 def _now_ms(test: AudienceTest) -> int:

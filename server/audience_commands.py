@@ -1,27 +1,121 @@
-"""`headwater audiences`: what audiences cost a running deployment."""
+"""`headwater audiences`: what audiences cost a deployment, or would cost one."""
 
+import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
 
+from actors.audiences.stated_costs import StatedCosts, stated_costs
+from config.audience_definitions import Definitions
+from config.errors import ConfigError
+from config.load import load_workspace
 from server.platform_client import PlatformApi, with_access
 
 Shard = Mapping[str, Any]  # as GET .../audiences/costs shows one
 
 
 @click.group()
-@with_access
+@partial(with_access, is_required=False)
 @click.pass_context
-def audiences(context: click.Context, /, **access: str) -> None:
-    """Audiences of a running deployment."""
+def audiences(context: click.Context, /, **access: str | None) -> None:
+    """Audiences of a running deployment, or of a workspace document."""
     context.obj = access
 
 
 @audiences.command("explain-cost")
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path),
+    help="Workspace document whose audiences are accounted for; nothing is asked.",
+)
+@click.option(
+    "--profiles",
+    type=click.IntRange(1),
+    default=1_000_000,
+    show_default=True,
+    help="With --file: profiles of a shard.",
+)
+@click.option(
+    "--entries",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="With --file: events of a profile that count, once for each stream that takes them.",
+)
 @click.pass_obj
-def explain_cost(access: dict[str, str]) -> None:
-    """Tell what audiences take of memory: per profile, stream entry and source of criteria."""
+def explain_cost(
+    access: dict[str, str | None], file: Path | None, profiles: int, entries: int
+) -> None:
+    """Tell what audiences take of memory: per profile, stream entry and criterion."""
+    if file is not None:
+        _state(file, profiles, entries)
+        return
+    missing = [name for name, value in access.items() if value is None]
+    if missing:
+        raise click.UsageError(f"Without --file, --{missing[0].replace('_', '-')} is needed.")
+    _measure({name: str(value) for name, value in access.items()})
+
+
+def _state(file: Path, profiles: int, entries: int) -> None:
+    """Tell of a document's active real-time audiences."""
+    try:
+        document = load_workspace(file, os.environ)
+    except ConfigError as error:
+        for line in error.lines():
+            click.echo(line, err=True)
+        sys.exit(1)
+    definitions = Definitions(document)
+    nodes = {each: definitions.nodes[each] for each in sorted(definitions.active)}
+    costs = stated_costs(nodes, definitions.workspace)
+    click.echo(
+        f"{costs.audiences} active audiences, {costs.leaves} different criteria, "
+        f"{costs.streams} streams"
+    )
+    parts = {
+        "row and its index": costs.row_bytes,
+        "memberships": costs.membership_bytes,
+        "columns of user criteria": costs.column_bytes,
+        "together": costs.profile_bytes,
+    }
+    click.echo("each profile:")
+    for name, size in parts.items():
+        click.echo(f"  {name}: {size:.1f} bytes")
+    click.echo(
+        f"each event that counts: {costs.plain_bytes} bytes in each stream that takes it"
+        + (f", {costs.wide_bytes} in some" if costs.has_wide else "")
+    )
+    held = entries if costs.streams else 0
+    names = {number: name for name, number in definitions.numbers.audiences.items()}
+    _show_criteria(costs, names)
+    click.echo(
+        f"{profiles} profiles with {held} entries each: "
+        f"{costs.bytes_of(profiles, held)} bytes, with room to grow at most "
+        f"{costs.most_bytes(profiles, held)}; besides, each distinct value of an attribute once"
+    )
+
+
+def _show_criteria(costs: StatedCosts, names: Mapping[int, str]) -> None:
+    shown = None
+    for each in costs.criteria:
+        if each.audience != shown:
+            shown = each.audience
+            click.echo(f"audience {names[shown]}:")
+        needs = []
+        if each.columns:
+            needs.append(f"{each.row_bytes:.1f} bytes per profile ({', '.join(each.columns)})")
+        if each.entry_bytes:
+            sizes = " + ".join(map(str, each.entry_bytes))
+            needs.append(f"{sizes} bytes per event that counts")
+        shared = f"; shared with {each.shared_with} others" if each.shared_with else ""
+        click.echo(f"  criterion {each.id or each.place}: {', '.join(needs) or '0 bytes'}{shared}")
+
+
+def _measure(access: dict[str, str]) -> None:
+    """Tell of a running deployment."""
     shards: list[Shard] = PlatformApi(**access).get("/audiences/costs")["shards"]
     for number, shard in enumerate(shards):
         _show(f"shard {number}", shard)
@@ -36,6 +130,7 @@ def _show(title: str, shard: Shard) -> None:
         "rows and their index": shard["row_bytes"],
         "memberships": shard["membership_bytes"],
         "columns of user criteria": columns,
+        "values of user criteria": sum(each["value_bytes"] for each in sources),
         "entries of event criteria": shard["entry_bytes"],
     }
     click.echo(
@@ -50,7 +145,7 @@ def _show(title: str, shard: Shard) -> None:
         f"with room to grow {_per(size, entries, 'entry')}"
     )
     for each in sorted(sources, key=lambda each: (-each["array_bytes"], each["source"])):
-        values = f"{each['distinct']} distinct values"
+        values = f"{each['distinct']} distinct values of {each['value_bytes']} bytes"
         click.echo(f"    {each['source']}: {_per(each['array_bytes'], rows, 'profile')}, {values}")
 
 
@@ -74,8 +169,8 @@ def _sources(parts: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for each in parts:
         total = found.setdefault(
-            each["source"], {"source": each["source"], "array_bytes": 0, "distinct": 0}
+            each["source"], dict.fromkeys(each, 0) | {"source": each["source"]}
         )
-        total["array_bytes"] += each["array_bytes"]
-        total["distinct"] += each["distinct"]
+        for name in ("array_bytes", "distinct", "value_bytes"):
+            total[name] += each[name]
     return list(found.values())

@@ -114,26 +114,38 @@ def _reasons(error: HTTPError) -> list[str]:
         return [error.reason]
 
 
-def with_access(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a group of commands take the options that `PlatformApi` is made of."""
+def with_access(command: Callable[..., None], *, is_required: bool = True) -> Callable[..., None]:
+    """Let a group of commands take the options that `PlatformApi` is made of.
+
+    `is_required`: not where some of the commands need no deployment.
+    """
     return with_credentials(
         click.option(
             "--workspace", default="1", show_default=True, help="Number or id of the workspace."
-        )(command)
+        )(command),
+        is_required=is_required,
     )
 
 
-def with_credentials(command: Callable[..., None]) -> Callable[..., None]:
+def with_credentials(
+    command: Callable[..., None], *, is_required: bool = True
+) -> Callable[..., None]:
     """Let commands that find their workspace otherwise take the rest of these options."""
     options = (
         click.option(
             "--url", default="http://127.0.0.1:8080", show_default=True, help="Of the edges."
         ),
         click.option(
-            "--client-id", required=True, envvar="HEADWATER_CLIENT_ID", help="API credential."
+            "--client-id",
+            required=is_required,
+            envvar="HEADWATER_CLIENT_ID",
+            help="API credential.",
         ),
         click.option(
-            "--client-secret", required=True, envvar="HEADWATER_CLIENT_SECRET", help="Its secret."
+            "--client-secret",
+            required=is_required,
+            envvar="HEADWATER_CLIENT_SECRET",
+            help="Its secret.",
         ),
     )
     for option in reversed(options):

@@ -199,11 +199,12 @@ class Difference(Struct, frozen=True):
 
 
 class SourceBytes(Struct, frozen=True):
-    """What one source that criteria read takes: bytes of its columns, distinct values."""
+    """What one source that criteria read takes: bytes of its columns, distinct values, theirs."""
 
     source: str
     array_bytes: int
     distinct: int
+    value_bytes: int = 0
 
 
 class Costs(Struct, frozen=True, kw_only=True):

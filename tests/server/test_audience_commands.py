@@ -29,10 +29,12 @@ async def test_the_cost_is_told_per_profile_entry_and_source(tmp_path: Path) -> 
         "  rows and their index: 500 bytes, 100.0 per profile",
         "  memberships: 40 bytes, 8.0 per profile",
         "  columns of user criteria: 24 bytes, 4.8 per profile",
+        "  values of user criteria: 300 bytes, 60.0 per profile",
         "  entries of event criteria: 240 bytes, 48.0 per profile",
-        "  together: 804 bytes, 160.8 per profile",
+        "  together: 1104 bytes, 220.8 per profile",
         "  stream entries: 10, 24 bytes each; with room to grow 240 bytes, 24.0 per entry",
-        "    AttributeSource(name='status'): 24 bytes, 4.8 per profile, 3 distinct values",
+        "    AttributeSource(name='status'): 24 bytes, 4.8 per profile, "
+        "3 distinct values of 300 bytes",
     ]
 
 
@@ -54,3 +56,68 @@ async def test_a_caller_whom_nobody_knows_is_told_so(tmp_path: Path) -> None:
         result = await asyncio.to_thread(CliRunner().invoke, main, where, env=ACCESS)
     assert result.exit_code == 1
     assert "401" in result.output
+
+
+DOCUMENT = """
+version: 1
+account: {id: acme, name: Acme}
+workspace: {id: shop, name: Shop}
+inputs:
+  - {id: web, kind: platform, os: MobileWeb, name: Web, keys: [{key: us1-web-key, secret: s}]}
+audiences:
+  - id: gold
+    name: Gold
+    definition:
+      and:
+        - {type: user_attribute, id: tier, attribute_name: tier, operator: equals, value: gold}
+        - {type: event, id: twice, event_type: custom_event, event_name: Ping,
+           count: {operator: greater_or_equal, value: 2}}
+  - id: pinged
+    name: Pinged
+    definition: {type: event, event_type: custom_event, event_name: Ping}
+  - id: draft
+    name: Draft
+    active: false
+    definition: {type: user_attribute, attribute_name: other, operator: equals, value: x}
+"""
+
+
+def explained_file(tmp_path: Path, text: str, *options: str) -> Result:
+    """Account for a document; there is neither a deployment nor a credential."""
+    path = tmp_path / "shop.yaml"
+    path.write_text(text)
+    where = ["audiences", "explain-cost", "--file", str(path), *options]
+    return CliRunner().invoke(main, where, env=dict.fromkeys(ACCESS))
+
+
+def test_the_cost_of_a_document_is_told_without_a_deployment(tmp_path: Path) -> None:
+    result = explained_file(tmp_path, DOCUMENT, "--profiles", "1000", "--entries", "10")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "2 active audiences, 3 different criteria, 1 streams"
+    assert lines[3:6] == [
+        "  memberships: 8.0 bytes",
+        "  columns of user criteria: 4.0 bytes",
+        lines[5],
+    ]
+    assert lines[6] == "each event that counts: 24 bytes in each stream that takes it"
+    assert lines[7:12] == [
+        "audience gold:",
+        "  criterion tier: 4.0 bytes per profile (AttributeSource(name='tier'))",
+        "  criterion twice: 24 bytes per event that counts; shared with 1 others",
+        "audience pinged:",
+        "  criterion 1: 24 bytes per event that counts; shared with 1 others",
+    ]
+    assert lines[12].startswith("1000 profiles with 10 entries each: ")
+
+
+def test_the_cost_of_a_wrong_document_is_what_is_wrong_with_it(tmp_path: Path) -> None:
+    result = explained_file(tmp_path, DOCUMENT.replace("operator: equals", "operator: is"))
+    assert result.exit_code == 1
+    assert "audiences[0].definition" in result.stderr
+
+
+def test_without_a_document_a_credential_is_needed() -> None:
+    result = CliRunner().invoke(main, ["audiences", "explain-cost"], env=dict.fromkeys(ACCESS))
+    assert result.exit_code == 2
+    assert "--client-id is needed" in result.stderr

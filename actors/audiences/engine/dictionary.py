@@ -5,6 +5,7 @@ table by code; to evaluate it for some rows is to look their codes up, eight cri
 """
 
 from collections.abc import Callable, Hashable
+from sys import getsizeof
 
 import numpy as np
 
@@ -16,6 +17,8 @@ Predicate = Callable[[StoredValue], bool]
 MISSING_CODE = 0
 
 _LEAST_CODES = 64
+_MOST_MEASURED = 1000
+_CODE_BYTES = getsizeof(1 << 20)  # of a code as an object
 
 
 class CodedColumn:
@@ -40,8 +43,19 @@ class CodedColumn:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the arrays; those of the dictionary's values are not known."""
+        """The bytes of the arrays."""
         return self.codes.nbytes + self.table.nbytes
+
+    @property
+    def value_bytes(self) -> int:
+        """The bytes of the distinct values and of what finds their codes.
+
+        Of many values only some are measured, and count for all.
+        """
+        some = self._values[:: -(-len(self._values) // _MOST_MEASURED)]
+        each = sum(map(_size_of, some)) / len(some)
+        index = getsizeof(self._values) + getsizeof(self._code_of)
+        return round(each * len(self._values)) + index
 
     def add(self, predicate: Predicate) -> int:
         """Ask for something more; return its slot."""
@@ -114,6 +128,13 @@ class CodedColumn:
             table[:, : len(used)] = self.table[:, used]
             self.table = table
         self._clean_at = max(2 * len(used), _LEAST_CODES)
+
+
+def _size_of(value: StoredValue) -> int:
+    """Return the bytes of a value; a list has a key of its own, with the same texts."""
+    texts = value if isinstance(value, list) else ()
+    own = getsizeof(value) + (getsizeof(tuple(texts)) if texts else 0)
+    return _CODE_BYTES + own + sum(map(getsizeof, texts))
 
 
 def _key(value: StoredValue) -> Hashable:

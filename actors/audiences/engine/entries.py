@@ -116,6 +116,11 @@ class EntryStore:
         """The bytes of one plain entry."""
         return self._plain.entry_bytes
 
+    @property
+    def wide_entry_bytes(self) -> int:
+        """The bytes of one entry of a wide stream."""
+        return self._wide.entry_bytes
+
     def know_stream(self, number: int, *, is_wide: bool) -> None:
         """Keep the entries of a stream from now on; its number was never used before."""
         if number >= len(self._is_kept):

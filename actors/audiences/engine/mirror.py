@@ -44,11 +44,12 @@ class _Mirrored:
 
 
 class SourceCost(Struct, frozen=True):
-    """What one source takes: bytes of arrays, distinct values."""
+    """What one source takes: bytes of arrays, distinct values, and their bytes."""
 
     source: str
     array_bytes: int
     distinct: int
+    value_bytes: int
 
 
 class Mirror:
@@ -135,6 +136,7 @@ class Mirror:
                 (0 if mirrored.coded is None else mirrored.coded.nbytes)
                 + sum(column.nbytes for column in mirrored.numbers.values()),
                 0 if mirrored.coded is None else mirrored.coded.distinct,
+                0 if mirrored.coded is None else mirrored.coded.value_bytes,
             )
             for mirrored in self._mirrored.values()
         ]

@@ -193,7 +193,7 @@ class PlainShard:
             rows=len(list(self._people())),
             row_bytes=500,
             membership_bytes=40,
-            sources=(SourceBytes("AttributeSource(name='status')", 24, 3),),
+            sources=(SourceBytes("AttributeSource(name='status')", 24, 3, 300),),
             entries=10,
             entry_bytes=240,
             bytes_per_entry=24,

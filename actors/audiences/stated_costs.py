@@ -1,0 +1,171 @@
+"""What audiences will take of memory, told before anybody is in them.
+
+Columns are measured on an engine of which only the definitions are real; rows without data take
+what rows with data take. What grows with data besides, distinct values and entries, is told per
+value and entry. All arrays have room to grow, and bounds include it (`arrays.grown`,
+`engine.segments`).
+"""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from actors.audiences.criteria import Node
+from actors.audiences.engine.costs import EngineCost, engine_cost
+from actors.audiences.engine.engine import Engine, Kept
+from actors.audiences.engine.holdings import sources_of, streams_of
+from actors.audiences.engine.plan import leaves_of
+from actors.audiences.engine.sources import Source
+from actors.audiences.engine.streams import Stream
+from actors.audiences.engine.terms import node_term
+from actors.audiences.language.dependencies import criteria_of
+from actors.model import Profile, ProfileKey, Section, WorkspaceInfo
+from actors.profiles.retention import DAY_MS
+
+ROWS_GROWTH = 2  # arrays by row double when they are full
+_MEASURED = 1024  # rows: what the engine grows by at first
+_ENTRY_ROOM = 1.5  # of a row's segment that moves; `_LEAST_ENTRIES` of a small one
+_LEAST_ENTRIES = 4
+_ENTRIES_GROWTH = 3  # half may be abandoned, and the arrays grow by half
+_BYTES_PER_SEGMENT = 2 * (3 * 8 + 4)  # where a row's entries lie, and its next event
+_ENTRIES_AT_LEAST = 1024  # of the arrays
+
+
+class CriterionCost(Struct, frozen=True):
+    """What one criterion of an audience needs; equal needs of several are met once.
+
+    Attributes:
+        audience: its number.
+        id: of the criterion, `None` if it has none; `place`: in its definition, from 1.
+        row_bytes: of the columns that it reads, per profile.
+        columns: what they are of.
+        entry_bytes: of one event that counts, per stream.
+        shared_with: other criteria, of all audiences, that need some of it too.
+    """
+
+    audience: int
+    id: str | None
+    place: int
+    row_bytes: float
+    columns: tuple[str, ...]
+    entry_bytes: tuple[int, ...]
+    shared_with: int
+
+
+class StatedCosts(Struct, frozen=True):
+    """What audiences take of a shard's memory, in bytes; see `most_bytes` for the bound.
+
+    Attributes:
+        audiences, leaves, streams: how many, different ones.
+        row_bytes: per profile: its row and what finds it; `membership_bytes`, `column_bytes` too.
+        plain_bytes, wide_bytes: of one entry; `wide` ones have a weight or cease by themselves.
+        has_wide: whether there are any of those.
+        criteria: of all audiences, in the order of their numbers.
+    """
+
+    audiences: int
+    leaves: int
+    streams: int
+    row_bytes: float
+    membership_bytes: float
+    column_bytes: float
+    plain_bytes: int
+    wide_bytes: int
+    has_wide: bool
+    criteria: tuple[CriterionCost, ...]
+
+    @property
+    def profile_bytes(self) -> float:
+        """All that every profile takes."""
+        return self.row_bytes + self.membership_bytes + self.column_bytes
+
+    def bytes_of(self, profiles: int, entries: int) -> int:
+        """Return what so many profiles with so many entries each take, without room to grow."""
+        return round(profiles * (self.profile_bytes + entries * self.plain_bytes))
+
+    def most_bytes(self, profiles: int, entries: int) -> int:
+        """Return what profiles that never had more entries than that each take at most.
+
+        Besides, there are the values of attributes, each once, and 4096 users whose newest entries
+        wait to be merged in.
+        """
+        entry_bytes = self.wide_bytes if self.has_wide else self.plain_bytes
+        room = max(entries * _ENTRY_ROOM, _LEAST_ENTRIES) if entries else 0
+        segments = profiles * (_ENTRIES_GROWTH * room * entry_bytes + _BYTES_PER_SEGMENT)
+        rows = max(profiles, _MEASURED) * self.profile_bytes * ROWS_GROWTH
+        return round(rows + segments + _ENTRIES_AT_LEAST * (self.plain_bytes + self.wide_bytes))
+
+
+def stated_costs(nodes: Mapping[int, Node], workspace: WorkspaceInfo) -> StatedCosts:
+    """Tell what real-time audiences will take.
+
+    Args:
+        nodes: number of each audience to its definition.
+        workspace: whose audiences they are.
+    """
+    engine = Engine(workspace, workspace.audience_event_days * DAY_MS)
+    for number, node in nodes.items():
+        engine.activate(number, "production", node)
+    before = _measured(engine, workspace, 1)
+    after = _measured(engine, workspace, _MEASURED + 1)
+    columns = {
+        each.source: (each.array_bytes - former.array_bytes) / _MEASURED
+        for each, former in zip(after.sources, before.sources, strict=True)
+    }
+    rows, _, entries, memberships, _ = engine.parts
+    criteria = _criteria(nodes, columns, entries.entry_bytes, entries.wide_entry_bytes)
+    return StatedCosts(
+        audiences=len(nodes),
+        leaves=after.leaves,
+        streams=after.streams,
+        row_bytes=rows.nbytes / rows.capacity + rows.index_bytes / len(rows),
+        membership_bytes=memberships.nbytes / rows.capacity,
+        column_bytes=sum(columns.values()),
+        plain_bytes=entries.entry_bytes,
+        wide_bytes=entries.wide_entry_bytes,
+        has_wide=any(entries.wide_entry_bytes in each.entry_bytes for each in criteria),
+        criteria=criteria,
+    )
+
+
+def _measured(engine: Engine, workspace: WorkspaceInfo, rows: int) -> EngineCost:
+    """Return what the engine takes with so many empty profiles."""
+    profile = Profile(created_timestamp_ms=0)
+    profile.workspaces[workspace.number] = Section(first_seen_ms=0, last_seen_ms=0)
+    for mpid in range(1, rows + 1):
+        engine.load(ProfileKey(workspace.scope, "production", mpid), profile, Kept())
+    return engine_cost(engine)
+
+
+def _criteria(
+    nodes: Mapping[int, Node], columns: Mapping[str, float], plain_bytes: int, wide_bytes: int
+) -> tuple[CriterionCost, ...]:
+    needs = [
+        (number, place, named.id, *_needs(named))
+        for number, node in sorted(nodes.items())
+        for place, named in enumerate(criteria_of(node), 1)
+    ]
+    return tuple(
+        CriterionCost(
+            audience=number,
+            id=name,
+            place=place,
+            row_bytes=sum(columns[repr(source)] for source in sources),
+            columns=tuple(sorted(map(repr, sources))),
+            entry_bytes=tuple(wide_bytes if each.is_wide else plain_bytes for each in streams),
+            shared_with=sum(
+                not (sources.isdisjoint(others) and streams.isdisjoint(their_streams))
+                for *_, others, their_streams in needs
+            )
+            - bool(sources or streams),  # itself
+        )
+        for number, place, name, sources, streams in needs
+    )
+
+
+def _needs(node: Node) -> tuple[frozenset[Source], frozenset[Stream]]:
+    leaves = leaves_of(node_term(node))
+    return (
+        frozenset(source for leaf in leaves for source in sources_of(leaf)),
+        frozenset(stream for leaf in leaves for stream in streams_of(leaf)),
+    )

@@ -1,0 +1,98 @@
+"""What audiences will take of memory, beside what they do (`headwater audiences explain-cost`)."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.audiences.criteria import Node
+from actors.audiences.engine.costs import engine_cost
+from actors.audiences.engine.engine import Engine, Kept
+from actors.audiences.engine.entries import Entry
+from actors.audiences.engine.packing import pack_entries
+from actors.audiences.stated_costs import StatedCosts, stated_costs
+from actors.model import Profile, ProfileKey, Section
+from actors.profiles.retention import DAY_MS
+from tests.oracle.audiences.build import attribute, both, event, negated
+from tests.oracle.audiences.fixture import NOW, WORKSPACE
+
+PREMIUM = attribute("status", "string", "equals", "premium")
+GOLD = attribute("status", "string", "equals", "gold")
+ADULT = attribute("age", "number", "greater_or_equal", 18)
+LOGIN = event("Login")
+NODES: dict[int, Node] = {1: both(PREMIUM, LOGIN), 2: both(GOLD, ADULT), 3: negated(LOGIN)}
+
+
+def stated(nodes: dict[int, Node] = NODES) -> StatedCosts:
+    return stated_costs(nodes, WORKSPACE)
+
+
+def test_each_criterion_says_what_it_needs_and_who_needs_it_too() -> None:
+    first, second, third, fourth, fifth = stated().criteria
+    assert (first.row_bytes, first.entry_bytes, first.shared_with) == (4.0, (), 1)
+    assert (second.row_bytes, second.entry_bytes, second.shared_with) == (0, (24,), 1)
+    assert (third.columns, third.shared_with) == (first.columns, 1)
+    assert (fourth.row_bytes, fourth.shared_with) == (4.0, 0)
+    assert (fifth.entry_bytes, fifth.audience, fifth.place) == ((24,), 3, 1)
+
+
+def test_what_several_need_is_there_once() -> None:
+    costs = stated()
+    assert costs.column_bytes == 4.0 + 4.0
+    assert (costs.audiences, costs.streams) == (3, 1)
+    assert stated({1: PREMIUM}).column_bytes == 4.0
+    assert stated({}).column_bytes == 0
+
+
+def test_more_than_64_audiences_take_more_bits() -> None:
+    many: dict[int, Node] = dict.fromkeys(range(1, 66), PREMIUM)
+    assert stated(many).membership_bytes == 16.0
+
+
+def filled(nodes: dict[int, Node], entries: list[int], rounds: int) -> int:
+    """Return the bytes of a real engine whose rows have so many entries, after rewriting them."""
+    engine = Engine(WORKSPACE, WORKSPACE.audience_event_days * DAY_MS)
+    for number, node in nodes.items():
+        engine.activate(number, "production", node)
+    profile = Profile(created_timestamp_ms=NOW)
+    profile.workspaces[WORKSPACE.number] = Section(first_seen_ms=NOW, last_seen_ms=NOW)
+    holdings = engine.parts[4]
+    for turn in range(1, rounds + 1):
+        for mpid, most in enumerate(entries, 1):
+            count = most * turn // rounds  # segments grow, move and leave gaps
+            kept = pack_entries(
+                [Entry(0, NOW, number, 0) for number in range(count)], holdings.identity
+            )
+            key = ProfileKey(WORKSPACE.scope, "production", mpid)
+            engine.load(key, profile, Kept(kept))
+        engine.evaluate(
+            engine.rows_of(
+                ProfileKey(WORKSPACE.scope, "production", mpid)
+                for mpid in range(1, len(entries) + 1)
+            ),
+            NOW,
+        )
+    rows, _, store, memberships, _ = engine.parts
+    cost = engine_cost(engine)
+    columns = sum(each.array_bytes for each in cost.sources)
+    return rows.nbytes + rows.index_bytes + memberships.nbytes + columns + store.nbytes
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.integers(0, 40), min_size=1, max_size=300),
+    st.integers(1, 4),
+    st.sampled_from([0, 800, 1100]),
+)
+def test_nothing_takes_more_than_is_stated(entries: list[int], rounds: int, empty: int) -> None:
+    """Whatever the profiles have, and however they came to it."""
+    everybody = entries + [0] * empty
+    most = stated().most_bytes(len(everybody), max(entries))
+    assert filled(NODES, everybody, rounds) <= most
+
+
+@pytest.mark.parametrize("profiles", [2_000, 4_000])
+def test_what_is_stated_without_room_is_near(profiles: int) -> None:
+    costs = stated()
+    real = filled(NODES, [10] * profiles, 1)
+    assert costs.bytes_of(profiles, 10) <= real <= costs.most_bytes(profiles, 10)
+    assert real <= 3 * costs.bytes_of(profiles, 10)
