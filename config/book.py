@@ -12,9 +12,11 @@ import msgspec
 from msgspec import Struct
 
 from actors.clock import Clock
-from actors.store import revisions
+from actors.store import audit_log, revisions
+from actors.store.audit_log import AuditEntry, Author
 from actors.store.environment import Store
 from actors.store.revisions import Revision, Stamp
+from config.audit import AuditLog, Version, entries_of
 from config.compiled_workspaces import ServedDocument, served_documents
 from config.deployment import deployment_problems
 from config.differences import Difference, differences, needing_restart
@@ -23,12 +25,14 @@ from config.load import parse_workspace
 from config.merging import Data, merged_document, names_in
 from config.numbers import (
     KeptNumbers,
+    ObjectNumbers,
     assign_all,
     decode_numbers,
     encode_numbers,
     retire,
 )
 from config.sealing import Sealer
+from config.secret_values import hidden
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
 
@@ -37,6 +41,7 @@ Owned = dict[str, frozenset[str]]
 DESKS = ("audiences", "calculated_attributes")
 # What lies about of a deleted object of these under its number is not a new one's of its name.
 RETIRING = ("connections", *DESKS)
+FILE = Author("config", "config")  # a configuration file
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -93,6 +98,7 @@ class Book:
         self._sealer = sealer
         self._settings = settings
         self._clock = clock
+        self.audit_log = AuditLog(store, clock)
         self._pages: dict[str, _Page] = {}
         with store.read() as txn:
             kept = revisions.read_numbers(txn)
@@ -208,8 +214,10 @@ class Book:
         pages = self._pages | {each.workspace: self._next(each, "") for each in drafts}
         return self._compile(pages, self._numbered(drafts))
 
-    def write(self, drafts: Sequence[Draft], actor: str) -> None:
+    def write(self, drafts: Sequence[Draft], author: Author) -> None:
         """Make drafts the next revisions, all or none; one that changes nothing makes none.
+
+        What they change is in the audit log with them.
 
         Raises:
             ConfigError: they do not fit together.
@@ -218,12 +226,18 @@ class Book:
         numbers = self._numbered(drafts)
         pages = dict(self._pages)
         for draft in drafts:
-            pages[draft.workspace] = self._next(draft, actor)
+            pages[draft.workspace] = self._next(draft, author.id)
         with self._store.write() as txn:
             revisions.write_numbers(txn, encode_numbers(numbers))
             revisions.write_served(txn, tuple(pages))
             for draft in drafts:
                 revisions.write_revision(txn, draft.workspace, pages[draft.workspace].revision)
+                audit_log.append(
+                    txn,
+                    numbers.accounts[draft.document.account.id],
+                    self._audited(draft, numbers, author),
+                    self._clock.now_ms(),
+                )
         self._pages, self._numbers = pages, numbers
         self._served = self._compile(pages, numbers)
 
@@ -290,6 +304,16 @@ class Book:
             sealed=self._sealer.seal(_encode(draft.data)),
         )
         return _Page(revision, draft.data, draft.document)
+
+    def _audited(self, draft: Draft, numbers: KeptNumbers, author: Author) -> list[AuditEntry]:
+        page, name = self._pages.get(draft.workspace), draft.workspace
+        before = Version(
+            {} if page is None else hidden(page.document, page.data),
+            self._numbers.objects.get(name, ObjectNumbers()),
+        )
+        after = Version(hidden(draft.document, draft.data), numbers.objects[name])
+        number = numbers.workspaces[name]
+        return list(entries_of(draft.differences, before, after, number, author))
 
     def _page(self, revision: Revision) -> _Page:
         data = self._unsealed(revision)

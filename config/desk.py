@@ -20,10 +20,12 @@ from actors.desks import DeskOptions
 from actors.errors import ActorFailed, ConfigurationRefused, Problem, ShardUnavailable, StoreFull
 from actors.forwarding.plan import OutputPlan
 from actors.shard_options import ShardOptions
+from actors.store.audit_log import AuditEntry, Author
 from actors.store.environment import Store
 from actors.store.folder import configuration_store
 from actors.store.revisions import Stamp
-from config.book import Book, Draft
+from config.audit import AuditPage, AuditQuery
+from config.book import FILE, Book, Draft
 from config.compiled import output_plans
 from config.compiled_workspaces import ServedDocument, desk_options, shard_options
 from config.differences import Difference, with_danger
@@ -201,7 +203,7 @@ class ConfigDesk:
             return Applied(found, draft.base)
 
     async def apply_file(
-        self, workspace: int, given: Data, actor: str, prune: bool, allow_dangerous: bool
+        self, workspace: int, given: Data, author: Author, prune: bool, allow_dangerous: bool
     ) -> Applied:
         """Lay a document over what holds; it is on disk when this returns.
 
@@ -213,7 +215,7 @@ class ConfigDesk:
         """
         async with self._changing:
             draft = self._of_file(workspace, given, prune=prune)
-            return await self._apply(draft, actor, allow_dangerous)
+            return await self._apply(draft, author, allow_dangerous)
 
     async def apply_files(self, documents: Sequence[Data]) -> None:
         """Lay the documents of all files over what holds, together; see `apply_file`."""
@@ -225,11 +227,11 @@ class ConfigDesk:
             self._check(drafts)
             for each in drafts:
                 _check_danger(await self._differences(each))
-            self._write(drafts, "config")
+            self._write(drafts, FILE)
             await self._publish()
 
     async def edit(
-        self, workspace: int, base: int, data: Data, actor: str, allow_dangerous: bool
+        self, workspace: int, base: int, data: Data, author: Author, allow_dangerous: bool
     ) -> Applied:
         """Make an edited document the next revision of its workspace.
 
@@ -237,7 +239,7 @@ class ConfigDesk:
             workspace: number.
             base: revision that was edited.
             data: what it has become.
-            actor: who has done it.
+            author: who has done it.
             allow_dangerous: whether what waits for deleted connections may be deleted.
 
         Raises:
@@ -251,10 +253,10 @@ class ConfigDesk:
                 draft = self._book.draft(served.info.id, data, served.owned, "api")
             except ConfigError as error:
                 raise _refused(error) from None
-            return await self._apply(draft, actor, allow_dangerous)
+            return await self._apply(draft, author, allow_dangerous)
 
     async def roll_back(
-        self, workspace: int, number: int, actor: str, allow_dangerous: bool
+        self, workspace: int, number: int, author: Author, allow_dangerous: bool
     ) -> Applied | None:
         """Make the document of an earlier revision the next one; `None` if it is not kept.
 
@@ -270,7 +272,17 @@ class ConfigDesk:
                 draft = self._book.draft(slug, data, revision.owned, "rollback")
             except ConfigError as error:
                 raise _refused(error) from None
-            return await self._apply(draft, actor, allow_dangerous)
+            return await self._apply(draft, author, allow_dangerous)
+
+    # -- The audit log ----------------------------------------------------------------------------
+
+    async def record(self, account: int, entry: AuditEntry) -> None:
+        """Keep what was done to something that is not of the configuration. Raises StoreFull."""
+        self._book.audit_log.record(account, entry)
+
+    async def audited(self, account: int, query: AuditQuery) -> AuditPage:
+        """Return entries of an account. Raises CursorInvalid."""
+        return self._book.audit_log.page(account, query)
 
     # -- Inside -----------------------------------------------------------------------------------
 
@@ -294,20 +306,20 @@ class ConfigDesk:
         except ConfigError as error:
             raise _refused(error) from None
 
-    async def _apply(self, draft: Draft, actor: str, allow_dangerous: bool) -> Applied:
+    async def _apply(self, draft: Draft, author: Author, allow_dangerous: bool) -> Applied:
         self._check([draft])
         if allow_dangerous:
             found = draft.differences
         else:
             found = await self._differences(draft)
             _check_danger(found)
-        self._write([draft], actor)
+        self._write([draft], author)
         await self._publish()
         return Applied(found, self._book.page(draft.workspace)[0].number)
 
-    def _write(self, drafts: Sequence[Draft], actor: str) -> None:
+    def _write(self, drafts: Sequence[Draft], author: Author) -> None:
         try:
-            self._book.write(drafts, actor)
+            self._book.write(drafts, author)
         except ConfigError as error:
             raise _refused(error) from None
 

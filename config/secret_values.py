@@ -34,6 +34,12 @@ def secret_places(document: WorkspaceDocument, data: Data) -> list[Location]:
     return [where for where in found if is_written(data, where)]
 
 
+def hidden(document: WorkspaceDocument, data: Data) -> Data:
+    """Return a copy of `data`, of which `document` was made, with its secrets masked."""
+    where = secret_places(document, data)
+    return replaced(data, where, {each: masked(value_at(data, each)) for each in where})
+
+
 def masked(value: object) -> str:
     """Return what is shown of a secret: nothing of a short one, else its last characters."""
     text = str(value)

@@ -9,15 +9,13 @@ from pydantic import SecretStr
 from actors.errors import IdentitiesShared
 from actors.store.folder import DataFolder
 from actors.store.identity_settings import IdentitySettings, bring_to_settings
-from config.book import Book, Draft
+from config.book import FILE, Book, Draft
 from config.compiled_workspaces import ServedDocument
 from config.desk import ConfigDeskOptions
 from config.errors import ConfigError
 from config.load import EXAMPLE, load_workspaces, read_document
 from config.numbers import decode_numbers
 from config.settings import Settings
-
-ACTOR = "config"
 
 
 def begin(
@@ -48,7 +46,7 @@ def begin(
             book.take_over_numbers(decode_numbers(kept))
         drafts = _drafts(book, settings.workspace, environ)
         _apply_identity_settings(book.preview(drafts), settings, folder)
-        book.write(drafts, ACTOR)
+        book.write(drafts, FILE)
         return book.served
     finally:
         store.close()

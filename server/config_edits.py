@@ -12,9 +12,10 @@ from aiohttp import web
 
 from actors.errors import ConfigurationRefused
 from actors.store.revisions import Stamp
+from config import secret_values
 from config.desk import Sheet
 from config.merging import Data
-from config.secret_values import masked, replaced, secret_places, value_at, with_kept_secrets
+from config.secret_values import with_kept_secrets
 from server.bodies import json_object, read_body
 from server.config_problems import of_object, refused
 from server.management import Caller, audit
@@ -65,9 +66,7 @@ def places(sheet: Sheet, section: str) -> list[Place]:
 
 def hidden(sheet: Sheet) -> Data:
     """Return the document with its secrets masked."""
-    where = secret_places(sheet.document, sheet.data)
-    shown = {each: masked(value_at(sheet.data, each)) for each in where}
-    return replaced(sheet.data, where, shown)
+    return secret_values.hidden(sheet.document, sheet.data)
 
 
 def find(sheet: Sheet, section: str, name: str) -> Place:
@@ -127,7 +126,7 @@ async def edit(
             await configuration.edit(
                 sheet.served.revision,
                 data,
-                caller.credential.client_id,
+                caller.author,
                 allow_dangerous=allow_dangerous,
             )
         except ConfigurationRefused as error:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from actors.store.audit_log import AuditEntry, Author
+from config.audit import AuditPage, AuditQuery
 from config.desk import Applied, ConfiguredShard, Entry, Sheet
 from config.merging import Data
 
@@ -23,13 +25,13 @@ class ConfigDeskHandle(Protocol):
         ...
 
     async def apply_file(
-        self, workspace: int, given: Data, actor: str, prune: bool, allow_dangerous: bool
+        self, workspace: int, given: Data, author: Author, prune: bool, allow_dangerous: bool
     ) -> Applied:
         """Lay a document over what holds."""
         ...
 
     async def edit(
-        self, workspace: int, base: int, data: Data, actor: str, allow_dangerous: bool
+        self, workspace: int, base: int, data: Data, author: Author, allow_dangerous: bool
     ) -> Applied:
         """Make an edited document the next revision."""
         ...
@@ -43,9 +45,17 @@ class ConfigDeskHandle(Protocol):
         ...
 
     async def roll_back(
-        self, workspace: int, number: int, actor: str, allow_dangerous: bool
+        self, workspace: int, number: int, author: Author, allow_dangerous: bool
     ) -> Applied | None:
         """Make the document of an earlier revision the next one."""
+        ...
+
+    async def record(self, account: int, entry: AuditEntry) -> None:
+        """Keep an entry of the audit log."""
+        ...
+
+    async def audited(self, account: int, query: AuditQuery) -> AuditPage:
+        """Return entries of the audit log."""
         ...
 
 
@@ -102,16 +112,16 @@ class ConfigGateway:
         return await self._desk.plan_file(self._workspace, given, prune)
 
     async def apply(
-        self, given: Data, actor: str, *, prune: bool, allow_dangerous: bool
+        self, given: Data, author: Author, *, prune: bool, allow_dangerous: bool
     ) -> Applied:
         """Lay a document over what holds."""
-        return await self._desk.apply_file(self._workspace, given, actor, prune, allow_dangerous)
+        return await self._desk.apply_file(self._workspace, given, author, prune, allow_dangerous)
 
     async def edit(
-        self, base: int, data: Data, actor: str, *, allow_dangerous: bool = False
+        self, base: int, data: Data, author: Author, *, allow_dangerous: bool = False
     ) -> Applied:
         """Make an edited document the next revision."""
-        return await self._desk.edit(self._workspace, base, data, actor, allow_dangerous)
+        return await self._desk.edit(self._workspace, base, data, author, allow_dangerous)
 
     async def revisions(self) -> list[Entry]:
         """Return the kept revisions, newest first."""
@@ -121,9 +131,19 @@ class ConfigGateway:
         """Return one revision with its document."""
         return await self._desk.revision(self._workspace, number)
 
-    async def roll_back(self, number: int, actor: str, *, allow_dangerous: bool) -> Applied | None:
+    async def roll_back(
+        self, number: int, author: Author, *, allow_dangerous: bool
+    ) -> Applied | None:
         """Make the document of an earlier revision the next one."""
-        return await self._desk.roll_back(self._workspace, number, actor, allow_dangerous)
+        return await self._desk.roll_back(self._workspace, number, author, allow_dangerous)
+
+    async def record(self, account: int, entry: AuditEntry) -> None:
+        """Keep an entry of the audit log. Raises ShardUnavailable, StoreFull."""
+        await self._desk.record(account, entry)
+
+    async def audited(self, account: int, query: AuditQuery) -> AuditPage:
+        """Return entries of the audit log. Raises CursorInvalid, ShardUnavailable."""
+        return await self._desk.audited(account, query)
 
     async def queue(self, connection: int) -> dict[str, int]:
         """Return how much waits for a connection on all shards: `depth`, `bytes`, `dead_letters`.

@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from actors.errors import ShardUnavailable, StoreFull
+from actors.store.audit_log import Action, AuditEntry, Author
 from server.auth import bearer
+from server.browsers import client_address
 from server.context import Edge, edge_of
 from server.edge_config import Credential, EdgeConfig, Role
 from server.problems import Refused
@@ -24,11 +27,15 @@ _audit = logging.getLogger("headwater.audit")
 
 
 class Caller(NamedTuple):
-    """A request that may go on: its workspace, the configuration now, and who asks."""
+    """A request that may go on: its workspace, the configuration now, and who asks.
+
+    `author` is who asks, as the audit log has it.
+    """
 
     edge: Edge
     config: EdgeConfig
     credential: Credential
+    author: Author
 
 
 def authorized(request: web.Request, roles: Collection[Role]) -> Caller:
@@ -42,7 +49,8 @@ def authorized(request: web.Request, roles: Collection[Role]) -> Caller:
     credential = bearer(request, "platform", config, edge.clock)
     if credential.role not in roles:
         raise Refused("FORBIDDEN", "The credential's role does not allow this.")
-    return Caller(edge, config, credential)
+    author = Author(credential.client_id, address=client_address(request, config))
+    return Caller(edge, config, credential, author)
 
 
 def enter(request: web.Request, roles: Collection[Role]) -> Caller:
@@ -110,6 +118,51 @@ def connection_number(request: web.Request, config: EdgeConfig) -> int:
     if number is None:
         raise Refused("NOT_FOUND", "There is no such connection.")
     return number
+
+
+async def record(
+    caller: Caller,
+    action: Action,
+    resource_type: str,
+    resource_id: object = None,
+    *,
+    before: object = None,
+    after: object = None,
+) -> None:
+    """Write into the audit log what was done, and to the log of the process.
+
+    For what is no change of the configuration: those are in the audit log with the revision.
+
+    Args:
+        caller: who has done it.
+        action: what.
+        resource_type: of what was changed; `resource_id`: as the API shows it.
+        before, after: the object, as the API shows it.
+    """
+    audit(caller, action, resource_type)
+    entry = AuditEntry(
+        author=caller.author,
+        action=action,
+        resource_type=resource_type,
+        resource_id=None if resource_id is None else str(resource_id),
+        workspace=caller.config.workspace,
+        before=before,
+        after=after,
+    )
+    try:
+        await caller.edge.deployment.configuration.record(caller.config.account, entry)
+    except (ShardUnavailable, StoreFull) as error:  # what was asked for is done
+        _audit.error(
+            "the audit log lacks an entry",
+            extra={
+                "event": "audit_entry_lost",
+                "workspace": caller.config.workspace_slug,
+                "actor": caller.credential.client_id,
+                "action": action,
+                "resource": resource_type,
+                "kind": type(error).__name__,
+            },
+        )
 
 
 def audit(caller: Caller, action: str, resource: str) -> None:

@@ -42,6 +42,7 @@ Table = Literal[
     "member_counts",
     "revisions",
     "output_states",
+    "audit_log",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
 # Users are known to all workspaces of their identity scope. All else is of one workspace.

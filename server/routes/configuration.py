@@ -54,7 +54,7 @@ async def apply(request: web.Request) -> web.Response:
     if is_dry:
         return json_answer(_applied(await configuration.plan(data, prune=prune)))
     done = await configuration.apply(
-        data, caller.credential.client_id, prune=prune, allow_dangerous=allow_dangerous
+        data, caller.author, prune=prune, allow_dangerous=allow_dangerous
     )
     audit(caller, "update", "config")
     return json_answer(_applied(done))
@@ -96,7 +96,7 @@ async def roll_back(request: web.Request) -> web.Response:
     caller = enter(request, MAY_APPLY)
     done = await caller.edge.deployment.configuration.roll_back(
         _number(request),
-        caller.credential.client_id,
+        caller.author,
         allow_dangerous=flag(request, "allow_dangerous"),
     )
     if done is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from actors.clock import ManualClock
+from actors.store.audit_log import Author
 from actors.store.environment import Store
 from actors.store.revisions import KEPT
 from config.book import Book
@@ -28,12 +29,12 @@ def opened(folder: Path, master_key: str = MASTER_KEY) -> Iterator[Book]:
 
 
 def apply(book: Book, *documents: Data) -> None:
-    book.write(book.drafts_of_files(list(documents)), "ops")
+    book.write(book.drafts_of_files(list(documents)), Author("ops"))
 
 
 def edit(book: Book, data: Data, *, owned: dict[str, frozenset[str]] | None = None) -> None:
     """Make a whole document the next revision, as the Platform API does."""
-    book.write([book.draft("acme-shop", data, owned or {}, "api")], "ops")
+    book.write([book.draft("acme-shop", data, owned or {}, "api")], Author("ops"))
 
 
 def other() -> Data:
@@ -137,7 +138,7 @@ def test_objects_know_who_made_and_changed_them(tmp_path: Path) -> None:
     with opened(tmp_path) as book:
         apply(book, shop())
         draft = book.draft("acme-shop", shop(setting("connections.0.active", False)), {}, "api")
-        book.write([draft], "ann")
+        book.write([draft], Author("ann"))
         stamps = book.page("acme-shop")[0].stamps
         changed, same = stamps["connections/web-hook"], stamps["connections/web-lake"]
         assert (changed.created_by, changed.modified_by, changed.revision) == ("ops", "ann", 2)

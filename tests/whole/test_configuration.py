@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from actors.errors import ConfigurationRefused
+from actors.store.audit_log import Author
 from config.merging import Data
 from tests.whole.world import DOCUMENT, World, changed, running
 
@@ -29,7 +30,7 @@ async def document(world: World) -> Data:
 
 
 async def apply(world: World, data: Data, *, prune: bool = True, force: bool = True) -> None:
-    await world.configuration.apply_file(world.number, data, "ops", prune, force)
+    await world.configuration.apply_file(world.number, data, Author("ops"), prune, force)
     await world.follow()
 
 

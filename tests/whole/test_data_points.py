@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from actors.clock import ManualClock
+from actors.store.audit_log import Author
 from tests.whole.world import DOCUMENT, World, changed, running
 
 HOOK = DOCUMENT["outputs"][0]
@@ -42,7 +43,7 @@ async def choose(world: World, **output: Any) -> None:
     clock.advance(1_000)
     data = deepcopy((await world.configuration.sheet(world.number)).data)
     data["outputs"][0] |= output
-    await world.configuration.apply_file(world.number, data, "ops", True, True)
+    await world.configuration.apply_file(world.number, data, Author("ops"), True, True)
     await world.follow()
     clock.advance(1_000)
 

@@ -39,7 +39,7 @@ from actors.store import log
 from actors.store.environment import Store
 from actors.store.folder import configuration_store, scope_store, workspace_store
 from actors.sweeper import Sweeper
-from config.book import Book
+from config.book import FILE, Book
 from config.compiled_workspaces import ServedDocument, desk_options, shard_options
 from config.desk import ConfigDesk
 from config.sealing import Sealer
@@ -563,7 +563,7 @@ def _book(
     store = stack.enter_context(closing(Store(configuration_store(folder), MAP_SIZE)))
     book = Book(store, Sealer("m" * 32), process, clock)
     book.serve([each["workspace"]["id"] for each in documents])
-    book.write(book.drafts_of_files([dict(each) for each in documents]), "config")
+    book.write(book.drafts_of_files([dict(each) for each in documents]), FILE)
     return book
 
 
