@@ -4,6 +4,7 @@ import click
 
 from load_tests.scenarios import (
     audiences,
+    bad_input,
     dead_queue,
     identity,
     identity_memory,
@@ -22,4 +23,5 @@ SCENARIOS: tuple[click.Command, ...] = (
     outputs.command,
     dead_queue.command,
     reaction.command,
+    bad_input.command,
 )
