@@ -149,7 +149,10 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 
 def _number(request: web.Request) -> int:
-    return int64(request.match_info["revision"], "revision")
+    number = int64(request.match_info["revision"], "revision")
+    if number < 1:
+        raise _no_revision()
+    return number
 
 
 def _no_revision() -> Refused:

@@ -379,7 +379,9 @@ async def test_a_document_is_planned_applied_and_rolled_back(world: World) -> No
         (1, "file"),
     ]
     assert revisions[1]["changes"] == ["- connection web-hook"]
-    assert (await ask(world, "GET", "/config/revisions/9"))[0] == 404
+    for unknown in ("9", "0", "-1", "9223372036854775807"):
+        assert (await ask(world, "GET", f"/config/revisions/{unknown}"))[0] == 404
+        assert (await ask(world, "POST", f"/config/revisions/{unknown}/rollback"))[0] == 404
 
 
 async def test_a_document_that_is_wrong_changes_nothing(world: World) -> None:
