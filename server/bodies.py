@@ -105,6 +105,18 @@ def many_batches(body: bytes, most: int) -> list[bytes]:
     return [bytes(raw) for raw in raws]
 
 
+def json_values(body: bytes, most: int) -> list[Any]:
+    """Decode a body that has to be a JSON array of 1 to `most` elements, of any type.
+
+    Raises:
+        Refused: not JSON, another root type, no element, or more than `most` (400).
+    """
+    try:
+        return [_any(each) for each in many_batches(body, most)]
+    except (msgspec.DecodeError, RecursionError) as error:  # such as a number that is too large
+        raise _malformed(error) from None
+
+
 def json_object(body: bytes) -> dict[str, Any]:
     """Decode a body that has to be a JSON object.
 

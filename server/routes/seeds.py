@@ -1,11 +1,10 @@
 """The Seeding API: historic values of calculated attributes (spec/calculated-attributes.md, 8)."""
 
-import msgspec
 from aiohttp import web
 
 from actors.errors import Problem
 from server.auth import workspace_credentials
-from server.bodies import json_object, many_batches, read_body
+from server.bodies import json_object, json_values, read_body
 from server.calculated_gateway import Seeded
 from server.context import edge_of
 from server.openapi.takes import takes
@@ -41,10 +40,7 @@ async def _seed(request: web.Request, *, is_bulk: bool) -> web.Response:
     config = edge.config.current
     workspace_credentials(request.headers.get("Authorization"), config)
     body = await read_body(request, min(config.max_body_bytes, MAX_BODY_BYTES))
-    if is_bulk:
-        sent = [msgspec.json.decode(each) for each in many_batches(body, MAX_USERS)]
-    else:
-        sent = [json_object(body)]
+    sent = json_values(body, MAX_USERS) if is_bulk else [json_object(body)]
     used = admit(edge, config.seeding_limits, len(sent))
     calculated = edge.deployment.calculated
     reader = SeedReader(

@@ -496,3 +496,16 @@ async def test_an_event_of_another_tier_cannot_be_counted(
         number = await make(world, "Buys", definition("count"))
         refused = ["The event of a calculated attribute must be of tier personalize."]
         assert await messages(world, 422, "POST", f"/{number}/activation") == refused
+
+
+@pytest.mark.parametrize("number", [b"1e99999999999", b"9" * 5000, b"-1e400"])
+@pytest.mark.parametrize("bulk", [False, True])
+async def test_a_number_that_is_too_large_for_any_type_is_refused(
+    world: World, number: bytes, *, bulk: bool
+) -> None:
+    path = "/v2/bulkcalculatedattributes" if bulk else "/v2/calculatedattributes"
+    body = b'{"environment":"production","mpid":%s}' % number
+    response = await world.client.post(
+        path, data=b"[" + body + b"]" if bulk else body, headers=WORKSPACE_KEY
+    )
+    assert response.status == 400
