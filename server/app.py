@@ -15,6 +15,7 @@ from server.limits import RateLimiter
 from server.middleware import around
 from server.openapi.document import OPENAPI, Document
 from server.paths import register, spellings
+from server.protocol_log import PROTOCOL_LOG
 from server.routes import (
     audience_connections,
     audience_members,
@@ -93,11 +94,14 @@ ROUTES = (
 )
 
 # What an edge's web.AppRunner has to be given: bodies are inflated by server.bodies, within the
-# limit; the access log is server.logs's; a pixel's query of 8 KB has to be readable.
+# limit; the access log is server.logs's; a pixel's query of 8 KB has to be readable; whoever sends
+# the head of a request too slowly, or nothing, is left after longer than proxies keep connections.
 RUNNER_OPTIONS: dict[str, Any] = {
     "auto_decompress": False,
     "access_log": None,
+    "logger": PROTOCOL_LOG,
     "max_line_size": 16 * 1024,
+    "keepalive_timeout": 75.0,
 }
 
 

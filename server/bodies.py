@@ -4,17 +4,20 @@ Source: spec/events-api.md, 3.1 (steps 3 and 4) and 3.2; spec/clients.md, 2. Bod
 what they hold, never by their `Content-Type`.
 """
 
+import asyncio
 import re
 import zlib
 from typing import Any
 
 import msgspec
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from server.problems import Refused
 
 GZIP = 16 + zlib.MAX_WBITS
 _RECEIVED = web.RequestKey("received", bytes)
+# A body that is not there by then is sent by somebody who only wants to keep the connection.
+BODY_TIMEOUT_S = 30.0
 RAW_DEFLATE = -zlib.MAX_WBITS
 BOM = b"\xef\xbb\xbf"
 
@@ -35,7 +38,7 @@ async def read_body(request: web.Request, limit_bytes: int) -> bytes:
 
     Raises:
         Refused: longer than the limit as declared, received or inflated (413); an unknown or
-            corrupt content encoding, or not UTF-8 (400).
+            corrupt content encoding, or not UTF-8 (400); not there in time (408).
     """
     return as_text(await read_bytes(request, limit_bytes))
 
@@ -45,7 +48,7 @@ async def read_bytes(request: web.Request, limit_bytes: int) -> bytes:
 
     Raises:
         Refused: longer than the limit as declared, received or inflated (413); an unknown or
-            corrupt content encoding (400).
+            corrupt content encoding (400); not there in time (408).
     """
     body = await _received(request, limit_bytes)
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
@@ -148,14 +151,22 @@ async def _received(request: web.Request, limit_bytes: int) -> bytes:
     if (request.content_length or 0) > limit_bytes:
         raise _too_large(limit_bytes)
     content = request.content
-    # Small bodies are nearly always all there when their request is.
-    body = content.read_nowait() if content.is_eof() else await content.readany()
-    if content.at_eof():
+    if content.is_eof():  # small bodies are nearly always all there when their request is
+        body = content.read_nowait()
         if len(body) > limit_bytes:
             raise _too_large(limit_bytes)
         return body
-    parts = [body]
-    received = len(body)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await _rest(content, limit_bytes)
+    except TimeoutError:
+        message = f"Request body was not received within {BODY_TIMEOUT_S:g} seconds."
+        raise Refused("REQUEST_TIMEOUT", message) from None
+
+
+async def _rest(content: StreamReader, limit_bytes: int) -> bytes:
+    parts = []
+    received = 0
     while part := await content.readany():
         received += len(part)
         if received > limit_bytes:
