@@ -205,7 +205,7 @@ class Shard:
                 self.outbox.take(self.audiences.finish(txn), self._clock.now_ms())
                 evaluated = clock()
                 self.profiles.flush(txn, self._workspace.number)
-                self.outbox.write(txn)
+                self.outbox.write(txn, self._clock.now_ms())
                 self.points.write(txn)
                 results = [work.result for work in works if work.result is not None]
                 micro_batches.remember(txn, micro, results)
@@ -320,6 +320,8 @@ class Shard:
             self._counts.dropped(drops)
         for delivery in deliveries:
             delivery.sequence = self._ids.next()
+        if stored.input in self.outbox.collector.inputs:
+            return self.outbox.collect(stored, deliveries)
         return deliveries
 
     @contextmanager
@@ -333,7 +335,7 @@ class Shard:
             with self.store.write() as txn:
                 yield txn
                 self.profiles.flush(txn, self._workspace.number)
-                self.outbox.write(txn)
+                self.outbox.write(txn, self._clock.now_ms())
                 write_last(txn, self._ids.last)
         except BaseException:
             self._abandon()

@@ -4,14 +4,18 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from actors.audiences.announce import FIRST_NUMBER, Subscription
-from actors.model import DeadLetter, Delivery, Settlement
+from actors.collecting import Collector, Gathered, Part
+from actors.model import DeadLetter, Delivery, Settlement, StoredBatch
 from actors.queues import Queues
 from actors.shard_options import ShardOptions
 from actors.steps.enqueue import admit_to_queue
-from actors.store import outbox
+from actors.store import outbox, pending
 from actors.store.environment import Store, Transaction
 from actors.store.ids import Ids, write_last
 from actors.store.keys import outbox_key
+
+# Collected batches that a transaction completes besides what it is for.
+DUE_PER_TRANSACTION = 64
 
 logger = logging.getLogger("headwater.outbox")
 
@@ -21,6 +25,7 @@ class ShardOutbox:
 
     Attributes:
         queues: how much waits for each connection.
+        collector: of what becomes a delivery later.
     """
 
     def __init__(
@@ -37,14 +42,17 @@ class ShardOutbox:
         self._wake = wake
         connections = {each.number: each.id for each in options.connections}
         self.queues = Queues(txn, options.queue_limits, connections)
+        self.collector = Collector(txn, options.connections, ids.next)
         self._outputs = {each.number: each.output for each in options.connections}
         self._dropped = options.dropped
         # Connections whose outbox their output has read to the end: it waits to be woken.
         self._caught_up: set[int] = set(self._outputs)
         self._room: dict[int, int] | None = None
         self._taken: list[Delivery] = []
+        self._parts: list[Part] = []
         self._dead: list[DeadLetter] = []
         self._added: dict[int, tuple[int, int]] = {}  # deliveries and bytes
+        self._gathered: list[Gathered] = []
 
     def take_over(self, options: ShardOptions) -> None:
         """Go on with other connections; what waits for one that is not there any more stays."""
@@ -60,6 +68,8 @@ class ShardOutbox:
                 self._outputs[each.number] = each.output
                 self._caught_up.add(each.number)
         self._dropped = options.dropped
+        with self._store.read() as txn:
+            self.collector.take_over(txn, options.connections)
 
     def clear_dropped(self, limit: int) -> int:
         """Delete some of what waits for connections that were dropped, and of their dead letters.
@@ -70,7 +80,7 @@ class ShardOutbox:
         waiting = [each for each in self.queues.waiting(1) if each in self._dropped]
         if waiting:
             with self._store.write() as txn:
-                count, size = outbox.clear(txn, waiting[0], limit)
+                count, size = _clear(txn, waiting[0], limit)
             self.queues.left(waiting[0], count, size)
             return count
         for number in self.queues.dead() & self._dropped:
@@ -89,7 +99,7 @@ class ShardOutbox:
     def purge(self, connection: int, limit: int) -> int:
         """Delete some of what waits for a connection; return how much. Raises StoreFull."""
         with self._store.write() as txn:
-            count, size = outbox.clear(txn, connection, limit)
+            count, size = _clear(txn, connection, limit)
         self.queues.left(connection, count, size)
         return count
 
@@ -128,35 +138,82 @@ class ShardOutbox:
 
     def take(self, deliveries: Sequence[Delivery], now_ms: int) -> None:
         """Take new deliveries in order; what a full queue has no room for becomes dead letters."""
-        if not deliveries:
-            return
+        if deliveries:
+            self._taken += self._admit(deliveries, now_ms)
+
+    def collect(self, stored: StoredBatch, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Take of a batch's deliveries what is collected; return the others.
+
+        The batch came through an input that the collector knows.
+        """
+        if stored.mpid is None:
+            return list(deliveries)
+        collecting = self.collector.inputs[stored.input]
+        own = [each for each in deliveries if each.connection in collecting]
+        admitted = self._admit(own, stored.received_ms)
+        self._parts += self.collector.parts(stored, admitted)
+        return [each for each in deliveries if each.connection not in collecting]
+
+    def _admit(self, deliveries: Sequence[Delivery], now_ms: int) -> list[Delivery]:
         if self._room is None:
             self._room = self.queues.room()
         admitted, dead = admit_to_queue(deliveries, self._room, now_ms)
-        self._taken += admitted
         self._dead += dead
+        return admitted
 
-    def write(self, txn: Transaction) -> None:
-        """Write what was taken. Raises StoreFull."""
+    def write(self, txn: Transaction, now_ms: int) -> None:
+        """Write what was taken, and complete some of what is due. Raises StoreFull."""
+        if self._parts:
+            self._gather(self.collector.write(txn, self._parts))
+        if self.collector.is_due(now_ms):
+            self._gather(self.collector.flush_due(txn, now_ms, DUE_PER_TRANSACTION))
         self._added = outbox.add_all(txn, self._taken)
         for letter in self._dead:
             outbox.bury(txn, letter)
+
+    def _gather(self, gathered: Gathered) -> None:
+        self._taken += gathered.deliveries
+        self._gathered.append(gathered)
 
     def published(self) -> None:
         """The transaction is on disk."""
         for connection, (count, size) in self._added.items():
             self.queues.added(connection, count, size)
+        for gathered in self._gathered:
+            for connection, count in gathered.counts.items():
+                self.queues.left(connection, -count, -gathered.sizes[connection])
         self.queues.died(self._dead)
         if self._dead:
             self._report_full()
         added = list(self._added)
-        self.abandon()
+        self._forget_taken()
         self._wake_for(added)
 
     def abandon(self) -> None:
         """The transaction failed: nothing was taken."""
+        self._forget_taken()
+        self.collector.abandon()
+
+    def _forget_taken(self) -> None:
         self._room = None
         self._taken, self._dead, self._added = [], [], {}
+        self._parts, self._gathered = [], []
+
+    def flush_due(self, now_ms: int, limit: int) -> int:
+        """Complete some of what was collected and is due; return how many. Raises StoreFull."""
+        if not self.collector.is_due(now_ms):
+            return 0
+        try:
+            with self._store.write() as txn:
+                self._gather(self.collector.flush_due(txn, now_ms, limit))
+                self._added = outbox.add_all(txn, self._taken)
+                write_last(txn, self._ids.last)
+        except BaseException:
+            self.abandon()
+            raise
+        count = len(self._taken)
+        self.published()
+        return count
 
     def _report_full(self) -> None:
         """Say once that a queue is full, and again only when it has been below its limit."""
@@ -229,3 +286,12 @@ class ShardOutbox:
                 outputs.add(self._outputs[connection])
         for output in outputs:
             self._wake(output)
+
+
+def _clear(txn: Transaction, connection: int, limit: int) -> tuple[int, int]:
+    """Delete what waits for a connection, and then what is collected for it."""
+    count, size = outbox.clear(txn, connection, limit)
+    if count < limit:
+        parts, parts_size = pending.clear(txn, connection, limit - count)
+        count, size = count + parts, size + parts_size
+    return count, size

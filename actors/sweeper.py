@@ -130,7 +130,9 @@ class _WorkspaceSweeper:
             dead = self._dead.sweep(txn, now_ms, limit)
         self._shard.outbox.queues.forgotten(dead)
         self._next_copy = next_copy
-        return removed + overdue_copies + len(dead) + self._shard.outbox.clear_dropped(limit)
+        removed += self._shard.outbox.clear_dropped(limit)
+        removed += self._shard.outbox.flush_due(now_ms, limit)
+        return removed + overdue_copies + len(dead)
 
     def _sweep_log(self, txn: Transaction, now_ms: int, limit: int) -> int:
         oldest_ms = now_ms - self._shard.options.workspace.events_days * DAY_MS

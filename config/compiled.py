@@ -13,7 +13,11 @@ from actors.forwarding.desk import OutputInfo
 from actors.forwarding.pace import BreakerLimits, RateLimit
 from actors.forwarding.plan import OutputPlan
 from actors.model import ENVIRONMENTS, Environment, InputInfo, WorkspaceInfo
-from actors.outputs.connection_settings import ConnectionSettings, payload_settings
+from actors.outputs.connection_settings import (
+    ConnectionSettings,
+    collecting,
+    payload_settings,
+)
 from actors.outputs.contract import (
     ConnectionTerms,
     OutputPlace,
@@ -22,7 +26,7 @@ from actors.outputs.contract import (
 )
 from actors.outputs.registry import MODULES
 from actors.outputs.retry import PROFILES, RetrySchedule
-from actors.pipeline.connection import ConnectionInfo
+from actors.pipeline.connection import Collecting, ConnectionInfo
 from actors.steps.payload import WHOLE, PayloadSettings
 from config.inputs import Input
 from config.numbers import ORGANIZATION, Numbers, retired
@@ -194,9 +198,7 @@ def _connection(
         module=output.module,
         is_active=connection.active,
         environments=frozenset(_environments(output)),
-        send_as_batch=module.send_as_batch_default
-        if shape.is_batched is None
-        else shape.is_batched,
+        send_as_batch=shape.is_batched,
         settings=replace(
             shape.payload,
             hidden=hidden_parts(pipeline.filter),
@@ -204,30 +206,42 @@ def _connection(
             has_flat_events=pipeline.takes.flat_events,
         ),
         pipeline=pipeline,
+        collecting=None if is_feed else shape.collecting,
     )
 
 
 class _Shape(NamedTuple):
-    """What a connection says of its payloads; `is_batched` `None`: nothing of their size."""
+    """What a connection says of its payloads; `is_batched`: each holds a whole batch."""
 
     payload: PayloadSettings
-    is_batched: bool | None
+    is_batched: bool
     split_group: str | None
+    collecting: Collecting | None = None
 
 
 def _shape(connection: Connection, output: Output, *, is_feed: bool) -> _Shape:
     written = connection.settings_with_defaults(output)
-    model = MODULES[output.module].connection_settings_model or ConnectionSettings
+    module = MODULES[output.module]
+    model = module.connection_settings_model or ConnectionSettings
     settings = model.model_validate(written)
+    is_batched = module.send_as_batch_default
     if not isinstance(settings, ConnectionSettings):
-        return _Shape(WHOLE, None, getattr(settings, "user_split_group", None))
+        return _Shape(WHOLE, is_batched, getattr(settings, "user_split_group", None))
+    if settings.send_as_batch is not None:
+        is_batched = settings.send_as_batch
     if is_feed:  # it has no other batches, and defaults of the output are for its other inputs
         settings = settings.model_copy(update={"send_batches_without_events": True})
     includes_device_id = any(
         getattr(each, "include_mp_device_id", False) for each in _settings(output).values()
     )
     payload = payload_settings(settings, include_mp_device_id=includes_device_id)
-    return _Shape(payload, settings.send_as_batch, settings.user_split_group)
+    how = collecting(settings, is_batched=is_batched, default_wait_s=module.batch_wait_s)
+    return _Shape(
+        payload,
+        is_batched or settings.wait_for_complete_batch,
+        settings.user_split_group,
+        how,
+    )
 
 
 def _place(output: Output, document: WorkspaceDocument, numbers: Numbers) -> OutputPlace:

@@ -107,7 +107,7 @@ def workspace_document(urls: Sequence[str]) -> dict[str, Any]:
             "id": f"backend-hook{number}",
             "input": "backend",
             "output": f"hook{number}",
-            "settings": {"send_as_batch": True},
+            "settings": {"send_as_batch": True, "batch": {"max_wait_s": 0}},
         }
         for number in range(len(urls))
     ]

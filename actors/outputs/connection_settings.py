@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from actors.outputs.contract import OutputSettings
+from actors.pipeline.connection import Collecting
 from actors.steps.payload import PayloadSettings
 
 UniqueId = Literal[
@@ -72,6 +73,25 @@ def _metadata_path(path: str) -> str:
     return resolved
 
 
+# Without an end of the session, a device is done when nothing has come from it for so long.
+IDLE_MS = 30 * 60 * 1000
+# A complete batch may be larger than one that is sent from time to time, within what memory takes.
+COMPLETE_BYTES = 16 * 1024 * 1024
+COMPLETE_EVENTS = 100_000
+
+
+class BatchSettings(OutputSettings):
+    """How much of a device is collected into one batch, where `send_as_batch` is on.
+
+    `max_wait_s`: after the first event; `None` means the module's own default, 0 that batches go
+    out as they came in.
+    """
+
+    max_events: int = Field(default=1000, ge=1, le=COMPLETE_EVENTS)
+    max_bytes: int = Field(default=1024 * 1024, ge=1024, le=COMPLETE_BYTES)
+    max_wait_s: Annotated[float, Field(ge=0, le=24 * 60 * 60)] | None = None
+
+
 class ConnectionSettings(OutputSettings):
     """How batches look on one connection, and which events go out.
 
@@ -85,6 +105,7 @@ class ConnectionSettings(OutputSettings):
     )
     send_as_batch: bool | None = None
     wait_for_complete_batch: bool = False
+    batch: BatchSettings = BatchSettings()
     send_crash_events: bool = True
     send_custom_events: bool = True
     send_lifecycle_events: bool = True
@@ -114,10 +135,30 @@ class ConnectionSettings(OutputSettings):
                 raise ValueError(
                     "Send as Batch and Wait for Complete Batch cannot both be enabled."
                 )
-            raise ValueError("wait_for_complete_batch is not supported")
+            if self.raw_data_feed:
+                raise ValueError("raw_data_feed sends batches as they came in, not complete ones")
         if self.send_alias_requests:
             raise ValueError("send_alias_requests is not supported")
         return self
+
+
+def collecting(
+    settings: ConnectionSettings, *, is_batched: bool, default_wait_s: float
+) -> Collecting | None:
+    """Return how a connection collects batches (spec/connections.md, 3.6), `None` if it does not.
+
+    Args:
+        settings: the connection's.
+        is_batched: one payload holds a batch.
+        default_wait_s: of the module, where the connection says nothing.
+    """
+    if settings.wait_for_complete_batch:
+        return Collecting(IDLE_MS, COMPLETE_EVENTS, COMPLETE_BYTES, is_until_session_end=True)
+    batch = settings.batch
+    wait_s = default_wait_s if batch.max_wait_s is None else batch.max_wait_s
+    if not is_batched or not wait_s or settings.raw_data_feed:
+        return None
+    return Collecting(round(wait_s * 1000), batch.max_events, batch.max_bytes)
 
 
 def payload_settings(

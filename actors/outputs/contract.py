@@ -367,6 +367,8 @@ class OutputModule:
         settings_model: validates `settings`; secrets are `SecretStr`.
         send_as_batch_default: whether a payload holds a whole batch where a connection says
             nothing (spec/connections.md, 6).
+        batch_wait_s: for how long batches are collected into one where a connection that sends
+            them whole does not say (spec/connections.md, 3.6).
         retry_profile: the row of `actors.outputs.retry.PROFILES` that it follows by default.
         connection_settings_model: validates what a connection sets, where that is not what all
             outputs of raw JSON have (`actors.outputs.connection_settings`); the output then shapes
@@ -390,4 +392,5 @@ class OutputModule:
     takes: Callable[[Any], Takes] = takes_everything
     headers: Callable[[Any], dict[str, str]] = no_headers
     connection_settings_model: type[OutputSettings] | None = None
+    batch_wait_s: float = 0.0
     problems: Callable[[Any, str], Iterable[SettingProblem]] = no_problems

@@ -177,6 +177,7 @@ MODULE = OutputModule(
     accepts_attribute_feed=True,
     settings_model=WebhookSettings,
     send_as_batch_default=False,
+    batch_wait_s=600.0,
     retry_profile="stream",
     open=WebhookOutput,
     headers=shown_headers,

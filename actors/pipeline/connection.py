@@ -7,6 +7,21 @@ from actors.pipeline.settings import PipelineSettings
 from actors.steps.payload import PayloadSettings
 
 
+class Collecting(Struct, frozen=True):
+    """How batches of one device are collected into one (spec/connections.md, 3.6).
+
+    Attributes:
+        max_wait_ms: after the first of them, or after the last one if `is_until_session_end`.
+        max_events, max_bytes: that such a batch may have; one more begins another.
+        is_until_session_end: a batch is complete with the end of the device's session.
+    """
+
+    max_wait_ms: int
+    max_events: int
+    max_bytes: int
+    is_until_session_end: bool = False
+
+
 class ConnectionInfo(Struct, frozen=True):
     """What a shard and a forwarder have to know of a connection.
 
@@ -19,6 +34,7 @@ class ConnectionInfo(Struct, frozen=True):
         settings: how payloads look; connections with equal ones share them.
         pipeline: what is let through.
         is_subscription: of an audience; `input` is then the subscription's own number.
+        collecting: how batches are collected before they go out; `None`: they are not.
     """
 
     number: int
@@ -34,3 +50,4 @@ class ConnectionInfo(Struct, frozen=True):
     pipeline: PipelineSettings = PipelineSettings()
     is_faulted: bool = False
     is_subscription: bool = False
+    collecting: Collecting | None = None

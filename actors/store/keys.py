@@ -8,6 +8,9 @@
     outbox         connection u32 | sequence u64
     dead_letters   connection u32 | sequence u64
     dead_ids       connection u32 | delivery id, ASCII
+    pending_batches  connection u32 | 16 bytes of hash of the device
+    pending_parts  connection u32 | number u64 of the batch | sequence u64
+    pending_due    ms u64 | the pending batch's key
     trail          the profile's key | number u64
     erased         the profile's key
     static_lists   audience u32 | the profile's key
@@ -118,6 +121,29 @@ def outbox_parts(key: bytes) -> tuple[int, int]:
 def dead_id_key(connection: int, delivery_id: str) -> bytes:
     """Return the key by which a dead letter is found."""
     return connection.to_bytes(4, "big") + delivery_id.encode()
+
+
+def pending_key(connection: int, environment: Environment, mpid: int, device: str | None) -> bytes:
+    """Return the key of what is collected of one user on one device, or on none that is known."""
+    text = f"{_ENVIRONMENT_CODE[environment]}\0{mpid}\0{'' if device is None else device}"
+    digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+    return connection.to_bytes(4, "big") + digest
+
+
+def pending_part_key(connection: int, number: int, sequence: int | None = None) -> bytes:
+    """Return the key of a part of a pending batch; without a sequence, how all of them begin."""
+    prefix = _OUTBOX.pack(connection, number)
+    return prefix if sequence is None else prefix + _U64.pack(sequence)
+
+
+def pending_due_key(due_ms: int, pending: bytes) -> bytes:
+    """Return the key by which a pending batch (its key) is found when it is due."""
+    return _U64.pack(due_ms) + pending
+
+
+def pending_due_parts(key: bytes) -> tuple[int, bytes]:
+    """Return (when in ms, key of the pending batch) of a key of `pending_due_key`."""
+    return int.from_bytes(key[:8], "big"), key[8:]
 
 
 def micro_batch_key(edge: int, place: int) -> bytes:

@@ -46,12 +46,19 @@ class _DeliveryOwner(Struct, array_like=True):
     mpid: int | None
 
 
+class _PendingOwner(Struct, array_like=True):
+    number: int
+    connection: int
+    mpid: int
+
+
 class _DeadLetterOwner(Struct, array_like=True):
     delivery: _DeliveryOwner
 
 
 _log_owner = msgspec.msgpack.Decoder(tuple[_LogOwner, Any]).decode
 _delivery_owner = msgspec.msgpack.Decoder(_DeliveryOwner).decode
+_pending_owner = msgspec.msgpack.Decoder(_PendingOwner).decode
 _dead_letter_owner = msgspec.msgpack.Decoder(_DeadLetterOwner).decode
 
 Entry = tuple[bytes, bytes]
@@ -203,6 +210,10 @@ def _of_delivery(_: bytes, value: bytes, shards: int) -> int:
     return _by_owner(owner.mpid, owner.sequence, shards)
 
 
+def _of_pending(_: bytes, value: bytes, shards: int) -> int:
+    return shard_of_slot(slot_of_mpid(_pending_owner(value).mpid), shards)
+
+
 def _of_dead_letter(_: bytes, value: bytes, shards: int) -> int:
     owner = _dead_letter_owner(value).delivery
     return _by_owner(owner.mpid, owner.sequence, shards)
@@ -228,6 +239,9 @@ _PLACES: dict[Table, Place] = {
     "log": _of_log,
     "outbox": _of_delivery,
     "dead_letters": _of_dead_letter,
+    "pending_batches": _of_pending,
+    "pending_parts": _of_delivery,
+    "pending_due": _of_pending,
     "group_members": _of_group_member,
     "static_lists": _of_list,
 }

@@ -142,6 +142,28 @@ def test_a_connections_settings_lie_over_its_outputs_defaults(tmp_path: Path) ->
     assert not connections["ios-hook"].send_as_batch
 
 
+@pytest.mark.parametrize(
+    ("number", "settings", "is_batched", "wait_ms"),
+    [
+        (0, {}, False, None),
+        (0, {"send_as_batch": True}, True, 600_000),
+        (0, {"wait_for_complete_batch": True}, True, 30 * 60_000),
+        (1, {}, True, None),
+        (1, {"batch": {"max_wait_s": 60}}, True, 60_000),
+        (1, {"wait_for_complete_batch": True}, True, 30 * 60_000),
+        (1, {"send_as_batch": False}, False, None),
+    ],
+)
+def test_a_webhook_collects_whole_batches_and_a_file_only_if_told_to(
+    tmp_path: Path, number: int, settings: dict[str, Any], is_batched: bool, wait_ms: int | None
+) -> None:
+    """spec/connections.md, 3.6."""
+    document, numbers = compiled(tmp_path, setting(f"connections.{number}.settings", settings))
+    info = connection_infos(document, numbers)[number]
+    assert info.send_as_batch is is_batched
+    assert (info.collecting and info.collecting.max_wait_ms) == wait_ms
+
+
 def test_an_environment_that_is_off_gets_nothing(tmp_path: Path) -> None:
     off = setting("outputs.0.environments", {"development": {"enabled": False}})
     document, numbers = compiled(tmp_path, off)

@@ -16,7 +16,7 @@ CONNECTION = {
     "id": "backend-hook",
     "input": "backend",
     "output": "hook",
-    "settings": {"send_as_batch": True},
+    "settings": {"send_as_batch": True, "batch": {"max_wait_s": 0}},
 }
 BEGINNING = changed(DOCUMENT, outputs=[HOOK], connections=[CONNECTION])
 

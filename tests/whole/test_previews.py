@@ -23,7 +23,7 @@ CONNECTION = {
     "id": "backend-hook",
     "input": "backend",
     "output": "hook",
-    "settings": {"send_as_batch": True},
+    "settings": {"send_as_batch": True, "batch": {"max_wait_s": 0}},
     "forwarding_rules": [{"kind": "id_sync"}],
     "filters": {"events": {"disabled": [{"event_type": "other", "name": "Ping"}]}},
 }

@@ -126,6 +126,7 @@ DOCUMENT: dict[str, Any] = {
             "output": "hook",
             "settings": {
                 "send_as_batch": True,
+                "batch": {"max_wait_s": 0},
                 "send_batches_without_events": False,
                 "include_consent_state": True,
                 "include_user_attribute_change_events": True,
