@@ -1,10 +1,11 @@
 # Every target sets up what it needs in .venv; only python3 (3.11 or newer) is assumed.
 #
-#   make serve   start Headwater on an embedded default; FLAGS="--port 8081" and so on
-#   make test    run all tests
-#   make lint    ruff and mypy
-#   make load    measure a deployment that is started for it; FLAGS="--mode single --seconds 10"
-#   make lock    resolve the dependencies anew
+#   make serve     start Headwater on an embedded default; FLAGS="--port 8081" and so on
+#   make demo-web  serve a demo shop to click in, on this machine; needs npm
+#   make test      run all tests
+#   make lint      ruff and mypy
+#   make load      measure a deployment that is started for it; FLAGS="--mode single --seconds 10"
+#   make lock      resolve the dependencies anew
 
 PYTHON ?= python3
 FLAGS ?=
@@ -12,13 +13,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+WEB_SDK := .demo/node_modules/@mparticle/web-sdk/dist/mparticle.js
 
-.PHONY: install serve test lint load lock
+.PHONY: install serve demo-web test lint load lock
 
 install: $(RUNTIME)
 
 serve: $(RUNTIME)
 	@exec $(BIN)/headwater serve $(FLAGS)
+
+demo-web: $(RUNTIME) $(WEB_SDK)
+	@exec $(BIN)/headwater demo-web --web-sdk-file $(WEB_SDK) --data-dir .demo/data $(FLAGS)
 
 test: $(DEV)
 	$(BIN)/python -m pytest $(FLAGS)
@@ -37,6 +42,10 @@ lock: $(DEV)
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
 		--no-emit-index-url --no-emit-find-links --extra dev \
 		-c requirements.lock pyproject.toml build.in -o requirements-dev.lock
+
+$(WEB_SDK):
+	@mkdir -p .demo
+	npm install --prefix .demo --no-audit --no-fund --silent @mparticle/web-sdk@2.68.0
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

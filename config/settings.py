@@ -206,6 +206,12 @@ class Settings(BaseSettings):
         "served below /js/v2/. Without it pages get the SDK elsewhere.",
     )
 
+    development: bool = Field(
+        default=False,
+        description="Development mode: the demo shop is served too, at /demo. Only where `host` is "
+        "this machine.",
+    )
+
     metrics_token: SecretStr | None = Field(
         default=None, min_length=1, description="Bearer token that /metrics asks for, if any."
     )

@@ -28,11 +28,16 @@ class ServerProcess:
     """Starts, stops and kills a server; `url` and `admin_url` hold once it has started."""
 
     def __init__(
-        self, data_dir: Path, clock: Clock, *flags: str, environ: Mapping[str, str] | None = None
+        self,
+        data_dir: Path,
+        clock: Clock,
+        *flags: str,
+        environ: Mapping[str, str] | None = None,
+        command: str = "serve",
     ) -> None:
-        """Args: `flags` of `headwater serve`, beside the folder and the ports, which are free
-        ones; `environ` is added to this process's environment."""
-        self._command = [sys.executable, "-m", "server", "serve", "--data-dir", str(data_dir)]
+        """Args: `flags` of the command, which is one that serves, beside the folder and the ports,
+        which are free ones; `environ` is added to this process's environment."""
+        self._command = [sys.executable, "-m", "server", command, "--data-dir", str(data_dir)]
         self._command += ["--port", "0", "--admin-port", "0", *flags]
         self._environ = {**os.environ, **(environ or {})}
         self._clock = clock

@@ -8,13 +8,15 @@ from aiohttp import web
 from actors.clock import Clock, Randomness, SystemRandomness
 from actors.metric_groups import EdgeMetrics
 from server.context import EDGES, Edges
+from server.demo import routes as demo
+from server.demo.outgoing import Outgoing
 from server.deployment import Deployment
 from server.edge_config import ConfigHolder
 from server.health import HEALTH, Health, worst_of
 from server.limits import RateLimiter
 from server.middleware import around
 from server.openapi.document import OPENAPI, Document
-from server.paths import register, spellings
+from server.paths import Route, register, spellings
 from server.protocol_log import PROTOCOL_LOG
 from server.routes import (
     audience_connections,
@@ -111,6 +113,8 @@ def make_app(
     limiter: RateLimiter,
     metrics: EdgeMetrics,
     randomness: Randomness | None = None,
+    *,
+    is_development: bool = False,
 ) -> web.Application:
     """Build the application that answers on an edge's port.
 
@@ -121,6 +125,7 @@ def make_app(
         limiter: shared with the machine's other edges.
         metrics: of this process.
         randomness: of request ids; the operating system's by default.
+        is_development: whether the demo shop is served too.
 
     Returns:
         An application to be run with `RUNNER_OPTIONS`. `app[HEALTH].is_draining = True` makes
@@ -133,7 +138,11 @@ def make_app(
     _, first = workspaces[0]
     app[HEALTH] = Health(readiness, lambda: first.current.revision, clock.now_ms())
     app[OPENAPI] = Document("Headwater", ROUTES)
-    served = register(app, ROUTES)
+    routes: tuple[Route, ...] = ROUTES
+    if is_development:
+        app[demo.OUTGOING] = Outgoing()
+        routes += demo.ROUTES
+    served = register(app, routes)
     server_paths = frozenset(path for route in events.ROUTES for path in spellings(route))
     app.middlewares.append(around(served, server_paths))
     return app

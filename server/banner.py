@@ -31,6 +31,7 @@ def banner(
         *_secure(settings),
         f"  metrics, health    {admin}/metrics   {admin}/readyz",
         f"  data               {settings.data_dir}",
+        *([f"  demo shop          {url}/demo"] if settings.development else []),
     ]
     for output in (output for each in documents for output in each.outputs):
         target = output.settings.get("url")

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from config.settings import load_settings
 from server.audience_commands import audiences
 from server.config_commands import apply_, export, ids, plan
 from server.dead_letter_commands import dead_letters
+from server.demo.settings import demo_environ, demo_flags
 from server.version import program_version
 
 _PATH = click.Path(path_type=Path)
@@ -42,12 +44,31 @@ def main() -> None:
 @click.option("--settings", type=_PATH, help="YAML file of settings.")
 def serve(**flags: Any) -> None:
     """Serve workspaces until Ctrl-C or SIGTERM."""
+    flags["workspace"] = flags["workspace"] or None  # as with other flags: not given
+    _serve(flags, os.environ)
+
+
+@main.command()
+@click.option(
+    "--web-sdk-file",
+    type=_PATH,
+    required=True,
+    help="dist/mparticle.js of the npm package @mparticle/web-sdk.",
+)
+@click.option("--data-dir", type=_PATH, help="Folder of the stores [./data].")
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, help="Port [8080].")
+@click.option("--admin-port", type=int, help="Port of metrics and health [9090].")
+def demo_web(port: int, **flags: Any) -> None:
+    """Serve a demo shop, to this machine only, until Ctrl-C or SIGTERM."""
+    _serve(flags | demo_flags(port), demo_environ(os.environ, port))
+
+
+def _serve(flags: Mapping[str, Any], environ: Mapping[str, str]) -> None:
     # Imported here: the other commands need none of what it brings.
     from server.serve import serve as run
 
-    flags["workspace"] = flags["workspace"] or None  # as with other flags: not given
     try:
-        run(load_settings(flags, os.environ), os.environ, click.echo)
+        run(load_settings(flags, environ), environ, click.echo)
     except ConfigError as error:
         _fail(error.lines())
     except (DataFolderError, ShardUnavailable, StoreDamaged, StoreFull, OSError) as error:

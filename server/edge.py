@@ -94,6 +94,8 @@ class EdgeProcess:
         clock: Clock,
         randomness: Randomness,
         tls: Tls | None = None,
+        *,
+        is_development: bool = False,
     ) -> None:
         """Put an edge together.
 
@@ -105,6 +107,7 @@ class EdgeProcess:
             clock: of everything here.
             randomness: of ids.
             tls: how HTTPS is served beside HTTP.
+            is_development: whether the demo shop is served too.
         """
         self._tls = tls
         self.metrics = metrics
@@ -118,7 +121,10 @@ class EdgeProcess:
             gateway = _gateway(each, own, queues.max_queue_bytes)
             self._served[each.workspace.number] = gateway, ConfigHolder(each.config)
             metrics.config_revision.labels(each.workspace.id).set(each.config.revision)
-        self.app = make_app(list(self._served.values()), clock, limiter, metrics, randomness)
+        served = list(self._served.values())
+        self.app = make_app(
+            served, clock, limiter, metrics, randomness, is_development=is_development
+        )
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:

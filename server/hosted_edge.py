@@ -56,6 +56,7 @@ class Edge(Process):
             SystemClock(),
             SystemRandomness(),
             options.tls,
+            is_development=options.settings.development,
         )
         self._follower = ConfigFollower(
             RemoteConfiguration(),

@@ -31,7 +31,8 @@ def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Mi
 
     Args:
         served: what is known of each handler.
-        without_cors: paths that no browser calls; all others, unknown ones too, allow any origin.
+        without_cors: paths that no browser calls; all others, unknown ones too, allow any origin,
+            but for the demo shop's, which are for its own page.
     """
 
     @web.middleware
@@ -51,7 +52,7 @@ def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Mi
             response = what.errors(error, request, request_id)
         headers = response.headers
         headers[REQUEST_ID] = request_id
-        if request.path not in without_cors:
+        if request.path not in without_cors and what.api != "demo":
             headers.update(CORS_HEADERS)
         method = request.method if request.method in _METHODS else "other"
         duration_s = edges.clock.monotonic() - started_s

@@ -21,6 +21,7 @@ Api = Literal[
     "profile",
     "platform",
     "operations",
+    "demo",
     "none",  # nothing is registered there
 ]
 

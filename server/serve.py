@@ -24,6 +24,7 @@ from server.banner import banner
 from server.beginning import begin, kept_key
 from server.cluster import Cluster
 from server.config_watch import ConfigWatch
+from server.demo.settings import check_development
 from server.health import Health, Readiness
 from server.host import ServeHost
 from server.log_levels import LogLevels
@@ -69,6 +70,7 @@ def _leave(number: int, frame: object) -> None:
 
 
 def _serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str], None]) -> None:
+    check_development(settings)
     settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
     environ = {**environ, "HEADWATER_DATA_DIR": str(settings.data_dir)}
     clock = SystemClock()

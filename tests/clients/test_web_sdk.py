@@ -1,19 +1,24 @@
 """mParticle's web SDK, unmodified, in a real browser (spec/clients.md, 4 and 7)."""
 
 import json
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
-from tests.clients.tools import certificate, chromium, npm_packages
+from tests.clients.tools import (
+    BROWSER_FLAGS,
+    WEB_SDK,
+    certificate,
+    chromium,
+    free_port,
+    npm_packages,
+)
 from tests.serving import WORKSPACE, Served, eventually
 
 pytestmark = pytest.mark.ray
 
-WEB_SDK = "@mparticle/web-sdk@2.68.0"
 KEY = "us1-test-web-key"
 SHOP = "https://shop.example.test/"
 DOCUMENT = (
@@ -25,12 +30,6 @@ DOCUMENT = (
 )
 PATIENCE_MS = 30_000
 PAUSE_MS = 50
-# A page of the internet may not ask this machine, unless a person says so.
-BROWSER_FLAGS = [
-    "--no-sandbox",
-    "--disable-features=LocalNetworkAccessChecks",
-    "--ignore-certificate-errors",  # of beacons too, which outlive their page
-]
 
 
 class Site:
@@ -94,9 +93,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     package = npm_packages(folder / "npm", [WEB_SDK]) / "node_modules/@mparticle/web-sdk"
     file = package / "dist" / "mparticle.js"
     cert, key = certificate(folder)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     settings = folder / "settings.yaml"
     settings.write_text(
         f"{{tls_cert: {cert}, tls_key: {key}, tls_port: {port}, web_sdk_file: {file}}}"

@@ -3,6 +3,7 @@
 import datetime
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 INSTALL_S = 600
+WEB_SDK = "@mparticle/web-sdk@2.68.0"
+BROWSER_FLAGS = [
+    "--no-sandbox",
+    # A page of the internet may not ask this machine, unless a person says so.
+    "--disable-features=LocalNetworkAccessChecks",
+    "--ignore-certificate-errors",  # of beacons too, which outlive their page
+]
 
 
 def run(*command: str, folder: Path | None = None, environ: dict[str, str] | None = None) -> str:
@@ -41,6 +49,14 @@ def chromium() -> str:
     if found is None:
         pytest.skip("there is no Chromium, and it cannot be installed")
     return found
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def npm_packages(folder: Path, packages: Sequence[str]) -> Path:

@@ -389,12 +389,14 @@ def limit_file(tmp_path: Path) -> Any:
 
 @asynccontextmanager
 async def serving(
-    clock: ManualClock, limit_file: LimitFile, *configs: EdgeConfig
+    clock: ManualClock, limit_file: LimitFile, *configs: EdgeConfig, is_development: bool = False
 ) -> AsyncIterator[list[World]]:
     """Run an edge that serves a workspace for each configuration."""
     metrics = EdgeMetrics("1.0")
     made = [(FakeDeployment(), ConfigHolder(each)) for each in configs]
-    server = TestServer(make_app(made, clock, RateLimiter(limit_file), metrics))
+    limiter = RateLimiter(limit_file)
+    app = make_app(made, clock, limiter, metrics, is_development=is_development)
+    server = TestServer(app)
     await server.start_server(**RUNNER_OPTIONS)
     async with TestClient(server) as client:
         yield [World(client, *each, clock, metrics) for each in made]

@@ -107,3 +107,8 @@ def test_it_names_an_address_that_can_be_reached(
     example: WorkspaceDocument, host: str, reached: str
 ) -> None:
     assert f"  {reached}\n" in shown(example, host=host)
+
+
+def test_the_demo_shop_is_shown_where_it_is_served(example: WorkspaceDocument) -> None:
+    assert "http://127.0.0.1:8080/demo\n" in shown(example, development=True)
+    assert "/demo" not in shown(example)

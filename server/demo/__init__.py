@@ -1,0 +1,1 @@
+"""The demo shop, which is served in development mode only."""
