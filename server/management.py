@@ -49,6 +49,13 @@ def authorized(request: web.Request, roles: Collection[Role]) -> Caller:
     credential = bearer(request, "platform", config, edge.clock)
     if credential.role not in roles:
         raise Refused("FORBIDDEN", "The credential's role does not allow this.")
+    return caller_of(request, edge, config, credential)
+
+
+def caller_of(
+    request: web.Request, edge: Edge, config: EdgeConfig, credential: Credential
+) -> Caller:
+    """Return whose request it is, once that is proven."""
     author = Author(credential.client_id, address=client_address(request, config))
     return Caller(edge, config, credential, author)
 
@@ -120,7 +127,7 @@ def connection_number(request: web.Request, config: EdgeConfig) -> int:
     return number
 
 
-async def record(
+async def write_audit(
     caller: Caller,
     action: Action,
     resource_type: str,

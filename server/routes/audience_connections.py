@@ -16,7 +16,8 @@ from server.audience_requests import (
     number_in_path,
 )
 from server.audience_views import shown_subscription
-from server.management import ANY_ROLE, audit, enter
+from server.auditing import audited
+from server.management import ANY_ROLE, enter, write_audit
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
 from server.routes.audiences import AUDIENCE
@@ -31,11 +32,11 @@ async def listed(request: web.Request) -> web.Response:
     return json_answer([shown_subscription(each) for each in found])
 
 
+@audited("create", "audience_subscription")
 async def create(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/subscriptions: connect it to an output."""
     use = await enter_use(request, MAY_CHANGE_AUDIENCES)
     fields = bodies.read_subscription(await json_body(request, use.caller), is_new=True)
-    audit(use.caller, "create", "audience_subscription")
     number, actor = number_in_path(request, "audience"), use.caller.credential.client_id
     made = await use.desk.create_subscription(number, fields, actor, use.receiver)
     if made is None:
@@ -54,11 +55,11 @@ async def one(request: web.Request) -> web.Response:
     raise _no_subscription()
 
 
+@audited("update", "audience_subscription", "subscription", one)
 async def replace(request: web.Request) -> web.Response:
     """PUT .../audiences/{id}/subscriptions/{subId}: change the fields that are given."""
     use = await enter_use(request, MAY_CHANGE_AUDIENCES)
     fields = bodies.read_subscription(await json_body(request, use.caller), is_new=False)
-    audit(use.caller, "replace", "audience_subscription")
     audience, number = _numbers(request)
     made = await use.desk.replace_subscription(audience, number, fields, use.receiver)
     if made is None:
@@ -66,19 +67,19 @@ async def replace(request: web.Request) -> web.Response:
     return json_answer(shown_subscription(made))
 
 
+@audited("delete", "audience_subscription", "subscription", one)
 async def delete(request: web.Request) -> web.Response:
     """DELETE .../audiences/{id}/subscriptions/{subId}: disconnect."""
     use = await enter_use(request, MAY_CHANGE_AUDIENCES)
-    audit(use.caller, "delete", "audience_subscription")
     if not await use.desk.delete_subscription(*_numbers(request), use.receiver):
         raise _no_subscription()
     return web.Response(status=204)
 
 
+@audited("resume", "audience_subscription", "subscription", one)
 async def resume(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/subscriptions/{subId}/resume: send what was held."""
     use = await enter_use(request, MAY_CHANGE_AUDIENCES)
-    audit(use.caller, "resume", "audience_subscription")
     if not await use.desk.resume_subscription(*_numbers(request), use.receiver):
         raise _no_subscription()
     return web.Response(status=204)
@@ -89,7 +90,6 @@ async def connect(request: web.Request) -> web.Response:
     caller = enter(request, MAY_CHANGE_AUDIENCES)
     output = number_in_path(request, "output")
     audiences, fields = bodies.read_bulk(await json_body(request, caller), output)
-    audit(caller, "create", "audience_subscription")
     desk = caller.edge.deployment.audiences.desk
     if output not in await desk.audience_outputs():
         raise Refused("NOT_FOUND", "There is no such output that takes audiences.")
@@ -98,6 +98,8 @@ async def connect(request: web.Request) -> web.Response:
     for audience, result in zip(audiences, results, strict=True):
         if isinstance(result, Subscription):
             rows.append({"audience_id": audience, "subscription_id": result.number})
+            made = shown_subscription(result)
+            await write_audit(caller, "create", "audience_subscription", result.number, after=made)
         else:
             rows.append({"audience_id": audience, "errors": shown_problems(result)})
     return json_answer(rows)

@@ -22,7 +22,8 @@ from server.audience_views import (
     shown_explanation,
     shown_warnings,
 )
-from server.management import ANY_ROLE, Caller, audit, enter
+from server.auditing import audited
+from server.management import ANY_ROLE, Caller, enter
 from server.openapi.takes import takes
 from server.parameters import is_int64, page_size
 from server.paths import MANAGEMENT_PREFLIGHT, Route
@@ -79,12 +80,12 @@ async def explain(request: web.Request) -> web.Response:
     return json_answer(shown_explanation(asked, mpid, found))
 
 
+@audited("update", "audience_list", "audience")
 @takes("MemberChange")
 async def change_list(request: web.Request) -> web.Response:
     """PUT .../audiences/{id}/members: add to and remove from the list of a static audience."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
     add, remove = bodies.read_list_change(await json_body(request, caller))
-    audit(caller, "replace", "audience_list")
     desk = caller.edge.deployment.audiences.desk
     if not await desk.change_members(number_in_path(request, "audience"), add, remove):
         raise no_audience()
@@ -142,11 +143,11 @@ async def dry_run(request: web.Request) -> web.Response:
     )
 
 
+@audited("export", "audience", "audience")
 async def order_download(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/download: have a file of the members made."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
     types, variations = bodies.read_download(await json_body(request, caller))
-    audit(caller, "export", "audience")
     desk = caller.edge.deployment.audiences.desk
     ordered = await desk.create_download(number_in_path(request, "audience"), types, variations)
     if ordered is None:

@@ -17,8 +17,9 @@ from server.audience_requests import (
     number_in_path,
 )
 from server.audience_views import moment
+from server.auditing import audited
 from server.context import EDGES
-from server.management import ANY_ROLE, audit, enter_account
+from server.management import ANY_ROLE, enter_account
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import json_answer
 from server.routes.audiences import AUDIENCE
@@ -34,11 +35,11 @@ async def sharing(request: web.Request) -> web.Response:
     return json_answer(_shown_sharing(found))
 
 
+@audited("update", "audience_sharing", "audience", sharing)
 async def share(request: web.Request) -> web.Response:
     """PUT .../audiences/{id}/sharing: set who may use it."""
     caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
     default, levels = bodies.read_sharing(await json_body(request, caller))
-    audit(caller, "replace", "audience_sharing")
     desk = caller.edge.deployment.audiences.desk
     made = await desk.share_audience(number_in_path(request, "audience"), default, levels)
     if made is None:
@@ -46,6 +47,7 @@ async def share(request: web.Request) -> web.Response:
     return json_answer(_shown_sharing(made))
 
 
+@audited("create", "audience_access_request", "audience")
 async def request_access(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/sharing/requests: ask its owner for a higher level."""
     use = await enter_use(request, MAY_CHANGE_AUDIENCES)
@@ -53,7 +55,6 @@ async def request_access(request: web.Request) -> web.Response:
     asked = bodies.read_access_request(
         await json_body(request, caller), caller.credential.client_id, caller.edge.clock.now_ms()
     )
-    audit(caller, "create", "audience_access_request")
     number = number_in_path(request, "audience")
     if await use.desk.request_access(number, caller.config.account, asked) is None:
         raise no_audience()
@@ -75,6 +76,7 @@ async def sharing_default(request: web.Request) -> web.Response:
     )
 
 
+@audited("update", "audience_sharing_default", "account", sharing_default)
 async def set_sharing_default(request: web.Request) -> web.Response:
     """PUT /platform/v2/accounts/{id}/audience-sharing: set it, for all workspaces of the account.
 
@@ -82,7 +84,6 @@ async def set_sharing_default(request: web.Request) -> web.Response:
     """
     caller = enter_account(request, MAY_CHANGE_AUDIENCES)
     level, withheld = bodies.read_sharing_default(await json_body(request, caller))
-    audit(caller, "replace", "audience_sharing_default")
     for edge in request.app[EDGES].all:
         if edge.config.current.account == caller.config.account:
             await edge.deployment.audiences.desk.set_sharing_default(level, withheld)

@@ -23,7 +23,8 @@ from server.audience_requests import (
     visible,
 )
 from server.audience_views import shown_audience, shown_test
-from server.management import ANY_ROLE, Caller, audit, enter
+from server.auditing import audited
+from server.management import ANY_ROLE, Caller, enter
 from server.openapi.takes import takes
 from server.parameters import invalid
 from server.paths import MANAGEMENT_PREFLIGHT, Route
@@ -71,12 +72,12 @@ async def listed(request: web.Request) -> web.Response:
     return json_answer([each for each in found if status is None or each["status"] == status])
 
 
+@audited("create", "audience")
 @takes("Audience")
 async def create(request: web.Request) -> web.Response:
     """POST .../audiences: add a draft."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
     fields = bodies.read_audience(await json_body(request, caller), is_new=True)
-    audit(caller, "create", "audience")
     desk = caller.edge.deployment.audiences.desk
     made = await desk.create_audience(fields, caller.credential.client_id)
     return json_answer(await _shown(own_use(caller), made), 201)
@@ -91,6 +92,16 @@ async def one(request: web.Request) -> web.Response:
     return json_answer(await _shown(use, found))
 
 
+async def _as_written(request: web.Request) -> web.Response:
+    """Show an audience to the audit log, without counting its members."""
+    caller = await enter_owned(request, ANY_ROLE)
+    found = await _audience(request, caller)
+    desk = caller.edge.deployment.audiences.desk
+    journeys = {each.number: each for each in await desk.journeys()}
+    return json_answer(shown_audience(found, None, False, journeys, caller.edge.clock.now_ms()))
+
+
+@audited("update", "audience", "audience", _as_written)
 @takes("Audience")
 async def replace(request: web.Request) -> web.Response:
     """PUT .../audiences/{id}: change the fields that are given."""
@@ -98,7 +109,6 @@ async def replace(request: web.Request) -> web.Response:
     number = number_in_path(request, "audience")
     fields = bodies.read_audience(await json_body(request, caller), is_new=False)
     revision = _if_match(request)
-    audit(caller, "replace", "audience")
     desk = caller.edge.deployment.audiences.desk
     made = await desk.replace_audience(number, fields, caller.credential.client_id, revision)
     if made is None:
@@ -106,20 +116,20 @@ async def replace(request: web.Request) -> web.Response:
     return json_answer(await _shown(own_use(caller), made))
 
 
+@audited("delete", "audience", "audience", _as_written)
 async def delete(request: web.Request) -> web.Response:
     """DELETE .../audiences/{id}: delete it with its memberships and connections."""
     caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
-    audit(caller, "delete", "audience")
     desk = caller.edge.deployment.audiences.desk
     if not await desk.delete_audience(number_in_path(request, "audience")):
         raise no_audience()
     return web.Response(status=204)
 
 
+@audited("activate", "audience", "audience", _as_written)
 async def activate(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/activation: have it evaluated from now on."""
     caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
-    audit(caller, "activate", "audience")
     desk = caller.edge.deployment.audiences.desk
     number = number_in_path(request, "audience")
     if not await desk.activate_audience(number, caller.credential.client_id):
@@ -127,13 +137,13 @@ async def activate(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+@audited("deactivate", "audience", "audience", _as_written)
 async def deactivate(request: web.Request) -> web.Response:
     """DELETE .../audiences/{id}/activation?clear_downstream=: take its memberships away."""
     caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
     clear = request.query.get("clear_downstream", "false")
     if clear not in ("true", "false"):
         raise invalid("clear_downstream", "must be true or false")
-    audit(caller, "deactivate", "audience")
     desk = caller.edge.deployment.audiences.desk
     number = number_in_path(request, "audience")
     if not await desk.deactivate_audience(number, clear == "true", caller.credential.client_id):
@@ -141,10 +151,10 @@ async def deactivate(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+@audited("create", "audience")
 async def clone(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/clone: copy definition, inputs and tags into a draft."""
     caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
-    audit(caller, "clone", "audience")
     desk = caller.edge.deployment.audiences.desk
     number = number_in_path(request, "audience")
     made = await desk.clone_audience(number, caller.credential.client_id)
@@ -153,32 +163,32 @@ async def clone(request: web.Request) -> web.Response:
     return json_answer(await _shown(own_use(caller), made), 201)
 
 
+@audited("update", "audience")
 async def calculate(request: web.Request) -> web.Response:
     """POST .../audiences/calculate: calculate standard audiences together."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
     numbers = bodies.read_numbers(await json_body(request, caller), "audience_ids")
-    audit(caller, "calculate", "audience")
     desk = caller.edge.deployment.audiences.desk
     credits_ = await desk.calculate_audiences(numbers, caller.credential.client_id)
     return json_answer({"credits": credits_}, 202)
 
 
+@audited("update", "audience", "audience", _as_written)
 async def send(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/send: send all members of a standard audience once."""
     caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
     numbers = bodies.read_numbers(await json_body(request, caller), "subscription_ids")
-    audit(caller, "send", "audience")
     desk = caller.edge.deployment.audiences.desk
     if not await desk.send_audience(number_in_path(request, "audience"), numbers):
         raise no_audience()
     return web.Response(status=202)
 
 
+@audited("create", "audience_test", "audience")
 async def create_test(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/abtest: divide its users."""
     caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
     variations = bodies.read_test(await json_body(request, caller))
-    audit(caller, "create", "audience_test")
     desk = caller.edge.deployment.audiences.desk
     number = number_in_path(request, "audience")
     made = await desk.create_test(number, variations, caller.credential.client_id)
@@ -196,10 +206,10 @@ async def test(request: web.Request) -> web.Response:
     return json_answer(shown_test(found))
 
 
+@audited("delete", "audience_test", "audience", test)
 async def delete_test(request: web.Request) -> web.Response:
     """DELETE .../audiences/{id}/abtest: delete its test and the connections of variations."""
     caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
-    audit(caller, "delete", "audience_test")
     desk = caller.edge.deployment.audiences.desk
     if not await desk.delete_test(number_in_path(request, "audience")):
         raise _no_test()

@@ -11,7 +11,7 @@ from actors.audiences.trees import members_document, milestone
 from server.audience_problems import v1_errors
 from server.audience_requests import MAY_CHANGE_AUDIENCES, no_audience, number_in_path
 from server.audience_views import listed_audience
-from server.management import ANY_ROLE, Caller, audit, enter_v1
+from server.management import ANY_ROLE, Caller, enter_v1, write_audit
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
 
@@ -33,10 +33,12 @@ async def of_workspace(request: web.Request) -> web.Response:
 async def delete(request: web.Request) -> web.Response:
     """DELETE /v1/audiences/{id}?accountId=: delete it with its memberships and connections."""
     caller = enter_v1(request, MAY_CHANGE_AUDIENCES)
-    audit(caller, "delete", "audience")
-    desk = caller.edge.deployment.audiences.desk
-    if not await desk.delete_audience(number_in_path(request, "audience")):
+    number = number_in_path(request, "audience")
+    shown = await _listed(caller, is_single=False)
+    if not await caller.edge.deployment.audiences.desk.delete_audience(number):
         raise no_audience()
+    before = next((each for each in shown if each["id"] == number), None)
+    await write_audit(caller, "delete", "audience", number, before=before)
     return web.Response(status=202)
 
 

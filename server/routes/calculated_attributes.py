@@ -11,10 +11,11 @@ from actors.calculated.reading import canonical, read_definition
 from actors.calculated.validation import Bounds, check_definition, date_ms
 from actors.errors import CalculatedRefused
 from server.audience_requests import json_body, number_in_path
+from server.auditing import audited
 from server.calculated_problems import calculated_errors
 from server.calculated_views import shown_activation, shown_attribute, shown_calculation
 from server.edge_config import Role
-from server.management import ANY_ROLE, Caller, audit, enter
+from server.management import ANY_ROLE, Caller, enter, write_audit
 from server.openapi.takes import takes
 from server.parameters import INT64_END
 from server.paths import MANAGEMENT_PREFLIGHT, Route
@@ -47,49 +48,53 @@ async def create(request: web.Request) -> web.Response:
     """POST .../calculatedattributes: add a draft; the body is its id."""
     caller = enter(request, MAY_CHANGE)
     fields = _fields(await json_body(request, caller))
-    audit(caller, "create", _RESOURCE)
     desk = caller.edge.deployment.calculated.desk
-    return json_answer(await desk.create_calculated(fields, caller.credential.client_id), 201)
+    number = await desk.create_calculated(fields, caller.credential.client_id)
+    shown = shown_attribute(*await _attribute(number, caller))
+    await write_audit(caller, "create", _RESOURCE, number, after=shown)
+    return json_answer(number, 201)
 
 
 async def one(request: web.Request) -> web.Response:
     """GET .../{id}: one attribute."""
     caller = enter(request, ANY_ROLE)
-    return json_answer(shown_attribute(*await _attribute(request, caller)))
+    return json_answer(
+        shown_attribute(*await _attribute(number_in_path(request, _RESOURCE), caller))
+    )
 
 
+@audited("update", _RESOURCE, _RESOURCE, one)
 @takes("CalculatedAttribute")
 async def change(request: web.Request) -> web.Response:
     """PUT .../{id}: change the fields that are given."""
     caller = enter(request, MAY_CHANGE)
     number = number_in_path(request, _RESOURCE)
     fields = _fields(await json_body(request, caller))
-    audit(caller, "change", _RESOURCE)
     desk = caller.edge.deployment.calculated.desk
     return _done(await desk.change_calculated(number, fields, caller.credential.client_id))
 
 
+@audited("delete", _RESOURCE, _RESOURCE, one)
 async def delete(request: web.Request) -> web.Response:
     """DELETE .../{id}: delete it with its values and seeds."""
     caller = enter(request, MAY_CHANGE)
-    audit(caller, "delete", _RESOURCE)
     desk = caller.edge.deployment.calculated.desk
     return _done(await desk.delete_calculated(number_in_path(request, _RESOURCE)))
 
 
+@audited("activate", _RESOURCE, _RESOURCE, one)
 async def activate(request: web.Request) -> web.Response:
     """POST .../{id}/activation: have the draft calculated from now on."""
     caller = enter(request, MAY_CHANGE)
-    audit(caller, "activate", _RESOURCE)
     desk = caller.edge.deployment.calculated.desk
     number = number_in_path(request, _RESOURCE)
     return _done(await desk.activate_calculated(number, caller.credential.client_id))
 
 
+@audited("deactivate", _RESOURCE, _RESOURCE, one)
 async def deactivate(request: web.Request) -> web.Response:
     """DELETE .../{id}/activation: make it a draft again."""
     caller = enter(request, MAY_CHANGE)
-    audit(caller, "deactivate", _RESOURCE)
     desk = caller.edge.deployment.calculated.desk
     number = number_in_path(request, _RESOURCE)
     return _done(await desk.deactivate_calculated(number, caller.credential.client_id))
@@ -98,14 +103,14 @@ async def deactivate(request: web.Request) -> web.Response:
 async def activation(request: web.Request) -> web.Response:
     """GET .../{id}/activation: whether it is active, and since when."""
     caller = enter(request, ANY_ROLE)
-    attribute, _ = await _attribute(request, caller)
+    attribute, _ = await _attribute(number_in_path(request, _RESOURCE), caller)
     return json_answer(shown_activation(attribute))
 
 
+@audited("update", _RESOURCE, _RESOURCE, one)
 async def delete_draft(request: web.Request) -> web.Response:
     """DELETE .../{id}/draft: discard what is not in force yet."""
     caller = enter(request, MAY_CHANGE)
-    audit(caller, "delete_draft", _RESOURCE)
     desk = caller.edge.deployment.calculated.desk
     number = number_in_path(request, _RESOURCE)
     return _done(await desk.delete_calculated_draft(number, caller.credential.client_id))
@@ -189,8 +194,7 @@ def _is_mpid(value: Any) -> bool:
     return type(value) is int and -INT64_END <= value < INT64_END
 
 
-async def _attribute(request: web.Request, caller: Caller) -> tuple[CalculatedAttribute, int]:
-    number = number_in_path(request, _RESOURCE)
+async def _attribute(number: int, caller: Caller) -> tuple[CalculatedAttribute, int]:
     found = await caller.edge.deployment.calculated.desk.calculated_attribute(number)
     if found is None:
         raise _no_attribute()

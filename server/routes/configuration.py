@@ -10,6 +10,7 @@ from config.desk import Applied, Entry
 from config.errors import ConfigError
 from config.exporting import as_yaml, exported, read_sent
 from config.numbers import ObjectNumbers
+from server.auditing import audited
 from server.bodies import read_body
 from server.config_edits import flag, moment
 from server.config_problems import config_errors
@@ -26,11 +27,11 @@ YAML_TYPES = frozenset({"text/yaml", "text/x-yaml", "application/yaml", "applica
 MAY_APPLY: frozenset[Role] = frozenset({"admin"})
 
 
+@audited("export", "config")
 async def export(request: web.Request) -> web.Response:
     """GET .../config: what holds, as YAML, with placeholders in the place of secrets."""
     caller = enter(request, ANY_ROLE)
     sheet = await caller.edge.deployment.configuration.sheet()
-    audit(caller, "export", "config")
     data = exported(sheet.document, sheet.data, sheet.served.owned)
     text = await asyncio.to_thread(as_yaml, data)
     headers = {"ETag": f'"{sheet.served.revision}"'}

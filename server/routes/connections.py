@@ -10,6 +10,7 @@ from actors.errors import ShardUnavailable
 from config.desk import Sheet
 from config.merging import Data
 from config.outputs import Connection
+from server.auditing import audited
 from server.config_edits import (
     Place,
     body_of,
@@ -25,7 +26,7 @@ from server.config_edits import (
 )
 from server.config_problems import config_errors, refused
 from server.idempotency import once
-from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, WORKSPACE, Caller, audit, enter
+from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, WORKSPACE, Caller, enter
 from server.openapi.takes import takes
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import json_answer
@@ -132,6 +133,7 @@ async def deactivate(request: web.Request) -> web.Response:
     return await _set_active(request, is_active=False)
 
 
+@audited("resume", "output_connection", "connection", one)
 async def resume(request: web.Request) -> web.Response:
     """POST .../output-connections/{cid}/resume: let a faulted connection send again."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
@@ -139,7 +141,6 @@ async def resume(request: web.Request) -> web.Response:
     place = _named(request, await configuration.sheet())
     if not await configuration.resume(place.number, place.item["output"]):
         raise refused("VALIDATION_ERROR", "The connection is not faulted.")
-    audit(caller, "resume", "output_connection")
     return web.Response(status=204)
 
 
@@ -160,12 +161,12 @@ async def queue(request: web.Request) -> web.Response:
     )
 
 
+@audited("delete", "queue", "connection", queue)
 async def purge(request: web.Request) -> web.Response:
     """DELETE .../output-connections/{cid}/queue: delete what waits."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
     configuration = caller.edge.deployment.configuration
     place = _named(request, await configuration.sheet())
-    audit(caller, "delete", "queue")
     await configuration.purge(place.number)
     return web.Response(status=204)
 

@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from server.auditing import audited
 from server.bodies import json_object, read_body
 from server.dead_letter_filter import NAMES, DeadLetterFilter, dead_letter_filter, ids_of, page_of
 from server.idempotency import once
@@ -12,7 +13,6 @@ from server.management import (
     ANY_ROLE,
     MAY_CHANGE_CONNECTIONS,
     WORKSPACE,
-    audit,
     connection_number,
     enter,
 )
@@ -48,6 +48,7 @@ async def one(request: web.Request) -> web.Response:
     return json_answer(found)
 
 
+@audited("replay", "dead_letters", "connection")
 async def replay(request: web.Request) -> web.Response:
     """POST .../dlq/replay: put some or all of them into the queue again."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
@@ -55,7 +56,6 @@ async def replay(request: web.Request) -> web.Response:
     if request.content_type != "application/json":
         raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
     which = _which(json_object(await read_body(request, caller.config.max_body_bytes)))
-    audit(caller, "replay", "dead_letters")
     deployment = caller.edge.deployment
     if isinstance(which, DeadLetterFilter):
         # Listed to the end before the first is replayed, so that no page moves meanwhile.
@@ -65,6 +65,7 @@ async def replay(request: web.Request) -> web.Response:
     return json_answer({"replayed": replayed}, 202)
 
 
+@audited("delete", "dead_letters", "connection")
 async def purge(request: web.Request) -> web.Response:
     """DELETE .../dlq?reason=&http_status=&from=&to=&mpid=: delete some, or all, for good."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
@@ -73,24 +74,24 @@ async def purge(request: web.Request) -> web.Response:
     if unknown:  # a filter that is not understood must not delete all
         raise invalid(min(unknown), f"is not a filter; filters are {', '.join(NAMES)}")
     wanted = dead_letter_filter(request.query)
-    audit(caller, "purge", "dead_letters")
     deployment = caller.edge.deployment
     pages = [ids async for ids in ids_of(deployment, connection, wanted)]
     purged = [await deployment.discard_dead_letters(connection, ids) for ids in pages]
     return json_answer({"purged": sum(purged)})
 
 
+@audited("delete", "dead_letter", "delivery")
 async def discard(request: web.Request) -> web.Response:
     """DELETE .../dlq/{delivery}: delete one for good."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
     connection = connection_number(request, caller.config)
-    audit(caller, "delete", "dead_letters")
     ids = [request.match_info["delivery"]]
     if not await caller.edge.deployment.discard_dead_letters(connection, ids):
         raise _not_found()
     return web.Response(status=204)
 
 
+@audited("export", "dead_letters", "connection")
 async def export(request: web.Request) -> web.StreamResponse:
     """GET .../dlq/export?reason=&http_status=&from=&to=&mpid=: with payloads, a line for each."""
     caller = enter(request, ANY_ROLE)

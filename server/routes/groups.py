@@ -6,10 +6,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from actors.groups.definitions import KeptDefinition
+from server.auditing import audited
 from server.bodies import json_object, read_body
 from server.group_definitions import read_definition, shown_definition
 from server.idempotency import once
-from server.management import ANY_ROLE, MAY_CHANGE_GROUPS, Caller, audit, enter
+from server.management import ANY_ROLE, MAY_CHANGE_GROUPS, Caller, enter
 from server.parameters import environment, int64, missing, page_size
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
@@ -17,11 +18,11 @@ from server.problems import Refused, json_answer
 MAX_PAGE = 1000
 
 
+@audited("create", "group_definition")
 async def create(request: web.Request) -> web.Response:
     """POST .../groups: add a definition."""
     caller = enter(request, MAY_CHANGE_GROUPS)
     definition = read_definition(await _body(request, caller))
-    audit(caller, "create", "group_definition")
     made = await caller.edge.deployment.groups.create(definition)
     return json_answer(shown_definition(made), 201)
 
@@ -39,31 +40,31 @@ async def one(request: web.Request) -> web.Response:
     return json_answer(shown_definition(await _definition(request, caller)))
 
 
+@audited("update", "group_definition", "group", one)
 async def replace(request: web.Request) -> web.Response:
     """PUT .../groups/{id}: replace a definition; its groups follow at the next run."""
     caller = enter(request, MAY_CHANGE_GROUPS)
     former = await _definition(request, caller)
     definition = read_definition(await _body(request, caller), former.definition.id)
-    audit(caller, "replace", "group_definition")
     made = await caller.edge.deployment.groups.replace(definition)
     if made is None:
         raise _no_definition()
     return json_answer(shown_definition(made))
 
 
+@audited("delete", "group_definition", "group", one)
 async def delete(request: web.Request) -> web.Response:
     """DELETE .../groups/{id}: delete a definition and its attributes."""
     caller = enter(request, MAY_CHANGE_GROUPS)
-    audit(caller, "delete", "group_definition")
     if not await caller.edge.deployment.groups.delete(request.match_info["group"]):
         raise _no_definition()
     return web.Response(status=204)
 
 
+@audited("update", "group_definition", "group")
 async def run(request: web.Request) -> web.Response:
     """POST .../groups/{id}/run: have its groups recomputed now."""
     caller = enter(request, MAY_CHANGE_GROUPS)
-    audit(caller, "run", "group_definition")
     run_id = await caller.edge.deployment.groups.run(request.match_info["group"])
     if run_id is None:
         raise _no_definition()

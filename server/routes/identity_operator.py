@@ -13,6 +13,7 @@ from actors.identity.state import IdentityRecord
 from actors.model import ENVIRONMENTS, Environment
 from config.errors import ConfigError
 from config.load import parse_identity
+from server.auditing import audited
 from server.bodies import json_object, read_body
 from server.idempotency import once
 from server.identity_names import idsync_type
@@ -24,7 +25,6 @@ from server.management import (
     MAY_READ_IDENTITY_SETTINGS,
     MAY_READ_USERS,
     Caller,
-    audit,
     enter_scope,
 )
 from server.openapi.takes import takes
@@ -33,25 +33,26 @@ from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
 
 
+@audited("read", "identity_record", "mpid")
 async def record(request: web.Request) -> web.Response:
     """GET .../mpids/{mpid}: the identities by which a user is found."""
     caller = enter_scope(request, MAY_READ_USERS)
     mpid = int64(request.match_info["mpid"], "mpid")
-    audit(caller, "read", "identity_record")
     found = await _record(caller, _environment(request), mpid)
     return json_answer(record_view(mpid, found, caller.config.identity.settings.login_ids))
 
 
+@audited("read", "identity_history", "mpid")
 async def history(request: web.Request) -> web.Response:
     """GET .../mpids/{mpid}/history: what calls and batches did to it, newest first."""
     caller = enter_scope(request, MAY_READ_USERS)
     mpid, environment = int64(request.match_info["mpid"], "mpid"), _environment(request)
-    audit(caller, "read", "identity_history")
     await _record(caller, environment, mpid)
     entries = await caller.edge.deployment.identity_history(environment, mpid)
     return json_answer(history_view(mpid, entries))
 
 
+@audited("update", "identity_record", "mpid")
 async def undo(request: web.Request) -> web.Response:
     """POST .../mpids/{mpid}/undo: take back what was done to it last, with all that belongs to it.
 
@@ -59,7 +60,6 @@ async def undo(request: web.Request) -> web.Response:
     """
     caller = enter_scope(request, MAY_CHANGE_IDENTITIES)
     mpid, environment = int64(request.match_info["mpid"], "mpid"), _environment(request)
-    audit(caller, "undo", "identities")
     await _record(caller, environment, mpid)
     answer = await caller.edge.deployment.undo(environment, mpid)
     if isinstance(answer, IdentityProblem):
@@ -68,6 +68,7 @@ async def undo(request: web.Request) -> web.Response:
     return json_answer({"changed": changed})
 
 
+@audited("read", "identities")
 async def lookup(request: web.Request) -> web.Response:
     """GET .../lookup?type=&value=: who holds an identity, newest link first."""
     caller = enter_scope(request, MAY_READ_USERS)
@@ -79,11 +80,11 @@ async def lookup(request: web.Request) -> web.Response:
         raise invalid("type", "must be an identity type")
     if not value:
         raise missing("value")
-    audit(caller, "search", "identities")
     mpids = await caller.edge.deployment.lookup(_environment(request), identity_type, value)
     return json_answer({"mpids": [str(mpid) for mpid in mpids]})
 
 
+@audited("read", "identities")
 @takes("ExplainedCall")
 async def explain(request: web.Request) -> web.Response:
     """POST .../explain: why a call would be answered as it would be; nothing is changed.
@@ -101,7 +102,6 @@ async def explain(request: web.Request) -> web.Response:
         given = identity_call(kind, body, "", is_read_only=True, now_ms=now_ms)
     except IdentityRefused as error:
         raise Refused("BAD_REQUEST", error.problem.message) from None
-    audit(caller, "explain", "identities")
     return json_answer(await caller.edge.deployment.explain(given.call))
 
 
@@ -111,6 +111,7 @@ async def settings(request: web.Request) -> web.Response:
     return json_answer(caller.config.identity.settings.model_dump(mode="json"))
 
 
+@audited("update", "identity_settings", "scope", settings)
 @takes("IdentitySettings")
 async def replace_settings(request: web.Request) -> web.Response:
     """PUT .../config: check settings as a whole (spec/connections.md, 10).
@@ -120,7 +121,6 @@ async def replace_settings(request: web.Request) -> web.Response:
     """
     caller = enter_scope(request, MAY_CHANGE_IDENTITIES)
     body = await _object(request, caller)
-    audit(caller, "replace", "identity_settings")
     try:
         wanted = parse_identity(body)
     except ConfigError as error:
@@ -131,6 +131,7 @@ async def replace_settings(request: web.Request) -> web.Response:
     return json_answer(in_force.model_dump(mode="json"))
 
 
+@audited("read", "aliases")
 async def aliases(request: web.Request) -> web.Response:
     """GET .../aliases?mpid=: aliases of both environments that name a user, oldest first."""
     caller = enter_scope(request, MAY_READ_USERS)
@@ -138,7 +139,6 @@ async def aliases(request: web.Request) -> web.Response:
     if text is None:
         raise missing("mpid")
     mpid = int64(text, "mpid")
-    audit(caller, "read", "aliases")
     deployment = caller.edge.deployment
     found = await asyncio.gather(*(deployment.aliases_of(each, mpid) for each in ENVIRONMENTS))
     return json_answer([alias_view(each) for some in found for each in some])

@@ -8,7 +8,8 @@ from server import audience_connection_bodies as bodies
 from server.audience_problems import v2_errors
 from server.audience_requests import MAY_CHANGE_AUDIENCES, json_body, number_in_path
 from server.audience_views import shown_journey, shown_milestone
-from server.management import ANY_ROLE, Caller, audit, enter
+from server.auditing import audited
+from server.management import ANY_ROLE, Caller, enter
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
 
@@ -20,11 +21,11 @@ async def listed(request: web.Request) -> web.Response:
     return json_answer([shown_journey(each) for each in found])
 
 
+@audited("create", "journey")
 async def create(request: web.Request) -> web.Response:
     """POST .../journeys: add one without milestones."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
     fields = bodies.read_journey(await json_body(request, caller), is_new=True)
-    audit(caller, "create", "journey")
     desk = caller.edge.deployment.audiences.desk
     made = await desk.create_journey(fields, caller.credential.client_id)
     return json_answer(shown_journey(made), 201)
@@ -36,11 +37,11 @@ async def one(request: web.Request) -> web.Response:
     return json_answer(shown_journey(await _journey(request, caller)))
 
 
+@audited("update", "journey", "journey", one)
 async def replace(request: web.Request) -> web.Response:
     """PUT .../journeys/{id}: change its name or inputs."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
     fields = bodies.read_journey(await json_body(request, caller), is_new=False)
-    audit(caller, "replace", "journey")
     desk = caller.edge.deployment.audiences.desk
     number = number_in_path(request, "journey")
     made = await desk.replace_journey(number, fields, caller.credential.client_id)
@@ -49,21 +50,21 @@ async def replace(request: web.Request) -> web.Response:
     return json_answer(shown_journey(made))
 
 
+@audited("delete", "journey", "journey", one)
 async def delete(request: web.Request) -> web.Response:
     """DELETE .../journeys/{id}: delete one that has no milestones."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
-    audit(caller, "delete", "journey")
     desk = caller.edge.deployment.audiences.desk
     if not await desk.delete_journey(number_in_path(request, "journey")):
         raise _no_journey()
     return web.Response(status=204)
 
 
+@audited("update", "journey", "journey", one)
 async def create_milestone(request: web.Request) -> web.Response:
     """POST .../journeys/{id}/milestones: add one, with its audience."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
     fields = bodies.read_milestone(await json_body(request, caller), is_new=True)
-    audit(caller, "create", "milestone")
     desk = caller.edge.deployment.audiences.desk
     number = number_in_path(request, "journey")
     made = await desk.create_milestone(number, fields, caller.credential.client_id)
@@ -73,11 +74,11 @@ async def create_milestone(request: web.Request) -> web.Response:
     return json_answer(shown_milestone(journey, made.number), 201)
 
 
+@audited("update", "journey", "journey", one)
 async def replace_milestone(request: web.Request) -> web.Response:
     """PUT .../journeys/{id}/milestones/{mid}: change its name, criteria or place."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
     fields = bodies.read_milestone(await json_body(request, caller), is_new=False)
-    audit(caller, "replace", "milestone")
     desk = caller.edge.deployment.audiences.desk
     journey, number = _numbers(request)
     made = await desk.replace_milestone(journey, number, fields, caller.credential.client_id)
@@ -86,10 +87,10 @@ async def replace_milestone(request: web.Request) -> web.Response:
     return json_answer(shown_milestone(await _journey(request, caller), made.number))
 
 
+@audited("update", "journey", "journey", one)
 async def delete_milestone(request: web.Request) -> web.Response:
     """DELETE .../journeys/{id}/milestones/{mid}: delete a leaf with its audience."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
-    audit(caller, "delete", "milestone")
     desk = caller.edge.deployment.audiences.desk
     if not await desk.delete_milestone(*_numbers(request), caller.credential.client_id):
         raise _no_milestone()

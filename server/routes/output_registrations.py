@@ -9,17 +9,18 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from actors.errors import ConfigurationRefused, Problem
+from server.auditing import audited
 from server.config_edits import find
 from server.config_problems import config_errors, refused
-from server.management import MAY_CHANGE_CONNECTIONS, WORKSPACE, Caller, audit, enter
+from server.management import MAY_CHANGE_CONNECTIONS, WORKSPACE, Caller, enter
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import json_answer
 
 
+@audited("update", "output_registration", "output")
 async def refresh(request: web.Request) -> web.Response:
     """POST .../registration: ask the module what it wants; 422 lists what is wrong with it."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
-    audit(caller, "refresh", "output_registration")
     found = await _ask(request, caller, "refresh_registration")
     problems = dict.fromkeys(problem for each in found for problem in each)
     if problems:
@@ -40,10 +41,10 @@ async def start(request: web.Request) -> web.Response:
     return json_answer({"authorization_url": url})
 
 
+@audited("update", "output_authorization", "output")
 async def callback(request: web.Request) -> web.Response:
     """GET .../oauth/callback?code=&state=: what the module sent them back with."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
-    audit(caller, "authorize", "output")
     code, state = request.query.get("code", ""), request.query.get("state", "")
     [problem, *_] = await _ask(request, caller, "end_authorization", code, state)
     if problem is not None:

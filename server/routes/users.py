@@ -3,9 +3,10 @@
 from aiohttp import web
 
 from actors.profiles.timeline import TimelineQuery
+from server.auditing import audited
 from server.edge_config import EdgeConfig
 from server.identity_names import idsync_type
-from server.management import MAY_READ_USERS, WORKSPACE, audit, enter
+from server.management import MAY_READ_USERS, WORKSPACE, enter
 from server.parameters import environment, int64, invalid, missing, page_size, time_ms
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
@@ -13,6 +14,7 @@ from server.problems import Refused, json_answer
 DEFAULT_PAGE = 100
 
 
+@audited("read", "user")
 async def search(request: web.Request) -> web.Response:
     """GET .../users/search?q=&field=&environment=: users by an exact identity or MPID."""
     caller = enter(request, MAY_READ_USERS)
@@ -23,22 +25,22 @@ async def search(request: web.Request) -> web.Response:
     identity_type = field if field in (None, "mpid") else idsync_type(field)
     if field is not None and identity_type is None:
         raise invalid("field", "must be an identity type or mpid")
-    audit(caller, "search", "users")
     rows = await caller.edge.deployment.search_users(query, identity_type, environment(request))
     return json_answer(rows)
 
 
+@audited("read", "user", "mpid")
 async def user(request: web.Request) -> web.Response:
     """GET .../users/{mpid}?environment=: one user."""
     caller = enter(request, MAY_READ_USERS)
     mpid = int64(request.match_info["mpid"], "mpid")
-    audit(caller, "read", "user")
     found = await caller.edge.deployment.user(mpid, environment(request))
     if found is None:
         raise _no_user()
     return json_answer(found)
 
 
+@audited("read", "user_events", "mpid")
 async def timeline(request: web.Request) -> web.Response:
     """GET .../events?environment=&from=&to=&input=&type=&event_name=&device=&limit=&cursor=:
     a page of a user's events, newest first.
@@ -46,7 +48,6 @@ async def timeline(request: web.Request) -> web.Response:
     caller = enter(request, MAY_READ_USERS)
     mpid = int64(request.match_info["mpid"], "mpid")
     query = _timeline_query(request, caller.config)
-    audit(caller, "read", "user_events")
     page = await caller.edge.deployment.timeline(mpid, environment(request), query)
     if page is None:
         raise _no_user()

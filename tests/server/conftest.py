@@ -40,6 +40,7 @@ from actors.model import (
 from actors.pipeline.points import DataPoint
 from actors.profiles.timeline import TimelineQuery
 from actors.repeats import Begun
+from actors.store.audit_log import AuditEntry
 from actors.store.requests import KeptAnswer
 from actors.store.trail import TrailEntry
 from server.app import RUNNER_OPTIONS, make_app
@@ -82,15 +83,27 @@ WORKSPACE = WorkspaceInfo(
 )
 
 
+class FakeAuditLog:
+    """Keeps what is recorded: all of the configuration that is asked for here."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[int, AuditEntry]] = []
+
+    async def record(self, account: int, entry: AuditEntry) -> None:
+        self.entries.append((account, entry))
+
+
 class FakeDeployment:
     """Decodes and keeps batches; answers reads with what a test has put in."""
 
     audiences = cast(AudienceGateway, None)  # routes/audiences.py puts a real one here
     calculated = cast(CalculatedGateway, None)  # tests/whole/test_calculated.py asks for it
-    configuration = cast(ConfigGateway, None)  # tests/whole/test_configuration.py asks for it
+    configuration: ConfigGateway
     groups = cast(GroupDirectory, None)  # tests/whole/test_groups.py asks for groups
 
     def __init__(self) -> None:
+        self.audit_log = FakeAuditLog()
+        self.configuration = cast(ConfigGateway, self.audit_log)
         self.applied: list[tuple[Batch, BatchContext]] = []
         self.calls = 0
         self.failure: Exception | None = None
