@@ -203,7 +203,6 @@ def _connection(
             shape.payload,
             hidden=hidden_parts(pipeline.filter),
             mappings=mappings(connection),
-            has_flat_events=pipeline.takes.flat_events,
         ),
         pipeline=pipeline,
         collecting=None if is_feed else shape.collecting,

@@ -96,7 +96,8 @@ class ConnectionSettings(OutputSettings):
     """How batches look on one connection, and which events go out.
 
     `send_as_batch` `None` means the module's own default. `user_split_group` names the group of
-    the input's user split that is forwarded, `None` all of them.
+    the input's user split that is forwarded, `None` all of them. With `expand_commerce_events`
+    receivers that know no products get one custom event for each of them (spec 2.5).
     """
 
     unique_id: UniqueId | None = None
@@ -125,6 +126,7 @@ class ConnectionSettings(OutputSettings):
     send_batches_without_events: bool = True
     send_alias_requests: bool = False
     raw_data_feed: bool = False
+    expand_commerce_events: bool = False
     user_split_group: str | None = None
 
     @model_validator(mode="after")
@@ -137,6 +139,8 @@ class ConnectionSettings(OutputSettings):
                 )
             if self.raw_data_feed:
                 raise ValueError("raw_data_feed sends batches as they came in, not complete ones")
+        if self.expand_commerce_events and self.raw_data_feed:
+            raise ValueError("raw_data_feed sends events as they came in, not expanded")
         if self.send_alias_requests:
             raise ValueError("send_alias_requests is not supported")
         return self
@@ -190,4 +194,5 @@ def payload_settings(
         ids_as_strings=settings.ids_as_strings,
         send_batches_without_events=settings.send_batches_without_events,
         is_raw=is_raw,
+        has_flat_events=settings.expand_commerce_events,
     )

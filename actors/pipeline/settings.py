@@ -24,7 +24,6 @@ class Takes(Struct, frozen=True, kw_only=True):
             (`email`, `google_advertising_id`); empty: nobody has to have any.
         max_payload_bytes: a larger payload is cut between its events; one event that is larger is
             left out. `None`: any size.
-        flat_events: commerce events go out as several events without products.
     """
 
     platforms: frozenset[str] | None = None
@@ -32,7 +31,6 @@ class Takes(Struct, frozen=True, kw_only=True):
     max_data_age_hours: float | None = None
     required_identities: frozenset[str] = frozenset()
     max_payload_bytes: int | None = None
-    flat_events: bool = False
 
 
 class Sampling(Struct, frozen=True):

@@ -89,7 +89,8 @@ class Shape:
         self._filter = None if settings.hidden == NO_FILTER else Filter(settings.hidden, knows)
         self._whole = inbound_event if settings.is_raw else outgoing_event
         self._editors = tuple(_editors(settings, self._filter))
-        self._expands = settings.has_flat_events and not settings.is_raw
+        self._expands = settings.has_flat_events
+        self._mapped = by_source(settings.mappings)
         has_plain_events = not self._editors and not self._expands
         self.encode = self._whole if has_plain_events else self._encode
 
@@ -108,7 +109,11 @@ class Shape:
     def _encode(self, event: Event) -> bytes:
         encoded = self._whole(event)
         edits = [edit for editor in self._editors if (edit := editor(event)) is not None]
-        expands = self._expands and event.event_type == "commerce_event"
+        expands = (
+            self._expands
+            and event.event_type == "commerce_event"
+            and event_key(event) not in self._mapped
+        )
         if not edits and not expands:
             return encoded
         shaped = orjson.loads(encoded)

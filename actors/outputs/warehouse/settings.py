@@ -1,6 +1,8 @@
 """Settings that all warehouses share (spec/connections.md, 7.4)."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from actors.outputs.connection_settings import ConnectionSettings
 from actors.outputs.contract import OutputSettings
@@ -45,3 +47,9 @@ class WarehouseConnectionSettings(ConnectionSettings):
 
     feed_table_name: str | None = Field(default=None, min_length=1, max_length=256)
     split_feed_by_event_name: bool = False
+
+    @model_validator(mode="after")
+    def _keeps_event_ids(self) -> Self:
+        if self.expand_commerce_events:
+            raise ValueError("expand_commerce_events: a warehouse has columns for commerce events")
+        return self

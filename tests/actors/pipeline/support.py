@@ -54,7 +54,6 @@ def connection_of(pipeline: PipelineSettings, **settings: Any) -> ConnectionInfo
         compiled,
         hidden=hidden_parts(pipeline.filter),
         mappings=mappings,
-        has_flat_events=pipeline.takes.flat_events,
     )
     return connection(1, settings=shaped, pipeline=pipeline)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from actors.pipeline.settings import CustomMapping, Fixed, PipelineSettings, Takes
+from actors.pipeline.settings import CustomMapping, Fixed, PipelineSettings
 from tests.actors.pipeline.support import batch_of, custom, event, sent
 
 
@@ -66,8 +66,9 @@ def test_the_raw_data_feed_stays_as_it_was_sent() -> None:
 
 def flat(**data: Any) -> list[dict[str, Any]]:
     source = event("commerce_event", 7, custom_event_type="purchase", **data)
-    pipeline = PipelineSettings(takes=Takes(flat_events=True))
-    payload = sent(pipeline, batch_of(custom("A", 3), source))
+    payload = sent(
+        PipelineSettings(), batch_of(custom("A", 3), source), expand_commerce_events=True
+    )
     assert payload["events"][0]["data"]["event_id"] == 3
     expanded = payload["events"][1:]
     assert {each["event_type"] for each in expanded} <= {"custom_event"}
@@ -137,6 +138,14 @@ def test_an_impression_becomes_an_event_per_product() -> None:
     first, second = flat(product_impressions=lists)
     assert first["event_name"] == "eCommerce - impression - Item"
     assert second["custom_attributes"] == {"Id": "2", "Product Impression List": "top"}
+
+
+def test_a_commerce_event_that_is_mapped_goes_out_as_its_mapping_says() -> None:
+    bought = event("commerce_event", 7, product_action={"action": "purchase", "products": [{}]})
+    mapping = CustomMapping(("product_purchase", ""), "bought", (("shop", Fixed("x")),))
+    [data] = mapped(batch_of(bought), mapping, expand_commerce_events=True)
+    assert (data["event_id"], data["event_name"]) == (7, "bought")
+    assert data["custom_attributes"] == {"shop": "x"}
 
 
 def test_a_commerce_event_of_nothing_leaves_no_hole_in_the_payload() -> None:
