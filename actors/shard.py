@@ -11,6 +11,7 @@ from actors.calculated.feed import FEED_NUMBER, AttributeFeed
 from actors.clock import Clock
 from actors.errors import ShardUnavailable, StoreFull
 from actors.groups.live import KnownGroups, keep_read_only, read_live
+from actors.identity.alias_calls import AliasOrder
 from actors.identity.findings import Findings, Question
 from actors.identity.state import identity_rules
 from actors.known_points import KnownPoints
@@ -38,6 +39,7 @@ from actors.shard_state import ShardState
 from actors.steps.admit import KnownNames, admit
 from actors.steps.decode import Decoder
 from actors.steps.enqueue import enqueue
+from actors.steps.enqueue_alias import enqueue_alias
 from actors.steps.identify import Identifier
 from actors.steps.update_profiles import update_profile
 from actors.steps.work import Work
@@ -346,6 +348,21 @@ class Shard:
         """Return what is compiled of a connection, `None` if there is none of that number."""
         everywhere = itertools.chain.from_iterable(self._pipelines.values())
         return next((each for each in everywhere if each.connection.number == connection), None)
+
+    def forward_alias(self, order: AliasOrder, profile: Profile) -> None:
+        """Take what connections get of an alias that is applied in the transaction under way.
+
+        Args:
+            order: the alias.
+            profile: of its destination.
+        """
+        pipelines = self._pipelines.get(order.request.input, ())
+        deliveries, drops = enqueue_alias(order, profile, self._workspace, pipelines)
+        if drops:
+            self._counts.dropped(drops)
+        for delivery in deliveries:
+            delivery.sequence = self._ids.next()
+        self.outbox.take(deliveries, order.request.received_ms)
 
     def point_count(self) -> int:
         """Return how many data points are known; 0 if nobody needs them."""

@@ -37,6 +37,7 @@ class ShardAliases:
         chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
         """Args: batches that `read_copies` looks at, and bytes of copies that make it stop."""
+        self._shard = shard
         self._store = shard.store
         self._profiles = shard.profiles
         self._workspace = shard.options.workspace
@@ -132,6 +133,7 @@ class ShardAliases:
                 merge_from(profile, request.source_mpid, facts, self._workspace, order.begun_ms)
                 # Audiences see the copied events; calculated attributes do not.
                 profile.workspaces[self._workspace.number].entries_epoch = 0
+                self._shard.forward_alias(order, profile)
 
     def _receipt(self, txn: Transaction, profile: Profile, order: AliasOrder) -> Receipt:
         request = order.request
@@ -152,17 +154,11 @@ class ShardAliases:
     @contextmanager
     def _changing(self, key: ProfileKey) -> Iterator[tuple[Transaction, Profile | None]]:
         """Run a write transaction with a profile to be changed in place, `None` if it is gone."""
-        try:
-            with self._store.write() as txn:
-                known = self._profiles.get(txn, key)
-                if known is not None:
-                    known = self._profiles.stage(txn, key, known.created_timestamp_ms)
-                yield txn, known
-                self._profiles.flush(txn, self._workspace.number)
-        except BaseException:
-            self._profiles.abandon()
-            raise
-        self._profiles.published()
+        with self._shard.transaction() as txn:
+            known = self._profiles.get(txn, key)
+            if known is not None:
+                known = self._profiles.stage(txn, key, known.created_timestamp_ms)
+            yield txn, known
 
 
 def _chains(txn: Transaction, places: Places) -> Iterator[StoredBatch]:

@@ -205,6 +205,7 @@ def _connection(
             mappings=mappings(connection),
         ),
         pipeline=pipeline,
+        sends_aliases=shape.sends_aliases,
         collecting=None if is_feed else shape.collecting,
     )
 
@@ -215,6 +216,7 @@ class _Shape(NamedTuple):
     payload: PayloadSettings
     is_batched: bool
     split_group: str | None
+    sends_aliases: bool
     collecting: Collecting | None = None
 
 
@@ -225,7 +227,8 @@ def _shape(connection: Connection, output: Output, *, is_feed: bool) -> _Shape:
     settings = model.model_validate(written)
     is_batched = module.send_as_batch_default
     if not isinstance(settings, ConnectionSettings):
-        return _Shape(WHOLE, is_batched, getattr(settings, "user_split_group", None))
+        split_group = getattr(settings, "user_split_group", None)
+        return _Shape(WHOLE, is_batched, split_group, module.gets_aliases)
     if settings.send_as_batch is not None:
         is_batched = settings.send_as_batch
     if is_feed:  # it has no other batches, and defaults of the output are for its other inputs
@@ -239,6 +242,7 @@ def _shape(connection: Connection, output: Output, *, is_feed: bool) -> _Shape:
         payload,
         is_batched or settings.wait_for_complete_batch,
         settings.user_split_group,
+        settings.send_alias_requests or module.gets_aliases,
         how,
     )
 

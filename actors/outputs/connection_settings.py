@@ -141,8 +141,6 @@ class ConnectionSettings(OutputSettings):
                 raise ValueError("raw_data_feed sends batches as they came in, not complete ones")
         if self.expand_commerce_events and self.raw_data_feed:
             raise ValueError("raw_data_feed sends events as they came in, not expanded")
-        if self.send_alias_requests:
-            raise ValueError("send_alias_requests is not supported")
         return self
 
 

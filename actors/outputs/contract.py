@@ -367,6 +367,7 @@ class OutputModule:
         settings_model: validates `settings`; secrets are `SecretStr`.
         send_as_batch_default: whether a payload holds a whole batch where a connection says
             nothing (spec/connections.md, 6).
+        gets_aliases: aliases are sent also where a connection does not ask for them.
         batch_wait_s: for how long batches are collected into one where a connection that sends
             them whole does not say (spec/connections.md, 3.6).
         retry_profile: the row of `actors.outputs.retry.PROFILES` that it follows by default.
@@ -392,5 +393,6 @@ class OutputModule:
     takes: Callable[[Any], Takes] = takes_everything
     headers: Callable[[Any], dict[str, str]] = no_headers
     connection_settings_model: type[OutputSettings] | None = None
+    gets_aliases: bool = False
     batch_wait_s: float = 0.0
     problems: Callable[[Any, str], Iterable[SettingProblem]] = no_problems

@@ -201,6 +201,7 @@ MODULE = OutputModule(
     accepts_attribute_feed=True,
     settings_model=SegmentRelaySettings,
     send_as_batch_default=True,
+    gets_aliases=True,
     retry_profile="stream",
     open=SegmentRelayOutput,
     takes=lambda _: Takes(event_types=EVENT_TYPES),

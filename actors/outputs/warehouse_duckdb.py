@@ -150,6 +150,7 @@ MODULE = OutputModule(
     accepts_attribute_feed=True,
     settings_model=DuckdbSettings,
     send_as_batch_default=True,
+    gets_aliases=True,
     retry_profile="warehouse",
     open=open_output,
     connection_settings_model=WarehouseConnectionSettings,

@@ -177,6 +177,7 @@ MODULE = OutputModule(
     accepts_attribute_feed=True,
     settings_model=PostgresSettings,
     send_as_batch_default=True,
+    gets_aliases=True,
     retry_profile="warehouse",
     open=open_output,
     connection_settings_model=WarehouseConnectionSettings,

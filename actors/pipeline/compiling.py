@@ -20,7 +20,7 @@ from actors.pipeline.identities import requiring
 from actors.pipeline.points import DataPoint
 from actors.pipeline.rules import rule_step
 from actors.pipeline.sampling import of_group, sampled
-from actors.pipeline.settings import NO_FILTER, EventAttributeRule
+from actors.pipeline.settings import NO_FILTER, AttributionRule, EventAttributeRule
 from actors.steps.payload import PayloadSettings, Shape
 
 
@@ -63,22 +63,21 @@ def compile_pipelines(
     return tuple(pipelines)
 
 
+def alias_steps(connection: ConnectionInfo) -> Iterator[Step]:
+    """Yield the steps that say whether a connection gets aliases of a user: those about users."""
+    yield from _first_steps(connection)
+    pipeline = connection.pipeline
+    for rule in pipeline.rules:
+        if not isinstance(rule, AttributionRule | EventAttributeRule):
+            yield rule_step(rule)
+
+
 def _steps(connection: ConnectionInfo, knows: Callable[[DataPoint], bool]) -> Iterator[Step]:
     """Yield the steps that a connection uses, in the order of spec/connections.md, 2."""
-    if not connection.is_active:
-        yield refusing("inactive")
-        return
-    if not connection.environments.issuperset(ENVIRONMENTS):
-        yield in_environments(connection.environments)
-    yield check_history
+    yield from _first_steps(connection)
     pipeline, settings = connection.pipeline, connection.settings
-    if not pipeline.is_supported:
-        yield refusing("unsupported_platform")
+    if not connection.is_active or not pipeline.is_supported:
         return
-    if pipeline.split_group is not None:
-        yield of_group(pipeline.split_group)
-    if pipeline.sampling is not None:
-        yield sampled(pipeline.sampling)
     if pipeline.app_versions is not None:
         yield from_version(pipeline.app_versions)
     # Rules on events come after those on the batch.
@@ -97,3 +96,21 @@ def _steps(connection: ConnectionInfo, knows: Callable[[DataPoint], bool]) -> It
         yield younger_than(takes.max_data_age_hours)
     if takes.required_identities:
         yield requiring(takes.required_identities, Filter(pipeline.filter, knows).shows_identity)
+
+
+def _first_steps(connection: ConnectionInfo) -> Iterator[Step]:
+    """Yield the first four steps; what they refuse always goes no further."""
+    if not connection.is_active:
+        yield refusing("inactive")
+        return
+    if not connection.environments.issuperset(ENVIRONMENTS):
+        yield in_environments(connection.environments)
+    yield check_history
+    pipeline = connection.pipeline
+    if not pipeline.is_supported:
+        yield refusing("unsupported_platform")
+        return
+    if pipeline.split_group is not None:
+        yield of_group(pipeline.split_group)
+    if pipeline.sampling is not None:
+        yield sampled(pipeline.sampling)

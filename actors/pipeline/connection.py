@@ -34,6 +34,7 @@ class ConnectionInfo(Struct, frozen=True):
         settings: how payloads look; connections with equal ones share them.
         pipeline: what is let through.
         is_subscription: of an audience; `input` is then the subscription's own number.
+        sends_aliases: aliases that came through its input are sent, too.
         collecting: how batches are collected before they go out; `None`: they are not.
     """
 
@@ -50,4 +51,5 @@ class ConnectionInfo(Struct, frozen=True):
     pipeline: PipelineSettings = PipelineSettings()
     is_faulted: bool = False
     is_subscription: bool = False
+    sends_aliases: bool = False
     collecting: Collecting | None = None

@@ -436,3 +436,62 @@ async def test_a_restart_forgets_nothing(tmp_path: Path, clock: ManualClock) -> 
         assert await state(world, source) == ("applied", None)
         await ask(world, source, destination, T, T)
         assert await state(world, source) == ("dropped", "overlapping_source")
+
+
+def _forwarding(**more: Any) -> dict[str, Any]:
+    """Return the document with connections that send aliases, and `more` of one of them."""
+    hook = {"output": "hook", "settings": {"send_alias_requests": True}}
+    return changed(
+        NO_DELAY,
+        connections=[
+            {"id": "web-hook", "input": "web", **hook, **more},
+            {"id": "backend-hook", "input": "backend", **hook},
+        ],
+    )
+
+
+async def test_an_alias_is_sent_to_who_asks_for_it_once(tmp_path: Path, clock: ManualClock) -> None:
+    """spec/connections.md, 6: `send_alias_requests`."""
+    async with running(tmp_path, shards=3, document=_forwarding(), clock=clock) as world:
+        source = await anonymous(world, custom("One", T))
+        await world.accept(batch("c-1", custom("Own")))
+        destination = await world.mpid("c-1")
+        sent = len(world.outgoing())
+        await ask(world, source, destination, T, T)
+        assert await world.aliases.run_due()
+        [payload] = world.outgoing()[sent:]
+        assert payload == {
+            "message_type": "alias_request",
+            "source_mpid": source,
+            "destination_mpid": destination,
+            "start_unixtime_ms": T,
+            "end_unixtime_ms": T,
+            "environment": "production",
+        }
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"active": False},
+        {"sampling": {"percentage": 0}},
+        {"settings": {}},
+        {
+            "forwarding_rules": [
+                {"kind": "user_attribute", "action": "include", "name": "a", "value": 1}
+            ]
+        },
+    ],
+)
+async def test_an_alias_is_not_sent_where_its_user_is_not(
+    tmp_path: Path, clock: ManualClock, more: dict[str, Any]
+) -> None:
+    """spec/connections.md, 2."""
+    async with running(tmp_path, document=_forwarding(**more), clock=clock) as world:
+        source = await anonymous(world, custom("One", T))
+        await world.accept(batch("c-1", custom("Own")))
+        destination = await world.mpid("c-1")
+        sent = len(world.outgoing())
+        await ask(world, source, destination, T, T)
+        assert await state(world, source) == ("applied", None)
+        assert world.outgoing()[sent:] == []

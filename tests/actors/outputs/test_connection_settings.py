@@ -26,7 +26,6 @@ def test_case_33_two_ways_of_batching_exclude_each_other() -> None:
     [
         ({"wait_for_complete_batch": True, "raw_data_feed": True}, "sends batches as they came in"),
         ({"expand_commerce_events": True, "raw_data_feed": True}, "not expanded"),
-        ({"send_alias_requests": True}, "send_alias_requests is not supported"),
         ({"metadata_field_exclusion": ["os_version"]}, "a path under device_info"),
         ({"metadata_field_exclusion": ["device_info."]}, "a path under device_info"),
         ({"unique_id": "shoe_size"}, "Input should be"),
