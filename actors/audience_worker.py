@@ -90,7 +90,7 @@ class AudienceWorker:
             change: [ProfileKey(self._scope, each, mpid) for each in environments for mpid in mpids]
             for change, mpids in ((static_lists.add, add), (static_lists.remove, remove))
         }
-        with self._changing() as txn:
+        with self.changing() as txn:
             for change, changed in keys.items():
                 for key in changed:
                     change(txn, audience, key)
@@ -143,7 +143,7 @@ class AudienceWorker:
             return False
         keys = [followed.pop() for _ in range(min(self._slice, len(followed)))]
         try:
-            with self._changing() as txn:
+            with self.changing() as txn:
                 self._refresh(txn, map(profile_key_parts, keys), is_changed=True)
         except BaseException:
             followed.update(keys)
@@ -156,7 +156,7 @@ class AudienceWorker:
         rows = engine.due(self._clock.now_ms())
         if not len(rows):
             return False
-        with self._changing() as txn:
+        with self.changing() as txn:
             self._refresh(txn, engine.keys_of(rows[:DUE_SLICE]))
         return len(rows) > DUE_SLICE
 
@@ -165,7 +165,7 @@ class AudienceWorker:
         in_force = self._audiences.in_force
         if in_force.cursor is None:
             return False
-        with self._changing() as txn:
+        with self.changing() as txn:
             keys, following = self._page(txn, in_force.cursor)
             deadline_s, walked = self._clock.monotonic() + WALK_SLICE_S, 0
             for packed in keys:
@@ -199,7 +199,7 @@ class AudienceWorker:
         tell: Callable[[ProfileKey, Profile], list[Delivery]],
     ) -> None:
         in_force, now_ms = self._audiences.in_force, self._clock.now_ms()
-        with self._changing() as txn:
+        with self.changing() as txn:
             keys, following = self._page(txn, in_force.loads[number])
             deliveries: list[Delivery] = []
             for packed in keys:
@@ -225,7 +225,7 @@ class AudienceWorker:
     # -- Inside -----------------------------------------------------------------------------------
 
     @contextmanager
-    def _changing(self) -> Iterator[Transaction]:
+    def changing(self) -> Iterator[Transaction]:
         """Run a transaction that evaluates what it has touched before it ends."""
         shard, audiences = self._shard, self._audiences
         try:

@@ -169,6 +169,7 @@ class Desks:
             "groups": self.groups.run,
             "calculated": self.calculated.run,
             "audiences": self.audiences.run,
+            "predictions": self.audiences.run_predictions,
             "audience_steps": self._steps.run,
             "data_points": self.points.run,
         }

@@ -332,6 +332,13 @@ class GroupMembership(Struct, array_like=True):
     attributes: dict[str, AttributeText]
 
 
+class Scored(Struct, array_like=True, frozen=True):
+    """What a prediction gave a user, each 0 to 1: of six and of four decimals."""
+
+    score: float
+    percentile: float
+
+
 class Section(Struct, array_like=True):
     """The part of a profile that belongs to one workspace (spec/profiles.md, 2.2)."""
 
@@ -356,6 +363,7 @@ class Section(Struct, array_like=True):
     # Of the definitions that `calculated` and `entries` were made for, see audiences.in_force.
     epoch: int = 0
     entries_epoch: int = 0
+    predictions: dict[int, Scored] = field(default_factory=dict)  # by number
 
 
 class StatusMessage(Struct, array_like=True):

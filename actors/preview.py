@@ -26,6 +26,7 @@ from actors.model import (
 from actors.outgoing import outgoing_batch
 from actors.pipeline.candidate import STEPS
 from actors.pipeline.compiling import Pipeline
+from actors.predictions.objects import OWNED
 from actors.shard import Shard
 from actors.steps.enqueue import enqueue
 from actors.steps.update_profiles import update_profile
@@ -90,6 +91,8 @@ class ShardPreviews:
         work = Work(raw, 0, None, is_guess=False, context=context, batch=batch)
         if self._shard.groups.read_only:
             keep_read_only([work], self._shard.groups.read_only)
+        if self._shard.audiences.owned_attributes:
+            keep_read_only([work], self._shard.audiences.owned_attributes, OWNED)
         for index, event in enumerate(batch.events):
             event.event_id = index
         identities = self._identities(batch)

@@ -30,6 +30,7 @@ from actors.outgoing import outgoing_batch
 from actors.pipeline.compiling import Pipeline, compile_pipelines
 from actors.pipeline.data_filter import Filter
 from actors.pipeline.points import DataPoint
+from actors.predictions.objects import OWNED
 from actors.profiles.tiers import kept_events
 from actors.shard_audiences import ShardAudiences
 from actors.shard_counts import ShardCounts
@@ -190,6 +191,8 @@ class Shard:
         self._decoder.decode(works)
         if self.groups.read_only:
             keep_read_only(works, self.groups.read_only)
+        if self.audiences.owned_attributes:
+            keep_read_only(works, self.audiences.owned_attributes, OWNED)
         decoded = clock()
         try:
             with self.store.write() as txn:

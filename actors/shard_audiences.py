@@ -138,6 +138,11 @@ class ShardAudiences:
         in_force = self.in_force
         return not in_force.attributes.attributes and not in_force.audiences.audiences
 
+    @property
+    def owned_attributes(self) -> frozenset[str]:
+        """The names of the user attributes that predictions alone write."""
+        return self.in_force.audiences.owned_attributes
+
     def work_by(self, in_force: InForce) -> None:
         """Evaluate and calculate by this from now on; the profiles are still to be walked."""
         self.in_force = in_force
@@ -333,7 +338,12 @@ class ShardAudiences:
     def derived(self, section: Section, audiences: frozenset[int]) -> Derived:
         """Return what criteria read of a user's calculated attributes, and of these audiences."""
         values = ShownValues(section.calculated, self.attributes.by_number)
-        return Derived(calculated=values, audiences=audiences, names=self.attributes.numbers)
+        return Derived(
+            calculated=values,
+            predictions=_outputs(section) if section.predictions else {},
+            audiences=audiences,
+            names=self.attributes.numbers,
+        )
 
     def show(self) -> None:
         """Bring the gauges up to date."""
@@ -502,3 +512,12 @@ class ShardAudiences:
         if live.variation is None or audience is None or audience.test is None:
             return live.variation is None
         return variation(number, audience.test, mpid) == live.variation
+
+
+def _outputs(section: Section) -> dict[tuple[int, str], float]:
+    """Return what predictions gave a user, by prediction and output."""
+    found: dict[tuple[int, str], float] = {}
+    for number, each in section.predictions.items():
+        found[number, "score"] = each.score
+        found[number, "percentile"] = each.percentile
+    return found

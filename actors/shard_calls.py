@@ -8,6 +8,7 @@ from actors.calculated.worker import CalculatedWorker
 from actors.clock import Clock
 from actors.groups.views import GroupViews
 from actors.groups.worker import GroupWorker
+from actors.predictions.worker import PredictionWorker
 from actors.preview import ShardPreviews
 from actors.shard import Shard
 from actors.shard_aliases import ShardAliases
@@ -27,13 +28,15 @@ class ShardCalls:
         """Make the parts, which keep nothing between two calls."""
         shard, clock = self._shard, self._clock
         views = ShardViews(shard, clock)
+        audience_worker = AudienceWorker(shard, clock)
         # What answers calls, and what is asked first.
         self._parts = (
             views,
             ShardAliases(shard, clock),
             GroupViews(shard, views),
             GroupWorker(shard),
-            AudienceWorker(shard, clock),
+            audience_worker,
+            PredictionWorker(shard, audience_worker, clock),
             CalculatedWorker(shard),
             AudienceViews(shard, clock),
             ShardPreviews(shard, clock),

@@ -46,6 +46,7 @@ from server.routes import (
     output_registrations,
     outputs,
     pixel,
+    predictions,
     previews,
     profiles,
     seeds,
@@ -92,6 +93,7 @@ ROUTES = (
     *audience_connections.ROUTES,
     *audience_sharing.ROUTES,
     *journeys.ROUTES,
+    *predictions.ROUTES,
     *audiences_v1.ROUTES,
 )
 

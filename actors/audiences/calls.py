@@ -69,13 +69,15 @@ class LiveAudiences(Struct, frozen=True, kw_only=True):
     """All that shards have to know; a greater `version` is newer.
 
     Members of an audience that is not in it any more lose their membership. Nothing is sent of
-    that, except `delete` for members of those in `leaving`.
+    that, except `delete` for members of those in `leaving`. The user attributes in
+    `owned_attributes` are written by predictions alone.
     """
 
     version: int = 0
     audiences: tuple[LiveAudience, ...] = ()
     subscriptions: tuple[LiveSubscription, ...] = ()
     leaving: frozenset[int] = frozenset()
+    owned_attributes: frozenset[str] = frozenset()
 
 
 class Progress(Struct, frozen=True):

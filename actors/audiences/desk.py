@@ -29,6 +29,7 @@ from actors.audiences.sharing import Sharing
 from actors.audiences.subscriptions import SettingsCheck, Subscriptions
 from actors.clock import Clock, Randomness
 from actors.errors import ShardUnavailable, StoreFull
+from actors.predictions.desk import Predictions
 from actors.store.environment import Store
 
 logger = logging.getLogger("headwater.audiences")
@@ -69,6 +70,7 @@ class AudienceDesk:
         self._lifecycle = Lifecycle(self._core)
         self._lists = StaticLists(self._core)
         self._downloads = Downloads(self._core, folder)
+        self._predictions = Predictions(self._core)
         self._parts = (
             Registry(self._core),
             self._lifecycle,
@@ -80,6 +82,7 @@ class AudienceDesk:
             Sharing(self._core),
             Queries(self._core),
             self._downloads,
+            self._predictions,
         )
         self._working = asyncio.Lock()
         apply_document(self._core)
@@ -129,6 +132,10 @@ class AudienceDesk:
             is_waiting = await self._lifecycle.settle_progress()
             await self._downloads.make_downloads()
             return is_waiting
+
+    async def run_predictions(self) -> None:
+        """Give users what their scores come to, for ever."""
+        await self._predictions.run_predictions()
 
     async def run(self) -> None:
         """Do what is due, for ever."""

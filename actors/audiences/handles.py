@@ -13,6 +13,7 @@ from actors.audiences.queries import Queries
 from actors.audiences.registry import Registry
 from actors.audiences.sharing import Sharing
 from actors.audiences.subscriptions import Subscriptions
+from actors.predictions.desk import Predictions
 
 # Calls a method of the desk by its name, with its arguments (`AudienceDesk.call`).
 DeskCall = Callable[..., Awaitable[Any]]
@@ -29,6 +30,7 @@ class AudienceDeskHandle(
     Sharing,
     Queries,
     Downloads,
+    Predictions,
 ):
     """The type of a handle: it has the methods of all parts. Nothing is ever made of it."""
 

@@ -42,6 +42,9 @@ def live_audiences(
             if each.is_active and (output := output_of(each, catalog, neighbours)) is not None
         ),
         leaving=frozenset(state.counters.leaving),
+        owned_attributes=frozenset(
+            name for each in state.predictions.values() for name in each.attributes
+        ),
     )
 
 

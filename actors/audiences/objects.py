@@ -238,6 +238,7 @@ class Counters(Struct, frozen=True, kw_only=True):
     next_journey: int = 1
     next_subscription: int = 1
     next_change: int = 1
+    next_prediction: int = 1
     default_level: Level = "private"
     withheld_identities: dict[int, tuple[str, ...]] = {}
     credits_year: int = 0

@@ -147,6 +147,12 @@ class Readings:
             is_referenced=frame.number in state.audiences
             and frame.number is not None
             and bool(self.referring(state, frame.number)),
+            predictions=frozenset(
+                number
+                for number, each in state.predictions.items()
+                if not each.is_leaving
+                and (is_activation or each.status(self._clock.now_ms()) != "inactive")
+            ),
             tiers=catalog.tiers,
             default_tier=catalog.default_tier,
             visible_tiers=frozenset(visible),

@@ -17,6 +17,7 @@ from actors.audiences.objects import (
     Subscription,
 )
 from actors.audiences.variations import forwarded_name
+from actors.predictions.objects import Prediction
 from actors.store import audiences as table
 from actors.store.environment import Store
 
@@ -30,6 +31,7 @@ class AudienceState(Struct):
     list_changes: dict[int, ListChange]
     downloads: dict[str, Download]
     removals: dict[int, Removal]
+    predictions: dict[int, Prediction]
     counters: Counters
 
     def put(self, audience: Audience) -> Audience:
@@ -86,6 +88,7 @@ class AudienceState(Struct):
             list_changes=dict(self.list_changes),
             downloads=dict(self.downloads),
             removals=dict(self.removals),
+            predictions=dict(self.predictions),
             counters=self.counters,
         )
 

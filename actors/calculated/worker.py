@@ -94,7 +94,8 @@ class CalculatedWorker:
                 value = attribute_value(sent, limits)
             except LeftOut:
                 continue
-            if name not in self._shard.groups.read_only:
+            owned = self._shard.audiences.owned_attributes
+            if name not in self._shard.groups.read_only and name not in owned:
                 made = AttributeValue(value, planting.received_ms, NO_INPUT)
                 section.user_attributes[name] = made
 

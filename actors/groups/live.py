@@ -62,14 +62,14 @@ def write_live(txn: Transaction, live: LiveGroups) -> None:
     txn.put("meta", _KEY, _encoder.encode(live))
 
 
-def keep_read_only(works: Iterable[Work], names: frozenset[str]) -> None:
-    """Drop from decoded batches what would write a group attribute, and count it."""
+def keep_read_only(works: Iterable[Work], names: frozenset[str], reason: str = READ_ONLY) -> None:
+    """Drop from decoded batches what would write one of these attributes, and count it."""
     for work in works:
         if work.batch is not None:
-            _keep_read_only(work.batch, names)
+            _keep_read_only(work.batch, names, reason)
 
 
-def _keep_read_only(batch: Batch, names: frozenset[str]) -> None:
+def _keep_read_only(batch: Batch, names: frozenset[str], reason: str) -> None:
     written = [name for name in batch.user_attributes if name in names]
     for name in written:
         del batch.user_attributes[name]
@@ -80,7 +80,7 @@ def _keep_read_only(batch: Batch, names: frozenset[str]) -> None:
     dropped += len(batch.events) - len(events)
     if dropped:
         batch.deleted_user_attributes, batch.events = deleted, events
-        batch.drops += [READ_ONLY] * dropped
+        batch.drops += [reason] * dropped
 
 
 def _changes_any(event: Event, names: frozenset[str]) -> bool:

@@ -3,7 +3,8 @@
     kind, one letter | id      -> the object
 
 Kinds: "a" audience u32, "j" journey u32, "s" subscription u32, "l" change of a list u64, "d"
-download, ASCII, "r" removal by the subscription's u32, "c" counters, of which there is one.
+download, ASCII, "r" removal by the subscription's u32, "p" prediction u32, "c" counters, of which
+there is one.
 """
 
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from actors.audiences.objects import (
     Removal,
     Subscription,
 )
+from actors.predictions.objects import Prediction
 from actors.store.environment import Transaction
 
 Id = int | str
@@ -41,6 +43,7 @@ KINDS: Mapping[str, Kind] = {
     "list_changes": Kind(b"l", ListChange, 8),
     "downloads": Kind(b"d", Download, 0),
     "removals": Kind(b"r", Removal, 4),
+    "predictions": Kind(b"p", Prediction, 4),
 }
 _COUNTERS = b"c"
 

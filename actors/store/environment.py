@@ -42,6 +42,7 @@ Table = Literal[
     "group_members",
     "audiences",
     "static_lists",
+    "scores",
     "member_counts",
     "revisions",
     "output_states",

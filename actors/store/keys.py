@@ -14,6 +14,7 @@
     trail          the profile's key | number u64
     erased         the profile's key
     static_lists   audience u32 | the profile's key
+    scores         the profile's key | prediction u32
     member_counts  audience u32 | span u32
     copies         the profile's key | ms u64 | log id u64 of the batch that was copied
     copy_progress  slot u16 of the destination | number of the alias u64

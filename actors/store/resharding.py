@@ -244,4 +244,5 @@ _PLACES: dict[Table, Place] = {
     "pending_due": _of_pending,
     "group_members": _of_group_member,
     "static_lists": _of_list,
+    "scores": _by_slot,
 }

@@ -203,6 +203,21 @@ _WRITTEN: Mapping[str, Schema] = {
         as_of=_TEXT,
     ),
     "MemberChange": _object(add=_many(_INT64), remove=_many(_INT64)),
+    "Prediction": _object(
+        ["name", "scorer", "goal"],
+        name=_TEXT,
+        description=_TEXT,
+        type={"enum": ["future_event"]},
+        scorer={"enum": ["external"]},
+        environment={"enum": ["production", "development"]},
+        goal=_map(_ANYTHING),
+        horizon_days=_WHOLE,
+        active_within_days=_WHOLE,
+    ),
+    "PredictionChange": _object(name=_TEXT, description=_TEXT),
+    "Scores": _object(
+        ["rows"], rows=_many(_object(["mpid", "score"], mpid=_INT64, score={"type": "number"}))
+    ),
     "CalculatedAttribute": _object(name=_TEXT, description=_TEXT, draft_definition=_map(_ANYTHING)),
     "LogLevel": _object(
         ["logger", "level"],

@@ -1,0 +1,372 @@
+"""Predictions whose scores are posted (spec/predictions.md, 2 and 6): a part of the audience desk.
+
+Scores are on the shards' disks when a post is answered. A little later, once nothing more comes,
+the percentiles of all users are found anew, and each user gets both values in one transaction with
+the memberships that depend on them. After a crash that is begun again: it has the same outcome.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any, cast
+
+from msgspec.structs import replace
+
+from actors.audiences.core import Core
+from actors.audiences.criteria import EventCriterion, Group, Node, Recency
+from actors.audiences.fields import given
+from actors.audiences.language.dependencies import dependencies_of
+from actors.audiences.readings import Frame
+from actors.audiences.rules import refused
+from actors.audiences.state import AudienceState
+from actors.audiences.trees import definitions_of
+from actors.errors import ShardUnavailable, StoreFull
+from actors.model import Scored
+from actors.predictions.calls import PredictionShard
+from actors.predictions.objects import (
+    Prediction,
+    PredictionFields,
+    Ranking,
+    Writing,
+    attributes_of,
+    slug_of,
+)
+from actors.predictions.ranks import Census, Operator, Output
+from actors.store.keys import shard_of_slot, slot_of_mpid
+
+logger = logging.getLogger("headwater.predictions")
+
+MAX_ACTIVE = 50
+MAX_GOAL_EVENTS = 10
+QUIET_MS = 2_000  # after the last post; `LATEST_MS` after what was applied last, if posts go on
+LATEST_MS = 60_000
+DAY_MS = 86_400_000  # who may have a score changes with time, too
+LOOK_S = 1.0
+IDLE_LOOK_S = 60.0
+WRITTEN_PER_S = 2_000  # users of a shard: ingestion comes first
+
+
+class Predictions:
+    """The predictions, their scores, and the work behind them."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._shards = cast(Sequence[PredictionShard], core.shards)
+        self._woken = asyncio.Event()
+
+    # -- Reading ----------------------------------------------------------------------------------
+
+    async def predictions(self) -> list[Prediction]:
+        """Return all predictions, by number."""
+        found = self._core.state.predictions.values()
+        return sorted((each for each in found if not each.is_leaving), key=lambda each: each.number)
+
+    async def prediction(self, number: int) -> Prediction | None:
+        """Return one prediction."""
+        found = self._core.state.predictions.get(number)
+        return None if found is None or found.is_leaving else found
+
+    async def prediction_uses(self) -> dict[int, list[int]]:
+        """Return which audiences refer to each prediction, or to an attribute of it."""
+        uses: dict[int, list[int]] = {}
+        for prediction in await self.predictions():
+            uses[prediction.number] = _users(self._core, prediction)
+        return uses
+
+    async def user_score(self, number: int, mpid: int) -> Scored | None:
+        """Return what a prediction gives a user, `None` for nothing. Raises ShardUnavailable."""
+        found = await self.prediction(number)
+        if found is None:
+            return None
+        return await self._owner(mpid).user_score(number, found.environment, mpid)
+
+    async def prediction_bins(self, number: int, output: Output, count: int) -> list[int] | None:
+        """Count who has a value in each of so many equal parts of 0 to 1. Raises ShardUnavailable.
+
+        Returns `None` if there is no such prediction, as `prediction_size` does.
+        """
+        found = await self.prediction(number)
+        if found is None:
+            return None
+        return (await self._count(_writing(found, None))).bins(output, count)
+
+    async def prediction_size(
+        self, number: int, output: Output, operator: Operator, value: float
+    ) -> int | None:
+        """Count who has a value that stands so to another. Raises ShardUnavailable."""
+        found = await self.prediction(number)
+        if found is None:
+            return None
+        return (await self._count(_writing(found, None))).size(output, operator, value)
+
+    # -- Changing ---------------------------------------------------------------------------------
+
+    async def create_prediction(self, fields: PredictionFields, actor: str) -> Prediction:
+        """Add a prediction; it is `calculating` until there are scores.
+
+        Raises:
+            AudienceRefused: the goal is wrong, its name is taken, or there are too many.
+        """
+        core = self._core
+        with core.changing() as changed:
+            values = given(fields)
+            goal, is_absent = self._goal(values.pop("goal"), changed)
+            slug = _free_slug(changed, core, str(fields.name))
+            if sum(not each.is_off for each in changed.predictions.values()) >= MAX_ACTIVE:
+                message = f"There are {MAX_ACTIVE} active predictions."
+                raise refused("LIMIT_EXCEEDED", message)
+            made = Prediction(
+                number=changed.take("next_prediction"),
+                slug=slug,
+                goal=goal,
+                is_absent=is_absent,
+                created_by=actor,
+                created_ms=core.clock.now_ms(),
+                **{**_DEFAULTS, **values},
+            )
+            changed.predictions[made.number] = made
+            changed.tell_shards()
+        await core.push()
+        return made
+
+    async def change_prediction(self, number: int, fields: PredictionFields) -> Prediction | None:
+        """Change the name, but not the slug, or the description."""
+        with self._core.changing() as changed:
+            former = changed.predictions.get(number)
+            if former is None or former.is_leaving:
+                return None
+            others = {each.name for each in changed.predictions.values() if each is not former}
+            if fields.name in others:
+                raise refused("NAME_NOT_UNIQUE", "The name is taken.", "/name")
+            after = changed.predictions[number] = replace(former, **given(fields))
+        return after
+
+    async def switch_prediction(self, number: int, is_on: bool) -> Prediction | None:
+        """Activate or deactivate; while it is off, users keep the values that they have."""
+        with self._core.changing() as changed:
+            former = changed.predictions.get(number)
+            if former is None or former.is_leaving:
+                return None
+            after = changed.predictions[number] = replace(former, is_off=not is_on)
+        self._woken.set()
+        return after
+
+    async def delete_prediction(self, number: int, is_forced: bool) -> list[int] | None:
+        """Delete a prediction, and soon all that it gave users.
+
+        Returns:
+            `None` if there is none; the audiences that use it, where it was not deleted for that.
+        """
+        core = self._core
+        with core.changing() as changed:
+            former = changed.predictions.get(number)
+            if former is None or former.is_leaving:
+                return None
+            used = _users(core, former)
+            if used and not is_forced:
+                return used
+            changed.predictions[number] = replace(former, is_leaving=True)
+        self._woken.set()
+        return []
+
+    async def post_scores(self, number: int, rows: Sequence[tuple[int, int]]) -> int | None:
+        """Keep scores, (MPID, millionths); the last of a user counts.
+
+        Returns:
+            How many are of users whom nobody knows; `None` if there is no such prediction.
+
+        Raises:
+            AudienceRefused: the prediction is deactivated.
+            ShardUnavailable: some may be kept; all can be sent again.
+            StoreFull: likewise.
+        """
+        found = await self.prediction(number)
+        if found is None:
+            return None
+        if found.is_off:
+            raise refused("INVALID_STATE", "The prediction is deactivated.")
+        by_shard: dict[int, dict[int, int]] = {}
+        for mpid, millionths in rows:
+            place = shard_of_slot(slot_of_mpid(mpid), len(self._shards))
+            by_shard.setdefault(place, {})[mpid] = millionths
+        unknown = await asyncio.gather(
+            *(
+                self._shards[place].take_scores(number, found.environment, list(scores.items()))
+                for place, scores in by_shard.items()
+            )
+        )
+        with self._core.changing() as changed:
+            former = changed.predictions.get(number)
+            if former is not None:
+                now_ms = self._core.clock.now_ms()
+                changed.predictions[number] = replace(
+                    former, posted=former.posted + 1, posted_ms=now_ms
+                )
+        self._woken.set()
+        return sum(unknown)
+
+    # -- In the background ------------------------------------------------------------------------
+
+    async def settle_predictions(self) -> bool:
+        """Do all that is due now; tell whether something is due soon.
+
+        Raises:
+            ShardUnavailable: a shard did not answer; the next call begins that prediction anew.
+            StoreFull: likewise, for want of room.
+        """
+        is_waiting = False
+        for each in sorted(self._core.state.predictions.values(), key=lambda each: each.number):
+            if each.is_leaving:
+                await self._write(_writing(each, None))
+                with self._core.changing() as changed:
+                    changed.predictions.pop(each.number, None)
+                    changed.tell_shards()
+                await self._core.push()
+            elif self._is_due(each):
+                await self._apply(each)
+            else:
+                is_waiting |= each.applied < each.posted
+        return is_waiting
+
+    async def run_predictions(self) -> None:
+        """Do what is due, for ever."""
+        while True:
+            self._woken.clear()
+            pause_s = LOOK_S
+            try:
+                if not await self.settle_predictions():
+                    pause_s = IDLE_LOOK_S
+            except (ShardUnavailable, StoreFull) as error:
+                logger.warning(
+                    "predictions wait for a shard",
+                    extra={"event": "predictions_wait", "kind": type(error).__name__},
+                )
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    def _is_due(self, prediction: Prediction) -> bool:
+        now_ms = self._core.clock.now_ms()
+        if prediction.is_off or prediction.posted_ms is None:
+            return False
+        if prediction.applied < prediction.posted:
+            is_late = now_ms - (prediction.applied_ms or 0) >= LATEST_MS
+            return is_late or now_ms - prediction.posted_ms >= QUIET_MS
+        return now_ms - (prediction.applied_ms or 0) >= DAY_MS
+
+    async def _apply(self, prediction: Prediction) -> None:
+        """Give all users what their scores come to."""
+        census = await self._count(_writing(prediction, None))
+        await self._write(_writing(prediction, census.ranking()))
+        with self._core.changing() as changed:
+            former = changed.predictions.get(prediction.number)
+            if former is not None:
+                changed.predictions[prediction.number] = replace(
+                    former,
+                    applied=prediction.posted,
+                    applied_ms=self._core.clock.now_ms(),
+                    users=census.users,
+                )
+
+    async def _count(self, writing: Writing) -> Census:
+        census = Census()
+
+        async def count(shard: PredictionShard) -> None:
+            cursor: bytes | None = b""
+            while cursor is not None:
+                counts, cursor = await shard.count_scores(writing, cursor)
+                census.add(counts)
+
+        await asyncio.gather(*map(count, self._shards))
+        return census
+
+    async def _write(self, writing: Writing) -> None:
+        async def write(shard: PredictionShard) -> None:
+            cursor: bytes | None = b""
+            while cursor is not None:
+                changed, cursor = await shard.write_scores(writing, cursor)
+                await asyncio.sleep(changed / WRITTEN_PER_S)
+
+        await asyncio.gather(*map(write, self._shards))
+
+    # -- Inside -----------------------------------------------------------------------------------
+
+    def _owner(self, mpid: int) -> PredictionShard:
+        return self._shards[shard_of_slot(slot_of_mpid(mpid), len(self._shards))]
+
+    def _goal(self, sent: Any, state: AudienceState) -> tuple[dict[str, Any], bool]:
+        """Read a goal: one event criterion, or several of which one is enough."""
+        if not isinstance(sent, dict):
+            raise refused("VALIDATION_ERROR", "must be an object.", "/goal")
+        is_absent = sent.get("absent", False)
+        if not isinstance(is_absent, bool):
+            raise refused("VALIDATION_ERROR", "must be true or false.", "/goal/absent")
+        criterion = {name: value for name, value in sent.items() if name != "absent"}
+        frame = Frame(
+            number=None, type="real_time", workspaces=(self._core.catalog.workspace,), inputs=()
+        )
+        definition, node = self._core.readings.read(criterion, frame, state, "/goal")
+        parts = node.nodes if isinstance(node, Group) and node.op == "or" else (node,)
+        if len(parts) > MAX_GOAL_EVENTS:
+            raise refused("LIMIT_EXCEEDED", f"must have at most {MAX_GOAL_EVENTS} events.", "/goal")
+        for each in parts:
+            _check_goal_event(each)
+        return definition.canonical["criteria"], is_absent
+
+
+_DEFAULTS: dict[str, Any] = {
+    "description": "",
+    "environment": "production",
+    "horizon_days": 14,
+    "active_within_days": 90,
+}
+
+
+def _check_goal_event(node: Node) -> None:
+    criterion = None if isinstance(node, Group) else node.criterion
+    if not isinstance(criterion, EventCriterion):
+        raise refused("VALIDATION_ERROR", "must be event criteria, alone or in an `or`.", "/goal")
+    if criterion.recency != Recency():
+        raise refused("VALIDATION_ERROR", "is not for goals.", "/goal/recency")
+
+
+def _free_slug(state: AudienceState, core: Core, name: str) -> str:
+    """Return the slug of a new prediction, whose attributes nothing else has."""
+    slug = slug_of(name)
+    if not slug:
+        raise refused("VALIDATION_ERROR", "must have a letter or a digit.", "/name")
+    others = state.predictions.values()
+    if any(each.name == name or each.slug == slug for each in others):
+        raise refused("NAME_NOT_UNIQUE", "Another prediction is called so.", "/name")
+    if not core.catalog.calculated.keys().isdisjoint(attributes_of(slug)):
+        raise refused("NAME_NOT_UNIQUE", "A calculated attribute is called so.", "/name")
+    return slug
+
+
+def _writing(prediction: Prediction, ranking: Ranking | None) -> Writing:
+    return Writing(
+        number=prediction.number,
+        slug=prediction.slug,
+        environment=prediction.environment,
+        active_within_days=prediction.active_within_days,
+        ranking=ranking,
+    )
+
+
+def _users(core: Core, prediction: Prediction) -> list[int]:
+    """Return the audiences whose definition reads what a prediction gives."""
+    found = []
+    for number, audience in core.state.audiences.items():
+        definitions = [] if audience.definition is None else [audience.definition]
+        if audience.journey is not None:
+            definitions = definitions_of(core.state.journeys[audience.journey], number)
+        for each in definitions:
+            read = dependencies_of(core.readings.node(each))
+            if prediction.number in read.predictions or not read.user_attributes.isdisjoint(
+                prediction.attributes
+            ):
+                found.append(number)
+                break
+    return sorted(found)

@@ -1,0 +1,217 @@
+"""Predictions whose scores come from outside (spec/predictions.md, 2; spec/audiences.md, 9)."""
+
+from typing import get_args
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from actors.audiences.handles import AudienceDeskHandle
+from actors.predictions.objects import Prediction
+from actors.predictions.ranks import Operator, Output
+from server import prediction_bodies as bodies
+from server.audience_problems import v2_errors
+from server.audience_requests import MAY_CHANGE_AUDIENCES, json_body, number_in_path
+from server.management import ANY_ROLE, Caller, audit, enter
+from server.openapi.takes import takes
+from server.parameters import is_int64
+from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.problems import Refused, json_answer
+
+BINS = 100
+_RESOURCE = "prediction"
+_OUTPUTS: tuple[Output, ...] = get_args(Output)
+_OPERATORS: tuple[Operator, ...] = get_args(Operator)
+
+
+async def listed(request: web.Request) -> web.Response:
+    """GET .../predictions: all of them, by id."""
+    caller = enter(request, ANY_ROLE)
+    desk, now_ms = _desk(caller), caller.edge.clock.now_ms()
+    uses = await desk.prediction_uses()
+    return json_answer(
+        [
+            bodies.shown_prediction(each, uses.get(each.number, []), now_ms)
+            for each in await desk.predictions()
+        ]
+    )
+
+
+@takes("Prediction")
+async def create(request: web.Request) -> web.Response:
+    """POST .../predictions: add one; its scores are to be posted."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    fields = bodies.read_prediction(await json_body(request, caller))
+    audit(caller, "create", _RESOURCE)
+    made = await _desk(caller).create_prediction(fields, caller.credential.client_id)
+    return json_answer(bodies.shown_prediction(made, [], caller.edge.clock.now_ms()), 201)
+
+
+async def one(request: web.Request) -> web.Response:
+    """GET .../predictions/{id}: one of them."""
+    caller = enter(request, ANY_ROLE)
+    return await _shown(caller, await _prediction(request, caller))
+
+
+@takes("PredictionChange")
+async def change(request: web.Request) -> web.Response:
+    """PATCH .../predictions/{id}: change its name, but not its attributes', or its description."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    fields = bodies.read_change(await json_body(request, caller))
+    audit(caller, "change", _RESOURCE)
+    number = number_in_path(request, _RESOURCE)
+    return await _shown(caller, await _desk(caller).change_prediction(number, fields))
+
+
+async def delete(request: web.Request) -> web.Response:
+    """DELETE .../predictions/{id}?force=true: delete it, and soon all that it gave users."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    audit(caller, "delete", _RESOURCE)
+    is_forced = request.query.get("force") == "true"
+    desk = _desk(caller)
+    used = await desk.delete_prediction(number_in_path(request, _RESOURCE), is_forced)
+    if used is None:
+        raise _no_prediction()
+    if used:
+        problem = {
+            "code": "IN_USE",
+            "message": "Audiences use the prediction.",
+            "used_by": bodies.used_by(used),
+        }
+        return json_answer({"statusCode": 422, "errors": [problem]}, 422)
+    return web.Response(status=204)
+
+
+async def activate(request: web.Request) -> web.Response:
+    """POST .../predictions/{id}/activate: go on with its scores."""
+    return await _switch(request, is_on=True)
+
+
+async def deactivate(request: web.Request) -> web.Response:
+    """POST .../predictions/{id}/deactivate: leave users the values that they have."""
+    return await _switch(request, is_on=False)
+
+
+@takes("Scores")
+async def post_scores(request: web.Request) -> web.Response:
+    """POST .../predictions/{id}/scores: keep scores of up to 10,000 users."""
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    rows = bodies.read_scores(await json_body(request, caller))
+    audit(caller, "post_scores", _RESOURCE)
+    number = number_in_path(request, _RESOURCE)
+    unknown = await _desk(caller).post_scores(number, rows)
+    if unknown is None:
+        raise _no_prediction()
+    return json_answer({"received": len(rows), "unknown": unknown}, 202)
+
+
+async def user(request: web.Request) -> web.Response:
+    """GET .../predictions/{id}/users/{mpid}: what it gives one user."""
+    caller = enter(request, ANY_ROLE)
+    prediction = await _prediction(request, caller)
+    mpid = request.match_info["mpid"]
+    if not is_int64(mpid):
+        raise _no_score()
+    found = await _desk(caller).user_score(prediction.number, int(mpid))
+    if found is None:
+        raise _no_score()
+    shown = bodies.shown_prediction(prediction, [], caller.edge.clock.now_ms())
+    return json_answer(
+        {
+            "score": found.score,
+            "percentile": found.percentile,
+            "scored_at": shown["last_scored_at"],
+            "version": 1,
+            "contributions": [],
+        }
+    )
+
+
+async def distribution(request: web.Request) -> web.Response:
+    """GET .../predictions/{id}/distribution: histograms of both values."""
+    caller = enter(request, ANY_ROLE)
+    number = number_in_path(request, _RESOURCE)
+    found = {}
+    for output in _OUTPUTS:
+        found[output] = await _desk(caller).prediction_bins(number, output, BINS)
+        if found[output] is None:
+            raise _no_prediction()
+    return json_answer(found)
+
+
+async def size_at(request: web.Request) -> web.Response:
+    """GET .../distribution/size-at?output=&operator=&value=: how many users that would be."""
+    caller = enter(request, ANY_ROLE)
+    query = request.query
+    output, operator = query.get("output"), query.get("operator")
+    if output not in _OUTPUTS:
+        raise Refused("BAD_REQUEST", f"output must be {' or '.join(_OUTPUTS)}.")
+    if operator not in _OPERATORS:
+        raise Refused("BAD_REQUEST", f"operator must be {' or '.join(_OPERATORS)}.")
+    try:
+        value = float(query.get("value", ""))
+    except ValueError:
+        raise Refused("BAD_REQUEST", "value must be a number.") from None
+    users = await _desk(caller).prediction_size(
+        number_in_path(request, _RESOURCE),
+        output,
+        operator,
+        value,
+    )
+    if users is None:
+        raise _no_prediction()
+    return json_answer({"users": users})
+
+
+_PREDICTIONS = "/platform/v2/workspaces/{workspace}/predictions"
+_PREDICTION = _PREDICTIONS + "/{prediction}"
+_ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", _PREDICTIONS, listed),
+    ("POST", _PREDICTIONS, create),
+    ("GET", _PREDICTION, one),
+    ("PATCH", _PREDICTION, change),
+    ("DELETE", _PREDICTION, delete),
+    ("POST", _PREDICTION + "/activate", activate),
+    ("POST", _PREDICTION + "/deactivate", deactivate),
+    ("POST", _PREDICTION + "/scores", post_scores),
+    ("GET", _PREDICTION + "/users/{mpid}", user),
+    ("GET", _PREDICTION + "/distribution", distribution),
+    ("GET", _PREDICTION + "/distribution/size-at", size_at),
+)
+ROUTES = tuple(
+    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=v2_errors)
+    for method, path, handler in _ENDPOINTS
+)
+
+
+def _desk(caller: Caller) -> AudienceDeskHandle:
+    return caller.edge.deployment.audiences.desk
+
+
+async def _prediction(request: web.Request, caller: Caller) -> Prediction:
+    found = await _desk(caller).prediction(number_in_path(request, _RESOURCE))
+    if found is None:
+        raise _no_prediction()
+    return found
+
+
+async def _shown(caller: Caller, prediction: Prediction | None) -> web.Response:
+    if prediction is None:
+        raise _no_prediction()
+    uses = (await _desk(caller).prediction_uses()).get(prediction.number, [])
+    now_ms = caller.edge.clock.now_ms()
+    return json_answer(bodies.shown_prediction(prediction, uses, now_ms))
+
+
+async def _switch(request: web.Request, *, is_on: bool) -> web.Response:
+    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    audit(caller, "activate" if is_on else "deactivate", _RESOURCE)
+    number = number_in_path(request, _RESOURCE)
+    return await _shown(caller, await _desk(caller).switch_prediction(number, is_on))
+
+
+def _no_prediction() -> Refused:
+    return Refused("NOT_FOUND", "There is no such prediction.")
+
+
+def _no_score() -> Refused:
+    return Refused("NOT_FOUND", "The prediction gives this user nothing.")

@@ -1,0 +1,289 @@
+"""Predictions whose scores are posted, over HTTP with real shards (spec/predictions.md)."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from actors.clock import ManualClock
+from actors.predictions.objects import OWNED
+from tests.whole.cases import dropped
+from tests.whole.test_audiences import (
+    AUDIENCE_DOCUMENT,
+    DAY_MS,
+    advance,
+    ask,
+    changes,
+    connected,
+    members,
+    send,
+    status_is,
+)
+from tests.whole.world import World, running
+
+GOAL = {"type": "event", "event_type": "custom_event", "event_name": "Bought"}
+LIKELY = {"name": "Likely to buy", "scorer": "external", "goal": GOAL}
+NAMES = ("likely_to_buy_score", "likely_to_buy_percentile")
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with running(tmp_path, document=AUDIENCE_DOCUMENT) as opened:
+        yield opened
+
+
+async def call(world: World, status: int, method: str, path: str = "", body: Any = None) -> Any:
+    """Send a request about predictions."""
+    return await ask(world, status, method, f"/../predictions{path}", body)
+
+
+async def people(world: World, *names: str) -> list[int]:
+    """Let users come; return their MPIDs."""
+    for name in names:
+        await send(world, name, status="known")
+    return [await world.mpid(name) for name in names]
+
+
+async def settle(world: World) -> None:
+    """Let some seconds pass, and everybody have what is due."""
+    advance(world, 2_000)
+    await world.audiences.call("settle_predictions")
+    await world.settle_audiences()
+
+
+async def post(world: World, number: int, scores: dict[int, float]) -> Any:
+    """Post scores and have them applied."""
+    rows = [{"mpid": mpid, "score": score} for mpid, score in scores.items()]
+    answer = await call(world, 202, "POST", f"/{number}/scores", {"rows": rows})
+    await settle(world)
+    return answer
+
+
+async def values(world: World, name: str) -> tuple[str | None, str | None]:
+    attributes = await world.attributes(name)
+    return attributes.get(NAMES[0]), attributes.get(NAMES[1])
+
+
+def scored(number: int, value: float, output: str = "score", **more: Any) -> dict[str, Any]:
+    """Make a criterion on a prediction."""
+    return {
+        "type": "prediction",
+        "prediction_id": number,
+        "output": output,
+        "value_type": "number",
+        "operator": "greater_or_equal",
+        "value": value,
+        **more,
+    }
+
+
+async def test_33_scores_become_attributes_with_percentiles(world: World) -> None:
+    one, two, three = await people(world, "one", "two", "three")
+    made = await call(world, 201, "POST", body=LIKELY)
+    assert (made["status"], made["slug"], made["horizon_days"]) == (
+        "calculating",
+        "likely_to_buy",
+        14,
+    )
+    number = made["id"]
+    answer = await post(world, number, {one: 0.9, two: 0.1, three: 0.1, 42: 0.5})
+    assert answer == {"received": 4, "unknown": 1}
+    assert await values(world, "one") == ("0.9", "0.6666")
+    assert await values(world, "two") == ("0.1", "0")
+    assert await values(world, "three") == ("0.1", "0")
+    await post(world, number, {two: 0.5})
+    assert await values(world, "two") == ("0.5", "0.3333")
+    assert await values(world, "three") == ("0.1", "0")
+    assert await values(world, "one") == ("0.9", "0.6666")
+    shown = await call(world, 200, "GET", f"/{number}")
+    assert (shown["status"], shown["scored_users"]) == ("active", 3)
+    user = await call(world, 200, "GET", f"/{number}/users/{two}")
+    assert (user["score"], user["percentile"]) == (0.5, 0.3333)
+    await call(world, 404, "GET", f"/{number}/users/42")
+
+
+async def test_15_an_audience_on_a_prediction_has_whom_size_at_counts(world: World) -> None:
+    mpids = await people(world, *(f"u{number}" for number in range(10)))
+    await people(world, "unscored")
+    number = (await call(world, 201, "POST", body=LIKELY))["id"]
+    audience, subscription = await connected(world, "Likely", scored(number, 0.9, "percentile"))
+    everybody, _ = await connected(world, "Any", scored(number, 0))
+    nobody, _ = await connected(world, "None", {"not": scored(number, 0)})
+    assert await members(world, everybody) == []
+    await post(world, number, {mpid: place / 10 for place, mpid in enumerate(mpids)})
+    assert await members(world, audience) == [mpids[9]]
+    assert changes(world, subscription) == [("add", mpids[9])]
+    assert sorted(await members(world, everybody)) == sorted(mpids)
+    assert await members(world, nobody) == [await world.mpid("unscored")]
+    path = f"/{number}/distribution/size-at?output=score&operator=greater_or_equal&value=0.7"
+    assert await call(world, 200, "GET", path) == {"users": 3}
+    bins = await call(world, 200, "GET", f"/{number}/distribution")
+    assert (sum(bins["score"]), bins["percentile"][90]) == (10, 1)
+
+
+async def test_16_a_small_change_is_written_where_an_audience_sees_it(world: World) -> None:
+    one, two = await people(world, "one", "two")
+    number = (await call(world, 201, "POST", body=LIKELY))["id"]
+    audience, _ = await connected(world, "Likely", scored(number, 0.9))
+    by_name = {
+        "type": "user_attribute",
+        "attribute_name": NAMES[0],
+        "value_type": "number",
+        "operator": "less_than",
+        "value": 0.3,
+    }
+    low, _ = await connected(world, "Low", by_name)
+    await post(world, number, {one: 0.899, two: 0.5})
+    assert await members(world, audience) == []
+    await post(world, number, {one: 0.901, two: 0.502})
+    assert await members(world, audience) == [one]
+    assert await values(world, "two") == ("0.5", "0")
+    await post(world, number, {two: 0.301})
+    await post(world, number, {two: 0.299})
+    assert await members(world, low) == [two]
+
+
+async def test_17_who_opts_out_or_is_away_for_too_long_loses_both_values(world: World) -> None:
+    one, two = await people(world, "one", "two")
+    number = (await call(world, 201, "POST", body=LIKELY | {"active_within_days": 5}))["id"]
+    _, subscription = await connected(world, "Any", scored(number, 0))
+    await post(world, number, {one: 0.9, two: 0.8})
+    assert sorted(changes(world, subscription)) == sorted([("add", one), ("add", two)])
+    advance(world, 3 * DAY_MS)
+    await send(world, "two", status="back")
+    advance(world, 3 * DAY_MS)
+    await settle(world)
+    assert await values(world, "one") == (None, None)
+    assert await values(world, "two") == ("0.8", "0")
+    assert changes(world, subscription)[2:] == [("delete", one)]
+    await call(world, 404, "GET", f"/{number}/users/{one}")
+    opt_out = {"event_type": "opt_out", "data": {"is_opted_out": True}}
+    await send(world, "two", opt_out)
+    advance(world, DAY_MS)
+    await settle(world)
+    assert await values(world, "two") == (None, None)
+
+
+async def test_18_nobody_else_writes_what_a_prediction_owns(world: World) -> None:
+    [one] = await people(world, "one")
+    number = (await call(world, 201, "POST", body=LIKELY))["id"]
+    await post(world, number, {one: 0.25})
+    await send(world, "one", likely_to_buy_score=1, status="other")
+    assert await values(world, "one") == ("0.25", "0")
+    assert (await world.attributes("one"))["status"] == "other"
+    assert dropped(world, OWNED) == 1
+
+
+async def test_19_a_prediction_that_is_used_is_deleted_only_by_force(world: World) -> None:
+    [one] = await people(world, "one")
+    number = (await call(world, 201, "POST", body=LIKELY))["id"]
+    audience, subscription = await connected(world, "Any", scored(number, 0))
+    await post(world, number, {one: 0.5})
+    body = await call(world, 422, "DELETE", f"/{number}")
+    used = [{"type": "audience", "id": audience}]
+    assert (body["errors"][0]["code"], body["errors"][0]["used_by"]) == ("IN_USE", used)
+    assert (await call(world, 200, "GET", f"/{number}"))["used_by"] == used
+    await call(world, 204, "DELETE", f"/{number}?force=true")
+    await settle(world)
+    assert await values(world, "one") == (None, None)
+    assert changes(world, subscription) == [("add", one), ("delete", one)]
+    await call(world, 404, "GET", f"/{number}")
+    assert await call(world, 200, "GET") == []
+    await send(world, "one", likely_to_buy_score="mine")
+    assert await values(world, "one") == ("mine", None)
+    assert (await call(world, 201, "POST", body=LIKELY))["id"] == number + 1
+
+
+async def test_20_without_scores_for_three_days_it_is_inactive(world: World) -> None:
+    [one] = await people(world, "one")
+    number = (await call(world, 201, "POST", body=LIKELY))["id"]
+    audience, _ = await connected(world, "Any", scored(number, 0))
+    await post(world, number, {one: 0.5})
+    advance(world, 4 * DAY_MS)
+    assert (await call(world, 200, "GET", f"/{number}"))["status"] == "inactive"
+    body = {"name": "New", "definition": scored(number, 0)}
+    refused = await ask(world, 422, "POST", "", body)
+    assert refused["errors"][0]["code"] == "REFERENCE_NOT_FOUND"
+    assert await members(world, audience) == [one]
+    await post(world, number, {one: 0.6})
+    assert (await call(world, 200, "GET", f"/{number}"))["status"] == "active"
+    await ask(world, 201, "POST", "", body)
+
+
+async def test_deactivated_it_takes_nothing_and_users_keep_what_they_have(world: World) -> None:
+    [one] = await people(world, "one")
+    number = (await call(world, 201, "POST", body=LIKELY))["id"]
+    await post(world, number, {one: 0.5})
+    shown = await call(world, 200, "POST", f"/{number}/deactivate")
+    assert shown["status"] == "inactive"
+    rows = {"rows": [{"mpid": one, "score": 0.7}]}
+    refused = await call(world, 422, "POST", f"/{number}/scores", rows)
+    assert refused["errors"][0]["code"] == "INVALID_STATE"
+    assert await values(world, "one") == ("0.5", "0")
+    assert (await call(world, 200, "POST", f"/{number}/activate"))["status"] == "active"
+    await post(world, number, {one: 0.7})
+    assert await values(world, "one") == ("0.7", "0")
+
+
+async def test_31_what_is_wrong_is_refused_with_its_path(world: World) -> None:
+    bodies = (
+        (LIKELY | {"horizon_days": 0}, "/horizon_days"),
+        (LIKELY | {"horizon_days": 91}, "/horizon_days"),
+        (LIKELY | {"goal": GOAL | {"recency": {"type": "all"}}}, None),
+        (LIKELY | {"goal": GOAL | {"within": {"value": 1, "unit": "days"}}}, "/goal/recency"),
+        (LIKELY | {"goal": status_is("gold")}, "/goal"),
+        (LIKELY | {"goal": {"type": "event"}}, "/goal/event_type"),
+        (LIKELY | {"scorer": "builtin"}, "/scorer"),
+        ({"name": "A", "goal": GOAL}, "/scorer"),
+        ({"name": "A", "scorer": "external"}, "/goal"),
+        (LIKELY | {"features": {}}, "/features"),
+        (LIKELY | {"name": "!"}, "/name"),
+    )
+    for body, path in bodies:
+        if path is not None:
+            refused = await call(world, 400, "POST", body=body)
+            assert refused["errors"][0]["path"] == path, body
+    either = LIKELY | {"goal": {"or": [GOAL, GOAL | {"event_name": "Ordered"}], "absent": True}}
+    made = await call(world, 201, "POST", body=either)
+    assert made["goal"]["absent"] is True
+    refused = await call(world, 422, "POST", body=LIKELY | {"name": "likely TO buy"})
+    assert refused["errors"][0]["code"] == "NAME_NOT_UNIQUE"
+    path = f"/{made['id']}/scores"
+    rows: Any
+    for rows, at in (
+        ([{"mpid": 1, "score": 1.2}], "/rows/0/score"),
+        ([{"mpid": 1, "score": 0.1}, {"mpid": 1, "score": "0.2"}], "/rows/1/score"),
+        ([{"mpid": 1, "score": True}], "/rows/0/score"),
+        ([{"mpid": "x", "score": 1}], "/rows/0/mpid"),
+        ([{"mpid": 1}], "/rows/0"),
+        ("all", "/rows"),
+    ):
+        refused = await call(world, 400, "POST", path, {"rows": rows})
+        assert refused["errors"][0]["path"] == at
+    await call(world, 404, "POST", "/99/scores", {"rows": []})
+    refused = await ask(world, 422, "POST", "", {"name": "N", "definition": scored(99, 0)})
+    assert refused["errors"][0]["code"] == "REFERENCE_NOT_FOUND"
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+async def test_a_restart_before_or_after_scores_are_applied_changes_nothing(
+    tmp_path: Path, shards: int
+) -> None:
+    """Posted scores are on disk; who has values has both (worked case 21)."""
+    clock = ManualClock()
+    async with running(tmp_path, document=AUDIENCE_DOCUMENT, clock=clock, shards=shards) as world:
+        one, two = await people(world, "one", "two")
+        number = (await call(world, 201, "POST", body=LIKELY))["id"]
+        audience, _ = await connected(world, "Likely", scored(number, 0.5))
+        rows = [{"mpid": one, "score": 0.9}, {"mpid": two, "score": 0.1}]
+        await call(world, 202, "POST", f"/{number}/scores", {"rows": rows})
+    async with running(tmp_path, document=AUDIENCE_DOCUMENT, clock=clock, shards=shards) as world:
+        assert await values(world, "one") == (None, None)
+        await settle(world)
+        assert await values(world, "one") == ("0.9", "0.5")
+    async with running(tmp_path, document=AUDIENCE_DOCUMENT, clock=clock, shards=shards) as world:
+        assert await members(world, audience) == [one]
+        assert await values(world, "two") == ("0.1", "0")
+        user = await call(world, 200, "GET", f"/{number}/users/{one}")
+        assert cast(float, user["percentile"]) == 0.5
