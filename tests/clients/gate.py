@@ -4,19 +4,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 LOST = "lost"  # the request arrives, its answer does not
-NOT_HANDED_ON = ("host", "content-length", "connection", "accept-encoding")
+HELD = "held"  # the request arrives when the test says so
+HELD_S = 60
+NOT_HANDED_ON = ("host", "content-length", "connection", "accept-encoding", "transfer-encoding")
 
 
 class Gate(ThreadingHTTPServer):
     """Hands requests on, but for the first ones, one for each of `faults`.
 
-    `faults` are statuses to answer with, or `LOST`. `handed_on` counts requests that arrived.
+    `faults` are statuses to answer with, `LOST`, or `HELD`. `handed_on` counts requests that
+    arrived, `holding` those that wait until `release` is set.
     """
 
     def __init__(self, target: Callable[[], str], *faults: int | str) -> None:
@@ -24,6 +27,8 @@ class Gate(ThreadingHTTPServer):
         self.target = target
         self.faults = list(faults)
         self.handed_on = 0
+        self.holding = 0
+        self.release = Event()
         self.lock = Lock()
 
     @property
@@ -35,12 +40,16 @@ class _Handler(BaseHTTPRequestHandler):
     server: Gate
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self._body()
         with self.server.lock:
             fault = self.server.faults.pop(0) if self.server.faults else None
         if isinstance(fault, int):
             self._answer(fault, b'{"code":"unavailable","message":"later"}')
             return
+        if fault == HELD:
+            with self.server.lock:
+                self.server.holding += 1
+            self.server.release.wait(HELD_S)
         headers = {
             name: value for name, value in self.headers.items() if name.lower() not in NOT_HANDED_ON
         }
@@ -59,6 +68,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             self._answer(status, answer)
+
+    def _body(self) -> bytes:
+        length = self.headers["Content-Length"]
+        if length is not None:
+            return self.rfile.read(int(length))
+        parts = []  # in chunks, each after its size and before an empty line
+        while size := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
 
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)

@@ -18,7 +18,7 @@ PATIENCE_S = 180
 
 
 class Running:
-    """A program under way."""
+    """A program under way; as a context it is killed in the end, if it has not ended."""
 
     def __init__(self, command: Sequence[str], environ: dict[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -29,12 +29,16 @@ class Running:
             text=True,
         )
 
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
     def result(self) -> Any:
         """Wait for its end; return the JSON of its last line. Fails with what it printed."""
-        try:
-            printed, _ = self._process.communicate(timeout=PATIENCE_S)
-        finally:
-            self._process.kill()
+        printed, _ = self._process.communicate(timeout=PATIENCE_S)
         assert self._process.returncode == 0, printed
         return json.loads(printed.splitlines()[-1])
 
@@ -49,7 +53,8 @@ class Program:
         return Running((*self.command, *arguments), environ)
 
     def run(self, *arguments: str, **environ: str) -> Any:
-        return self.start(*arguments, **environ).result()
+        with self.start(*arguments, **environ) as running:
+            return running.result()
 
 
 def toolchain(command: str, *packages: str) -> str:
@@ -72,3 +77,23 @@ def node_folder(folder: Path) -> Path:
     shutil.copytree(SOURCES / "node", target, ignore=shutil.ignore_patterns("node_modules"))
     run(npm, "ci", "--no-audit", "--no-fund", "--silent", "--prefer-offline", folder=target)
     return target
+
+
+def go_program(folder: Path) -> Program:
+    """Build the program in Go, with modules of the versions and sums in `go.sum`."""
+    go = toolchain("go", "golang-go")
+    target = folder / "sdks-go"
+    run(go, "build", "-mod=readonly", "-o", str(target), ".", folder=SOURCES / "go")
+    return Program((str(target),))
+
+
+def java_program(folder: Path) -> Program:
+    """Build the program in Java, with the artifacts that `pom.xml` names."""
+    toolchain("javac", "default-jdk-headless")
+    maven = toolchain("mvn", "maven")
+    project = folder / "java"
+    shutil.copytree(SOURCES / "java", project, ignore=shutil.ignore_patterns("target"))
+    copy = ("dependency:copy-dependencies", "-DoutputDirectory=target/jars")
+    run(maven, "-q", "-B", "compile", *copy, folder=project)
+    target = project / "target"
+    return Program(("java", "-cp", f"{target / 'classes'}:{target / 'jars' / '*'}", "Main"))

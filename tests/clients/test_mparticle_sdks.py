@@ -1,7 +1,5 @@
 """mParticle's server SDKs, unmodified (spec/clients.md, 3 and 7)."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import mparticle
@@ -11,7 +9,7 @@ from mparticle.rest import ApiException
 
 from tests.clients.gate import LOST, gate_before
 from tests.clients.programs import Program
-from tests.serving import KEY, SECRET, Served, eventually, serving
+from tests.serving import KEY, SECRET, Served, eventually
 
 pytestmark = [
     pytest.mark.ray,
@@ -29,16 +27,6 @@ EVENT_TYPES = [
     *("first_run", "network_performance", "opt_out", "profile", "push_message"),
     *("push_registration", "session_end"),
 ]
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    yield from serving(tmp_path_factory.mktemp("mparticle"))
-
-
-@pytest.fixture(scope="module")
-def program(node: Path) -> Program:
-    return Program(("node", str(node / "mparticle.js")))
 
 
 def python_api(host: str, secret: str = SECRET) -> Any:
@@ -60,9 +48,9 @@ def names(served: Served, user: str) -> list[str]:
     return [event["data"]["event_name"] for event in served.events(user)]
 
 
-def test_every_call_of_the_node_sdk_arrives(served: Served, program: Program) -> None:
+def test_every_call_of_the_node_sdk_arrives(served: Served, node_caller: Program) -> None:
     """Section 7, (a) and (b)."""
-    told = program.run("calls", KEY=KEY, SECRET=SECRET, HOST=served.process.url, USER_ID="node")
+    told = node_caller.run("calls", KEY=KEY, SECRET=SECRET, HOST=served.process.url, USER_ID="node")
     assert told == [ACCEPTED, ACCEPTED]
 
     events = served.events("node")
@@ -118,9 +106,11 @@ def test_every_call_of_the_node_sdk_arrives(served: Served, program: Program) ->
     assert outgoing["application_info"]["application_version"] == "1.2.3"
 
 
-def test_javascript_loses_the_last_digits_of_a_long_mpid(served: Served, program: Program) -> None:
+def test_javascript_loses_the_last_digits_of_a_long_mpid(
+    served: Served, node_caller: Program
+) -> None:
     """Worked case 7, and the hazard of section 3."""
-    told = program.run("mpid", KEY=KEY, SECRET=SECRET, HOST=served.process.url)
+    told = node_caller.run("mpid", KEY=KEY, SECRET=SECRET, HOST=served.process.url)
     assert told == [ACCEPTED]
     users = "/platform/v2/workspaces/1/users"
     status, page = served.get(f"{users}/{MPID_OF_JAVASCRIPT}/events")
@@ -129,9 +119,11 @@ def test_javascript_loses_the_last_digits_of_a_long_mpid(served: Served, program
     assert served.get(f"{users}/{MPID_SENT}/events")[0] == 404
 
 
-def test_the_node_sdk_tells_a_wrong_secret(served: Served, program: Program) -> None:
+def test_the_node_sdk_tells_a_wrong_secret(served: Served, node_caller: Program) -> None:
     """Section 7, (d)."""
-    told = program.run("calls", KEY=KEY, SECRET="wrong", HOST=served.process.url, USER_ID="nobody")
+    told = node_caller.run(
+        "calls", KEY=KEY, SECRET="wrong", HOST=served.process.url, USER_ID="nobody"
+    )
     assert told == [{"status": 403, "failed": True}] * 2
     assert served.find("nobody") == []
 
@@ -197,10 +189,10 @@ def test_the_python_sdk_waits_as_long_as_a_429_says(served: Served) -> None:
     assert names(served, "waits") == ["Waited"]
 
 
-def test_what_an_application_sends_again_counts_once(served: Served, program: Program) -> None:
+def test_what_an_application_sends_again_counts_once(served: Served, node_caller: Program) -> None:
     """Section 7, (c): by its `source_request_id`; neither SDK sends anything again by itself."""
     with gate_before(lambda: served.process.url, 503, LOST) as gate:
-        told = program.run(
+        told = node_caller.run(
             "patient", KEY=KEY, SECRET=SECRET, HOST=gate.url, USER_ID="again", COUNT="3"
         )
         assert told == [503, None]

@@ -10,9 +10,10 @@ async function opened() {
     return new Analytics({ writeKey: KEY, host: HOST, flushInterval: 100, flushAt: 10 });
   }
   const { default: Analytics } = await import("@rudderstack/rudder-sdk-node");
-  // Its three attempts are over within a second unless it is told to make more.
+  // Its three attempts are over within a second unless it is told to make more. Without a handler
+  // of errors it does not go on after the first batch that failed.
   return new Analytics(KEY, { dataPlaneUrl: HOST, flushInterval: 100, flushAt: 10,
-    retryCount: 10 });
+    retryCount: 10, errorHandler: () => {} });
 }
 
 const sdk = await opened();
@@ -26,7 +27,6 @@ function send(method, message) {
   })));
 }
 
-process.on("unhandledRejection", () => {}); // the SDKs tell the callback, and then throw as well
 const userId = USER_ID;
 if (task === "calls") {
   const anonymousId = "anonymous-" + userId;
