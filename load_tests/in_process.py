@@ -136,7 +136,7 @@ class InProcess:
         clock: Clock,
         **members: Any,
     ) -> None:
-        """Begin on a new folder.
+        """Begin on a folder.
 
         Args:
             workspace: a document, see `document`.
@@ -168,6 +168,7 @@ class InProcess:
                 queue_limits=queue_limits(parsed, numbers, shards),
             )
             shard = Shard(state, options, clock, ShardMetrics("load"), wake=lambda _: None)
+            shard.forget_micro_batches()  # a folder may be opened again, by another edge
             self.shards.append(shard)
         handles = [cast(ShardHandle, _LocalShard(each)) for each in self.shards]
         self.store = Store(folder / "coordinator", settings.map_size_bytes)

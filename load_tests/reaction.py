@@ -8,7 +8,6 @@ time from when that event was due to be sent until the webhook is told.
 
 import asyncio
 import contextlib
-import sys
 from base64 import b64encode
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
@@ -25,6 +24,7 @@ from actors.clock import Clock
 from load_tests.calculated import attribute_documents
 from load_tests.client import Channel, Target, request_bytes
 from load_tests.drive import DriveOptions, arrival_times
+from load_tests.generator import Generator, LoadFailed
 from load_tests.ingest_cost import audience_documents
 from load_tests.measurements import PERCENTILES
 from load_tests.receiver import Receiver
@@ -75,10 +75,6 @@ class ReactionResult(Struct, kw_only=True):
     missing: int
     messages: int
     latency_ms: dict[str, float]
-
-
-class LoadFailed(Exception):
-    """The load could not be sent; says why, or holds what its process printed."""
 
 
 def workspace_document(options: ReactionOptions, url: str) -> dict[str, Any]:
@@ -134,15 +130,17 @@ async def react(options: ReactionOptions, folder: Path, clock: Clock) -> Reactio
         )
         await asyncio.to_thread(server.start)
         stack.push_async_callback(asyncio.to_thread, server.stop)
-        load = _Load(server, options, folder)
-        highest = (await load.run("max", options.rate_seconds))["batches_per_second"]
+        kind = {"mode": options.mode, "users": options.users, "seed": options.seed}
+        load = Generator(server.url, server.pid, folder, **kind)
+        rate = (await load.run(None, options.rate_seconds))["throughput"]
+        highest = rate["batches_per_second"]
         if not highest:
             raise LoadFailed(f"nothing was acknowledged within {options.rate_seconds:g} s")
         seconds = SETTLE_S + options.seconds
-        sending = asyncio.create_task(load.run(str(highest * options.share), seconds))
+        sending = asyncio.create_task(load.run(highest * options.share, seconds))
         await asyncio.sleep(SETTLE_S)
         due_s = await _probe(Target.of(server.url), options, clock)
-        sent = await sending
+        sent = (await sending)["throughput"]
         await _await_all(receiver, due_s, clock)
     told_s = receiver.told_s
     latencies = [told_s[each] - at_s for each, at_s in due_s.items() if each in told_s]
@@ -157,44 +155,6 @@ async def react(options: ReactionOptions, folder: Path, clock: Clock) -> Reactio
         messages=receiver.messages,
         latency_ms=dict(zip(PERCENTILES, values, strict=True)),
     )
-
-
-class _Load:
-    """The generator, in a process of its own."""
-
-    def __init__(self, server: ServerProcess, options: ReactionOptions, folder: Path) -> None:
-        self._server = server
-        self._options = options
-        self._file = folder / "load.json"
-
-    async def run(self, rate: str, seconds: float) -> dict[str, float]:
-        """Send; return what was acknowledged per second. Raises LoadFailed."""
-        options = self._options
-        flags = {
-            "url": self._server.url,
-            "pid": self._server.pid,
-            "mode": options.mode,
-            "rate": rate,
-            "seconds": seconds,
-            "users": options.users,
-            "seed": options.seed,
-            "json": self._file,
-        }
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "load_tests", "ingest", *KEY),
-            *(word for name, value in flags.items() for word in (f"--{name}", str(value))),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        try:
-            printed, _ = await process.communicate()
-        finally:
-            if process.returncode is None:  # nobody waits for it any more
-                process.kill()
-        if process.returncode:
-            raise LoadFailed(printed.decode(errors="replace"))
-        throughput: dict[str, float] = msgspec.json.decode(self._file.read_bytes())["throughput"]
-        return throughput
 
 
 async def _probe(target: Target, options: ReactionOptions, clock: Clock) -> dict[str, float]:

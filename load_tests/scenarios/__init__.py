@@ -5,6 +5,7 @@ import click
 from load_tests.scenarios import (
     audiences,
     bad_input,
+    bench,
     dead_queue,
     identity,
     identity_memory,
@@ -24,4 +25,5 @@ SCENARIOS: tuple[click.Command, ...] = (
     dead_queue.command,
     reaction.command,
     bad_input.command,
+    bench.command,
 )

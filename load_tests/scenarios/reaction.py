@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from actors.clock import SystemClock
-from load_tests.reaction import LoadFailed, ReactionOptions, ReactionResult, react
+from load_tests.generator import LoadFailed
+from load_tests.reaction import ReactionOptions, ReactionResult, react
 from load_tests.report import write_json
 
 AT_MOST_MS = 200.0  # the bar of the 99th percentile

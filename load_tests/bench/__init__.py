@@ -1,0 +1,1 @@
+"""Headwater beside the floors under it: `python -m load_tests bench`."""

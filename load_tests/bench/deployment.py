@@ -1,0 +1,136 @@
+"""A deployment with the full feature set: how much it takes, what that costs, how long it takes."""
+
+import asyncio
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import msgspec
+from msgspec import Struct
+from prometheus_client.parser import text_string_to_metric_families
+from ruamel.yaml import YAML
+
+from load_tests.bench.report import Capacity, Point
+from load_tests.calculated import attribute_documents
+from load_tests.generator import Generator, LoadFailed
+from load_tests.ingest_cost import audience_documents
+from load_tests.server_process import WORKSPACE, ServerProcess
+from load_tests.stages import GENERATOR
+
+_STAGES = "headwater_shard_batch_duration_seconds"
+
+
+class LoadOptions(Struct, frozen=True, kw_only=True):
+    """How a deployment is loaded.
+
+    Attributes:
+        mode: `bulk` or `single`.
+        seconds: of each measurement; `warm_s`: sent before the first.
+        shares: of the highest rate, at which latency is measured.
+    """
+
+    mode: str
+    seconds: float
+    warm_s: float
+    shares: tuple[float, ...]
+    attributes: int
+    audiences: int
+    users: int
+    seed: int
+
+
+def workspace_document(attributes: int, audiences: int, seed: int) -> dict[str, Any]:
+    """Return the document of `make load` with the full feature set.
+
+    That is calculated attributes, audiences, three connections, deduplication and the profile
+    conversion strategy.
+    """
+    document: dict[str, Any] = YAML(typ="safe").load(WORKSPACE)
+    document["identity"] = {"strategy": "profile_conversion"}
+    [files] = document["outputs"]
+    document["outputs"] += [
+        files | {"id": "columns", "name": "Columns"}
+        | {"settings": files["settings"] | {"format": "parquet"}},
+        {"id": "nowhere", "kind": "event", "module": "devnull", "name": "Nowhere"},
+    ]  # fmt: skip
+    document["connections"] += [
+        {"id": f"backend-{output}", "input": "backend", "output": output}
+        for output in ("columns", "nowhere")
+    ]
+    document["calculated_attributes"] = [
+        {"id": f"ca{number}", "name": f"ca{number}", "definition": each}
+        for number, each in enumerate(attribute_documents(attributes))
+    ]
+    document["audiences"] = [
+        {"id": f"a{number}", "name": f"a{number}", "definition": each}
+        for number, each in enumerate(audience_documents(audiences, seed))
+    ]
+    return document
+
+
+async def measure(server: ServerProcess, folder: Path, options: LoadOptions) -> Capacity:
+    """Measure a deployment that has started.
+
+    Raises:
+        LoadFailed: its load could not be sent.
+    """
+    flags = {"mode": options.mode, "users": options.users, "seed": options.seed}
+    load = Generator(server.url, server.pid, folder, **flags)
+    await load.run(None, options.warm_s)
+    before = await asyncio.to_thread(_stage_seconds, server.admin_url)
+    full = await load.run(None, options.seconds)
+    after = await asyncio.to_thread(_stage_seconds, server.admin_url)
+    stages = {stage: seconds - before.get(stage, 0.0) for stage, seconds in after.items()}
+    events = full["acknowledged"]["events"]
+    if not events:
+        raise LoadFailed(f"nothing was acknowledged within {options.seconds:g} s")
+    highest = full["throughput"]["batches_per_second"]
+    points = []
+    for share in options.shares:
+        report = await load.run(highest * share, options.seconds)
+        found = report["latency_ms"]
+        rate = report["throughput"]["batches_per_second"]
+        points.append(Point(share=share, batches_per_second=rate, latency_ms=found))
+    roles = full["roles"]
+    return Capacity(
+        mode=options.mode,
+        events_per_second=full["throughput"]["events_per_second"],
+        batches_per_second=highest,
+        requests_per_second=full["throughput"]["requests_per_second"],
+        events_per_batch=events / full["acknowledged"]["batches"],
+        events_per_micro_batch=events / max(stages.pop("micro-batches"), 1),
+        latency_ms=full["latency_ms"],
+        cpu_us_per_event={
+            role: usage["cpu_us_per_event"] for role, usage in roles.items() if role != GENERATOR
+        },
+        memory_bytes={
+            role: usage["peak_rss_bytes"] for role, usage in roles.items() if role != GENERATOR
+        },
+        stages_us_per_event={stage: taken / events * 1e6 for stage, taken in stages.items()},
+        points=points,
+    )
+
+
+def write_workspace(folder: Path, options: LoadOptions) -> Path:
+    """Write the document into a folder; return its path."""
+    path = folder / "workspace.yaml"
+    document = workspace_document(options.attributes, options.audiences, options.seed)
+    path.write_bytes(msgspec.json.encode(document))
+    return path
+
+
+def _stage_seconds(admin_url: str) -> dict[str, float]:
+    """Return how long all shards have spent in each stage, and how many micro-batches they had."""
+    with urlopen(f"{admin_url}/metrics", timeout=10) as answer:  # noqa: S310 - our own server
+        text = answer.read().decode()
+    found: defaultdict[str, float] = defaultdict(float)
+    for family in text_string_to_metric_families(text):
+        if family.name != _STAGES:
+            continue
+        for sample in family.samples:
+            if sample.name.endswith("_sum"):
+                found[sample.labels["stage"]] += sample.value
+            elif sample.name.endswith("_count") and sample.labels["stage"] == "commit":
+                found["micro-batches"] += sample.value
+    return found

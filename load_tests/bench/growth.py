@@ -1,0 +1,187 @@
+"""What an event costs, and a profile takes, as there come to be more profiles.
+
+The stores are filled with copies of what batches have made of some users, and opened anew; then
+batches of users drawn at random from all of them are applied in this process.
+"""
+
+import gc
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+from msgspec import Struct
+
+from actors.clock import Clock
+from actors.hosted import settle_memory
+from actors.model import ProfileKey
+from actors.store.environment import Table
+from actors.store.keys import profile_key, profile_key_parts, shard_of_slot, slot_of_mpid
+from load_tests.bench.floors import CpuClock, Sizes
+from load_tests.bench.report import Growth
+from load_tests.draws import Draws
+from load_tests.in_process import InProcess, document
+from load_tests.ingest_cost import CostOptions, keep_current
+from load_tests.people import Batch, Person
+from load_tests.steady import Sender, template
+
+_MODELS = 500  # users whose profiles are copied
+_MODEL_BATCHES = 4  # that each of them has sent
+_PUTS_PER_COMMIT = 20_000
+CONNECTIONS = 3  # of the deployment whose sizes are taken
+
+
+class GrowthOptions(Struct, frozen=True, kw_only=True):
+    """How it is measured. `batches` are timed, and as many are sent before."""
+
+    batches: int
+    events_per_batch: int
+    attributes: int
+    audiences: int
+    seed: int
+
+
+async def measure(
+    folder: Path, profiles: int, shards: int, options: GrowthOptions, clock: Clock, cpu: CpuClock
+) -> Growth:
+    """Fill new stores in a folder and measure."""
+    workspace = document(priority=["customerid"])
+    deployment = await _with_models(folder, shards, options, clock, cpu)
+    try:
+        empty = _disk(deployment)
+        mpids = _fill(deployment, profiles)
+        disk = _disk(deployment) - empty
+    finally:
+        deployment.close()
+    del deployment
+    before, begun = _private(), cpu()
+    deployment = InProcess(folder, workspace, shards, clock)
+    try:
+        open_s, memory = cpu() - begun, _private() - before
+        settle_memory()
+        sender = Sender(deployment, cpu)
+        draws = Draws(options.seed)
+        random = np.random.default_rng(options.seed)
+        people = [Person(options.seed, number) for number in range(_MODELS)]
+        now_s = clock.now_ms() // 1000 - 1
+        taken, events = 0.0, 0
+        for is_timed in (False, True):
+            used = _disk(deployment)
+            chosen = random.choice(mpids, options.batches).tolist()
+            sent = [
+                _batch(people[place % _MODELS], options, draws) | {"mpid": mpid}
+                for place, mpid in enumerate(chosen)
+            ]
+            seconds = await sender.send([template(each, now_s) for each in sent])
+            if is_timed:
+                taken, events = seconds, sum(len(each["events"]) for each in sent)
+        return Growth(
+            profiles=profiles,
+            shards=shards,
+            cpu_us_per_event=taken / events * 1e6,
+            memory_per_profile=memory / profiles,
+            disk_per_profile=disk / profiles,
+            disk_per_event=(_disk(deployment) - used) / events,
+            open_s=open_s,
+        )
+    finally:
+        deployment.close()
+
+
+async def sizes(folder: Path, options: GrowthOptions, clock: Clock, cpu: CpuClock) -> Sizes:
+    """Return what a deployment writes for a batch of a user who has sent some."""
+    deployment = await _with_models(folder, 1, options, clock, cpu)
+    try:
+        return Sizes(
+            log=_mean_size(deployment, "log"),
+            profile=_mean_size(deployment, "profiles"),
+            delivery=_mean_size(deployment, "outbox"),
+            deliveries=CONNECTIONS,
+        )
+    finally:
+        deployment.close()
+
+
+async def _with_models(
+    folder: Path, shards: int, options: GrowthOptions, clock: Clock, cpu: CpuClock
+) -> InProcess:
+    """Return a deployment on a new folder to which the models have sent what makes them."""
+    deployment = InProcess(folder, document(priority=["customerid"]), shards, clock)
+    cost = CostOptions(
+        users=_MODELS,
+        rounds=1,
+        batches=_MODELS,
+        events_per_batch=options.events_per_batch,
+        attributes=options.attributes,
+        audiences=options.audiences,
+        seed=options.seed,
+    )
+    keep_current(deployment, cost, clock)
+    draws, now_s = Draws(options.seed), clock.now_ms() // 1000 - 1
+    people = [Person(options.seed, number) for number in range(_MODELS)]
+    sender = Sender(deployment, cpu)
+    for _ in range(_MODEL_BATCHES):
+        await sender.send(
+            [
+                template(
+                    _batch(each, options, draws)
+                    | {"user_identities": {"customer_id": each.customer_id}},
+                    now_s,
+                )
+                for each in people
+            ]
+        )
+    return deployment
+
+
+def _batch(person: Person, options: GrowthOptions, draws: Draws) -> Batch:
+    batch = person.next_batch(options.events_per_batch, draws)
+    batch.pop("user_identities", None)
+    return batch
+
+
+def _fill(deployment: InProcess, profiles: int) -> Sequence[int]:
+    """Copy the models' profiles until there are so many more; return the MPIDs of the copies."""
+    models: list[bytes] = []
+    scope = 0
+    for shard in deployment.shards:
+        with shard.store.read() as txn:
+            for packed, encoded in txn.scan("profiles"):
+                models.append(bytes(encoded))
+                scope = profile_key_parts(packed).scope
+    mpids = range(1, profiles + 1)
+    of_shard: list[list[int]] = [[] for _ in deployment.shards]
+    for mpid in mpids:
+        of_shard[shard_of_slot(slot_of_mpid(mpid), len(of_shard))].append(mpid)
+    for shard, own in zip(deployment.shards, of_shard, strict=True):
+        packed_keys = sorted(
+            (profile_key(ProfileKey(scope, "production", mpid)), mpid) for mpid in own
+        )
+        for some in _chunks(packed_keys):
+            with shard.store.write() as txn:
+                for packed, mpid in some:
+                    txn.put("profiles", packed, models[mpid % len(models)])
+    return mpids
+
+
+def _chunks(keys: Sequence[tuple[bytes, int]]) -> Iterator[Sequence[tuple[bytes, int]]]:
+    for start in range(0, len(keys), _PUTS_PER_COMMIT):
+        yield keys[start : start + _PUTS_PER_COMMIT]
+
+
+def _mean_size(deployment: InProcess, table: Table) -> int:
+    lengths: list[int] = []
+    for shard in deployment.shards:
+        with shard.store.read() as txn:
+            lengths += [len(value) for _, value in txn.scan(table)]
+    return round(sum(lengths) / len(lengths))
+
+
+def _disk(deployment: InProcess) -> int:
+    return sum(each.store.used_bytes() for each in deployment.shards)
+
+
+def _private() -> int:
+    gc.collect()
+    memory = psutil.Process().memory_info()
+    return int(memory.rss - getattr(memory, "shared", 0))

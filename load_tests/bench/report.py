@@ -1,0 +1,144 @@
+"""All results of a bench, and what they are held against."""
+
+from msgspec import Struct
+
+
+class Floors(Struct, frozen=True, kw_only=True):
+    """Microseconds of processor time, each part alone in single processes.
+
+    Attributes:
+        parse_per_event, store_per_event: of the same bytes, in the same groups.
+        http_per_request: by mode of the load.
+        ray_per_call: of a micro-batch of `micro_batch_bytes`.
+    """
+
+    parse_per_event: float
+    store_per_event: float
+    http_per_request: dict[str, float]
+    ray_per_call: float
+    micro_batch_bytes: int
+    batches_per_group: int
+
+
+class Point(Struct, frozen=True, kw_only=True):
+    """Latency of acknowledgement at a share of the highest rate. Milliseconds by percentile."""
+
+    share: float
+    batches_per_second: float
+    latency_ms: dict[str, float]
+
+
+class Capacity(Struct, frozen=True, kw_only=True):
+    """What a deployment takes as fast as it can, and how long it takes at less.
+
+    Attributes:
+        cpu_us_per_event, memory_bytes: by role, without the generator.
+        stages_us_per_event: time of the shards by stage; that of `commit` is mostly the disk's.
+        points: at shares of the highest rate.
+    """
+
+    mode: str
+    events_per_second: float
+    batches_per_second: float
+    requests_per_second: float
+    events_per_batch: float
+    events_per_micro_batch: float
+    latency_ms: dict[str, float]
+    cpu_us_per_event: dict[str, float]
+    memory_bytes: dict[str, int]
+    stages_us_per_event: dict[str, float]
+    points: list[Point]
+
+    @property
+    def cpu_us(self) -> float:
+        """Processor time per event of all processes."""
+        return sum(self.cpu_us_per_event.values())
+
+
+class Growth(Struct, frozen=True, kw_only=True):
+    """One process with so many profiles in its stores.
+
+    Attributes:
+        cpu_us_per_event: of events of random users among all of them.
+        memory_per_profile, disk_per_profile: bytes; memory that is not mapped from files.
+        disk_per_event: bytes that an event adds, deliveries that wait included.
+        open_s: to open the stores and load what is kept in memory, processor time.
+    """
+
+    profiles: int
+    shards: int
+    cpu_us_per_event: float
+    memory_per_profile: float
+    disk_per_profile: float
+    disk_per_event: float
+    open_s: float
+
+
+class Bar(Struct, frozen=True, kw_only=True):
+    """One figure and the bound that it is held against."""
+
+    what: str
+    value: float
+    bound: float
+    unit: str
+    is_at_least: bool = False
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the value is on the right side."""
+        return self.value >= self.bound if self.is_at_least else self.value <= self.bound
+
+
+class BenchReport(Struct, kw_only=True):
+    """The result of a run; parts that were left out are `None` or empty."""
+
+    scenario: str
+    floors: Floors | None
+    capacity: list[Capacity]
+    growth: list[Growth]
+    bars: list[Bar]
+
+
+def bars_of(floors: Floors | None, capacity: list[Capacity], growth: list[Growth]) -> list[Bar]:
+    """Hold the figures of a run against the bounds that Headwater sets itself."""
+    bars: list[Bar] = []
+    for each in capacity:
+        name = each.mode
+        if name == "bulk":
+            bars.append(_at_least("bulk, events", each.events_per_second, 50_000, "/s"))
+        else:
+            bars.append(_at_least("single, requests", each.requests_per_second, 4_000, "/s"))
+        half = next((point for point in each.points if point.share == 0.5), None)
+        if half is not None:
+            bars.append(_at_most(f"{name}, p50 at half", half.latency_ms["p50"], 10, "ms"))
+            bars.append(_at_most(f"{name}, p99 at half", half.latency_ms["p99"], 50, "ms"))
+        if floors is not None:
+            bars.append(_beside_floors(each, floors))
+    if len(sizes := [each for each in growth if each.shards == growth[0].shards]) > 1:
+        ratio = sizes[-1].cpu_us_per_event / sizes[0].cpu_us_per_event
+        what = f"CPU at {sizes[-1].profiles:,} profiles, to {sizes[0].profiles:,}"
+        bars.append(_at_most(what, ratio, 1.3, "×"))
+        bars.append(_at_most("memory per profile", sizes[-1].memory_per_profile, 1024, "bytes"))
+    return bars
+
+
+def _beside_floors(each: Capacity, floors: Floors) -> Bar:
+    """Hold processor time against the sum of the floors that the mode cannot do without."""
+    floor = floors.parse_per_event + floors.store_per_event
+    if each.mode == "bulk":
+        return _at_most("bulk, CPU to parse + store", each.cpu_us / floor, 3.0, "×")
+    per_request = (
+        floors.http_per_request[each.mode]
+        + floors.ray_per_call * each.events_per_batch / each.events_per_micro_batch
+        + floor * each.events_per_batch
+    )
+    used = each.cpu_us * each.events_per_batch
+    return _at_most("single, CPU to HTTP + Ray + parse + store", used / per_request, 2.5, "×")
+
+
+def _at_least(what: str, value: float, bound: float, unit: str) -> Bar:
+    return Bar(what=what, value=value, bound=bound, unit=unit, is_at_least=True)
+
+
+def _at_most(what: str, value: float, bound: float, unit: str) -> Bar:
+    return Bar(what=what, value=value, bound=bound, unit=unit)

@@ -1,0 +1,208 @@
+"""Everything side by side in one run: floors, what a deployment takes, latency, growth."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import click
+from msgspec import Struct
+from rich.console import Console
+
+from actors.clock import Clock, SystemClock
+from load_tests.bench import deployment, growth
+from load_tests.bench.charts import write_charts
+from load_tests.bench.floors import http_us, parse_us, ray_us, store_us
+from load_tests.bench.growth import GrowthOptions
+from load_tests.bench.report import BenchReport, Capacity, Floors, Growth, bars_of
+from load_tests.bench.tables import tables_of
+from load_tests.generator import LoadFailed
+from load_tests.pool import Pool, PoolOptions
+from load_tests.report import write_json
+from load_tests.scenarios.identity import processor_time
+from load_tests.server_process import ServerProcess
+
+MODES = ("bulk", "single")
+_FLOOR_BATCHES = 4_000
+
+
+class BenchOptions(Struct, frozen=True, kw_only=True):
+    """How to run.
+
+    Attributes:
+        parts: `floors`, `capacity`, `growth`.
+        seconds: of each measurement of a deployment; a floor takes as long.
+        shares: of the highest rate, at which latency is measured.
+        profiles: how many there are, one measurement each, with `shards[0]` shards; with the other
+            numbers of shards only the first is measured.
+    """
+
+    parts: tuple[str, ...]
+    seconds: float
+    shares: tuple[float, ...]
+    profiles: tuple[int, ...]
+    shards: tuple[int, ...]
+    batches: int
+    attributes: int
+    audiences: int
+    users: int
+    seed: int
+
+
+async def bench(options: BenchOptions, folder: Path, clock: Clock) -> BenchReport:
+    """Measure all parts that are asked for.
+
+    Raises:
+        RuntimeError: the deployment did not start.
+        LoadFailed: its load could not be sent.
+    """
+    capacity: list[Capacity] = []
+    floors: Floors | None = None
+    grown: list[Growth] = []
+    for mode in MODES if "capacity" in options.parts else ():
+        with tempfile.TemporaryDirectory(dir=folder) as own:
+            capacity.append(await _capacity(options, mode, Path(own), clock))
+    if "floors" in options.parts:
+        with tempfile.TemporaryDirectory(dir=folder) as own:
+            floors = await _floors(options, Path(own), capacity, clock)
+    if "growth" in options.parts:
+        first, *others = options.shards
+        sizes = [(number, first) for number in options.profiles]
+        sizes += [(options.profiles[0], shards) for shards in others]
+        for number, shards in sizes:
+            with tempfile.TemporaryDirectory(dir=folder) as own:
+                grown.append(
+                    await growth.measure(
+                        Path(own), number, shards, _growth_options(options), clock, processor_time
+                    )
+                )
+    return BenchReport(
+        scenario="bench",
+        floors=floors,
+        capacity=capacity,
+        growth=grown,
+        bars=bars_of(floors, capacity, grown),
+    )
+
+
+async def _capacity(options: BenchOptions, mode: str, folder: Path, clock: Clock) -> Capacity:
+    load = deployment.LoadOptions(
+        mode=mode,
+        seconds=options.seconds,
+        warm_s=options.seconds / 2,
+        shares=options.shares,
+        attributes=options.attributes,
+        audiences=options.audiences,
+        users=options.users,
+        seed=options.seed,
+    )
+    workspace = deployment.write_workspace(folder, load)
+    server = ServerProcess(
+        folder / "data",
+        clock,
+        *("--workspace", str(workspace)),
+        environ={"HEADWATER_LOG_LEVEL": "warning"},
+    )
+    await asyncio.to_thread(server.start)
+    try:
+        return await deployment.measure(server, folder, load)
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def _floors(
+    options: BenchOptions, folder: Path, capacity: list[Capacity], clock: Clock
+) -> Floors:
+    """Measure the floors, in groups as large as those of the deployment in bulk."""
+    pool = Pool(
+        PoolOptions(
+            seed=options.seed,
+            users=options.users,
+            batches=_FLOOR_BATCHES,
+            is_bulk=False,
+            batches_per_request=1,
+            events_per_batch=5,
+        ),
+        run=1,
+    )
+    bodies = [pool.body(number, clock.now_ms()) for number in range(pool.size)]
+    per_batch = float(pool.events.mean())
+    group = round(capacity[0].events_per_micro_batch / per_batch) if capacity else 50
+    micro_batch_bytes = group * sum(map(len, bodies)) // len(bodies)
+    sizes = await growth.sizes(folder / "sizes", _growth_options(options), clock, processor_time)
+    stored = store_us(folder / "store", sizes, _FLOOR_BATCHES, group, processor_time)
+    return Floors(
+        parse_per_event=parse_us(bodies, processor_time),
+        store_per_event=stored / per_batch,
+        http_per_request={
+            mode: await http_us(folder, mode, options.users, options.seconds) for mode in MODES
+        },
+        ray_per_call=await ray_us(micro_batch_bytes, options.seconds),
+        micro_batch_bytes=micro_batch_bytes,
+        batches_per_group=group,
+    )
+
+
+def _growth_options(options: BenchOptions) -> GrowthOptions:
+    return GrowthOptions(
+        batches=options.batches,
+        events_per_batch=5,
+        attributes=options.attributes,
+        audiences=options.audiences,
+        seed=options.seed,
+    )
+
+
+def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
+    try:
+        found = tuple(float(each) for each in value.split(","))
+    except ValueError:
+        found = ()
+    if not found or min(found) <= 0:
+        raise click.BadParameter("must be positive numbers, separated by commas")
+    return found
+
+
+def _integers(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in _numbers(context, parameter, value))
+
+
+_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
+_FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
+_PARTS = ("capacity", "floors", "growth")
+
+
+@click.command("bench")
+@click.option(
+    "--part", "parts", type=click.Choice(_PARTS), multiple=True, default=_PARTS, show_default=True
+)
+@click.option("--seconds", type=click.FloatRange(0.5), default=15.0, show_default=True)
+@click.option("--shares", default="0.25,0.5,0.75,0.9", show_default=True, callback=_numbers)
+@click.option("--profiles", default="10000,100000,1000000", show_default=True, callback=_integers)
+@click.option("--shards", default="2,1,4,8", show_default=True, callback=_integers)
+@click.option("--batches", type=click.IntRange(100), default=4_000, show_default=True)
+@click.option("--attributes", type=click.IntRange(0, 100), default=20, show_default=True)
+@click.option("--audiences", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--users", type=click.IntRange(1), default=10_000, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--json", "json_file", type=_FILE, help="Write all results to this file.")
+@click.option("--charts", "charts_folder", type=_FOLDER, help="Draw PNGs into this folder.")
+def command(json_file: Path | None, charts_folder: Path | None, **flags: object) -> None:
+    """Measure a deployment with everything switched on, beside the floors under it.
+
+    Ends with 1 if a bar is not met.
+    """
+    options = BenchOptions(**flags)  # type: ignore[arg-type]  # as click has checked them
+    with tempfile.TemporaryDirectory(prefix="headwater-bench-") as folder:
+        try:
+            report = asyncio.run(bench(options, Path(folder), SystemClock()))
+        except (RuntimeError, LoadFailed, OSError) as error:
+            raise click.ClickException(str(error)) from error
+    console = Console(width=100)
+    for table in tables_of(report):
+        console.print(table)
+    if json_file is not None:
+        write_json(report, json_file)
+    if charts_folder is not None:
+        write_charts(report, charts_folder)
+    if not all(bar.is_met for bar in report.bars):
+        raise SystemExit(1)
