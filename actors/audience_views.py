@@ -4,7 +4,7 @@ Sources: spec/audiences.md, 7, 11 and 14. Those that go over all users do it in 
 of its own: a slice ends with the milliseconds that it may take, and a cursor says where it ended.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from actors.audiences.announce import all_identities
 from actors.audiences.asking import Answer, Asking
@@ -25,7 +25,8 @@ from actors.audiences.history import read_history
 from actors.audiences.reasons import reason
 from actors.audiences.standing import decode_standing
 from actors.clock import Clock
-from actors.model import Environment, Profile, ProfileKey
+from actors.joint_parts import JointParts
+from actors.model import Environment, Profile, ProfileKey, StoredBatch
 from actors.shard import Shard
 from actors.store.environment import Transaction
 from actors.store.keys import profile_key, profile_key_parts
@@ -50,12 +51,11 @@ class AudienceViews:
 
     def audience_counts(self) -> dict[int, Counts]:
         """Return the counts of all live audiences."""
-        audiences, now_ms = self._audiences, self._clock.now_ms()
+        now_ms = self._clock.now_ms()
         return {
-            number: Counts(
-                audiences.engine.size(number), *audiences.counts.last_day(number, now_ms)
-            )
-            for number in audiences.known.by_number
+            number: Counts(part.engine.size(number), *part.counts.last_day(number, now_ms))
+            for part in self._audiences.parts
+            for number in part.known.by_number
         }
 
     def audience_members(self, audience: int, after: int | None, limit: int) -> list[Member]:
@@ -69,7 +69,7 @@ class AudienceViews:
 
     def audience_member(self, audience: int, mpid: int) -> Member | None:
         """Return one member, `None` if the user is none."""
-        live = self._audiences.known.by_number.get(audience)
+        live = self._audiences.part_of(audience).known.by_number.get(audience)
         if live is None:
             return None
         with self._shard.store.read() as txn:
@@ -132,7 +132,7 @@ class AudienceViews:
                 key = self._key(query.environment, mpid)
                 encoded = txn.get("profiles", profile_key(key))
                 if encoded is not None:
-                    self._take(txn, asking, key, decode_profile(encoded))
+                    self._take(txn, query, asking, key, decode_profile(encoded))
         answer = asking.answer()
         ends_ms = answer.expirations_ms()
         found = {
@@ -152,13 +152,15 @@ class AudienceViews:
         with self._shard.store.read() as txn:
             encoded = txn.get("profiles", profile_key(key))
             profile = None if encoded is None else decode_profile(encoded)
-            if profile is None or not self._take(txn, asking, key, profile):
+            if profile is None or not self._take(txn, query, asking, key, profile):
                 return None
         answer = asking.answer()
-        members = profile.workspaces[self._workspace.number].audiences
+        since_ms = None
+        if audience is not None:
+            since_ms = self._audiences.part_of(audience).standing(profile).get(audience)
         return Explanation(
             result=bool(answer.matches[0]),
-            since_ms=None if audience is None else members.get(audience),
+            since_ms=since_ms,
             is_counted=bool(answer.is_counted[0]),
             criteria=tuple(
                 reason(result, answer.deciding(criterion))
@@ -171,19 +173,19 @@ class AudienceViews:
 
     # -- In slices --------------------------------------------------------------------------------
 
-    def audience_population(
-        self, environment: Environment, cursor: bytes = b""
-    ) -> tuple[int, bytes | None]:
-        """Count users that an audience could have; see `calls.AudienceShard` for the cursor."""
-        workspace, now_ms = self._workspace, self._clock.now_ms()
-        counted = 0
+    def audience_population(self, query: Query, cursor: bytes = b"") -> tuple[int, bytes | None]:
+        """Count users that a query is about; see `calls.AudienceShard` for the cursor."""
+        now_ms, counted = self._clock.now_ms(), 0
+        parts = self._parts(query)
+        workspaces = [self._workspace] if parts is None else parts.workspaces
 
         def count(key: ProfileKey, encoded: bytes) -> bool:
             nonlocal counted
-            if key.environment == environment:
+            if key.environment == query.environment:
                 standing = decode_standing(encoded)
-                counted += standing.is_counted(
-                    workspace.number, workspace.profile_idle_days, now_ms
+                counted += any(
+                    standing.is_counted(each.number, each.profile_idle_days, now_ms)
+                    for each in workspaces
                 )
             return False
 
@@ -208,8 +210,9 @@ class AudienceViews:
         self, query: Query, audience: int, limit: int, cursor: bytes = b""
     ) -> tuple[Difference, bytes | None]:
         """Tell who would enter and leave an audience if a query replaced its definition."""
-        answer, memberships, following = self._ask_some(query, cursor, lambda _: True)
-        members = {key for key, audiences in memberships.items() if audience in audiences}
+        answer, profiles, following = self._ask_some(query, cursor, lambda _: True)
+        standing = self._audiences.part_of(audience).standing
+        members = {key for key, profile in profiles.items() if audience in standing(profile)}
         matching = {
             key for key, matches in zip(answer.keys, answer.matches, strict=True) if matches
         }
@@ -227,7 +230,7 @@ class AudienceViews:
     # -- Cost -------------------------------------------------------------------------------------
 
     def audience_costs(self) -> Costs:
-        """Tell what audiences take of the shard's memory."""
+        """Tell what audiences of one workspace take of the shard's memory."""
         rows, mirror, entries, memberships, holdings = self._audiences.engine.parts
         return Costs(
             rows=len(rows),
@@ -254,10 +257,11 @@ class AudienceViews:
         self, txn: Transaction, audience: int, after: int | None, limit: int
     ) -> Iterator[tuple[ProfileKey, bytes]]:
         """Yield members' keys and records, by MPID."""
-        live = self._audiences.known.by_number.get(audience)
+        part = self._audiences.part_of(audience)
+        live = part.known.by_number.get(audience)
         if live is None:
             return
-        for mpid in self._audiences.engine.first_members(audience, after, limit):
+        for mpid in part.engine.first_members(audience, after, limit):
             key = self._key(live.environment, mpid)
             encoded = txn.get("profiles", profile_key(key))
             if encoded is not None:
@@ -265,14 +269,31 @@ class AudienceViews:
 
     def _asking(self, query: Query, as_of_ms: int | None = None) -> Asking:
         now_ms = self._clock.now_ms() if as_of_ms is None else as_of_ms
-        return Asking(query, self._workspace, self._shard.groups.ids, now_ms, as_of_ms)
+        parts = self._parts(query)
+        others = () if parts is None else parts.workspaces[1:]
+        return Asking(
+            query, self._workspace, self._shard.groups.ids, now_ms, as_of_ms, others=others
+        )
 
-    def _take(self, txn: Transaction, asking: Asking, key: ProfileKey, profile: Profile) -> bool:
+    def _parts(self, query: Query) -> JointParts | None:
+        """Return the workspaces that a query is over, if they are several; the own one is first."""
+        if not query.is_joint:
+            return None
+        shards = self._shard.state.joints.shards
+        others = {each: shards[each] for each in query.workspaces if each in shards}
+        return JointParts({self._workspace.number: self._shard} | others)
+
+    def _take(
+        self, txn: Transaction, query: Query, asking: Asking, key: ProfileKey, profile: Profile
+    ) -> bool:
         """Let a question take a user; tell whether it can, which needs a section."""
+        parts = self._parts(query)
+        if parts is not None:
+            return self._take_joint(txn, parts, asking, key, profile)
         section = profile.workspaces.get(self._workspace.number)
         if section is None:
             return False
-        derived = self._audiences.derived(section, frozenset(section.audiences))
+        derived = self._audiences.derived(section, self._memberships(profile))
         if asking.reads_events:
             history = read_history(txn, key, section, asking.since_ms)
             asking.take(key, profile, derived, [*history.own, *history.copied])
@@ -280,24 +301,45 @@ class AudienceViews:
             asking.take(key, profile, derived, ())
         return True
 
+    def _take_joint(
+        self,
+        txn: Transaction,
+        parts: JointParts,
+        asking: Asking,
+        key: ProfileKey,
+        profile: Profile,
+    ) -> bool:
+        if not parts.sections(profile):
+            return False
+        batches: list[StoredBatch] = []
+        if asking.reads_events:
+            batches = parts.batches(txn, key, profile, asking.since_ms)
+        asking.take(key, profile, parts.derived(profile, self._memberships(profile)), batches)
+        return True
+
+    def _memberships(self, profile: Profile) -> frozenset[int]:
+        """Return the audiences of this workspace that a user is in."""
+        standings = (part.standing(profile) for part in self._audiences.parts)
+        return frozenset(number for each in standings for number in each)
+
     def _ask_some(
         self, query: Query, cursor: bytes, is_wanted: Callable[[ProfileKey], bool]
-    ) -> tuple[Answer, dict[ProfileKey, Collection[int]], bytes | None]:
-        """Ask about the users of one slice; return also which audiences each is in now."""
+    ) -> tuple[Answer, dict[ProfileKey, Profile], bytes | None]:
+        """Ask about the users of one slice; return also their profiles."""
         asking = self._asking(query)
-        memberships: dict[ProfileKey, Collection[int]] = {}
+        profiles: dict[ProfileKey, Profile] = {}
 
         def take(key: ProfileKey, encoded: bytes) -> bool:
             if key.environment != query.environment or not is_wanted(key):
                 return False
             profile = decode_profile(encoded)
-            if self._take(txn, asking, key, profile):
-                memberships[key] = profile.workspaces[self._workspace.number].audiences
+            if self._take(txn, query, asking, key, profile):
+                profiles[key] = profile
             return True
 
         with self._shard.store.read() as txn:
             following = self._walk(txn, cursor, take)
-        return asking.answer(), memberships, following
+        return asking.answer(), profiles, following
 
     def _walk(
         self, txn: Transaction, cursor: bytes, visit: Callable[[ProfileKey, bytes], bool]

@@ -62,6 +62,7 @@ class AudienceWorker:
                     member_counts.clear(txn, audience.number)
             write_in_force(txn, following)
         self._audiences.work_by(following)
+        self._shard.arrange_joints()
         self._shard.subscribe()
         return live.version
 
@@ -84,7 +85,7 @@ class AudienceWorker:
         in_force = self._audiences.in_force
         if number <= in_force.list_change:
             return
-        live = self._audiences.known.by_number.get(audience)
+        live = self._audiences.part_of(audience).known.by_number.get(audience)
         environments = ENVIRONMENTS if live is None else (live.environment,)
         keys = {
             change: [ProfileKey(self._scope, each, mpid) for each in environments for mpid in mpids]
@@ -152,13 +153,13 @@ class AudienceWorker:
 
     def _expire(self) -> bool:
         """Evaluate those for whom the passing of time can have changed something."""
-        engine = self._audiences.engine
-        rows = engine.due(self._clock.now_ms())
-        if not len(rows):
-            return False
-        with self.changing() as txn:
-            self._refresh(txn, engine.keys_of(rows[:DUE_SLICE]))
-        return len(rows) > DUE_SLICE
+        for part in self._audiences.parts:
+            rows = part.engine.due(self._clock.now_ms())
+            if len(rows):
+                with self.changing() as txn:
+                    self._refresh(txn, part.engine.keys_of(rows[:DUE_SLICE]))
+                return len(rows) > DUE_SLICE or part is not self._audiences.parts[-1]
+        return False
 
     def _walk(self) -> bool:
         """Make the next profiles ready for the present epoch, and evaluate them."""
@@ -212,11 +213,11 @@ class AudienceWorker:
     def _member(
         self, number: int, audience: int, key: ProfileKey, profile: Profile
     ) -> list[Delivery]:
-        section = profile.workspaces.get(self._number)
-        if section is None or audience not in section.audiences:
+        part = self._audiences.part_of(audience)
+        if audience not in part.standing(profile):
             return []
         change = MemberChange(key, audience, "add")
-        return self._audiences.tell(change, profile, self._clock.now_ms(), number)
+        return part.tell(change, profile, self._clock.now_ms(), number)
 
     def _values(self, number: int, key: ProfileKey, profile: Profile) -> list[Delivery]:
         audiences, now_ms = self._audiences, self._clock.now_ms()
@@ -251,7 +252,7 @@ class AudienceWorker:
         for key in keys:
             profile = self._shard.profiles.open(txn, profile_key(key))
             if profile is None:
-                self._audiences.engine.forget(key)
+                self._audiences.forget(key)
             else:
                 if is_changed:
                     self._audiences.note_changed(key, profile)

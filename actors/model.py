@@ -392,6 +392,9 @@ class Profile(Struct, array_like=True):
     opt_out_updated_ms: int = 0  # time that `is_opted_out` stands for; 0: never set
     source_mpid: int | None = None  # of a record made under profile link: who it was before
     status_messages: list[StatusMessage] = field(default_factory=list)
+    # What audiences over several workspaces have to know, by the workspace that they are managed
+    # in; only what a `Section` has for audiences is used, and `is_aged_out`: none is live.
+    joint: dict[int, Section] = field(default_factory=dict)
 
 
 class ConsentChange(Struct):

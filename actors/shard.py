@@ -109,6 +109,7 @@ class Shard:
             self.groups = KnownGroups(read_live(txn))
             self.outbox = ShardOutbox(self.store, txn, options, self._ids, wake)
         self.audiences = self._make_audiences()
+        state.joints.enter(self, metrics)
         self.subscribe()
 
     def _set_up(self, options: ShardOptions) -> None:
@@ -156,12 +157,17 @@ class Shard:
                 self.audiences.take_over(workspace, self._feed())
             else:
                 self.audiences = self._make_audiences()
+                self.state.joints.enter(self, self.metrics)
         except StoreFull:
             self._set_up(former)
             raise
         self._counts.take_over(self.options)
         self.outbox.take_over(options)
         self.subscribe()
+
+    def arrange_joints(self) -> None:
+        """Go by the audiences over several workspaces that are in force now."""
+        self.state.joints.arrange(self._workspace.number, self.metrics)
 
     def subscribe(self) -> None:
         """Let the outbox know of the subscriptions that are in force."""

@@ -133,6 +133,8 @@ class ShardAliases:
                 merge_from(profile, request.source_mpid, facts, self._workspace, order.begun_ms)
                 # Audiences see the copied events; calculated attributes do not.
                 profile.workspaces[self._workspace.number].entries_epoch = 0
+                for joint in profile.joint.values():
+                    joint.entries_epoch = 0
                 self._shard.forward_alias(order, profile)
 
     def _receipt(self, txn: Transaction, profile: Profile, order: AliasOrder) -> Receipt:

@@ -5,12 +5,16 @@ is seen to by `actors.audience_worker`, which calls the same methods.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from actors.audiences.announce import MemberChange, announce
 from actors.audiences.attribute_updates import AttributeUpdates
 from actors.audiences.calculations import Calculations
-from actors.audiences.calls import LiveSubscription
+from actors.audiences.calls import LiveAudience, LiveSubscription
+from actors.audiences.criteria import Node
 from actors.audiences.engine.engine import Change, Engine, Kept
 from actors.audiences.engine.sources import Derived
 from actors.audiences.history import read_history
@@ -41,6 +45,9 @@ from actors.store.ids import time_of_id
 from actors.store.keys import profile_key, profile_key_parts
 from actors.store.profiles import Profiles, decode_profile
 
+if TYPE_CHECKING:
+    from actors.joint_audiences import JointAudiences
+
 TRIM_BYTES = 4096
 # What the columns of a workspace depend on.
 _COLUMNS = (
@@ -64,6 +71,7 @@ class ShardAudiences:
         engine: evaluates the real-time audiences, and keeps the members of the others too.
         counts: who entered and left of late.
         feed: tells outputs of values that have changed.
+        joints: the audiences over several workspaces that users of this one may be in.
         followed: keys of profiles that have to be looked at though no batch of the workspace came.
     """
 
@@ -96,8 +104,9 @@ class ShardAudiences:
         self._shown: set[int] = set()  # audiences in the metrics
         self._changes_total = Labelled(metrics.audience_changes)
         self._kept: set[int] = set()  # audiences whose members the engine keeps for us
-        self.engine = Engine(workspace, self._lookback_ms, groups)
-        self._calculations = Calculations(workspace)
+        self.joints: Sequence[JointAudiences] = ()
+        self.engine = self._new_engine(groups)
+        self._calculations = self._new_calculations()
         self.followed: set[bytes] = set()
         with store.read() as txn:
             self.in_force = read_in_force(txn)
@@ -121,7 +130,13 @@ class ShardAudiences:
         """
         self.in_force = self._connect(feed)
         self._workspace = workspace
-        self._calculations = Calculations(workspace)
+        self._calculations = self._new_calculations()
+
+    def _new_engine(self, groups: Mapping[int, str]) -> Engine:
+        return Engine(self._workspace, self._lookback_ms, groups)
+
+    def _new_calculations(self) -> Calculations:
+        return Calculations(self._workspace)
 
     def _connect(self, feed: AttributeFeed) -> InForce:
         """Take over the feed; what is in force says which of its connections are to be loaded."""
@@ -136,7 +151,8 @@ class ShardAudiences:
     def is_idle(self) -> bool:
         """Nothing is calculated or evaluated, and batches need not come here."""
         in_force = self.in_force
-        return not in_force.attributes.attributes and not in_force.audiences.audiences
+        is_own = in_force.attributes.attributes or in_force.audiences.audiences
+        return not is_own and not self.joints
 
     @property
     def owned_attributes(self) -> frozenset[str]:
@@ -147,13 +163,14 @@ class ShardAudiences:
         """Evaluate and calculate by this from now on; the profiles are still to be walked."""
         self.in_force = in_force
         self.attributes = KnownAttributes(in_force.attributes, self._workspace)
-        self.known = KnownAudiences(in_force.audiences)
+        audiences = tuple(each for each in in_force.audiences.audiences if self._has(each))
+        self.known = KnownAudiences(replace(in_force.audiences, audiences=audiences))
+        nodes = [each.node for each in audiences if each.node is not None]
+        self._targets = {target for each in nodes for target in dependencies_of(each).audiences}
         self._subscriptions: dict[int, list[LiveSubscription]] = {}
         for each in in_force.audiences.subscriptions:
             self._subscriptions.setdefault(each.subscription.audience, []).append(each)
-        evaluated = {
-            each.number: each for each in in_force.audiences.audiences if each.type == "real_time"
-        }
+        evaluated = {each.number: each for each in audiences if each.type == "real_time"}
         self._updates = AttributeUpdates(
             each.subscription for each in in_force.audiences.subscriptions
         )
@@ -163,7 +180,7 @@ class ShardAudiences:
         for number, audience in evaluated.items():
             epoch = in_force.audience_epochs[number]
             if audience.node is not None and self.engine.revision(number) != epoch:
-                self.engine.activate(number, audience.environment, audience.node, epoch)
+                self._activate(audience, audience.node, epoch)
         kept = self.known.by_number.keys() - evaluated.keys()
         for number in self._kept - kept:
             self.engine.keep_no_more(number)
@@ -171,16 +188,41 @@ class ShardAudiences:
             self.engine.keep(number)
         self._kept = set(kept)
         self.counts.keep_only(self.known.by_number)
+        self.follow()
+
+    def _has(self, audience: LiveAudience) -> bool:
+        """Tell whether an audience that is in force is evaluated here."""
+        return not audience.is_joint
+
+    def _activate(self, audience: LiveAudience, node: Node, epoch: int) -> None:
+        self.engine.activate(audience.number, audience.environment, node, epoch)
+
+    def follow(self) -> None:
+        """Be told of profiles that are changed otherwise than here, as long as it matters."""
         if self.is_idle:
             self._profiles.follow_no_more(self._workspace.number)
             self.followed = set()
         else:
             self.followed = self._profiles.follow(self._workspace.number)
 
+    def part_of(self, audience: int) -> "ShardAudiences":
+        """Return what evaluates an audience of this workspace: one over several has its own."""
+        for joint in self.joints:
+            if joint.is_of(self._workspace.number) and audience in joint.known.by_number:
+                return joint
+        return self
+
+    @property
+    def parts(self) -> Sequence["ShardAudiences"]:
+        """All that evaluates audiences of this workspace: itself, and what is over several."""
+        return [self, *(each for each in self.joints if each.is_of(self._workspace.number))]
+
     # -- In a transaction -------------------------------------------------------------------------
 
     def catch_up(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
         """Make a profile ready for the present epoch, unless it is, before something is applied."""
+        for joint in self.joints:
+            joint.catch_up(txn, key, profile)
         self.feed.note(key, profile, self.attributes)
         section, epoch = self._section(profile), self.in_force.epoch
         if section is None or section.is_aged_out:
@@ -212,6 +254,8 @@ class ShardAudiences:
         It comes before what changes the profile, or it would count (spec/audiences.md, 8.1). What
         subscriptions share of the user is noted as well.
         """
+        for joint in self.joints:
+            joint.calculate(txn, key, profile)
         section = self._section(profile)
         if section is None:
             return
@@ -219,6 +263,11 @@ class ShardAudiences:
             self._updates.note_changed(key, section)
         else:
             self._updates.note(key, section, self.calculated)
+        self._calculate(txn, key, profile, section)
+
+    def _calculate(
+        self, txn: Transaction, key: ProfileKey, profile: Profile, section: Section
+    ) -> None:
         if not self.known.standard or section.is_aged_out:
             return
         in_force, now_ms = self.in_force, self._clock.now_ms()
@@ -238,7 +287,7 @@ class ShardAudiences:
             listed = {each for each in self.known.static if static_lists.has(txn, each, key)}
             calculated = section.audiences.keys() & {each.number for each in self.known.standard}
             members = frozenset(self.engine.satisfied_by(key, now_ms) | listed | calculated)
-        derived = self.derived(section, members)
+        derived = self._derived(profile, section, members)
         groups = self.engine.groups
         self._calculations.take(txn, due, key, profile, derived, groups, now_ms)
 
@@ -247,11 +296,14 @@ class ShardAudiences:
         section = profile.workspaces[self._workspace.number]
         section.epoch = section.entries_epoch = self.in_force.epoch  # of a new section
         if self.followed and profile_key(key) in self.followed:
-            self.engine.refresh(key, profile, self._derived(section))
+            self.engine.refresh(key, profile, self._derived(profile, section))
         applying.apply(section, stored, self.attributes, self._clock.now_ms())
-        self._append(section, self.engine.observe(key, profile, stored, self._derived(section)))
+        derived = self._derived(profile, section)
+        self._append(section, self.engine.observe(key, profile, stored, derived))
         self.engine.wake(key, applying.next_expiry(section))
         self._touched[key] = profile
+        for joint in self.joints:
+            joint.apply(key, profile, stored)
 
     def refresh(self, key: ProfileKey, profile: Profile) -> None:
         """Take a profile that is ready and was changed otherwise, or for which time has passed."""
@@ -259,6 +311,14 @@ class ShardAudiences:
         if section is not None:
             applying.expire(section, self.attributes, self._clock.now_ms())
             self._touch(key, profile, section)
+        for joint in self.joints:
+            joint.refresh(key, profile)
+
+    def forget(self, key: ProfileKey) -> None:
+        """Let go of a profile that is gone."""
+        self.engine.forget(key)
+        for joint in self.joints:
+            joint.forget(key)
 
     def finish(self, txn: Transaction) -> list[Delivery]:
         """Evaluate the audiences of all profiles that were touched, and change their memberships.
@@ -267,8 +327,12 @@ class ShardAudiences:
             What subscriptions and connections of the Calculated Attributes feed are to be told.
             The profiles are still to be written.
         """
-        if not self._touched:
-            return []
+        deliveries = self._finish(txn) if self._touched else []
+        for joint in self.joints:
+            deliveries += joint.finish_for(self._workspace.number, txn)
+        return deliveries
+
+    def _finish(self, txn: Transaction) -> list[Delivery]:
         now_ms, begun = self._clock.now_ms(), self._clock.monotonic()
         calculated, deliveries = self._calculations.answer(), list[Delivery]()
         for key, profile in self._touched.items():
@@ -295,7 +359,12 @@ class ShardAudiences:
     @property
     def touched(self) -> Mapping[ProfileKey, Profile]:
         """The profiles that this transaction has come to."""
-        return self._touched
+        if not self.joints:
+            return self._touched
+        return {
+            **self._touched,
+            **{key: each for one in self.joints for key, each in one.touched.items()},
+        }
 
     def published(self) -> None:
         """The transaction is on disk."""
@@ -311,6 +380,8 @@ class ShardAudiences:
         self.feed.abandon()
         self._updates.clear()
         self.counts.published()
+        for joint in self.joints:
+            joint.published()
 
     def abandon(self) -> None:
         """The transaction failed: what it touched is as it is on disk."""
@@ -328,6 +399,8 @@ class ShardAudiences:
                     self.engine.forget(key)
                 else:
                     self.load(key, profile)
+        for joint in self.joints:
+            joint.abandon()
 
     # -- Reading ----------------------------------------------------------------------------------
 
@@ -353,6 +426,8 @@ class ShardAudiences:
         self._shown = set(self.known.by_number)
         for number in self._shown:
             sizes.labels(workspace, str(number)).set(self.engine.size(number))
+        for part in self.parts[1:]:
+            part.show()
 
     def load(self, key: ProfileKey, profile: Profile) -> None:
         """Fill the columns of a profile from its record."""
@@ -360,8 +435,34 @@ class ShardAudiences:
         if section is None:
             return
         kept = Kept(section.entries, section.audiences, section.entries_epoch)
-        self.engine.load(key, profile, kept, self._derived(section))
+        self.engine.load(key, profile, kept, self._derived(profile, section))
         self.engine.wake(key, applying.next_expiry(section))
+
+    def standing(self, profile: Profile) -> Mapping[int, int]:
+        """Return the audiences that a user is in, each with since when, in ms."""
+        section = self._section(profile)
+        return {} if section is None else section.audiences
+
+    def joint_memberships(self, profile: Profile) -> dict[int, str]:
+        """Return the audiences over several workspaces, this one too, that a user is in.
+
+        Returns:
+            Number to name.
+        """
+        number = self._workspace.number
+        return {
+            audience: live.name
+            for joint in self.joints
+            for audience in joint.standing(profile)
+            if (live := joint.known.by_number.get(audience)) and number in live.workspaces
+        }
+
+    def expirations(self, key: ProfileKey, now_ms: int) -> dict[int, int]:
+        """Return when a user's memberships lapse without new data (`Engine.expirations_of`)."""
+        found = self.engine.expirations_of(key, now_ms)
+        for joint in self.joints:
+            found |= joint.engine.expirations_of(key, now_ms)
+        return found
 
     # -- Inside -----------------------------------------------------------------------------------
 
@@ -376,12 +477,20 @@ class ShardAudiences:
         return profile.workspaces.get(self._workspace.number)
 
     def _touch(self, key: ProfileKey, profile: Profile, section: Section) -> None:
-        self.engine.refresh(key, profile, self._derived(section))
+        self.engine.refresh(key, profile, self._derived(profile, section))
         self.engine.wake(key, applying.next_expiry(section))
         self._touched[key] = profile
 
-    def _derived(self, section: Section) -> Derived:
-        return self.derived(section, frozenset(self._kept.intersection(section.audiences)))
+    def _derived(
+        self, profile: Profile, section: Section, audiences: frozenset[int] | None = None
+    ) -> Derived:
+        """Return what criteria read; `audiences`: by default those that are not evaluated here."""
+        if audiences is None:
+            audiences = frozenset(self._kept.intersection(section.audiences))
+        return self.derived(section, audiences)
+
+    def _own(self, profile: Profile) -> Section:
+        return profile.workspaces[self._workspace.number]
 
     def _outdated(self, section: Section) -> dict[int, list[int]]:
         """Return the attributes that began after a section was made ready, by what began them."""
@@ -405,7 +514,7 @@ class ShardAudiences:
     ) -> list[Delivery]:
         """Change memberships that the engine does not find: of static and standard audiences, and
         of those that are gone. What the engine evaluates may ask for them, and comes after."""
-        section = profile.workspaces[self._workspace.number]
+        section = self._own(profile)
         if not self._kept and section.audiences.keys() <= self.known.by_number.keys():
             return []  # the engine finds all of them
         before = frozenset(section.audiences)
@@ -429,14 +538,14 @@ class ShardAudiences:
                 action: Action = "add" if is_wanted else "delete"
                 deliveries += self._set(MemberChange(key, audience, action), profile, now_ms)
         if section.audiences.keys() != before:
-            self.engine.refresh(key, profile, self._derived(section))
+            self.engine.refresh(key, profile, self._derived(profile, section))
         for audience in self._kept:
             self.engine.set_member(key, audience, is_member=audience in section.audiences)
         return deliveries
 
     def _set(self, change: MemberChange, profile: Profile, now_ms: int) -> list[Delivery]:
         """Write a membership into its profile, and tell the subscriptions that are to know."""
-        section = profile.workspaces[self._workspace.number]
+        section = self._own(profile)
         if change.action == "add":
             section.audiences[change.audience] = now_ms
         else:
@@ -450,10 +559,7 @@ class ShardAudiences:
         """Tell subscriptions of members whose shared attributes have changed."""
         if not self._updates.has_notes:
             return []
-        sections = {
-            key: profile.workspaces[self._workspace.number]
-            for key, profile in self._touched.items()
-        }
+        sections = {key: self._own(profile) for key, profile in self._touched.items()}
         deliveries: list[Delivery] = []
         for key, audience, names in self._updates.changed(sections, self.calculated):
             change = MemberChange(key, audience, "attribute_update", names)
@@ -485,7 +591,7 @@ class ShardAudiences:
         ]
         if not wanted:
             return []
-        section = profile.workspaces[self._workspace.number]
+        section = self._own(profile)
         calculated = self.calculated(section)
         return announce(change, profile, section, calculated, wanted, now_ms, self._next_sequence)
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from actors.clock import Clock
+from actors.joints import Joints
 from actors.metric_groups import ShardMetrics
 from actors.model import WorkspaceInfo
 from actors.shard_identities import ShardIdentities
@@ -22,6 +23,7 @@ class ShardState:
         store: of everybody; a workspace works on its own view of it.
         profiles: of all identity scopes.
         ids: drawn by all.
+        joints: the audiences over several of the workspaces.
     """
 
     def __init__(self, options: StoreOptions, clock: Clock) -> None:
@@ -40,6 +42,7 @@ class ShardState:
         self._identities: dict[int, ShardIdentities] = {}
         with self.store.read() as txn:
             self.ids = Ids(options.number, read_last(txn), clock)
+        self.joints = Joints(clock, self.ids)
 
     def identities(self, workspace: WorkspaceInfo) -> ShardIdentities:
         """Return the index of a workspace's identity scope: one for all workspaces of the scope."""

@@ -73,6 +73,7 @@ class ShardViews:
                         self._shard.audiences.known,
                         ends_ms,
                         attributes=self._shard.audiences.attributes,
+                        joint=self._shard.audiences.joint_memberships(profile),
                     )
                     if body is not None:
                         return body
@@ -92,6 +93,7 @@ class ShardViews:
                         self._shard.audiences.known,
                         self._expirations(each, mpid),
                         attributes=self._shard.audiences.attributes,
+                        joint=self._shard.audiences.joint_memberships(profile),
                     )
                     if body is not None:
                         return body
@@ -144,7 +146,7 @@ class ShardViews:
 
     def _expirations(self, environment: Environment, mpid: int) -> dict[int, int]:
         key = ProfileKey(self._workspace.scope, environment, mpid)
-        return self._shard.audiences.engine.expirations_of(key, self._clock.now_ms())
+        return self._shard.audiences.expirations(key, self._clock.now_ms())
 
     def _get(self, txn: Transaction, environment: Environment, mpid: int) -> Profile | None:
         return self._profiles.get(txn, ProfileKey(self._workspace.scope, environment, mpid))

@@ -29,6 +29,7 @@ def audience_catalog(document: WorkspaceDocument, numbers: Numbers) -> Catalog:
         workspace=numbers.workspaces[workspace.id],
         workspace_name=workspace.name,
         account=numbers.accounts[document.account.id],
+        scope=numbers.scopes[workspace.scope_name],
         inputs={numbers.inputs[each.id]: each.id for each in document.inputs},
         calculated={
             each.name: numbers.calculated_attributes[each.id]

@@ -93,7 +93,7 @@ class AudienceGateway:
         """Estimate how many users match a query, and how many each of its criteria."""
         query = asked.query
         counts = await self._all_slices(
-            lambda shard, cursor: shard.audience_population(query.environment, cursor)
+            lambda shard, cursor: shard.audience_population(query, cursor)
         )
         below = threshold(sum(counts))
         sample = added(

@@ -1,7 +1,8 @@
 """What requests about audiences begin with.
 
 An audience is found below the workspace that it is of, by its own account and by those with which
-it is shared (spec/audiences.md, 12.1).
+it is shared (spec/audiences.md, 12.1). One over several workspaces lies in one of them, and is
+found below each of them (14).
 """
 
 from collections.abc import Collection
@@ -9,9 +10,11 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from actors.audiences.catalog import workspace_of
 from actors.audiences.handles import AudienceDeskHandle
 from actors.audiences.objects import Audience
 from actors.audiences.receivers import level_of
+from server.audience_gateway import AudienceGateway
 from server.bodies import json_object, read_body
 from server.context import EDGES, Edge
 from server.edge_config import Role
@@ -40,7 +43,8 @@ def number_in_path(request: web.Request, name: str) -> int:
 class Use(NamedTuple):
     """A request about an audience, of its own account or of one that it is shared with.
 
-    `owner`: the audience's workspace; `receiver`: number of the caller's, `None` if that is it.
+    `owner`: the workspace that has the audience; `receiver`: number of the caller's, `None` if that
+    is it.
     """
 
     caller: Caller
@@ -52,11 +56,26 @@ class Use(NamedTuple):
         """The desk that has the audience."""
         return self.owner.deployment.audiences.desk
 
+    @property
+    def gateway(self) -> AudienceGateway:
+        """All that can be asked of the audience."""
+        return self.owner.deployment.audiences
+
+    @property
+    def actor(self) -> str:
+        """Who asks."""
+        return self.caller.credential.client_id
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the audience is another account's."""
+        return self.owner.config.current.account != self.caller.config.account
+
     async def audiences(self) -> list[Audience]:
         """Return the audiences that the caller may see, by number."""
-        if self.receiver is None:
-            return [each for each in await self.desk.audiences() if visible(self.caller, each)]
-        return await self.desk.audiences_shared_with(self.caller.config.account)
+        if self.is_shared:
+            return await self.desk.audiences_shared_with(self.caller.config.account)
+        return [each for each in await self.desk.audiences() if visible(self.caller, each)]
 
 
 def own_use(caller: Caller) -> Use:
@@ -65,12 +84,25 @@ def own_use(caller: Caller) -> Use:
 
 
 def uses_of(request: web.Request, caller: Caller) -> list[Use]:
-    """Return the workspaces of which the caller may see audiences, its own first."""
-    return [own_use(caller)] + [
+    """Return the workspaces of which the caller may see audiences, its own first, then those of
+    its account."""
+    others = [
         Use(caller, owner, caller.config.workspace)
         for owner in request.app[EDGES].all
-        if owner.config.current.account != caller.config.account
+        if owner.config.current.workspace != caller.config.workspace
     ]
+    return [own_use(caller), *sorted(others, key=lambda each: each.is_shared)]
+
+
+async def use_of(request: web.Request, caller: Caller, number: int) -> Use:
+    """Return the use of an audience below the caller's workspace: it may lie in another one."""
+    home = workspace_of(number)
+    for use in uses_of(request, caller)[1:]:
+        if use.owner.config.current.workspace == home and not use.is_shared:
+            found = await use.desk.audience(number)
+            if found is not None and visible(caller, found):
+                return use
+    return own_use(caller)
 
 
 async def enter_use(request: web.Request, roles: Collection[Role]) -> Use:
@@ -81,10 +113,10 @@ async def enter_use(request: web.Request, roles: Collection[Role]) -> Use:
     """
     caller = authorized(request, roles)
     path = request.match_info["workspace"]
-    if path == str(caller.config.workspace):
-        return own_use(caller)
+    if path in (str(caller.config.workspace), caller.config.workspace_slug):
+        return await use_of(request, caller, number_in_path(request, "audience"))
     for use in uses_of(request, caller):
-        if str(use.owner.config.current.workspace) == path:
+        if str(use.owner.config.current.workspace) == path and use.is_shared:
             found = await use.desk.audience(number_in_path(request, "audience"))
             if found is None or level_of(found, caller.config.account) == "private":
                 raise no_audience()
@@ -92,16 +124,16 @@ async def enter_use(request: web.Request, roles: Collection[Role]) -> Use:
     raise Refused("NOT_FOUND", "There is no such workspace.")
 
 
-async def enter_owned(request: web.Request, roles: Collection[Role]) -> Caller:
+async def enter_owned(request: web.Request, roles: Collection[Role]) -> Use:
     """Check the token, its role, and that the audience of the path is the caller's own.
 
     Raises:
         Refused: as `enter_use`; it is shared, but another account's (403).
     """
     use = await enter_use(request, roles)
-    if use.receiver is not None:
+    if use.is_shared:
         raise Refused("FORBIDDEN", "The audience belongs to another account.")
-    return use.caller
+    return use
 
 
 def visible(caller: Caller, audience: Audience) -> bool:

@@ -94,11 +94,14 @@ def listed_audience(
     counts: Counts | None,
     subscriptions: Sequence[Subscription],
     outputs: Mapping[int, AudienceOutput],
-    workspace_name: str,
+    names: Mapping[int, str],
     now_ms: int,
     document: Any,
 ) -> dict[str, Any]:
-    """Return an audience as version 1 lists it; `document`: its whole definition."""
+    """Return an audience as version 1 lists it.
+
+    `names`: of workspaces by number; `document`: its whole definition.
+    """
     by_provider: dict[str, list[str]] = {}
     for each in subscriptions:
         output = outputs.get(each.output)
@@ -120,7 +123,7 @@ def listed_audience(
         "dropped_last_24_hours": sizes["dropped_last_24_hours"],
         "status": _status(audience, is_faulted, now_ms),
         "workspaces": [
-            {"id": each, "name": workspace_name, "created_on": None, "data_type": "workspace"}
+            {"id": each, "name": names[each], "created_on": None, "data_type": "workspace"}
             for each in audience.workspaces
         ],
         "connected_outputs": [

@@ -60,10 +60,11 @@ class MemberChange(Struct, frozen=True):
     changed: frozenset[str] = frozenset()
 
 
-def identities_of(profile: Profile, section: Section) -> dict[str, str]:
+def identities_of(profile: Profile) -> dict[str, str]:
     """Return every identity of a profile: of several devices' the one that was seen last."""
     found: dict[str, str] = {}
-    for device in sorted(section.devices.values(), key=lambda each: each.last_seen_ms):
+    devices = (each for one in profile.workspaces.values() for each in one.devices.values())
+    for device in sorted(devices, key=lambda each: each.last_seen_ms):
         found.update(device.identities)
     found.update({f"partner:{name}": each for name, each in profile.partner_identities.items()})
     found.update({name: each.value for name, each in profile.user_identities.items()})
@@ -107,7 +108,7 @@ def announce(
         if is_update and change.changed.isdisjoint(each.shared_user_attributes):
             continue
         if identities is None:
-            identities = identities_of(profile, section)
+            identities = identities_of(profile)
         sent, hidden = identities, each.withheld.of(profile)
         if hidden:
             sent = {name: value for name, value in sent.items() if name not in hidden}

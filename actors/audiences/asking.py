@@ -10,9 +10,10 @@ import numpy as np
 from msgspec.structs import replace
 
 from actors.audiences.calls import Query, Span
-from actors.audiences.criteria import Criterion
+from actors.audiences.criteria import Named, Node
 from actors.audiences.engine.arrays import FAR, Bools, Places, unpack
 from actors.audiences.engine.engine import Engine, Kept
+from actors.audiences.engine.joint import JointEngine, joint_criterion_term
 from actors.audiences.engine.plan import Evaluation, leaves_of
 from actors.audiences.engine.sources import Derived
 from actors.audiences.engine.terms import Leaf, criterion_term
@@ -39,6 +40,8 @@ class Asking:
         groups: number to id of the group definitions that exist.
         now_ms: of the evaluation.
         until_ms: events that are later are hidden; `None`: none are.
+        others: further workspaces that a query over several is about. Users are then taken with
+            `Derived.workspaces`, and need a section of any of them.
     """
 
     def __init__(
@@ -48,22 +51,28 @@ class Asking:
         groups: Mapping[int, str],
         now_ms: int,
         until_ms: int | None = None,
+        others: Sequence[WorkspaceInfo] = (),
     ) -> None:
-        self.criteria: list[Criterion] = [each.criterion for each in criteria_of(query.node)]
+        self.criteria: list[Named] = list(criteria_of(query.node))
+        self._query, self._home = query, workspace.number
         self._now_ms = now_ms
         self._until_ms = FAR if until_ms is None else until_ms
         lookback_ms = workspace.audience_event_days * DAY_MS
         if query.span is not None:
-            workspace = _seeing_all(workspace)
+            workspace, others = _seeing_all(workspace), [_seeing_all(each) for each in others]
             lookback_ms = now_ms - _start_ms(query.span)
             if query.span.end_ms is not None:
                 self._until_ms = min(self._until_ms, query.span.end_ms - 1)
         self.since_ms = now_ms - lookback_ms
         self._keys: list[ProfileKey] = []
-        self._engine = Engine(workspace, lookback_ms, groups)
-        self._engine.activate(_WHOLE, query.environment, query.node)
-        for place, each in enumerate(criteria_of(query.node), 1):
-            self._engine.activate(_WHOLE - place, query.environment, each)
+        self._engine = (
+            JointEngine([workspace, *others], lookback_ms)
+            if query.is_joint
+            else Engine(workspace, lookback_ms, groups)
+        )
+        self._activate(_WHOLE, query.node)
+        for place, each in enumerate(self.criteria, 1):
+            self._activate(_WHOLE - place, each)
         self.reads_events = self._engine.reads_events
 
     def take(
@@ -85,7 +94,14 @@ class Asking:
         numbers = range(_WHOLE, _WHOLE - len(self.criteria) - 1, -1)
         rows = engine.rows_of(self._keys)
         found, is_counted = engine.look(engine.plan(numbers), rows, self._now_ms)
-        return Answer(engine, rows, found, is_counted)
+        return Answer(engine, rows, found, is_counted, self._query, self._home)
+
+    def _activate(self, number: int, node: Node) -> None:
+        engine, query = self._engine, self._query
+        if isinstance(engine, JointEngine):
+            engine.activate_over(number, query.environment, node, query.workspaces)
+        else:
+            engine.activate(number, query.environment, node)
 
 
 class Answer:
@@ -99,7 +115,16 @@ class Answer:
             counted.
     """
 
-    def __init__(self, engine: Engine, rows: Places, found: Evaluation, is_counted: Bools) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        rows: Places,
+        found: Evaluation,
+        is_counted: Bools,
+        query: Query,
+        home: int,
+    ) -> None:
+        self._query, self._home = query, home
         self._engine = engine
         self._found = found
         self.keys = engine.keys_of(rows)
@@ -118,9 +143,14 @@ class Answer:
             if at_ms < FAR
         }
 
-    def deciding(self, criterion: Criterion) -> Iterator[tuple[Leaf, object]]:
+    def deciding(self, named: Named) -> Iterator[tuple[Leaf, object]]:
         """Yield what was looked at for a criterion of the question, for the first user."""
-        for leaf in leaves_of(criterion_term(criterion)):
+        term = (
+            joint_criterion_term(named, self._query.workspaces, self._home)
+            if self._query.is_joint
+            else criterion_term(named.criterion)
+        )
+        for leaf in leaves_of(term):
             yield leaf, self._found.plan.explain(leaf, self._found.moment)
 
 

@@ -6,6 +6,7 @@ from actors.audiences.asking import Asking
 from actors.audiences.calls import LiveAudience, Query
 from actors.audiences.engine.sources import Derived
 from actors.audiences.history import read_history
+from actors.joint_parts import JointParts
 from actors.model import Profile, ProfileKey, WorkspaceInfo
 from actors.store.environment import Transaction
 
@@ -13,8 +14,10 @@ from actors.store.environment import Transaction
 class Calculations:
     """Takes users as they are, and evaluates all of them together at the end."""
 
-    def __init__(self, workspace: WorkspaceInfo) -> None:
+    def __init__(self, workspace: WorkspaceInfo, parts: JointParts | None = None) -> None:
+        """Args: `parts`: of audiences over several workspaces."""
         self._workspace = workspace
+        self._parts = parts
         self._askings: dict[int, Asking] = {}
 
     def take(
@@ -38,10 +41,12 @@ class Calculations:
             now_ms: of the evaluation.
         """
         askings = [self._asking(each, groups, now_ms) for each in audiences]
-        section = profile.workspaces[self._workspace.number]
         since_ms = min((each.since_ms for each in askings if each.reads_events), default=None)
         batches = []
-        if since_ms is not None:
+        if since_ms is not None and self._parts is not None:
+            batches = self._parts.batches(txn, key, profile, since_ms)
+        elif since_ms is not None:
+            section = profile.workspaces[self._workspace.number]
             history = read_history(txn, key, section, since_ms)
             batches = [*history.own, *history.copied]
         for asking in askings:
@@ -66,6 +71,13 @@ class Calculations:
             node, span = audience.node, audience.span
             if node is None:
                 raise ValueError(f"audience {audience.number} is calculated without a definition")
-            query = Query(node=node, environment=audience.environment, span=span)
-            asking = self._askings[audience.number] = Asking(query, self._workspace, groups, now_ms)
+            query = Query(
+                node=node,
+                environment=audience.environment,
+                span=span,
+                workspaces=audience.workspaces,
+            )
+            others = () if self._parts is None else self._parts.workspaces[1:]
+            asking = Asking(query, self._workspace, groups, now_ms, others=others)
+            self._askings[audience.number] = asking
         return asking

@@ -32,6 +32,7 @@ class LiveAudience(Struct, frozen=True, kw_only=True):
         name: shown in the Profile API; `external_name`: sent to outputs.
         node: what is evaluated; `None` for a static audience, whose list the shard has.
         span: of a standard audience, `None` for all others.
+        workspaces: numbers of those whose users it is about.
     """
 
     number: int
@@ -43,6 +44,12 @@ class LiveAudience(Struct, frozen=True, kw_only=True):
     node: Node | None
     test: AbTest | None = None
     span: Span | None = None
+    workspaces: tuple[int, ...] = ()
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether it is over several workspaces."""
+        return len(self.workspaces) > 1
 
 
 class LiveSubscription(Struct, frozen=True, kw_only=True):
@@ -131,12 +138,19 @@ class MemberRow(Struct, frozen=True):
 class Query(Struct, frozen=True, kw_only=True):
     """A definition that is only asked about; nothing is kept of it.
 
-    `span`: if it is of a standard audience.
+    `span`: if it is of a standard audience; `workspaces`: numbers of those that it is over, one or
+    none: the one that is asked.
     """
 
     node: Node
     environment: Environment
     span: Span | None = None
+    workspaces: tuple[int, ...] = ()
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether it is over several workspaces."""
+        return len(self.workspaces) > 1
 
 
 class Evaluation(Struct, frozen=True):
@@ -278,9 +292,9 @@ class AudienceShard(Protocol):
         ...
 
     async def audience_population(
-        self, environment: Environment, cursor: bytes = b""
+        self, query: Query, cursor: bytes = b""
     ) -> tuple[int, bytes | None]:
-        """Count users that an audience could have, as many as take some milliseconds.
+        """Count users that a query is about, as many as take some milliseconds.
 
         Returns:
             How many, and the cursor with which to go on; `None` at the end. So do the other calls

@@ -7,6 +7,20 @@ from msgspec import Struct
 from actors.audiences.objects import AudienceType, DateRange
 from actors.model import ENVIRONMENTS, Environment
 
+# Audiences made through the API are numbered from one more than that times the number of their
+# workspace: those of documents have less, and those of all workspaces differ.
+NUMBERS_PER_WORKSPACE = 1_000_000
+
+
+def first_api_number(workspace: int) -> int:
+    """Return the number of the first audience that is made in a workspace through the API."""
+    return workspace * NUMBERS_PER_WORKSPACE + 1
+
+
+def workspace_of(audience: int) -> int:
+    """Return the workspace in which an audience was made through the API; 0 for others."""
+    return (audience - 1) // NUMBERS_PER_WORKSPACE
+
 
 class AudienceOutput(Struct, frozen=True):
     """An output of kind `audience`.
@@ -57,7 +71,7 @@ class Catalog(Struct, frozen=True, kw_only=True):
     """The workspace as far as audiences depend on it.
 
     Attributes:
-        workspace, account: numbers.
+        workspace, account, scope: numbers; the scope is of identities.
         workspace_name: shown beside the number.
         inputs: number to id.
         calculated: name to number, of the active calculated attributes.
@@ -86,3 +100,4 @@ class Catalog(Struct, frozen=True, kw_only=True):
     credits: int | None = None
     audiences: tuple[DocumentAudience, ...] = ()
     deleted: frozenset[int] = frozenset()
+    scope: int = 0

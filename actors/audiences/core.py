@@ -39,7 +39,7 @@ class Core:
     ) -> None:
         self.catalog = catalog
         self.neighbours = neighbours
-        self.readings = Readings(catalog, clock)
+        self.readings = Readings(catalog, clock, neighbours)
         self.shards = shards
         self.clock = clock
         self.randomness = randomness
@@ -50,7 +50,7 @@ class Core:
     def take_over(self, catalog: Catalog) -> None:
         """Go on with another catalog."""
         self.catalog = catalog
-        self.readings = Readings(catalog, self.clock)
+        self.readings = Readings(catalog, self.clock, self.neighbours)
 
     @property
     def state(self) -> AudienceState:

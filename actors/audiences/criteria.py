@@ -189,10 +189,14 @@ class UserAttributeList(Struct, frozen=True, tag="user_attribute_list"):
 
 
 class CalculatedAttribute(Struct, frozen=True, tag="calculated_attribute"):
-    """A test of the present value of a calculated attribute, by its number."""
+    """A test of the present value of a calculated attribute, by its number.
+
+    In an audience over several workspaces it stands for that of the same name in each of them.
+    """
 
     calculated_attribute: int
     test: Test
+    attribute_name: str = ""
 
 
 class AudienceMembership(Struct, frozen=True, tag="audience_membership"):
@@ -313,10 +317,14 @@ Criterion = (
 
 
 class Named(Struct, frozen=True, tag="criterion"):
-    """A criterion where it stands in a definition: `id` is echoed in explanations."""
+    """A criterion where it stands in a definition: `id` is echoed in explanations.
+
+    `workspaces`: numbers of those that it is narrowed to; none: all of its audience's.
+    """
 
     criterion: Criterion
     id: str | None = None
+    workspaces: tuple[int, ...] = ()
 
 
 class Group(Struct, frozen=True, tag="group"):

@@ -8,7 +8,7 @@ import logging
 
 from msgspec.structs import replace
 
-from actors.audiences.catalog import DocumentAudience
+from actors.audiences.catalog import DocumentAudience, first_api_number
 from actors.audiences.core import Core
 from actors.audiences.objects import Audience, Definition, Subscription
 from actors.audiences.readings import Frame
@@ -20,9 +20,6 @@ from actors.errors import AudienceRefused
 logger = logging.getLogger("headwater.audiences")
 
 ACTOR = "config"
-# Audiences made through the API are numbered from here on, so that those of the document, which are
-# numbered from 1, meet none of them.
-FIRST_API_NUMBER = 1_000_001
 
 
 def apply_document(core: Core) -> None:
@@ -33,8 +30,9 @@ def apply_document(core: Core) -> None:
     """
     with core.changing() as changed:
         counters = changed.counters
-        if counters.next_audience < FIRST_API_NUMBER:
-            changed.counters = replace(counters, next_audience=FIRST_API_NUMBER)
+        first = first_api_number(core.catalog.workspace)
+        if counters.next_audience < first:
+            changed.counters = replace(counters, next_audience=first)
         names = {each.id for each in core.catalog.audiences}
         _delete(core, changed)
         for audience in list(changed.audiences.values()):

@@ -23,20 +23,28 @@ class KnownAudiences:
         self.standard = [each for each in live.audiences if each.type == "standard"]
 
 
+NO_NAMES: Mapping[int, str] = {}
 NO_AUDIENCES = KnownAudiences(LiveAudiences())
 
 
 def shown_memberships(
-    section: Section, known: KnownAudiences, expirations: Mapping[int, int]
+    section: Section,
+    known: KnownAudiences,
+    expirations: Mapping[int, int],
+    joint: Mapping[int, str] = NO_NAMES,
 ) -> list[dict[str, Any]]:
     """Return a user's memberships by audience (spec/profiles.md, 7.3); those of audiences that are
-    gone are not shown."""
+    gone are not shown. `joint`: names of those over several workspaces that the user is in."""
+    names = {
+        number: known.by_number[number].name
+        for number in section.audiences
+        if number in known.by_number
+    }
     return [
         {
             "audience_id": number,
-            "audience_name": known.by_number[number].name,
+            "audience_name": name,
             "expiration_timestamp_ms": expirations.get(number),
         }
-        for number in sorted(section.audiences)
-        if number in known.by_number
+        for number, name in sorted((names | dict(joint)).items())
     ]

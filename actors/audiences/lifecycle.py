@@ -46,7 +46,7 @@ class Lifecycle:
             raise refused("INVALID_STATE", message)
         if audience.status in RUNNING:
             return True
-        check_runnable(core.state, core.catalog, core.readings, audience)
+        check_runnable(core.state, core.catalog, core.readings, core.neighbours(), audience)
         if audience.type == "real_time":
             check_active_limit(core.state, core.catalog)
         with core.changing() as changed:
@@ -100,7 +100,7 @@ class Lifecycle:
                 if shown_status(audience, now_ms) in ("calculating", "expired"):
                     message = "The audience is being calculated, or has expired."
                     raise refused("INVALID_STATE", message, path)
-                check_runnable(changed, core.catalog, core.readings, audience)
+                check_runnable(changed, core.catalog, core.readings, core.neighbours(), audience)
                 cost = max(cost, credits_of(audience.range or DateRange(), now_ms, days))
                 changed.put(
                     replace(

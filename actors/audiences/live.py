@@ -81,6 +81,7 @@ def _live(audience: Audience, state: AudienceState, readings: Readings) -> LiveA
         node=node_of(audience, state, readings),
         test=audience.test,
         span=span_of(audience.range or DateRange()) if is_standard else None,
+        workspaces=audience.workspaces,
     )
 
 

@@ -26,7 +26,7 @@ def settle_milestones(state: AudienceState, catalog: Catalog, readings: Readings
                 each.audience in connected for each in below(journey, milestone.number)
             )
             if is_needed and audience.status not in RUNNING:
-                check_runnable(state, catalog, readings, audience)
+                check_runnable(state, catalog, readings, {}, audience)
                 state.put(replace(audience, status="activating"))
             elif not is_needed and audience.status in RUNNING:
                 state.put(replace(audience, status="inactive"))

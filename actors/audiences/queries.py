@@ -14,7 +14,7 @@ from actors.audiences.language.dependencies import criteria_of
 from actors.audiences.live import span_of
 from actors.audiences.objects import Audience, DateRange
 from actors.audiences.readings import Frame
-from actors.audiences.rules import frame_of, refused
+from actors.audiences.rules import check_places, frame_of, refused
 from actors.model import Environment
 
 
@@ -47,22 +47,11 @@ class Queries:
             environment: whose users are asked about.
         """
         core = self._core
-        for index, workspace in enumerate(workspaces):
-            if workspace != core.catalog.workspace:
-                message = f"There is no workspace {workspace}."
-                raise refused("REFERENCE_NOT_FOUND", message, f"/workspaces/{index}")
-        for index, input_ in enumerate(inputs):
-            if input_ not in core.catalog.inputs:
-                message = f"There is no input {input_}."
-                raise refused("REFERENCE_NOT_FOUND", message, f"/inputs/{index}")
-        frame = Frame(
-            number=None,
-            type="real_time",
-            workspaces=workspaces or (core.catalog.workspace,),
-            inputs=inputs,
-        )
+        workspaces = tuple(dict.fromkeys(workspaces)) or (core.catalog.workspace,)
+        check_places(core.catalog, core.neighbours(), workspaces, inputs)
+        frame = Frame(number=None, type="real_time", workspaces=workspaces, inputs=inputs)
         definition, node = core.readings.read(sent, frame, core.state)
-        query = Query(node=node, environment=environment)
+        query = Query(node=node, environment=environment, workspaces=workspaces)
         return Asked(query, _names(node), definition.warnings)
 
     async def ask_of(self, number: int, sent: Any = None) -> Asked | None:
@@ -90,6 +79,7 @@ def _query(audience: Audience, node: Node) -> Query:
         node=node,
         environment=audience.environment,
         span=span_of(audience.range or DateRange()) if audience.type == "standard" else None,
+        workspaces=audience.workspaces,
     )
 
 

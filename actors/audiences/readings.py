@@ -1,6 +1,6 @@
 """Definitions of audiences as they are kept, and what they mean."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import Struct
@@ -15,11 +15,13 @@ from actors.audiences.language.references import (
 )
 from actors.audiences.objects import AudienceType, Definition, Status
 from actors.audiences.reading import as_refused, understand
+from actors.audiences.receivers import Neighbours
 from actors.audiences.state import AudienceState
 from actors.audiences.trees import definitions_of
 from actors.clock import Clock
 
 DAY_MS = 86_400_000
+_TIERS = ("personalize", "preserve", "connect")  # each hides more from audiences
 # Whose members can be asked for; those of an expired audience stay (spec/audiences.md, 2.1).
 READABLE: frozenset[Status] = frozenset({"activating", "active", "ready", "expired"})
 
@@ -39,9 +41,13 @@ class Frame(Struct, frozen=True, kw_only=True):
 class Readings:
     """Reads definitions; remembers what those that are kept mean."""
 
-    def __init__(self, catalog: Catalog, clock: Clock) -> None:
+    def __init__(
+        self, catalog: Catalog, clock: Clock, neighbours: Callable[[], Neighbours] = dict
+    ) -> None:
+        """Args: `neighbours`: returns the catalogs of the deployment's other workspaces."""
         self._catalog = catalog
         self._clock = clock
+        self._neighbours = neighbours
         self._known: dict[int, tuple[Definition, Node]] = {}  # by identity of the definition
 
     def read(
@@ -61,7 +67,7 @@ class Readings:
         if found.problems:
             raise as_refused(found.problems)
         used = dependencies_of(found.node).calculated_attributes
-        names = self._catalog.calculated.items()
+        names = self._calculated(frame).items()
         definition = Definition(
             sent,
             found.canonical,
@@ -123,6 +129,8 @@ class Readings:
 
     def _references(self, frame: Frame, state: AudienceState, *, is_activation: bool) -> References:
         catalog = self._catalog
+        places = self._places(frame)
+        default_tier, tiers = _strictest(places)
         is_real_time = frame.type == "real_time"
         # The tier decides what can be activated; until then it may still be changed.
         visible = {"personalize"}
@@ -134,11 +142,12 @@ class Readings:
             workspaces=frozenset(frame.workspaces),
             now_ms=self._clock.now_ms(),
             inputs=frame.inputs,
-            known_inputs=frozenset(catalog.inputs),
-            calculated_attributes=_calculated(catalog.calculated),
+            known_inputs=frozenset(number for each in places for number in each.inputs),
+            calculated_attributes=_calculated(self._calculated(frame)),
             audiences={
                 number: AudienceReference(
                     reads_membership=bool(self.targets(state, number)),
+                    is_elsewhere=len(audience.workspaces) > 1 and len(frame.workspaces) == 1,
                     is_active=audience.status in READABLE or audience.type == "static",
                 )
                 for number, audience in state.audiences.items()
@@ -153,12 +162,36 @@ class Readings:
                 if not each.is_leaving
                 and (is_activation or each.status(self._clock.now_ms()) != "inactive")
             ),
-            tiers=catalog.tiers,
-            default_tier=catalog.default_tier,
+            tiers=tiers,
+            default_tier=default_tier,
             visible_tiers=frozenset(visible),
             lookback_ms=catalog.lookback_days * DAY_MS if is_real_time else None,
             is_activation=is_activation,
         )
+
+    def _places(self, frame: Frame) -> list[Catalog]:
+        """Return the catalogs of an audience's workspaces, its own first."""
+        others = self._neighbours()
+        return [self._catalog, *(others[each] for each in frame.workspaces if each in others)]
+
+    def _calculated(self, frame: Frame) -> dict[str, int]:
+        """Return the calculated attributes by name; of several of a name the first counts."""
+        found: dict[str, int] = {}
+        for each in reversed(self._places(frame)):
+            found |= each.calculated
+        return self._catalog.calculated | found
+
+
+def _strictest(places: Iterable[Catalog]) -> tuple[str, dict[str, str]]:
+    """Return the default tier and the others that hold for events in all of some workspaces."""
+    known = list(places)
+    default = max((each.default_tier for each in known), key=_TIERS.index)
+    names = {name for each in known for name in each.tiers}
+    tiers = {
+        name: max((each.tiers.get(name, each.default_tier) for each in known), key=_TIERS.index)
+        for name in names
+    }
+    return default, tiers
 
 
 def _calculated(names: dict[str, int]) -> tuple[CalculatedAttributeReference, ...]:

@@ -13,7 +13,13 @@ from actors.audiences.engine.leaves.numbers import NumberLeaf
 from actors.audiences.engine.leaves.places import PlaceLeaf, distance_m
 from actors.audiences.engine.leaves.references import ReferenceLeaf
 from actors.audiences.engine.leaves.sequences import SequenceLeaf
-from actors.audiences.engine.sources import ConsentSource, ListedSource, SegmentSource
+from actors.audiences.engine.sources import (
+    ConsentSource,
+    ListedSource,
+    LiveSource,
+    SectionSource,
+    SegmentSource,
+)
 from actors.audiences.engine.terms import Leaf
 
 _COUNTED = {"count": "event", "days": "day", "sessions": "session"}
@@ -36,9 +42,12 @@ def reason(result: bool, decided: Iterable[tuple[Leaf, Any]]) -> Reason:
 
 
 def _coded(leaf: CodedLeaf, found: Any) -> list[str]:
-    if isinstance(leaf.source, ListedSource | SegmentSource):
+    source = leaf.source.source if isinstance(leaf.source, SectionSource) else leaf.source
+    if isinstance(source, LiveSource):
+        return []  # that there is a section decides nothing alone
+    if isinstance(source, ListedSource | SegmentSource):
         return ["member"]
-    if isinstance(leaf.source, ConsentSource) and leaf.source.field == "consented":
+    if isinstance(source, ConsentSource) and source.field == "consented":
         return [_CONSENT[found]]
     return _texts(found)
 

@@ -1,6 +1,7 @@
 """Whom an audience is shared with, and what of it they get (spec/audiences.md, 12.1).
 
-A receiver is a workspace of another account. A subscription of its output to the audience is kept
+A receiver is a workspace of another account, or another one of those that the audience is over. A
+subscription of its output to the audience is kept
 where the audience is, and its changes are made and wait there.
 """
 
@@ -13,6 +14,7 @@ from actors.audiences.catalog import AudienceOutput, Catalog
 from actors.audiences.objects import Audience, Counters, Level, Removal, Subscription
 from actors.model import Profile
 
+MAY_CONNECT = ("usable", "owner")
 Neighbours = Mapping[int, Catalog]  # of the deployment's other workspaces, by number
 
 

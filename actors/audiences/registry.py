@@ -16,6 +16,7 @@ from actors.audiences.objects import Audience, Definition
 from actors.audiences.rules import (
     RUNNING,
     check_name,
+    check_places,
     check_runnable,
     check_unreferenced,
     frame_of,
@@ -108,7 +109,7 @@ class Registry:
                     after = replace(after, status="activating")
             changed.put(after)
             if after.status in RUNNING:
-                check_runnable(changed, core.catalog, core.readings, after)
+                check_runnable(changed, core.catalog, core.readings, core.neighbours(), after)
                 changed.tell_shards()
         await core.push()
         return after
@@ -172,6 +173,14 @@ class Registry:
                 audience, fixed
             ):
                 raise refused("INVALID_STATE", f"The {fixed} cannot be changed.", f"/{fixed}")
+        if "workspaces" in changes:
+            changes["workspaces"] = tuple(dict.fromkeys(changes["workspaces"]))
+            is_split = (len(changes["workspaces"]) > 1) != (len(audience.workspaces) > 1)
+            if is_split and audience.status in (*RUNNING, "calculating", "ready"):
+                message = (
+                    "Between one workspace and several it changes only while it has no members."
+                )
+                raise refused("INVALID_STATE", message, "/workspaces")
         if "name" in changes and audience.external_name == audience.name:
             changes.setdefault("external_name", changes["name"])
         sent = changes.pop("definition", UNSET)
@@ -206,15 +215,8 @@ class Registry:
 
     def _check_places(self, audience: Audience) -> None:
         """Check that workspaces and inputs exist."""
-        catalog = self._core.catalog
-        for index, workspace in enumerate(audience.workspaces):
-            if workspace != catalog.workspace:
-                message = f"There is no workspace {workspace}."
-                raise refused("REFERENCE_NOT_FOUND", message, f"/workspaces/{index}")
-        for index, input_ in enumerate(audience.inputs):
-            if input_ not in catalog.inputs:
-                message = f"There is no input {input_} in the audience's workspaces."
-                raise refused("REFERENCE_NOT_FOUND", message, f"/inputs/{index}")
+        core = self._core
+        check_places(core.catalog, core.neighbours(), audience.workspaces, audience.inputs)
 
 
 def check_unmanaged(audience: Audience) -> None:

@@ -1,10 +1,11 @@
 """Rules about an audience that depend on other objects (spec/audiences.md, 2, 8 and 15)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from actors.audiences.catalog import Catalog
 from actors.audiences.objects import Audience, Definition, Status
 from actors.audiences.readings import Frame, Readings
+from actors.audiences.receivers import Neighbours
 from actors.audiences.state import AudienceState
 from actors.audiences.trees import definitions_of
 from actors.errors import AudienceRefused, Problem
@@ -36,18 +37,47 @@ def check_name(state: AudienceState, name: str, own: int | None, path: str = "/n
         raise refused("NAME_NOT_UNIQUE", "Another audience has this name.", path)
 
 
+def check_places(
+    catalog: Catalog, neighbours: Neighbours, workspaces: Sequence[int], inputs: Sequence[int]
+) -> None:
+    """Check that workspaces and inputs exist and go together (spec/audiences.md, 2).
+
+    Raises:
+        AudienceRefused: one does not; or the workspaces have not all the same users, or not the
+            own one among them.
+    """
+    known = {catalog.workspace: catalog} | {
+        number: each for number, each in neighbours.items() if each.account == catalog.account
+    }
+    for index, workspace in enumerate(workspaces):
+        path = f"/workspaces/{index}"
+        if workspace not in known:
+            raise refused("REFERENCE_NOT_FOUND", f"There is no workspace {workspace}.", path)
+        if known[workspace].scope != catalog.scope:
+            message = f"Workspace {workspace} has another identity scope, thus other users."
+            raise refused("INVALID_STATE", message, path)
+    if catalog.workspace not in workspaces:
+        message = f"Workspace {catalog.workspace}, in which it is made, must be one of them."
+        raise refused("INVALID_STATE", message, "/workspaces")
+    for index, input_ in enumerate(inputs):
+        if not any(input_ in known[each].inputs for each in workspaces):
+            message = f"There is no input {input_} in the audience's workspaces."
+            raise refused("REFERENCE_NOT_FOUND", message, f"/inputs/{index}")
+
+
 def check_runnable(
-    state: AudienceState, catalog: Catalog, readings: Readings, audience: Audience
+    state: AudienceState,
+    catalog: Catalog,
+    readings: Readings,
+    neighbours: Neighbours,
+    audience: Audience,
 ) -> None:
     """Check that an audience can be evaluated (spec/audiences.md, 8, rule 2).
 
     Raises:
         AudienceRefused: it has no definition, or what it refers to is not there or not active.
     """
-    for index, input_ in enumerate(audience.inputs):
-        if input_ not in catalog.inputs:
-            message = f"There is no input {input_}."
-            raise refused("REFERENCE_NOT_FOUND", message, f"/inputs/{index}")
+    check_places(catalog, neighbours, audience.workspaces, audience.inputs)
     if audience.type == "static":
         return
     definitions: Iterable[Definition] = ()

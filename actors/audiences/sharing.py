@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from actors.audiences.core import Core
 from actors.audiences.objects import AccessRequest, Audience, Level
-from actors.audiences.receivers import level_of
+from actors.audiences.receivers import MAY_CONNECT, level_of
 from actors.audiences.rules import refused
 from actors.audiences.state import AudienceState
 
@@ -156,7 +156,7 @@ class Sharing:
             if (
                 each.is_active
                 and receiver is not None
-                and level_of(audience, receiver.account) != "usable"
+                and level_of(audience, receiver.account) not in MAY_CONNECT
             ):
                 state.put_subscription(replace(each, is_active=False))
                 state.tell_shards()

@@ -45,6 +45,7 @@ class Standing(Struct, array_like=True):
     opt_out_updated_ms: int
     source_mpid: int | None
     status_messages: list[StatusMessage]
+    joint: dict[int, SectionStanding] = {}
 
     def is_counted(self, workspace: int, idle_days: int, now_ms: int) -> bool:
         """Tell whether audiences can have the user (spec/audiences.md, 5, rule 10)."""
@@ -56,9 +57,12 @@ class Standing(Struct, array_like=True):
         return now_ms - max(self.last_stored_timestamp_ms, last_ms) <= idle_days * DAY_MS
 
     def since_ms(self, workspace: int, audience: int) -> int | None:
-        """Return since when the user is in an audience, `None` if not."""
-        section = self.workspaces.get(workspace)
-        return None if section is None else section.audiences.get(audience)
+        """Return since when the user is in an audience that a workspace has, `None` if not."""
+        for sections in (self.workspaces, self.joint):
+            section = sections.get(workspace)
+            if section is not None and audience in section.audiences:
+                return section.audiences[audience]
+        return None
 
 
 decode_standing = msgspec.msgpack.Decoder(Standing).decode

@@ -16,7 +16,7 @@ from actors.audiences.fields import SubscriptionFields, given
 from actors.audiences.lifecycle import shown_status
 from actors.audiences.milestones import settle_milestones
 from actors.audiences.objects import CONTROL, Audience, Subscription
-from actors.audiences.receivers import level_of
+from actors.audiences.receivers import MAY_CONNECT, level_of
 from actors.audiences.registry import check_unmanaged
 from actors.audiences.rules import check_active_limit, refused
 from actors.audiences.state import AudienceState
@@ -216,7 +216,7 @@ class Subscriptions:
             check_unmanaged(audience)
             return
         account = self._core.neighbours()[receiver].account
-        if level_of(audience, account) != "usable":
+        if level_of(audience, account) not in MAY_CONNECT:
             raise refused("FORBIDDEN", "The audience is not shared for use with this account.")
 
     def _check_subscription(self, state: AudienceState, made: Subscription) -> None:

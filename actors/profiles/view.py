@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from actors.audiences.known import NO_AUDIENCES, KnownAudiences, shown_memberships
+from actors.audiences.known import NO_AUDIENCES, NO_NAMES, KnownAudiences, shown_memberships
 from actors.calculated.applying import values
 from actors.calculated.live import KnownAttributes
 from actors.groups.membership import NO_GROUPS, group_attributes
@@ -37,6 +37,7 @@ def profile_view(
     audiences: KnownAudiences = NO_AUDIENCES,
     expirations: Mapping[int, int] = NO_EXPIRATIONS,
     attributes: KnownAttributes | None = None,
+    joint: Mapping[int, str] = NO_NAMES,
 ) -> dict[str, Any] | None:
     """Return the body of a Profile API answer.
 
@@ -49,6 +50,7 @@ def profile_view(
         audiences: those whose members are kept.
         expirations: number of an audience to when the membership lapses without new data, in ms.
         attributes: the calculated ones; they take the place of others of their names.
+        joint: names of the audiences over several workspaces that the user is in, by number.
 
     Returns:
         The body; `None` if the profile was not seen in the workspace.
@@ -65,7 +67,7 @@ def profile_view(
     }
     for field in fields:
         if field == MEMBERSHIPS:
-            body[field] = shown_memberships(section, audiences, expirations)
+            body[field] = shown_memberships(section, audiences, expirations, joint)
         else:
             body[field] = _FIELDS[field](profile, section, groups)
     if "user_attributes" in body:
@@ -83,6 +85,7 @@ def user_view(
     audiences: KnownAudiences = NO_AUDIENCES,
     expirations: Mapping[int, int] = NO_EXPIRATIONS,
     attributes: KnownAttributes | None = None,
+    joint: Mapping[int, str] = NO_NAMES,
 ) -> dict[str, Any] | None:
     """Return one user as the user activity API shows it; `None` as in `profile_view`."""
     section = profile.workspaces.get(workspace.number)
@@ -113,7 +116,7 @@ def user_view(
             for one in section.attribution
             if one.event == "install"
         ],
-        MEMBERSHIPS: shown_memberships(section, audiences, expirations),
+        MEMBERSHIPS: shown_memberships(section, audiences, expirations, joint),
         "status_messages": [
             {"kind": each.kind, "mpid": each.mpid, "timestamp_ms": each.timestamp_ms}
             for each in profile.status_messages

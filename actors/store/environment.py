@@ -65,6 +65,11 @@ class Transaction:
         self._txn = txn
         self._tables = tables
 
+    @property
+    def raw(self) -> "lmdb.Transaction[bytes]":
+        """LMDB's own, for `Store.within`."""
+        return self._txn
+
     def get(self, table: Table, key: bytes) -> bytes | None:
         """Return the value of a key."""
         return self._txn.get(key, db=self._tables[table])
@@ -181,6 +186,10 @@ class Store:
         except lmdb.Error as error:
             raise DataFolderError(f"{self._folder}: cannot be opened: {error}") from error
         return own
+
+    def within(self, txn: Transaction) -> Transaction:
+        """Return a transaction that is under way on another workspace's view, on this one's."""
+        return Transaction(txn.raw, self._tables)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:

@@ -12,6 +12,8 @@ from server import audience_bodies as bodies
 from server.audience_problems import v2_errors
 from server.audience_requests import (
     MAY_CHANGE_AUDIENCES,
+    Use,
+    enter_owned,
     json_body,
     no_audience,
     number_in_path,
@@ -36,17 +38,16 @@ SHOWN_DIFFERENCES = 100
 
 async def members(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/members?cursor=&limit=: MPIDs, ascending."""
-    caller = enter(request, ANY_ROLE)
-    gateway = caller.edge.deployment.audiences
+    use = await enter_owned(request, ANY_ROLE)
     number = number_in_path(request, "audience")
     limit = page_size(request, MAX_PAGE, MAX_PAGE)
     cursor = request.query.get("cursor")
     if cursor is not None and not is_int64(cursor):
         raise CursorInvalid(cursor)
-    if await gateway.desk.audience(number) is None:
+    if await use.desk.audience(number) is None:
         raise no_audience()
     after = None if cursor is None else int(cursor)
-    found = await gateway.members(number, after, limit + 1)
+    found = await use.gateway.members(number, after, limit + 1)
     mpids = [each.mpid for each in found[:limit]]
     next_cursor = str(mpids[-1]) if len(found) > limit else None
     headers = {}
@@ -58,9 +59,9 @@ async def members(request: web.Request) -> web.Response:
 
 async def member(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/members/{mpid}: since when a user is a member; 404 if not."""
-    caller = enter(request, ANY_ROLE)
+    use = await enter_owned(request, ANY_ROLE)
     number, mpid = (number_in_path(request, name) for name in ("audience", "mpid"))
-    found = await caller.edge.deployment.audiences.member(number, mpid)
+    found = await use.gateway.member(number, mpid)
     if found is None:
         raise Refused("NOT_FOUND", "The user is not a member of this audience.")
     return json_answer({"mpid": mpid, "since_ms": found.since_ms})
@@ -68,13 +69,12 @@ async def member(request: web.Request) -> web.Response:
 
 async def explain(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/members/{mpid}/explanation: why a user is a member or not."""
-    caller = enter(request, ANY_ROLE)
-    gateway = caller.edge.deployment.audiences
+    use = await enter_owned(request, ANY_ROLE)
     number, mpid = (number_in_path(request, name) for name in ("audience", "mpid"))
-    asked = await gateway.desk.ask_of(number)
+    asked = await use.desk.ask_of(number)
     if asked is None:
         raise no_audience()
-    found = await gateway.explain(asked, number, mpid)
+    found = await use.gateway.explain(asked, number, mpid)
     if found is None:
         raise Refused("NOT_FOUND", "There is no such user in this workspace.")
     return json_answer(shown_explanation(asked, mpid, found))
@@ -84,10 +84,9 @@ async def explain(request: web.Request) -> web.Response:
 @takes("MemberChange")
 async def change_list(request: web.Request) -> web.Response:
     """PUT .../audiences/{id}/members: add to and remove from the list of a static audience."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
-    add, remove = bodies.read_list_change(await json_body(request, caller))
-    desk = caller.edge.deployment.audiences.desk
-    if not await desk.change_members(number_in_path(request, "audience"), add, remove):
+    use = await enter_owned(request, MAY_CHANGE_AUDIENCES)
+    add, remove = bodies.read_list_change(await json_body(request, use.caller))
+    if not await use.desk.change_members(number_in_path(request, "audience"), add, remove):
         raise no_audience()
     return web.Response(status=202)
 
@@ -123,14 +122,13 @@ async def evaluate(request: web.Request) -> web.Response:
 @takes("Definition")
 async def dry_run(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/dry-run: who would enter and leave with another definition."""
-    caller = enter(request, ANY_ROLE)
-    definition = bodies.read_definition(await json_body(request, caller))
-    gateway = caller.edge.deployment.audiences
+    use = await enter_owned(request, ANY_ROLE)
+    definition = bodies.read_definition(await json_body(request, use.caller))
     number = number_in_path(request, "audience")
-    asked = await gateway.desk.ask_of(number, definition)
+    asked = await use.desk.ask_of(number, definition)
     if asked is None:
         raise no_audience()
-    found = await gateway.compare(asked, number, SHOWN_DIFFERENCES)
+    found = await use.gateway.compare(asked, number, SHOWN_DIFFERENCES)
     return json_answer(
         {
             "entering": found.entering,
@@ -146,10 +144,9 @@ async def dry_run(request: web.Request) -> web.Response:
 @audited("export", "audience", "audience")
 async def order_download(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/download: have a file of the members made."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
-    types, variations = bodies.read_download(await json_body(request, caller))
-    desk = caller.edge.deployment.audiences.desk
-    ordered = await desk.create_download(number_in_path(request, "audience"), types, variations)
+    use = await enter_owned(request, MAY_CHANGE_AUDIENCES)
+    types, variations = bodies.read_download(await json_body(request, use.caller))
+    ordered = await use.desk.create_download(number_in_path(request, "audience"), types, variations)
     if ordered is None:
         raise no_audience()
     url = f"{request.rel_url.path.rstrip('/')}/{ordered.id}"
@@ -158,18 +155,17 @@ async def order_download(request: web.Request) -> web.Response:
 
 async def download(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/download/{download}: how far the file is."""
-    caller = enter(request, ANY_ROLE)
-    found = await _download(request, caller)
+    use = await enter_owned(request, ANY_ROLE)
+    found = await _download(request, use)
     url = f"{request.rel_url.path.rstrip('/')}/file" if found.status == "ready" else None
     return json_answer({"status": found.status, "url": url})
 
 
 async def download_file(request: web.Request) -> web.StreamResponse:
     """GET .../audiences/{id}/download/{download}/file: the file."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
-    found = await _download(request, caller)
-    desk = caller.edge.deployment.audiences.desk
-    chunk = await desk.read_download(found.id, 0)
+    use = await enter_owned(request, MAY_CHANGE_AUDIENCES)
+    found = await _download(request, use)
+    chunk = await use.desk.read_download(found.id, 0)
     if not chunk:
         raise Refused("NOT_FOUND", "There is no such file, or not any more.")
     response = web.StreamResponse(
@@ -184,7 +180,7 @@ async def download_file(request: web.Request) -> web.StreamResponse:
     while chunk:
         await response.write(chunk)
         offset += len(chunk)
-        chunk = await desk.read_download(found.id, offset)
+        chunk = await use.desk.read_download(found.id, offset)
     await response.write_eof()
     return response
 
@@ -216,10 +212,9 @@ async def _ask(caller: Caller, question: bodies.Question) -> Asked:
     )
 
 
-async def _download(request: web.Request, caller: Caller) -> Download:
-    desk = caller.edge.deployment.audiences.desk
+async def _download(request: web.Request, use: Use) -> Download:
     number = number_in_path(request, "audience")
-    found = await desk.download(number, request.match_info["download"])
+    found = await use.desk.download(number, request.match_info["download"])
     if found is None:
         raise Refused("NOT_FOUND", "There is no such download.")
     return found

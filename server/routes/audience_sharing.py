@@ -27,9 +27,8 @@ from server.routes.audiences import AUDIENCE
 
 async def sharing(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/sharing: who may use it, and who asks to."""
-    caller = await enter_owned(request, ANY_ROLE)
-    desk = caller.edge.deployment.audiences.desk
-    found = await desk.audience(number_in_path(request, "audience"))
+    use = await enter_owned(request, ANY_ROLE)
+    found = await use.desk.audience(number_in_path(request, "audience"))
     if found is None:
         raise no_audience()
     return json_answer(_shown_sharing(found))
@@ -38,10 +37,9 @@ async def sharing(request: web.Request) -> web.Response:
 @audited("update", "audience_sharing", "audience", sharing)
 async def share(request: web.Request) -> web.Response:
     """PUT .../audiences/{id}/sharing: set who may use it."""
-    caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
-    default, levels = bodies.read_sharing(await json_body(request, caller))
-    desk = caller.edge.deployment.audiences.desk
-    made = await desk.share_audience(number_in_path(request, "audience"), default, levels)
+    use = await enter_owned(request, MAY_CHANGE_AUDIENCES)
+    default, levels = bodies.read_sharing(await json_body(request, use.caller))
+    made = await use.desk.share_audience(number_in_path(request, "audience"), default, levels)
     if made is None:
         raise no_audience()
     return json_answer(_shown_sharing(made))

@@ -19,12 +19,13 @@ from server.audience_requests import (
     no_audience,
     number_in_path,
     own_use,
+    use_of,
     uses_of,
     visible,
 )
 from server.audience_views import shown_audience, shown_test
 from server.auditing import audited
-from server.management import ANY_ROLE, Caller, enter
+from server.management import ANY_ROLE, enter
 from server.openapi.takes import takes
 from server.parameters import invalid
 from server.paths import MANAGEMENT_PREFLIGHT, Route
@@ -47,7 +48,8 @@ STATUSES = frozenset(
 async def listed(request: web.Request) -> web.Response:
     """GET .../audiences?status=&type=&tag=&shared=: all audiences, drafts too.
 
-    First its own, by id, then those of other workspaces that are shared with its account.
+    First its own, by id, then those over several workspaces that lie in another one, then those
+    that are shared with its account.
     """
     caller = enter(request, ANY_ROLE)
     query = request.query
@@ -62,7 +64,7 @@ async def listed(request: web.Request) -> web.Response:
     tags = frozenset(query.getall("tag", []))
     found: list[dict[str, Any]] = []
     for use in uses_of(request, caller):
-        if shared is None or (shared == "true") == (use.receiver is not None):
+        if shared is None or (shared == "true") == use.is_shared:
             audiences = [
                 each
                 for each in await use.audiences()
@@ -94,34 +96,31 @@ async def one(request: web.Request) -> web.Response:
 
 async def _as_written(request: web.Request) -> web.Response:
     """Show an audience to the audit log, without counting its members."""
-    caller = await enter_owned(request, ANY_ROLE)
-    found = await _audience(request, caller)
-    desk = caller.edge.deployment.audiences.desk
-    journeys = {each.number: each for each in await desk.journeys()}
-    return json_answer(shown_audience(found, None, False, journeys, caller.edge.clock.now_ms()))
+    use = await enter_owned(request, ANY_ROLE)
+    found = await _audience(request, use)
+    journeys = {each.number: each for each in await use.desk.journeys()}
+    return json_answer(shown_audience(found, None, False, journeys, use.caller.edge.clock.now_ms()))
 
 
 @audited("update", "audience", "audience", _as_written)
 @takes("Audience")
 async def replace(request: web.Request) -> web.Response:
     """PUT .../audiences/{id}: change the fields that are given."""
-    caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
+    use = await enter_owned(request, MAY_CHANGE_AUDIENCES)
     number = number_in_path(request, "audience")
-    fields = bodies.read_audience(await json_body(request, caller), is_new=False)
+    fields = bodies.read_audience(await json_body(request, use.caller), is_new=False)
     revision = _if_match(request)
-    desk = caller.edge.deployment.audiences.desk
-    made = await desk.replace_audience(number, fields, caller.credential.client_id, revision)
+    made = await use.desk.replace_audience(number, fields, use.actor, revision)
     if made is None:
         raise no_audience()
-    return json_answer(await _shown(own_use(caller), made))
+    return json_answer(await _shown(use, made))
 
 
 @audited("delete", "audience", "audience", _as_written)
 async def delete(request: web.Request) -> web.Response:
     """DELETE .../audiences/{id}: delete it with its memberships and connections."""
-    caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
-    desk = caller.edge.deployment.audiences.desk
-    if not await desk.delete_audience(number_in_path(request, "audience")):
+    use = await enter_owned(request, MAY_CHANGE_AUDIENCES)
+    if not await use.desk.delete_audience(number_in_path(request, "audience")):
         raise no_audience()
     return web.Response(status=204)
 
@@ -129,10 +128,9 @@ async def delete(request: web.Request) -> web.Response:
 @audited("activate", "audience", "audience", _as_written)
 async def activate(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/activation: have it evaluated from now on."""
-    caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
-    desk = caller.edge.deployment.audiences.desk
+    use = await enter_owned(request, MAY_CHANGE_AUDIENCES)
     number = number_in_path(request, "audience")
-    if not await desk.activate_audience(number, caller.credential.client_id):
+    if not await use.desk.activate_audience(number, use.actor):
         raise no_audience()
     return web.Response(status=204)
 
@@ -140,13 +138,12 @@ async def activate(request: web.Request) -> web.Response:
 @audited("deactivate", "audience", "audience", _as_written)
 async def deactivate(request: web.Request) -> web.Response:
     """DELETE .../audiences/{id}/activation?clear_downstream=: take its memberships away."""
-    caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
+    use = await enter_owned(request, MAY_CHANGE_AUDIENCES)
     clear = request.query.get("clear_downstream", "false")
     if clear not in ("true", "false"):
         raise invalid("clear_downstream", "must be true or false")
-    desk = caller.edge.deployment.audiences.desk
     number = number_in_path(request, "audience")
-    if not await desk.deactivate_audience(number, clear == "true", caller.credential.client_id):
+    if not await use.desk.deactivate_audience(number, clear == "true", use.actor):
         raise no_audience()
     return web.Response(status=204)
 
@@ -154,13 +151,12 @@ async def deactivate(request: web.Request) -> web.Response:
 @audited("create", "audience")
 async def clone(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/clone: copy definition, inputs and tags into a draft."""
-    caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
-    desk = caller.edge.deployment.audiences.desk
+    use = await enter_owned(request, MAY_CHANGE_AUDIENCES)
     number = number_in_path(request, "audience")
-    made = await desk.clone_audience(number, caller.credential.client_id)
+    made = await use.desk.clone_audience(number, use.actor)
     if made is None:
         raise no_audience()
-    return json_answer(await _shown(own_use(caller), made), 201)
+    return json_answer(await _shown(use, made), 201)
 
 
 @audited("update", "audience")
@@ -168,18 +164,17 @@ async def calculate(request: web.Request) -> web.Response:
     """POST .../audiences/calculate: calculate standard audiences together."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
     numbers = bodies.read_numbers(await json_body(request, caller), "audience_ids")
-    desk = caller.edge.deployment.audiences.desk
-    credits_ = await desk.calculate_audiences(numbers, caller.credential.client_id)
+    use = await use_of(request, caller, numbers[0])
+    credits_ = await use.desk.calculate_audiences(numbers, use.actor)
     return json_answer({"credits": credits_}, 202)
 
 
 @audited("update", "audience", "audience", _as_written)
 async def send(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/send: send all members of a standard audience once."""
-    caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
-    numbers = bodies.read_numbers(await json_body(request, caller), "subscription_ids")
-    desk = caller.edge.deployment.audiences.desk
-    if not await desk.send_audience(number_in_path(request, "audience"), numbers):
+    use = await enter_owned(request, MAY_CHANGE_AUDIENCES)
+    numbers = bodies.read_numbers(await json_body(request, use.caller), "subscription_ids")
+    if not await use.desk.send_audience(number_in_path(request, "audience"), numbers):
         raise no_audience()
     return web.Response(status=202)
 
@@ -187,11 +182,10 @@ async def send(request: web.Request) -> web.Response:
 @audited("create", "audience_test", "audience")
 async def create_test(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/abtest: divide its users."""
-    caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
-    variations = bodies.read_test(await json_body(request, caller))
-    desk = caller.edge.deployment.audiences.desk
+    use = await enter_owned(request, MAY_CHANGE_AUDIENCES)
+    variations = bodies.read_test(await json_body(request, use.caller))
     number = number_in_path(request, "audience")
-    made = await desk.create_test(number, variations, caller.credential.client_id)
+    made = await use.desk.create_test(number, variations, use.actor)
     if made is None or made.test is None:
         raise no_audience()
     return json_answer(shown_test(made.test), 201)
@@ -199,8 +193,8 @@ async def create_test(request: web.Request) -> web.Response:
 
 async def test(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/abtest: its test, Control included."""
-    caller = await enter_owned(request, ANY_ROLE)
-    found = (await _audience(request, caller)).test
+    use = await enter_owned(request, ANY_ROLE)
+    found = (await _audience(request, use)).test
     if found is None:
         raise _no_test()
     return json_answer(shown_test(found))
@@ -209,9 +203,8 @@ async def test(request: web.Request) -> web.Response:
 @audited("delete", "audience_test", "audience", test)
 async def delete_test(request: web.Request) -> web.Response:
     """DELETE .../audiences/{id}/abtest: delete its test and the connections of variations."""
-    caller = await enter_owned(request, MAY_CHANGE_AUDIENCES)
-    desk = caller.edge.deployment.audiences.desk
-    if not await desk.delete_test(number_in_path(request, "audience")):
+    use = await enter_owned(request, MAY_CHANGE_AUDIENCES)
+    if not await use.desk.delete_test(number_in_path(request, "audience")):
         raise _no_test()
     return web.Response(status=204)
 
@@ -247,11 +240,10 @@ ROUTES = tuple(
 )
 
 
-async def _audience(request: web.Request, caller: Caller) -> Audience:
+async def _audience(request: web.Request, use: Use) -> Audience:
     """Return the audience that the path names."""
-    desk = caller.edge.deployment.audiences.desk
-    found = await desk.audience(number_in_path(request, "audience"))
-    if found is None or not visible(caller, found):
+    found = await use.desk.audience(number_in_path(request, "audience"))
+    if found is None or not visible(use.caller, found):
         raise no_audience()
     return found
 
@@ -259,18 +251,18 @@ async def _audience(request: web.Request, caller: Caller) -> Audience:
 async def _shown_all(use: Use, audiences: list[Audience]) -> list[dict[str, Any]]:
     if not audiences:
         return []
-    gateway = use.owner.deployment.audiences
+    gateway = use.gateway
     counts: dict[int, Counts] = await gateway.counts()
     journeys = {each.number: each for each in await gateway.desk.journeys()}
     faulted = {
         each.audience
         for each in await gateway.desk.all_subscriptions()
-        if each.fault is not None and each.receiver == use.receiver
+        if each.fault is not None and (each.receiver == use.receiver or not use.is_shared)
     }
     now_ms = use.owner.clock.now_ms()
     return [
         shown_audience(each, counts.get(each.number), each.number in faulted, journeys, now_ms)
-        | {"shared": use.receiver is not None}
+        | {"shared": use.is_shared}
         for each in audiences
     ]
 
@@ -279,7 +271,7 @@ async def _shown(use: Use, audience: Audience) -> dict[str, Any]:
     """Show one audience; one that is being evaluated for the first time with an estimate."""
     [body] = await _shown_all(use, [audience])
     if audience.status == "activating" and audience.type == "real_time":
-        gateway = use.owner.deployment.audiences
+        gateway = use.gateway
         asked = await gateway.desk.ask_of(audience.number)
         if asked is not None:
             estimate = await gateway.first_estimate(audience.number, audience.revision, asked)

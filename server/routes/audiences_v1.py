@@ -1,5 +1,6 @@
 """Audiences, version 1: listed and deleted (spec/audiences.md, 14; spec/platform-api.md, 8)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -9,9 +10,18 @@ from actors.audiences.objects import Audience, Subscription
 from actors.audiences.rules import RUNNING
 from actors.audiences.trees import members_document, milestone
 from server.audience_problems import v1_errors
-from server.audience_requests import MAY_CHANGE_AUDIENCES, no_audience, number_in_path
+from server.audience_requests import (
+    MAY_CHANGE_AUDIENCES,
+    Use,
+    no_audience,
+    number_in_path,
+    own_use,
+    use_of,
+    uses_of,
+)
 from server.audience_views import listed_audience
-from server.management import ANY_ROLE, Caller, enter_v1, write_audit
+from server.context import EDGES
+from server.management import ANY_ROLE, enter_v1, write_audit
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
 
@@ -19,7 +29,9 @@ from server.problems import Refused, json_answer
 async def listed(request: web.Request) -> web.Response:
     """GET /v1/audiences?accountId=: all active audiences, a bare array."""
     caller = enter_v1(request, ANY_ROLE)
-    return json_answer(await _listed(caller, is_single=False))
+    names = _names(request)
+    uses = [each for each in uses_of(request, caller) if not each.is_shared]
+    return json_answer([body for each in uses for body in await _listed(each, names)])
 
 
 async def of_workspace(request: web.Request) -> web.Response:
@@ -27,15 +39,17 @@ async def of_workspace(request: web.Request) -> web.Response:
     caller = enter_v1(request, ANY_ROLE)
     if request.match_info["workspace"] != str(caller.config.workspace):
         raise Refused("NOT_FOUND", "There is no such workspace.")
-    return json_answer(await _listed(caller, is_single=True))
+    names = {caller.config.workspace: caller.config.workspace_name}
+    return json_answer(await _listed(own_use(caller), names))
 
 
 async def delete(request: web.Request) -> web.Response:
     """DELETE /v1/audiences/{id}?accountId=: delete it with its memberships and connections."""
     caller = enter_v1(request, MAY_CHANGE_AUDIENCES)
     number = number_in_path(request, "audience")
-    shown = await _listed(caller, is_single=False)
-    if not await caller.edge.deployment.audiences.desk.delete_audience(number):
+    use = await use_of(request, caller, number)
+    shown = await _listed(use, _names(request))
+    if not await use.desk.delete_audience(number):
         raise no_audience()
     before = next((each for each in shown if each["id"] == number), None)
     await write_audit(caller, "delete", "audience", number, before=before)
@@ -70,15 +84,29 @@ ROUTES = (
 )
 
 
-async def _listed(caller: Caller, *, is_single: bool) -> list[dict[str, Any]]:
-    gateway = caller.edge.deployment.audiences
+def _names(request: web.Request) -> dict[int, str]:
+    """Return the names of all workspaces, by number."""
+    configs = (each.config.current for each in request.app[EDGES].all)
+    return {each.workspace: each.workspace_name for each in configs}
+
+
+async def _listed(use: Use, names: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Show the active audiences that are over no other workspaces than those that have names."""
+    gateway = use.gateway
+    audiences = [
+        each
+        for each in await use.audiences()
+        if each.status in RUNNING and names.keys() >= set(each.workspaces)
+    ]
+    if not audiences:
+        return []
     counts: dict[int, Counts] = await gateway.counts()
     outputs = await gateway.desk.audience_outputs()
     journeys = {each.number: each for each in await gateway.desk.journeys()}
     subscriptions: dict[int, list[Subscription]] = {}
     for each in await gateway.desk.all_subscriptions():
         if each.receiver is not None:
-            continue  # of another account, whose affair it is
+            continue  # of another workspace, whose affair it is
         subscriptions.setdefault(each.audience, []).append(each)
 
     def document(audience: Audience) -> Any:
@@ -94,10 +122,9 @@ async def _listed(caller: Caller, *, is_single: bool) -> list[dict[str, Any]]:
             counts.get(each.number),
             subscriptions.get(each.number, []),
             outputs,
-            caller.config.workspace_name,
-            caller.edge.clock.now_ms(),
+            names,
+            use.owner.clock.now_ms(),
             document(each),
         )
-        for each in await gateway.desk.audiences()
-        if each.status in RUNNING and (len(each.workspaces) == 1 or not is_single)
+        for each in audiences
     ]

@@ -134,15 +134,16 @@ def test_a_slice_ends_when_its_time_is_over_and_the_next_goes_on(shard: Asked) -
     parts = every_slice(lambda at: shard.views.sample_audience(asked, WHOLE, at))
     assert [each.size for each in parts] == [1] * len(PEOPLE)
     assert sum(each.hits for each in parts) == 1
-    counts = every_slice(lambda at: shard.views.audience_population("production", at))
+    counts = every_slice(lambda at: shard.views.audience_population(asked, at))
     assert sum(counts) == len(PEOPLE)
-    assert sum(every_slice(lambda at: shard.views.audience_population("development", at))) == 0
+    other = replace(asked, environment="development")
+    assert sum(every_slice(lambda at: shard.views.audience_population(other, at))) == 0
 
 
 def test_users_outside_the_population_are_in_no_sample(shard: Asked) -> None:
     opt_out = {"event_type": "opt_out", "data": {"is_opted_out": True}}
     shard.send(1002, {"events": [opt_out]})
-    assert shard.views.audience_population("production") == (4, None)
+    assert shard.views.audience_population(query(PREMIUM)) == (4, None)
     sample, _ = shard.views.sample_audience(query(PREMIUM), WHOLE)
     assert (sample.size, sample.hits, sample.criteria) == (4, 1, (1,))
 

@@ -81,7 +81,10 @@ class Engine:
             node: its definition.
             revision: greater than those of all definitions before.
         """
-        defined = Defined(environment, node_term(node))
+        self.define(audience, Defined(environment, node_term(node)), revision)
+
+    def define(self, audience: int, defined: Defined, revision: int) -> None:
+        """Evaluate an audience by a term; see `activate`."""
         for leaf in leaves_of(defined.term):
             self._holdings.hold(leaf)
         former = self._audiences.get(audience)
@@ -164,7 +167,6 @@ class Engine:
             Packed entries, to be appended to those of the record.
         """
         row = self._rows.find(key)
-        section = profile.workspaces.get(self._workspace.number)
         if row is None:
             row = self._row(key)
             self._begin(row)
@@ -172,10 +174,11 @@ class Engine:
         elif self._rows.alive_until_ms[row] < stored.received_ms:
             # Its lifetime was over: the batch found an empty section, and left it with little.
             self._fill(row, key, profile, derived)
-        elif section is not None:
-            self._set_alive(row, profile)
-            subject = Subject(key, profile, section, derived, self.groups)
-            self._mirror.update(row, subject, stored)
+        else:
+            subject = self._subject(key, profile, derived)
+            if subject is not None:
+                self._set_alive(row, profile)
+                self._mirror.update(row, subject, stored)
         since_ms = stored.received_ms - self.lookback_ms
         matcher, first_event = self._holdings.matcher, self._entries.next_event(row)
         happened, entries = matcher.found(stored, first_event, since_ms)
@@ -428,9 +431,14 @@ class Engine:
     def _fill(self, row: int, key: ProfileKey, profile: Profile, derived: Derived) -> None:
         self._set_alive(row, profile)
         self._rows.due_ms[row] = 0
+        subject = self._subject(key, profile, derived)
+        if subject is not None:
+            self._mirror.fill(row, subject)
+
+    def _subject(self, key: ProfileKey, profile: Profile, derived: Derived) -> Subject | None:
+        """Return a user as sources read it; `None` without a section."""
         section = profile.workspaces.get(self._workspace.number)
-        if section is not None:
-            self._mirror.fill(row, Subject(key, profile, section, derived, self.groups))
+        return None if section is None else Subject(key, profile, section, derived, self.groups)
 
     def _set_alive(self, row: int, profile: Profile) -> None:
         """Note until when a profile belongs to the population (spec/audiences.md, 5, rule 10)."""

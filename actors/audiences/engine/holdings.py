@@ -12,13 +12,10 @@ from actors.audiences.engine.leaves.sequences import SequenceLeaf
 from actors.audiences.engine.matcher import Matcher
 from actors.audiences.engine.mirror import Mirror
 from actors.audiences.engine.numbers import NumberColumn
-from actors.audiences.engine.sources import CoordinateSource, Source
+from actors.audiences.engine.sources import CoordinateSource, SectionSource, Source
 from actors.audiences.engine.streams import Stream
 from actors.audiences.engine.terms import Leaf
 from actors.model import WorkspaceInfo
-
-LATITUDE = CoordinateSource("latitude")
-LONGITUDE = CoordinateSource("longitude")
 
 
 class Holdings:
@@ -73,9 +70,8 @@ class Holdings:
                 self._slots[leaf] = self._mirror.slot(source, question.predicate())
             case NumberLeaf(source, kind, _):
                 self._mirror.numbers(source, kind)
-            case PlaceLeaf():
-                self._mirror.numbers(LATITUDE, "number")
-                self._mirror.numbers(LONGITUDE, "number")
+            case PlaceLeaf(_, workspace):
+                self.coordinates(workspace)
             case ReferenceLeaf(source, other, _):
                 self._mirror.coded(source)
                 self._mirror.coded(other)
@@ -101,9 +97,10 @@ class Holdings:
         """Return the column of a leaf."""
         return self._mirror.numbers(leaf.source, leaf.kind)
 
-    def coordinates(self) -> tuple[NumberColumn, NumberColumn]:
-        """Return the columns of latitude and longitude."""
-        return self._mirror.numbers(LATITUDE, "number"), self._mirror.numbers(LONGITUDE, "number")
+    def coordinates(self, workspace: int) -> tuple[NumberColumn, NumberColumn]:
+        """Return the columns of latitude and longitude (`PlaceLeaf.workspace`)."""
+        latitude, longitude = _coordinates(workspace)
+        return self._mirror.numbers(latitude, "number"), self._mirror.numbers(longitude, "number")
 
     def pair(self, leaf: ReferenceLeaf) -> tuple[CodedColumn, CodedColumn]:
         """Return both columns of a leaf."""
@@ -143,11 +140,16 @@ def sources_of(leaf: Leaf) -> list[Source]:
     match leaf:
         case CodedLeaf(source) | NumberLeaf(source):
             return [source]
-        case PlaceLeaf():
-            return [LATITUDE, LONGITUDE]
+        case PlaceLeaf(_, workspace):
+            return _coordinates(workspace)
         case ReferenceLeaf(source, other):
             return [source, other]
     return []
+
+
+def _coordinates(workspace: int) -> list[Source]:
+    both: list[Source] = [CoordinateSource("latitude"), CoordinateSource("longitude")]
+    return [SectionSource(workspace, each) for each in both] if workspace else both
 
 
 def streams_of(leaf: Leaf) -> list[Stream]:

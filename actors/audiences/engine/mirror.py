@@ -13,6 +13,7 @@ from actors.audiences.engine.sources import (
     DeviceSource,
     ListedSource,
     PredictionSource,
+    SectionSource,
     SeenSource,
     SegmentSource,
     Source,
@@ -178,6 +179,8 @@ class Mirror:
 
 def kind_of_dates(source: Source) -> NumberKind:
     """Return how the dates of a source are parsed: some are ms already."""
+    if isinstance(source, SectionSource):
+        return kind_of_dates(source.source)
     if isinstance(source, SeenSource) or (
         isinstance(source, ConsentSource) and source.field == "timestamp_ms"
     ):

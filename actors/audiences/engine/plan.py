@@ -250,8 +250,10 @@ def _families(
         yield CodedFamily({leaf: holdings.slot(leaf) for leaf in coded}), [*coded]
     if numbers := [leaf for leaf in leaves if isinstance(leaf, NumberLeaf)]:
         yield NumberFamily({leaf: holdings.numbers(leaf) for leaf in numbers}), [*numbers]
-    if places := [leaf for leaf in leaves if isinstance(leaf, PlaceLeaf)]:
-        yield PlaceFamily(places, *holdings.coordinates()), [*places]
+    areas = [leaf for leaf in leaves if isinstance(leaf, PlaceLeaf)]
+    for workspace in dict.fromkeys(leaf.workspace for leaf in areas):
+        places = [leaf for leaf in areas if leaf.workspace == workspace]
+        yield PlaceFamily(places, *holdings.coordinates(workspace)), [*places]
     if references := [leaf for leaf in leaves if isinstance(leaf, ReferenceLeaf)]:
         yield ReferenceFamily({leaf: holdings.pair(leaf) for leaf in references}), [*references]
     if events := [leaf for leaf in leaves if isinstance(leaf, EventLeaf)]:

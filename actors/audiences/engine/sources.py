@@ -32,6 +32,8 @@ class Derived(Struct, frozen=True):
         audiences: static and standard audiences that the user is in.
         names: of calculated attributes to their numbers; one that has a value hides the user
             attribute of its name.
+        workspaces: for an evaluation over several, what others have made in each of them.
+        groups: of such a part, number to id of the group definitions.
     """
 
     calculated: Mapping[int, AttributeText] = {}
@@ -39,6 +41,8 @@ class Derived(Struct, frozen=True):
     segments: frozenset[int] = frozenset()
     audiences: frozenset[int] = frozenset()
     names: Mapping[str, int] = {}
+    workspaces: Mapping[int, "Derived"] = {}
+    groups: Mapping[int, str] = {}
 
 
 NO_DERIVED = Derived()
@@ -84,6 +88,18 @@ class CalculatedSource(Struct, frozen=True):
     def read(self, subject: Subject) -> StoredValue:
         """Return the present value."""
         value = subject.derived.calculated.get(self.number)
+        return MISSING if value is None else value
+
+
+class NamedCalculatedSource(Struct, frozen=True):
+    """A calculated attribute, by its name: it has another number in each workspace."""
+
+    name: str
+
+    def read(self, subject: Subject) -> StoredValue:
+        """Return the present value."""
+        derived = subject.derived
+        value = derived.calculated.get(derived.names.get(self.name, 0))
         return MISSING if value is None else value
 
 
@@ -229,9 +245,38 @@ class ListedSource(Struct, frozen=True):
         return "true" if self.audience in subject.derived.audiences else MISSING
 
 
+class LiveSource(Struct, frozen=True):
+    """Whether the user has a live section of a workspace, by its number."""
+
+    workspace: int
+
+    def read(self, subject: Subject) -> StoredValue:
+        """Return `true`, or nothing."""
+        section = subject.profile.workspaces.get(self.workspace)
+        return MISSING if section is None or section.is_aged_out else "true"
+
+
+class SectionSource(Struct, frozen=True):
+    """A source, read in a user's section of one workspace, by its number."""
+
+    workspace: int
+    source: "Source"
+
+    def read(self, subject: Subject) -> StoredValue:
+        """Return what the source gives there; nothing without a live section."""
+        section = subject.profile.workspaces.get(self.workspace)
+        if section is None or section.is_aged_out:
+            return MISSING
+        derived = subject.derived.workspaces.get(self.workspace, NO_DERIVED)
+        return self.source.read(
+            Subject(subject.key, subject.profile, section, derived, derived.groups)
+        )
+
+
 Source = (
     AttributeSource
     | CalculatedSource
+    | NamedCalculatedSource
     | PredictionSource
     | DeviceSource
     | IdentitySource
@@ -243,6 +288,8 @@ Source = (
     | SeenSource
     | SegmentSource
     | ListedSource
+    | LiveSource
+    | SectionSource
 )
 
 

@@ -117,11 +117,10 @@ def any_of(terms: Iterable[Term]) -> Term:
     return Not(All(tuple(Not(term) for term in terms)))
 
 
-def node_term(node: Node, term_of: Callable[[Criterion], Term] | None = None) -> Term:
-    """Return the term of a definition or of a part of it."""
-    of_criterion = criterion_term if term_of is None else term_of
+def node_term(node: Node, term_of: Callable[[Named], Term] | None = None) -> Term:
+    """Return the term of a definition or of a part of it; `term_of`: that of a criterion."""
     if isinstance(node, Named):
-        return of_criterion(node.criterion)
+        return criterion_term(node.criterion) if term_of is None else term_of(node)
     terms = [node_term(each, term_of) for each in node.nodes]
     match node.op:
         case "and":
@@ -148,7 +147,7 @@ def criterion_term(criterion: Criterion) -> Term:
             return _sequence(criterion)
         case UserAttribute(name, test) | UserAttributeList(name, test):
             return _tested(AttributeSource(name), test)
-        case CalculatedAttribute(number, test):
+        case CalculatedAttribute(calculated_attribute=number, test=test):
             return _tested(CalculatedSource(number), test)
         case AudienceMembership(audience, is_member):
             return Member(audience) if is_member else Not(Member(audience))

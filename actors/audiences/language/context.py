@@ -33,6 +33,12 @@ class Context:
         self.fail(place, "is no calculated attribute.", "REFERENCE_NOT_FOUND")
         return NO_CALCULATED_ATTRIBUTE
 
+    def name_of(self, number: int, sent: str) -> str:
+        """Return the name of a calculated attribute: what was sent, or that of its number."""
+        known = (each.name for each in self.references.calculated_attributes)
+        numbers = (each.number for each in self.references.calculated_attributes)
+        return sent or dict(zip(numbers, known, strict=True)).get(number, "")
+
     def _check_active(self, place: str, reference: CalculatedAttributeReference) -> None:
         if self.references.is_activation and not reference.is_active:
             self.fail(place, "is not active.", "INVALID_STATE")
@@ -48,6 +54,9 @@ class Context:
             self.fail(place, "is no audience.", "REFERENCE_NOT_FOUND")
         elif target.reads_membership:
             self.fail(place, "tests membership of an audience itself.", "NESTED_AUDIENCE")
+        elif target.is_elsewhere:
+            message = "is over several workspaces: only an audience that is, too, can test it."
+            self.fail(place, message, "INVALID_STATE")
         elif references.is_activation and not target.is_active:
             self.fail(place, "is not active.", "INVALID_STATE")
         if references.is_referenced:

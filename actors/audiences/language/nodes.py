@@ -41,5 +41,6 @@ def _read_criterion(members: Members) -> tuple[Node, Json]:
     if "type" not in members.canonical:
         return _STAND_IN, {}  # what else is wrong depends on the type
     name = members.optional_text("id")
-    criterion = KINDS[kind](members, Scope(members))
-    return Named(criterion, name), members.finish()
+    scope = Scope(members)
+    criterion = KINDS[kind](members, scope)
+    return Named(criterion, name, scope.workspaces), members.finish()

@@ -9,10 +9,12 @@ class AudienceReference(Struct, frozen=True):
     Attributes:
         reads_membership: its own definition has an `audience_membership` criterion.
         is_active: real-time and active, static, or standard and `ready` or `expired`.
+        is_elsewhere: it is over several workspaces, and the one that asks is not.
     """
 
     reads_membership: bool = False
     is_active: bool = True
+    is_elsewhere: bool = False
 
 
 class CalculatedAttributeReference(Struct, frozen=True):

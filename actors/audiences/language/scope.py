@@ -9,11 +9,15 @@ WORKSPACE_SCOPED = frozenset({"crash_report", "install", "uninstall", "upgrade"}
 
 
 class Scope:
-    """What a criterion is narrowed to."""
+    """What a criterion is narrowed to.
+
+    `workspaces`: as sent, each once; none: all of the audience's.
+    """
 
     def __init__(self, members: Members) -> None:
         context = members.context
-        _read_ids(members, "workspace_ids", context.check_workspace)
+        sent = _read_ids(members, "workspace_ids", context.check_workspace)
+        self.workspaces = tuple(sorted(set(sent)))
         self._sent_inputs = _read_ids(members, "input_ids", context.check_input)
         self._audience_inputs = context.references.inputs
 

@@ -23,7 +23,6 @@ from actors.audiences.estimate import sample_number
 from actors.audiences.language.dependencies import criteria_of
 from actors.clock import ManualClock
 from actors.errors import ShardUnavailable
-from actors.model import Environment
 from actors.store.keys import shard_of_slot, slot_of_mpid
 from tests.oracle.audiences.evaluate import holds, is_in_population, is_member
 from tests.oracle.audiences.people import Person, Surroundings
@@ -136,7 +135,7 @@ class PlainShard:
         return found
 
     async def audience_population(
-        self, environment: Environment, cursor: bytes = b""
+        self, query: Query, cursor: bytes = b""
     ) -> tuple[int, bytes | None]:
         some, following = self._slice(cursor)
         return sum(1 for _ in self._counted(some)), following

@@ -64,7 +64,7 @@ def announced(action: Any, *subscriptions: Subscription, changed: str = "") -> l
 
 
 def test_the_latest_device_speaks_for_its_type() -> None:
-    assert identities_of(*person()) == {
+    assert identities_of(person()[0]) == {
         "ios_vendor_id": "v-new",
         "partner:acme": "p1",
         "email": "e@example.com",
@@ -84,7 +84,7 @@ def test_an_entry_is_told_with_identities() -> None:
             {
                 "mpid": 1005,
                 "action": "add",
-                "identities": identities_of(*person()),
+                "identities": identities_of(person()[0]),
                 "user_attributes": {},
                 "deleted_user_attributes": [],
             }

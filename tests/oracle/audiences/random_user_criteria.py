@@ -89,7 +89,8 @@ class UserCriteria:
         randomness = self._randomness
         type_ = randomness.choice(("number", "number", "string", "date"))
         test = make_test(randomness, type_, self._now_ms, may_refer=True)  # type: ignore[arg-type]
-        return CalculatedAttribute(randomness.choice(CALCULATED), test)
+        number = randomness.choice(CALCULATED)
+        return CalculatedAttribute(number, test, f"ca{number}")
 
     def _device(self) -> Criterion:
         randomness = self._randomness

@@ -17,9 +17,10 @@ _UNSURE = 1e-7
 
 
 class PlaceLeaf(Struct, frozen=True):
-    """The location is inside an area."""
+    """The location is inside an area; `workspace`: whose section has it, 0 if there is one."""
 
     area: LocationWithin | LocationWithinBox
+    workspace: int = 0
 
 
 class PlaceFamily:

@@ -10,7 +10,8 @@ from actors.audiences.language.value_tests import read_typed_test
 def read_calculated_attribute(members: Members, _: Scope) -> CalculatedAttribute:
     """Read a test of a calculated attribute, which is given by its number or by its name."""
     number = _read_number(members)
-    return CalculatedAttribute(number, read_typed_test(members))
+    name = members.context.name_of(number, members.canonical.get("attribute_name", ""))
+    return CalculatedAttribute(number, read_typed_test(members), name)
 
 
 def _read_number(members: Members) -> int:

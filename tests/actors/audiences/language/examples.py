@@ -247,7 +247,7 @@ EXAMPLES: dict[str, list[Example]] = {
                 "value_type": "number",
                 "operator": "exists",
             },
-            CalculatedAttribute(3, ValueTest("number", "exists")),
+            CalculatedAttribute(3, ValueTest("number", "exists"), "ltv"),
         )
     ],
     "audience_membership": [

@@ -1,0 +1,287 @@
+"""Audiences over several workspaces (spec/audiences.md, 1, 2, 3, 5 rule 12 and 14)."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from actors.clock import ManualClock
+from tests.whole.sent import custom
+from tests.whole.test_audiences import (
+    OUTPUT,
+    advance,
+    ask,
+    changes,
+    members,
+    memberships,
+    ping,
+    pinged,
+    send,
+    status_is,
+)
+from tests.whole.world import World, changed, named, serving
+
+Pair = tuple[World, World]
+BOTH = [1, 2]
+
+
+def documents() -> list[dict[str, Any]]:
+    """Return two workspaces of an account and an identity scope, and one of another scope."""
+    return [
+        changed(each, outputs=[*each["outputs"], OUTPUT | {"id": f"list{suffix}"}])
+        for each, suffix in (
+            (named("w1"), ""),
+            (named("w2", "w1"), "-w2"),
+            (named("w3"), "-w3"),
+        )
+    ]
+
+
+@pytest.fixture(params=[1, 3], ids=["1 shard", "3 shards"])
+async def pair(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
+) -> AsyncIterator[Pair]:
+    async with serving(tmp_path, documents(), clock=clock, shards=request.param) as worlds:
+        yield worlds[0], worlds[1]
+
+
+async def make(world: World, name: str, definition: Any, **fields: Any) -> int:
+    """Make an active audience over both workspaces; return its id."""
+    body = {"name": name, "definition": definition, "workspaces": BOTH, **fields}
+    made = await ask(world, 201, "POST", "", body)
+    assert made["workspaces"] == BOTH
+    await ask(world, 204, "POST", f"/{made['id']}/activation")
+    await world.settle_audiences()
+    assert (await ask(world, 200, "GET", f"/{made['id']}"))["status"] == "active"
+    return cast(int, made["id"])
+
+
+async def joined(world: World, audience: int, output: int = 2) -> int:
+    """Connect an audience to the webhook of a workspace; return the subscription's id."""
+    made = await ask(world, 201, "POST", f"/{audience}/subscriptions", {"output_id": output})
+    return cast(int, made["id"])
+
+
+def count(name: str, least: int, **narrowed: Any) -> dict[str, Any]:
+    """Make the criterion that an event has come so often."""
+    frequency = {"operator": "greater_or_equal", "value": least}
+    return {
+        "type": "event",
+        "event_type": "custom_event",
+        "event_name": name,
+        "frequency": frequency,
+        **narrowed,
+    }
+
+
+async def mpids(world: World, *customers: str) -> list[int]:
+    return sorted([await world.mpid(each) for each in customers])
+
+
+async def test_a_criterion_holds_if_it_does_in_any_workspace_and_events_are_pooled(
+    pair: Pair,
+) -> None:
+    one, other = pair
+    await send(one, "a", custom("Bought"), status="premium")
+    await send(other, "a", custom("Bought"), status="gold")
+    await send(other, "b", custom("Bought"), status="premium")  # never seen in the first
+    await send(one, "c", custom("Bought"), status="gold")
+    premium = await make(one, "Premium", status_is("premium"))
+    await make(one, "Twice", count("Bought", 2))
+    assert await members(one, premium) == await mpids(other, "a", "b")
+    assert await members(one, premium + 1) == await mpids(one, "a")
+    # Those who come later do so with the batch itself, whichever workspace it is of.
+    await send(other, "c", custom("Bought"))
+    assert await members(one, premium + 1) == await mpids(one, "a", "c")
+    await send(other, "d", status="premium")
+    assert await members(one, premium) == await mpids(other, "a", "b", "d")
+    await send(other, "b", status="gold")
+    assert await members(one, premium) == await mpids(other, "a", "d")
+    # It is true in the first still.
+    await send(other, "a", status="silver")
+    assert await members(one, premium) == await mpids(other, "a", "d")
+
+
+async def test_a_criterion_can_be_narrowed_to_one_workspace(pair: Pair) -> None:
+    one, other = pair
+    for world, status in ((one, "premium"), (other, "gold")):
+        await send(world, "a", custom("Bought"), status=status)
+    await send(other, "b", custom("Bought"), status="premium")
+    narrowed = {**status_is("premium"), "workspace_ids": [2]}
+    assert await members(one, await make(one, "Other's", narrowed)) == await mpids(other, "b")
+    events = count("Bought", 1, workspace_ids=[1])
+    assert await members(one, await make(one, "Own", events)) == await mpids(one, "a")
+    negative = {"op": "not", "nodes": [status_is("premium")]}
+    assert await members(one, await make(one, "Not", negative)) == []
+    await send(other, "e", status="gold")
+    assert await members(other, 1_000_003) == await mpids(other, "e")
+
+
+async def test_each_workspace_lists_it_manages_it_and_shows_its_memberships(pair: Pair) -> None:
+    one, other = pair
+    await send(other, "b", status="premium")
+    await send(one, "a", status="premium")
+    number = await make(one, "Premium", status_is("premium"))
+    for world in pair:
+        [shown] = await ask(world, 200, "GET", "")
+        assert (shown["id"], shown["size"], shown["shared"]) == (number, 2, False)
+        [listed] = await (await world.get("/v1/audiences", accountId="1")).json()
+        assert [each["name"] for each in listed["workspaces"]] == ["W1", "W1"]
+        single = await world.get(f"/v1/workspace/{world.number}/audiences", accountId="1")
+        assert await single.json() == []
+        both = sorted([*await mpids(one, "a"), *await mpids(other, "b")])
+        assert await members(world, number) == both
+        found = await world.mpid("a" if world is one else "b")
+        assert (await ask(world, 200, "GET", f"/{number}/members/{found}"))["mpid"] == found
+    for world, customer in ((one, "a"), (other, "b")):
+        [membership] = await memberships(world, customer)
+        assert (membership["audience_id"], membership["audience_name"]) == (number, "Premium")
+    await ask(other, 200, "PUT", f"/{number}", {"name": "Renamed"})
+    await ask(other, 204, "DELETE", f"/{number}/activation")
+    await one.settle_audiences()
+    assert await memberships(other, "b") == []
+    assert (await ask(one, 200, "GET", f"/{number}"))["name"] == "Renamed"
+    # One that is made in the second workspace has an id that nobody else has.
+    second = await make(other, "Second", status_is("premium"))
+    assert second > 2_000_000
+    assert await members(one, second) == await members(other, second) != []
+    await ask(one, 204, "DELETE", f"/{second}")
+    await ask(other, 404, "GET", f"/{second}")
+
+
+async def test_outputs_of_each_workspace_are_told(pair: Pair) -> None:
+    one, other = pair
+    await send(other, "b", status="premium")
+    number = await make(one, "Premium", status_is("premium"))
+    first, second = await joined(one, number), await joined(other, number)
+    await one.settle_audiences()
+    [mpid] = await mpids(other, "b")
+    assert changes(one, first) == changes(one, second) == [("add", mpid)]
+    await send(other, "b", status="gold")
+    await send(one, "b", status="premium")
+    assert changes(one, first)[1:] == [("delete", mpid), ("add", mpid)]
+    shared = {"output_id": 2, "shared_user_attributes": ["status"]}
+    await ask(one, 422, "POST", f"/{number}/subscriptions", shared)
+
+
+async def test_time_ends_memberships_in_events_of_any_workspace(pair: Pair) -> None:
+    one, other = pair
+    await send(other, "b", ping(advance(one, 0)))
+    number = await make(one, "Pinged", pinged())
+    subscription = await joined(one, number)
+    await one.settle_audiences()
+    [membership] = await memberships(other, "b")
+    assert membership["expiration_timestamp_ms"] == advance(one, 0) + 3_600_000
+    advance(one, 3_600_001)
+    await one.settle_audiences()
+    assert [action for action, _ in changes(one, subscription)] == ["add", "delete"]
+
+
+async def test_estimates_questions_and_explanations_are_about_all_workspaces(pair: Pair) -> None:
+    one, other = pair
+    for world, customer in ((one, "a"), (other, "b"), (other, "c")):
+        await send(world, customer, status="premium" if customer != "c" else "gold")
+    asked = {"workspaces": BOTH, "definition": status_is("premium")}
+    for world in pair:
+        found = await ask(world, 200, "POST", "/estimate", asked)
+        assert (found["estimate"], found["sample_size"]) == (2, 3)
+        both = [*await mpids(one, "a"), *await mpids(other, "b", "c")]
+        answers = await ask(world, 200, "POST", "/evaluate", asked | {"mpids": both})
+        assert sum(each["result"] for each in answers) == 2
+    number = await make(one, "Premium", status_is("premium"))
+    [mpid] = await mpids(other, "c")
+    why = await ask(other, 200, "GET", f"/{number}/members/{mpid}/explanation")
+    assert (why["result"], why["is_member"]) == (False, False)
+    assert [each["values"] for each in why["criteria"]] == [["gold"]]
+    dry = await ask(one, 200, "POST", f"/{number}/dry-run", {"definition": status_is("gold")})
+    assert (dry["entering"], dry["leaving"], dry["staying"]) == (1, 2, 0)
+
+
+async def test_lists_and_standard_audiences_are_over_several_workspaces_too(pair: Pair) -> None:
+    one, other = pair
+    await send(one, "a", custom("Bought"), status="premium")
+    await send(other, "b", custom("Bought"), status="premium")
+    body = {"name": "List", "type": "static", "workspaces": BOTH}
+    made = await ask(one, 201, "POST", "", body)
+    await ask(one, 204, "POST", f"/{made['id']}/activation")
+    both = [*await mpids(one, "a"), *await mpids(other, "b")]
+    await ask(other, 202, "PUT", f"/{made['id']}/members", {"add": both})
+    await one.settle_audiences()
+    assert await members(other, made["id"]) == sorted(both)
+    body = {"name": "Standard", "type": "standard", "workspaces": BOTH, "range": "all"}
+    definition = count("Bought", 1)
+    made = await ask(other, 201, "POST", "", body | {"definition": definition})
+    await ask(other, 202, "POST", "/calculate", {"audience_ids": [made["id"]]})
+    await other.settle_audiences()
+    assert await members(one, made["id"]) == sorted(both)
+    await send(one, "c", custom("Bought"))
+    await other.settle_audiences()
+    assert await members(one, made["id"]) == sorted(both)
+
+
+async def test_an_audience_over_several_can_ask_for_others(pair: Pair) -> None:
+    one, other = pair
+    await send(one, "a", status="premium")
+    single = await ask(one, 201, "POST", "", {"name": "S", "definition": status_is("premium")})
+    await ask(one, 204, "POST", f"/{single['id']}/activation")
+    await one.settle_audiences()
+    asks = {"type": "audience_membership", "audience_id": single["id"], "operator": "is_member"}
+    definition = {"op": "and", "nodes": [asks, count("Bought", 1)]}
+    number = await make(one, "Both", definition)
+    assert await members(one, number) == []
+    await send(other, "a", custom("Bought"))
+    assert await members(one, number) == await mpids(one, "a")
+    await send(one, "a", status="gold")
+    assert await members(one, number) == []
+    await send(one, "b", custom("Bought"), status="premium")
+    assert await members(one, number) == await mpids(one, "b")
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "path"),
+    [
+        ({"workspaces": [1, 9]}, "REFERENCE_NOT_FOUND", "/workspaces/1"),
+        ({"workspaces": [1, 3]}, "INVALID_STATE", "/workspaces/1"),
+        ({"workspaces": [2]}, "INVALID_STATE", "/workspaces"),
+        ({"workspaces": [1, 2], "inputs": [77]}, "REFERENCE_NOT_FOUND", "/inputs/0"),
+        (
+            {
+                "workspaces": [1, 2],
+                "definition": {**status_is("premium"), "workspace_ids": [3]},
+            },
+            "REFERENCE_NOT_FOUND",
+            "/definition/workspace_ids/0",
+        ),
+        (
+            {"workspaces": [1], "definition": {**status_is("premium"), "workspace_ids": [2]}},
+            "REFERENCE_NOT_FOUND",
+            "/definition/workspace_ids/0",
+        ),
+    ],
+)
+async def test_workspaces_that_do_not_go_together_are_refused(
+    pair: Pair, fields: dict[str, Any], code: str, path: str
+) -> None:
+    one, _ = pair
+    body = await ask(one, 422, "POST", "", {"name": "X", **fields})
+    assert (body["errors"][0]["code"], body["errors"][0]["path"]) == (code, path)
+
+
+async def test_memberships_are_as_before_after_a_restart(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with serving(tmp_path, documents(), clock=clock) as [one, other, _]:
+        await send(one, "a", custom("Bought"))
+        await send(other, "a", custom("Bought"))
+        await send(other, "b", custom("Bought"))
+        number = await make(one, "Twice", count("Bought", 2))
+        subscription = await joined(one, number)
+        await one.settle_audiences()
+        before = await members(one, number)
+    async with serving(tmp_path, documents(), clock=clock) as [one, other, _]:
+        assert await members(other, number) == before
+        await send(other, "b", custom("Bought"))
+        assert await members(one, number) == await mpids(other, "a", "b")
+        [mpid] = await mpids(other, "b")
+        assert changes(one, subscription)[1:] == [("add", mpid)]
