@@ -373,10 +373,12 @@ class Forwarder:
                 "in_memory": sum(stream.waiting for stream in streams),
                 "in_memory_bytes": sum(stream.waiting_bytes for stream in streams),
                 "blocked_users": blocked[number],
+                "in_flight": self._desk.sending[number],
             }
         return {
             "output": self._desk.output.id,
             "in_flight": self._desk.in_flight,
+            "free_ms": self._desk.pace.free_ms(self._clock.now_ms()),
             "couriers": [courier.status() for courier in self._couriers],
             "connections": connections,
         }

@@ -16,6 +16,9 @@ from actors.store.keys import outbox_key
 
 # Collected batches that a transaction completes besides what it is for.
 DUE_PER_TRANSACTION = 64
+# Deliveries, and about how many bytes of them, that tell how old a queue is.
+LOOKED_AT = 100
+LOOKED_AT_BYTES = 1024 * 1024
 
 logger = logging.getLogger("headwater.outbox")
 
@@ -93,8 +96,20 @@ class ShardOutbox:
         return 0
 
     def queue(self, connection: int) -> dict[str, int]:
-        """Return how much waits for a connection on this shard (`Queues.of`)."""
-        return self.queues.of(connection)
+        """Return how much waits for a connection on this shard (`Queues.of`).
+
+        If something does, also `oldest_ms`, the receipt time of the first of it, and
+        `next_attempt_ms`, when one of the first `LOOKED_AT` may be attempted.
+        """
+        found = self.queues.of(connection)
+        with self._store.read() as txn:
+            first = outbox.decode(
+                outbox.read_encoded(txn, connection, 0, LOOKED_AT, LOOKED_AT_BYTES)
+            )
+        if first:
+            found["oldest_ms"] = min(each.created_ms for each in first)
+            found["next_attempt_ms"] = min(each.next_attempt_ms for each in first)
+        return found
 
     def purge(self, connection: int, limit: int) -> int:
         """Delete some of what waits for a connection; return how much. Raises StoreFull."""

@@ -291,8 +291,9 @@ class Book:
         for each in draft.differences:
             former = stamps.pop(each.path, None)
             if each.action != "delete":
+                is_draft = (former is None or former.is_draft) and _is_off(draft.document, each)
                 made = (now_ms, actor) if former is None else (former.created_ms, former.created_by)
-                stamps[each.path] = Stamp(*made, now_ms, actor, number)
+                stamps[each.path] = Stamp(*made, now_ms, actor, number, is_draft)
         revision = Revision(
             number=number,
             applied_ms=now_ms,
@@ -328,6 +329,13 @@ class Book:
         _, numbers = assign_all(documents, known)
         revisions_of = [page.revision for page in pages.values()]
         return served_documents(documents, numbers, revisions_of, self._settings)
+
+
+def _is_off(document: WorkspaceDocument, difference: Difference) -> bool:
+    """Tell whether an object is a connection that is not active."""
+    return difference.section == "connections" and not any(
+        each.active for each in document.connections if each.id == difference.name
+    )
 
 
 def _workspace_of(given: Mapping[str, Any]) -> str:

@@ -65,6 +65,12 @@ def _split_problems(
 
 
 def _mapping_problems(connection: Connection, where: Location, output: Output) -> Iterator[Found]:
+    for index in hidden_mappings(connection, output):
+        yield (*where, "custom_mappings", index), "the filter switches these events off"
+
+
+def hidden_mappings(connection: Connection, output: Output) -> Iterator[int]:
+    """Yield the places of custom mappings whose events the filter switches off."""
     if not connection.custom_mappings:
         return
     switched_off = data_filter(connection, output)
@@ -75,7 +81,7 @@ def _mapping_problems(connection: Connection, where: Location, output: Output) -
             or key in switched_off.events
             or (event_type == "screen_view" and name in switched_off.screens)
         ):
-            yield (*where, "custom_mappings", index), "the filter switches these events off"
+            yield index
 
 
 def filter_problems(filters: Filters, where: Location) -> Iterator[Found]:

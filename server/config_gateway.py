@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from actors.store.audit_log import AuditEntry, Author
 from config.audit import AuditPage, AuditQuery
@@ -87,6 +87,19 @@ class ForwarderHandle(Protocol):
         ...
 
 
+class Queue(NamedTuple):
+    """What waits for a connection.
+
+    `oldest_ms`: receipt time of the first of it; `next_attempt_ms`: before that the first ones are
+    not attempted, 0 if they never were. `None` where nothing waits.
+    """
+
+    depth: int
+    bytes: int
+    oldest_ms: int | None
+    next_attempt_ms: int | None
+
+
 class ConfigGateway:
     """Asks for one workspace."""
 
@@ -145,13 +158,16 @@ class ConfigGateway:
         """Return entries of the audit log. Raises CursorInvalid, ShardUnavailable."""
         return await self._desk.audited(account, query)
 
-    async def queue(self, connection: int) -> dict[str, int]:
-        """Return how much waits for a connection on all shards: `depth`, `bytes`, `dead_letters`.
-
-        Raises ShardUnavailable.
-        """
+    async def queue(self, connection: int) -> Queue:
+        """Return what waits for a connection on all shards. Raises ShardUnavailable."""
         found = await asyncio.gather(*(each.queue(connection) for each in self._shards))
-        return {name: sum(each[name] for each in found) for name in found[0]}
+        filled = [each for each in found if "oldest_ms" in each]
+        return Queue(
+            depth=sum(each["depth"] for each in found),
+            bytes=sum(each["bytes"] for each in found),
+            oldest_ms=min((each["oldest_ms"] for each in filled), default=None),
+            next_attempt_ms=min((each["next_attempt_ms"] for each in filled), default=None),
+        )
 
     async def purge(self, connection: int) -> None:
         """Delete what waits for a connection. Raises ShardUnavailable, StoreFull."""

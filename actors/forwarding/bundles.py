@@ -68,7 +68,7 @@ class BundleCourier:
                     if free_ms is not None:
                         self._desk.pace.held_back(now_ms)
                     return
-                begun = self._desk.enter(group.queue[0].events)
+                begun = self._desk.enter(group.queue[0].events, _carried(stream, group.queue[0]))
                 group.is_sending = True
                 self._spawn(self._send(stream, name, group, begun))
 
@@ -208,7 +208,7 @@ class BundleCourier:
             if pack.failure is not None:
                 await self._bury(stream, group, pack, *pack.failure)
         finally:
-            desk.leave()
+            desk.leave(_carried(stream, pack))
             group.is_sending = False
         if not desk.connections[stream.connection.number].is_sending:
             await self.release(stream.connection.number)
@@ -301,3 +301,7 @@ class BundleCourier:
             del groups[name]
             if not groups:
                 del self._groups[stream]
+
+
+def _carried(stream: Stream, pack: Pack) -> dict[int, int]:
+    return {stream.connection.number: len(pack.sequences)}

@@ -2,7 +2,8 @@
 
 import logging
 import traceback
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -94,6 +95,7 @@ class Desk:
         self.randomness = randomness
         self.metrics = metrics
         self._in_flight = 0
+        self.sending: Counter[int] = Counter()  # deliveries under way, by connection
         self.pace = Pace(output.rate_limit, output.breaker, clock.now_ms())
         self.show_pace()
         self._gauge = metrics.in_flight.labels(output.id)
@@ -116,18 +118,23 @@ class Desk:
         """How many requests are under way."""
         return self._in_flight
 
-    def enter(self, events: int) -> int:
-        """Begin a request of so many events: take a slot and tokens; return what `ended` needs."""
+    def enter(self, events: int, deliveries: Mapping[int, int]) -> int:
+        """Begin a request of so many events: take a slot and tokens; return what `ended` needs.
+
+        `deliveries`: how many of each connection it carries.
+        """
         self._in_flight += 1
+        self.sending.update(deliveries)
         self._gauge.set(self._in_flight)
         begun, waited_s = self.pace.begin(events, self.clock.now_ms())
         if waited_s:
             self.metrics.rate_limit_wait.labels(self.output.id).inc(waited_s)
         return begun
 
-    def leave(self) -> None:
-        """Give a slot back."""
+    def leave(self, deliveries: Mapping[int, int]) -> None:
+        """Give a slot back; `deliveries` are those of `enter`."""
         self._in_flight -= 1
+        self.sending.subtract(deliveries)
         self._gauge.set(self._in_flight)
 
     def ended(self, begun: int, first: str, outcomes: Sequence[Outcome]) -> None:

@@ -79,8 +79,10 @@ class RequestCourier:
             request = self._changes.take(now_ms) or self._lanes.take(now_ms)
             if request is None:
                 return
-            begun = self._desk.enter(sum(entry.delivery.event_count for entry in request.entries))
-            self._spawn(self._send(request, begun))
+            events = sum(entry.delivery.event_count for entry in request.entries)
+            carried = Counter(entry.delivery.connection for entry in request.entries)
+            begun = self._desk.enter(events, carried)
+            self._spawn(self._send(request, begun, carried))
 
     def next_due_ms(self) -> int | None:
         """Return when `dispatch` may have something to do, if nothing else happens before."""
@@ -118,7 +120,9 @@ class RequestCourier:
 
     # -- One request ------------------------------------------------------------------------------
 
-    async def _send(self, request: Request | ChangeRequest, begun: int) -> None:
+    async def _send(
+        self, request: Request | ChangeRequest, begun: int, carried: Counter[int]
+    ) -> None:
         desk = self._desk
         started_ms = desk.clock.now_ms()
         began = desk.clock.monotonic()
@@ -132,7 +136,7 @@ class RequestCourier:
             desk.mistake(deliveries[0].delivery_id, error)
             outcomes = [Retry(type(error).__name__)] * len(deliveries)
         finally:
-            desk.leave()
+            desk.leave(carried)
         desk.ended(begun, deliveries[0].delivery_id, outcomes)
         desk.metrics.request_duration.labels(desk.output.id).observe(desk.clock.monotonic() - began)
         for connection, (outcome, attempts) in {

@@ -18,13 +18,17 @@ _SERVED = b"configuration_served"
 
 
 class Stamp(Struct, frozen=True, array_like=True):
-    """Who made an object and changed it last, and when; `revision` is the one of that change."""
+    """Who made an object and changed it last, and when; `revision` is the one of that change.
+
+    `is_draft`: it has never been active (spec/connections.md, 1.3).
+    """
 
     created_ms: int
     created_by: str
     modified_ms: int
     modified_by: str
     revision: int
+    is_draft: bool = False
 
 
 class Revision(Struct, frozen=True, array_like=True, kw_only=True):

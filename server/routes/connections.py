@@ -22,6 +22,7 @@ from server.config_edits import (
     free_id,
     id_of,
     is_forced,
+    moment,
     places,
 )
 from server.config_problems import config_errors, refused
@@ -31,7 +32,7 @@ from server.openapi.takes import takes
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import json_answer
 
-STATUSES = ("active", "inactive", "faulted")
+STATUSES = ("draft", "active", "inactive", "faulted")
 # What the API calls otherwise than the document.
 _NAMES = {"input_id": "input", "output_id": "output", "is_active": "active"}
 # The rest of what a connection can have is called alike.
@@ -40,7 +41,7 @@ _ALIKE = tuple(
 )
 _FIELDS = frozenset({"id", *_NAMES, *_ALIKE})
 
-States = Mapping[str, Mapping[str, Any]]  # by the connection's id, as its forwarder tells
+Told = Mapping[str, Any]  # what a forwarder says of itself
 
 
 async def listed(request: web.Request) -> web.Response:
@@ -51,7 +52,7 @@ async def listed(request: web.Request) -> web.Response:
         raise refused("UNKNOWN_FIELD", f"must be one of {', '.join(STATUSES)}", "status")
     sheet = await caller.edge.deployment.configuration.sheet()
     found = places(sheet, "connections")
-    entries = [_shown(each, sheet, states) for each, states in await _with_states(caller, found)]
+    entries = [_shown(each, sheet, told) for each, told in await _with_forwarders(caller, found)]
     return json_answer(
         [
             each
@@ -145,18 +146,26 @@ async def resume(request: web.Request) -> web.Response:
 
 
 async def queue(request: web.Request) -> web.Response:
-    """GET .../output-connections/{cid}/queue: how much waits."""
+    """GET .../output-connections/{cid}/queue: what waits, and when some of it is sent next."""
     caller = enter(request, ANY_ROLE)
     configuration = caller.edge.deployment.configuration
-    place = _named(request, await configuration.sheet())
-    [(_, states)] = await _with_states(caller, [place])
-    found = await configuration.queue(place.number)
-    state = states.get(place.item["id"], {})
+    sheet = await configuration.sheet()
+    place = _named(request, sheet)
+    [(_, told)] = await _with_forwarders(caller, [place])
+    found, state = await configuration.queue(place.number), _state(place, told)
+    now_ms = caller.edge.clock.now_ms()
+    next_ms = found.next_attempt_ms
+    if next_ms is not None:
+        next_ms = max(next_ms, told.get("free_ms") or 0, now_ms)
+    is_sending = _status(place, told) == "active"
     return json_answer(
         {
-            "depth": found["depth"],
-            "bytes": found["bytes"],
+            "depth": found.depth,
+            "bytes": found.bytes,
+            "oldest_age_s": None if found.oldest_ms is None else (now_ms - found.oldest_ms) / 1000,
+            "in_flight": state.get("in_flight"),
             "blocked_users": state.get("blocked_users"),
+            "next_attempt_on": moment(next_ms) if next_ms is not None and is_sending else None,
         }
     )
 
@@ -234,33 +243,41 @@ async def _answer(
     caller: Caller, sheet: Sheet, request: web.Request, name: str | None = None, status: int = 200
 ) -> web.Response:
     place = _named(request, sheet) if name is None else find(sheet, "connections", name)
-    [(_, states)] = await _with_states(caller, [place])
-    return json_answer(_shown(place, sheet, states), status, {"ETag": place.etag})
+    [(_, told)] = await _with_forwarders(caller, [place])
+    return json_answer(_shown(place, sheet, told), status, {"ETag": place.etag})
 
 
-async def _with_states(caller: Caller, found: Sequence[Place]) -> list[tuple[Place, States]]:
+async def _with_forwarders(caller: Caller, found: Sequence[Place]) -> list[tuple[Place, Told]]:
     """Return connections with what their forwarders tell; of one that is silent, nothing."""
     configuration = caller.edge.deployment.configuration
 
-    async def ask(output: str) -> States:
+    async def ask(output: str) -> Told:
         try:
-            status = await configuration.forwarder_status(output)
+            return await configuration.forwarder_status(output)
         except (ShardUnavailable, RuntimeError):
             return {}
-        states: States = status.get("connections", {})
-        return states
 
     outputs = list(dict.fromkeys(each.item["output"] for each in found))
-    states = dict(zip(outputs, await asyncio.gather(*map(ask, outputs)), strict=True))
-    return [(each, states[each.item["output"]]) for each in found]
+    told = dict(zip(outputs, await asyncio.gather(*map(ask, outputs)), strict=True))
+    return [(each, told[each.item["output"]]) for each in found]
 
 
-def _shown(place: Place, sheet: Sheet, states: States) -> dict[str, Any]:
+def _state(place: Place, told: Told) -> Mapping[str, Any]:
+    """Return what a forwarder says of one of its connections."""
+    states: Mapping[str, Mapping[str, Any]] = told.get("connections", {})
+    return states.get(place.item["id"], {})
+
+
+def _status(place: Place, told: Told) -> str:
+    if not place.item.get("active", True):
+        return "draft" if place.stamp is not None and place.stamp.is_draft else "inactive"
+    return "faulted" if _state(place, told).get("status") == "faulted" else "active"
+
+
+def _shown(place: Place, sheet: Sheet, told: Told) -> dict[str, Any]:
     item, numbers = place.item, sheet.served.numbers
     output = sheet.document.outputs_by_id[item["output"]]
-    is_active = item.get("active", True)
-    state = states.get(item["id"], {})
-    is_faulted = is_active and state.get("status") == "faulted"
+    status = _status(place, told)
     return {
         **created(place),
         "input_id": numbers.inputs.get(item["input"]),
@@ -268,10 +285,10 @@ def _shown(place: Place, sheet: Sheet, states: States) -> dict[str, Any]:
         "output_id": numbers.outputs[item["output"]],
         "output": item["output"],
         "kind": output.kind,
-        "is_active": is_active,
-        "status": "faulted" if is_faulted else "active" if is_active else "inactive",
-        "is_faulted": is_faulted,
-        "fault": state.get("fault") if is_faulted else None,
+        "is_active": item.get("active", True),
+        "status": status,
+        "is_faulted": status == "faulted",
+        "fault": _state(place, told).get("fault") if status == "faulted" else None,
         "settings": {},
         **{name: item[name] for name in _ALIKE if name in item},
     }

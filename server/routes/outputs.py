@@ -131,31 +131,6 @@ async def try_out(request: web.Request) -> web.Response:
     return json_answer(msgspec.to_builtins(result))
 
 
-async def filter_of(request: web.Request) -> web.Response:
-    """GET .../outputs/{id}/filter: what no connection of the output forwards."""
-    caller = enter(request, ANY_ROLE)
-    sheet = await caller.edge.deployment.configuration.sheet()
-    place = find(sheet, "outputs", request.match_info["output"])
-    return json_answer(place.item.get("filters", {}), headers={"ETag": place.etag})
-
-
-@takes("Filters")
-async def set_filter(request: web.Request) -> web.Response:
-    """PUT .../outputs/{id}/filter: replace it (spec/connections.md, 2.4)."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
-    body = await body_of(request, caller)
-    name = request.match_info["output"]
-
-    def change(sheet: Sheet, data: Data) -> str:
-        place = _checked(request, sheet, name)
-        data["outputs"][place.position]["filters"] = body
-        return f"{place.path}.filters"
-
-    sheet = await edit(caller, "update", "output_filter", change)
-    place = find(sheet, "outputs", name)
-    return json_answer(place.item["filters"], headers={"ETag": place.etag})
-
-
 def shown(place: Place) -> dict[str, Any]:
     """Return an output as the API shows it."""
     item = {key: value for key, value in place.item.items() if key not in ("id", "number")}
@@ -186,7 +161,5 @@ ROUTES = tuple(
         ("PUT", _ONE, replace),
         ("DELETE", _ONE, delete),
         ("POST", _ONE + "/test", try_out),
-        ("GET", _ONE + "/filter", filter_of),
-        ("PUT", _ONE + "/filter", set_filter),
     )
 )

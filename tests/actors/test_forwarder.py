@@ -488,8 +488,10 @@ async def test_what_is_in_memory_is_bounded_however_much_waits(
         await asyncio.sleep(0)
     state = forwarder.state()["connections"]["c1"]
     assert 30 * 1024 * 1024 < state["in_memory_bytes"] < 68 * 1024 * 1024
+    assert state["in_flight"] == 1
     output.gate.set()
     await simulation.run(1)
+    assert forwarder.state()["connections"]["c1"]["in_flight"] == 0
     assert output.sequences == list(range(1, 1001))
     await simulation.stop()
 

@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
+from msgspec.structs import replace
 from ruamel.yaml import YAML
 
+from actors.clock import ManualClock
+from actors.model import Settlement
 from tests.whole.world import DOCUMENT, World, changed, running
 
 BATCH = {
     "user_identities": {"customer_id": "ann"},
     "events": [{"event_type": "custom_event", "data": {"event_name": "Opened"}}],
 }
+INACTIVE = "/output-connections?status=inactive"
 EDITABLE = changed(
     DOCUMENT,
     workspace={"config": {"allow_api_edits": True}},
@@ -31,8 +35,8 @@ EDITABLE = changed(
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with running(tmp_path, document=EDITABLE) as only:
+async def world(tmp_path: Path, clock: ManualClock) -> AsyncIterator[World]:
+    async with running(tmp_path, document=EDITABLE, clock=clock) as only:
         yield only
 
 
@@ -195,15 +199,6 @@ async def test_an_output_is_tried_on_its_receiver(world: World) -> None:
     assert (await ask(world, "POST", "/outputs/local/test", client="viewer"))[0] == 403
 
 
-async def test_what_an_output_filters_is_replaced(world: World) -> None:
-    assert (await ask(world, "GET", "/outputs/hook/filter"))[1] == {}
-    body = {"event_types": {"disabled": ["location"]}}
-    assert await ask(world, "PUT", "/outputs/hook/filter", body) == (200, body)
-    assert (await ask(world, "GET", "/outputs/hook/filter"))[1] == body
-    status, answer = await ask(world, "PUT", "/outputs/hook/filter", {"colours": {}})
-    assert (status, answer["errors"][0]["path"]) == (400, "colours")
-
-
 # -- Connections -----------------------------------------------------------------------------------
 
 
@@ -221,12 +216,58 @@ async def test_a_connection_is_made_switched_off_and_on(world: World) -> None:
     assert await depth(world, number) == 1
     _, shown = await ask(world, "GET", f"/output-connections/{number}")
     assert (shown["status"], shown["is_active"]) == ("inactive", False)
+    assert [each["id"] for each in (await ask(world, "GET", INACTIVE))[1]] == [number]
     assert (await ask(world, "POST", f"/output-connections/{number}/activation"))[0] == 204
     await world.accept(BATCH)
     _, queue = await ask(world, "GET", f"/output-connections/{number}/queue")
-    assert queue["depth"] == 2
+    assert queue == {
+        "depth": 2,
+        "bytes": queue["bytes"],
+        "oldest_age_s": 0.0,
+        "in_flight": None,  # nobody forwards here
+        "blocked_users": None,
+        "next_attempt_on": "2026-01-01T00:00:00.000Z",
+    }
     assert (await ask(world, "DELETE", f"/output-connections/{number}/queue"))[0] == 204
     assert await depth(world, number) == 0
+
+
+async def test_a_connection_that_was_never_active_is_a_draft(world: World) -> None:
+    """spec/connections.md, 1.3."""
+    await ask(world, "DELETE", "/output-connections/backend-hook")
+    body = {"input_id": 1, "output_id": 1, "is_active": False}
+    status, made = await ask(world, "POST", "/output-connections", body)
+    assert (status, made["status"]) == (201, "draft")
+    where = f"/output-connections/{made['id']}"
+    await world.accept(BATCH)
+    assert await depth(world, made["id"]) == 0
+    _, changed_ = await ask(world, "PUT", where, {"min_app_version": "2"})
+    assert changed_["status"] == "draft"
+    for method, status_then in (("POST", "active"), ("DELETE", "inactive")):
+        await ask(world, method, f"{where}/activation")
+        assert (await ask(world, "GET", where))[1]["status"] == status_then
+
+
+async def test_a_queue_tells_how_old_it_is_and_when_it_is_tried_again(
+    world: World, clock: ManualClock
+) -> None:
+    """spec/platform-api.md, 15."""
+    where = "/output-connections/1/queue"
+    _, empty = await ask(world, "GET", where)
+    assert (empty["oldest_age_s"], empty["next_attempt_on"]) == (None, None)
+    await world.accept(BATCH)
+    clock.advance(90_000)
+    [shard] = [each for each in world.shards if each.outbox.queue(1)["depth"]]
+    [delivery] = shard.outbox.read_outbox(1, 0, 10, 10_000)
+    next_ms = clock.now_ms() + 30_000
+    shard.outbox.settle(
+        Settlement(connection=1, delayed=[replace(delivery, attempts=1, next_attempt_ms=next_ms)])
+    )
+    _, queue = await ask(world, "GET", where)
+    assert (queue["depth"], queue["oldest_age_s"]) == (1, 90.0)
+    assert queue["next_attempt_on"] == "2026-01-01T00:02:00.000Z"
+    await ask(world, "DELETE", "/output-connections/1/activation")
+    assert (await ask(world, "GET", where))[1]["next_attempt_on"] is None
 
 
 async def test_a_pair_is_joined_once(world: World) -> None:
