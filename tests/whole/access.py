@@ -1,0 +1,236 @@
+"""Who may ask what: every endpoint of an edge's port, by what its caller has to have.
+
+A new endpoint needs a row here. What each guard answers to whom: `tests/whole/test_access.py`.
+"""
+
+from collections.abc import Iterator
+
+# By name of the guard; each row is a method and a path as in its route, `~` for a workspace's.
+WORKSPACE = "/platform/v2/workspaces/{workspace}"
+GUARDS = {
+    "input": """
+        POST /v2/events
+        POST /v2/bulkevents
+        POST /v2/bulkevents/historical
+    """,
+    "identity": """
+        POST /v1/identify
+        POST /v1/login
+        POST /v1/logout
+        POST /v1/search
+        POST /identity/v1/identify
+        POST /v1/{mpid}/modify
+    """,
+    "writer": """
+        POST /v1/batch
+        POST /v1/import
+        POST /v1/b
+        POST /v1/track
+        POST /v1/t
+        POST /v1/page
+        POST /v1/p
+        POST /v1/screen
+        POST /v1/s
+        POST /v1/group
+        POST /v1/g
+        POST /v1/alias
+        POST /v1/a
+        POST /segment/v1/identify
+        POST /v1/i
+        GET /sourceConfig
+        POST /beacon/v1/batch
+    """,
+    "workspace key": """
+        POST /v2/calculatedattributes
+        POST /v2/bulkcalculatedattributes
+    """,
+    "nobody": """
+        POST /oauth/token
+        GET /healthz
+        GET /readyz
+        GET /startupz
+        GET /version
+        GET /openapi.json
+        POST /v1/m
+        GET /pixel/v1/track
+        GET /pixel/v1/page
+        GET /userprofile/v1/resolve/{org}/{account}/{workspace}
+    """,
+    "web key in path": """
+        POST /v3/JS/{key}/events
+        POST /v1/JS/{key}/Forwarding
+        POST /v2/JS/{key}/Forwarding
+        GET /v1/{key}/Pixel
+    """,
+    "page key in path": """
+        GET /JS/v2/{key}/config
+        GET /JS/v2/{key}/mparticle.js
+    """,
+    "app key in path": """
+        GET /v4/{key}/config
+        POST /v2/{key}/events
+    """,
+    "identity key in path": """
+        POST /v1/identity/{api_key}/Alias
+    """,
+    "settings reader": """
+        GET /platform/identity/{scope}/config
+    """,
+    "administrator": """
+        PUT /platform/identity/{scope}/config
+        GET /platform/identity/{scope}/aliases
+        GET /platform/identity/{scope}/{environment}/lookup
+        POST /platform/identity/{scope}/{environment}/explain
+        GET /platform/identity/{scope}/{environment}/mpids/{mpid}
+        GET /platform/identity/{scope}/{environment}/mpids/{mpid}/history
+        POST /platform/identity/{scope}/{environment}/mpids/{mpid}/undo
+        GET ~/users/search
+        GET ~/users/{mpid}
+        GET ~/users/{mpid}/events
+        PUT ~
+        GET /platform/v2/accounts/{account}/audit-logs
+        PUT ~/config
+        POST ~/config/revisions/{revision}/rollback
+    """,
+    "profile": """
+        POST /userprofile/v1/resolve/{org}/{account}/{workspace}
+        GET /userprofile/v1/{org}/{account}/{workspace}/{mpid}
+        POST /userprofile/v1/{org}/{account}/{workspace}/{mpid}
+    """,
+    "any key in path": """
+        GET /v1/{key}/audience
+    """,
+    "reader": """
+        GET ~
+        GET ~/config
+        GET ~/config/ids
+        GET ~/config/revisions
+        GET ~/config/revisions/{revision}
+        GET ~/inputs
+        GET ~/inputs/{input}
+        GET ~/modules
+        GET ~/modules/{module}
+        GET ~/outputs
+        GET ~/outputs/{output}
+        GET ~/outputs/{output}/filter
+        GET ~/output-connections
+        GET ~/output-connections/{connection}
+        GET ~/output-connections/{connection}/queue
+        GET ~/output-connections/{connection}/dlq
+        GET ~/output-connections/{connection}/dlq/export
+        GET ~/output-connections/{connection}/dlq/{delivery}
+        GET ~/outputs/{output}/filter/datapoints
+        GET /platform/workspaces/{workspace}/groups
+        GET /platform/workspaces/{workspace}/groups/{group}
+        GET /platform/workspaces/{workspace}/groups/{group}/members
+        GET /platform/workspaces/{workspace}/users/{mpid}/groups
+        GET /platform/experimental/workspaces/{workspace}/groups
+        GET /platform/experimental/workspaces/{workspace}/groups/{group}
+        GET /platform/experimental/workspaces/{workspace}/groups/{group}/members
+        GET /platform/experimental/workspaces/{workspace}/users/{mpid}/groups
+        POST ~/audiences/estimate
+        POST ~/audiences/evaluate
+        GET ~/audiences/{audience}/members
+        GET ~/audiences/{audience}/members/{mpid}
+        GET ~/audiences/{audience}/members/{mpid}/explanation
+        POST ~/audiences/{audience}/dry-run
+        GET ~/audiences/{audience}/download/{download}
+        GET ~/audiences
+        GET ~/audiences/costs
+        GET ~/audiences/{audience}
+        GET ~/audiences/{audience}/abtest
+        GET ~/calculatedattributes
+        POST ~/calculatedattributes/preview
+        GET ~/calculatedattributes/{calculated_attribute}
+        GET ~/calculatedattributes/{calculated_attribute}/activation
+        GET ~/calculatedattributes/{calculated_attribute}/calculation
+        GET ~/audiences/{audience}/subscriptions
+        GET ~/audiences/{audience}/subscriptions/{subscription}
+        GET ~/audiences/{audience}/sharing
+        GET /platform/v2/accounts/{account}/audience-sharing
+        GET ~/journeys
+        GET ~/journeys/{journey}
+        GET /v1/audiences
+        GET /v1/workspace/{workspace}/audiences
+    """,
+    "changer": """
+        POST ~/inputs
+        PUT ~/inputs/{input}
+        DELETE ~/inputs/{input}
+        POST ~/inputs/{input}/keys
+        DELETE ~/inputs/{input}/keys/{which}
+        POST ~/outputs
+        PUT ~/outputs/{output}
+        DELETE ~/outputs/{output}
+        POST ~/outputs/{output}/test
+        PUT ~/outputs/{output}/filter
+        POST ~/outputs/{output}/registration
+        GET ~/outputs/{output}/oauth/start
+        GET ~/outputs/{output}/oauth/callback
+        POST ~/output-connections
+        PUT ~/output-connections/{connection}
+        DELETE ~/output-connections/{connection}
+        POST ~/output-connections/{connection}/activation
+        DELETE ~/output-connections/{connection}/activation
+        POST ~/output-connections/{connection}/resume
+        DELETE ~/output-connections/{connection}/queue
+        POST ~/output-connections/{connection}/dlq/replay
+        DELETE ~/output-connections/{connection}/dlq
+        DELETE ~/output-connections/{connection}/dlq/{delivery}
+        POST ~/output-connections/{connection}/preview
+        POST /platform/workspaces/{workspace}/groups
+        PUT /platform/workspaces/{workspace}/groups/{group}
+        DELETE /platform/workspaces/{workspace}/groups/{group}
+        POST /platform/workspaces/{workspace}/groups/{group}/run
+        POST /platform/experimental/workspaces/{workspace}/groups
+        PUT /platform/experimental/workspaces/{workspace}/groups/{group}
+        DELETE /platform/experimental/workspaces/{workspace}/groups/{group}
+        POST /platform/experimental/workspaces/{workspace}/groups/{group}/run
+        PUT ~/audiences/{audience}/members
+        POST ~/audiences/{audience}/download
+        GET ~/audiences/{audience}/download/{download}/file
+        POST ~/audiences
+        POST ~/audiences/calculate
+        PUT ~/audiences/{audience}
+        DELETE ~/audiences/{audience}
+        POST ~/audiences/{audience}/activation
+        DELETE ~/audiences/{audience}/activation
+        POST ~/audiences/{audience}/clone
+        POST ~/audiences/{audience}/send
+        POST ~/audiences/{audience}/abtest
+        DELETE ~/audiences/{audience}/abtest
+        POST ~/calculatedattributes
+        PUT ~/calculatedattributes/{calculated_attribute}
+        DELETE ~/calculatedattributes/{calculated_attribute}
+        POST ~/calculatedattributes/{calculated_attribute}/activation
+        DELETE ~/calculatedattributes/{calculated_attribute}/activation
+        DELETE ~/calculatedattributes/{calculated_attribute}/draft
+        POST ~/audiences/{audience}/subscriptions
+        PUT ~/audiences/{audience}/subscriptions/{subscription}
+        DELETE ~/audiences/{audience}/subscriptions/{subscription}
+        POST ~/audiences/{audience}/subscriptions/{subscription}/resume
+        POST ~/outputs/{output}/connect-audiences
+        PUT ~/audiences/{audience}/sharing
+        POST ~/audiences/{audience}/sharing/requests
+        PUT /platform/v2/accounts/{account}/audience-sharing
+        POST ~/journeys
+        PUT ~/journeys/{journey}
+        DELETE ~/journeys/{journey}
+        POST ~/journeys/{journey}/milestones
+        PUT ~/journeys/{journey}/milestones/{milestone}
+        DELETE ~/journeys/{journey}/milestones/{milestone}
+        DELETE /v1/audiences/{audience}
+    """,
+    "write key in path": """
+        GET /v1/projects/{write_key}/settings
+    """,
+}
+
+
+def rows() -> Iterator[tuple[str, str, str]]:
+    """Yield (method, path, guard)."""
+    for guard, text in GUARDS.items():
+        for row in text.split("\n"):
+            if row.strip():
+                method, path = row.split()
+                yield method, path.replace("~", WORKSPACE), guard
