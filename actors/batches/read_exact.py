@@ -62,7 +62,13 @@ class BatchReader:
             fields: Fields = msgspec.to_builtins(found)
             if entries is not None:
                 fields["events"] = _events(entries, shape.events, reading.strict())
-        except (msgspec.DecodeError, UnicodeDecodeError, orjson.JSONDecodeError, Invalid):
+        except (
+            msgspec.DecodeError,
+            UnicodeDecodeError,
+            orjson.JSONDecodeError,
+            RecursionError,  # an edge has taken what nests deeper than there is room for here
+            Invalid,
+        ):
             del reading.drops[drops_before:]
             return None
         return None if is_too_deep(raw) else fields

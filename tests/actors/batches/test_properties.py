@@ -173,3 +173,17 @@ def test_what_is_read_in_c_is_read_as_member_by_member(
 ) -> None:
     raw = json.dumps(body).encode()
     assert read(raw, came) == read_member_by_member(raw, came)
+
+
+@pytest.mark.parametrize("start", [b'{"a":', b'{"events":[', b'{"user_attributes":{"x":['])
+def test_what_nests_deeper_than_there_is_stack_is_refused_like_all_that_nests_too_deep(
+    start: bytes,
+) -> None:
+    """An edge, whose stack is another one, may have taken it."""
+    for depth in range(70, 1200, 10):
+        raw = start + b"[" * depth + b"]" * depth + _ENDS[start]
+        with pytest.raises(BatchRejected):
+            decode_batch(raw, context(FEED), WORKSPACE)
+
+
+_ENDS = {b'{"a":': b"}", b'{"events":[': b"]}", b'{"user_attributes":{"x":[': b"]}}"}
