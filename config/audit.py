@@ -150,6 +150,6 @@ def _place_of(cursor: str) -> int:
         place = int(cursor, 16)
     except ValueError:
         raise CursorInvalid from None
-    if _id_of(place) != cursor:
+    if not 0 <= place <= audit_log.LAST_PLACE or _id_of(place) != cursor:
         raise CursorInvalid
     return place

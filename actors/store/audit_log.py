@@ -24,7 +24,7 @@ Action = Literal[
 ]  # fmt: skip
 
 _BITS = 20
-_END = 2**64 - 1
+LAST_PLACE = 2**64 - 1
 
 
 class Author(Struct, frozen=True):
@@ -98,7 +98,7 @@ def time_of(place: int) -> int:
 
 def place_of(time_ms: int) -> int:
     """Return the first place of a time, within what a place can be."""
-    return min(max(time_ms, 0) << _BITS, _END)
+    return min(max(time_ms, 0) << _BITS, LAST_PLACE)
 
 
 def _prefix(account: int) -> bytes:
@@ -106,8 +106,8 @@ def _prefix(account: int) -> bytes:
 
 
 def _key(account: int, place: int) -> bytes:
-    return _prefix(account) + (_END - place).to_bytes(8, "big")
+    return _prefix(account) + (LAST_PLACE - place).to_bytes(8, "big")
 
 
 def _place(key: bytes) -> int:
-    return _END - int.from_bytes(key[8:], "big")
+    return LAST_PLACE - int.from_bytes(key[8:], "big")

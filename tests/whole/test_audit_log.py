@@ -152,7 +152,13 @@ async def test_entries_are_kept_for_400_days(world: World, clock: ManualClock) -
 
 async def test_what_cannot_be_read_is_said(world: World) -> None:
     token = await world.token()
-    for query in ({"from": "soon"}, {"cursor": "x"}, {"limit": "0"}):
+    for query in (
+        {"from": "soon"},
+        {"cursor": "x"},
+        {"cursor": "9" * 40},
+        {"cursor": "-1"},
+        {"limit": "0"},
+    ):
         answer = await world.client.get(LOGS, params=query, headers=token)
         assert answer.status == 400, query
     foreign = await world.client.get(LOGS.replace("/1/", "/2/"), headers=token)
