@@ -21,6 +21,7 @@ _PLACEHOLDER = re.compile(
 _QUOTE = re.compile("['\"]")
 _SHOWS_NO_TEXT = re.compile(r"""(?:[^'"]|'(?:.|<[a-z -]+>)')*""")
 NOT_HERE = "placeholders are put in by `headwater config`, where the file is"
+_HALF = "holds half of a surrogate pair, which is no character"
 _UNKNOWN = "unknown placeholder; there are ${env:NAME}, ${env:NAME:-default} and ${file:path}"
 
 
@@ -67,6 +68,11 @@ def read_text(path: Path) -> str:
         raise ConfigError([(path.name, "is not UTF-8 text")]) from None
 
 
+def _mended(text: str) -> str:
+    """Return a text without halves of surrogate pairs, which YAML's escapes can make."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
 class Expansion:
     """Replaces placeholders in every string of a document, and keeps what went wrong.
 
@@ -88,14 +94,18 @@ class Expansion:
             for key in value:
                 if not isinstance(key, str):
                     self.found.append(((*where, str(key)), "a key must be a string"))
-            return {
-                str(key): self.expand(inner, (*where, str(key))) for key, inner in value.items()
-            }
+                elif _mended(key) != key:
+                    self.found.append(((*where, _mended(key)), _HALF))
+            named = [(_mended(str(key)), inner) for key, inner in value.items()]
+            return {key: self.expand(inner, (*where, key)) for key, inner in named}
         if isinstance(value, list):
             return [self.expand(inner, (*where, index)) for index, inner in enumerate(value)]
         return value
 
     def _expand_text(self, text: str, where: Location) -> str:
+        if _mended(text) != text:
+            self.found.append((where, _HALF))
+        text = _mended(text)
         return _PLACEHOLDER.sub(lambda placeholder: self._replace(placeholder, where), text)
 
     def _replace(self, placeholder: re.Match[str], where: Location) -> str:

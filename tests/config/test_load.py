@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import ConfigError
+from config.exporting import read_sent
 from config.load import load_workspace, validate_files
 from tests.config.documents import SHOP, Data, load, problems, setting, shop
 
@@ -274,3 +275,12 @@ def test_whatever_is_written_is_loaded_or_explained(
     else:
         loaded = load(data, folder)
         assert pickle.loads(pickle.dumps(loaded)) == loaded
+
+
+@pytest.mark.parametrize("text", ['{"a\\ud800": 1}', '{"a": ["\\ud800"]}', 'a: {b: "\\udc00"}'])
+def test_half_of_a_surrogate_pair_is_named_in_words_that_can_be_written(text: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read_sent(text)
+    lines = "\n".join(error.value.lines())
+    assert "surrogate pair" in lines
+    lines.encode()
