@@ -232,7 +232,8 @@ def _framed(
         is_last = True
     names = {name.lower() for name, _ in headers}
     has_odd_framing = bool(
-        names & {b"transfer-encoding", b"upgrade", b"expect"} and length is not None
+        (names & {b"transfer-encoding", b"upgrade", b"expect"} and length is not None)
+        or [name for name, _ in headers].count(b"Host") > 1
     )
     if length is not None:
         headers.append((b"Content-Length", length))
