@@ -13,6 +13,7 @@ from server.bodies import read_body
 from server.edge_config import ConfigHolder, EdgeConfig
 from server.health import HEALTH, Health
 from server.log_levels import MAX_BODY_BYTES, LogLevels, read_log_level
+from server.middleware import SECURITY_HEADERS
 from server.openapi.document import OPENAPI, Document
 from server.openapi.takes import takes
 from server.paths import Route, register
@@ -135,11 +136,23 @@ ROUTES = (
 )
 
 
+_HEADERS = SECURITY_HEADERS | {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+}
+
+
 @web.middleware
 async def _with_error_bodies(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
+    response: web.StreamResponse
     try:
-        return await handler(request)
+        response = await handler(request)
     except Exception as error:
-        return error_answer(error, request, "none")
+        response = error_answer(error, request, "none")
+    response.headers.update(_HEADERS)
+    return response

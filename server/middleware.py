@@ -13,15 +13,20 @@ from aiohttp.typedefs import Handler, Middleware
 from server.context import EDGES
 from server.identity_problems import unrouted_answer
 from server.logs import log_access
-from server.paths import SERVED_AS, Served
+from server.paths import SERVED_AS, Api, Served
 
 REQUEST_ID = "X-Request-Id"
+# On every answer: it is what it says it is, and not which program in which version.
+SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff", "Server": "Headwater"}
 CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "X-MP-Max-Age, Retry-After",
 }
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")  # spec/observability.md, 8
+_CORS_TOO = SECURITY_HEADERS | CORS_HEADERS
+# What these answer is of people or of the configuration: no proxy or browser may keep it.
+_PRIVATE: frozenset[Api] = frozenset({"platform", "profile"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _NOWHERE = Served("none", "", unrouted_answer)
 
@@ -52,8 +57,10 @@ def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Mi
             response = what.errors(error, request, request_id)
         headers = response.headers
         headers[REQUEST_ID] = request_id
-        if request.path not in without_cors and what.api != "demo":
-            headers.update(CORS_HEADERS)
+        is_alone = request.path in without_cors or what.api == "demo"
+        headers.update(SECURITY_HEADERS if is_alone else _CORS_TOO)
+        if what.api in _PRIVATE:
+            headers.setdefault("Cache-Control", "no-store")
         method = request.method if request.method in _METHODS else "other"
         duration_s = edges.clock.monotonic() - started_s
         edges.metrics.count_request(

@@ -20,6 +20,7 @@ from actors.store.folder import DataFolder
 from config.desk import ConfigDeskOptions
 from config.settings import Settings
 from server.admin import Admin, make_admin_app
+from server.app import RUNNER_OPTIONS
 from server.banner import banner
 from server.beginning import begin, kept_key
 from server.cluster import Cluster
@@ -31,6 +32,7 @@ from server.log_levels import LogLevels
 from server.log_socket import LogReceiver
 from server.logs import configure_logging, set_level
 from server.ports import check_port
+from server.protocol_log import PROTOCOL_LOG
 from server.supervisor import Supervisor
 from server.tls import tls_of
 from server.version import program_version
@@ -179,7 +181,12 @@ async def _start_admin(
         lambda: first.current.revision,
         clock.now_ms(),
     )
-    runner = web.AppRunner(make_admin_app(admin, health), access_log=None)
+    runner = web.AppRunner(
+        make_admin_app(admin, health),
+        access_log=None,
+        logger=PROTOCOL_LOG,
+        keepalive_timeout=RUNNER_OPTIONS["keepalive_timeout"],
+    )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     site = web.TCPSite(runner, settings.admin_host, settings.admin_port)

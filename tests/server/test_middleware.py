@@ -133,3 +133,20 @@ async def test_headers_that_are_not_utf8_do_no_harm(
     assert [context.user_agent for _, context in world.deployment.applied] == ["?"] * (
         b"User-Agent" in header
     )
+
+
+async def test_answers_say_what_they_are_and_not_what_serves_them(world: World) -> None:
+    for path in PATHS:
+        headers = (await world.client.get(path)).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Server"] == "Headwater"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/userprofile/v1/1/2/3/4411?fields=user_identities", "/platform/v2/workspaces/3/users/1"],
+)
+async def test_what_is_known_of_people_is_kept_by_no_browser_or_proxy(
+    world: World, path: str
+) -> None:
+    assert (await world.client.get(path)).headers["Cache-Control"] == "no-store"
