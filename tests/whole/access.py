@@ -149,6 +149,11 @@ GUARDS = {
         GET ~/audiences/{audience}/sharing
         GET /platform/v2/accounts/{account}/audience-sharing
         GET ~/journeys
+        GET ~/predictions
+        GET ~/predictions/{prediction}
+        GET ~/predictions/{prediction}/users/{mpid}
+        GET ~/predictions/{prediction}/distribution
+        GET ~/predictions/{prediction}/distribution/size-at
         GET ~/journeys/{journey}
         GET /v1/audiences
         GET /v1/workspace/{workspace}/audiences
@@ -214,6 +219,12 @@ GUARDS = {
         POST ~/audiences/{audience}/sharing/requests
         PUT /platform/v2/accounts/{account}/audience-sharing
         POST ~/journeys
+        POST ~/predictions
+        PATCH ~/predictions/{prediction}
+        DELETE ~/predictions/{prediction}
+        POST ~/predictions/{prediction}/activate
+        POST ~/predictions/{prediction}/deactivate
+        POST ~/predictions/{prediction}/scores
         PUT ~/journeys/{journey}
         DELETE ~/journeys/{journey}
         POST ~/journeys/{journey}/milestones
