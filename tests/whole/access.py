@@ -219,6 +219,7 @@ GUARDS = {
         POST ~/audiences/{audience}/sharing/requests
         PUT /platform/v2/accounts/{account}/audience-sharing
         POST ~/journeys
+        POST ~/outputs/{output}/filter/copy
         POST ~/predictions
         PATCH ~/predictions/{prediction}
         DELETE ~/predictions/{prediction}
