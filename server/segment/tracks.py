@@ -17,7 +17,7 @@ _PRODUCT = {
     "coupon": "coupon_code",
     "position": "position",
 }
-# Where one member can have several names the first that is there counts.
+# Where one member can have several names the first that is there counts; the others are left over.
 _PRODUCT_ID = ("product_id", "sku")
 _ORDER: dict[str, tuple[str, ...]] = {
     "transaction_id": ("order_id",),
@@ -79,11 +79,9 @@ def _of_order(action: str) -> Callable[[Properties], Meaning | None]:
         products = _products(rest.pop("products", None))
         details: dict[str, Any] = {}
         for member, names in _ORDER.items():
-            found = [name for name in names if rest.get(name) is not None]
-            if found:
-                details[member] = rest[found[0]]
-                for name in names:
-                    rest.pop(name, None)
+            found = next((name for name in names if rest.get(name) is not None), None)
+            if found is not None:
+                details[member] = rest.pop(found)
         if not products and not details:
             return None
         currency = rest.pop("currency", None)

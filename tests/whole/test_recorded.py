@@ -1,6 +1,7 @@
 """Requests of real server SDKs, recorded from the wire and sent again with a key of ours."""
 
 import json
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -85,3 +86,58 @@ async def test_what_an_sdk_sent_is_stored_whole(world: World, sdk: str, count: i
         ]
         assert kept == sent
     assert sum(len(batch.batch.events) for batch in world.log()) == sum(map(len, users.values()))
+
+
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def kept_as(value: Any) -> tuple[Any, Any]:
+    """Return what may be kept of a value: a UUID in small letters, an attribute as text."""
+    if isinstance(value, str):
+        return value, value.lower() if UUID.fullmatch(value) else value
+    return value, json.dumps(value)
+
+
+def missing(sent: Any, stored: Any, path: str = "") -> list[str]:
+    """Return the paths of what was sent and is not stored. Null is as good as left out."""
+    if sent is None:
+        return []
+    if isinstance(sent, dict) and isinstance(stored, dict):
+        return [
+            lack
+            for name, value in sent.items()
+            for lack in missing(value, stored.get(name), f"{path}.{name}")
+        ]
+    if isinstance(sent, list) and isinstance(stored, list) and len(sent) == len(stored):
+        pairs = zip(sent, stored, strict=True)
+        return [
+            lack for place, pair in enumerate(pairs) for lack in missing(*pair, f"{path}[{place}]")
+        ]
+    return [] if stored in kept_as(sent) else [f"{path}: {sent!r}, not {stored!r}"]
+
+
+def without_overruled(data: dict[str, Any]) -> dict[str, Any]:
+    """Return an event without its session's id, where a UUID gives another one."""
+    return data | {"session_id": None} if "session_uuid" in data else data
+
+
+@pytest.mark.parametrize("sdk", ["python", "node"])
+async def test_every_member_that_an_sdk_sent_is_stored(world: World, sdk: str) -> None:
+    requests = recorded(sdk)
+    for request in requests:
+        assert await send(world, request) == 202
+    stored = {
+        event.data["source_message_id"]: (batch.batch, event.data)
+        for batch in world.log()
+        for event in batch.batch.events
+    }
+    lacks: list[str] = []
+    for request in requests:
+        for sent in batches(request):
+            for event in sent.get("events", ()):
+                batch, data = stored[event["data"]["source_message_id"]]
+                lacks += missing(without_overruled(event["data"]), data, request["call"])
+                for name in ("device_info", "application_info", "integration_attributes", "ip"):
+                    found = getattr(batch, name)
+                    lacks += missing(sent.get(name), found, f"{request['call']}.{name}")
+    assert lacks == []

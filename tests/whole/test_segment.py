@@ -265,6 +265,7 @@ async def test_an_order_is_a_purchase(world: World) -> None:
     assert (event["event_type"], data["custom_event_type"]) == ("commerce_event", "purchase")
     assert data["currency_code"] == "USD"
     assert data["custom_attributes"]["gift"] == "true"
+    assert data["custom_attributes"]["revenue"] == "25"  # it is not the total, which is there
     action = data["product_action"]
     [product] = action.pop("products")
     assert action == {
