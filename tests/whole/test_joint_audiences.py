@@ -20,6 +20,8 @@ from tests.whole.test_audiences import (
     send,
     status_is,
 )
+from tests.whole.test_calculated import activate as calculate
+from tests.whole.test_calculated import definition
 from tests.whole.world import World, changed, named, serving
 
 Pair = tuple[World, World]
@@ -285,3 +287,91 @@ async def test_memberships_are_as_before_after_a_restart(
         assert await members(one, number) == await mpids(other, "a", "b")
         [mpid] = await mpids(other, "b")
         assert changes(one, subscription)[1:] == [("add", mpid)]
+
+
+async def test_who_ages_out_of_one_workspace_stays_while_another_has_him(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    first, second, third = documents()
+    second = changed(second, workspace={"retention": {"profile_idle_days": 60}})
+    async with serving(tmp_path, [first, second, third], clock=clock) as [one, other, _]:
+        await send(one, "a", status="premium")
+        await send(other, "a", status="gold")
+        premium = await make(one, "Premium", status_is("premium"))
+        gold = await make(one, "Gold", status_is("gold"))
+        subscription = await joined(one, gold)
+        await one.settle_audiences()
+        [mpid] = await mpids(other, "a")
+        day_ms = 24 * 3_600_000
+        advance(one, 31 * day_ms)
+        for world in (one, other):
+            world.sweep()
+            await world.settle_audiences()
+        assert await members(one, premium) == []
+        assert await members(one, gold) == [mpid]
+        advance(one, 30 * day_ms)
+        for world in (other, one):
+            world.sweep()
+            await world.settle_audiences()
+        assert await members(one, gold) == []
+        assert changes(one, subscription) == [("add", mpid), ("delete", mpid)]
+        await send(other, "a", status="gold")
+        assert await members(one, gold) == [mpid]
+
+
+async def test_who_opts_out_anywhere_leaves(pair: Pair) -> None:
+    one, other = pair
+    await send(one, "a", status="premium")
+    await send(other, "a", status="gold")
+    number = await make(one, "Premium", status_is("premium"))
+    out = {"event_type": "opt_out", "data": {"is_opted_out": True}}
+    await send(other, "a", out)
+    assert await members(one, number) == []
+    await send(other, "a", {"event_type": "opt_out", "data": {"is_opted_out": False}})
+    assert await members(one, number) == await mpids(one, "a")
+
+
+async def test_the_environments_do_not_mix(pair: Pair) -> None:
+    one, other = pair
+    batch = {"user_identities": {"customer_id": "a"}, "user_attributes": {"status": "premium"}}
+    await other.accept(batch | {"environment": "development"})
+    number = await make(one, "Production", status_is("premium"))
+    trial = await make(one, "Development", status_is("premium"), environment="development")
+    assert await members(one, number) == []
+    assert await members(one, trial) == [await other.mpid_in("a", "development")]
+
+
+async def test_a_calculated_attribute_counts_by_its_name(pair: Pair) -> None:
+    one, other = pair
+    counted = definition("count")
+    counted["datapoint"] |= {"event_name": "Bought"}
+    await calculate(one, "Else", counted)  # the numbers of the other differ
+    for world in pair:
+        await calculate(world, "Purchases", counted)
+    for world, customer in ((one, "a"), (other, "b"), (one, "c"), (other, "c")):
+        await send(world, customer, custom("Bought"))
+    for world, customer in ((one, "a"), (other, "b")):
+        await send(world, customer, custom("Bought"))
+    criterion = {
+        "type": "calculated_attribute",
+        "attribute_name": "Purchases",
+        "operator": "greater_or_equal",
+        "value": 2,
+    }
+    number = await make(one, "Bought twice", criterion)
+    assert await members(one, number) == sorted([*await mpids(one, "a"), *await mpids(other, "b")])
+    await send(other, "c", custom("Bought"))
+    assert len(await members(one, number)) == 3
+
+
+async def test_inputs_narrow_the_events_of_their_workspaces(pair: Pair) -> None:
+    one, other = pair
+    for world in pair:
+        batch = {"user_identities": {"customer_id": "a"}, "events": [custom("Bought")]}
+        await world.accept(batch, key="k2")
+    number = await make(one, "Twice", count("Bought", 2), inputs=[2])
+    assert await members(one, number) == await mpids(one, "a")
+    narrowed = count("Bought", 1, workspace_ids=[2], input_ids=[1])
+    assert await members(one, await make(one, "None", narrowed)) == []
+    await send(other, "a", custom("Bought"))
+    assert await members(one, number + 1) == await mpids(one, "a")
