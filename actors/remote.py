@@ -1,9 +1,10 @@
 """Ray: starting it, putting plain classes into actors, and calling them. The only import of ray."""
 
 import asyncio
+import contextlib
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from threading import Event
 from typing import Any
 
@@ -22,6 +23,7 @@ os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(32 * 1024 * 1024))  # glibc 
 # Ray's workers are made to give way to everything else on the machine; ours serve.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
+import psutil  # type: ignore[import-untyped]
 import ray
 from ray._private import ray_constants
 from ray.exceptions import RayActorError, RayError, RayTaskError
@@ -48,6 +50,11 @@ from actors.errors import (
 NAMESPACE = "headwater"
 # Hardly anything goes through it; the least that Ray accepts is 75 MiB.
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
+# How long Ray's processes and ours look for a control service (GCS) that has ended. Ray's own 60 s
+# are for one that is started again, which that of a Ray started inside never is.
+CONTROL_PATIENCE_S = 5
+# Of Ray's own processes, those without which no actor is found or started again.
+_NEEDED = ("gcs_server", "raylet")
 RETRY_PAUSE_S = 0.05
 OWN_ERRORS = (
     AudienceRefused,
@@ -80,6 +87,9 @@ def start(address: str | None) -> None:
         # place of 127.0.0.1, and its processes listen to the network.
         os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
         ray_constants.ENABLE_RAY_CLUSTER = False
+        patience = {"gcs_rpc_server_reconnect_timeout_s": CONTROL_PATIENCE_S}
+        for name, seconds in patience.items():  # Ray's agents, which are Python, read it here
+            os.environ.setdefault(f"RAY_{name}", str(seconds))
         ray.init(
             address="local",  # without it, Ray joins any other instance that runs on this machine
             include_dashboard=False,
@@ -88,6 +98,7 @@ def start(address: str | None) -> None:
             namespace=NAMESPACE,
             log_to_driver=False,
             logging_level=logging.ERROR,
+            _system_config=patience,
         )
     else:
         ray.init(
@@ -101,6 +112,19 @@ def start(address: str | None) -> None:
 def stop() -> None:
     """Leave Ray; one that was started inside ends with all its actors."""
     ray.shutdown()
+
+
+def lost() -> str | None:
+    """Return the name of a process of Ray's own that has ended and was needed, `None` if all run.
+
+    Only a Ray that was started inside is known; of a cluster this is `None`. Nothing but a new
+    start helps: Ray goes on without them, but starts no actor again, and after some seconds without
+    its raylet calls none.
+    """
+    node = ray._private.worker._global_node
+    if node is None:
+        return None
+    return next((name for name, _ in node.dead_processes() if name in _NEEDED), None)
 
 
 def spawn(name: str, host_class: type, *arguments: Any, calls_at_once: int = 1) -> "Handle":
@@ -127,6 +151,21 @@ def spawn(name: str, host_class: type, *arguments: Any, calls_at_once: int = 1) 
 def end(handle: "Handle") -> None:
     """Kill an actor for good."""
     ray.kill(handle.actor, no_restart=True)
+
+
+def kill_all(actors: Iterable[int]) -> None:
+    """Kill what is left of a Ray that was started inside and has lost one of its processes.
+
+    Args: `actors`: their processes, which a raylet that has died leaves to nobody.
+    """
+    with contextlib.suppress(psutil.Error):
+        for process in psutil.Process().children(recursive=True):
+            process.kill()
+    for pid in actors:
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            if process.name().startswith("ray::"):  # else the number is another's by now
+                process.kill()
 
 
 class Handle:

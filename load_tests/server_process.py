@@ -83,6 +83,11 @@ class ServerProcess:
         self._process.send_signal(with_signal)
         return self._process.wait(STOP_S)
 
+    def wait(self, timeout_s: float) -> int:
+        """Wait for it to end by itself; return its exit code. Raises subprocess.TimeoutExpired."""
+        assert self._process is not None, "it has not been started"
+        return self._process.wait(timeout_s)
+
     def processes(self) -> list[psutil.Process]:
         """Return every process of it."""
         top = psutil.Process(self.pid)

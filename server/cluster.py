@@ -96,6 +96,14 @@ class Cluster:
         for each in self.watched:
             remote.end(each.handle)
 
+    def kill(self) -> None:
+        """End all actors at once: for when Ray, which would end them, has ended itself.
+
+        What was acknowledged is on disk.
+        """
+        remote.kill_all(each.pid for each in self.watched if each.pid is not None)
+        self.watched.clear()
+
     # -- Starting ---------------------------------------------------------------------------------
 
     def _start_shards(self) -> None:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -39,6 +40,7 @@ from server.version import program_version
 
 logger = logging.getLogger("headwater.serve")
 
+RAY_CHECK_S = 0.5
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -54,7 +56,7 @@ def serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str], 
         ConfigError: the workspace documents cannot be used.
         DataFolderError: the data folder cannot be used.
         StoreFull: there is no room in it.
-        ShardUnavailable: an actor cannot be started.
+        ShardUnavailable: an actor cannot be started, or Ray's own processes have ended.
         OSError: a port cannot be taken.
     """
     configure_logging(settings, "serve", "0")
@@ -117,7 +119,13 @@ async def _run(
         stack.push_async_callback(cluster.stop)
         starting = asyncio.create_task(cluster.start())
         stopping = asyncio.create_task(is_told_to_stop.wait())
-        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        losing = asyncio.create_task(_lost_ray())
+        stack.push_async_callback(_cancel, losing)
+        await asyncio.wait((starting, stopping, losing), return_when=asyncio.FIRST_COMPLETED)
+        if losing.done():
+            starting.cancel()
+            cluster.kill()
+            raise losing.result()
         if not starting.done():
             starting.cancel()
             return
@@ -127,7 +135,10 @@ async def _run(
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, watch.reload)
         show(banner(settings, watch.documents, cluster.port, admin_port, watch.is_example))
         logger.info("serving", extra={"event": "serving", "port": cluster.port})
-        await asyncio.wait((stopping, failure), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((stopping, failure, losing), return_when=asyncio.FIRST_COMPLETED)
+        if losing.done():  # nothing could be asked to stop in order any more
+            cluster.kill()
+            raise losing.result()
         logger.info("stopping", extra={"event": "stopping"})
         health.is_draining = True
         await cluster.drain()
@@ -135,6 +146,18 @@ async def _run(
     logger.info("stopped", extra={"event": "stopped"})
     if failure.done():
         raise failure.result()
+
+
+async def _lost_ray() -> ActorFailed:
+    """Return once a process of Ray's own has ended without which no actor is started again."""
+    while (name := remote.lost()) is None:  # noqa: ASYNC110  # a process has no event
+        await asyncio.sleep(RAY_CHECK_S)
+    # At once: without its control service Ray ends this process before anything else is said.
+    logger.critical(
+        "a process of Ray's own has ended, and with it the deployment",
+        extra={"event": "ray_lost", "ended": name},
+    )
+    return ActorFailed(f"Ray's process {name} has ended")
 
 
 async def _start_admin(
@@ -215,6 +238,6 @@ def _readiness(workspace: int, count: int) -> Readiness:
     return check
 
 
-async def _cancel(task: "asyncio.Task[None]") -> None:
+async def _cancel(task: "asyncio.Task[Any]") -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
