@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 _PATIENCE_S = 60.0  # of refusals and broken connections for one question
 _BACKOFF_S = 0.2
+_POOL = "/platform/identity/1/production"  # the first scope, which every deployment has
 _PAGE_BATCHES = 1000  # the most that the API gives (spec/profiles.md, 8)
 
 
@@ -65,6 +66,14 @@ class _Profile(Struct):
     user_identities: list[_Identity]
 
 
+class _Holders(Struct):
+    mpids: list[str]
+
+
+class _Record(Struct):
+    identities: list[_Identity]
+
+
 class Reader:
     """Asks one question at a time, over one connection, with the patience that limits demand."""
 
@@ -108,6 +117,23 @@ class Reader:
             return None
         identities = _decode(response, _Profile).user_identities
         return next((each.value for each in identities if each.type == "customer_id"), None)
+
+    async def profile(self, mpid: int, fields: str) -> dict[str, Any]:
+        """Return fields of the Profile API's answer for a user."""
+        ids = self._access
+        path = f"/userprofile/v1/{ids.org}/{ids.account}/{ids.workspace}/{mpid}"
+        return _decode(await self._get(f"{path}?fields={fields}"), dict[str, Any])
+
+    async def holders(self, identity_type: str, value: str) -> list[int]:
+        """Return the MPIDs that an identity finds, as operators see it."""
+        query = f"type={identity_type}&value={quote(value, safe='')}"
+        response = await self._get(f"{_POOL}/lookup?{query}")
+        return [int(mpid) for mpid in _decode(response, _Holders).mpids]
+
+    async def identities(self, mpid: int) -> set[tuple[str, str]]:
+        """Return the types and values by which a user is found, as operators see it."""
+        record = _decode(await self._get(f"{_POOL}/mpids/{mpid}"), _Record)
+        return {(each.type, each.value) for each in record.identities}
 
     def close(self) -> None:
         """Close the connection."""

@@ -7,6 +7,7 @@ from load_tests.scenarios import (
     bad_input,
     bench,
     dead_queue,
+    faults,
     identity,
     identity_memory,
     ingest,
@@ -26,4 +27,5 @@ SCENARIOS: tuple[click.Command, ...] = (
     reaction.command,
     bad_input.command,
     bench.command,
+    faults.command,
 )

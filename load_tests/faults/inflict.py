@@ -1,0 +1,115 @@
+"""Does to a deployment and its outputs what a plan says."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+from actors.clock import Clock
+from load_tests.faults.kept import KeptDeployment
+from load_tests.faults.plan import Fault
+from load_tests.faults.receivers import WELL, FaultyReceiver
+
+_BALLAST = "ballast"
+_CHUNK = bytes(64 * 1024)
+
+
+class Inflictor:
+    """Makes faults happen, and takes back those that last."""
+
+    def __init__(
+        self, kept: KeptDeployment, receivers: Sequence[FaultyReceiver], clock: Clock
+    ) -> None:
+        self._kept = kept
+        self._receivers = receivers
+        self._clock = clock
+
+    async def run(self, faults: Sequence[Fault]) -> None:
+        """Inflict all, each at its time; return once the last is over."""
+        began_s = self._clock.monotonic()
+
+        async def one(fault: Fault) -> None:
+            await asyncio.sleep(max(began_s + fault.at_s - self._clock.monotonic(), 0.0))
+            await self._inflict(fault)
+
+        async with asyncio.TaskGroup() as group:
+            for fault in faults:
+                group.create_task(one(fault))
+
+    async def _inflict(self, fault: Fault) -> None:
+        if fault.kind == "output":
+            receiver = self._receivers[fault.pick % len(self._receivers)]
+            try:
+                await receiver.turn(fault.target)
+                await asyncio.sleep(fault.seconds)
+            finally:
+                await receiver.turn(WELL)
+        elif fault.kind == "disk":
+            await self._fill(fault.seconds)
+        else:
+            victims = await asyncio.to_thread(self._victims, fault)
+            if fault.kind == "stop":
+                try:
+                    _send(victims, signal.SIGSTOP)
+                    await asyncio.sleep(fault.seconds)
+                finally:
+                    _send(victims, signal.SIGCONT)
+            elif fault.kind == "restart":
+                _send(victims, signal.SIGTERM)
+            else:
+                _send(victims, signal.SIGKILL)
+
+    def _victims(self, fault: Fault) -> list[psutil.Process]:
+        """Return whom a fault befalls; nobody, if they are away just then."""
+        if fault.target == "everything":
+            found = self._kept.processes("")
+            _send(found, signal.SIGSTOP)  # so that none sees another one go
+            return found
+        if fault.target in ("driver", "deployment"):
+            top = self._kept.server
+            return [psutil.Process(top.pid)] if top.is_running else []
+        is_binary = fault.target in ("raylet", "gcs_server")
+        words = f"/{fault.target}/{fault.target}" if fault.target == "raylet" else fault.target
+        found = self._kept.processes(words if is_binary else f"ray::{fault.target}")
+        if is_binary:
+            found = [each for each in found if _is_called(each, fault.target)]
+        found.sort(key=lambda process: process.pid)
+        return [found[fault.pick % len(found)]] if found else []
+
+    async def _fill(self, seconds: float) -> None:
+        """Leave no room on the disk of the data folder for a while."""
+        ballast = self._kept.data_dir.parent / _BALLAST
+        try:
+            await asyncio.to_thread(_fill_up, ballast)
+            await asyncio.sleep(seconds)
+        finally:
+            ballast.unlink(missing_ok=True)
+
+
+def _fill_up(ballast: Path) -> None:
+    with ballast.open("wb", buffering=0) as file:
+        while True:
+            try:
+                file.write(_CHUNK)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                os.fsync(file.fileno())
+                return
+
+
+def _send(processes: Sequence[psutil.Process], number: int) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def _is_called(process: psutil.Process, name: str) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return bool(process.name() == name)
+    return False

@@ -1,0 +1,144 @@
+"""A deployment that is started again whenever it ends, as a service manager does."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+from actors.clock import Clock
+from load_tests.client import Target
+from load_tests.server_process import ServerProcess
+
+ORPHANS_S = 30.0  # that processes may take to notice that the deployment has ended
+_LOOK_S = 0.1
+_STARTS = 5
+_MARK = "HEADWATER_FAULTS_RUN"
+
+
+class NotServing(Exception):
+    """The deployment does not come back. Holds what it printed."""
+
+
+class KeptDeployment:
+    """Runs `headwater serve` on a folder until `end`.
+
+    Attributes:
+        orphans: names of processes that outlived a deployment by `ORPHANS_S`.
+        starts: how often it was started.
+        longest_start_s: how long the longest start took.
+    """
+
+    def __init__(self, folder: Path, workspace: Path, clock: Clock) -> None:
+        """Args: `folder`: short, as Ray puts sockets below it."""
+        self.data_dir = folder / "data"
+        self.orphans: list[str] = []
+        self.starts = 0
+        self.longest_start_s = 0.0
+        self._clock = clock
+        self._mark = f"{folder}"
+        self._ray_dir = folder / "ray"
+        port, admin_port = _free_ports(2)
+        self.target = Target("127.0.0.1", port, is_tls=False, prefix="")
+        self.server = ServerProcess(
+            self.data_dir,
+            clock,
+            *("--port", str(port), "--admin-port", str(admin_port)),
+            *("--workspace", str(workspace)),
+            environ={
+                "HEADWATER_LOG_LEVEL": "warning",
+                "HEADWATER_EGRESS_ALLOW": "127.0.0.1",
+                "RAY_TMPDIR": str(self._ray_dir),
+                _MARK: self._mark,
+            },
+        )
+        self._keeping: asyncio.Task[None] | None = None
+        self._is_up = asyncio.Event()
+
+    async def begin(self) -> None:
+        """Start it, and keep it running from now on. Raises NotServing."""
+        await self._start()
+        self._keeping = asyncio.create_task(self._keep())
+
+    async def end(self) -> None:
+        """Stop it for good. Raises NotServing, if it could not be kept running."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+        if self.server.is_running:
+            try:
+                await asyncio.to_thread(self.server.stop)
+            except subprocess.TimeoutExpired:
+                self.orphans.append("the deployment did not stop")
+        await self._bury()
+
+    async def up(self) -> None:
+        """Wait until it serves. Raises NotServing."""
+        assert self._keeping is not None, "it has not begun"
+        waiting = asyncio.create_task(self._is_up.wait())
+        await asyncio.wait((waiting, self._keeping), return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            waiting.cancel()
+            self._keeping.result()
+
+    def processes(self, words: str) -> list[psutil.Process]:
+        """Return its processes whose command line has some words; all of them with `""`."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get(_MARK) == self._mark and words in " ".join(
+                    process.cmdline()
+                ):
+                    found.append(process)
+        return found
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if not self.server.is_running:
+                self._is_up.clear()
+                await self._start()
+
+    async def _start(self) -> None:
+        printed = ""
+        for _ in range(_STARTS):
+            await self._bury()
+            began_s = self._clock.monotonic()
+            self.starts += 1
+            try:
+                await asyncio.to_thread(self.server.start)
+            except RuntimeError as error:  # such as when it is killed while it starts
+                printed = str(error)
+                continue
+            self.longest_start_s = max(self.longest_start_s, self._clock.monotonic() - began_s)
+            self._is_up.set()
+            return
+        raise NotServing(printed)
+
+    async def _bury(self) -> None:
+        """Wait for the end of all processes; count and kill those that do not end."""
+        deadline_s = self._clock.monotonic() + ORPHANS_S
+        while left := await asyncio.to_thread(self.processes, ""):
+            if self._clock.monotonic() > deadline_s:
+                for process in left:
+                    with contextlib.suppress(psutil.Error):
+                        self.orphans.append(" ".join(process.cmdline())[:100])
+                        process.kill()
+                break
+            await asyncio.sleep(_LOOK_S)
+        await asyncio.to_thread(shutil.rmtree, self._ray_dir, ignore_errors=True)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()

@@ -1,0 +1,79 @@
+"""What is done to a deployment in one run, all of it from a seed."""
+
+import random
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+ROLES = ("Edge", "Shard", "Forwarder", "Coordinator")
+# What a deployment cannot go on without: it ends, and is started again as a service manager does.
+ROOTS = ("driver", "raylet", "gcs_server", "everything")
+OUTPUT_MODES = ("refuse", "hang", "garbage", "error", "cut")
+
+_MOST_FAULTS = 4
+_ROOT_SHARE = 0.2  # of runs; a new start takes longer than all else of a run
+
+
+class Fault(Struct, frozen=True, kw_only=True):
+    """One thing that goes wrong.
+
+    Attributes:
+        at_s: when, from the beginning of the load.
+        kind: `kill`, `stop` (SIGSTOP, and SIGCONT after `seconds`), `restart`, `output`, `disk`.
+        target: a role, a root, or the mode of an output.
+        seconds: for how long, where it ends by itself.
+        pick: which of several, modulo how many there are.
+    """
+
+    at_s: float
+    kind: str
+    target: str
+    seconds: float = 0.0
+    pick: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.target}@{self.at_s:.1f}"
+
+
+def plan_of(seed: int, seconds: float, *, has_disk: bool) -> list[Fault]:
+    """Return the faults of a run, in the order of time.
+
+    Args:
+        seed: the same seed gives the same faults.
+        seconds: how long the load lasts.
+        has_disk: whether the data folder is on a disk of its own, that can be filled.
+    """
+    generator = random.Random(f"faults {seed}")  # to be repeated, not to be secret
+    faults = [_light(generator, seconds) for _ in range(generator.randint(1, _MOST_FAULTS))]
+    if generator.random() < _ROOT_SHARE:
+        faults.append(_root(generator, seconds))
+    if has_disk and generator.random() < _ROOT_SHARE:
+        length = generator.uniform(0.2, seconds / 2)
+        at_s = generator.uniform(0, seconds)
+        faults.append(Fault(at_s=at_s, kind="disk", target="full", seconds=length))
+    return sorted(faults, key=lambda fault: fault.at_s)
+
+
+def described(faults: Sequence[Fault]) -> str:
+    """Return the faults as a line of text."""
+    return " ".join(map(str, faults))
+
+
+def _light(generator: random.Random, seconds: float) -> Fault:
+    at_s, pick = generator.uniform(0, seconds), generator.randrange(100)
+    length = generator.uniform(0.1, seconds / 2)
+    kind = generator.choice(("kill", "kill", "stop", "output"))
+    if kind == "output":
+        mode = generator.choice(OUTPUT_MODES)
+        return Fault(at_s=at_s, kind=kind, target=mode, seconds=length, pick=pick)
+    if kind == "stop":
+        target = generator.choice((*ROLES, *ROLES, "raylet", "gcs_server", "driver"))
+        return Fault(at_s=at_s, kind=kind, target=target, seconds=length, pick=pick)
+    return Fault(at_s=at_s, kind=kind, target=generator.choice(ROLES), pick=pick)
+
+
+def _root(generator: random.Random, seconds: float) -> Fault:
+    at_s = generator.uniform(0, seconds)
+    if generator.random() < 0.3:
+        return Fault(at_s=at_s, kind="restart", target="deployment")
+    return Fault(at_s=at_s, kind="kill", target=generator.choice(ROOTS))

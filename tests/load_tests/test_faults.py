@@ -1,0 +1,249 @@
+"""The command that runs a deployment with faults: what it plans, does, and notices."""
+
+import asyncio
+from pathlib import Path
+from typing import Any, cast
+
+import aiohttp
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from config.audience_catalog import audience_catalog
+from config.load import load_workspaces
+from config.numbers import KeptNumbers, assign_all
+from load_tests.__main__ import main
+from load_tests.faults.checks import Checker, Found, summed
+from load_tests.faults.document import HOOKS, THRESHOLDS, audience_id, workspace_document
+from load_tests.faults.plan import OUTPUT_MODES, ROLES, ROOTS, Fault, plan_of
+from load_tests.faults.receivers import EventLog, FaultyReceiver, MemberLog
+from load_tests.faults.record import Record, first_seen, out_of_order
+from load_tests.faults.runs import FaultsOptions, RunResult
+from load_tests.reader import Reader
+from load_tests.scenarios.faults import line_of, report_of
+
+OPTIONS = FaultsOptions(seed=1, runs=1, seconds=3.0, patience_s=0.5, has_disk=False)
+MPID = 77
+BATCHES = 3
+
+
+def test_a_seed_gives_the_same_faults_again_and_another_others() -> None:
+    plans = [plan_of(seed, 3.0, has_disk=True) for seed in range(300)]
+    assert plans == [plan_of(seed, 3.0, has_disk=True) for seed in range(300)]
+    assert len({msgspec.json.encode(plan) for plan in plans}) == 300
+    for plan in plans:
+        times = [fault.at_s for fault in plan]
+        assert times == sorted(times)
+        assert all(0 <= each <= 3.0 for each in times)
+
+
+def test_every_kind_of_fault_befalls_everybody() -> None:
+    plans = [plan_of(seed, 3.0, has_disk=True) for seed in range(1000)]
+    seen = {(fault.kind, fault.target) for plan in plans for fault in plan}
+    assert seen >= {("kill", each) for each in (*ROLES, *ROOTS)}
+    assert seen >= {("stop", each) for each in (*ROLES, "raylet", "gcs_server", "driver")}
+    assert seen >= {("output", each) for each in OUTPUT_MODES}
+    assert seen >= {("restart", "deployment"), ("disk", "full")}
+    assert not any(f.kind == "disk" for n in range(100) for f in plan_of(n, 3.0, has_disk=False))
+
+
+def test_the_document_is_valid(tmp_path: Path) -> None:
+    file = tmp_path / "workspace.yaml"
+    urls = dict.fromkeys(HOOKS, "http://127.0.0.1:9001/in")
+    file.write_bytes(msgspec.json.encode(workspace_document(urls, "http://127.0.0.1:9002/in")))
+    [document] = load_workspaces([file], {})
+    _, [numbers] = assign_all([document], KeptNumbers())
+    assert len(audience_catalog(document, numbers).audiences) == len(THRESHOLDS)
+    assert len(document.connections) == len(HOOKS)
+
+
+def test_only_what_was_sent_after_an_acknowledgement_has_to_come_later() -> None:
+    """spec/events-api.md, 5.2."""
+    record = Record(1, "t")
+    first, second = record.begin(0, 0.0), record.begin(0, 0.0)  # under way at once
+    record.acknowledge(second, 1.0)
+    record.acknowledge(first, 1.0)
+    third = record.begin(0, 2.0)
+    record.acknowledge(third, 3.0)
+    assert out_of_order([first, second, third]) == out_of_order([second, first, third]) == 0
+    assert out_of_order([first, third, second]) == 1
+    assert out_of_order([third, first, second]) == 1
+    record.acknowledge(third, 9.0)
+    assert (record.repeats, record.longest_wait_s, record.acknowledged) == (1, 1.0, 3)
+    assert first_seen([3, 1, 3, 2, 1]) == [3, 1, 2]
+
+
+def event(number: int, event_id: int) -> dict[str, Any]:
+    return {"data": {"source_message_id": f"t-{number}", "event_id": event_id}}
+
+
+def body(*events: dict[str, Any]) -> bytes:
+    return msgspec.json.encode({"mpid": MPID, "batch_id": 1, "events": list(events)})
+
+
+def change(audience: str, action: str) -> bytes:
+    return msgspec.json.encode(
+        {
+            "type": "audience_membership_change",
+            "audience": {"id": 1, "name": audience, "external_name": audience},
+            "changes": [{"mpid": MPID, "action": action, "identities": {}}],
+        }
+    )
+
+
+async def test_a_receiver_misbehaves_in_every_mode_and_gets_well() -> None:
+    taken: list[bytes] = []
+    receiver = FaultyReceiver(taken.append)
+    await receiver.start()
+    timeout, anew = aiohttp.ClientTimeout(total=0.3), aiohttp.TCPConnector(force_close=True)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout, connector=anew) as session:
+            for mode in OUTPUT_MODES:
+                await receiver.turn(mode)
+                try:
+                    async with session.post(receiver.url, data=mode) as answer:
+                        assert (mode, answer.status) == ("error", 503)
+                except (aiohttp.ClientError, TimeoutError):
+                    assert mode != "error"
+                await receiver.turn("well")
+                async with session.post(receiver.url, data=f"{mode}, well") as answer:
+                    assert answer.status == 200
+    finally:
+        await receiver.stop()
+    never = {b"refuse", b"error"}
+    expected = {each.encode() for each in OUTPUT_MODES} - never
+    assert {each for each in taken if b"," not in each} == expected
+    assert sum(b", well" in each for each in taken) == len(OUTPUT_MODES)
+
+
+class FakeReader:
+    """What a deployment shows that has applied `BATCHES` batches, and what is told to be wrong."""
+
+    def __init__(self) -> None:
+        self.mpids = [MPID]
+        self.stored = list(range(BATCHES))
+        self.attributes = {"pings": str(BATCHES), "weight": "6"}
+        self.audiences = {audience_id(least) for least in (1, 2, 3)}
+        self.listed = {("customerid", "t-u0"), ("device_application_stamp", "d")}
+        self.held = [MPID]
+
+    async def find(self, identity: str) -> list[int]:
+        return self.mpids
+
+    async def message_ids(self, mpid: int, since_ms: int) -> Any:
+        for number in reversed(self.stored):
+            yield f"t-{number}"
+
+    async def profile(self, mpid: int, fields: str) -> dict[str, Any]:
+        memberships = [{"audience_name": name} for name in self.audiences]
+        return {"user_attributes": self.attributes, "audience_memberships": memberships}
+
+    async def identities(self, mpid: int) -> set[tuple[str, str]]:
+        return self.listed
+
+    async def holders(self, identity_type: str, value: str) -> list[int]:
+        return self.held
+
+
+def checked(spoil: Any = lambda *_: None) -> Found:
+    """Check three acknowledged batches, each after the other, once something is spoilt."""
+    record, reader = Record(1, "t"), FakeReader()
+    for _ in range(BATCHES):
+        record.acknowledge(record.begin(0, 0.0), 1.0)
+    record.mpids, record.devices = {0: {MPID}}, {0: {"d"}}
+    log, members = EventLog(), MemberLog()
+    for number in range(BATCHES):
+        log.take(body(event(number, number)))
+        members.take(change(audience_id(number + 1), "add"))
+    spoil(reader, log, members)
+    checker = Checker(record, cast(Reader, reader), {"hook": log}, members)
+    return asyncio.run(checker.run(patience_s=0.0))
+
+
+def test_nothing_is_wrong_with_what_was_applied_once() -> None:
+    found = checked(lambda _, log, __: log.take(body(event(0, 0))))  # sent again, as it may be
+    assert found.is_clean, found.details
+
+
+def _lacks_audience(reader: FakeReader, log: EventLog, members: MemberLog) -> None:
+    reader.audiences.discard(audience_id(3))
+
+
+def _reordered(reader: FakeReader, log: EventLog, members: MemberLog) -> None:
+    log.arrivals[MPID].reverse()
+
+
+def _lost_in_output(reader: FakeReader, log: EventLog, members: MemberLog) -> None:
+    log.arrivals[MPID].remove("t-1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoil"),
+    [
+        pytest.param("lost", lambda r, *_: r.stored.remove(1), id="not in the log"),
+        pytest.param("lost", _lost_in_output, id="not in an output"),
+        pytest.param("lost", lambda r, *_: r.attributes.update(pings="2"), id="not counted"),
+        pytest.param("lost", lambda r, *_: r.attributes.update(weight="5"), id="not summed"),
+        pytest.param("lost", _lacks_audience, id="not in an audience"),
+        pytest.param(
+            "lost", lambda _, __, m: m.take(change(audience_id(2), "delete")), id="not told of"
+        ),
+        pytest.param("doubled", lambda r, *_: r.stored.append(1), id="twice in the log"),
+        pytest.param("doubled", lambda r, *_: r.attributes.update(pings="4"), id="counted twice"),
+        pytest.param("doubled", lambda r, *_: r.audiences.add(audience_id(4)), id="in too many"),
+        pytest.param(
+            "doubled", lambda _, log, __: log.take(body(event(1, 9))), id="under two event ids"
+        ),
+        pytest.param("disordered", lambda r, *_: r.stored.reverse(), id="log out of order"),
+        pytest.param("disordered", _reordered, id="output out of order"),
+        pytest.param("identities", lambda r, *_: r.mpids.append(78), id="V1"),
+        pytest.param(
+            "identities", lambda r, *_: r.listed.remove(("device_application_stamp", "d")), id="V9"
+        ),
+        pytest.param("identities", lambda r, *_: r.held.clear(), id="V10"),
+    ],
+)
+def test_what_is_wrong_is_noticed(kind: str, spoil: Any) -> None:
+    found = checked(spoil)
+    assert getattr(found, kind) > 0, found.details
+    assert not found.is_clean
+
+
+def result(seed: int, **changes: Any) -> RunResult:
+    given: dict[str, Any] = {
+        "faults": [Fault(at_s=1.0, kind="kill", target="Shard")],
+        "acknowledged": 10,
+        "repeats": 1,
+        "longest_wait_s": 2.5,
+        "before_s": 0.01,
+        "after_s": 0.01,
+        "found": Found(details=[]),
+    }
+    return RunResult(seed=seed, **(given | changes))
+
+
+def test_a_report_names_the_seeds_that_went_wrong() -> None:
+    lost = Found(details=[])
+    lost.add("lost", 2, "two batches")
+    runs = [result(1), result(2, found=lost), result(3, after_s=1.0)]
+    report = report_of(OPTIONS, runs)
+    assert (report.wrong, report.acknowledged, report.found.lost) == ([2, 3], 30, 2)
+    assert summed([lost, lost]).details == ["lost 2: two batches"] * 2
+    line = line_of(runs[1])
+    assert "seed 2 WRONG acknowledged 10 lost 2" in line
+    assert line.endswith("kill:Shard@1.0")
+    assert "seed 1 ok" in line_of(runs[0])
+
+
+@pytest.mark.ray
+def test_nothing_is_lost_or_doubled_by_kills_and_stops(tmp_path: Path) -> None:
+    """One run: an edge and a shard are killed, a shard is stopped, and an output refuses."""
+    seed = 7
+    assert {f"{each.kind} {each.target}" for each in plan_of(seed, 3.0, has_disk=False)} == {
+        *("kill Edge", "stop Shard", "kill Shard", "output refuse")
+    }
+    results = tmp_path / "results.json"
+    flags = ["faults", "--runs", "1", "--seed", str(seed), "--seconds", "3"]
+    ended = CliRunner().invoke(main, [*flags, "--json", str(results)])
+    assert ended.exit_code == 0, ended.output
+    assert msgspec.json.decode(results.read_bytes())["acknowledged"] > 0
