@@ -10,19 +10,21 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from actors.audiences.announce import MemberChange
+from actors.audiences.announce import MemberChange, Subscription
 from actors.audiences.calls import LiveAudiences, Progress, ShardProgress
 from actors.audiences.in_force import (
     InForce,
     with_attributes,
     with_audiences,
     with_load,
+    with_update,
     with_walk,
     write_in_force,
 )
 from actors.calculated.definition import LiveAttributes
 from actors.clock import Clock
 from actors.model import ENVIRONMENTS, Delivery, Profile, ProfileKey
+from actors.outputs.audience_messages import Action
 from actors.shard import Shard
 from actors.store import member_counts, static_lists
 from actors.store.environment import Transaction
@@ -104,7 +106,8 @@ class AudienceWorker:
         """Do some of what is due; tell whether there is more.
 
         What was changed otherwise than by a batch comes first, then what time has brought about,
-        then the walk over all profiles, then what subscriptions are to be told of all members.
+        then the walk over all profiles, then what subscriptions are to be told of all members, as
+        they begin or when they share other attributes.
         """
         audiences = self._audiences
         live = {each.subscription.number for each in audiences.in_force.audiences.subscriptions}
@@ -187,9 +190,17 @@ class AudienceWorker:
             self._load_some(number, None, partial(self._values, number))
             return True
         for live in in_force.audiences.subscriptions:
-            number, audience = live.subscription.number, live.subscription.audience
+            number = live.subscription.number
             if number in in_force.loads:
-                self._load_some(number, live.sends, partial(self._member, number, audience))
+                self._load_some(number, live.sends, partial(self._member, live.subscription, "add"))
+                return True
+        for live in in_force.audiences.subscriptions:
+            number = live.subscription.number
+            if number in in_force.updates:
+                tell = partial(self._member, live.subscription, "attribute_update")
+                with self.changing() as txn:
+                    following = self._tell_some(txn, in_force.updates[number], tell)
+                    self._keep(txn, with_update(in_force, number, following))
                 return True
         return False
 
@@ -199,25 +210,47 @@ class AudienceWorker:
         sends: int | None,
         tell: Callable[[ProfileKey, Profile], list[Delivery]],
     ) -> None:
-        in_force, now_ms = self._audiences.in_force, self._clock.now_ms()
+        in_force = self._audiences.in_force
         with self.changing() as txn:
-            keys, following = self._page(txn, in_force.loads[number])
-            deliveries: list[Delivery] = []
-            for packed in keys:
-                profile = self._shard.profiles.open(txn, packed)
-                if profile is not None:
-                    deliveries += tell(profile_key_parts(packed), profile)
-            self._shard.outbox.take(deliveries, now_ms)
+            following = self._tell_some(txn, in_force.loads[number], tell)
             self._keep(txn, with_load(in_force, number, sends, following))
 
+    def _tell_some(
+        self,
+        txn: Transaction,
+        cursor: bytes,
+        tell: Callable[[ProfileKey, Profile], list[Delivery]],
+    ) -> bytes | None:
+        """Tell of the next profiles; return where to go on, `None` after the last."""
+        keys, following = self._page(txn, cursor)
+        deliveries: list[Delivery] = []
+        for packed in keys:
+            profile = self._shard.profiles.open(txn, packed)
+            if profile is None:
+                continue
+            before = self._untold(profile)
+            deliveries += tell(profile_key_parts(packed), profile)
+            if self._untold(profile) != before:
+                self._shard.profiles.write(txn, packed, profile, self._number)
+        self._shard.outbox.take(deliveries, self._clock.now_ms())
+        return following
+
+    def _untold(self, profile: Profile) -> list[tuple[int, ...]]:
+        return [tuple(part.untold(profile)) for part in self._audiences.parts]
+
     def _member(
-        self, number: int, audience: int, key: ProfileKey, profile: Profile
+        self, subscription: Subscription, action: Action, key: ProfileKey, profile: Profile
     ) -> list[Delivery]:
-        part = self._audiences.part_of(audience)
-        if audience not in part.standing(profile):
+        """Tell a subscription of one of its members; who is not known to it is new to it."""
+        part = self._audiences.part_of(subscription.audience)
+        if subscription.audience not in part.standing(profile):
             return []
-        change = MemberChange(key, audience, "add")
-        return part.tell(change, profile, self._clock.now_ms(), number)
+        if subscription.number in part.untold(profile):
+            action = "add"
+        names = (*subscription.shared_user_attributes, *subscription.withdrawn_attributes)
+        changed = frozenset(names) if action == "attribute_update" else frozenset[str]()
+        change = MemberChange(key, subscription.audience, action, changed)
+        return part.tell(change, profile, self._clock.now_ms(), subscription.number)
 
     def _values(self, number: int, key: ProfileKey, profile: Profile) -> list[Delivery]:
         audiences, now_ms = self._audiences, self._clock.now_ms()

@@ -364,6 +364,8 @@ class Section(Struct, array_like=True):
     epoch: int = 0
     entries_epoch: int = 0
     predictions: dict[int, Scored] = field(default_factory=dict)  # by number
+    # Subscriptions of audiences that the user is in, and of which they could not be told.
+    untold: list[int] = field(default_factory=list)
 
 
 class StatusMessage(Struct, array_like=True):

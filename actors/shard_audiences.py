@@ -37,7 +37,7 @@ from actors.model import (
     WorkspaceInfo,
 )
 from actors.outputs.audience_messages import Action
-from actors.profiles.retention import DAY_MS
+from actors.profiles.retention import DAY_MS, is_member_anywhere
 from actors.shard_counts import Labelled
 from actors.store import static_lists
 from actors.store.environment import Store, Transaction
@@ -330,6 +330,10 @@ class ShardAudiences:
         deliveries = self._finish(txn) if self._touched else []
         for joint in self.joints:
             deliveries += joint.finish_for(self._workspace.number, txn)
+        for profile in self._touched.values():
+            section = self._own(profile)
+            if section.is_aged_out and section.devices and not is_member_anywhere(profile, section):
+                section.devices = {}  # everybody who knew them was told
         return deliveries
 
     def _finish(self, txn: Transaction) -> list[Delivery]:
@@ -342,6 +346,10 @@ class ShardAudiences:
         for change in changes:
             deliveries += self._enter(change, self._touched[change.key], now_ms)
         deliveries += self._changed_attributes(now_ms)
+        for key, profile in self._touched.items():
+            section = self._own(profile)
+            if section.untold:
+                deliveries += self._catch_up_subscriptions(key, profile, section, now_ms)
         self.counts.write(txn, now_ms)
         self._metrics.audience_evaluation_duration.observe(self._clock.monotonic() - begun)
         return deliveries
@@ -442,6 +450,11 @@ class ShardAudiences:
         """Return the audiences that a user is in, each with since when, in ms."""
         section = self._section(profile)
         return {} if section is None else section.audiences
+
+    def untold(self, profile: Profile) -> Sequence[int]:
+        """Return the subscriptions that a user who is a member could not be told of to."""
+        section = self._section(profile)
+        return () if section is None else section.untold
 
     def joint_memberships(self, profile: Profile) -> dict[int, str]:
         """Return the audiences over several workspaces, this one too, that a user is in.
@@ -564,6 +577,21 @@ class ShardAudiences:
         for key, audience, names in self._updates.changed(sections, self.calculated):
             change = MemberChange(key, audience, "attribute_update", names)
             deliveries += self.tell(change, self._touched[key], now_ms)
+        return deliveries
+
+    def _catch_up_subscriptions(
+        self, key: ProfileKey, profile: Profile, section: Section, now_ms: int
+    ) -> list[Delivery]:
+        """Tell subscriptions of a member whom they can be told of by now."""
+        deliveries: list[Delivery] = []
+        for number in list(section.untold):
+            live = self.subscription(number)
+            if live is None or live.subscription.audience not in section.audiences:
+                section.untold.remove(number)
+                continue
+            change = MemberChange(key, live.subscription.audience, "add")
+            if self._is_told(live, change, None):
+                deliveries += self.tell(change, profile, now_ms, number)
         return deliveries
 
     def _is_first_pass(self, change: MemberChange) -> bool:

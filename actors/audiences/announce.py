@@ -36,6 +36,7 @@ class Subscription(Struct, frozen=True):
         identities: the types that the output takes, `None` for all: it then needs none.
         shared_user_attributes: names of attributes that go along with an `add`, and of whose
             changes members are told of.
+        withdrawn_attributes: names that were shared before; updates tell that they are gone.
         withheld: what its receiver, if that is another account, is not told.
     """
 
@@ -48,6 +49,7 @@ class Subscription(Struct, frozen=True):
     environments: frozenset[Environment]
     identities: frozenset[str] | None = None
     shared_user_attributes: tuple[str, ...] = ()
+    withdrawn_attributes: tuple[str, ...] = ()
     withheld: Withheld = NOTHING_WITHHELD
 
 
@@ -76,6 +78,8 @@ def all_identities(profile: Profile) -> Iterator[tuple[str, str]]:
     found = {(name, identity.value): None for name, identity in profile.user_identities.items()}
     found |= {(f"partner:{name}", each): None for name, each in profile.partner_identities.items()}
     for section in profile.workspaces.values():
+        if section.is_aged_out:
+            continue
         for each in listed_identities(by_last_seen(section)):
             found[each["type"], each["value"]] = None
     yield from found
@@ -93,7 +97,8 @@ def announce(
     """Make the deliveries of one change.
 
     Args:
-        profile, section: of the user, after the change.
+        profile, section: of the user, after the change. Whom a subscription could not be told of,
+            for want of an identity that its output takes, is noted in the section.
         calculated: the user's calculated attributes, which may be shared like others.
         subscriptions: the active ones of the audience.
         now_ms: when the change was made.
@@ -105,7 +110,8 @@ def announce(
         if change.key.environment not in each.environments:
             continue
         is_update = change.action == "attribute_update"
-        if is_update and change.changed.isdisjoint(each.shared_user_attributes):
+        names = (*each.shared_user_attributes, *each.withdrawn_attributes)
+        if is_update and change.changed.isdisjoint(names):
             continue
         if identities is None:
             identities = identities_of(profile)
@@ -114,13 +120,14 @@ def announce(
             sent = {name: value for name, value in sent.items() if name not in hidden}
         if each.identities is not None:
             sent = {name: value for name, value in sent.items() if name in each.identities}
-            if not sent:
-                continue
+        is_reachable = bool(sent) or each.identities is None
+        if not _is_reached(change, each.number, section, is_reachable=is_reachable):
+            continue
         attributes: dict[str, AttributeText] = {}
         if change.action != "delete" and each.shared_user_attributes:
             attributes = shared(section, calculated, each.shared_user_attributes)
         # All that is shared, not only what is new: the newest of several updates is enough.
-        missing = [name for name in each.shared_user_attributes if name not in attributes]
+        missing = [name for name in names if name not in attributes]
         sequence = next_sequence()
         name = delivery_id(each.id, sequence, 0)
         message = MembershipMessage(
@@ -146,6 +153,20 @@ def announce(
             )
         )
     return deliveries
+
+
+def _is_reached(change: MemberChange, number: int, section: Section, *, is_reachable: bool) -> bool:
+    """Tell whether a change is told; keep in the section whom a subscription does not know."""
+    is_unknown = number in section.untold
+    if change.action == "add":
+        if is_unknown and is_reachable:
+            section.untold.remove(number)
+        elif not is_unknown and not is_reachable:
+            section.untold.append(number)
+        return is_reachable
+    if is_unknown and change.action == "delete":
+        section.untold.remove(number)
+    return is_reachable and not is_unknown
 
 
 def shared(

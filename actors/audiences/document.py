@@ -165,10 +165,9 @@ def _subscribe(core: Core, state: AudienceState, wanted: DocumentAudience) -> No
             )
         state.put_subscription(
             replace(
-                kept,
+                kept.sharing(each.shared_user_attributes),
                 is_active=each.is_active,
                 settings=each.settings,
-                shared_user_attributes=each.shared_user_attributes,
                 is_of_document=True,
             )
         )

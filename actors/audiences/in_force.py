@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct, field
 
-from actors.audiences.calls import LiveAudiences
+from actors.audiences.calls import LiveAudiences, LiveSubscription
 from actors.calculated.definition import LiveAttributes
 from actors.store.environment import Transaction
 
@@ -38,6 +38,8 @@ class InForce(Struct, frozen=True, array_like=True):
         sent: number of a subscription of a standard audience to how often all members were sent.
             It outlives the subscription, which may only be switched off for a while.
         fed: numbers of the active connections of the Calculated Attributes feed.
+        updates: number of a subscription that shares other attributes or takes other identities
+            than before to the key of the profile that it comes to next: its members are told.
     """
 
     audiences: LiveAudiences = field(default_factory=LiveAudiences)
@@ -54,6 +56,7 @@ class InForce(Struct, frozen=True, array_like=True):
     calculated: Mapping[int, int] = {}
     sent: Mapping[int, int] = {}
     fed: frozenset[int] = frozenset()
+    updates: Mapping[int, bytes] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -133,6 +136,20 @@ def with_load(former: InForce, number: int, sends: int | None, following: bytes 
         if times < sends:
             loads[number] = b""
     return msgspec.structs.replace(former, loads=loads, sent=sent)
+
+
+def with_update(former: InForce, number: int, following: bytes | None) -> InForce:
+    """Return what is in force once some more members were told of the attributes that are shared.
+
+    Args:
+        former: before.
+        number: of the subscription.
+        following: key of the profile that is next, `None` after the last.
+    """
+    updates = {each: cursor for each, cursor in former.updates.items() if each != number}
+    if following is not None:
+        updates[number] = following
+    return msgspec.structs.replace(former, updates=updates)
 
 
 def with_attributes(former: InForce, live: LiveAttributes, begun_id: int, total: int) -> InForce:
@@ -223,6 +240,7 @@ def combined(parts: Sequence[InForce], total: int) -> InForce:
         },
         sent=sent,
         fed=fed,
+        updates=dict.fromkeys({number for each in parts for number in each.updates}, b""),
     )
     if not told.audiences and not latest.attributes.attributes:
         return following
@@ -233,6 +251,7 @@ def _with_loads(former: InForce, live: LiveAudiences) -> InForce:
     """Return whom subscriptions are still to be told of: new ones, and those that are to send."""
     subscribed = {each.subscription.number: each for each in former.audiences.subscriptions}
     wanted = {each.subscription.number: each for each in live.subscriptions}
+    updates = {number: each for number, each in former.updates.items() if number in wanted}
     kept = wanted.keys() | former.fed
     loads = {number: cursor for number, cursor in former.loads.items() if number in kept}
     # What was to be sent when a subscription ended is not sent if it begins again.
@@ -247,7 +266,16 @@ def _with_loads(former: InForce, live: LiveAudiences) -> InForce:
         is_new = former_one is None or former_one.sends is not None  # it was given lists before
         if is_new if each.sends is None else each.sends > times:
             loads.setdefault(number, b"")
-    return msgspec.structs.replace(former, loads=loads, sent=sent)
+        elif former_one is not None and each.sends is None and _told(each) != _told(former_one):
+            updates[number] = b""  # from the start: also those who were told of another list
+    return msgspec.structs.replace(former, loads=loads, sent=sent, updates=updates)
+
+
+def _told(live: LiveSubscription) -> tuple[object, ...]:
+    """Return what decides what a subscription is told of whom."""
+    told = live.subscription
+    names = frozenset(told.shared_user_attributes), frozenset(told.withdrawn_attributes)
+    return (*names, told.identities)
 
 
 def _is_unloaded(subscription: int, part: InForce) -> bool:

@@ -110,6 +110,7 @@ def _subscription(
             environments=output.environments,
             identities=output.identities,
             shared_user_attributes=subscription.shared_user_attributes,
+            withdrawn_attributes=subscription.withdrawn_attributes,
             withheld=withheld,
         ),
         variation=subscription.variation,

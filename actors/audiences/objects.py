@@ -6,6 +6,7 @@ All of it is frozen: a change is a new object in the place of the old one.
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.model import Environment
 
@@ -140,7 +141,8 @@ class Fault(Struct, frozen=True, array_like=True):
 class Subscription(Struct, frozen=True, kw_only=True):
     """An audience, or one variation of it, connected to an output (spec/audiences.md, 12.2).
 
-    `settings` are as written and may hold secrets. `receiver`: number of the workspace that the
+    `settings` are as written and may hold secrets. `withdrawn_attributes` were shared before.
+    `receiver`: number of the workspace that the
     output is of, where the audience is shared with another account; `None` for its own.
     """
 
@@ -151,6 +153,7 @@ class Subscription(Struct, frozen=True, kw_only=True):
     is_active: bool
     settings: dict[str, Any]
     shared_user_attributes: tuple[str, ...] = ()
+    withdrawn_attributes: tuple[str, ...] = ()
     fault: Fault | None = None
     resumed: int = 0  # how often it was resumed
     sends: int = 0  # how often the members of a standard audience were sent
@@ -162,6 +165,12 @@ class Subscription(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Subscription(number={self.number}, audience={self.audience})"
+
+    def sharing(self, names: tuple[str, ...]) -> "Subscription":
+        """Return it with other attributes that are shared."""
+        known = dict.fromkeys((*self.withdrawn_attributes, *self.shared_user_attributes))
+        withdrawn = tuple(each for each in known if each not in names)
+        return replace(self, shared_user_attributes=names, withdrawn_attributes=withdrawn)
 
 
 class Removal(Struct, frozen=True, kw_only=True):

@@ -105,7 +105,8 @@ class Subscriptions:
                 if changes.get(fixed, getattr(former, fixed)) != getattr(former, fixed):
                     path = {"output": "/output_id", "variation": "/variant"}[fixed]
                     raise refused("INVALID_STATE", "It cannot be changed; connect anew.", path)
-            after = replace(former, **changes)
+            names = changes.pop("shared_user_attributes", former.shared_user_attributes)
+            after = replace(former.sharing(names), **changes)
             self._check_subscription(changed, after)
             changed.put_subscription(after)
             if after.is_active and not former.is_active:

@@ -45,13 +45,22 @@ def age_out(profile: Profile, number: int) -> None:
         newest_log_id=section.newest_log_id,
         newest_historical_id=section.newest_historical_id,
         is_aged_out=True,
-        audiences=section.audiences,  # until those who have to know are told
+        # Until those who have to know are told, by the identities that they know.
+        audiences=section.audiences,
+        devices=section.devices if is_member_anywhere(profile, section) else {},
+        untold=section.untold,
     )
+
+
+def is_member_anywhere(profile: Profile, section: Section) -> bool:
+    """Tell whether a user is in audiences of a section, or in some over several workspaces."""
+    return bool(section.audiences) or any(each.audiences for each in profile.joint.values())
 
 
 def revive(section: Section, now_ms: int) -> None:
     """Let an aged-out section begin anew; does nothing to any other."""
     if section.is_aged_out:
+        section.devices = {}
         section.is_aged_out = False
         section.first_seen_ms = now_ms
 
