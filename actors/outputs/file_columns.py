@@ -85,7 +85,10 @@ IDENTITY_COLUMNS = {
 
 
 class Row(Struct):
-    """What the columns of one row are taken from; an eventless batch has no event."""
+    """What the columns of one row are taken from; an eventless batch has no event.
+
+    `of_batch`: the values of `BATCH_COLUMNS`, once they are known; the rows of a batch share them.
+    """
 
     batch: dict[str, Any]
     identities: dict[str, Any]
@@ -93,6 +96,7 @@ class Row(Struct):
     data: dict[str, Any]
     delivery_id: str
     loaded_ms: int
+    of_batch: list[Any]
 
 
 def rows(payload: bytes, delivery_id: str, loaded_ms: int) -> Iterator[Row]:
@@ -101,8 +105,9 @@ def rows(payload: bytes, delivery_id: str, loaded_ms: int) -> Iterator[Row]:
     sent = batch.get("user_identities") or {}
     if isinstance(sent, list):  # the outgoing form; the raw data feed has the inbound one
         sent = {entry["identity_type"]: entry["identity"] for entry in sent}
+    of_batch: list[Any] = []
     for event in batch.get("events") or [{}]:
-        yield Row(batch, sent, event, event.get("data") or {}, delivery_id, loaded_ms)
+        yield Row(batch, sent, event, event.get("data") or {}, delivery_id, loaded_ms, of_batch)
 
 
 Getter = Callable[[Row], Any]
@@ -181,7 +186,7 @@ def _nothing(row: Row) -> None:
     return None
 
 
-COLUMNS: tuple[tuple[str, Kind, Getter], ...] = (
+BATCH_COLUMNS: tuple[tuple[str, Kind, Getter], ...] = (
     ("appid", "text", _nothing),
     ("appplatformid", "text", _nothing),
     ("appname", "text", _batch("application_info", "application_name")),
@@ -231,6 +236,9 @@ COLUMNS: tuple[tuple[str, Kind, Getter], ...] = (
     ("clientipv6", "text", _nothing),
     ("geolookupinfo", "text", _nothing),
     ("entrypointtype", "integer", _entry_point),
+)
+COLUMNS: tuple[tuple[str, Kind, Getter], ...] = (
+    *BATCH_COLUMNS,
     ("countrycode", "text", _data("location", "country_code")),
     ("cityname", "text", _data("location", "city_name")),
     ("postalcode", "text", _data("location", "postal_code")),
@@ -320,8 +328,11 @@ CONVERSIONS: dict[Kind, Callable[[Any], Any]] = {
 }
 
 _READERS = tuple((getter, CONVERSIONS[kind]) for _, kind, getter in COLUMNS)
+_BATCH_READERS, _EVENT_READERS = _READERS[: len(BATCH_COLUMNS)], _READERS[len(BATCH_COLUMNS) :]
 
 
 def values(row: Row) -> list[Any]:
     """Return the values of a row, in the order of COLUMNS."""
-    return [convert(getter(row)) for getter, convert in _READERS]
+    if not row.of_batch:
+        row.of_batch.extend(convert(getter(row)) for getter, convert in _BATCH_READERS)
+    return [*row.of_batch, *[convert(getter(row)) for getter, convert in _EVENT_READERS]]

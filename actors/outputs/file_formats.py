@@ -111,36 +111,42 @@ def _compressed(raw: IO[bytes], compression: str) -> _Compressor | IO[bytes]:
     return raw
 
 
-class NdjsonWriter(RowWriter):
-    """One payload per line, as it is sent elsewhere."""
+class _LineWriter(RowWriter):
+    """Writes lines of text, compressed or not."""
 
     def __init__(self, path: Path, loaded_ms: int, compression: str) -> None:
         super().__init__(path, loaded_ms)
         self._stream = _compressed(self._raw, compression)
         self._line_bytes = 0
 
-    def write(self, delivery: Delivery) -> None:
-        """Add one line."""
-        self._stream.write(delivery.payload)
-        self._stream.write(b"\n")
-        self._line_bytes += len(delivery.payload) + 1
-        self._count(delivery.first_event_ms or delivery.created_ms)
-
     def size(self) -> int:
         """Return the bytes written; those of plain lines are known without asking the file."""
         return self._line_bytes if self._stream is self._raw else super().size()
+
+    def _put(self, lines: bytes) -> None:
+        self._stream.write(lines)
+        self._line_bytes += len(lines)
 
     def _close_format(self) -> None:
         if self._stream is not self._raw:
             self._stream.close()
 
 
-class CsvWriter(RowWriter):
+class NdjsonWriter(_LineWriter):
+    """One payload per line, as it is sent elsewhere."""
+
+    def write(self, delivery: Delivery) -> None:
+        """Add one line."""
+        self._put(delivery.payload)
+        self._put(b"\n")
+        self._count(delivery.first_event_ms or delivery.created_ms)
+
+
+class CsvWriter(_LineWriter):
     """One event per line, after a line of names; maps as JSON text."""
 
     def __init__(self, path: Path, loaded_ms: int, compression: str) -> None:
-        super().__init__(path, loaded_ms)
-        self._stream = _compressed(self._raw, compression)
+        super().__init__(path, loaded_ms, compression)
         self._buffer = io.StringIO(newline="")
         self._lines = csv.writer(self._buffer)
         self._lines.writerow([name for name, _, _ in COLUMNS])
@@ -153,14 +159,13 @@ class CsvWriter(RowWriter):
         self._drain()
 
     def _drain(self) -> None:
-        self._stream.write(self._buffer.getvalue().encode())
+        self._put(self._buffer.getvalue().encode())
         self._buffer.seek(0)
         self._buffer.truncate()
 
     def _close_format(self) -> None:
         self._drain()
-        if self._stream is not self._raw:
-            self._stream.close()
+        super()._close_format()
 
 
 def _csv_text(value: Any) -> Any:
@@ -199,6 +204,7 @@ class ParquetWriter(RowWriter):
         )
         self._waiting: list[list[Any]] = []
         self._waiting_bytes = 0
+        self._drained_bytes = self._raw.tell()
 
     def write(self, delivery: Delivery) -> None:
         """Add a row per event."""
@@ -211,7 +217,7 @@ class ParquetWriter(RowWriter):
 
     def size(self) -> int:
         """Return the bytes written, and those of the payloads that wait for their row group."""
-        return super().size() + self._waiting_bytes
+        return self._drained_bytes + self._waiting_bytes
 
     def abandon(self) -> None:
         """Close the file; its footer, which closing writes, is thrown away with it."""
@@ -232,6 +238,7 @@ class ParquetWriter(RowWriter):
         self._writer.write_batch(self._record_batch.from_arrays(arrays, schema=self._schema))
         self._waiting.clear()
         self._waiting_bytes = 0
+        self._drained_bytes = self._raw.tell()  # asks the system, too dear for every delivery
 
     def _close_format(self) -> None:
         self._drain()

@@ -148,7 +148,9 @@ class Reader:
         event_id = int.from_bytes(sha256(key.encode()).digest()[:8]) >> 1
         time_ms = as_integer(current.get("timestamp_unixtime_ms"))
         data = {"event_id": event_id, "timestamp_unixtime_ms": time_ms}
-        described = Row(row.batch, row.identities, {}, data, row.delivery_id, row.loaded_ms)
+        described = Row(
+            row.batch, row.identities, {}, data, row.delivery_id, row.loaded_ms, row.of_batch
+        )
         extra = [
             as_text(each)
             for each in (
