@@ -36,6 +36,8 @@ _read_time = _time.unpack_from
 _HEADER_SIZE = _header.size
 _NO_ROWS = bytes(_HEADER_SIZE)
 
+_MOST_STEPS = 16  # back from the end, before the place of a row is looked up
+
 # Texts that no row has any more are dropped once they are most of them.
 MIN_TEXTS = 16
 
@@ -74,7 +76,9 @@ class Layout:
             records = _time.pack(time_ms) * len(rows)
         elif self._is_of_content:
             pack = self._record.pack
-            records = b"".join([pack(time_ms, row[2]) for row in rows])
+            records = pack(time_ms, rows[0][2])
+            for row in rows[1:]:
+                records += pack(time_ms, row[2])
         else:
             arrived = 0
             if self._has_arrivals:
@@ -84,10 +88,16 @@ class Layout:
             records = b"".join([self._packed(texts, arrived, row) for row in rows])
             if not rows:
                 records = self._packed(texts, arrived, (time_ms, 0, 0, 0.0), usable=0)
-        size = len(data)
-        if size <= _HEADER_SIZE or time_ms >= _read_time(data, size - self.size)[0]:
+        size = self.size
+        at = len(data)
+        # Nearly all come in order, and others are late by a few.
+        while at > _HEADER_SIZE and _read_time(data, at - size)[0] > time_ms:
+            at -= size
+            if len(data) - at >= _MOST_STEPS * size:
+                at = _HEADER_SIZE + bisect_right(self.times(data), time_ms) * size
+                break
+        if at == len(data):
             return (data or _NO_ROWS) + records
-        at = _HEADER_SIZE + bisect_right(self.times(data), time_ms) * self.size
         return data[:at] + records + data[at:]
 
     def note_row(self, data: bytes) -> bytes:
