@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -55,6 +55,16 @@ class DeskOptions(Struct, frozen=True, kw_only=True):
 def neighbours_of(number: int, all_desks: Mapping[int, "Desks"]) -> Neighbours:
     """Return the catalogs of all workspaces but one, by number."""
     return {each: desks.audiences.catalog for each, desks in all_desks.items() if each != number}
+
+
+def readers_of_events(
+    workspace: int, all_desks: Mapping[int, "Desks"]
+) -> Iterator[tuple[str, str]]:
+    """Yield (name of an event's data point, who reads it) of all that an event of a workspace
+    must not be hidden from by its tier (spec/rules.md, 8)."""
+    yield from all_desks[workspace].calculated.readers_of_events()
+    for desks in all_desks.values():
+        yield from desks.audiences.readers_of_events(workspace)
 
 
 class Desks:

@@ -117,7 +117,8 @@ class CalculatedRefused(Exception):
 class ConfigurationRefused(Exception):
     """A configuration is not applied; nothing was changed.
 
-    `code`: `VALIDATION_ERROR`, `DANGEROUS` or `STALE` decides the caller's status. The paths of
+    `code`: `VALIDATION_ERROR`, `TIER_NOT_PERSONALIZE`, `DANGEROUS` or `STALE` decides the caller's
+    status. The paths of
     problems are places in the workspace document (`connections[2].output`).
     """
 

@@ -8,7 +8,7 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from actors import forwarder, shard
 from actors.audiences.calls import AudienceShard
 from actors.audiences.handles import desk_handle
 from actors.clock import SystemClock, SystemRandomness
-from actors.desks import DeskOptions, Desks, neighbours_of
+from actors.desks import DeskOptions, Desks, neighbours_of, readers_of_events
 from actors.errors import ActorFailed, ShardUnavailable, StoreDamaged, StoreFull
 from actors.forwarding.faults import FaultFile
 from actors.forwarding.follower import SubscriptionFollower
@@ -232,9 +232,12 @@ class Configuration(Protocol):
         ...
 
     def bind(
-        self, shards: Mapping[int, Sequence[Any]], take_over: Callable[[DeskOptions], None]
+        self,
+        shards: Mapping[int, Sequence[Any]],
+        take_over: Callable[[DeskOptions], None],
+        readers_of_events: Callable[[int], Iterable[tuple[str, str]]],
     ) -> None:
-        """Say whom to tell."""
+        """Say whom to tell, and who reads which events of a workspace."""
         ...
 
     async def run(self) -> None:
@@ -302,6 +305,7 @@ class Coordinator(Process):
         self._configuration.bind(
             {number: remote_shards(number, shards) for number in self._desks},
             lambda options: self._desks[options.workspace.number].take_over(options),
+            lambda workspace: readers_of_events(workspace, self._desks),
         )
         self._following: asyncio.Task[None] | None = None
         self._is_closed = False

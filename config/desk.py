@@ -7,7 +7,7 @@ Shards come first: they have to know an input before an edge takes anything for 
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -57,6 +57,10 @@ class ConfiguredShard(Protocol):
     async def queue(self, connection: int) -> dict[str, int]:
         """Return how much waits for a connection."""
         ...
+
+
+# Returns (name of an event's data point, who reads it) of a workspace.
+ReadersOfEvents = Callable[[int], Iterable[tuple[str, str]]]
 
 
 class Sheet(Struct, frozen=True, kw_only=True):
@@ -110,6 +114,7 @@ class ConfigDesk:
         self._settings = settings
         self._shards: Mapping[int, Sequence[ConfiguredShard]] = {}
         self._take_over: Callable[[DeskOptions], None] = lambda _: None
+        self._readers_of_events: ReadersOfEvents = lambda _: ()
         self._changing = asyncio.Lock()
         self._published = {each.info.number: each.revision for each in book.served}
 
@@ -121,10 +126,15 @@ class ConfigDesk:
         self,
         shards: Mapping[int, Sequence[ConfiguredShard]],
         take_over: Callable[[DeskOptions], None],
+        readers_of_events: ReadersOfEvents,
     ) -> None:
-        """Say whom to tell: the shards of each workspace, and its part of the coordinator."""
+        """Say whom to tell: the shards of each workspace, and its part of the coordinator.
+
+        `readers_of_events`: returns by whom events of a workspace, by its number, are read.
+        """
         self._shards = shards
         self._take_over = take_over
+        self._readers_of_events = readers_of_events
 
     async def run(self) -> None:
         """Tell shards that were away, for ever."""
@@ -305,6 +315,26 @@ class ConfigDesk:
             self._book.check(drafts, is_running=True)
         except ConfigError as error:
             raise _refused(error) from None
+        for each in drafts:
+            self._check_tiers(each)
+
+    def _check_tiers(self, draft: Draft) -> None:
+        """Refuse to hide events from what reads them (spec/rules.md, 8)."""
+        served = next((each for each in self._book.served if each.info.id == draft.workspace), None)
+        if served is None:
+            return
+        wanted = draft.document.workspace.event_tiers
+        tiers, info = {each.event: each.tier for each in wanted.overrides}, served.info
+        if (wanted.default, tiers) == (info.default_tier, info.tiers):
+            return
+        problems = [
+            Problem(f"{reader} reads the event '{name}'", "workspace.event_tiers")
+            for name, reader in self._readers_of_events(info.number)
+            if info.tiers.get(name, info.default_tier) == "personalize"
+            and tiers.get(name, wanted.default) != "personalize"
+        ]
+        if problems:
+            raise ConfigurationRefused("TIER_NOT_PERSONALIZE", problems)
 
     async def _apply(self, draft: Draft, author: Author, allow_dangerous: bool) -> Applied:
         self._check([draft])

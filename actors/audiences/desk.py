@@ -7,7 +7,7 @@ and known to all shards, when it is answered. A shard that could not be told is 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,13 @@ from actors.audiences.downloads import Downloads
 from actors.audiences.forwarding import Forwarding
 from actors.audiences.journeys import Journeys
 from actors.audiences.language.dependencies import dependencies_of
+from actors.audiences.language.event_filters import data_points_of
 from actors.audiences.lifecycle import Lifecycle
 from actors.audiences.lists import StaticLists
 from actors.audiences.queries import Queries
 from actors.audiences.receivers import Neighbours
 from actors.audiences.registry import Registry
+from actors.audiences.rules import RUNNING
 from actors.audiences.sharing import Sharing
 from actors.audiences.subscriptions import SettingsCheck, Subscriptions
 from actors.clock import Clock, Randomness
@@ -118,6 +120,17 @@ class AudienceDesk:
             if node is not None:
                 uses.update(dependencies_of(node).calculated_attributes)
         return uses
+
+    def readers_of_events(self, workspace: int) -> Iterator[tuple[str, str]]:
+        """Yield (name of an event's data point, who reads it) of all active real-time audiences
+        that are about a workspace (spec/audiences.md, 8, rule 3)."""
+        for audience in self._core.state.audiences.values():
+            is_read = audience.type == "real_time" and audience.status in RUNNING
+            node = self._core.node_of(audience) if is_read else None
+            if node is not None and workspace in audience.workspaces:
+                for wanted in dependencies_of(node).events:
+                    for name in data_points_of(wanted):
+                        yield name, f"audience {audience.number}"
 
     async def work(self) -> bool:
         """Do all that is due now; tell whether something still waits for the shards.

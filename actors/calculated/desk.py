@@ -6,7 +6,7 @@ answered; a shard that could not be told is told before anything else is done.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -84,6 +84,13 @@ class CalculatedDesk:
         self._woken.set()
 
     # -- Reading ----------------------------------------------------------------------------------
+
+    def readers_of_events(self) -> Iterator[tuple[str, str]]:
+        """Yield (name of an event's data point, who reads it) of all active attributes."""
+        for each in self._keeper.registry.listed():
+            name = None if each.active is None else rules.event_of(read_definition(each.active))
+            if name is not None:
+                yield name, f"calculated attribute {each.number}"
 
     async def calculated_attributes(self) -> list[tuple[CalculatedAttribute, int]]:
         """Return all attributes, by number, each with how many audiences refer to it."""

@@ -71,15 +71,20 @@ def check_tier(definition: Definition, catalog: CalculatedCatalog) -> None:
 
     A definition over events of any name is of the default tier.
     """
-    datapoint = definition.datapoint
-    name = datapoint.event_name
-    if datapoint.event_type == "commerce_event":
-        name = datapoint.subtype
-    elif datapoint.event_type not in ("custom_event", "screen_view"):
-        name = datapoint.event_type
+    name = event_of(definition)
     tier = catalog.default_tier if name is None else catalog.tiers.get(name, catalog.default_tier)
     if tier != "personalize":
         raise CalculatedRefused("TIER_NOT_PERSONALIZE", [WRONG_TIER])
+
+
+def event_of(definition: Definition) -> str | None:
+    """Return the name of the event's data point; `None` if events of any name count."""
+    datapoint = definition.datapoint
+    if datapoint.event_type == "commerce_event":
+        return datapoint.subtype
+    if datapoint.event_type not in ("custom_event", "screen_view"):
+        return datapoint.event_type
+    return datapoint.event_name
 
 
 def _name_messages(

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,10 @@ class FakeConfiguration:
         return self._workspaces
 
     def bind(
-        self, shards: Mapping[int, Sequence[Any]], take_over: Callable[[DeskOptions], None]
+        self,
+        shards: Mapping[int, Sequence[Any]],
+        take_over: Callable[[DeskOptions], None],
+        readers_of_events: Callable[[int], Iterable[tuple[str, str]]],
     ) -> None:
         """Nothing is ever told."""
 

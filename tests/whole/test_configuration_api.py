@@ -12,6 +12,9 @@ from ruamel.yaml import YAML
 
 from actors.clock import ManualClock
 from actors.model import Settlement
+from tests.whole.test_audiences import pinged
+from tests.whole.test_calculated import activate as calculate
+from tests.whole.test_calculated import definition
 from tests.whole.world import DOCUMENT, World, changed, running
 
 BATCH = {
@@ -86,6 +89,37 @@ async def depth(world: World, number: int) -> int:
 
 
 # -- Inputs ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["overrides", "default"])
+async def test_case_37_an_event_that_is_read_keeps_its_tier(world: World, place: str) -> None:
+    """Worked case 37 of audiences.md, and 30 of rules.md: by audience and by attribute."""
+    audience = {"name": "Pinged", "definition": pinged()}
+    headers = await world.token()
+    url = f"/platform/v2/workspaces/{world.number}"
+    made = await (
+        await world.client.post(f"{url}/audiences", json=audience, headers=headers)
+    ).json()
+    activation = f"{url}/audiences/{made['id']}/activation"
+    assert (await world.client.post(activation, headers=headers)).status == 204
+    await calculate(world, "Buys", definition("count"))
+    data = YAML(typ="safe").load(await (await raw(world, "GET", "/config")).text())
+    overrides = [{"event": name, "tier": "preserve"} for name in ("Ping", "Buy", "Else")]
+    tiers = {"overrides": overrides} if place == "overrides" else {"default": "connect"}
+    data["workspace"]["event_tiers"] = tiers
+    status, answer = await ask(world, "PUT", "/config", json.dumps(data))
+    assert (status, [each["code"] for each in answer["errors"]]) == (
+        422,
+        ["TIER_NOT_PERSONALIZE"] * 2,
+    )
+    assert answer["errors"][0]["path"] == "workspace.event_tiers"
+    assert "'Buy'" in answer["errors"][0]["message"]
+    status, _ = await ask(world, "PUT", "/config?dry_run=true", json.dumps(data))
+    assert status == 422
+    assert (await world.client.delete(activation, headers=headers)).status == 204
+    data["workspace"]["event_tiers"] = {"overrides": overrides[:1]}
+    status, _ = await ask(world, "PUT", "/config", json.dumps(data))
+    assert status == 200
 
 
 async def test_keys_are_shown_once_rotated_and_revoked(world: World) -> None:

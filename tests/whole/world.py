@@ -23,7 +23,7 @@ from actors.audiences.handles import desk_handle
 from actors.audiences.stepping import SteppingShard
 from actors.calculated.handles import calculated_handle
 from actors.clock import Clock, ManualClock, SystemRandomness
-from actors.desks import Desks, neighbours_of
+from actors.desks import Desks, neighbours_of, readers_of_events
 from actors.groups.handles import GroupDeskHandle
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.identity.sequencer import Sequencer
@@ -523,7 +523,9 @@ async def serving(
             SystemRandomness(),
         )
         configuration.bind(
-            handles_of, lambda options: all_desks[options.workspace.number].take_over(options)
+            handles_of,
+            lambda options: all_desks[options.workspace.number].take_over(options),
+            lambda workspace: readers_of_events(workspace, all_desks),
         )
 
         async def take_over(served: ServedDocument) -> None:
