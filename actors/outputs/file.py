@@ -1,9 +1,10 @@
-"""Output `file`: batches or events in files, local or in an object store.
+"""Output `file`: batches, events or changes of audiences in files, local or in an object store.
 
 Source: spec/connections.md, 7.2.
 """
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import orjson
 
 from actors.model import Delivery
-from actors.outputs.contract import Outcome, OutputEnvironment, OutputModule
+from actors.outputs.contract import Outcome, OutputEnvironment, OutputModule, SettingProblem
 from actors.outputs.file_bundle import FileBundle, FilePlace
 from actors.outputs.file_columns import moment_of
 from actors.outputs.file_formats import RowWriter, open_writer
@@ -102,13 +103,24 @@ class FileOutput:
         return open_writer(self.settings, spool, self._environment.clock.now_ms())
 
 
+def file_problems(settings: FileSettings, kind: str) -> Iterator[SettingProblem]:
+    """List what does not fit changes of audiences: they are no events, and have no columns."""
+    if kind != "audience":
+        return
+    if settings.format != "ndjson":
+        yield ("format",), "changes of audiences are written as ndjson"
+    if settings.split_by == "event_name":
+        yield ("split_by",), "changes of audiences have no event name"
+
+
 MODULE = OutputModule(
     module="file",
-    kinds=frozenset({"event"}),
+    kinds=frozenset({"event", "audience", "data_warehouse"}),
     accepts_unbound=True,
     accepts_attribute_feed=True,
     settings_model=FileSettings,
     send_as_batch_default=True,
     retry_profile="file",
     open=FileOutput,
+    problems=file_problems,
 )

@@ -19,9 +19,9 @@ from actors.clock import ManualClock
 from actors.model import Delivery
 from actors.outputs.contract import Delivered, Fatal, OutputEnvironment, Retry
 from actors.outputs.egress import EgressRules
-from actors.outputs.file import FileOutput, file_name, folder_name
+from actors.outputs.file import MODULE, FileOutput, file_name, folder_name
 from actors.outputs.file_settings import FileSettings
-from tests.actors.forwarding.support import MemoryOutbox, Simulation, delivery, until
+from tests.actors.forwarding.support import MemoryOutbox, Simulation, change, delivery, until
 
 NOW_MS = ManualClock().now_ms()  # 2026-01-01T00:00:00Z
 DAY_MS = 86_400_000
@@ -478,3 +478,28 @@ def test_storage_options_are_secrets() -> None:
 )
 def test_names_end_as_their_format(changes: dict[str, Any], suffix: str) -> None:
     assert FileSettings.model_validate({"url": "file:///x", **changes}).suffix == suffix
+
+
+async def test_changes_of_an_audience_are_lines_of_its_own_files(tmp_path: Path) -> None:
+    changes = [change(1, 42, "add"), change(2, 43, "delete")]
+    output = open_output(tmp_path, split_by="input", folder_by_date="upload_time")
+    await write(output, *changes, input_id="audience-7")
+    [name] = files(tmp_path)
+    assert name.startswith("audience-7/2026-01-01/audience-7_2026")
+    lines = [json.loads(line) for line in (tmp_path / "lake" / name).read_bytes().splitlines()]
+    assert [each["changes"][0]["action"] for each in lines] == ["add", "delete"]
+    assert {each["audience"]["id"] for each in lines} == {7}
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "places"),
+    [
+        ({}, "audience", []),
+        ({"format": "csv", "split_by": "event_name"}, "audience", ["format", "split_by"]),
+        ({"format": "parquet", "split_by": "event_name"}, "event", []),
+        ({"format": "parquet"}, "data_warehouse", []),
+    ],
+)
+def test_only_events_have_columns(settings: dict[str, Any], kind: str, places: list[str]) -> None:
+    checked = FileSettings.model_validate({"url": "file:///lake", **settings})
+    assert [where[0] for where, _ in MODULE.problems(checked, kind)] == places
