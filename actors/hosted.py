@@ -24,7 +24,7 @@ from actors.audiences.handles import desk_handle
 from actors.clock import SystemClock, SystemRandomness
 from actors.desks import DeskOptions, Desks, neighbours_of, readers_of_events
 from actors.errors import ActorFailed, ShardUnavailable, StoreDamaged, StoreFull
-from actors.forwarding.faults import FaultFile
+from actors.forwarding.faults import KeptFaults
 from actors.forwarding.follower import SubscriptionFollower
 from actors.forwarding.foreign import JoinedSource
 from actors.forwarding.plan import OutputPlan
@@ -429,7 +429,9 @@ class Forwarder(Process):
         while not self._is_stopping:
             try:
                 await self._learn()
-                await self._deliver(self._make())
+                faults = KeptFaults(self._plan.info.id, self._state)
+                await faults.load()
+                await self._deliver(self._make(faults), faults)
             except Exception:
                 logger.exception(
                     "a forwarder failed; it begins again",
@@ -437,11 +439,15 @@ class Forwarder(Process):
                 )
                 await asyncio.sleep(RESTART_PAUSE_S)
 
-    async def _deliver(self, made: forwarder.Forwarder) -> None:
+    @property
+    def _state(self) -> OutputState:
+        return cast(OutputState, RemoteCoordinator(self._options.workspace))
+
+    async def _deliver(self, made: forwarder.Forwarder, faults: KeptFaults) -> None:
         """Run a forwarder, that of an audience output beside what follows its subscriptions."""
         self._forwarder = made
         loop = asyncio.get_running_loop()
-        following = [loop.create_task(self._follow(made))]
+        following = [loop.create_task(self._follow(made)), loop.create_task(faults.run())]
         if self._plan.is_audience:
             own = self._options.workspace
             desks = {
@@ -451,8 +457,7 @@ class Forwarder(Process):
             follower = SubscriptionFollower(self._plan.info.id, own, desks, SystemClock())
             following.append(loop.create_task(follower.run(made)))
             shards = {0 if number == own else number: self._shards(number) for number in desks}
-            state = cast(OutputState, RemoteCoordinator(own))
-            snapshots = Snapshots(self._plan.info.id, shards, state, SystemClock())
+            snapshots = Snapshots(self._plan.info.id, shards, self._state, SystemClock())
             following.append(loop.create_task(snapshots.run(made)))
         try:
             await made.run()
@@ -460,6 +465,7 @@ class Forwarder(Process):
             for each in following:
                 each.cancel()
             await asyncio.gather(*following, return_exceptions=True)
+            await faults.flush()
 
     async def _learn(self) -> None:
         """Take over how the output is configured by now; without an answer nothing changes."""
@@ -499,7 +505,7 @@ class Forwarder(Process):
                 return
             made.connect(self._plan.connections)
 
-    def _make(self) -> forwarder.Forwarder:
+    def _make(self, faults: KeptFaults) -> forwarder.Forwarder:
         options, plan = self._options, self._plan
         clock = SystemClock()
         surroundings = OutputEnvironment(
@@ -511,7 +517,7 @@ class Forwarder(Process):
             options.workspace,
             self._inputs,
             place=plan.place,
-            state=cast(OutputState, RemoteCoordinator(options.workspace)),
+            state=self._state,
             count_drop=self._count_drop,
         )
         return forwarder.Forwarder(
@@ -523,7 +529,7 @@ class Forwarder(Process):
             SystemRandomness(),
             self._metrics,
             journal=options.spool_dir / "requests.journal",
-            faults=FaultFile(options.spool_dir / "faults.json"),
+            faults=faults,
         )
 
     def _count_drop(self, connection: int, reason: str, count: int) -> None:

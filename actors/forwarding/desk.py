@@ -323,19 +323,13 @@ class Desk:
         self.keep_faults()
 
     def keep_faults(self) -> None:
-        """Have the faults of now known after a restart, unless the disk has no room."""
+        """Have the faults of now known after a restart."""
         faults = {
             number: state.fault
             for number, state in self.connections.items()
             if state.fault is not None and not state.info.is_subscription
         }
-        try:
-            self._faults.write(faults)
-        except OSError:
-            logger.exception(
-                "The faults of an output could not be written; after a restart it sends again",
-                extra={"event": "faults_not_kept", "output": self.output.id},
-            )
+        self._faults.write(faults)
 
     def barrier_off(self, entry: Entry) -> None:
         """Note that a user's order was given up."""

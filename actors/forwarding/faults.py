@@ -3,14 +3,19 @@
 Of audiences the coordinator knows; this is for connections of inputs.
 """
 
+import asyncio
 import logging
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
 from msgspec import Struct, field
+
+from actors.errors import ShardUnavailable, StoreFull
+from actors.outputs.contract import OutputState
+
+RETRY_S = 1.0
+_NAME = "faults"  # among what is kept of an output
 
 logger = logging.getLogger("headwater.forwarder")
 
@@ -24,6 +29,9 @@ class Fault(Struct, frozen=True):
     first_delivery_id: str = field(name="first_job_id")
 
 
+_decode = msgspec.json.Decoder(dict[int, Fault]).decode
+
+
 class FaultMemory(Protocol):
     """Where faults are kept by the number of their connection."""
 
@@ -32,40 +40,72 @@ class FaultMemory(Protocol):
         ...
 
     def write(self, faults: Mapping[int, Fault]) -> None:
-        """Keep these in the place of those from before. Raises OSError."""
+        """Keep these in the place of those from before."""
         ...
 
 
-class FaultFile:
-    """A file with the faults of one output, replaced as a whole."""
+class KeptFaults:
+    """The faults of one output, kept by the coordinator: they hold on whatever node it runs.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    `load` comes before all else. What is written is known here at once, and to the coordinator as
+    soon as it answers `run`, or `flush` at the end.
+    """
 
-    def read(self) -> dict[int, Fault]:
-        """Return what the file has; nothing if it was never written, or is damaged.
+    def __init__(self, output: str, state: OutputState) -> None:
+        self._output = output
+        self._state = state
+        self._faults: dict[int, Fault] = {}
+        self._changed = asyncio.Event()
 
-        Raises:
-            OSError: it cannot be read.
-        """
+    async def load(self) -> None:
+        """Read what was kept last; nothing if it is damaged. Raises ShardUnavailable."""
+        kept = (await self._state.output_state(self._output)).get(_NAME)
+        if kept is None:
+            return
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[int, Fault])
-        except FileNotFoundError:
-            return {}
+            self._faults = _decode(kept)
         except msgspec.MsgspecError:
             # What waits is then sent, and refused, once more: better than an output that stands.
-            logger.exception("A file of faults is damaged", extra={"event": "faults_damaged"})
-            return {}
+            logger.exception("Kept faults are damaged", extra={"event": "faults_damaged"})
+
+    def read(self) -> dict[int, Fault]:
+        """Return those that were written last."""
+        return dict(self._faults)
 
     def write(self, faults: Mapping[int, Fault]) -> None:
-        """Replace the file; whoever reads sees the one before or this one. Raises OSError."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            file.write(msgspec.json.encode(faults))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
+        """Keep these in the place of those from before."""
+        self._faults = dict(faults)
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Keep what is written, for ever."""
+        while True:
+            await self._changed.wait()
+            if not await self._keep():
+                await asyncio.sleep(RETRY_S)
+
+    async def flush(self) -> None:
+        """Keep what `run` has not come to, if the coordinator answers."""
+        if self._changed.is_set():
+            await self._keep()
+
+    async def _keep(self) -> bool:
+        self._changed.clear()
+        kept = msgspec.json.encode(self._faults) if self._faults else None
+        try:
+            await self._state.keep_output_state(self._output, {_NAME: kept})
+        except (ShardUnavailable, StoreFull) as error:
+            self._changed.set()
+            logger.warning(
+                "The faults of an output could not be kept yet; after a restart it sends again",
+                extra={
+                    "event": "faults_not_kept",
+                    "output": self._output,
+                    "error": {"type": type(error).__name__},
+                },
+            )
+            return False
+        return True
 
 
 class NoFaults:

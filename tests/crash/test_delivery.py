@@ -202,3 +202,32 @@ def test_what_is_collected_of_a_device_outlives_a_crash_and_comes_once(
     payloads = [names(payload) for _, payload in receiver.requests]
     assert payloads[0][:3] == ["a0", "a1", "a2"]  # the last one may have come too late for it
     assert [name for some in payloads for name in some] == ["a0", "a1", "a2", "a3"]
+
+
+def test_a_faulted_connection_stays_so_when_all_is_killed_until_it_is_resumed(
+    serve: Callable[..., Served], receiver: Receiver
+) -> None:
+    """spec/connections.md, 1.3: 20 refusals in a row are a fault, and nothing is lost by it."""
+    receiver.status = 401
+    served = serve("{}")
+    for number in range(25):
+        send(served, number, f"e{number}")
+
+    def status() -> Any:
+        code, shown = served.get(CONNECTION)
+        return shown["status"] if code == 200 else code
+
+    eventually(status, lambda shown: shown == "faulted")
+    served.process.kill()
+    receiver.status = 200
+    served.start()
+    assert eventually(status, lambda shown: shown in ("active", "faulted")) == "faulted"
+    send(served, 99, "late")
+    assert receiver.requests == []
+    assert served.manage("POST", f"{CONNECTION}/resume")[0] == 204
+    _, page = served.get(f"{CONNECTION}/dlq?limit=1000")
+    dead = len(page["items"])
+    assert 20 <= dead <= 25
+    found = eventually(receiver.names, lambda found: len(found) >= 26 - dead)
+    assert len(found) == 26 - dead
+    assert "late" in found

@@ -1,12 +1,14 @@
 """Faulted connections of inputs (spec/connections.md, 1.3)."""
 
+import asyncio
 import logging
-from pathlib import Path
+from collections.abc import Mapping
 
 import pytest
 
 from actors.clock import ManualClock
-from actors.forwarding.faults import Fault, FaultFile
+from actors.errors import ShardUnavailable, StoreFull
+from actors.forwarding.faults import Fault, KeptFaults
 from actors.model import Delivery
 from actors.outputs.contract import Delivered, Fatal, Outcome, Retry
 from tests.actors.forwarding.support import (
@@ -18,34 +20,68 @@ from tests.actors.forwarding.support import (
 )
 
 
+class State:
+    """What a coordinator keeps of one output."""
+
+    def __init__(self, kept: Mapping[str, bytes] = {}) -> None:
+        self.kept = dict(kept)
+        self.failures: list[Exception] = []
+        self.was_kept = asyncio.Event()
+
+    async def output_state(self, output: str) -> dict[str, bytes]:
+        assert output == "hook"
+        return dict(self.kept)
+
+    async def keep_output_state(self, output: str, changes: Mapping[str, bytes | None]) -> None:
+        assert output == "hook"
+        if self.failures:
+            raise self.failures.pop(0)
+        for name, value in changes.items():
+            self.kept.pop(name, None)
+            if value is not None:
+                self.kept[name] = value
+        self.was_kept.set()
+
+
+async def loaded(state: State) -> dict[int, Fault]:
+    faults = KeptFaults("hook", state)
+    await faults.load()
+    return faults.read()
+
+
 def refuse(each: Delivery) -> Outcome:
     return Fatal("fatal_response", "who are you?", 401)
 
 
 async def test_a_fault_outlives_the_process_until_it_is_resumed(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """On whatever node it runs then."""
     clock = ManualClock()
     shard = MemoryOutbox([delivery(n) for n in range(1, 31)])
-    faults = FaultFile(tmp_path / "spool" / "faults.json")
+    state = State()
+    faults = KeptFaults("hook", state)
 
     first = Simulation(clock)
     first.start(ScriptedOutput(clock, refuse), [shard], faults=faults)
     await first.run(1)
     await first.kill()
+    await faults.flush()
     [line] = [each for each in caplog.records if each.__dict__["event"] == "connection_faulted"]
     assert (line.levelno, line.__dict__["alert"]) == (logging.ERROR, "Connection Faulted")
 
     output = ScriptedOutput(clock)
     second = Simulation(clock)
+    faults = KeptFaults("hook", state)
+    await faults.load()
     forwarder = second.start(output, [shard], [connection(1), connection(2)], faults=faults)
     shard.add(delivery(40, connection=2))
     forwarder.wake(0)
     await second.run(3600)
     assert output.sequences == [40]  # the other connection of the output goes on
-    state = forwarder.state()["connections"]["c1"]
-    assert state["status"] == "faulted"
-    assert state["fault"] == {
+    shown = forwarder.state()["connections"]["c1"]
+    assert shown["status"] == "faulted"
+    assert shown["fault"] == {
         "faulted_on": "2026-01-01T00:00:00+00:00",
         "reason_code": "401-Unauthorized",
         "message": "who are you?",
@@ -55,7 +91,8 @@ async def test_a_fault_outlives_the_process_until_it_is_resumed(
     await second.run(1)
     assert output.sequences == [40, *range(21, 31)]
     await second.stop()
-    assert faults.read() == {}
+    await faults.flush()
+    assert state.kept == {}
 
 
 async def test_another_answer_in_between_begins_the_count_anew() -> None:
@@ -75,36 +112,38 @@ async def test_another_answer_in_between_begins_the_count_anew() -> None:
     await simulation.stop()
 
 
-def test_faults_are_read_as_they_were_written(tmp_path: Path) -> None:
-    file = FaultFile(tmp_path / "faults.json")
-    assert file.read() == {}
+async def test_faults_are_read_as_they_were_written() -> None:
+    state = State()
+    faults = KeptFaults("hook", state)
+    await faults.load()
+    assert faults.read() == {}
     fault = Fault("2026-01-01T00:00:00+00:00", "403-Forbidden", "no", "dl_1")
-    file.write({7: fault, 8: fault})
-    file.write({7: fault})
-    assert FaultFile(tmp_path / "faults.json").read() == {7: fault}
-    assert [each.name for each in tmp_path.iterdir()] == ["faults.json"]
+    faults.write({7: fault, 8: fault})
+    faults.write({7: fault})
+    await faults.flush()
+    assert await loaded(state) == {7: fault}
+    faults.write({})
+    await faults.flush()
+    assert state.kept == {}
 
 
-def test_a_damaged_file_stops_no_output(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    file = FaultFile(tmp_path / "faults.json")
-    (tmp_path / "faults.json").write_bytes(b'{"7": {')
-    assert file.read() == {}
+async def test_damaged_faults_stop_no_output(caplog: pytest.LogCaptureFixture) -> None:
+    assert await loaded(State({"faults": b'{"7": {'})) == {}
     assert [each.__dict__["event"] for each in caplog.records] == ["faults_damaged"]
 
 
-async def test_a_disk_without_room_stops_no_output(caplog: pytest.LogCaptureFixture) -> None:
-    class Full:
-        def read(self) -> dict[int, Fault]:
-            return {}
-
-        def write(self, faults: object) -> None:
-            raise OSError(28, "No space left on device")
-
-    clock = ManualClock()
-    simulation = Simulation(clock)
-    shard = MemoryOutbox([delivery(n) for n in range(1, 31)])
-    forwarder = simulation.start(ScriptedOutput(clock, refuse), [shard], faults=Full())
-    await simulation.run(1)
-    assert forwarder.state()["connections"]["c1"]["status"] == "faulted"
-    assert "faults_not_kept" in {each.__dict__["event"] for each in caplog.records}
-    await simulation.stop()
+async def test_a_coordinator_that_does_not_answer_is_told_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("actors.forwarding.faults.RETRY_S", 0.01)
+    state = State()
+    state.failures = [ShardUnavailable("coordinator"), StoreFull("no room")]
+    faults = KeptFaults("hook", state)
+    running = asyncio.create_task(faults.run())
+    fault = Fault("2026-01-01T00:00:00+00:00", "403-Forbidden", "no", "dl_1")
+    faults.write({7: fault})
+    async with asyncio.timeout(10):
+        await state.was_kept.wait()
+    running.cancel()
+    assert await loaded(state) == {7: fault}
+    assert [each.__dict__["event"] for each in caplog.records] == ["faults_not_kept"] * 2
