@@ -52,10 +52,15 @@ def node_caller(node: Path) -> Program:
 
 
 @pytest.fixture(scope="session")
+def java_caller(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    return java_program(tmp_path_factory.mktemp("java"), "java-mparticle")
+
+
+@pytest.fixture(scope="session")
 def go_tracker(tmp_path_factory: pytest.TempPathFactory) -> Program:
     return go_program(tmp_path_factory.mktemp("go"))
 
 
 @pytest.fixture(scope="session")
 def java_tracker(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    return java_program(tmp_path_factory.mktemp("java"))
+    return java_program(tmp_path_factory.mktemp("java"), "java-tracking")

@@ -106,6 +106,29 @@ def test_every_call_of_the_node_sdk_arrives(served: Served, node_caller: Program
     assert outgoing["application_info"]["application_version"] == "1.2.3"
 
 
+def test_every_call_of_the_java_sdk_arrives(java_caller: Program, served: Served) -> None:
+    """Section 7, (a) and (b). There is no such test of the SDK for Go.
+
+    No version of github.com/mParticle/mparticle-go-sdk that can be seen is a module of that name.
+    """
+    told = java_caller.run(KEY=KEY, SECRET=SECRET, HOST=served.process.url, USER_ID="java")
+    assert told == [202, 202]
+    events = served.events("java")
+    assert [event["event_type"] for event in events] == [
+        "custom_event",
+        "screen_view",
+        "commerce_event",
+    ]
+    assert events[2]["data"]["product_action"]["total_amount"] == 123.12
+    profile = served.profile("java")
+    assert profile["user_attributes"] == {"tier": "gold", "tags": ["a", "b"]}
+    assert {each["type"]: each["value"] for each in profile["user_identities"]} == {
+        "customer_id": "java",
+        "email": "java@example.test",
+    }
+    assert [event["event_type"] for event in served.events("java-bulk")] == ["screen_view"]
+
+
 def test_javascript_loses_the_last_digits_of_a_long_mpid(
     served: Served, node_caller: Program
 ) -> None:
