@@ -230,22 +230,24 @@ class AudienceViews:
     # -- Cost -------------------------------------------------------------------------------------
 
     def audience_costs(self) -> Costs:
-        """Tell what audiences of one workspace take of the shard's memory."""
-        rows, mirror, entries, memberships, holdings = self._audiences.engine.parts
+        """Tell what audiences take of the shard's memory, those over several workspaces too."""
+        engines = [part.engine for part in self._audiences.parts]
+        parts = [engine.parts for engine in engines]
         return Costs(
-            rows=len(rows),
-            row_bytes=rows.nbytes + rows.index_bytes,
-            membership_bytes=memberships.nbytes,
+            rows=len(parts[0][0]),
+            row_bytes=sum(rows.nbytes + rows.index_bytes for rows, *_ in parts),
+            membership_bytes=sum(memberships.nbytes for _, _, _, memberships, _ in parts),
             sources=tuple(
                 SourceBytes(each.source, each.array_bytes, each.distinct, each.value_bytes)
+                for _, mirror, *_ in parts
                 for each in mirror.costs()
             ),
-            entries=entries.total,
-            entry_bytes=entries.nbytes,
-            bytes_per_entry=entries.entry_bytes,
-            audiences=len(self._audiences.engine.audiences),
-            criteria=holdings.leaves,
-            streams=holdings.streams,
+            entries=sum(entries.total for _, _, entries, _, _ in parts),
+            entry_bytes=sum(entries.nbytes for _, _, entries, _, _ in parts),
+            bytes_per_entry=parts[0][2].entry_bytes,
+            audiences=sum(len(engine.audiences) for engine in engines),
+            criteria=sum(holdings.leaves for *_, holdings in parts),
+            streams=sum(holdings.streams for *_, holdings in parts),
         )
 
     # -- Inside -----------------------------------------------------------------------------------

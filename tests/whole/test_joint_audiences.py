@@ -196,6 +196,8 @@ async def test_estimates_questions_and_explanations_are_about_all_workspaces(pai
     why = await ask(other, 200, "GET", f"/{number}/members/{mpid}/explanation")
     assert (why["result"], why["is_member"]) == (False, False)
     assert [each["values"] for each in why["criteria"]] == [["gold"]]
+    shards = (await ask(one, 200, "GET", "/costs"))["shards"]
+    assert {each["audiences"] for each in shards} == {1}
     dry = await ask(one, 200, "POST", f"/{number}/dry-run", {"definition": status_is("gold")})
     assert (dry["entering"], dry["leaving"], dry["staying"]) == (1, 2, 0)
 
