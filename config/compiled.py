@@ -24,10 +24,12 @@ from actors.outputs.contract import (
     OutputSettings,
     WorkspaceNames,
 )
+from actors.outputs.firehose.registration import COOKIE_SYNC_ID
 from actors.outputs.registry import MODULES
 from actors.outputs.retry import PROFILES, RetrySchedule
 from actors.pipeline.connection import Collecting, ConnectionInfo
 from actors.steps.payload import WHOLE, PayloadSettings
+from config.cookie_sync import COOKIE_SYNC
 from config.inputs import Input
 from config.numbers import ORGANIZATION, Numbers, retired
 from config.outputs import Connection, Output
@@ -72,7 +74,7 @@ def workspace_info(
         search_requires_immutable=identity.search_requires_immutable,
         gdpr_purposes=frozenset(gdpr.purposes) if gdpr.enabled else None,
         is_ccpa_enabled=workspace.regulations.ccpa.enabled,
-        partner_identities=frozenset(workspace.partner_identities),
+        partner_identities=_partner_identities(document),
         limits=workspace.limits.sizes(),
         default_tier=workspace.event_tiers.default,
         tiers={each.event: each.tier for each in workspace.event_tiers.overrides},
@@ -134,7 +136,8 @@ def dropped_connections(numbers: Numbers) -> frozenset[int]:
 
 
 def output_plans(document: WorkspaceDocument, numbers: Numbers) -> list[OutputPlan]:
-    """Return the outputs with their connections, in the order of the document."""
+    """Return the outputs that are sent something, with their connections, in the order of the
+    document."""
     connections = connection_infos(document, numbers)
     return [
         OutputPlan(
@@ -156,7 +159,15 @@ def output_plans(document: WorkspaceDocument, numbers: Numbers) -> list[OutputPl
             place=_place(output, document, numbers),
         )
         for output in document.outputs
+        if output.kind != COOKIE_SYNC
     ]
+
+
+def _partner_identities(document: WorkspaceDocument) -> frozenset[str]:
+    names = frozenset(document.workspace.partner_identities)
+    if any(each.kind == COOKIE_SYNC for each in document.outputs):
+        return names | {COOKIE_SYNC_ID}
+    return names
 
 
 def _input(source: Input, numbers: Numbers) -> InputInfo:
@@ -196,7 +207,8 @@ def _connection(
         input_id=connection.input,
         output=output.id,
         module=output.module,
-        is_active=connection.active,
+        # Pages are told of it, and it is sent nothing.
+        is_active=connection.active and output.kind != COOKIE_SYNC,
         environments=frozenset(_environments(output)),
         send_as_batch=shape.is_batched,
         settings=replace(

@@ -11,6 +11,7 @@ from actors.outputs.contract import OutputModule
 from config.audience_rules import AudienceNames, active_limit_problems, audience_problems
 from config.audiences import Audience
 from config.calculated import CalculatedAttribute, calculated_problems
+from config.cookie_sync import cookie_sync_problems
 from config.errors import Found, Location
 from config.forwarding_problems import filter_problems, forwarding_problems
 from config.identity import IdentitySettings, identity_problems
@@ -229,6 +230,10 @@ def _connection_problems(parts: Parts, modules: Mapping[str, OutputModule]) -> I
             if is_feed and module and not module.accepts_attribute_feed:
                 problem = "does not accept the Calculated Attributes feed"
                 yield where, f"module '{output.module}' {problem}"
+        if connection.output in outputs:
+            yield from cookie_sync_problems(
+                connection, where, outputs[connection.output][1], inputs.get(connection.input)
+            )
         yield from forwarding_problems(
             connection,
             where,

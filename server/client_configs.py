@@ -3,6 +3,8 @@
 from hashlib import sha256
 from typing import Any
 
+from actors.model import Environment
+from config.cookie_sync import Pixel
 from server.edge_config import DAY_MS, EdgeConfig, KeyInfo
 
 NO_PLAN = "The data plan is not known."
@@ -13,7 +15,9 @@ def workspace_token(workspace_id: str) -> str:
     return sha256(f"workspace_token:{workspace_id}".encode()).hexdigest()[:8].upper()
 
 
-def web_config(config: EdgeConfig, key: KeyInfo, plan_id: str | None) -> dict[str, Any]:
+def web_config(
+    config: EdgeConfig, key: KeyInfo, environment: Environment, plan_id: str | None
+) -> dict[str, Any]:
     """Return the configuration of the web SDK, which takes flags as texts."""
     sdks = config.client_sdks
     return {
@@ -23,7 +27,7 @@ def web_config(config: EdgeConfig, key: KeyInfo, plan_id: str | None) -> dict[st
         "minWebviewBridgeVersion": 2,
         "workspaceToken": workspace_token(config.workspace_slug),
         "kitConfigs": [],
-        "pixelConfigs": [],
+        "pixelConfigs": list(map(_pixel_config, config.pixels.get((key.input, environment), ()))),
         "dataPlanResult": None if plan_id is None else {"error_message": NO_PLAN},
         "flags": {
             "eventsV3": "100",
@@ -38,6 +42,30 @@ def web_config(config: EdgeConfig, key: KeyInfo, plan_id: str | None) -> dict[st
             "captureIntegrationSpecificIds.V2": "none",
         },
     }
+
+
+def _pixel_config(pixel: Pixel) -> dict[str, Any]:
+    """Return an image as the web SDK takes it (spec/connections.md, 8)."""
+    members: dict[str, Any] = {
+        "name": pixel.name,
+        "moduleId": pixel.module,
+        "esId": pixel.connection,
+        "isDebug": "development" in pixel.environments,
+        "isProduction": "production" in pixel.environments,
+        "settings": {},
+        "frequencyCap": pixel.frequency_cap_days,
+        "pixelUrl": pixel.pixel_url,
+        "redirectUrl": pixel.redirect_url,
+    }
+    if pixel.purposes:
+        members["filteringConsentRuleValues"] = {
+            "includeOnMatch": pixel.includes,
+            "values": [
+                {"consentPurpose": purpose, "hasConsented": has_consented}
+                for purpose, has_consented in pixel.purposes
+            ],
+        }
+    return members
 
 
 def native_config(config: EdgeConfig) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from actors.model import Environment
 from config.client_sdks import ClientSdks
 from config.compiled import shown_headers
+from config.cookie_sync import Pixel, pixels
 from config.identity import IdentitySettings
 from config.inputs import Input
 from config.numbers import ORGANIZATION, Numbers
@@ -123,7 +124,8 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
         egress_allow: what outputs may reach although it is private, for settings that are tried.
         workspace_key: `None` if the workspace has none; `seeding_limits` hold for its requests.
         has_extended_windows: of calculated attributes, spec/calculated-attributes.md, 4.
-        client_sdks: what client SDKs are told; `web_sdk_file` is the web SDK itself, if it is
+        client_sdks: what client SDKs are told; `pixels`: which images pages of an input load;
+            `web_sdk_file` is the web SDK itself, if it is
             served.
         shown_headers: of each connection's requests, by environment.
     """
@@ -148,6 +150,7 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
     has_client_audience_api: bool = False
     has_extended_windows: bool = False
     client_sdks: ClientSdks = ClientSdks()
+    pixels: Mapping[tuple[int, Environment], tuple[Pixel, ...]] = {}
     web_sdk_file: Path | None = None
     workspace_key: WorkspaceKey | None = None
     seeding_limits: tuple[Limit, ...] = ()
@@ -221,6 +224,7 @@ def edge_config(
         egress_allow=settings.egress_allow,
         has_client_audience_api=workspace.client_audience_api,
         client_sdks=workspace.client_sdks,
+        pixels=pixels(document, numbers),
         web_sdk_file=settings.web_sdk_file,
         has_extended_windows=workspace.calculated_attributes.extended_windows,
         workspace_key=_workspace_key(document),

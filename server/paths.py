@@ -27,9 +27,11 @@ Api = Literal[
 
 CLIENT_PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
-    # By name: `*` does not cover Authorization (spec/clients.md, 2).
+    # By name: `*` does not cover Authorization (spec/clients.md, 2). The last five are on what
+    # RudderStack's browser SDK sends again; without them its events are lost with the first fault.
     "Access-Control-Allow-Headers": "accept, authorization, content-type, content-encoding, date, "
-    "x-mp-key, x-mp-signature, anonymousid, sentat, x-retry-count",
+    "x-mp-key, x-mp-signature, anonymousid, sentat, x-retry-count, rsa-retry-attempt, "
+    "rsa-retry-reason, rsa-since-first-attempt, rsa-since-last-attempt, rsa-recovered",
     "Access-Control-Max-Age": "86400",
 }
 MANAGEMENT_PREFLIGHT = {

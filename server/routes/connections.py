@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from actors.errors import ShardUnavailable
+from config.cookie_sync import COOKIE_SYNC
 from config.desk import Sheet
 from config.merging import Data
 from config.outputs import Connection
@@ -139,8 +140,11 @@ async def resume(request: web.Request) -> web.Response:
     """POST .../output-connections/{cid}/resume: let a faulted connection send again."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
     configuration = caller.edge.deployment.configuration
-    place = _named(request, await configuration.sheet())
-    if not await configuration.resume(place.number, place.item["output"]):
+    sheet = await configuration.sheet()
+    place = _named(request, sheet)
+    output = sheet.document.outputs_by_id[place.item["output"]]
+    # Pages are told of an image, which has no forwarder.
+    if output.kind == COOKIE_SYNC or not await configuration.resume(place.number, output.id):
         raise refused("VALIDATION_ERROR", "The connection is not faulted.")
     return web.Response(status=204)
 

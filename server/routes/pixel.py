@@ -38,6 +38,11 @@ async def pixel(request: web.Request) -> web.Response:
         [result] = await edge.deployment.apply([batch], context)
         if isinstance(result, Rejected):
             raise Refused("BAD_REQUEST", result.problems)
+    return gif()
+
+
+def gif() -> web.Response:
+    """Answer with a transparent image that no cache keeps."""
     return web.Response(
         body=TRANSPARENT_GIF, content_type="image/gif", headers={"Cache-Control": "no-store"}
     )

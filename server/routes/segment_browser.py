@@ -7,7 +7,7 @@ from aiohttp.typedefs import Handler
 
 from server.paths import CLIENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
-from server.routes.pixel import MAX_QUERY_BYTES, TRANSPARENT_GIF
+from server.routes.pixel import MAX_QUERY_BYTES, gif
 from server.routes.segment import PREFIXES, many
 from server.segment.answers import segment_errors
 from server.segment.browser import pixel_message, rudder_source, segment_settings
@@ -46,9 +46,7 @@ def _pixel(message_type: MessageType) -> Handler:
                 await take_in(request, edge, config, key, sent)
             except (SegmentRefused, Refused):
                 logger.debug("a pixel stored nothing", extra={"event": "pixel_refused"})
-        return web.Response(
-            body=TRANSPARENT_GIF, content_type="image/gif", headers={"Cache-Control": "no-store"}
-        )
+        return gif()
 
     return pixel
 

@@ -2,10 +2,12 @@
 
 import asyncio
 from hashlib import sha256
+from typing import Any
 
 import orjson
 from aiohttp import web
 
+from actors.model import Environment
 from server.auth import web_key
 from server.bodies import json_object, read_body
 from server.client_configs import web_config
@@ -32,7 +34,7 @@ async def config(request: web.Request) -> web.Response:
         _, current, key = _enter(request)
     except Refused:
         return json_answer({}, 401)
-    return json_answer(web_config(current, key, request.query.get("plan_id")), headers=CACHED)
+    return json_answer(_config(request, current, key), headers=CACHED)
 
 
 async def loader(request: web.Request) -> web.Response:
@@ -46,7 +48,7 @@ async def loader(request: web.Request) -> web.Response:
         return _script(b"// The web SDK is not served here: set web_sdk_file.\n", 404)
     sdk = await asyncio.to_thread(file.read_bytes)
     server = {
-        **web_config(current, key, request.query.get("plan_id")),
+        **_config(request, current, key),
         **_urls(request.host),
         "requestConfig": False,
     }
@@ -98,6 +100,12 @@ def _enter(request: web.Request) -> tuple[Edge, EdgeConfig, KeyInfo]:
     edge = edge_of(request)
     current = edge.config.current
     return edge, current, web_key(request.match_info["key"], current)
+
+
+def _config(request: web.Request, current: EdgeConfig, key: KeyInfo) -> dict[str, Any]:
+    query = request.query
+    environment: Environment = "development" if query.get("env") == "1" else "production"
+    return web_config(current, key, environment, query.get("plan_id"))
 
 
 def _urls(host: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from tests.actors.outputs.harnesses.file_s3 import FileS3Harness
 from tests.actors.outputs.harnesses.firehose import FirehoseHarness
 from tests.actors.outputs.harnesses.kafka import KafkaHarness
 from tests.actors.outputs.harnesses.log import LogHarness
+from tests.actors.outputs.harnesses.pixel import PixelHarness
 from tests.actors.outputs.harnesses.segment_relay import SegmentRelayHarness
 from tests.actors.outputs.harnesses.warehouse_duckdb import WarehouseDuckdbHarness
 from tests.actors.outputs.harnesses.warehouse_postgres import WarehousePostgresHarness
@@ -21,6 +22,7 @@ HARNESSES: dict[str, type[Harness]] = {
     "firehose": FirehoseHarness,
     "kafka": KafkaHarness,
     "log": LogHarness,
+    "pixel": PixelHarness,
     "segment_relay": SegmentRelayHarness,
     "warehouse_duckdb": WarehouseDuckdbHarness,
     "warehouse_postgres": WarehousePostgresHarness,

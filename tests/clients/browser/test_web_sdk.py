@@ -1,114 +1,19 @@
 """mParticle's web SDK, unmodified, in a real browser (spec/clients.md, 4 and 7)."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Page, Route
 
-from tests.clients.tools import (
-    BROWSER_FLAGS,
-    WEB_SDK,
-    certificate,
-    chromium,
-    free_port,
-    npm_packages,
-)
-from tests.serving import WORKSPACE, Served, eventually
+from server.routes.pixel import TRANSPARENT_GIF
+from tests.clients.browser.pages import KEY, PATIENCE_MS, PAUSE_MS, Site
+from tests.serving import eventually
 
 pytestmark = pytest.mark.ray
 
-KEY = "us1-test-web-key"
-SHOP = "https://shop.example.test/"
-DOCUMENT = (
-    WORKSPACE.replace(
-        "  name: W1",
-        "  name: W1\n  client_audience_api: true\n  client_sdks: {event_batching_interval_ms: 500}",
-    )
-    + "  - {id: web-files, input: web, output: files, settings: {include_consent_state: true}}\n"
-)
-PATIENCE_MS = 30_000
-PAUSE_MS = 50
-
-
-class Site:
-    """A deployment that serves HTTPS, and pages of a shop that use it."""
-
-    def __init__(self, served: Served, port: int, sdk: str, browser: Browser) -> None:
-        self.served = served
-        self.host = f"localhost:{port}"
-        self._sdk = sdk
-        self._browser = browser
-
-    def open(self, config: str = "", *, by_loader: bool = False, key: str = KEY) -> Page:
-        """Open a page whose SDK is set up; return it once identify was answered."""
-        page = self._browser.new_context().new_page()
-        script = f'<script src="https://{self.host}/js/v2/{key}/mparticle.js"></script>'
-        if not by_loader:
-            start = f'mParticle.init("{key}", window.mParticle.config)'
-            script = f'<script src="/sdk.js"></script><script>{start}</script>'
-        html = f"""<script>
-            window.mParticle = {{config: {{
-                isDevelopmentMode: false, {config}
-                identityCallback: result => window.identified = result,
-            }}}};
-        </script>{script}<h1>Shop</h1>"""
-        page.route("**/sdk.js", lambda route: _fulfil(route, self._sdk, "text/javascript"))
-        page.route(SHOP, lambda route: _fulfil(route, html, "text/html"))
-        page.goto(SHOP)
-        page.wait_for_function("window.identified !== undefined", timeout=PATIENCE_MS)
-        return page
-
-    @property
-    def single_urls(self) -> str:
-        """The configuration that names each address."""
-        urls = {
-            "v1SecureServiceUrl": f"{self.host}/v1/JS/",
-            "v2SecureServiceUrl": f"{self.host}/v2/JS/",
-            "v3SecureServiceUrl": f"{self.host}/v3/JS/",
-            "configUrl": f"{self.host}/JS/v2/",
-            "identityUrl": f"{self.host}/v1/",
-            "aliasUrl": f"{self.host}/v1/identity/",
-            "userAudienceUrl": f"{self.host}/v1/",
-        }
-        return "".join(f"{name}: {json.dumps(url)}, " for name, url in urls.items())
-
-    def names(self, user: str) -> list[str]:
-        """Return type, or name where there is one, of all events of a user."""
-        return [
-            each["data"].get("event_name") or each["data"].get("screen_name") or each["event_type"]
-            for each in self.served.events(user)
-        ]
-
-
-def _fulfil(route: Route, body: str, content_type: str) -> None:
-    route.fulfill(status=200, body=body, content_type=content_type)
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("web")
-    executable = chromium()
-    package = npm_packages(folder / "npm", [WEB_SDK]) / "node_modules/@mparticle/web-sdk"
-    file = package / "dist" / "mparticle.js"
-    cert, key = certificate(folder)
-    port = free_port()
-    settings = folder / "settings.yaml"
-    settings.write_text(
-        f"{{tls_cert: {cert}, tls_key: {key}, tls_port: {port}, web_sdk_file: {file}}}"
-    )
-    served = Served(folder, "--settings", str(settings), workspace=DOCUMENT)
-    served.start()
-    try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=executable, args=BROWSER_FLAGS)
-            yield Site(served, port, file.read_text(), browser)
-            browser.close()
-    finally:
-        served.process.kill()
-
-
+PARTNER = "https://partner.example.test/"
 CALLS = """
     const sdk = window.mParticle;
     const answer = (name, start) => new Promise((done, fail) => {
@@ -233,6 +138,50 @@ def test_every_call_of_the_sdk_arrives(site: Site, way: str) -> None:
         lambda batches: any("Consented" in json.dumps(each) for each in batches),
     )
     assert delivered
+    page.context.close()
+
+
+def test_a_browser_tells_a_partner_whose_cookie_it_is(site: Site) -> None:
+    """spec/connections.md, 8: by an image, after identify, as consented, not too often."""
+    page = site.open(site.single_urls)
+    asked: list[str] = []
+
+    def partner(route: Route) -> None:
+        """Answer as a partner that has an id for the browser: hand it to the return leg."""
+        url = urlsplit(route.request.url)
+        asked.append(url.path)
+        query = parse_qs(url.query)
+        assert query["user"] == [page.evaluate("mParticle.Identity.getCurrentUser().getMPID()")]
+        if "to" in query:
+            location = query["to"][0].replace("id=ID", "id=p1")
+            route.fulfill(status=302, headers={"Location": location})
+        else:
+            route.fulfill(status=200, content_type="image/gif", body=TRANSPARENT_GIF)
+
+    page.context.route(f"{PARTNER}**", partner)
+    login = """() => new Promise(done => mParticle.Identity.login(
+        {userIdentities: {customerid: 'synced'}}, done))"""
+    with page.expect_response("**/v1/cookiesync/2?**") as returned:
+        page.evaluate(login)
+    mpid = page.evaluate("mParticle.Identity.getCurrentUser().getMPID()")
+    assert parse_qs(urlsplit(returned.value.url).query) == {"mpid": [mpid], "id": ["p1"]}
+    assert (returned.value.status, returned.value.headers["content-type"]) == (200, "image/gif")
+    assert asked == ["/sync"]
+    page.evaluate(
+        """() => {
+            const consent = mParticle.Consent.createConsentState();
+            consent.addGDPRConsentState('newsletter', mParticle.Consent.createGDPRConsent(true));
+            mParticle.Identity.getCurrentUser().setConsentState(consent);
+        }"""
+    )
+    # The SDK keeps when it has loaded which image.
+    kept = """Object.values(localStorage).some(each => {
+        const dates = each.match(/'csd':'([^']+)'/);
+        return dates && Object.keys(JSON.parse(atob(dates[1]))).length === 2;
+    })"""
+    page.wait_for_function(kept, timeout=PATIENCE_MS)
+    page.evaluate(login)
+    assert asked == ["/sync", "/careful"]
     page.context.close()
 
 

@@ -7,49 +7,43 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from actors.clock import SystemClock
 from load_tests.server_process import ServerProcess
-from tests.clients.tools import BROWSER_FLAGS, WEB_SDK, chromium, free_port, npm_packages
+from tests.clients.browser.pages import PATIENCE_MS
+from tests.clients.tools import free_port
 
 pytestmark = pytest.mark.ray
 
 SCREENSHOTS = os.environ.get("HEADWATER_SCREENSHOTS")
 SIZE = {"width": 1280, "height": 800}
-PATIENCE_MS = 30_000
 SOON_MS = 1000  # within which a click has to be seen
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("demo")
-    chromium()
-    package = npm_packages(folder / "npm", [WEB_SDK]) / "node_modules/@mparticle/web-sdk"
-    file = package / "dist" / "mparticle.js"
+def address(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Iterator[str]:
+    file = packages / "@mparticle" / "web-sdk" / "dist" / "mparticle.js"
     flags = ("--web-sdk-file", str(file), "--port", str(free_port()))
-    process = ServerProcess(folder / "data", SystemClock(), *flags, command="demo-web")
+    data_dir = tmp_path_factory.mktemp("demo") / "data"
+    process = ServerProcess(data_dir, SystemClock(), *flags, command="demo-web")
     process.start()
     yield f"{process.url}/demo"
     process.kill()
 
 
 @pytest.fixture(scope="module")
-def shop(address: str) -> Iterator[Page]:
+def shop(browser: Browser, address: str) -> Iterator[Page]:
     """The page as a person sees it, once it knows its visitor; any error on it fails the test."""
     problems: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=BROWSER_FLAGS)
-        page = browser.new_context(viewport=SIZE).new_page()  # type: ignore[arg-type]
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on(
-            "console", lambda said: problems.append(said.text) if said.type == "error" else None
-        )
-        page.goto(address)
-        expect(page.locator("#status")).to_have_text("Click something", timeout=PATIENCE_MS)
-        expect(outgoing(page, "analytics", "session start")).to_be_visible(timeout=PATIENCE_MS)
-        yield page
-        browser.close()
+    page = browser.new_context(viewport=SIZE).new_page()  # type: ignore[arg-type]
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    page.goto(address)
+    expect(page.locator("#status")).to_have_text("Click something", timeout=PATIENCE_MS)
+    expect(outgoing(page, "analytics", "session start")).to_be_visible(timeout=PATIENCE_MS)
+    yield page
+    page.context.close()
     assert problems == []
 
 

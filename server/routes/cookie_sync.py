@@ -1,0 +1,86 @@
+"""Return leg of cookie sync: a partner names its id of a user (spec/connections.md, 8)."""
+
+import orjson
+from aiohttp import web
+
+from actors.model import ENVIRONMENTS, BatchContext, Environment
+from actors.outputs.firehose.registration import COOKIE_SYNC_ID
+from server.browsers import client_address, user_agent
+from server.context import EDGES, Edge
+from server.edge_config import KeyInfo
+from server.parameters import int64, invalid
+from server.paths import Route
+from server.problems import Refused
+from server.routes.pixel import gif
+
+MAX_ID_CHARS = 256
+
+
+async def cookie_sync(request: web.Request) -> web.Response:
+    """GET /v1/cookiesync/{module}?mpid=&id=: an image, whatever comes of it.
+
+    An unknown module or user changes nothing. HEAD looks only.
+    """
+    partner_id = request.query.get("id", "")
+    if len(partner_id) > MAX_ID_CHARS:
+        raise invalid("id", f"must have at most {MAX_ID_CHARS} characters")
+    try:
+        mpid = int64(request.query.get("mpid", ""), "mpid")
+        module = int64(request.match_info["module"], "module")
+    except Refused:
+        return gif()
+    if partner_id and request.method == "GET":
+        for edge in request.app[EDGES].all:
+            key = _key_of(edge, module)
+            environment = None if key is None else await _environment_of(edge, mpid)
+            if key is not None and environment is not None:
+                await _store(request, edge, key, environment, mpid, partner_id)
+    return gif()
+
+
+# Behind the routes of keys in paths: `cookiesync` can be a key.
+ROUTES = (Route("GET", "/v1/cookiesync/{module}", cookie_sync, "pixel"),)
+
+
+def _key_of(edge: Edge, module: int) -> KeyInfo | None:
+    """Return an active key of an input whose pages load the image of a module."""
+    config = edge.config.current
+    inputs = {
+        source
+        for (source, _), pixels in config.pixels.items()
+        if any(each.module == module for each in pixels)
+    }
+    keys = config.keys.values()
+    return next((each for each in keys if each.is_active and each.input in inputs), None)
+
+
+async def _environment_of(edge: Edge, mpid: int) -> Environment | None:
+    """Return where a user is known; production first."""
+    for environment in ENVIRONMENTS:
+        if await edge.deployment.profile(mpid, environment, ()) is not None:
+            return environment
+    return None
+
+
+async def _store(
+    request: web.Request,
+    edge: Edge,
+    key: KeyInfo,
+    environment: Environment,
+    mpid: int,
+    partner_id: str,
+) -> None:
+    batch = {
+        "mpid": mpid,
+        "environment": environment,
+        "partner_identities": {COOKIE_SYNC_ID: partner_id},
+    }
+    context = BatchContext(
+        input=key.input,
+        api_key=key.key,
+        channel="pixel",
+        received_ms=edge.clock.now_ms(),
+        ip=client_address(request, edge.config.current),
+        user_agent=user_agent(request),
+    )
+    await edge.deployment.apply([orjson.dumps(batch)], context)
