@@ -73,6 +73,14 @@ class Predictions:
             uses[prediction.number] = _users(self._core, prediction)
         return uses
 
+    async def pending_audiences(self) -> frozenset[int]:
+        """Return the audiences that refer to a prediction which has no scores yet."""
+        now_ms = self._core.clock.now_ms()
+        waiting = [
+            each for each in await self.predictions() if each.status(now_ms) == "calculating"
+        ]
+        return frozenset(number for each in waiting for number in _users(self._core, each))
+
     async def user_score(self, number: int, mpid: int) -> Scored | None:
         """Return what a prediction gives a user, `None` for nothing. Raises ShardUnavailable."""
         found = await self.prediction(number)

@@ -259,10 +259,12 @@ async def _shown_all(use: Use, audiences: list[Audience]) -> list[dict[str, Any]
         for each in await gateway.desk.all_subscriptions()
         if each.fault is not None and (each.receiver == use.receiver or not use.is_shared)
     }
+    pending = await gateway.desk.pending_audiences()
     now_ms = use.owner.clock.now_ms()
     return [
         shown_audience(each, counts.get(each.number), each.number in faulted, journeys, now_ms)
         | {"shared": use.is_shared}
+        | ({"pending_prediction": True} if each.number in pending else {})
         for each in audiences
     ]
 
