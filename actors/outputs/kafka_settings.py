@@ -2,6 +2,7 @@
 
 import re
 import ssl
+from tempfile import NamedTemporaryFile
 from typing import Annotated, Literal
 
 from aiokafka.codec import has_lz4, has_snappy, has_zstd
@@ -54,10 +55,24 @@ def _certificates(text: str) -> str:
     return text
 
 
+def _no_password() -> bytes:
+    raise ValueError("the key is encrypted")
+
+
+def _show(context: ssl.SSLContext, certificate: str, key: SecretStr) -> None:
+    """Have a context show a certificate. OpenSSL takes it from a file only, here for a moment."""
+    with NamedTemporaryFile(suffix=".pem") as file:  # nobody else may read it
+        file.write(f"{key.get_secret_value()}\n{certificate}".encode())
+        file.flush()
+        context.load_cert_chain(file.name, password=_no_password)
+
+
 class KafkaSettings(OutputSettings):
     """Settings of the module `kafka`.
 
     `ca_certificate`: PEM of who has signed the brokers' certificates, instead of the usual ones.
+    `client_certificate`, `client_key`: PEM of what is shown to brokers that ask who their client
+    is, the certificate with those between it and its authority.
     """
 
     bootstrap_servers: Annotated[str, AfterValidator(_servers)]
@@ -69,6 +84,8 @@ class KafkaSettings(OutputSettings):
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     ca_certificate: Annotated[str, AfterValidator(_certificates)] | None = None
     verify_tls: bool = True
+    client_certificate: Annotated[str, AfterValidator(_certificates)] | None = None
+    client_key: Annotated[SecretStr | None, Field(validate_default=True)] = None
     acks: Literal["all"] = "all"
     enable_idempotence: bool = True
     compression_type: Annotated[
@@ -99,6 +116,22 @@ class KafkaSettings(OutputSettings):
             raise ValueError(f"{chosen} is only possible with allow_insecure: true")
         return chosen
 
+    @field_validator("client_key")
+    @classmethod
+    def _proves(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        certificate = info.data.get("client_certificate")
+        if (key is None) != (certificate is None):
+            raise ValueError("goes with client_certificate: both or none")
+        if key is None or certificate is None:
+            return None
+        if not str(info.data.get("security_protocol")).endswith("SSL"):
+            raise ValueError("is of no use without TLS")
+        try:
+            _show(ssl.create_default_context(), certificate, key)
+        except (ssl.SSLError, ValueError):
+            raise ValueError("must be the key of client_certificate, PEM, not encrypted") from None
+        return key
+
     @property
     def tls(self) -> ssl.SSLContext | None:
         """How brokers prove who they are, `None` without TLS."""
@@ -108,6 +141,8 @@ class KafkaSettings(OutputSettings):
         if not self.verify_tls:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
+        if self.client_certificate is not None and self.client_key is not None:
+            _show(context, self.client_certificate, self.client_key)
         return context
 
     @property
