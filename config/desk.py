@@ -1,23 +1,19 @@
 """Where configurations are applied: a part of the coordinator's process (spec/connections.md, 10).
 
-A revision is on disk before anybody hears of it. Shards are told at once, and asked now and then
-which one they have, so that one that was away is told too; edges, forwarders and `serve` ask here.
-Shards come first: they have to know an input before an edge takes anything for it.
+A revision is on disk before anybody hears of it; `config.publishing` tells them.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from msgspec import Struct
 from pydantic import SecretStr
 
 from actors.clock import SystemClock
 from actors.desks import DeskOptions
-from actors.errors import ActorFailed, ConfigurationRefused, Problem, ShardUnavailable, StoreFull
+from actors.errors import ConfigurationRefused, Problem
 from actors.forwarding.plan import OutputPlan
 from actors.shard_options import ShardOptions
 from actors.store.audit_log import AuditEntry, Author
@@ -27,36 +23,18 @@ from actors.store.revisions import Stamp
 from config.audit import AuditPage, AuditQuery
 from config.book import FILE, Book, Draft
 from config.compiled import output_plans
-from config.compiled_workspaces import ServedDocument, desk_options, shard_options
+from config.compiled_workspaces import ServedDocument, shard_options
 from config.differences import Difference, with_danger
 from config.errors import ConfigError
 from config.exporting import unexpanded
 from config.merging import Data
+from config.publishing import ConfiguredShard, Publisher
 from config.sealing import Sealer
 from config.secret_values import with_kept_secrets
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
 
-logger = logging.getLogger("headwater.configuration")
-
-LOOK_S = 1.0  # how often shards are asked for their revisions; a change is everywhere within 5 s
-PATIENCE_S = 2.0  # with a shard that is told
-
-
-class ConfiguredShard(Protocol):
-    """What a shard does for the configuration; see `ShardCalls` and `ShardOutbox`."""
-
-    async def revision(self) -> int:
-        """Return the revision that the workspace's part of the shard has."""
-        ...
-
-    async def take_over(self, options: ShardOptions) -> int:
-        """Go on with another revision; return it."""
-        ...
-
-    async def queue(self, connection: int) -> dict[str, int]:
-        """Return how much waits for a connection."""
-        ...
+LOOK_S = 1.0  # how often shards are asked for their revisions
 
 
 # Returns (name of an event's data point, who reads it) of a workspace.
@@ -112,15 +90,13 @@ class ConfigDesk:
     def __init__(self, book: Book, settings: Settings) -> None:
         self._book = book
         self._settings = settings
-        self._shards: Mapping[int, Sequence[ConfiguredShard]] = {}
-        self._take_over: Callable[[DeskOptions], None] = lambda _: None
+        self._publisher = Publisher(book, settings)
         self._readers_of_events: ReadersOfEvents = lambda _: ()
         self._changing = asyncio.Lock()
-        self._published = {each.info.number: each.revision for each in book.served}
 
     def desk_options(self) -> list[DeskOptions]:
         """Return how the workspaces' parts of the coordinator are set up, in order."""
-        return [desk_options(each, self._settings) for each in self._book.served]
+        return self._publisher.desk_options()
 
     def bind(
         self,
@@ -132,8 +108,7 @@ class ConfigDesk:
 
         `readers_of_events`: returns by whom events of a workspace, by its number, are read.
         """
-        self._shards = shards
-        self._take_over = take_over
+        self._publisher.bind(shards, take_over)
         self._readers_of_events = readers_of_events
 
     async def run(self) -> None:
@@ -145,13 +120,13 @@ class ConfigDesk:
     async def look(self) -> None:
         """Tell the shards that have an older revision, as far as they answer."""
         async with self._changing:
-            await self._tell_all()
+            await self._publisher.tell_all()
 
     # -- Asked by those who follow ----------------------------------------------------------------
 
     async def published(self) -> dict[int, int]:
         """Return number of a workspace to the revision that edges and forwarders are to have."""
-        return self._published
+        return self._publisher.published
 
     async def served(self, workspace: int) -> ServedDocument:
         """Return a workspace as it holds now."""
@@ -238,7 +213,7 @@ class ConfigDesk:
             for each in drafts:
                 _check_danger(await self._differences(each))
             self._write(drafts, FILE)
-            await self._publish()
+            await self._publisher.publish()
 
     async def edit(
         self, workspace: int, base: int, data: Data, author: Author, allow_dangerous: bool
@@ -344,7 +319,7 @@ class ConfigDesk:
             found = await self._differences(draft)
             _check_danger(found)
         self._write([draft], author)
-        await self._publish()
+        await self._publisher.publish()
         return Applied(found, self._book.page(draft.workspace)[0].number)
 
     def _write(self, drafts: Sequence[Draft], author: Author) -> None:
@@ -360,8 +335,7 @@ class ConfigDesk:
         for each in draft.differences:
             if each.action == "delete" and each.section == "connections" and each.name:
                 number = served.numbers.connections[each.name]
-                shards = self._shards[served.info.number]
-                queues = await asyncio.gather(*(shard.queue(number) for shard in shards))
+                queues = await self._publisher.queues(served.info.number, number)
                 waiting = sum(queue["depth"] for queue in queues)
                 dead = sum(queue["dead_letters"] for queue in queues)
                 if waiting or dead:
@@ -369,45 +343,6 @@ class ConfigDesk:
                     each = with_danger(each, reason)
             found.append(each)
         return tuple(found)
-
-    async def _publish(self) -> None:
-        for options in self.desk_options():
-            try:
-                self._take_over(options)
-            except StoreFull:  # the next start or apply does it
-                logger.exception(
-                    "the coordinator could not take a configuration over",
-                    extra={
-                        "event": "configuration_not_taken_over",
-                        "workspace": options.workspace.id,
-                    },
-                )
-        await self._tell_all()
-        self._published = {each.info.number: each.revision for each in self._book.served}
-
-    async def _tell_all(self) -> None:
-        await asyncio.gather(
-            *(
-                self._tell(shard, each)
-                for each in self._book.served
-                for shard in self._shards[each.info.number]
-            )
-        )
-
-    async def _tell(self, shard: ConfiguredShard, served: ServedDocument) -> None:
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                if await shard.revision() != served.revision:
-                    await shard.take_over(shard_options(served, self._settings.shards))
-        except (ActorFailed, ShardUnavailable, StoreFull, TimeoutError, RuntimeError) as error:
-            logger.warning(
-                "a shard does not take a configuration over; it is told again",
-                extra={
-                    "event": "configuration_waits",
-                    "workspace": served.info.id,
-                    "kind": type(error).__name__,
-                },
-            )
 
 
 @dataclass(frozen=True)

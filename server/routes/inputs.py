@@ -8,20 +8,12 @@ from aiohttp import web
 from actors.clock import Randomness
 from config.desk import Sheet
 from config.merging import Data
-from server.config_edits import (
-    Place,
-    body_of,
-    check_match,
-    check_unmanaged,
-    created,
-    edit,
-    find,
-    free_id,
-    is_forced,
-    places,
-)
+from server import config_objects
+from server.config_edits import Place, created, edit, is_forced
+from server.config_objects import Kind, add, editable, list_all, show
 from server.config_problems import config_errors, refused
-from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, WORKSPACE, enter
+from server.context import edge_of
+from server.management import MAY_CHANGE_CONNECTIONS, WORKSPACE, enter
 from server.openapi.takes import takes
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
@@ -33,36 +25,19 @@ _OWN = ("number", "keys")  # of the document, and not to be sent here
 
 async def listed(request: web.Request) -> web.Response:
     """GET .../inputs: all inputs."""
-    caller = enter(request, ANY_ROLE)
-    sheet = await caller.edge.deployment.configuration.sheet()
-    return json_answer([shown(each) for each in places(sheet, "inputs")])
+    return await list_all(request, INPUT)
 
 
 async def one(request: web.Request) -> web.Response:
     """GET .../inputs/{id}: one input; secrets are null."""
-    caller = enter(request, ANY_ROLE)
-    sheet = await caller.edge.deployment.configuration.sheet()
-    place = find(sheet, "inputs", request.match_info["input"])
-    return json_answer(shown(place), headers={"ETag": place.etag})
+    return await show(request, INPUT)
 
 
 @takes("Input")
 async def create(request: web.Request) -> web.Response:
     """POST .../inputs: make one; the answer alone has the secret of its key."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
-    body = await body_of(request, caller)
-    _check_fields(body)
-    pair = _pair(caller.edge.randomness)
-
-    def change(sheet: Sheet, data: Data) -> str:
-        inputs = data.setdefault("inputs", [])
-        made = {"id": free_id(data, "inputs", body.get("name", "input")), "kind": "feed", **body}
-        inputs.append(made | {"keys": [pair]})
-        body["id"] = made["id"]
-        return f"inputs[{len(inputs) - 1}]"
-
-    sheet = await edit(caller, "create", "input", change)
-    place = find(sheet, "inputs", body["id"])
+    pair = _pair(edge_of(request).randomness)
+    place = await add(request, INPUT, {"kind": "feed"}, {"keys": [pair]})
     answer = shown(place)
     answer["keys"][0]["secret"] = pair["secret"]
     return json_answer(answer, 201, {**NO_STORE, "ETag": place.etag})
@@ -71,30 +46,16 @@ async def create(request: web.Request) -> web.Response:
 @takes("Input")
 async def replace(request: web.Request) -> web.Response:
     """PUT .../inputs/{id}: change what is given."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
-    body = await body_of(request, caller)
-    _check_fields(body)
-    name = request.match_info["input"]
-
-    def change(sheet: Sheet, data: Data) -> str:
-        place = _checked(request, sheet, name)
-        if body.get("id", place.item["id"]) != place.item["id"]:
-            raise refused("VALIDATION_ERROR", "cannot be changed", "id")
-        data["inputs"][place.position].update(body)
-        return place.path
-
-    sheet = await edit(caller, "update", "input", change)
-    place = find(sheet, "inputs", name)
-    return json_answer(shown(place), headers={"ETag": place.etag})
+    return await config_objects.replace(request, INPUT)
 
 
 async def delete(request: web.Request) -> web.Response:
     """DELETE .../inputs/{id}?force=: delete one, with its connections if that is forced."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
-    name, force = request.match_info["input"], is_forced(request)
+    force = is_forced(request)
 
     def change(sheet: Sheet, data: Data) -> str:
-        place = _checked(request, sheet, name)
+        place = editable(request, sheet, INPUT)
         slug = place.item["id"]
         used = [each for each in data.get("connections", []) if each["input"] == slug]
         audiences = [each for each in data.get("audiences", []) if slug in each.get("inputs", ())]
@@ -113,11 +74,10 @@ async def delete(request: web.Request) -> web.Response:
 async def issue_key(request: web.Request) -> web.Response:
     """POST .../inputs/{id}/keys: a new key beside those there are; its secret is shown once."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
-    name = request.match_info["input"]
     pair = _pair(caller.edge.randomness)
 
     def change(sheet: Sheet, data: Data) -> str:
-        place = _checked(request, sheet, name)
+        place = editable(request, sheet, INPUT)
         keys = data["inputs"][place.position]["keys"]
         if len(keys) >= MAX_KEYS:
             raise refused("LIMIT_EXCEEDED", f"An input has at most {MAX_KEYS} keys.")
@@ -131,10 +91,10 @@ async def issue_key(request: web.Request) -> web.Response:
 async def revoke_key(request: web.Request) -> web.Response:
     """DELETE .../inputs/{id}/keys/{key}: refuse it from now on."""
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
-    name, wanted = request.match_info["input"], request.match_info["which"]
+    wanted = request.match_info["which"]
 
     def change(sheet: Sheet, data: Data) -> str:
-        place = _checked(request, sheet, name)
+        place = editable(request, sheet, INPUT)
         source = data["inputs"][place.position]
         key = next((each for each in source["keys"] if each["key"] == wanted), None)
         if key is None:
@@ -163,26 +123,13 @@ def shown(place: Place) -> dict[str, Any]:
     return created(place) | {"status": "active"} | item | {"keys": keys}
 
 
-def _checked(request: web.Request, sheet: Sheet, name: str) -> Place:
-    """Return the input that is to be changed, if it may be."""
-    place = find(sheet, "inputs", name)
-    check_unmanaged(sheet, place)
-    check_match(request, place)
-    return place
-
-
-def _check_fields(body: dict[str, Any]) -> None:
-    for name in _OWN:
-        if name in body:
-            raise refused("UNKNOWN_FIELD", "cannot be set here", name)
-
-
 def _pair(randomness: Randomness) -> dict[str, str]:
     """Make a key and a secret (spec/connections.md, 1.1)."""
     secret = urlsafe_b64encode(randomness.bits(48 * 8).to_bytes(48, "big")).decode()
     return {"key": f"us1-{randomness.bits(128):032x}", "secret": secret}
 
 
+INPUT = Kind("inputs", "input", _OWN, shown)
 _INPUTS = WORKSPACE + "/inputs"
 _ONE = _INPUTS + "/{input}"
 

@@ -9,10 +9,12 @@ from config.desk import Sheet
 from config.filter_edits import all_off, drop_hidden_mappings
 from config.merging import Data
 from server.config_edits import Place, body_of, check_match, check_unmanaged, edit, find
+from server.config_objects import editable
 from server.config_problems import config_errors, refused
 from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, WORKSPACE, Caller, enter
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import json_answer
+from server.routes.outputs import OUTPUT
 
 
 async def one(request: web.Request) -> web.Response:
@@ -34,9 +36,7 @@ async def replace(request: web.Request) -> web.Response:
         body = await _all(request, caller, body["all"])
 
     def change(sheet: Sheet, data: Data) -> str:
-        place = _named(request, sheet)
-        check_unmanaged(sheet, place)
-        check_match(request, place)
+        place = editable(request, sheet, OUTPUT)
         _set(data, place, body)
         return f"{place.path}.filters"
 

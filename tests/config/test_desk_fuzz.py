@@ -26,7 +26,7 @@ from config.desk import ConfigDesk
 from config.differences import differences
 from config.merging import Data, merged_document
 from config.sealing import Sealer
-from config.secret_values import value_at
+from config.secret_values import value_at, with_kept_secrets
 from config.settings import Settings
 from tests.config.documents import shop
 
@@ -156,7 +156,8 @@ async def try_out(site: Site, given_: Any, prune: bool, force: bool) -> None:
         assert await site.state() == before
         return
     after = await site.desk.sheet(1)
-    assert after.data == merged_document(sheet.data, given_, prune=prune)
+    wanted = with_kept_secrets(given_, sheet.data, sheet.document)
+    assert after.data == merged_document(sheet.data, wanted, prune=prune)
     found = differences(sheet.document, after.document)
     assert after.served.revision == sheet.served.revision + bool(found)
     assert [await each.revision() for each in site.shards] == [after.served.revision] * 2

@@ -1,0 +1,112 @@
+"""Objects of one section of the configuration: listed, shown, made and changed alike."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from aiohttp import web
+
+from config.desk import Sheet
+from config.merging import Data
+from server.config_edits import (
+    Member,
+    Place,
+    body_of,
+    check_match,
+    check_unmanaged,
+    edit,
+    find,
+    free_id,
+    places,
+)
+from server.config_problems import refused
+from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, Caller, enter
+from server.problems import json_answer
+
+
+class Kind(NamedTuple):
+    """What the objects of a section have in common.
+
+    Attributes:
+        section: of the document.
+        resource: what the audit log and the path call one of them.
+        withheld: fields of the document that cannot be set by a body.
+        shown: returns an object as the API shows it.
+    """
+
+    section: str
+    resource: str
+    withheld: tuple[str, ...]
+    shown: Callable[[Place], dict[str, Any]]
+
+
+async def list_all(request: web.Request, kind: Kind) -> web.Response:
+    """Answer with all objects."""
+    caller = enter(request, ANY_ROLE)
+    sheet = await caller.edge.deployment.configuration.sheet()
+    return json_answer([kind.shown(each) for each in places(sheet, kind.section)])
+
+
+async def show(request: web.Request, kind: Kind) -> web.Response:
+    """Answer with the object that the path names."""
+    caller = enter(request, ANY_ROLE)
+    sheet = await caller.edge.deployment.configuration.sheet()
+    return _answer(find(sheet, kind.section, request.match_info[kind.resource]), kind)
+
+
+async def add(request: web.Request, kind: Kind, defaults: Member, own: Member) -> Place:
+    """Make an object of a body; return it.
+
+    Args:
+        request: has the body.
+        kind: of what.
+        defaults: what holds where the body says nothing.
+        own: what a body cannot say.
+    """
+    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    body = await _body(request, caller, kind)
+    made: Member = {}
+
+    def change(sheet: Sheet, data: Data) -> str:
+        objects = data.setdefault(kind.section, [])
+        free = free_id(data, kind.section, body.get("name", kind.resource))
+        made.update({"id": free, **defaults, **body, **own})
+        objects.append({**made})
+        return f"{kind.section}[{len(objects) - 1}]"
+
+    return find(await edit(caller, "create", kind.resource, change), kind.section, made["id"])
+
+
+async def replace(request: web.Request, kind: Kind) -> web.Response:
+    """Change what a body gives of the object that the path names; answer with it."""
+    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    body = await _body(request, caller, kind)
+
+    def change(sheet: Sheet, data: Data) -> str:
+        place = editable(request, sheet, kind)
+        if body.get("id", place.item["id"]) != place.item["id"]:
+            raise refused("VALIDATION_ERROR", "cannot be changed", "id")
+        data[kind.section][place.position].update(body)
+        return place.path
+
+    sheet = await edit(caller, "update", kind.resource, change)
+    return _answer(find(sheet, kind.section, request.match_info[kind.resource]), kind)
+
+
+def editable(request: web.Request, sheet: Sheet, kind: Kind) -> Place:
+    """Return the object that the path names, if it may be changed."""
+    place = find(sheet, kind.section, request.match_info[kind.resource])
+    check_unmanaged(sheet, place)
+    check_match(request, place)
+    return place
+
+
+def _answer(place: Place, kind: Kind) -> web.Response:
+    return json_answer(kind.shown(place), headers={"ETag": place.etag})
+
+
+async def _body(request: web.Request, caller: Caller, kind: Kind) -> Member:
+    body = await body_of(request, caller)
+    for name in kind.withheld:
+        if name in body:
+            raise refused("UNKNOWN_FIELD", "cannot be set here", name)
+    return body
