@@ -15,7 +15,7 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 WEB_SDK := .demo/node_modules/@mparticle/web-sdk/dist/mparticle.js
 
-.PHONY: install serve demo-web test lint load lock
+.PHONY: install serve demo-web test lint load lock audit
 
 install: $(RUNTIME)
 
@@ -46,6 +46,9 @@ lock: $(DEV)
 $(WEB_SDK):
 	@mkdir -p .demo
 	npm install --prefix .demo --no-audit --no-fund --silent @mparticle/web-sdk@2.68.0
+
+audit: $(DEV)
+	$(BIN)/uv tool run pip-audit --disable-pip --require-hashes -r requirements.lock $(FLAGS)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -1,4 +1,4 @@
-"""The command line: `headwater serve`, `config ...`, `audiences ...`, `dead-letters ...`."""
+"""The command line: `headwater serve`, `config ...`, `data ...`, `dead-letters ...`, ..."""
 
 import os
 import sys
@@ -14,6 +14,7 @@ from config.load import validate_files
 from config.settings import load_settings
 from server.audience_commands import audiences
 from server.config_commands import apply_, export, ids, plan
+from server.data_commands import data
 from server.dead_letter_commands import dead_letters
 from server.demo.settings import demo_environ, demo_flags
 from server.version import program_version
@@ -100,6 +101,7 @@ config.add_command(export)
 config.add_command(ids)
 main.add_command(audiences)
 main.add_command(dead_letters)
+main.add_command(data)
 
 
 def _fail(lines: list[str]) -> None:

@@ -27,6 +27,7 @@ from msgspec import Struct
 
 from actors.clock import Clock
 from actors.errors import DataFolderError
+from actors.store.checking import FILE, damage_of
 from actors.store.environment import lock_folder
 from actors.store.resharding import reshard
 
@@ -105,12 +106,13 @@ class DataFolder:
     def _prepare(self, shards: int, map_size_bytes: int, clock: Clock) -> _Layout:
         for store in self.coordinator.glob("*/"):
             wait_until_free(store, clock)
-        layout = found = self._read_layout()
+        layout = found = _read_layout(self.path)
         if layout is None:
             layout = _Layout(FORMAT, 1, shards)
         else:
             for number in range(layout.shards):
                 wait_until_free(_shard_folder(self.path, layout, number), clock)
+            self._refuse_damaged()
             if layout.shards != shards:
                 layout = self._move(layout, shards, map_size_bytes)
         if layout != found:
@@ -121,27 +123,15 @@ class DataFolder:
                 shutil.rmtree(folder)
         return layout
 
-    def _read_layout(self) -> _Layout | None:
-        encoded = self.read("layout.json")
-        if encoded is None:
-            if any(self.path.glob("shards-*")):
-                raise DataFolderError(f"{self.path} has stores but no layout.json; restore it")
-            return None
-        try:
-            layout = msgspec.json.decode(encoded, type=_Layout)
-        except msgspec.DecodeError as error:
-            raise DataFolderError(f"{self.path}/layout.json is damaged: {error}") from error
-        if layout.format > FORMAT:
+    def _refuse_damaged(self) -> None:
+        stores = [self.path / store for store in stores_of(self.path)]
+        # One that has no file yet is of a run that was cut off while it made it.
+        damage = damage_of([each for each in stores if (each / FILE).exists()], is_whole=False)
+        if damage is not None:
             raise DataFolderError(
-                f"{self.path} was written by a newer version of headwater (format {layout.format}, "
-                f"this one knows {FORMAT}); use that version"
+                f"{damage.store} is damaged: {damage.what}. "
+                "`headwater data check` tells more; restore a backup, or try a repair"
             )
-        if layout.format < FORMAT:
-            raise DataFolderError(
-                f"{self.path} was written by an older version of headwater (format "
-                f"{layout.format}, this one knows {FORMAT}); use that version, or an empty folder"
-            )
-        return layout
 
     def _move(self, layout: _Layout, shards: int, map_size_bytes: int) -> _Layout:
         moved = _Layout(FORMAT, layout.generation + 1, shards)
@@ -151,6 +141,20 @@ class DataFolder:
         new = [_shard_folder(self.path, moved, number) for number in range(shards)]
         reshard(old, new, map_size_bytes)
         return moved
+
+
+def stores_of(path: Path) -> list[Path]:
+    """Return the folders of all stores of a data folder, from there.
+
+    Raises:
+        DataFolderError: it is none, of another format, or damaged.
+    """
+    layout = _read_layout(path)
+    if layout is None:
+        raise DataFolderError(f"{path} is no data folder: it has no layout.json")
+    shards = [_shard_folder(path, layout, number) for number in range(layout.shards)]
+    found = [*sorted((path / "coordinator").glob("*/")), *shards]
+    return [each.relative_to(path) for each in found]
 
 
 def scope_store(coordinator: Path, scope: int) -> Path:
@@ -184,6 +188,30 @@ def wait_until_free(folder: Path, clock: Clock) -> None:
             Event().wait(PAUSE_S)
         else:
             return
+
+
+def _read_layout(path: Path) -> _Layout | None:
+    try:
+        encoded = (path / "layout.json").read_bytes()
+    except FileNotFoundError:
+        if any(path.glob("shards-*")):
+            raise DataFolderError(f"{path} has stores but no layout.json; restore it") from None
+        return None
+    try:
+        layout = msgspec.json.decode(encoded, type=_Layout)
+    except msgspec.DecodeError as error:
+        raise DataFolderError(f"{path}/layout.json is damaged: {error}") from error
+    if layout.format > FORMAT:
+        raise DataFolderError(
+            f"{path} was written by a newer version of headwater (format {layout.format}, "
+            f"this one knows {FORMAT}); use that version"
+        )
+    if layout.format < FORMAT:
+        raise DataFolderError(
+            f"{path} was written by an older version of headwater (format "
+            f"{layout.format}, this one knows {FORMAT}); use that version, or an empty folder"
+        )
+    return layout
 
 
 def _generation(path: Path, layout: _Layout) -> Path:

@@ -1,0 +1,100 @@
+"""Looks whether a store can be read, in a process of its own.
+
+LMDB has no checksums, and a file that was cut off or overwritten can end the process that reads
+it: so whoever wants to know lets another process look. A store may be looked at while it is served.
+"""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import lmdb
+
+MAX_TABLES = 65_536
+FILE = "data.mdb"
+
+
+class Damage(NamedTuple):
+    """What is wrong with a store."""
+
+    store: Path
+    what: str
+
+
+def damage_of(stores: Sequence[Path], *, is_whole: bool) -> Damage | None:
+    """Return what is wrong with the first store that is damaged; `None` if nothing is found.
+
+    Args:
+        stores: their folders.
+        is_whole: every entry is read, which takes as long as reading the files. Else the first and
+            the last entry of each table: what tells a file that was cut off or is another one's.
+    """
+    for store in stores:
+        if not (store / FILE).exists():
+            return Damage(store, f"there is no {FILE}")
+    how = "whole" if is_whole else "quick"
+    command = [sys.executable, "-m", __spec__.name, how, *map(str, stores)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode == 0:
+        return None
+    number, _, table = (done.stdout.splitlines() or ["0"])[-1].partition(" ")
+    where = f"table {table}: " if table else ""
+    if done.returncode < 0:
+        what = f"reading it ends the process ({signal.Signals(-done.returncode).name})"
+    else:
+        what = (done.stderr.strip().splitlines() or ["it cannot be read"])[-1]
+    return Damage(stores[int(number)], where + what)
+
+
+def look(number: int, folder: Path, *, is_whole: bool) -> None:
+    """Read a store in this process; prints its number, and each table before it is read.
+
+    Raises:
+        ValueError: entries are missing or in no order.
+        lmdb.Error: LMDB finds it damaged.
+    """
+    print(number, flush=True)  # noqa: T201  # to the parent, as all that is printed here
+    with (
+        lmdb.open(str(folder), readonly=True, create=False, max_dbs=MAX_TABLES) as environment,
+        environment.begin() as txn,
+    ):
+        page = int(environment.stat()["psize"])
+        least = (int(environment.info()["last_pgno"]) + 1) * page
+        # The last pages may never have been written, if they were given back at once.
+        is_whole |= (folder / FILE).stat().st_size < least
+        with txn.cursor() as cursor:
+            names = list(cursor.iternext(values=False))
+        for name in names:
+            print(number, name.decode(errors="replace"), flush=True)  # noqa: T201
+            table = environment.open_db(name, txn=txn, create=False)
+            with txn.cursor(db=table) as cursor:
+                if not is_whole:
+                    cursor.first()
+                    cursor.last()
+                    cursor.item()
+                    continue
+                seen, last = 0, None
+                for key, _ in cursor.iternext():
+                    if last is not None and key <= last:
+                        raise ValueError("its keys are not in order")
+                    seen, last = seen + 1, key
+                if seen != (entries := txn.stat(table)["entries"]):
+                    raise ValueError(f"it has {seen} entries, not {entries}")
+
+
+def main() -> None:
+    """Look at the stores of the command line; end with 1 and a line if one is damaged."""
+    how, *stores = sys.argv[1:]
+    try:
+        for number, store in enumerate(stores):
+            look(number, Path(store), is_whole=how == "whole")
+    except (ValueError, OSError, lmdb.Error) as error:
+        print(error, file=sys.stderr)  # noqa: T201  # to the parent
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

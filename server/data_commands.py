@@ -1,0 +1,94 @@
+"""`headwater data`: check, back up, restore and repair a data folder."""
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from actors.errors import DataFolderError
+from actors.store import backups
+from actors.store.repairs import repair_store
+from config.errors import ConfigError
+from config.settings import load_settings
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_data_dir = click.option("--data-dir", type=_FOLDER, help="Folder of the stores [./data].")
+
+
+@click.group("data")
+def data() -> None:
+    """The data folder: check it, copy it while it is served, bring a copy back."""
+
+
+@data.command()
+@_data_dir
+def check(data_dir: Path | None) -> None:
+    """Read every entry of every store; end with 1 if one is damaged. May be served meanwhile."""
+    is_damaged = False
+    try:
+        for store, damage in backups.check(_folder(data_dir)):
+            click.echo(f"{store}: {'ok' if damage is None else damage}")
+            is_damaged |= damage is not None
+    except DataFolderError as error:
+        _fail(error)
+    sys.exit(1 if is_damaged else 0)
+
+
+@data.command()
+@click.argument("target", type=_FOLDER)
+@_data_dir
+def backup(target: Path, data_dir: Path | None) -> None:
+    """Copy the data folder, as it is at one instant, to TARGET. May be served meanwhile.
+
+    The copy has the keys that seal and sign: keep it as safe as the folder.
+    """
+    try:
+        size = backups.back_up(_folder(data_dir), target)
+    except DataFolderError as error:
+        _fail(error)
+    click.echo(f"{target}: {size / 2**20:,.1f} MiB")
+
+
+@data.command()
+@click.argument("source", metavar="BACKUP", type=_FOLDER)
+@_data_dir
+def restore(source: Path, data_dir: Path | None) -> None:
+    """Make a data folder, which must not exist yet, of a BACKUP."""
+    folder = _folder(data_dir)
+    try:
+        backups.restore(source, folder)
+    except DataFolderError as error:
+        _fail(error)
+    click.echo(f"{folder} is restored; serve it with --data-dir")
+
+
+@data.command()
+@_data_dir
+def repair(data_dir: Path | None) -> None:
+    """Keep what can be read of damaged stores. A backup is better: something is lost here.
+
+    A damaged store is set aside, not deleted. Nobody may serve the folder.
+    """
+    folder = _folder(data_dir)
+    try:
+        found = [store for store, damage in backups.check(folder) if damage is not None]
+        for store in found:
+            for line in repair_store(folder, store):
+                click.echo(line)
+    except DataFolderError as error:
+        _fail(error)
+    if not found:
+        click.echo("nothing is damaged")
+
+
+def _folder(data_dir: Path | None) -> Path:
+    try:
+        return load_settings({"data_dir": data_dir}, os.environ).data_dir.absolute()
+    except ConfigError as error:
+        raise click.ClickException("\n".join(error.lines())) from error
+
+
+def _fail(error: DataFolderError) -> NoReturn:
+    raise click.ClickException(str(error)) from error

@@ -1,0 +1,195 @@
+"""Backups while somebody writes, their way back, damage and what is left of it."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from actors.clock import SystemClock
+from actors.errors import DataFolderError
+from actors.store import backups
+from actors.store.checking import damage_of
+from actors.store.environment import Store
+from actors.store.folder import DataFolder, stores_of
+from actors.store.repairs import repair_store
+
+MAP_SIZE = 64 * 1024 * 1024
+ENTRIES = 3000
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """Make a data folder of two shards and one coordinator's store, with entries in each."""
+    path = tmp_path / "data"
+    folder = DataFolder(path, 2, MAP_SIZE, SystemClock())
+    for store in (folder.coordinator / "configuration", *folder.shards):
+        with_entries(store)
+    folder.write("server.key", b"k" * 32)
+    folder.close()
+    return path
+
+
+def with_entries(folder: Path) -> None:
+    store = Store(folder, MAP_SIZE)
+    with store.write() as txn:
+        for number in range(ENTRIES):
+            txn.put("profiles", number.to_bytes(8, "big"), b"p" * 100)
+            txn.put("log", number.to_bytes(8, "big"), b"l" * 5000 if number % 500 == 0 else b"l")
+    store.close()
+
+
+def command(*arguments: str) -> str:
+    """Run `headwater data` as those do who have no handle on the stores; return what it says."""
+    run = [sys.executable, "-m", "server", "data", *arguments]
+    return subprocess.run(run, capture_output=True, text=True, check=True).stdout
+
+
+def entries(data_dir: Path, store: Path, table: str = "profiles") -> dict[bytes, bytes]:
+    opened = Store(data_dir / store, MAP_SIZE)
+    try:
+        with opened.read() as txn:
+            return dict(txn.scan(table))  # type: ignore[arg-type]
+    finally:
+        opened.close()
+
+
+def shards(data_dir: Path) -> list[Path]:
+    return [store for store in stores_of(data_dir) if "shards" in store.parts[0]]
+
+
+def spoil(file: Path, start: float, end: float) -> None:
+    """Overwrite a part of a file."""
+    content = bytearray(file.read_bytes())
+    first, last = int(len(content) * start) // 4096 * 4096, int(len(content) * end) // 4096 * 4096
+    content[first:last] = b"\xa5" * (last - first)
+    file.write_bytes(content)
+
+
+def test_what_is_whole_is_said_to_be(data_dir: Path) -> None:
+    assert [damage for _, damage in backups.check(data_dir)] == [None, None, None]
+
+
+def test_a_backup_comes_back_with_all_entries_and_keys(data_dir: Path, tmp_path: Path) -> None:
+    size = backups.back_up(data_dir, tmp_path / "copies" / "monday")
+    assert size > 3 * 100 * ENTRIES
+    backups.restore(tmp_path / "copies" / "monday", tmp_path / "again")
+    for store in stores_of(data_dir):
+        assert entries(tmp_path / "again", store) == entries(data_dir, store)
+    assert (tmp_path / "again" / "server.key").read_bytes() == b"k" * 32
+    assert (tmp_path / "again").stat().st_mode & 0o077 == 0
+    DataFolder(tmp_path / "again", 2, MAP_SIZE, SystemClock()).close()
+
+
+def test_a_backup_is_of_one_instant_while_somebody_writes(data_dir: Path, tmp_path: Path) -> None:
+    """A writer counts in one store and then in the other: no copy may have them in between."""
+    one, other = (Store(data_dir / store, MAP_SIZE) for store in shards(data_dir))
+    is_over = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not is_over.is_set():
+            number += 1
+            for store in (one, other):
+                with store.write() as txn:
+                    txn.put("meta", b"count", msgspec.msgpack.encode(number))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for copy in ("a", "b", "c"):
+            command("backup", str(tmp_path / copy), "--data-dir", str(data_dir))
+    finally:
+        is_over.set()
+        writer.join()
+        one.close()
+        other.close()
+    counts = []
+    for copy in ("a", "b", "c"):
+        first, second = (
+            msgspec.msgpack.decode(entries(tmp_path / copy, store, "meta")[b"count"])
+            for store in shards(data_dir)
+        )
+        assert first - second in (0, 1)  # as a crash would have left them
+        counts.append(first)
+    assert counts == sorted(counts)
+    assert counts[2] > counts[0]
+
+
+def test_what_exists_is_never_overwritten(data_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(DataFolderError, match="there exists already"):
+        backups.back_up(data_dir, tmp_path / "there")
+    backups.back_up(data_dir, tmp_path / "copy")
+    with pytest.raises(DataFolderError, match="data exists already"):
+        backups.restore(tmp_path / "copy", data_dir)
+    backups.restore(tmp_path / "copy", tmp_path / "there")  # it is empty
+
+
+def test_a_copy_that_is_cut_off_is_no_backup(data_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataFolderError, match="is no complete backup"):
+        backups.restore(data_dir, tmp_path / "again")
+    with pytest.raises(DataFolderError, match=r"layout\.json"):
+        backups.back_up(tmp_path, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+DAMAGES = {
+    "cut off": lambda file: file.write_bytes(file.read_bytes()[: 5 * 4096]),
+    "emptied": lambda file: file.write_bytes(b""),
+    "no store at all": lambda file: file.write_bytes(b"text" * 4096),
+    "overwritten": lambda file: spoil(file, 0.02, 1.0),
+}
+
+
+@pytest.mark.parametrize("how", sorted(set(DAMAGES) - {"emptied"}))
+def test_a_damaged_store_is_named_and_refused_at_start(data_dir: Path, how: str) -> None:
+    store = data_dir / shards(data_dir)[1]
+    DAMAGES[how](store / "data.mdb")
+    with pytest.raises(DataFolderError, match="shard-0001 is damaged: "):
+        DataFolder(data_dir, 2, MAP_SIZE, SystemClock())
+    assert [damage is None for _, damage in backups.check(data_dir)] == [True, True, False]
+
+
+def test_a_store_with_one_damaged_page_is_found_by_a_check(data_dir: Path) -> None:
+    store = data_dir / shards(data_dir)[0]
+    spoil(store / "data.mdb", 0.45, 0.55)
+    damage = damage_of([store], is_whole=True)
+    assert damage is not None
+    assert damage.store == store
+    assert "table " in damage.what
+
+
+def test_a_repair_keeps_what_can_be_read(data_dir: Path) -> None:
+    store = shards(data_dir)[0]
+    spoil(data_dir / store / "data.mdb", 0.45, 0.5)
+    before = [damage is None for _, damage in backups.check(data_dir)]
+    assert before == [True, False, True]
+    lines = list(repair_store(data_dir, store))
+    assert "repaired" in lines[-1]
+    assert any("is not whole" in line for line in lines)
+    assert [damage for _, damage in backups.check(data_dir)] == [None, None, None]
+    kept = {table: len(entries(data_dir, store, table)) for table in ("profiles", "log")}
+    assert sum(kept.values()) > ENTRIES
+    assert (data_dir / store).with_name("shard-0000.damaged").is_dir()
+    with pytest.raises(DataFolderError, match="move it away"):
+        list(repair_store(data_dir, store))
+
+
+def test_a_folder_that_is_served_is_not_repaired(data_dir: Path) -> None:
+    folder = DataFolder(data_dir, 2, MAP_SIZE, SystemClock())
+    with pytest.raises(DataFolderError, match="in use"):
+        list(repair_store(data_dir, shards(data_dir)[0]))
+    folder.close()
+
+
+def test_a_backup_can_be_taken_of_a_folder_that_is_held(data_dir: Path, tmp_path: Path) -> None:
+    folder = DataFolder(data_dir, 2, MAP_SIZE, SystemClock())
+    held = [Store(each, MAP_SIZE) for each in folder.shards]
+    command("backup", str(tmp_path / "copy"), "--data-dir", str(data_dir))
+    assert [damage for _, damage in backups.check(data_dir)] == [None, None, None]
+    for store in held:
+        store.close()
+    folder.close()
