@@ -138,8 +138,9 @@ class Settings(BaseSettings):
     max_queue_bytes: int = Field(
         default=64 * 1024 * 1024,
         ge=1024,
-        description="What may wait per edge, shard and workspace; beyond it requests get 503. Some "
-        "seconds' worth: what waits longer has already timed out at its sender.",
+        description="What may wait per edge, shard and workspace; beyond it requests of the input "
+        "with most get 503. Some seconds' worth: what waits longer has already timed out at its "
+        "sender.",
     )
     shard_timeout_s: float = Field(
         default=10.0, gt=0, description="Seconds to wait for a shard before a request gets 503."

@@ -7,10 +7,9 @@ Nearly always there is one round.
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
-from actors.errors import ShardUnavailable
 from actors.handles import CoordinatorHandle
 from actors.model import (
     Accepted,
@@ -120,20 +119,12 @@ class Ingestion:
         if len(sent) == 1:  # nearly every request of one batch: nothing to gather
             results = await self._queues[shard].submit(context, items)
             return list(zip(entries, results, strict=True))
-        futures: list[Awaitable[list[Result]]] = []
-        refusal: ShardUnavailable | None = None
-        for shard, (_, items) in sent.items():
-            try:
-                futures.append(self._queues[shard].submit(context, items))
-            except ShardUnavailable as error:
-                refusal = error
+        futures = [self._queues[shard].submit(context, items) for shard, (_, items) in sent.items()]
         answers: list[list[Result]] = []
         for outcome in await asyncio.gather(*futures, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
             answers.append(outcome)
-        if refusal is not None:
-            raise refusal
         return [
             pair
             for (entries, _), results in zip(sent.values(), answers, strict=True)

@@ -6,7 +6,6 @@ that a call costs is shared by more of them.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 
 import msgspec
@@ -17,6 +16,7 @@ from actors.errors import ShardUnavailable, StoreFull
 from actors.handles import ShardHandle
 from actors.model import BatchContext, EventNames, Item, MicroBatch, Result
 from actors.store.micro_batches import RING
+from server.fair_queue import FairQueue
 
 # Of what surrounds a batch's bytes in a micro-batch.
 ITEM_OVERHEAD_BYTES = 32
@@ -72,8 +72,7 @@ class ShardQueue:
         self._shard = shard
         self._options = options
         self._clock = clock
-        self._waiting: deque[_Group] = deque()
-        self._waiting_bytes = 0
+        self._waiting: FairQueue[_Group] = FairQueue(options.max_queue_bytes)
         self._in_flight: set[int] = set()  # numbers
         self._next_number = 0
         self._event_names: EventNames | None = None
@@ -83,17 +82,14 @@ class ShardQueue:
     def submit(self, context: BatchContext, items: Sequence[Item]) -> asyncio.Future[list[Result]]:
         """Have items applied in order; the future gets their results once they are on disk.
 
-        The future may get `StoreFull` or `ShardUnavailable` instead.
-
-        Raises:
-            ShardUnavailable: too much waits already; nothing was taken.
+        The future may get `StoreFull` or `ShardUnavailable` instead; the latter also if too much
+        waits. Then the input of which most waits gives way, so that one that floods takes nothing
+        from the others.
         """
         future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
         group = _Group(context, items, future, self._clock.monotonic())
-        if self._waiting_bytes + group.size > self._options.max_queue_bytes:
-            raise ShardUnavailable("the queue of the shard is full")
-        self._waiting.append(group)
-        self._waiting_bytes += group.size
+        if removed := self._waiting.add(context.input, group):
+            _fail(removed, ShardUnavailable("the queue of the shard is full"))
         self._pump()
         return future
 
@@ -112,20 +108,21 @@ class ShardQueue:
     @property
     def waiting_bytes(self) -> int:
         """Bytes that wait to be sent."""
-        return self._waiting_bytes
+        return self._waiting.size
 
     @property
     def lag_s(self) -> float:
         """For how long the first of them has waited."""
-        return self._clock.monotonic() - self._waiting[0].since if self._waiting else 0.0
+        since = min((head.since for head in self._waiting.heads), default=None)
+        return 0.0 if since is None else self._clock.monotonic() - since
 
     def _pump(self) -> None:
         while self._waiting and self._may_call():
-            groups = [self._take()]
+            groups = [self._waiting.take()]
             size = groups[0].size
             limit = self._options.max_micro_batch_bytes
-            while self._waiting and size + self._waiting[0].size <= limit:
-                groups.append(self._take())
+            while self._waiting and size + self._waiting.next().size <= limit:
+                groups.append(self._waiting.take())
                 size += groups[-1].size
             number = self._next_number
             self._next_number += 1
@@ -143,18 +140,13 @@ class ShardQueue:
         in_flight = self._in_flight
         if in_flight and self._next_number - min(in_flight) >= RING:
             return False  # the shard would forget one that may have to be sent again
-        if self._waiting_bytes >= self._options.further_call_bytes:
+        if self._waiting.size >= self._options.further_call_bytes:
             return len(in_flight) < self._options.calls_in_flight
         return not in_flight and not self._is_resting
 
     def _end_rest(self) -> None:
         self._is_resting = False
         self._pump()
-
-    def _take(self) -> _Group:
-        group = self._waiting.popleft()
-        self._waiting_bytes -= group.size
-        return group
 
     async def _send(self, number: int, groups: Sequence[_Group]) -> None:
         names, self._event_names = self._event_names, None

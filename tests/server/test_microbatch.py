@@ -63,8 +63,8 @@ class Edge:
             self.clock,
         )
 
-    def submit(self, *numbers: int, key: str = "k") -> asyncio.Future[list[Result]]:
-        where = BatchContext(1, key, "server_to_server", 5)
+    def submit(self, *numbers: int, key: str = "k", of: int = 1) -> asyncio.Future[list[Result]]:
+        where = BatchContext(of, key, "server_to_server", 5)
         return self.queue.submit(where, [Item(b"%d" % number, 0) for number in numbers])
 
 
@@ -274,10 +274,9 @@ async def test_a_full_queue_refuses_and_takes_again_later() -> None:
     await settle()
     futures += [edge.submit(1), edge.submit(2)]
     assert edge.queue.waiting_bytes == 2 * size
-    with pytest.raises(ShardUnavailable):
-        edge.submit(3)
-    with pytest.raises(ShardUnavailable):
-        edge.submit(4, 5, 6)
+    for refused in (edge.submit(3), edge.submit(4, 5, 6)):
+        with pytest.raises(ShardUnavailable):
+            await refused
     assert edge.queue.waiting_bytes == 2 * size
     edge.shard.answer(0)
     await settle()
@@ -287,6 +286,26 @@ async def test_a_full_queue_refuses_and_takes_again_later() -> None:
     await settle()
     edge.shard.answer(2)
     assert [each for [each] in await asyncio.gather(*futures)] == accepted(0, 1, 2, 7)
+
+
+async def test_an_input_that_floods_takes_neither_turn_nor_room_from_another() -> None:
+    size = 1 + ITEM_OVERHEAD_BYTES
+    edge = Edge(calls_in_flight=1, max_queue_bytes=4 * size, max_micro_batch_bytes=size)
+    first = edge.submit(0)
+    await settle()
+    flood = [edge.submit(number) for number in (1, 2, 3, 4)]
+    quiet = [edge.submit(number, of=2) for number in (5, 6)]
+    for gone in flood[2:]:  # the last that came give way, and only those of the flood
+        with pytest.raises(ShardUnavailable):
+            await gone
+    with pytest.raises(ShardUnavailable):
+        await edge.submit(7)
+    assert edge.queue.waiting_bytes == 4 * size
+    for call in range(5):
+        edge.shard.answer(call)
+        await settle()
+    assert [edge.shard.numbers(call) for call in range(5)] == [[0], [1], [5], [2], [6]]
+    assert len(await asyncio.gather(first, *flood[:2], *quiet)) == 5
 
 
 @pytest.mark.parametrize("error", [ShardUnavailable("gone"), StoreFull("full")])

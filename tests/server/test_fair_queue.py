@@ -1,0 +1,83 @@
+"""Lines of inputs: turns by bytes, bounded, in the order of arrival within each."""
+
+from collections import defaultdict
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Struct
+
+from server.fair_queue import FairQueue
+
+ROOM = 100
+
+
+class Thing(Struct):
+    """Something that waits. `number`: of its input."""
+
+    line: int
+    number: int
+    size: int
+
+
+def test_an_input_gets_its_share_by_bytes_not_by_requests() -> None:
+    queue: FairQueue[Thing] = FairQueue(10_000)
+    for number in range(10):
+        queue.add(1, Thing(1, number, 100))
+    for number in range(100):
+        queue.add(2, Thing(2, number, 10))
+    taken = [queue.take() for _ in range(55)]
+    of_first = sum(each.size for each in taken if each.line == 1)
+    of_second = sum(each.size for each in taken if each.line == 2)
+    assert abs(of_first - of_second) <= 100
+
+
+def test_who_was_away_has_saved_nothing() -> None:
+    queue: FairQueue[Thing] = FairQueue(10_000)
+    for number in range(100):
+        queue.add(1, Thing(1, number, 10))
+    for _ in range(50):
+        queue.take()
+    for number in range(50):
+        queue.add(2, Thing(2, number, 10))
+    lines = [queue.take().line for _ in range(20)]
+    assert abs(lines.count(1) - lines.count(2)) <= 1
+
+
+def test_something_larger_than_all_the_room_is_not_taken() -> None:
+    queue: FairQueue[Thing] = FairQueue(ROOM)
+    queue.add(1, Thing(1, 0, 60))
+    large = Thing(2, 0, ROOM + 1)
+    assert queue.add(2, large) == [large]
+    assert (len(queue), queue.size) == (1, 60)
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.tuples(st.integers(1, 4), st.integers(1, ROOM))), max_size=200)
+)
+def test_it_is_bounded_loses_nothing_and_keeps_the_order_of_each_input(
+    steps: list[tuple[int, int] | None],
+) -> None:
+    """A step adds something to a line, or takes; what gives way is of the longest line."""
+    queue: FairQueue[Thing] = FairQueue(ROOM)
+    lines: defaultdict[int, list[Thing]] = defaultdict(list)
+    for number, step in enumerate(steps):
+        if step is None:
+            if queue:
+                following = queue.next()
+                taken = queue.take()
+                assert taken is following
+                assert taken is lines[taken.line].pop(0)
+        else:
+            line, size = step
+            added = Thing(line, number, size)
+            lines[line].append(added)
+            for gone in queue.add(line, added):
+                sizes = {of: sum(each.size for each in line) for of, line in lines.items()}
+                assert sizes[gone.line] == max(sizes.values())
+                assert gone is lines[gone.line].pop()
+        waiting = [each for line in lines.values() for each in line]
+        assert sorted(each.number for each in queue) == sorted(each.number for each in waiting)
+        assert queue.size == sum(each.size for each in waiting) <= ROOM
+        assert {each.number for each in queue.heads} == {
+            each[0].number for each in lines.values() if each
+        }
