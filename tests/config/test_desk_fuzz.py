@@ -120,7 +120,8 @@ class Site:
         if not self.book.served:
             self.book.serve(["acme-shop"])
             self.book.write(self.book.drafts_of_files([shop()]), FILE)
-        self.desk.bind({each.info.number: self.shards for each in self.book.served}, lambda _: None)
+        shards = {each.info.number: self.shards for each in self.book.served}
+        self.desk.bind(shards, lambda _: None, lambda _: ())
 
     async def state(self) -> Any:
         """Return all that a change can change, as anybody can see it."""

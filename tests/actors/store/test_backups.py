@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -136,15 +137,14 @@ def test_a_copy_that_is_cut_off_is_no_backup(data_dir: Path, tmp_path: Path) -> 
     assert not (tmp_path / "copy").exists()
 
 
-DAMAGES = {
+DAMAGES: dict[str, Callable[[Path], object]] = {
     "cut off": lambda file: file.write_bytes(file.read_bytes()[: 5 * 4096]),
-    "emptied": lambda file: file.write_bytes(b""),
     "no store at all": lambda file: file.write_bytes(b"text" * 4096),
     "overwritten": lambda file: spoil(file, 0.02, 1.0),
 }
 
 
-@pytest.mark.parametrize("how", sorted(set(DAMAGES) - {"emptied"}))
+@pytest.mark.parametrize("how", sorted(DAMAGES))
 def test_a_damaged_store_is_named_and_refused_at_start(data_dir: Path, how: str) -> None:
     store = data_dir / shards(data_dir)[1]
     DAMAGES[how](store / "data.mdb")
