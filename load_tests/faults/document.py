@@ -13,6 +13,9 @@ THRESHOLDS = tuple(range(1, 41))
 COUNT, SUM = "pings", "weight"
 HOOKS = ("single", "together")
 _RETRY = {"base": "200ms", "cap": "1s"}
+_AS_IT_IS = {"send_as_batch": False}
+# What came within a moment is sent as one; without a wait of one's own it would be ten minutes.
+_COLLECTED = {"send_as_batch": True, "batch": {"max_wait_s": 0.3}}
 _BREAKER = {"open_for": "200ms"}
 
 
@@ -41,7 +44,7 @@ def workspace_document(events: dict[str, str], audiences: str) -> dict[str, Any]
             "id": f"backend-{name}",
             "input": "backend",
             "output": name,
-            "settings": {"send_as_batch": name == "together"},
+            "settings": _AS_IT_IS if name == "single" else _COLLECTED,
         }
         for name in events
     ]
