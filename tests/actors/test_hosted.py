@@ -70,6 +70,13 @@ class FakeConfiguration:
         return {}
 
 
+class FakeCoordinator:
+    """One that keeps nothing of any output."""
+
+    async def output_state(self, output: str) -> dict[str, bytes]:
+        return {}
+
+
 async def test_a_forwarder_that_cannot_be_made_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,6 +110,7 @@ async def test_a_forwarder_that_cannot_be_made_is_tried_again(
         egress_allow=(),
     )
     monkeypatch.setattr(hosted, "RemoteConfiguration", lambda *_: FakeConfiguration([]))
+    monkeypatch.setattr(hosted, "RemoteCoordinator", lambda *_: FakeCoordinator())
     forwarder = Forwarder(options, FakeHost())
     await forwarder.start()
     async with asyncio.timeout(5):

@@ -54,6 +54,7 @@ GUARDS = {
         POST /v1/m
         GET /pixel/v1/track
         GET /pixel/v1/page
+        GET /v1/cookiesync/{module}
         GET /userprofile/v1/resolve/{org}/{account}/{workspace}
     """,
     "web key in path": """

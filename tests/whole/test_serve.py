@@ -131,7 +131,7 @@ def test_a_folder_with_a_damaged_store_is_refused(tmp_path: Path) -> None:
     )
     refused = serve_again(tmp_path)
     assert refused.returncode == 1
-    assert f"{store}: cannot be opened" in refused.stderr
+    assert f"{store} is damaged: " in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
