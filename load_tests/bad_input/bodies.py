@@ -10,6 +10,9 @@ from load_tests.bad_input.nasty import Pairs, Raw
 
 Tree = Any
 
+# Of a list that is repeated: one change may follow another, and this process has to hold all.
+_MOST_ENTRIES = 20_000
+
 
 def spoiled(tree: Tree, random: Random) -> bytes:
     """Return JSON text that comes from a tree, with something wrong in most cases."""
@@ -67,7 +70,8 @@ def _replaced(tree: Tree, random: Random) -> Tree:
             return {**tree, random.choice(nasty.NAMES): tree[name]}
     if isinstance(tree, list) and tree:
         if kind < 0.2:
-            return tree * random.choice((2, 60, 120))
+            times = random.choice((2, 60, 120))
+            return tree * min(times, max(_MOST_ENTRIES // len(tree), 1))
         if kind < 0.4:
             return [*tree, nasty.value(random)]
     if kind > 0.95:
