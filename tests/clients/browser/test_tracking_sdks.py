@@ -30,9 +30,9 @@ LOAD = {
         </script>""",
 }
 CALLS = """USER => {
-    analytics.page("Docs", "Pricing");
     analytics.identify(USER, {email: USER + "@example.test", firstName: "Ada", plan: "pro",
         address: {city: "Turin"}});
+    analytics.page("Docs", "Pricing");
     analytics.track("Opened", {n: 1, nested: {a: true}});
     analytics.track("Order Completed", {order_id: "o1", total: 21.0,
         products: [{product_id: "p", quantity: 2}]});
@@ -70,7 +70,10 @@ def wait(page: Page, ask: Callable[[], T], is_right: Callable[[T], bool]) -> T:
 
 @pytest.mark.parametrize("sdk", SDKS)
 def test_every_call_of_the_sdk_arrives(site: Site, sdk: str) -> None:
-    """Section 7, (a) and (b). Both SDKs send what is queued at once, in no order."""
+    """Section 7, (a) and (b). Both SDKs send what is queued at once, in no order.
+
+    So who they are comes first: a page that is seen before may be stored as somebody unknown's.
+    """
     user = f"browser-{sdk}"
     page = site.page(html(site, sdk))
     page.evaluate(CALLS, user)
