@@ -31,9 +31,7 @@ def change(name: str, new: Any, old: Any, *, deleted: bool) -> dict[str, Any]:
 
 
 async def accept(world: World, sent: dict[str, Any], **headers: str) -> None:
-    response = await world.client.post(
-        f"/v3/JS/{WEB_KEY}/events", json=sent, headers=TEXT | headers
-    )
+    response = await world.client.post(PATH, json=sent, headers=TEXT | headers)
     assert (response.status, await response.read()) == (202, b"")
 
 

@@ -35,7 +35,23 @@ CALLS = """
     user().removeUserAttribute('temp');
     user().setUserAttributeList('colors', ['red', 'teal']);
     user().setUserTag('vip');
+    user().setUserAttribute('gone', 'soon');
+    user().removeUserAttribute('gone');
+    user().setUserTag('brief');
+    user().removeUserTag('brief');
+    sdk.setAppName('Shop');
+    sdk.setAppVersion('1.2');
+    sdk.setPosition(53.3, -6.2);
+    sdk.setIntegrationAttribute(128, {MCID: 'm'});
+    sdk.setSessionAttribute('came', 'early');
     sdk.logEvent('Opened', sdk.EventType.Navigation, {a: 1}, {flag: 'f'});
+    sdk.logBaseEvent({name: 'Based', messageType: 4, eventType: 8, data: {b: 2}});
+    document.body.insertAdjacentHTML('beforeend', '<a id="link" href="#there">There</a>'
+        + '<iframe name="sink"></iframe><form id="form" target="sink"></form>');
+    sdk.logLink('#link', 'Linked', sdk.EventType.Navigation);
+    sdk.logForm('#form', 'Formed', sdk.EventType.Other);
+    document.querySelector('#link').click();
+    document.querySelector('#form').requestSubmit();
     sdk.logPageView('Home', {page: '/home'});
     sdk.logError(new Error('broken'));
     const product = sdk.eCommerce.createProduct('Shoe', 's1', 10.5, 2);
@@ -44,6 +60,9 @@ CALLS = """
         {Id: 't1', Revenue: 21});
     sdk.eCommerce.logPromotion(sdk.PromotionType.PromotionClick,
         sdk.eCommerce.createPromotion('p1', 'c', 'Spring', 2));
+    sdk.eCommerce.setCurrencyCode('EUR');
+    sdk.eCommerce.logCheckout(1, 'card');
+    sdk.eCommerce.logRefund({Id: 't1'}, product);
     sdk.eCommerce.logImpression(sdk.eCommerce.createImpression('List', product));
     const consent = sdk.Consent.createConsentState();
     consent.addGDPRConsentState('newsletter', sdk.Consent.createGDPRConsent(true, Date.now()));
@@ -97,6 +116,9 @@ def test_every_call_of_the_sdk_arrives(site: Site, way: str) -> None:
         assert "currentAudienceMemberships" in json.dumps(answers["audiences"])
     expected = {
         "Opened",
+        "Based",
+        "Linked",
+        "Formed",
         "Home",
         "crash_report",
         "commerce_event",
@@ -128,16 +150,31 @@ def test_every_call_of_the_sdk_arrives(site: Site, way: str) -> None:
     assert {each["custom_event_type"] for each in commerce} == {
         "add_to_cart",
         "purchase",
+        "checkout",
+        "refund",
         "promotion_click",
         "impression",
     }
+    ends = [
+        each["data"] for each in site.served.events(customer) if each["event_type"] == "session_end"
+    ]
+    assert any("came" in (each.get("custom_attributes") or {}) for each in ends)
     [purchase] = [each for each in commerce if each["custom_event_type"] == "purchase"]
     assert purchase["product_action"]["products"][0]["quantity"] == 2
     delivered = eventually(
         lambda: [each for each in site.served.delivered() if each["mpid"] == profile["mpid"]],
         lambda batches: any("Consented" in json.dumps(each) for each in batches),
     )
-    assert delivered
+    [opened] = [
+        (each, event["data"])
+        for each in delivered
+        for event in each["events"]
+        if event["data"].get("event_name") == "Opened"
+    ]
+    assert opened[0]["application_info"]["application_name"] == "Shop"
+    assert opened[0]["application_info"]["application_version"] == "1.2"
+    assert opened[0]["integration_attributes"] == {"128": {"MCID": "m"}}
+    assert opened[1]["location"]["latitude"] == 53.3
     page.context.close()
 
 
