@@ -13,7 +13,7 @@ from aiohttp.web_request import BaseRequest
 from actors.errors import HotIdentity, ShardUnavailable, StoreFull
 from actors.identity.calls import IdentityProblem
 from server.paths import CLIENT_PREFLIGHT
-from server.problems import error_answer, json_answer, log_defect, log_unavailable
+from server.problems import BodyTimeout, error_answer, json_answer, log_defect, log_unavailable
 from server.rates import EXCEEDED
 
 # Where a handler leaves the client's `request_id` for an error to name.
@@ -104,6 +104,8 @@ def _found(error: Exception, request_id: str) -> tuple[IdentityProblem, Mapping[
             return error.problem, error.headers
         case HotIdentity():
             return TOO_MANY, {}
+        case BodyTimeout():  # a 400 would be an answer to the web SDK
+            return UNAVAILABLE, {}
         case ShardUnavailable() | StoreFull():
             log_unavailable(error, request_id)
             return UNAVAILABLE, {}

@@ -84,6 +84,14 @@ class Refused(Exception):
         self.headers = headers or {}
 
 
+class BodyTimeout(Exception):
+    """A request's body did not come in time.
+
+    408, but for client SDKs: most throw away what is answered 4xx and send again what is answered
+    503 (spec/clients.md, 2.1 and 5.1), and a phone whose network is slow has done nothing wrong.
+    """
+
+
 class OAuthRefused(Exception):
     """A token is not issued: RFC 6749's own shape of error (spec/platform-api.md, 2)."""
 
@@ -141,6 +149,8 @@ def error_answer(error: Exception, request: BaseRequest, request_id: str) -> web
             retry = {"Retry-After": str(RETRY_AFTER_UNAVAILABLE_S)}
             message = "The data cannot be reached or stored now. Try again later."
             return _answer("SERVICE_UNAVAILABLE", message, retry)
+        case BodyTimeout():
+            return _answer("REQUEST_TIMEOUT", "The request's body did not come in time.")
         case web.HTTPException():
             return _http_answer(error, request)
         case web.RequestPayloadError() | ConnectionError():
@@ -149,6 +159,15 @@ def error_answer(error: Exception, request: BaseRequest, request_id: str) -> web
             log_defect(error, request_id)
             message = f"Internal error. Quote request id {request_id}."
             return _answer("INTERNAL_ERROR", message)
+
+
+def client_error_answer(error: Exception, request: BaseRequest, request_id: str) -> web.Response:
+    """Do what `error_answer` does, for routes of client SDKs."""
+    if isinstance(error, BodyTimeout):
+        retry = {"Retry-After": str(RETRY_AFTER_UNAVAILABLE_S)}
+        message = "The request's body did not come in time. Send it again."
+        return _answer("SERVICE_UNAVAILABLE", message, retry)
+    return error_answer(error, request, request_id)
 
 
 def log_unavailable(error: Exception, request_id: str) -> None:

@@ -13,7 +13,7 @@ from server.browsers import client_address, user_agent
 from server.context import edge_of
 from server.openapi.takes import takes
 from server.paths import CLIENT_PREFLIGHT, Route
-from server.problems import Refused
+from server.problems import Refused, client_error_answer
 
 
 @takes("Batch")
@@ -46,5 +46,6 @@ ROUTES = (
         "client",
         prefixes=("/webevents",),
         preflight=CLIENT_PREFLIGHT,
+        errors=client_error_answer,
     ),
 )

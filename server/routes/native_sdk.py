@@ -17,7 +17,7 @@ from server.edge_config import EdgeConfig, KeyInfo
 from server.native.batches import batch_of
 from server.openapi.takes import takes
 from server.paths import Route
-from server.problems import Refused, json_answer
+from server.problems import Refused, client_error_answer, json_answer
 
 CONFIG_PREFIXES = ("/config",)
 EVENT_PREFIXES = ("/nativeevents",)
@@ -66,7 +66,7 @@ async def events(request: web.Request) -> web.Response:
 
 ROUTES = (
     Route("GET", "/v4/{key}/config", config, "client", CONFIG_PREFIXES),
-    Route("POST", "/v2/{key}/events", events, "client", EVENT_PREFIXES),
+    Route("POST", "/v2/{key}/events", events, "client", EVENT_PREFIXES, errors=client_error_answer),
 )
 
 

@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
-from server.problems import error_answer, json_answer
+from server.problems import client_error_answer, json_answer
 from server.segment.requests import SegmentRefused, Skipped
 
 _CODES = {
@@ -35,7 +35,7 @@ def segment_errors(error: Exception, request: BaseRequest, request_id: str) -> w
     """Write what a route of the tracking API raised."""
     if isinstance(error, SegmentRefused):
         return _answer(error.status, error.code, error.message)
-    answer = error_answer(error, request, request_id)
+    answer = client_error_answer(error, request, request_id)
     body = answer.body
     assert isinstance(body, bytes), "errors are written at once"
     message = msgspec.json.decode(body)["errors"][0]["message"]

@@ -1,13 +1,11 @@
 """How long a change of the configuration takes to be everywhere (spec/connections.md, 1.3).
 
-Time is that of the event loop, which jumps to whatever is due next: the bound is that of the waits
-and patience in the code, however busy the machine is.
+The bound is that of the waits and patience in the code, however busy the machine is.
 """
 
 import asyncio
-import selectors
-from collections.abc import Coroutine, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Coroutine
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,38 +22,10 @@ from config.merging import Data
 from server.config_follower import ConfigFollower
 from tests.config.documents import setting, shop
 from tests.config.test_desk_fuzz import MAP_SIZE, FakeShard, Site
+from tests.jumping import jumping
 
 BOUND_S = 5.0
 ANSWERS_IN_S = st.floats(0.0, 0.5)
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    """Takes no real time to wait."""
-
-    def __init__(self) -> None:
-        super().__init__(_Jumping(self))
-        self.now_s = 0.0
-
-    def time(self) -> float:
-        return self.now_s
-
-
-class _Jumping(selectors.DefaultSelector):
-    def __init__(self, loop: JumpingLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        found = super().select(0)
-        if not found and timeout:
-            self._loop.now_s += timeout
-        return found
-
-
-@contextmanager
-def jumping() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-        yield runner
 
 
 class SlowShard(FakeShard):
