@@ -41,6 +41,8 @@ class FairQueue(Generic[T]):
         self._max_size = max_size
         self._lines: dict[int, _Line[T]] = {}
         self._served = 0  # of the line that was taken from last: a new line begins there
+        # Of lines that came to their end while others waited: who comes again goes on from there.
+        self._ended: dict[int, int] = {}
 
     def __len__(self) -> int:
         return sum(len(line.waiting) for line in self._lines.values())
@@ -66,7 +68,8 @@ class FairQueue(Generic[T]):
         """
         line = self._lines.get(line_of)
         if line is None:
-            line = self._lines[line_of] = _Line(line_of, self._served)
+            served = max(self._served, self._ended.pop(line_of, 0))
+            line = self._lines[line_of] = _Line(line_of, served)
         line.waiting.append(one)
         line.size += one.size
         self.size += one.size
@@ -104,6 +107,10 @@ class FairQueue(Generic[T]):
         self.size -= one.size
         if not line.waiting:
             del self._lines[line.number]
+            if self._lines:
+                self._ended[line.number] = line.served
+            else:
+                self._ended.clear()
 
 
 def _served(line: _Line[T]) -> int:

@@ -43,6 +43,22 @@ def test_who_was_away_has_saved_nothing() -> None:
     assert abs(lines.count(1) - lines.count(2)) <= 1
 
 
+def test_who_waits_is_not_passed_by_those_who_come_again_and_again() -> None:
+    """Each of them is away for a moment after every turn; that must not be forgotten to them."""
+    queue: FairQueue[Thing] = FairQueue(10_000)
+    for number in range(10):
+        queue.add(1, Thing(1, number, 100))
+    others = (2, 3, 4)
+    for other in others:
+        queue.add(other, Thing(other, 0, 100))
+    lines = []
+    for number in range(1, 29):
+        lines.append(queue.take().line)
+        if lines[-1] in others:
+            queue.add(lines[-1], Thing(lines[-1], number, 100))
+    assert [lines.count(line) for line in (1, *others)] == [7, 7, 7, 7]
+
+
 def test_something_larger_than_all_the_room_is_not_taken() -> None:
     queue: FairQueue[Thing] = FairQueue(ROOM)
     queue.add(1, Thing(1, 0, 60))
