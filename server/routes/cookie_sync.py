@@ -8,18 +8,23 @@ from actors.outputs.firehose.registration import COOKIE_SYNC_ID
 from server.browsers import client_address, user_agent
 from server.context import EDGES, Edge
 from server.edge_config import KeyInfo
+from server.limits import Limit
 from server.parameters import int64, invalid
 from server.paths import Route
 from server.problems import Refused
+from server.rates import admit
 from server.routes.pixel import gif
 
 MAX_ID_CHARS = 256
+# Of each module in each workspace. Nothing proves who asks, and shards are asked; a browser comes
+# once in days. Counted apart from the input's batches, so that strangers use up nothing of theirs.
+SYNCS_PER_S = 270
 
 
 async def cookie_sync(request: web.Request) -> web.Response:
     """GET /v1/cookiesync/{module}?mpid=&id=: an image, whatever comes of it.
 
-    An unknown module or user changes nothing. HEAD looks only.
+    An unknown module or user changes nothing. HEAD looks only. 429 beyond `SYNCS_PER_S`.
     """
     partner_id = request.query.get("id", "")
     if len(partner_id) > MAX_ID_CHARS:
@@ -32,9 +37,12 @@ async def cookie_sync(request: web.Request) -> web.Response:
     if partner_id and request.method == "GET":
         for edge in request.app[EDGES].all:
             key = _key_of(edge, module)
-            environment = None if key is None else await _environment_of(edge, mpid)
-            if key is not None and environment is not None:
-                await _store(request, edge, key, environment, mpid, partner_id)
+            if key is not None:
+                name = f"cookie_sync:{edge.config.current.workspace}:{module}"
+                admit(edge, [Limit("app", name, SYNCS_PER_S, SYNCS_PER_S)], 1)
+                environment = await _environment_of(edge, mpid)
+                if environment is not None:
+                    await _store(request, edge, key, environment, mpid, partner_id)
     return gif()
 
 

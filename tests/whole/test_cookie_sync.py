@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse
 
+from actors.clock import ManualClock
 from config.cookie_sync import sdk_hash
+from server.routes.cookie_sync import SYNCS_PER_S
 from tests.whole.world import DOCUMENT, WEB_KEY, World, changed, named, running, serving
 
 RULE = {
@@ -48,8 +50,8 @@ def with_pixel(document: dict[str, Any], suffix: str = "", **connection: Any) ->
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with running(tmp_path, document=with_pixel(DOCUMENT)) as world:
+async def world(tmp_path: Path, clock: ManualClock) -> AsyncIterator[World]:
+    async with running(tmp_path, document=with_pixel(DOCUMENT), clock=clock) as world:
         yield world
 
 
@@ -182,6 +184,23 @@ async def test_an_id_that_is_too_long_is_refused(world: World) -> None:
     await world.accept(ANN)
     assert (await sync(world, await world.mpid("ann"), "x" * 257)).status == 400
     assert await known_id(world) is None
+
+
+async def test_more_than_so_many_a_second_are_refused(world: World, clock: ManualClock) -> None:
+    """And take nothing of the rate of the input's batches; unknown modules are not even counted."""
+    await world.accept(ANN)
+    mpid = await world.mpid("ann")
+    for _ in range(2):
+        for _ in range(SYNCS_PER_S):
+            assert (await sync(world, 1, "p")).status == 200
+        response = await sync(world, mpid, "p")
+        assert (response.status, response.headers["Retry-After"]) == (429, "1")
+        assert (await sync(world, mpid, "p", "99")).status == 200
+        assert await known_id(world) is None
+        clock.advance(1000)
+    await world.accept(ANN, key="kw")
+    assert (await sync(world, mpid, "p")).status == 200
+    assert await known_id(world) == "p"
 
 
 async def test_the_image_of_another_workspace_is_found(tmp_path: Path) -> None:
