@@ -6,6 +6,7 @@ The names are those of the warehouse tables (spec/connections.md, 7.4), with `ev
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any, Literal
 
 import orjson
@@ -163,6 +164,13 @@ def moment_of(time_ms: int) -> datetime | None:
     return datetime.fromtimestamp(time_ms / 1000, UTC)
 
 
+def event_number(value: Any) -> int | None:
+    """Return an event's id as a number; one that was expanded, `7:0`, has one of its own."""
+    if isinstance(value, str) and ":" in value:
+        return int.from_bytes(sha256(value.encode()).digest()[:8]) >> 1
+    return as_integer(value)
+
+
 def _event_moment(row: Row) -> datetime | None:
     time_ms = as_integer(row.data.get("timestamp_unixtime_ms"))
     return None if time_ms is None else moment_of(time_ms)
@@ -249,7 +257,7 @@ COLUMNS: tuple[tuple[str, Kind, Getter], ...] = (
     ("audiencemembership", "text", _nothing),
     ("sessionid", "integer", _data("session_id")),
     ("sessionstarttimestamp", "integer", _data("session_start_unixtime_ms")),
-    ("eventid", "integer", _data("event_id")),
+    ("eventid", "integer", lambda row: event_number(row.data.get("event_id"))),
     ("eventtimestamp", "integer", _data("timestamp_unixtime_ms")),
     ("messagetypeid", "integer", lambda row: MESSAGE_TYPES.get(row.event.get("event_type") or "")),
     ("eventstarttimestamp", "integer", _data("event_start_unixtime_ms")),

@@ -52,7 +52,7 @@ def enqueue(
             batch = inbound_batch(stored) if shape.settings.is_raw else outgoing
             if shape.settings.include_private:
                 batch = batch | private_parts(stored, profile)
-            shaped = shapes[id(shape)] = Shaped(batch, events, shape)
+            shaped = shapes[id(shape)] = shape.apply(batch, events)
         deliveries += _deliveries(candidate, pipeline, shaped)
     return deliveries, drops
 
@@ -75,7 +75,7 @@ def delivery_id(connection_id: str, batch_id: int | str, chunk: int | str) -> st
     return f"dl_{digest[:32]}"
 
 
-Chunk = tuple[int | str, list[int]]  # its name, and the indices of its events
+Chunk = tuple[int | str, list[int]]  # its name, and the places of what is in it
 
 
 def _deliveries(candidate: Candidate, pipeline: Pipeline, shaped: Shaped) -> list[Delivery]:
@@ -87,11 +87,19 @@ def _deliveries(candidate: Candidate, pipeline: Pipeline, shaped: Shaped) -> lis
     events = candidate.events
     connection, stored = pipeline.connection, candidate.stored
     batch = stored.batch
+    places = shaped.places(events)
+    if places is not events:  # some may have been expanded, to nothing even
+        shown = set(map(shaped.index_of, places))
+        candidate.drops += [
+            Drop(candidate.connection, "unsupported_type", index)
+            for index in events
+            if index not in shown
+        ]
     chunks: list[Chunk]
-    if connection.send_as_batch or not events:
-        chunks = [(0, events)]
+    if not events or (places and connection.send_as_batch):
+        chunks = [(0, places)]
     else:
-        chunks = [(index, [index]) for index in events]
+        chunks = [(shaped.name_of(place), [place]) for place in places]
     most = connection.pipeline.takes.max_payload_bytes
     if most is not None:
         chunks = [part for chunk in chunks for part in _fitting(chunk, most, candidate, shaped)]
@@ -99,29 +107,29 @@ def _deliveries(candidate: Candidate, pipeline: Pipeline, shaped: Shaped) -> lis
         Delivery(
             sequence=0,
             connection=connection.number,
-            delivery_id=delivery_id(connection.id, batch.batch_id, chunk),
+            delivery_id=delivery_id(connection.id, batch.batch_id, name),
             mpid=stored.mpid,
-            payload=shaped.payload(indices),
+            payload=shaped.payload(some),
             created_ms=stored.received_ms,
-            first_event_ms=batch.events[indices[0]].timestamp_ms if indices else 0,
-            event_count=len(indices),
+            first_event_ms=(batch.events[shaped.index_of(some[0])].timestamp_ms if some else 0),
+            event_count=len(some),
             environment=batch.environment,
         )
-        for chunk, indices in chunks
+        for name, some in chunks
     ]
 
 
 def _fitting(chunk: Chunk, most: int, candidate: Candidate, shaped: Shaped) -> Iterator[Chunk]:
     """Cut what is too large in two, as it is for a receiver that finds it so (spec 3.2)."""
-    name, indices = chunk
-    if len(shaped.payload(indices)) <= most:
+    name, places = chunk
+    if len(shaped.payload(places)) <= most:
         yield chunk
-    elif len(indices) > 1:
-        middle = len(indices) // 2
-        for part, some in enumerate((indices[:middle], indices[middle:])):
+    elif len(places) > 1:
+        middle = len(places) // 2
+        for part, some in enumerate((places[:middle], places[middle:])):
             yield from _fitting((f"{name}.{part}", some), most, candidate, shaped)
     else:
-        index = indices[0] if indices else None
+        index = shaped.index_of(places[0]) if places else None
         candidate.drops.append(Drop(candidate.connection, "payload_too_large", index))
 
 

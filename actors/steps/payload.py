@@ -89,10 +89,8 @@ class Shape:
         self._filter = None if settings.hidden == NO_FILTER else Filter(settings.hidden, knows)
         self._whole = inbound_event if settings.is_raw else outgoing_event
         self._editors = tuple(_editors(settings, self._filter))
-        self._expands = settings.has_flat_events
         self._mapped = by_source(settings.mappings)
-        has_plain_events = not self._editors and not self._expands
-        self.encode = self._whole if has_plain_events else self._encode
+        self.encode = self._encode if self._editors else self._whole
 
     def head(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Return a batch without its events in this shape; the given one is not changed."""
@@ -106,26 +104,31 @@ class Shape:
             _shape_head(head, settings)
         return head
 
+    def apply(self, batch: dict[str, Any], events: Sequence[Event]) -> "Shaped":
+        """Return a batch (`actors.outgoing`) and its events in this shape."""
+        kind = Expanded if self.settings.has_flat_events else Shaped
+        return kind(batch, events, self)
+
+    def expands(self, event: Event) -> bool:
+        """Tell whether an event goes out as flat ones, where those are wanted."""
+        return event.event_type == "commerce_event" and event_key(event) not in self._mapped
+
     def _encode(self, event: Event) -> bytes:
         encoded = self._whole(event)
         edits = [edit for editor in self._editors if (edit := editor(event)) is not None]
-        expands = (
-            self._expands
-            and event.event_type == "commerce_event"
-            and event_key(event) not in self._mapped
-        )
-        if not edits and not expands:
+        if not edits:
             return encoded
         shaped = orjson.loads(encoded)
         for edit in edits:
             edit(shaped["data"])
-        if expands:
-            return b",".join(map(orjson.dumps, expand_commerce(shaped)))
         return orjson.dumps(shaped)
 
 
 class Shaped:
-    """One batch in one shape; encodes each part once, when it is wanted."""
+    """One batch in one shape; encodes each part once, when it is wanted.
+
+    What goes out of it has places: those of its events in the batch, unless they are expanded.
+    """
 
     def __init__(self, batch: dict[str, Any], events: Sequence[Event], shape: Shape) -> None:
         """Take a batch (`actors.outgoing`) and its events without changing them."""
@@ -135,16 +138,60 @@ class Shaped:
         # Its closing brace follows after the events.
         self._head = orjson.dumps(shape.head(batch))[:-1]
 
-    def payload(self, indices: list[int]) -> bytes:
-        """Return the JSON of the batch with those of its events."""
+    def places(self, indices: list[int]) -> list[int]:
+        """Return the places of what goes out of some events."""
+        return indices
+
+    def index_of(self, place: int) -> int:
+        """Return the index of the event that is at a place, or was expanded to what is there."""
+        return place
+
+    def name_of(self, place: int) -> int | str:
+        """Return what names a place among all of the batch, whatever else goes out."""
+        return place
+
+    def payload(self, places: list[int]) -> bytes:
+        """Return the JSON of the batch with what is at some places."""
         encoded = self._encoded
         parts: list[bytes] = []
-        for index in indices:
-            part = encoded[index]
+        for place in places:
+            part = encoded[place]
             if part is None:
-                part = encoded[index] = self._encode(self._events[index])
+                part = encoded[place] = self._encode(self._events[place])
             parts.append(part)
-        return b'%b,"events":[%b]}' % (self._head, b",".join(filter(None, parts)))
+        return b'%b,"events":[%b]}' % (self._head, b",".join(parts))
+
+
+class Expanded(Shaped):
+    """A batch whose commerce events go out as flat ones; an event may have no place, or several."""
+
+    def __init__(self, batch: dict[str, Any], events: Sequence[Event], shape: Shape) -> None:
+        super().__init__(batch, events, shape)
+        self._encoded = []
+        self._origins: list[tuple[int, int | str]] = []  # index and name of each place
+        for index, event in enumerate(events):
+            encoded = shape.encode(event)
+            if shape.expands(event):
+                flat = expand_commerce(orjson.loads(encoded))
+                self._encoded += map(orjson.dumps, flat)
+                # They end as their event ids do.
+                self._origins += ((index, f"{index}:{part}") for part in range(len(flat)))
+            else:
+                self._encoded.append(encoded)
+                self._origins.append((index, index))
+
+    def places(self, indices: list[int]) -> list[int]:
+        """Return the places of what goes out of some events."""
+        wanted = set(indices)
+        return [place for place, (index, _) in enumerate(self._origins) if index in wanted]
+
+    def index_of(self, place: int) -> int:
+        """Return the index of the event that was expanded to what is at a place."""
+        return self._origins[place][0]
+
+    def name_of(self, place: int) -> int | str:
+        """Return what names a place among all of the batch."""
+        return self._origins[place][1]
 
 
 def _editors(settings: PayloadSettings, data_filter: Filter | None) -> list[Editor]:

@@ -188,6 +188,24 @@ async def test_parquet_takes_whatever_clients_send(tmp_path: Path) -> None:
     assert [row[column] for column in nothing] == [None] * 5
 
 
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+async def test_events_that_one_was_expanded_to_have_ids_of_their_own(
+    tmp_path: Path, kind: str
+) -> None:
+    """spec/connections.md, 2.5 and 7.4: the id is a text there, and `eventid` a number."""
+    items = [{**VIEW, "data": {**VIEW["data"], "event_id": f"7:{n}"}} for n in range(2)]
+    await write(open_output(tmp_path, format=kind), rich(events=[*items, *items]))
+    [name] = files(tmp_path)
+    path = tmp_path / "lake" / name
+    if kind == "parquet":
+        rows = pyarrow.parquet.read_table(path).to_pylist()
+    else:
+        rows = list(csv.DictReader(io.StringIO(path.read_text(), newline="")))
+    first, second, *again = [int(each["eventid"]) for each in rows]
+    assert first != second
+    assert again == [first, second]
+
+
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 async def test_csv_has_a_header_and_json_for_maps(tmp_path: Path, compression: str) -> None:
     await write(open_output(tmp_path, format="csv", compression=compression), rich())

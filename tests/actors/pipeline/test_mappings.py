@@ -1,11 +1,21 @@
 """Custom mappings and commerce expansion: spec/connections.md, 2.5."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from actors.pipeline.settings import CustomMapping, Fixed, PipelineSettings
-from tests.actors.pipeline.support import batch_of, custom, event, sent
+from actors.model import Delivery, Event
+from actors.outgoing import outgoing_batch
+from actors.pipeline.candidate import Drop
+from actors.pipeline.compiling import compile_pipelines
+from actors.pipeline.connection import ConnectionInfo
+from actors.pipeline.settings import CustomMapping, Fixed, PipelineSettings, Takes
+from actors.steps.enqueue import delivery_id, enqueue
+from tests.actors.pipeline.support import batch_of, connection_of, custom, event, ids_of, sent
+from tests.actors.test_outgoing import workspace
 
 
 def mapped(batch: Any, *mappings: CustomMapping, **settings: Any) -> list[dict[str, Any]]:
@@ -150,3 +160,65 @@ def test_a_commerce_event_that_is_mapped_goes_out_as_its_mapping_says() -> None:
 
 def test_a_commerce_event_of_nothing_leaves_no_hole_in_the_payload() -> None:
     assert flat(product_action={"action": "checkout", "products": []}) == []
+
+
+def order(event_id: int, *ids: str) -> Event:
+    products = [{"id": each} for each in ids]
+    return event(
+        "commerce_event", event_id, product_action={"action": "purchase", "products": products}
+    )
+
+
+def nothing(event_id: int) -> Event:
+    return event("commerce_event", event_id, product_action={"action": "checkout", "products": []})
+
+
+def expanding(*, send_as_batch: bool, most: int | None = None) -> ConnectionInfo:
+    takes = PipelineSettings(takes=Takes(max_payload_bytes=most))
+    info = connection_of(takes, expand_commerce_events=True)
+    return replace(info, send_as_batch=send_as_batch)
+
+
+def made(info: ConnectionInfo, *events: Event) -> tuple[list[Delivery], list[Drop]]:
+    batch = batch_of(*events)
+    outgoing = outgoing_batch(batch, None, workspace(), [])
+    return enqueue(outgoing, batch, None, compile_pipelines([info]))
+
+
+def event_ids(deliveries: Sequence[Delivery]) -> list[list[Any]]:
+    return [ids_of(json.loads(each.payload)) for each in deliveries]
+
+
+def test_each_expanded_event_is_a_delivery_where_events_go_out_one_by_one() -> None:
+    """spec/connections.md, 6: each event in its own batch object; 2.5: each has an id."""
+    info = expanding(send_as_batch=False)
+    deliveries, drops = made(info, custom("A", 3), nothing(5), order(7, "1", "2"))
+    assert event_ids(deliveries) == [[3], ["7:0"], ["7:1"], ["7:2"]]
+    assert [each.event_count for each in deliveries] == [1, 1, 1, 1]
+    assert drops == [Drop(1, "unsupported_type", 1)]
+    chunks = [0, "2:0", "2:1", "2:2"]
+    batch_id = batch_of().batch.batch_id
+    assert [each.delivery_id for each in deliveries] == [
+        delivery_id(info.id, batch_id, chunk) for chunk in chunks
+    ]
+
+
+def test_a_delivery_counts_the_events_that_are_in_it() -> None:
+    [batch], _ = made(expanding(send_as_batch=True), custom("A", 3), order(7, "1", "2"))
+    assert batch.event_count == 4
+
+
+@pytest.mark.parametrize("send_as_batch", [True, False])
+def test_a_batch_of_which_nothing_is_left_is_not_sent(send_as_batch: bool) -> None:
+    deliveries, drops = made(expanding(send_as_batch=send_as_batch), nothing(5))
+    assert deliveries == []
+    assert drops == [Drop(1, "unsupported_type", 0)]
+
+
+def test_what_an_event_is_expanded_to_is_cut_where_it_is_too_large() -> None:
+    [whole], _ = made(expanding(send_as_batch=True), order(7, "1", "2", "3"))
+    parts, drops = made(
+        expanding(send_as_batch=True, most=len(whole.payload) - 1), order(7, "1", "2", "3")
+    )
+    assert event_ids(parts) == [["7:0", "7:1"], ["7:2", "7:3"]]
+    assert drops == []
