@@ -40,10 +40,17 @@ def joined(source: str = "web", **members: Any) -> tuple[Change, Change]:
         ("a", 97),
         ("Ab", 97 * 31 + 98),
         ("polygenelubricants", -(2**31)),  # known as a text whose hash is the least there is
+        pytest.param("plan", 3443497, id="case 42: an attribute"),
+        pytest.param("Gold", 3178592, id="case 42: a value"),
+        pytest.param("gold", 3178592, id="case 42: the same in lower case"),
+        pytest.param("1marketing", -1972997867, id="case 42: a purpose of the GDPR"),
+        pytest.param("2data_sale_opt_out", -575335347, id="case 42: the CCPA"),
+        pytest.param("country", 957831062, id="rules.md, case 25: an attribute"),
+        pytest.param("CA", 3166, id="rules.md, case 25: a value"),
     ],
 )
 def test_a_text_is_hashed_as_pages_do(text: str, expected: int) -> None:
-    """Section 2.3: of the text in lower case, as 32 bits with a sign."""
+    """Section 2.3 and worked case 42: of the text in lower case, as 32 bits with a sign."""
     assert sdk_hash(text) == expected
 
 

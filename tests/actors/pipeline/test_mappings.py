@@ -196,7 +196,7 @@ def test_each_expanded_event_is_a_delivery_where_events_go_out_one_by_one() -> N
     assert event_ids(deliveries) == [[3], ["7:0"], ["7:1"], ["7:2"]]
     assert [each.event_count for each in deliveries] == [1, 1, 1, 1]
     assert drops == [Drop(1, "unsupported_type", 1)]
-    chunks = [0, "2:0", "2:1", "2:2"]
+    chunks: list[int | str] = [0, "2:0", "2:1", "2:2"]
     batch_id = batch_of().batch.batch_id
     assert [each.delivery_id for each in deliveries] == [
         delivery_id(info.id, batch_id, chunk) for chunk in chunks
