@@ -25,9 +25,11 @@ from actors.audiences.history import read_history
 from actors.audiences.reasons import reason
 from actors.audiences.standing import decode_standing
 from actors.clock import Clock
+from actors.errors import ShardUnavailable
 from actors.joint_parts import JointParts
 from actors.model import Environment, Profile, ProfileKey, StoredBatch
 from actors.shard import Shard
+from actors.shard_audiences import ShardAudiences
 from actors.store.environment import Transaction
 from actors.store.keys import profile_key, profile_key_parts
 from actors.store.profiles import decode_profile
@@ -38,7 +40,10 @@ CLOCK_EVERY = 64  # keys, between two looks at the clock: one costs as much as a
 
 
 class AudienceViews:
-    """Answers for one shard; the reading half of `actors.audiences.calls.AudienceShard`."""
+    """Answers for one shard; the reading half of `actors.audiences.calls.AudienceShard`.
+
+    What goes over members raises ShardUnavailable until the columns are loaded after a start.
+    """
 
     def __init__(self, shard: Shard, clock: Clock, slice_s: float = SLICE_S) -> None:
         self._shard = shard
@@ -52,6 +57,8 @@ class AudienceViews:
     def audience_counts(self) -> dict[int, Counts]:
         """Return the counts of all live audiences."""
         now_ms = self._clock.now_ms()
+        for part in self._audiences.parts:
+            _check_loaded(part)
         return {
             number: Counts(part.engine.size(number), *part.counts.last_day(number, now_ms))
             for part in self._audiences.parts
@@ -260,6 +267,7 @@ class AudienceViews:
     ) -> Iterator[tuple[ProfileKey, bytes]]:
         """Yield members' keys and records, by MPID."""
         part = self._audiences.part_of(audience)
+        _check_loaded(part)
         live = part.known.by_number.get(audience)
         if live is None:
             return
@@ -359,3 +367,9 @@ class AudienceViews:
                 return packed
             taken += visit(profile_key_parts(packed), encoded)
         return None
+
+
+def _check_loaded(part: ShardAudiences) -> None:
+    """Raise ShardUnavailable if not all members of the audiences are known since the start."""
+    if part.is_loading:
+        raise ShardUnavailable("the shard still loads its audiences")

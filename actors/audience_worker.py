@@ -32,6 +32,7 @@ from actors.store.keys import profile_key, profile_key_parts
 
 SLICE = 200  # profiles per call: some milliseconds, which ingestion has to wait
 DUE_SLICE = 1000
+LOAD_SLICE_S = 0.02
 WALK_SLICE_S = 0.02  # a walk reads what is stored of each user, which may be much
 
 
@@ -106,8 +107,9 @@ class AudienceWorker:
         """Do some of what is due; tell whether there is more.
 
         What was changed otherwise than by a batch comes first, then what time has brought about,
-        then the walk over all profiles, then what subscriptions are to be told of all members, as
-        they begin or when they share other attributes.
+        then columns that a start has left out, then the walk over all profiles, then what
+        subscriptions are to be told of all members, as they begin or when they share other
+        attributes.
         """
         audiences = self._audiences
         live = {each.subscription.number for each in audiences.in_force.audiences.subscriptions}
@@ -115,7 +117,7 @@ class AudienceWorker:
             return True
         if audiences.is_idle and audiences.in_force.cursor is None:
             return False
-        parts = (self._follow, self._expire, self._walk, self._loads)
+        parts = (self._follow, self._expire, self._load, self._walk, self._loads)
         return any(part() for part in parts)
 
     def audience_progress(self) -> ShardProgress:
@@ -162,6 +164,14 @@ class AudienceWorker:
                 with self.changing() as txn:
                     self._refresh(txn, part.engine.keys_of(rows[:DUE_SLICE]))
                 return len(rows) > DUE_SLICE or part is not self._audiences.parts[-1]
+        return False
+
+    def _load(self) -> bool:
+        """Load columns that are missing since the start."""
+        for part in self._audiences.parts:
+            if part.is_loading:
+                part.load_some(self._clock.monotonic() + LOAD_SLICE_S)
+                return True
         return False
 
     def _walk(self) -> bool:

@@ -41,7 +41,7 @@ class JointAudiences(ShardAudiences):
         next_sequence: Callable[[], int],
         metrics: ShardMetrics,
     ) -> None:
-        """Load the columns of all profiles.
+        """Load columns of profiles.
 
         Args:
             home: the part of the workspace that has them.
@@ -54,7 +54,8 @@ class JointAudiences(ShardAudiences):
         workspace = home.options.workspace
         feed = AttributeFeed((), workspace, next_sequence)
         super().__init__(
-            *(home.store, home.profiles, workspace, {}, clock, next_sequence, metrics, feed)
+            *(home.store, home.profiles, workspace, {}, clock, next_sequence, metrics, feed),
+            load_until_s=home.state.load_until_s,
         )
 
     def is_of(self, workspace: int) -> bool:
@@ -101,6 +102,7 @@ class JointAudiences(ShardAudiences):
             section.epoch = section.entries_epoch = epoch
 
     def calculate(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
+        self._fetch(key, profile)
         section = self._section(profile)
         if section is not None:
             self._calculate(self._store.within(txn), key, profile, section)

@@ -136,6 +136,7 @@ class Shard:
             self._ids.next,
             self.metrics,
             self._feed(),
+            self.state.load_until_s,
         )
 
     def take_over(self, options: ShardOptions) -> None:

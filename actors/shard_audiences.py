@@ -4,6 +4,7 @@ A batch changes them in its own transaction. What else changes a profile, and th
 is seen to by `actors.audience_worker`, which calls the same methods.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -15,12 +16,13 @@ from actors.audiences.attribute_updates import AttributeUpdates
 from actors.audiences.calculations import Calculations
 from actors.audiences.calls import LiveAudience, LiveSubscription
 from actors.audiences.criteria import Node
-from actors.audiences.engine.engine import Change, Engine, Kept
+from actors.audiences.engine.engine import Change, Engine, Kept, Loaded
 from actors.audiences.engine.sources import Derived
 from actors.audiences.history import read_history
 from actors.audiences.in_force import InForce, read_in_force, with_feed, write_in_force
 from actors.audiences.known import KnownAudiences
 from actors.audiences.language.dependencies import dependencies_of
+from actors.audiences.loading import Loading
 from actors.audiences.member_counts import MemberCounts
 from actors.audiences.variations import variation
 from actors.calculated import applying
@@ -42,11 +44,13 @@ from actors.shard_counts import Labelled
 from actors.store import static_lists
 from actors.store.environment import Store, Transaction
 from actors.store.ids import time_of_id
-from actors.store.keys import profile_key, profile_key_parts
-from actors.store.profiles import Profiles, decode_profile
+from actors.store.keys import profile_key
+from actors.store.profiles import Profiles
 
 if TYPE_CHECKING:
     from actors.joint_audiences import JointAudiences
+
+logger = logging.getLogger("headwater.actors")
 
 TRIM_BYTES = 4096
 # What the columns of a workspace depend on.
@@ -85,8 +89,12 @@ class ShardAudiences:
         next_sequence: Callable[[], int],
         metrics: ShardMetrics,
         feed: AttributeFeed,
+        load_until_s: float,
     ) -> None:
-        """Load what is in force, and the columns of all profiles if there is anything.
+        """Load what is in force, and columns of profiles if there is anything.
+
+        `load_until_s`: an instant of the monotonic clock; those that are not loaded by then are
+        loaded by `load_some`, or when they are asked for.
 
         Raises:
             StoreFull: the feed has other active connections than before, and that cannot be kept.
@@ -113,10 +121,50 @@ class ShardAudiences:
         in_force = self._connect(feed)
         with store.read() as txn:
             self.counts = MemberCounts(txn)
-            self.work_by(in_force)
-            if not self.is_idle:
-                for packed, encoded in txn.scan("profiles"):
-                    self.load(profile_key_parts(packed), decode_profile(encoded))
+        self.work_by(in_force)
+        self._fetched: set[ProfileKey] = set()  # loaded in this transaction
+        self._loading: Loading | None = None
+        if not self.is_idle:
+            self._loading = Loading(store, self._load_many, self.engine.knows, clock)
+            self.load_some(load_until_s)
+            if self.is_loading:
+                logger.info(
+                    "audiences are loaded while the shard serves",
+                    extra={"event": "audiences_loading", "workspace": workspace.id},
+                )
+
+    # -- After a start ----------------------------------------------------------------------------
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether there are profiles without columns, so that members are not all known."""
+        return self._loading is not None
+
+    def load_some(self, deadline_s: float) -> None:
+        """Load columns until an instant of the monotonic clock, or until none is missing."""
+        if self._loading is not None:
+            self._loading.go_on(deadline_s)
+            if self._loading.is_done:
+                self._loading = None
+
+    def _load_many(self, users: Sequence[tuple[ProfileKey, Profile]]) -> None:
+        loaded: list[Loaded] = []
+        wakes: list[tuple[ProfileKey, int | None]] = []
+        for key, profile in users:
+            section = self._section(profile)
+            if section is not None:
+                derived = self._derived(profile, section)
+                loaded.append(Loaded(key, profile, _kept(section), derived))
+                wakes.append((key, applying.next_expiry(section)))
+        self.engine.load_new(loaded, self._clock.now_ms())
+        for key, at_ms in wakes:
+            self.engine.wake(key, at_ms)
+
+    def _fetch(self, key: ProfileKey, profile: Profile) -> None:
+        """Load the columns of a profile that is asked for before its turn."""
+        if self._loading is not None and not self.engine.knows(key):
+            self.load(key, profile)
+            self._fetched.add(key)
 
     def can_take_over(self, workspace: WorkspaceInfo) -> bool:
         """Tell whether the columns are good for another configuration of the workspace."""
@@ -256,6 +304,7 @@ class ShardAudiences:
         """
         for joint in self.joints:
             joint.calculate(txn, key, profile)
+        self._fetch(key, profile)
         section = self._section(profile)
         if section is None:
             return
@@ -383,6 +432,7 @@ class ShardAudiences:
             self._changes_total[self._workspace.id, str(audience), action].inc(count)
         self._changes.clear()
         self._touched.clear()
+        self._fetched.clear()
         self._caught_up.clear()
         self._calculations.clear()
         self.feed.abandon()
@@ -393,7 +443,9 @@ class ShardAudiences:
 
     def abandon(self) -> None:
         """The transaction failed: what it touched is as it is on disk."""
-        touched, self._touched = self._touched, {}
+        touched = self._fetched.union(self._touched)
+        self._touched.clear()
+        self._fetched.clear()
         self._changes.clear()
         self._caught_up.clear()
         self._calculations.clear()
@@ -427,7 +479,9 @@ class ShardAudiences:
         )
 
     def show(self) -> None:
-        """Bring the gauges up to date."""
+        """Bring the gauges up to date; while columns are loaded they stay as they are."""
+        if self.is_loading:
+            return
         sizes, workspace = self._metrics.audience_size, self._workspace.id
         for number in self._shown - self.known.by_number.keys():
             sizes.remove(workspace, str(number))
@@ -442,8 +496,7 @@ class ShardAudiences:
         section = self._section(profile)
         if section is None:
             return
-        kept = Kept(section.entries, section.audiences, section.entries_epoch)
-        self.engine.load(key, profile, kept, self._derived(profile, section))
+        self.engine.load(key, profile, _kept(section), self._derived(profile, section))
         self.engine.wake(key, applying.next_expiry(section))
 
     def standing(self, profile: Profile) -> Mapping[int, int]:
@@ -472,9 +525,14 @@ class ShardAudiences:
 
     def expirations(self, key: ProfileKey, now_ms: int) -> dict[int, int]:
         """Return when a user's memberships lapse without new data (`Engine.expirations_of`)."""
+        if self.is_loading and not self.engine.knows(key):
+            with self._store.read() as txn:
+                profile = self._profiles.get(txn, key)
+            if profile is not None:
+                self.load(key, profile)
         found = self.engine.expirations_of(key, now_ms)
         for joint in self.joints:
-            found |= joint.engine.expirations_of(key, now_ms)
+            found |= joint.expirations(key, now_ms)
         return found
 
     # -- Inside -----------------------------------------------------------------------------------
@@ -646,6 +704,10 @@ class ShardAudiences:
         if live.variation is None or audience is None or audience.test is None:
             return live.variation is None
         return variation(number, audience.test, mpid) == live.variation
+
+
+def _kept(section: Section) -> Kept:
+    return Kept(section.entries, section.audiences, section.entries_epoch)
 
 
 def _outputs(section: Section) -> dict[tuple[int, str], float]:

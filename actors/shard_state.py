@@ -12,6 +12,9 @@ from actors.store.environment import Store
 from actors.store.ids import Ids, read_last
 from actors.store.profiles import Profiles
 
+# Of its start a shard gives so much to the columns of audiences. Small stores are whole then; of
+# large ones the rest comes while it serves.
+LOAD_S = 1.0
 PROBE_PAUSE_S = 1.0  # anybody may ask for the health, and each probe is a commit
 
 
@@ -24,6 +27,7 @@ class ShardState:
         profiles: of all identity scopes.
         ids: drawn by all.
         joints: the audiences over several of the workspaces.
+        load_until_s: instant of the monotonic clock until when the start may load columns.
     """
 
     def __init__(self, options: StoreOptions, clock: Clock) -> None:
@@ -36,6 +40,7 @@ class ShardState:
         self.of = options.of
         self.store = Store(options.folder, options.map_size_bytes, options.workspaces)
         self.profiles = Profiles(options.profile_cache_bytes)
+        self.load_until_s = clock.monotonic() + LOAD_S
         self._clock = clock
         self._scopes = options.scopes
         self._probed_s: float | None = None  # when it last succeeded

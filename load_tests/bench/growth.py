@@ -5,6 +5,7 @@ batches of users drawn at random from all of them are applied in this process.
 """
 
 import gc
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -57,6 +58,8 @@ async def measure(
     before, begun = _private(), cpu()
     deployment = InProcess(folder, workspace, shards, clock)
     try:
+        for shard in deployment.shards:
+            shard.audiences.load_some(math.inf)  # which a deployment does while it serves
         open_s, memory = cpu() - begun, _private() - before
         settle_memory()
         sender = Sender(deployment, cpu)

@@ -11,7 +11,7 @@ from actors.audiences.calls import Counts, LiveAudiences, LiveSubscription, Memb
 from actors.audiences.criteria import AudienceMembership, Named
 from actors.audiences.objects import AbTest, Variation
 from actors.audiences.receivers import Withheld
-from actors.errors import StoreFull
+from actors.errors import ShardUnavailable, StoreFull
 from actors.outputs.audience_messages import MessageAudience
 from actors.profiles.view import MEMBERSHIPS
 from actors.shard_views import ShardViews
@@ -212,3 +212,25 @@ def test_the_profile_api_tells_when_a_membership_lapses(shard: Asked) -> None:
             (each["audience_id"], each["expiration_timestamp_ms"]) for each in body[MEMBERSHIPS]
         ] == [(ONE, NOW - MINUTE + HOUR), (TWO, None)]
     assert shard.views.audience_member(ONE, 1001) == Member(1001, NOW)
+
+
+def test_after_a_start_of_a_large_store_members_are_told_once_all_are_known(
+    shard: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is about one user, and batches, are answered at once."""
+    shard.define(audience(ONE, event("Login")))
+    before = shard.views.audience_members(ONE, None, 9)
+    monkeypatch.setattr("actors.shard_state.LOAD_S", 0.0)
+    shard.restart()
+    for ask in (
+        shard.views.audience_counts,
+        lambda: shard.views.audience_members(ONE, None, 9),
+        lambda: shard.views.export_members(ONE, (EMAIL,), None, 9),
+    ):
+        with pytest.raises(ShardUnavailable):
+            ask()
+    assert shard.views.audience_member(ONE, 1004) == before[-1]
+    shard.send(1002, {"events": [custom("Login", NOW)]})
+    shard.settle()
+    assert shard.views.audience_members(ONE, None, 9) == [Member(1002, NOW), *before]
+    assert shard.views.audience_counts()[ONE].size == 1 + len(before)

@@ -309,7 +309,10 @@ class Story:
         if self.random.random() < 0.5:  # an inactive connection is as one that is not there
             self.fed ^= {FEEDS[1]}
             self.told = {key: told for key, told in self.told.items() if key[0] in self.fed}
-        self.open()
+        with pytest.MonkeyPatch.context() as patch:
+            if self.random.random() < 0.5:  # a large store, whose columns come later
+                patch.setattr("actors.shard_state.LOAD_S", 0.0)
+            self.open()
 
     # -- What comes of it -------------------------------------------------------------------------
 

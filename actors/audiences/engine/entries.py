@@ -159,6 +159,25 @@ class EntryStore:
         if len(self._waiting) + len(self._happened) > _MOST_WAITING:
             self.merge(-FAR)
 
+    def add_columns(self, rows: Places, came: Columns, since_ms: int) -> None:
+        """Add entries to rows that have none, except those that are older than `since_ms`.
+
+        Args:
+            rows: each once.
+            came: `place` (which of the rows), `stream`, `event`, `t_ms` and `value`; they always
+                count, and weigh 1.
+            since_ms: see above.
+        """
+        np.maximum.at(self._next_event, rows[came["place"]], came["event"] + 1)
+        of_wide = self._is_wide[came["stream"]]
+        if of_wide.any():
+            wide = {name: column[of_wide] for name, column in came.items()}
+            for name, always in (("first", -FAR), ("last", FAR), ("weight", 1.0)):
+                wide[name] = np.full(len(wide["place"]), always, _WIDE[name])
+            self._merge_into(self._wide, rows, wide, since_ms)
+            came = {name: column[~of_wide] for name, column in came.items()}
+        self._merge_into(self._plain, rows, came, since_ms)
+
     def replace(self, row: int, entries: Iterable[Entry]) -> None:
         """Let a row have these entries alone."""
         self.clear(row)

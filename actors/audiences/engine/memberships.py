@@ -1,6 +1,6 @@
 """Who is in which audience: one bit per row and audience, row by row."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -62,6 +62,17 @@ class Memberships:
         for audience in audiences:
             self.set(row, audience, is_member=True)
 
+    def put_new(self, rows: Places, audiences: Sequence[Collection[int]]) -> None:
+        """Let rows that are in none be in these audiences each; unknown ones are left out."""
+        lengths = np.fromiter(map(len, audiences), np.int64, len(audiences))
+        bit_of = self._bit_of
+        found = [bit_of.get(audience, -1) for each in audiences for audience in each]
+        bits, row = np.array(found, np.int64), np.repeat(rows, lengths)
+        is_known = bits >= 0
+        bits, row = bits[is_known], row[is_known]
+        np.bitwise_or.at(self._bits, (row, bits >> 3), (1 << (bits & 7)).astype(np.uint8))
+        np.add.at(self._sizes, bits, 1)
+
     def set(self, row: int, audience: int, *, is_member: bool) -> None:
         """Let a row be in an audience or not; an unknown one is left out."""
         bit = self._bit_of.get(audience)
@@ -99,16 +110,7 @@ class Memberships:
             (index into `audiences`, index into `rows`, whether entered), by row and audience.
         """
         bits = self._bits_of(audiences)
-        before = self._bits[rows]
-        set_ = self._by_row(bits, now, len(rows))
-        if ready is None:
-            is_set = np.zeros(8 * self._bits.shape[1], np.bool_)
-            is_set[bits] = True
-            mask = np.packbits(is_set, bitorder="little")
-        else:
-            mask = self._by_row(bits, ready, len(rows))
-        after = (before & ~mask) | (set_ & mask)
-        changed = after ^ before
+        after, changed = self._after(rows, bits, now, ready)
         touched = np.flatnonzero(changed.any(axis=1))
         if not len(touched):
             nothing = np.zeros(0, np.int64)
@@ -121,6 +123,29 @@ class Memberships:
         entered: Bools = after[place, bit >> 3] >> (bit & 7).astype(np.uint8) & 1 != 0
         np.add.at(self._sizes, bit, np.where(entered, 1, -1))
         return audience, place, entered
+
+    def differing(
+        self, rows: Places, audiences: Sequence[int], now: Bytes, ready: Bytes | None
+    ) -> Bools:
+        """Tell of which rows `change` would change anything; the arguments are as there."""
+        _, changed = self._after(rows, self._bits_of(audiences), now, ready)
+        differs: Bools = (changed != 0).max(axis=1)
+        return differs
+
+    def _after(
+        self, rows: Places, bits: Ints, now: Bytes, ready: Bytes | None
+    ) -> tuple[Bytes, Bytes]:
+        """Return the bytes of rows as they would be set, and which of their bits would change."""
+        before = self._bits[rows]
+        set_ = self._by_row(bits, now, len(rows))
+        if ready is None:
+            is_set = np.zeros(8 * self._bits.shape[1], np.bool_)
+            is_set[bits] = True
+            mask = np.packbits(is_set, bitorder="little")
+        else:
+            mask = self._by_row(bits, ready, len(rows))
+        after: Bytes = (before & ~mask) | (set_ & mask)
+        return after, after ^ before
 
     def _bits_of(self, audiences: Sequence[int]) -> Ints:
         """Return where the bits of audiences are; those asked for last are remembered."""

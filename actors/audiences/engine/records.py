@@ -1,10 +1,12 @@
 """What goes into the engine of a profile's record, and what comes out to be recorded."""
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 from msgspec import Struct
 
-from actors.model import ProfileKey
+from actors.audiences.engine.sources import NO_DERIVED, Derived
+from actors.model import Profile, ProfileKey
 
 
 class Change(Struct, frozen=True, gc=False):
@@ -32,3 +34,12 @@ class Kept(Struct, frozen=True):
     entries: bytes = b""
     audiences: Collection[int] = ()
     revision: int = 0
+
+
+class Loaded(NamedTuple):
+    """A profile as its record is, with what others make of it."""
+
+    key: ProfileKey
+    profile: Profile
+    kept: Kept
+    derived: Derived = NO_DERIVED

@@ -4,7 +4,7 @@ from random import Random
 
 from actors.audiences.criteria import Node
 from actors.audiences.engine.costs import engine_cost
-from actors.audiences.engine.engine import Change, Engine, Kept
+from actors.audiences.engine.engine import Change, Engine, Kept, Loaded
 from tests.actors.audiences.engine.worlds import (
     derived_of,
     engine_of,
@@ -56,6 +56,44 @@ def test_a_start_from_the_records_gives_the_same() -> None:
         assert evaluate(again, world.now_ms) == []
         for later_ms in (world.now_ms + HOUR, world.now_ms + 20 * DAY):
             assert evaluate(engine, later_ms) == evaluate(again, later_ms)
+
+
+def test_a_start_that_takes_many_at_once_gives_the_same() -> None:
+    """Due at once are those alone of whom something has changed meanwhile."""
+    for seed in range(30):
+        world = make_world(Random(seed))
+        engine = engine_of_world(world)
+        packed = {}
+        for person in world.people:
+            key = key_of(person.mpid, person.workspace)
+            engine.load(key, person.profile, Kept(), derived_of(person))
+            packed[key] = engine.rebuild_events(key, person.batches, 1, world.now_ms)
+        evaluate(engine, world.now_ms)
+        for start_ms in (world.now_ms, world.now_ms + HOUR, world.now_ms + 20 * DAY):
+            again, one_by_one = engine_of_world(world), engine_of_world(world)
+            loaded = []
+            for person in world.people:
+                key = key_of(person.mpid, person.workspace)
+                kept = Kept(packed[key], engine.audiences_of(key), 1)
+                loaded.append(Loaded(key, person.profile, kept, derived_of(person)))
+                one_by_one.load(*loaded[-1])
+            again.load_new(loaded[:3], start_ms)
+            again.load_new(loaded[3:], start_ms)
+            sizes = [again.size(audience) for audience in again.audiences]
+            assert sizes == [engine.size(audience) for audience in engine.audiences]
+            rows = again.due(start_ms)
+            due = again.evaluate(rows, start_ms)
+            assert {change.key for change in due} == set(again.keys_of(rows))
+            assert sorted(due, key=_order) == sorted(evaluate(one_by_one, start_ms), key=_order)
+            for later_ms in (start_ms + HOUR, start_ms + 20 * DAY):
+                some = again.evaluate(again.due(later_ms), later_ms)
+                assert sorted(some, key=_order) == sorted(
+                    evaluate(one_by_one, later_ms), key=_order
+                )
+
+
+def _order(change: Change) -> tuple[int, int]:
+    return change.key.mpid, change.audience
 
 
 def test_after_a_failed_commit_loading_undoes_everything() -> None:

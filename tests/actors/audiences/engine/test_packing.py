@@ -13,6 +13,7 @@ from actors.audiences.engine.packing import (
     pack_happened,
     trim_entries,
     unpack_entries,
+    unpack_many,
 )
 
 times = st.integers(-(2**60), 2**60)
@@ -32,6 +33,9 @@ entries = st.lists(
 )
 
 
+_FIELDS = ("stream", "t_ms", "event", "value")
+
+
 def identity_of(stream: int) -> int:
     """Return what streams are called here."""
     return 1000 + stream
@@ -42,6 +46,27 @@ def test_what_is_joined_is_read_back(some: list[Entry], others: list[Entry]) -> 
     """Bytes of several batches are one after the other."""
     packed = pack_entries(some, identity_of) + pack_entries(others, identity_of)
     assert unpack_entries(packed, lambda identity: identity - 1000) == some + others
+
+
+@given(st.lists(entries, max_size=5))
+def test_many_users_are_read_at_once_as_one_by_one(users: list[list[Entry]]) -> None:
+    """Those with an entry that does not always count, or has a weight, are named instead."""
+    known = {1000 + stream: stream for stream in range(7)}.get  # of ten
+    packed = [pack_entries(each, identity_of) for each in users]
+    columns, special = unpack_many(packed, known)
+    for place, each in enumerate(users):
+        plain = all((one.weight, one.first, one.last) == (1.0, -FAR, FAR) for one in each)
+        assert (place in special) is not plain
+        of_user = columns["place"] == place
+        rows = zip(*(columns[name][of_user].tolist() for name in _FIELDS), strict=True)
+        expected = unpack_entries(packed[place], known) if plain else []
+        assert list(rows) == [(e.stream, e.t_ms, e.event, e.value) for e in expected]
+
+
+def test_many_users_with_half_a_record_are_an_error() -> None:
+    """As for one of them."""
+    with pytest.raises(struct.error):
+        unpack_many([b"", b"x" * 27], lambda identity: identity)
 
 
 @given(st.lists(st.builds(Happened, times, st.integers(0, 2**31 - 1), st.just((3, 1, 2)))))
