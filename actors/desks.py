@@ -14,7 +14,6 @@ from actors.alias_runner import AliasRunner
 from actors.audiences.calls import AudienceShard
 from actors.audiences.catalog import Catalog
 from actors.audiences.desk import AudienceDesk
-from actors.audiences.receivers import Neighbours
 from actors.audiences.stepping import AudienceSteps, SteppingShard
 from actors.calculated.calls import CalculatedShard
 from actors.calculated.desk import CalculatedDesk
@@ -52,9 +51,9 @@ class DeskOptions(Struct, frozen=True, kw_only=True):
     slice_pause_s: float = 0.02
 
 
-def neighbours_of(number: int, all_desks: Mapping[int, "Desks"]) -> Neighbours:
-    """Return the catalogs of all workspaces but one, by number."""
-    return {each: desks.audiences.catalog for each, desks in all_desks.items() if each != number}
+def other_desks(number: int, all_desks: Mapping[int, "Desks"]) -> Mapping[int, "Desks"]:
+    """Return the parts of all workspaces but one, by number."""
+    return {each: desks for each, desks in all_desks.items() if each != number}
 
 
 def readers_of_events(
@@ -84,7 +83,7 @@ class Desks:
         clock: Clock,
         randomness: Randomness,
         metrics: CoordinatorMetrics,
-        neighbours: Callable[[], Neighbours],
+        others: Callable[[], Mapping[int, "Desks"]],
         seal: Seal,
     ) -> None:
         """Set up.
@@ -98,8 +97,8 @@ class Desks:
             clock: of the times that are kept.
             randomness: of ids.
             metrics: of the process.
-            neighbours: returns the catalogs of the deployment's other workspaces, once all are set
-                up.
+            others: returns the parts of the deployment's other workspaces, by number, as far as
+                they are set up.
             seal: of what outputs keep.
         """
         workspace = options.workspace
@@ -127,6 +126,7 @@ class Desks:
             cast(Sequence[CalculatedShard], shards),
             lambda: self.audiences.calculated_uses(),
             clock,
+            lambda: [each.calculated for each in others().values()],
         )
         self.audiences = AudienceDesk(
             store,
@@ -136,7 +136,7 @@ class Desks:
             folder / "downloads",
             clock,
             randomness,
-            neighbours,
+            lambda: {number: each.audiences.contents for number, each in others().items()},
         )
         self._steps = AudienceSteps(cast(Sequence[SteppingShard], shards), asyncio.sleep)
         self.points = PointsExchange(cast(Sequence[PointShard], shards))

@@ -22,7 +22,7 @@ from actors import forwarder, shard
 from actors.audiences.calls import AudienceShard
 from actors.audiences.handles import desk_handle
 from actors.clock import SystemClock, SystemRandomness
-from actors.desks import DeskOptions, Desks, neighbours_of, readers_of_events
+from actors.desks import DeskOptions, Desks, other_desks, readers_of_events
 from actors.errors import ActorFailed, ShardUnavailable, StoreDamaged, StoreFull
 from actors.forwarding.faults import KeptFaults
 from actors.forwarding.follower import SubscriptionFollower
@@ -236,8 +236,10 @@ class Configuration(Protocol):
         shards: Mapping[int, Sequence[Any]],
         take_over: Callable[[DeskOptions], None],
         readers_of_events: Callable[[int], Iterable[tuple[str, str]]],
+        made_audiences: Callable[[int], Mapping[str, int]],
     ) -> None:
-        """Say whom to tell, and who reads which events of a workspace."""
+        """Say whom to tell, who reads which events of a workspace, and which names its account's
+        audiences have that no document manages."""
         ...
 
     async def run(self) -> None:
@@ -299,13 +301,14 @@ class Coordinator(Process):
                 clock,
                 randomness,
                 self._metrics,
-                partial(neighbours_of, number, self._desks),
+                partial(other_desks, number, self._desks),
                 configuration.open_seal(),
             )
         self._configuration.bind(
             {number: remote_shards(number, shards) for number in self._desks},
             lambda options: self._desks[options.workspace.number].take_over(options),
             lambda workspace: readers_of_events(workspace, self._desks),
+            lambda workspace: self._desks[workspace].audiences.made_names(),
         )
         self._following: asyncio.Task[None] | None = None
         self._is_closed = False

@@ -32,6 +32,7 @@ def deployment_problems(documents: Sequence[Named]) -> Iterator[tuple[Place, str
     yield from _repeated_workspaces(documents)
     yield from _repeated_credentials(documents)
     yield from _repeated_outputs(documents)
+    yield from _repeated_audience_names(documents)
     yield from _differences(documents, ("account",), ACCOUNT_KEYS, _account)
     yield from _repeated_account_numbers(documents)
     yield from _differences(documents, ("identity",), SCOPE_KEYS, _scope)
@@ -93,6 +94,19 @@ def _repeated_outputs(documents: Sequence[Named]) -> Iterator[tuple[Place, str]]
             for place, (name, document) in enumerate(documents)
             for index, each in enumerate(getattr(document, section))
         )
+
+
+def _repeated_audience_names(documents: Sequence[Named]) -> Iterator[tuple[Place, str]]:
+    """The names of an account's audiences are unique (spec/audiences.md, 2)."""
+    yield from repeated(
+        (
+            (place, ("audiences", index, "name")),
+            (document.account.id, each.name.casefold()),
+            f"audience '{each.id}' of {name}",
+        )
+        for place, (name, document) in enumerate(documents)
+        for index, each in enumerate(document.audiences)
+    )
 
 
 def _repeated_account_numbers(documents: Sequence[Named]) -> Iterator[tuple[Place, str]]:

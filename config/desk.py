@@ -39,6 +39,8 @@ LOOK_S = 1.0  # how often shards are asked for their revisions
 
 # Returns (name of an event's data point, who reads it) of a workspace.
 ReadersOfEvents = Callable[[int], Iterable[tuple[str, str]]]
+# Returns name, case-folded, to number of the audiences that no document manages.
+MadeAudiences = Callable[[int], Mapping[str, int]]
 
 
 class Sheet(Struct, frozen=True, kw_only=True):
@@ -92,6 +94,7 @@ class ConfigDesk:
         self._settings = settings
         self._publisher = Publisher(book, settings)
         self._readers_of_events: ReadersOfEvents = lambda _: ()
+        self._made_audiences: MadeAudiences = lambda _: {}
         self._changing = asyncio.Lock()
 
     def desk_options(self) -> list[DeskOptions]:
@@ -103,13 +106,19 @@ class ConfigDesk:
         shards: Mapping[int, Sequence[ConfiguredShard]],
         take_over: Callable[[DeskOptions], None],
         readers_of_events: ReadersOfEvents,
+        made_audiences: MadeAudiences,
     ) -> None:
         """Say whom to tell: the shards of each workspace, and its part of the coordinator.
 
-        `readers_of_events`: returns by whom events of a workspace, by its number, are read.
+        Args:
+            shards, take_over: see `Publisher.bind`.
+            readers_of_events: returns by whom events of a workspace, by its number, are read.
+            made_audiences: returns what its account's audiences are called that no document
+                manages.
         """
         self._publisher.bind(shards, take_over)
         self._readers_of_events = readers_of_events
+        self._made_audiences = made_audiences
 
     async def run(self) -> None:
         """Tell shards that were away, for ever."""
@@ -292,6 +301,7 @@ class ConfigDesk:
             raise _refused(error) from None
         for each in drafts:
             self._check_tiers(each)
+            self._check_names(each)
 
     def _check_tiers(self, draft: Draft) -> None:
         """Refuse to hide events from what reads them (spec/rules.md, 8)."""
@@ -310,6 +320,21 @@ class ConfigDesk:
         ]
         if problems:
             raise ConfigurationRefused("TIER_NOT_PERSONALIZE", problems)
+
+    def _check_names(self, draft: Draft) -> None:
+        """Refuse names of audiences that were made through the API (spec/audiences.md, 2)."""
+        served = next((each for each in self._book.served if each.info.id == draft.workspace), None)
+        if served is None or not draft.document.audiences:
+            return
+        taken, numbers = self._made_audiences(served.info.number), served.numbers.audiences
+        problems = [
+            Problem(f"already used by audience {holder}", f"audiences[{index}].name")
+            for index, each in enumerate(draft.document.audiences)
+            if (holder := taken.get(each.name.casefold())) is not None
+            and holder != numbers.get(each.id)
+        ]
+        if problems:
+            raise ConfigurationRefused("VALIDATION_ERROR", problems)
 
     async def _apply(self, draft: Draft, author: Author, allow_dangerous: bool) -> Applied:
         self._check([draft])

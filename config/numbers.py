@@ -1,10 +1,11 @@
 """Integer ids of the Platform API (spec/connections.md, 10).
 
-Accounts, workspaces and identity scopes are numbered across the deployment, whatever belongs to a
-workspace within it.
+Accounts, workspaces and identity scopes are numbered across the deployment, and so are inputs,
+calculated attributes and audiences: an audience can be about several workspaces, and its id says
+which one it is anywhere. What else belongs to a workspace is numbered within it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -13,6 +14,9 @@ from config.workspace import WorkspaceDocument
 
 ORGANIZATION = 1  # there is one per installation
 _RETIRED = " deleted "  # no id has spaces
+# Sections whose objects have numbers of their own in the whole deployment (spec/audiences.md, 2;
+# spec/calculated-attributes.md, 1).
+_DEPLOYMENT_WIDE = frozenset({"inputs", "calculated_attributes", "audiences"})
 
 
 class ObjectNumbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +49,8 @@ class KeptNumbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     objects: dict[str, ObjectNumbers] = {}
 
 
-_Entry = tuple[str, str, int | None]  # path of the object's number, its id, the number if fixed
+_Name = tuple[str, str]  # id of the workspace, and of the object; "" for what is of no workspace
+_Entry = tuple[str, _Name, int | None]  # path of the object's number, the object, it if fixed
 
 
 def assign_all(
@@ -69,25 +74,22 @@ def assign_all(
     problems: list[tuple[str, str]] = []
     prefixes = [f"{each.workspace.id}:" if len(documents) > 1 else "" for each in documents]
     named = list(zip(prefixes, documents, strict=True))
-    accounts = _assign(
+    accounts = _assign_names(
         [(f"{at}account.number", each.account.id, each.account.number) for at, each in named],
         kept.accounts,
         problems,
     )
-    workspaces = _assign(
+    workspaces = _assign_names(
         [(f"{at}workspace.number", each.workspace.id, each.workspace.number) for at, each in named],
         kept.workspaces,
         problems,
     )
-    scopes = _assign(
+    scopes = _assign_names(
         [(f"{at}workspace.identity_scope", each.workspace.scope_name, None) for at, each in named],
         kept.scopes,
         problems,
     )
-    objects = dict(kept.objects)
-    for at, each in named:
-        known = kept.objects.get(each.workspace.id, ObjectNumbers())
-        objects[each.workspace.id] = _assign_objects(at, each, known, problems)
+    objects = _assign_objects(named, kept.objects, problems)
     if problems:
         raise ConfigError(problems)
     return KeptNumbers(accounts, workspaces, scopes, objects), tuple(
@@ -142,29 +144,69 @@ def decode_numbers(encoded: bytes) -> KeptNumbers:
 
 
 def _assign_objects(
-    prefix: str,
-    document: WorkspaceDocument,
-    known: ObjectNumbers,
+    named: Sequence[tuple[str, WorkspaceDocument]],
+    kept: Mapping[str, ObjectNumbers],
     problems: list[tuple[str, str]],
-) -> ObjectNumbers:
-    return ObjectNumbers(
-        *(
-            _assign(
-                [
-                    (prefix + format_path((section, index, "number")), each.id, each.number)
-                    for index, each in enumerate(getattr(document, section))
-                ],
-                getattr(known, section),
-                problems,
-            )
-            for section in ObjectNumbers.__struct_fields__
-        )
+) -> dict[str, ObjectNumbers]:
+    """Return the numbers of all objects, by the id of the workspace.
+
+    Args:
+        named: each document with what the paths of its problems begin with.
+        kept: the numbers given before, also of workspaces that are not served now.
+        problems: what is found is added here.
+    """
+    sections = ObjectNumbers.__struct_fields__
+    found: dict[str, dict[str, dict[str, int]]] = {
+        workspace: {section: {} for section in sections}
+        for workspace in [*kept, *(each.workspace.id for _, each in named)]
+    }
+    for section in sections:
+        known = {
+            (workspace, name): number
+            for workspace, numbers in kept.items()
+            for name, number in getattr(numbers, section).items()
+        }
+        entries = [
+            [
+                (
+                    prefix + format_path((section, index, "number")),
+                    (document.workspace.id, each.id),
+                    each.number,
+                )
+                for index, each in enumerate(getattr(document, section))
+            ]
+            for prefix, document in named
+        ]
+        if section in _DEPLOYMENT_WIDE:
+            assigned = _assign([each for some in entries for each in some], known, problems)
+        else:
+            assigned = {}
+            for workspace in found:
+                own = [each for some in entries for each in some if each[1][0] == workspace]
+                its = {name: number for name, number in known.items() if name[0] == workspace}
+                assigned |= _assign(own, its, problems)
+        for (workspace, name), number in assigned.items():
+            found[workspace][section][name] = number
+    return {workspace: ObjectNumbers(**numbers) for workspace, numbers in found.items()}
+
+
+def _assign_names(
+    entries: Iterable[tuple[str, str, int | None]],
+    known: Mapping[str, int],
+    problems: list[tuple[str, str]],
+) -> dict[str, int]:
+    """Do what `_assign` does, for what is of no workspace."""
+    assigned = _assign(
+        [(path, ("", name), fixed) for path, name, fixed in entries],
+        {("", name): number for name, number in known.items()},
+        problems,
     )
+    return {name: number for (_, name), number in assigned.items()}
 
 
 def _assign(
-    entries: Iterable[_Entry], known: dict[str, int], problems: list[tuple[str, str]]
-) -> dict[str, int]:
+    entries: Iterable[_Entry], known: Mapping[_Name, int], problems: list[tuple[str, str]]
+) -> dict[_Name, int]:
     """Return the known numbers and those of the entries; an id may come several times."""
     numbers = dict(known)
     owners = {number: name for name, number in known.items()}
@@ -172,10 +214,13 @@ def _assign(
     for path, name, fixed in entries:
         if fixed is None:
             unnumbered.append(name)
-        elif numbers.get(name, fixed) != fixed:
-            problems.append((path, f"'{name}' already has number {numbers[name]}"))
+        elif name in numbers:
+            if numbers[name] != fixed:
+                problems.append((path, f"'{name[1]}' already has number {numbers[name]}"))
         elif owners.setdefault(fixed, name) != name:
-            problems.append((path, f"number {fixed} belongs to '{owners[fixed]}'"))
+            owner, owned = owners[fixed]
+            where = "" if owner == name[0] else f" of workspace '{owner}'"
+            problems.append((path, f"number {fixed} belongs to '{owned}'{where}"))
         else:
             numbers[name] = fixed
     free = 1

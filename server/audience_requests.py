@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from actors.audiences.catalog import workspace_of
 from actors.audiences.handles import AudienceDeskHandle
 from actors.audiences.objects import Audience
 from actors.audiences.receivers import level_of
@@ -96,13 +95,14 @@ def uses_of(request: web.Request, caller: Caller) -> list[Use]:
 
 async def use_of(request: web.Request, caller: Caller, number: int) -> Use:
     """Return the use of an audience below the caller's workspace: it may lie in another one."""
-    home = workspace_of(number)
-    for use in uses_of(request, caller)[1:]:
-        if use.owner.config.current.workspace == home and not use.is_shared:
+    own, *others = uses_of(request, caller)
+    of_account = [each for each in others if not each.is_shared]
+    if of_account and await own.desk.audience(number) is None:
+        for use in of_account:
             found = await use.desk.audience(number)
             if found is not None and visible(caller, found):
                 return use
-    return own_use(caller)
+    return own
 
 
 async def enter_use(request: web.Request, roles: Collection[Role]) -> Use:

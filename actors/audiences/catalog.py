@@ -7,19 +7,8 @@ from msgspec import Struct
 from actors.audiences.objects import AudienceType, DateRange
 from actors.model import ENVIRONMENTS, Environment
 
-# Audiences made through the API are numbered from one more than that times the number of their
-# workspace: those of documents have less, and those of all workspaces differ.
-NUMBERS_PER_WORKSPACE = 1_000_000
-
-
-def first_api_number(workspace: int) -> int:
-    """Return the number of the first audience that is made in a workspace through the API."""
-    return workspace * NUMBERS_PER_WORKSPACE + 1
-
-
-def workspace_of(audience: int) -> int:
-    """Return the workspace in which an audience was made through the API; 0 for others."""
-    return (audience - 1) // NUMBERS_PER_WORKSPACE
+# Audiences made through the API are numbered from here on, those of documents from 1.
+FIRST_API_NUMBER = 1_000_001
 
 
 class AudienceOutput(Struct, frozen=True):

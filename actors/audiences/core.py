@@ -1,11 +1,14 @@
 """What all parts of the desk of audiences share."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from actors.audiences.calls import AudienceShard, ShardProgress
-from actors.audiences.catalog import AudienceOutput, Catalog
+from actors.audiences.catalog import FIRST_API_NUMBER, AudienceOutput, Catalog
 from actors.audiences.criteria import Node
 from actors.audiences.live import live_audiences, node_of
 from actors.audiences.objects import Audience, Removal, Subscription
@@ -16,12 +19,18 @@ from actors.clock import Clock, Randomness
 from actors.store.environment import Store
 
 
+class Elsewhere(NamedTuple):
+    """What another workspace of the deployment has; it is not to be changed."""
+
+    catalog: Catalog
+    state: AudienceState
+
+
 class Core:
     """The state, what it is about, and the way to the shards.
 
     Attributes:
         catalog: of the workspace.
-        neighbours: returns those of the deployment's other workspaces, by number.
         readings: of definitions.
         shards: all of them, in order.
         clock, randomness: of dates and ids.
@@ -35,11 +44,12 @@ class Core:
         shards: Sequence[AudienceShard],
         clock: Clock,
         randomness: Randomness,
-        neighbours: Callable[[], Neighbours] = dict,
+        elsewhere: Callable[[], Mapping[int, Elsewhere]] = dict,
     ) -> None:
+        """Args: `elsewhere`: returns the deployment's other workspaces, by number."""
         self.catalog = catalog
-        self.neighbours = neighbours
-        self.readings = Readings(catalog, clock, neighbours)
+        self._elsewhere = elsewhere
+        self.readings = Readings(catalog, clock, self.neighbours)
         self.shards = shards
         self.clock = clock
         self.randomness = randomness
@@ -56,6 +66,40 @@ class Core:
     def state(self) -> AudienceState:
         """What is kept; not to be changed."""
         return self._keeper.state
+
+    def neighbours(self) -> Neighbours:
+        """Return the catalogs of the deployment's other workspaces, by number."""
+        return {number: each.catalog for number, each in self._elsewhere().items()}
+
+    def names(self, state: AudienceState, *, with_documents: bool = True) -> dict[str, int]:
+        """Return the names of the account's audiences, case-folded, each with its number.
+
+        Args:
+            state: of this workspace, as it is while it is changed.
+            with_documents: also of those that workspace documents manage.
+        """
+        account = self.catalog.account
+        others = [each for each in self._elsewhere().values() if each.catalog.account == account]
+        states = [state, *(each.state for each in others)]
+        return {
+            audience.name.casefold(): audience.number
+            for each in states
+            for audience in each.audiences.values()
+            if with_documents or audience.document_id is None
+        }
+
+    def take_number(self, state: AudienceState) -> int:
+        """Return the number of a new audience, which none of the deployment has or had."""
+        others = list(self._elsewhere().values())
+        states = [state, *(each.state for each in others)]
+        catalogs = [self.catalog, *(each.catalog for each in others)]
+        used = {number for each in states for number in each.audiences}
+        used |= {audience.number for each in catalogs for audience in each.audiences}
+        number = max(FIRST_API_NUMBER, *(each.counters.next_audience for each in states))
+        while number in used:
+            number += 1
+        state.counters = replace(state.counters, next_audience=number + 1)
+        return number
 
     @contextmanager
     def changing(self) -> Iterator[AudienceState]:

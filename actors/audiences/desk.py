@@ -14,7 +14,7 @@ from typing import Any
 from actors.audiences.abtests import AbTests
 from actors.audiences.calls import AudienceShard
 from actors.audiences.catalog import Catalog
-from actors.audiences.core import Core
+from actors.audiences.core import Core, Elsewhere
 from actors.audiences.document import apply_document
 from actors.audiences.downloads import Downloads
 from actors.audiences.forwarding import Forwarding
@@ -24,7 +24,6 @@ from actors.audiences.language.event_filters import data_points_of
 from actors.audiences.lifecycle import Lifecycle
 from actors.audiences.lists import StaticLists
 from actors.audiences.queries import Queries
-from actors.audiences.receivers import Neighbours
 from actors.audiences.registry import Registry
 from actors.audiences.rules import RUNNING
 from actors.audiences.sharing import Sharing
@@ -52,7 +51,7 @@ class AudienceDesk:
         folder: Path,
         clock: Clock,
         randomness: Randomness,
-        neighbours: Callable[[], Neighbours] = dict,
+        elsewhere: Callable[[], Mapping[int, Elsewhere]] = dict,
     ) -> None:
         """Set up, with the audiences of the workspace document; nothing runs before `work`.
 
@@ -63,12 +62,12 @@ class AudienceDesk:
             shards: all of them, in order.
             folder: where downloads are kept.
             clock, randomness: of dates and ids.
-            neighbours: see `Core`.
+            elsewhere: see `Core`.
 
         Raises:
             StoreFull: there is no room for the document's audiences.
         """
-        self._core = Core(store, catalog, shards, clock, randomness, neighbours)
+        self._core = Core(store, catalog, shards, clock, randomness, elsewhere)
         self._lifecycle = Lifecycle(self._core)
         self._lists = StaticLists(self._core)
         self._downloads = Downloads(self._core, folder)
@@ -90,9 +89,9 @@ class AudienceDesk:
         apply_document(self._core)
 
     @property
-    def catalog(self) -> Catalog:
-        """What its audiences may refer to."""
-        return self._core.catalog
+    def contents(self) -> Elsewhere:
+        """What the desks of other workspaces have to know."""
+        return Elsewhere(self._core.catalog, self._core.state)
 
     def take_over(self, catalog: Catalog) -> None:
         """Go on with another workspace document; shards are told soon. Raises StoreFull."""
@@ -120,6 +119,11 @@ class AudienceDesk:
             if node is not None:
                 uses.update(dependencies_of(node).calculated_attributes)
         return uses
+
+    def made_names(self) -> Mapping[str, int]:
+        """Return the names of the account's audiences that no document manages, case-folded, each
+        with its number."""
+        return self._core.names(self._core.state, with_documents=False)
 
     def readers_of_events(self, workspace: int) -> Iterator[tuple[str, str]]:
         """Yield (name of an event's data point, who reads it) of all active real-time audiences

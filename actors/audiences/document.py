@@ -8,12 +8,12 @@ import logging
 
 from msgspec.structs import replace
 
-from actors.audiences.catalog import DocumentAudience, first_api_number
+from actors.audiences.catalog import DocumentAudience
 from actors.audiences.core import Core
 from actors.audiences.objects import Audience, Definition, Subscription
 from actors.audiences.readings import Frame
 from actors.audiences.registry import forget_audience
-from actors.audiences.rules import RUNNING, check_unreferenced, refused
+from actors.audiences.rules import RUNNING, check_name, check_unreferenced, refused
 from actors.audiences.state import AudienceState
 from actors.errors import AudienceRefused
 
@@ -29,10 +29,6 @@ def apply_document(core: Core) -> None:
     is logged, and left as it was.
     """
     with core.changing() as changed:
-        counters = changed.counters
-        first = first_api_number(core.catalog.workspace)
-        if counters.next_audience < first:
-            changed.counters = replace(counters, next_audience=first)
         names = {each.id for each in core.catalog.audiences}
         _delete(core, changed)
         for audience in list(changed.audiences.values()):
@@ -102,7 +98,9 @@ def _apply(core: Core, state: AudienceState, wanted: DocumentAudience) -> None:
             created_ms=now_ms,
             last_modified_by=ACTOR,
             last_modified_ms=now_ms,
+            default_level=state.counters.default_level,
         )
+    check_name(core.names(state, with_documents=False), wanted.name, wanted.number)
     if former.type != wanted.type:
         message = f"Audience {wanted.number} is of type {former.type}."
         raise refused("INVALID_STATE", message)

@@ -240,10 +240,10 @@ class Journeys:
         core = self._core
         now_ms = core.clock.now_ms()
         name = _audience_name(journey, made)
-        check_name(state, name, None)
+        check_name(core.names(state), name, None)
         return state.put(
             Audience(
-                number=state.take("next_audience"),
+                number=core.take_number(state),
                 name=name,
                 external_name=name,
                 type="real_time",
@@ -268,7 +268,7 @@ class Journeys:
     def _rename(self, journey: Journey, milestone: Milestone, state: AudienceState) -> None:
         audience = state.audiences[milestone.audience]
         name = _audience_name(journey, milestone)
-        check_name(state, name, audience.number)
+        check_name(self._core.names(state), name, audience.number)
         is_default = audience.external_name == audience.name
         external_name = name if is_default else audience.external_name
         state.put(replace(audience, name=name, external_name=external_name))

@@ -243,7 +243,7 @@ class Counters(Struct, frozen=True, kw_only=True):
     """What is counted, and what holds for all. `version` counts what shards have to know of."""
 
     version: int = 0
-    next_audience: int = 1
+    next_audience: int = 1  # made through the API
     next_journey: int = 1
     next_subscription: int = 1
     next_change: int = 1

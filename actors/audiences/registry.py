@@ -5,6 +5,7 @@ where a rule is broken, ShardUnavailable if a shard was not told (it will be; th
 StoreFull.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from msgspec import UNSET
@@ -51,9 +52,9 @@ class Registry:
         now_ms = core.clock.now_ms()
         with core.changing() as changed:
             name = str(fields.name)
-            check_name(changed, name, None)
+            check_name(core.names(changed), name, None)
             draft = Audience(
-                number=changed.take("next_audience"),
+                number=core.take_number(changed),
                 name=name,
                 external_name=name,
                 type="real_time",
@@ -93,7 +94,7 @@ class Registry:
             if revision is not None and revision != former.revision:
                 raise refused("CONFLICT", f"The audience is at revision {former.revision}.")
             if fields.name is not UNSET:
-                check_name(changed, str(fields.name), number)
+                check_name(core.names(changed), str(fields.name), number)
             if former.status == "calculating" and any(
                 getattr(fields, each) is not UNSET for each in _MEANING
             ):
@@ -142,8 +143,8 @@ class Registry:
         with core.changing() as changed:
             clone = replace(
                 original,
-                number=changed.take("next_audience"),
-                name=_copy_name(original.name, changed),
+                number=core.take_number(changed),
+                name=_copy_name(original.name, core.names(changed)),
                 status="draft",
                 revision=1,
                 created_by=actor,
@@ -241,9 +242,8 @@ def _meaning(audience: Audience) -> tuple[Any, ...]:
     return (canonical, audience.inputs, audience.workspaces, audience.range)
 
 
-def _copy_name(name: str, state: AudienceState) -> str:
-    """Return the name of a copy: no other audience has it, and it is not too long."""
-    taken = {each.name.casefold() for each in state.audiences.values()}
+def _copy_name(name: str, taken: Collection[str]) -> str:
+    """Return the name of a copy: it is none of those taken, and not too long."""
     suffix, number = " (copy)", 1
     while (made := name[: MAX_NAME_LENGTH - len(suffix)] + suffix).casefold() in taken:
         number += 1

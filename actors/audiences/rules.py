@@ -1,6 +1,6 @@
 """Rules about an audience that depend on other objects (spec/audiences.md, 2, 8 and 15)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from actors.audiences.catalog import Catalog
 from actors.audiences.objects import Audience, Definition, Status
@@ -28,13 +28,16 @@ def frame_of(audience: Audience) -> Frame:
     )
 
 
-def check_name(state: AudienceState, name: str, own: int | None, path: str = "/name") -> None:
-    """Check that no other audience has a name, in whatever case. Raises AudienceRefused."""
-    folded = name.casefold()
-    if any(
-        each.name.casefold() == folded and each.number != own for each in state.audiences.values()
-    ):
-        raise refused("NAME_NOT_UNIQUE", "Another audience has this name.", path)
+def check_name(names: Mapping[str, int], name: str, own: int | None, path: str = "/name") -> None:
+    """Check that no other audience of the account has a name, in whatever case.
+
+    `names`: see `Core.names`; `own`: number of the audience, `None` of a new one.
+
+    Raises:
+        AudienceRefused: another one has it.
+    """
+    if names.get(name.casefold(), own) != own:
+        raise refused("NAME_NOT_UNIQUE", "Another audience of the account has this name.", path)
 
 
 def check_places(

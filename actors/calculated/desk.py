@@ -50,6 +50,7 @@ class CalculatedDesk:
         shards: Sequence[CalculatedShard],
         count_uses: CountUses,
         clock: Clock,
+        others: Callable[[], Sequence["CalculatedDesk"]] = tuple,
     ) -> None:
         """Set up, with the attributes of the workspace document; nothing runs before `run`.
 
@@ -59,6 +60,7 @@ class CalculatedDesk:
             shards: all of them, in order.
             count_uses: tells which attributes audiences refer to.
             clock: of the attributes' times.
+            others: returns the desks of the deployment's other workspaces.
 
         Raises:
             StoreFull: there is no room for the document's attributes.
@@ -67,6 +69,7 @@ class CalculatedDesk:
         self._shards = shards
         self._count_uses = count_uses
         self._clock = clock
+        self._others = others
         self._keeper = RegistryKeeper(store)
         self._pushed: int | None = None  # the version that this process has told all shards
         self._woken = asyncio.Event()
@@ -82,6 +85,17 @@ class CalculatedDesk:
         self._catalog = catalog
         self._show_active()
         self._woken.set()
+
+    @property
+    def next_number(self) -> int:
+        """The least number that no attribute made here through the API has or had."""
+        return self._keeper.registry.counters.next_number
+
+    @property
+    def numbers(self) -> set[int]:
+        """The numbers of all attributes, those too that a document has and that are not here."""
+        of_document = {each.number for each in self._catalog.attributes}
+        return of_document | self._keeper.registry.attributes.keys()
 
     # -- Reading ----------------------------------------------------------------------------------
 
@@ -146,7 +160,10 @@ class CalculatedDesk:
         now_ms = self._clock.now_ms()
         rules.check_fields(fields, None, self._names(None), self._catalog, now_ms)
         with self._keeper.changing() as changed:
-            number = changed.take_number()
+            number = changed.take_number(
+                least=max((each.next_number for each in self._others()), default=0),
+                used={number for each in (self, *self._others()) for number in each.numbers},
+            )
             changed.put(
                 CalculatedAttribute(
                     number=number,

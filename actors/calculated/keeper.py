@@ -1,6 +1,6 @@
 """All that the coordinator keeps of calculated attributes, in memory as it is on disk."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
 from msgspec import Struct
@@ -24,9 +24,11 @@ class Registry(Struct):
         self.attributes[attribute.number] = attribute
         return attribute
 
-    def take_number(self) -> int:
-        """Return the number of a new attribute."""
-        number = self.counters.next_number
+    def take_number(self, least: int, used: Container[int]) -> int:
+        """Return the number of a new attribute: none of those in use, and not below `least`."""
+        number = max(self.counters.next_number, least)
+        while number in used:
+            number += 1
         self.counters = replace(self.counters, next_number=number + 1)
         return number
 

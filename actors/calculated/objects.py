@@ -74,8 +74,8 @@ class CalculatedCatalog(Struct, frozen=True, kw_only=True):
 class Counters(Struct, frozen=True, kw_only=True):
     """What is counted. `version` counts what shards have to know of.
 
-    Attributes made through the API are numbered from 1,000,001 on, so that those of the document,
-    which are numbered from 1, meet none of them.
+    Attributes made through the API are numbered from 1,000,001 on, over all workspaces of the
+    deployment, so that those of documents, which are numbered from 1, meet none of them.
     """
 
     version: int = 0

@@ -59,6 +59,7 @@ class FakeConfiguration:
         shards: Mapping[int, Sequence[Any]],
         take_over: Callable[[DeskOptions], None],
         readers_of_events: Callable[[int], Iterable[tuple[str, str]]],
+        made_audiences: Callable[[int], Mapping[str, int]],
     ) -> None:
         """Nothing is ever told."""
 

@@ -104,6 +104,21 @@ def test_a_document_that_is_a_folder_is_told_with_the_file() -> None:
     ]
 
 
+def test_names_of_audiences_are_unique_in_an_account() -> None:
+    """spec/audiences.md, 2."""
+
+    def called(name: str) -> Change:
+        return setting("audiences", [{"id": "gold", "name": name, "type": "static"}])
+
+    assert problems(a=of("shop", called("Gold")), b=of("b2b", called("GOLD"))) == [
+        "a.yaml:audiences[0].name: already used by audience 'gold' of b.yaml",
+        "b.yaml:audiences[0].name: already used by audience 'gold' of a.yaml",
+    ]
+    assert problems(a=of("shop", called("Gold")), b=of("b2b", called("Silver"))) == []
+    beta = setting("account", {"id": "beta", "name": "Beta"})
+    assert problems(a=of("shop", called("Gold")), b=of("b2b", called("Gold"), beta)) == []
+
+
 def test_an_audience_test_that_fails_is_told_with_its_document() -> None:
     audience = {
         "id": "all",

@@ -12,6 +12,7 @@ from config.errors import ConfigError
 from config.numbers import (
     KeptNumbers,
     Numbers,
+    ObjectNumbers,
     assign_all,
     assign_numbers,
     decode_numbers,
@@ -139,14 +140,36 @@ def test_whatever_comes_and_goes_a_number_means_one_thing(history: list[list[str
 # -- Several workspaces ---------------------------------------------------------------------------
 
 
-def test_workspaces_are_numbered_together_and_what_is_in_them_apart() -> None:
+def test_workspaces_are_numbered_together_and_so_are_their_inputs() -> None:
+    """spec/audiences.md, 2: an audience can be about inputs of several workspaces."""
     _, (shop_numbers, b2b_numbers) = assign_all(
         (with_inputs("a", "b"), workspace("b2b", "b")), KeptNumbers()
     )
     for numbers in (shop_numbers, b2b_numbers):
         assert numbers.accounts == {"acme": 1}
         assert numbers.workspaces == numbers.scopes == {"shop": 1, "b2b": 2}
-    assert (shop_numbers.inputs, b2b_numbers.inputs) == ({"a": 1, "b": 2}, {"b": 1})
+    assert (shop_numbers.inputs, b2b_numbers.inputs) == ({"a": 1, "b": 2}, {"b": 3})
+
+
+def test_audiences_and_calculated_attributes_are_unique_in_the_organization() -> None:
+    """spec/audiences.md, 2; spec/calculated-attributes.md, 1. Outputs are a workspace's own."""
+    documents = [shop(setting("workspace.id", name)) for name in ("shop", "b2b")]
+    for each in documents:
+        each["audiences"] = [{"id": "gold", "name": "Gold", "type": "static"}]
+        each["calculated_attributes"] = [{"id": "ltv", "name": "LTV", "definition": {}}]
+    parsed = [WorkspaceDocument.model_validate(each) for each in documents]
+    _, (first, second) = assign_all(parsed, KeptNumbers())
+    assert (first.audiences, second.audiences) == ({"gold": 1}, {"gold": 2})
+    assert (first.calculated_attributes, second.calculated_attributes) == ({"ltv": 1}, {"ltv": 2})
+    assert first.outputs == second.outputs
+
+
+def test_numbers_that_two_workspaces_have_from_before_are_kept() -> None:
+    both = {name: ObjectNumbers(inputs={"a": 1}) for name in ("shop", "b2b")}
+    documents = (with_inputs("a", "b", a=1), workspace("b2b", "a", fixed={"a": 1}))
+    kept, _ = assign_all(documents, KeptNumbers(objects=both))
+    assert kept.objects["shop"].inputs == {"a": 1, "b": 2}
+    assert kept.objects["b2b"].inputs == {"a": 1}
 
 
 def test_a_scope_has_one_number_whoever_is_in_it() -> None:
@@ -165,7 +188,7 @@ def test_a_workspace_that_comes_later_takes_nothing_from_the_first() -> None:
     later, _ = assign_all((workspace("b2b", "b"), with_inputs("a")), kept)
     assert later.workspaces == later.scopes == {"shop": 1, "b2b": 2}
     alone, (numbers,) = assign_all((workspace("b2b", "c"),), later)
-    assert numbers.inputs == {"b": 1, "c": 2}
+    assert numbers.inputs == {"b": 2, "c": 3}
     assert alone.objects["shop"] == kept.objects["shop"]
 
 
@@ -174,7 +197,10 @@ def test_a_number_that_cannot_be_taken_is_refused_with_the_workspace() -> None:
     kept, _ = assign_all(documents, KeptNumbers())
     with pytest.raises(ConfigError) as refused:
         assign_all((documents[0], workspace("b2b", "a", fixed={"a": 7})), kept)
-    assert str(refused.value) == "b2b:inputs[0].number: 'a' already has number 1"
+    assert str(refused.value) == "b2b:inputs[0].number: 'a' already has number 2"
+    with pytest.raises(ConfigError) as refused:
+        assign_all((documents[0], workspace("b2b", "a", "c", fixed={"c": 1})), kept)
+    assert str(refused.value) == "b2b:inputs[1].number: number 1 belongs to 'a' of workspace 'shop'"
 
 
 workspaces = st.fixed_dictionaries(
@@ -205,10 +231,11 @@ def test_whatever_workspaces_come_and_go_a_number_means_one_thing(
             assert all(getattr(view, kind) == numbers for view in views)
         for name, objects in before.objects.items():
             assert objects.inputs.items() <= kept.objects[name].inputs.items()
+        every = [number for each in kept.objects.values() for number in each.inputs.values()]
+        assert sorted(every) == list(range(1, len(every) + 1))
         for document, view in zip(documents, views, strict=True):
             inputs = view.inputs
             assert inputs == kept.objects[document.workspace.id].inputs
-            assert sorted(inputs.values()) == list(range(1, len(inputs) + 1))
             assert {each.id for each in document.inputs} <= set(inputs)
             assert document.workspace.id in view.workspaces
             assert document.workspace.scope_name in view.scopes

@@ -122,6 +122,26 @@ async def test_case_37_an_event_that_is_read_keeps_its_tier(world: World, place:
     assert status == 200
 
 
+async def test_a_document_takes_no_name_of_an_audience_that_was_made_through_the_api(
+    world: World,
+) -> None:
+    """spec/audiences.md, 2: names are unique in the account."""
+    headers = await world.token()
+    url = f"/platform/v2/workspaces/{world.number}/audiences"
+    made = await (await world.client.post(url, json={"name": "Gold"}, headers=headers)).json()
+    data = YAML(typ="safe").load(await (await raw(world, "GET", "/config")).text())
+    data["audiences"] = [{"id": "gold", "name": "GOLD", "type": "static"}]
+    status, answer = await ask(world, "PUT", "/config", json.dumps(data))
+    assert (status, answer["errors"][0]["path"]) == (422, "audiences[0].name")
+    assert message(answer) == f"already used by audience {made['id']}"
+    removed = await world.client.delete(f"{url}/{made['id']}", headers=headers)
+    assert removed.status == 204
+    status, _ = await ask(world, "PUT", "/config", json.dumps(data))
+    assert status == 200
+    taken = await world.client.post(url, json={"name": "gold"}, headers=headers)
+    assert (await taken.json())["errors"][0]["code"] == "NAME_NOT_UNIQUE"
+
+
 async def test_keys_are_shown_once_rotated_and_revoked(world: World) -> None:
     """spec/connections.md, 1.1."""
     status, pair = await ask(world, "POST", "/inputs/backend/keys")

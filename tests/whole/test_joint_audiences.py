@@ -115,9 +115,10 @@ async def test_a_criterion_can_be_narrowed_to_one_workspace(pair: Pair) -> None:
     events = count("Bought", 1, workspace_ids=[1])
     assert await members(one, await make(one, "Own", events)) == await mpids(one, "a")
     negative = {"op": "not", "nodes": [status_is("premium")]}
-    assert await members(one, await make(one, "Not", negative)) == []
+    absent = await make(one, "Not", negative)
+    assert await members(one, absent) == []
     await send(other, "e", status="gold")
-    assert await members(other, 1_000_003) == await mpids(other, "e")
+    assert await members(other, absent) == await mpids(other, "e")
 
 
 async def test_each_workspace_lists_it_manages_it_and_shows_its_memberships(pair: Pair) -> None:
@@ -146,7 +147,7 @@ async def test_each_workspace_lists_it_manages_it_and_shows_its_memberships(pair
     assert (await ask(one, 200, "GET", f"/{number}"))["name"] == "Renamed"
     # One that is made in the second workspace has an id that nobody else has.
     second = await make(other, "Second", status_is("premium"))
-    assert second > 2_000_000
+    assert second == number + 1
     assert await members(one, second) == await members(other, second) != []
     await ask(one, 204, "DELETE", f"/{second}")
     await ask(other, 404, "GET", f"/{second}")
@@ -371,9 +372,57 @@ async def test_inputs_narrow_the_events_of_their_workspaces(pair: Pair) -> None:
     for world in pair:
         batch = {"user_identities": {"customer_id": "a"}, "events": [custom("Bought")]}
         await world.accept(batch, key="k2")
-    number = await make(one, "Twice", count("Bought", 2), inputs=[2])
+    ios, others_ios = 2, 6  # their numbers are of the whole deployment
+    number = await make(one, "Twice", count("Bought", 2), inputs=[ios, others_ios])
     assert await members(one, number) == await mpids(one, "a")
+    alone = await make(one, "Once", count("Bought", 2), inputs=[ios])
+    assert await members(one, alone) == []
     narrowed = count("Bought", 1, workspace_ids=[2], input_ids=[1])
-    assert await members(one, await make(one, "None", narrowed)) == []
+    none = await make(one, "None", narrowed)
+    narrowed = count("Bought", 1, input_ids=[5])
+    some = await make(one, "Some", narrowed)
+    assert await members(one, none) == await members(one, some) == []
     await send(other, "a", custom("Bought"))
-    assert await members(one, number + 1) == await mpids(one, "a")
+    assert await members(one, none) == []
+    assert await members(one, some) == await mpids(one, "a")
+
+
+async def test_names_are_unique_in_the_account_and_ids_in_the_deployment(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """Section 2. A third workspace is of the account, but of another scope; a fourth of another
+    account. The number of the second leaves no room for blocks of numbers by workspace."""
+    first, second, third = documents()
+    second = changed(second, workspace={"number": 2_000_000_000})
+    fourth = changed(named("w4"), account={"id": "beta", "name": "Beta"})
+    deployed = [first, second, third, fourth]
+    async with serving(tmp_path, deployed, clock=clock, shards=1) as [one, other, alien, foreign]:
+        body = {"name": "Gold", "definition": status_is("gold")}
+        made = await ask(one, 201, "POST", "", body)
+        for world in (one, other, alien):
+            refused = await ask(world, 422, "POST", "", {"name": "GOLD"})
+            [problem] = refused["errors"]
+            assert (problem["code"], problem["path"]) == ("NAME_NOT_UNIQUE", "/name")
+        numbers = [made["id"], (await ask(foreign, 201, "POST", "", body))["id"]]
+        mine = await ask(other, 201, "POST", "", body | {"name": "Gold (copy)"})
+        clone = await ask(one, 201, "POST", f"/{made['id']}/clone")
+        assert clone["name"] == "Gold (copy 2)"
+        refused = await ask(alien, 422, "POST", "", {"name": "gold (copy 2)"})
+        renamed = await ask(other, 200, "PUT", f"/{mine['id']}", {"name": "gold (COPY)"})
+        await ask(other, 422, "PUT", f"/{mine['id']}", {"name": "Gold"})
+        numbers += [clone["id"], renamed["id"]]
+        assert sorted(numbers) == list(range(1_000_001, 1_000_005))
+        # What is there can still be found, used and deleted, whatever the workspace's number.
+        await send(other, "a", status="gold")
+        await ask(other, 204, "POST", f"/{mine['id']}/activation")
+        await other.settle_audiences()
+        assert await members(other, mine["id"]) == await mpids(other, "a")
+        attributes = [
+            await calculate(world, "Purchases", definition("count")) for world in (one, other)
+        ]
+        assert attributes == [1_000_001, 1_000_002]
+    async with serving(tmp_path, deployed, clock=clock, shards=1) as [one, other, *_]:
+        assert await members(other, mine["id"]) == await mpids(other, "a")
+        await ask(one, 204, "DELETE", f"/{clone['id']}")
+        after = await ask(one, 201, "POST", "", {"name": "Gold (copy 2)"})
+        assert after["id"] == 1_000_005

@@ -23,7 +23,7 @@ from actors.audiences.handles import desk_handle
 from actors.audiences.stepping import SteppingShard
 from actors.calculated.handles import calculated_handle
 from actors.clock import Clock, ManualClock, SystemRandomness
-from actors.desks import Desks, neighbours_of, readers_of_events
+from actors.desks import Desks, other_desks, readers_of_events
 from actors.groups.handles import GroupDeskHandle
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.identity.sequencer import Sequencer
@@ -492,7 +492,7 @@ async def serving(
                 clock,
                 SystemRandomness(),
                 metrics,
-                partial(neighbours_of, workspace.number, all_desks),
+                partial(other_desks, workspace.number, all_desks),
                 Sealer("k" * 32),
             )
             all_desks[workspace.number] = desks
@@ -526,6 +526,7 @@ async def serving(
             handles_of,
             lambda options: all_desks[options.workspace.number].take_over(options),
             lambda workspace: readers_of_events(workspace, all_desks),
+            lambda workspace: all_desks[workspace].audiences.made_names(),
         )
 
         async def take_over(served: ServedDocument) -> None:
