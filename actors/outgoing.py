@@ -115,10 +115,14 @@ def outgoing_batch(
 def private_parts(stored: StoredBatch, profile: Profile | None) -> dict[str, Any]:
     """Return what goes to modules alone that show their permission for it.
 
-    The address of the client, and the partner identities (spec/connections.md, 4.2).
+    The address of the client, and the partner identities (spec/connections.md, 4.2); the numbers of
+    the user's audiences (7, `redis_profile`).
     """
     batch = stored.batch
-    parts: dict[str, Any] = {} if batch.ip is None else {"ip": batch.ip}
+    section = None if profile is None else profile.workspaces.get(stored.workspace)
+    parts: dict[str, Any] = {"audience_ids": sorted(section.audiences) if section else []}
+    if batch.ip is not None:
+        parts["ip"] = batch.ip
     partners = {} if profile is None else profile.partner_identities
     if partners or batch.partner_identities:
         parts["partner_identities"] = {**partners, **batch.partner_identities}

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from aiokafka.codec import has_lz4, has_snappy, has_zstd
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
+from actors.outputs.certificates import Certificates, tls_context
 from actors.outputs.contract import OutputSettings
 
 DEFAULT_PORT = 9092
@@ -47,14 +48,6 @@ def _compression(name: str) -> str:
     return name
 
 
-def _certificates(text: str) -> str:
-    try:
-        ssl.create_default_context(cadata=text)
-    except (ssl.SSLError, ValueError):
-        raise ValueError("must be one or more certificates in PEM form") from None
-    return text
-
-
 def _no_password() -> bytes:
     raise ValueError("the key is encrypted")
 
@@ -82,9 +75,9 @@ class KafkaSettings(OutputSettings):
     password: Annotated[SecretStr | None, Field(validate_default=True)] = None
     security_protocol: Annotated[Protocol | None, Field(validate_default=True)] = None
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    ca_certificate: Annotated[str, AfterValidator(_certificates)] | None = None
+    ca_certificate: Certificates | None = None
     verify_tls: bool = True
-    client_certificate: Annotated[str, AfterValidator(_certificates)] | None = None
+    client_certificate: Certificates | None = None
     client_key: Annotated[SecretStr | None, Field(validate_default=True)] = None
     acks: Literal["all"] = "all"
     enable_idempotence: bool = True
@@ -137,10 +130,7 @@ class KafkaSettings(OutputSettings):
         """How brokers prove who they are, `None` without TLS."""
         if not str(self.security_protocol).endswith("SSL"):
             return None
-        context = ssl.create_default_context(cadata=self.ca_certificate)
-        if not self.verify_tls:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
+        context = tls_context(self.ca_certificate, verify_tls=self.verify_tls)
         if self.client_certificate is not None and self.client_key is not None:
             _show(context, self.client_certificate, self.client_key)
         return context
