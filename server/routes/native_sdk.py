@@ -16,7 +16,7 @@ from server.context import Edge, edge_of
 from server.edge_config import EdgeConfig, KeyInfo
 from server.native.batches import batch_of
 from server.openapi.takes import takes
-from server.paths import Route
+from server.paths import CLIENT_PREFLIGHT, Route
 from server.problems import Refused, client_error_answer, json_answer
 
 CONFIG_PREFIXES = ("/config",)
@@ -65,8 +65,16 @@ async def events(request: web.Request) -> web.Response:
 
 
 ROUTES = (
-    Route("GET", "/v4/{key}/config", config, "client", CONFIG_PREFIXES),
-    Route("POST", "/v2/{key}/events", events, "client", EVENT_PREFIXES, errors=client_error_answer),
+    Route("GET", "/v4/{key}/config", config, "client", CONFIG_PREFIXES, CLIENT_PREFLIGHT),
+    Route(
+        "POST",
+        "/v2/{key}/events",
+        events,
+        "client",
+        EVENT_PREFIXES,
+        CLIENT_PREFLIGHT,
+        client_error_answer,
+    ),
 )
 
 

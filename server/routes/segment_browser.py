@@ -5,6 +5,7 @@ import logging
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from actors.errors import HotIdentity, ShardUnavailable, StoreFull
 from server.paths import CLIENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
 from server.routes.pixel import MAX_QUERY_BYTES, gif
@@ -37,7 +38,10 @@ async def source_config(request: web.Request) -> web.Response:
 
 def _pixel(message_type: MessageType) -> Handler:
     async def pixel(request: web.Request) -> web.Response:
-        """GET /pixel/v1/track and page: store the message in the query; it is always an image."""
+        """GET /pixel/v1/track and page: store the message in the query.
+
+        It is always an image, also of what cannot be stored now: a page would not ask again.
+        """
         query = request.raw_path.partition("?")[2]
         if request.method == "GET" and len(query) <= MAX_QUERY_BYTES:
             try:
@@ -46,6 +50,9 @@ def _pixel(message_type: MessageType) -> Handler:
                 await take_in(request, edge, config, key, sent)
             except (SegmentRefused, Refused):
                 logger.debug("a pixel stored nothing", extra={"event": "pixel_refused"})
+            except (ShardUnavailable, StoreFull, HotIdentity) as error:
+                kind = type(error).__name__
+                logger.warning("a pixel was lost", extra={"event": "pixel_lost", "kind": kind})
         return gif()
 
     return pixel

@@ -14,7 +14,7 @@ from server.client_configs import web_config
 from server.context import Edge, edge_of
 from server.edge_config import EdgeConfig, KeyInfo
 from server.paths import CLIENT_PREFLIGHT, Route
-from server.problems import Refused, json_answer
+from server.problems import Refused, client_error_answer, json_answer
 
 CACHED = {"Cache-Control": "max-age=300"}
 SCRIPT_CACHED = {"Cache-Control": "max-age=3600"}
@@ -80,7 +80,7 @@ ROUTES = (
         prefixes=("/tags",),
         preflight=CLIENT_PREFLIGHT,
     ),
-    Route("GET", "/JS/v2/{key}/mparticle.js", loader, "client", prefixes=("/tags",)),
+    Route("GET", "/JS/v2/{key}/mparticle.js", loader, "client", ("/tags",), CLIENT_PREFLIGHT),
     *(
         Route(
             "POST",
@@ -89,6 +89,7 @@ ROUTES = (
             "client",
             prefixes=("/webevents",),
             preflight=CLIENT_PREFLIGHT,
+            errors=client_error_answer,
         )
         for version in ("v1", "v2")
     ),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.tools import run
+from tests.clients.tools import run, toolchain
 
 SOURCES = Path(__file__).parent
 PATIENCE_S = 180
@@ -57,22 +57,9 @@ class Program:
             return running.result()
 
 
-def toolchain(command: str, *packages: str) -> str:
-    """Return the path of a command, installed from Debian's packages if need be, or skip."""
-    found = shutil.which(command)
-    if found is None and shutil.which("apt-get") is not None and os.geteuid() == 0:
-        run("apt-get", "update", "-q")
-        run("apt-get", "install", "-y", "-q", "--no-install-recommends", *packages)
-        found = shutil.which(command)
-    if found is None:
-        pytest.skip(f"there is no {command}, and it cannot be installed")
-    return found
-
-
 def node_folder(folder: Path) -> Path:
     """Install the SDKs of Node as the lock file names them; return where the programs are."""
-    toolchain("node", "nodejs")
-    npm = toolchain("npm", "npm")
+    npm = toolchain("npm", "nodejs", "npm")
     target = folder / "node"
     shutil.copytree(SOURCES / "node", target, ignore=shutil.ignore_patterns("node_modules"))
     run(npm, "ci", "--no-audit", "--no-fund", "--silent", "--prefer-offline", folder=target)

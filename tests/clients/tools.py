@@ -39,16 +39,21 @@ def run(*command: str, folder: Path | None = None, environ: dict[str, str] | Non
     return done.stdout
 
 
-def chromium() -> str:
-    """Return the path of Chromium, installed from Debian's packages if need be, or skip."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
+def toolchain(command: str, *packages: str) -> str:
+    """Return the path of a command, installed from Debian's packages if need be, or skip."""
+    found = shutil.which(command)
     if found is None and shutil.which("apt-get") is not None and os.geteuid() == 0:
         run("apt-get", "update", "-q")
-        run("apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium")
-        found = shutil.which("chromium")
+        run("apt-get", "install", "-y", "-q", "--no-install-recommends", *packages)
+        found = shutil.which(command)
     if found is None:
-        pytest.skip("there is no Chromium, and it cannot be installed")
+        pytest.skip(f"there is no {command}, and it cannot be installed")
     return found
+
+
+def chromium() -> str:
+    """Return the path of Chromium, installed from Debian's package if need be, or skip."""
+    return shutil.which("chromium-browser") or toolchain("chromium", "chromium")
 
 
 def free_port() -> int:
@@ -60,12 +65,11 @@ def free_port() -> int:
 
 
 def npm_packages(folder: Path, packages: Sequence[str]) -> Path:
-    """Install packages of npm in a folder; return it. Skips where there is no npm."""
-    if shutil.which("npm") is None:
-        pytest.skip("there is no npm")
+    """Install packages of npm in a folder; return it."""
+    npm = toolchain("npm", "nodejs", "npm")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "package.json").write_text('{"private": true, "type": "module"}')
-    run("npm", "install", "--no-audit", "--no-fund", "--silent", *packages, folder=folder)
+    run(npm, "install", "--no-audit", "--no-fund", "--silent", *packages, folder=folder)
     return folder
 
 

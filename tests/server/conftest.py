@@ -151,6 +151,7 @@ class FakeDeployment:
         return None
 
     async def find(self, environment: Environment, identity_type: str, value: str) -> list[int]:
+        self._fail()
         found = self.identities.get((environment, identity_type, value))
         return [] if found is None else [found]
 

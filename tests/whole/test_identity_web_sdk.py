@@ -50,6 +50,9 @@ class Session:
         if kind_of(line) == "modify" and body:
             recorded = path.split("/")[-2]
             path = path.replace(recorded, self._current(environment, recorded))
+        path, asked, recorded = path.partition("?mpid=")
+        if asked:
+            path += asked + self._current("development", recorded)
         for name in ("source_mpid", "destination_mpid"):
             if name in body.get("data", ()):
                 body["data"][name] = await self._somebody(environment, body["data"][name])

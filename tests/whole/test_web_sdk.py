@@ -8,6 +8,7 @@ import pytest
 
 from actors.clock import ManualClock
 from tests.whole.test_identity_web_sdk import AFTER_RECORDING, KEY, RECORDED, WEB_INPUT, Session
+from tests.whole.test_recorded import missing
 from tests.whole.world import World, changed, running
 
 CONFIG = f"/JS/v2/{KEY}/config"
@@ -132,16 +133,18 @@ async def test_all_that_was_recorded_of_a_page_is_accepted(tmp_path: Path, shard
     document = changed(WEB_INPUT, workspace={"client_audience_api": True})
     document["workspace"]["regulations"]["gdpr"]["purposes"] = ["analytics", "ads"]
     clock = ManualClock(AFTER_RECORDING)
+    sent: list[tuple[str, dict[str, Any]]] = []
     async with running(tmp_path, shards=shards, document=document, clock=clock) as world:
         session = Session(world)
         for line in lines:
-            if line["call"] == "getUserAudiences":
-                continue  # its MPID is in the query; see tests/server/routes/test_profiles.py
-            response, _ = await session.replay(line)
+            response, body = await session.replay(line)
             if line["call"] == "wrong key":
                 assert response.status == 401
-            else:
-                assert response.status in (200, 202, 204), (line["call"], await response.text())
+                continue
+            assert response.status in (200, 202, 204), (line["call"], await response.text())
+            if line["call"] == "getUserAudiences":
+                assert (await response.json())["audience_memberships"] == []
+            sent += [(line["call"], each["data"]) for each in body.get("events") or ()]
         profile = await world.profile(await world.mpid_in("cust-3003", "development"))
         attributes = profile["user_attributes"]
         assert attributes["plan"] == "plus"
@@ -153,3 +156,16 @@ async def test_all_that_was_recorded_of_a_page_is_accepted(tmp_path: Path, shard
         assert consent["gdpr"]["analytics"]["consented"] is True
         assert consent["gdpr"]["ads"]["consented"] is False
         assert consent["ccpa"]["data_sale_opt_out"]["consented"] is True
+        stored = {
+            event.data["source_message_id"]: event.data
+            for batch in world.log()
+            for event in batch.batch.events
+        }
+        lacks = [
+            lack
+            for call, data in sent
+            for lack in missing(data, stored[data["source_message_id"]], call)
+        ]
+        # A number of the SDK has become the name that it means.
+        assert lacks == ["eCommerce.promotion_action.action: 2, not 'click'"]
+        assert len(stored) == len(sent)
