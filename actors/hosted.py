@@ -33,11 +33,12 @@ from actors.identity.sequencer import Sequencer
 from actors.metric_groups import CoordinatorMetrics, ForwarderMetrics, ShardMetrics
 from actors.metric_snapshots import snapshot
 from actors.model import MicroBatch, Result
+from actors.node_store import found_here
 from actors.output_states import Seal
 from actors.outputs.contract import OutputEnvironment, OutputState
 from actors.outputs.egress import EgressRules
 from actors.outputs.registry import open_outputs
-from actors.remote import Handle
+from actors.remote import Handle, is_restarted
 from actors.remote_handles import (
     RemoteConfiguration,
     RemoteCoordinator,
@@ -142,6 +143,7 @@ class Shard(Process):
         super().__init__(host, "shard", str(options.number))
         clock = SystemClock()
         self._metrics = ShardMetrics(host.version)
+        options = found_here(options, clock, is_restarted=is_restarted())
         self._state = ShardState(options, clock)
         workspaces = newest(workspaces)
         wake = Waker(options.number).wake

@@ -26,6 +26,7 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 import psutil  # type: ignore[import-untyped]
 import ray
 from ray._private import ray_constants
+from ray._private.state import actors
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -56,6 +57,8 @@ CONTROL_PATIENCE_S = 5
 # Of Ray's own processes, those without which no actor is found or started again.
 _NEEDED = ("gcs_server", "raylet")
 RETRY_PAUSE_S = 0.05
+# What an actor takes of a node's resource, of which nodes have 1.
+NODE_SHARE = 0.001
 OWN_ERRORS = (
     AudienceRefused,
     CalculatedRefused,
@@ -127,25 +130,57 @@ def lost() -> str | None:
     return next((name for name, _ in node.dead_processes() if name in _NEEDED), None)
 
 
-def spawn(name: str, host_class: type, *arguments: Any, calls_at_once: int = 1) -> "Handle":
-    """Make a named actor of a class on this node; it is restarted whenever it dies.
+def nodes() -> frozenset[str]:
+    """Return the names of the nodes of the cluster that are there: of all their resources."""
+    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return frozenset().union(*(each["Resources"] for each in known if each["Alive"]))
+
+
+def running() -> list[str]:
+    """Return the names of the actors that there are, of whichever run."""
+    return list(ray.util.list_named_actors())
+
+
+def is_restarted() -> bool:
+    """Whether this process is of an actor that has died before; without Ray it is none."""
+    own = ray.get_runtime_context().get_actor_id() if ray.is_initialized() else None
+    return own is not None and bool(actors(actor_id=own)["NumRestarts"])
+
+
+def spawn(
+    name: str,
+    host_class: type,
+    *arguments: Any,
+    calls_at_once: int = 1,
+    node: str | None = None,
+) -> "Handle":
+    """Make a named actor of a class; it is restarted whenever it dies.
 
     Args:
         name: by which other processes find it.
         host_class: its public methods can be called. With async methods it has one event loop, and
             `calls_at_once` of them run concurrently; else its calls run one after the other.
         arguments: of its constructor, each time it is started.
+        node: it runs on the node that has a resource of this name, and waits for it; `None` is
+            this node.
     """
     options = _ACTOR_OPTIONS | {
         "name": name,
         "namespace": NAMESPACE,
         "max_concurrency": calls_at_once,
-        "scheduling_strategy": NodeAffinitySchedulingStrategy(
-            ray.get_runtime_context().get_node_id(), soft=False
-        ),
+        **_place(node),
     }
     actor_class: Any = ray.remote(host_class)
     return Handle(name, actor_class.options(**options).remote(*arguments))
+
+
+def _place(node: str | None) -> dict[str, Any]:
+    """Return the options by which Ray places an actor."""
+    if node is not None:
+        # Not the node's id: one that comes back has another, and the same resource.
+        return {"resources": {node: NODE_SHARE}}
+    here = ray.get_runtime_context().get_node_id()
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(here, soft=False)}
 
 
 def end(handle: "Handle") -> None:

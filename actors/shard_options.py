@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from actors.model import WorkspaceInfo
 from actors.pipeline.connection import ConnectionInfo
+from actors.store.placement import NodeFolder
 
 
 class StoreOptions(Struct, frozen=True, kw_only=True):
@@ -15,6 +16,8 @@ class StoreOptions(Struct, frozen=True, kw_only=True):
         number: of the shard, from 0; `of` so many.
         folder: of its store.
         workspaces: how many there are; `scopes`: all their identity scopes.
+        node_folder: on a cluster, what `folder` is in, on the node that runs the shard.
+        is_begun: the store was made before: where it is missing, it is not made anew.
     """
 
     number: int
@@ -24,6 +27,8 @@ class StoreOptions(Struct, frozen=True, kw_only=True):
     profile_cache_bytes: int
     workspaces: int = 1
     scopes: frozenset[int] = frozenset()
+    node_folder: NodeFolder | None = None
+    is_begun: bool = False
 
 
 class ShardOptions(Struct, frozen=True, kw_only=True):

@@ -24,6 +24,8 @@ from config.fields import Items, canonical_word
 from config.sources import read_yaml
 
 PREFIX = "HEADWATER_"
+_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_RAYS_OWN = frozenset({"CPU", "GPU", "memory", "object_store_memory"})
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?")
 
 
@@ -52,6 +54,12 @@ def _check_target(target: str) -> str:
     return target
 
 
+def _check_node(name: str) -> str:
+    if _NODE.fullmatch(name) is None or name in _RAYS_OWN:
+        raise ValueError("must be the name of a custom resource of Ray")
+    return name
+
+
 # In the environment and in flags a list is written with commas.
 CommaList = BeforeValidator(_split)
 
@@ -66,6 +74,7 @@ def _documents(value: object) -> object:
 
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_parse_network)]
 EgressTarget = Annotated[str, AfterValidator(_check_target)]
+NodeName = Annotated[str, AfterValidator(_check_node)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -107,8 +116,15 @@ class Settings(BaseSettings):
     address: str | None = Field(
         default=None, description="Address of a Ray cluster. Without one, Ray is started inside."
     )
+    nodes: Annotated[Items[NodeName], NoDecode, CommaList] = Field(
+        default=(),
+        description="Nodes of the Ray cluster that have shards and edges, by the name of a custom "
+        "resource that each has; that of serve first. Without any, all is on the node of serve.",
+    )
 
-    edges: int = Field(default=1, ge=1, le=256, description="Edge processes.")
+    edges: int = Field(
+        default=1, ge=1, le=256, description="Edge processes, on each node of nodes."
+    )
     shards: int = Field(
         default=2,
         ge=1,

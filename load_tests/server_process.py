@@ -1,6 +1,5 @@
 """A deployment of one's own: `headwater serve` as a child process."""
 
-import json
 import os
 import signal
 import subprocess
@@ -58,8 +57,10 @@ class ServerProcess:
         """Whether it has been started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self) -> None:
+    def start(self, *, is_ready: bool = True) -> None:
         """Start and return once it serves.
+
+        Args: `is_ready`: with all of its shards.
 
         Raises:
             RuntimeError: it ended, or did not get ready in time; holds what it printed.
@@ -75,7 +76,7 @@ class ServerProcess:
             start_new_session=True,
         )
         threading.Thread(target=self._read, args=(self._process, self._lines), daemon=True).start()
-        self._await_banner()
+        self._await_banner(is_ready)
 
     def stop(self, with_signal: int = signal.SIGTERM) -> int:
         """Ask it to stop; return its exit code. Raises subprocess.TimeoutExpired."""
@@ -113,9 +114,10 @@ class ServerProcess:
         children = psutil.Process(self.pid).children(recursive=True)
         return [each for each in children if f"ray::{role}" in " ".join(_command_line(each))]
 
-    def _await_banner(self) -> None:
+    def _await_banner(self, is_ready: bool) -> None:
         deadline = self._clock.monotonic() + START_S
-        while not (self.url and self.admin_url and self._is_serving()):
+        path = "readyz" if is_ready else "healthz"
+        while not (self.url and self.admin_url and self._is_serving(path)):
             try:
                 line = self._lines.get(timeout=POLL_S)
             except Empty:
@@ -132,10 +134,10 @@ class ServerProcess:
             elif line.startswith("  metrics, health"):
                 self.admin_url = words[-1].removesuffix("/readyz")
 
-    def _is_serving(self) -> bool:
+    def _is_serving(self, path: str) -> bool:
         try:
-            with urlopen(f"{self.url}/readyz", timeout=5) as answer:  # noqa: S310
-                return bool(json.load(answer)["status"] == "ready")
+            with urlopen(f"{self.url}/{path}", timeout=5) as answer:  # noqa: S310
+                return bool(answer.status == 200)
         except OSError:
             return False
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from actors import remote
+from actors.clock import Clock
 from actors.errors import ActorFailed, ShardUnavailable
 from actors.forwarding.plan import OutputPlan
 from actors.hosted import Coordinator, Forwarder, ForwarderOptions, Shard
@@ -31,7 +32,10 @@ from server.tls import tls_of
 logger = logging.getLogger("headwater.serve")
 
 START_TIMEOUT_S = 120.0  # a store of many gigabytes takes a while to be opened
+FORMER_S = 20.0  # in which a cluster ends the actors of a run that was killed
+FORMER_PAUSE_S = 0.1
 STOP_TIMEOUT_S = 5.0  # with all that comes before and after, an end within 10 s
+LOOK_S = 5.0  # after which it is looked again whether an actor's node is there
 # Calls that an asynchronous actor works on at once; HTTP requests are not among them.
 CALLS_AT_ONCE = 100
 # A call that waits for a shard that is away takes its place for five seconds; the others must not
@@ -50,6 +54,7 @@ class Cluster:
         server_key: SecretStr,
         folder: DataFolder,
         host: ServeHost,
+        clock: Clock,
     ) -> None:
         """Args: `workspaces`: as the configuration has them now; `server_key` signs tokens."""
         self.watched: list[Watched] = []
@@ -61,6 +66,7 @@ class Cluster:
         self._server_key = server_key
         self._folder = folder
         self._host = host
+        self._clock = clock
 
     async def start(self) -> None:
         """Start shards, coordinator, forwarders and edges; return once all of them work.
@@ -69,20 +75,24 @@ class Cluster:
             ActorFailed: an actor cannot be started, such as one whose store cannot be opened.
             ShardUnavailable: an actor did not start in time.
         """
+        await self._await_end_of_former()
         self._start_shards()
         self._start_coordinator()
         self._start_forwarders()
         self._start_edges()
-        for number in range(self._settings.shards):  # before an edge of this run can send any
-            shard = self.watched[number].handle.within(START_TIMEOUT_S)
-            await shard.forget_micro_batches()
         for each in self.watched:
+            each.pid = await self._await_process(each)
+        there = [each for each in self.watched if each.pid is not None]
+        for each in there:
+            if each.role == "shard":  # before an edge of this run can send any
+                await each.handle.within(START_TIMEOUT_S).forget_micro_batches()
+        for each in there:
             patient = each.handle.within(START_TIMEOUT_S)
-            each.pid = await patient.pid()
             if each.role == "edge":
                 self.port = await patient.start(self._settings.host, self.port)
             elif each.start is not None:
                 await each.start()
+        self._folder.begun()
 
     async def drain(self) -> None:
         """Turn the edges' `/readyz` to 503."""
@@ -104,6 +114,46 @@ class Cluster:
         remote.kill_all(each.pid for each in self.watched if each.pid is not None)
         self.watched.clear()
 
+    async def _await_end_of_former(self) -> None:
+        """Wait until a cluster has no actors of a run that was killed. Raises ActorFailed."""
+        deadline_s = self._clock.monotonic() + FORMER_S
+        while names := remote.running():
+            if self._clock.monotonic() > deadline_s:
+                raise ActorFailed(f"the cluster serves another deployment: it has {names[0]}")
+            await asyncio.sleep(FORMER_PAUSE_S)
+
+    async def _await_process(self, watched: Watched) -> int | None:
+        """Return the process of an actor once it works; `None` if its node is not there.
+
+        What such a node has comes with it.
+
+        Raises:
+            ActorFailed: it cannot be started; or stores of a node that is not there were never
+                made.
+            ShardUnavailable: it did not start in time.
+        """
+        deadline_s = self._clock.monotonic() + START_TIMEOUT_S
+        while True:
+            if watched.node is not None and watched.node not in remote.nodes():
+                if not self._folder.is_begun:
+                    raise ActorFailed(f"the cluster has no node with the resource {watched.node}")
+                logger.error(
+                    "a node is not there; its shards and edges come with it",
+                    extra={
+                        "event": "node_absent",
+                        "node": watched.node,
+                        "actor": watched.handle.name,
+                    },
+                )
+                return None
+            try:
+                pid: int = await watched.handle.within(LOOK_S).pid()
+            except ShardUnavailable:
+                if self._clock.monotonic() > deadline_s:
+                    raise
+            else:
+                return pid
+
     # -- Starting ---------------------------------------------------------------------------------
 
     def _start_shards(self) -> None:
@@ -118,12 +168,15 @@ class Cluster:
                 profile_cache_bytes=settings.profile_cache_bytes,
                 workspaces=len(parts),
                 scopes=frozenset(each.info.scope for each in self._workspaces),
+                node_folder=self._folder.node_folder,
+                is_begun=self._folder.is_begun,
             )
+            node = self._folder.nodes[number] if self._folder.nodes else None
             # One call at a time: the order of calls is the order of changes.
             handle = remote.spawn(
-                shard_name(number), Shard, options, parts, self._host, calls_at_once=1
+                shard_name(number), Shard, options, parts, self._host, calls_at_once=1, node=node
             )
-            self.watched.append(Watched("shard", str(number), handle))
+            self.watched.append(Watched("shard", str(number), handle, node=node))
 
     def _start_coordinator(self) -> None:
         handle = remote.spawn(
@@ -212,7 +265,8 @@ class Cluster:
             ),
             tls=tls_of(settings),
         )
-        for number in range(settings.edges):
+        places = [place for place in settings.nodes or (None,) for _ in range(settings.edges)]
+        for number, node in enumerate(places):
             handle = remote.spawn(
                 edge_name(number),
                 Edge,
@@ -221,10 +275,13 @@ class Cluster:
                 settings.shards,
                 settings.shard_timeout_s,
                 self._folder.path / "limits",
+                self._folder.node_folder,
                 self._host,
                 calls_at_once=CALLS_AT_ONCE,
+                node=node,
             )
-            self.watched.append(Watched("edge", str(number), handle, self._listening(handle)))
+            listening = self._listening(handle)
+            self.watched.append(Watched("edge", str(number), handle, listening, node))
 
     def _listening(self, edge: Handle) -> Callable[[], Coroutine[Any, Any, None]]:
         async def start() -> None:

@@ -9,6 +9,7 @@ import click
 
 from actors.errors import DataFolderError
 from actors.store import backups
+from actors.store.folder import place_shard
 from actors.store.repairs import repair_store
 from config.errors import ConfigError
 from config.settings import load_settings
@@ -81,6 +82,22 @@ def repair(data_dir: Path | None) -> None:
         _fail(error)
     if not found:
         click.echo("nothing is damaged")
+
+
+@data.command()
+@click.argument("shard", type=click.IntRange(min=0))
+@click.argument("node")
+@_data_dir
+def place(shard: int, node: str, data_dir: Path | None) -> None:
+    """Note that the folder of SHARD has been copied to another NODE of the cluster.
+
+    In the data folder of `serve`, while nobody serves it. The node that had it no longer needs it.
+    """
+    try:
+        place_shard(_folder(data_dir), shard, node)
+    except DataFolderError as error:
+        _fail(error)
+    click.echo(f"shard {shard} is on {node}")
 
 
 def _folder(data_dir: Path | None) -> Path:

@@ -20,6 +20,7 @@ from actors.remote_handles import (
     forwarder_name,
     remote_shards,
 )
+from actors.store.placement import NodeFolder
 from config.compiled_workspaces import ServedDocument
 from server.config_follower import ConfigFollower
 from server.config_gateway import ConfigDeskHandle, ForwarderHandle
@@ -41,9 +42,13 @@ class Edge(Process):
         shards: int,
         shard_timeout_s: float,
         limit_file: Path,
+        node_folder: NodeFolder | None,
         host: Host,
     ) -> None:
         super().__init__(host, "edge", str(number))
+        if node_folder is not None:  # of a cluster: edges of a node share the rates
+            node_folder.take()
+            limit_file = node_folder.here(limit_file)
         self._options = options
         self._edge = EdgeProcess(
             [

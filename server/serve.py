@@ -19,6 +19,7 @@ from actors.metric_groups import AdminMetrics
 from actors.remote_handles import remote_shards
 from actors.store.folder import DataFolder
 from config.desk import ConfigDeskOptions
+from config.errors import ConfigError
 from config.settings import Settings
 from server.admin import Admin, make_admin_app
 from server.app import RUNNER_OPTIONS
@@ -75,11 +76,14 @@ def _leave(number: int, frame: object) -> None:
 
 def _serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str], None]) -> None:
     check_development(settings)
+    _check_nodes(settings)
     settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
     environ = {**environ, "HEADWATER_DATA_DIR": str(settings.data_dir)}
     clock = SystemClock()
     with ExitStack() as stack:
-        folder = DataFolder(settings.data_dir, settings.shards, settings.map_size_bytes, clock)
+        folder = DataFolder(
+            settings.data_dir, settings.shards, settings.map_size_bytes, clock, settings.nodes
+        )
         stack.callback(folder.close)
         # Short, because Linux takes 107 bytes for the path of a socket.
         run_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="headwater-"))
@@ -98,9 +102,17 @@ def _serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str],
         host = ServeHost(settings, program_version(), Path(run_dir) / "log")
         remote.start(settings.address)
         stack.callback(remote.stop)
-        cluster = Cluster(settings, workspaces, configuration, server_key, folder, host)
+        cluster = Cluster(settings, workspaces, configuration, server_key, folder, host, clock)
         watch = ConfigWatch(settings, workspaces, server_key, environ, cluster, clock)
         asyncio.run(_run(settings, watch, cluster, host, show))
+
+
+def _check_nodes(settings: Settings) -> None:
+    """Raise ConfigError if nodes are named that cannot be there."""
+    if settings.nodes and settings.address is None:
+        raise ConfigError([("nodes", "are those of a Ray cluster, which address has to name")])
+    if len(set(settings.nodes)) < len(settings.nodes):
+        raise ConfigError([("nodes", "names a node twice")])
 
 
 async def _run(

@@ -35,13 +35,15 @@ class Watched:
         instance: str,
         handle: Handle,
         start: Callable[[], Awaitable[Any]] | None = None,
+        node: str | None = None,
     ) -> None:
         """Args: `start`: to be called again and again, so that a restarted actor begins its work;
-        `None` where the constructor is enough."""
+        `None` where the constructor is enough. `node`: of a cluster, on which it runs."""
         self.role = role
         self.instance = instance
         self.handle = handle.within(QUICK_S)
         self.start = start
+        self.node = node
         self.pid: int | None = None
         self.snapshot: bytes | None = None
         self.seen_s: float | None = None
@@ -152,6 +154,8 @@ class Supervisor:
 
     async def _describe(self, watched: Watched) -> dict[str, Any]:
         described: dict[str, Any] = {"role": watched.role, "instance": watched.instance}
+        if watched.node is not None:
+            described["node"] = watched.node
         if watched.role in ("shard", "forwarder"):
             answer = await self._try(watched, watched.handle.status)
             described |= {"is_up": answer is not None, **(answer or {})}

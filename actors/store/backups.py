@@ -14,11 +14,11 @@ import lmdb
 
 from actors.errors import DataFolderError
 from actors.store.checking import FILE, damage_of
-from actors.store.folder import stores_of
+from actors.store.folder import refuse_served_on_cluster, stores_of
 
 TRIES = 20_000
 # Small files that are replaced in one step. Not of the limits and the spool: they begin anew.
-_FILES = ("layout.json", "server.key", "master.key", "identity-*.json")
+_FILES = ("layout.json", "node.json", "server.key", "master.key", "identity-*.json")
 _COMPLETE = "backup.complete"
 
 
@@ -37,7 +37,7 @@ def back_up(data_dir: Path, target: Path) -> int:
     """Copy a data folder as it is at one instant; return how many bytes the copy has.
 
     Args:
-        data_dir: may be served meanwhile.
+        data_dir: may be served meanwhile, except on a cluster, where each node has its own.
         target: must not exist. It appears when it is complete; its owner alone can read it.
 
     Raises:
@@ -45,6 +45,7 @@ def back_up(data_dir: Path, target: Path) -> int:
             so often that no instant between two writes was found.
     """
     _refuse_existing(target)
+    refuse_served_on_cluster(data_dir)
     stores = stores_of(data_dir)
     with _appearing(target) as partial, ExitStack() as stack:
         environments = [_opened(data_dir / store, stack) for store in stores]

@@ -11,6 +11,7 @@
     shards-<generation>/shard-<number>/     the shards' stores
     spool/<output>/ files that are being written
     limits          counters of rate limits
+    node.json       on a cluster: whose the folder is; other nodes have it and their shards' stores
 
 A change of the number of shards makes a new generation beside the old one; `layout.json` is then
 replaced in one step, so that a crash leaves either the one or the other.
@@ -18,22 +19,25 @@ replaced in one step, so that a crash leaves either the one or the other.
 
 import os
 import re
+import secrets
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from threading import Event
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.clock import Clock
 from actors.errors import DataFolderError
 from actors.store.checking import FILE, damage_of
 from actors.store.environment import lock_folder
+from actors.store.files import replace_file, wait_until_free
+from actors.store.placement import NODE_FILE, NodeFolder, placed, stores_of_node
 from actors.store.resharding import reshard
 
 FORMAT = 3
-WAIT_S = 10.0  # for the processes of a run that was killed to be gone
-PAUSE_S = 0.05
+LAYOUT_FILE = "layout.json"
 
 _GENERATION = re.compile(r"shards-\d+")  # and not a copy that somebody has made of one
 
@@ -44,16 +48,29 @@ class _Layout(Struct, frozen=True):
     format: int
     generation: int
     shards: int
+    nodes: tuple[str, ...] = ()  # of each shard; empty without a cluster
+    deployment: str = ""
+    is_begun: bool = False  # all stores of a cluster have been made
 
 
 class DataFolder:
     """A data folder that this process holds, until `close`."""
 
-    def __init__(self, path: Path, shards: int, map_size_bytes: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        path: Path,
+        shards: int,
+        map_size_bytes: int,
+        clock: Clock,
+        nodes: Sequence[str] = (),
+    ) -> None:
         """Take the folder, make it if it is new, and bring it to a number of shards.
 
+        Args: `nodes` of the cluster that have shards.
+
         Raises:
-            DataFolderError: in use, of a newer format, damaged, or not writable.
+            DataFolderError: in use, of a newer format, damaged, or not writable; its shards are
+                on other nodes than these.
             StoreFull: there is no room to change the number of shards.
             StoreDamaged: a store does not work while the number of shards is changed.
         """
@@ -65,7 +82,7 @@ class DataFolder:
         except OSError as error:
             raise DataFolderError(f"{path} cannot be used: {error.strerror}") from error
         try:
-            self._layout = self._prepare(shards, map_size_bytes, clock)
+            self._layout = self._prepare(shards, map_size_bytes, clock, nodes)
         except BaseException:
             os.close(self._lock)
             raise
@@ -78,6 +95,27 @@ class DataFolder:
     def shards(self) -> list[Path]:
         """The folders of all shards' stores, in order."""
         return [self.shard(number) for number in range(self._layout.shards)]
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The node of each shard; empty without a cluster."""
+        return self._layout.nodes
+
+    @property
+    def node_folder(self) -> NodeFolder | None:
+        """The data folder as each node of the cluster has it; `None` without a cluster."""
+        return NodeFolder(self.path, self._layout.deployment) if self.nodes else None
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether all stores of a cluster have been made: none is made anew then."""
+        return self._layout.is_begun
+
+    def begun(self) -> None:
+        """Note that all stores of the cluster have been made."""
+        if self.nodes and not self.is_begun:
+            self._layout = replace(self._layout, is_begun=True)
+            self._write_layout(self._layout)
 
     @property
     def coordinator(self) -> Path:
@@ -97,13 +135,15 @@ class DataFolder:
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a file of the folder, readable by its owner only, in one step."""
-        _replace(self.path / name, content)
+        replace_file(self.path / name, content)
 
     def close(self) -> None:
         """Let others have the folder."""
         os.close(self._lock)
 
-    def _prepare(self, shards: int, map_size_bytes: int, clock: Clock) -> _Layout:
+    def _prepare(
+        self, shards: int, map_size_bytes: int, clock: Clock, nodes: Sequence[str]
+    ) -> _Layout:
         for store in self.coordinator.glob("*/"):
             wait_until_free(store, clock)
         layout = found = _read_layout(self.path)
@@ -113,15 +153,20 @@ class DataFolder:
             for number in range(layout.shards):
                 wait_until_free(_shard_folder(self.path, layout, number), clock)
             self._refuse_damaged()
-            if layout.shards != shards:
+            if layout.shards != shards and not layout.nodes:
                 layout = self._move(layout, shards, map_size_bytes)
+        if nodes or layout.nodes:
+            layout = _placed(layout, shards, nodes, is_new=found is None)
         if layout != found:
-            _replace(self.path / "layout.json", msgspec.json.encode(layout))
+            self._write_layout(layout)
         for folder in self.path.iterdir():  # of a move that was cut off, or is done
             is_generation = _GENERATION.fullmatch(folder.name)
             if is_generation and folder != _generation(self.path, layout):
                 shutil.rmtree(folder)
         return layout
+
+    def _write_layout(self, layout: _Layout) -> None:
+        replace_file(self.path / LAYOUT_FILE, msgspec.json.encode(layout))
 
     def _refuse_damaged(self) -> None:
         stores = [self.path / store for store in stores_of(self.path)]
@@ -149,12 +194,51 @@ def stores_of(path: Path) -> list[Path]:
     Raises:
         DataFolderError: it is none, of another format, or damaged.
     """
+    if _is_other_nodes(path):
+        return stores_of_node(path)
     layout = _read_layout(path)
     if layout is None:
         raise DataFolderError(f"{path} is no data folder: it has no layout.json")
+    if layout.nodes:
+        coordinator = sorted((path / "coordinator").glob("*/"))
+        return [*(each.relative_to(path) for each in coordinator), *stores_of_node(path)]
     shards = [_shard_folder(path, layout, number) for number in range(layout.shards)]
     found = [*sorted((path / "coordinator").glob("*/")), *shards]
     return [each.relative_to(path) for each in found]
+
+
+def refuse_served_on_cluster(path: Path) -> None:
+    """Refuse a data folder of a cluster that is served.
+
+    Nobody can look at all nodes at one instant, so what is done to each has to wait until no
+    shard changes anything. Other folders are never refused.
+
+    Raises:
+        DataFolderError: it is served; or it is no data folder.
+    """
+    if _is_other_nodes(path) or ((layout := _read_layout(path)) is not None and layout.nodes):
+        for store in stores_of(path):
+            os.close(lock_folder(path / store))
+
+
+def place_shard(path: Path, number: int, node: str) -> None:
+    """Note that a shard's store has been brought to another node of the cluster.
+
+    Raises:
+        DataFolderError: the folder is served; there is no cluster, or no such shard.
+    """
+    layout = _read_layout(path)
+    if layout is None or not layout.nodes:
+        raise DataFolderError(f"{path} is no data folder of a cluster")
+    if number >= layout.shards:
+        raise DataFolderError(f"there is no shard {number}: there are {layout.shards}, from 0")
+    lock = lock_folder(path)
+    try:
+        nodes = [*layout.nodes[:number], node, *layout.nodes[number + 1 :]]
+        changed = replace(layout, nodes=tuple(nodes))
+        replace_file(path / LAYOUT_FILE, msgspec.json.encode(changed))
+    finally:
+        os.close(lock)
 
 
 def scope_store(coordinator: Path, scope: int) -> Path:
@@ -172,27 +256,9 @@ def configuration_store(coordinator: Path) -> Path:
     return coordinator / "configuration"
 
 
-def wait_until_free(folder: Path, clock: Clock) -> None:
-    """Wait until no process holds a store: those of a run that was killed may still be ending.
-
-    Raises:
-        DataFolderError: somebody still holds it after `WAIT_S`.
-    """
-    deadline = clock.monotonic() + WAIT_S
-    while folder.exists():
-        try:
-            os.close(lock_folder(folder))
-        except DataFolderError:
-            if clock.monotonic() >= deadline:
-                raise
-            Event().wait(PAUSE_S)
-        else:
-            return
-
-
 def _read_layout(path: Path) -> _Layout | None:
     try:
-        encoded = (path / "layout.json").read_bytes()
+        encoded = (path / LAYOUT_FILE).read_bytes()
     except FileNotFoundError:
         if any(path.glob("shards-*")):
             raise DataFolderError(f"{path} has stores but no layout.json; restore it") from None
@@ -214,24 +280,26 @@ def _read_layout(path: Path) -> _Layout | None:
     return layout
 
 
+def _is_other_nodes(path: Path) -> bool:
+    """Whether a folder is that of a node of a cluster on which `serve` does not run."""
+    return (path / NODE_FILE).exists() and not (path / LAYOUT_FILE).exists()
+
+
+def _placed(layout: _Layout, shards: int, nodes: Sequence[str], *, is_new: bool) -> _Layout:
+    """Return a layout with the node of each shard. Raises DataFolderError as `placed` does."""
+    # What was served without a cluster is all on the node of `serve`, the first.
+    kept = layout.nodes or (() if is_new else (nodes[0],) * shards)
+    return replace(
+        layout,
+        nodes=placed(kept, shards, nodes),
+        deployment=layout.deployment or secrets.token_hex(16),
+        is_begun=layout.is_begun or not (is_new or layout.nodes),
+    )
+
+
 def _generation(path: Path, layout: _Layout) -> Path:
     return path / f"shards-{layout.generation}"
 
 
 def _shard_folder(path: Path, layout: _Layout, number: int) -> Path:
     return _generation(path, layout) / f"shard-{number:04d}"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

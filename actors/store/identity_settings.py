@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from actors.errors import IdentitiesShared
+from actors.errors import DataFolderError, IdentitiesShared
 from actors.identity.keys import IdentityName
 from actors.model import ENVIRONMENTS, Environment, Lookup, ProfileKey
 from actors.store import intents
@@ -77,12 +77,19 @@ def bring_to_settings(
     Raises:
         IdentitiesShared: a type is to be unique, and users share values of it; nothing was changed.
         DataFolderError, StoreDamaged, StoreFull: a store cannot be used; the next start goes on.
+            Or the folder is that of a cluster, whose other nodes cannot be reached from here.
     """
     file = f"identity-{scope}.json"
     found = _found(folder, file)
     if found == wanted:
         return
-    if any(path.exists() for path in folder.shards):  # else it is a new folder
+    if folder.nodes:
+        if folder.is_begun and folder.read(file) is not None:
+            raise DataFolderError(
+                f"the identity settings of scope {scope} are not those of the stored data: on a "
+                "cluster login_ids and unique_ids stay as they are"
+            )
+    elif any(path.exists() for path in folder.shards):  # else it is a new folder
         with ExitStack() as stack:
             stores = []
             for path in (scope_store(folder.coordinator, scope), *folder.shards):

@@ -15,6 +15,7 @@ import lmdb
 from actors.errors import DataFolderError
 from actors.store.checking import FILE, MAX_TABLES
 from actors.store.environment import lock_folder
+from actors.store.folder import refuse_served_on_cluster
 
 AT_ONCE = 1000  # entries of one transaction: what a process that ends loses of what it has read
 
@@ -36,6 +37,7 @@ def repair_store(data_dir: Path, store: Path) -> Iterator[str]:
         raise DataFolderError(f"{aside} or {made} exists already; move it away first")
     lock = lock_folder(data_dir)
     try:
+        refuse_served_on_cluster(data_dir)
         tables = _run(damaged, made, "list", "")
         if tables is None:
             raise DataFolderError(f"{damaged}: its tables cannot be read; restore a backup")

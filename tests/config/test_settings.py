@@ -180,3 +180,12 @@ def test_a_list_without_a_workspace_is_not_the_example() -> None:
     [problem] = refused.value.lines()
     assert "names no document" in problem
     assert load_settings({}, {}).workspace == ()
+
+
+@pytest.mark.parametrize("name", ["CPU", "memory", "node:10.0.0.1", "a b"])
+def test_a_node_is_named_by_a_resource_of_its_own(name: str) -> None:
+    """Resources that Ray counts by itself are of no use: every node has them."""
+    assert load_settings({}, {"HEADWATER_NODES": "alpha, beta-2"}).nodes == ("alpha", "beta-2")
+    assert lines({}, {"HEADWATER_NODES": f"alpha,{name}"}) == [
+        "HEADWATER_NODES: must be the name of a custom resource of Ray"
+    ]

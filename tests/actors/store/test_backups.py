@@ -15,6 +15,7 @@ from actors.store import backups
 from actors.store.checking import damage_of
 from actors.store.environment import Store
 from actors.store.folder import DataFolder, stores_of
+from actors.store.placement import NodeFolder
 from actors.store.repairs import repair_store
 
 MAP_SIZE = 64 * 1024 * 1024
@@ -117,6 +118,38 @@ def test_a_backup_is_of_one_instant_while_somebody_writes(data_dir: Path, tmp_pa
         counts.append(first)
     assert counts == sorted(counts)
     assert counts[2] > counts[0]
+
+
+def test_a_node_of_a_cluster_is_backed_up_while_nobody_serves_it(tmp_path: Path) -> None:
+    """Nobody can look at the stores of all nodes at one instant."""
+    node = tmp_path / "node"
+    NodeFolder(node, "d1").take({})
+    with_entries(node / "shards-1/shard-0001")
+    serving = Store(node / "shards-1/shard-0001", MAP_SIZE)
+    with pytest.raises(DataFolderError, match="in use by another process"):
+        backups.back_up(node, tmp_path / "copy")
+    with pytest.raises(DataFolderError, match="in use by another process"):
+        list(repair_store(node, Path("shards-1/shard-0001")))
+    serving.close()
+    backups.back_up(node, tmp_path / "copy")
+    backups.restore(tmp_path / "copy", tmp_path / "again")
+    [store] = stores_of(tmp_path / "again")
+    assert entries(tmp_path / "again", store) == entries(node, store)
+    NodeFolder(tmp_path / "again", "d1").take({})
+
+
+def test_the_folder_of_serve_on_a_cluster_has_the_stores_that_are_there(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    folder = DataFolder(path, 2, MAP_SIZE, SystemClock(), ["a", "b"])
+    for store in (folder.coordinator / "configuration", folder.shard(0)):
+        with_entries(store)
+    folder.close()
+    backups.back_up(path, tmp_path / "copy")
+    assert stores_of(tmp_path / "copy") == stores_of(path)
+    assert [str(each) for each in stores_of(path)] == [
+        "coordinator/configuration",
+        "shards-1/shard-0000",
+    ]
 
 
 def test_what_exists_is_never_overwritten(data_dir: Path, tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""The store of a shard on the node of a cluster that has its data."""
+
+import logging
+from threading import Event
+
+from msgspec.structs import replace
+
+from actors.clock import Clock
+from actors.errors import DataFolderError
+from actors.shard_options import StoreOptions
+from actors.store.placement import trouble_of
+
+logger = logging.getLogger("headwater.actors")
+
+LOOK_S = 2.0
+
+
+def found_here(
+    options: StoreOptions, clock: Clock, *, is_restarted: bool, pause: Event | None = None
+) -> StoreOptions:
+    """Return options with the folder that the store has on this node.
+
+    A node that comes back may not have its disk yet, or another one. A shard that was serving
+    before then waits, so that the others go on, and never begins with an empty store.
+
+    Args:
+        options: as `serve` sees them.
+        clock: for how long another process may have the store.
+        is_restarted: the shard has served before, in this run.
+        pause: waited for between two looks.
+
+    Raises:
+        DataFolderError: it cannot be opened, at the start of a run.
+    """
+    if options.node_folder is None:
+        return options
+    folder = options.node_folder.here(options.folder)
+    said = None
+    while True:
+        try:
+            options.node_folder.take()
+            trouble = trouble_of(folder, clock, must_exist=options.is_begun or is_restarted)
+        except DataFolderError as error:
+            trouble = str(error)
+        if trouble is None:
+            return replace(options, folder=folder)
+        if not is_restarted:
+            raise DataFolderError(trouble)
+        if trouble != said:
+            logger.critical(
+                "a shard waits for its store",
+                extra={"event": "store_missing", "shard": options.number, "reason": trouble},
+            )
+            said = trouble
+        (pause or Event()).wait(LOOK_S)

@@ -1,0 +1,133 @@
+"""Two nodes of a Ray cluster: what the loss of one stops, and what comes back with it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.error import URLError
+
+import pytest
+
+from actors.store.keys import shard_of_slot, slot_of_mpid
+from tests.ray_cluster import RayCluster, ray_cluster
+from tests.serving import Served, eventually
+
+pytestmark = pytest.mark.ray
+
+USERS = 12
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[RayCluster]:
+    with ray_cluster(tmp_path, "alpha", "beta") as running:
+        yield running
+
+
+@pytest.fixture
+def served(tmp_path: Path, cluster: RayCluster) -> Iterator[Served]:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("nodes: [alpha, beta]\nshard_timeout_s: 2.0\n")
+    served = Served(tmp_path, "--address", cluster.address, "--settings", str(settings))
+    served.start()
+    yield served
+    if served.process.is_running:
+        served.process.kill()
+
+
+def batch(user: str, number: int) -> dict[str, Any]:
+    return {
+        "environment": "production",
+        "user_identities": {"customer_id": user},
+        "user_attributes": {"last": number},
+        "events": [{"event_type": "custom_event", "data": {"event_name": f"Event {number}"}}],
+        "source_request_id": f"{user}-{number}",
+    }
+
+
+def send(served: Served, user: str, number: int) -> int:
+    """Return the status; that of an edge which is just dying is 0."""
+    try:
+        status, _ = served.post("/v2/events", batch(user, number))
+    except (URLError, ConnectionError):
+        return 0
+    return status
+
+
+def accept(served: Served, user: str, number: int) -> None:
+    eventually(lambda: send(served, user, number), lambda status: status == 202)
+
+
+class User(NamedTuple):
+    """Whom a batch names, and whose it turned out to be."""
+
+    name: str
+    mpid: int
+
+
+def names(served: Served, user: User) -> list[str]:
+    """Return the names of a user's events, asked for by MPID: a search asks all shards."""
+    status, page = served.get(f"/platform/v2/workspaces/1/users/{user.mpid}/events")
+    assert status == 200, page
+    items = reversed(page["items"])
+    return [event["name"] for item in items for event in item["events"]]
+
+
+def begin(served: Served) -> tuple[User, User]:
+    """Send some users' first batches; return one of the one shard, and one of the other."""
+    found: dict[int, User] = {}
+    for number in range(USERS):
+        accept(served, f"user-{number}", 0)
+        [mpid] = served.find(f"user-{number}")
+        found[shard_of_slot(slot_of_mpid(mpid), 2)] = User(f"user-{number}", mpid)
+    return found[0], found[1]
+
+
+def told(served: Served, event: str) -> list[dict[str, Any]]:
+    lines = served.process.text().splitlines()
+    return [json.loads(line)["ctx"] for line in lines if f'"{event}"' in line]
+
+
+def test_the_loss_of_a_node_stops_its_slots_alone_and_they_come_back_with_it(
+    cluster: RayCluster, served: Served
+) -> None:
+    of_alpha, of_beta = begin(served)
+    stores = {
+        name: [each.name for each in cluster.data_dir(name).glob("shards-1/*")]
+        for name in ("alpha", "beta")
+    }
+    assert stores == {"alpha": ["shard-0000"], "beta": ["shard-0001"]}
+    cluster.lose("beta")
+    for number in range(1, 6):
+        accept(served, of_alpha.name, number)
+    assert names(served, of_alpha) == [f"Event {number}" for number in range(6)]
+    assert send(served, of_beta.name, 1) == 503
+    # A node that comes back with another disk: its shard does not begin anew.
+    cluster.add("beta", cluster.data_dir("empty"))
+    [waits] = eventually(lambda: told(served, "store_missing"), bool)
+    assert waits["shard"] == 1
+    assert "is not there, as it was before" in waits["reason"]
+    assert send(served, of_beta.name, 1) == 503
+    accept(served, of_alpha.name, 6)
+    cluster.lose("beta")
+    cluster.add("beta")
+    accept(served, of_beta.name, 1)
+    assert names(served, of_beta) == ["Event 0", "Event 1"]
+    assert served.profile(of_beta.name)["user_attributes"]["last"] == "1"
+    assert names(served, of_alpha) == [f"Event {number}" for number in range(7)]
+    assert served.process.stop() == 0
+
+
+def test_a_deployment_starts_without_a_node_and_has_its_slots_when_it_comes(
+    cluster: RayCluster, served: Served
+) -> None:
+    of_alpha, of_beta = begin(served)
+    served.process.kill()
+    cluster.lose("beta")
+    served.process.start(is_ready=False)
+    accept(served, of_alpha.name, 1)
+    assert send(served, of_beta.name, 1) == 503
+    cluster.add("beta")
+    accept(served, of_beta.name, 1)
+    for user in (of_alpha, of_beta):
+        assert names(served, user) == ["Event 0", "Event 1"]
+    assert served.process.stop() == 0
