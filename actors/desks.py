@@ -102,6 +102,7 @@ class Desks:
             seal: of what outputs keep.
         """
         workspace = options.workspace
+        self._others = others
         self.coordinator = Coordinator(
             sequencer,
             shards,
@@ -155,9 +156,10 @@ class Desks:
         """Go on with another configuration of the workspace. Raises StoreFull."""
         self.coordinator.allow_event_names(options.workspace.limits.unique_event_names)
         self.calculated.take_over(options.calculated)
-        self.audiences.take_over(
-            structs.replace(options.catalog, calculated=self.calculated.active)
-        )
+        catalog = structs.replace(options.catalog, calculated=self.calculated.active)
+        if self.audiences.take_over(catalog):
+            for each in self._others().values():
+                each.audiences.follow()
 
     async def call(self, method: str, *arguments: Any) -> Any:
         """Call the method of that name of whichever part has it."""

@@ -306,6 +306,8 @@ class Coordinator(Process):
                 partial(other_desks, number, self._desks),
                 configuration.open_seal(),
             )
+        for desks in self._desks.values():
+            desks.audiences.begin()
         self._configuration.bind(
             {number: remote_shards(number, shards) for number in self._desks},
             lambda options: self._desks[options.workspace.number].take_over(options),

@@ -9,7 +9,7 @@ from actors.audiences.catalog import (
 from actors.audiences.objects import DateRange
 from actors.model import ENVIRONMENTS, Environment
 from actors.outputs.registry import MODULES
-from config.audience_references import with_numbers
+from config.audience_references import NumbersOfIds, with_numbers
 from config.audiences import Audience, Range
 from config.numbers import Numbers, retired
 from config.outputs import Output
@@ -47,7 +47,7 @@ def audience_catalog(document: WorkspaceDocument, numbers: Numbers) -> Catalog:
         events_days=workspace.retention.events_days,
         max_active=workspace.limits.active_audiences,
         credits=workspace.limits.standard_audience_credits,
-        audiences=tuple(_audience(each, numbers) for each in document.audiences),
+        audiences=tuple(_audience(each, numbers, workspace.id) for each in document.audiences),
         deleted=retired(numbers.audiences),
     )
 
@@ -74,7 +74,9 @@ def _output(output: Output, number: int) -> AudienceOutput:
     )
 
 
-def _audience(audience: Audience, numbers: Numbers) -> DocumentAudience:
+def _audience(audience: Audience, numbers: Numbers, workspace: str) -> DocumentAudience:
+    inputs = numbers.all_inputs | numbers.inputs
+    names = NumbersOfIds(numbers.workspaces, inputs, numbers.audiences)
     return DocumentAudience(
         number=numbers.audiences[audience.id],
         id=audience.id,
@@ -82,9 +84,10 @@ def _audience(audience: Audience, numbers: Numbers) -> DocumentAudience:
         external_name=audience.external_name or audience.name,
         type=audience.type,
         environment=audience.environment,
-        inputs=tuple(numbers.inputs[each] for each in audience.inputs),
+        workspaces=tuple(numbers.workspaces[each] for each in audience.workspaces or (workspace,)),
+        inputs=tuple(inputs[each] for each in audience.inputs),
         tags=audience.tags,
-        definition=with_numbers(audience.definition, numbers.inputs, numbers.audiences),
+        definition=with_numbers(audience.definition, names),
         range=None if audience.range is None else _range(audience.range),
         is_active=audience.active,
         subscriptions=tuple(

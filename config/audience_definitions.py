@@ -11,7 +11,7 @@ from actors.calculated.definition import Attribute
 from actors.calculated.reading import canonical
 from actors.calculated.reading import read_definition as read_calculated
 from actors.model import WorkspaceInfo
-from config.audience_references import with_numbers
+from config.audience_references import NumbersOfIds, with_numbers
 from config.audiences import Audience
 from config.compiled import workspace_info
 from config.numbers import Numbers, assign_numbers
@@ -26,7 +26,8 @@ class Definitions:
         numbers: of its objects, as they would be assigned at the first apply.
         workspace: the rules of the workspace.
         attributes: the active calculated attributes.
-        nodes: number of each audience that has a definition to what it means.
+        nodes: number of each audience that has a definition to what it means; not of those over
+            several workspaces, which need the others' documents too.
         active: numbers of the active real-time audiences.
     """
 
@@ -41,21 +42,23 @@ class Definitions:
         ]
         self.nodes: dict[int, Node] = {}
         for each in document.audiences:
-            if each.definition is not None:
+            if each.definition is not None and not each.is_joint:
                 self.nodes[self.numbers.audiences[each.id]] = self._read(each)
         self.active = {
             self.numbers.audiences[each.id]
             for each in document.audiences
-            if each.type == "real_time" and each.active
+            if each.type == "real_time" and each.active and not each.is_joint
         }
 
     def _read(self, audience: Audience) -> Node:
         numbers = self.numbers
-        definition = with_numbers(audience.definition, numbers.inputs, numbers.audiences)
+        inputs = numbers.all_inputs | numbers.inputs
+        names = NumbersOfIds(numbers.workspaces, inputs, numbers.audiences)
+        definition = with_numbers(audience.definition, names)
         references = References(
             workspaces=frozenset({self.workspace.number}),
             now_ms=0,
-            inputs=tuple(numbers.inputs[each] for each in audience.inputs),
+            inputs=tuple(inputs[each] for each in audience.inputs),
             known_inputs=frozenset(self.workspace.inputs),
             calculated_attributes=tuple(
                 CalculatedAttributeReference(each.number, each.name) for each in self.attributes

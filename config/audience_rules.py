@@ -1,8 +1,8 @@
 """Rules of the `audiences` section (spec/audiences.md, 2, 8 and 15)."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -14,9 +14,9 @@ from actors.audiences.language.references import (
     CalculatedAttributeReference,
     References,
 )
-from actors.audiences.readings import DAY_MS
+from actors.audiences.readings import DAY_MS, strictest_tiers
 from actors.outputs.subscription_settings import subscription_problems
-from config.audience_references import with_numbers
+from config.audience_references import NumbersOfIds, with_numbers
 from config.audiences import Audience
 from config.calculated import CalculatedAttribute
 from config.errors import Found, Location
@@ -24,68 +24,102 @@ from config.outputs import Output
 from config.workspace import Workspace
 
 MEMBERSHIP = "audience_membership"
-_WORKSPACE = 1
+
+
+class AudiencePlace(NamedTuple):
+    """A workspace as far as audiences depend on it; the ids of its inputs include those of inputs
+    that are not well-formed."""
+
+    workspace: Workspace
+    inputs: Collection[str]
+    attributes: Collection[CalculatedAttribute]
 
 
 class AudienceNames:
-    """What definitions of a document may name. Objects get numbers of this check alone."""
+    """What definitions of a document may name. Objects get numbers of this check alone.
+
+    `home`: id of the workspace of the document.
+    """
 
     def __init__(
         self,
-        workspace: Workspace,
-        inputs: Iterable[str],
-        attributes: Iterable[CalculatedAttribute],
+        home: AudiencePlace,
         audiences: Iterable[Audience],
         audience_ids: Iterable[str],
+        others: Sequence[AudiencePlace] = (),
     ) -> None:
-        """Args: ids of inputs and audiences include those of parts that are not well-formed."""
-        self._workspace = workspace
-        self._inputs = {name: number for number, name in enumerate(sorted(inputs), 1)}
-        self._audiences = {name: number for number, name in enumerate(sorted(audience_ids), 1)}
-        known = {number: AudienceReference() for number in self._audiences.values()}
-        for each in audiences:
-            definition = with_numbers(each.definition, self._inputs, self._audiences)
-            targets = set(_targets(definition))
-            known[self._audiences[each.id]] = AudienceReference(
-                reads_membership=bool(targets), is_active=each.active or each.type != "real_time"
-            )
-        tiers = workspace.event_tiers
-        self._references = References(
-            workspaces=frozenset({_WORKSPACE}),
-            now_ms=0,
-            known_inputs=frozenset(self._inputs.values()),
-            calculated_attributes=tuple(
-                CalculatedAttributeReference(number, each.name, each.active)
-                for number, each in enumerate(attributes, 1)
-            ),
-            audiences=known,
-            tiers={each.event: each.tier for each in tiers.overrides},
-            default_tier=tiers.default,
+        """Set up.
+
+        Args:
+            home: the workspace of the document.
+            audiences: of the document.
+            audience_ids: those of audiences that are not well-formed, too.
+            others: the workspaces that audiences over several may be about.
+        """
+        self.home = home.workspace.id
+        self._places = {each.workspace.id: each for each in (home, *others)}
+        inputs = [(name, each) for name, place in self._places.items() for each in place.inputs]
+        numbers = {f"{name}/{each}": number for number, (name, each) in enumerate(inputs, 1)}
+        self._names = NumbersOfIds(
+            workspaces={name: number for number, name in enumerate(self._places, 1)},
+            inputs=numbers | {each: numbers[f"{self.home}/{each}"] for each in home.inputs},
+            audiences={name: number for number, name in enumerate(sorted(audience_ids), 1)},
         )
+        self._known = {number: AudienceReference() for number in self._names.audiences.values()}
+        self._joint: set[int] = set()
+        for each in audiences:
+            number = self._names.audiences[each.id]
+            self._known[number] = AudienceReference(
+                reads_membership=any(_targets(each.definition)),
+                is_active=each.active or each.type != "real_time",
+            )
+            if each.is_joint:
+                self._joint.add(number)
 
     def read(self, audience: Audience) -> tuple[Node | None, list[DefinitionProblem]]:
         """Read an audience's definition: what it means, if it means anything, and what is wrong.
 
         Pointers begin below the definition.
         """
-        number = self._audiences[audience.id]
+        definition = with_numbers(audience.definition, self._names)
+        try:
+            found = read_definition(definition, self._references(audience), "")
+        except DefinitionInvalid as error:
+            return None, error.problems
+        return found.node, found.problems
+
+    def _references(self, audience: Audience) -> References:
+        wanted = audience.workspaces or (self.home,)
+        places = [self._places[each] for each in wanted if each in self._places]
         is_real_time = audience.type == "real_time"
         kept = {"personalize"} if is_real_time else {"personalize", "preserve"}
-        days = self._workspace.retention.audience_event_days
-        references = replace(
-            self._references,
-            inputs=tuple(self._inputs[each] for each in audience.inputs if each in self._inputs),
-            audience=number,
+        days = self._places[self.home].workspace.retention.audience_event_days
+        default_tier, tiers = strictest_tiers([_tiers(each.workspace) for each in places])
+        attributes = [each for place in places for each in place.attributes]
+        active = {each.name for each in attributes if each.active}
+        names, inputs = self._names, self._names.inputs
+        return References(
+            workspaces=frozenset(names.workspaces[each.workspace.id] for each in places),
+            now_ms=0,
+            inputs=tuple(inputs[each] for each in audience.inputs if each in inputs),
+            known_inputs=frozenset(
+                inputs[f"{place.workspace.id}/{each}"] for place in places for each in place.inputs
+            ),
+            calculated_attributes=tuple(
+                CalculatedAttributeReference(number, name, name in active)
+                for number, name in enumerate(dict.fromkeys(each.name for each in attributes), 1)
+            ),
+            audiences={
+                number: replace(each, is_elsewhere=number in self._joint and not audience.is_joint)
+                for number, each in self._known.items()
+            },
+            audience=names.audiences[audience.id],
+            tiers=tiers,
+            default_tier=default_tier,
             visible_tiers=frozenset(kept),
             lookback_ms=days * DAY_MS if is_real_time else None,
             is_activation=audience.active,
         )
-        definition = with_numbers(audience.definition, self._inputs, self._audiences)
-        try:
-            found = read_definition(definition, references, "")
-        except DefinitionInvalid as error:
-            return None, error.problems
-        return found.node, found.problems
 
 
 def audience_problems(
@@ -105,18 +139,20 @@ def audience_problems(
         outputs: by id; `None` for one that is not well-formed.
     """
     known = frozenset(inputs)
+    if names is not None:
+        yield from _workspace_problems(audience, where, names.home)
     for index, each in enumerate(audience.inputs):
-        if each not in known:
-            yield (*where, "inputs", index), f"no input with id '{each}'"
+        workspace, _, name = each.rpartition("/")
+        is_own = not workspace or (names is not None and workspace == names.home)
+        if is_own and name not in known:
+            yield (*where, "inputs", index), f"no input with id '{name}'"
     for tag, count in Counter(audience.tags).items():
         if count > 1:
             yield (*where, "tags", audience.tags.index(tag)), "listed twice"
     yield from _type_problems(audience, where)
     yield from _test_problems(audience, where, known)
-    if audience.definition is not None and names is not None:
-        for problem in names.read(audience)[1]:
-            place = _location(problem.path, audience.definition)
-            yield (*where, "definition", *place), problem.message.removesuffix(".")
+    if names is not None and not audience.is_joint:  # that needs the other documents
+        yield from definition_problems(audience, where, names)
     joined: set[str] = set()
     for index, subscription in enumerate(audience.subscriptions):
         place = (*where, "subscriptions", index)
@@ -139,6 +175,16 @@ def audience_problems(
             yield (*place, "shared_user_attributes"), rule
 
 
+def definition_problems(
+    audience: Audience, where: Location, names: AudienceNames
+) -> Iterator[Found]:
+    """List what is wrong with an audience's definition."""
+    if audience.definition is not None:
+        for problem in names.read(audience)[1]:
+            place = _location(problem.path, audience.definition)
+            yield (*where, "definition", *place), problem.message.removesuffix(".")
+
+
 def active_limit_problems(audiences: Mapping[int, Audience], most: int) -> Iterator[Found]:
     """List the audiences that are active beyond what the workspace allows."""
     active = [i for i, each in audiences.items() if each.active and each.type == "real_time"]
@@ -156,8 +202,26 @@ def _type_problems(audience: Audience, where: Location) -> Iterator[Found]:
     span = audience.range
     if span is not None and span.end != "latest" and span.start > span.end:
         yield (*where, "range", "end"), "must not be before start"
-    if audience.tests and audience.type != "real_time":
-        yield (*where, "tests"), "only a real_time audience can have tests"
+    if audience.tests and (audience.type != "real_time" or audience.is_joint):
+        yield (*where, "tests"), "only a real_time audience of one workspace can have tests"
+
+
+def _workspace_problems(audience: Audience, where: Location, home: str) -> Iterator[Found]:
+    if audience.workspaces and home not in audience.workspaces:
+        yield (*where, "workspaces"), f"'{home}', in whose document it is, must be one of them"
+    for workspace, count in Counter(audience.workspaces).items():
+        if count > 1:
+            place = (*where, "workspaces", audience.workspaces.index(workspace))
+            yield place, "listed twice"
+    for index, each in enumerate(audience.inputs):
+        workspace = each.rpartition("/")[0]
+        if workspace and workspace not in (home, *audience.workspaces):
+            yield (*where, "inputs", index), f"'{workspace}' is no workspace of the audience"
+
+
+def _tiers(workspace: Workspace) -> tuple[str, dict[str, str]]:
+    rules = workspace.event_tiers
+    return rules.default, {each.event: each.tier for each in rules.overrides}
 
 
 def _test_problems(audience: Audience, where: Location, inputs: frozenset[str]) -> Iterator[Found]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from config.fields import EnvironmentName, Items, Model, Name, Number, Slug
+from config.fields import EnvironmentName, Items, Model, Name, Number, Slug, matching
 
 MAX_NAME = 100
 
@@ -42,6 +42,16 @@ Day = Annotated[str, BeforeValidator(plain), AfterValidator(_day)]
 Instant = Annotated[str, BeforeValidator(plain), AfterValidator(_instant)]
 Json = Annotated[dict[str, Any], BeforeValidator(plain)]
 Tag = Annotated[str, Field(min_length=1, max_length=18)]
+# Of an audience over several workspaces, `other-workspace/input` is an input of another one.
+InputName = Annotated[
+    str,
+    AfterValidator(
+        matching(
+            r"([a-z0-9][a-z0-9_-]{0,63}/)?[a-z0-9][a-z0-9_-]{0,63}",
+            "must be the id of an input, or of a workspace and its input: 'shop/web'",
+        )
+    ),
+]
 AudienceName = Annotated[Name, Field(max_length=MAX_NAME)]
 
 
@@ -88,8 +98,13 @@ class AudienceTest(Model):
 
 
 class Audience(Model):
-    """One audience. `definition`: of the criteria language; ids of inputs and audiences in it may
-    be those of the document."""
+    """One audience.
+
+    Attributes:
+        workspaces: ids, that of the document among them; none: that one alone.
+        definition: of the criteria language; workspaces, inputs and audiences in it may be named by
+            their ids in the documents.
+    """
 
     id: Slug
     name: AudienceName
@@ -98,9 +113,15 @@ class Audience(Model):
     type: Literal["real_time", "standard", "static"] = "real_time"
     environment: EnvironmentName = "production"
     active: bool = True
-    inputs: Items[Slug] = ()
+    workspaces: Items[Slug] = ()
+    inputs: Items[InputName] = ()
     tags: Items[Tag] = ()
     definition: Json | None = None
     range: Range | None = None
     subscriptions: Items[Subscription] = ()
     tests: Items[AudienceTest] = ()
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether it is over several workspaces."""
+        return len(self.workspaces) > 1

@@ -19,7 +19,7 @@ from actors.store.revisions import Revision, Stamp
 from config.audit import AuditLog, Version, entries_of
 from config.compiled_workspaces import ServedDocument, served_documents
 from config.deployment import deployment_problems
-from config.differences import Difference, differences, needing_restart
+from config.differences import Difference, differences, fixed_for_life, needing_restart
 from config.errors import ConfigError, format_path
 from config.load import parse_workspace
 from config.merging import Data, merged_document, names_in
@@ -191,23 +191,18 @@ class Book:
             ConfigError: with all that does not fit together.
         """
         self._numbered(drafts)
-        if is_running:
-            problems = [
-                problem
-                for each in drafts
-                if (page := self._pages.get(each.workspace)) is not None
-                for problem in needing_restart(page.document, each.document)
-            ]
-            problems += [
-                (
-                    "workspace.id",
-                    f"no workspace '{each.workspace}' is served; a new one needs a start",
-                )
-                for each in drafts
-                if each.workspace not in self._pages
-            ]
-            if problems:
-                raise ConfigError(problems)
+        problems: list[tuple[str, str]] = []
+        for each in drafts:
+            page = self._pages.get(each.workspace)
+            if page is not None:
+                problems += fixed_for_life(page.document, each.document)
+                if is_running:
+                    problems += needing_restart(page.document, each.document)
+            elif is_running:
+                problem = f"no workspace '{each.workspace}' is served; a new one needs a start"
+                problems.append(("workspace.id", problem))
+        if problems:
+            raise ConfigError(problems)
 
     def preview(self, drafts: Sequence[Draft]) -> list[ServedDocument]:
         """Return what would be served if drafts were written. Raises ConfigError."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from config.errors import Location
 from config.identity import IdentitySettings
+from config.joint_audiences import joint_audience_problems
 from config.validate import keys_of, repeated
 from config.workspace import WorkspaceDocument
 
@@ -23,16 +24,22 @@ SHARED_LIMITS = ("org", "system")
 SCOPE_KEYS = tuple(name for name in IdentitySettings.model_fields if name != "idsync_enabled")
 
 
-def deployment_problems(documents: Sequence[Named]) -> Iterator[tuple[Place, str]]:
-    """List everything that does not fit together between documents; nothing if there is one.
+def deployment_problems(
+    documents: Sequence[Named], *, are_all: bool = True
+) -> Iterator[tuple[Place, str]]:
+    """List everything that does not fit together between documents.
 
     Args:
         documents: each without problems of its own.
+        are_all: whether the deployment has no others.
     """
     yield from _repeated_workspaces(documents)
     yield from _repeated_credentials(documents)
     yield from _repeated_outputs(documents)
     yield from _repeated_audience_names(documents)
+    for place, (_, document) in enumerate(documents if are_all else ()):
+        found = joint_audience_problems(document, [each for _, each in documents])
+        yield from (((place, where), message) for where, message in found)
     yield from _differences(documents, ("account",), ACCOUNT_KEYS, _account)
     yield from _repeated_account_numbers(documents)
     yield from _differences(documents, ("identity",), SCOPE_KEYS, _scope)

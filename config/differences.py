@@ -73,6 +73,22 @@ def with_danger(difference: Difference, reason: str) -> Difference:
     return replace(difference, danger="; ".join(reasons))
 
 
+def fixed_for_life(
+    before: WorkspaceDocument, after: WorkspaceDocument
+) -> Iterator[tuple[str, str]]:
+    """List, as path and message, what objects cannot become (spec/audiences.md, 2)."""
+    former = {each.id: each for each in before.audiences}
+    for index, audience in enumerate(after.audiences):
+        known = former.get(audience.id)
+        if known is None:
+            continue
+        if known.type != audience.type:
+            yield f"audiences[{index}].type", f"is '{known.type}', and cannot be changed"
+        elif known.active and known.is_joint != audience.is_joint:
+            problem = "between one workspace and several only an inactive audience can be changed"
+            yield f"audiences[{index}].workspaces", problem
+
+
 def needing_restart(
     before: WorkspaceDocument, after: WorkspaceDocument
 ) -> Iterator[tuple[str, str]]:

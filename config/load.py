@@ -81,7 +81,7 @@ def _load_all(
         except ConfigError as error:
             problems += error.problems
     documents = [(source.name, document) for document, source in loaded]
-    for (place, where), message in deployment_problems(documents):
+    for (place, where), message in deployment_problems(documents, are_all=not problems):
         problems.append((loaded[place][1].locate(where), message))
     return loaded, problems
 

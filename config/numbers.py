@@ -30,11 +30,15 @@ class ObjectNumbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Numbers(ObjectNumbers, frozen=True, forbid_unknown_fields=True):
-    """What one workspace looks up: the numbers of the deployment, and those of its own objects."""
+    """What one workspace looks up: the numbers of the deployment, and those of its own objects.
+
+    `all_inputs`: those of all workspaces, as `workspace/input`.
+    """
 
     accounts: dict[str, int] = {}
     workspaces: dict[str, int] = {}
     scopes: dict[str, int] = {}
+    all_inputs: dict[str, int] = {}
 
 
 class KeptNumbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,12 +96,18 @@ def assign_all(
     objects = _assign_objects(named, kept.objects, problems)
     if problems:
         raise ConfigError(problems)
+    all_inputs = {
+        f"{workspace}/{name}": number
+        for workspace, each in objects.items()
+        for name, number in each.inputs.items()
+    }
     return KeptNumbers(accounts, workspaces, scopes, objects), tuple(
         Numbers(
             **msgspec.structs.asdict(objects[each.workspace.id]),
             accounts=accounts,
             workspaces=workspaces,
             scopes=scopes,
+            all_inputs=all_inputs,
         )
         for each in documents
     )

@@ -8,7 +8,12 @@ from pydantic import BaseModel, ValidationError
 
 from actors.calculated.feed import FEED_ID
 from actors.outputs.contract import OutputModule
-from config.audience_rules import AudienceNames, active_limit_problems, audience_problems
+from config.audience_rules import (
+    AudienceNames,
+    AudiencePlace,
+    active_limit_problems,
+    audience_problems,
+)
 from config.audiences import Audience
 from config.calculated import CalculatedAttribute, calculated_problems
 from config.cookie_sync import cookie_sync_problems
@@ -187,9 +192,9 @@ def _audience_problems(parts: Parts) -> Iterator[Found]:
     if parts.workspace is not None:
         yield from active_limit_problems(parts.audiences, parts.workspace.limits.active_audiences)
         names = AudienceNames(
-            parts.workspace,
-            parts.ids["inputs"],
-            parts.calculated_attributes.values(),
+            AudiencePlace(
+                parts.workspace, parts.ids["inputs"], parts.calculated_attributes.values()
+            ),
             parts.audiences.values(),
             parts.ids["audiences"],
         )

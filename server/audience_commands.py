@@ -12,7 +12,8 @@ import click
 from actors.audiences.stated_costs import StatedCosts, stated_costs
 from config.audience_definitions import Definitions
 from config.errors import ConfigError
-from config.load import load_workspace
+from config.load import load_workspaces
+from config.workspace import WorkspaceDocument
 from server.platform_client import PlatformApi, with_access
 
 Shard = Mapping[str, Any]  # as GET .../audiences/costs shows one
@@ -29,8 +30,11 @@ def audiences(context: click.Context, /, **access: str | None) -> None:
 @audiences.command("explain-cost")
 @click.option(
     "--file",
+    "files",
     type=click.Path(path_type=Path),
-    help="Workspace document whose audiences are accounted for; nothing is asked.",
+    multiple=True,
+    help="Workspace document whose audiences are accounted for; nothing is asked. "
+    "Of several workspaces, give each document.",
 )
 @click.option(
     "--profiles",
@@ -48,11 +52,11 @@ def audiences(context: click.Context, /, **access: str | None) -> None:
 )
 @click.pass_obj
 def explain_cost(
-    access: dict[str, str | None], file: Path | None, profiles: int, entries: int
+    access: dict[str, str | None], files: tuple[Path, ...], profiles: int, entries: int
 ) -> None:
     """Tell what audiences take of memory: per profile, stream entry and criterion."""
-    if file is not None:
-        _state(file, profiles, entries)
+    if files:
+        _state(files, profiles, entries)
         return
     missing = [name for name, value in access.items() if value is None]
     if missing:
@@ -60,14 +64,24 @@ def explain_cost(
     _measure({name: str(value) for name, value in access.items()})
 
 
-def _state(file: Path, profiles: int, entries: int) -> None:
-    """Tell of a document's active real-time audiences."""
+def _state(files: Sequence[Path], profiles: int, entries: int) -> None:
+    """Tell of the active real-time audiences of documents."""
     try:
-        document = load_workspace(file, os.environ)
+        documents = load_workspaces(files, os.environ)
     except ConfigError as error:
         for line in error.lines():
             click.echo(line, err=True)
         sys.exit(1)
+    for document in documents:
+        if len(documents) > 1:
+            click.echo(f"workspace {document.workspace.id}:")
+        _state_document(document, profiles, entries)
+
+
+def _state_document(document: WorkspaceDocument, profiles: int, entries: int) -> None:
+    joint = sum(each.is_joint for each in document.audiences)
+    if joint:
+        click.echo(f"{joint} audiences over several workspaces are not counted")
     definitions = Definitions(document)
     nodes = {each: definitions.nodes[each] for each in sorted(definitions.active)}
     costs = stated_costs(nodes, definitions.workspace)

@@ -48,6 +48,7 @@ class DocumentAudience(Struct, frozen=True, kw_only=True):
     external_name: str
     type: AudienceType
     environment: Environment
+    workspaces: tuple[int, ...]
     inputs: tuple[int, ...]
     tags: tuple[str, ...]
     definition: Any

@@ -53,7 +53,7 @@ class AudienceDesk:
         randomness: Randomness,
         elsewhere: Callable[[], Mapping[int, Elsewhere]] = dict,
     ) -> None:
-        """Set up, with the audiences of the workspace document; nothing runs before `work`.
+        """Set up; nothing runs before `work`, and nothing is asked before `begin`.
 
         Args:
             store: of the coordinator.
@@ -63,9 +63,6 @@ class AudienceDesk:
             folder: where downloads are kept.
             clock, randomness: of dates and ids.
             elsewhere: see `Core`.
-
-        Raises:
-            StoreFull: there is no room for the document's audiences.
         """
         self._core = Core(store, catalog, shards, clock, randomness, elsewhere)
         self._lifecycle = Lifecycle(self._core)
@@ -86,6 +83,10 @@ class AudienceDesk:
             self._predictions,
         )
         self._working = asyncio.Lock()
+
+    def begin(self) -> None:
+        """Bring the audiences of the workspace document in, now that all desks are set up: some
+        are about other workspaces too. Raises StoreFull."""
         apply_document(self._core)
 
     @property
@@ -93,11 +94,15 @@ class AudienceDesk:
         """What the desks of other workspaces have to know."""
         return Elsewhere(self._core.catalog, self._core.state)
 
-    def take_over(self, catalog: Catalog) -> None:
-        """Go on with another workspace document; shards are told soon. Raises StoreFull."""
+    def take_over(self, catalog: Catalog) -> bool:
+        """Go on with another workspace document; shards are told soon. Raises StoreFull.
+
+        Returns:
+            Whether it is another: desks of other workspaces then have to `follow`.
+        """
         former = self._core.catalog
         if catalog == former:
-            return
+            return False
         self._core.take_over(catalog)
         try:
             apply_document(self._core)
@@ -105,6 +110,20 @@ class AudienceDesk:
             self._core.take_over(former)
             raise
         self._core.woken.set()
+        return True
+
+    def follow(self) -> None:
+        """Go by what has changed in another workspace, if anything here is about others too.
+
+        Raises:
+            StoreFull: nothing was changed.
+        """
+        core = self._core
+        is_about = any(len(each.workspaces) > 1 for each in core.catalog.audiences)
+        is_told = any(each.receiver is not None for each in core.state.subscriptions.values())
+        if is_about or is_told:
+            apply_document(core)
+            core.woken.set()
 
     async def call(self, method: str, *arguments: Any) -> Any:
         """Call a method of one of the parts."""

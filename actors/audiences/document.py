@@ -13,7 +13,14 @@ from actors.audiences.core import Core
 from actors.audiences.objects import Audience, Definition, Subscription
 from actors.audiences.readings import Frame
 from actors.audiences.registry import forget_audience
-from actors.audiences.rules import RUNNING, check_name, check_unreferenced, refused
+from actors.audiences.rules import (
+    RUNNING,
+    check_name,
+    check_places,
+    check_split,
+    check_unreferenced,
+    refused,
+)
 from actors.audiences.state import AudienceState
 from actors.errors import AudienceRefused
 
@@ -74,10 +81,15 @@ def _delete(core: Core, state: AudienceState) -> None:
 
 def _apply(core: Core, state: AudienceState, wanted: DocumentAudience) -> None:
     former = state.audiences.get(wanted.number)
+    check_places(core.catalog, core.neighbours(), wanted.workspaces, wanted.inputs)
     definition = None if former is None else former.definition
     if wanted.definition is None:
         definition = None
-    elif definition is None or definition.sent != wanted.definition:
+    elif (
+        definition is None
+        or definition.sent != wanted.definition
+        or (former is not None and former.workspaces != wanted.workspaces)
+    ):
         definition = _read(core, state, wanted, definition)
     now_ms = core.clock.now_ms()
     if former is None:
@@ -87,7 +99,7 @@ def _apply(core: Core, state: AudienceState, wanted: DocumentAudience) -> None:
             external_name=wanted.external_name,
             type=wanted.type,
             environment=wanted.environment,
-            workspaces=(core.catalog.workspace,),
+            workspaces=wanted.workspaces,
             inputs=wanted.inputs,
             tags=wanted.tags,
             definition=definition,
@@ -104,12 +116,14 @@ def _apply(core: Core, state: AudienceState, wanted: DocumentAudience) -> None:
     if former.type != wanted.type:
         message = f"Audience {wanted.number} is of type {former.type}."
         raise refused("INVALID_STATE", message)
+    check_split(former, wanted.workspaces)
     after = replace(
         former,
         name=wanted.name,
         external_name=wanted.external_name,
         type=wanted.type,
         environment=wanted.environment,
+        workspaces=wanted.workspaces,
         inputs=wanted.inputs,
         tags=wanted.tags,
         definition=definition,
@@ -135,7 +149,7 @@ def _read(
     frame = Frame(
         number=wanted.number,
         type=wanted.type,
-        workspaces=(core.catalog.workspace,),
+        workspaces=wanted.workspaces,
         inputs=wanted.inputs,
     )
     definition, _ = core.readings.read(wanted.definition, frame, state)
@@ -176,4 +190,5 @@ def _subscribe(core: Core, state: AudienceState, wanted: DocumentAudience) -> No
 
 def _meaning(audience: Audience) -> tuple[object, ...]:
     canonical = audience.definition and audience.definition.canonical
-    return (canonical, audience.inputs, audience.range, audience.environment)
+    places = (audience.workspaces, audience.inputs)
+    return (canonical, places, audience.range, audience.environment)

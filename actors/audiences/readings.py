@@ -1,6 +1,6 @@
 """Definitions of audiences as they are kept, and what they mean."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -130,7 +130,7 @@ class Readings:
     def _references(self, frame: Frame, state: AudienceState, *, is_activation: bool) -> References:
         catalog = self._catalog
         places = self._places(frame)
-        default_tier, tiers = _strictest(places)
+        default_tier, tiers = strictest_tiers([(each.default_tier, each.tiers) for each in places])
         is_real_time = frame.type == "real_time"
         # The tier decides what can be activated; until then it may still be changed.
         visible = {"personalize"}
@@ -182,16 +182,19 @@ class Readings:
         return self._catalog.calculated | found
 
 
-def _strictest(places: Iterable[Catalog]) -> tuple[str, dict[str, str]]:
-    """Return the default tier and the others that hold for events in all of some workspaces."""
-    known = list(places)
-    default = max((each.default_tier for each in known), key=_TIERS.index)
-    names = {name for each in known for name in each.tiers}
-    tiers = {
-        name: max((each.tiers.get(name, each.default_tier) for each in known), key=_TIERS.index)
+def strictest_tiers(
+    places: Sequence[tuple[str, Mapping[str, str]]],
+) -> tuple[str, dict[str, str]]:
+    """Return the default tier and the others that hold for events in all of some workspaces.
+
+    `places`: the default tier and the others of each.
+    """
+    names = {name for _, tiers in places for name in tiers}
+    strictest = {
+        name: max((tiers.get(name, default) for default, tiers in places), key=_TIERS.index)
         for name in names
     }
-    return default, tiers
+    return max((default for default, _ in places), key=_TIERS.index), strictest
 
 
 def _calculated(names: dict[str, int]) -> tuple[CalculatedAttributeReference, ...]:

@@ -19,6 +19,7 @@ from actors.audiences.rules import (
     check_name,
     check_places,
     check_runnable,
+    check_split,
     check_unreferenced,
     frame_of,
     refused,
@@ -176,12 +177,7 @@ class Registry:
                 raise refused("INVALID_STATE", f"The {fixed} cannot be changed.", f"/{fixed}")
         if "workspaces" in changes:
             changes["workspaces"] = tuple(dict.fromkeys(changes["workspaces"]))
-            is_split = (len(changes["workspaces"]) > 1) != (len(audience.workspaces) > 1)
-            if is_split and audience.status in (*RUNNING, "calculating", "ready"):
-                message = (
-                    "Between one workspace and several it changes only while it has no members."
-                )
-                raise refused("INVALID_STATE", message, "/workspaces")
+            check_split(audience, changes["workspaces"])
         if "name" in changes and audience.external_name == audience.name:
             changes.setdefault("external_name", changes["name"])
         sent = changes.pop("definition", UNSET)

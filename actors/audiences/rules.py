@@ -68,6 +68,15 @@ def check_places(
             raise refused("REFERENCE_NOT_FOUND", message, f"/inputs/{index}")
 
 
+def check_split(former: Audience, workspaces: Sequence[int]) -> None:
+    """Check that an audience may be about other workspaces: members of one over several are kept
+    elsewhere. Raises AudienceRefused."""
+    is_split = (len(workspaces) > 1) != (len(former.workspaces) > 1)
+    if is_split and former.status in (*RUNNING, "calculating", "ready"):
+        message = "Between one workspace and several it changes only while it has no members."
+        raise refused("INVALID_STATE", message, "/workspaces")
+
+
 def check_runnable(
     state: AudienceState,
     catalog: Catalog,

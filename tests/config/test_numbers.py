@@ -61,6 +61,7 @@ def test_numbers_follow_the_order_of_the_document(tmp_path: Path) -> None:
         inputs={"web": 1, "ios": 2, "crm": 3},
         outputs={"hook": 1, "lake": 2},
         connections={"web-hook": 1, "web-lake": 2, "crm-lake": 3},
+        all_inputs={"acme-shop/web": 1, "acme-shop/ios": 2, "acme-shop/crm": 3},
     )
 
 

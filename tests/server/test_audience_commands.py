@@ -121,3 +121,29 @@ def test_without_a_document_a_credential_is_needed() -> None:
     result = CliRunner().invoke(main, ["audiences", "explain-cost"], env=dict.fromkeys(ACCESS))
     assert result.exit_code == 2
     assert "--client-id is needed" in result.stderr
+
+
+def test_audiences_over_several_workspaces_are_named_and_not_counted(tmp_path: Path) -> None:
+    """Their documents are given together; each is accounted for by itself."""
+    joint = DOCUMENT.replace("id: shop, name", "id: shop, identity_scope: all, name").replace(
+        "name: Pinged\n", "name: Pinged\n    workspaces: [shop, app]\n"
+    )
+    other = (
+        DOCUMENT.split("audiences:")[0]
+        .replace("id: shop, name", "id: app, identity_scope: all, name")
+        .replace("us1-web-key", "us1-app-key")
+    )
+    alone = explained_file(tmp_path, joint)
+    assert alone.exit_code == 1
+    assert "no workspace with id 'app' in the documents" in alone.stderr
+    path = tmp_path / "app.yaml"
+    path.write_text(other)
+    result = explained_file(tmp_path, joint, "--file", str(path))
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[:3] == [
+        "workspace shop:",
+        "1 audiences over several workspaces are not counted",
+        "1 active audiences, 2 different criteria, 1 streams",
+    ]
+    assert "workspace app:" in lines

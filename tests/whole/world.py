@@ -510,6 +510,8 @@ async def serving(
             )
             handles_of[workspace.number] = handles
             parts.append((edge_workspace, owners, desks))
+        for desks in all_desks.values():
+            desks.audiences.begin()
         edge = EdgeProcess(
             [each for each, _, _ in parts],
             QueueOptions(

@@ -88,6 +88,7 @@ def open_desk(
             clock,
             SystemRandomness(),
         )
+        desk.begin()
         yield Desk(desk, plain, clock, store)
     finally:
         store.close()

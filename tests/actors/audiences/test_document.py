@@ -26,6 +26,7 @@ def of_document(**changes: Any) -> DocumentAudience:
         "external_name": "gold",
         "type": "real_time",
         "environment": "production",
+        "workspaces": (3,),
         "inputs": (),
         "tags": (),
         "definition": attribute("gold"),
