@@ -374,6 +374,7 @@ class ForwarderOptions(Struct, frozen=True, kw_only=True):
     shards: int
     spool_dir: Path
     egress_allow: tuple[str, ...]
+    python_dir: Path | None = None
 
 
 def _inputs(plan: OutputPlan) -> dict[int, str]:
@@ -526,6 +527,7 @@ class Forwarder(Process):
             place=plan.place,
             state=self._state,
             count_drop=self._count_drop,
+            python_dir=options.python_dir,
         )
         return forwarder.Forwarder(
             plan.info,

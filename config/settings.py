@@ -191,6 +191,11 @@ class Settings(BaseSettings):
         description="Networks, hosts and host:port that outputs may reach although they are "
         "private or without TLS.",
     )
+    python_outputs: Path | None = Field(
+        default=None,
+        description="Folder of the files that outputs of the module `python` are made of. Without "
+        "it there are no such outputs: a workspace document names code, and does not bring it.",
+    )
     trusted_proxies: Annotated[Items[Network], NoDecode, CommaList] = Field(
         default=(), description="Networks whose X-Forwarded-For is believed."
     )

@@ -209,6 +209,7 @@ class Cluster:
             shards=self._settings.shards,
             spool_dir=self._folder.spool(name),
             egress_allow=self._settings.egress_allow,
+            python_dir=self._settings.python_outputs,
         )
         handle = remote.spawn(
             forwarder_name(name), Forwarder, options, self._host, calls_at_once=CALLS_AT_ONCE

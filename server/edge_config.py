@@ -122,6 +122,7 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
         token_audiences: that a token may be asked for.
         trusted_proxies: whose X-Forwarded-For is believed.
         egress_allow: what outputs may reach although it is private, for settings that are tried.
+        python_dir: where the classes of outputs are, likewise.
         workspace_key: `None` if the workspace has none; `seeding_limits` hold for its requests.
         has_extended_windows: of calculated attributes, spec/calculated-attributes.md, 4.
         client_sdks: what client SDKs are told; `pixels`: which images pages of an input load;
@@ -147,6 +148,7 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
     token_audiences: tuple[str, ...]
     trusted_proxies: tuple[Network, ...] = ()
     egress_allow: tuple[str, ...] = ()
+    python_dir: Path | None = None
     has_client_audience_api: bool = False
     has_extended_windows: bool = False
     client_sdks: ClientSdks = ClientSdks()
@@ -222,6 +224,7 @@ def edge_config(
         token_audiences=(DEFAULT_AUDIENCE, *settings.auth_audiences),
         trusted_proxies=tuple(settings.trusted_proxies),
         egress_allow=settings.egress_allow,
+        python_dir=settings.python_outputs,
         has_client_audience_api=workspace.client_audience_api,
         client_sdks=workspace.client_sdks,
         pixels=pixels(document, numbers),

@@ -319,6 +319,7 @@ class OutputEnvironment:
         place: of the output in its workspace.
         state: what it keeps beyond its process.
         count_drop: told of what it leaves out.
+        python_dir: where the operator's own classes are; `None`: there are none.
     """
 
     output: str
@@ -331,6 +332,7 @@ class OutputEnvironment:
     place: OutputPlace = NOWHERE
     state: OutputState = KEEPS_NOTHING
     count_drop: CountDrop = lambda connection, reason, count: None
+    python_dir: Path | None = None
 
 
 SettingProblem = tuple[tuple[str, ...], str]  # where in the settings, and what is wrong

@@ -87,6 +87,7 @@ async def try_out(request: web.Request) -> web.Response:
             spool_dir=Path(os.devnull),  # the probe has one of its own
             workspace=caller.config.workspace_slug,
             workspace_number=caller.config.workspace,
+            python_dir=caller.config.python_dir,
         ),
     )
     return json_answer(msgspec.to_builtins(result))

@@ -67,7 +67,13 @@ def module(name: str) -> OutputModule:
 
 
 def surroundings(tmp_path: Path, allow: Sequence[str] = LOCAL) -> OutputEnvironment:
-    return OutputEnvironment("hook", ManualClock(), EgressRules(allow), tmp_path / "spool")
+    return OutputEnvironment(
+        "hook",
+        ManualClock(),
+        EgressRules(allow),
+        tmp_path / "spool",
+        python_dir=tmp_path / "receiver",
+    )
 
 
 def settings_of(harness: Harness, over: Any = None) -> OutputSettings:

@@ -9,6 +9,7 @@ from tests.actors.outputs.harnesses.firehose import FirehoseHarness
 from tests.actors.outputs.harnesses.kafka import KafkaHarness
 from tests.actors.outputs.harnesses.log import LogHarness
 from tests.actors.outputs.harnesses.pixel import PixelHarness
+from tests.actors.outputs.harnesses.python import PythonHarness
 from tests.actors.outputs.harnesses.redis_profile import RedisProfileHarness
 from tests.actors.outputs.harnesses.segment_relay import SegmentRelayHarness
 from tests.actors.outputs.harnesses.warehouse_duckdb import WarehouseDuckdbHarness
@@ -24,6 +25,7 @@ HARNESSES: dict[str, type[Harness]] = {
     "kafka": KafkaHarness,
     "log": LogHarness,
     "pixel": PixelHarness,
+    "python": PythonHarness,
     "redis_profile": RedisProfileHarness,
     "segment_relay": SegmentRelayHarness,
     "warehouse_duckdb": WarehouseDuckdbHarness,
