@@ -207,6 +207,7 @@ class Desks:
             with guarded():
                 await work()
         except Exception:
+            # Whatever it was: the other works go on, and `start` begins this one again.
             logger.exception(
                 "background work failed; it begins again",
                 extra={"event": "background_failed", "work": name},

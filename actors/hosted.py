@@ -441,6 +441,7 @@ class Forwarder(Process):
                 await faults.load()
                 await self._deliver(self._make(faults), faults)
             except Exception:
+                # Whatever it was: what waits is in the outboxes, and nobody else would go on.
                 logger.exception(
                     "a forwarder failed; it begins again",
                     extra={"event": "forwarder_failed", "output": self._plan.info.id},
@@ -501,6 +502,7 @@ class Forwarder(Process):
             try:
                 await self._learn()
             except Exception:
+                # Whatever it was: a forwarder that follows no more would send what it must not.
                 logger.exception(
                     "a configuration could not be followed; it is asked for again",
                     extra={"event": "follow_failed", "output": former.info.id},

@@ -1,8 +1,7 @@
 """Keeps a forwarder and the coordinator of one mind about the subscriptions of an output."""
 
-import asyncio
-import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -10,16 +9,13 @@ from actors.audiences.announce import FIRST_NUMBER
 from actors.audiences.handles import AudienceDeskHandle
 from actors.audiences.objects import Fault
 from actors.clock import Clock
-from actors.errors import ShardUnavailable, StoreFull
 from actors.forwarder import Forwarder
 from actors.forwarding.foreign import alias
+from actors.forwarding.looking import Trouble, look_for_ever
 from actors.forwarding.subscriptions import Followed
 from actors.model import Delivery
 from actors.outputs.contract import Fatal, Retry, Split
 
-logger = logging.getLogger("headwater.forwarder")
-
-LOOK_S = 1.0  # a change takes effect within 5 s (spec/connections.md, 1.3)
 NOTICE_MAX_AGE_MS = 24 * 3600 * 1000
 FIRST_WAIT_MS, LAST_WAIT_MS = 10_000, 900_000
 SENT_PAUSE_MS = 60_000  # between two notes of when something was sent: each is a commit
@@ -49,24 +45,17 @@ class SubscriptionFollower:
 
     async def run(self, forwarder: Forwarder) -> None:
         """Follow for ever; a coordinator that does not answer is asked again."""
-        while True:
-            try:
-                await self.step(forwarder)
-            except (ShardUnavailable, StoreFull) as error:
-                logger.warning(
-                    "the coordinator does not tell the subscriptions of an output",
-                    extra={
-                        "event": "subscriptions_unknown",
-                        "output": self._output,
-                        "kind": type(error).__name__,
-                    },
-                )
-            except Exception:
-                logger.exception(
-                    "subscriptions could not be followed; they are asked for again",
-                    extra={"event": "follow_failed", "output": self._output},
-                )
-            await asyncio.sleep(LOOK_S)
+        await look_for_ever(
+            partial(self.step, forwarder),
+            self._output,
+            delayed=Trouble(
+                "subscriptions_unknown",
+                "the coordinator does not tell the subscriptions of an output",
+            ),
+            failed=Trouble(
+                "follow_failed", "subscriptions could not be followed; they are asked for again"
+            ),
+        )
 
     async def step(self, forwarder: Forwarder) -> None:
         """Follow once. Raises ShardUnavailable, StoreFull."""

@@ -5,7 +5,6 @@ standard one, whenever it is sent. What was missed while nothing ran is made up 
 occasion is kept with the output; a crash may have it written twice, at an interval under one name.
 """
 
-import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -14,16 +13,15 @@ from functools import partial
 from actors.audiences.calls import AudienceShard, MemberRow
 from actors.audiences.member_pages import PAGE, pages_in_order
 from actors.clock import Clock
-from actors.errors import ShardUnavailable, StoreFull
 from actors.forwarder import Forwarder
 from actors.forwarding.foreign import parts
+from actors.forwarding.looking import Trouble, look_for_ever
 from actors.forwarding.subscriptions import Followed
 from actors.outputs.contract import Delivered, Fatal, OutputState, Refused
 from actors.outputs.snapshots import Snapshot, SnapshotOutput
 
 logger = logging.getLogger("headwater.forwarder")
 
-LOOK_S = 1.0
 GIVEN_UP_MS = 24 * 3600 * 1000
 FIRST_WAIT_MS, LAST_WAIT_MS = 10_000, 900_000
 PREFIX = "snapshot "  # of what is kept
@@ -57,24 +55,12 @@ class Snapshots:
 
     async def run(self, forwarder: Forwarder) -> None:
         """Look for ever."""
-        while True:
-            try:
-                await self.step(forwarder)
-            except (ShardUnavailable, StoreFull) as error:
-                logger.warning(
-                    "a snapshot of an audience has to wait",
-                    extra={
-                        "event": "snapshot_delayed",
-                        "output": self._output,
-                        "kind": type(error).__name__,
-                    },
-                )
-            except Exception:
-                logger.exception(
-                    "snapshots failed; they are tried again",
-                    extra={"event": "snapshot_failed", "output": self._output},
-                )
-            await asyncio.sleep(LOOK_S)
+        await look_for_ever(
+            partial(self.step, forwarder),
+            self._output,
+            delayed=Trouble("snapshot_delayed", "a snapshot of an audience has to wait"),
+            failed=Trouble("snapshot_failed", "snapshots failed; they are tried again"),
+        )
 
     async def step(self, forwarder: Forwarder) -> None:
         """See to all that is due. Raises ShardUnavailable, StoreFull."""
