@@ -70,7 +70,7 @@ class AudienceNames:
         for each in audiences:
             number = self._names.audiences[each.id]
             self._known[number] = AudienceReference(
-                reads_membership=any(_targets(each.definition)),
+                reads_membership=bool(list(_targets(each.definition))),
                 is_active=each.active or each.type != "real_time",
             )
             if each.is_joint:
@@ -89,8 +89,8 @@ class AudienceNames:
         return found.node, found.problems
 
     def _references(self, audience: Audience) -> References:
-        wanted = audience.workspaces or (self.home,)
-        places = [self._places[each] for each in wanted if each in self._places]
+        wanted = {self.home, *audience.workspaces}
+        places = [place for name, place in self._places.items() if name in wanted]
         is_real_time = audience.type == "real_time"
         kept = {"personalize"} if is_real_time else {"personalize", "preserve"}
         days = self._places[self.home].workspace.retention.audience_event_days

@@ -74,6 +74,7 @@ CRITERION = "audiences.0.definition.and.0"
             setting("audiences.0.workspaces", ["b2b", "none"]),
             "workspaces: 'shop', in whose document",
         ),
+        (setting("audiences.0.workspaces", ["none"]), "workspaces: 'shop', in whose document"),
         (setting("audiences.0.workspaces", ["shop", "b2b", "b2b"]), "workspaces[1]: listed twice"),
         (
             setting("audiences.0.workspaces", ["shop", "b2b", "none"]),
