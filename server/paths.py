@@ -61,6 +61,21 @@ class Route(NamedTuple):
     call: str = ""
 
 
+def management_routes(
+    errors: ErrorWriter, *endpoints: tuple[str, str, Handler]
+) -> tuple[Route, ...]:
+    """Return the routes of a part of the Platform API.
+
+    Args:
+        errors: how it writes errors.
+        endpoints: method, path and handler of each.
+    """
+    return tuple(
+        Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=errors)
+        for method, path, handler in endpoints
+    )
+
+
 class Served(NamedTuple):
     """What the middleware has to know of a handler; `path` is without values."""
 

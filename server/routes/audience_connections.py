@@ -3,7 +3,6 @@
 from typing import Any
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from actors.audiences.objects import Subscription
 from server import audience_connection_bodies as bodies
@@ -18,7 +17,7 @@ from server.audience_requests import (
 from server.audience_views import shown_subscription
 from server.auditing import audited
 from server.management import ANY_ROLE, enter, write_audit
-from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.paths import management_routes
 from server.problems import Refused, json_answer
 from server.routes.audiences import AUDIENCE
 
@@ -108,7 +107,8 @@ async def connect(request: web.Request) -> web.Response:
 _SUBSCRIPTIONS = AUDIENCE + "/subscriptions"
 _ONE = _SUBSCRIPTIONS + "/{subscription}"
 _CONNECT = "/platform/v2/workspaces/{workspace}/outputs/{output}/connect-audiences"
-_ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
+ROUTES = management_routes(
+    v2_errors,
     ("GET", _SUBSCRIPTIONS, listed),
     ("POST", _SUBSCRIPTIONS, create),
     ("GET", _ONE, one),
@@ -116,10 +116,6 @@ _ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
     ("DELETE", _ONE, delete),
     ("POST", _ONE + "/resume", resume),
     ("POST", _CONNECT, connect),
-)
-ROUTES = tuple(
-    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=v2_errors)
-    for method, path, handler in _ENDPOINTS
 )
 
 

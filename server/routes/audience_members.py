@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from actors.audiences.objects import Download
 from actors.audiences.queries import Asked
@@ -28,7 +27,7 @@ from server.auditing import audited
 from server.management import ANY_ROLE, Caller, enter
 from server.openapi.takes import takes
 from server.parameters import is_int64, page_size
-from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.paths import management_routes
 from server.problems import Refused, json_answer
 from server.routes.audiences import AUDIENCE, AUDIENCES
 
@@ -187,7 +186,8 @@ async def download_file(request: web.Request) -> web.StreamResponse:
 
 _MEMBERS = AUDIENCE + "/members"
 _DOWNLOAD = AUDIENCE + "/download"
-_ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
+ROUTES = management_routes(
+    v2_errors,
     ("POST", AUDIENCES + "/estimate", estimate),
     ("POST", AUDIENCES + "/evaluate", evaluate),
     ("GET", _MEMBERS, members),
@@ -198,10 +198,6 @@ _ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
     ("POST", _DOWNLOAD, order_download),
     ("GET", _DOWNLOAD + "/{download}", download),
     ("GET", _DOWNLOAD + "/{download}/file", download_file),
-)
-ROUTES = tuple(
-    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=v2_errors)
-    for method, path, handler in _ENDPOINTS
 )
 
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from actors.audiences.objects import Audience
 from server import audience_sharing_bodies as bodies
@@ -20,7 +19,7 @@ from server.audience_views import moment
 from server.auditing import audited
 from server.context import EDGES
 from server.management import ANY_ROLE, enter_account
-from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.paths import management_routes
 from server.problems import json_answer
 from server.routes.audiences import AUDIENCE
 
@@ -89,16 +88,13 @@ async def set_sharing_default(request: web.Request) -> web.Response:
 
 
 _DEFAULT = "/platform/v2/accounts/{account}/audience-sharing"
-_ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
+ROUTES = management_routes(
+    v2_errors,
     ("GET", AUDIENCE + "/sharing", sharing),
     ("PUT", AUDIENCE + "/sharing", share),
     ("POST", AUDIENCE + "/sharing/requests", request_access),
     ("GET", _DEFAULT, sharing_default),
     ("PUT", _DEFAULT, set_sharing_default),
-)
-ROUTES = tuple(
-    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=v2_errors)
-    for method, path, handler in _ENDPOINTS
 )
 
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 from msgspec import to_builtins
 
 from actors.audiences.calls import Counts
@@ -28,7 +27,7 @@ from server.auditing import audited
 from server.management import ANY_ROLE, enter
 from server.openapi.takes import takes
 from server.parameters import invalid
-from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.paths import management_routes
 from server.problems import Refused, json_answer
 
 STATUSES = frozenset(
@@ -218,7 +217,8 @@ async def costs(request: web.Request) -> web.Response:
 
 AUDIENCES = "/platform/v2/workspaces/{workspace}/audiences"
 AUDIENCE = AUDIENCES + "/{audience}"
-_ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
+ROUTES = management_routes(
+    v2_errors,
     ("GET", AUDIENCES, listed),
     ("POST", AUDIENCES, create),
     ("POST", AUDIENCES + "/calculate", calculate),
@@ -233,10 +233,6 @@ _ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
     ("POST", AUDIENCE + "/abtest", create_test),
     ("GET", AUDIENCE + "/abtest", test),
     ("DELETE", AUDIENCE + "/abtest", delete_test),
-)
-ROUTES = tuple(
-    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=v2_errors)
-    for method, path, handler in _ENDPOINTS
 )
 
 

@@ -22,7 +22,7 @@ from server.audience_requests import (
 from server.audience_views import listed_audience
 from server.context import EDGES
 from server.management import ANY_ROLE, enter_v1, write_audit
-from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.paths import management_routes
 from server.problems import Refused, json_answer
 
 
@@ -56,31 +56,11 @@ async def delete(request: web.Request) -> web.Response:
     return web.Response(status=202)
 
 
-ROUTES = (
-    Route(
-        "GET",
-        "/v1/audiences",
-        listed,
-        "platform",
-        preflight=MANAGEMENT_PREFLIGHT,
-        errors=v1_errors,
-    ),
-    Route(
-        "DELETE",
-        "/v1/audiences/{audience}",
-        delete,
-        "platform",
-        preflight=MANAGEMENT_PREFLIGHT,
-        errors=v1_errors,
-    ),
-    Route(
-        "GET",
-        "/v1/workspace/{workspace}/audiences",
-        of_workspace,
-        "platform",
-        preflight=MANAGEMENT_PREFLIGHT,
-        errors=v1_errors,
-    ),
+ROUTES = management_routes(
+    v1_errors,
+    ("GET", "/v1/audiences", listed),
+    ("DELETE", "/v1/audiences/{audience}", delete),
+    ("GET", "/v1/workspace/{workspace}/audiences", of_workspace),
 )
 
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from actors.calculated.definition import Attribute
 from actors.calculated.objects import AttributeFields, CalculatedAttribute
@@ -18,7 +17,7 @@ from server.edge_config import Role
 from server.management import ANY_ROLE, Caller, enter, write_audit
 from server.openapi.takes import takes
 from server.parameters import INT64_END
-from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.paths import management_routes
 from server.problems import Refused, json_answer
 
 MAY_CHANGE: frozenset[Role] = frozenset({"admin", "user"})
@@ -156,7 +155,8 @@ async def preview(request: web.Request) -> web.Response:
 _ALL = "/platform/v2/workspaces/{workspace}/calculatedattributes"
 _ONE = _ALL + "/{calculated_attribute}"
 
-_ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
+ROUTES = management_routes(
+    calculated_errors,
     ("GET", _ALL, listed),  # and HEAD
     ("POST", _ALL, create),
     ("POST", _ALL + "/preview", preview),
@@ -168,17 +168,6 @@ _ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
     ("GET", _ONE + "/activation", activation),
     ("DELETE", _ONE + "/draft", delete_draft),
     ("GET", _ONE + "/calculation", calculation),
-)
-ROUTES = tuple(
-    Route(
-        method,
-        path,
-        handler,
-        "platform",
-        preflight=MANAGEMENT_PREFLIGHT,
-        errors=calculated_errors,
-    )
-    for method, path, handler in _ENDPOINTS
 )
 
 

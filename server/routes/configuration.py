@@ -18,7 +18,7 @@ from server.edge_config import Role
 from server.management import ANY_ROLE, WORKSPACE, audit, enter
 from server.openapi.takes import takes
 from server.parameters import int64
-from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.paths import management_routes
 from server.problems import Refused, json_answer
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -109,16 +109,14 @@ async def roll_back(request: web.Request) -> web.Response:
 _CONFIG = WORKSPACE + "/config"
 _REVISION = _CONFIG + "/revisions/{revision}"
 
-ROUTES = tuple(
-    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=config_errors)
-    for method, path, handler in (
-        ("GET", _CONFIG, export),
-        ("PUT", _CONFIG, apply),
-        ("GET", _CONFIG + "/ids", ids),
-        ("GET", _CONFIG + "/revisions", revisions),
-        ("GET", _REVISION, revision),
-        ("POST", _REVISION + "/rollback", roll_back),
-    )
+ROUTES = management_routes(
+    config_errors,
+    ("GET", _CONFIG, export),
+    ("PUT", _CONFIG, apply),
+    ("GET", _CONFIG + "/ids", ids),
+    ("GET", _CONFIG + "/revisions", revisions),
+    ("GET", _REVISION, revision),
+    ("POST", _REVISION + "/rollback", roll_back),
 )
 
 

@@ -30,7 +30,7 @@ from server.config_problems import config_errors, refused
 from server.idempotency import once
 from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, WORKSPACE, Caller, enter
 from server.openapi.takes import takes
-from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.paths import management_routes
 from server.problems import json_answer
 
 STATUSES = ("draft", "active", "inactive", "faulted")
@@ -187,20 +187,18 @@ async def purge(request: web.Request) -> web.Response:
 _CONNECTIONS = WORKSPACE + "/output-connections"
 _ONE = _CONNECTIONS + "/{connection}"
 
-ROUTES = tuple(
-    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=config_errors)
-    for method, path, handler in (
-        ("GET", _CONNECTIONS, listed),
-        ("POST", _CONNECTIONS, once(create)),
-        ("GET", _ONE, one),
-        ("PUT", _ONE, replace),
-        ("DELETE", _ONE, delete),
-        ("POST", _ONE + "/activation", activate),
-        ("DELETE", _ONE + "/activation", deactivate),
-        ("POST", _ONE + "/resume", resume),
-        ("GET", _ONE + "/queue", queue),
-        ("DELETE", _ONE + "/queue", purge),
-    )
+ROUTES = management_routes(
+    config_errors,
+    ("GET", _CONNECTIONS, listed),
+    ("POST", _CONNECTIONS, once(create)),
+    ("GET", _ONE, one),
+    ("PUT", _ONE, replace),
+    ("DELETE", _ONE, delete),
+    ("POST", _ONE + "/activation", activate),
+    ("DELETE", _ONE + "/activation", deactivate),
+    ("POST", _ONE + "/resume", resume),
+    ("GET", _ONE + "/queue", queue),
+    ("DELETE", _ONE + "/queue", purge),
 )
 
 

@@ -15,7 +15,7 @@ from server.config_problems import config_errors, refused
 from server.context import edge_of
 from server.management import MAY_CHANGE_CONNECTIONS, WORKSPACE, enter
 from server.openapi.takes import takes
-from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.paths import management_routes
 from server.problems import Refused, json_answer
 
 MAX_KEYS = 5
@@ -133,15 +133,13 @@ INPUT = Kind("inputs", "input", _OWN, shown)
 _INPUTS = WORKSPACE + "/inputs"
 _ONE = _INPUTS + "/{input}"
 
-ROUTES = tuple(
-    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=config_errors)
-    for method, path, handler in (
-        ("GET", _INPUTS, listed),
-        ("POST", _INPUTS, create),
-        ("GET", _ONE, one),
-        ("PUT", _ONE, replace),
-        ("DELETE", _ONE, delete),
-        ("POST", _ONE + "/keys", issue_key),
-        ("DELETE", _ONE + "/keys/{which}", revoke_key),
-    )
+ROUTES = management_routes(
+    config_errors,
+    ("GET", _INPUTS, listed),
+    ("POST", _INPUTS, create),
+    ("GET", _ONE, one),
+    ("PUT", _ONE, replace),
+    ("DELETE", _ONE, delete),
+    ("POST", _ONE + "/keys", issue_key),
+    ("DELETE", _ONE + "/keys/{which}", revoke_key),
 )

@@ -1,7 +1,6 @@
 """Journeys and their milestones (spec/audiences.md, 13 and 14)."""
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from actors.audiences.objects import Journey
 from server import audience_connection_bodies as bodies
@@ -10,7 +9,7 @@ from server.audience_requests import MAY_CHANGE_AUDIENCES, json_body, number_in_
 from server.audience_views import shown_journey, shown_milestone
 from server.auditing import audited
 from server.management import ANY_ROLE, Caller, enter
-from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.paths import management_routes
 from server.problems import Refused, json_answer
 
 
@@ -100,7 +99,8 @@ async def delete_milestone(request: web.Request) -> web.Response:
 _JOURNEYS = "/platform/v2/workspaces/{workspace}/journeys"
 _JOURNEY = _JOURNEYS + "/{journey}"
 _MILESTONE = _JOURNEY + "/milestones/{milestone}"
-_ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
+ROUTES = management_routes(
+    v2_errors,
     ("GET", _JOURNEYS, listed),
     ("POST", _JOURNEYS, create),
     ("GET", _JOURNEY, one),
@@ -109,10 +109,6 @@ _ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
     ("POST", _JOURNEY + "/milestones", create_milestone),
     ("PUT", _MILESTONE, replace_milestone),
     ("DELETE", _MILESTONE, delete_milestone),
-)
-ROUTES = tuple(
-    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=v2_errors)
-    for method, path, handler in _ENDPOINTS
 )
 
 

@@ -12,7 +12,7 @@ from server.config_edits import Place, body_of, check_match, check_unmanaged, ed
 from server.config_objects import editable
 from server.config_problems import config_errors, refused
 from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, WORKSPACE, Caller, enter
-from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.paths import management_routes
 from server.problems import json_answer
 from server.routes.outputs import OUTPUT
 
@@ -70,13 +70,11 @@ async def copy(request: web.Request) -> web.Response:
 
 _FILTER = WORKSPACE + "/outputs/{output}/filter"
 
-ROUTES = tuple(
-    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=config_errors)
-    for method, path, handler in (
-        ("GET", _FILTER, one),
-        ("PUT", _FILTER, replace),
-        ("POST", _FILTER + "/copy", copy),
-    )
+ROUTES = management_routes(
+    config_errors,
+    ("GET", _FILTER, one),
+    ("PUT", _FILTER, replace),
+    ("POST", _FILTER + "/copy", copy),
 )
 
 

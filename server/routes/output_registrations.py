@@ -13,7 +13,7 @@ from server.auditing import audited
 from server.config_edits import find
 from server.config_problems import config_errors, refused
 from server.management import MAY_CHANGE_CONNECTIONS, WORKSPACE, Caller, enter
-from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.paths import management_routes
 from server.problems import json_answer
 
 
@@ -63,11 +63,9 @@ async def _ask(request: web.Request, caller: Caller, method: str, *arguments: st
 
 _ONE = WORKSPACE + "/outputs/{output}"
 
-ROUTES = tuple(
-    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=config_errors)
-    for method, path, handler in (
-        ("POST", _ONE + "/registration", refresh),
-        ("GET", _ONE + "/oauth/start", start),
-        ("GET", _ONE + "/oauth/callback", callback),
-    )
+ROUTES = management_routes(
+    config_errors,
+    ("POST", _ONE + "/registration", refresh),
+    ("GET", _ONE + "/oauth/start", start),
+    ("GET", _ONE + "/oauth/callback", callback),
 )

@@ -21,7 +21,7 @@ from server.idempotency import once
 from server.management import MAY_CHANGE_CONNECTIONS, WORKSPACE, audit, enter
 from server.openapi.takes import takes
 from server.parameters import environment
-from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.paths import management_routes
 from server.problems import json_answer
 
 
@@ -103,14 +103,12 @@ OUTPUT = Kind("outputs", "output", ("number",), shown)
 _OUTPUTS = WORKSPACE + "/outputs"
 _ONE = _OUTPUTS + "/{output}"
 
-ROUTES = tuple(
-    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=config_errors)
-    for method, path, handler in (
-        ("GET", _OUTPUTS, listed),
-        ("POST", _OUTPUTS, once(create)),
-        ("GET", _ONE, one),
-        ("PUT", _ONE, replace),
-        ("DELETE", _ONE, delete),
-        ("POST", _ONE + "/test", try_out),
-    )
+ROUTES = management_routes(
+    config_errors,
+    ("GET", _OUTPUTS, listed),
+    ("POST", _OUTPUTS, once(create)),
+    ("GET", _ONE, one),
+    ("PUT", _ONE, replace),
+    ("DELETE", _ONE, delete),
+    ("POST", _ONE + "/test", try_out),
 )

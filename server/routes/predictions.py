@@ -3,7 +3,6 @@
 from typing import get_args
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from actors.audiences.handles import AudienceDeskHandle
 from actors.predictions.objects import Prediction
@@ -14,7 +13,7 @@ from server.audience_requests import MAY_CHANGE_AUDIENCES, json_body, number_in_
 from server.management import ANY_ROLE, Caller, audit, enter
 from server.openapi.takes import takes
 from server.parameters import is_int64
-from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.paths import management_routes
 from server.problems import Refused, json_answer
 
 BINS = 100
@@ -164,7 +163,8 @@ async def size_at(request: web.Request) -> web.Response:
 
 _PREDICTIONS = "/platform/v2/workspaces/{workspace}/predictions"
 _PREDICTION = _PREDICTIONS + "/{prediction}"
-_ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
+ROUTES = management_routes(
+    v2_errors,
     ("GET", _PREDICTIONS, listed),
     ("POST", _PREDICTIONS, create),
     ("GET", _PREDICTION, one),
@@ -176,10 +176,6 @@ _ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
     ("GET", _PREDICTION + "/users/{mpid}", user),
     ("GET", _PREDICTION + "/distribution", distribution),
     ("GET", _PREDICTION + "/distribution/size-at", size_at),
-)
-ROUTES = tuple(
-    Route(method, path, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=v2_errors)
-    for method, path, handler in _ENDPOINTS
 )
 
 

@@ -11,7 +11,7 @@ from server.config_problems import config_errors, refused
 from server.edge_config import Role
 from server.management import ANY_ROLE, WORKSPACE, enter
 from server.openapi.takes import takes
-from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.paths import management_routes
 from server.problems import json_answer
 
 MAY_CHANGE: frozenset[Role] = frozenset({"admin"})
@@ -47,12 +47,7 @@ async def replace(request: web.Request) -> web.Response:
     return json_answer(_shown(await edit(caller, "update", "workspace", change)))
 
 
-ROUTES = tuple(
-    Route(
-        method, WORKSPACE, handler, "platform", preflight=MANAGEMENT_PREFLIGHT, errors=config_errors
-    )
-    for method, handler in (("GET", one), ("PUT", replace))
-)
+ROUTES = management_routes(config_errors, ("GET", WORKSPACE, one), ("PUT", WORKSPACE, replace))
 
 
 def _purposes(workspace: Any) -> set[str]:
