@@ -425,7 +425,8 @@ class ShardAudiences:
 
     def published(self) -> None:
         """The transaction is on disk."""
-        self.followed.difference_update(map(profile_key, self._touched))
+        if self.followed:
+            self.followed.difference_update(map(profile_key, self._touched))
         if self._touched:
             self._metrics.audience_evaluations.labels(self._workspace.id).inc(len(self._touched))
         for (audience, action), count in self._changes.items():

@@ -13,7 +13,6 @@ from actors.audiences.engine.memberships import Memberships
 from actors.audiences.engine.mirror import Mirror
 from actors.audiences.engine.packing import (
     pack_entries,
-    pack_happened,
     trim_entries,
     unpack_entries,
     unpack_many,
@@ -220,7 +219,7 @@ class Engine:
         packed = b""
         if happened:
             self._entries.add_happened(row, happened)
-            packed = pack_happened(happened, self._holdings.identity)
+            packed = self._holdings.packer.pack(happened)
         if entries:
             self._entries.add(row, entries)
             packed += pack_entries(entries, self._holdings.identity)

@@ -12,6 +12,7 @@ from actors.audiences.engine.leaves.sequences import SequenceLeaf
 from actors.audiences.engine.matcher import Matcher
 from actors.audiences.engine.mirror import Mirror
 from actors.audiences.engine.numbers import NumberColumn
+from actors.audiences.engine.packing import HappenedPacker
 from actors.audiences.engine.sources import CoordinateSource, SectionSource, Source
 from actors.audiences.engine.streams import Stream
 from actors.audiences.engine.terms import Leaf
@@ -21,7 +22,7 @@ from actors.model import WorkspaceInfo
 class Holdings:
     """The columns and streams of all leaves that are held; they go with the last holder.
 
-    `identity` returns what the stream with a number is called in records.
+    `identity` returns what the stream with a number is called in records; `packer` packs by it.
     """
 
     def __init__(self, workspace: WorkspaceInfo, mirror: Mirror, entries: EntryStore) -> None:
@@ -35,6 +36,7 @@ class Holdings:
         self._number_by_identity: dict[int, int] = {}
         self._identity_of: list[int] = []  # by number; numbers are never used again
         self.identity = self._identity_of.__getitem__
+        self.packer = HappenedPacker(self.identity)
         self._matcher: Matcher | None = None
 
     @property

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from actors.audiences.engine.arrays import FAR
 from actors.audiences.engine.entries import Entry, EntryStore, Happened
 from actors.audiences.engine.packing import (
+    HappenedPacker,
     pack_entries,
-    pack_happened,
     trim_entries,
     unpack_entries,
     unpack_many,
@@ -69,11 +69,78 @@ def test_many_users_with_half_a_record_are_an_error() -> None:
         unpack_many([b"", b"x" * 27], lambda identity: identity)
 
 
-@given(st.lists(st.builds(Happened, times, st.integers(0, 2**31 - 1), st.just((3, 1, 2)))))
-def test_what_events_make_in_several_streams_is_kept_as_entries(some: list[Happened]) -> None:
-    """There is one form on disk."""
-    made = [Entry(stream, each.t_ms, each.event, 0) for each in some for stream in each.streams]
-    assert pack_happened(some, identity_of) == pack_entries(made, identity_of)
+happenings = st.lists(
+    st.builds(
+        Happened,
+        times,
+        st.integers(0, 2**31 - 1),
+        st.lists(st.integers(0, 9), min_size=1, unique=True).map(tuple),
+    ),
+    max_size=10,
+)
+
+
+def entries_of(happened: list[Happened]) -> list[Entry]:
+    """Return what events make, one by one."""
+    return [Entry(stream, each.t_ms, each.event, 0) for each in happened for stream in each.streams]
+
+
+@given(entries, happenings, entries, st.sampled_from([0, 1000, 2**62]))
+def test_what_events_make_in_several_streams_is_read_back_as_entries(
+    some: list[Entry], happened: list[Happened], others: list[Entry], first: int
+) -> None:
+    """Also between others, and if identities are so small that they cannot be listed."""
+    packed = (
+        pack_entries(some, lambda stream: first + stream)
+        + HappenedPacker(lambda stream: first + stream).pack(happened)
+        + pack_entries(others, lambda stream: first + stream)
+    )
+    expected = [*some, *entries_of(happened), *others]
+    assert unpack_entries(packed, lambda identity: identity - first) == expected
+    odd = [each for each in expected if each.stream % 2]
+    assert unpack_entries(packed, lambda each: each - first if each % 2 else None) == odd
+
+
+@given(st.lists(happenings, max_size=5))
+def test_what_events_of_many_users_make_is_read_at_once(users: list[list[Happened]]) -> None:
+    """In the order in which it was packed."""
+    packer = HappenedPacker(identity_of)
+    known = {1000 + stream: stream for stream in range(7)}.get  # of ten
+    columns, special = unpack_many([packer.pack(each) for each in users], known)
+    assert special == []
+    found = zip(*(columns[name].tolist() for name in ("place", *_FIELDS)), strict=True)
+    assert list(found) == [
+        (place, each.stream, each.t_ms, each.event, 0)
+        for place, happened in enumerate(users)
+        for each in entries_of(happened)
+        if each.stream < 7
+    ]
+
+
+def test_an_event_in_many_streams_takes_little_room() -> None:
+    """The time and number of the event are there once, and three streams take a record."""
+    packed = HappenedPacker(identity_of).pack([Happened(5, 0, (0, 1, 2, 3, 4, 5))])
+    assert len(packed) == 3 * 28
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_a_list_that_is_cut_off_is_refused(kept: int) -> None:
+    """One by one and many at a time."""
+    packed = HappenedPacker(identity_of).pack([Happened(5, 0, (0, 1, 2, 3))])[: 28 * kept]
+    with pytest.raises(struct.error):
+        unpack_entries(packed, lambda identity: identity)
+    with pytest.raises(struct.error):
+        unpack_many([packed], lambda identity: identity)
+
+
+@given(happenings, times)
+def test_trimming_leaves_the_events_that_can_be_seen(
+    happened: list[Happened], since_ms: int
+) -> None:
+    """With all streams that they are in."""
+    packer = HappenedPacker(identity_of)
+    younger = [each for each in happened if each.t_ms >= since_ms]
+    assert trim_entries(packer.pack(happened), since_ms) == packer.pack(younger)
 
 
 def test_the_next_event_comes_after_all_whatever_their_order() -> None:
