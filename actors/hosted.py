@@ -1,229 +1,52 @@
-"""What runs in the actors' processes: plain classes, each put together in its constructor.
+"""What runs in the processes of the coordinator and of forwarders (`actors/hosted_shard.py`,
+`server/hosted_edge.py`: the others), plain classes, each put together in its constructor.
 
 Ray names a process after its class, so these are called as their role is. A constructor runs again
 when its process has died; everything it needs it gets from its arguments and from disk.
 """
 
 import asyncio
-import gc
 import logging
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actors import forwarder, shard
+from actors import forwarder
 from actors.audiences.calls import AudienceShard
 from actors.audiences.handles import desk_handle
 from actors.clock import SystemClock, SystemRandomness
 from actors.desks import DeskOptions, Desks, other_desks, readers_of_events
-from actors.errors import ActorFailed, ShardUnavailable, StoreDamaged, StoreFull
+from actors.errors import ShardUnavailable
 from actors.forwarding.faults import KeptFaults
 from actors.forwarding.follower import SubscriptionFollower
 from actors.forwarding.foreign import JoinedSource
 from actors.forwarding.plan import OutputPlan
 from actors.forwarding.snapshots import Snapshots
+from actors.hosting import Host, Process, restarting_if_damaged
 from actors.identity.sequencer import Sequencer
-from actors.metric_groups import CoordinatorMetrics, ForwarderMetrics, ShardMetrics
+from actors.metric_groups import CoordinatorMetrics, ForwarderMetrics
 from actors.metric_snapshots import snapshot
-from actors.model import MicroBatch, Result
-from actors.node_store import found_here
 from actors.output_states import Seal
 from actors.outputs.contract import OutputEnvironment, OutputState
 from actors.outputs.egress import EgressRules
 from actors.outputs.registry import open_outputs
-from actors.remote import Handle, is_restarted
 from actors.remote_handles import (
     RemoteConfiguration,
     RemoteCoordinator,
     ShardSource,
-    forwarder_name,
     remote_shards,
 )
-from actors.shard_calls import ShardCalls
-from actors.shard_options import ShardOptions, StoreOptions
-from actors.shard_state import ShardState
 from actors.store.environment import Store
 from actors.store.folder import scope_store, workspace_store
-from actors.sweeper import Sweeper
 
 logger = logging.getLogger("headwater.actors")
 
 RESTART_PAUSE_S = 1.0
-NEWEST_PATIENCE_S = 30.0  # a coordinator that has died as well is back before
 FOLLOW_S = 1.0  # a change takes effect within 5 s (spec/connections.md, 1.3)
-# Batches and profiles hold no cycles: counting references frees them. So young objects are looked
-# at seldom, and old ones, half a million of them in a full cache, practically never.
-GC_THRESHOLDS = (50_000, 20, 1_000_000)
-
-
-class Host(Protocol):
-    """What a process is handed by whoever starts it."""
-
-    version: str
-
-    def enter(self, role: str, instance: str) -> None:
-        """Set up the process: where its log lines go, and who they are from."""
-        ...
-
-    def set_log_level(self, logger: str, level: str | None) -> None:
-        """Set the level of a logger in this process; `None` is the configured one."""
-        ...
-
-
-def settle_memory() -> None:
-    """Spare the garbage collector what it could never free; to be called when all is set up."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
-
-
-@contextmanager
-def restarting_if_damaged(end: Callable[[int], object] = os._exit) -> Iterator[None]:
-    """End the process when its store is damaged: Ray starts it again, and the store is opened anew.
-
-    Whoever has called is answered as after any other death of the process.
-    """
-    try:
-        yield
-    except StoreDamaged:
-        logger.critical(
-            "the store does not work; the process ends, to be started again",
-            extra={"event": "store_damaged"},
-            exc_info=True,
-        )
-        end(1)
-        raise
-
-
-class Process:
-    """What every actor's process can be asked."""
-
-    def __init__(self, host: Host, role: str, instance: str) -> None:
-        """Set up the process; comes before anything else."""
-        host.enter(role, instance)
-        self._host = host
-
-    def set_log_level(self, logger: str, level: str | None) -> None:
-        """Set the level of a logger of ours; `None` is the configured one."""
-        self._host.set_log_level(logger, level)
-
-    def pid(self) -> int:
-        """Return the process that answers."""
-        return os.getpid()
-
-
-def newest(workspaces: Sequence[ShardOptions]) -> Sequence[ShardOptions]:
-    """Return how the parts of a shard are set up by now: it may be started again after a long time.
-
-    Without the coordinator what was given holds, until the coordinator is back and tells.
-    """
-    try:
-        answered: Sequence[ShardOptions] = RemoteConfiguration(NEWEST_PATIENCE_S).ask(
-            "shard_options"
-        )
-    except (ActorFailed, ShardUnavailable, RuntimeError):
-        logger.info("a shard begins with what it was given", extra={"event": "newest_unknown"})
-        return workspaces
-    return answered
-
-
-class Shard(Process):
-    """The process of one shard; its calls run one after the other, in the order received."""
-
-    def __init__(
-        self, options: StoreOptions, workspaces: Sequence[ShardOptions], host: Host
-    ) -> None:
-        super().__init__(host, "shard", str(options.number))
-        clock = SystemClock()
-        self._metrics = ShardMetrics(host.version)
-        options = found_here(options, clock, is_restarted=is_restarted())
-        self._state = ShardState(options, clock)
-        workspaces = newest(workspaces)
-        wake = Waker(options.number).wake
-        self._shards = {
-            each.workspace.number: shard.Shard(self._state, each, clock, self._metrics, wake)
-            for each in workspaces
-        }
-        self._calls = {number: ShardCalls(each, clock) for number, each in self._shards.items()}
-        self._sweeper = Sweeper(self._state, tuple(self._shards.values()), clock)
-        self._decode = msgspec.msgpack.Decoder(MicroBatch).decode
-        self._encode = msgspec.msgpack.Encoder().encode
-        settle_memory()
-        logger.info("a shard has started", extra={"event": "shard_started"})
-
-    @restarting_if_damaged()
-    def commit(self, workspace: int, micro: bytes) -> bytes:
-        """Apply an encoded micro-batch (`Shard.commit`)."""
-        results: list[Result] = self._shards[workspace].commit(self._decode(micro))
-        return self._encode(results)
-
-    @restarting_if_damaged()
-    def call(self, workspace: int, method: str, *arguments: Any) -> Any:
-        """Call a method of a workspace's part of the shard (`ShardCalls.call`)."""
-        return self._calls[workspace].call(method, *arguments)
-
-    @restarting_if_damaged()
-    def forget_micro_batches(self) -> None:
-        """See `Shard.forget_micro_batches`."""
-        for each in self._shards.values():
-            each.forget_micro_batches()
-
-    @restarting_if_damaged()
-    def ready(self) -> str:
-        """Say whether something can be stored: `ok`, or why not."""
-        try:
-            self._state.probe()
-        except StoreFull as error:
-            return str(error)
-        return "ok"
-
-    @restarting_if_damaged()
-    def sweep(self) -> bool:
-        """Remove some of what is past its retention (`Sweeper.sweep`)."""
-        return self._sweeper.sweep()
-
-    @restarting_if_damaged()
-    def metrics(self) -> bytes:
-        """Return a snapshot of the process's metrics."""
-        self._state.show(self._metrics)
-        for each in self._shards.values():
-            each.show()
-        return snapshot(self._metrics.registry)
-
-    @restarting_if_damaged()
-    def status(self) -> dict[str, Any]:
-        """Describe the shard for a status page."""
-        connections: dict[str, Any] = {}
-        for each in self._shards.values():
-            connections |= each.outbox.queues.depths()
-        return self._state.status() | {"connections": connections}
-
-    def close(self) -> None:
-        """Let go of the store; nothing can be called afterwards."""
-        self._state.close()
-
-
-class Waker:
-    """Wakes the forwarders of outputs for which a shard has something."""
-
-    def __init__(self, shard_number: int) -> None:
-        self._shard = shard_number
-        self._forwarders: dict[str, Handle] = {}
-
-    def wake(self, output: str) -> None:
-        """Tell an output's forwarder; one that is not there looks by itself when it is."""
-        handle = self._forwarders.setdefault(output, Handle(forwarder_name(output)))
-        try:
-            handle.tell("wake", self._shard)
-        except ShardUnavailable:
-            logger.debug("a forwarder is not there yet", extra={"event": "wake_missed"})
 
 
 class Configuration(Protocol):

@@ -1,4 +1,4 @@
-"""The other side of `actors.hosted`: the names of the actors, and handles to call shards by."""
+"""The other side of the actors' processes: their names, and handles to call shards by."""
 
 from collections.abc import Sequence
 from typing import Any, cast

@@ -14,7 +14,7 @@ from actors.store.profiles import Profiles
 
 # Of its start a shard gives so much to the columns of audiences. Small stores are whole then; of
 # large ones the rest comes while it serves.
-LOAD_S = 1.0
+LOAD_S = 0.25
 PROBE_PAUSE_S = 1.0  # anybody may ask for the health, and each probe is a commit
 
 

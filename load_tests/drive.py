@@ -150,6 +150,8 @@ class Driver:
         except OSError:
             return self._again(job, "connection", None)
         self.measured.statuses[response.status] += 1
+        if response.status in (429, 503):
+            self.measured.without_retry_after += response.retry_after_s is None
         if response.status == 503:
             return self._again(job, "503", response.retry_after_s)
         job.is_doubtful = was_doubtful

@@ -17,6 +17,7 @@ class Measurements:
         statuses: answers by HTTP status, those before a retry included.
         retries: requests sent again, by reason (`429`, `503`, `connection`).
         acknowledged_batches, acknowledged_events: so far.
+        without_retry_after: answers 429 and 503 that did not say when to come again.
         unsent: requests whose time had come but that no connection was free for until the end.
     """
 
@@ -25,6 +26,7 @@ class Measurements:
         self.retries: Counter[str] = Counter()
         self.acknowledged_batches = 0
         self.acknowledged_events = 0
+        self.without_retry_after = 0
         self.unsent = 0
         self._finished_s = array("d")
         self._latency_s = array("d")

@@ -13,6 +13,7 @@ from urllib.request import urlopen
 import psutil  # type: ignore[import-untyped]
 
 from actors.clock import Clock
+from load_tests.reader import Access
 
 WORKSPACE = Path(__file__).with_name("workspace.yaml")
 # Flags of scenarios, for that workspace.
@@ -21,6 +22,18 @@ CREDENTIALS = (*KEY, "--client-id", "load-client", "--client-secret", "load-secr
 START_S = 120.0
 STOP_S = 30.0
 POLL_S = 0.2
+
+
+def own_access() -> Access:
+    """Return who reads that workspace."""
+    given = dict(zip(CREDENTIALS[::2], CREDENTIALS[1::2], strict=True))
+    return Access(
+        client_id=given["--client-id"],
+        client_secret=given["--client-secret"],
+        org=1,
+        account=1,
+        workspace="1",
+    )
 
 
 class ServerProcess:

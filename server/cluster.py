@@ -12,7 +12,8 @@ from actors import remote
 from actors.clock import Clock
 from actors.errors import ActorFailed, ShardUnavailable
 from actors.forwarding.plan import OutputPlan
-from actors.hosted import Coordinator, Forwarder, ForwarderOptions, Shard
+from actors.hosted import Coordinator, Forwarder, ForwarderOptions
+from actors.hosted_shard import Shard
 from actors.model import WorkspaceInfo
 from actors.remote import Handle
 from actors.remote_handles import COORDINATOR_NAME, edge_name, forwarder_name, shard_name

@@ -12,7 +12,7 @@ from server.logs import configure_logging, set_level
 
 @dataclass(frozen=True)
 class ServeHost:
-    """`actors.hosted.Host` of a deployment; sent to every actor.
+    """`actors.hosting.Host` of a deployment; sent to every actor.
 
     Attributes:
         settings: of the installation.

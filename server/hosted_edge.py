@@ -9,7 +9,7 @@ from actors.calculated.handles import calculated_handle
 from actors.clock import SystemClock, SystemRandomness
 from actors.groups.handles import GroupDeskHandle
 from actors.handles import CoordinatorHandle
-from actors.hosted import Host, Process, settle_memory
+from actors.hosting import Host, Process, settle_memory
 from actors.metric_groups import EdgeMetrics
 from actors.metric_snapshots import snapshot
 from actors.model import WorkspaceInfo

@@ -6,7 +6,7 @@ batches of users drawn at random from all of them are applied in this process.
 
 import gc
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,21 +14,20 @@ import psutil  # type: ignore[import-untyped]
 from msgspec import Struct
 
 from actors.clock import Clock
-from actors.hosted import settle_memory
-from actors.model import ProfileKey
+from actors.hosting import settle_memory
 from actors.store.environment import Table
-from actors.store.keys import profile_key, profile_key_parts, shard_of_slot, slot_of_mpid
+from actors.store.keys import shard_of_slot, slot_of_mpid
 from load_tests.bench.floors import CpuClock, Sizes
 from load_tests.bench.report import Growth
 from load_tests.draws import Draws
 from load_tests.in_process import InProcess, document
 from load_tests.ingest_cost import CostOptions, keep_current
+from load_tests.many_profiles import fill
 from load_tests.people import Batch, Person
 from load_tests.steady import Sender, template
 
 _MODELS = 500  # users whose profiles are copied
 _MODEL_BATCHES = 4  # that each of them has sent
-_PUTS_PER_COMMIT = 20_000
 CONNECTIONS = 3  # of the deployment whose sizes are taken
 
 
@@ -145,31 +144,12 @@ def _batch(person: Person, options: GrowthOptions, draws: Draws) -> Batch:
 
 def _fill(deployment: InProcess, profiles: int) -> Sequence[int]:
     """Copy the models' profiles until there are so many more; return the MPIDs of the copies."""
-    models: list[bytes] = []
-    scope = 0
-    for shard in deployment.shards:
-        with shard.store.read() as txn:
-            for packed, encoded in txn.scan("profiles"):
-                models.append(bytes(encoded))
-                scope = profile_key_parts(packed).scope
     mpids = range(1, profiles + 1)
     of_shard: list[list[int]] = [[] for _ in deployment.shards]
     for mpid in mpids:
         of_shard[shard_of_slot(slot_of_mpid(mpid), len(of_shard))].append(mpid)
-    for shard, own in zip(deployment.shards, of_shard, strict=True):
-        packed_keys = sorted(
-            (profile_key(ProfileKey(scope, "production", mpid)), mpid) for mpid in own
-        )
-        for some in _chunks(packed_keys):
-            with shard.store.write() as txn:
-                for packed, mpid in some:
-                    txn.put("profiles", packed, models[mpid % len(models)])
+    fill([each.store for each in deployment.shards], of_shard)
     return mpids
-
-
-def _chunks(keys: Sequence[tuple[bytes, int]]) -> Iterator[Sequence[tuple[bytes, int]]]:
-    for start in range(0, len(keys), _PUTS_PER_COMMIT):
-        yield keys[start : start + _PUTS_PER_COMMIT]
 
 
 def _mean_size(deployment: InProcess, table: Table) -> int:

@@ -15,7 +15,7 @@ import uvloop
 from aiohttp import web
 
 from actors.clock import SystemClock
-from actors.hosted import settle_memory
+from actors.hosting import settle_memory
 from actors.metric_groups import EdgeMetrics
 from actors.model import Accepted, BatchContext
 from config.load import load_workspaces

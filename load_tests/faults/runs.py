@@ -19,8 +19,8 @@ from load_tests.faults.kept import KeptDeployment
 from load_tests.faults.plan import Fault, plan_of
 from load_tests.faults.receivers import EventLog, FaultyReceiver, MemberLog
 from load_tests.faults.record import Record
-from load_tests.reader import Access, Reader, fetch_token
-from load_tests.server_process import CREDENTIALS
+from load_tests.reader import Reader, fetch_token
+from load_tests.server_process import own_access
 
 _PROBES = 20
 # After a run a batch may take so many times what it took before, and some milliseconds, as other
@@ -153,19 +153,8 @@ class Runner:
                 return after_s
 
     async def _check(self, target: Target, record: Record) -> Found:
-        access = _access()
+        access = own_access()
         reader = Reader(target, access, await fetch_token(target, access))
         with contextlib.closing(reader):
             checker = Checker(record, reader, self._logs, self._members)
             return await checker.run(self._options.patience_s)
-
-
-def _access() -> Access:
-    given = dict(zip(CREDENTIALS[::2], CREDENTIALS[1::2], strict=True))
-    return Access(
-        client_id=given["--client-id"],
-        client_secret=given["--client-secret"],
-        org=1,
-        account=1,
-        workspace="1",
-    )

@@ -14,6 +14,7 @@ from load_tests.scenarios import (
     ingest_cost,
     outputs,
     reaction,
+    recovery,
 )
 
 SCENARIOS: tuple[click.Command, ...] = (
@@ -28,4 +29,5 @@ SCENARIOS: tuple[click.Command, ...] = (
     bad_input.command,
     bench.command,
     faults.command,
+    recovery.command,
 )

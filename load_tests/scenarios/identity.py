@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from actors.clock import Clock, SystemClock
-from actors.hosted import settle_memory
+from actors.hosting import settle_memory
 from actors.identity.registry import STRATEGIES
 from load_tests.in_process import InProcess, document
 from load_tests.steady import (

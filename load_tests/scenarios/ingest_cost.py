@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from actors.clock import Clock, SystemClock
-from actors.hosted import settle_memory
+from actors.hosting import settle_memory
 from load_tests.in_process import InProcess, document
 from load_tests.ingest_cost import CostOptions, CostResult, keep_current, measure
 from load_tests.scenarios.identity import processor_time

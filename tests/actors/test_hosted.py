@@ -15,7 +15,8 @@ from actors.desks import DeskOptions
 from actors.errors import StoreDamaged, StoreFull
 from actors.forwarder import OutputInfo
 from actors.forwarding.plan import OutputPlan
-from actors.hosted import Coordinator, Forwarder, ForwarderOptions, restarting_if_damaged
+from actors.hosted import Coordinator, Forwarder, ForwarderOptions
+from actors.hosting import restarting_if_damaged
 from actors.outputs.contract import OutputPlace
 from actors.outputs.retry import PROFILES
 from actors.store.environment import Store
