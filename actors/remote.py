@@ -9,7 +9,8 @@ from threading import Event
 from typing import Any
 
 # Before ray is imported: it reads them then. Ray reports to its makers and looks at the machine's
-# metrics unless told not to; worker output has a place of its own (`server.log_socket`).
+# metrics unless told not to; worker output has a place of its own (`server.log_socket`). On a
+# cluster `ray start` has to be given the same: `config/cluster/environment`.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_DEDUP_LOGS", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

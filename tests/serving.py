@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,12 +60,18 @@ T = TypeVar("T")
 class Served:
     """A deployment that a test runs, and reads over HTTP."""
 
-    def __init__(self, folder: Path, *flags: str, workspace: str = WORKSPACE) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *flags: str,
+        workspace: str = WORKSPACE,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         self.data_dir = folder / "data"
         document = folder / "workspace.yaml"
         document.write_text(workspace)
         flags = ("--workspace", str(document), *flags)
-        self.process = ServerProcess(self.data_dir, SystemClock(), *flags)
+        self.process = ServerProcess(self.data_dir, SystemClock(), *flags, environ=environ)
         self._token = ""
         self._number = 1
         self._client_id = "ops"

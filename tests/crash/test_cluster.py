@@ -27,7 +27,8 @@ def cluster(tmp_path: Path) -> Iterator[RayCluster]:
 def served(tmp_path: Path, cluster: RayCluster) -> Iterator[Served]:
     settings = tmp_path / "settings.yaml"
     settings.write_text("nodes: [alpha, beta]\nshard_timeout_s: 2.0\n")
-    served = Served(tmp_path, "--address", cluster.address, "--settings", str(settings))
+    flags = ("--address", cluster.address, "--settings", str(settings))
+    served = Served(tmp_path, *flags, environ=cluster.environ)
     served.start()
     yield served
     if served.process.is_running:
