@@ -52,6 +52,8 @@ class EventIndex:
         of_type = self._of_type.get(event.event_type)
         if of_type is None:
             return ()
+        if not (of_type.named or self._is_tiered):
+            return of_type.others
         name = event_name(event)
         if self._is_tiered and self._tiers.get(name or "", self._default_tier) != "personalize":
             return ()

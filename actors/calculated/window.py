@@ -12,6 +12,7 @@ something is kept says that there was a usable row.
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from operator import itemgetter
 from struct import Struct as Packing
 from typing import Any, Literal
 
@@ -63,7 +64,7 @@ class Layout:
         self.size = self._record.size
         self._places = {name: self._place(name) for name in used}
         self._has_arrivals, self._has_codes = "arrival" in used, "code" in used
-        self._fields = tuple(_FIELDS[name] for name in used)
+        self._fields_of = itemgetter(0, *(_FIELDS[name] for name in used))  # 0: the time
         self._is_of_content = self.columns in (("number",), ("digest",), ("stamp",))
         self._last_events = last_events
 
@@ -191,8 +192,7 @@ class Layout:
 
     def _packed(self, texts: list[str], arrived: int, row: Kept, usable: int = 1) -> bytes:
         code = _code(texts, row[2]) if self._has_codes and usable else 0
-        found = (*row, code, arrived, usable)
-        return self._record.pack(row[0], *[found[field] for field in self._fields])
+        return self._record.pack(*self._fields_of((*row, code, arrived, usable)))
 
 
 # Where a field is found: in a row as it is kept, with code, arrival and usability behind it.
