@@ -172,10 +172,7 @@ def programs(tmp_path: Path) -> dict[str, str]:
     told = "echo told to stop >> $NOTES; exit 0"
     for name, rest in (
         ("ray", '[ "$1" = start ] && exec sleep 600; exit 0'),
-        (
-            "headwater",
-            'echo $$ > $NOTES.pid; trap "echo told to stop >> $NOTES; exit 0" TERM; sleep 600 & wait',
-        ),
+        ("headwater", f"echo $$ > $NOTES.pid; trap '{told}' TERM; sleep 600 & wait"),
     ):
         program = tmp_path / name
         program.write_text(f'#!/bin/bash\nprintf "%s\\n" "{name} $*" >> $NOTES\n{rest}\n')
