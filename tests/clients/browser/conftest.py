@@ -45,12 +45,22 @@ connections:
         action: include
         purposes: [{regulation: gdpr, purpose: newsletter, has_consented: true}]
 """
+PLUS = 17  # the id of the audience below
+AUDIENCES = """
+audiences:
+  - id: plus
+    number: 17
+    name: Plus
+    definition: {type: user_attribute, attribute_name: plan, operator: equals, value: plus}
+"""
 DOCUMENT = (
     WORKSPACE.replace(
         "  name: W1",
         "  name: W1\n  client_audience_api: true\n  client_sdks: {event_batching_interval_ms: 500}",
     ).replace("connections:\n", PIXELS.lstrip("\n"))
-    + "  - {id: web-files, input: web, output: files, settings: {include_consent_state: true}}\n"
+    + "  - {id: web-files, input: web, output: files, "
+    + "settings: {include_consent_state: true, include_mp_device_id: true}}\n"
+    + AUDIENCES
 )
 
 

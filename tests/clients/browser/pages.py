@@ -5,12 +5,13 @@ import mimetypes
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Geolocation, Page, Route
 
 from tests.serving import Served
 
 KEY = "us1-test-web-key"
 SHOP = "https://shop.example.test/"
+LOCATION: Geolocation = {"latitude": 45.5, "longitude": 9.25}
 PATIENCE_MS = 30_000
 PAUSE_MS = 50
 
@@ -29,7 +30,9 @@ class Site:
 
     def page(self, html: str) -> Page:
         """Open a page of the shop; what it asks for below /sdk/ comes from `packages`."""
-        page = self._browser.new_context(ignore_https_errors=True).new_page()
+        page = self._browser.new_context(
+            ignore_https_errors=True, geolocation=LOCATION, permissions=["geolocation"]
+        ).new_page()
         page.route(f"{SHOP}sdk/**", self._serve_sdk)
         page.route(SHOP, lambda route: route.fulfill(body=html, content_type="text/html"))
         page.goto(SHOP)
