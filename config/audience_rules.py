@@ -185,13 +185,6 @@ def definition_problems(
             yield (*where, "definition", *place), problem.message.removesuffix(".")
 
 
-def active_limit_problems(audiences: Mapping[int, Audience], most: int) -> Iterator[Found]:
-    """List the audiences that are active beyond what the workspace allows."""
-    active = [i for i, each in audiences.items() if each.active and each.type == "real_time"]
-    for index in active[most:]:
-        yield ("audiences", index, "active"), f"at most {most} audiences can be active"
-
-
 def _type_problems(audience: Audience, where: Location) -> Iterator[Found]:
     if audience.type == "static" and audience.definition is not None:
         yield (*where, "definition"), "a static audience has a list in place of a definition"

@@ -9,6 +9,7 @@ def calculated_catalog(document: WorkspaceDocument, numbers: Numbers) -> Calcula
     """Return the catalog of a document, all of whose objects have their numbers."""
     workspace = document.workspace
     return CalculatedCatalog(
+        account=numbers.accounts[document.account.id],
         retention_days=workspace.retention.audience_event_days,
         has_extended_windows=workspace.calculated_attributes.extended_windows,
         max_active=workspace.limits.active_calculated_attributes,

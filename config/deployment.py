@@ -4,6 +4,7 @@ Each document is right by itself. What clients and the Platform API name has to 
 all of them, and what several of them say of one thing has to be the same.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from config.errors import Location
@@ -18,7 +19,12 @@ Named = tuple[str, WorkspaceDocument]  # with what messages call it
 ACCOUNT_KEYS = ("name", "number")
 # Their counters are shared, and one counter has one limit.
 LIMITS: Location = ("workspace", "limits")
-ACCOUNT_LIMITS = ("account", "profile_requests_per_second")
+ACCOUNT_LIMITS = (
+    "account",
+    "profile_requests_per_second",
+    "active_audiences",
+    "active_calculated_attributes",
+)
 SHARED_LIMITS = ("org", "system")
 # spec/identity.md, 3: all but `idsync_enabled`, which each workspace has for itself.
 SCOPE_KEYS = tuple(name for name in IdentitySettings.model_fields if name != "idsync_enabled")
@@ -37,6 +43,7 @@ def deployment_problems(
     yield from _repeated_credentials(documents)
     yield from _repeated_outputs(documents)
     yield from _repeated_audience_names(documents)
+    yield from _too_many_active(documents)
     for place, (_, document) in enumerate(documents if are_all else ()):
         found = joint_audience_problems(document, [each for _, each in documents])
         yield from (((place, where), message) for where, message in found)
@@ -114,6 +121,22 @@ def _repeated_audience_names(documents: Sequence[Named]) -> Iterator[tuple[Place
         for place, (name, document) in enumerate(documents)
         for index, each in enumerate(document.audiences)
     )
+
+
+def _too_many_active(documents: Sequence[Named]) -> Iterator[tuple[Place, str]]:
+    """List what is active beyond the limits of an account (spec/audiences.md, 15;
+    spec/calculated-attributes.md, 10)."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for place, (_, document) in enumerate(documents):
+        for section in ("audiences", "calculated_attributes"):
+            most = getattr(document.workspace.limits, f"active_{section}")
+            for index, each in enumerate(getattr(document, section)):
+                if each.active and getattr(each, "type", "real_time") == "real_time":
+                    counts[section, document.account.id] += 1
+                    if counts[section, document.account.id] > most:
+                        what = section.replace("_", " ")
+                        problem = f"at most {most} {what} of an account can be active"
+                        yield (place, (section, index, "active")), problem
 
 
 def _repeated_account_numbers(documents: Sequence[Named]) -> Iterator[tuple[Place, str]]:

@@ -51,8 +51,8 @@ class WorkspaceLimits(Model):
     profile_requests_per_second: Count = 15  # Profile API, per account
     identity_requests_per_second: Annotated[int, Field(ge=0)] = 1000  # 0: off
 
-    active_audiences: Count = 100  # real-time ones, at once
-    active_calculated_attributes: Count = 100  # at once
+    active_audiences: Count = 100  # real-time ones of the account, at once
+    active_calculated_attributes: Count = 100  # of the account, at once
     standard_audience_credits: Count | None = None  # calculations per year
 
     event_name_length: Count = _DEFAULTS.event_name_length

@@ -11,7 +11,6 @@ from actors.outputs.contract import OutputModule
 from config.audience_rules import (
     AudienceNames,
     AudiencePlace,
-    active_limit_problems,
     audience_problems,
 )
 from config.audiences import Audience
@@ -190,7 +189,6 @@ def _audience_problems(parts: Parts) -> Iterator[Found]:
         )
     names = None
     if parts.workspace is not None:
-        yield from active_limit_problems(parts.audiences, parts.workspace.limits.active_audiences)
         names = AudienceNames(
             AudiencePlace(
                 parts.workspace, parts.ids["inputs"], parts.calculated_attributes.values()

@@ -29,6 +29,7 @@ _READ_BACK = (  # members of the object that may be sent back and change nothing
     "status",
     "size",
     "is_estimate",
+    "calculation_percent_complete",
     "added_last_24_hours",
     "dropped_last_24_hours",
     "volatility",

@@ -16,6 +16,7 @@ STATUS: Mapping[str, int] = {
     "FORBIDDEN": 403,
     "NOT_FOUND": 404,
     "CONFLICT": 409,
+    "MISMATCH": 412,
     "NESTED_AUDIENCE": 422,
     "LIMIT_EXCEEDED": 422,
     "REFERENCE_NOT_FOUND": 422,
@@ -27,9 +28,9 @@ STATUS: Mapping[str, int] = {
 
 def shown_problems(error: AudienceRefused) -> list[dict[str, str]]:
     """Return the entries of an errors body."""
+    code = "CONFLICT" if error.code == "MISMATCH" else error.code
     return [
-        {"code": error.code, "message": each.message}
-        | ({} if each.path is None else {"path": each.path})
+        {"code": code, "message": each.message} | ({} if each.path is None else {"path": each.path})
         for each in error.problems[:MAX_PROBLEMS]
     ]
 

@@ -14,6 +14,7 @@ from actors.audiences.live import live_audiences, node_of
 from actors.audiences.objects import Audience, Removal, Subscription
 from actors.audiences.readings import Readings
 from actors.audiences.receivers import Neighbours, output_of
+from actors.audiences.rules import active_audiences, refused
 from actors.audiences.state import AudienceKeeper, AudienceState
 from actors.clock import Clock, Randomness
 from actors.store.environment import Store
@@ -78,15 +79,25 @@ class Core:
             state: of this workspace, as it is while it is changed.
             with_documents: also of those that workspace documents manage.
         """
-        account = self.catalog.account
-        others = [each for each in self._elsewhere().values() if each.catalog.account == account]
-        states = [state, *(each.state for each in others)]
         return {
             audience.name.casefold(): audience.number
-            for each in states
+            for each in self._of_account(state)
             for audience in each.audiences.values()
             if with_documents or audience.document_id is None
         }
+
+    def check_active_limit(self, state: AudienceState, added: int = 1) -> None:
+        """Check that so many more real-time audiences of the account may be active.
+
+        `state`: of this workspace, as it is while it is changed.
+
+        Raises:
+            AudienceRefused: they are too many (spec/audiences.md, 15).
+        """
+        most = self.catalog.max_active
+        if sum(map(active_audiences, self._of_account(state))) + added > most:
+            message = f"At most {most} audiences of an account can be active."
+            raise refused("LIMIT_EXCEEDED", message)
 
     def take_number(self, state: AudienceState) -> int:
         """Return the number of a new audience, which none of the deployment has or had."""
@@ -113,6 +124,12 @@ class Core:
         for journey in self.state.journeys.values():
             definitions += [each.definition for each in journey.milestones]
         self.readings.forget_all_but(each for each in definitions if each is not None)
+
+    def _of_account(self, state: AudienceState) -> list[AudienceState]:
+        """Return the state of this workspace, and those of the others of its account."""
+        account = self.catalog.account
+        others = [each for each in self._elsewhere().values() if each.catalog.account == account]
+        return [state, *(each.state for each in others)]
 
     def node_of(self, audience: Audience) -> Node | None:
         """Return what an audience's definition means; `None` if it has none."""

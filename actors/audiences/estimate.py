@@ -17,7 +17,7 @@ CONFIDENCE = 1.96  # standard deviations to each side: 95 %
 
 
 class Estimate(Struct, frozen=True, kw_only=True):
-    """A size; `estimate`, `low` and `high` are `None` where the sample is too small."""
+    """A size; `estimate`, `low` and `high` are `None` where it is not known."""
 
     estimate: int | None
     low: int | None
@@ -59,6 +59,19 @@ def estimated(hits: int, sample_size: int, below: int) -> Estimate:
         sample_size=sample_size,
         method="exact" if is_exact else "sample",
         state="ok",
+    )
+
+
+def failed(message: str) -> Estimate:
+    """Make the estimate of what cannot be computed; `message`: why."""
+    return Estimate(
+        estimate=None,
+        low=None,
+        high=None,
+        sample_size=0,
+        method="sample",
+        state="error",
+        message=message,
     )
 
 

@@ -15,7 +15,6 @@ from actors.audiences.objects import Audience, Counters, DateRange
 from actors.audiences.registry import check_unmanaged
 from actors.audiences.rules import (
     RUNNING,
-    check_active_limit,
     check_runnable,
     check_unreferenced,
     refused,
@@ -48,7 +47,7 @@ class Lifecycle:
             return True
         check_runnable(core.state, core.catalog, core.readings, core.neighbours(), audience)
         if audience.type == "real_time":
-            check_active_limit(core.state, core.catalog)
+            core.check_active_limit(core.state)
         with core.changing() as changed:
             changed.put(replace(self._touched(audience, actor), status="activating"))
             changed.tell_shards()
@@ -114,6 +113,21 @@ class Lifecycle:
         await core.push()
         return cost
 
+    async def calculation_percent(self, number: int) -> int | None:
+        """Return how much of all users an audience was evaluated for that is being activated or
+        calculated, 0 to 100; `None` of any other."""
+        core = self._core
+        audience = core.state.audiences.get(number)
+        if audience is None or not is_waiting(audience):
+            return None
+        wanted = _revision(audience)
+        found = [part.audiences.get(number) for part in await core.progress()]
+        known = [each for each in found if each is not None and each.revision == wanted]
+        total = sum(each.total for each in known)
+        if len(known) < len(found) or not total:
+            return 0
+        return min(100 * sum(each.walked for each in known) // total, 100)
+
     async def settle_progress(self) -> bool:
         """See how far the shards are, and keep what is done; tell whether anything is left."""
         core = self._core
@@ -164,9 +178,14 @@ def is_waiting(audience: Audience) -> bool:
     return audience.status in ("activating", "calculating")
 
 
+def _revision(audience: Audience) -> int:
+    """Return what shards know the present evaluation of an audience by."""
+    return audience.calculations if audience.type == "standard" else audience.revision
+
+
 def is_done(audience: Audience, shards: Sequence[Mapping[int, Progress]]) -> bool:
     """Tell whether all shards are done with the present revision of an audience."""
-    wanted = audience.calculations if audience.type == "standard" else audience.revision
+    wanted = _revision(audience)
     found = [progress.get(audience.number) for progress in shards]
     return all(each is not None and each.is_done and each.revision == wanted for each in found)
 

@@ -93,7 +93,7 @@ class Registry:
                 return None
             check_unmanaged(former)
             if revision is not None and revision != former.revision:
-                raise refused("CONFLICT", f"The audience is at revision {former.revision}.")
+                raise refused("MISMATCH", f"The audience is at revision {former.revision}.")
             if fields.name is not UNSET:
                 check_name(core.names(changed), str(fields.name), number)
             if former.status == "calculating" and any(

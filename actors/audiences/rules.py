@@ -103,21 +103,18 @@ def check_runnable(
         readings.check(each, frame_of(audience), state)
 
 
-def check_active_limit(state: AudienceState, catalog: Catalog, added: int = 1) -> None:
-    """Check that so many more real-time audiences may be active. Raises AudienceRefused.
+def active_audiences(state: AudienceState) -> int:
+    """Return how many audiences count against the limit of active ones.
 
     Of journeys' audiences those with an active subscription count (spec/audiences.md, 13).
     """
     connected = {each.audience for each in state.subscriptions.values() if each.is_active}
-    active = sum(
+    return sum(
         each.type == "real_time"
         and each.status in RUNNING
         and (each.milestone is None or each.number in connected)
         for each in state.audiences.values()
     )
-    if active + added > catalog.max_active:
-        message = f"At most {catalog.max_active} audiences can be active."
-        raise refused("LIMIT_EXCEEDED", message)
 
 
 def check_unreferenced(state: AudienceState, readings: Readings, number: int) -> None:

@@ -18,7 +18,7 @@ from actors.audiences.milestones import settle_milestones
 from actors.audiences.objects import CONTROL, Audience, Subscription
 from actors.audiences.receivers import MAY_CONNECT, level_of
 from actors.audiences.registry import check_unmanaged
-from actors.audiences.rules import check_active_limit, refused
+from actors.audiences.rules import refused
 from actors.audiences.state import AudienceState
 from actors.errors import AudienceRefused, Problem
 
@@ -110,7 +110,7 @@ class Subscriptions:
             self._check_subscription(changed, after)
             changed.put_subscription(after)
             if after.is_active and not former.is_active:
-                check_active_limit(changed, core.catalog, 0)
+                core.check_active_limit(changed, 0)
             settle_milestones(changed, core.catalog, core.readings)
             changed.tell_shards()
         await core.push()
@@ -204,10 +204,12 @@ class Subscriptions:
             receiver=receiver,
         )
         made = replace(made, **given(fields))
+        if shown_status(state.audiences[audience], core.clock.now_ms()) == "expired":
+            raise refused("INVALID_STATE", "The audience has expired.")
         self._check_subscription(state, made)
         state.put_subscription(made)
         settle_milestones(state, core.catalog, core.readings)
-        check_active_limit(state, core.catalog, 0)
+        core.check_active_limit(state, 0)
         state.tell_shards()
         return made
 

@@ -216,7 +216,7 @@ class CalculatedDesk:
         rules.check_unmanaged(former)
         if former.draft is None:
             raise CalculatedRefused("VALIDATION_ERROR", [rules.NO_DRAFT])
-        if former.active is None and len(self.active) >= self._catalog.max_active:
+        if former.active is None and self._active_of_account() >= self._catalog.max_active:
             raise CalculatedRefused("VALIDATION_ERROR", [rules.LIMIT_REACHED])
         rules.check_tier(read_definition(former.draft), self._catalog)
         with self._keeper.changing() as changed:
@@ -325,6 +325,11 @@ class CalculatedDesk:
         listed = self._keeper.registry.listed()
         self.active.clear()
         self.active.update({each.name: each.number for each in listed if each.active is not None})
+
+    def _active_of_account(self) -> int:
+        account = self._catalog.account
+        others = (each for each in self._others() if each._catalog.account == account)
+        return sum(len(each.active) for each in (self, *others))
 
     def _check_unused(self, number: int) -> None:
         if self._count_uses().get(number, 0):

@@ -54,14 +54,16 @@ class CalculatedCatalog(Struct, frozen=True, kw_only=True):
     """The workspace as far as calculated attributes depend on it.
 
     Attributes:
+        account: number of the account.
         retention_days: how far back a range may reach.
         has_extended_windows: setting `calculated_attributes.extended_windows`.
-        max_active: attributes that may be active at once.
+        max_active: attributes of the account that may be active at once.
         default_tier, tiers: of events (spec/rules.md, 8).
         attributes: of the workspace document.
         deleted: numbers of those that were deleted from it.
     """
 
+    account: int = 1
     retention_days: int = 30
     has_extended_windows: bool = False
     max_active: int = 100

@@ -16,7 +16,9 @@ from server.audience_requests import (
 )
 from server.audience_views import shown_subscription
 from server.auditing import audited
+from server.idempotency import once
 from server.management import ANY_ROLE, enter, write_audit
+from server.paging import paged
 from server.paths import management_routes
 from server.problems import Refused, json_answer
 from server.routes.audiences import AUDIENCE
@@ -28,7 +30,7 @@ async def listed(request: web.Request) -> web.Response:
     found = await use.desk.subscriptions(number_in_path(request, "audience"), use.receiver)
     if found is None:
         raise no_audience()
-    return json_answer([shown_subscription(each) for each in found])
+    return paged(request, [shown_subscription(each) for each in found])
 
 
 @audited("create", "audience_subscription")
@@ -110,12 +112,12 @@ _CONNECT = "/platform/v2/workspaces/{workspace}/outputs/{output}/connect-audienc
 ROUTES = management_routes(
     v2_errors,
     ("GET", _SUBSCRIPTIONS, listed),
-    ("POST", _SUBSCRIPTIONS, create),
+    ("POST", _SUBSCRIPTIONS, once(create)),
     ("GET", _ONE, one),
     ("PUT", _ONE, replace),
     ("DELETE", _ONE, delete),
-    ("POST", _ONE + "/resume", resume),
-    ("POST", _CONNECT, connect),
+    ("POST", _ONE + "/resume", once(resume)),
+    ("POST", _CONNECT, once(connect)),
 )
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
+from actors.audiences.estimate import failed
 from actors.audiences.objects import Download
 from actors.audiences.queries import Asked
 from actors.errors import AudienceRefused, CursorInvalid, Problem
@@ -24,14 +25,15 @@ from server.audience_views import (
     shown_warnings,
 )
 from server.auditing import audited
+from server.idempotency import once
 from server.management import ANY_ROLE, Caller, enter
 from server.openapi.takes import takes
+from server.paging import MAX_PAGE, next_link
 from server.parameters import is_int64, page_size
 from server.paths import management_routes
 from server.problems import Refused, json_answer
 from server.routes.audiences import AUDIENCE, AUDIENCES
 
-MAX_PAGE = 1000
 SHOWN_DIFFERENCES = 100
 
 
@@ -49,11 +51,8 @@ async def members(request: web.Request) -> web.Response:
     found = await use.gateway.members(number, after, limit + 1)
     mpids = [each.mpid for each in found[:limit]]
     next_cursor = str(mpids[-1]) if len(found) > limit else None
-    headers = {}
-    if next_cursor is not None:
-        query = {**request.query, "cursor": next_cursor}
-        headers["Link"] = f'<{request.rel_url.with_query(query)}>; rel="next"'
-    return json_answer({"mpids": mpids, "next_cursor": next_cursor}, headers=headers)
+    page = {"mpids": mpids, "next_cursor": next_cursor}
+    return json_answer(page, headers=next_link(request, next_cursor))
 
 
 async def member(request: web.Request) -> web.Response:
@@ -92,11 +91,20 @@ async def change_list(request: web.Request) -> web.Response:
 
 @takes("Question")
 async def estimate(request: web.Request) -> web.Response:
-    """POST .../audiences/estimate: how many users a definition has, from a sample."""
+    """POST .../audiences/estimate: how many users a definition has, from a sample.
+
+    What it refers to may be gone by now: then the estimate's state is `error`.
+    """
     caller = enter(request, ANY_ROLE)
     question = bodies.read_question(await json_body(request, caller))
     gateway = caller.edge.deployment.audiences
-    asked = await _ask(caller, question)
+    try:
+        asked = await _ask(caller, question)
+    except AudienceRefused as error:
+        if error.code != "REFERENCE_NOT_FOUND":
+            raise
+        shown = shown_estimate(failed(" ".join(each.message for each in error.problems)))
+        return json_answer(shown | {"per_criterion": {}, "warnings": []})
     whole, parts = await gateway.estimate(asked)
     per_criterion = {
         name: shown_estimate(part) for name, part in zip(asked.criteria, parts, strict=True)
@@ -195,7 +203,7 @@ ROUTES = management_routes(
     ("GET", _MEMBERS + "/{mpid}", member),
     ("GET", _MEMBERS + "/{mpid}/explanation", explain),
     ("POST", AUDIENCE + "/dry-run", dry_run),
-    ("POST", _DOWNLOAD, order_download),
+    ("POST", _DOWNLOAD, once(order_download)),
     ("GET", _DOWNLOAD + "/{download}", download),
     ("GET", _DOWNLOAD + "/{download}/file", download_file),
 )

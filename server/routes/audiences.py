@@ -24,8 +24,10 @@ from server.audience_requests import (
 )
 from server.audience_views import shown_audience, shown_test
 from server.auditing import audited
+from server.idempotency import once
 from server.management import ANY_ROLE, enter
 from server.openapi.takes import takes
+from server.paging import paged
 from server.parameters import invalid
 from server.paths import management_routes
 from server.problems import Refused, json_answer
@@ -45,7 +47,7 @@ STATUSES = frozenset(
 
 
 async def listed(request: web.Request) -> web.Response:
-    """GET .../audiences?status=&type=&tag=&shared=: all audiences, drafts too.
+    """GET .../audiences?status=&type=&tag=&shared=&limit=&cursor=: all audiences, drafts too.
 
     First its own, by id, then those over several workspaces that lie in another one, then those
     that are shared with its account.
@@ -70,7 +72,7 @@ async def listed(request: web.Request) -> web.Response:
                 if tags <= frozenset(each.tags) and (kind is None or each.type == kind)
             ]
             found += await _shown_all(use, audiences)
-    return json_answer([each for each in found if status is None or each["status"] == status])
+    return paged(request, [each for each in found if status is None or each["status"] == status])
 
 
 @audited("create", "audience")
@@ -220,17 +222,17 @@ AUDIENCE = AUDIENCES + "/{audience}"
 ROUTES = management_routes(
     v2_errors,
     ("GET", AUDIENCES, listed),
-    ("POST", AUDIENCES, create),
-    ("POST", AUDIENCES + "/calculate", calculate),
+    ("POST", AUDIENCES, once(create)),
+    ("POST", AUDIENCES + "/calculate", once(calculate)),
     ("GET", AUDIENCES + "/costs", costs),
     ("GET", AUDIENCE, one),
     ("PUT", AUDIENCE, replace),
     ("DELETE", AUDIENCE, delete),
-    ("POST", AUDIENCE + "/activation", activate),
+    ("POST", AUDIENCE + "/activation", once(activate)),
     ("DELETE", AUDIENCE + "/activation", deactivate),
-    ("POST", AUDIENCE + "/clone", clone),
-    ("POST", AUDIENCE + "/send", send),
-    ("POST", AUDIENCE + "/abtest", create_test),
+    ("POST", AUDIENCE + "/clone", once(clone)),
+    ("POST", AUDIENCE + "/send", once(send)),
+    ("POST", AUDIENCE + "/abtest", once(create_test)),
     ("GET", AUDIENCE + "/abtest", test),
     ("DELETE", AUDIENCE + "/abtest", delete_test),
 )
@@ -266,8 +268,11 @@ async def _shown_all(use: Use, audiences: list[Audience]) -> list[dict[str, Any]
 
 
 async def _shown(use: Use, audience: Audience) -> dict[str, Any]:
-    """Show one audience; one that is being evaluated for the first time with an estimate."""
+    """Show one audience; how far its evaluation is, and the first time an estimate."""
     [body] = await _shown_all(use, [audience])
+    percent = await use.desk.calculation_percent(audience.number)
+    if percent is not None:
+        body["calculation_percent_complete"] = percent
     if audience.status == "activating" and audience.type == "real_time":
         gateway = use.gateway
         asked = await gateway.desk.ask_of(audience.number)

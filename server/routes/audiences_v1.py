@@ -22,8 +22,9 @@ from server.audience_requests import (
 from server.audience_views import listed_audience
 from server.context import EDGES
 from server.management import ANY_ROLE, enter_v1, write_audit
+from server.paging import paged
 from server.paths import management_routes
-from server.problems import Refused, json_answer
+from server.problems import Refused
 
 
 async def listed(request: web.Request) -> web.Response:
@@ -31,7 +32,7 @@ async def listed(request: web.Request) -> web.Response:
     caller = enter_v1(request, ANY_ROLE)
     names = _names(request)
     uses = [each for each in uses_of(request, caller) if not each.is_shared]
-    return json_answer([body for each in uses for body in await _listed(each, names)])
+    return paged(request, [body for each in uses for body in await _listed(each, names)])
 
 
 async def of_workspace(request: web.Request) -> web.Response:
@@ -40,7 +41,7 @@ async def of_workspace(request: web.Request) -> web.Response:
     if request.match_info["workspace"] != str(caller.config.workspace):
         raise Refused("NOT_FOUND", "There is no such workspace.")
     names = {caller.config.workspace: caller.config.workspace_name}
-    return json_answer(await _listed(own_use(caller), names))
+    return paged(request, await _listed(own_use(caller), names))
 
 
 async def delete(request: web.Request) -> web.Response:

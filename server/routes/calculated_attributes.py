@@ -14,8 +14,10 @@ from server.auditing import audited
 from server.calculated_problems import calculated_errors
 from server.calculated_views import shown_activation, shown_attribute, shown_calculation
 from server.edge_config import Role
+from server.idempotency import once
 from server.management import ANY_ROLE, Caller, enter, write_audit
 from server.openapi.takes import takes
+from server.paging import paged
 from server.parameters import INT64_END
 from server.paths import management_routes
 from server.problems import Refused, json_answer
@@ -39,7 +41,7 @@ async def listed(request: web.Request) -> web.Response:
     ]
     if request.method == "HEAD":
         return web.Response(status=204 if found else 404)
-    return json_answer(found)
+    return paged(request, found)
 
 
 @takes("CalculatedAttribute")
@@ -158,12 +160,12 @@ _ONE = _ALL + "/{calculated_attribute}"
 ROUTES = management_routes(
     calculated_errors,
     ("GET", _ALL, listed),  # and HEAD
-    ("POST", _ALL, create),
+    ("POST", _ALL, once(create)),
     ("POST", _ALL + "/preview", preview),
     ("GET", _ONE, one),
     ("PUT", _ONE, change),
     ("DELETE", _ONE, delete),
-    ("POST", _ONE + "/activation", activate),
+    ("POST", _ONE + "/activation", once(activate)),
     ("DELETE", _ONE + "/activation", deactivate),
     ("GET", _ONE + "/activation", activation),
     ("DELETE", _ONE + "/draft", delete_draft),

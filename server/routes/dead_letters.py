@@ -16,6 +16,7 @@ from server.management import (
     connection_number,
     enter,
 )
+from server.paging import next_link
 from server.parameters import invalid, page_size
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
@@ -35,7 +36,7 @@ async def listed(request: web.Request) -> web.Response:
         page_size(request, MAX_PAGE, MAX_PAGE),
         request.query.get("cursor"),
     )
-    return json_answer(page, headers=_next_link(request, page["next_cursor"]))
+    return json_answer(page, headers=next_link(request, page["next_cursor"]))
 
 
 async def one(request: web.Request) -> web.Response:
@@ -144,10 +145,3 @@ def _which(body: dict[str, Any]) -> DeadLetterFilter | list[str] | None:
                 raise invalid("filter", f"must have members of {', '.join(NAMES)}")
             return dead_letter_filter(given)
     raise Refused("BAD_REQUEST", 'Body must have one member: "ids", "filter" or "all": true.')
-
-
-def _next_link(request: web.Request, cursor: str | None) -> dict[str, str] | None:
-    if cursor is None:
-        return None
-    following = request.rel_url.update_query({"cursor": cursor})
-    return {"Link": f'<{following}>; rel="next"'}

@@ -8,7 +8,9 @@ from server.audience_problems import v2_errors
 from server.audience_requests import MAY_CHANGE_AUDIENCES, json_body, number_in_path
 from server.audience_views import shown_journey, shown_milestone
 from server.auditing import audited
+from server.idempotency import once
 from server.management import ANY_ROLE, Caller, enter
+from server.paging import paged
 from server.paths import management_routes
 from server.problems import Refused, json_answer
 
@@ -17,7 +19,7 @@ async def listed(request: web.Request) -> web.Response:
     """GET .../journeys: all of them, by id."""
     caller = enter(request, ANY_ROLE)
     found = await caller.edge.deployment.audiences.desk.journeys()
-    return json_answer([shown_journey(each) for each in found])
+    return paged(request, [shown_journey(each) for each in found])
 
 
 @audited("create", "journey")
@@ -102,11 +104,11 @@ _MILESTONE = _JOURNEY + "/milestones/{milestone}"
 ROUTES = management_routes(
     v2_errors,
     ("GET", _JOURNEYS, listed),
-    ("POST", _JOURNEYS, create),
+    ("POST", _JOURNEYS, once(create)),
     ("GET", _JOURNEY, one),
     ("PUT", _JOURNEY, replace),
     ("DELETE", _JOURNEY, delete),
-    ("POST", _JOURNEY + "/milestones", create_milestone),
+    ("POST", _JOURNEY + "/milestones", once(create_milestone)),
     ("PUT", _MILESTONE, replace_milestone),
     ("DELETE", _MILESTONE, delete_milestone),
 )

@@ -10,8 +10,10 @@ from actors.predictions.ranks import Operator, Output
 from server import prediction_bodies as bodies
 from server.audience_problems import v2_errors
 from server.audience_requests import MAY_CHANGE_AUDIENCES, json_body, number_in_path
+from server.idempotency import once
 from server.management import ANY_ROLE, Caller, audit, enter
 from server.openapi.takes import takes
+from server.paging import paged
 from server.parameters import is_int64
 from server.paths import management_routes
 from server.problems import Refused, json_answer
@@ -27,11 +29,10 @@ async def listed(request: web.Request) -> web.Response:
     caller = enter(request, ANY_ROLE)
     desk, now_ms = _desk(caller), caller.edge.clock.now_ms()
     uses = await desk.prediction_uses()
-    return json_answer(
-        [
-            bodies.shown_prediction(each, uses.get(each.number, []), now_ms)
-            for each in await desk.predictions()
-        ]
+    found = await desk.predictions()
+    return paged(
+        request,
+        [bodies.shown_prediction(each, uses.get(each.number, []), now_ms) for each in found],
     )
 
 
@@ -166,13 +167,13 @@ _PREDICTION = _PREDICTIONS + "/{prediction}"
 ROUTES = management_routes(
     v2_errors,
     ("GET", _PREDICTIONS, listed),
-    ("POST", _PREDICTIONS, create),
+    ("POST", _PREDICTIONS, once(create)),
     ("GET", _PREDICTION, one),
     ("PATCH", _PREDICTION, change),
     ("DELETE", _PREDICTION, delete),
-    ("POST", _PREDICTION + "/activate", activate),
-    ("POST", _PREDICTION + "/deactivate", deactivate),
-    ("POST", _PREDICTION + "/scores", post_scores),
+    ("POST", _PREDICTION + "/activate", once(activate)),
+    ("POST", _PREDICTION + "/deactivate", once(deactivate)),
+    ("POST", _PREDICTION + "/scores", once(post_scores)),
     ("GET", _PREDICTION + "/users/{mpid}", user),
     ("GET", _PREDICTION + "/distribution", distribution),
     ("GET", _PREDICTION + "/distribution/size-at", size_at),

@@ -182,10 +182,14 @@ def test_what_is_wrong_is_told_with_its_place(change: Change, problem: str, tmp_
 def test_only_so_many_audiences_can_be_active(tmp_path: Path) -> None:
     second = {"id": "b", "name": "B", "definition": WIDE}
     limit = setting("workspace.limits", {"active_audiences": 1})
-    found = problems(document(setting("audiences.1", second), limit), tmp_path)
-    assert found == ["audiences[1].active: at most 1 audiences can be active"]
+    several = problems(document(setting("audiences.1", second), limit), tmp_path)
+    assert several == ["audiences[1].active: at most 1 audiences of an account can be active"]
     inactive = setting("audiences.1", second | {"active": False})
     assert problems(document(inactive, limit), tmp_path) == []
+    attributes = setting("calculated_attributes.1", LTV | {"id": "b", "name": "B"})
+    limit = setting("workspace.limits", {"active_calculated_attributes": 1})
+    [found] = problems(document(attributes, limit), tmp_path)
+    assert found.startswith("calculated_attributes[1].active: at most 1 calculated attributes of")
 
 
 def test_audiences_refer_to_each_other_by_id_one_level_deep(tmp_path: Path) -> None:

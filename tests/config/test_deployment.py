@@ -119,6 +119,22 @@ def test_names_of_audiences_are_unique_in_an_account() -> None:
     assert problems(a=of("shop", called("Gold")), b=of("b2b", called("Gold"), beta)) == []
 
 
+def test_the_active_audiences_of_an_account_are_counted_together() -> None:
+    """spec/audiences.md, 15."""
+
+    def limited(name: str, *changes: Change) -> Data:
+        wide = {"type": "user_attribute", "attribute_name": "a", "operator": "exists"}
+        one = {"id": "one", "name": name, "definition": wide | {"value_type": "string"}}
+        limits = setting("workspace.limits", {"active_audiences": 1})
+        return of(name, limits, setting("audiences", [one]), *changes)
+
+    assert problems(a=limited("shop"), b=limited("b2b")) == [
+        "b.yaml:audiences[0].active: at most 1 audiences of an account can be active"
+    ]
+    beta = setting("account", {"id": "beta", "name": "Beta"})
+    assert problems(a=limited("shop"), b=limited("b2b", beta)) == []
+
+
 def test_an_audience_test_that_fails_is_told_with_its_document() -> None:
     audience = {
         "id": "all",

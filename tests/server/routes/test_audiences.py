@@ -236,7 +236,7 @@ async def test_the_list_is_filtered(world: AudienceWorld) -> None:
 async def test_a_change_names_the_revision_that_it_is_of(world: AudienceWorld) -> None:
     number = await world.make("Premium", PREMIUM)
     change = {"definition": attribute("gold")}
-    await world.refuse(409, "PUT", str(number), change, If_Match="7")
+    await world.refuse(412, "PUT", str(number), change, If_Match="7")
     await world.refuse(400, "PUT", str(number), change, If_Match="odd")
     changed = await world.ask(200, "PUT", str(number), change, If_Match='"1"')
     assert changed["revision"] == 2
