@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from actors.clock import ManualClock
 from tests.whole.sent import custom
@@ -34,7 +35,7 @@ async def pages(world: World, path: str, limit: int) -> list[list[int]]:
         body = await response.json()
         found.append(body["mpids"] if isinstance(body, dict) else [each["id"] for each in body])
         following = response.links.get("next")
-        url = None if following is None else str(following["url"].relative())
+        url = None if following is None else str(URL(following["url"]).relative())
     return found
 
 
