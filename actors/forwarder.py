@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from actors.audiences.calls import MemberRow
 from actors.clock import Clock, Randomness
 from actors.errors import ShardUnavailable
 from actors.forwarding.bundles import BundleCourier
-from actors.forwarding.desk import ConnectionState, Desk, OutputInfo
+from actors.forwarding.connections import Change, Connections
+from actors.forwarding.desk import Desk, OutputInfo
 from actors.forwarding.faults import Fault, FaultMemory, NoFaults
 from actors.forwarding.holding import HOLD_SWEEP_MS, bury_overdue
+from actors.forwarding.intake import Courier, Intake
 from actors.forwarding.journal import Journal
 from actors.forwarding.requests import RequestCourier
-from actors.forwarding.streams import FIRST_BACK_OFF_MS, SOURCE_FAULTS, OutboxSource, Stream
-from actors.forwarding.subscriptions import Followed, inheriting, superfluous
+from actors.forwarding.streams import FIRST_BACK_OFF_MS, OutboxSource, Stream
+from actors.forwarding.subscriptions import Followed
 from actors.forwarding.waiting import Wait, wait_for_change
 from actors.metric_groups import ForwarderMetrics
 from actors.model import Delivery, Environment
@@ -42,20 +43,6 @@ from actors.pipeline.connection import ConnectionInfo
 
 __all__ = ["Forwarder", "OutboxSource", "OutputInfo"]
 
-Courier = RequestCourier | BundleCourier
-
-READ_PAGE = 1000
-READ_PAGE_BYTES = 4 * 1024 * 1024
-# Between two reads of a stream that was near its end: under load a shard has something new all the
-# time, and a call for every micro-batch would cost more than what it brings. Bulk outputs are in no
-# hurry: a tenth of the time that they collect for, within bounds.
-READ_PAUSE_MS = 50
-BULK_READ_PAUSE_MS = 500
-# What may be in memory, over all connections.
-WINDOW = 20_000
-WINDOW_BYTES = 64 * 1024 * 1024
-MIN_SHARE = 500
-MIN_SHARE_BYTES = 1024 * 1024
 # Only for the case that a shard's wake-up was lost.
 POLL_MS = 10_000
 DRAIN_MS = 30_000
@@ -95,25 +82,23 @@ class Forwarder:
         self._wait = wait
         self._metrics = metrics
         self._poll_ms = poll_ms
-        faults = faults or NoFaults()
-        self._faults = faults.read()
-        self._connections = {info.number: self._state_of(info) for info in connections}
-        self._desk = Desk(output, self._connections, clock, randomness, metrics, faults)
         self._changed = asyncio.Event()
-        self._sources = sources
-        self._streams: list[Stream] = []
-        for info in connections:
-            self._open_streams(info)
-        self._share_memory()
+        faults = faults or NoFaults()
+        self._connections = Connections(connections, sources, faults.read(), self._changed.set)
+        states = self._connections.states
+        self._desk = Desk(output, states, clock, randomness, metrics, faults)
         self._journal = Journal(journal)
         self._environments = outputs
         self._outputs = list({id(each): each for each in outputs.values()}.values())
-        self._read_pause_ms = min(map(_read_pause_ms, self._outputs), default=READ_PAUSE_MS)
         couriers = {id(each): self._courier(each) for each in self._outputs}
         self._couriers = list(couriers.values())
-        self._by_environment = {
-            environment: couriers[id(each)] for environment, each in outputs.items()
-        }
+        self._intake = Intake(
+            {environment: couriers[id(each)] for environment, each in outputs.items()},
+            self._connections,
+            self._desk,
+            self._journal,
+            clock.now_ms,
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
         self._is_started = False
@@ -122,22 +107,6 @@ class Forwarder:
         self._next_poll_ms = 0
         self._next_sweep_ms = 0
         self._followed: Sequence[Followed] | None = None
-
-    def _state_of(self, info: ConnectionInfo) -> ConnectionState:
-        """Return the state of a connection that is new here: faulted if it was before."""
-        state = ConnectionState(info)
-        state.fault = self._faults.get(info.number)
-        state.is_faulted = state.is_faulted or state.fault is not None
-        return state
-
-    def _open_streams(self, info: ConnectionInfo) -> None:
-        for index, source in enumerate(self._sources):
-            self._streams.append(Stream(source, index, info, self._changed.set))
-
-    def _share_memory(self) -> None:
-        """Give each stream an equal share of memory, so that none starves another."""
-        self._share = max(WINDOW // max(len(self._streams), 1), MIN_SHARE)
-        self._share_bytes = max(WINDOW_BYTES // max(len(self._streams), 1), MIN_SHARE_BYTES)
 
     def _courier(self, output: StreamOutput | BulkOutput) -> Courier:
         if isinstance(output, BulkOutput):
@@ -181,73 +150,50 @@ class Forwarder:
 
     def wake(self, source_index: int) -> None:
         """Note that a source which had nothing more has something again."""
-        for stream in self._streams:
+        for stream in self._connections.streams:
             if stream.source_index == source_index:
                 stream.may_have_more = True
         self._changed.set()
 
     def resume(self, connection: int) -> None:
         """Let a faulted connection send again (spec/connections.md, 1.3)."""
-        state = self._connections[connection]
-        state.is_faulted = False
-        state.fault = None
-        state.auth_failures = 0
-        self._faults.pop(connection, None)
+        state = self._connections.resume(connection)
         if not state.info.is_subscription:
             self._desk.keep_faults()
-        self._desk.show_status(state)
-        self._changed.set()
+        self._apply(Change(state, is_held=False))
 
     def resume_faulted(self, connection: int) -> bool:
         """Let a connection send again if it is faulted; tell whether it was."""
-        state = self._connections.get(connection)
+        state = self._connections.states.get(connection)
         if state is None or not state.is_faulted:
             return False
         self.resume(connection)
         return True
 
     def connect(self, connections: Sequence[ConnectionInfo]) -> None:
-        """Take over which connections there are, beside the subscriptions of audiences.
-
-        What waits for one that is not there any more stays in the outboxes.
-        """
-        wanted = {each.number: each for each in connections}
-        for number, info in wanted.items():
-            state = self._connections.get(number)
-            if state is None:
-                state = self._connections[number] = self._state_of(info)
-                self._open_streams(info)
-                self._share_memory()
-                self._desk.show_status(state)
-                self._changed.set()
-            self._take_over(state, info)
-        for number, state in self._connections.items():
-            if not state.info.is_subscription and number not in wanted:
-                self._take_over(state, replace(state.info, is_active=False))
+        """Take over which connections there are, beside the subscriptions of audiences."""
+        for change in self._connections.connect(connections):
+            self._apply(change)
 
     def follow(self, subscriptions: Sequence[Followed]) -> None:
-        """Take over which subscriptions of audiences there are, beside the connections.
-
-        What waits for one that is not there any more stays in the outboxes.
-        """
+        """Take over which subscriptions of audiences there are, beside the connections."""
         self._followed = subscriptions
-        wanted = {each.info.number: each for each in subscriptions}
-        for number, each in wanted.items():
-            state = self._connections.get(number)
-            if state is None:
-                state = self._connections[number] = ConnectionState(each.info)
-                state.is_faulted, state.resumed = each.is_faulted, each.resumed
-                output = self._environments.get(each.environment)
-                state.is_awaited = isinstance(output, SubscribedOutput)
-                self._open_streams(each.info)
-                self._share_memory()
-            if each.resumed > state.resumed:
-                state.resumed = each.resumed
-                self.resume(number)
-            self._take_over(state, each.info)
-        for number, state in self._connections.items():
-            if state.info.is_subscription and number not in wanted:
-                self._take_over(state, replace(state.info, is_active=False))
+        for change in self._connections.follow(subscriptions, self._has_a_say):
+            self._apply(change)
+
+    def _has_a_say(self, subscription: Followed) -> bool:
+        return isinstance(self.output_of(subscription), SubscribedOutput)
+
+    def _apply(self, change: Change) -> None:
+        """Act on it that a connection is not what it was."""
+        self._desk.show_status(change.state)
+        if change.is_held:
+            self._release(change.state.info.number)
+        self._changed.set()
+
+    def _release(self, connection: int) -> None:
+        for courier in self._couriers:
+            self._spawn(courier.release(connection))
 
     @property
     def followed(self) -> Sequence[Followed] | None:
@@ -273,7 +219,7 @@ class Forwarder:
             Exception: what the pages raise.
         """
         number = subscription.info.number
-        state, output = self._connections.get(number), self.output_of(subscription)
+        state, output = self._connections.states.get(number), self.output_of(subscription)
         is_off = state is None or not state.is_sending or not self._is_started or self._is_stopping
         if is_off or not isinstance(output, SnapshotOutput):
             return None
@@ -290,8 +236,7 @@ class Forwarder:
             send.
         """
         number = subscription.info.number
-        state = self._connections.get(number)
-        output = self._environments.get(subscription.environment)
+        state, output = self._connections.states.get(number), self.output_of(subscription)
         if state is None or state.is_faulted or not self._is_started or self._is_stopping:
             return None
         if not isinstance(output, SubscribedOutput):
@@ -304,8 +249,7 @@ class Forwarder:
         elif isinstance(outcome, Delivered) and outcome.is_suspension:
             self.disagree(number, Fatal("suspend_subscription", outcome.excerpt))
         if was_sending and not state.is_sending:
-            for courier in self._couriers:
-                self._spawn(courier.release(number))
+            self._release(number)
         self._changed.set()
         return outcome
 
@@ -325,7 +269,7 @@ class Forwarder:
 
     def fault(self, connection: int) -> Fault | None:
         """Return why a connection does not send, `None` if it does or if that is not known here."""
-        state = self._connections.get(connection)
+        state = self._connections.states.get(connection)
         return None if state is None else state.fault
 
     async def send_notice(self, notice: Delivery) -> Outcome | None:
@@ -343,30 +287,22 @@ class Forwarder:
 
     def last_sent_ms(self, connection: int) -> int | None:
         """Return when something of a connection was last delivered by this process."""
-        state = self._connections.get(connection)
+        state = self._connections.states.get(connection)
         return None if state is None else state.last_sent_ms
-
-    def _take_over(self, state: ConnectionState, info: ConnectionInfo) -> None:
-        if info == state.info:
-            return
-        was_sending, state.info = state.is_sending, info
-        self._desk.show_status(state)
-        if was_sending and not state.is_sending:
-            for courier in self._couriers:
-                self._spawn(courier.release(info.number))
-        self._changed.set()
 
     @property
     def is_busy(self) -> bool:
         """Whether anything is under way that does not wait for time to pass."""
-        return len(self._tasks) > sum(stream.waiters for stream in self._streams)
+        return len(self._tasks) > sum(stream.waiters for stream in self._connections.streams)
 
     def state(self) -> dict[str, Any]:
         """Describe the forwarder for a status page; no payloads, no identities."""
         blocked = self._blocked()
         connections = {}
-        for number, state in self._connections.items():
-            streams = [each for each in self._streams if each.connection.number == number]
+        for number, state in self._connections.states.items():
+            streams = [
+                each for each in self._connections.streams if each.connection.number == number
+            ]
             connections[state.info.id] = {
                 "status": state.status,
                 "fault": None if state.fault is None else msgspec.to_builtins(state.fault),
@@ -392,28 +328,28 @@ class Forwarder:
             self._poll()
         if now_ms >= self._next_sweep_ms:
             self._next_sweep_ms = now_ms + HOLD_SWEEP_MS
-            for stream in self._streams:
-                if not self._is_sending(stream) and not stream.is_reading:
+            for stream in self._connections.streams:
+                if self._connections.of(stream).is_given_up and not stream.is_reading:
                     self._spawn(bury_overdue(stream, self._desk, now_ms))
         for courier in self._couriers:
             courier.dispatch(now_ms)
-        for stream in self._streams:
+        for stream in self._connections.streams:
             if now_ms < stream.not_before_ms:
                 continue
             self._start_settling(stream)
-            if now_ms >= stream.next_read_ms and self._wants_more(stream):
+            if now_ms >= stream.next_read_ms and self._intake.wants_more(stream):
                 stream.is_reading = True
-                self._spawn(self._read(stream))
+                self._spawn(self._intake.read(stream))
 
     def _poll(self) -> None:
         """Read everything once more, and show how long what waits has waited."""
-        for stream in self._streams:
+        for stream in self._connections.streams:
             stream.may_have_more = True
         now_ms = self._clock.now_ms()
         self._desk.show_pace()
         blocked = self._blocked()
         oldest = [courier.oldest() for courier in self._couriers]
-        for number, state in self._connections.items():
+        for number, state in self._connections.states.items():
             since_ms = min((each[number] for each in oldest if number in each), default=now_ms)
             self._metrics.queue_oldest.labels(state.info.id).set((now_ms - since_ms) / 1000)
             self._metrics.blocked_users.labels(state.info.id).set(blocked[number])
@@ -421,13 +357,10 @@ class Forwarder:
     def _blocked(self) -> Counter[int]:
         return sum((courier.blocked() for courier in self._couriers), start=Counter())
 
-    def _is_sending(self, stream: Stream) -> bool:
-        return self._connections[stream.connection.number].is_sending
-
     def _timeout_s(self, now_ms: int) -> float:
         """Return how long nothing has to be done if nothing happens."""
         times = [self._next_poll_ms, self._next_sweep_ms]
-        for stream in self._streams:
+        for stream in self._connections.streams:
             times += [at for at in (stream.not_before_ms, stream.next_read_ms) if at > now_ms]
         for courier in self._couriers:
             due_ms = courier.next_due_ms()
@@ -457,84 +390,16 @@ class Forwarder:
         while self._clock.now_ms() < deadline_ms:
             self._changed.clear()
             now_ms = self._clock.now_ms()
-            for stream in self._streams:
+            for stream in self._connections.streams:
                 if now_ms >= stream.not_before_ms:
                     self._start_settling(stream)
-            if not self._tasks and not any(each.has_unsettled for each in self._streams):
+            if not self._tasks and not any(
+                each.has_unsettled for each in self._connections.streams
+            ):
                 return
             await self._pause(FIRST_BACK_OFF_MS / 1000)
-
-    # -- Reading and settling ---------------------------------------------------------------------
-
-    def _wants_more(self, stream: Stream) -> bool:
-        return (
-            stream.may_have_more
-            and not stream.is_reading
-            # Half: reading a few at a time as they go out would cost a call for each.
-            and stream.waiting <= self._share // 2
-            and stream.waiting_bytes <= self._share_bytes // 2
-            and self._is_sending(stream)
-            and not any(courier.is_choked(stream) for courier in self._couriers)
-        )
-
-    async def _read(self, stream: Stream) -> None:
-        try:
-            deliveries = await stream.read(
-                min(READ_PAGE, self._share - stream.waiting),
-                min(READ_PAGE_BYTES, self._share_bytes - stream.waiting_bytes),
-            )
-            stream.recover()
-            if stream.is_near_end:
-                stream.next_read_ms = self._clock.now_ms() + self._read_pause_ms
-            await self._accept(stream, deliveries)
-        except SOURCE_FAULTS as error:
-            self._desk.source_failed(stream, error)
-        finally:
-            stream.is_reading = False
-        if not self._is_sending(stream):  # since it was faulted in the meantime
-            for courier in self._couriers:
-                await courier.release(stream.connection.number)
-
-    async def _accept(self, stream: Stream, deliveries: list[Delivery]) -> None:
-        delivered = self._connections[stream.connection.number].delivered.among(deliveries)
-        if delivered:
-            known = {delivery.sequence for delivery in delivered}
-            stream.settle_done(known)
-            deliveries = [each for each in deliveries if each.sequence not in known]
-        if stream.connection.is_subscription:
-            # What was sent before a crash is sent again as it was.
-            sequences = [each.sequence for each in deliveries]
-            repeated = {each for each in sequences if self._journal.parts(stream, each)}
-            dropped = superfluous(deliveries, repeated)
-            for each in inheriting(deliveries, dropped):
-                stream.settle_delayed(each)
-            gone = {each.sequence for each in dropped}
-            stream.settle_done(gone)
-            deliveries = [each for each in deliveries if each.sequence not in gone]
-        by_environment: dict[Environment, list[Delivery]] = {}
-        for delivery in deliveries:
-            by_environment.setdefault(delivery.environment, []).append(delivery)
-        for environment, members in by_environment.items():
-            courier = self._by_environment.get(environment)
-            if courier is not None:  # else the environment was switched off since; it may be back
-                await courier.accept(stream, members)
 
     def _start_settling(self, stream: Stream) -> None:
         if stream.has_unsettled and not stream.is_settling:
             stream.is_settling = True
-            self._spawn(self._settle(stream))
-
-    async def _settle(self, stream: Stream) -> None:
-        try:
-            await stream.settle()
-            stream.recover()
-        except SOURCE_FAULTS as error:
-            self._desk.source_failed(stream, error)
-        finally:
-            stream.is_settling = False
-
-
-def _read_pause_ms(output: StreamOutput | BulkOutput) -> int:
-    if isinstance(output, BulkOutput):
-        return max(READ_PAUSE_MS, min(BULK_READ_PAUSE_MS, output.max_wait_ms // 10))
-    return READ_PAUSE_MS
+            self._spawn(self._intake.settle(stream))

@@ -132,7 +132,7 @@ class BundleCourier:
                 # Most likely the disk is full. What was taken is still in the outbox.
                 await self._give_up_open(stream, group, members)
                 stream.back_off(self._desk.clock.now_ms())
-                self._desk.no_room(stream.connection.id)
+                self._desk.notices.no_room(stream.connection.id)
                 return
             except Exception as error:
                 # A mistake in an output must cost one delivery, and not the others.
@@ -187,7 +187,7 @@ class BundleCourier:
         try:
             await pack.bundle.discard()
         except Exception as error:
-            self._desk.mistake(pack.first.delivery_id, error)
+            self._desk.notices.mistake(pack.first.delivery_id, error)
 
     # -- Sending ----------------------------------------------------------------------------------
 
@@ -220,7 +220,7 @@ class BundleCourier:
             return await pack.bundle.send()
         except Exception as error:
             # A mistake in an output must cost neither the bundle nor the other connections.
-            self._desk.mistake(pack.first.delivery_id, error)
+            self._desk.notices.mistake(pack.first.delivery_id, error)
             return Retry(type(error).__name__)
 
     async def _settle(

@@ -1,41 +1,30 @@
-"""What all parts of one forwarder share: its settings, its connections, its count and its log."""
+"""What all parts of one forwarder share: its settings, its connections, and how attempts count."""
 
-import logging
-import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.clock import Clock, Randomness
+from actors.forwarding.connections import ConnectionState
 from actors.forwarding.faults import Fault, FaultMemory
 from actors.forwarding.lanes import Entry, Ordering
+from actors.forwarding.notices import Notices, alert
 from actors.forwarding.pace import BreakerLimits, Pace, RateLimit
-from actors.forwarding.streams import RecentIds, Stream
+from actors.forwarding.streams import Stream
 from actors.metric_groups import ForwarderMetrics
 from actors.model import DeadLetter, Delivery
 from actors.outputs import retry
 from actors.outputs.contract import Delivered, Fatal, Outcome, Refused, Retry
 from actors.outputs.retry import RetrySchedule
-from actors.pipeline.connection import ConnectionInfo
-
-logger = logging.getLogger("headwater.forwarder")
 
 # spec/connections.md, 1.3
 AUTH_STATUSES = frozenset({401, 403})
 AUTH_FAILURES = 20
-FAULT_ALERT = "Connection Faulted"  # spec/observability.md, 4
 TOO_MANY_REQUESTS = 429
 REFUSED_FOR_MS = 15 * 60 * 1000
-
-_MESSAGES = {
-    "delivery_delayed": "A delivery failed and will be tried again",
-    "delivery_dead": "A delivery failed for good",
-    "connection_faulted": "A connection stopped sending; it has to be resumed",
-}
 
 
 class OutputInfo(Struct, frozen=True):
@@ -49,35 +38,8 @@ class OutputInfo(Struct, frozen=True):
     breaker: BreakerLimits = BreakerLimits()
 
 
-class ConnectionState:
-    """A connection as it is just now. A faulted one sends nothing until it is resumed."""
-
-    def __init__(self, info: ConnectionInfo) -> None:
-        self.info = info
-        self.is_faulted = info.is_faulted
-        self.fault: Fault | None = None
-        self.delivered = RecentIds()
-        self.auth_failures = 0
-        self.refused_since_ms: int | None = None
-        self.resumed = 0
-        self.is_awaited = False  # its receiver has not agreed to it yet
-        self.last_sent_ms: int | None = None
-
-    @property
-    def is_sending(self) -> bool:
-        """Whether what is queued may be sent."""
-        return self.info.is_active and not self.is_faulted and not self.is_awaited
-
-    @property
-    def status(self) -> str:
-        """Its word in `state()`."""
-        if not self.info.is_active:
-            return "inactive"
-        return "faulted" if self.is_faulted else "active"
-
-
 class Desk:
-    """Judges attempts, and is the one place that counts and logs them."""
+    """Judges attempts, and is the one place that counts them, and has them logged."""
 
     def __init__(
         self,
@@ -94,6 +56,7 @@ class Desk:
         self.clock = clock
         self.randomness = randomness
         self.metrics = metrics
+        self.notices = Notices(output.id)
         self._in_flight = 0
         self.sending: Counter[int] = Counter()  # deliveries under way, by connection
         self.pace = Pace(output.rate_limit, output.breaker, clock.now_ms())
@@ -150,10 +113,7 @@ class Desk:
         is_failure = len(retries) == len(outcomes)
         is_refusal = any(each.http_status == TOO_MANY_REQUESTS for each in retries)
         if self.pace.end(begun, first, is_failure, is_refusal, now_ms):
-            logger.warning(
-                "An output failed again and again; it is left alone for a while",
-                extra={"event": "circuit_open", "output": self.output.id, "alert": "Circuit Open"},
-            )
+            self.notices.circuit_open()
         self.show_pace()
 
     def show_pace(self) -> None:
@@ -197,7 +157,8 @@ class Desk:
         wait_s = retry.delay_s(schedule, attempts, self.randomness)
         wait_s = max(wait_s, outcome.retry_after_s or 0.0)
         next_ms = now_ms + round(wait_s * 1000)
-        self._log_fault(logging.WARNING, "delivery_delayed", delivery, attempts, outcome)
+        slug = self.connections[delivery.connection].info.id
+        self.notices.delayed(slug, delivery, attempts, outcome)
         next_ms = min(next_ms, self._refusal(delivery, started_ms, outcome) or next_ms)
         return replace(
             delivery, attempts=attempts, first_attempt_ms=first_ms, next_attempt_ms=next_ms
@@ -238,7 +199,7 @@ class Desk:
 
     def unbuildable(self, delivery: Delivery, error: Exception) -> DeadLetter:
         """Note that an output could not take a delivery; return its dead letter, noted as well."""
-        self.mistake(delivery.delivery_id, error)
+        self.notices.mistake(delivery.delivery_id, error)
         letter = DeadLetter(
             delivery,
             "build_error",
@@ -256,7 +217,7 @@ class Desk:
         self.metrics.events.labels(state.info.id, "failed").inc(delivery.event_count)
         self.metrics.dead.labels(state.info.id, letter.reason).inc()
         fault = Fatal(letter.reason, letter.response_excerpt or "", letter.http_status)
-        self._log_fault(logging.ERROR, "delivery_dead", delivery, delivery.attempts, fault)
+        self.notices.dead(state.info.id, delivery, fault)
         if letter.http_status not in AUTH_STATUSES:
             if letter.http_status is not None:  # else it is of no answer
                 state.auth_failures = 0
@@ -294,21 +255,11 @@ class Desk:
         """Fault a subscription that its receiver does not agree to."""
         state = self.connections[connection]
         self._set_fault(state, "", why)
-        logger.error(
-            _MESSAGES["connection_faulted"],
-            extra={
-                "event": "connection_faulted",
-                "output": self.output.id,
-                "connection": state.info.id,
-                "reason": why.reason,
-                "reason_code": alert(why),
-                "alert": FAULT_ALERT,
-            },
-        )
+        self.notices.not_agreed(state.info.id, why)
 
     def _fault(self, state: ConnectionState, delivery: Delivery, why: Fatal) -> None:
         self._set_fault(state, delivery.delivery_id, why)
-        self._log_fault(logging.ERROR, "connection_faulted", delivery, delivery.attempts, why)
+        self.notices.faulted(state.info.id, delivery, why)
 
     def _set_fault(self, state: ConnectionState, delivery_id: str, why: Fatal) -> None:
         moment = datetime.fromtimestamp(self.clock.now_ms() / 1000, UTC)
@@ -335,85 +286,15 @@ class Desk:
         """Note that a user's order was given up."""
         slug = entry.stream.connection.id
         self.metrics.barrier_disabled.labels(slug).inc()
-        logger.warning(
-            "Too much waits behind a delivery that is retried; its user's order is given up",
-            extra={
-                "event": "order_barrier_disabled",
-                "connection": slug,
-                "delivery_id": entry.delivery.delivery_id,
-            },
-        )
-
-    def mistake(self, delivery_id: str, error: Exception) -> None:
-        """Note an exception that an output should not have raised.
-
-        Its text may hold what was sent; its type and place do not.
-        """
-        logger.error(
-            "An output failed in a way that it should not",
-            extra={
-                "event": "output_error",
-                "output": self.output.id,
-                "delivery_id": delivery_id,
-                "error": {"type": type(error).__name__, "stack": _places(error)},
-            },
-        )
-
-    def no_room(self, connection: str) -> None:
-        """Note that deliveries could not be collected; they stay in the outbox."""
-        logger.error(
-            "There is no room to collect deliveries",
-            extra={"event": "spool_full", "output": self.output.id, "connection": connection},
-        )
+        self.notices.barrier_off(slug, entry.delivery)
 
     def source_failed(self, stream: Stream, error: Exception) -> None:
         """Leave a shard that did not answer alone for a while."""
         stream.may_have_more = True
         stream.back_off(self.clock.now_ms())
-        logger.warning(
-            "A shard's outbox does not answer",
-            extra={
-                "event": "source_unavailable",
-                "output": self.output.id,
-                "connection": stream.connection.id,
-                "error": {"type": type(error).__name__},
-            },
-        )
+        self.notices.source_failed(stream.connection.id, error)
 
     def show_status(self, state: ConnectionState) -> None:
         """Show a connection's status."""
         number = {"inactive": 0, "active": 1, "faulted": 2}[state.status]
         self.metrics.connection_status.labels(state.info.id).set(number)
-
-    def _log_fault(
-        self, level: int, event: str, delivery: Delivery, attempts: int, outcome: Retry | Fatal
-    ) -> None:
-        extra: dict[str, Any] = {
-            "event": event,
-            "output": self.output.id,
-            "connection": self.connections[delivery.connection].info.id,
-            "delivery_id": delivery.delivery_id,
-            "attempts": attempts,
-            "alert": FAULT_ALERT if event == "connection_faulted" else alert(outcome),
-        }
-        if isinstance(outcome, Fatal):
-            extra["reason"] = outcome.reason
-        if event == "connection_faulted":
-            extra["reason_code"] = alert(outcome)
-        logger.log(level, _MESSAGES[event], extra=extra)
-
-
-def alert(outcome: Retry | Fatal) -> str:
-    """Return the name of the system alert that a failure raises (spec/observability.md, 4)."""
-    if isinstance(outcome, Fatal) and outcome.reason == "retry_exhausted":
-        return "Retry Count Exceeded"
-    if outcome.http_status is not None:
-        return retry.alert_name(outcome.http_status)
-    if isinstance(outcome, Retry):
-        return retry.NETWORK_ALERT
-    return retry.TLS_ALERT if outcome.excerpt == retry.TLS_ALERT else outcome.reason
-
-
-def _places(error: Exception) -> list[str]:
-    frames = traceback.extract_tb(error.__traceback__)
-    return [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]

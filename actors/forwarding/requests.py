@@ -133,7 +133,7 @@ class RequestCourier:
             outcomes = await self.output.send(deliveries)
         except Exception as error:
             # A mistake in an output must cost neither the delivery nor the other connections.
-            desk.mistake(deliveries[0].delivery_id, error)
+            desk.notices.mistake(deliveries[0].delivery_id, error)
             outcomes = [Retry(type(error).__name__)] * len(deliveries)
         finally:
             desk.leave(carried)

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import re
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -32,6 +31,7 @@ from actors.outputs.contract import (
     Retry,
 )
 from actors.outputs.http_answers import EXCERPT_BYTES
+from actors.outputs.mistakes import described
 from actors.outputs.python_jobs import Job
 from actors.outputs.python_loading import LoadFailed, Wanted
 
@@ -205,18 +205,13 @@ class PythonOutput:
         return checked
 
     def _report(self, method: str, error: Exception) -> None:
-        """Say where the class failed; what its error says may hold what was sent."""
-        frames = traceback.extract_tb(error.__traceback__)
         logger.warning(
             "The class of an output failed",
             extra={
                 "event": "python_output_failed",
                 "output": self._environment.output,
                 "method": method,
-                "error": {
-                    "type": type(error).__name__,
-                    "stack": [f"{each.filename}:{each.lineno} in {each.name}" for each in frames],
-                },
+                "error": described(error),
             },
         )
 

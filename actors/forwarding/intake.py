@@ -1,0 +1,132 @@
+"""Brings deliveries from the outboxes into memory, and settlements back."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from actors.forwarding.bundles import BundleCourier
+from actors.forwarding.connections import Connections
+from actors.forwarding.desk import Desk
+from actors.forwarding.journal import Journal
+from actors.forwarding.requests import RequestCourier
+from actors.forwarding.streams import SOURCE_FAULTS, Stream
+from actors.forwarding.subscriptions import inheriting, superfluous
+from actors.model import Delivery, Environment
+from actors.outputs.contract import BulkOutput, StreamOutput
+
+Courier = RequestCourier | BundleCourier
+
+READ_PAGE = 1000
+READ_PAGE_BYTES = 4 * 1024 * 1024
+# Between two reads of a stream that was near its end: under load a shard has something new all the
+# time, and a call for every micro-batch would cost more than what it brings. Bulk outputs are in no
+# hurry: a tenth of the time that they collect for, within bounds.
+READ_PAUSE_MS = 50
+BULK_READ_PAUSE_MS = 500
+
+
+class Intake:
+    """Reads for the couriers of one forwarder, and settles what they are done with."""
+
+    def __init__(
+        self,
+        couriers: Mapping[Environment, Courier],
+        connections: Connections,
+        desk: Desk,
+        journal: Journal,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """Set up.
+
+        Args:
+            couriers: of each environment that is enabled; several may have the same.
+            connections: of the forwarder, with their streams.
+            desk: of the forwarder.
+            journal: of requests that a crash must not part.
+            now_ms: the time.
+        """
+        self._by_environment = couriers
+        self._couriers = list({id(each): each for each in couriers.values()}.values())
+        self._connections = connections
+        self._desk = desk
+        self._journal = journal
+        self._now_ms = now_ms
+        outputs = (each.output for each in self._couriers)
+        self._pause_ms = min(map(_read_pause_ms, outputs), default=READ_PAUSE_MS)
+
+    def wants_more(self, stream: Stream) -> bool:
+        """Whether a stream is to be read now."""
+        share, share_bytes = self._connections.share, self._connections.share_bytes
+        return (
+            stream.may_have_more
+            and not stream.is_reading
+            # Half: reading a few at a time as they go out would cost a call for each.
+            and stream.waiting <= share // 2
+            and stream.waiting_bytes <= share_bytes // 2
+            and self._connections.of(stream).is_sending
+            and not any(courier.is_choked(stream) for courier in self._couriers)
+        )
+
+    async def read(self, stream: Stream) -> None:
+        """Read some of a stream; `is_reading` is set until it is done."""
+        share, share_bytes = self._connections.share, self._connections.share_bytes
+        try:
+            deliveries = await stream.read(
+                min(READ_PAGE, share - stream.waiting),
+                min(READ_PAGE_BYTES, share_bytes - stream.waiting_bytes),
+            )
+            stream.recover()
+            if stream.is_near_end:
+                stream.next_read_ms = self._now_ms() + self._pause_ms
+            await self._accept(stream, deliveries)
+        except SOURCE_FAULTS as error:
+            self._desk.source_failed(stream, error)
+        finally:
+            stream.is_reading = False
+        if not self._connections.of(stream).is_sending:  # since it was faulted in the meantime
+            for courier in self._couriers:
+                await courier.release(stream.connection.number)
+
+    async def settle(self, stream: Stream) -> None:
+        """Tell a source what has become of deliveries; `is_settling` is set until it is done."""
+        try:
+            await stream.settle()
+            stream.recover()
+        except SOURCE_FAULTS as error:
+            self._desk.source_failed(stream, error)
+        finally:
+            stream.is_settling = False
+
+    async def _accept(self, stream: Stream, deliveries: list[Delivery]) -> None:
+        delivered = self._connections.of(stream).delivered.among(deliveries)
+        if delivered:
+            known = {delivery.sequence for delivery in delivered}
+            stream.settle_done(known)
+            deliveries = [each for each in deliveries if each.sequence not in known]
+        if stream.connection.is_subscription:
+            deliveries = self._without_superfluous(stream, deliveries)
+        by_environment: dict[Environment, list[Delivery]] = {}
+        for delivery in deliveries:
+            by_environment.setdefault(delivery.environment, []).append(delivery)
+        for environment, members in by_environment.items():
+            courier = self._by_environment.get(environment)
+            if courier is not None:  # else the environment was switched off since; it may be back
+                await courier.accept(stream, members)
+
+    def _without_superfluous(
+        self, stream: Stream, deliveries: Sequence[Delivery]
+    ) -> list[Delivery]:
+        """Leave out, and settle, changes of membership that come to nothing together."""
+        # What was sent before a crash is sent again as it was.
+        sequences = [each.sequence for each in deliveries]
+        repeated = {each for each in sequences if self._journal.parts(stream, each)}
+        dropped = superfluous(deliveries, repeated)
+        for each in inheriting(deliveries, dropped):
+            stream.settle_delayed(each)
+        gone = {each.sequence for each in dropped}
+        stream.settle_done(gone)
+        return [each for each in deliveries if each.sequence not in gone]
+
+
+def _read_pause_ms(output: StreamOutput | BulkOutput) -> int:
+    if isinstance(output, BulkOutput):
+        return max(READ_PAUSE_MS, min(BULK_READ_PAUSE_MS, output.max_wait_ms // 10))
+    return READ_PAUSE_MS
