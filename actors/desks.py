@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -125,7 +126,7 @@ class Desks:
             store,
             options.calculated,
             cast(Sequence[CalculatedShard], shards),
-            lambda: self.audiences.calculated_uses(),
+            lambda: self._uses(workspace.number),
             clock,
             lambda: [each.calculated for each in others().values()],
         )
@@ -160,6 +161,17 @@ class Desks:
         if self.audiences.take_over(catalog):
             for each in self._others().values():
                 each.audiences.follow()
+
+    def _uses(self, workspace: int) -> Mapping[int, int]:
+        """Return how many audiences refer to each calculated attribute, by number; also those that
+        lie in another workspace and are about this one too."""
+        uses = Counter(self.audiences.calculated_uses())
+        for each in self._others().values():
+            for name, count in each.audiences.calculated_names(workspace).items():
+                number = self.calculated.named(name)
+                if number is not None:
+                    uses[number] += count
+        return uses
 
     async def call(self, method: str, *arguments: Any) -> Any:
         """Call the method of that name of whichever part has it."""

@@ -25,7 +25,7 @@ from actors.audiences.lifecycle import Lifecycle
 from actors.audiences.lists import StaticLists
 from actors.audiences.queries import Queries
 from actors.audiences.registry import Registry
-from actors.audiences.rules import RUNNING
+from actors.audiences.rules import RUNNING, definitions_by
 from actors.audiences.sharing import Sharing
 from actors.audiences.subscriptions import SettingsCheck, Subscriptions
 from actors.clock import Clock, Randomness
@@ -138,6 +138,19 @@ class AudienceDesk:
             if node is not None:
                 uses.update(dependencies_of(node).calculated_attributes)
         return uses
+
+    def calculated_names(self, workspace: int) -> Mapping[str, int]:
+        """Return how many audiences that lie here, and are about another workspace too, refer to
+        each calculated attribute of it, by name."""
+        names: Counter[str] = Counter()
+        state = self._core.state
+        for audience in state.audiences.values():
+            if workspace in audience.workspaces:
+                found = {
+                    name for each in definitions_by(state, audience) for name in each.calculated
+                }
+                names.update(found)
+        return names
 
     def made_names(self) -> Mapping[str, int]:
         """Return the names of the account's audiences that no document manages, case-folded, each

@@ -17,7 +17,7 @@ from actors.audiences.rules import (
     RUNNING,
     check_name,
     check_places,
-    check_split,
+    check_reach,
     check_unreferenced,
     refused,
 )
@@ -116,7 +116,7 @@ def _apply(core: Core, state: AudienceState, wanted: DocumentAudience) -> None:
     if former.type != wanted.type:
         message = f"Audience {wanted.number} is of type {former.type}."
         raise refused("INVALID_STATE", message)
-    check_split(former, wanted.workspaces)
+    check_reach(former, wanted.workspaces)
     after = replace(
         former,
         name=wanted.name,

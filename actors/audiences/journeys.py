@@ -14,7 +14,13 @@ from actors.audiences.milestones import renew_audiences, settle_milestones
 from actors.audiences.objects import Audience, Definition, Journey, Milestone
 from actors.audiences.readings import Frame
 from actors.audiences.registry import MAX_NAME_LENGTH, forget_audience
-from actors.audiences.rules import check_name, check_unreferenced, refused
+from actors.audiences.rules import (
+    check_name,
+    check_places,
+    check_reach,
+    check_unreferenced,
+    refused,
+)
 from actors.audiences.splits import check_split, placed, renumbered
 from actors.audiences.state import AudienceState
 from actors.audiences.trees import milestone as found_milestone
@@ -68,6 +74,8 @@ class Journeys:
             after = replace(former, **given(fields))
             self._check_journey(after, changed)
             if after.inputs != former.inputs:
+                for each in after.milestones:
+                    check_reach(changed.audiences[each.audience], self._workspaces(after))
                 after = self._read_again(after, changed)
             after = self._put(former, after, changed, actor)
             if after.name != former.name:
@@ -185,8 +193,8 @@ class Journeys:
         core = self._core
         after = replace(after, last_modified_by=actor, last_modified_ms=core.clock.now_ms())
         state.journeys[after.number] = after
-        renew_audiences(before, after, state, core.readings)
-        settle_milestones(state, core.catalog, core.readings)
+        renew_audiences(before, after, state, core.readings, self._workspaces(after))
+        settle_milestones(state, core.catalog, core.readings, core.neighbours())
         state.tell_shards()
         return after
 
@@ -210,10 +218,19 @@ class Journeys:
             for each in state.journeys.values()
         ):
             raise refused("NAME_NOT_UNIQUE", "Another journey has this name.", "/name")
-        for index, input_ in enumerate(journey.inputs):
-            if input_ not in self._core.catalog.inputs:
-                message = f"There is no input {input_}."
-                raise refused("REFERENCE_NOT_FOUND", message, f"/inputs/{index}")
+        core = self._core
+        check_places(core.catalog, core.neighbours(), self._workspaces(journey), journey.inputs)
+
+    def _workspaces(self, journey: Journey) -> tuple[int, ...]:
+        """Return the workspaces that a journey is about: its own, and those of its inputs."""
+        core = self._core
+        foreign = frozenset(journey.inputs) - core.catalog.inputs.keys()
+        others = [
+            number
+            for number, each in core.neighbours().items()
+            if each.account == core.catalog.account and not foreign.isdisjoint(each.inputs)
+        ]
+        return (core.catalog.workspace, *sorted(others))
 
     def _milestone_definition(
         self, journey: Journey, made: Milestone, sent: Any, state: AudienceState
@@ -229,7 +246,7 @@ class Journeys:
         frame = Frame(
             number=made.audience or None,
             type="real_time",
-            workspaces=(core.catalog.workspace,),
+            workspaces=self._workspaces(journey),
             inputs=journey.inputs,
         )
         return core.readings.read(sent, frame, state)[0]
@@ -248,7 +265,7 @@ class Journeys:
                 external_name=name,
                 type="real_time",
                 environment="production",
-                workspaces=(core.catalog.workspace,),
+                workspaces=self._workspaces(journey),
                 inputs=journey.inputs,
                 tags=(),
                 definition=None,

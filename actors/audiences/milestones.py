@@ -5,12 +5,15 @@ from msgspec.structs import replace
 from actors.audiences.catalog import Catalog
 from actors.audiences.objects import Journey
 from actors.audiences.readings import Readings
+from actors.audiences.receivers import Neighbours
 from actors.audiences.rules import RUNNING, check_runnable
 from actors.audiences.state import AudienceState
 from actors.audiences.trees import below, members_node
 
 
-def settle_milestones(state: AudienceState, catalog: Catalog, readings: Readings) -> None:
+def settle_milestones(
+    state: AudienceState, catalog: Catalog, readings: Readings, neighbours: Neighbours
+) -> None:
     """Activate the audiences of milestones that are to be calculated, and no others.
 
     Those are the ones that have an active connection, or a descendant that has one.
@@ -26,16 +29,23 @@ def settle_milestones(state: AudienceState, catalog: Catalog, readings: Readings
                 each.audience in connected for each in below(journey, milestone.number)
             )
             if is_needed and audience.status not in RUNNING:
-                check_runnable(state, catalog, readings, {}, audience)
+                check_runnable(state, catalog, readings, neighbours, audience)
                 state.put(replace(audience, status="activating"))
             elif not is_needed and audience.status in RUNNING:
                 state.put(replace(audience, status="inactive"))
 
 
 def renew_audiences(
-    before: Journey, after: Journey, state: AudienceState, readings: Readings
+    before: Journey,
+    after: Journey,
+    state: AudienceState,
+    readings: Readings,
+    workspaces: tuple[int, ...],
 ) -> None:
-    """Give the audiences of milestones a new revision where their members may be others now."""
+    """Give the audiences of milestones a new revision where their members may be others now.
+
+    `workspaces`: that the journey is about now.
+    """
     former = {each.number: each for each in before.milestones}
     for milestone in after.milestones:
         if milestone.number not in former:
@@ -48,6 +58,7 @@ def renew_audiences(
                 replace(
                     audience,
                     revision=audience.revision + 1,
+                    workspaces=workspaces,
                     inputs=after.inputs,
                     status="activating" if audience.status in RUNNING else audience.status,
                 )

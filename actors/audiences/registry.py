@@ -18,8 +18,8 @@ from actors.audiences.rules import (
     RUNNING,
     check_name,
     check_places,
+    check_reach,
     check_runnable,
-    check_split,
     check_unreferenced,
     frame_of,
     refused,
@@ -177,7 +177,7 @@ class Registry:
                 raise refused("INVALID_STATE", f"The {fixed} cannot be changed.", f"/{fixed}")
         if "workspaces" in changes:
             changes["workspaces"] = tuple(dict.fromkeys(changes["workspaces"]))
-            check_split(audience, changes["workspaces"])
+            check_reach(audience, changes["workspaces"])
         if "name" in changes and audience.external_name == audience.name:
             changes.setdefault("external_name", changes["name"])
         sent = changes.pop("definition", UNSET)

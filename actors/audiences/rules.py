@@ -1,6 +1,6 @@
 """Rules about an audience that depend on other objects (spec/audiences.md, 2, 8 and 15)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from actors.audiences.catalog import Catalog
 from actors.audiences.objects import Audience, Definition, Status
@@ -68,7 +68,7 @@ def check_places(
             raise refused("REFERENCE_NOT_FOUND", message, f"/inputs/{index}")
 
 
-def check_split(former: Audience, workspaces: Sequence[int]) -> None:
+def check_reach(former: Audience, workspaces: Sequence[int]) -> None:
     """Check that an audience may be about other workspaces: members of one over several are kept
     elsewhere. Raises AudienceRefused."""
     is_split = (len(workspaces) > 1) != (len(former.workspaces) > 1)
@@ -92,15 +92,18 @@ def check_runnable(
     check_places(catalog, neighbours, audience.workspaces, audience.inputs)
     if audience.type == "static":
         return
-    definitions: Iterable[Definition] = ()
-    if audience.journey is not None:
-        definitions = definitions_of(state.journeys[audience.journey], audience.number)
-    elif audience.definition is not None:
-        definitions = (audience.definition,)
-    else:
+    definitions = definitions_by(state, audience)
+    if audience.journey is None and not definitions:
         raise refused("INVALID_STATE", "The audience has no definition.", "/definition")
     for each in definitions:
         readings.check(each, frame_of(audience), state)
+
+
+def definitions_by(state: AudienceState, audience: Audience) -> Sequence[Definition]:
+    """Return the definitions that decide who is in an audience: its own, or its journey's."""
+    if audience.journey is not None:
+        return definitions_of(state.journeys[audience.journey], audience.number)
+    return () if audience.definition is None else (audience.definition,)
 
 
 def active_audiences(state: AudienceState) -> int:

@@ -111,7 +111,7 @@ class Subscriptions:
             changed.put_subscription(after)
             if after.is_active and not former.is_active:
                 core.check_active_limit(changed, 0)
-            settle_milestones(changed, core.catalog, core.readings)
+            settle_milestones(changed, core.catalog, core.readings, core.neighbours())
             changed.tell_shards()
         await core.push()
         return after
@@ -127,7 +127,7 @@ class Subscriptions:
             if receiver is None:  # what it has no use for any more a receiver may always end
                 check_unmanaged(changed.audiences[audience])
             changed.end_subscription(number, core.clock.now_ms())
-            settle_milestones(changed, core.catalog, core.readings)
+            settle_milestones(changed, core.catalog, core.readings, core.neighbours())
             changed.tell_shards()
         await core.push()
         return True
@@ -208,7 +208,7 @@ class Subscriptions:
             raise refused("INVALID_STATE", "The audience has expired.")
         self._check_subscription(state, made)
         state.put_subscription(made)
-        settle_milestones(state, core.catalog, core.readings)
+        settle_milestones(state, core.catalog, core.readings, core.neighbours())
         core.check_active_limit(state, 0)
         state.tell_shards()
         return made

@@ -97,6 +97,11 @@ class CalculatedDesk:
         of_document = {each.number for each in self._catalog.attributes}
         return of_document | self._keeper.registry.attributes.keys()
 
+    def named(self, name: str) -> int | None:
+        """Return the number of the attribute of a name."""
+        found = self._keeper.registry.attributes.values()
+        return next((each.number for each in found if each.name == name), None)
+
     # -- Reading ----------------------------------------------------------------------------------
 
     def readers_of_events(self) -> Iterator[tuple[str, str]]:

@@ -426,3 +426,65 @@ async def test_names_are_unique_in_the_account_and_ids_in_the_deployment(
         await ask(one, 204, "DELETE", f"/{clone['id']}")
         after = await ask(one, 201, "POST", "", {"name": "Gold (copy 2)"})
         assert after["id"] == 1_000_005
+
+
+async def test_a_journey_takes_inputs_of_any_workspaces_of_the_account(pair: Pair) -> None:
+    """Section 13; its milestones are about the users of all of them."""
+    one, other = pair
+    await send(one, "a", status="premium")
+    await send(other, "b", status="premium")
+    await send(other, "c", status="gold")
+    backend, others_backend, alien = 1, 5, 9  # the last one's workspace has other users
+
+    async def journey(status: int, method: str, path: str, body: Any) -> Any:
+        url = f"/platform/v2/workspaces/{one.number}/journeys{path}"
+        response = await one.client.request(method, url, json=body, headers=await one.token())
+        assert response.status == status, await response.text()
+        return await response.json()
+
+    refused = await journey(422, "POST", "", {"name": "J", "inputs": [backend, alien]})
+    assert refused["errors"][0]["code"] == "INVALID_STATE"
+    refused = await journey(422, "POST", "", {"name": "J", "inputs": [77]})
+    assert refused["errors"][0]["path"] == "/inputs/0"
+    made = await journey(201, "POST", "", {"name": "J", "inputs": [backend, others_backend]})
+    path = f"/{made['id']}/milestones"
+    body = {"name": "Premium", "definition": status_is("premium")}
+    first = await journey(201, "POST", path, body)
+    rest = await journey(201, "POST", path, {"name": "Rest", "kind": "remaining_users"})
+    subscription = await joined(one, first["audience_id"])
+    await joined(one, rest["audience_id"])
+    await one.settle_audiences()
+    both = sorted([*await mpids(one, "a"), *await mpids(other, "b")])
+    assert await members(one, first["audience_id"]) == both
+    assert await members(one, rest["audience_id"]) == await mpids(other, "c")
+    assert (await ask(other, 200, "GET", f"/{rest['audience_id']}"))["workspaces"] == BOTH
+    await send(other, "c", status="premium")
+    await send(other, "a", status="premium")
+    assert await members(one, rest["audience_id"]) == []
+    assert changes(one, subscription)[2:] == [("add", (await mpids(other, "c"))[0])]
+    refused = await journey(422, "PUT", f"/{made['id']}", {"inputs": [backend]})
+    assert refused["errors"][0]["code"] == "INVALID_STATE"  # while it has members
+
+
+async def test_a_calculated_attribute_that_an_audience_elsewhere_reads_is_in_use(
+    pair: Pair,
+) -> None:
+    one, other = pair
+    number = await calculate(other, "Buys", definition("count"))
+    criterion = {
+        "type": "calculated_attribute",
+        "attribute_name": "Buys",
+        "operator": "greater_than",
+        "value": 0,
+    }
+    audience = await make(one, "Buyers", criterion)
+    url = f"/platform/v2/workspaces/{other.number}/calculatedattributes/{number}"
+    headers = await other.token()
+    shown = await (await other.client.get(url, headers=headers)).json()
+    assert shown["audience_count"] == 1
+    for path in (url, f"{url}/activation"):
+        response = await other.client.delete(path, headers=headers)
+        [error] = (await response.json())["errors"]
+        assert (response.status, error["message"]) == (422, "Calculated attribute is in use.")
+    await ask(one, 204, "DELETE", f"/{audience}")
+    assert (await other.client.delete(url, headers=headers)).status == 204
