@@ -84,7 +84,7 @@ async def test_a_revision_that_is_not_the_present_one_is_a_conflict(desk: Desk) 
     audience = await made(desk, "Premium", attribute("premium"))
     fields = AudienceFields(definition=attribute("gold"))
     assert await code(desk.calls.replace_audience(audience.number, fields, ACTOR, 2)) == (
-        "CONFLICT",
+        "MISMATCH",
         None,
     )
     changed = await desk.calls.replace_audience(audience.number, fields, ACTOR, 1)
