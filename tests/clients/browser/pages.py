@@ -12,6 +12,7 @@ from tests.serving import Served
 KEY = "us1-test-web-key"
 SHOP = "https://shop.example.test/"
 LOCATION: Geolocation = {"latitude": 45.5, "longitude": 9.25}
+SEGMENT_PARTS = "https://cdn.segment.com/analytics-next/bundles/"  # of its SDK, loaded when used
 PATIENCE_MS = 30_000
 PAUSE_MS = 50
 
@@ -34,6 +35,7 @@ class Site:
             ignore_https_errors=True, geolocation=LOCATION, permissions=["geolocation"]
         ).new_page()
         page.route(f"{SHOP}sdk/**", self._serve_sdk)
+        page.route(f"{SEGMENT_PARTS}**", self._serve_segment_part)
         page.route(SHOP, lambda route: route.fulfill(body=html, content_type="text/html"))
         page.goto(SHOP)
         return page
@@ -78,6 +80,13 @@ class Site:
         ]
 
     def _serve_sdk(self, route: Route) -> None:
-        file = self.packages / urlsplit(route.request.url).path.removeprefix("/sdk/")
+        self._serve(route, urlsplit(route.request.url).path.removeprefix("/sdk/"))
+
+    def _serve_segment_part(self, route: Route) -> None:
+        name = route.request.url.removeprefix(SEGMENT_PARTS)
+        self._serve(route, f"@segment/analytics-next/dist/umd/{name}")
+
+    def _serve(self, route: Route, path: str) -> None:
+        file = self.packages / path
         content_type, _ = mimetypes.guess_type(file.name)
         route.fulfill(body=file.read_bytes(), content_type=content_type)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, Route
@@ -120,6 +121,87 @@ def test_an_alias_of_the_segment_sdk_is_accepted_without_effect(site: Site) -> N
     sent = json.loads(aliased.value.request.post_data or "")
     assert sent["userId"] == sent["previousId"]
     assert site.served.find("other-name") == []
+    page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("sdk", "config", "more", "path"),
+    [
+        (
+            "segment",
+            'protocol: "https"',
+            'deliveryStrategy: {strategy: "batching", config: {size: 3, timeout: 200}}',
+            "/v1/b",
+        ),
+        (
+            "rudder",
+            'configUrl: "https://HOST"',
+            "useBeacon: true, beaconQueueOptions: {flushQueueInterval: 200}",
+            "/beacon/v1/batch",
+        ),
+    ],
+)
+def test_several_messages_may_come_together(
+    site: Site, sdk: str, config: str, more: str, path: str
+) -> None:
+    """Sections 6.5 and 6.6: in batches, and by beacons."""
+    config = config.replace("HOST", site.host)
+    page = site.page("<h1>Shop</h1>")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    page.set_content(html(site, sdk).replace(config, f"{config}, {more}"))
+    user = f"together-{sdk}"
+    page.evaluate(
+        """user => {
+            analytics.identify(user, {plan: "pro"});
+            for (const name of ["A", "B", "C"]) analytics.track(name);
+        }""",
+        user,
+    )
+    assert wait(page, lambda: sorted(site.names(user)), lambda found: len(found) == 3) == [*"ABC"]
+    assert site.served.profile(user)["user_attributes"] == {"plan": "pro"}
+    assert path in asked
+    assert "/v1/track" not in asked
+    page.context.close()
+
+
+def test_links_and_forms_that_the_segment_sdk_watches_are_tracked(site: Site) -> None:
+    page = known(site, "segment", "watched")
+    page.evaluate(
+        """async () => {
+            document.body.insertAdjacentHTML("beforeend", '<a id="link" href="#there">There</a>'
+                + '<iframe name="sink"></iframe><form id="form" target="sink"></form>');
+            await analytics.trackLink(document.querySelector("#link"), "Linked", {at: "top"});
+            await analytics.trackSubmit(document.querySelector("#form"), "Formed");
+            document.querySelector("#link").click();
+            document.querySelector("#form").requestSubmit();
+            await analytics.pageView("/viewed");
+        }"""
+    )
+    found = wait(page, lambda: set(site.names("watched")), lambda found: len(found) == 3)
+    assert {"Linked", "Formed"} < found
+    events = {each["data"].get("event_name"): each for each in site.served.events("watched")}
+    assert events["Linked"]["data"]["custom_attributes"]["at"] == "top"
+    page.context.close()
+
+
+def test_sessions_and_ids_that_the_rudderstack_sdk_is_given_are_kept(site: Site) -> None:
+    page = known(site, "rudder", "sitting")
+    page.evaluate("() => { analytics.startSession(1795480513946); analytics.track('Sat'); }")
+    wait(page, lambda: site.names("sitting"), lambda found: found == ["Sat"])
+    [sat] = site.served.events("sitting")
+    assert sat["data"]["session_id"] == 1795480513946
+    page.evaluate(
+        """() => {
+            analytics.endSession();
+            analytics.reset();
+            analytics.setAnonymousId("own-anonymous-id");
+            analytics.track("Unknown");
+            analytics.identify("stood-up");
+        }"""
+    )
+    wait(page, lambda: site.names("stood-up"), lambda found: found == ["Unknown"])
+    assert site.names("sitting") == ["Sat"]
     page.context.close()
 
 
