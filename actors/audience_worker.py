@@ -10,7 +10,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from actors.audiences.announce import MemberChange, Subscription
+from actors.audiences.announce import FIRST_NUMBER, MemberChange, Subscription
 from actors.audiences.calls import LiveAudiences, Progress, ShardProgress
 from actors.audiences.in_force import (
     InForce,
@@ -130,7 +130,12 @@ class AudienceWorker:
         }
         leaving = frozenset() if is_done else in_force.audiences.leaving
         version, last = in_force.audiences.version, in_force.list_change
-        return ShardProgress(version, progress, leaving, last)
+        loaded = frozenset(
+            each.subscription.number - FIRST_NUMBER
+            for each in in_force.audiences.subscriptions
+            if each.subscription.number not in in_force.loads
+        )
+        return ShardProgress(version, progress, leaving, last, loaded)
 
     def calculated_progress(self) -> tuple[int, int, int, bool]:
         """Return the version in force, profiles walked, of how many, and whether it is done."""

@@ -162,8 +162,13 @@ def shown_test(test: AbTest) -> dict[str, Any]:
     }
 
 
-def shown_subscription(subscription: Subscription) -> dict[str, Any]:
-    """Return a subscription."""
+def shown_subscription(
+    subscription: Subscription, *, is_loaded: bool | None = None
+) -> dict[str, Any]:
+    """Return a subscription.
+
+    `is_loaded`: whether it was told of all members that there were; `None` if that is not known.
+    """
     fault, sent_ms = subscription.fault, subscription.last_sent_ms
     return {
         "id": subscription.number,
@@ -182,7 +187,7 @@ def shown_subscription(subscription: Subscription) -> dict[str, Any]:
         },
         "settings": subscription.settings,
         "shared_user_attributes": subscription.shared_user_attributes,
-        "initial_load": {},
+        "initial_load": {} if is_loaded is None else {"is_done": is_loaded},
         "last_sent_on": None if sent_ms is None else moment(sent_ms),
     }
 

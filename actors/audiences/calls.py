@@ -104,12 +104,15 @@ class ShardProgress(Struct, frozen=True):
         audiences: number to progress, of every live audience.
         leaving: audiences of `LiveAudiences.leaving` that still have members here.
         list_change: number of the last `ListChange` that is applied.
+        loaded: numbers, as of `Subscription`, of the active subscriptions that were told of all
+            members that there were when they began.
     """
 
     version: int
     audiences: dict[int, Progress]
     leaving: frozenset[int]
     list_change: int
+    loaded: frozenset[int] = frozenset()
 
 
 class Counts(Struct, frozen=True):

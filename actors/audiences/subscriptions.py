@@ -48,6 +48,12 @@ class Subscriptions:
         found = self._core.state.subscriptions.values()
         return sorted(found, key=lambda each: each.number)
 
+    async def loaded_subscriptions(self) -> frozenset[int]:
+        """Return the active subscriptions that were told of all members that there were when they
+        began. Raises ShardUnavailable."""
+        loaded = [each.loaded for each in await self._core.progress()]
+        return loaded[0].intersection(*loaded)
+
     async def audience_outputs(self) -> dict[int, AudienceOutput]:
         """Return the outputs that take audiences, by number."""
         return dict(self._core.catalog.outputs)

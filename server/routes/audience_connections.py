@@ -1,14 +1,18 @@
 """Connections of audiences (spec/audiences.md, 12.2 and 14)."""
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
 from actors.audiences.objects import Subscription
+from actors.errors import ShardUnavailable
 from server import audience_connection_bodies as bodies
 from server.audience_problems import shown_problems, v2_errors
 from server.audience_requests import (
     MAY_CHANGE_AUDIENCES,
+    Use,
     enter_use,
     json_body,
     no_audience,
@@ -23,6 +27,8 @@ from server.paths import management_routes
 from server.problems import Refused, json_answer
 from server.routes.audiences import AUDIENCE
 
+logger = logging.getLogger("headwater.http")
+
 
 async def listed(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/subscriptions: all of them, by id."""
@@ -30,7 +36,7 @@ async def listed(request: web.Request) -> web.Response:
     found = await use.desk.subscriptions(number_in_path(request, "audience"), use.receiver)
     if found is None:
         raise no_audience()
-    return paged(request, [shown_subscription(each) for each in found])
+    return paged(request, await _shown(use, found))
 
 
 @audited("create", "audience_subscription")
@@ -42,7 +48,8 @@ async def create(request: web.Request) -> web.Response:
     made = await use.desk.create_subscription(number, fields, actor, use.receiver)
     if made is None:
         raise no_audience()
-    return json_answer(shown_subscription(made), 201)
+    [shown] = await _shown(use, [made])
+    return json_answer(shown, 201)
 
 
 async def one(request: web.Request) -> web.Response:
@@ -52,7 +59,8 @@ async def one(request: web.Request) -> web.Response:
     number = number_in_path(request, "subscription")
     for each in found or ():
         if each.number == number:
-            return json_answer(shown_subscription(each))
+            [shown] = await _shown(use, [each])
+            return json_answer(shown)
     raise _no_subscription()
 
 
@@ -65,7 +73,8 @@ async def replace(request: web.Request) -> web.Response:
     made = await use.desk.replace_subscription(audience, number, fields, use.receiver)
     if made is None:
         raise _no_subscription()
-    return json_answer(shown_subscription(made))
+    [shown] = await _shown(use, [made])
+    return json_answer(shown)
 
 
 @audited("delete", "audience_subscription", "subscription", one)
@@ -119,6 +128,23 @@ ROUTES = management_routes(
     ("POST", _ONE + "/resume", once(resume)),
     ("POST", _CONNECT, once(connect)),
 )
+
+
+async def _shown(use: Use, subscriptions: Sequence[Subscription]) -> list[dict[str, Any]]:
+    """Show subscriptions, and of the active ones whether their first load is done."""
+    loaded: frozenset[int] | None = None
+    if any(each.is_active for each in subscriptions):
+        try:
+            loaded = await use.desk.loaded_subscriptions()
+        except ShardUnavailable:  # they can be read and changed nevertheless
+            logger.info("first loads are not known", extra={"event": "loads_unknown"})
+    return [
+        shown_subscription(
+            each,
+            is_loaded=each.number in loaded if loaded is not None and each.is_active else None,
+        )
+        for each in subscriptions
+    ]
 
 
 def _numbers(request: web.Request) -> tuple[int, int]:

@@ -97,6 +97,22 @@ async def test_members_of_a_standard_audience_come_page_by_page_also_after_a_res
         assert refused["errors"][0]["message"] == "The audience has expired."
 
 
+async def test_a_connection_shows_whether_its_first_load_is_done(world: World) -> None:
+    """Section 12.2; one that is not active has none."""
+    await send(world, "a", status="gold")
+    body = {"name": "Gold", "definition": status_is("gold")}
+    audience = (await ask(world, 201, "POST", "", body))["id"]
+    await ask(world, 204, "POST", f"/{audience}/activation")
+    await world.settle_audiences()
+    path = f"/{audience}/subscriptions"
+    made = await ask(world, 201, "POST", path, {"output_id": 2})
+    assert made["initial_load"] == {"is_done": False}
+    await world.settle_audiences()
+    assert (await ask(world, 200, "GET", path))[0]["initial_load"] == {"is_done": True}
+    paused = await ask(world, 200, "PUT", f"{path}/{made['id']}", {"is_active": False})
+    assert paused["initial_load"] == {}
+
+
 async def test_a_repeated_post_is_done_once(world: World) -> None:
     headers = await world.token() | {"Idempotency-Key": "k1"}
     base = f"/platform/v2/workspaces/{world.number}"

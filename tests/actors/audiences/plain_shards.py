@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from actors.audiences.announce import FIRST_NUMBER
 from actors.audiences.calls import (
     Costs,
     Counts,
@@ -102,6 +103,9 @@ class PlainShard:
             },
             leaving=self.live.leaving & self.members.keys(),
             list_change=self.list_changes[-1] if self.list_changes else 0,
+            loaded=frozenset(
+                each.subscription.number - FIRST_NUMBER for each in self.live.subscriptions
+            ),
         )
 
     async def audience_counts(self) -> dict[int, Counts]:

@@ -36,7 +36,7 @@ async def test_a_connection_is_made_changed_and_ended(world: AudienceWorld) -> N
         "fault": None,
         "settings": {},
         "shared_user_attributes": ["status"],
-        "initial_load": {},
+        "initial_load": {"is_done": True},
         "last_sent_on": None,
     }
     assert await world.ask(200, "GET", path) == [made]
