@@ -22,6 +22,7 @@ LIMITS: Location = ("workspace", "limits")
 ACCOUNT_LIMITS = (
     "account",
     "profile_requests_per_second",
+    "platform_requests_per_minute",
     "active_audiences",
     "active_calculated_attributes",
 )

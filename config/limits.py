@@ -49,6 +49,8 @@ class WorkspaceLimits(Model):
     org: RateLimits = RateLimits()
     system: RateLimits = RateLimits()
     profile_requests_per_second: Count = 15  # Profile API, per account
+    # Platform API, per account; 0: off.
+    platform_requests_per_minute: Annotated[int, Field(ge=0)] = 1000
     identity_requests_per_second: Annotated[int, Field(ge=0)] = 1000  # 0: off
 
     active_audiences: Count = 100  # real-time ones of the account, at once

@@ -20,6 +20,7 @@ from server.config_edits import (
 )
 from server.config_problems import refused
 from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, Caller, enter
+from server.paging import paged
 from server.problems import json_answer
 
 
@@ -40,10 +41,10 @@ class Kind(NamedTuple):
 
 
 async def list_all(request: web.Request, kind: Kind) -> web.Response:
-    """Answer with all objects."""
+    """Answer with the objects, page by page."""
     caller = enter(request, ANY_ROLE)
     sheet = await caller.edge.deployment.configuration.sheet()
-    return json_answer([kind.shown(each) for each in places(sheet, kind.section)])
+    return paged(request, [kind.shown(each) for each in places(sheet, kind.section)])
 
 
 async def show(request: web.Request, kind: Kind) -> web.Response:

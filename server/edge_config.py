@@ -114,7 +114,7 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
         scope: of the workspace's identities.
         keys: input keys; a workspace's own key is not among them.
         credentials: by client id.
-        profile_limits: of the Profile API.
+        profile_limits: of the Profile API; `platform_limits`: of the Platform API.
         identity: of the identity calls.
         immutable_ids: IDSync keys by which profiles may be resolved.
         connections: id to number.
@@ -141,6 +141,7 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
     keys: Mapping[str, KeyInfo]
     credentials: Mapping[str, Credential]
     profile_limits: tuple[Limit, ...]
+    platform_limits: tuple[Limit, ...] = ()
     identity: IdentityCalls
     immutable_ids: frozenset[str]
     connections: Mapping[str, int]
@@ -216,6 +217,7 @@ def edge_config(
         profile_limits=(
             Limit("account", f"profile:{account}", profile_rate, profile_rate * PROFILE_BURST_S),
         ),
+        platform_limits=tuple(_platform_limits(document, account)),
         identity=_identity_calls(document, numbers, settings),
         immutable_ids=frozenset(document.identity.immutable_ids),
         connections={each.id: numbers.connections[each.id] for each in document.connections},
@@ -308,6 +310,13 @@ def _shared_levels(document: WorkspaceDocument, numbers: Numbers) -> Iterator[_L
     for name, key in keys.items():
         limit = getattr(shared, name)
         yield name, key, limit.batches_per_second, limit.acceleration
+
+
+def _platform_limits(document: WorkspaceDocument, account: int) -> Iterator[Limit]:
+    """Yield the limit of an account's calls: at once as many as in a minute."""
+    most = document.workspace.limits.platform_requests_per_minute
+    if most:
+        yield Limit("account", f"platform:{account}", max(most // 60, 1), most)
 
 
 def _as_limits(levels: Iterable[_LevelLimit]) -> Iterator[Limit]:

@@ -13,6 +13,7 @@ from server.browsers import client_address
 from server.context import Edge, edge_of
 from server.edge_config import Credential, EdgeConfig, Role
 from server.problems import Refused
+from server.rates import RATE_USED, admit
 
 WORKSPACE = "/platform/v2/workspaces/{workspace}"
 
@@ -42,11 +43,15 @@ def authorized(request: web.Request, roles: Collection[Role]) -> Caller:
     """Check the token and its role, whatever the path names.
 
     Raises:
-        Refused: no usable token (401), not the API or role (403).
+        Refused: no usable token (401), not the API or role (403), too many requests of the account
+            (429).
     """
     edge = edge_of(request)
     config = edge.config.current
     credential = bearer(request, "platform", config, edge.clock)
+    used = admit(edge, config.platform_limits, 1)
+    if used is not None:
+        request[RATE_USED] = used
     if credential.role not in roles:
         raise Refused("FORBIDDEN", "The credential's role does not allow this.")
     return caller_of(request, edge, config, credential)

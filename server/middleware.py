@@ -14,6 +14,7 @@ from server.context import EDGES
 from server.identity_problems import unrouted_answer
 from server.logs import log_access
 from server.paths import SERVED_AS, Api, Served
+from server.rates import RATE_USED, USED
 
 REQUEST_ID = "X-Request-Id"
 # On every answer: it is what it says it is, and not which program in which version.
@@ -59,6 +60,9 @@ def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Mi
         headers[REQUEST_ID] = request_id
         is_alone = request.path in without_cors or what.api == "demo"
         headers.update(SECURITY_HEADERS if is_alone else _CORS_TOO)
+        used = request.get(RATE_USED)
+        if used is not None and response.status < 300:
+            headers[USED] = str(used)
         if what.api in _PRIVATE:
             headers.setdefault("Cache-Control", "no-store")
         method = request.method if request.method in _METHODS else "other"

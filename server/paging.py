@@ -12,22 +12,24 @@ from server.problems import json_answer
 MAX_PAGE = 1000
 
 
-def paged(request: web.Request, items: Sequence[Mapping[str, Any]]) -> web.Response:
-    """Answer with a page of a list: those after the one whose `id` the cursor is.
+def paged(
+    request: web.Request, items: Sequence[Mapping[str, Any]], key: str = "id"
+) -> web.Response:
+    """Answer with a page of a list: those after the one whose `key` the cursor is.
 
     Raises:
         Refused: `limit` is none (400).
-        CursorInvalid: nothing of the list has that id, perhaps not any more.
+        CursorInvalid: nothing of the list has that key, perhaps not any more.
     """
     limit = page_size(request, MAX_PAGE, MAX_PAGE)
     cursor, start = request.query.get("cursor"), 0
     if cursor is not None:
-        places = [place for place, each in enumerate(items) if str(each["id"]) == cursor]
+        places = [place for place, each in enumerate(items) if str(each[key]) == cursor]
         if not places:
             raise CursorInvalid(cursor)
         start = places[-1] + 1
     page = items[start : start + limit]
-    following = str(page[-1]["id"]) if start + limit < len(items) else None
+    following = str(page[-1][key]) if start + limit < len(items) else None
     return json_answer(page, headers=next_link(request, following))
 
 

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
+from aiohttp import web
+
 from server.context import Edge
 from server.limits import Exceeded, Limit
 from server.problems import Refused
 
 USED = "X-mp-rate-limit-percentage-used"
 EXCEEDED = "X-mp-rate-limit-exceeded"
+# Set by who admits a request whose answer is made elsewhere: the percentage used.
+RATE_USED = web.RequestKey("rate_used", int)
 
 
 def admit(edge: Edge, limits: Sequence[Limit], n: int) -> int | None:

@@ -28,7 +28,10 @@ workspace:
   regulations:
     gdpr: {enabled: true, purposes: [newsletter]}
     ccpa: {enabled: true}
-  limits: {batches_per_second: 0, profile_requests_per_second: 100000}
+  limits:
+    batches_per_second: 0
+    profile_requests_per_second: 100000
+    platform_requests_per_minute: 0
 api_credentials:
   - {client_id: ops, client_secret: ops-secret, role: admin, apis: [platform, profile]}
 inputs:

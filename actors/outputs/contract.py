@@ -346,9 +346,12 @@ def no_problems(settings: Any, kind: str) -> Iterable[SettingProblem]:
 HIDDEN = "***********"  # in place of a secret that is shown
 
 
+EVERYTHING = Takes()
+
+
 def takes_everything(_: Any) -> Takes:
     """Return what most outputs take."""
-    return Takes()
+    return EVERYTHING
 
 
 def no_headers(_: Any) -> dict[str, str]:
@@ -380,6 +383,7 @@ class OutputModule:
         open: makes the output from validated settings.
         takes: tells of validated settings what such an output takes of its connections' batches:
             platforms, event types, age, identities, size.
+        always_takes: what of that is so whatever the settings, to be shown to people.
         headers: tells of validated settings the headers that all requests have, to be shown to
             people: `HIDDEN` stands for secrets.
     """
@@ -393,6 +397,7 @@ class OutputModule:
     retry_profile: str
     open: Callable[[Any, OutputEnvironment], StreamOutput | BulkOutput]
     takes: Callable[[Any], Takes] = takes_everything
+    always_takes: Takes = EVERYTHING
     headers: Callable[[Any], dict[str, str]] = no_headers
     connection_settings_model: type[OutputSettings] | None = None
     gets_aliases: bool = False

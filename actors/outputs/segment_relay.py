@@ -64,6 +64,9 @@ class SegmentRelaySettings(OutputSettings):
     allow_insecure: bool = False
 
 
+TAKES = Takes(event_types=EVENT_TYPES)
+
+
 class SegmentRelayConnectionSettings(OutputSettings):
     """What a connection sets; `user_split_group` is the pipeline's."""
 
@@ -204,7 +207,8 @@ MODULE = OutputModule(
     gets_aliases=True,
     retry_profile="stream",
     open=SegmentRelayOutput,
-    takes=lambda _: Takes(event_types=EVENT_TYPES),
+    takes=lambda _: TAKES,
+    always_takes=TAKES,
     headers=lambda settings: _plain_headers(settings) | {"Authorization": HIDDEN},
     connection_settings_model=SegmentRelayConnectionSettings,
 )

@@ -17,6 +17,7 @@ from server.config_problems import config_errors
 from server.edge_config import Role
 from server.management import ANY_ROLE, WORKSPACE, audit, enter
 from server.openapi.takes import takes
+from server.paging import paged
 from server.parameters import int64
 from server.paths import management_routes
 from server.problems import Refused, json_answer
@@ -80,7 +81,7 @@ async def revisions(request: web.Request) -> web.Response:
     """GET .../config/revisions: the last hundred, newest first."""
     caller = enter(request, ANY_ROLE)
     found = await caller.edge.deployment.configuration.revisions()
-    return json_answer([_entry(each) for each in found])
+    return paged(request, [_entry(each) for each in found], "revision")
 
 
 async def revision(request: web.Request) -> web.Response:

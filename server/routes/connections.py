@@ -30,6 +30,7 @@ from server.config_problems import config_errors, refused
 from server.idempotency import once
 from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, WORKSPACE, Caller, enter
 from server.openapi.takes import takes
+from server.paging import paged
 from server.paths import management_routes
 from server.problems import json_answer
 
@@ -54,15 +55,14 @@ async def listed(request: web.Request) -> web.Response:
     sheet = await caller.edge.deployment.configuration.sheet()
     found = places(sheet, "connections")
     entries = [_shown(each, sheet, told) for each, told in await _with_forwarders(caller, found)]
-    return json_answer(
-        [
-            each
-            for each in entries
-            if query.get("input") in (None, str(each["input_id"]), each["input"])
-            and query.get("output") in (None, str(each["output_id"]), each["output"])
-            and query.get("status") in (None, each["status"])
-        ]
-    )
+    wanted = [
+        each
+        for each in entries
+        if query.get("input") in (None, str(each["input_id"]), each["input"])
+        and query.get("output") in (None, str(each["output_id"]), each["output"])
+        and query.get("status") in (None, each["status"])
+    ]
+    return paged(request, wanted)
 
 
 async def one(request: web.Request) -> web.Response:

@@ -237,6 +237,7 @@ def test_workspaces_of_one_account_describe_it_alike(key: str, value: object) ->
     [
         ("account", {"batches_per_second": 9}, "account 'acme'"),
         ("profile_requests_per_second", 9, "account 'acme'"),
+        ("platform_requests_per_minute", 9, "account 'acme'"),
         ("org", {"batches_per_second": 9}, "organization"),
         ("system", {"acceleration": 100}, "organization"),
     ],

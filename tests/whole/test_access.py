@@ -53,7 +53,11 @@ ONE = changed(
     workspace={
         "dsr_credentials": {"key": "kd-workspace", "secret": "sd"},
         "client_audience_api": True,
-        "limits": {"identity_requests_per_second": 0, "profile_requests_per_second": 100_000},
+        "limits": {
+            "identity_requests_per_second": 0,
+            "profile_requests_per_second": 100_000,
+            "platform_requests_per_minute": 0,
+        },
     },
     api_credentials=CREDENTIALS,
     inputs=INPUTS,

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import ClientResponse
 from msgspec.structs import replace
 from ruamel.yaml import YAML
+from yarl import URL
 
 from actors.clock import ManualClock
 from actors.model import Settlement
@@ -222,6 +223,51 @@ async def test_secrets_of_outputs_are_masked_and_a_mask_changes_nothing(world: W
     assert (status, shown["name"]) == (200, "Renamed")
     sheet = await world.configuration.sheet(1)
     assert sheet.data["outputs"][0]["settings"]["headers"] == {"X-Token": "very-secret-token"}
+
+
+async def test_lists_come_page_by_page(world: World) -> None:
+    """spec/platform-api.md, 1."""
+    other = {"module": "devnull", "kind": "event", "name": "Another"}
+    _, made = await ask(world, "POST", "/outputs", other)
+    joined = {"input_id": 1, "output_id": made["id"]}
+    assert (await ask(world, "POST", "/output-connections", joined))[0] == 201
+    for path in ("/inputs", "/outputs", "/output-connections"):
+        _, whole = await ask(world, "GET", path)
+        assert len(whole) > 1
+        first = await raw(world, "GET", f"{path}?limit=1")
+        assert await first.json() == whole[:1]
+        following = URL(first.links["next"]["url"]).relative()
+        second = await world.client.get(str(following), headers=await world.token())
+        assert await second.json() == whole[1:2]
+        assert (await ask(world, "GET", f"{path}?limit=0"))[0] == 400
+        assert (await ask(world, "GET", f"{path}?cursor=nobody"))[0] == 400
+
+
+async def test_a_module_says_what_it_takes_whatever_its_settings(world: World) -> None:
+    _, relay = await ask(world, "GET", "/modules/segment_relay")
+    assert "custom_event" in relay["supported_event_types"]
+    assert "session_start" not in relay["supported_event_types"]
+    assert relay["supported_platforms"] is None
+    page = await raw(world, "GET", "/modules?limit=1")
+    assert [each["module"] for each in await page.json()] == ["audience_csv"]
+
+
+async def test_an_account_has_a_thousand_requests_a_minute(
+    world: World, clock: ManualClock
+) -> None:
+    """spec/platform-api.md, worked case 26."""
+    for number in range(1, 1001):
+        response = await raw(world, "GET", "/modules/webhook")
+        assert response.status == 200
+        if number == 920:
+            assert response.headers["X-mp-rate-limit-percentage-used"] == "92"
+    refused = await raw(world, "GET", "/modules/webhook")
+    assert refused.status == 429
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert refused.headers["X-mp-rate-limit-exceeded"] == "account"
+    assert "X-mp-rate-limit-percentage-used" not in refused.headers
+    clock.advance(1000)
+    assert (await raw(world, "GET", "/modules/webhook")).status == 200
 
 
 async def test_outputs_are_made_of_modules_and_deleted(world: World) -> None:
