@@ -37,7 +37,7 @@ class ShardCalls:
             GroupWorker(shard),
             audience_worker,
             PredictionWorker(shard, audience_worker, clock),
-            CalculatedWorker(shard),
+            CalculatedWorker(shard, clock),
             AudienceViews(shard, clock),
             ShardPreviews(shard, clock),
             shard.outbox,

@@ -7,8 +7,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.calculated.calls import CalculatedShard, Planting
-from actors.calculated.definition import Attribute
+from actors.calculated.definition import Attribute, Definition
 from actors.calculated.desk import CalculatedDesk
+from actors.calculated.detection import are_numbers
 from actors.calculated.state import Value
 from actors.handles import CoordinatorHandle
 from actors.model import Environment, Unresolved
@@ -65,6 +66,11 @@ class CalculatedGateway:
             for mpid, value in zip(some, values, strict=True)
         }
         return [found[mpid] for mpid in mpids]
+
+    async def are_numbers(self, definition: Definition) -> bool:
+        """Tell whether what a definition's attribute has had of late are numbers."""
+        found = await asyncio.gather(*(each.newest_values(definition) for each in self._shards))
+        return are_numbers([value for values in found for value in values])
 
     async def plant(self, seeded: Sequence[Seeded]) -> int:
         """Write seeds; return how many users were dropped because they do not exist.

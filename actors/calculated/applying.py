@@ -132,6 +132,12 @@ def calculate(
     return state.value
 
 
+def texts_in(stored: StoredBatch, index: EventIndex) -> list[str]:
+    """Return what attributes whose functions take texts would take of one batch."""
+    qualified = _qualified(stored, index).values()
+    return [str(content) for events in qualified for _, rows in events for _, _, content, _ in rows]
+
+
 def values(section: Section, known: KnownAttributes) -> dict[str, str | list[str]]:
     """Return what a user has, by name."""
     shown: dict[str, str | list[str]] = {}

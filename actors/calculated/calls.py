@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from actors.calculated.definition import Attribute, LiveAttributes
+from actors.calculated.definition import Attribute, Definition, LiveAttributes
 from actors.calculated.state import Seed, Value
 from actors.model import Environment
 
@@ -63,6 +63,13 @@ class CalculatedShard(Protocol):
 
         Seeds are those that the user has of this number. Users who do not exist have no value.
         `environment` `None`: whichever has the user, production first.
+        """
+        ...
+
+    async def newest_values(self, definition: Definition) -> list[str]:
+        """Return values that a definition's attribute has had of late, the newest first.
+
+        At most as many as are looked at, and as a few milliseconds allow.
         """
         ...
 

@@ -6,21 +6,26 @@ from actors.audiences.history import read_history
 from actors.batches.attributes import LeftOut, attribute_value, check_attribute_name
 from actors.calculated import applying
 from actors.calculated.calls import Planting
-from actors.calculated.definition import Attribute
+from actors.calculated.definition import Attribute, Definition
+from actors.calculated.detection import newest_values
 from actors.calculated.state import Value
+from actors.clock import Clock
 from actors.model import ENVIRONMENTS, AttributeValue, Environment, Profile, ProfileKey, Section
 from actors.profiles.retention import age_out_overdue, revive
 from actors.shard import Shard
+from actors.store import log
 from actors.store.environment import Transaction
 
+DETECTION_S = 0.01  # that a shard gives for a look at the newest values
 NO_INPUT = 0  # number that attributes have which came through none
 
 
 class CalculatedWorker:
     """Answers for one shard."""
 
-    def __init__(self, shard: Shard) -> None:
+    def __init__(self, shard: Shard, clock: Clock) -> None:
         self._shard = shard
+        self._clock = clock
         self._workspace = shard.options.workspace
 
     def preview_calculated(
@@ -34,6 +39,17 @@ class CalculatedWorker:
         environments = ENVIRONMENTS if environment is None else (environment,)
         with self._shard.store.read() as txn:
             return [self._preview(txn, attribute, environments, mpid, as_of_ms) for mpid in mpids]
+
+    def newest_values(self, definition: Definition) -> list[str]:
+        """See `CalculatedShard`."""
+        deadline_s = self._clock.monotonic() + DETECTION_S
+        with self._shard.store.read() as txn:
+            return newest_values(
+                definition,
+                map(log.decode, txn.newest("log")),
+                self._workspace,
+                lambda: self._clock.monotonic() >= deadline_s,
+            )
 
     def plant_seeds(self, plantings: Sequence[Planting]) -> int:
         """See `CalculatedShard`."""

@@ -121,6 +121,12 @@ class Transaction:
                     return
                 yield key, value
 
+    def newest(self, table: Table) -> Iterator[bytes]:
+        """Yield values from the greatest key down."""
+        with self._txn.cursor(db=self._tables[table]) as cursor:
+            if cursor.last():
+                yield from cursor.iterprev(keys=False, values=True)
+
     def entries(self, table: Table) -> int:
         """Return how many keys a table holds."""
         return int(self._txn.stat(self._tables[table])["entries"])

@@ -1,14 +1,16 @@
 """Calculated attributes of a workspace (spec/calculated-attributes.md, 6)."""
 
+import logging
 from typing import Any
 
 from aiohttp import web
 
 from actors.calculated.definition import Attribute
+from actors.calculated.detection import NUMERIC_FUNCTIONS
 from actors.calculated.objects import AttributeFields, CalculatedAttribute
 from actors.calculated.reading import canonical, read_definition
 from actors.calculated.validation import Bounds, check_definition, date_ms
-from actors.errors import CalculatedRefused
+from actors.errors import CalculatedRefused, ShardUnavailable
 from server.audience_requests import json_body, number_in_path
 from server.auditing import audited
 from server.calculated_problems import calculated_errors
@@ -21,6 +23,8 @@ from server.paging import paged
 from server.parameters import INT64_END
 from server.paths import management_routes
 from server.problems import Refused, json_answer
+
+logger = logging.getLogger("headwater.http")
 
 MAY_CHANGE: frozenset[Role] = frozenset({"admin", "user"})
 MAX_PREVIEWED = 100
@@ -53,7 +57,7 @@ async def create(request: web.Request) -> web.Response:
     number = await desk.create_calculated(fields, caller.credential.client_id)
     shown = shown_attribute(*await _attribute(number, caller))
     await write_audit(caller, "create", _RESOURCE, number, after=shown)
-    return json_answer(number, 201)
+    return json_answer(number, 201, headers=await _warning(caller, fields))
 
 
 async def one(request: web.Request) -> web.Response:
@@ -72,7 +76,9 @@ async def change(request: web.Request) -> web.Response:
     number = number_in_path(request, _RESOURCE)
     fields = _fields(await json_body(request, caller))
     desk = caller.edge.deployment.calculated.desk
-    return _done(await desk.change_calculated(number, fields, caller.credential.client_id))
+    done = _done(await desk.change_calculated(number, fields, caller.credential.client_id))
+    done.headers.update(await _warning(caller, fields))
+    return done
 
 
 @audited("delete", _RESOURCE, _RESOURCE, one)
@@ -171,6 +177,21 @@ ROUTES = management_routes(
     ("DELETE", _ONE + "/draft", delete_draft),
     ("GET", _ONE + "/calculation", calculation),
 )
+
+
+async def _warning(caller: Caller, fields: AttributeFields) -> dict[str, str]:
+    """Return a header where a function of numbers has an attribute of something else (6.2)."""
+    if not isinstance(fields.draft_definition, dict):
+        return {}
+    definition = read_definition(canonical(fields.draft_definition))
+    if definition.function not in NUMERIC_FUNCTIONS:
+        return {}
+    try:
+        is_numeric = await caller.edge.deployment.calculated.are_numbers(definition)
+    except ShardUnavailable:  # what was asked for is done
+        logger.info("the type of an attribute is not known", extra={"event": "type_unknown"})
+        return {}
+    return {} if is_numeric else {"X-Warning": "attribute type"}
 
 
 def _fields(body: dict[str, Any]) -> AttributeFields:

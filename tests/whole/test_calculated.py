@@ -202,6 +202,48 @@ async def test_14_names_are_asked_for(world: World) -> None:
     assert [each["id"] for each in await ask(world, 200, "GET", name="Buys")] == [number]
 
 
+async def test_an_attribute_that_is_no_number_under_a_function_of_numbers_is_warned_of(
+    world: World,
+) -> None:
+    """Section 6.2: by the newest values, of which 95 % have to be numbers."""
+
+    async def warned(name: str, calculation: str, attribute: str) -> str | None:
+        defined = definition(calculation)
+        defined["datapoint"] |= {"event_name": "Sold", "attribute_name": attribute}
+        url = f"/platform/v2/workspaces/{world.number}/calculatedattributes"
+        body = {"name": name, "draft_definition": defined}
+        headers = await world.token()
+        made = await world.client.post(url, json=body, headers=headers)
+        assert made.status == 201, await made.text()
+        changed = await world.client.put(f"{url}/{await made.json()}", json=body, headers=headers)
+        assert changed.status == 204
+        assert changed.headers.get("X-Warning") == made.headers.get("X-Warning")
+        return made.headers.get("X-Warning")
+
+    assert await warned("before", "sum", "size") is None  # nothing is known of it
+    for number in range(40):
+        attributes = {"size": "n/a" if number < 2 else str(number), "color": f"no {number}"}
+        event = {"event_name": "Sold", "custom_event_type": "other"}
+        data = event | {"custom_attributes": attributes}
+        await world.accept(
+            {
+                "user_identities": {"customer_id": f"c{number}"},
+                "events": [{"event_type": "custom_event", "data": data}],
+            }
+        )
+    assert await warned("size", "sum", "size") is None  # 38 of 40 parse
+    assert await warned("color", "average", "color") == "attribute type"
+    assert await warned("unique", "unique_list", "color") is None
+    sold = {"event_name": "Sold", "custom_event_type": "other", "custom_attributes": {"size": "x"}}
+    await world.accept(
+        {
+            "user_identities": {"customer_id": "c0"},
+            "events": [{"event_type": "custom_event", "data": sold}],
+        }
+    )
+    assert await warned("now", "max", "size") == "attribute type"
+
+
 async def test_16_so_many_are_active_at_once(world: World) -> None:
     """Case 16, with a limit of two: a third is refused until one is a draft again."""
     first = await activate(world, "one", definition("count"))
