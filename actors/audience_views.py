@@ -60,7 +60,7 @@ class AudienceViews:
         for part in self._audiences.parts:
             _check_loaded(part)
         return {
-            number: Counts(part.engine.size(number), *part.counts.last_day(number, now_ms))
+            number: Counts(part.engine.size(number), *part.changes.last_day(number, now_ms))
             for part in self._audiences.parts
             for number in part.known.by_number
         }
@@ -109,7 +109,7 @@ class AudienceViews:
 
         Whom the subscription is not to be told of, or not of all identities, lacks these.
         """
-        live = self._audiences.subscription(subscription)
+        live = self._audiences.telling.subscription(subscription)
         if live is None:
             return []
         announced, now_ms = live.subscription, self._clock.now_ms()
@@ -118,7 +118,7 @@ class AudienceViews:
             for key, encoded in self._page(txn, announced.audience, after, limit):
                 profile = decode_profile(encoded)
                 wanted = set(identity_types) - announced.withheld.of(profile)
-                if not self._audiences.is_of_variation(live, key.mpid):
+                if not self._audiences.telling.is_of_variation(live, key.mpid):
                     wanted = set()
                 identities = (each for each in all_identities(profile) if each[0] in wanted)
                 found.append(MemberRow(key.mpid, now_ms, tuple(identities)))

@@ -265,7 +265,7 @@ class AudienceWorker:
         names = (*subscription.shared_user_attributes, *subscription.withdrawn_attributes)
         changed = frozenset(names) if action == "attribute_update" else frozenset[str]()
         change = MemberChange(key, subscription.audience, action, changed)
-        return part.tell(change, profile, self._clock.now_ms(), subscription.number)
+        return part.tell(change, profile, subscription.number)
 
     def _values(self, number: int, key: ProfileKey, profile: Profile) -> list[Delivery]:
         audiences, now_ms = self._audiences, self._clock.now_ms()

@@ -93,7 +93,7 @@ class JointAudiences(ShardAudiences):
             now_ms = self._clock.now_ms()
             since_ms = now_ms - self._lookback_ms
             batches = self._parts.batches(txn, key, profile, since_ms)
-            self._caught_up[key] = section.epoch
+            self.changes.caught_up(key, section.epoch)
             section.epoch = section.entries_epoch = epoch
             self.load(key, profile)
             self._touched[key] = profile

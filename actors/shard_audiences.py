@@ -5,16 +5,14 @@ is seen to by `actors.audience_worker`, which calls the same methods.
 """
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from actors.audiences.announce import MemberChange, announce
-from actors.audiences.attribute_updates import AttributeUpdates
+from actors.audiences.announce import MemberChange
 from actors.audiences.calculations import Calculations
-from actors.audiences.calls import LiveAudience, LiveSubscription
+from actors.audiences.calls import LiveAudience
 from actors.audiences.criteria import Node
 from actors.audiences.engine.engine import Change, Engine, Kept, Loaded
 from actors.audiences.engine.sources import Derived
@@ -23,8 +21,9 @@ from actors.audiences.in_force import InForce, read_in_force, with_feed, write_i
 from actors.audiences.known import KnownAudiences
 from actors.audiences.language.dependencies import dependencies_of
 from actors.audiences.loading import Loading
+from actors.audiences.member_changes import MemberChanges
 from actors.audiences.member_counts import MemberCounts
-from actors.audiences.variations import variation
+from actors.audiences.telling import Telling
 from actors.calculated import applying
 from actors.calculated.feed import AttributeFeed
 from actors.calculated.live import KnownAttributes, ShownValues
@@ -40,7 +39,6 @@ from actors.model import (
 )
 from actors.outputs.audience_messages import Action
 from actors.profiles.retention import DAY_MS, is_member_anywhere
-from actors.shard_counts import Labelled
 from actors.store import static_lists
 from actors.store.environment import Store, Transaction
 from actors.store.ids import time_of_id
@@ -62,7 +60,6 @@ _COLUMNS = (
     "audience_event_days",
     "profile_idle_days",
 )
-AFTER_ALL = b"\xff" * 32  # greater than every key of a profile
 
 
 class ShardAudiences:
@@ -73,7 +70,8 @@ class ShardAudiences:
         attributes: the calculated attributes of it.
         known: the audiences of it.
         engine: evaluates the real-time audiences, and keeps the members of the others too.
-        counts: who entered and left of late.
+        changes: of memberships, in the transaction under way; and who entered and left of late.
+        telling: tells subscriptions of them.
         feed: tells outputs of values that have changed.
         joints: the audiences over several workspaces that users of this one may be in.
         followed: keys of profiles that have to be looked at though no batch of the workspace came.
@@ -103,14 +101,10 @@ class ShardAudiences:
         self._profiles = profiles
         self._workspace = workspace
         self._clock = clock
-        self._next_sequence = next_sequence
         self._metrics = metrics
-        self._changes: Counter[tuple[int, Action]] = Counter()  # of this transaction
         self._lookback_ms = workspace.audience_event_days * DAY_MS
         self._touched: dict[ProfileKey, Profile] = {}
-        self._caught_up: dict[ProfileKey, int] = {}  # to the epoch that a profile was of before
         self._shown: set[int] = set()  # audiences in the metrics
-        self._changes_total = Labelled(metrics.audience_changes)
         self._kept: set[int] = set()  # audiences whose members the engine keeps for us
         self.joints: Sequence[JointAudiences] = ()
         self.engine = self._new_engine(groups)
@@ -119,8 +113,12 @@ class ShardAudiences:
         with store.read() as txn:
             self.in_force = read_in_force(txn)
         in_force = self._connect(feed)
+        self.telling = Telling(lambda: self.in_force, self.calculated, next_sequence)
         with store.read() as txn:
-            self.counts = MemberCounts(txn)
+            counts = MemberCounts(txn)
+        self.changes = MemberChanges(
+            counts, lambda: self.in_force, self.telling, metrics, workspace.id
+        )
         self.work_by(in_force)
         self._fetched: set[ProfileKey] = set()  # loaded in this transaction
         self._loading: Loading | None = None
@@ -215,13 +213,8 @@ class ShardAudiences:
         self.known = KnownAudiences(replace(in_force.audiences, audiences=audiences))
         nodes = [each.node for each in audiences if each.node is not None]
         self._targets = {target for each in nodes for target in dependencies_of(each).audiences}
-        self._subscriptions: dict[int, list[LiveSubscription]] = {}
-        for each in in_force.audiences.subscriptions:
-            self._subscriptions.setdefault(each.subscription.audience, []).append(each)
+        self.telling.work_by(self.known)
         evaluated = {each.number: each for each in audiences if each.type == "real_time"}
-        self._updates = AttributeUpdates(
-            each.subscription for each in in_force.audiences.subscriptions
-        )
         for number in self.engine.audiences:
             if number not in evaluated:
                 self.engine.deactivate(number)
@@ -235,7 +228,7 @@ class ShardAudiences:
         for number in kept - self._kept:
             self.engine.keep(number)
         self._kept = set(kept)
-        self.counts.keep_only(self.known.by_number)
+        self.changes.keep_only(self.known.by_number)
         self.follow()
 
     def _has(self, audience: LiveAudience) -> bool:
@@ -284,7 +277,7 @@ class ShardAudiences:
         now_ms, outdated = self._clock.now_ms(), self._outdated(section)
         begun_ms = min(map(time_of_id, outdated), default=now_ms)
         history = read_history(txn, key, section, min(now_ms, begun_ms) - self._lookback_ms)
-        self._caught_up[key] = section.epoch
+        self.changes.caught_up(key, section.epoch)
         applying.forget(section, self.attributes)
         for begun_id, numbers in outdated.items():
             own, index = history.counted(section, begun_id), self.attributes.index_of(numbers)
@@ -309,9 +302,9 @@ class ShardAudiences:
         if section is None:
             return
         if self.followed and profile_key(key) in self.followed:
-            self._updates.note_changed(key, section)
+            self.telling.updates.note_changed(key, section)
         else:
-            self._updates.note(key, section, self.calculated)
+            self.telling.updates.note(key, section, self.calculated)
         self._calculate(txn, key, profile, section)
 
     def _calculate(
@@ -394,20 +387,25 @@ class ShardAudiences:
         deliveries += self.changed_values(now_ms)
         for change in changes:
             deliveries += self._enter(change, self._touched[change.key], now_ms)
-        deliveries += self._changed_attributes(now_ms)
-        for key, profile in self._touched.items():
-            section = self._own(profile)
+        touched = [(key, each, self._own(each)) for key, each in self._touched.items()]
+        deliveries += self.telling.tell_of_attributes(touched, now_ms)
+        for key, profile, section in touched:
             if section.untold:
-                deliveries += self._catch_up_subscriptions(key, profile, section, now_ms)
-        self.counts.write(txn, now_ms)
+                deliveries += self.telling.tell_untold(key, profile, section, now_ms)
+        self.changes.write(txn, now_ms)
         self._metrics.audience_evaluation_duration.observe(self._clock.monotonic() - begun)
         return deliveries
+
+    def tell(self, change: MemberChange, profile: Profile, only: int) -> list[Delivery]:
+        """Tell one subscription, by its number, of a member."""
+        section = self._own(profile)
+        return self.telling.tell(change, profile, section, self._clock.now_ms(), only)
 
     def note_changed(self, key: ProfileKey, profile: Profile) -> None:
         """Note that a profile was changed by something that did not come here."""
         section = self._section(profile)
         if section is not None:
-            self._updates.note_changed(key, section)
+            self.telling.updates.note_changed(key, section)
 
     def changed_values(self, now_ms: int) -> list[Delivery]:
         """Return what the Calculated Attributes feed is to tell of this transaction so far."""
@@ -429,16 +427,12 @@ class ShardAudiences:
             self.followed.difference_update(map(profile_key, self._touched))
         if self._touched:
             self._metrics.audience_evaluations.labels(self._workspace.id).inc(len(self._touched))
-        for (audience, action), count in self._changes.items():
-            self._changes_total[self._workspace.id, str(audience), action].inc(count)
-        self._changes.clear()
         self._touched.clear()
         self._fetched.clear()
-        self._caught_up.clear()
         self._calculations.clear()
         self.feed.abandon()
-        self._updates.clear()
-        self.counts.published()
+        self.telling.updates.clear()
+        self.changes.published()
         for joint in self.joints:
             joint.published()
 
@@ -447,12 +441,10 @@ class ShardAudiences:
         touched = self._fetched.union(self._touched)
         self._touched.clear()
         self._fetched.clear()
-        self._changes.clear()
-        self._caught_up.clear()
         self._calculations.clear()
         self.feed.abandon()
-        self._updates.clear()
-        self.counts.abandon()
+        self.telling.updates.clear()
+        self.changes.abandon()
         with self._store.read() as txn:
             for key in touched:
                 profile = self._profiles.get(txn, key)
@@ -574,7 +566,8 @@ class ShardAudiences:
 
     def _enter(self, change: Change, profile: Profile, now_ms: int) -> list[Delivery]:
         action: Action = "add" if change.entered else "delete"
-        return self._set(MemberChange(change.key, change.audience, action), profile, now_ms)
+        made = MemberChange(change.key, change.audience, action)
+        return self.changes.make(made, profile, self._own(profile), now_ms)
 
     def _settle_others(
         self,
@@ -594,7 +587,9 @@ class ShardAudiences:
         deliveries: list[Delivery] = []
         for number in [each for each in section.audiences if each not in self.known.by_number]:
             if number in leaving:
-                deliveries += self._set(MemberChange(key, number, "delete"), profile, now_ms)
+                deliveries += self.changes.make(
+                    MemberChange(key, number, "delete"), profile, section, now_ms
+                )
             else:
                 del section.audiences[number]
         is_counted = not section.is_aged_out and not profile.is_opted_out
@@ -608,103 +603,14 @@ class ShardAudiences:
         for audience, is_wanted in wanted.items():
             if is_wanted != (audience in section.audiences):
                 action: Action = "add" if is_wanted else "delete"
-                deliveries += self._set(MemberChange(key, audience, action), profile, now_ms)
+                deliveries += self.changes.make(
+                    MemberChange(key, audience, action), profile, section, now_ms
+                )
         if section.audiences.keys() != before:
             self.engine.refresh(key, profile, self._derived(profile, section))
         for audience in self._kept:
             self.engine.set_member(key, audience, is_member=audience in section.audiences)
         return deliveries
-
-    def _set(self, change: MemberChange, profile: Profile, now_ms: int) -> list[Delivery]:
-        """Write a membership into its profile, and tell the subscriptions that are to know."""
-        section = self._own(profile)
-        if change.action == "add":
-            section.audiences[change.audience] = now_ms
-        else:
-            section.audiences.pop(change.audience, None)
-        self._changes[change.audience, change.action] += 1
-        if not self._is_first_pass(change):
-            self.counts.count(change.audience, now_ms, entered=change.action == "add")
-        return self.tell(change, profile, now_ms)
-
-    def _changed_attributes(self, now_ms: int) -> list[Delivery]:
-        """Tell subscriptions of members whose shared attributes have changed."""
-        if not self._updates.has_notes:
-            return []
-        sections = {key: self._own(profile) for key, profile in self._touched.items()}
-        deliveries: list[Delivery] = []
-        for key, audience, names in self._updates.changed(sections, self.calculated):
-            change = MemberChange(key, audience, "attribute_update", names)
-            deliveries += self.tell(change, self._touched[key], now_ms)
-        return deliveries
-
-    def _catch_up_subscriptions(
-        self, key: ProfileKey, profile: Profile, section: Section, now_ms: int
-    ) -> list[Delivery]:
-        """Tell subscriptions of a member whom they can be told of by now."""
-        deliveries: list[Delivery] = []
-        for number in list(section.untold):
-            live = self.subscription(number)
-            if live is None or live.subscription.audience not in section.audiences:
-                section.untold.remove(number)
-                continue
-            change = MemberChange(key, live.subscription.audience, "add")
-            if self._is_told(live, change, None):
-                deliveries += self.tell(change, profile, now_ms, number)
-        return deliveries
-
-    def _is_first_pass(self, change: MemberChange) -> bool:
-        """Tell whether a user meets an audience for the first time, and not by what came: such
-        changes are not counted (spec/audiences.md, 7). An audience that is gone counts nothing."""
-        start = self.in_force.starts.get(change.audience)
-        before = self._caught_up.get(change.key)
-        return start is None or (before is not None and before < start)
-
-    def tell(
-        self, change: MemberChange, profile: Profile, now_ms: int, only: int | None = None
-    ) -> list[Delivery]:
-        """Make the deliveries of a change.
-
-        Args:
-            change: of a membership.
-            profile: as it is afterwards.
-            now_ms: of the change.
-            only: this subscription alone, which is told of all members.
-        """
-        wanted = [
-            each.subscription
-            for each in self._subscriptions.get(change.audience, ())
-            if self._is_told(each, change, only)
-        ]
-        if not wanted:
-            return []
-        section = self._own(profile)
-        calculated = self.calculated(section)
-        return announce(change, profile, section, calculated, wanted, now_ms, self._next_sequence)
-
-    def _is_told(self, live: LiveSubscription, change: MemberChange, only: int | None) -> bool:
-        number = live.subscription.number
-        if only is not None:
-            if number != only:
-                return False
-        elif live.sends is not None:
-            return False
-        elif profile_key(change.key) >= self.in_force.loads.get(number, AFTER_ALL):
-            return False  # its first load comes to the user
-        return self.is_of_variation(live, change.key.mpid)
-
-    def subscription(self, number: int) -> LiveSubscription | None:
-        """Return the active subscription of a number."""
-        subscriptions = self.in_force.audiences.subscriptions
-        return next((each for each in subscriptions if each.subscription.number == number), None)
-
-    def is_of_variation(self, live: LiveSubscription, mpid: int) -> bool:
-        """Tell whether a member of the audience is one of those that a subscription is for."""
-        number = live.subscription.audience
-        audience = self.known.by_number.get(number)
-        if live.variation is None or audience is None or audience.test is None:
-            return live.variation is None
-        return variation(number, audience.test, mpid) == live.variation
 
 
 def _kept(section: Section) -> Kept:

@@ -1,0 +1,87 @@
+"""What one transaction changes of memberships: in profiles, in counts and in metrics."""
+
+from collections import Counter
+from collections.abc import Callable, Collection
+
+from actors.audiences.announce import MemberChange
+from actors.audiences.in_force import InForce
+from actors.audiences.member_counts import MemberCounts
+from actors.audiences.telling import Telling
+from actors.metric_groups import ShardMetrics
+from actors.model import Delivery, Profile, ProfileKey, Section
+from actors.outputs.audience_messages import Action
+from actors.shard_counts import Labelled
+from actors.store.environment import Transaction
+
+
+class MemberChanges:
+    """Writes memberships into profiles, counts them, and tells whoever is to know."""
+
+    def __init__(
+        self,
+        counts: MemberCounts,
+        in_force: Callable[[], InForce],
+        telling: Telling,
+        metrics: ShardMetrics,
+        workspace: str,
+    ) -> None:
+        """Args: `in_force`: what is worked by now; `workspace`: its id, for the metrics."""
+        self._counts = counts
+        self._in_force = in_force
+        self._telling = telling
+        self._changes: Counter[tuple[int, Action]] = Counter()
+        self._caught_up: dict[ProfileKey, int] = {}
+        self._workspace = workspace
+        self._total = Labelled(metrics.audience_changes)
+
+    def caught_up(self, key: ProfileKey, before: int) -> None:
+        """Note that a profile was made ready; `before`: the epoch that it was ready for."""
+        self._caught_up[key] = before
+
+    def make(
+        self, change: MemberChange, profile: Profile, section: Section, now_ms: int
+    ) -> list[Delivery]:
+        """Write a membership into a profile's section; return what subscriptions are told."""
+        if change.action == "add":
+            section.audiences[change.audience] = now_ms
+        else:
+            section.audiences.pop(change.audience, None)
+        self._changes[change.audience, change.action] += 1
+        if not self._is_first_pass(change):
+            self._counts.count(change.audience, now_ms, entered=change.action == "add")
+        return self._telling.tell(change, profile, section, now_ms)
+
+    def last_day(self, audience: int, now_ms: int) -> tuple[int, int]:
+        """Return how many entered and left (`MemberCounts.last_day`)."""
+        return self._counts.last_day(audience, now_ms)
+
+    def keep_only(self, audiences: Collection[int]) -> None:
+        """Forget the counts of all other audiences."""
+        self._counts.keep_only(audiences)
+
+    def write(self, txn: Transaction, now_ms: int) -> None:
+        """Write what was counted."""
+        self._counts.write(txn, now_ms)
+
+    def published(self) -> None:
+        """The transaction is on disk."""
+        for (audience, action), count in self._changes.items():
+            self._total[self._workspace, str(audience), action].inc(count)
+        self._counts.published()
+        self._forget()
+
+    def abandon(self) -> None:
+        """The transaction failed: nothing was changed."""
+        self._counts.abandon()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._changes.clear()
+        self._caught_up.clear()
+
+    def _is_first_pass(self, change: MemberChange) -> bool:
+        """Tell whether a user meets an audience for the first time, and not by what came: such
+        changes are not counted (spec/audiences.md, 7). An audience that is gone counts nothing."""
+        start = self._in_force().starts.get(change.audience)
+        before = self._caught_up.get(change.key)
+        return start is None or (before is not None and before < start)
