@@ -6,6 +6,15 @@ from typing import Any
 from actors.calculated.functions.registry import FUNCTIONS
 from actors.calculated.objects import CalculatedAttribute, Progress
 
+# Members of an attribute that may be sent back as they were shown; they change nothing.
+READ_BACK = frozenset(
+    {
+        *("id", "active_definition", "trigger", "revision_id", "audience_count"),
+        *("created_by", "created_on", "last_modified_by", "last_modified_on"),
+        *("activated_by", "activated_on"),
+    }
+)
+
 
 def shown_attribute(attribute: CalculatedAttribute, audience_count: int) -> dict[str, Any]:
     """Return one attribute."""

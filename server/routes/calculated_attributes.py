@@ -14,7 +14,12 @@ from actors.errors import CalculatedRefused, ShardUnavailable
 from server.audience_requests import json_body, number_in_path
 from server.auditing import audited
 from server.calculated_problems import calculated_errors
-from server.calculated_views import shown_activation, shown_attribute, shown_calculation
+from server.calculated_views import (
+    READ_BACK,
+    shown_activation,
+    shown_attribute,
+    shown_calculation,
+)
 from server.edge_config import Role
 from server.idempotency import once
 from server.management import ANY_ROLE, Caller, enter, write_audit
@@ -32,6 +37,7 @@ MAX_PREVIEWED = 100
 NO_NUMBER = 0
 
 _RESOURCE = "calculated_attribute"
+_FIELDS = frozenset({"name", "description", "draft_definition"})
 
 
 async def listed(request: web.Request) -> web.Response:
@@ -137,6 +143,7 @@ async def preview(request: web.Request) -> web.Response:
     """POST .../preview: what a definition gives for some users; nothing is kept."""
     caller = enter(request, ANY_ROLE)
     body = await json_body(request, caller)
+    _check_known(body, frozenset({"definition", "mpids", "as_of"}))
     definition, mpids, as_of = body.get("definition"), body.get("mpids"), body.get("as_of")
     if not isinstance(definition, dict):
         raise CalculatedRefused("VALIDATION_ERROR", ["Field 'definition' is required."])
@@ -195,11 +202,19 @@ async def _warning(caller: Caller, fields: AttributeFields) -> dict[str, str]:
 
 
 def _fields(body: dict[str, Any]) -> AttributeFields:
+    _check_known(body, _FIELDS | READ_BACK)
     return AttributeFields(
         name=body.get("name"),
         description=body.get("description"),
         draft_definition=body.get("draft_definition"),
     )
+
+
+def _check_known(body: dict[str, Any], names: frozenset[str]) -> None:
+    """Check that a body has no others (spec/platform-api.md, 1). Raises CalculatedRefused."""
+    unknown = [f"Field '{name}' is not known." for name in body if name not in names]
+    if unknown:
+        raise CalculatedRefused("VALIDATION_ERROR", unknown)
 
 
 def _is_mpid(value: Any) -> bool:

@@ -244,6 +244,20 @@ async def test_an_attribute_that_is_no_number_under_a_function_of_numbers_is_war
     assert await warned("now", "max", "size") == "attribute type"
 
 
+async def test_members_that_nobody_knows_are_refused(world: World) -> None:
+    """spec/platform-api.md, 1; what was shown can be sent back."""
+    body = {"name": "Buys", "draft_definition": definition("count")}
+    found = await messages(world, 400, "POST", "", body | {"drafts": 1, "nmae": "x"})
+    assert found == ["Field 'drafts' is not known.", "Field 'nmae' is not known."]
+    number = await make(world, "Buys", definition("count"))
+    shown = await ask(world, 200, "GET", f"/{number}")
+    await ask(world, 204, "PUT", f"/{number}", shown)
+    assert await messages(world, 400, "PUT", f"/{number}", {"nmae": "x"}) == found[1:]
+    asked = {"definition": definition("count"), "mpids": [1], "as_off": "2026-01-01"}
+    found = await messages(world, 400, "POST", "/preview", asked)
+    assert found == ["Field 'as_off' is not known."]
+
+
 async def test_16_so_many_are_active_at_once(world: World) -> None:
     """Case 16, with a limit of two: a third is refused until one is a draft again."""
     first = await activate(world, "one", definition("count"))
