@@ -166,11 +166,22 @@ class Workspace(Model):
         return self.identity_scope or self.id
 
 
+class FormerSecret(Model):
+    """A secret that still works beside the one in its place, until an instant (Unix ms)."""
+
+    client_secret: Secret
+    until_ms: Annotated[int, Field(ge=0)]
+
+
 class ApiCredential(Model):
-    """A client of the management and read APIs (spec/platform-api.md, 3)."""
+    """A client of the management and read APIs (spec/platform-api.md, 3).
+
+    `former_secret` is written by a rotation through the Platform API.
+    """
 
     client_id: ClientId
     client_secret: Secret
+    former_secret: FormerSecret | None = None
     role: Literal["admin", "user", "read_only"] = "read_only"
     apis: Annotated[Items[Api], Field(min_length=1)]
     status: Status = "active"

@@ -72,16 +72,21 @@ class WorkspaceKey(Struct, frozen=True):
 
 
 class Credential(Struct, frozen=True):
-    """A client of the read and management APIs; `permissions`: API to permission."""
+    """A client of the read and management APIs; `permissions`: API to permission.
+
+    `former_digest`: of a secret that still works, until `former_until_ms`.
+    """
 
     client_id: str
     secret_digest: bytes
     role: Role
     permissions: Mapping[str, str]
     is_active: bool
+    former_digest: bytes | None = None
+    former_until_ms: int = 0
 
     def __repr__(self) -> str:
-        return _repr_without(self, "secret_digest")
+        return _repr_without(self, "secret_digest", "former_digest")
 
 
 class IdentityCalls(Struct, frozen=True, kw_only=True):
@@ -171,9 +176,9 @@ class ConfigHolder(Struct):
     current: EdgeConfig
 
 
-def _repr_without(struct: Struct, hidden: str) -> str:
+def _repr_without(struct: Struct, *hidden: str) -> str:
     """Describe a struct without what would let somebody in, or help to guess it."""
-    shown = [name for name in struct.__struct_fields__ if name != hidden]
+    shown = [name for name in struct.__struct_fields__ if name not in hidden]
     described = ", ".join(f"{name}={getattr(struct, name)!r}" for name in shown)
     return f"{type(struct).__name__}({described})"
 
@@ -336,10 +341,13 @@ def _credential(credential: ApiCredential) -> Credential:
     """Make a credential with the permissions that its role gives it (spec/platform-api.md, 3)."""
     by_role = "admin" if credential.role == "admin" else "read_only"
     fixed: dict[str, str] = {"platform": credential.role, "profile": "read_only"}
+    former = credential.former_secret
     return Credential(
         client_id=credential.client_id,
         secret_digest=digest(credential.client_secret.get_secret_value()),
         role=credential.role,
         permissions={api: fixed.get(api, by_role) for api in credential.apis},
         is_active=credential.status == "active",
+        former_digest=None if former is None else digest(former.client_secret.get_secret_value()),
+        former_until_ms=0 if former is None else former.until_ms,
     )

@@ -151,6 +151,14 @@ _WRITTEN: Mapping[str, Schema] = {
             device_application_stamp=_TEXT,
         ),
     ),
+    "Credential": _object(
+        [],
+        client_id=_TEXT,
+        role={"enum": ["admin", "user", "read_only"]},
+        apis={"type": "array", "items": _TEXT, "minItems": 1},
+        status={"enum": ["active", "inactive"]},
+    ),
+    "Rotation": _object([], immediate={"type": "boolean"}),
     "TokenRequest": _object(
         ["client_id", "client_secret", "grant_type"],
         client_id=_TEXT,

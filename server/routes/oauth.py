@@ -95,6 +95,10 @@ def _verified(edge: Edge, config: EdgeConfig, client_id: str, secret: str) -> Cr
     if exceeded is not None:
         raise _too_many(exceeded)
     is_secret = secret_matches(secret, credential.secret_digest if credential else None)
+    former = credential.former_digest if credential else None
+    is_former = secret_matches(secret, former)  # in any case: what is right takes no longer
+    if credential is not None and edge.clock.now_ms() < credential.former_until_ms:
+        is_secret |= is_former
     if credential is None or not is_secret or not credential.is_active:
         decision = edge.limiter.admit(failures, 1, edge.ticks_ms())
         if isinstance(decision, Exceeded):

@@ -90,6 +90,12 @@ GUARDS = {
         GET ~/users/{mpid}/events
         PUT ~
         GET /platform/v2/accounts/{account}/audit-logs
+        GET /platform/v2/organizations/{org}/accounts/{account}/credentials
+        POST /platform/v2/organizations/{org}/accounts/{account}/credentials
+        GET /platform/v2/organizations/{org}/accounts/{account}/credentials/{client}
+        PATCH /platform/v2/organizations/{org}/accounts/{account}/credentials/{client}
+        DELETE /platform/v2/organizations/{org}/accounts/{account}/credentials/{client}
+        POST /platform/v2/organizations/{org}/accounts/{account}/credentials/{client}/rotate
         PUT ~/config
         POST ~/config/revisions/{revision}/rollback
     """,
