@@ -155,8 +155,19 @@ class Settings(BaseSettings):
         default=64 * 1024 * 1024,
         ge=1024,
         description="What may wait per edge, shard and workspace; beyond it requests of the input "
-        "with most get 503. Some seconds' worth: what waits longer has already timed out at its "
-        "sender.",
+        "with most get 503.",
+    )
+    max_queue_s: float = Field(
+        default=2.0,
+        gt=0,
+        description="The same in seconds, at the speed at which the shard works: what waits longer "
+        "has timed out at its sender, and is work for nothing.",
+    )
+    max_received_bytes: int = Field(
+        default=128 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="Bodies of requests under way, per edge; beyond it requests with a body get "
+        "503. An edge's memory is at most some three times that more than idle.",
     )
     shard_timeout_s: float = Field(
         default=10.0, gt=0, description="Seconds to wait for a shard before a request gets 503."

@@ -18,19 +18,24 @@ from load_tests.measurements import Measurements
 
 Arrivals = Literal["poisson", "fixed"]
 
-# After the end no new request is sent; those without an answer get this long to be resolved.
-DRAIN_S = 10.0
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.05, 1.0
 
 
 class DriveOptions(Struct, frozen=True, kw_only=True):
-    """`requests_per_second` `None`: closed loop, each connection sends as soon as it may."""
+    """How to send.
+
+    Attributes:
+        requests_per_second: `None`: closed loop, each connection sends as soon as it may.
+        drain_s: after the end no new request is sent; those without an answer get this long to be
+            resolved, and are sent again until then.
+    """
 
     seconds: float
     connections: int
     requests_per_second: float | None = None
     arrivals: Arrivals = "poisson"
     seed: int = 0
+    drain_s: float = 10.0
 
 
 class Traffic(Protocol):
@@ -191,7 +196,7 @@ class Driver:
                 self._finish(job, None)
         if self._unfinished:
             try:
-                async with asyncio.timeout(DRAIN_S):
+                async with asyncio.timeout(self._options.drain_s):
                     await self._drained.wait()
             except TimeoutError:
                 return  # the caller settles the rest as not known

@@ -18,6 +18,7 @@ from server.middleware import around
 from server.openapi.document import OPENAPI, Document
 from server.paths import Route, register, spellings
 from server.protocol_log import PROTOCOL_LOG
+from server.received import RECEIVED, Received
 from server.routes import (
     audience_connections,
     audience_members,
@@ -123,6 +124,7 @@ def make_app(
     randomness: Randomness | None = None,
     *,
     is_development: bool = False,
+    max_received_bytes: int = 128 * 1024 * 1024,
 ) -> web.Application:
     """Build the application that answers on an edge's port.
 
@@ -134,6 +136,7 @@ def make_app(
         metrics: of this process.
         randomness: of request ids; the operating system's by default.
         is_development: whether the demo shop is served too.
+        max_received_bytes: of bodies of requests under way.
 
     Returns:
         An application to be run with `RUNNER_OPTIONS`. `app[HEALTH].is_draining = True` makes
@@ -142,6 +145,7 @@ def make_app(
     app = web.Application()
     edges = Edges(workspaces, clock, limiter, metrics, randomness or SystemRandomness())
     app[EDGES] = edges
+    app[RECEIVED] = Received(max_received_bytes, clock)
     readiness = worst_of([deployment.readiness for deployment, _ in workspaces])
     _, first = workspaces[0]
     app[HEALTH] = Health(readiness, lambda: first.current.revision, clock.now_ms())

@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import StreamReader, web
 
 from server.problems import BodyTimeout, Refused
+from server.received import RECEIVED
 
 GZIP = 16 + zlib.MAX_WBITS
 _RECEIVED = web.RequestKey("received", bytes)
@@ -36,6 +37,12 @@ _many = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _any = msgspec.json.Decoder().decode
 
 
+def expected_bytes(request: web.Request, limit_bytes: int) -> int:
+    """Return how long a body is; one that does not say may become as long as any."""
+    length = request.content_length
+    return limit_bytes if length is None else min(length, limit_bytes)
+
+
 async def read_body(request: web.Request, limit_bytes: int) -> bytes:
     """Read a request's body, inflated, without a byte order mark.
 
@@ -43,6 +50,7 @@ async def read_body(request: web.Request, limit_bytes: int) -> bytes:
         Refused: longer than the limit as declared, received or inflated (413); an unknown or
             corrupt content encoding, or not UTF-8 (400).
         BodyTimeout: not there in time.
+        ShardUnavailable: the edge holds as many bodies as it may.
     """
     return as_text(await read_bytes(request, limit_bytes))
 
@@ -54,11 +62,14 @@ async def read_bytes(request: web.Request, limit_bytes: int) -> bytes:
         Refused: longer than the limit as declared, received or inflated (413); an unknown or
             corrupt content encoding (400).
         BodyTimeout: not there in time.
+        ShardUnavailable: the edge holds as many bodies as it may.
     """
     body = await _received(request, limit_bytes)
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     if encoding and encoding != "identity" and body:
-        body = _inflated(body, encoding, limit_bytes)
+        inflated = _inflated(body, encoding, limit_bytes)
+        _hold(request, len(body) + len(inflated))
+        return inflated
     return body
 
 
@@ -160,11 +171,19 @@ async def _received(request: web.Request, limit_bytes: int) -> bytes:
         body = content.read_nowait()
         if len(body) > limit_bytes:
             raise _too_large(limit_bytes)
+        _hold(request, len(body))
         return body
+    _hold(request, expected_bytes(request, limit_bytes))
     try:
         return await _rest(content, limit_bytes)
     except TimeoutError:
         raise BodyTimeout from None
+
+
+def _hold(request: web.Request, size: int) -> None:
+    received = request.app.get(RECEIVED)
+    if received is not None:  # the admin port has few callers, and bounds nothing
+        received.hold(request, size)
 
 
 async def _rest(content: StreamReader, limit_bytes: int) -> bytes:

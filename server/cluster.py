@@ -264,6 +264,7 @@ class Cluster:
                 calls_in_flight=settings.calls_in_flight,
                 max_micro_batch_bytes=settings.max_micro_batch_bytes,
                 max_queue_bytes=settings.max_queue_bytes,
+                max_queue_s=settings.max_queue_s,
             ),
             tls=tls_of(settings),
         )

@@ -9,9 +9,11 @@ from aiohttp import web
 from actors.clock import Clock, Randomness
 from actors.metric_groups import EdgeMetrics
 from server.auth import BasicAuthentication, basic_user, bearer_client
+from server.bodies import expected_bytes
 from server.deployment import Deployment
 from server.edge_config import ConfigHolder, EdgeConfig
 from server.limits import RateLimiter
+from server.received import RECEIVED
 
 # `Authorization` values whose workspace is remembered: a few spellings of each credential in use.
 # Nobody has verified them, so longer ones, which only waste memory, are not kept.
@@ -164,6 +166,16 @@ class Edges:
 
 
 EDGES = web.AppKey("edges", Edges)
+
+
+def expect_body(request: web.Request, edge: Edge, config: EdgeConfig, input_: int) -> None:
+    """Make sure that the shards can take what a request brings, before its body is read.
+
+    Raises:
+        ShardUnavailable: they have as much to do of this input as they can do in time.
+    """
+    size, room = expected_bytes(request, config.max_body_bytes), edge.deployment.room_bytes()
+    request.app[RECEIVED].expect(request, config.workspace_slug, input_, size, room)
 
 
 def edge_of(request: web.Request) -> Edge:

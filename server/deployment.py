@@ -96,6 +96,10 @@ class Deployment(Protocol):
         """
         ...
 
+    def room_bytes(self) -> int:
+        """Return how much of what is to be applied may be under way: what takes some seconds."""
+        ...
+
     async def profile(
         self, mpid: int, environment: Environment | None, fields: Sequence[str]
     ) -> dict[str, Any] | None:

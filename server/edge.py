@@ -96,6 +96,7 @@ class EdgeProcess:
         tls: Tls | None = None,
         *,
         is_development: bool = False,
+        max_received_bytes: int = 128 * 1024 * 1024,
     ) -> None:
         """Put an edge together.
 
@@ -108,6 +109,7 @@ class EdgeProcess:
             randomness: of ids.
             tls: how HTTPS is served beside HTTP.
             is_development: whether the demo shop is served too.
+            max_received_bytes: of bodies of requests under way.
         """
         self._tls = tls
         self.metrics = metrics
@@ -123,7 +125,13 @@ class EdgeProcess:
             metrics.config_revision.labels(each.workspace.id).set(each.config.revision)
         served = list(self._served.values())
         self.app = make_app(
-            served, clock, limiter, metrics, randomness, is_development=is_development
+            served,
+            clock,
+            limiter,
+            metrics,
+            randomness,
+            is_development=is_development,
+            max_received_bytes=max_received_bytes,
         )
         self._runner: web.AppRunner | None = None
 

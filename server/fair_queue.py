@@ -34,11 +34,12 @@ class FairQueue(Generic[T]):
 
     Attributes:
         size: bytes that wait, of all inputs.
+        max_size: the most of them; if it becomes less, `add` removes what is too much.
     """
 
     def __init__(self, max_size: int) -> None:
         self.size = 0
-        self._max_size = max_size
+        self.max_size = max_size
         self._lines: dict[int, _Line[T]] = {}
         self._served = 0  # of the line that was taken from last: a new line begins there
         # Of lines that came to their end while others waited: who comes again goes on from there.
@@ -73,15 +74,25 @@ class FairQueue(Generic[T]):
         line.waiting.append(one)
         line.size += one.size
         self.size += one.size
-        if self.size <= self._max_size:
+        if self.size <= self.max_size:
             return []
         removed = []
-        while self.size > self._max_size:
+        while self.size > self.max_size:
             longest = max(self._lines.values(), key=_size)
             last = longest.waiting.pop()
             self._leave(longest, last)
             removed.append(last)
         return removed
+
+    def has_room(self, line_of: int, size: int) -> bool:
+        """Tell whether something of a size could wait: without more, or as others give way."""
+        missing = self.size + size - self.max_size
+        if missing <= 0:
+            return True
+        line = self._lines.get(line_of)
+        own = size if line is None else line.size + size
+        longer = (each.size - own for each in self._lines.values() if each is not line)
+        return sum(more for more in longer if more > 0) >= missing
 
     def next(self) -> T:
         """Return what is taken next. Raises ValueError if nothing waits."""

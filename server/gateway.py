@@ -87,6 +87,10 @@ class Gateway:
         """See `Deployment`."""
         return await self._ingestion.apply(batches, context)
 
+    def room_bytes(self) -> int:
+        """See `Deployment`."""
+        return sum(queue.room_bytes for queue in self._queues)
+
     # -- Profiles ---------------------------------------------------------------------------------
 
     async def profile(

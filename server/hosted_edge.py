@@ -62,6 +62,7 @@ class Edge(Process):
             SystemRandomness(),
             options.tls,
             is_development=options.settings.development,
+            max_received_bytes=options.settings.max_received_bytes,
         )
         self._follower = ConfigFollower(
             RemoteConfiguration(),

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import cast
 
+from actors.errors import ShardUnavailable
 from actors.handles import CoordinatorHandle
 from actors.model import (
     Accepted,
@@ -116,6 +117,10 @@ class Ingestion:
                     break
                 entries.append(entry)
                 items.append(Item(entry.raw, 0, number, entry.mpid, entry.is_guess))
+        # All or nothing: what one shard applies of a request that another refuses comes again.
+        for shard, (_, items) in sent.items():
+            if not self._queues[shard].has_room(context, [item.raw for item in items]):
+                raise ShardUnavailable("the queue of the shard is full")
         if len(sent) == 1:  # nearly every request of one batch: nothing to gather
             results = await self._queues[shard].submit(context, items)
             return list(zip(entries, results, strict=True))

@@ -17,6 +17,7 @@ from actors.handles import ShardHandle
 from actors.model import BatchContext, EventNames, Item, MicroBatch, Result
 from actors.store.micro_batches import RING
 from server.fair_queue import FairQueue
+from server.pace import Pace
 
 # Of what surrounds a batch's bytes in a micro-batch.
 ITEM_OVERHEAD_BYTES = 32
@@ -31,6 +32,9 @@ class QueueOptions(Struct, frozen=True, kw_only=True):
     calls_in_flight: int
     max_micro_batch_bytes: int
     max_queue_bytes: int
+    # What may wait is as much as the shard does in so many seconds; less than `max_queue_bytes`
+    # where it is slow, and never less than what is under way at once.
+    max_queue_s: float = 2.0
     # What has to wait for another call to be made while one is under way. A call with its commit
     # costs as much as some twenty batches: with less than that waiting it is cheaper, and hardly
     # slower, to go with the next.
@@ -73,6 +77,8 @@ class ShardQueue:
         self._options = options
         self._clock = clock
         self._waiting: FairQueue[_Group] = FairQueue(options.max_queue_bytes)
+        self._pace = Pace(clock)
+        self._least_queue_bytes = options.calls_in_flight * options.max_micro_batch_bytes
         self._in_flight: set[int] = set()  # numbers
         self._next_number = 0
         self._event_names: EventNames | None = None
@@ -93,12 +99,22 @@ class ShardQueue:
         self._pump()
         return future
 
+    def has_room(self, context: BatchContext, raws: Sequence[bytes]) -> bool:
+        """Tell whether items of a request could wait; if not, `submit` would refuse them."""
+        size = sum(len(raw) + ITEM_OVERHEAD_BYTES for raw in raws)
+        return self._waiting.has_room(context.input, size)
+
     def tell(self, names: EventNames) -> None:
         """Let the shard know of admitted event names, with the next micro-batch."""
         known = self._event_names
         if known is not None and not names.is_full:
             names = EventNames([*known.admitted, *names.admitted], known.is_full)
         self._event_names = names
+
+    @property
+    def room_bytes(self) -> int:
+        """What may wait and be under way."""
+        return self._waiting.max_size + self._least_queue_bytes
 
     @property
     def waiting_batches(self) -> int:
@@ -144,6 +160,14 @@ class ShardQueue:
             return len(in_flight) < self._options.calls_in_flight
         return not in_flight and not self._is_resting
 
+    def _note_pace(self, size: int) -> None:
+        options, waiting = self._options, self._waiting
+        self._pace.served(size, is_busy=waiting.size >= options.further_call_bytes)
+        pace = self._pace.bytes_per_s
+        if pace is not None:
+            most = max(int(pace * options.max_queue_s), self._least_queue_bytes)
+            waiting.max_size = min(most, options.max_queue_bytes)
+
     def _end_rest(self) -> None:
         self._is_resting = False
         self._pump()
@@ -160,6 +184,7 @@ class ShardQueue:
         try:
             results = _decode(await self._shard.commit(_encode(micro)))
         except (ShardUnavailable, StoreFull) as error:
+            self._pace.failed()
             _fail(groups, error)
         except BaseException as error:
             _fail(groups, RuntimeError("a micro-batch failed by a defect"))
@@ -169,6 +194,7 @@ class ShardQueue:
                 {"message": "a micro-batch failed by a defect", "exception": error}
             )
         else:
+            self._note_pace(sum(group.size for group in groups))
             start = 0
             for group in groups:
                 end = start + len(group.items)

@@ -15,6 +15,7 @@ from server.identity_problems import unrouted_answer
 from server.logs import log_access
 from server.paths import SERVED_AS, Api, Served
 from server.rates import RATE_USED, USED
+from server.received import RECEIVED
 
 REQUEST_ID = "X-Request-Id"
 # On every answer: it is what it says it is, and not which program in which version.
@@ -43,7 +44,7 @@ def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Mi
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-        edges = request.app[EDGES]
+        edges, received = request.app[EDGES], request.app[RECEIVED]
         started_s = edges.clock.monotonic()
         request_id = request.headers.get(REQUEST_ID)
         if request_id is None or not _REQUEST_ID.fullmatch(request_id):
@@ -56,6 +57,8 @@ def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Mi
         except Exception as error:
             what = request.get(SERVED_AS, what)
             response = what.errors(error, request, request_id)
+        finally:
+            received.release(request)
         headers = response.headers
         headers[REQUEST_ID] = request_id
         is_alone = request.path in without_cors or what.api == "demo"

@@ -18,6 +18,7 @@ from actors.errors import (
     ShardUnavailable,
     StoreFull,
 )
+from server.received import Overloaded
 
 log = logging.getLogger("headwater.http")
 
@@ -146,7 +147,10 @@ def error_answer(error: Exception, request: BaseRequest, request_id: str) -> web
             return _answer("BAD_REQUEST", error.message)
         case ShardUnavailable() | StoreFull():
             log_unavailable(error, request_id)
-            retry = {"Retry-After": str(RETRY_AFTER_UNAVAILABLE_S)}
+            after_s = RETRY_AFTER_UNAVAILABLE_S
+            if isinstance(error, Overloaded):
+                after_s = error.retry_after_s
+            retry = {"Retry-After": str(after_s)}
             message = "The data cannot be reached or stored now. Try again later."
             return _answer("SERVICE_UNAVAILABLE", message, retry)
         case BodyTimeout():
@@ -174,7 +178,12 @@ def log_unavailable(error: Exception, request_id: str) -> None:
     """Say that a request gets a 503, and for want of what."""
     log.warning(
         "a request was answered 503",
-        extra={"event": "unavailable", "request_id": request_id, "kind": type(error).__name__},
+        extra={
+            "event": "unavailable",
+            "request_id": request_id,
+            "kind": type(error).__name__,
+            "reason": str(error),
+        },
     )
 
 

@@ -35,6 +35,9 @@ class _Idle:
     async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
         return [Accepted(1, 1)] * len(batches)
 
+    def room_bytes(self) -> int:
+        return 1 << 30
+
     async def readiness(self) -> dict[str, str]:
         return {"shards": "ok"}
 

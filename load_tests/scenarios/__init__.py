@@ -13,6 +13,7 @@ from load_tests.scenarios import (
     ingest,
     ingest_cost,
     outputs,
+    overload,
     reaction,
     recovery,
 )
@@ -30,4 +31,5 @@ SCENARIOS: tuple[click.Command, ...] = (
     bench.command,
     faults.command,
     recovery.command,
+    overload.command,
 )

@@ -10,7 +10,7 @@ from actors.model import BatchContext, Rejected
 from server.auth import web_key
 from server.bodies import one_batch, read_body
 from server.browsers import client_address, user_agent
-from server.context import edge_of
+from server.context import edge_of, expect_body
 from server.openapi.takes import takes
 from server.paths import CLIENT_PREFLIGHT, Route
 from server.problems import Refused, client_error_answer
@@ -22,6 +22,7 @@ async def client_events(request: web.Request) -> web.Response:
     edge = edge_of(request)
     config = edge.config.current
     key = web_key(request.match_info["key"], config)
+    expect_body(request, edge, config, key.input)
     batch = one_batch(await read_body(request, config.max_body_bytes))
     context = BatchContext(
         input=key.input,

@@ -10,7 +10,7 @@ from aiohttp import web
 from actors.errors import Problem
 from actors.model import BatchContext, Rejected
 from server.bodies import many_batches, one_batch, read_body
-from server.context import Edge, edge_of
+from server.context import Edge, edge_of, expect_body
 from server.deployment import FinalResult
 from server.edge_config import EdgeConfig, KeyInfo
 from server.openapi.takes import takes
@@ -27,6 +27,7 @@ async def events(request: web.Request) -> web.Response:
     edge = edge_of(request)
     config = edge.config.current
     key = edge.basic.key_of(request.headers.get("Authorization"), config)
+    expect_body(request, edge, config, key.input)
     batch = one_batch(await read_body(request, config.max_body_bytes))
     used = _admit(edge, config, key, 1)
     [result] = await edge.deployment.apply([batch], _context(edge, key, is_historical=False))
@@ -58,6 +59,7 @@ async def _bulk(request: web.Request, *, is_historical: bool) -> web.Response:
     edge = edge_of(request)
     config = edge.config.current
     key = edge.basic.key_of(request.headers.get("Authorization"), config)
+    expect_body(request, edge, config, key.input)
     body = await read_body(request, config.max_body_bytes)
     batches = many_batches(body, config.max_batches)
     used = _admit(edge, config, key, len(batches))

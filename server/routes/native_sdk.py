@@ -12,7 +12,7 @@ from server.bodies import as_text, json_object, keep_received, read_bytes
 from server.browsers import client_address
 from server.client_configs import native_config
 from server.client_proof import is_proven
-from server.context import Edge, edge_of
+from server.context import Edge, edge_of, expect_body
 from server.edge_config import EdgeConfig, KeyInfo
 from server.native.batches import batch_of
 from server.openapi.takes import takes
@@ -43,6 +43,7 @@ async def events(request: web.Request) -> web.Response:
     Without a JSON object in the answer Android's SDK would send it again for ever.
     """
     edge, current, key = await _enter(request, EVENT_PREFIXES)
+    expect_body(request, edge, current, key.input)
     batch = batch_of(json_object(as_text(await read_bytes(request, MAX_BODY_BYTES))))
     if batch is None:
         raise Refused("BAD_REQUEST", 'Field "dt" must be "h".')

@@ -129,8 +129,12 @@ class FakeDeployment:
         self.previews: dict[int, dict[str, Any] | Rejected] = {}
         self.begun: Begun = "new"
         self.end_error: Exception | None = None
+        self.room = 1 << 30
         self.known_aliases: list[Alias] = []
         self._request_ids: set[tuple[str, str]] = set()
+
+    def room_bytes(self) -> int:
+        return self.room
 
     async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
         self.calls += 1

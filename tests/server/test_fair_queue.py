@@ -31,6 +31,24 @@ def test_an_input_gets_its_share_by_bytes_not_by_requests() -> None:
     assert abs(of_first - of_second) <= 100
 
 
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.integers(1, 60)), max_size=20),
+    st.integers(1, 3),
+    st.integers(1, 60),
+)
+def test_what_has_room_is_not_refused(waiting: list[tuple[int, int]], line: int, size: int) -> None:
+    queue: FairQueue[Thing] = FairQueue(ROOM)
+    for number, (of, bytes_) in enumerate(waiting):
+        queue.add(of, Thing(of, number, bytes_))
+    has_room = queue.has_room(line, size)
+    is_free = size <= ROOM - queue.size
+    newcomer = Thing(line, 99, size)
+    removed = queue.add(line, newcomer)
+    assert is_free is (not removed)
+    assert has_room or not is_free
+    assert not (has_room and newcomer in removed)
+
+
 def test_who_was_away_has_saved_nothing() -> None:
     queue: FairQueue[Thing] = FairQueue(10_000)
     for number in range(100):

@@ -144,7 +144,7 @@ class Edge:
             "max_queue_bytes": 100_000,
         }
         clock = ManualClock()
-        queues = [
+        self.queues = queues = [
             ShardQueue(
                 1,
                 cast(ShardHandle, FakeShard(number, self.truth)),
@@ -257,6 +257,18 @@ async def test_a_full_queue_is_a_failure() -> None:
     edge = Edge(max_queue_bytes=1, calls_in_flight=1)
     with pytest.raises(ShardUnavailable):
         await edge.apply(of("a"))
+
+
+async def test_a_request_is_refused_whole_if_one_of_its_shards_has_no_room() -> None:
+    """What another one had applied would come again."""
+    edge = Edge(max_queue_bytes=10_000, calls_in_flight=1)
+    crowded = edge.queues[first_shard("a")]
+    crowded._waiting.max_size = 1
+    other = next(each for each in "bcdefgh" if first_shard(each) != first_shard("a"))
+    with pytest.raises(ShardUnavailable):
+        await edge.apply(of(other), of("a"))
+    assert edge.truth.applied == []
+    assert len(await edge.apply(of(other))) == 1
 
 
 async def test_a_batch_that_nobody_takes_is_a_defect_not_a_loop() -> None:

@@ -288,6 +288,33 @@ async def test_a_full_queue_refuses_and_takes_again_later() -> None:
     assert [each for [each] in await asyncio.gather(*futures)] == accepted(0, 1, 2, 7)
 
 
+async def test_no_more_waits_than_the_shard_does_in_time() -> None:
+    """A queue of a fixed size would be minutes of a slow shard's work."""
+    edge = Edge(calls_in_flight=1, max_micro_batch_bytes=100, max_queue_s=2.0)
+    size = 1 + ITEM_OVERHEAD_BYTES
+    futures = [edge.submit(number % 10) for number in range(100)]
+    for call in range(12):  # three at a time
+        await settle()
+        edge.clock.advance(100)
+        edge.shard.answer(call)
+    await settle()
+    late = edge.submit(1)
+    with pytest.raises(ShardUnavailable):
+        await late
+    assert edge.queue.waiting_bytes <= 2.0 * 3 * size / 0.1
+    assert edge.queue.room_bytes < 100_000
+    assert all(each.done() for each in futures[:34])
+    call = 12
+    while edge.queue.waiting_bytes or not all(each.done() for each in futures):
+        edge.shard.answer(call)
+        await settle()
+        call += 1
+    outcomes = await asyncio.gather(*futures, return_exceptions=True)
+    refused = [isinstance(each, ShardUnavailable) for each in outcomes]
+    assert refused == sorted(refused)  # those that came last
+    assert 0 < sum(refused) < 66
+
+
 async def test_an_input_that_floods_takes_neither_turn_nor_room_from_another() -> None:
     size = 1 + ITEM_OVERHEAD_BYTES
     edge = Edge(calls_in_flight=1, max_queue_bytes=4 * size, max_micro_batch_bytes=size)

@@ -1,0 +1,120 @@
+"""How many bytes of bodies an edge holds for requests that are under way, and how many it may.
+
+What the shards cannot do in time is refused before its body is read: reading and taking apart what
+is refused afterwards would take the time that is needed for what is not.
+"""
+
+from aiohttp import web
+
+from actors.clock import Clock
+from actors.errors import ShardUnavailable
+
+PRESSURE_S = 1.0
+LONGEST_RETRY_S = 20  # a sender that was refused once comes back some time
+
+_HELD = web.RequestKey("held", int)
+_LINE = web.RequestKey("line", tuple)
+
+
+class Overloaded(ShardUnavailable):
+    """A request is refused as there are too many; `retry_after_s`: when it may come again."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class _Pressure:
+    """How many requests are refused for each that is not, and so when they should come again.
+
+    If all came again after a second, most of the time would go into refusing them.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began_s = clock.monotonic()
+        self._taken = self._refused = 0
+        self._refused_per_taken = 0
+
+    def taken(self) -> None:
+        """Note a request that is not refused."""
+        self._taken += 1
+
+    def refused(self) -> int:
+        """Note a refusal; return after how many seconds to come again, evenly spread."""
+        now_s = self._clock.monotonic()
+        if now_s - self._began_s >= PRESSURE_S:
+            self._refused_per_taken = self._refused // max(self._taken, 1)
+            self._began_s, self._taken, self._refused = now_s, 0, 0
+        self._refused += 1
+        longest_s = min(max(2 * self._refused_per_taken, 1), LONGEST_RETRY_S)
+        return 1 + self._refused % longest_s
+
+
+class Received:
+    """Bytes of bodies, as they come and inflated, until their requests are answered.
+
+    Attributes:
+        held: of all requests.
+    """
+
+    def __init__(self, most: int, clock: Clock) -> None:
+        """Args: `most` that may be held, whatever the shards can do."""
+        self._most = most
+        self._pressure = _Pressure(clock)
+        self.held = 0
+        self._inputs: dict[str, dict[int, int]] = {}  # bytes by workspace and input
+
+    def expect(
+        self, request: web.Request, workspace: str, input_: int, size: int, room: int
+    ) -> None:
+        """Count a body that is about to be read for the shards.
+
+        Args:
+            request: whose body it is.
+            workspace, input_: whose input it comes through.
+            size: of the body.
+            room: what the shards do in time, of the workspace. Each input has an equal part of it,
+                and what the others leave.
+
+        Raises:
+            Overloaded: the input has its part under way, and nothing is left.
+        """
+        inputs = self._inputs.setdefault(workspace, {})
+        own = inputs.get(input_, 0) + size
+        if own > size and sum(inputs.values()) + size > room and own * len(inputs) > room:
+            message = "as much is under way as the shards can do in time"
+            raise Overloaded(message, self._pressure.refused())
+        self._pressure.taken()
+        self.hold(request, size)
+        inputs[input_] = own
+        request[_LINE] = workspace, input_, size
+
+    def hold(self, request: web.Request, size: int) -> None:
+        """Count so many bytes of a request, in place of what was counted of it, if that is less.
+
+        Raises:
+            Overloaded: they are too many, with those of all other requests.
+        """
+        more = size - request.get(_HELD, 0)
+        if more <= 0:
+            return
+        if self.held + more > self._most:
+            message = "the edge holds as many bodies as it may"
+            raise Overloaded(message, self._pressure.refused())
+        self.held += more
+        request[_HELD] = size
+
+    def release(self, request: web.Request) -> None:
+        """Count a request no longer."""
+        self.held -= request.get(_HELD, 0)
+        line = request.get(_LINE)
+        if line is not None:
+            workspace, input_, size = line
+            inputs = self._inputs[workspace]
+            inputs[input_] -= size
+            if not inputs[input_]:
+                del inputs[input_]
+
+
+RECEIVED = web.AppKey("received", Received)

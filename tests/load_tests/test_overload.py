@@ -1,0 +1,90 @@
+"""The scenario of ten times what a deployment takes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from actors.clock import SystemClock, SystemRandomness
+from load_tests.overload import Overload, OverloadOptions, OverloadResult, Phase
+from load_tests.scenarios.overload import problems_of
+from load_tests.verify import Counts
+
+PHASE = Phase(
+    offered=10.0,
+    batches_per_second=1000.0,
+    statuses={"202": 100},
+    without_retry_after=0,
+    connections_broken=0,
+    unsent=0,
+    latency_ms={"p50": 1.0, "p99": 9.0},
+    memory_bytes={"edge": 300},
+    counts=Counts(verified=500),
+)
+FLOOD = replace(PHASE, batches_per_second=900.0, statuses={"202": 90, "503": 900})
+RESULT = OverloadResult(
+    idle_bytes={"edge": 200},
+    edge_bound_bytes=400,
+    before=PHASE,
+    flood=FLOOD,
+    after=PHASE,
+    full_again_s=2.0,
+)
+
+
+def test_nothing_is_wrong_with_refusals_that_say_when_to_come_again() -> None:
+    assert problems_of(RESULT) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"statuses": {"202": 90, "500": 1, "503": 9}}, "flood: answers 500"),
+        ({"without_retry_after": 3}, "flood: 3 refusals without Retry-After"),
+        ({"counts": Counts(verified=9, lost=1)}, "flood: lost, doubled or refused and kept"),
+        ({"counts": Counts(verified=9, doubled=1)}, "flood: lost, doubled or refused and kept"),
+        ({"memory_bytes": {"edge": 401}}, "flood: the edge took"),
+        ({"batches_per_second": 790.0}, "flood: 79% of what was taken before"),
+        ({"statuses": {"202": 90}}, "flood: it was no more than the deployment takes"),
+    ],
+)
+def test_each_bar_is_one(changes: dict[str, Any], problem: str) -> None:
+    [found] = problems_of(replace(RESULT, flood=replace(FLOOD, **changes)))
+    assert found.startswith(problem)
+
+
+def test_what_stays_with_the_senders_is_too_much_as_well() -> None:
+    flood = replace(FLOOD, statuses={"202": 90}, unsent=100)
+    assert problems_of(replace(RESULT, flood=flood)) == []
+
+
+@pytest.mark.parametrize("full_again_s", [None, 6.0])
+def test_full_speed_is_there_again_soon(full_again_s: float | None) -> None:
+    [found] = problems_of(replace(RESULT, full_again_s=full_again_s))
+    assert found.startswith("after: full speed")
+
+
+async def test_a_flood_loses_nothing_and_breaks_nothing(tmp_path: Path) -> None:
+    """How much is taken meanwhile depends on what else the machine does."""
+    options = OverloadOptions(
+        mode="bulk",
+        seconds=3.0,
+        times=10.0,
+        connections=4,
+        flood_connections=200,
+        received_bytes=32 * 1024 * 1024,
+        attributes=2,
+        audiences=3,
+        users=100,
+        verify_users=20,
+        seed=1,
+    )
+    result = await Overload(options, tmp_path, SystemClock(), SystemRandomness()).run()
+    for phase in (result.before, result.flood, result.after):
+        assert phase.statuses.keys() <= {"202", "429", "503"}
+        assert phase.without_retry_after == 0
+        assert (phase.counts.lost, phase.counts.doubled, phase.counts.refused) == (0, 0, 0)
+        assert phase.memory_bytes["edge"] <= result.edge_bound_bytes
+    assert result.before.counts.verified > 0
+    assert result.after.counts.verified > 0

@@ -1,0 +1,117 @@
+"""What an edge holds of bodies, and whom it tells to come again."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+from aiohttp.web import Request
+
+from actors.clock import ManualClock
+from server.received import LONGEST_RETRY_S, RECEIVED, Overloaded, Received
+from tests.server.conftest import K1, World
+
+ROOM = 1000
+
+
+def request() -> Request:
+    return make_mocked_request("POST", "/v2/events")
+
+
+def expect(received: Received, size: int, input_: int = 1) -> Request:
+    """Let a request begin; return it, to be released."""
+    one = request()
+    received.expect(one, "shop", input_, size, ROOM)
+    return one
+
+
+def test_what_is_answered_makes_room() -> None:
+    received = Received(10_000, ManualClock())
+    first = expect(received, 600)
+    with pytest.raises(Overloaded):
+        expect(received, 600)
+    assert received.held == 600
+    received.release(first)
+    assert received.held == 0
+    received.release(expect(received, 600))
+
+
+def test_the_only_request_is_taken_however_slow_the_shards_are() -> None:
+    received = Received(10_000, ManualClock())
+    expect(received, 5000)
+    with pytest.raises(Overloaded):
+        expect(received, 1)
+
+
+def test_an_input_that_floods_leaves_the_others_their_part() -> None:
+    received = Received(10_000, ManualClock())
+    for _ in range(10):
+        expect(received, 100)
+    with pytest.raises(Overloaded):
+        expect(received, 100)
+    for _ in range(5):  # half of the room is the other's
+        expect(received, 100, input_=2)
+    with pytest.raises(Overloaded):
+        expect(received, 100, input_=2)
+
+
+def test_all_bodies_together_are_bounded() -> None:
+    received = Received(1000, ManualClock())
+    received.hold(request(), 900)
+    one = request()
+    with pytest.raises(Overloaded):
+        received.hold(one, 101)
+    received.release(one)
+    received.hold(one, 100)
+    received.hold(one, 50)  # counted already
+    assert received.held == 1000
+
+
+def test_the_more_are_refused_the_later_they_are_to_come_again() -> None:
+    clock = ManualClock()
+    received = Received(10_000, clock)
+    expect(received, ROOM)
+
+    def refused(count: int) -> list[int]:
+        found = []
+        for _ in range(count):
+            with pytest.raises(Overloaded) as error:
+                expect(received, 100)
+            found.append(error.value.retry_after_s)
+        return found
+
+    assert set(refused(500)) == {1}
+    clock.advance(1000)
+    times = refused(500)
+    assert set(times) == set(range(1, LONGEST_RETRY_S + 1))
+    clock.advance(1000)
+    refused(1)
+    clock.advance(1000)
+    assert max(refused(100)) <= 2
+
+
+async def test_a_body_is_refused_before_it_is_read(world: World) -> None:
+    """It says when to come again; others of the edge are served."""
+    world.deployment.room = 100
+    held = asyncio.Event()
+    let_go = asyncio.Event()
+
+    async def body() -> Any:
+        yield b'{"events": ['
+        held.set()
+        await let_go.wait()
+        yield b"]}"
+
+    slow = asyncio.create_task(world.client.post("/v2/events", data=body(), headers=K1))
+    await held.wait()
+    received = world.client.app[RECEIVED]
+    while not received.held:  # noqa: ASYNC110  # until its head was read
+        await asyncio.sleep(0)
+    answer = await world.client.post("/v2/events", json={}, headers=K1)
+    assert answer.status == 503
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert world.deployment.calls == 0
+    let_go.set()
+    assert (await slow).status in (202, 400)
+    again = await world.client.post("/v2/events", json={"events": []}, headers=K1)
+    assert again.status != 503
