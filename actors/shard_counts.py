@@ -1,5 +1,6 @@
 """What a shard counts: batches and events by what became of them, and how long its stages take."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,11 @@ from actors.steps.work import Work
 from actors.store import addressed
 from actors.store.environment import Store, Transaction
 
+logger = logging.getLogger("headwater.outbox")
+
+DUPLICATE = "duplicate"
+# Drops that somebody has to hear of (spec/connections.md, 2; spec/observability.md, 4).
+ALERTS = {"event_arrived_late": "Event Arrived Late", "payload_too_large": "Payload Too Large"}
 LATE_MS = 72 * 3_600_000  # spec/events-api.md, 13.1
 
 
@@ -54,6 +60,11 @@ class ShardCounts:
         """Go on with another configuration of the workspace."""
         self._workspace = options.workspace
         self._connections = {each.number: each.id for each in options.connections}
+        self._receiving: dict[tuple[int, Environment], list[int]] = {}
+        for each in options.connections:
+            if each.is_active:
+                for environment in each.environments:
+                    self._receiving.setdefault((each.input, environment), []).append(each.number)
         self._metrics.config_revision.labels(options.workspace.id).set(options.revision)
 
     def micro_batch(self, works: Sequence[Work]) -> None:
@@ -72,6 +83,8 @@ class ShardCounts:
                 case Duplicate(reason=reason) if batch is not None:
                     results[source, batch.environment, "duplicate"] += 1
                     drops[source, reason] += 1
+                    for number in self._receiving.get((source, batch.environment), ()):
+                        self._drops[number, DUPLICATE] += max(len(batch.events), 1)
                 case Accepted() if batch is not None:
                     results[source, batch.environment, "accepted"] += 1
                     events = batch.events
@@ -140,5 +153,16 @@ class ShardCounts:
         for source, count in late.items():
             metrics.ingest_late_events.labels(workspace.id, ids[source]).inc(count)
         for (connection, reason), count in self._drops.items():
-            metrics.forwarder_drops.labels(self._connections[connection], reason).inc(count)
+            slug = self._connections[connection]
+            metrics.forwarder_drops.labels(slug, reason).inc(count)
+            if reason in ALERTS:
+                logger.warning(
+                    "A connection does not get what its output does not take",
+                    extra={
+                        "event": reason,
+                        "connection": slug,
+                        "alert": ALERTS[reason],
+                        "count": count,
+                    },
+                )
         self._drops.clear()

@@ -26,6 +26,7 @@ STEPS = {
     "inactive": 1,
     "environment": 1,
     "historical": 2,
+    "duplicate": 2,
     "unsupported_platform": 3,
     "split": 4,
     "sampled_out": 4,

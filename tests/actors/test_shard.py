@@ -27,6 +27,7 @@ from actors.model import (
     Unregistered,
     Unresolved,
 )
+from actors.pipeline.settings import PipelineSettings, Takes
 from actors.shard import Shard
 from actors.shard_views import ShardViews
 from actors.store.environment import Store
@@ -557,3 +558,20 @@ def test_receipt_times_of_several_edges_never_go_back(tmp_path: Path) -> None:
         profile = profile_of(shard, ANN)
         assert profile is not None
         assert profile.last_stored_timestamp_ms == NOW + 5
+
+
+def test_somebody_hears_of_events_that_come_too_late_for_an_output(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """spec/connections.md, 2, step 12: also a system alert; other drops are only counted."""
+    taking = PipelineSettings(takes=Takes(max_data_age_hours=24))
+    others = PipelineSettings(takes=Takes(event_types=frozenset({"screen_view"})))
+    connections = (connection(1, pipeline=taking), connection(2, pipeline=others))
+    batch = opened(ANN)
+    batch["events"][0]["data"]["timestamp_unixtime_ms"] = NOW - 25 * 3_600_000
+    with shard_on(tmp_path, connections=connections) as shard:
+        with caplog.at_level("WARNING", "headwater"):
+            shard.commit(micro(1, item(batch), item(batch)))
+        assert shard.outbox.queue(1)["depth"] == 0
+    [told] = [vars(each) for each in caplog.records]
+    assert (told["alert"], told["connection"], told["count"]) == ("Event Arrived Late", "c1", 2)

@@ -153,6 +153,19 @@ async def test_who_may_not_or_asks_for_something_else_is_refused(world: World) -
     assert (await world.client.post(PATH, json=body)).status == 401
 
 
+async def test_a_duplicate_is_a_drop_of_the_connections_that_would_have_got_it(
+    world: World,
+) -> None:
+    """spec/connections.md, 2, step 2, and worked case 15."""
+    for _ in range(2):
+        await world.accept(batch(custom("Open"), custom("Open"), source_request_id="r1"))
+    labels = {"connection": "backend-hook", "reason": "duplicate"}
+    assert world.count("headwater_forwarder_drops_total", **labels) == 2
+    other = {"connection": "feed-hook", "reason": "duplicate"}
+    assert world.count("headwater_forwarder_drops_total", **other) == 0
+    assert len(world.outgoing()) == 1
+
+
 async def test_drops_are_counted_by_connection_and_reason(world: World) -> None:
     async def count(reason: str) -> float:
         labels = {"connection": "backend-hook", "reason": reason}
