@@ -182,7 +182,7 @@ class ApiCredential(Model):
     client_id: ClientId
     client_secret: Secret
     former_secret: FormerSecret | None = None
-    role: Literal["admin", "user", "read_only"] = "read_only"
+    role: Literal["admin", "user", "read_only", "audiences_only"] = "read_only"
     apis: Annotated[Items[Api], Field(min_length=1)]
     status: Status = "active"
 

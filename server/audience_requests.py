@@ -21,7 +21,8 @@ from server.management import Caller, authorized
 from server.parameters import is_int64
 from server.problems import Refused
 
-MAY_CHANGE_AUDIENCES: frozenset[Role] = frozenset({"admin", "user"})
+MAY_CHANGE_AUDIENCES: frozenset[Role] = frozenset({"admin", "user", "audiences_only"})
+MAY_READ_AUDIENCES: frozenset[Role] = MAY_CHANGE_AUDIENCES | {"read_only"}
 
 
 async def json_body(request: web.Request, caller: Caller) -> dict[str, Any]:

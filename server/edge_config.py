@@ -25,7 +25,7 @@ from config.workspace import ApiCredential, WorkspaceDocument
 from server.limits import Level, Limit
 
 Network = IPv4Network | IPv6Network
-Role = Literal["admin", "user", "read_only"]
+Role = Literal["admin", "user", "read_only", "audiences_only"]
 
 DEFAULT_AUDIENCE = "https://api.mparticle.com"  # spec/platform-api.md, 2
 PROFILE_BURST_S = 2  # spec/profiles.md, 7.4

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from aiohttp import web
 
@@ -17,7 +17,9 @@ from server.rates import RATE_USED, admit
 
 WORKSPACE = "/platform/v2/workspaces/{workspace}"
 
-ANY_ROLE: frozenset[Role] = frozenset({"admin", "user", "read_only"})
+EVERY_ROLE: frozenset[Role] = frozenset(get_args(Role))
+# Those that may read all there is.
+ANY_ROLE: frozenset[Role] = EVERY_ROLE - {"audiences_only"}
 MAY_CHANGE_CONNECTIONS: frozenset[Role] = frozenset({"admin", "user"})
 MAY_CHANGE_GROUPS: frozenset[Role] = frozenset({"admin", "user"})
 MAY_READ_USERS: frozenset[Role] = frozenset({"admin"})  # task user_activity:view

@@ -12,6 +12,7 @@ from server import audience_connection_bodies as bodies
 from server.audience_problems import shown_problems, v2_errors
 from server.audience_requests import (
     MAY_CHANGE_AUDIENCES,
+    MAY_READ_AUDIENCES,
     Use,
     enter_use,
     json_body,
@@ -21,7 +22,7 @@ from server.audience_requests import (
 from server.audience_views import shown_subscription
 from server.auditing import audited
 from server.idempotency import once
-from server.management import ANY_ROLE, enter, write_audit
+from server.management import enter, write_audit
 from server.paging import paged
 from server.paths import management_routes
 from server.problems import Refused, json_answer
@@ -32,7 +33,7 @@ logger = logging.getLogger("headwater.http")
 
 async def listed(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/subscriptions: all of them, by id."""
-    use = await enter_use(request, ANY_ROLE)
+    use = await enter_use(request, MAY_READ_AUDIENCES)
     found = await use.desk.subscriptions(number_in_path(request, "audience"), use.receiver)
     if found is None:
         raise no_audience()
@@ -54,7 +55,7 @@ async def create(request: web.Request) -> web.Response:
 
 async def one(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/subscriptions/{subId}: one of them."""
-    use = await enter_use(request, ANY_ROLE)
+    use = await enter_use(request, MAY_READ_AUDIENCES)
     found = await use.desk.subscriptions(number_in_path(request, "audience"), use.receiver)
     number = number_in_path(request, "subscription")
     for each in found or ():

@@ -12,6 +12,7 @@ from server import audience_bodies as bodies
 from server.audience_problems import v2_errors
 from server.audience_requests import (
     MAY_CHANGE_AUDIENCES,
+    MAY_READ_AUDIENCES,
     Use,
     enter_owned,
     json_body,
@@ -26,7 +27,7 @@ from server.audience_views import (
 )
 from server.auditing import audited
 from server.idempotency import once
-from server.management import ANY_ROLE, Caller, enter
+from server.management import Caller, enter
 from server.openapi.takes import takes
 from server.paging import MAX_PAGE, next_link
 from server.parameters import is_int64, page_size
@@ -39,7 +40,7 @@ SHOWN_DIFFERENCES = 100
 
 async def members(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/members?cursor=&limit=: MPIDs, ascending."""
-    use = await enter_owned(request, ANY_ROLE)
+    use = await enter_owned(request, MAY_READ_AUDIENCES)
     number = number_in_path(request, "audience")
     limit = page_size(request, MAX_PAGE, MAX_PAGE)
     cursor = request.query.get("cursor")
@@ -57,7 +58,7 @@ async def members(request: web.Request) -> web.Response:
 
 async def member(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/members/{mpid}: since when a user is a member; 404 if not."""
-    use = await enter_owned(request, ANY_ROLE)
+    use = await enter_owned(request, MAY_READ_AUDIENCES)
     number, mpid = (number_in_path(request, name) for name in ("audience", "mpid"))
     found = await use.gateway.member(number, mpid)
     if found is None:
@@ -67,7 +68,7 @@ async def member(request: web.Request) -> web.Response:
 
 async def explain(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/members/{mpid}/explanation: why a user is a member or not."""
-    use = await enter_owned(request, ANY_ROLE)
+    use = await enter_owned(request, MAY_READ_AUDIENCES)
     number, mpid = (number_in_path(request, name) for name in ("audience", "mpid"))
     asked = await use.desk.ask_of(number)
     if asked is None:
@@ -95,7 +96,7 @@ async def estimate(request: web.Request) -> web.Response:
 
     What it refers to may be gone by now: then the estimate's state is `error`.
     """
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, MAY_READ_AUDIENCES)
     question = bodies.read_question(await json_body(request, caller))
     gateway = caller.edge.deployment.audiences
     try:
@@ -118,7 +119,7 @@ async def estimate(request: web.Request) -> web.Response:
 @takes("Question")
 async def evaluate(request: web.Request) -> web.Response:
     """POST .../audiences/evaluate: what a definition gives for some users."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, MAY_READ_AUDIENCES)
     question = bodies.read_question(await json_body(request, caller), is_evaluation=True)
     as_of_ms = None if question.as_of is None else _instant_ms(question.as_of)
     asked = await _ask(caller, question)
@@ -129,7 +130,7 @@ async def evaluate(request: web.Request) -> web.Response:
 @takes("Definition")
 async def dry_run(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/dry-run: who would enter and leave with another definition."""
-    use = await enter_owned(request, ANY_ROLE)
+    use = await enter_owned(request, MAY_READ_AUDIENCES)
     definition = bodies.read_definition(await json_body(request, use.caller))
     number = number_in_path(request, "audience")
     asked = await use.desk.ask_of(number, definition)
@@ -162,7 +163,7 @@ async def order_download(request: web.Request) -> web.Response:
 
 async def download(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/download/{download}: how far the file is."""
-    use = await enter_owned(request, ANY_ROLE)
+    use = await enter_owned(request, MAY_READ_AUDIENCES)
     found = await _download(request, use)
     url = f"{request.rel_url.path.rstrip('/')}/file" if found.status == "ready" else None
     return json_answer({"status": found.status, "url": url})

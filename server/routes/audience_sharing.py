@@ -9,6 +9,7 @@ from server import audience_sharing_bodies as bodies
 from server.audience_problems import v2_errors
 from server.audience_requests import (
     MAY_CHANGE_AUDIENCES,
+    MAY_READ_AUDIENCES,
     enter_owned,
     enter_use,
     json_body,
@@ -19,7 +20,7 @@ from server.audience_views import moment
 from server.auditing import audited
 from server.context import EDGES
 from server.idempotency import once
-from server.management import ANY_ROLE, enter_account
+from server.management import enter_account
 from server.paths import management_routes
 from server.problems import json_answer
 from server.routes.audiences import AUDIENCE
@@ -27,7 +28,7 @@ from server.routes.audiences import AUDIENCE
 
 async def sharing(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/sharing: who may use it, and who asks to."""
-    use = await enter_owned(request, ANY_ROLE)
+    use = await enter_owned(request, MAY_READ_AUDIENCES)
     found = await use.desk.audience(number_in_path(request, "audience"))
     if found is None:
         raise no_audience()
@@ -61,7 +62,7 @@ async def request_access(request: web.Request) -> web.Response:
 
 async def sharing_default(request: web.Request) -> web.Response:
     """GET /platform/v2/accounts/{id}/audience-sharing: what holds for all of an account."""
-    caller = enter_account(request, ANY_ROLE)
+    caller = enter_account(request, MAY_READ_AUDIENCES)
     level, withheld = await caller.edge.deployment.audiences.desk.sharing_default()
     return json_answer(
         {

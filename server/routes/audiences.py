@@ -11,6 +11,7 @@ from server import audience_bodies as bodies
 from server.audience_problems import v2_errors
 from server.audience_requests import (
     MAY_CHANGE_AUDIENCES,
+    MAY_READ_AUDIENCES,
     Use,
     enter_owned,
     enter_use,
@@ -25,7 +26,7 @@ from server.audience_requests import (
 from server.audience_views import shown_audience, shown_test
 from server.auditing import audited
 from server.idempotency import once
-from server.management import ANY_ROLE, enter
+from server.management import enter
 from server.openapi.takes import takes
 from server.paging import paged
 from server.parameters import invalid
@@ -52,7 +53,7 @@ async def listed(request: web.Request) -> web.Response:
     First its own, by id, then those over several workspaces that lie in another one, then those
     that are shared with its account.
     """
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, MAY_READ_AUDIENCES)
     query = request.query
     status, kind = query.get("status"), query.get("type")
     if status is not None and status not in STATUSES:
@@ -88,7 +89,7 @@ async def create(request: web.Request) -> web.Response:
 
 async def one(request: web.Request) -> web.Response:
     """GET .../audiences/{id}: one audience."""
-    use = await enter_use(request, ANY_ROLE)
+    use = await enter_use(request, MAY_READ_AUDIENCES)
     found = await use.desk.audience(number_in_path(request, "audience"))
     if found is None or use.owner.config.current.workspace not in found.workspaces:
         raise no_audience()
@@ -97,7 +98,7 @@ async def one(request: web.Request) -> web.Response:
 
 async def _as_written(request: web.Request) -> web.Response:
     """Show an audience to the audit log, without counting its members."""
-    use = await enter_owned(request, ANY_ROLE)
+    use = await enter_owned(request, MAY_READ_AUDIENCES)
     found = await _audience(request, use)
     journeys = {each.number: each for each in await use.desk.journeys()}
     return json_answer(shown_audience(found, None, False, journeys, use.caller.edge.clock.now_ms()))
@@ -194,7 +195,7 @@ async def create_test(request: web.Request) -> web.Response:
 
 async def test(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/abtest: its test, Control included."""
-    use = await enter_owned(request, ANY_ROLE)
+    use = await enter_owned(request, MAY_READ_AUDIENCES)
     found = (await _audience(request, use)).test
     if found is None:
         raise _no_test()
@@ -212,7 +213,7 @@ async def delete_test(request: web.Request) -> web.Response:
 
 async def costs(request: web.Request) -> web.Response:
     """GET .../audiences/costs: what audiences take of each shard's memory."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, MAY_READ_AUDIENCES)
     found = await caller.edge.deployment.audiences.costs()
     return json_answer({"shards": [to_builtins(each) for each in found]})
 

@@ -12,6 +12,7 @@ from actors.audiences.trees import members_document, milestone
 from server.audience_problems import v1_errors
 from server.audience_requests import (
     MAY_CHANGE_AUDIENCES,
+    MAY_READ_AUDIENCES,
     Use,
     no_audience,
     number_in_path,
@@ -21,7 +22,7 @@ from server.audience_requests import (
 )
 from server.audience_views import listed_audience
 from server.context import EDGES
-from server.management import ANY_ROLE, enter_v1, write_audit
+from server.management import enter_v1, write_audit
 from server.paging import paged
 from server.paths import management_routes
 from server.problems import Refused
@@ -29,7 +30,7 @@ from server.problems import Refused
 
 async def listed(request: web.Request) -> web.Response:
     """GET /v1/audiences?accountId=: all active audiences, a bare array."""
-    caller = enter_v1(request, ANY_ROLE)
+    caller = enter_v1(request, MAY_READ_AUDIENCES)
     names = _names(request)
     uses = [each for each in uses_of(request, caller) if not each.is_shared]
     return paged(request, [body for each in uses for body in await _listed(each, names)])
@@ -37,7 +38,7 @@ async def listed(request: web.Request) -> web.Response:
 
 async def of_workspace(request: web.Request) -> web.Response:
     """GET /v1/workspace/{id}/audiences?accountId=: the active ones of one workspace alone."""
-    caller = enter_v1(request, ANY_ROLE)
+    caller = enter_v1(request, MAY_READ_AUDIENCES)
     if request.match_info["workspace"] != str(caller.config.workspace):
         raise Refused("NOT_FOUND", "There is no such workspace.")
     names = {caller.config.workspace: caller.config.workspace_name}

@@ -5,11 +5,16 @@ from aiohttp import web
 from actors.audiences.objects import Journey
 from server import audience_connection_bodies as bodies
 from server.audience_problems import v2_errors
-from server.audience_requests import MAY_CHANGE_AUDIENCES, json_body, number_in_path
+from server.audience_requests import (
+    MAY_CHANGE_AUDIENCES,
+    MAY_READ_AUDIENCES,
+    json_body,
+    number_in_path,
+)
 from server.audience_views import shown_journey, shown_milestone
 from server.auditing import audited
 from server.idempotency import once
-from server.management import ANY_ROLE, Caller, enter
+from server.management import Caller, enter
 from server.paging import paged
 from server.paths import management_routes
 from server.problems import Refused, json_answer
@@ -17,7 +22,7 @@ from server.problems import Refused, json_answer
 
 async def listed(request: web.Request) -> web.Response:
     """GET .../journeys: all of them, by id."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, MAY_READ_AUDIENCES)
     found = await caller.edge.deployment.audiences.desk.journeys()
     return paged(request, [shown_journey(each) for each in found])
 
@@ -34,7 +39,7 @@ async def create(request: web.Request) -> web.Response:
 
 async def one(request: web.Request) -> web.Response:
     """GET .../journeys/{id}: one of them, with its milestones."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, MAY_READ_AUDIENCES)
     return json_answer(shown_journey(await _journey(request, caller)))
 
 

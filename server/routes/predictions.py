@@ -9,7 +9,8 @@ from actors.predictions.objects import Prediction
 from actors.predictions.ranks import Operator, Output
 from server import prediction_bodies as bodies
 from server.audience_problems import v2_errors
-from server.audience_requests import MAY_CHANGE_AUDIENCES, json_body, number_in_path
+from server.audience_requests import json_body, number_in_path
+from server.edge_config import Role
 from server.idempotency import once
 from server.management import ANY_ROLE, Caller, audit, enter
 from server.openapi.takes import takes
@@ -19,6 +20,7 @@ from server.paths import management_routes
 from server.problems import Refused, json_answer
 
 BINS = 100
+MAY_CHANGE: frozenset[Role] = frozenset({"admin", "user"})
 _RESOURCE = "prediction"
 _OUTPUTS: tuple[Output, ...] = get_args(Output)
 _OPERATORS: tuple[Operator, ...] = get_args(Operator)
@@ -39,7 +41,7 @@ async def listed(request: web.Request) -> web.Response:
 @takes("Prediction")
 async def create(request: web.Request) -> web.Response:
     """POST .../predictions: add one; its scores are to be posted."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    caller = enter(request, MAY_CHANGE)
     fields = bodies.read_prediction(await json_body(request, caller))
     audit(caller, "create", _RESOURCE)
     made = await _desk(caller).create_prediction(fields, caller.credential.client_id)
@@ -55,7 +57,7 @@ async def one(request: web.Request) -> web.Response:
 @takes("PredictionChange")
 async def change(request: web.Request) -> web.Response:
     """PATCH .../predictions/{id}: change its name, but not its attributes', or its description."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    caller = enter(request, MAY_CHANGE)
     fields = bodies.read_change(await json_body(request, caller))
     audit(caller, "change", _RESOURCE)
     number = number_in_path(request, _RESOURCE)
@@ -64,7 +66,7 @@ async def change(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """DELETE .../predictions/{id}?force=true: delete it, and soon all that it gave users."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    caller = enter(request, MAY_CHANGE)
     audit(caller, "delete", _RESOURCE)
     is_forced = request.query.get("force") == "true"
     desk = _desk(caller)
@@ -94,7 +96,7 @@ async def deactivate(request: web.Request) -> web.Response:
 @takes("Scores")
 async def post_scores(request: web.Request) -> web.Response:
     """POST .../predictions/{id}/scores: keep scores of up to 10,000 users."""
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    caller = enter(request, MAY_CHANGE)
     rows = bodies.read_scores(await json_body(request, caller))
     audit(caller, "post_scores", _RESOURCE)
     number = number_in_path(request, _RESOURCE)
@@ -200,7 +202,7 @@ async def _shown(caller: Caller, prediction: Prediction | None) -> web.Response:
 
 
 async def _switch(request: web.Request, *, is_on: bool) -> web.Response:
-    caller = enter(request, MAY_CHANGE_AUDIENCES)
+    caller = enter(request, MAY_CHANGE)
     audit(caller, "activate" if is_on else "deactivate", _RESOURCE)
     number = number_in_path(request, _RESOURCE)
     return await _shown(caller, await _desk(caller).switch_prediction(number, is_on))

@@ -135,35 +135,16 @@ GUARDS = {
         GET /platform/experimental/workspaces/{workspace}/groups/{group}
         GET /platform/experimental/workspaces/{workspace}/groups/{group}/members
         GET /platform/experimental/workspaces/{workspace}/users/{mpid}/groups
-        POST ~/audiences/estimate
-        POST ~/audiences/evaluate
-        GET ~/audiences/{audience}/members
-        GET ~/audiences/{audience}/members/{mpid}
-        GET ~/audiences/{audience}/members/{mpid}/explanation
-        POST ~/audiences/{audience}/dry-run
-        GET ~/audiences/{audience}/download/{download}
-        GET ~/audiences
-        GET ~/audiences/costs
-        GET ~/audiences/{audience}
-        GET ~/audiences/{audience}/abtest
         GET ~/calculatedattributes
         POST ~/calculatedattributes/preview
         GET ~/calculatedattributes/{calculated_attribute}
         GET ~/calculatedattributes/{calculated_attribute}/activation
         GET ~/calculatedattributes/{calculated_attribute}/calculation
-        GET ~/audiences/{audience}/subscriptions
-        GET ~/audiences/{audience}/subscriptions/{subscription}
-        GET ~/audiences/{audience}/sharing
-        GET /platform/v2/accounts/{account}/audience-sharing
-        GET ~/journeys
         GET ~/predictions
         GET ~/predictions/{prediction}
         GET ~/predictions/{prediction}/users/{mpid}
         GET ~/predictions/{prediction}/distribution
         GET ~/predictions/{prediction}/distribution/size-at
-        GET ~/journeys/{journey}
-        GET /v1/audiences
-        GET /v1/workspace/{workspace}/audiences
     """,
     "changer": """
         POST ~/inputs
@@ -198,6 +179,42 @@ GUARDS = {
         PUT /platform/experimental/workspaces/{workspace}/groups/{group}
         DELETE /platform/experimental/workspaces/{workspace}/groups/{group}
         POST /platform/experimental/workspaces/{workspace}/groups/{group}/run
+        POST ~/calculatedattributes
+        PUT ~/calculatedattributes/{calculated_attribute}
+        DELETE ~/calculatedattributes/{calculated_attribute}
+        POST ~/calculatedattributes/{calculated_attribute}/activation
+        DELETE ~/calculatedattributes/{calculated_attribute}/activation
+        DELETE ~/calculatedattributes/{calculated_attribute}/draft
+        POST ~/outputs/{output}/filter/copy
+        POST ~/predictions
+        PATCH ~/predictions/{prediction}
+        DELETE ~/predictions/{prediction}
+        POST ~/predictions/{prediction}/activate
+        POST ~/predictions/{prediction}/deactivate
+        POST ~/predictions/{prediction}/scores
+    """,
+    "audience reader": """
+        POST ~/audiences/estimate
+        POST ~/audiences/evaluate
+        GET ~/audiences/{audience}/members
+        GET ~/audiences/{audience}/members/{mpid}
+        GET ~/audiences/{audience}/members/{mpid}/explanation
+        POST ~/audiences/{audience}/dry-run
+        GET ~/audiences/{audience}/download/{download}
+        GET ~/audiences
+        GET ~/audiences/costs
+        GET ~/audiences/{audience}
+        GET ~/audiences/{audience}/abtest
+        GET ~/audiences/{audience}/subscriptions
+        GET ~/audiences/{audience}/subscriptions/{subscription}
+        GET ~/audiences/{audience}/sharing
+        GET /platform/v2/accounts/{account}/audience-sharing
+        GET ~/journeys
+        GET ~/journeys/{journey}
+        GET /v1/audiences
+        GET /v1/workspace/{workspace}/audiences
+    """,
+    "audience changer": """
         PUT ~/audiences/{audience}/members
         POST ~/audiences/{audience}/download
         GET ~/audiences/{audience}/download/{download}/file
@@ -211,12 +228,6 @@ GUARDS = {
         POST ~/audiences/{audience}/send
         POST ~/audiences/{audience}/abtest
         DELETE ~/audiences/{audience}/abtest
-        POST ~/calculatedattributes
-        PUT ~/calculatedattributes/{calculated_attribute}
-        DELETE ~/calculatedattributes/{calculated_attribute}
-        POST ~/calculatedattributes/{calculated_attribute}/activation
-        DELETE ~/calculatedattributes/{calculated_attribute}/activation
-        DELETE ~/calculatedattributes/{calculated_attribute}/draft
         POST ~/audiences/{audience}/subscriptions
         PUT ~/audiences/{audience}/subscriptions/{subscription}
         DELETE ~/audiences/{audience}/subscriptions/{subscription}
@@ -226,13 +237,6 @@ GUARDS = {
         POST ~/audiences/{audience}/sharing/requests
         PUT /platform/v2/accounts/{account}/audience-sharing
         POST ~/journeys
-        POST ~/outputs/{output}/filter/copy
-        POST ~/predictions
-        PATCH ~/predictions/{prediction}
-        DELETE ~/predictions/{prediction}
-        POST ~/predictions/{prediction}/activate
-        POST ~/predictions/{prediction}/deactivate
-        POST ~/predictions/{prediction}/scores
         PUT ~/journeys/{journey}
         DELETE ~/journeys/{journey}
         POST ~/journeys/{journey}/milestones

@@ -27,6 +27,7 @@ CREDENTIALS = [
         ("admin", "admin", ["platform", "profile"]),
         ("user", "user", ["platform"]),
         ("read_only", "read_only", ["platform"]),
+        ("audiences_only", "audiences_only", ["platform"]),
         ("profile_api_alone", "admin", ["profile"]),
         ("platform_api_alone", "admin", ["platform"]),
     )
@@ -75,7 +76,8 @@ VALUES = {
 DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
 SECRETS = {"k2-ios-app": "s2", "kw-web-site": "sw", "k9-revoked": "s9"}
 ALLOWED = "allowed"  # neither 401 nor 403, nor a workspace that is another's
-BEARERS = ("admin", "user", "read_only", "profile_api_alone", "platform_api_alone")
+ROLES = ("admin", "user", "read_only", "audiences_only")
+BEARERS = (*ROLES, "profile_api_alone", "platform_api_alone")
 
 _NO_TOKEN = dict.fromkeys(
     ("nobody", "no token", "expired token", "forged token", "input key", "switched off"), 401
@@ -83,7 +85,7 @@ _NO_TOKEN = dict.fromkeys(
 
 
 def _platform(*allowed: str) -> dict[str, Any]:
-    roles = {role: ALLOWED if role in allowed else 403 for role in ("admin", "user", "read_only")}
+    roles = {role: ALLOWED if role in allowed else 403 for role in ROLES}
     return _NO_TOKEN | roles | {"profile_api_alone": 403, "other workspace": 404}
 
 
@@ -93,6 +95,8 @@ EXPECTED: Mapping[str, Mapping[str, Any]] = {
     "nobody": _EVERYBODY,
     "reader": _platform("admin", "user", "read_only"),
     "changer": _platform("admin", "user"),
+    "audience reader": _platform(*ROLES),
+    "audience changer": _platform("admin", "user", "audiences_only"),
     "administrator": _platform("admin"),
     "settings reader": _platform("admin", "read_only"),
     "profile": _NO_TOKEN
