@@ -20,6 +20,7 @@ from actors.audiences.calls import AudienceShard
 from actors.audiences.handles import desk_handle
 from actors.clock import SystemClock, SystemRandomness
 from actors.desks import DeskOptions, Desks, other_desks, readers_of_events
+from actors.disk_wait import wait_for_disk
 from actors.errors import ShardUnavailable
 from actors.forwarding.faults import KeptFaults
 from actors.forwarding.follower import SubscriptionFollower
@@ -34,6 +35,7 @@ from actors.output_states import Seal
 from actors.outputs.contract import OutputEnvironment, OutputState
 from actors.outputs.egress import EgressRules
 from actors.outputs.registry import open_outputs
+from actors.remote import is_restarted
 from actors.remote_handles import (
     RemoteConfiguration,
     RemoteCoordinator,
@@ -102,6 +104,7 @@ class Coordinator(Process):
         super().__init__(host, "coordinator", "0")
         clock, randomness = SystemClock(), SystemRandomness()
         self._metrics = CoordinatorMetrics(host.version)
+        wait_for_disk(folder, is_restarted=is_restarted())
         self._stores: list[Store] = [configuration.open_store(folder)]
         self._configuration = configuration.open_desk(self._stores[0])
         workspaces = self._configuration.desk_options()

@@ -8,6 +8,7 @@ import msgspec
 
 from actors import shard
 from actors.clock import SystemClock
+from actors.disk_wait import wait_for_disk
 from actors.errors import ActorFailed, ShardUnavailable, StoreFull
 from actors.hosting import Host, Process, restarting_if_damaged, settle_memory
 from actors.metric_groups import ShardMetrics
@@ -51,6 +52,7 @@ class Shard(Process):
         clock = SystemClock()
         self._metrics = ShardMetrics(host.version)
         options = found_here(options, clock, is_restarted=is_restarted())
+        wait_for_disk(options.folder, is_restarted=is_restarted())
         self._state = ShardState(options, clock)
         workspaces = newest(workspaces)
         wake = Waker(options.number).wake
