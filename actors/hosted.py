@@ -75,7 +75,7 @@ class Configuration(Protocol):
 
 
 class ConfigurationOptions(Protocol):
-    """How the desk of configurations is set up: `config.desk.ConfigDeskOptions`."""
+    """How the desk of configurations is set up: `config.desk_options.ConfigDeskOptions`."""
 
     def open_store(self, coordinator: Path) -> Store:
         """Open the store of the configuration."""

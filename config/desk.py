@@ -5,21 +5,12 @@ A revision is on disk before anybody hears of it; `config.publishing` tells them
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-from msgspec import Struct
-from pydantic import SecretStr
-
-from actors.clock import SystemClock
 from actors.desks import DeskOptions
 from actors.errors import ConfigurationRefused, Problem
 from actors.forwarding.plan import OutputPlan
 from actors.shard_options import ShardOptions
 from actors.store.audit_log import AuditEntry, Author
-from actors.store.environment import Store
-from actors.store.folder import configuration_store
-from actors.store.revisions import Stamp
 from config.audit import AuditPage, AuditQuery
 from config.book import FILE, Book, Draft
 from config.compiled import output_plans
@@ -29,10 +20,9 @@ from config.errors import ConfigError
 from config.exporting import unexpanded
 from config.merging import Data
 from config.publishing import ConfiguredShard, Publisher
-from config.sealing import Sealer
 from config.secret_values import with_kept_secrets
 from config.settings import Settings
-from config.workspace import WorkspaceDocument
+from config.sheets import Applied, Entry, Sheet
 
 LOOK_S = 1.0  # how often shards are asked for their revisions
 
@@ -41,49 +31,6 @@ LOOK_S = 1.0  # how often shards are asked for their revisions
 ReadersOfEvents = Callable[[int], Iterable[tuple[str, str]]]
 # Returns name, case-folded, to number of the audiences that no document manages.
 MadeAudiences = Callable[[int], Mapping[str, int]]
-
-
-class Sheet(Struct, frozen=True, kw_only=True):
-    """A workspace as it holds now, to be edited. Holds secrets.
-
-    Attributes:
-        data, document: as it is written, and as it is understood.
-        owned: section to the names of what a configuration file has there.
-        stamps: `<section>/<id>` to who made and changed an object.
-    """
-
-    served: ServedDocument
-    data: Data
-    stamps: Mapping[str, Stamp]
-
-    @property
-    def document(self) -> WorkspaceDocument:
-        """The document, as it is understood."""
-        return self.served.document
-
-    def __repr__(self) -> str:
-        return f"Sheet({self.served.info.id}, {self.served.revision})"
-
-
-class Entry(Struct, frozen=True, kw_only=True):
-    """A revision as it is listed; `data` only where one is asked for."""
-
-    number: int
-    applied_ms: int
-    actor: str
-    origin: str
-    summary: tuple[str, ...]
-    data: Data | None = None
-
-    def __repr__(self) -> str:
-        return f"Entry({self.number})"
-
-
-class Applied(Struct, frozen=True):
-    """What applying has changed, or would change; `revision`: the one that holds."""
-
-    differences: tuple[Difference, ...]
-    revision: int
 
 
 class ConfigDesk:
@@ -368,35 +315,6 @@ class ConfigDesk:
                     each = with_danger(each, reason)
             found.append(each)
         return tuple(found)
-
-
-@dataclass(frozen=True)
-class ConfigDeskOptions:
-    """How the desk of configurations is set up; sent to the coordinator, which opens it.
-
-    Attributes:
-        settings: of the process.
-        master_key: what the documents are sealed with.
-    """
-
-    settings: Settings
-    master_key: SecretStr
-
-    def open_store(self, coordinator: Path) -> Store:
-        """Open the store of the configuration. Raises DataFolderError."""
-        return Store(configuration_store(coordinator), self.settings.map_size_bytes)
-
-    def open_book(self, store: Store) -> Book:
-        """Open the book that a store holds. Raises ConfigError."""
-        return Book(store, self.open_seal(), self.settings, SystemClock())
-
-    def open_seal(self) -> Sealer:
-        """Return what encrypts all that the coordinator keeps of secrets."""
-        return Sealer(self.master_key.get_secret_value())
-
-    def open_desk(self, store: Store) -> ConfigDesk:
-        """Open the desk over the book that a store holds. Raises ConfigError."""
-        return ConfigDesk(self.open_book(store), self.settings)
 
 
 def _refused(error: ConfigError) -> ConfigurationRefused:

@@ -21,7 +21,7 @@ from actors.shard_options import StoreOptions
 from actors.store.folder import DataFolder
 from config.compiled import output_plans
 from config.compiled_workspaces import ServedDocument, shard_options
-from config.desk import ConfigDeskOptions
+from config.desk_options import ConfigDeskOptions
 from config.settings import Settings
 from server.edge import EdgeOptions
 from server.host import ServeHost

@@ -13,9 +13,9 @@ from aiohttp import web
 from actors.errors import ConfigurationRefused
 from actors.store.revisions import Stamp
 from config import secret_values
-from config.desk import Sheet
 from config.merging import Data
 from config.secret_values import with_kept_secrets
+from config.sheets import Sheet
 from server.bodies import json_object, read_body
 from server.config_problems import of_object, refused
 from server.management import Caller, audit

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple, Protocol
 
 from actors.store.audit_log import AuditEntry, Author
 from config.audit import AuditPage, AuditQuery
-from config.desk import Applied, Entry, Sheet
 from config.merging import Data
 from config.publishing import ConfiguredShard
+from config.sheets import Applied, Entry, Sheet
 
 MODULE_S = 20.0  # a module has ten seconds to answer
 PURGE_SLICE = 1000

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from config.desk import Sheet
 from config.merging import Data
+from config.sheets import Sheet
 from server.config_edits import (
     Member,
     Place,

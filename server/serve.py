@@ -18,7 +18,7 @@ from actors.errors import ActorFailed, ShardUnavailable
 from actors.metric_groups import AdminMetrics
 from actors.remote_handles import remote_shards
 from actors.store.folder import DataFolder
-from config.desk import ConfigDeskOptions
+from config.desk_options import ConfigDeskOptions
 from config.errors import ConfigError
 from config.settings import Settings
 from server.admin import Admin, make_admin_app

@@ -6,10 +6,10 @@ from typing import Any
 from aiohttp import web
 
 from actors.errors import ConfigurationRefused, Problem
-from config.desk import Applied, Entry
 from config.errors import ConfigError
 from config.exporting import as_yaml, exported, read_sent
 from config.numbers import ObjectNumbers
+from config.sheets import Applied, Entry
 from server.auditing import audited
 from server.bodies import read_body
 from server.config_edits import flag, moment

@@ -8,9 +8,9 @@ from aiohttp import web
 
 from actors.errors import ShardUnavailable
 from config.cookie_sync import COOKIE_SYNC
-from config.desk import Sheet
 from config.merging import Data
 from config.outputs import Connection
+from config.sheets import Sheet
 from server.auditing import audited
 from server.config_edits import (
     Place,

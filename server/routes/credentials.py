@@ -9,8 +9,8 @@ from typing import Any
 from aiohttp import web
 
 from actors.clock import Randomness
-from config.desk import Sheet
 from config.merging import Data
+from config.sheets import Sheet
 from server.bodies import keep_received
 from server.config_edits import (
     Member,

@@ -6,8 +6,8 @@ from typing import Any
 from aiohttp import web
 
 from actors.clock import Randomness
-from config.desk import Sheet
 from config.merging import Data
+from config.sheets import Sheet
 from server import config_objects
 from server.config_edits import Place, created, edit, is_forced
 from server.config_objects import Kind, add, editable, list_all, show

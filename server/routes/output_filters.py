@@ -5,9 +5,9 @@ from typing import Any
 
 from aiohttp import web
 
-from config.desk import Sheet
 from config.filter_edits import all_off, drop_hidden_mappings
 from config.merging import Data
+from config.sheets import Sheet
 from server.config_edits import Place, body_of, check_match, check_unmanaged, edit, find
 from server.config_objects import editable
 from server.config_problems import config_errors, refused

@@ -11,8 +11,8 @@ from actors.outputs.contract import OutputEnvironment
 from actors.outputs.egress import EgressRules
 from actors.outputs.probe import probe
 from actors.outputs.registry import MODULES
-from config.desk import Sheet
 from config.merging import Data
+from config.sheets import Sheet
 from server import config_objects
 from server.config_edits import Place, created, edit, find, is_forced
 from server.config_objects import Kind, add, editable, list_all, show

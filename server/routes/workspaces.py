@@ -4,8 +4,8 @@ from typing import Any
 
 from aiohttp import web
 
-from config.desk import Sheet
 from config.merging import Data
+from config.sheets import Sheet
 from server.config_edits import MANAGED, body_of, edit, moment
 from server.config_problems import config_errors, refused
 from server.edge_config import Role
