@@ -82,7 +82,8 @@ class Lifecycle:
     async def calculate_audiences(self, numbers: Sequence[int], actor: str) -> int:
         """Calculate standard audiences together; return the credits that it costs.
 
-        The cost is that of the longest range among them (spec/audiences.md, 8.1).
+        The cost is that of the longest range among them (spec/audiences.md, 8.1). Those of the
+        workspace document, too: it says what they are, and not when they are calculated.
         """
         core = self._core
         now_ms, days = core.clock.now_ms(), core.catalog.events_days
@@ -93,7 +94,6 @@ class Lifecycle:
                 audience = changed.audiences.get(number)
                 if audience is None:
                     raise refused("REFERENCE_NOT_FOUND", f"There is no audience {number}.", path)
-                check_unmanaged(audience)
                 if audience.type != "standard":
                     raise refused("INVALID_STATE", "Only standard audiences are calculated.", path)
                 if shown_status(audience, now_ms) in ("calculating", "expired"):

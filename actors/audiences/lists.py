@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from actors.audiences.core import Core
 from actors.audiences.objects import ListChange
-from actors.audiences.registry import check_unmanaged
 from actors.audiences.rules import refused
 from actors.store.keys import shard_of_slot, slot_of_mpid
 
@@ -23,14 +22,14 @@ class StaticLists:
     async def change_members(self, number: int, add: Sequence[int], remove: Sequence[int]) -> bool:
         """Change the list of a static audience; tell whether there is one. On disk when answered.
 
-        An MPID that is in both is removed. Raises AudienceRefused, StoreFull.
+        An MPID that is in both is removed. The workspace document has no lists, so those of its
+        audiences can be changed, too. Raises AudienceRefused, StoreFull.
         """
         core = self._core
         with core.changing() as changed:
             audience = changed.audiences.get(number)
             if audience is None:
                 return False
-            check_unmanaged(audience)
             if audience.type != "static":
                 raise refused("INVALID_STATE", "Only a static audience has a list.")
             removed = frozenset(remove)

@@ -80,3 +80,29 @@ async def test_an_unchanged_document_changes_nothing_at_a_restart(tmp_path: Path
     clock.advance(1000)
     with open_desk(tmp_path, users, kept=shards, clock=clock, audiences=(of_document(),)) as again:
         assert (await again.calls.audiences(), await again.calls.all_subscriptions()) == before
+
+
+async def test_lists_are_filled_and_standard_audiences_calculated_whoever_manages_them(
+    tmp_path: Path,
+) -> None:
+    """A document says neither who is in a list nor when an audience is calculated."""
+    listed = of_document(number=5, id="vip", name="VIP", type="static", definition=None)
+    standard = of_document(number=6, id="all", name="All", type="standard", subscriptions=())
+    with open_desk(tmp_path, make_users(), audiences=(listed, standard)) as desk:
+        await desk.settle()
+        assert await desk.calls.change_members(5, (1001, 1004), ())
+        assert await desk.calls.calculate_audiences((6,), ACTOR) == 2
+        await desk.settle()
+        assert desk.members(5) == {1001, 1004}
+        assert desk.members(6) == {1005}
+        found = await desk.calls.audience(6)
+        assert found is not None
+        assert found.status == "ready"
+        shards, clock = desk.shards, desk.clock
+    again = {"kept": shards, "clock": clock, "audiences": (listed, standard)}
+    with open_desk(tmp_path, make_users(), **again) as desk:  # type: ignore[arg-type]
+        await desk.settle()
+        found = await desk.calls.audience(6)
+        assert found is not None
+        assert found.status == "ready"
+        assert (desk.members(5), desk.members(6)) == ({1001, 1004}, {1005})
