@@ -4,8 +4,8 @@ The names are those of the warehouse tables (spec/connections.md, 7.4), with `ev
 `user_attributes` written as 7.2 says. A column that nothing is known for stays null.
 """
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from actors.outgoing import MESSAGE_TYPES
 
 Kind = Literal["text", "integer", "number", "boolean", "date", "time", "map"]
 INT64 = range(-(2**63), 2**63)
+HOUR_MS = 3_600_000
 
 # spec/rules.md, 7: the type numbers of custom and commerce events.
 EVENT_TYPES = {
@@ -88,7 +89,7 @@ IDENTITY_COLUMNS = {
 class Row(Struct):
     """What the columns of one row are taken from; an eventless batch has no event.
 
-    `of_batch`: the values of `BATCH_COLUMNS`, once they are known; the rows of a batch share them.
+    `of_batch`: the values that the rows of a batch share, once they are known (`ColumnReader`).
     """
 
     batch: dict[str, Any]
@@ -111,43 +112,60 @@ def rows(payload: bytes, delivery_id: str, loaded_ms: int) -> Iterator[Row]:
         yield Row(batch, sent, event, event.get("data") or {}, delivery_id, loaded_ms, of_batch)
 
 
+Convert = Callable[[Any], Any]
 Getter = Callable[[Row], Any]
 
 
-def _batch(*path: str) -> Getter:
-    return lambda row: _at(row.batch, path)
+class Member(Struct, frozen=True):
+    """Where a value is found: in the batch, its identities or the event's data.
+
+    `convert`: what is made of it; by default what the column's kind says.
+    """
+
+    part: Literal["batch", "identities", "data"]
+    path: tuple[str, ...]
+    convert: Convert | None = None
 
 
-def _data(*path: str) -> Getter:
-    return lambda row: _at(row.data, path)
+class Made(Struct, frozen=True):
+    """How a value is made of a row; `is_of_batch`: all rows of a batch have the same."""
+
+    getter: Getter
+    is_of_batch: bool = False
 
 
-def _at(value: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(name)
-    return value
+def _batch(*path: str) -> Member:
+    return Member("batch", path)
 
 
-def _number_of(names: dict[str, int], *path: str) -> Getter:
-    return lambda row: names.get(_at(row.data, path) or "")
+def _identity(name: str) -> Member:
+    return Member("identities", (name,))
 
 
-def _identity(name: str) -> Getter:
-    return lambda row: row.identities.get(name)
+def _data(*path: str, convert: Convert | None = None) -> Member:
+    return Member("data", path, convert)
 
 
-def _json(*path: str) -> Getter:
-    def read(row: Row) -> str | None:
-        value = _at(row.data, path)
-        return None if value is None else orjson.dumps(value).decode()
+def _number_of(names: dict[str, int], *path: str) -> Member:
+    return Member("data", path, lambda value: names.get(value) if type(value) is str else None)
 
-    return read
+
+def _json(name: str) -> Member:
+    return Member("data", (name,), _json_text)
+
+
+def _json_text(value: Any) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
+
+
+def _of_batch(getter: Getter) -> Made:
+    return Made(getter, is_of_batch=True)
 
 
 def _entry_point(row: Row) -> int:
-    return 128 if _at(row.batch, ("source_info", "channel")) == "server_to_server" else 1
+    source = row.batch.get("source_info")
+    is_from_server = isinstance(source, dict) and source.get("channel") == "server_to_server"
+    return 128 if is_from_server else 1
 
 
 def _event_name(row: Row) -> Any:
@@ -171,40 +189,38 @@ def event_number(value: Any) -> int | None:
     return as_integer(value)
 
 
-def _event_moment(row: Row) -> datetime | None:
-    time_ms = as_integer(row.data.get("timestamp_unixtime_ms"))
-    return None if time_ms is None else moment_of(time_ms)
+def _hour(value: Any) -> datetime | None:
+    """Return the beginning of the hour of an event time."""
+    time_ms = as_integer(value)
+    return None if time_ms is None else moment_of(time_ms - time_ms % HOUR_MS)
 
 
-def _event_date(row: Row) -> Any:
-    moment = _event_moment(row)
-    return None if moment is None else moment.date()
+def _date(value: Any) -> date | None:
+    hour = _hour(value)
+    return None if hour is None else hour.date()
 
 
-def _event_hour(row: Row) -> Any:
-    moment = _event_moment(row)
-    return None if moment is None else moment.replace(minute=0, second=0, microsecond=0)
+def _message_type(row: Row) -> int | None:
+    return MESSAGE_TYPES.get(row.event.get("event_type") or "")
 
 
 def _commerce_screen(row: Row) -> Any:
     return row.data.get("screen_name") if row.event.get("event_type") == "commerce_event" else None
 
 
-def _nothing(row: Row) -> None:
-    return None
+_NOTHING = Made(lambda row: None, is_of_batch=True)
 
-
-BATCH_COLUMNS: tuple[tuple[str, Kind, Getter], ...] = (
-    ("appid", "text", _nothing),
-    ("appplatformid", "text", _nothing),
+COLUMNS: tuple[tuple[str, Kind, Member | Made], ...] = (
+    ("appid", "text", _NOTHING),
+    ("appplatformid", "text", _NOTHING),
     ("appname", "text", _batch("application_info", "application_name")),
     ("appversion", "text", _batch("application_info", "application_version")),
     ("packagename", "text", _batch("application_info", "package")),
-    ("apparchitecture", "text", _nothing),
-    ("ispirated", "boolean", _nothing),
+    ("apparchitecture", "text", _NOTHING),
+    ("ispirated", "boolean", _NOTHING),
     ("applicationbuildnumber", "text", _batch("application_info", "application_build_number")),
-    ("isdebugsigning", "boolean", _nothing),
-    ("upgradedate", "integer", _nothing),
+    ("isdebugsigning", "boolean", _NOTHING),
+    ("upgradedate", "integer", _NOTHING),
     ("appenvironment", "text", _batch("environment")),
     ("installreferrer", "text", _batch("application_info", "install_referrer")),
     ("brand", "text", _batch("device_info", "brand")),
@@ -223,8 +239,8 @@ BATCH_COLUMNS: tuple[tuple[str, Kind, Getter], ...] = (
     ("screenwidth", "integer", _batch("device_info", "screen_width")),
     ("screendpi", "integer", _batch("device_info", "screen_dpi")),
     ("deviceutcoffset", "number", _batch("device_info", "timezone_offset")),
-    ("osversionint", "integer", _nothing),
-    ("jailbroken", "boolean", _nothing),
+    ("osversionint", "integer", _NOTHING),
+    ("jailbroken", "boolean", _NOTHING),
     ("idfa", "text", _batch("device_info", "ios_advertising_id")),
     ("googleaid", "text", _batch("device_info", "android_advertising_id")),
     ("architecture", "text", _batch("device_info", "cpu_architecture")),
@@ -236,17 +252,14 @@ BATCH_COLUMNS: tuple[tuple[str, Kind, Getter], ...] = (
     ("attributioncampaign", "text", _batch("attribution_info", "campaign")),
     ("mparticleuserid", "integer", _batch("mpid")),
     *((column, "text", _identity(name)) for column, name in IDENTITY_COLUMNS.items()),
-    ("isdebug", "boolean", lambda row: row.batch.get("environment") == "development"),
+    ("isdebug", "boolean", _of_batch(lambda row: row.batch.get("environment") == "development")),
     ("batchid", "integer", _batch("batch_id")),
     ("batchtimestamp", "integer", _batch("timestamp_unixtime_ms")),
     ("sdkversion", "text", _batch("sdk_version")),
-    ("clientip", "text", _nothing),
-    ("clientipv6", "text", _nothing),
-    ("geolookupinfo", "text", _nothing),
-    ("entrypointtype", "integer", _entry_point),
-)
-COLUMNS: tuple[tuple[str, Kind, Getter], ...] = (
-    *BATCH_COLUMNS,
+    ("clientip", "text", _NOTHING),
+    ("clientipv6", "text", _NOTHING),
+    ("geolookupinfo", "text", _NOTHING),
+    ("entrypointtype", "integer", _of_batch(_entry_point)),
     ("countrycode", "text", _data("location", "country_code")),
     ("cityname", "text", _data("location", "city_name")),
     ("postalcode", "text", _data("location", "postal_code")),
@@ -254,23 +267,23 @@ COLUMNS: tuple[tuple[str, Kind, Getter], ...] = (
     ("latitude", "number", _data("location", "latitude")),
     ("longitude", "number", _data("location", "longitude")),
     ("accuracy", "number", _data("location", "accuracy")),
-    ("audiencemembership", "text", _nothing),
+    ("audiencemembership", "text", _NOTHING),
     ("sessionid", "integer", _data("session_id")),
     ("sessionstarttimestamp", "integer", _data("session_start_unixtime_ms")),
-    ("eventid", "integer", lambda row: event_number(row.data.get("event_id"))),
+    ("eventid", "integer", _data("event_id", convert=event_number)),
     ("eventtimestamp", "integer", _data("timestamp_unixtime_ms")),
-    ("messagetypeid", "integer", lambda row: MESSAGE_TYPES.get(row.event.get("event_type") or "")),
+    ("messagetypeid", "integer", Made(_message_type)),
     ("eventstarttimestamp", "integer", _data("event_start_unixtime_ms")),
-    ("eventdate", "date", _event_date),
-    ("eventhour", "time", _event_hour),
-    ("eventname", "text", _event_name),
+    ("eventdate", "date", _data("timestamp_unixtime_ms", convert=_date)),
+    ("eventhour", "time", _data("timestamp_unixtime_ms", convert=_hour)),
+    ("eventname", "text", Made(_event_name)),
     ("eventtypeid", "integer", _number_of(EVENT_TYPES, "custom_event_type")),
     ("eventlength", "number", _data("custom_attributes", "EventLength")),
     ("eventltvvalue", "number", _data("lifetime_value_change")),
     ("dataconnectiontype", "text", _data("data_connection_type")),
     ("exceptionhandled", "boolean", _data("exception_handled")),
     ("isfirstrunevent", "boolean", _data("is_first_run")),
-    ("firstseentimestamp", "integer", _nothing),
+    ("firstseentimestamp", "integer", _NOTHING),
     ("isupgradeevent", "boolean", _data("is_upgrade")),
     ("successfullyclosed", "boolean", _data("successfully_closed")),
     (
@@ -282,7 +295,7 @@ COLUMNS: tuple[tuple[str, Kind, Getter], ...] = (
     ("event_attributes", "map", _data("custom_attributes")),
     ("user_attributes", "map", _batch("user_attributes")),
     ("productactiontypeid", "integer", _number_of(PRODUCT_ACTIONS, "product_action", "action")),
-    ("ecommercescreenname", "text", _commerce_screen),
+    ("ecommercescreenname", "text", Made(_commerce_screen)),
     ("ecommerceisnoninteractive", "boolean", _data("is_non_interactive")),
     (
         "promotionactiontypeid",
@@ -293,8 +306,8 @@ COLUMNS: tuple[tuple[str, Kind, Getter], ...] = (
     ("promotionaction", "text", _json("promotion_action")),
     ("productimpressions", "text", _json("product_impressions")),
     ("shoppingcart", "text", _json("shopping_cart")),
-    ("deliveryid", "text", lambda row: row.delivery_id),
-    ("loadedat", "time", lambda row: datetime.fromtimestamp(row.loaded_ms / 1000, UTC)),
+    ("deliveryid", "text", _of_batch(lambda row: row.delivery_id)),
+    ("loadedat", "time", _of_batch(lambda row: moment_of(row.loaded_ms))),
 )
 
 
@@ -335,12 +348,76 @@ CONVERSIONS: dict[Kind, Callable[[Any], Any]] = {
     "map": as_map,
 }
 
-_READERS = tuple((getter, CONVERSIONS[kind]) for _, kind, getter in COLUMNS)
-_BATCH_READERS, _EVENT_READERS = _READERS[: len(BATCH_COLUMNS)], _READERS[len(BATCH_COLUMNS) :]
+OF_EVENT = frozenset(  # places of the columns whose values the rows of a batch do not share
+    at
+    for at, (_, _, source) in enumerate(COLUMNS)
+    if (source.part == "data" if isinstance(source, Member) else not source.is_of_batch)
+)
 
 
-def values(row: Row) -> list[Any]:
-    """Return the values of a row, in the order of COLUMNS."""
-    if not row.of_batch:
-        row.of_batch.extend(convert(getter(row)) for getter, convert in _BATCH_READERS)
-    return [*row.of_batch, *[convert(getter(row)) for getter, convert in _EVENT_READERS]]
+class _Members:
+    """The columns that are members of one object: only members that are there cost anything."""
+
+    def __init__(self) -> None:
+        self._own: dict[str, list[tuple[int, Convert]]] = {}
+        self._inner: dict[str, _Members] = {}
+
+    def add(self, path: tuple[str, ...], at: int, convert: Convert) -> None:
+        name, *inner = path
+        if inner:
+            self._inner.setdefault(name, _Members()).add(tuple(inner), at, convert)
+        else:
+            self._own.setdefault(name, []).append((at, convert))
+
+    def read(self, found: Any, into: list[Any]) -> None:
+        if type(found) is not dict:
+            return
+        own, inner = self._own, self._inner
+        for name, value in found.items():
+            for at, convert in own.get(name, ()):
+                into[at] = convert(value)
+            if name in inner:
+                inner[name].read(value, into)
+
+
+class ColumnReader:
+    """Reads the values of rows.
+
+    Args:
+        conversions: what is made of a value of each kind; of `None` that is `None`.
+    """
+
+    def __init__(self, conversions: Mapping[Kind, Convert]) -> None:
+        self._members = {"batch": _Members(), "identities": _Members(), "data": _Members()}
+        self._of_batch: list[tuple[int, Getter, Convert]] = []
+        self._of_event: list[tuple[int, Getter, Convert]] = []
+        for at, (_, kind, source) in enumerate(COLUMNS):
+            convert = conversions[kind]
+            if isinstance(source, Made):
+                made = self._of_batch if source.is_of_batch else self._of_event
+                if source is not _NOTHING:
+                    made.append((at, source.getter, convert))
+            else:
+                if source.convert is not None:
+                    convert = _after(source.convert, convert)
+                self._members[source.part].add(source.path, at, convert)
+
+    def values(self, row: Row) -> list[Any]:
+        """Return the values of a row, in the order of COLUMNS."""
+        members = self._members
+        if not row.of_batch:
+            of_batch = [None] * len(COLUMNS)
+            members["batch"].read(row.batch, of_batch)
+            members["identities"].read(row.identities, of_batch)
+            for at, getter, convert in self._of_batch:
+                of_batch[at] = convert(getter(row))
+            row.of_batch.extend(of_batch)
+        found = row.of_batch.copy()
+        members["data"].read(row.data, found)
+        for at, getter, convert in self._of_event:
+            found[at] = convert(getter(row))
+        return found
+
+
+def _after(first: Convert, then: Convert) -> Convert:
+    return lambda value: then(first(value))

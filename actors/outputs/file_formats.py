@@ -6,14 +6,25 @@ import gzip
 import hashlib
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
+import numpy as np
 import orjson
 import zstandard
 
 from actors.model import Delivery
-from actors.outputs.file_columns import COLUMNS, Kind, Row, as_integer, rows, values
+from actors.outputs.file_columns import (
+    COLUMNS,
+    CONVERSIONS,
+    OF_EVENT,
+    ColumnReader,
+    Kind,
+    Row,
+    as_integer,
+    rows,
+)
 from actors.outputs.file_settings import FileSettings
 from actors.outputs.file_storage import Finished, hour_of
 
@@ -154,7 +165,7 @@ class CsvWriter(_LineWriter):
     def write(self, delivery: Delivery) -> None:
         """Add a line per event."""
         for row in rows(delivery.payload, delivery.delivery_id, self._loaded_ms):
-            self._lines.writerow([_csv_text(value) for value in values(row)])
+            self._lines.writerow([_csv_text(value) for value in _values(row)])
             self._count(_event_ms(row))
         self._drain()
 
@@ -172,6 +183,9 @@ def _csv_text(value: Any) -> Any:
     if isinstance(value, bool | dict):
         return orjson.dumps(value).decode()
     return value
+
+
+_values = ColumnReader(CONVERSIONS).values
 
 
 def _event_ms(row: Row) -> int | None:
@@ -198,18 +212,24 @@ class ParquetWriter(RowWriter):
         }
         self._record_batch = pyarrow.RecordBatch
         self._array = pyarrow.array
+        self._map, self._text, self._offset = types["map"], types["text"], pyarrow.int32()
+        self._map_array = pyarrow.MapArray
         self._schema = pyarrow.schema([(name, types[kind]) for name, kind, _ in COLUMNS])
         self._writer = pyarrow.parquet.ParquetWriter(
             self._raw, self._schema, compression=compression
         )
-        self._waiting: list[list[Any]] = []
+        self._waiting: list[list[Any]] = []  # rows
+        self._batches: list[tuple[int, int]] = []  # of each its first row, and how many it has
         self._waiting_bytes = 0
         self._drained_bytes = self._raw.tell()
 
     def write(self, delivery: Delivery) -> None:
         """Add a row per event."""
-        for row in rows(delivery.payload, delivery.delivery_id, self._loaded_ms):
-            self._waiting.append(values(row))
+        of_batch = list(rows(delivery.payload, delivery.delivery_id, self._loaded_ms))
+        found = [_values(row) for row in of_batch]
+        self._batches.append((len(self._waiting), len(found)))
+        self._waiting += found
+        for row in of_batch:
             self._count(_event_ms(row))
         self._waiting_bytes += len(delivery.payload)
         if len(self._waiting) >= PARQUET_ROW_GROUP:
@@ -227,18 +247,37 @@ class ParquetWriter(RowWriter):
     def _drain(self) -> None:
         if not self._waiting:
             return
-        columns = zip(*self._waiting, strict=True)
-        arrays = [
-            self._array(
-                [list(value.items()) if isinstance(value, dict) else value for value in column],
-                field.type,
-            )
-            for column, field in zip(columns, self._schema, strict=True)
-        ]
+        # What the rows of a batch share is converted once, and repeated as arrays are.
+        of_rows = list(zip(*self._waiting, strict=True))
+        of_batches = list(zip(*[self._waiting[first] for first, _ in self._batches], strict=True))
+        counts = [count for _, count in self._batches]
+        repeats = self._array(np.repeat(np.arange(len(counts)), counts))
+        arrays = []
+        for at, field in enumerate(self._schema):
+            column = of_rows[at] if at in OF_EVENT else of_batches[at]
+            is_map = field.type == self._map
+            array = self._maps(column) if is_map else self._array(column, field.type)
+            arrays.append(array if at in OF_EVENT else array.take(repeats))
         self._writer.write_batch(self._record_batch.from_arrays(arrays, schema=self._schema))
+        self._batches.clear()
         self._waiting.clear()
         self._waiting_bytes = 0
         self._drained_bytes = self._raw.tell()  # asks the system, too dear for every delivery
+
+    def _maps(self, column: Sequence[dict[str, str | None] | None]) -> Any:
+        """Return an array of maps, without making an object of each entry."""
+        offsets: list[int | None] = []  # null where there is no map
+        names: list[str] = []
+        texts: list[str | None] = []
+        for each in column:
+            offsets.append(None if each is None else len(names))
+            if each is not None:
+                names.extend(each)
+                texts.extend(each.values())
+        offsets.append(len(names))
+        starts = self._array(offsets, self._offset)
+        keys, values = self._array(names, self._text), self._array(texts, self._text)
+        return self._map_array.from_arrays(starts, keys, values)
 
     def _close_format(self) -> None:
         self._drain()

@@ -8,7 +8,7 @@ import orjson
 from msgspec import Struct
 
 from actors.outputs import file_columns
-from actors.outputs.file_columns import CONVERSIONS, Kind, Row
+from actors.outputs.file_columns import CONVERSIONS, ColumnReader, Kind
 
 SqlType = Literal["text", "bigint", "float8", "boolean", "date", "timestamp", "json"]
 
@@ -51,12 +51,7 @@ COMMON = tuple(
     Column(_RENAMED.get(name, name), _TYPES[kind]) for name, kind, _ in file_columns.COLUMNS
 )
 DEVICE_STAMP = Column("devicestamp", "text")
-_READERS = tuple((getter, _conversion(kind)) for _, kind, getter in file_columns.COLUMNS)
-
-
-def values(row: Row) -> list[Any]:
-    """Return the values of a row, in the order of COMMON."""
-    return [convert(getter(row)) for getter, convert in _READERS]
+values = ColumnReader({kind: _conversion(kind) for kind in _TYPES}).values  # as those of COMMON
 
 
 CONSENT = (
