@@ -4,7 +4,7 @@ Every edit makes the next revision of the whole document, by the way that files 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ TRIES = 5
 
 _NOT_OF_SLUG = re.compile(r"[^a-z0-9]+")
 Member = dict[str, Any]
+Check = Callable[[Sheet, Data], Awaitable[None]]
 
 
 class Place(NamedTuple):
@@ -103,6 +104,7 @@ async def edit(
     change: Callable[[Sheet, Data], str],
     *,
     allow_dangerous: bool = False,
+    check: Check | None = None,
 ) -> Sheet:
     """Change the document; return the workspace as it holds then.
 
@@ -112,9 +114,11 @@ async def edit(
         change: changes a copy of the document, and returns the path of the object in it. May be
             called again, if somebody else has been faster.
         allow_dangerous: see `ConfigDesk.edit`.
+        check: is shown what holds, and the document as it is to become, secrets and all; may
+            refuse it.
 
     Raises:
-        ConfigurationRefused: nothing was changed.
+        ConfigurationRefused: nothing was changed. So with what `check` raises.
     """
     configuration = caller.edge.deployment.configuration
     for left in range(TRIES, 0, -1):
@@ -122,6 +126,8 @@ async def edit(
         data = hidden(sheet)
         path = change(sheet, data)
         data = with_kept_secrets(data, sheet.data, sheet.document)
+        if check is not None:
+            await check(sheet, data)
         try:
             await configuration.edit(
                 sheet.served.revision,

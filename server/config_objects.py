@@ -8,6 +8,7 @@ from aiohttp import web
 from config.merging import Data
 from config.sheets import Sheet
 from server.config_edits import (
+    Check,
     Member,
     Place,
     body_of,
@@ -54,7 +55,9 @@ async def show(request: web.Request, kind: Kind) -> web.Response:
     return _answer(find(sheet, kind.section, request.match_info[kind.resource]), kind)
 
 
-async def add(request: web.Request, kind: Kind, defaults: Member, own: Member) -> Place:
+async def add(
+    request: web.Request, kind: Kind, defaults: Member, own: Member, check: Check | None = None
+) -> Place:
     """Make an object of a body; return it.
 
     Args:
@@ -62,6 +65,7 @@ async def add(request: web.Request, kind: Kind, defaults: Member, own: Member) -
         kind: of what.
         defaults: what holds where the body says nothing.
         own: what a body cannot say.
+        check: see `edit`.
     """
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
     body = await _body(request, caller, kind)
@@ -74,11 +78,15 @@ async def add(request: web.Request, kind: Kind, defaults: Member, own: Member) -
         objects.append({**made})
         return f"{kind.section}[{len(objects) - 1}]"
 
-    return find(await edit(caller, "create", kind.resource, change), kind.section, made["id"])
+    sheet = await edit(caller, "create", kind.resource, change, check=check)
+    return find(sheet, kind.section, made["id"])
 
 
-async def replace(request: web.Request, kind: Kind) -> web.Response:
-    """Change what a body gives of the object that the path names; answer with it."""
+async def replace(request: web.Request, kind: Kind, check: Check | None = None) -> web.Response:
+    """Change what a body gives of the object that the path names; answer with it.
+
+    `check`: see `edit`.
+    """
     caller = enter(request, MAY_CHANGE_CONNECTIONS)
     body = await _body(request, caller, kind)
 
@@ -89,7 +97,7 @@ async def replace(request: web.Request, kind: Kind) -> web.Response:
         data[kind.section][place.position].update(body)
         return place.path
 
-    sheet = await edit(caller, "update", kind.resource, change)
+    sheet = await edit(caller, "update", kind.resource, change, check=check)
     return _answer(find(sheet, kind.section, request.match_info[kind.resource]), kind)
 
 

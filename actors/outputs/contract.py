@@ -379,6 +379,7 @@ class OutputModule:
         connection_settings_model: validates what a connection sets, where that is not what all
             outputs of raw JSON have (`actors.outputs.connection_settings`); the output then shapes
             whole batches itself, unless the model extends theirs.
+        is_tried_when_saved: the API tries settings on the receiver before it saves them.
         problems: lists what does not fit an output of a kind: where in its settings, and why.
         open: makes the output from validated settings.
         takes: tells of validated settings what such an output takes of its connections' batches:
@@ -402,4 +403,5 @@ class OutputModule:
     connection_settings_model: type[OutputSettings] | None = None
     gets_aliases: bool = False
     batch_wait_s: float = 0.0
+    is_tried_when_saved: bool = False
     problems: Callable[[Any, str], Iterable[SettingProblem]] = no_problems

@@ -122,5 +122,6 @@ MODULE = OutputModule(
     send_as_batch_default=True,
     retry_profile="file",
     open=FileOutput,
+    is_tried_when_saved=True,
     problems=file_problems,
 )

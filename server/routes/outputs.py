@@ -1,22 +1,27 @@
 """Outputs (spec/platform-api.md, 15; spec/connections.md, 1.2)."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from aiohttp import web
+from pydantic import ValidationError
 
-from actors.outputs.contract import OutputEnvironment
+from actors.model import ENVIRONMENTS
+from actors.outputs.contract import OutputEnvironment, OutputModule, OutputSettings
 from actors.outputs.egress import EgressRules
-from actors.outputs.probe import probe
+from actors.outputs.probe import ProbeResult, probe
 from actors.outputs.registry import MODULES
 from config.merging import Data
+from config.outputs import Output
 from config.sheets import Sheet
 from server import config_objects
-from server.config_edits import Place, created, edit, find, is_forced
+from server.config_edits import Check, Place, created, edit, find, is_forced
 from server.config_objects import Kind, add, editable, list_all, show
 from server.config_problems import config_errors, refused
+from server.context import edge_of
 from server.idempotency import once
 from server.management import MAY_CHANGE_CONNECTIONS, WORKSPACE, audit, enter
 from server.openapi.takes import takes
@@ -38,14 +43,14 @@ async def one(request: web.Request) -> web.Response:
 @takes("Output")
 async def create(request: web.Request) -> web.Response:
     """POST .../outputs: make one."""
-    place = await add(request, OUTPUT, {}, {})
+    place = await add(request, OUTPUT, {}, {}, _trying(request))
     return json_answer(shown(place), 201, {"ETag": place.etag})
 
 
 @takes("Output")
 async def replace(request: web.Request) -> web.Response:
     """PUT .../outputs/{id}: change what is given; a masked secret stays as it is."""
-    return await config_objects.replace(request, OUTPUT)
+    return await config_objects.replace(request, OUTPUT, _trying(request))
 
 
 async def delete(request: web.Request) -> web.Response:
@@ -77,20 +82,55 @@ async def try_out(request: web.Request) -> web.Response:
         raise refused("VALIDATION_ERROR", f"The output is off in {tried}.")
     module = MODULES[output.module]
     audit(caller, "test", "output")
-    result = await probe(
-        module,
-        module.settings_model.model_validate(output.settings_in(tried)),
-        OutputEnvironment(
-            output=output.id,
-            clock=caller.edge.clock,
-            egress=EgressRules(caller.config.egress_allow),
-            spool_dir=Path(os.devnull),  # the probe has one of its own
-            workspace=caller.config.workspace_slug,
-            workspace_number=caller.config.workspace,
-            python_dir=caller.config.python_dir,
-        ),
+    settings = module.settings_model.model_validate(output.settings_in(tried))
+    return json_answer(msgspec.to_builtins(await _probe(request, output.id, module, settings)))
+
+
+async def _probe(
+    request: web.Request, output: str, module: OutputModule, settings: OutputSettings
+) -> ProbeResult:
+    edge = edge_of(request)
+    config = edge.config.current
+    surroundings = OutputEnvironment(
+        output=output,
+        clock=edge.clock,
+        egress=EgressRules(config.egress_allow),
+        spool_dir=Path(os.devnull),  # the probe has one of its own
+        workspace=config.workspace_slug,
+        workspace_number=config.workspace,
+        python_dir=config.python_dir,
     )
-    return json_answer(msgspec.to_builtins(result))
+    return await probe(module, settings, surroundings)
+
+
+def _trying(request: web.Request) -> Check:
+    """Return what tries settings that are to be saved, where their module wants it so."""
+
+    async def check(sheet: Sheet, data: Data) -> None:
+        for item in data["outputs"]:
+            for module, settings in _untried(sheet, item):
+                result = await _probe(request, item["id"], module, settings)
+                if not result.ok:
+                    problem = f"could not be used: {result.error}"
+                    raise refused("VALIDATION_ERROR", problem, "settings")
+
+    return check
+
+
+def _untried(sheet: Sheet, item: Data) -> Iterator[tuple[OutputModule, OutputSettings]]:
+    """Yield what of an output has to be tried: nothing of one that is wrong in itself."""
+    module = MODULES.get(item.get("module", ""))
+    if module is None or not module.is_tried_when_saved:
+        return
+    try:
+        output = Output.model_validate(item)
+        former = sheet.document.outputs_by_id.get(output.id)
+        for each in filter(output.is_enabled_in, ENVIRONMENTS):
+            settings = module.settings_model.model_validate(output.settings_in(each))
+            if former is None or former.settings_in(each) != output.settings_in(each):
+                yield module, settings
+    except ValidationError:  # the desk says what is wrong
+        return
 
 
 def shown(place: Place) -> dict[str, Any]:

@@ -270,6 +270,27 @@ async def test_an_account_has_a_thousand_requests_a_minute(
     assert (await raw(world, "GET", "/modules/webhook")).status == 200
 
 
+async def test_files_are_tried_before_their_settings_are_saved(
+    world: World, tmp_path: Path
+) -> None:
+    """spec/connections.md, 7.2."""
+    (tmp_path / "taken").write_text("")
+    body = {"kind": "event", "module": "file", "name": "Lake"}
+    bad, good = ({"url": f"file://{tmp_path}/{name}"} for name in ("taken/lake", "lake"))
+    status, answer = await ask(world, "POST", "/outputs", {**body, "settings": bad})
+    assert (status, message(answer).partition(":")[0]) == (422, "could not be used")
+    status, made = await ask(world, "POST", "/outputs", {**body, "settings": good})
+    assert status == 201
+    assert not list((tmp_path / "lake").rglob("headwater_verification*"))
+    path = f"/outputs/{made['id']}"
+    assert (await ask(world, "PUT", path, {"settings": bad}))[0] == 422
+    (tmp_path / "lake").rename(tmp_path / "moved")
+    (tmp_path / "lake").write_text("")  # what has not changed is not tried again
+    assert (await ask(world, "PUT", path, {"name": "Sea"}))[0] == 200
+    _, kept = await ask(world, "GET", path)
+    assert (kept["name"], kept["settings"]) == ("Sea", good)
+
+
 async def test_outputs_are_made_of_modules_and_deleted(world: World) -> None:
     _, modules = await ask(world, "GET", "/modules")
     assert {"webhook", "file"} <= {each["module"] for each in modules}
