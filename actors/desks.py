@@ -156,9 +156,10 @@ class Desks:
     def take_over(self, options: DeskOptions) -> None:
         """Go on with another configuration of the workspace. Raises StoreFull."""
         self.coordinator.allow_event_names(options.workspace.limits.unique_event_names)
+        before = dict(self.calculated.active)
         self.calculated.take_over(options.calculated)
         catalog = structs.replace(options.catalog, calculated=self.calculated.active)
-        if self.audiences.take_over(catalog):
+        if self.audiences.take_over(catalog) or before != self.calculated.active:
             for each in self._others().values():
                 each.audiences.follow()
 

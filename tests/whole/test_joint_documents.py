@@ -11,6 +11,7 @@ from actors.errors import ConfigurationRefused
 from actors.store.audit_log import Author
 from tests.whole.sent import custom
 from tests.whole.test_audiences import ask, changes, members, send, status_is
+from tests.whole.test_calculated import definition
 from tests.whole.test_joint_audiences import count, documents, mpids
 from tests.whole.world import World, changed, serving
 
@@ -93,6 +94,34 @@ async def test_documents_that_are_applied_together_are_understood_together(
             )
         [problem] = refused.value.problems
         assert "definition.input_ids[0]" in str(problem.path)
+
+
+async def test_a_calculated_attribute_comes_with_the_audience_that_reads_it(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    buyers = {
+        "id": "buyers",
+        "name": "Buyers",
+        "number": 72,
+        "workspaces": ["w1", "w2"],
+        "definition": {
+            "type": "calculated_attribute",
+            "attribute_name": "Buys",
+            "operator": "greater_than",
+            "value": 0,
+        },
+    }
+    counted = definition("count")
+    counted["datapoint"] |= {"event_name": "Bought"}
+    attributes = [{"id": "buys", "name": "Buys", "definition": counted}]
+    async with serving(tmp_path, deployed(PREMIUM), clock=clock) as [one, other, third]:
+        given = deployed(PREMIUM, buyers, calculated_attributes=attributes)
+        await apply([one, other, third], given)
+        shown = await ask(one, 200, "GET", "/72")
+        assert (shown["status"], shown["definition"]["criteria"]["attribute_name"]) == (
+            "active",
+            "Buys",
+        )
 
 
 async def test_what_it_is_about_changes_but_not_between_one_and_several_while_active(
