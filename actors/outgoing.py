@@ -115,18 +115,20 @@ def outgoing_batch(
 def private_parts(stored: StoredBatch, profile: Profile | None) -> dict[str, Any]:
     """Return what goes to modules alone that show their permission for it.
 
-    The address of the client, and the partner identities (spec/connections.md, 4.2); the numbers of
-    the user's audiences (7, `redis_profile`).
+    The address of the client, and the partner identities (spec/connections.md, 4.2).
     """
     batch = stored.batch
-    section = None if profile is None else profile.workspaces.get(stored.workspace)
-    parts: dict[str, Any] = {"audience_ids": sorted(section.audiences) if section else []}
-    if batch.ip is not None:
-        parts["ip"] = batch.ip
+    parts: dict[str, Any] = {} if batch.ip is None else {"ip": batch.ip}
     partners = {} if profile is None else profile.partner_identities
     if partners or batch.partner_identities:
         parts["partner_identities"] = {**partners, **batch.partner_identities}
     return parts
+
+
+def audience_ids(stored: StoredBatch, profile: Profile | None) -> list[int]:
+    """Return the numbers of the audiences that the user is in, for modules that show them."""
+    section = None if profile is None else profile.workspaces.get(stored.workspace)
+    return sorted(section.audiences) if section is not None else []
 
 
 def inbound_batch(stored: StoredBatch) -> dict[str, Any]:

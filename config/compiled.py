@@ -248,7 +248,11 @@ def _shape(connection: Connection, output: Output, *, is_feed: bool) -> _Shape:
     includes_device_id = any(
         getattr(each, "include_mp_device_id", False) for each in _settings(output).values()
     )
-    payload = payload_settings(settings, include_mp_device_id=includes_device_id)
+    payload = payload_settings(
+        settings,
+        include_mp_device_id=includes_device_id,
+        include_audience_ids=module.gets_audience_ids,
+    )
     how = collecting(settings, is_batched=is_batched, default_wait_s=module.batch_wait_s)
     return _Shape(
         payload,

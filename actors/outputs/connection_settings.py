@@ -164,11 +164,17 @@ def collecting(
 
 
 def payload_settings(
-    settings: ConnectionSettings, *, include_mp_device_id: bool = False
+    settings: ConnectionSettings,
+    *,
+    include_mp_device_id: bool = False,
+    include_audience_ids: bool = False,
 ) -> PayloadSettings:
     """Compile connection settings.
 
-    `include_mp_device_id`: the output asks for it on all its connections (spec 7.1).
+    Args:
+        settings: the connection's.
+        include_mp_device_id: the output asks for it on all its connections (spec 7.1).
+        include_audience_ids: its module shows them (spec 7.4).
     """
     is_raw = settings.raw_data_feed
     excluded = (
@@ -193,4 +199,5 @@ def payload_settings(
         send_batches_without_events=settings.send_batches_without_events,
         is_raw=is_raw,
         has_flat_events=settings.expand_commerce_events,
+        include_audience_ids=include_audience_ids,
     )

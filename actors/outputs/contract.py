@@ -372,6 +372,8 @@ class OutputModule:
         settings_model: validates `settings`; secrets are `SecretStr`.
         send_as_batch_default: whether a payload holds a whole batch where a connection says
             nothing (spec/connections.md, 6).
+        gets_audience_ids: batches come with the audiences that their user is in, where it does not
+            shape them itself.
         gets_aliases: aliases are sent also where a connection does not ask for them.
         batch_wait_s: for how long batches are collected into one where a connection that sends
             them whole does not say (spec/connections.md, 3.6).
@@ -401,6 +403,7 @@ class OutputModule:
     always_takes: Takes = EVERYTHING
     headers: Callable[[Any], dict[str, str]] = no_headers
     connection_settings_model: type[OutputSettings] | None = None
+    gets_audience_ids: bool = False
     gets_aliases: bool = False
     batch_wait_s: float = 0.0
     is_tried_when_saved: bool = False

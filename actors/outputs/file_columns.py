@@ -267,7 +267,7 @@ COLUMNS: tuple[tuple[str, Kind, Member | Made], ...] = (
     ("latitude", "number", _data("location", "latitude")),
     ("longitude", "number", _data("location", "longitude")),
     ("accuracy", "number", _data("location", "accuracy")),
-    ("audiencemembership", "text", _NOTHING),
+    ("audiencemembership", "text", _batch("audience_ids")),
     ("sessionid", "integer", _data("session_id")),
     ("sessionstarttimestamp", "integer", _data("session_start_unixtime_ms")),
     ("eventid", "integer", _data("event_id", convert=event_number)),

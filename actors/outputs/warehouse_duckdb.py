@@ -154,4 +154,5 @@ MODULE = OutputModule(
     retry_profile="warehouse",
     open=open_output,
     connection_settings_model=WarehouseConnectionSettings,
+    gets_audience_ids=True,
 )

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from actors.model import DeadLetter, Delivery, Profile, StoredBatch
-from actors.outgoing import inbound_batch, private_parts
+from actors.outgoing import audience_ids, inbound_batch, private_parts
 from actors.pipeline.candidate import Candidate, Drop
 from actors.pipeline.compiling import Pipeline
 from actors.steps.payload import Shaped
@@ -52,6 +52,8 @@ def enqueue(
             batch = inbound_batch(stored) if shape.settings.is_raw else outgoing
             if shape.settings.include_private:
                 batch = batch | private_parts(stored, profile)
+            if shape.settings.include_audience_ids:
+                batch = batch | {"audience_ids": audience_ids(stored, profile)}
             shaped = shapes[id(shape)] = shape.apply(batch, events)
         deliveries += _deliveries(candidate, pipeline, shaped)
     return deliveries, drops

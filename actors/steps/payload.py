@@ -36,6 +36,7 @@ class PayloadSettings(Struct, frozen=True):
         mappings: events that go out under another name.
         has_flat_events: commerce events are expanded.
         include_private: with `actors.outgoing.private_parts`.
+        include_audience_ids: with `actors.outgoing.audience_ids`.
     """
 
     excluded_types: frozenset[str]
@@ -54,6 +55,7 @@ class PayloadSettings(Struct, frozen=True):
     mappings: tuple[CustomMapping, ...] = ()
     has_flat_events: bool = False
     include_private: bool = False
+    include_audience_ids: bool = False
 
 
 # Everything, for modules that shape batches themselves.
@@ -71,6 +73,7 @@ WHOLE = PayloadSettings(
     send_batches_without_events=True,
     is_raw=False,
     include_private=True,
+    include_audience_ids=True,
 )
 
 

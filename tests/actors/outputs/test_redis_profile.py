@@ -13,13 +13,14 @@ from redis import Redis
 from actors.clock import ManualClock
 from actors.model import Delivery
 from actors.outgoing import outgoing_batch
+from actors.outputs.connection_settings import ConnectionSettings, payload_settings
 from actors.outputs.contract import Delivered, Fatal, OutputEnvironment
 from actors.outputs.egress import EgressRules
 from actors.outputs.redis_profile import RedisProfileOutput, RedisProfileSettings
 from actors.outputs.retry import TLS_ALERT
 from actors.pipeline.compiling import compile_pipelines
 from actors.steps.enqueue import enqueue
-from actors.steps.payload import WHOLE
+from actors.steps.payload import WHOLE, PayloadSettings
 from tests.actors.forwarding.support import connection, delivery
 from tests.actors.outputs.redis_server import RedisServer
 from tests.actors.outputs.test_kafka_settings import identity
@@ -199,11 +200,25 @@ async def test_a_connection_is_encrypted_and_the_server_proves_who_it_is(tmp_pat
         plain.stop()
 
 
-def test_batches_come_with_the_users_audiences() -> None:
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        pytest.param(WHOLE, [3, 7], id="a module that shapes batches itself"),
+        pytest.param(
+            payload_settings(ConnectionSettings(), include_audience_ids=True),
+            [3, 7],
+            id="a warehouse",
+        ),
+        pytest.param(payload_settings(ConnectionSettings()), None, id="raw JSON"),
+    ],
+)
+def test_batches_come_with_the_users_audiences_where_they_are_shown(
+    settings: PayloadSettings, expected: list[int] | None
+) -> None:
     user = profile()
     user.workspaces[workspace().number].audiences = {7: 1, 3: 1}
     stored = batch_of(custom("A"))
     outgoing = outgoing_batch(stored, user, workspace(), [])
-    info = connection(1, settings=WHOLE)
+    info = connection(1, settings=settings)
     [made], _ = enqueue(outgoing, stored, user, compile_pipelines([info]))
-    assert json.loads(made.payload)["audience_ids"] == [3, 7]
+    assert json.loads(made.payload).get("audience_ids") == expected

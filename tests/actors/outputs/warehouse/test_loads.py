@@ -150,6 +150,13 @@ async def test_two_loaders_at_once_write_each_event_once(warehouse: Warehouse) -
     assert warehouse.query("SELECT count(*) FROM {s}.event_other_foo") == [(10,)]
 
 
+async def test_events_have_the_audiences_of_their_user(warehouse: Warehouse) -> None:
+    """spec/connections.md, 7.4: a JSON array, as text."""
+    await warehouse.load([batch(1, [event(1)], audience_ids=[3, 7]), batch(2, [event(2)])])
+    rows = warehouse.query("SELECT audiencemembership FROM {s}.otherevents ORDER BY eventid")
+    assert rows == [("[3,7]",), (None,)]
+
+
 async def test_users_are_their_latest_state(warehouse: Warehouse) -> None:
     def user(number: int, seen_ms: int, plan: str, email: str) -> Any:
         identities = [{"identity_type": "email", "identity": email}]
