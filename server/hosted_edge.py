@@ -47,8 +47,9 @@ class Edge(Process):
     ) -> None:
         super().__init__(host, "edge", str(number))
         if node_folder is not None:  # of a cluster: edges of a node share the rates
-            node_folder.take()
             limit_file = node_folder.here(limit_file)
+            # Whose disk it is does not matter here; the shards of the node wait for theirs.
+            limit_file.parent.mkdir(0o700, parents=True, exist_ok=True)
         self._options = options
         self._edge = EdgeProcess(
             [

@@ -9,6 +9,7 @@ from urllib.error import URLError
 import pytest
 
 from actors.store.keys import shard_of_slot, slot_of_mpid
+from actors.store.placement import NodeFolder
 from tests.ray_cluster import RayCluster, ray_cluster
 from tests.serving import Served, eventually
 
@@ -102,11 +103,13 @@ def test_the_loss_of_a_node_stops_its_slots_alone_and_they_come_back_with_it(
         accept(served, of_alpha.name, number)
     assert names(served, of_alpha) == [f"Event {number}" for number in range(6)]
     assert send(served, of_beta.name, 1) == 503
-    # A node that comes back with another disk: its shard does not begin anew.
-    cluster.add("beta", cluster.data_dir("empty"))
+    # A node that comes back with another's disk: its shard does not begin anew, and stops nobody.
+    other = cluster.data_dir("other")
+    NodeFolder(other, "another deployment").take({})
+    cluster.add("beta", other)
     [waits] = eventually(lambda: told(served, "store_missing"), bool)
     assert waits["shard"] == 1
-    assert "is not there, as it was before" in waits["reason"]
+    assert waits["reason"] == f"{other} belongs to another deployment"
     assert send(served, of_beta.name, 1) == 503
     accept(served, of_alpha.name, 6)
     cluster.lose("beta")
