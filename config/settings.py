@@ -202,7 +202,8 @@ class Settings(BaseSettings):
         description="Networks, hosts and host:port that outputs may reach although they are "
         "private or without TLS.",
     )
-    python_outputs: Path | None = Field(
+    # Absolute: the processes that read it run elsewhere.
+    python_outputs: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
         default=None,
         description="Folder of the files that outputs of the module `python` are made of. Without "
         "it there are no such outputs: a workspace document names code, and does not bring it.",

@@ -189,3 +189,12 @@ def test_a_node_is_named_by_a_resource_of_its_own(name: str) -> None:
     assert lines({}, {"HEADWATER_NODES": f"alpha,{name}"}) == [
         "HEADWATER_NODES: must be the name of a custom resource of Ray"
     ]
+
+
+def test_the_folder_of_python_outputs_is_the_same_for_every_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings({}, {"HEADWATER_PYTHON_OUTPUTS": "outputs"})
+    assert settings.python_outputs == tmp_path / "outputs"
+    assert load_settings({}, {}).python_outputs is None
