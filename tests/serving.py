@@ -164,9 +164,11 @@ def _decode(body: bytes) -> Any:
     return json.loads(body) if body else None
 
 
-def eventually(ask: Callable[[], T], is_right: Callable[[T], bool]) -> T:
+def eventually(
+    ask: Callable[[], T], is_right: Callable[[T], bool], patience_s: float = PATIENCE_S
+) -> T:
     """Ask until the answer is right; fail with the last one when patience ends."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while True:
         answer = ask()
         if is_right(answer):

@@ -6,10 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.programs import SOURCES, Program, go_program, java_program, node_folder
+from tests.clients.messages import WRITE_KEY
+from tests.clients.programs import (
+    Program,
+    go_tracking_program,
+    java_mparticle_program,
+    java_tracking_program,
+    node_folder,
+)
 from tests.serving import WORKSPACE, Served
 
-WRITE_KEY = "us1-test-tracking-key"
 FEED = (
     "inputs:\n  - {id: tracking, kind: feed, module: segment, name: Tracking, "
     f"keys: [{{key: {WRITE_KEY}, secret: test-secret}}]}}"
@@ -33,7 +39,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def python_tracker() -> Program:
-    return Program((sys.executable, str(SOURCES / "python_tracking.py")))
+    return Program((sys.executable, "-m", "tests.clients.python_tracking"))
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +49,7 @@ def node_tracker(node: Path) -> Program:
 
 @pytest.fixture(scope="session")
 def python_caller() -> Program:
-    return Program((sys.executable, str(SOURCES / "python_mparticle.py")))
+    return Program((sys.executable, "-m", "tests.clients.python_mparticle"))
 
 
 @pytest.fixture(scope="session")
@@ -53,14 +59,14 @@ def node_caller(node: Path) -> Program:
 
 @pytest.fixture(scope="session")
 def java_caller(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    return java_program(tmp_path_factory.mktemp("java"), "java-mparticle")
+    return java_mparticle_program(tmp_path_factory.mktemp("java"))
 
 
 @pytest.fixture(scope="session")
 def go_tracker(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    return go_program(tmp_path_factory.mktemp("go"))
+    return go_tracking_program(tmp_path_factory.mktemp("go"))
 
 
 @pytest.fixture(scope="session")
 def java_tracker(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    return java_program(tmp_path_factory.mktemp("java"), "java-tracking")
+    return java_tracking_program(tmp_path_factory.mktemp("java"))

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import WRITE_KEY
-from tests.clients.gate import HELD, LOST, Gate, gate_before
-from tests.clients.programs import Program
+from tests.clients.gate import HELD, LOST, gate_before
+from tests.clients.messages import numbered, start
+from tests.clients.programs import Program, Running
 from tests.serving import KEY, SECRET, Served, eventually
 
 pytestmark = pytest.mark.ray
@@ -48,7 +48,7 @@ def told(served: Served, request: pytest.FixtureRequest) -> dict[str, Any]:
             for sdk in programs
         }
         running = {
-            sdk: stack.enter_context(program.start(*arguments(sdk), **environ(sdk, gates[sdk])))
+            sdk: stack.enter_context(sending(sdk, program, gates[sdk].url))
             for sdk, program in programs.items()
         }
         eventually(
@@ -62,15 +62,15 @@ def told(served: Served, request: pytest.FixtureRequest) -> dict[str, Any]:
     return told
 
 
-def arguments(sdk: str) -> list[str]:
+def sending(sdk: str, program: Program, host: str) -> Running:
+    """Have an SDK send `COUNT` events."""
     name, _ = sdk.split("-")
-    return ["patient"] if name == "mparticle" else [name, "many"]
-
-
-def environ(sdk: str, gate: Gate) -> dict[str, str]:
-    key = KEY if sdk.startswith("mparticle") else WRITE_KEY
     user = f"faults-{sdk}"
-    return {"KEY": key, "SECRET": SECRET, "HOST": gate.url, "USER_ID": user, "COUNT": str(COUNT)}
+    if name != "mparticle":
+        return start(program, name, host, numbered(user, COUNT), is_patient=True)
+    return program.start(
+        "patient", KEY=KEY, SECRET=SECRET, HOST=host, USER_ID=user, COUNT=str(COUNT)
+    )
 
 
 @pytest.mark.parametrize("sdk", SDKS)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import WRITE_KEY
+from tests.clients.messages import every_call, start
 from tests.clients.programs import Program
 from tests.serving import Served, eventually
 
@@ -34,8 +34,8 @@ def test_every_call_of_an_sdk_arrives(
     """Section 7, (a) and (b): every call succeeds; profile, history and output show it."""
     user = f"{sdk}-{request.node.callspec.params['tracker']}"
     known = f"known-{user}"
-    environ = {"KEY": WRITE_KEY, "HOST": served.process.url, "USER_ID": user}
-    assert tracker.run(sdk, "calls", **environ) == []
+    with start(tracker, sdk, served.process.url, every_call(user)) as sending:
+        assert sending.result() == []
 
     eventually(lambda: served.find(known), bool)
     profile = served.profile(user)
@@ -76,7 +76,6 @@ def test_every_call_of_an_sdk_arrives(
 @pytest.mark.parametrize("sdk", SDKS)
 def test_a_wrong_key_is_told(served: Served, tracker: Program, sdk: str) -> None:
     """Section 7, (d)."""
-    environ = {"KEY": "wrong", "HOST": served.process.url, "USER_ID": "nobody"}
-    errors = tracker.run(sdk, "calls", **environ)
-    assert errors
+    with start(tracker, sdk, served.process.url, every_call("nobody"), key="wrong") as sending:
+        assert sending.result()
     assert served.find("nobody") == []

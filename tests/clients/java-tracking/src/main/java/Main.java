@@ -3,9 +3,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Calls Segment's or RudderStack's SDK: the first argument names it, the second says what to do.
- * KEY, HOST, USER_ID and COUNT come from the environment. The last line it prints is JSON: the
- * errors that the callbacks were told.
+ * Calls Segment's or RudderStack's SDK, which the first argument names: once for each message. KEY,
+ * HOST, MESSAGES and PATIENT (see messages.py) come from the environment. The last line it prints
+ * is JSON: the errors that the callbacks were told.
  */
 public final class Main {
     private static final int SEVERAL = 8;
@@ -14,21 +14,16 @@ public final class Main {
 
     public static void main(String[] arguments) throws InterruptedException {
         Map<String, String> given = System.getenv();
-        String key = given.get("KEY");
-        String host = given.get("HOST");
-        String user = given.get("USER_ID");
-        boolean isCalls = arguments[1].equals("calls");
-        int threads = isCalls ? 1 : SEVERAL;
-        int count = isCalls ? 0 : Integer.parseInt(given.get("COUNT"));
-        List<String> errors;
+        Gson json = new Gson();
+        List<Sent> messages = List.of(json.fromJson(given.get("MESSAGES"), Sent[].class));
+        int threads = given.get("PATIENT").isEmpty() ? 1 : SEVERAL;
+        Outcome outcome = new Outcome(messages.size());
         if (arguments[0].equals("segment")) {
-            errors = Segment.send(
-                key, host, isCalls ? Segment.everyCall(user) : Segment.numbered(user, count), threads);
+            Segment.send(given.get("KEY"), given.get("HOST"), messages, threads, outcome);
         } else {
-            errors = Rudder.send(
-                key, host, isCalls ? Rudder.everyCall(user) : Rudder.numbered(user, count), threads);
+            Rudder.send(given.get("KEY"), given.get("HOST"), messages, threads, outcome);
         }
-        System.out.println(new Gson().toJson(errors));
+        System.out.println(json.toJson(outcome.errors()));
         System.exit(0);
     }
 }

@@ -2,7 +2,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 
-/** What an SDK has told of each message. */
+/** What an SDK has told of each message; {@code await} waits until it has told of all. */
 final class Outcome {
     private final CountDownLatch untold;
     private final List<String> errors = new ArrayList<>();
@@ -20,9 +20,11 @@ final class Outcome {
         untold.countDown();
     }
 
-    /** Waits until all are told; returns the errors. */
-    List<String> errors() throws InterruptedException {
+    void await() throws InterruptedException {
         untold.await();
+    }
+
+    List<String> errors() {
         return errors;
     }
 }

@@ -8,7 +8,6 @@ import com.segment.analytics.messages.MessageBuilder;
 import com.segment.analytics.messages.PageMessage;
 import com.segment.analytics.messages.ScreenMessage;
 import com.segment.analytics.messages.TrackMessage;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Executors;
@@ -18,36 +17,28 @@ import java.util.concurrent.TimeUnit;
 final class Segment {
     private Segment() {}
 
-    static List<MessageBuilder<?, ?>> everyCall(String user) {
-        String anonymous = "anonymous-" + user;
-        return List.of(
-            IdentifyMessage.builder().userId(user).traits(Map.of(
-                "email", user + "@example.test", "firstName", "Ada", "plan", "pro",
-                "address", Map.of("city", "Turin"))),
-            TrackMessage.builder("Opened").userId(user).properties(Map.of("n", 1)),
-            TrackMessage.builder("Order Completed").userId(user).properties(Map.of(
-                "order_id", "o1", "total", 21.0,
-                "products", List.of(Map.of("product_id", "p", "quantity", 2)))),
-            PageMessage.builder("Pricing").userId(user).properties(Map.of("category", "Docs")),
-            ScreenMessage.builder("Main").userId(user),
-            GroupMessage.builder("acme").userId(user).traits(Map.of("size", 3)),
-            TrackMessage.builder("Visited").anonymousId(anonymous),
-            AliasMessage.builder(anonymous).userId("known-" + user));
-    }
-
-    static List<MessageBuilder<?, ?>> numbered(String user, int count) {
-        List<MessageBuilder<?, ?>> messages = new ArrayList<>();
-        for (int number = 0; number < count; number++) {
-            messages.add(TrackMessage.builder("E" + number).userId(user));
+    private static MessageBuilder<?, ?> of(Sent sent) {
+        switch (sent.type) {
+            case "identify":
+                return IdentifyMessage.builder().traits(sent.traits);
+            case "track":
+                TrackMessage.Builder track = TrackMessage.builder(sent.event);
+                return sent.properties == null ? track : track.properties(sent.properties);
+            case "page":
+                return PageMessage.builder(sent.name)
+                    .properties(Map.of("category", sent.category));
+            case "screen":
+                return ScreenMessage.builder(sent.name);
+            case "group":
+                return GroupMessage.builder(sent.groupId).traits(sent.traits);
+            default:
+                return AliasMessage.builder(sent.previousId);
         }
-        return messages;
     }
 
-    /** Sends messages, {@code threads} batches of them at a time; returns the errors. */
-    static List<String> send(
-            String key, String host, List<MessageBuilder<?, ?>> messages, int threads)
+    /** Sends messages, {@code threads} batches of them at a time, until all are told of. */
+    static void send(String key, String host, List<Sent> messages, int threads, Outcome outcome)
             throws InterruptedException {
-        Outcome outcome = new Outcome(messages.size());
         Analytics sdk = Analytics.builder(key)
             .endpoint(host)
             .flushInterval(1, TimeUnit.SECONDS)
@@ -66,10 +57,17 @@ final class Segment {
                 }
             })
             .build();
-        messages.forEach(sdk::enqueue);
+        for (Sent sent : messages) {
+            MessageBuilder<?, ?> message = of(sent);
+            if (sent.userId != null) {
+                message.userId(sent.userId);
+            } else {
+                message.anonymousId(sent.anonymousId);
+            }
+            sdk.enqueue(message);
+        }
         sdk.flush();
-        List<String> errors = outcome.errors();
+        outcome.await();
         sdk.shutdown();
-        return errors;
     }
 }
