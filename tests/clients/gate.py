@@ -53,8 +53,8 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {
             name: value for name, value in self.headers.items() if name.lower() not in NOT_HANDED_ON
         }
-        request = Request(self.server.target() + self.path, body, headers, method="POST")
         try:
+            request = Request(self.server.target() + self.path, body, headers, method="POST")
             with urlopen(request, timeout=30) as response:
                 status, answer = response.status, response.read()
         except HTTPError as error:

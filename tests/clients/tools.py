@@ -1,11 +1,10 @@
-"""What tests of real SDKs need besides Python: a browser, packages of npm, a certificate."""
+"""What tests of real SDKs need besides Python: toolchains, a browser, a certificate."""
 
 import datetime
 import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 INSTALL_S = 600
-WEB_SDK = "@mparticle/web-sdk@2.68.0"
 BROWSER_FLAGS = [
     "--no-sandbox",
     # A page of the internet may not ask this machine, unless a person says so.
@@ -62,15 +60,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def npm_packages(folder: Path, packages: Sequence[str]) -> Path:
-    """Install packages of npm in a folder; return it."""
-    npm = toolchain("npm", "nodejs", "npm")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "package.json").write_text('{"private": true, "type": "module"}')
-    run(npm, "install", "--no-audit", "--no-fund", "--silent", *packages, folder=folder)
-    return folder
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:

@@ -45,6 +45,7 @@ def every_event() -> list[Any]:
             custom_attributes={"n": 3, "f": 1.5, "b": True, "s": "x"},
             custom_flags={"flag": 42},
             location=mparticle.GeoLocation(latitude=40.7, longitude=-73.9, accuracy=5.0),
+            device_current_state=mparticle.DeviceCurrentState(battery_level=0.5),
         ),
         mparticle.ScreenViewEvent(screen_name="Home", activity_type="main"),
         mparticle.CommerceEvent(
@@ -52,6 +53,7 @@ def every_event() -> list[Any]:
                 action="purchase", transaction_id="t1", total_amount=21.0, products=[product]
             ),
             currency_code="EUR",
+            shopping_cart=mparticle.ShoppingCart(products=[product]),
         ),
         mparticle.CommerceEvent(
             promotion_action=mparticle.PromotionAction(action="view", promotions=[promotion])
@@ -105,7 +107,13 @@ def batch_of(customer_id: str, events: list[Any]) -> Any:
     batch.application_info = mparticle.ApplicationInformation(application_version="1.2.3")
     consent = mparticle.ConsentState()
     consent.gdpr = {"newsletter": mparticle.GDPRConsentState(document="terms", consented=True)}
+    consent.ccpa = {"data_sale_opt_out": mparticle.CCPAConsentState(consented=True)}
     batch.consent_state = consent
+    batch.deleted_user_attributes = ["old"]
+    batch.integration_attributes = {"128": {"MCID": "m"}}
+    batch.context = mparticle.BatchContext(
+        data_plan=mparticle.DataPlanContext(plan_id="shop", plan_version=1)
+    )
     batch.events = events
     return batch
 
@@ -129,6 +137,8 @@ def test_upload_events_stores_every_type_with_its_types_of_values(served: Served
     }
     assert opened["custom_flags"] == {"flag": 42}
     assert opened["location"]["latitude"] == 40.7
+    assert opened["device_current_state"] == {"battery_level": 0.5}
+    assert events[3]["data"]["shopping_cart"]["products"][0]["id"] == "p1"
     assert events[3]["data"]["product_action"]["products"][0]["total_product_amount"] == 21
     assert [event["data"]["custom_event_type"] for event in events[3:6]] == [
         "purchase",
@@ -143,6 +153,7 @@ def test_upload_events_stores_every_type_with_its_types_of_values(served: Served
         "email": "sdk-one@example.com",
     }
     assert profile["consent_state"]["gdpr"]["newsletter"]["consented"] is True
+    assert profile["consent_state"]["ccpa"]["data_sale_opt_out"]["consented"] is True
 
     batches = eventually(
         lambda: [each for each in served.delivered() if each["mpid"] == profile["mpid"]], bool
@@ -151,6 +162,9 @@ def test_upload_events_stores_every_type_with_its_types_of_values(served: Served
     assert [event["event_type"] for event in outgoing["events"]] == EVENT_TYPES
     assert outgoing["user_attributes"] == profile["user_attributes"]
     assert outgoing["device_info"]["platform"] == "iOS"
+    assert outgoing["deleted_user_attributes"] == ["old"]
+    assert outgoing["integration_attributes"] == {"128": {"MCID": "m"}}
+    assert outgoing["context"]["data_plan"] == {"plan_id": "shop", "plan_version": 1}
 
 
 def test_bulk_upload_events_stores_every_batch(served: Served, api: Any) -> None:

@@ -13,15 +13,12 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.clients.browser.pages import Site
 from tests.clients.tools import (
     BROWSER_FLAGS,
-    WEB_SDK,
     certificate,
     chromium,
     free_port,
-    npm_packages,
 )
 from tests.serving import WORKSPACE, Served
 
-TRACKING_SDKS = ("@segment/analytics-next@1.84.3", "@rudderstack/analytics-js@3.34.1")
 PIXELS = """
   - id: partner
     kind: cookie_sync
@@ -74,10 +71,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def packages(node: Path) -> Path:
     """Return the folder of the SDKs' npm packages."""
-    folder = tmp_path_factory.mktemp("npm")
-    return npm_packages(folder, [WEB_SDK, *TRACKING_SDKS]) / "node_modules"
+    return node / "node_modules"
 
 
 @pytest.fixture(scope="package")
