@@ -98,7 +98,7 @@ class AudienceWorker:
             for change, changed in keys.items():
                 for key in changed:
                     change(txn, audience, key)
-            self._refresh(txn, (key for changed in keys.values() for key in changed))
+            self.refresh(txn, (key for changed in keys.values() for key in changed))
             self._keep(txn, replace(in_force, list_change=number))
 
     # -- What it does by itself -------------------------------------------------------------------
@@ -155,7 +155,7 @@ class AudienceWorker:
         keys = [followed.pop() for _ in range(min(self._slice, len(followed)))]
         try:
             with self.changing() as txn:
-                self._refresh(txn, map(profile_key_parts, keys), is_changed=True)
+                self.refresh(txn, map(profile_key_parts, keys), is_changed=True)
         except BaseException:
             followed.update(keys)
             raise
@@ -167,7 +167,7 @@ class AudienceWorker:
             rows = part.engine.due(self._clock.now_ms())
             if len(rows):
                 with self.changing() as txn:
-                    self._refresh(txn, part.engine.keys_of(rows[:DUE_SLICE]))
+                    self.refresh(txn, part.engine.keys_of(rows[:DUE_SLICE]))
                 return len(rows) > DUE_SLICE or part is not self._audiences.parts[-1]
         return False
 
@@ -191,7 +191,7 @@ class AudienceWorker:
                 if walked and self._clock.monotonic() >= deadline_s:
                     following = packed
                     break
-                self._refresh(txn, (profile_key_parts(packed),))
+                self.refresh(txn, (profile_key_parts(packed),))
                 walked += 1
             self._keep(txn, with_walk(in_force, walked, following))
         return following is not None or bool(in_force.loads)
@@ -294,9 +294,13 @@ class AudienceWorker:
         write_in_force(txn, in_force)
         self._following = in_force
 
-    def _refresh(
+    def refresh(
         self, txn: Transaction, keys: Iterable[ProfileKey], *, is_changed: bool = False
     ) -> None:
+        """Evaluate users in a transaction of `changing`.
+
+        `is_changed`: by something that did not come here.
+        """
         for key in keys:
             profile = self._shard.profiles.open(txn, profile_key(key))
             if profile is None:

@@ -129,6 +129,10 @@ class Coordinator:
         """
         return await self._sequencer.decide(of_erasure(environment, mpid, self._clock.now_ms()))
 
+    async def forget_erased(self) -> None:
+        """Let go of what is kept of erasures, and of decisions before, that the shards have."""
+        self._sequencer.forget_settled()
+
     async def undo(self, environment: Environment, mpid: int) -> ModifyAnswer | IdentityProblem:
         """Take back the last thing that a call or a batch did to the lookups of a record.
 

@@ -31,6 +31,9 @@ from actors.model import WorkspaceInfo
 from actors.output_states import OutputStateDesk, Seal
 from actors.outputs.subscription_settings import subscription_problems
 from actors.points_exchange import PointsExchange, PointShard
+from actors.privacy.handles import Surroundings
+from actors.privacy.making import privacy_desk
+from actors.privacy.options import PrivacyOptions
 from actors.repeats import RepeatDesk
 from actors.store.environment import Store
 
@@ -50,6 +53,7 @@ class DeskOptions(Struct, frozen=True, kw_only=True):
     calculated: CalculatedCatalog
     group_job_interval_s: float
     slice_pause_s: float = 0.02
+    privacy: PrivacyOptions = PrivacyOptions()
 
 
 def other_desks(number: int, all_desks: Mapping[int, "Desks"]) -> Mapping[int, "Desks"]:
@@ -71,7 +75,7 @@ class Desks:
     """Answers calls for one workspace, and does its work in the background.
 
     Attributes:
-        coordinator, aliases, groups, calculated, audiences, points: its parts.
+        coordinator, aliases, groups, calculated, audiences, privacy, points: its parts.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Desks:
         metrics: CoordinatorMetrics,
         others: Callable[[], Mapping[int, "Desks"]],
         seal: Seal,
+        surroundings: Surroundings,
     ) -> None:
         """Set up.
 
@@ -100,7 +105,8 @@ class Desks:
             metrics: of the process.
             others: returns the parts of the deployment's other workspaces, by number, as far as
                 they are set up.
-            seal: of what outputs keep.
+            seal: of what outputs keep, and of what is kept of data subjects.
+            surroundings: of the desk of data subject requests.
         """
         workspace = options.workspace
         self._others = others
@@ -140,6 +146,19 @@ class Desks:
             randomness,
             lambda: {number: each.audiences.contents for number, each in others().items()},
         )
+        self.privacy = privacy_desk(
+            folder,
+            store,
+            self.coordinator,
+            shards,
+            workspace,
+            options.privacy,
+            surroundings,
+            seal,
+            clock,
+            randomness,
+            metrics,
+        )
         self._steps = AudienceSteps(cast(Sequence[SteppingShard], shards), asyncio.sleep)
         self.points = PointsExchange(cast(Sequence[PointShard], shards))
         # What answers calls, and what is asked first.
@@ -157,6 +176,7 @@ class Desks:
         """Go on with another configuration of the workspace. Raises StoreFull."""
         self.coordinator.allow_event_names(options.workspace.limits.unique_event_names)
         before = dict(self.calculated.active)
+        self.privacy.take_over(options.privacy)
         self.calculated.take_over(options.calculated)
         catalog = structs.replace(options.catalog, calculated=self.calculated.active)
         if self.audiences.take_over(catalog) or before != self.calculated.active:
@@ -187,10 +207,16 @@ class Desks:
         """Call a method of `actors.calculated.desk.CalculatedDesk`."""
         return await getattr(self.calculated, method)(*arguments)
 
+    async def call_privacy(self, method: str, *arguments: Any) -> Any:
+        """Call a method of `actors.privacy.desk.PrivacyDesk`."""
+        return await getattr(self.privacy, method)(*arguments)
+
     def start(self, guarded: Callable[[], AbstractContextManager[None]]) -> None:
         """Begin what runs by itself, unless it has begun; each begins within a `guarded()`."""
         works = {
             "aliases": self.aliases.run,
+            "data_subject_requests": self.privacy.run,
+            "dsr_callbacks": self.privacy.run_callbacks,
             "groups": self.groups.run,
             "calculated": self.calculated.run,
             "audiences": self.audiences.run,

@@ -114,6 +114,19 @@ class CalculatedRefused(Exception):
         self.messages = messages
 
 
+class SubjectRequestRefused(Exception):
+    """A data subject request is not taken or not changed (spec/privacy.md, 3.6).
+
+    `status` is that of the answer. `retry_after_ms`: when it would be taken, if that is known.
+    """
+
+    def __init__(self, status: int, message: str, retry_after_ms: int | None = None) -> None:
+        super().__init__(status, message, retry_after_ms)
+        self.status = status
+        self.message = message
+        self.retry_after_ms = retry_after_ms
+
+
 class ConfigurationRefused(Exception):
     """A configuration is not applied; nothing was changed.
 

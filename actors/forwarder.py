@@ -155,6 +155,13 @@ class Forwarder:
                 stream.may_have_more = True
         self._changed.set()
 
+    def reread(self) -> None:
+        """Let go of what waits in memory, and read it again: some of it may be gone for good."""
+        for number in self._connections.states:
+            for courier in self._couriers:
+                self._spawn(courier.release(number))
+        self._changed.set()
+
     def resume(self, connection: int) -> None:
         """Let a faulted connection send again (spec/connections.md, 1.3)."""
         state = self._connections.resume(connection)

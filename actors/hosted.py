@@ -27,6 +27,7 @@ from actors.forwarding.follower import SubscriptionFollower
 from actors.forwarding.foreign import JoinedSource
 from actors.forwarding.plan import OutputPlan
 from actors.forwarding.snapshots import Snapshots
+from actors.forwarding.streams import OutboxSource
 from actors.hosting import Host, Process, restarting_if_damaged
 from actors.identity.sequencer import Sequencer
 from actors.metric_groups import CoordinatorMetrics, ForwarderMetrics
@@ -35,20 +36,38 @@ from actors.output_states import Seal
 from actors.outputs.contract import OutputEnvironment, OutputState
 from actors.outputs.egress import EgressRules
 from actors.outputs.registry import open_outputs
-from actors.remote import is_restarted
+from actors.privacy.callbacks import SignedPost
+from actors.privacy.handles import Surroundings
+from actors.privacy.signing import Signer, SigningPair
+from actors.remote import Handle, is_restarted
 from actors.remote_handles import (
+    PrivacySource,
     RemoteConfiguration,
     RemoteCoordinator,
     ShardSource,
+    forwarder_name,
     remote_shards,
 )
 from actors.store.environment import Store
 from actors.store.folder import scope_store, workspace_store
+from actors.waking import Waker
 
 logger = logging.getLogger("headwater.actors")
 
 RESTART_PAUSE_S = 1.0
 FOLLOW_S = 1.0  # a change takes effect within 5 s (spec/connections.md, 1.3)
+
+
+async def reread(output: str) -> None:
+    """Have an output's forwarder let go of what it holds; one that does not answer holds nothing
+    for long."""
+    try:
+        await Handle(forwarder_name(output)).reread()
+    except ShardUnavailable:
+        logger.warning(
+            "a forwarder was not told of an erasure",
+            extra={"event": "reread_missed", "output": output},
+        )
 
 
 class Configuration(Protocol):
@@ -99,6 +118,8 @@ class Coordinator(Process):
         map_size_bytes: int,
         shards: int,
         configuration: ConfigurationOptions,
+        signing: SigningPair,
+        egress_allow: tuple[str, ...],
         host: Host,
     ) -> None:
         super().__init__(host, "coordinator", "0")
@@ -108,6 +129,9 @@ class Coordinator(Process):
         self._stores: list[Store] = [configuration.open_store(folder)]
         self._configuration = configuration.open_desk(self._stores[0])
         workspaces = self._configuration.desk_options()
+        post = SignedPost(Signer(signing), EgressRules(egress_allow))
+        waker = Waker(0)  # what waits for outputs in this process is their only source
+        surroundings = Surroundings(signing.domain, post, waker.wake, reread)
         self._sequencers: dict[int, Sequencer] = {}
         self._desks: dict[int, Desks] = {}
         for options in workspaces:
@@ -131,6 +155,7 @@ class Coordinator(Process):
                 self._metrics,
                 partial(other_desks, number, self._desks),
                 configuration.open_seal(),
+                surroundings,
             )
         for desks in self._desks.values():
             desks.audiences.begin()
@@ -233,6 +258,11 @@ class Forwarder(Process):
         await self.start()
         if self._forwarder is not None:
             self._forwarder.wake(shard_number)
+
+    async def reread(self) -> None:
+        """See `actors.forwarder.Forwarder.reread`."""
+        if self._forwarder is not None:
+            self._forwarder.reread()
 
     async def metrics(self) -> bytes:
         """Return a snapshot of the process's metrics."""
@@ -384,7 +414,9 @@ class Forwarder(Process):
         found = remote_shards(workspace, self._options.shards)
         return cast(Sequence[AudienceShard], found)
 
-    def _sources(self) -> list[JoinedSource]:
+    def _sources(self) -> list[OutboxSource]:
+        if self._plan.place.kind == "dsr":
+            return [PrivacySource(RemoteCoordinator(self._options.workspace))]
         workspaces = {0: self._options.workspace} | {each: each for each in self._sharers}
         shards = {
             name: remote_shards(number, self._options.shards) for name, number in workspaces.items()

@@ -15,12 +15,13 @@ from actors.metric_groups import ShardMetrics
 from actors.metric_snapshots import snapshot
 from actors.model import MicroBatch, Result
 from actors.node_store import found_here
-from actors.remote import Handle, is_restarted
-from actors.remote_handles import RemoteConfiguration, forwarder_name
+from actors.remote import is_restarted
+from actors.remote_handles import RemoteConfiguration
 from actors.shard_calls import ShardCalls
 from actors.shard_options import ShardOptions, StoreOptions
 from actors.shard_state import ShardState
 from actors.sweeper import Sweeper
+from actors.waking import Waker
 
 logger = logging.getLogger("headwater.actors")
 
@@ -117,19 +118,3 @@ class Shard(Process):
     def close(self) -> None:
         """Let go of the store; nothing can be called afterwards."""
         self._state.close()
-
-
-class Waker:
-    """Wakes the forwarders of outputs for which a shard has something."""
-
-    def __init__(self, shard_number: int) -> None:
-        self._shard = shard_number
-        self._forwarders: dict[str, Handle] = {}
-
-    def wake(self, output: str) -> None:
-        """Tell an output's forwarder; one that is not there looks by itself when it is."""
-        handle = self._forwarders.setdefault(output, Handle(forwarder_name(output)))
-        try:
-            handle.tell("wake", self._shard)
-        except ShardUnavailable:
-            logger.debug("a forwarder is not there yet", extra={"event": "wake_missed"})

@@ -97,6 +97,8 @@ class CoordinatorMetrics:
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
         self.aliases = metrics.ALIASES.on(self.registry)
+        self.dsr_requests = metrics.DSR_REQUESTS.on(self.registry)
+        self.dsr_oldest = metrics.DSR_OLDEST.on(self.registry)
         self.identity_records = metrics.IDENTITY_RECORDS.on(self.registry)
         self.identity_created = metrics.IDENTITY_CREATED.on(self.registry)
         self.identity_conversions = metrics.IDENTITY_CONVERSIONS.on(self.registry)

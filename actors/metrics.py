@@ -243,6 +243,25 @@ IDENTITY_CONFLICT_RETRIES = Metric(
     remedy="Rises: many calls are about the same users at once, or a shard writes slowly.",
 )
 
+# -- Data subject requests ------------------------------------------------------------------------
+
+DSR_REQUESTS = Metric(
+    Gauge,
+    "headwater_dsr_requests",
+    "requests",
+    ("workspace", "type", "status"),
+    meaning="Data subject requests that are not over yet.",
+    remedy="in_progress stays: a shard or the disk does not let erasures go on; see the log.",
+)
+DSR_OLDEST = Metric(
+    Gauge,
+    "headwater_dsr_oldest_seconds",
+    "seconds",
+    ("workspace", "type", "status"),
+    meaning="How long ago the oldest of them was received.",
+    remedy="pending beyond the waiting period: the run that should have come did not.",
+)
+
 # -- Aliases --------------------------------------------------------------------------------------
 
 ALIASES = Metric(

@@ -18,6 +18,10 @@ class Seal(Protocol):
         """Return what was sealed."""
         ...
 
+    def fingerprint(self, content: bytes) -> bytes:
+        """Return the same bytes for the same content, by which nobody without the key can tell."""
+        ...
+
 
 class OutputStateDesk:
     """`actors.outputs.contract.OutputState` of all outputs of a workspace."""

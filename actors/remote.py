@@ -47,6 +47,7 @@ from actors.errors import (
     StaleTerm,
     StoreDamaged,
     StoreFull,
+    SubjectRequestRefused,
 )
 
 NAMESPACE = "headwater"
@@ -74,6 +75,7 @@ OWN_ERRORS = (
     StaleTerm,
     StoreDamaged,
     StoreFull,
+    SubjectRequestRefused,
 )
 
 _ACTOR_OPTIONS: dict[str, Any] = {

@@ -94,6 +94,26 @@ class RemoteConfiguration:
         return call
 
 
+class PrivacySource:
+    """The data subject requests that wait for outputs, as a forwarder sees them."""
+
+    def __init__(self, coordinator: RemoteCoordinator) -> None:
+        self._coordinator = coordinator
+
+    async def read(
+        self, connection: int, after_sequence: int, limit: int, max_bytes: int
+    ) -> list[Delivery]:
+        """See `actors.forwarding.streams.OutboxSource`."""
+        found: list[Delivery] = await self._coordinator.call_privacy(
+            "read_forwards", connection, after_sequence, limit, max_bytes
+        )
+        return found
+
+    async def settle(self, settlement: Settlement) -> None:
+        """See `actors.forwarding.streams.OutboxSource`."""
+        await self._coordinator.call_privacy("settle_forwards", settlement)
+
+
 class ShardSource:
     """A shard's outbox as a forwarder sees it."""
 

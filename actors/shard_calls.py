@@ -12,6 +12,8 @@ from actors.predictions.worker import PredictionWorker
 from actors.preview import ShardPreviews
 from actors.shard import Shard
 from actors.shard_aliases import ShardAliases
+from actors.shard_erasure import ShardErasure
+from actors.shard_exports import ShardExports
 from actors.shard_options import ShardOptions
 from actors.shard_views import ShardViews
 
@@ -39,6 +41,8 @@ class ShardCalls:
             PredictionWorker(shard, audience_worker, clock),
             CalculatedWorker(shard, clock),
             AudienceViews(shard, clock),
+            ShardErasure(shard, audience_worker),
+            ShardExports(shard),
             ShardPreviews(shard, clock),
             shard.outbox,
             shard,

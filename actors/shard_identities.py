@@ -143,7 +143,7 @@ class ShardIdentities:
     ) -> IdentityRecord | None:
         key = ProfileKey(self._scope, environment, mpid)
         profile = self._profiles.get(txn, key)
-        if profile is None or erased.is_erased(txn, profile_key(key)):
+        if profile is None or erased.is_erased(txn, key):
             return None
         return IdentityRecord(profile.lookups, profile.created_timestamp_ms, profile.source_mpid)
 
@@ -155,8 +155,7 @@ class ShardIdentities:
             for environment in ENVIRONMENTS
         ]
         return any(
-            self._profiles.get(txn, key) is not None or erased.is_erased(txn, profile_key(key))
-            for key in keys
+            self._profiles.get(txn, key) is not None or erased.is_erased(txn, key) for key in keys
         )
 
     def _owns(self, mpid: int) -> bool:
@@ -181,7 +180,7 @@ class ShardIdentities:
         if record.is_erased:
             if self._profiles.get(txn, key) is not None:
                 self._profiles.stage(txn, key, record.created_ms).lookups = []
-            erased.write(txn, packed, self._clock.now_ms())
+            erased.write(txn, key, self._clock.now_ms())
             trail.forget(txn, packed)
             return
         profile = self._profiles.stage(txn, key, record.created_ms)

@@ -3,7 +3,7 @@
 The document is for people; this is by number, checked, and cheap to send to another process.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -32,7 +32,7 @@ from actors.steps.payload import WHOLE, PayloadSettings
 from config.cookie_sync import COOKIE_SYNC
 from config.inputs import Input
 from config.numbers import ORGANIZATION, Numbers, retired
-from config.outputs import Connection, Output
+from config.outputs import DSR, Connection, Output
 from config.pipelines import hidden_parts, mappings, pipeline_settings, split_of
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
@@ -103,8 +103,13 @@ def with_neighbours(workspaces: Sequence[WorkspaceInfo]) -> list[WorkspaceInfo]:
 
 
 def connection_infos(document: WorkspaceDocument, numbers: Numbers) -> tuple[ConnectionInfo, ...]:
-    """Return the connections, in the order of the document."""
-    return tuple(_connection(each, document, numbers) for each in document.connections)
+    """Return the connections that batches go by, in the order of the document."""
+    outputs = document.outputs_by_id
+    return tuple(
+        _connection(each, document, numbers)
+        for each in document.connections
+        if outputs[each.output].kind != DSR
+    )
 
 
 def shown_headers(
@@ -138,7 +143,10 @@ def dropped_connections(numbers: Numbers) -> frozenset[int]:
 def output_plans(document: WorkspaceDocument, numbers: Numbers) -> list[OutputPlan]:
     """Return the outputs that are sent something, with their connections, in the order of the
     document."""
-    connections = connection_infos(document, numbers)
+    connections = [
+        *connection_infos(document, numbers),
+        *_dsr_connections(document, numbers),
+    ]
     return [
         OutputPlan(
             info=OutputInfo(
@@ -161,6 +169,25 @@ def output_plans(document: WorkspaceDocument, numbers: Numbers) -> list[OutputPl
         for output in document.outputs
         if output.kind != COOKIE_SYNC
     ]
+
+
+def _dsr_connections(document: WorkspaceDocument, numbers: Numbers) -> Iterator[ConnectionInfo]:
+    """Yield the connections that data subject requests go by."""
+    for connection in document.connections:
+        output = document.outputs_by_id[connection.output]
+        if output.kind == DSR:
+            yield ConnectionInfo(
+                number=numbers.connections[connection.id],
+                id=connection.id,
+                input=FEED_NUMBER,  # nobody's
+                input_id=connection.input,
+                output=output.id,
+                module=output.module,
+                is_active=connection.active,
+                environments=frozenset(_environments(output)),
+                send_as_batch=True,
+                settings=WHOLE,
+            )
 
 
 def _partner_identities(document: WorkspaceDocument) -> frozenset[str]:
@@ -309,9 +336,11 @@ def _settings(output: Output) -> dict[Environment, OutputSettings]:
 def _schedule(output: Output) -> RetrySchedule:
     """Return the retry profile of an output with what the document says differently."""
     retry, module = output.retry, MODULES[output.module]
-    # Requests about members follow a profile of their own (spec/connections.md, 3.3).
-    is_audience = output.kind == "audience" and module.retry_profile == "stream"
-    base = PROFILES[retry.profile or ("audience" if is_audience else module.retry_profile)]
+    profile = module.retry_profile
+    # Requests about members and about data subjects have their own (spec/connections.md, 3.3).
+    if output.kind in ("audience", DSR) and profile == "stream":
+        profile = output.kind
+    base = PROFILES[retry.profile or profile]
     return RetrySchedule(
         base_s=base.base_s if retry.base is None else retry.base.total_seconds(),
         cap_s=base.cap_s if retry.cap is None else retry.cap.total_seconds(),

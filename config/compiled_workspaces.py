@@ -16,6 +16,7 @@ from config.compiled import (
     with_neighbours,
     workspace_info,
 )
+from config.dsr import privacy_options
 from config.numbers import Numbers
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
@@ -97,4 +98,5 @@ def desk_options(served: ServedDocument, settings: Settings) -> DeskOptions:
         catalog=audience_catalog(owned, served.numbers),
         calculated=calculated_catalog(owned, served.numbers),
         group_job_interval_s=settings.group_job_interval_s,
+        privacy=privacy_options(document, served.numbers),
     )

@@ -13,6 +13,9 @@ from config.forwarding import AppVersion, CustomMapping, Filters, ForwardingRule
 SettingValue = SecretStr | bool | int | float
 
 OutputKind = Literal["event", "audience", "cookie_sync", "data_warehouse", "dsr"]
+# Connections to outputs of this kind have no input: they bring data subject requests.
+DSR: OutputKind = "dsr"
+NO_INPUT = ""
 
 
 class Retry(Model):
@@ -114,14 +117,14 @@ class Output(Model):
 
 
 class Connection(Model):
-    """An input joined to an output.
+    """An input joined to an output; `NO_INPUT` where that is of kind `dsr`.
 
     All `forwarding_rules` have to allow what goes out; what is switched off in `filters` of the
     connection or of its output does not.
     """
 
     id: Slug
-    input: Slug
+    input: Slug = NO_INPUT
     output: Slug
     number: Number | None = None
     active: bool = True

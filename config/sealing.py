@@ -1,5 +1,6 @@
 """Seals what is kept of workspace documents: they hold secrets (spec/connections.md, 1.1)."""
 
+import hmac
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 
@@ -14,6 +15,7 @@ class Sealer:
     def __init__(self, master_key: str) -> None:
         """Args: `master_key`: at least 32 characters that nobody can guess."""
         self._fernet = Fernet(urlsafe_b64encode(sha256(master_key.encode()).digest()))
+        self._hash_key = sha256(b"fingerprints\0" + master_key.encode()).digest()
 
     def seal(self, content: bytes) -> bytes:
         """Return what nobody can read or change without the key."""
@@ -26,3 +28,7 @@ class Sealer:
         except InvalidToken:
             problem = "the kept workspace documents are sealed with another one, or damaged"
             raise ConfigError([("master_key", problem)]) from None
+
+    def fingerprint(self, content: bytes) -> bytes:
+        """Return the same 32 bytes for the same content; nobody can tell it by them."""
+        return hmac.digest(self._hash_key, content, sha256)

@@ -26,6 +26,7 @@ from config.sources import read_yaml
 PREFIX = "HEADWATER_"
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RAYS_OWN = frozenset({"CPU", "GPU", "memory", "object_store_memory"})
+_DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*")
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?")
 
 
@@ -58,6 +59,12 @@ def _check_node(name: str) -> str:
     if _NODE.fullmatch(name) is None or name in _RAYS_OWN:
         raise ValueError("must be the name of a custom resource of Ray")
     return name
+
+
+def _check_domain(domain: str) -> str:
+    if not _DOMAIN.fullmatch(domain):
+        raise ValueError("must be a domain such as privacy.example.com")
+    return domain
 
 
 # In the environment and in flags a list is written with commas.
@@ -232,6 +239,20 @@ class Settings(BaseSettings):
         min_length=32,
         description="Key that the kept workspace documents are sealed with, as they hold secrets. "
         "Without one, it is made at the first start and kept in the data folder.",
+    )
+
+    processor_domain: Annotated[str, AfterValidator(_check_domain)] = Field(
+        default="localhost",
+        description="Domain that answers and callbacks of data subject requests are signed for.",
+    )
+    dsr_cert: Path | None = Field(
+        default=None,
+        description="File of the certificate chain (PEM) for processor_domain. Without one, a "
+        "self-signed one is made at the first start; OpenDSR forbids those in production.",
+    )
+    dsr_key: Path | None = Field(
+        default=None,
+        description="File of that certificate's private key (PEM): RSA, not encrypted.",
     )
 
     web_sdk_file: Path | None = Field(

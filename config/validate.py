@@ -16,6 +16,7 @@ from config.audience_rules import (
 from config.audiences import Audience
 from config.calculated import CalculatedAttribute, calculated_problems
 from config.cookie_sync import cookie_sync_problems
+from config.dsr import dsr_problems
 from config.errors import Found, Location
 from config.forwarding_problems import filter_problems, forwarding_problems
 from config.identity import IdentitySettings, identity_problems
@@ -27,7 +28,7 @@ from config.module_settings import (
     layer_problems,
     output_problems,
 )
-from config.outputs import Connection, Output
+from config.outputs import DSR, NO_INPUT, Connection, Output
 from config.pipelines import platform_problem
 from config.workspace import ApiCredential, Workspace, workspace_problems
 
@@ -217,7 +218,7 @@ def _connection_problems(parts: Parts, modules: Mapping[str, OutputModule]) -> I
     for index, connection in parts.connections.items():
         where: Location = ("connections", index)
         is_feed = connection.input == FEED_ID
-        if not is_feed and connection.input not in parts.ids["inputs"]:
+        if connection.input not in (FEED_ID, NO_INPUT, *parts.ids["inputs"]):
             yield (*where, "input"), f"no input with id '{connection.input}'"
         if connection.output not in parts.ids["outputs"]:
             yield (*where, "output"), f"no output with id '{connection.output}'"
@@ -225,8 +226,12 @@ def _connection_problems(parts: Parts, modules: Mapping[str, OutputModule]) -> I
         if connection.output in outputs:
             place, output = outputs[connection.output]
             defaults = Layer(("outputs", place, "connection_defaults"), output.connection_defaults)
-            if output.kind not in KINDS_WITH_INPUT:
+            if output.kind == DSR:
+                yield from dsr_problems(connection, where)
+            elif output.kind not in KINDS_WITH_INPUT:
                 yield (*where, "output"), f"an output of kind {output.kind} takes no input"
+            elif connection.input == NO_INPUT:
+                yield (*where, "input"), "required"
             module, source = modules.get(output.module), inputs.get(connection.input)
             if module and source and (problem := platform_problem(source, output, module)):
                 yield where, f"module '{output.module}' {problem}"

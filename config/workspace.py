@@ -26,6 +26,7 @@ from config.identity import IdentitySettings
 from config.inputs import Input
 from config.limits import WorkspaceLimits
 from config.outputs import Connection, Output
+from config.privacy import Privacy
 
 Tier = Literal["personalize", "preserve", "connect"]
 Api = Literal[
@@ -153,6 +154,7 @@ class Workspace(Model):
     limits: WorkspaceLimits = WorkspaceLimits()
     event_tiers: EventTiers = EventTiers()
     dsr_credentials: DsrCredentials | None = None
+    privacy: Privacy = Privacy()
     client_audience_api: bool = False
     client_sdks: ClientSdks = ClientSdks()
     calculated_attributes: CalculatedAttributeSettings = CalculatedAttributeSettings()

@@ -15,6 +15,7 @@ from actors.forwarding.plan import OutputPlan
 from actors.hosted import Coordinator, Forwarder, ForwarderOptions
 from actors.hosted_shard import Shard
 from actors.model import WorkspaceInfo
+from actors.privacy.signing import SigningPair
 from actors.remote import Handle
 from actors.remote_handles import COORDINATOR_NAME, edge_name, forwarder_name, shard_name
 from actors.shard_options import StoreOptions
@@ -53,11 +54,17 @@ class Cluster:
         workspaces: Sequence[ServedDocument],
         configuration: ConfigDeskOptions,
         server_key: SecretStr,
+        signing: SigningPair,
         folder: DataFolder,
         host: ServeHost,
         clock: Clock,
     ) -> None:
-        """Args: `workspaces`: as the configuration has them now; `server_key` signs tokens."""
+        """Set up.
+
+        Args:
+            workspaces: as the configuration has them now.
+            server_key: signs tokens; `signing`: what is said of data subject requests.
+        """
         self.watched: list[Watched] = []
         self.port = settings.port
         self._outputs: dict[int, set[str]] = {}  # number of a workspace to those with a forwarder
@@ -65,6 +72,7 @@ class Cluster:
         self._workspaces = workspaces
         self._configuration = configuration
         self._server_key = server_key
+        self._signing = signing
         self._folder = folder
         self._host = host
         self._clock = clock
@@ -187,6 +195,8 @@ class Cluster:
             self._settings.map_size_bytes,
             self._settings.shards,
             self._configuration,
+            self._signing,
+            self._settings.egress_allow,
             self._host,
             calls_at_once=COORDINATOR_CALLS_AT_ONCE,
         )
@@ -260,6 +270,7 @@ class Cluster:
             workspaces=tuple(self._workspaces),
             settings=settings,
             server_key=self._server_key,
+            signing=self._signing,
             queues=QueueOptions(
                 calls_in_flight=settings.calls_in_flight,
                 max_micro_batch_bytes=settings.max_micro_batch_bytes,

@@ -28,6 +28,7 @@ from actors.store.trail import TrailEntry
 from server.audience_gateway import AudienceGateway
 from server.calculated_gateway import CalculatedGateway
 from server.config_gateway import ConfigGateway
+from server.privacy_gateway import PrivacyGateway
 
 FinalResult = Accepted | Duplicate | Rejected
 
@@ -82,6 +83,7 @@ class Deployment(Protocol):
     groups: GroupDirectory
     audiences: AudienceGateway
     calculated: CalculatedGateway
+    privacy: PrivacyGateway
     configuration: ConfigGateway
 
     async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:

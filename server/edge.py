@@ -18,6 +18,7 @@ from actors.groups.handles import GroupDeskHandle, GroupReader
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import EdgeMetrics
 from actors.model import WorkspaceInfo
+from actors.privacy.signing import SigningPair
 from config.compiled_workspaces import ServedDocument
 from config.settings import Settings
 from server.app import RUNNER_OPTIONS, make_app
@@ -36,6 +37,7 @@ from server.health import HEALTH
 from server.ingestion import Ingestion
 from server.limits import RateLimiter
 from server.microbatch import QueueOptions, ShardQueue
+from server.privacy_gateway import PrivacyGateway
 from server.routing import Router
 from server.tls import Tls
 
@@ -49,12 +51,14 @@ class EdgeOptions(Struct, frozen=True, kw_only=True):
 
     Attributes:
         workspaces: in their order, as the configuration had them when the deployment was started.
-        settings: of the process; `server_key` signs tokens.
+        settings: of the process; `server_key` signs tokens, `signing` what is said of data subject
+            requests.
     """
 
     workspaces: tuple[ServedDocument, ...]
     settings: Settings
     server_key: SecretStr
+    signing: SigningPair
     queues: QueueOptions
     tls: Tls | None = None
 
@@ -78,6 +82,7 @@ class EdgeWorkspace(NamedTuple):
     group_desk: GroupDeskHandle
     audience_desk: AudienceDeskHandle
     calculated_desk: CalculatedDesk
+    privacy: PrivacyGateway
     config_desk: ConfigDeskHandle
     forwarder_of: Callable[[str], ForwarderHandle]
 
@@ -219,6 +224,7 @@ def _gateway(served: EdgeWorkspace, queues: Sequence[ShardQueue], max_queue_byte
         CalculatedGateway(
             cast(Sequence[CalculatedShard], shards), coordinator, served.calculated_desk
         ),
+        served.privacy,
         ConfigGateway(
             workspace.number,
             served.config_desk,

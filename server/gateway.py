@@ -34,6 +34,7 @@ from server.deployment import FinalResult, GroupDirectory
 from server.ingestion import Ingestion
 from server.microbatch import ShardQueue
 from server.parameters import is_int64
+from server.privacy_gateway import PrivacyGateway
 from server.routing import Router
 
 # Types that a search without a field looks through.
@@ -63,6 +64,7 @@ class Gateway:
         groups: GroupDirectory,
         audiences: AudienceGateway,
         calculated: CalculatedGateway,
+        privacy: PrivacyGateway,
         configuration: ConfigGateway,
     ) -> None:
         """Args: `queues`, one per shard, are those of `ingestion`; `scope`: the workspace's."""
@@ -76,6 +78,7 @@ class Gateway:
         self.groups = groups
         self.audiences = audiences
         self.calculated = calculated
+        self.privacy = privacy
         self.configuration = configuration
 
     def take_over(self, router: Router, connection_ids: dict[int, str]) -> None:

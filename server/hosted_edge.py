@@ -13,6 +13,8 @@ from actors.hosting import Host, Process, settle_memory
 from actors.metric_groups import EdgeMetrics
 from actors.metric_snapshots import snapshot
 from actors.model import WorkspaceInfo
+from actors.privacy.handles import privacy_handle
+from actors.privacy.signing import Signer
 from actors.remote import Handle
 from actors.remote_handles import (
     RemoteConfiguration,
@@ -28,6 +30,7 @@ from server.edge import EdgeOptions, EdgeProcess, EdgeWorkspace
 from server.edge_config import EdgeConfig
 from server.limit_file import LimitFile
 from server.limits import RateLimiter
+from server.privacy_gateway import PrivacyGateway
 
 QUICK_S = 3.0  # for a forwarder that somebody asks about
 
@@ -51,9 +54,10 @@ class Edge(Process):
             # Whose disk it is does not matter here; the shards of the node wait for theirs.
             limit_file.parent.mkdir(0o700, parents=True, exist_ok=True)
         self._options = options
+        signer = Signer(options.signing)
         self._edge = EdgeProcess(
             [
-                _reached(options.config_of(each), each.info, shards, shard_timeout_s)
+                _reached(options.config_of(each), each.info, shards, shard_timeout_s, signer)
                 for each in options.workspaces
             ],
             options.queues,
@@ -114,7 +118,7 @@ def forwarder_handle(output: str) -> ForwarderHandle:
 
 
 def _reached(
-    config: EdgeConfig, workspace: WorkspaceInfo, shards: int, timeout_s: float
+    config: EdgeConfig, workspace: WorkspaceInfo, shards: int, timeout_s: float, signer: Signer
 ) -> EdgeWorkspace:
     """Return a workspace with the handles of its parts."""
     coordinator = RemoteCoordinator(workspace.number, timeout_s)
@@ -126,6 +130,7 @@ def _reached(
         cast(GroupDeskHandle, coordinator),
         desk_handle(coordinator.call_audiences),
         calculated_handle(coordinator.call_calculated),
+        PrivacyGateway(privacy_handle(coordinator.call_privacy), signer),
         cast(ConfigDeskHandle, RemoteConfiguration(timeout_s)),
         forwarder_handle,
     )

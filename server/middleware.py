@@ -28,7 +28,7 @@ CORS_HEADERS = {
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")  # spec/observability.md, 8
 _CORS_TOO = SECURITY_HEADERS | CORS_HEADERS
 # What these answer is of people or of the configuration: no proxy or browser may keep it.
-_PRIVATE: frozenset[Api] = frozenset({"platform", "profile"})
+_PRIVATE: frozenset[Api] = frozenset({"platform", "profile", "dsr"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _NOWHERE = Served("none", "", unrouted_answer)
 

@@ -20,6 +20,7 @@ Api = Literal[
     "oauth",
     "profile",
     "platform",
+    "dsr",
     "operations",
     "demo",
     "none",  # nothing is registered there

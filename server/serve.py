@@ -35,6 +35,7 @@ from server.log_socket import LogReceiver
 from server.logs import configure_logging, set_level
 from server.ports import check_port
 from server.protocol_log import PROTOCOL_LOG
+from server.signing_pair import signing_pair
 from server.supervisor import Supervisor
 from server.tls import tls_of
 from server.version import program_version
@@ -92,6 +93,7 @@ def _serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str],
         )
         workspaces = begin(configuration, environ, settings, folder)
         server_key = kept_key(settings.server_key, folder, "server.key")
+        signing = signing_pair(settings, folder, configuration.open_seal(), clock)
         tls = tls_of(settings)
         for address, port in (
             (settings.host, settings.port),
@@ -102,7 +104,9 @@ def _serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str],
         host = ServeHost(settings, program_version(), Path(run_dir) / "log")
         remote.start(settings.address)
         stack.callback(remote.stop)
-        cluster = Cluster(settings, workspaces, configuration, server_key, folder, host, clock)
+        cluster = Cluster(
+            settings, workspaces, configuration, server_key, signing, folder, host, clock
+        )
         watch = ConfigWatch(settings, workspaces, server_key, environ, cluster, clock)
         asyncio.run(_run(settings, watch, cluster, host, show))
 

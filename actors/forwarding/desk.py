@@ -18,6 +18,7 @@ from actors.metric_groups import ForwarderMetrics
 from actors.model import DeadLetter, Delivery
 from actors.outputs import retry
 from actors.outputs.contract import Delivered, Fatal, Outcome, Refused, Retry
+from actors.outputs.dsr_messages import NO_IDENTITY
 from actors.outputs.retry import RetrySchedule
 
 # spec/connections.md, 1.3
@@ -212,6 +213,8 @@ class Desk:
 
     def buried(self, letter: DeadLetter) -> None:
         """Note a dead letter; many refusals of our credentials in a row are a fault."""
+        if letter.reason == NO_IDENTITY:
+            return  # it was passed by, and is counted among what was left out
         delivery = letter.delivery
         state = self.connections[delivery.connection]
         self.metrics.events.labels(state.info.id, "failed").inc(delivery.event_count)

@@ -83,6 +83,10 @@ class Commits:
         for lane in self._lanes:
             lane.start()
 
+    def forget_settled(self) -> None:
+        """See `Journal.forget_settled`."""
+        self._journal.forget_settled()
+
     def close(self) -> list[Pending]:
         """Do nothing any more; return who waits."""
         self._is_closed = True

@@ -88,6 +88,12 @@ class Journal:
         """An intent is written everywhere: it goes with the next commit."""
         self._settled.append(number)
 
+    def forget_settled(self) -> None:
+        """Let go now of what is written everywhere. Raises StoreFull."""
+        with self._store.write() as txn:
+            intents.forget(txn, self._settled)
+        self._settled = []
+
     def answer(
         self, environment: Environment, retry_key: bytes, now_ms: int
     ) -> IdentityAnswer | None:

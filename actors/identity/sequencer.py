@@ -121,6 +121,10 @@ class Sequencer:
                 pending.is_done = True
                 self._in_flight.release(pending)
 
+    def forget_settled(self) -> None:
+        """Let go of decisions that are written everywhere. Raises StoreFull."""
+        self._commits.forget_settled()
+
     def start(self) -> None:
         """Begin to write what earlier processes have left; any decision does so, too."""
         self._commits.start()

@@ -354,6 +354,11 @@ def takes_everything(_: Any) -> Takes:
     return EVERYTHING
 
 
+def no_domain(_: Any) -> str:
+    """Return where an output is that is in no domain."""
+    return ""
+
+
 def no_headers(_: Any) -> dict[str, str]:
     """Return the headers of an output that sends none."""
     return {}
@@ -387,6 +392,8 @@ class OutputModule:
         takes: tells of validated settings what such an output takes of its connections' batches:
             platforms, event types, age, identities, size.
         always_takes: what of that is so whatever the settings, to be shown to people.
+        domain: tells of validated settings whose the receiver is, for those who made a data subject
+            request that it got.
         headers: tells of validated settings the headers that all requests have, to be shown to
             people: `HIDDEN` stands for secrets.
     """
@@ -402,6 +409,7 @@ class OutputModule:
     takes: Callable[[Any], Takes] = takes_everything
     always_takes: Takes = EVERYTHING
     headers: Callable[[Any], dict[str, str]] = no_headers
+    domain: Callable[[Any], str] = no_domain
     connection_settings_model: type[OutputSettings] | None = None
     gets_audience_ids: bool = False
     gets_aliases: bool = False

@@ -9,6 +9,9 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+# Why a request is not sent to a module that may have none of its identities.
+NO_IDENTITY = "missing_identity"
+
 Regulation = Literal["unknown", "gdpr", "ccpa"]
 
 # Name of an identity on profiles to what the message calls it. Other types are not sent.
@@ -43,8 +46,50 @@ class DsrMessage(Struct, frozen=True, tag_field="type", tag="dsr_request"):
         return f"DsrMessage({self.subject_request_id!r})"
 
 
+class RawIdentity(Struct):
+    """An identity of a data subject request, never hashed."""
+
+    value: str
+    encoding: Literal["raw"] = "raw"
+
+
+class Account(Struct, frozen=True):
+    """The output that a message is for."""
+
+    account_id: int
+
+
+class DsrBody(Struct, frozen=True):
+    """What a webhook is sent; `submitted_time` in seconds since 1970, with fraction."""
+
+    subject_request_id: str
+    subject_request_type: Literal["erasure"]
+    submitted_time: float
+    subject_identities: dict[str, RawIdentity]
+    api_version: Literal["3.0"]
+    regulation: Regulation
+    account: Account
+
+
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(DsrMessage).decode
+_encode_body = msgspec.json.Encoder().encode
+
+
+def body_of(payload: bytes, output: int) -> bytes:
+    """Return the body of a webhook for an encoded `DsrMessage`; `output` is its number."""
+    message = decode(payload)
+    return _encode_body(
+        DsrBody(
+            message.subject_request_id,
+            message.subject_request_type,
+            message.submitted_ms / 1000,
+            {name: RawIdentity(value) for name, value in message.subject_identities.items()},
+            "3.0",
+            message.regulation,
+            Account(output),
+        )
+    )
 
 
 def subject_identities(

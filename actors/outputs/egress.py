@@ -106,6 +106,13 @@ class EgressRules:
         name = host.lower().rstrip(".")
         return (name, None) in self._hosts or (name, port) in self._hosts
 
+    def lists(self, host: str, port: int) -> bool:
+        """Say whether the operator has opened a host, an address or a name, at this port."""
+        address = _parse(host)
+        if address is None:
+            return self.lists_host(host, port)
+        return self.lists_address(address, port)
+
     def refusal(self, url: str, *, allow_insecure: bool = False) -> str | None:
         """Say why a URL cannot be requested, as far as is known without resolving its name."""
         parts = urlsplit(url)

@@ -6,10 +6,12 @@ import gzip
 import hashlib
 import hmac
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from actors.model import Delivery
+from actors.outputs import dsr_messages
 from actors.outputs.audience_messages import is_membership, together
 from actors.outputs.contract import (
     HIDDEN,
@@ -139,7 +141,10 @@ class WebhookOutput:
             return network_outcome(error)
 
     def _body(self, deliveries: Sequence[Delivery]) -> bytes:
-        if is_membership(deliveries[0].payload):
+        place = self._environment.place
+        if place.kind == "dsr":
+            payloads = [dsr_messages.body_of(each.payload, place.number) for each in deliveries]
+        elif is_membership(deliveries[0].payload):
             payloads = [together(deliveries, body_id(deliveries))]
         else:
             payloads = [delivery.payload for delivery in deliveries]
@@ -172,7 +177,7 @@ async def _compress(body: bytes) -> bytes:
 
 MODULE = OutputModule(
     module="webhook",
-    kinds=frozenset({"event", "audience"}),
+    kinds=frozenset({"event", "audience", "dsr"}),
     accepts_unbound=True,
     accepts_attribute_feed=True,
     settings_model=WebhookSettings,
@@ -181,4 +186,5 @@ MODULE = OutputModule(
     retry_profile="stream",
     open=WebhookOutput,
     headers=shown_headers,
+    domain=lambda settings: urlsplit(settings.url).hostname or "",
 )

@@ -22,6 +22,7 @@ from actors.model import (
     Unresolved,
 )
 from actors.steps.work import Work
+from actors.store import erased
 from actors.store.environment import Transaction
 from actors.store.identities import Holder, read_holders
 from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
@@ -95,7 +96,7 @@ class Identifier:
                 if not self._owns(slot_of_mpid(batch.mpid)):
                     work.result = Moved(batch.mpid)
                     return
-                if not self._is_of_another_scope(batch.environment, batch.mpid, txn):
+                if not self._is_nobodys(batch.environment, batch.mpid, txn):
                     work.mpid = batch.mpid
                     return
                 work.hint = None
@@ -105,8 +106,10 @@ class Identifier:
             return  # unattributed
         work.by_identities = True
         if work.hint is not None and not work.is_guess:
-            work.mpid = work.hint
-            return
+            if not self._is_erased(batch.environment, work.hint, txn):
+                work.mpid = work.hint
+                return
+            work.hint = None  # since it was resolved
         as_sent = batch.environment, tuple(sent.items())
         known = self._known.get(as_sent)
         if known is not None:
@@ -148,8 +151,18 @@ class Identifier:
         else:
             work.result = _unresolved(batch, sent, kinds)
 
-    def _is_of_another_scope(self, environment: Environment, mpid: int, txn: Transaction) -> bool:
-        """Tell whether an MPID that is not known here is known in another scope."""
+    def _is_erased(self, environment: Environment, mpid: int, txn: Transaction) -> bool:
+        """Tell whether an MPID is nobody's for good (spec/privacy.md, 5.2)."""
+        key = ProfileKey(self._scope, environment, mpid)
+        profile = self._profiles.get(txn, key)
+        if profile is not None and profile.lookups:
+            return False
+        return erased.is_erased(txn, key)
+
+    def _is_nobodys(self, environment: Environment, mpid: int, txn: Transaction) -> bool:
+        """Tell whether an MPID was erased, or is not known here and is in another scope."""
+        if self._is_erased(environment, mpid, txn):
+            return True
         if not self._other_scopes:
             return False
         if self._profiles.get(txn, ProfileKey(self._scope, environment, mpid)) is not None:

@@ -78,5 +78,20 @@ def of_mpid(txn: Transaction, environment: Environment, mpid: int) -> list[Alias
     return [read(txn, _number(key)) for key, _ in txn.scan("aliases", prefix=prefix)]
 
 
+def forget(txn: Transaction, environment: Environment, mpid: int) -> int:
+    """Delete the aliases that name an MPID; return how many there were."""
+    found = of_mpid(txn, environment, mpid)
+    for alias in found:
+        request = alias.request
+        txn.delete("aliases", alias_key(alias.number))
+        txn.delete("aliases", pending_alias_key(alias.number))
+        by_request = alias_request_key(environment, request.request_id)
+        if _number(txn.get("aliases", by_request) or b"\0") == alias.number:
+            txn.delete("aliases", by_request)
+        for each in (request.source_mpid, request.destination_mpid):
+            txn.delete("aliases", alias_member_key(environment, each, alias.number))
+    return len(found)
+
+
 def _number(key: bytes) -> int:
     return int.from_bytes(key[-_NUMBER_BYTES:], "big")

@@ -47,6 +47,7 @@ Table = Literal[
     "revisions",
     "output_states",
     "audit_log",
+    "subject_requests",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
 # Users are known to all workspaces of their identity scope. All else is of one workspace.

@@ -4,6 +4,7 @@
     layout.json     format, generation and number of shards
     server.key      signs tokens, where no setting does
     master.key      seals the kept workspace documents, where no setting does
+    dsr.pair        signs what is said of data subject requests, where no setting does; sealed
     identity-<scope>.json   identity settings that the stores agree with
     coordinator/configuration/          the workspace documents that were applied
     coordinator/scope-<number>/         the coordinator's store of an identity scope

@@ -82,6 +82,11 @@ def member_of(key: bytes) -> Member:
     return Member(ENVIRONMENTS[environment], value.rstrip(b"\0").decode(), mpid - _SIGN)
 
 
+def candidate_of(key: bytes) -> bytes:
+    """Return the key of the profile that the key of a candidate names."""
+    return key[_RUN.size :]
+
+
 def scan_runs(
     txn: Transaction, table: Table, bounds: list[tuple[int, int]], start: bytes = b""
 ) -> Iterator[bytes]:

@@ -12,7 +12,7 @@
     pending_parts  connection u32 | number u64 of the batch | sequence u64
     pending_due    ms u64 | the pending batch's key
     trail          the profile's key | number u64
-    erased         the profile's key
+    erased         slot u16 | 16 bytes of hash
     static_lists   audience u32 | the profile's key
     scores         the profile's key | prediction u32
     member_counts  audience u32 | span u32

@@ -6,7 +6,7 @@ is still without an answer.
 
 import msgspec
 
-from actors.model import MicroBatch, Result
+from actors.model import Deferred, MicroBatch, Result, Unresolved
 from actors.store.environment import Transaction
 from actors.store.keys import micro_batch_key
 
@@ -29,6 +29,18 @@ def remember(txn: Transaction, micro: MicroBatch, results: list[Result]) -> None
     """Keep the results of a micro-batch, in the place of the edge's one 16 before."""
     key = micro_batch_key(micro.edge, micro.number % RING)
     txn.put("micro_batches", key, _encoder.encode((micro.number, results)))
+
+
+def without_identities(encoded: bytes) -> bytes | None:
+    """Return an entry without the identities that its answers name, `None` if it names none.
+
+    Should the micro-batch be sent again, those batches are answered to be sent once more.
+    """
+    number, results = _decoder.decode(encoded)
+    if not any(isinstance(each, Unresolved) for each in results):
+        return None
+    kept = [Deferred() if isinstance(each, Unresolved) else each for each in results]
+    return _encoder.encode((number, kept))
 
 
 def forget_all(txn: Transaction) -> None:

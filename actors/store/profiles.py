@@ -114,6 +114,15 @@ class Profiles:
             txn.put("profiles", packed, _encoder.encode(profile))
             self._tell(packed, profile, by)
 
+    def remove(self, txn: Transaction, packed: bytes) -> None:
+        """Delete a profile. Should the transaction fail, it is read anew."""
+        txn.delete("profiles", packed)
+        self._staged.pop(packed, None)
+        _, size = self._hot.pop(packed, (None, 0))
+        self._used_bytes -= size
+        for followed in self._followers.values():
+            followed.discard(packed)
+
     def flush(self, txn: Transaction, by: int = NOBODY) -> None:
         """Write what was staged.
 

@@ -36,6 +36,7 @@ _SECURITY: dict[Api, list[dict[str, list[str]]]] = {
     "historical": [{"basic": []}],
     "segment": [{"basic": []}, {}],
     "identity": [{"basic": []}, {"key": []}],
+    "dsr": [{"basic": []}],
     "profile": [{"bearer": []}],
     "platform": [{"bearer": []}],
 }

@@ -227,6 +227,31 @@ _WRITTEN: Mapping[str, Schema] = {
         ["rows"], rows=_many(_object(["mpid", "score"], mpid=_INT64, score={"type": "number"}))
     ),
     "CalculatedAttribute": _object(name=_TEXT, description=_TEXT, draft_definition=_map(_ANYTHING)),
+    "SubjectRequest": _object(
+        ["subject_request_id", "subject_request_type", "submitted_time"],
+        regulation={"enum": ["gdpr", "ccpa"]},
+        subject_request_id={"type": "string", "format": "uuid"},
+        subject_request_type={"enum": ["erasure", "access", "portability"]},
+        submitted_time=_TEXT,
+        subject_identities={
+            "anyOf": [
+                _map(_object(["value"], value=_TEXT, encoding={"const": "raw"})),
+                _many(
+                    _object(
+                        ["identity_type", "identity_value"],
+                        identity_type=_TEXT,
+                        identity_value=_TEXT,
+                        identity_format={"const": "raw"},
+                    )
+                ),
+            ]
+        },
+        api_version=_TEXT,
+        status_callback_urls=_many(_TEXT),
+        group_id=_TEXT,
+        skip_waiting_period=_FLAG,
+        extensions=_map(_map(_ANYTHING)),
+    ),
     "LogLevel": _object(
         ["logger", "level"],
         logger=_TEXT,

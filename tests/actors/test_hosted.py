@@ -25,6 +25,7 @@ from tests.actors.aliasing import SOURCE, request
 from tests.actors.audiences.desks import CATALOG
 from tests.actors.profiles.builders import WORKSPACE
 from tests.actors.shards import MAP_SIZE_BYTES
+from tests.signing import pair
 
 
 class FakeHost:
@@ -143,7 +144,9 @@ async def test_a_coordinator_applies_aliases_from_its_start_until_it_is_closed(
         calculated=CalculatedCatalog(),
         group_job_interval_s=86_400.0,
     )
-    coordinator = Coordinator(tmp_path, MAP_SIZE_BYTES, 0, FakeConfiguration([options]), FakeHost())
+    coordinator = Coordinator(
+        tmp_path, MAP_SIZE_BYTES, 0, FakeConfiguration([options]), pair(), (), FakeHost()
+    )
     number = WORKSPACE.number
     await coordinator.call(number, "alias", request())
     aliases = await coordinator.call(number, "aliases", SOURCE)

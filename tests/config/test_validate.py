@@ -143,7 +143,7 @@ CASES = [
     ),
     pytest.param(
         [setting("outputs.0.kind", "cookie_sync")],
-        ["outputs[0].kind: module 'webhook' can be audience, event"],
+        ["outputs[0].kind: module 'webhook' can be audience, dsr, event"],
         id="a kind that the module cannot be",
     ),
     pytest.param(

@@ -58,6 +58,7 @@ from server.edge_config import (
 )
 from server.limit_file import LimitFile
 from server.limits import Level, Limit, RateLimiter
+from server.privacy_gateway import PrivacyGateway
 
 T = 1_767_225_600_000  # 2026-01-01T00:00:00Z, the clock of the worked cases
 
@@ -98,6 +99,7 @@ class FakeDeployment:
 
     audiences = cast(AudienceGateway, None)  # routes/audiences.py puts a real one here
     calculated = cast(CalculatedGateway, None)  # tests/whole/test_calculated.py asks for it
+    privacy = cast(PrivacyGateway, None)  # tests/whole/test_subject_requests.py asks for it
     configuration: ConfigGateway
     groups = cast(GroupDirectory, None)  # tests/whole/test_groups.py asks for groups
 

@@ -21,6 +21,7 @@ from server.edge import EdgeProcess, EdgeWorkspace
 from server.limit_file import LimitFile
 from server.limits import RateLimiter
 from server.microbatch import ITEM_OVERHEAD_BYTES, QueueOptions
+from server.privacy_gateway import PrivacyGateway
 from tests.server.conftest import WORKSPACE, Client, basic, config_with, key_info
 from tests.server.test_microbatch import SlowShard
 
@@ -65,6 +66,7 @@ def workspace(number: int, shards: list[SlowBatches]) -> EdgeWorkspace:
         cast(GroupDeskHandle, None),
         cast(AudienceDeskHandle, None),
         cast(CalculatedDesk, None),
+        cast(PrivacyGateway, None),
         cast(ConfigDeskHandle, None),
         cast(Callable[[str], ForwarderHandle], None),
     )

@@ -22,6 +22,7 @@ from server.deployment import GroupDirectory
 from server.gateway import UNKNOWN_ALIAS_MPID, Gateway
 from server.ingestion import Ingestion
 from server.microbatch import QueueOptions, ShardQueue
+from server.privacy_gateway import PrivacyGateway
 from server.routing import Router
 from tests.actors.forwarding.support import delivery
 
@@ -114,6 +115,7 @@ def gateway(
         cast(GroupDirectory, None),  # tests/whole/test_groups.py asks for groups
         cast(AudienceGateway, None),  # tests/server/routes/test_audiences.py asks for audiences
         cast(CalculatedGateway, None),  # tests/server/routes/test_calculated_attributes.py
+        cast(PrivacyGateway, None),  # tests/whole/test_subject_requests.py
         cast(ConfigGateway, None),  # tests/whole/test_configuration.py asks for it
     )
     return made, queues

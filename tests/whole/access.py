@@ -44,7 +44,29 @@ GUARDS = {
         POST /v2/calculatedattributes
         POST /v2/bulkcalculatedattributes
     """,
+    "requests' key": """
+        POST /v1/opengdpr_requests
+        GET /v1/opengdpr_requests
+        GET /v1/opengdpr_requests/{id}
+        DELETE /v1/opengdpr_requests/{id}
+        POST /v2/requests
+        GET /v2/requests
+        GET /v2/requests/{id}
+        DELETE /v2/requests/{id}
+        POST /v3/requests
+        GET /v3/requests
+        GET /v3/requests/{id}
+        DELETE /v3/requests/{id}
+    """,
     "nobody": """
+        GET /v1/discovery
+        GET /v2/discovery
+        GET /v3/discovery
+        GET /gdpr/opengdpr_cert.pem
+        GET /dsr/opendsr_cert.pem
+        GET /v1/opengdpr_requests/{id}/results
+        GET /v2/requests/{id}/results
+        GET /v3/requests/{id}/results
         POST /oauth/token
         GET /healthz
         GET /readyz
@@ -97,6 +119,7 @@ GUARDS = {
         DELETE /platform/v2/organizations/{org}/accounts/{account}/credentials/{client}
         POST /platform/v2/organizations/{org}/accounts/{account}/credentials/{client}/rotate
         PUT ~/config
+        GET ~/dsr/{id}/report
         POST ~/config/revisions/{revision}/rollback
     """,
     "profile": """

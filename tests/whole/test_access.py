@@ -120,6 +120,10 @@ EXPECTED: Mapping[str, Mapping[str, Any]] = {
         "input key": 403,
         "workspace key": ALLOWED,
     },
+    "requests' key": {
+        **dict.fromkeys(("nobody", "admin", "wrong secret", "unknown key", "input key"), 401),
+        "workspace key": ALLOWED,
+    },
     "identity": {
         "nobody": 401,
         "admin": 401,

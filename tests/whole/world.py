@@ -31,6 +31,8 @@ from actors.metric_groups import CoordinatorMetrics, EdgeMetrics, ShardMetrics
 from actors.model import Delivery, MicroBatch, Result, StoredBatch, WorkspaceInfo
 from actors.outputs.contract import RegisteredOutput
 from actors.points_exchange import PointsExchange, PointShard
+from actors.privacy.handles import Surroundings, privacy_handle
+from actors.privacy.requests import Version
 from actors.shard import Shard
 from actors.shard_calls import ShardCalls
 from actors.shard_options import StoreOptions
@@ -52,6 +54,8 @@ from server.edge_config import EdgeConfig, edge_config
 from server.limit_file import LimitFile
 from server.limits import RateLimiter
 from server.microbatch import QueueOptions
+from server.privacy_gateway import PrivacyGateway
+from tests.signing import DOMAIN, signer
 
 T = 1_767_225_600_000  # 2026-01-01T00:00:00Z, the clock of the worked cases
 MAP_SIZE = 256 * 1024 * 1024
@@ -236,6 +240,7 @@ class World:
         configuration: ConfigDesk,
         follower: ConfigFollower,
         forwarders: "FakeForwarders",
+        coordinator_stores: Sequence[Store],
     ) -> None:
         self.number = number
         self.configuration = configuration
@@ -255,6 +260,8 @@ class World:
         self.aliases = desks.aliases
         self.groups = desks.groups
         self.audiences = desks.audiences
+        self.privacy = desks.privacy
+        self.coordinator_stores = coordinator_stores
         self._coordinator_metrics = metrics
         self._handles = handles
 
@@ -466,6 +473,7 @@ async def serving(
         all_desks: dict[int, Desks] = {}
         configuration = ConfigDesk(book, process)
         handles_of: dict[int, Sequence[Any]] = {}
+        kept: list[Store] = []
         forwarders = FakeForwarders()
         for served in book.served:
             workspace = served.info
@@ -478,14 +486,16 @@ async def serving(
             if workspace.scope not in sequencers:
                 scope_folder = scope_store(folder / "coordinator", workspace.scope)
                 store = stack.enter_context(closing(Store(scope_folder, MAP_SIZE)))
+                kept.append(store)
                 sequencers[workspace.scope] = Sequencer(
                     store, handles, workspace.scope, clock, SystemRandomness(), metrics
                 )
                 stack.callback(sequencers[workspace.scope].close)
             own = workspace_store(folder / "coordinator", workspace.number)
+            kept.append(stack.enter_context(closing(Store(own, MAP_SIZE))))
             desks = Desks(
                 own,
-                stack.enter_context(closing(Store(own, MAP_SIZE))),
+                kept[-1],
                 sequencers[workspace.scope],
                 handles,
                 replace(desk_options(served, process), slice_pause_s=0.0),
@@ -494,6 +504,7 @@ async def serving(
                 metrics,
                 partial(other_desks, workspace.number, all_desks),
                 Sealer("k" * 32),
+                Surroundings(DOMAIN, forwarders.post, forwarders.wake, forwarders.reread),
             )
             all_desks[workspace.number] = desks
             coordinator = LocalCoordinator(desks)
@@ -505,6 +516,7 @@ async def serving(
                 cast(GroupDeskHandle, coordinator),
                 desk_handle(coordinator.call_audiences),
                 calculated_handle(coordinator.call_calculated),
+                PrivacyGateway(privacy_handle(coordinator.call_privacy), signer()),
                 configuration,
                 forwarders.of,
             )
@@ -553,6 +565,7 @@ async def serving(
                 configuration,
                 follower,
                 forwarders,
+                kept,
             )
             for served, (each, owners, desks) in zip(book.served, parts, strict=True)
         ]
@@ -580,12 +593,28 @@ def _edge_config(served: ServedDocument, process: Settings) -> EdgeConfig:
 class FakeForwarders:
     """What edges ask of forwarders; `faulted`: connections that do not send.
 
-    `registered`: the output that a module of its own answers for.
+    `registered`: the output that a module of its own answers for. `woken`, `reread_outputs`: those
+    that were told so. `posted`: callbacks (URL, version, body), of which the receivers take what
+    comes while `takes_callbacks`.
     """
 
     def __init__(self) -> None:
+        self.woken: list[str] = []
+        self.reread_outputs: list[str] = []
+        self.posted: list[tuple[str, Version, bytes]] = []
+        self.takes_callbacks = True
         self.faulted: set[int] = set()
         self.registered: RegisteredOutput | None = None
+
+    def wake(self, output: str) -> None:
+        self.woken.append(output)
+
+    async def reread(self, output: str) -> None:
+        self.reread_outputs.append(output)
+
+    async def post(self, url: str, version: Version, body: bytes) -> bool:
+        self.posted.append((url, version, body))
+        return self.takes_callbacks
 
     def within(self, timeout_s: float) -> "FakeForwarders":
         return self

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from actors.model import Delivery
 from actors.outputs import dsr_messages
-from actors.outputs.contract import Delivered, Outcome
-from actors.outputs.dsr_messages import SUBJECT_IDENTITIES
+from actors.outputs.contract import Delivered, Fatal, Outcome
+from actors.outputs.dsr_messages import NO_IDENTITY, SUBJECT_IDENTITIES
 from actors.outputs.firehose.client import message_uuid
 from actors.outputs.firehose.messages import VERSION, DsrProcessingRequest, SubjectIdentity
 from actors.outputs.firehose.registration import Permissions
@@ -24,8 +24,8 @@ class DsrSender(KindSender):
             message.subject_identities, ready.registration.permissions
         )
         if not identities:
-            self._environment.count_drop(delivery.connection, "missing_identity", 1)
-            return [Delivered()]
+            self._environment.count_drop(delivery.connection, NO_IDENTITY, 1)
+            return [Fatal(NO_IDENTITY, "")]
         request = DsrProcessingRequest(
             id=message_uuid(delivery.delivery_id),
             timestamp_ms=delivery.created_ms,

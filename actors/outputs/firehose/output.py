@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from actors.clock import SystemRandomness
 from actors.errors import ShardUnavailable, StoreFull
@@ -208,4 +209,5 @@ MODULE = OutputModule(
     connection_settings_model=FirehoseConnectionSettings,
     takes=takes,
     problems=output_problems,
+    domain=lambda settings: urlsplit(settings.url_of("dsr") or "").hostname or "",
 )

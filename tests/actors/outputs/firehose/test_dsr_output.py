@@ -3,7 +3,7 @@
 import pytest
 
 from actors.outputs import dsr_messages
-from actors.outputs.contract import Delivered, Retry
+from actors.outputs.contract import Delivered, Fatal, Retry
 from actors.outputs.dsr_messages import DsrMessage, subject_identities
 from tests.actors.forwarding.support import delivery
 from tests.actors.outputs.firehose.support import NOW_MS, Module, Place
@@ -44,7 +44,7 @@ async def test_a_request_without_any_of_it_is_not_sent(module: Module) -> None:
     await output.start()
     nothing = DsrMessage("a3f0", "erasure", 5, "unknown", {"android_id": "x"})
     request = delivery(1, None, payload=dsr_messages.encode(nothing), event_count=0)
-    assert isinstance((await output.send([request]))[0], Delivered)
+    assert await output.send([request]) == [Fatal("missing_identity", "")]
     await output.stop()
     assert module.messages == []
     assert place.drops == [(1, "missing_identity", 1)]

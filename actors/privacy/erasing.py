@@ -1,0 +1,185 @@
+"""Erases profiles from all stores (spec/privacy.md, 5.2 and 5.3).
+
+One stage after the other, each for all requests of a run together; a stage that was cut off is done
+again, which changes nothing where it was done already.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Literal, Protocol
+
+from actors.clock import Clock
+from actors.model import Environment
+from actors.privacy.requests import Stage, Subject, SubjectRequest
+from actors.privacy.results import Results
+from actors.store import aliases
+from actors.store.environment import Store
+from actors.store.keys import shard_of_slot, slot_of_mpid
+
+# Where a walk over tables goes on: number of the table, and a key in it.
+Cursor = tuple[int, bytes]
+Walk = Literal["deliveries", "groups", "answers"]
+START: Cursor = (0, b"")
+# Called when a stage of a request (its id) is done.
+NoteStage = Callable[[str, Stage], None]
+
+
+# Erases something of users, and tells how much of each.
+_Work = Callable[[Sequence[Subject]], Awaitable[Mapping[Subject, int]]]
+
+
+class ErasingShard(Protocol):
+    """What is asked of a shard: `actors.shard_erasure.ShardErasure`."""
+
+    async def is_shared(self, environment: Environment, mpid: int) -> bool:
+        """Tell whether another workspace has data of a user."""
+        ...
+
+    async def erase_walking(
+        self, walk: Walk, users: Sequence[Subject], cursor: Cursor
+    ) -> tuple[dict[int, int], Cursor | None]:
+        """Delete some of the entries about users in tables that have to be walked.
+
+        Returns:
+            Place of a user to how much, and where to go on, `None` at the end.
+        """
+        ...
+
+    async def leave_audiences(self, environment: Environment, mpid: int) -> int:
+        """End a user's memberships; return how many there were."""
+        ...
+
+    async def erase_events(self, environment: Environment, mpid: int) -> tuple[int, bool]:
+        """Delete some of a user's events; return how many batches, and whether there are more."""
+        ...
+
+    async def erase_profile(self, environment: Environment, mpid: int) -> bool:
+        """Delete the rest of a user's data; tell whether there was a profile."""
+        ...
+
+
+class RecordEraser(Protocol):
+    """What erases identity records: `actors.coordinator.Coordinator`."""
+
+    async def erase(self, environment: Environment, mpid: int) -> bool:
+        """Remove an identity record; tell whether there was one."""
+        ...
+
+    async def forget_erased(self) -> None:
+        """Let go of what is still kept of erasures."""
+        ...
+
+
+class Eraser:
+    """Does the stages. Calls raise ShardUnavailable and StoreFull; they can be repeated."""
+
+    def __init__(
+        self,
+        store: Store,
+        identities: RecordEraser,
+        shards: Sequence[ErasingShard],
+        results: Results,
+        reread: Callable[[str], Awaitable[None]],
+        clock: Clock,
+    ) -> None:
+        """Set up.
+
+        Args:
+            store: of the workspace, in the coordinator.
+            identities: of its identity scope; `shards`: all of them, in order.
+            results: what people asked for.
+            reread: has the forwarder of an output (its id) let go of what it holds in memory.
+            clock: of the times that are kept.
+        """
+        self._store = store
+        self._identities = identities
+        self._shards = shards
+        self._reread = reread
+        self._forwarders: Sequence[str] = ()
+        self._clock = clock
+        # In their order: what waits goes before the memberships end, which outputs are told of;
+        # and with the identity record nothing new can come to a profile any more.
+        self._stages: dict[str, _Work] = {
+            "results": results.forget_about,
+            "identities": self._erase_identities,
+            "deliveries": self._erase_deliveries,
+            "audiences": self._leave_audiences,
+            "groups": partial(self._erase_walking, "groups"),
+            "answers": partial(self._erase_walking, "answers"),
+            "events": self._erase_events,
+            "profiles": self._erase_profiles,
+        }
+
+    def take_over(self, forwarders: Sequence[str]) -> None:
+        """Take over which outputs (their ids) have a forwarder."""
+        self._forwarders = forwarders
+
+    async def erase(self, requests: Sequence[SubjectRequest], note: NoteStage) -> None:
+        """Do all stages of requests that are not noted yet."""
+        for name, work in self._stages.items():
+            left = [
+                each
+                for each in requests
+                if each.status == "in_progress"
+                and name not in [stage.store for stage in each.stages]
+            ]
+            if not left:
+                continue
+            users = list(dict.fromkeys(user for each in left for user in each.subjects or ()))
+            removed = await work(users) if users else {}
+            for request in left:
+                own = sum(removed.get(user, 0) for user in request.subjects or ())
+                note(request.id, Stage(name, own, self._clock.now_ms()))
+
+    async def _erase_identities(self, users: Sequence[Subject]) -> dict[Subject, int]:
+        removed: dict[Subject, int] = {}
+        for environment, mpid in users:
+            with self._store.write() as txn:
+                count = aliases.forget(txn, environment, mpid)
+            # What another workspace still has of the profile stays for that one alone.
+            if not await self._owner(mpid).is_shared(environment, mpid):
+                count += await self._identities.erase(environment, mpid)
+            removed[environment, mpid] = count
+        return removed
+
+    async def _erase_deliveries(self, users: Sequence[Subject]) -> dict[Subject, int]:
+        removed = await self._erase_walking("deliveries", users)
+        for output in self._forwarders:
+            await self._reread(output)
+        return removed
+
+    async def _erase_walking(self, walk: Walk, users: Sequence[Subject]) -> dict[Subject, int]:
+        removed: Counter[Subject] = Counter()
+
+        async def erase(shard: ErasingShard) -> None:
+            cursor: Cursor | None = START
+            while cursor is not None:
+                counts, cursor = await shard.erase_walking(walk, users, cursor)
+                removed.update({users[place]: count for place, count in counts.items()})
+
+        await asyncio.gather(*map(erase, self._shards))
+        return removed
+
+    async def _leave_audiences(self, users: Sequence[Subject]) -> dict[Subject, int]:
+        return {user: await self._owner(user[1]).leave_audiences(*user) for user in users}
+
+    async def _erase_events(self, users: Sequence[Subject]) -> dict[Subject, int]:
+        removed: Counter[Subject] = Counter()
+        for user in users:
+            has_more = True
+            while has_more:
+                count, has_more = await self._owner(user[1]).erase_events(*user)
+                removed[user] += count
+        return removed
+
+    async def _erase_profiles(self, users: Sequence[Subject]) -> Mapping[Subject, int]:
+        removed: Mapping[Subject, int] = {
+            user: await self._owner(user[1]).erase_profile(*user) for user in users
+        }
+        await self._identities.forget_erased()
+        return removed
+
+    def _owner(self, mpid: int) -> ErasingShard:
+        return self._shards[shard_of_slot(slot_of_mpid(mpid), len(self._shards))]

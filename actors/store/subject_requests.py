@@ -1,0 +1,147 @@
+"""Data subject requests of a workspace, in the coordinator's store (spec/privacy.md, 3).
+
+    "r" id                          the request
+    "g" 16 bytes of hash, id        by group
+    "s" fingerprint                 id of the unfinished request that asks for the same
+    "d" ms u64, id                  by when it is fulfilled
+    "n" ms u64, id                  by when somebody is told something
+    "t" ms u64, id                  by receipt
+    "x" ms u64, id                  by when it is forgotten
+    "e" ms u64, id                  by when its result is deleted
+
+An id is a UUID in its 36 characters.
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+import msgspec
+
+from actors.privacy.requests import UNFINISHED, SubjectRequest
+from actors.store.environment import Transaction
+
+KEPT_MS = 365 * 24 * 3600 * 1000  # after the end (spec/privacy.md, 8)
+_ID_BYTES = 36
+MOMENTS_END_MS = 2**63
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(SubjectRequest)
+
+
+def write(txn: Transaction, request: SubjectRequest) -> None:
+    """Write a request in the place of what it was before, with all by which it is found."""
+    former = read(txn, request.id)
+    places = _places(request)
+    if former is not None:
+        for key in _places(former).keys() - places.keys():
+            txn.delete("subject_requests", key)
+    for key, value in places.items():
+        txn.put("subject_requests", key, value)
+    txn.put("subject_requests", b"r" + request.id.encode(), _encoder.encode(request))
+
+
+def read(txn: Transaction, request_id: str) -> SubjectRequest | None:
+    """Return a request, `None` if there is none of that id."""
+    encoded = txn.get("subject_requests", b"r" + request_id.encode())
+    return None if encoded is None else _decoder.decode(encoded)
+
+
+def existing(txn: Transaction, request_id: str) -> SubjectRequest:
+    """Return a request that there is."""
+    request = read(txn, request_id)
+    if request is None:
+        raise KeyError(request_id)
+    return request
+
+
+def of_group(txn: Transaction, group: str) -> list[SubjectRequest]:
+    """Return the requests of a group, by id."""
+    return [_found(txn, key) for key, _ in txn.scan("subject_requests", prefix=_group_key(group))]
+
+
+def same(txn: Transaction, fingerprint: bytes) -> str | None:
+    """Return the id of the unfinished request with a fingerprint, `None` if there is none."""
+    found = txn.get("subject_requests", b"s" + fingerprint)
+    return None if found is None else found.decode()
+
+
+def due(txn: Transaction, now_ms: int) -> Iterator[SubjectRequest]:
+    """Yield the unfinished requests whose run has come, in its order."""
+    yield from _until(txn, b"d", now_ms)
+
+
+def to_be_told(txn: Transaction, now_ms: int) -> Iterator[SubjectRequest]:
+    """Yield the requests of which somebody is to be told something now."""
+    yield from _until(txn, b"n", now_ms)
+
+
+def unfinished(txn: Transaction) -> Iterator[SubjectRequest]:
+    """Yield the unfinished requests, in the order of their runs."""
+    for key, _ in txn.scan("subject_requests", prefix=b"d"):
+        yield _found(txn, key)
+
+
+def forgettable(txn: Transaction, now_ms: int) -> Iterator[SubjectRequest]:
+    """Yield the requests that have been kept for long enough."""
+    yield from _until(txn, b"x", now_ms)
+
+
+def with_results(txn: Transaction, until_ms: int | None = None) -> Iterator[SubjectRequest]:
+    """Yield the requests that have results; those that expire up to a time, if one is given."""
+    yield from _until(txn, b"e", MOMENTS_END_MS if until_ms is None else until_ms)
+
+
+def forget(txn: Transaction, now_ms: int) -> None:
+    """Delete the requests that have been kept for long enough."""
+    for request in list(forgettable(txn, now_ms)):
+        for key in _places(request):
+            txn.delete("subject_requests", key)
+        txn.delete("subject_requests", b"r" + request.id.encode())
+
+
+def received_since(txn: Transaction, start_ms: int) -> list[int]:
+    """Return when the requests were received that came since, oldest first."""
+    start = b"t" + start_ms.to_bytes(8, "big")
+    found = txn.scan("subject_requests", start=start, prefix=b"t")
+    return [_moment(key) for key, _ in found]
+
+
+def _until(txn: Transaction, prefix: bytes, now_ms: int) -> Iterator[SubjectRequest]:
+    for key, _ in txn.scan("subject_requests", prefix=prefix):
+        if _moment(key) > now_ms:
+            return
+        yield _found(txn, key)
+
+
+def _places(request: SubjectRequest) -> dict[bytes, bytes]:
+    """Return the keys by which a request is found, beside its id."""
+    own = request.id.encode()
+    places = {_timed(b"t", request.received_ms, own): b""}
+    if request.sent.group is not None:
+        places[_group_key(request.sent.group) + own] = b""
+    if request.status in UNFINISHED:
+        places[b"s" + request.fingerprint] = own
+        places[_timed(b"d", request.due_ms, own)] = b""
+    else:
+        places[_timed(b"x", request.changed_ms + KEPT_MS, own)] = b""
+    if request.result is not None and not request.result.is_gone:
+        places[_timed(b"e", request.result.expires_ms, own)] = b""
+    if (told_ms := request.next_notice_ms) is not None:
+        places[_timed(b"n", told_ms, own)] = b""
+    return places
+
+
+def _timed(prefix: bytes, moment_ms: int, own: bytes) -> bytes:
+    return prefix + moment_ms.to_bytes(8, "big") + own
+
+
+def _moment(key: bytes) -> int:
+    return int.from_bytes(key[1:9], "big")
+
+
+def _group_key(group: str) -> bytes:
+    return b"g" + hashlib.blake2b(group.encode(), digest_size=16).digest()
+
+
+def _found(txn: Transaction, key: bytes) -> SubjectRequest:
+    return existing(txn, key[-_ID_BYTES:].decode())

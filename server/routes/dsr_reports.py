@@ -1,0 +1,53 @@
+"""What erasures have removed (spec/privacy.md, 5.5)."""
+
+import msgspec
+from aiohttp import web
+
+from actors.privacy.statements import shown_time
+from server.edge_config import Role
+from server.management import WORKSPACE, enter
+from server.paths import MANAGEMENT_PREFLIGHT, Route
+from server.problems import Refused
+
+MAY_SEE_PRIVACY: frozenset[Role] = frozenset({"admin"})
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def report(request: web.Request) -> web.Response:
+    """GET .../dsr/{id}/report: what was removed of which store, signed."""
+    privacy = enter(request, MAY_SEE_PRIVACY).edge.deployment.privacy
+    found = await privacy.desk.request(request.match_info["id"])
+    if found is None:
+        raise Refused("NOT_FOUND", "There is no such request.")
+    shown = {
+        "subject_request_id": found.id,
+        "subject_request_type": found.sent.type,
+        "request_status": found.status,
+        "profiles": len(found.about or found.subjects or ()),
+        "stages": [
+            {
+                "store": each.store,
+                "removed": each.removed,
+                "finished_time": shown_time(each.finished_ms),
+            }
+            for each in found.stages
+        ],
+    }
+    body = _encode(shown)
+    return web.Response(
+        body=body,
+        content_type="application/json",
+        headers=privacy.signer.headers(found.sent.version, body),
+    )
+
+
+ROUTES = (
+    Route(
+        "GET",
+        WORKSPACE + "/dsr/{id}/report",
+        report,
+        "platform",
+        preflight=MANAGEMENT_PREFLIGHT,
+    ),
+)
