@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from pydantic import AfterValidator, Field, SecretStr
 
 from actors.model import Delivery
-from actors.outputs import python_loading
+from actors.outputs import dsr_messages, python_loading
 from actors.outputs.contract import (
     Delivered,
     Fatal,
@@ -180,13 +180,16 @@ class PythonOutput:
             return self._made
 
     def _job(self, delivery: Delivery) -> Job:
+        place, payload = self._environment.place, delivery.payload
+        if place.kind == "dsr":
+            payload = dsr_messages.body_of(payload, place.number)
         return Job(
             delivery_id=delivery.delivery_id,
             environment=delivery.environment,
             input=self._environment.inputs.get(delivery.connection, ""),
             mpid=delivery.mpid,
             attempt=delivery.attempts + 1,
-            payload=orjson.loads(delivery.payload),
+            payload=orjson.loads(payload),
         )
 
     def _outcome(self, result: Any) -> Outcome:

@@ -9,7 +9,17 @@ import pytest
 from msgspec.structs import replace
 
 from actors.clock import ManualClock
-from actors.outputs.contract import Delivered, Fatal, OutputEnvironment, Refused, Retry
+from actors.outputs import dsr_messages
+from actors.outputs.contract import (
+    NOWHERE,
+    Delivered,
+    Fatal,
+    OutputEnvironment,
+    OutputPlace,
+    Refused,
+    Retry,
+)
+from actors.outputs.dsr_messages import DsrMessage
 from actors.outputs.egress import EgressRules
 from actors.outputs.http_answers import EXCERPT_BYTES
 from actors.outputs.python import PythonOutput, PythonSettings
@@ -39,7 +49,12 @@ def returning(results: str) -> str:
 
 
 def open_output(
-    folder: Path, code: str | None = None, *, has_folder: bool = True, **changes: Any
+    folder: Path,
+    code: str | None = None,
+    *,
+    has_folder: bool = True,
+    place: OutputPlace = NOWHERE,
+    **changes: Any,
 ) -> PythonOutput:
     if code is not None:
         (folder / "crm.py").write_text(IMPORTS + code)
@@ -49,6 +64,7 @@ def open_output(
         EgressRules(),
         folder / "spool",
         inputs={1: "web"},
+        place=place,
         python_dir=folder if has_folder else None,
     )
     return PythonOutput(PythonSettings.model_validate({"path": "crm.py", **changes}), surroundings)
@@ -62,6 +78,24 @@ async def test_the_class_gets_its_settings_and_jobs(tmp_path: Path) -> None:
     settings = {"token": "t", "limit": 3}
     job = f"Job({one.delivery_id!r})"
     assert shown == [settings, one.delivery_id, "production", "web", 42, 3, 5, job]
+
+
+async def test_a_class_of_kind_dsr_gets_the_message_that_webhooks_get(tmp_path: Path) -> None:
+    code = SHOWING.replace('job.payload["batch_id"]', "job.payload")
+    place = OutputPlace(number=7, kind="dsr")
+    output = open_output(tmp_path, code, place=place)
+    message = DsrMessage("a3f0", "erasure", 1500, "gdpr", {"email": "a@b.example"})
+    one = delivery(5, None, payload=dsr_messages.encode(message))
+    assert await output.send([one]) == [Delivered()]
+    assert json.loads((tmp_path / "shown").read_text())[6] == {
+        "subject_request_id": "a3f0",
+        "subject_request_type": "erasure",
+        "submitted_time": 1.5,
+        "subject_identities": {"email": {"value": "a@b.example", "encoding": "raw"}},
+        "api_version": "3.0",
+        "regulation": "gdpr",
+        "account": {"account_id": 7},
+    }
 
 
 @pytest.mark.parametrize(
