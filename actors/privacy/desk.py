@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from msgspec.structs import replace
 
 from actors.clock import Clock
-from actors.errors import ShardUnavailable, StoreFull, SubjectRequestRefused
+from actors.errors import HotIdentity, ShardUnavailable, StoreFull, SubjectRequestRefused
 from actors.model import Delivery, Settlement
 from actors.output_states import Seal
 from actors.privacy import forwards
@@ -202,7 +202,7 @@ class PrivacyDesk:
             pause_s = LOOK_S
             try:
                 await work()
-            except (ShardUnavailable, StoreFull) as error:
+            except (HotIdentity, ShardUnavailable, StoreFull) as error:
                 pause_s = RETRY_PAUSE_S
                 logger.warning(
                     "data subject requests wait",

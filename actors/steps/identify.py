@@ -63,6 +63,7 @@ class Identifier:
         self._rules = rules
         self._rank = {name: rank for rank, name in enumerate(rules.priority)}
         self._profiles = profiles
+        self._has_erased = True  # as of the transaction under way
         # With a login ID the answer depends on the lookups of one record alone. A change of them
         # makes another list, so as long as a profile has the same one, the answer is the same.
         self._known: dict[_Sent, tuple[ProfileKey, list[Lookup]]] = {}
@@ -78,6 +79,7 @@ class Identifier:
         After a batch that cannot be applied here, the rest of its unit is `Deferred`.
         """
         held_up: set[int] = set()
+        self._has_erased = txn.entries("erased") > 0
         for work in works:
             if work.result is not None:
                 continue
@@ -153,6 +155,8 @@ class Identifier:
 
     def _is_erased(self, environment: Environment, mpid: int, txn: Transaction) -> bool:
         """Tell whether an MPID is nobody's for good (spec/privacy.md, 5.2)."""
+        if not self._has_erased:
+            return False
         key = ProfileKey(self._scope, environment, mpid)
         profile = self._profiles.get(txn, key)
         if profile is not None and profile.lookups:
