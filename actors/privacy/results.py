@@ -46,7 +46,9 @@ class Results:
         with self._store.read() as txn:
             request = subject_requests.read(txn, request_id)
         result = None if request is None else request.result
-        if result is None or not compare_digest(result.token.encode(), token.encode()):
+        if result is None or not compare_digest(
+            result.token.encode(), token.encode("utf-8", "replace")
+        ):
             return "unknown"
         if result.is_gone:
             return "gone"

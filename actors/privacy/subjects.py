@@ -58,7 +58,8 @@ class Subjects:
         found: dict[Subject, None] = {}
         for environment in ENVIRONMENTS:
             for mpid in sent.mpids:
-                found[environment, mpid] = None
+                if await self._identities.record(environment, mpid) is not None:
+                    found[environment, mpid] = None
             for identities in sets:
                 if identities and (mpid := await self._mpid(environment, identities)):
                     found[environment, mpid] = None

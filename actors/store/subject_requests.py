@@ -42,7 +42,10 @@ def write(txn: Transaction, request: SubjectRequest) -> None:
 
 def read(txn: Transaction, request_id: str) -> SubjectRequest | None:
     """Return a request, `None` if there is none of that id."""
-    encoded = txn.get("subject_requests", b"r" + request_id.encode())
+    own = request_id.encode("utf-8", "replace")
+    if len(own) != _ID_BYTES:  # whatever was asked for
+        return None
+    encoded = txn.get("subject_requests", b"r" + own)
     return None if encoded is None else _decoder.decode(encoded)
 
 

@@ -14,6 +14,7 @@ from actors import shard_exports
 from actors.clock import ManualClock
 from actors.privacy import exporting
 from tests.signing import DOMAIN
+from tests.whole.identities import mpid_of
 from tests.whole.sent import DAY, batch, custom
 from tests.whole.subject_requests import (
     MOMENT_MS,
@@ -153,10 +154,13 @@ async def test_case_21_nobody_is_found_nothing_is_known_and_results_expire(
     async with running(tmp_path, document=document(), clock=clock) as world:
         nobody = await accepted(world, asked())
         mpid = {"mpid": {"value": "42"}}
+        unknown = await accepted(world, asked(subject_identities=mpid))
+        mpid = {"mpid": {"value": await mpid_of(world, "identify", {"customerid": "ann"})}}
         nothing = await accepted(world, asked(subject_identities=mpid))
         await fulfil(world, clock, 3)
-        response = await world.client.get(await url_of(world, nobody))
-        assert response.status == 404
+        for request_id in (nobody, unknown):
+            response = await world.client.get(await url_of(world, request_id))
+            assert response.status == 404
         assert await fetched(world, nothing) == {"empty.txt": []}
         url = await url_of(world, nothing)
         for wrong in ("", "x", "\u20ac"):

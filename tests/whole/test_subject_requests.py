@@ -210,6 +210,14 @@ async def test_case_14_answers_are_signed_by_the_certificate_of_discovery(
             verified(response, bytes([raw[0] ^ 1]) + raw[1:], pem, standard)
 
 
+async def test_an_id_that_nobody_could_have_chosen_is_not_found(world: World) -> None:
+    for wrong in ("x", "x" * 600, "%ff" * 36, "%F0%9F%90%B3" * 9):
+        response = await world.client.get(f"/v3/requests/{wrong}", headers=KEY)
+        assert await refused(response) == (404, NOT_FOUND)
+        response = await world.client.get(f"/v3/requests/{wrong}/results?token=%ff")
+        assert response.status == 404
+
+
 async def test_requests_are_found_by_their_group(world: World) -> None:
     ids = []
     for each in range(3):
