@@ -163,17 +163,22 @@ async def write_audit(
         before=before,
         after=after,
     )
+    await write_entry(caller.edge, caller.config, entry)
+
+
+async def write_entry(edge: Edge, config: EdgeConfig, entry: AuditEntry) -> None:
+    """Write an entry into the audit log of a workspace's account."""
     try:
-        await caller.edge.deployment.configuration.record(caller.config.account, entry)
+        await edge.deployment.configuration.record(config.account, entry)
     except (ShardUnavailable, StoreFull) as error:  # what was asked for is done
         _audit.error(
             "the audit log lacks an entry",
             extra={
                 "event": "audit_entry_lost",
-                "workspace": caller.config.workspace_slug,
-                "actor": caller.credential.client_id,
-                "action": action,
-                "resource": resource_type,
+                "workspace": config.workspace_slug,
+                "actor": entry.author.id,
+                "action": entry.action,
+                "resource": entry.resource_type,
                 "kind": type(error).__name__,
             },
         )

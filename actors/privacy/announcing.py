@@ -1,6 +1,7 @@
 """Sees to it that callback URLs are told of statuses, in their order (spec/privacy.md, 4.2)."""
 
 import asyncio
+import itertools
 
 from actors.clock import Clock
 from actors.privacy.callbacks import Post, after_attempt, callback_body, due_notices
@@ -27,7 +28,6 @@ class Announcer:
         """Tell what is to be told by now; who failed is tried again later. Raises StoreFull."""
         now_ms = self._clock.now_ms()
         while due := self._due(now_ms):
-            some = due[:POSTS_AT_ONCE]
             taken = await asyncio.gather(
                 *(
                     self._post(
@@ -35,20 +35,21 @@ class Announcer:
                         request.sent.version,
                         callback_body(request, notice, self._controller, self._base),
                     )
-                    for request, notice in some
+                    for request, notice in due
                 )
             )
             told_ms = self._clock.now_ms()
             with self._store.write() as txn:
-                for (told, notice), is_taken in zip(some, taken, strict=True):
+                for (told, notice), is_taken in zip(due, taken, strict=True):
                     request = subject_requests.existing(txn, told.id)
                     request = after_attempt(request, notice, told_ms, is_taken=is_taken)
                     subject_requests.write(txn, request)
 
     def _due(self, now_ms: int) -> list[tuple[SubjectRequest, Notice]]:
         with self._store.read() as txn:
-            return [
+            found = (
                 (request, notice)
                 for request in subject_requests.to_be_told(txn, now_ms)
                 for notice in due_notices(request, now_ms)
-            ]
+            )
+            return list(itertools.islice(found, POSTS_AT_ONCE))

@@ -186,9 +186,11 @@ class PrivacyDesk:
 
     async def fulfil(self) -> None:
         """Fulfil all that is due now. Raises as `Fulfilment.fulfil`."""
-        while await self._fulfilment.fulfil():
-            pass
-        self._gauges.show(self._store, self._clock.now_ms())
+        try:
+            while await self._fulfilment.fulfil():
+                pass
+        finally:
+            self._gauges.show(self._store, self._clock.now_ms())
 
     async def work(self) -> None:
         """Do all that is due now. Raises as `fulfil`; what is to be told is told all the same."""

@@ -3,7 +3,7 @@
     "r" id                          the request
     "g" 16 bytes of hash, id        by group
     "s" fingerprint                 id of the unfinished request that asks for the same
-    "d" ms u64, id                  by when it is fulfilled
+    "d" ms u64, id                  by when it is fulfilled -> `Open`
     "n" ms u64, id                  by when somebody is told something
     "t" ms u64, id                  by receipt
     "x" ms u64, id                  by when it is forgotten
@@ -16,16 +16,28 @@ import hashlib
 from collections.abc import Iterator
 
 import msgspec
+from msgspec import Struct
 
-from actors.privacy.requests import UNFINISHED, SubjectRequest
+from actors.privacy.requests import UNFINISHED, RequestType, Status, SubjectRequest
 from actors.store.environment import Transaction
 
 KEPT_MS = 365 * 24 * 3600 * 1000  # after the end (spec/privacy.md, 8)
 _ID_BYTES = 36
 MOMENTS_END_MS = 2**63
 
+
+class Open(Struct, frozen=True, array_like=True):
+    """What is shown of an unfinished request: there may be very many."""
+
+    type: RequestType
+    status: Status
+    received_ms: int
+    expected_ms: int
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(SubjectRequest)
+_open_decoder = msgspec.msgpack.Decoder(Open)
 
 
 def write(txn: Transaction, request: SubjectRequest) -> None:
@@ -78,10 +90,10 @@ def to_be_told(txn: Transaction, now_ms: int) -> Iterator[SubjectRequest]:
     yield from _until(txn, b"n", now_ms)
 
 
-def unfinished(txn: Transaction) -> Iterator[SubjectRequest]:
-    """Yield the unfinished requests, in the order of their runs."""
-    for key, _ in txn.scan("subject_requests", prefix=b"d"):
-        yield _found(txn, key)
+def unfinished(txn: Transaction) -> Iterator[tuple[str, Open]]:
+    """Yield (id, what is to be shown) of the unfinished requests, in the order of their runs."""
+    for key, encoded in txn.scan("subject_requests", prefix=b"d"):
+        yield key[-_ID_BYTES:].decode(), _open_decoder.decode(encoded)
 
 
 def forgettable(txn: Transaction, now_ms: int) -> Iterator[SubjectRequest]:
@@ -124,7 +136,10 @@ def _places(request: SubjectRequest) -> dict[bytes, bytes]:
         places[_group_key(request.sent.group) + own] = b""
     if request.status in UNFINISHED:
         places[b"s" + request.fingerprint] = own
-        places[_timed(b"d", request.due_ms, own)] = b""
+        opened = Open(
+            request.sent.type, request.status, request.received_ms, request.expected_ms or 0
+        )
+        places[_timed(b"d", request.due_ms, own)] = _encoder.encode(opened)
     else:
         places[_timed(b"x", request.changed_ms + KEPT_MS, own)] = b""
     if request.result is not None and not request.result.is_gone:

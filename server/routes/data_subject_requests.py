@@ -9,13 +9,16 @@ from aiohttp.typedefs import Handler
 from actors.outputs.egress import EgressRules
 from actors.privacy.requests import SubjectRequest, Version
 from actors.privacy.statements import REQUESTS, shown_time, statement
+from actors.store.audit_log import Action, AuditEntry, Author
 from server.auth import workspace_credentials
 from server.bodies import read_bytes
+from server.browsers import client_address
 from server.context import EDGES, Edge, edge_of
 from server.dsr_answers import answer, version_of
 from server.dsr_bodies import MAIN_TYPES, read_submission
 from server.dsr_problems import NOT_FOUND, NOT_VALID, DsrRefused, dsr_errors, invalid
 from server.limits import Limit
+from server.management import write_entry
 from server.openapi.takes import takes
 from server.paths import Route
 from server.problems import Refused, json_answer
@@ -48,6 +51,7 @@ async def submit(request: web.Request) -> web.Response:
         edge.clock.now_ms(),
     )
     taken = await privacy.desk.submit(sent)
+    await _audit(request, edge, "create", taken)
     shown = {
         "controller_id": str(config.workspace),
         "expected_completion_time": shown_time(taken.expected_ms),
@@ -83,6 +87,7 @@ async def cancel(request: web.Request) -> web.Response:
     found = await edge.deployment.privacy.desk.cancel(request.match_info["id"])
     if found is None:
         raise DsrRefused(404, [NOT_FOUND])
+    await _audit(request, edge, "delete", found)
     shown = {
         "controller_id": str(edge.config.current.workspace),
         "expected_completion_time": None,
@@ -176,6 +181,28 @@ def _entered(request: web.Request) -> Edge:
     name = f"dsr:{config.workspace}"
     admit(edge, [Limit("workspace", name, REQUESTS_PER_S, REQUESTS_AT_ONCE)], 1)
     return edge
+
+
+async def _audit(request: web.Request, edge: Edge, action: Action, found: SubjectRequest) -> None:
+    """Write down that a request was made or cancelled; nothing of the person."""
+    config = edge.config.current
+    key = "" if config.workspace_key is None else config.workspace_key.key
+    sent = found.sent
+    shown = {
+        "subject_request_type": sent.type,
+        "api_version": sent.version,
+        "group_id": sent.group,
+        "request_status": found.status,
+    }
+    entry = AuditEntry(
+        author=Author(key, address=client_address(request, config)),
+        action=action,
+        resource_type="dsr",
+        resource_id=found.id,
+        workspace=config.workspace,
+        after=shown,
+    )
+    await write_entry(edge, config, entry)
 
 
 def _shown(found: SubjectRequest, request: web.Request, edge: Edge) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from aiohttp import web
 
 from actors.privacy.statements import shown_time
 from server.edge_config import Role
-from server.management import WORKSPACE, enter
+from server.management import WORKSPACE, enter, write_audit
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused
 
@@ -16,10 +16,12 @@ _encode = msgspec.json.Encoder().encode
 
 async def report(request: web.Request) -> web.Response:
     """GET .../dsr/{id}/report: what was removed of which store, signed."""
-    privacy = enter(request, MAY_SEE_PRIVACY).edge.deployment.privacy
+    caller = enter(request, MAY_SEE_PRIVACY)
+    privacy = caller.edge.deployment.privacy
     found = await privacy.desk.request(request.match_info["id"])
     if found is None:
         raise Refused("NOT_FOUND", "There is no such request.")
+    await write_audit(caller, "read", "dsr", found.id)
     shown = {
         "subject_request_id": found.id,
         "subject_request_type": found.sent.type,

@@ -168,6 +168,23 @@ async def test_case_17_an_erasure_that_is_cut_off_goes_on_at_any_stage(
     assert [each.store for each in record.stages] == list(STAGES)
 
 
+async def test_an_erasure_that_is_stuck_for_a_day_is_told_to_the_operator(
+    world: World,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await world.accept(person("zoe"))
+    request_id = await accepted(world, body())  # expected 9.6 days later
+    monkeypatch.setattr(LocalShard, "__getattr__", _failing("erase_profile", is_done=False))
+    for days, late in ((10, []), (1, [request_id]), (1, [request_id])):
+        with pytest.raises(ShardUnavailable):
+            await fulfil(world, clock, days)
+        told = [each.__dict__ for each in caplog.records]
+        found = [each["subject_request_id"] for each in told if each.get("event") == "dsr_overdue"]
+        assert found == late
+
+
 def _failing(name: str, *, is_done: bool) -> Any:
     """Return a shard's calls of which one fails, before or after it was done."""
     former = LocalShard.__getattr__

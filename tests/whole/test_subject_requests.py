@@ -369,6 +369,31 @@ async def test_the_cycle_can_be_as_short_as_seconds(
         assert (await status(world, request_id))["request_status"] == "completed"
 
 
+async def test_who_made_and_cancelled_requests_is_in_the_audit_log(world: World) -> None:
+    request_id = await accepted(world, body(group_id="g"))
+    assert (await world.client.delete(f"/v3/requests/{request_id}", headers=KEY)).status == 202
+    path = f"/platform/v2/workspaces/1/dsr/{request_id}/report"
+    report = await world.get(path)
+    assert report.status == 200
+    assert report.headers["X-OpenDSR-Processor-Domain"] == DOMAIN
+    assert (await world.get(path.replace(request_id, new_id()))).status == 404
+    response = await world.get("/platform/v2/accounts/1/audit-logs", resource="dsr")
+    items = (await response.json())["items"]
+    assert [(each["action"], each["actor"]["id"]) for each in items] == [
+        ("read", "ops"),
+        ("delete", "kd-workspace"),
+        ("create", "kd-workspace"),
+    ]
+    assert {each["resource_id"] for each in items} == {request_id}
+    assert items[1]["after"] == {
+        "subject_request_type": "erasure",
+        "api_version": "3.0",
+        "group_id": "g",
+        "request_status": "cancelled",
+    }
+    assert "needle" not in await response.text()
+
+
 async def test_gauges_show_what_is_open(world: World, clock: ManualClock) -> None:
     labels = {"workspace": "w1", "type": "erasure", "status": "pending"}
     await accepted(world, body())
