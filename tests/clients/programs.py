@@ -76,7 +76,8 @@ class Program:
 
 def node_folder(folder: Path) -> Path:
     """Install the SDKs of Node as the lock file names them; return where the programs are."""
-    npm = toolchain("npm", "nodejs", "npm")
+    toolchain("node", "nodejs")  # which may bring its npm
+    npm = toolchain("npm", "npm")
     target = _copied("node", folder)
     run(npm, "ci", "--no-audit", "--no-fund", "--silent", "--prefer-offline", folder=target)
     return target
