@@ -102,7 +102,7 @@ async def replace(request: web.Request) -> web.Response:
         place = _checked(request, sheet)
         item = _item(body, sheet, data)
         for fixed in ("id", "input", "output"):
-            if item.get(fixed, place.item[fixed]) != place.item[fixed]:
+            if item.get(fixed, place.item.get(fixed)) != place.item.get(fixed):
                 raise refused("VALIDATION_ERROR", "cannot be changed", fixed)
         data["connections"][place.position].update(item)
         return place.path
@@ -282,8 +282,8 @@ def _shown(place: Place, sheet: Sheet, told: Told) -> dict[str, Any]:
     status = _status(place, told)
     return {
         **created(place),
-        "input_id": numbers.inputs.get(item["input"]),
-        "input": item["input"],
+        "input_id": numbers.inputs.get(item.get("input", "")),
+        "input": item.get("input"),
         "output_id": numbers.outputs[item["output"]],
         "output": item["output"],
         "kind": output.kind,

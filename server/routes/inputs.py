@@ -57,7 +57,7 @@ async def delete(request: web.Request) -> web.Response:
     def change(sheet: Sheet, data: Data) -> str:
         place = editable(request, sheet, INPUT)
         slug = place.item["id"]
-        used = [each for each in data.get("connections", []) if each["input"] == slug]
+        used = [each for each in data.get("connections", []) if each.get("input") == slug]
         audiences = [each for each in data.get("audiences", []) if slug in each.get("inputs", ())]
         if (used or audiences) and not force:
             raise refused("VALIDATION_ERROR", "Connections or audiences use the input.")

@@ -329,3 +329,30 @@ async def test_what_waited_for_an_output_that_is_gone_has_failed_when_the_erasur
         [found] = await forwards(world, request_id)
         assert (found["status"], found["status_message"]) == ("failed", "connection_inactive")
         assert await world.privacy.read_forwards(5, 0, 10, 10_000) == []
+
+
+async def test_a_connection_without_an_input_is_managed_like_any_other(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    own = document()
+    hook = webhook("https://hooks.example.com/erase")
+    editable = {"config": {"allow_api_edits": True}}
+    made = document(workspace=editable, outputs=[*own["outputs"], hook])
+    async with running(tmp_path, document=made, clock=clock) as world:
+        path = "/platform/v2/workspaces/1/output-connections"
+        headers = await world.token()
+        response = await world.client.post(path, json={"output_id": 2}, headers=headers)
+        assert response.status == 201, await response.text()
+        shown = await response.json()
+        assert (shown["input"], shown["input_id"], shown["kind"]) == (None, None, "dsr")
+        listed = await (await world.get(path)).json()
+        found = listed["items"] if isinstance(listed, dict) else listed
+        assert [each["kind"] for each in found].count("dsr") == 1
+        await world.follow()
+        request_id = await accepted(world, body())
+        assert [each["status"] for each in await forwards(world, request_id)] == ["pending"]
+        one = f"{path}/{shown['id']}"
+        response = await world.client.delete(f"{one}/activation", headers=headers)
+        assert response.status == 204, await response.text()
+        other = body(subject_identities={"email": {"value": "bob@example.test"}})
+        assert await forwards(world, await accepted(world, other)) == []
