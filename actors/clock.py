@@ -26,11 +26,25 @@ class Randomness(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock, without its steps back.
+
+    When the machine's goes back, after it was ahead for a while, what was put off until an instant
+    meanwhile would have to wait for as long as the step is. So this one goes on at half the speed
+    until the machine's has come up with it.
+    """
+
+    def __init__(self) -> None:
+        self._last_ns = 0
+        self._last_s = 0.0
 
     def now_ms(self) -> int:
         """Return milliseconds since 1970 (UTC)."""
-        return time.time_ns() // 1_000_000
+        now_ns, now_s = time.time_ns(), time.monotonic()
+        least_ns = self._last_ns + int((now_s - self._last_s) * 500_000_000)
+        if self._last_ns and now_ns < least_ns:
+            now_ns = least_ns
+        self._last_ns, self._last_s = now_ns, now_s
+        return now_ns // 1_000_000
 
     def monotonic(self) -> float:
         """Return seconds on a clock that never goes backwards."""

@@ -111,11 +111,14 @@ class Collector:
 
     # -- In a transaction -------------------------------------------------------------------------
 
-    def write(self, txn: Transaction, parts: Sequence[Part]) -> Gathered:
-        """Write parts in their order; return what has become complete. Raises StoreFull."""
+    def write(self, txn: Transaction, parts: Sequence[Part], now_ms: int) -> Gathered:
+        """Write parts in their order; return what has become complete. Raises StoreFull.
+
+        `now_ms`: an edge whose clock is ahead does not make anybody wait for longer.
+        """
         gathered = Gathered([], Counter(), Counter())
         for part in parts:
-            self._add(txn, part, gathered)
+            self._add(txn, part, gathered, now_ms)
         return gathered
 
     def is_due(self, now_ms: int) -> bool:
@@ -137,7 +140,7 @@ class Collector:
             assert batch is not None, "it was just found"
             rule = self._rules.get(batch.connection, AT_ONCE)
             until_ms = batch.last_ms + rule.max_wait_ms
-            if rule.is_until_session_end and until_ms > now_ms:
+            if rule.is_until_session_end and batch.last_ms <= now_ms < until_ms:
                 pending.put_off(txn, key, batch, until_ms)
                 continue
             self._complete(txn, key, batch, gathered)
@@ -155,7 +158,7 @@ class Collector:
         """The transaction failed: what it has completed is due as before."""
         self._next_due_ms = 0
 
-    def _add(self, txn: Transaction, part: Part, gathered: Gathered) -> None:
+    def _add(self, txn: Transaction, part: Part, gathered: Gathered, now_ms: int) -> None:
         batch = pending.get(txn, part.key)
         delivery, rule = part.delivery, part.rule
         if delivery is not None:
@@ -167,7 +170,7 @@ class Collector:
                     # Behind what was completed just now, which has got its sequence here as well.
                     gathered.deliveries.append(merge([delivery], self._next_sequence()))
                     return
-                received_ms = delivery.created_ms
+                received_ms = min(delivery.created_ms, now_ms)
                 due_ms = received_ms + rule.max_wait_ms
                 mpid = delivery.mpid
                 assert mpid is not None, "what is nobody's is not collected"

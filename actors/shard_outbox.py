@@ -179,7 +179,7 @@ class ShardOutbox:
     def write(self, txn: Transaction, now_ms: int) -> None:
         """Write what was taken, and complete some of what is due. Raises StoreFull."""
         if self._parts:
-            self._gather(self.collector.write(txn, self._parts))
+            self._gather(self.collector.write(txn, self._parts, now_ms))
         if self.collector.is_due(now_ms):
             self._gather(self.collector.flush_due(txn, now_ms, DUE_PER_TRANSACTION))
         self._added = outbox.add_all(txn, self._taken)

@@ -49,6 +49,13 @@ class Inflictor:
                 await asyncio.sleep(fault.seconds)
             finally:
                 await receiver.turn(WELL)
+        elif fault.kind == "clock":
+            clock = self._kept.wall_clock
+            try:
+                clock.jump(int(fault.target))
+                await asyncio.sleep(fault.seconds)
+            finally:
+                clock.jump(0)
         elif fault.kind == "disk":
             await self._fill(fault.seconds)
         else:

@@ -11,6 +11,7 @@ import psutil  # type: ignore[import-untyped]
 
 from actors.clock import Clock
 from load_tests.client import Target
+from load_tests.faults.wall_clock import WallClock
 from load_tests.server_process import ServerProcess
 
 ORPHANS_S = 30.0  # that processes may take to notice that the deployment has ended
@@ -30,6 +31,7 @@ class KeptDeployment:
         orphans: names of processes that outlived a deployment by `ORPHANS_S`.
         starts: how often it was started.
         longest_start_s: how long the longest start took.
+        wall_clock: the time of day that its processes read.
     """
 
     def __init__(self, folder: Path, workspace: Path, clock: Clock) -> None:
@@ -41,6 +43,7 @@ class KeptDeployment:
         self._clock = clock
         self._mark = f"{folder}"
         self._ray_dir = folder / "ray"
+        self.wall_clock = WallClock(folder / "clock")
         port, admin_port = _free_ports(2)
         self.target = Target("127.0.0.1", port, is_tls=False, prefix="")
         self.server = ServerProcess(
@@ -53,6 +56,7 @@ class KeptDeployment:
                 "HEADWATER_EGRESS_ALLOW": "127.0.0.1",
                 "RAY_TMPDIR": str(self._ray_dir),
                 _MARK: self._mark,
+                **self.wall_clock.environ(),
             },
         )
         self._keeping: asyncio.Task[None] | None = None

@@ -10,6 +10,8 @@ ROLES = ("Edge", "Shard", "Forwarder", "Coordinator")
 ROOTS = ("driver", "raylet", "gcs_server", "everything")
 OUTPUT_MODES = ("refuse", "hang", "garbage", "error", "cut")
 
+JUMPS_S = (-3600, -60, -1, 1, 60, 3600)  # such as a time server's that was away, or wrong
+
 _MOST_FAULTS = 4
 _ROOT_SHARE = 0.2  # of runs; a new start takes longer than all else of a run
 
@@ -19,8 +21,9 @@ class Fault(Struct, frozen=True, kw_only=True):
 
     Attributes:
         at_s: when, from the beginning of the load.
-        kind: `kill`, `stop` (SIGSTOP, and SIGCONT after `seconds`), `restart`, `output`, `disk`.
-        target: a role, a root, or the mode of an output.
+        kind: `kill`, `stop` (SIGSTOP, and SIGCONT after `seconds`), `restart`, `output`, `disk`,
+            `clock` (it jumps, and back after `seconds`).
+        target: a role, a root, the mode of an output, or by how many seconds the clock jumps.
         seconds: for how long, where it ends by itself.
         pick: which of several, modulo how many there are.
     """
@@ -62,7 +65,10 @@ def described(faults: Sequence[Fault]) -> str:
 def _light(generator: random.Random, seconds: float) -> Fault:
     at_s, pick = generator.uniform(0, seconds), generator.randrange(100)
     length = generator.uniform(0.1, seconds / 2)
-    kind = generator.choice(("kill", "kill", "stop", "output"))
+    kind = generator.choice(("kill", "kill", "stop", "output", "clock"))
+    if kind == "clock":
+        jump = generator.choice(JUMPS_S)
+        return Fault(at_s=at_s, kind=kind, target=f"{jump:+d}", seconds=length, pick=pick)
     if kind == "output":
         mode = generator.choice(OUTPUT_MODES)
         return Fault(at_s=at_s, kind=kind, target=mode, seconds=length, pick=pick)

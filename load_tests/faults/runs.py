@@ -124,8 +124,8 @@ class Runner:
             await kept.up()
             after_s = await self._speed_again(clients, before_s)
         except* NotAcknowledged as errors:
-            for error in errors.exceptions:
-                found.add("lost", 1, f"never acknowledged: {error}")
+            for what in _said(errors):
+                found.add("lost", 1, f"never acknowledged: {what}")
         await kept.up()
         checked = await self._check(kept.target, record)
         for name in ("lost", "doubled", "disordered", "identities"):
@@ -158,3 +158,10 @@ class Runner:
         with contextlib.closing(reader):
             checker = Checker(record, reader, self._logs, self._members)
             return await checker.run(self._options.patience_s)
+
+
+def _said(error: BaseException) -> list[str]:
+    """Return what the errors of a group, and of those in it, say."""
+    if isinstance(error, BaseExceptionGroup):
+        return [what for each in error.exceptions for what in _said(each)]
+    return [str(error)]

@@ -74,8 +74,18 @@ class World:
         options = replace(self.shard.options, connections=connections, queue_limits=limits)
         self.shard.take_over(options)
 
-    def send(self, mpid: int, *names: str, device: str | None = "d1", **members: Any) -> None:
-        """Commit a batch of custom events; `session_end` is the end of a session."""
+    def send(
+        self,
+        mpid: int,
+        *names: str,
+        device: str | None = "d1",
+        ahead_ms: int = 0,
+        **members: Any,
+    ) -> None:
+        """Commit a batch of custom events; `session_end` is the end of a session.
+
+        `ahead_ms`: of the edge's clock.
+        """
         events = [
             {"event_type": name, "data": {}}
             if name == "session_end"
@@ -86,7 +96,7 @@ class World:
         if device is not None:
             body["mp_deviceid"] = DEVICES[device]
         self._number += 1
-        where = context(self.clock.now_ms())
+        where = context(self.clock.now_ms() + ahead_ms)
         known = EventNames([EventName("custom_event", name) for name in names], is_full=False)
         sent = micro(self._number, item(body, mpid=mpid), where=where, names=known)
         [result] = self.shard.commit(sent)
@@ -228,6 +238,17 @@ def test_a_device_that_was_silent_for_half_an_hour_is_complete(tmp_path: Path) -
     assert world.names() == []
     world.pass_time(1)
     assert world.names() == [["a", "b", "c"]]
+    world.close()
+
+
+def test_an_edge_whose_clock_is_ahead_makes_nobody_wait(tmp_path: Path) -> None:
+    world = World(tmp_path, collecting(TEN_MINUTES, 1), collecting(COMPLETE, 2))
+    world.send(ANN, "a", ahead_ms=60 * MINUTE_MS)
+    world.pass_time(10)
+    assert world.names(1) == [["a"]]
+    assert world.names(2) == []
+    world.pass_time(20)
+    assert world.names(2) == [["a"]]
     world.close()
 
 

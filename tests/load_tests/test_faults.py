@@ -1,6 +1,10 @@
 """The command that runs a deployment with faults: what it plans, does, and notices."""
 
 import asyncio
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,10 +19,11 @@ from config.numbers import KeptNumbers, assign_all
 from load_tests.__main__ import main
 from load_tests.faults.checks import Checker, Found, summed
 from load_tests.faults.document import HOOKS, THRESHOLDS, audience_id, workspace_document
-from load_tests.faults.plan import OUTPUT_MODES, ROLES, ROOTS, Fault, plan_of
+from load_tests.faults.plan import JUMPS_S, OUTPUT_MODES, ROLES, ROOTS, Fault, plan_of
 from load_tests.faults.receivers import EventLog, FaultyReceiver, MemberLog
 from load_tests.faults.record import Record, first_seen, out_of_order
 from load_tests.faults.runs import FaultsOptions, RunResult
+from load_tests.faults.wall_clock import WallClock
 from load_tests.reader import Reader
 from load_tests.scenarios.faults import line_of, report_of
 
@@ -43,6 +48,7 @@ def test_every_kind_of_fault_befalls_everybody() -> None:
     assert seen >= {("kill", each) for each in (*ROLES, *ROOTS)}
     assert seen >= {("stop", each) for each in (*ROLES, "raylet", "gcs_server", "driver")}
     assert seen >= {("output", each) for each in OUTPUT_MODES}
+    assert seen >= {("clock", f"{each:+d}") for each in JUMPS_S}
     assert seen >= {("restart", "deployment"), ("disk", "full")}
     assert not any(f.kind == "disk" for n in range(100) for f in plan_of(n, 3.0, has_disk=False))
 
@@ -237,13 +243,40 @@ def test_a_report_names_the_seeds_that_went_wrong() -> None:
 
 @pytest.mark.ray
 def test_nothing_is_lost_or_doubled_by_kills_and_stops(tmp_path: Path) -> None:
-    """One run: an edge and a shard are killed, a shard is stopped, and an output refuses."""
-    seed = 7
+    """One run: an edge and a shard are killed, the clock jumps, and an output answers garbage."""
+    seed = 1020
     assert {f"{each.kind} {each.target}" for each in plan_of(seed, 3.0, has_disk=False)} == {
-        *("kill Edge", "stop Shard", "kill Shard", "output refuse")
+        *("kill Edge", "clock +3600", "kill Shard", "output garbage")
     }
     results = tmp_path / "results.json"
     flags = ["faults", "--runs", "1", "--seed", str(seed), "--seconds", "3"]
     ended = CliRunner().invoke(main, [*flags, "--json", str(results)])
     assert ended.exit_code == 0, ended.output
     assert msgspec.json.decode(results.read_bytes())["acknowledged"] > 0
+
+
+def test_the_clock_of_another_process_jumps_and_comes_back(tmp_path: Path) -> None:
+    """What only goes forward does not jump with it."""
+    clock = WallClock(tmp_path / "clock")
+    program = (
+        "import sys, time\n"
+        "for _ in sys.stdin: print(time.time(), time.time_ns(), time.monotonic(), flush=True)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={**os.environ, **clock.environ()},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for jump in (0, 3600, -60, 0):
+            clock.jump(jump)
+            process.stdin.write("now\n")
+            process.stdin.flush()
+            seconds, nanoseconds, monotonic = process.stdout.readline().split()
+            assert float(seconds) == pytest.approx(time.time() + jump, abs=30)
+            assert int(nanoseconds) / 1e9 == pytest.approx(time.time() + jump, abs=30)
+            assert float(monotonic) == pytest.approx(time.monotonic(), abs=30)
+        process.stdin.close()
