@@ -13,6 +13,8 @@ class Machine:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.s = 1000
         self.ahead_s = 0
+        patch.setattr(SystemClock, "_last_ns", 0)  # nobody has read it yet
+        patch.setattr(SystemClock, "_last_s", 0.0)
         patch.setattr(time, "time_ns", lambda: (self.s + self.ahead_s) * 1_000_000_000)
         patch.setattr(time, "monotonic", lambda: float(self.s))
 
@@ -40,6 +42,16 @@ def test_it_goes_ahead_at_once_and_back_at_half_the_speed(machine: Machine) -> N
     assert clock.now_ms() == (1000 + 3600 + 50) * 1000
     machine.s += 10_000
     assert clock.now_ms() == machine.s * 1000
+
+
+def test_all_of_a_process_agree(machine: Machine) -> None:
+    """What one has put off another one finds due."""
+    first, second = SystemClock(), SystemClock()
+    second.now_ms()
+    machine.ahead_s = 3600
+    first.now_ms()
+    machine.ahead_s = 0
+    assert first.now_ms() == second.now_ms() == SystemClock().now_ms() == (1000 + 3600) * 1000
 
 
 def test_a_step_back_alone_is_made_up_for(machine: Machine) -> None:
