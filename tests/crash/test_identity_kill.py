@@ -57,10 +57,11 @@ class Kill(NamedTuple):
 
 def document(strategy: str) -> str:
     """Return a workspace with a strategy and without a limit of identity calls."""
-    limits = "limits: {identity_requests_per_second: 0, "
-    assert "limits: {" in WORKSPACE
+    limits = "  limits:\n"
+    assert limits in WORKSPACE
     identity = f"identity: {{strategy: {strategy}}}\n"
-    return WORKSPACE.replace("limits: {", limits) + identity
+    unlimited = limits + "    identity_requests_per_second: 0\n"
+    return WORKSPACE.replace(limits, unlimited) + identity
 
 
 @contextmanager

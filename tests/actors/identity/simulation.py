@@ -24,13 +24,13 @@ from actors.identity.findings import Findings, Question
 from actors.identity.index import Index
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRules
-from actors.model import Environment
+from actors.model import Environment, ProfileKey
 from actors.shard import Shard
 from actors.shard_views import ShardViews
 from actors.store.environment import Store
+from actors.store.erased import is_erased
 from actors.store.identities import IdentityChange, Term
 from actors.store.keys import (
-    profile_key_parts,
     shard_of_slot,
     slot_of_mpid,
 )
@@ -88,6 +88,7 @@ class ShardLine:
     async def write_identities(
         self, term: Term, write: int, changes: Sequence[IdentityChange]
     ) -> None:
+        self._world.note_erasures(changes)
         await self._call("write_identities", term, write, changes)
 
     async def trail(self, environment: Environment, mpid: int) -> list[TrailEntry]:
@@ -125,6 +126,7 @@ class SimulatedWorld:
         self.loop = loop
         self.faults = faults
         self.calls = 0  # between coordinator and shards
+        self._erasing: set[tuple[Environment, int]] = set()
         self._folder = folder
         self._rules = rules
         self._random = random.Random(seed)
@@ -341,15 +343,24 @@ class SimulatedWorld:
         """Return the lookups of every profile."""
         return read_records(self._stores())
 
+    def note_erasures(self, changes: Sequence[IdentityChange]) -> None:
+        """Remember whose records may come to be erased: on disk there are hashes."""
+        for change in changes:
+            for record in change.records:
+                if record.is_erased:
+                    self._erasing.add((change.environment, record.mpid))
+
     def erased(self) -> set[tuple[Environment, int]]:
         """Return whose records were erased."""
-        found = set()
-        for shard in self.shards:
-            assert shard is not None
-            with shard.store.read() as txn:
-                for key, _ in txn.scan("erased"):
-                    parts = profile_key_parts(key)
-                    found.add((parts.environment, parts.mpid))
+        found, kept = set(), 0
+        for number, store in enumerate(self._stores()):
+            with store.read() as txn:
+                kept += sum(1 for _ in txn.scan("erased"))
+                for environment, mpid in self._erasing:
+                    is_here = shard_of_slot(slot_of_mpid(mpid), len(self.shards)) == number
+                    if is_here and is_erased(txn, ProfileKey(SCOPE, environment, mpid)):
+                        found.add((environment, mpid))
+        assert kept == len(found), "there are no others"
         return found
 
     def entries(self) -> Entries:
