@@ -131,7 +131,7 @@ async def test_what_one_workspace_learns_of_a_user_is_evaluated_in_the_other(pai
 async def has_email(world: World) -> int:
     """Make an active audience of those with an e-mail address."""
     definition_ = {"type": "identity", "identity_type": "email", "operator": "exists"}
-    body = {"name": "Reachable", "definition": definition_}
+    body = {"name": f"Reachable in {world.number}", "definition": definition_}
     number: int = (await test_audiences.ask(world, 201, "POST", "", body))["id"]
     await test_audiences.ask(world, 204, "POST", f"/{number}/activation")
     await world.settle_audiences()
