@@ -4,7 +4,7 @@ The names are those of the warehouse tables (spec/connections.md, 7.4), with `ev
 `user_attributes` written as 7.2 says. A column that nothing is known for stays null.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Any, Literal
@@ -13,6 +13,7 @@ import orjson
 from msgspec import Struct
 
 from actors.outgoing import MESSAGE_TYPES
+from actors.outputs.file_rows import Row
 
 Kind = Literal["text", "integer", "number", "boolean", "date", "time", "map"]
 INT64 = range(-(2**63), 2**63)
@@ -84,32 +85,6 @@ IDENTITY_COLUMNS = {
     "email": "email",
     "otheruserid": "other",
 }
-
-
-class Row(Struct):
-    """What the columns of one row are taken from; an eventless batch has no event.
-
-    `of_batch`: the values that the rows of a batch share, once they are known (`ColumnReader`).
-    """
-
-    batch: dict[str, Any]
-    identities: dict[str, Any]
-    event: dict[str, Any]
-    data: dict[str, Any]
-    delivery_id: str
-    loaded_ms: int
-    of_batch: list[Any]
-
-
-def rows(payload: bytes, delivery_id: str, loaded_ms: int) -> Iterator[Row]:
-    """Take a payload apart: one row per event, one for a batch without events."""
-    batch: dict[str, Any] = orjson.loads(payload)
-    sent = batch.get("user_identities") or {}
-    if isinstance(sent, list):  # the outgoing form; the raw data feed has the inbound one
-        sent = {entry["identity_type"]: entry["identity"] for entry in sent}
-    of_batch: list[Any] = []
-    for event in batch.get("events") or [{}]:
-        yield Row(batch, sent, event, event.get("data") or {}, delivery_id, loaded_ms, of_batch)
 
 
 Convert = Callable[[Any], Any]
@@ -208,19 +183,19 @@ def _commerce_screen(row: Row) -> Any:
     return row.data.get("screen_name") if row.event.get("event_type") == "commerce_event" else None
 
 
-_NOTHING = Made(lambda row: None, is_of_batch=True)
+NOTHING = Made(lambda row: None, is_of_batch=True)
 
 COLUMNS: tuple[tuple[str, Kind, Member | Made], ...] = (
-    ("appid", "text", _NOTHING),
-    ("appplatformid", "text", _NOTHING),
+    ("appid", "text", NOTHING),
+    ("appplatformid", "text", NOTHING),
     ("appname", "text", _batch("application_info", "application_name")),
     ("appversion", "text", _batch("application_info", "application_version")),
     ("packagename", "text", _batch("application_info", "package")),
-    ("apparchitecture", "text", _NOTHING),
-    ("ispirated", "boolean", _NOTHING),
+    ("apparchitecture", "text", NOTHING),
+    ("ispirated", "boolean", NOTHING),
     ("applicationbuildnumber", "text", _batch("application_info", "application_build_number")),
-    ("isdebugsigning", "boolean", _NOTHING),
-    ("upgradedate", "integer", _NOTHING),
+    ("isdebugsigning", "boolean", NOTHING),
+    ("upgradedate", "integer", NOTHING),
     ("appenvironment", "text", _batch("environment")),
     ("installreferrer", "text", _batch("application_info", "install_referrer")),
     ("brand", "text", _batch("device_info", "brand")),
@@ -239,8 +214,8 @@ COLUMNS: tuple[tuple[str, Kind, Member | Made], ...] = (
     ("screenwidth", "integer", _batch("device_info", "screen_width")),
     ("screendpi", "integer", _batch("device_info", "screen_dpi")),
     ("deviceutcoffset", "number", _batch("device_info", "timezone_offset")),
-    ("osversionint", "integer", _NOTHING),
-    ("jailbroken", "boolean", _NOTHING),
+    ("osversionint", "integer", NOTHING),
+    ("jailbroken", "boolean", NOTHING),
     ("idfa", "text", _batch("device_info", "ios_advertising_id")),
     ("googleaid", "text", _batch("device_info", "android_advertising_id")),
     ("architecture", "text", _batch("device_info", "cpu_architecture")),
@@ -256,9 +231,9 @@ COLUMNS: tuple[tuple[str, Kind, Member | Made], ...] = (
     ("batchid", "integer", _batch("batch_id")),
     ("batchtimestamp", "integer", _batch("timestamp_unixtime_ms")),
     ("sdkversion", "text", _batch("sdk_version")),
-    ("clientip", "text", _NOTHING),
-    ("clientipv6", "text", _NOTHING),
-    ("geolookupinfo", "text", _NOTHING),
+    ("clientip", "text", NOTHING),
+    ("clientipv6", "text", NOTHING),
+    ("geolookupinfo", "text", NOTHING),
     ("entrypointtype", "integer", _of_batch(_entry_point)),
     ("countrycode", "text", _data("location", "country_code")),
     ("cityname", "text", _data("location", "city_name")),
@@ -283,7 +258,7 @@ COLUMNS: tuple[tuple[str, Kind, Member | Made], ...] = (
     ("dataconnectiontype", "text", _data("data_connection_type")),
     ("exceptionhandled", "boolean", _data("exception_handled")),
     ("isfirstrunevent", "boolean", _data("is_first_run")),
-    ("firstseentimestamp", "integer", _NOTHING),
+    ("firstseentimestamp", "integer", NOTHING),
     ("isupgradeevent", "boolean", _data("is_upgrade")),
     ("successfullyclosed", "boolean", _data("successfully_closed")),
     (
@@ -353,71 +328,3 @@ OF_EVENT = frozenset(  # places of the columns whose values the rows of a batch 
     for at, (_, _, source) in enumerate(COLUMNS)
     if (source.part == "data" if isinstance(source, Member) else not source.is_of_batch)
 )
-
-
-class _Members:
-    """The columns that are members of one object: only members that are there cost anything."""
-
-    def __init__(self) -> None:
-        self._own: dict[str, list[tuple[int, Convert]]] = {}
-        self._inner: dict[str, _Members] = {}
-
-    def add(self, path: tuple[str, ...], at: int, convert: Convert) -> None:
-        name, *inner = path
-        if inner:
-            self._inner.setdefault(name, _Members()).add(tuple(inner), at, convert)
-        else:
-            self._own.setdefault(name, []).append((at, convert))
-
-    def read(self, found: Any, into: list[Any]) -> None:
-        if type(found) is not dict:
-            return
-        own, inner = self._own, self._inner
-        for name, value in found.items():
-            for at, convert in own.get(name, ()):
-                into[at] = convert(value)
-            if name in inner:
-                inner[name].read(value, into)
-
-
-class ColumnReader:
-    """Reads the values of rows.
-
-    Args:
-        conversions: what is made of a value of each kind; of `None` that is `None`.
-    """
-
-    def __init__(self, conversions: Mapping[Kind, Convert]) -> None:
-        self._members = {"batch": _Members(), "identities": _Members(), "data": _Members()}
-        self._of_batch: list[tuple[int, Getter, Convert]] = []
-        self._of_event: list[tuple[int, Getter, Convert]] = []
-        for at, (_, kind, source) in enumerate(COLUMNS):
-            convert = conversions[kind]
-            if isinstance(source, Made):
-                made = self._of_batch if source.is_of_batch else self._of_event
-                if source is not _NOTHING:
-                    made.append((at, source.getter, convert))
-            else:
-                if source.convert is not None:
-                    convert = _after(source.convert, convert)
-                self._members[source.part].add(source.path, at, convert)
-
-    def values(self, row: Row) -> list[Any]:
-        """Return the values of a row, in the order of COLUMNS."""
-        members = self._members
-        if not row.of_batch:
-            of_batch = [None] * len(COLUMNS)
-            members["batch"].read(row.batch, of_batch)
-            members["identities"].read(row.identities, of_batch)
-            for at, getter, convert in self._of_batch:
-                of_batch[at] = convert(getter(row))
-            row.of_batch.extend(of_batch)
-        found = row.of_batch.copy()
-        members["data"].read(row.data, found)
-        for at, getter, convert in self._of_event:
-            found[at] = convert(getter(row))
-        return found
-
-
-def _after(first: Convert, then: Convert) -> Convert:
-    return lambda value: then(first(value))

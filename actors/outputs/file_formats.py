@@ -19,14 +19,13 @@ from actors.outputs.file_columns import (
     COLUMNS,
     CONVERSIONS,
     OF_EVENT,
-    ColumnReader,
     Kind,
-    Row,
     as_integer,
-    rows,
 )
+from actors.outputs.file_rows import Row, rows
 from actors.outputs.file_settings import FileSettings
 from actors.outputs.file_storage import Finished, hour_of
+from actors.outputs.file_values import ColumnReader
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

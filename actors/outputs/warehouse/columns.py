@@ -8,7 +8,8 @@ import orjson
 from msgspec import Struct
 
 from actors.outputs import file_columns
-from actors.outputs.file_columns import CONVERSIONS, ColumnReader, Kind
+from actors.outputs.file_columns import CONVERSIONS, Kind
+from actors.outputs.file_values import ColumnReader
 
 SqlType = Literal["text", "bigint", "float8", "boolean", "date", "timestamp", "json"]
 

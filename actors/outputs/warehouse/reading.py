@@ -8,7 +8,8 @@ import orjson
 from msgspec import Struct, field
 
 from actors.model import Delivery
-from actors.outputs.file_columns import Row, as_integer, as_text, rows
+from actors.outputs.file_columns import as_integer, as_text
+from actors.outputs.file_rows import Row, rows
 from actors.outputs.warehouse import columns
 
 OTHER_EVENTS = "otherevents"

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.model import Delivery
-from actors.outputs.file_columns import COLUMNS, CONVERSIONS, ColumnReader, rows
+from actors.outputs.file_columns import COLUMNS, CONVERSIONS
 from actors.outputs.file_formats import ParquetWriter
+from actors.outputs.file_rows import rows
+from actors.outputs.file_values import ColumnReader
 
 LOADED_MS = 1_767_225_600_000
 integers = st.integers(-(2**63), 2**63 - 1)
