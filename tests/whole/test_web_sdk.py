@@ -1,6 +1,7 @@
 """What the web SDK needs beside identity calls (spec/clients.md, 4)."""
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ async def test_what_kits_have_forwarded_is_counted(tmp_path: Path) -> None:
 async def test_all_that_was_recorded_of_a_page_is_accepted(tmp_path: Path, shards: int) -> None:
     """Worked case 16."""
     lines = [json.loads(line) for line in RECORDED.read_text().splitlines()]
-    document = changed(WEB_INPUT, workspace={"client_audience_api": True})
+    document = deepcopy(changed(WEB_INPUT, workspace={"client_audience_api": True}))
     document["workspace"]["regulations"]["gdpr"]["purposes"] = ["analytics", "ads"]
     clock = ManualClock(AFTER_RECORDING)
     sent: list[tuple[str, dict[str, Any]]] = []
