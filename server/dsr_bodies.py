@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from actors.batches.identities import MAX_IDENTITY
 from actors.outputs.egress import EgressRules
 from actors.privacy.requests import RequestType, Submission, Version
+from server.bodies import without_half_pairs
 from server.dsr_problems import INVALID, invalid
 from server.parameters import INT64_END, is_int64
 
@@ -281,7 +282,9 @@ def _object(body: bytes) -> dict[str, Any]:
     """Decode a JSON object in which no name comes twice. Raises DsrRefused."""
     try:
         # Not msgspec: it takes names that come twice.
-        data = json.loads(body, object_pairs_hook=_once, parse_constant=_no_constant)
+        data = json.loads(
+            without_half_pairs(body), object_pairs_hook=_once, parse_constant=_no_constant
+        )
     except (ValueError, RecursionError):
         raise invalid(INVALID) from None
     if not isinstance(data, dict):

@@ -209,7 +209,9 @@ def _check_administrator(data: Data) -> None:
     """Refuse to leave nobody who could make another credential."""
     for each in data[SECTION]:
         is_active = each.get("status", "active") == "active"
-        if is_active and each.get("role") == "admin" and "platform" in each.get("apis", ()):
+        apis = each.get("apis")  # as it was sent: whether it may be so is checked afterwards
+        is_for_platform = isinstance(apis, list) and "platform" in apis
+        if is_active and each.get("role") == "admin" and is_for_platform:
             return
     raise refused("VALIDATION_ERROR", "It is the last active administrator of the Platform API.")
 

@@ -180,5 +180,11 @@ def test_callbacks_may_go_where_the_operator_has_opened() -> None:
         ]
 
 
+def test_half_of_a_surrogate_pair_is_replaced() -> None:
+    """No request can be kept that has one, and its sender would repeat it for ever."""
+    sent = json.dumps(body(group_id="a-half")).replace("a-half", r"\ud800")
+    assert read(sent.encode()).group == "\ufffd"
+
+
 def test_nothing_of_a_person_is_in_what_is_shown_of_a_request() -> None:
     assert "zoe" not in repr(read(body()))

@@ -122,6 +122,11 @@ async def test_the_last_administrator_stays(world: World) -> None:
         assert "last active administrator" in answer["errors"][0]["message"]
 
 
+@pytest.mark.parametrize("apis", [None, 5, "platform"])
+async def test_the_only_administrator_keeps_a_list_of_apis(world: World, apis: Any) -> None:
+    assert (await ask(world, 422, "PATCH", "/ops", {"apis": apis}))["errors"]
+
+
 async def test_those_of_others_are_not_there(world: World) -> None:
     for path in ("/1/accounts/2", "/2/accounts/1"):
         response = await world.client.get(
