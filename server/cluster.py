@@ -32,6 +32,7 @@ from server.supervisor import Watched
 from server.tls import tls_of
 
 logger = logging.getLogger("headwater.serve")
+LARGEST_BODY_BYTES = 4 * 1024 * 1024  # of routes with a limit of their own: Segment's
 
 START_TIMEOUT_S = 120.0  # a store of many gigabytes takes a while to be opened
 FORMER_S = 20.0  # in which a cluster ends the actors of a run that was killed
@@ -276,6 +277,7 @@ class Cluster:
                 max_micro_batch_bytes=settings.max_micro_batch_bytes,
                 max_queue_bytes=settings.max_queue_bytes,
                 max_queue_s=settings.max_queue_s,
+                least_queue_bytes=2 * max(settings.max_body_bytes, LARGEST_BODY_BYTES),
             ),
             tls=tls_of(settings),
         )

@@ -35,6 +35,7 @@ class QueueOptions(Struct, frozen=True, kw_only=True):
     # What may wait is as much as the shard does in so many seconds; less than `max_queue_bytes`
     # where it is slow, and never less than what is under way at once.
     max_queue_s: float = 2.0
+    least_queue_bytes: int = 0  # however slow: what is larger would be refused for ever
     # What has to wait for another call to be made while one is under way. A call with its commit
     # costs as much as some twenty batches: with less than that waiting it is cheaper, and hardly
     # slower, to go with the next.
@@ -78,7 +79,9 @@ class ShardQueue:
         self._clock = clock
         self._waiting: FairQueue[_Group] = FairQueue(options.max_queue_bytes)
         self._pace = Pace(clock)
-        self._least_queue_bytes = options.calls_in_flight * options.max_micro_batch_bytes
+        self._least_queue_bytes = max(
+            options.calls_in_flight * options.max_micro_batch_bytes, options.least_queue_bytes
+        )
         self._in_flight: set[int] = set()  # numbers
         self._next_number = 0
         self._event_names: EventNames | None = None
