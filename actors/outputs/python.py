@@ -83,6 +83,10 @@ class PythonSettings(OutputSettings):
         }
 
 
+class _NotNow(Exception):
+    """An object cannot begin for the time being."""
+
+
 class PythonOutput:
     """Hands jobs to an object of the class, which it makes when there is something to send."""
 
@@ -142,6 +146,8 @@ class PythonOutput:
             made = await self._object()
         except LoadFailed as error:
             return [Refused("invalid_settings", str(error))] * count
+        except _NotNow as error:
+            return [Retry(str(error))] * count
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 results = await made.send([self._job(each) for each in deliveries])
@@ -162,22 +168,34 @@ class PythonOutput:
         return await asyncio.to_thread(python_loading.find, folder, self._settings.path)
 
     async def _object(self) -> Any:
-        """Return the object, made if there is none. Raises LoadFailed."""
+        """Return the object, made if there is none. Raises LoadFailed, _NotNow."""
         async with self._making:
             if self._made is None:
                 settings = self._settings
-                made = await asyncio.to_thread(
-                    python_loading.load, await self._find(), settings.class_name, settings.plain
-                )
+                made = await self._load()
                 try:
                     async with asyncio.timeout(settings.timeout_s):
                         await python_loading.call(made, "start")
                 except Exception as error:
                     self._report("start", error)
                     problem = f"{settings.class_name}.start raised {type(error).__name__}"
+                    if isinstance(error, OSError):  # whom it talks to is away, or slow
+                        raise _NotNow(problem) from None
                     raise LoadFailed(problem) from None
                 self._made = made
             return self._made
+
+    async def _load(self) -> Any:
+        """Make an object. Raises LoadFailed, also if it takes too long: its thread stays."""
+        settings = self._settings
+        loading = asyncio.to_thread(
+            python_loading.load, await self._find(), settings.class_name, settings.plain
+        )
+        try:
+            async with asyncio.timeout(settings.timeout_s):
+                return await loading
+        except TimeoutError:
+            raise LoadFailed(f"{settings.class_name} was not made in time") from None
 
     def _job(self, delivery: Delivery) -> Job:
         place, payload = self._environment.place, delivery.payload

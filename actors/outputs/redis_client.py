@@ -26,6 +26,8 @@ _FOR_NOW = (
     exceptions.ClusterDownError,
     exceptions.TryAgainError,
 )
+# Of answers without a class: a snapshot failed, replicas are away, a script runs.
+_CODES_FOR_NOW = ("MISCONF", "NOREPLICAS", "BUSY")
 
 
 class _Connection(Connection):
@@ -100,7 +102,7 @@ def outcome_of(error: Exception) -> Outcome:
             return Fatal("fatal_response", text, 401)
         case exceptions.NoPermissionError() | exceptions.AuthorizationError():
             return Fatal("fatal_response", text, 403)
-        case _ if isinstance(error, _FOR_NOW):
+        case _ if isinstance(error, _FOR_NOW) or str(error).startswith(_CODES_FOR_NOW):
             return Retry(f"{retry.NETWORK_ALERT}: {text}")
         case _:
             return Fatal("fatal_response", text)

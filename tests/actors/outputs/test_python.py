@@ -165,6 +165,24 @@ async def test_a_class_that_cannot_be_had_stops_the_connection(
     assert await output.send([delivery(1)]) == [Delivered()]
 
 
+@pytest.mark.parametrize("error", ["ConnectionRefusedError", "TimeoutError"])
+async def test_whom_a_class_talks_to_may_be_away_when_it_starts(tmp_path: Path, error: str) -> None:
+    """Nobody has to act: it is tried again."""
+    code = returning("[Delivered()]") + f"    async def start(self): raise {error}"
+    [outcome] = await open_output(tmp_path, code).send([delivery(1)])
+    assert outcome == Retry(f"Output.start raised {error}")
+
+
+async def test_a_constructor_that_hangs_stops_the_connection_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    hangs = "import threading\nclass Output:\n def __init__(self, settings):"
+    code = f"{hangs} threading.Event().wait(0.5)\n async def send(self, jobs): ...\n"
+    output = open_output(tmp_path, code, timeout_s=0.05)
+    [outcome] = await output.send([delivery(1)])
+    assert outcome == Refused("invalid_settings", "Output was not made in time")
+
+
 async def test_without_a_folder_of_the_operator_there_is_none(tmp_path: Path) -> None:
     output = open_output(tmp_path, returning("[Delivered()]"), has_folder=False)
     problem = "the process setting python_outputs is not set"

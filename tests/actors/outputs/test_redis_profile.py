@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from actors.clock import ManualClock
 from actors.model import Delivery
 from actors.outgoing import outgoing_batch
 from actors.outputs.connection_settings import ConnectionSettings, payload_settings
-from actors.outputs.contract import Delivered, Fatal, OutputEnvironment
+from actors.outputs.contract import Delivered, Fatal, OutputEnvironment, Retry
 from actors.outputs.egress import EgressRules
+from actors.outputs.redis_client import outcome_of
 from actors.outputs.redis_profile import RedisProfileOutput, RedisProfileSettings
 from actors.outputs.retry import TLS_ALERT
 from actors.pipeline.compiling import compile_pipelines
@@ -160,6 +162,14 @@ async def test_something_else_in_place_of_a_hash_costs_no_other(
         Fatal("build_error", "TypeError"),
     ]
     assert redis.hget("shop:production:mpid:2", "ua_plan") == "gold"
+
+
+@pytest.mark.parametrize("code", ["MISCONF", "NOREPLICAS", "BUSY"])
+def test_a_server_that_cannot_write_for_now_is_asked_again(code: str) -> None:
+    """The client has no class for these; what else they say is kept from logs."""
+    outcome = outcome_of(ResponseError(f"{code} something of ann@x"))
+    assert isinstance(outcome, Retry)
+    assert "ann" not in str(outcome)
 
 
 @pytest.mark.parametrize(
