@@ -1,6 +1,7 @@
 """Collects what is known of people into files for them (spec/privacy.md, 5.1)."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -79,8 +80,11 @@ class Exporter:
         temporary = path.with_suffix(".tmp")
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
-                await self._write(archive, request_id, subjects, has_profiles=has_profiles)
+            with temporary.open("wb") as file:
+                with ZipFile(file, "w", ZIP_DEFLATED) as archive:
+                    await self._write(archive, request_id, subjects, has_profiles=has_profiles)
+                file.flush()
+                os.fsync(file.fileno())  # the request is not completed before it is there
             temporary.replace(path)
         except OSError as error:
             raise StoreFull(f"a result cannot be written: {error.strerror}") from error

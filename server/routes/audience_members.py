@@ -180,6 +180,7 @@ async def download_file(request: web.Request) -> web.StreamResponse:
         headers={
             "Content-Type": "application/zip",
             "Content-Disposition": f'attachment; filename="{found.file}"',
+            "Cache-Control": "no-store",
         }
     )
     response.content_length = found.size_bytes

@@ -110,6 +110,7 @@ async def results(request: web.Request) -> web.StreamResponse:
                 headers={
                     "Content-Type": "application/zip",
                     "Content-Disposition": f'attachment; filename="{request_id}.zip"',
+                    "Cache-Control": "no-store",
                 }
             )
             await response.prepare(request)
