@@ -59,6 +59,7 @@ async def fetched(world: World, request_id: str) -> dict[str, list[Any]]:
     """Return the files of a result, each as its lines."""
     response = await world.client.get(await url_of(world, request_id))
     assert (response.status, response.content_type) == (200, "application/zip")
+    assert response.headers["Cache-Control"] == "no-store"
     with ZipFile(io.BytesIO(await response.read())) as archive:
         return {
             name: [json.loads(line) for line in archive.read(name).splitlines()]
