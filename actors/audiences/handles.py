@@ -1,7 +1,6 @@
 """The desk of audiences as other processes call it; see `actors.handles` for the conventions."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import cast
 
 from actors.audiences.abtests import AbTests
 from actors.audiences.downloads import Downloads
@@ -13,10 +12,8 @@ from actors.audiences.queries import Queries
 from actors.audiences.registry import Registry
 from actors.audiences.sharing import Sharing
 from actors.audiences.subscriptions import Subscriptions
+from actors.desk_calls import DeskByName, DeskCall
 from actors.predictions.desk import Predictions
-
-# Calls a method of the desk by its name, with its arguments (`AudienceDesk.call`).
-DeskCall = Callable[..., Awaitable[Any]]
 
 
 class AudienceDeskHandle(
@@ -35,17 +32,6 @@ class AudienceDeskHandle(
     """The type of a handle: it has the methods of all parts. Nothing is ever made of it."""
 
 
-class _Desk:
-    def __init__(self, call: DeskCall) -> None:
-        self._call = call
-
-    def __getattr__(self, method: str) -> Any:
-        async def call(*arguments: Any) -> Any:
-            return await self._call(method, *arguments)
-
-        return call
-
-
 def desk_handle(call: DeskCall) -> AudienceDeskHandle:
     """Return a handle that calls the desk, wherever it is. Arguments go by position."""
-    return cast(AudienceDeskHandle, _Desk(call))
+    return cast(AudienceDeskHandle, DeskByName(call))

@@ -1,13 +1,11 @@
 """The desk of data subject requests as other processes call it; see `actors.handles`."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
+from actors.desk_calls import DeskByName, DeskCall
 from actors.privacy.callbacks import Post
 from actors.privacy.desk import PrivacyDesk
-
-# Calls a method of the desk by its name, with its arguments.
-DeskCall = Callable[..., Awaitable[Any]]
 
 
 class Surroundings(NamedTuple):
@@ -26,17 +24,6 @@ class Surroundings(NamedTuple):
     reread: Callable[[str], Awaitable[None]]
 
 
-class _Desk:
-    def __init__(self, call: DeskCall) -> None:
-        self._call = call
-
-    def __getattr__(self, method: str) -> Any:
-        async def call(*arguments: Any) -> Any:
-            return await self._call(method, *arguments)
-
-        return call
-
-
 def privacy_handle(call: DeskCall) -> PrivacyDesk:
     """Return a handle that calls the desk, wherever it is. Arguments go by position."""
-    return cast(PrivacyDesk, _Desk(call))
+    return cast(PrivacyDesk, DeskByName(call))
