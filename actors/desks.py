@@ -21,6 +21,7 @@ from actors.calculated.desk import CalculatedDesk
 from actors.calculated.objects import CalculatedCatalog
 from actors.clock import Clock, Randomness
 from actors.coordinator import Coordinator
+from actors.errors import HeldByFile, StoreFull
 from actors.groups.desk import GroupDesk
 from actors.groups.handles import GroupShard
 from actors.handles import ShardHandle
@@ -38,6 +39,10 @@ from actors.repeats import RepeatDesk
 from actors.store.environment import Store
 
 logger = logging.getLogger("headwater.actors")
+
+
+# Has the configuration file let go of an object, by its section and id, and tells its desk.
+Release = Callable[[str, str], Awaitable[None]]
 
 
 class DeskOptions(Struct, frozen=True, kw_only=True):
@@ -91,6 +96,7 @@ class Desks:
         others: Callable[[], Mapping[int, "Desks"]],
         seal: Seal,
         surroundings: Surroundings,
+        release: Release,
     ) -> None:
         """Set up.
 
@@ -107,9 +113,11 @@ class Desks:
                 they are set up.
             seal: of what outputs keep, and of what is kept of data subjects.
             surroundings: of the desk of data subject requests.
+            release: of what the API changes though a configuration file has it.
         """
         workspace = options.workspace
         self._others = others
+        self._release = release
         self.coordinator = Coordinator(
             sequencer,
             shards,
@@ -201,11 +209,11 @@ class Desks:
 
     async def call_audiences(self, method: str, *arguments: Any) -> Any:
         """See `actors.audiences.desk.AudienceDesk.call`."""
-        return await self.audiences.call(method, *arguments)
+        return await self._released(partial(self.audiences.call, method, *arguments))
 
     async def call_calculated(self, method: str, *arguments: Any) -> Any:
         """Call a method of `actors.calculated.desk.CalculatedDesk`."""
-        return await getattr(self.calculated, method)(*arguments)
+        return await self._released(partial(getattr(self.calculated, method), *arguments))
 
     async def call_privacy(self, method: str, *arguments: Any) -> Any:
         """Call a method of `actors.privacy.desk.PrivacyDesk`."""
@@ -235,6 +243,22 @@ class Desks:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _released(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        """Call a desk; what a file has and the workspace lets the API change is released first.
+
+        A call that meets such an object has changed nothing yet. Raises StoreFull.
+        """
+        released: set[tuple[str, str]] = set()
+        while True:
+            try:
+                return await call()
+            except HeldByFile as held:
+                name = (held.section, held.name)
+                if name in released:  # the desk had no room to hear of it
+                    raise StoreFull from held
+                await self._release(*name)
+                released.add(name)
 
     async def _run(
         self,

@@ -105,6 +105,18 @@ class AudienceRefused(Exception):
         self.problems = problems
 
 
+class HeldByFile(Exception):
+    """A configuration file has the object; the API may change it once the file has let go of it.
+
+    `section` and `name`: of the document.
+    """
+
+    def __init__(self, section: str, name: str) -> None:
+        super().__init__(section, name)
+        self.section = section
+        self.name = name
+
+
 class CalculatedRefused(Exception):
     """Something of calculated attributes cannot be done; `code` decides the caller's status."""
 

@@ -88,6 +88,10 @@ class Configuration(Protocol):
         audiences have that no document manages."""
         ...
 
+    async def release(self, workspace: int, section: str, name: str) -> None:
+        """Have the file of a workspace let go of an audience or a calculated attribute."""
+        ...
+
     async def run(self) -> None:
         """Tell who was away, for ever."""
         ...
@@ -156,6 +160,7 @@ class Coordinator(Process):
                 partial(other_desks, number, self._desks),
                 configuration.open_seal(),
                 surroundings,
+                partial(self._configuration.release, number),
             )
         for desks in self._desks.values():
             desks.audiences.begin()

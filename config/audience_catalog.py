@@ -49,6 +49,7 @@ def audience_catalog(document: WorkspaceDocument, numbers: Numbers) -> Catalog:
         credits=workspace.limits.standard_audience_credits,
         audiences=tuple(_audience(each, numbers, workspace.id) for each in document.audiences),
         deleted=retired(numbers.audiences),
+        allow_api_edits=workspace.config.allow_api_edits,
     )
 
 

@@ -5,7 +5,7 @@ numbers of their objects; what does not fit together changes nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -167,17 +167,21 @@ class Book:
         if document.workspace.id != workspace:
             raise ConfigError([("workspace.id", f"is not '{workspace}', and cannot be changed")])
         page = self._pages.get(workspace)
+        owned = {
+            section: names & names_in(data).get(section, frozenset())
+            for section, names in owned.items()
+        }
+        found = differences(None if page is None else page.document, document)
+        if page is not None:
+            found += _taken_back(page, owned, found)
         return Draft(
             workspace=workspace,
             base=0 if page is None else page.revision.number,
             data=data,
             document=document,
-            owned={
-                section: names & names_in(data).get(section, frozenset())
-                for section, names in owned.items()
-            },
+            owned=owned,
             origin=origin,
-            differences=tuple(differences(None if page is None else page.document, document)),
+            differences=tuple(found),
         )
 
     def check(self, drafts: Sequence[Draft], *, is_running: bool) -> None:
@@ -235,6 +239,20 @@ class Book:
                 )
         self._pages, self._numbers = pages, numbers
         self._served = self._compile(pages, numbers)
+
+    def release(self, workspace: str, section: str, name: str) -> None:
+        """Go on without a file that owns an object of a workspace, in the same revision.
+
+        Raises StoreFull.
+        """
+        page = self._pages[workspace]
+        names = page.revision.owned.get(section, frozenset()) - {name}
+        owned = page.revision.owned | {section: names}
+        released = replace(page, revision=msgspec.structs.replace(page.revision, owned=owned))
+        with self._store.write() as txn:
+            revisions.write_revision(txn, workspace, released.revision)
+        self._pages[workspace] = released
+        self._served = self._compile(self._pages, self._numbers)
 
     def serve(self, workspaces: Sequence[str]) -> None:
         """Serve these workspaces and no others, as they held last; new ones are still to come.
@@ -331,6 +349,21 @@ def _is_off(document: WorkspaceDocument, difference: Difference) -> bool:
     return difference.section == "connections" and not any(
         each.active for each in document.connections if each.id == difference.name
     )
+
+
+def _taken_back(page: _Page, owned: Owned, found: Sequence[Difference]) -> list[Difference]:
+    """List what a file has again that the API could change meanwhile, unless it is `found`."""
+    known = {each.path for each in found}
+    names = names_in(page.data)
+    back = [
+        Difference("update", section, name)
+        for section in DESKS
+        for name in sorted(
+            owned.get(section, frozenset())
+            & names.get(section, frozenset()) - page.revision.owned.get(section, frozenset())
+        )
+    ]
+    return [each for each in back if each.path not in known]
 
 
 def _workspace_of(given: Mapping[str, Any]) -> str:

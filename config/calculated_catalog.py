@@ -27,4 +27,5 @@ def calculated_catalog(document: WorkspaceDocument, numbers: Numbers) -> Calcula
             for each in document.calculated_attributes
         ),
         deleted=retired(numbers.calculated_attributes),
+        allow_api_edits=workspace.config.allow_api_edits,
     )

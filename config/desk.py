@@ -215,6 +215,15 @@ class ConfigDesk:
                 raise _refused(error) from None
             return await self._apply(draft, author, allow_dangerous)
 
+    async def release(self, workspace: int, section: str, name: str) -> None:
+        """Let the API have an audience or a calculated attribute until a file is applied again.
+
+        It stays what it is. Its desk, which is told, keeps it from then on. Raises StoreFull.
+        """
+        async with self._changing:
+            self._book.release(self._book.of(workspace).info.id, section, name)
+            await self._publisher.publish()
+
     # -- The audit log ----------------------------------------------------------------------------
 
     async def record(self, account: int, entry: AuditEntry) -> None:

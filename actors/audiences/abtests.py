@@ -6,7 +6,6 @@ from msgspec.structs import replace
 
 from actors.audiences.core import Core
 from actors.audiences.objects import AbTest, Audience, Variation
-from actors.audiences.registry import check_unmanaged
 from actors.audiences.rules import refused
 
 MAX_VARIATIONS = 5
@@ -33,7 +32,7 @@ class AbTests:
             audience = changed.audiences.get(number)
             if audience is None:
                 return None
-            check_unmanaged(audience)
+            core.check_unmanaged(audience)
             if audience.type != "real_time":
                 raise refused("INVALID_STATE", "Only a real-time audience can have an A/B test.")
             if audience.test is not None:
@@ -55,7 +54,7 @@ class AbTests:
             audience = changed.audiences.get(number)
             if audience is None or audience.test is None:
                 return False
-            check_unmanaged(audience)
+            core.check_unmanaged(audience)
             changed.put(replace(audience, test=None))
             for each in changed.subscriptions_of(number):
                 if each.variation is not None:

@@ -73,6 +73,7 @@ class Catalog(Struct, frozen=True, kw_only=True):
         credits: calculations of standard audiences in a year, `None` for any number.
         audiences: of the workspace document.
         deleted: numbers of those that were deleted from it.
+        allow_api_edits: whether the API may change them.
     """
 
     workspace: int
@@ -90,4 +91,5 @@ class Catalog(Struct, frozen=True, kw_only=True):
     credits: int | None = None
     audiences: tuple[DocumentAudience, ...] = ()
     deleted: frozenset[int] = frozenset()
+    allow_api_edits: bool = False
     scope: int = 0

@@ -17,7 +17,10 @@ from actors.audiences.receivers import Neighbours, output_of
 from actors.audiences.rules import active_audiences, refused
 from actors.audiences.state import AudienceKeeper, AudienceState
 from actors.clock import Clock, Randomness
+from actors.errors import HeldByFile
 from actors.store.environment import Store
+
+MANAGED = "Managed by configuration file."
 
 
 class Elsewhere(NamedTuple):
@@ -111,6 +114,19 @@ class Core:
             number += 1
         state.counters = replace(state.counters, next_audience=number + 1)
         return number
+
+    def check_unmanaged(self, audience: Audience) -> None:
+        """Check that the API may change an audience.
+
+        Raises:
+            AudienceRefused: a configuration file has it (spec/connections.md, 10).
+            HeldByFile: likewise, but the workspace lets the API change what files have.
+        """
+        if audience.document_id is None:
+            return
+        if self.catalog.allow_api_edits:
+            raise HeldByFile("audiences", audience.document_id)
+        raise refused("CONFLICT", MANAGED)
 
     @contextmanager
     def changing(self) -> Iterator[AudienceState]:

@@ -12,7 +12,6 @@ from actors.audiences.calls import Progress
 from actors.audiences.core import Core
 from actors.audiences.live import span_of
 from actors.audiences.objects import Audience, Counters, DateRange
-from actors.audiences.registry import check_unmanaged
 from actors.audiences.rules import (
     RUNNING,
     check_runnable,
@@ -37,7 +36,7 @@ class Lifecycle:
         audience = core.state.audiences.get(number)
         if audience is None:
             return False
-        check_unmanaged(audience)
+        core.check_unmanaged(audience)
         if audience.type == "standard":
             raise refused("INVALID_STATE", "A standard audience is calculated, not activated.")
         if audience.journey is not None:
@@ -64,7 +63,7 @@ class Lifecycle:
             audience = changed.audiences.get(number)
             if audience is None:
                 return False
-            check_unmanaged(audience)
+            core.check_unmanaged(audience)
             if audience.status not in RUNNING:
                 return True
             if audience.journey is not None:

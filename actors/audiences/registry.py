@@ -27,7 +27,6 @@ from actors.audiences.rules import (
 from actors.audiences.state import AudienceState
 
 MAX_NAME_LENGTH = 100
-MANAGED = "Managed by configuration file."
 
 # What a member of the definition's meaning is: changing one of these changes who is a member.
 _MEANING = ("definition", "inputs", "workspaces", "range")
@@ -91,7 +90,7 @@ class Registry:
             former = changed.audiences.get(number)
             if former is None:
                 return None
-            check_unmanaged(former)
+            core.check_unmanaged(former)
             if revision is not None and revision != former.revision:
                 raise refused("MISMATCH", f"The audience is at revision {former.revision}.")
             if fields.name is not UNSET:
@@ -126,7 +125,7 @@ class Registry:
             audience = changed.audiences.get(number)
             if audience is None:
                 return False
-            check_unmanaged(audience)
+            core.check_unmanaged(audience)
             if audience.journey is not None:
                 raise refused("INVALID_STATE", "It is the audience of a journey's milestone.")
             check_unreferenced(changed, core.readings, number)
@@ -214,12 +213,6 @@ class Registry:
         """Check that workspaces and inputs exist."""
         core = self._core
         check_places(core.catalog, core.neighbours(), audience.workspaces, audience.inputs)
-
-
-def check_unmanaged(audience: Audience) -> None:
-    """Check that the API may change an audience. Raises AudienceRefused."""
-    if audience.document_id is not None:
-        raise refused("CONFLICT", MANAGED)
 
 
 def forget_audience(state: AudienceState, number: int, now_ms: int) -> None:

@@ -6,6 +6,7 @@ own, and an audience that is private to its owner is not there for it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,7 +18,6 @@ from actors.audiences.lifecycle import shown_status
 from actors.audiences.milestones import settle_milestones
 from actors.audiences.objects import CONTROL, Audience, Subscription
 from actors.audiences.receivers import MAY_CONNECT, level_of
-from actors.audiences.registry import check_unmanaged
 from actors.audiences.rules import refused
 from actors.audiences.state import AudienceState
 from actors.errors import AudienceRefused, Problem
@@ -77,6 +77,9 @@ class Subscriptions:
         """Connect many audiences to one output; each succeeds or fails by itself."""
         core = self._core
         results: list[Subscription | AudienceRefused] = []
+        for held in core.state.audiences.keys() & audiences:
+            with suppress(AudienceRefused):  # what a file is to let go of comes first
+                core.check_unmanaged(core.state.audiences[held])
         for audience in audiences:
             try:
                 with core.changing() as changed:
@@ -131,7 +134,7 @@ class Subscriptions:
             if _own(changed, audience, number, receiver) is None:
                 return False
             if receiver is None:  # what it has no use for any more a receiver may always end
-                check_unmanaged(changed.audiences[audience])
+                core.check_unmanaged(changed.audiences[audience])
             changed.end_subscription(number, core.clock.now_ms())
             settle_milestones(changed, core.catalog, core.readings, core.neighbours())
             changed.tell_shards()
@@ -222,7 +225,7 @@ class Subscriptions:
     def _check_use(self, audience: Audience, receiver: int | None) -> None:
         """Check that an audience may be connected by who asks."""
         if receiver is None:
-            check_unmanaged(audience)
+            self._core.check_unmanaged(audience)
             return
         account = self._core.neighbours()[receiver].account
         if level_of(audience, account) not in MAY_CONNECT:

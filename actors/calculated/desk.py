@@ -194,7 +194,7 @@ class CalculatedDesk:
         former = self._keeper.registry.attributes.get(number)
         if former is None:
             return False
-        rules.check_unmanaged(former)
+        rules.check_unmanaged(former, self._catalog)
         now_ms = self._clock.now_ms()
         rules.check_fields(fields, former, self._names(number), self._catalog, now_ms)
         changes: dict[str, object] = {"last_modified_by": actor, "last_modified_ms": now_ms}
@@ -218,7 +218,7 @@ class CalculatedDesk:
         former = self._keeper.registry.attributes.get(number)
         if former is None:
             return False
-        rules.check_unmanaged(former)
+        rules.check_unmanaged(former, self._catalog)
         if former.draft is None:
             raise CalculatedRefused("VALIDATION_ERROR", [rules.NO_DRAFT])
         if former.active is None and self._active_of_account() >= self._catalog.max_active:
@@ -247,7 +247,7 @@ class CalculatedDesk:
         former = self._keeper.registry.attributes.get(number)
         if former is None or former.active is None:
             return False
-        rules.check_unmanaged(former)
+        rules.check_unmanaged(former, self._catalog)
         self._check_unused(number)
         with self._keeper.changing() as changed:
             changed.put(
@@ -268,7 +268,7 @@ class CalculatedDesk:
         former = self._keeper.registry.attributes.get(number)
         if former is None or former.draft is None:
             return False
-        rules.check_unmanaged(former)
+        rules.check_unmanaged(former, self._catalog)
         now_ms = self._clock.now_ms()
         with self._keeper.changing() as changed:
             changed.put(
@@ -284,7 +284,7 @@ class CalculatedDesk:
         former = self._keeper.registry.attributes.get(number)
         if former is None:
             return False
-        rules.check_unmanaged(former)
+        rules.check_unmanaged(former, self._catalog)
         self._check_unused(number)
         with self._keeper.changing() as changed:
             del changed.attributes[number]

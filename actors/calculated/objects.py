@@ -61,6 +61,7 @@ class CalculatedCatalog(Struct, frozen=True, kw_only=True):
         default_tier, tiers: of events (spec/rules.md, 8).
         attributes: of the workspace document.
         deleted: numbers of those that were deleted from it.
+        allow_api_edits: whether the API may change them.
     """
 
     account: int = 1
@@ -71,6 +72,7 @@ class CalculatedCatalog(Struct, frozen=True, kw_only=True):
     tiers: dict[str, str] = {}
     attributes: tuple[DocumentAttribute, ...] = ()
     deleted: frozenset[int] = frozenset()
+    allow_api_edits: bool = False
 
 
 class Counters(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from actors.calculated.definition import Definition
 from actors.calculated.messages import in_order
 from actors.calculated.objects import AttributeFields, CalculatedAttribute, CalculatedCatalog
 from actors.calculated.validation import Bounds, check_definition, is_name
-from actors.errors import CalculatedRefused
+from actors.errors import CalculatedRefused, HeldByFile
 
 MAX_NAME_LENGTH = 256
 MAX_DESCRIPTION_LENGTH = 1000
@@ -60,10 +60,18 @@ def check_fields(
         raise CalculatedRefused("VALIDATION_ERROR", in_order(messages))
 
 
-def check_unmanaged(attribute: CalculatedAttribute) -> None:
-    """Check that the API may change an attribute. Raises CalculatedRefused."""
-    if attribute.document_id is not None:
-        raise CalculatedRefused("CONFLICT", [MANAGED])
+def check_unmanaged(attribute: CalculatedAttribute, catalog: CalculatedCatalog) -> None:
+    """Check that the API may change an attribute.
+
+    Raises:
+        CalculatedRefused: a configuration file has it (spec/connections.md, 10).
+        HeldByFile: likewise, but the workspace lets the API change what files have.
+    """
+    if attribute.document_id is None:
+        return
+    if catalog.allow_api_edits:
+        raise HeldByFile("calculated_attributes", attribute.document_id)
+    raise CalculatedRefused("CONFLICT", [MANAGED])
 
 
 def check_tier(definition: Definition, catalog: CalculatedCatalog) -> None:

@@ -65,6 +65,9 @@ class FakeConfiguration:
     ) -> None:
         """Nothing is ever told."""
 
+    async def release(self, workspace: int, section: str, name: str) -> None:
+        """No file has anything."""
+
     async def run(self) -> None:
         """Nothing ever changes."""
         await asyncio.Event().wait()

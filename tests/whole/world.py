@@ -505,6 +505,7 @@ async def serving(
                 partial(other_desks, workspace.number, all_desks),
                 Sealer("k" * 32),
                 Surroundings(DOMAIN, forwarders.post, forwarders.wake, forwarders.reread),
+                partial(configuration.release, workspace.number),
             )
             all_desks[workspace.number] = desks
             coordinator = LocalCoordinator(desks)
