@@ -150,7 +150,8 @@ def audience_problems(
         if count > 1:
             yield (*where, "tags", audience.tags.index(tag)), "listed twice"
     yield from _type_problems(audience, where)
-    yield from _test_problems(audience, where, known)
+    if names is not None:
+        yield from _test_problems(audience, where, names.home, known)
     if names is not None and not audience.is_joint:  # that needs the other documents
         yield from definition_problems(audience, where, names)
     joined: set[str] = set()
@@ -195,8 +196,8 @@ def _type_problems(audience: Audience, where: Location) -> Iterator[Found]:
     span = audience.range
     if span is not None and span.end != "latest" and span.start > span.end:
         yield (*where, "range", "end"), "must not be before start"
-    if audience.tests and (audience.type != "real_time" or audience.is_joint):
-        yield (*where, "tests"), "only a real_time audience of one workspace can have tests"
+    if audience.tests and audience.type != "real_time":
+        yield (*where, "tests"), "only a real_time audience can have tests"
 
 
 def _workspace_problems(audience: Audience, where: Location, home: str) -> Iterator[Found]:
@@ -217,14 +218,26 @@ def _tiers(workspace: Workspace) -> tuple[str, dict[str, str]]:
     return rules.default, {each.event: each.tier for each in rules.overrides}
 
 
-def _test_problems(audience: Audience, where: Location, inputs: frozenset[str]) -> Iterator[Found]:
+def _test_problems(
+    audience: Audience, where: Location, home: str, inputs: frozenset[str]
+) -> Iterator[Found]:
+    others = frozenset(audience.workspaces) - {home}
     for index, test in enumerate(audience.tests):
         place = (*where, "tests", index)
         if not inputs:
             yield place, "a test needs an input of the document"
+        for workspace in test.workspaces:
+            if workspace not in others:
+                problem = f"'{workspace}' is no other workspace of the audience"
+                yield (*place, "workspaces", workspace), problem
         for number, event in enumerate(test.events):
-            if event.input is not None and event.input not in inputs:
-                yield (*place, "events", number, "input"), f"no input with id '{event.input}'"
+            workspace, _, name = (event.input or "").rpartition("/")
+            at = (*place, "events", number, "input")
+            if workspace in ("", home):
+                if event.input is not None and name not in inputs:
+                    yield at, f"no input with id '{name}'"
+            elif workspace not in others:
+                yield at, f"'{workspace}' is no workspace of the audience"
 
 
 def _targets(definition: Any) -> Iterator[Any]:

@@ -1,14 +1,14 @@
 """Runs the tests of the document's audiences (`headwater config validate`)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from actors.audiences.language.dependencies import criteria_of
-from actors.audiences.trial import SentBatch, try_user
+from actors.audiences.trial import SentBatch, Tried, try_user
 from actors.errors import BatchRejected
 from config.audience_definitions import Definitions
-from config.audiences import Audience, AudienceTest
+from config.audiences import Audience, AudienceTest, KnownUser
 from config.errors import Found
 from config.workspace import WorkspaceDocument
 
@@ -16,12 +16,20 @@ from config.workspace import WorkspaceDocument
 DEFAULT_NOW = "2026-01-01T00:00:00Z"
 
 
-def failed_tests(document: WorkspaceDocument) -> Iterator[Found]:
-    """Run all tests of a valid document; list those that do not come out as they say."""
+def failed_tests(
+    document: WorkspaceDocument, others: Sequence[WorkspaceDocument] = ()
+) -> Iterator[Found]:
+    """Run all tests of a valid document; list those that do not come out as they say.
+
+    `others`: the other documents of the deployment; without one that an audience over several
+    workspaces needs, its tests are not run.
+    """
     if not any(each.tests for each in document.audiences):
         return
-    bench = _Bench(document)
+    bench = _Bench(document, others)
     for index, audience in enumerate(document.audiences):
+        if bench.numbers.audiences[audience.id] not in bench.nodes:
+            continue
         for place, test in enumerate(audience.tests):
             problem = bench.run(audience, test)
             if problem is not None:
@@ -35,15 +43,12 @@ class _Bench(Definitions):
         """Return what is wrong with a test, `None` if it comes out as it says."""
         number = self.numbers.audiences[audience.id]
         node = self.nodes[number]
-        targets = {
-            each: found
-            for each, found in self.nodes.items()
-            if each in self.active and each != number
-        }
+        targets = {each: self._tried(each) for each in self.active if each != number}
         now_ms = _now_ms(test)
         sent = self._batches(test, now_ms)
+        places = list(self.places.values())
         try:
-            outcome = try_user(node, targets, self.attributes, sent, now_ms, self.workspace)
+            outcome = try_user(self._tried(number), targets, places, sent, now_ms)
         except BatchRejected as error:
             problem = error.problems[0]
             return f"the Events API would refuse {problem.path}: {problem.message}"
@@ -57,10 +62,11 @@ class _Bench(Definitions):
         verdict = "is a member" if outcome.is_member else "is no member"
         return f"'{test.name}': the user {verdict}; criteria in their order: {shown}"
 
+    def _tried(self, number: int) -> Tried:
+        return Tried(self.nodes[number], self.over.get(number, ()))
+
     def _batches(self, test: AudienceTest, now_ms: int) -> list[SentBatch]:
         """Return what the user sends: first what is known of the user, then events in order."""
-        inputs = self.numbers.inputs
-        first_input = next(iter(self.workspace.inputs))
         events = sorted(
             (
                 (now_ms if each.at is None else _instant_ms(each.at), place, each)
@@ -68,20 +74,44 @@ class _Bench(Definitions):
             ),
             key=lambda entry: entry[:2],
         )
-        about: dict[str, Any] = {
-            "user_attributes": test.attributes,
-            "user_identities": test.identities,
-            "consent_state": test.consent,
-            "device_info": test.device,
-        }
         start_ms = min([now_ms, *(at_ms for at_ms, _, _ in events)])
-        batches = [SentBatch({"events": [], **about}, first_input, start_ms)]
+        known = {self.numbers.workspaces[name]: each for name, each in test.workspaces.items()}
+        if test.is_known or not (known or events):
+            known = {self.workspace.number: test} | known
+        batches = [
+            SentBatch(_about(each), number, self._first_input(number), start_ms)
+            for number, each in known.items()
+        ]
         for at_ms, _, each in events:
             data = {"timestamp_unixtime_ms": at_ms, **each.data}
             body = {"events": [{"event_type": each.event_type, "data": data}]}
-            source = first_input if each.input is None else inputs[each.input]
-            batches.append(SentBatch(body, source, at_ms))
+            source = self._input(each.input)
+            batches.append(SentBatch(body, self._workspace_of(source), source, at_ms))
         return batches
+
+    def _input(self, name: str | None) -> int:
+        if name is None:
+            return self._first_input(self.workspace.number)
+        numbers = self.numbers
+        return numbers.inputs[name] if name in numbers.inputs else numbers.all_inputs[name]
+
+    def _first_input(self, workspace: int) -> int:
+        return next(iter(self.places[workspace].workspace.inputs))
+
+    def _workspace_of(self, source: int) -> int:
+        return next(
+            number for number, each in self.places.items() if source in each.workspace.inputs
+        )
+
+
+def _about(known: KnownUser) -> dict[str, Any]:
+    return {
+        "events": [],
+        "user_attributes": known.attributes,
+        "user_identities": known.identities,
+        "consent_state": known.consent,
+        "device_info": known.device,
+    }
 
 
 def _now_ms(test: AudienceTest) -> int:

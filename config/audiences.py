@@ -76,24 +76,37 @@ class TestEvent(Model):
 
     event_type: str
     at: Instant | None = None
-    input: Slug | None = None
+    input: InputName | None = None
     data: Json = Field(default_factory=dict)
 
 
-class AudienceTest(Model):
+class KnownUser(Model):
+    """What a workspace knows of a test's user: all as in a batch of the Events API."""
+
+    attributes: Json = Field(default_factory=dict)
+    identities: Json = Field(default_factory=dict)
+    consent: Json = Field(default_factory=dict)
+    device: Json = Field(default_factory=dict)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything is said."""
+        return bool(self.attributes or self.identities or self.consent or self.device)
+
+
+class AudienceTest(KnownUser):
     """A user, and whether the definition has to match them; run by `headwater config validate`.
 
-    `now` is the instant of evaluation; without one, the time of the last event. `attributes`,
-    `identities`, `consent` and `device` are as in a batch of the Events API.
+    Attributes:
+        now: the instant of evaluation; without one, the time of the last event.
+        workspaces: what other workspaces of the audience know of the user, by their ids; what is
+            said beside it is known to that of the document.
     """
 
     name: Name
     expect: Literal["member", "not_member"]
     now: Instant | None = None
-    attributes: Json = Field(default_factory=dict)
-    identities: Json = Field(default_factory=dict)
-    consent: Json = Field(default_factory=dict)
-    device: Json = Field(default_factory=dict)
+    workspaces: dict[Slug, KnownUser] = Field(default_factory=dict)
     events: Items[TestEvent] = ()
 
 

@@ -59,3 +59,15 @@ def _place_problems(
         if owner is not None and all(one.id != name for one in owner.inputs):
             place = (*where, "inputs", index)
             yield place, f"no input with id '{name}' in workspace '{workspace}'"
+    for index, test in enumerate(audience.tests):
+        at: Location = (*where, "tests", index)
+        for number, event in enumerate(test.events):
+            workspace, _, name = (event.input or "").rpartition("/")
+            owner = known.get(workspace)
+            if owner is not None and all(one.id != name for one in owner.inputs):
+                problem = f"no input with id '{name}' in workspace '{workspace}'"
+                yield (*at, "events", number, "input"), problem
+        for workspace in test.workspaces:
+            owner = known.get(workspace)
+            if owner is not None and not owner.inputs:
+                yield (*at, "workspaces", workspace), "the workspace has no input"

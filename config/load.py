@@ -13,6 +13,7 @@ from config.audience_tests import failed_tests
 from config.deployment import deployment_problems
 from config.errors import ConfigError, Found, Location, format_path, found_by_model
 from config.identity import IdentitySettings, identity_problems
+from config.numbers import KeptNumbers, assign_all
 from config.sources import Expansion, read_yaml
 from config.validate import part_problems, parts_of
 from config.workspace import WorkspaceDocument
@@ -174,8 +175,16 @@ def validate_files(paths: Sequence[Path], environ: Mapping[str, str]) -> list[st
         environ: where `${env:NAME}` is looked up.
     """
     loaded, problems = _load_all(paths, environ, MODULES, STRATEGIES)
+    if not problems:
+        try:
+            assign_all([document for document, _ in loaded], KeptNumbers())
+        except ConfigError as error:
+            problems += error.problems
+    fitting = [] if problems else [document for document, _ in loaded]
     for document, source in loaded:
-        problems += [(source.locate(where), message) for where, message in failed_tests(document)]
+        others = [each for each in fitting if each is not document]
+        found = failed_tests(document, others)
+        problems += [(source.locate(where), message) for where, message in found]
     return ConfigError(problems).lines()
 
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import click
 
-from actors.audiences.stated_costs import StatedCosts, stated_costs
+from actors.audiences.stated_costs import StatedCosts, joint_costs, stated_costs
 from config.audience_definitions import Definitions
 from config.errors import ConfigError
 from config.load import load_workspaces
-from config.workspace import WorkspaceDocument
 from server.platform_client import PlatformApi, with_access
 
 Shard = Mapping[str, Any]  # as GET .../audiences/costs shows one
@@ -75,16 +74,25 @@ def _state(files: Sequence[Path], profiles: int, entries: int) -> None:
     for document in documents:
         if len(documents) > 1:
             click.echo(f"workspace {document.workspace.id}:")
-        _state_document(document, profiles, entries)
+        others = [each for each in documents if each is not document]
+        _state_document(Definitions(document, others), profiles, entries)
 
 
-def _state_document(document: WorkspaceDocument, profiles: int, entries: int) -> None:
-    joint = sum(each.is_joint for each in document.audiences)
-    if joint:
-        click.echo(f"{joint} audiences over several workspaces are not counted")
-    definitions = Definitions(document)
+def _state_document(definitions: Definitions, profiles: int, entries: int) -> None:
+    names = {number: name for name, number in definitions.numbers.audiences.items()}
     nodes = {each: definitions.nodes[each] for each in sorted(definitions.active)}
-    costs = stated_costs(nodes, definitions.workspace)
+    joint = {number: node for number, node in nodes.items() if number in definitions.over}
+    single = {number: node for number, node in nodes.items() if number not in joint}
+    _show_stated(stated_costs(single, definitions.workspace), names, profiles, entries)
+    if joint:
+        click.echo("over several workspaces, besides:")
+        home, over = definitions.workspace, {each: definitions.over[each] for each in joint}
+        numbers = dict.fromkeys([home.number, *(one for each in over.values() for one in each)])
+        workspaces = [definitions.places[each].workspace for each in numbers]
+        _show_stated(joint_costs(joint, over, workspaces), names, profiles, entries)
+
+
+def _show_stated(costs: StatedCosts, names: Mapping[int, str], profiles: int, entries: int) -> None:
     click.echo(
         f"{costs.audiences} active audiences, {costs.leaves} different criteria, "
         f"{costs.streams} streams"
@@ -103,7 +111,6 @@ def _state_document(document: WorkspaceDocument, profiles: int, entries: int) ->
         + (f", {costs.wide_bytes} in some" if costs.has_wide else "")
     )
     held = entries if costs.streams else 0
-    names = {number: name for name, number in definitions.numbers.audiences.items()}
     _show_criteria(costs, names)
     click.echo(
         f"{profiles} profiles with {held} entries each: "

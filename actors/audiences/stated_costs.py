@@ -6,18 +6,19 @@ value and entry. All arrays have room to grow, and bounds include it (`arrays.gr
 `engine.segments`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from actors.audiences.criteria import Node
+from actors.audiences.criteria import Named, Node
 from actors.audiences.engine.costs import EngineCost, engine_cost
 from actors.audiences.engine.engine import Engine, Kept
 from actors.audiences.engine.holdings import sources_of, streams_of
+from actors.audiences.engine.joint import JointEngine, joint_criterion_term
 from actors.audiences.engine.plan import leaves_of
 from actors.audiences.engine.sources import Source
 from actors.audiences.engine.streams import Stream
-from actors.audiences.engine.terms import node_term
+from actors.audiences.engine.terms import Term, node_term
 from actors.audiences.language.dependencies import criteria_of
 from actors.model import Profile, ProfileKey, Section, WorkspaceInfo
 from actors.profiles.retention import DAY_MS
@@ -29,6 +30,10 @@ _LEAST_ENTRIES = 4
 _ENTRIES_GROWTH = 3  # half may be abandoned, and the arrays grow by half
 _BYTES_PER_SEGMENT = 2 * (3 * 8 + 4)  # where a row's entries lie, and its next event
 _ENTRIES_AT_LEAST = 1024  # of the arrays
+
+
+# Of a criterion: number of its audience, its place, its id, and what it reads.
+_Needs = tuple[int, int, str | None, frozenset[Source], frozenset[Stream]]
 
 
 class CriterionCost(Struct, frozen=True):
@@ -97,7 +102,7 @@ class StatedCosts(Struct, frozen=True):
 
 
 def stated_costs(nodes: Mapping[int, Node], workspace: WorkspaceInfo) -> StatedCosts:
-    """Tell what real-time audiences will take.
+    """Tell what real-time audiences of one workspace will take.
 
     Args:
         nodes: number of each audience to its definition.
@@ -106,14 +111,53 @@ def stated_costs(nodes: Mapping[int, Node], workspace: WorkspaceInfo) -> StatedC
     engine = Engine(workspace, workspace.audience_event_days * DAY_MS)
     for number, node in nodes.items():
         engine.activate(number, "production", node)
-    before = _measured(engine, workspace, 1)
-    after = _measured(engine, workspace, _MEASURED + 1)
+    return _stated(engine, [workspace], nodes, lambda _, named: node_term(named))
+
+
+def joint_costs(
+    nodes: Mapping[int, Node],
+    over: Mapping[int, Sequence[int]],
+    workspaces: Sequence[WorkspaceInfo],
+) -> StatedCosts:
+    """Tell what real-time audiences over several workspaces will take, in columns of their own.
+
+    Args:
+        nodes: number of each audience to its definition.
+        over: number of each to the numbers of its workspaces.
+        workspaces: all of them, that which has the audiences first; every user is in all.
+    """
+    home = workspaces[0]
+    engine = JointEngine(workspaces, home.audience_event_days * DAY_MS)
+    for number, node in nodes.items():
+        engine.activate_over(number, "production", node, over[number])
+    return _stated(
+        engine,
+        workspaces,
+        nodes,
+        lambda number, named: joint_criterion_term(named, over[number], home.number),
+    )
+
+
+def _stated(
+    engine: Engine,
+    workspaces: Sequence[WorkspaceInfo],
+    nodes: Mapping[int, Node],
+    term_of: Callable[[int, Named], Term],
+) -> StatedCosts:
+    """Tell of an engine; `term_of` returns what a criterion of an audience, by its number, is."""
+    before = _measured(engine, workspaces, 1)
+    after = _measured(engine, workspaces, _MEASURED + 1)
     columns = {
         each.source: (each.array_bytes - former.array_bytes) / _MEASURED
         for each, former in zip(after.sources, before.sources, strict=True)
     }
     rows, _, entries, memberships, _ = engine.parts
-    criteria = _criteria(nodes, columns, entries.entry_bytes, entries.wide_entry_bytes)
+    needs = [
+        (number, place, named.id, *_needs(term_of(number, named)))
+        for number, node in sorted(nodes.items())
+        for place, named in enumerate(criteria_of(node), 1)
+    ]
+    criteria = _criteria(needs, columns, entries.entry_bytes, entries.wide_entry_bytes)
     return StatedCosts(
         audiences=len(nodes),
         leaves=after.leaves,
@@ -128,23 +172,19 @@ def stated_costs(nodes: Mapping[int, Node], workspace: WorkspaceInfo) -> StatedC
     )
 
 
-def _measured(engine: Engine, workspace: WorkspaceInfo, rows: int) -> EngineCost:
+def _measured(engine: Engine, workspaces: Sequence[WorkspaceInfo], rows: int) -> EngineCost:
     """Return what the engine takes with so many empty profiles."""
     profile = Profile(created_timestamp_ms=0)
-    profile.workspaces[workspace.number] = Section(first_seen_ms=0, last_seen_ms=0)
+    for each in workspaces:
+        profile.workspaces[each.number] = Section(first_seen_ms=0, last_seen_ms=0)
     for mpid in range(1, rows + 1):
-        engine.load(ProfileKey(workspace.scope, "production", mpid), profile, Kept())
+        engine.load(ProfileKey(workspaces[0].scope, "production", mpid), profile, Kept())
     return engine_cost(engine)
 
 
 def _criteria(
-    nodes: Mapping[int, Node], columns: Mapping[str, float], plain_bytes: int, wide_bytes: int
+    needs: Sequence[_Needs], columns: Mapping[str, float], plain_bytes: int, wide_bytes: int
 ) -> tuple[CriterionCost, ...]:
-    needs = [
-        (number, place, named.id, *_needs(named))
-        for number, node in sorted(nodes.items())
-        for place, named in enumerate(criteria_of(node), 1)
-    ]
     return tuple(
         CriterionCost(
             audience=number,
@@ -163,8 +203,8 @@ def _criteria(
     )
 
 
-def _needs(node: Node) -> tuple[frozenset[Source], frozenset[Stream]]:
-    leaves = leaves_of(node_term(node))
+def _needs(term: Term) -> tuple[frozenset[Source], frozenset[Stream]]:
+    leaves = leaves_of(term)
     return (
         frozenset(source for leaf in leaves for source in sources_of(leaf)),
         frozenset(stream for leaf in leaves for stream in streams_of(leaf)),

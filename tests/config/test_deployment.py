@@ -119,6 +119,20 @@ def test_names_of_audiences_are_unique_in_an_account() -> None:
     assert problems(a=of("shop", called("Gold")), b=of("b2b", called("Gold"), beta)) == []
 
 
+def test_two_workspaces_fix_no_number_for_both() -> None:
+    """Audiences are numbered across the deployment; tests of them are run only if that works."""
+
+    def numbered(workspace: str, name: str) -> Data:
+        wide = {"type": "first_seen", "operator": "exists"}
+        test = {"name": "anybody", "expect": "member"}
+        one = {"id": "one", "name": name, "number": 5, "definition": wide, "tests": [test]}
+        return of(workspace, setting("audiences", [one]))
+
+    assert validate_files(write(a=numbered("shop", "A"), b=numbered("b2b", "B")), {}) == [
+        "b2b:audiences[0].number: number 5 belongs to 'one' of workspace 'shop'"
+    ]
+
+
 def test_the_active_audiences_of_an_account_are_counted_together() -> None:
     """spec/audiences.md, 15."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from config.audience_catalog import audience_catalog
-from config.load import load_workspaces
+from config.load import load_workspaces, validate_files
 from config.numbers import KeptNumbers, assign_all
 from config.workspace import WorkspaceDocument
 from tests.config.documents import Change, Data, setting
@@ -33,6 +33,10 @@ JOINT: Data = {
     "inputs": ["web", "b2b/web"],
     "definition": EVERYWHERE,
 }
+
+
+BOUGHT = {"event_type": "custom_event", "data": {"event_name": "Bought"}}
+TEST = {"name": "t", "expect": "not_member"}
 
 
 @pytest.fixture(autouse=True)
@@ -91,8 +95,24 @@ CRITERION = "audiences.0.definition.and.0"
         (setting(f"{CRITERION}.workspace_ids", ["c"]), "definition.and[0].workspace_ids[0]"),
         (setting("audiences.0.definition.and.1.name", "none"), "definition.and[1].name"),
         (
-            setting("audiences.0.tests", [{"name": "t", "expect": "member"}]),
-            "tests: only a real_time audience of one workspace can have tests",
+            setting("audiences.0.tests", [TEST | {"workspaces": {"none": {}}}]),
+            "tests[0].workspaces.none: 'none' is no other workspace of the audience",
+        ),
+        (
+            setting("audiences.0.tests", [TEST | {"workspaces": {"shop": {}}}]),
+            "tests[0].workspaces.shop: 'shop' is no other workspace of the audience",
+        ),
+        (
+            setting("audiences.0.tests", [TEST | {"events": [BOUGHT | {"input": "b2b/none"}]}]),
+            "tests[0].events[0].input: no input with id 'none' in workspace 'b2b'",
+        ),
+        (
+            setting("audiences.0.tests", [TEST | {"events": [BOUGHT | {"input": "shop/none"}]}]),
+            "tests[0].events[0].input: no input with id 'none'",
+        ),
+        (
+            setting("audiences.0.tests", [TEST | {"events": [BOUGHT | {"input": "c/web"}]}]),
+            "tests[0].events[0].input: 'c' is no workspace of the audience",
         ),
     ],
 )
@@ -142,3 +162,91 @@ def test_only_an_audience_over_several_can_ask_for_one_that_is() -> None:
     assert problems(a=joint(others=[asking(workspaces=["shop", "b2b"])]), b=other()) == []
     [found] = problems(a=joint(others=[asking()]), b=other())
     assert found.startswith("a.yaml:audiences[1].definition.audience_id: is over several")
+
+
+# -- Tests of them ---------------------------------------------------------------------------------
+
+
+def tried(definition: Data, *tests: Data, more: tuple[Data, ...] = ()) -> list[str]:
+    """Return what validation says of an audience's tests, beside further audiences."""
+    audience = {**JOINT, "inputs": [], "definition": definition, "tests": list(tests)}
+    audiences = [audience, *more]
+    shop = of("shop", scope("people"), setting("audiences", audiences))
+    return validate_files(write(a=shop, b=other()), {})
+
+
+PREMIUM: Data = {
+    "type": "user_attribute",
+    "id": "premium",
+    "attribute_name": "status",
+    "value_type": "string",
+    "operator": "equals",
+    "value": "premium",
+}
+TWICE = {**COUNTED, "frequency": {"operator": "greater_or_equal", "value": 2}}
+THERE: Data = {"b2b": {"attributes": {"status": "premium"}}}
+
+
+def is_member(**known: Any) -> Data:
+    return {"name": "in", "expect": "member", **known}
+
+
+def is_none(**known: Any) -> Data:
+    return {"name": "out", "expect": "not_member", **known}
+
+
+def test_a_test_says_what_each_workspace_knows() -> None:
+    """A criterion holds if it does in any (rule 12), and `workspace_ids` narrow it."""
+    assert tried(PREMIUM, is_member(workspaces=THERE)) == []
+    assert tried(PREMIUM, is_member(attributes={"status": "premium"})) == []
+    narrow = {**PREMIUM, "workspace_ids": ["shop"]}
+    assert tried(narrow, is_none(workspaces=THERE)) == []
+    [problem] = tried(narrow, is_member(workspaces=THERE))
+    assert problem == (
+        "a.yaml:audiences[0].tests[0]: 'in': the user is no member; criteria in their order: "
+        "premium is false"
+    )
+
+
+def test_events_of_a_test_are_pooled_over_the_workspaces() -> None:
+    here, there = BOUGHT | {"input": "shop/web"}, BOUGHT | {"input": "b2b/web"}
+    assert tried(TWICE, is_member(events=[here, there]), is_none(events=[there])) == []
+    narrow = {**TWICE, "input_ids": ["b2b/web"]}
+    assert tried(narrow, is_none(events=[here, there]), is_member(events=[there, there])) == []
+
+
+def test_who_was_not_seen_in_a_workspace_lacks_nothing_there() -> None:
+    """`not_exists` asks for a section that lacks the attribute; there is only one here."""
+    lacking = {key: each for key, each in PREMIUM.items() if key != "value"}
+    lacking["operator"] = "not_exists"
+    assert tried(lacking, is_none(workspaces=THERE), is_member()) == []
+
+
+def test_a_calculated_attribute_of_the_other_workspace_counts() -> None:
+    spent = {
+        "type": "calculated_attribute",
+        "name": "lifetime_value",
+        "operator": "equals",
+        "value": 5,
+    }
+    bought = {
+        "event_type": "commerce_event",
+        "input": "b2b/web",
+        "data": {
+            "custom_attributes": {"Total Amount": "5"},
+            "product_action": {"action": "purchase"},
+        },
+    }
+    assert tried(spent, is_member(events=[bought]), is_none()) == []
+
+
+def test_a_test_asks_for_other_audiences_of_one_workspace_and_of_several() -> None:
+    single: Data = {"id": "single", "name": "Single", "definition": PREMIUM}
+    several = JOINT | {"id": "several", "name": "Several", "inputs": [], "definition": TWICE}
+    for target, known, others in (
+        ("single", {"attributes": {"status": "premium"}}, {"workspaces": THERE}),
+        ("several", {"events": [BOUGHT, BOUGHT | {"input": "b2b/web"}]}, {"events": [BOUGHT]}),
+    ):
+        asked = {"type": "audience_membership", "audience_id": target, "operator": "is_member"}
+        found = tried(asked, is_member(**known), is_none(**others), more=(single, several))
+        assert found == []

@@ -123,7 +123,7 @@ def test_without_a_document_a_credential_is_needed() -> None:
     assert "--client-id is needed" in result.stderr
 
 
-def test_audiences_over_several_workspaces_are_named_and_not_counted(tmp_path: Path) -> None:
+def test_audiences_over_several_workspaces_are_counted_by_themselves(tmp_path: Path) -> None:
     """Their documents are given together; each is accounted for by itself."""
     joint = DOCUMENT.replace("id: shop, name", "id: shop, identity_scope: all, name").replace(
         "name: Pinged\n", "name: Pinged\n    workspaces: [shop, app]\n"
@@ -141,9 +141,9 @@ def test_audiences_over_several_workspaces_are_named_and_not_counted(tmp_path: P
     result = explained_file(tmp_path, joint, "--file", str(path))
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[:3] == [
-        "workspace shop:",
-        "1 audiences over several workspaces are not counted",
-        "1 active audiences, 2 different criteria, 1 streams",
-    ]
-    assert "workspace app:" in lines
+    assert lines[:2] == ["workspace shop:", "1 active audiences, 2 different criteria, 1 streams"]
+    besides = lines.index("over several workspaces, besides:")
+    # Its criterion, and whether a user is live in each of the two.
+    assert lines[besides + 1] == "1 active audiences, 3 different criteria, 1 streams"
+    assert lines.index("audience gold:") < besides < lines.index("audience pinged:")
+    assert besides < lines.index("workspace app:")

@@ -3,13 +3,15 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from actors.audiences.criteria import Node
 from actors.audiences.engine.costs import engine_cost
 from actors.audiences.engine.engine import Engine, Kept
 from actors.audiences.engine.entries import Entry
+from actors.audiences.engine.joint import JointEngine
 from actors.audiences.engine.packing import pack_entries
-from actors.audiences.stated_costs import StatedCosts, stated_costs
+from actors.audiences.stated_costs import StatedCosts, joint_costs, stated_costs
 from actors.model import Profile, ProfileKey, Section
 from actors.profiles.retention import DAY_MS
 from tests.oracle.audiences.build import attribute, both, event, negated
@@ -19,6 +21,8 @@ PREMIUM = attribute("status", "string", "equals", "premium")
 GOLD = attribute("status", "string", "equals", "gold")
 ADULT = attribute("age", "number", "greater_or_equal", 18)
 LOGIN = event("Login")
+BOTH = [WORKSPACE, replace(WORKSPACE, number=WORKSPACE.number + 1)]
+OVER = [each.number for each in BOTH]
 NODES: dict[int, Node] = {1: both(PREMIUM, LOGIN), 2: both(GOLD, ADULT), 3: negated(LOGIN)}
 
 
@@ -48,11 +52,22 @@ def test_more_than_64_audiences_take_more_bits() -> None:
     assert stated(many).membership_bytes == 16.0
 
 
-def filled(nodes: dict[int, Node], entries: list[int], rounds: int) -> int:
-    """Return the bytes of a real engine whose rows have so many entries, after rewriting them."""
+def one_engine(nodes: dict[int, Node]) -> Engine:
     engine = Engine(WORKSPACE, WORKSPACE.audience_event_days * DAY_MS)
     for number, node in nodes.items():
         engine.activate(number, "production", node)
+    return engine
+
+
+def joint_engine(nodes: dict[int, Node]) -> Engine:
+    engine = JointEngine(BOTH, WORKSPACE.audience_event_days * DAY_MS)
+    for number, node in nodes.items():
+        engine.activate_over(number, "production", node, OVER)
+    return engine
+
+
+def filled(engine: Engine, entries: list[int], rounds: int) -> int:
+    """Return the bytes of a real engine whose rows have so many entries, after rewriting them."""
     profile = Profile(created_timestamp_ms=NOW)
     profile.workspaces[WORKSPACE.number] = Section(first_seen_ms=NOW, last_seen_ms=NOW)
     holdings = engine.parts[4]
@@ -87,12 +102,23 @@ def test_nothing_takes_more_than_is_stated(entries: list[int], rounds: int, empt
     """Whatever the profiles have, and however they came to it."""
     everybody = entries + [0] * empty
     most = stated().most_bytes(len(everybody), max(entries))
-    assert filled(NODES, everybody, rounds) <= most
+    assert filled(one_engine(NODES), everybody, rounds) <= most
+    joint = joint_costs(NODES, dict.fromkeys(NODES, OVER), BOTH)
+    most = joint.most_bytes(len(everybody), max(entries))
+    assert filled(joint_engine(NODES), everybody, rounds) <= most
+
+
+def test_audiences_over_several_workspaces_have_a_column_for_each() -> None:
+    costs = joint_costs({1: both(PREMIUM, LOGIN)}, {1: OVER}, BOTH)
+    user, event_ = costs.criteria
+    assert len(user.columns) == len({*user.columns}) == 4  # and whether the user is live there
+    assert event_.entry_bytes == (24,)
+    assert (costs.audiences, costs.streams) == (1, 1)
 
 
 @pytest.mark.parametrize("profiles", [2_000, 4_000])
 def test_what_is_stated_without_room_is_near(profiles: int) -> None:
     costs = stated()
-    real = filled(NODES, [10] * profiles, 1)
+    real = filled(one_engine(NODES), [10] * profiles, 1)
     assert costs.bytes_of(profiles, 10) <= real <= costs.most_bytes(profiles, 10)
     assert real <= 3 * costs.bytes_of(profiles, 10)
