@@ -155,11 +155,16 @@ class Forwarder:
                 stream.may_have_more = True
         self._changed.set()
 
-    def reread(self) -> None:
-        """Let go of what waits in memory, and read it again: some of it may be gone for good."""
-        for number in self._connections.states:
+    async def reread(self) -> None:
+        """Let go of what was read, and read it again: some of it may be gone for good.
+
+        What is under way ends as it may; none of it is sent once more without having been read.
+        """
+        for stream in self._connections.streams:
+            stream.reread()
+        for number in list(self._connections.states):
             for courier in self._couriers:
-                self._spawn(courier.release(number))
+                await courier.release(number)
         self._changed.set()
 
     def resume(self, connection: int) -> None:

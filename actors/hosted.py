@@ -267,7 +267,7 @@ class Forwarder(Process):
     async def reread(self) -> None:
         """See `actors.forwarder.Forwarder.reread`."""
         if self._forwarder is not None:
-            self._forwarder.reread()
+            await self._forwarder.reread()
 
     async def metrics(self) -> bytes:
         """Return a snapshot of the process's metrics."""

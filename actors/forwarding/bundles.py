@@ -38,6 +38,7 @@ class BundleCourier:
 
     async def accept(self, stream: Stream, deliveries: Sequence[Delivery]) -> None:
         """Put deliveries of one stream, in the order of their sequence, into bundles."""
+        rereads = stream.rereads
         by_group: dict[str, list[Delivery]] = {}
         for delivery in deliveries:
             try:
@@ -47,12 +48,15 @@ class BundleCourier:
             else:
                 by_group.setdefault(name, []).append(delivery)
         for name, members in by_group.items():
-            await self._add(stream, name, members)
+            await self._add(stream, name, members, rereads)
 
     def is_choked(self, stream: Stream) -> bool:
         """Whether too much of a stream waits to be sent for more to be taken."""
         groups = self._groups.get(stream, {})
-        return any(len(group.queue) >= MAX_QUEUED for group in groups.values())
+        return any(
+            len(group.queue) >= MAX_QUEUED or group.is_leaving or group.rereads != stream.rereads
+            for group in groups.values()
+        )
 
     def dispatch(self, now_ms: int) -> None:
         """Close the bundles whose time is up, and send those that are due."""
@@ -61,7 +65,7 @@ class BundleCourier:
                 is_over = group.open and now_ms >= group.open.opened_ms + self.output.max_wait_ms
                 if is_over and not stream.is_reading:
                     group.close()
-                if not group.queue or group.is_sending or now_ms < group.queue[0].due_ms:
+                if not self._may_send(stream, group) or now_ms < group.queue[0].due_ms:
                     continue
                 free_ms = self._desk.free_ms(now_ms)
                 if free_ms is None or free_ms > now_ms:
@@ -80,9 +84,16 @@ class BundleCourier:
             for group in groups.values():
                 if group.open is not None and not stream.is_reading:
                     times.append(group.open.opened_ms + self.output.max_wait_ms)
-                if group.queue and not group.is_sending and free_ms is not None:
+                if free_ms is not None and self._may_send(stream, group):
                     times.append(max(group.queue[0].due_ms, free_ms))
         return min(times, default=None)
+
+    def _may_send(self, stream: Stream, group: Group) -> bool:
+        """Whether the next bundle of a group may be sent, once it is due."""
+        is_busy = group.is_sending or group.is_leaving
+        if not group.queue or is_busy or group.rereads != stream.rereads:
+            return False
+        return self._desk.connections[stream.connection.number].is_sending
 
     async def release(self, connection: int) -> None:
         """Let go of what waits for a connection; it stays in the outbox."""
@@ -116,10 +127,13 @@ class BundleCourier:
 
     # -- Filling ----------------------------------------------------------------------------------
 
-    async def _add(self, stream: Stream, name: str, members: list[Delivery]) -> None:
+    async def _add(self, stream: Stream, name: str, members: list[Delivery], rereads: int) -> None:
         groups = self._groups.setdefault(stream, {})
-        group = groups.setdefault(name, Group())
+        group = groups.setdefault(name, Group(rereads))
         while members:
+            if rereads != stream.rereads:
+                stream.forget([each.sequence for each in members])
+                break
             offered = members[:1] if group.is_careful else members
             try:
                 if group.open is None:
@@ -212,6 +226,8 @@ class BundleCourier:
             group.is_sending = False
         if not desk.connections[stream.connection.number].is_sending:
             await self.release(stream.connection.number)
+        elif group.rereads != stream.rereads:
+            await self._release(stream, name, group)
         elif group.open is None and not group.queue:
             self._forget(stream, name, group)
 
@@ -287,12 +303,13 @@ class BundleCourier:
                     yield group.open
 
     async def _release(self, stream: Stream, name: str, group: Group) -> None:
-        if group.is_sending or stream.is_reading:
+        if group.is_sending or stream.is_reading or group.is_leaving:
             return  # whoever is at it asks again when it has done
+        group.is_leaving = True
         group.close()
         for pack in group.queue:
             await self._discard(pack)
-            stream.forget(pack.sequences)
+        stream.forget([sequence for pack in group.queue for sequence in pack.sequences])
         self._forget(stream, name, group)
 
     def _forget(self, stream: Stream, name: str, group: Group) -> None:

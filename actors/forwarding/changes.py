@@ -32,6 +32,11 @@ class ChangeRequest(Struct, eq=False):
     due_ms: int = 0
 
     @property
+    def parts(self) -> list[int]:
+        """The sequences of its changes, in their order."""
+        return [each.delivery.sequence for each in self.entries]
+
+    @property
     def users(self) -> set[int | None]:
         """Whose changes it brings."""
         return {each.delivery.mpid for each in self.entries}
@@ -199,7 +204,7 @@ class Changes:
         queue = self._queues.get(stream)
         if queue is None:
             queue = self._queues[stream] = _Queue(stream)
-        added = Entry(delivery, stream)
+        added = Entry(delivery, stream, stream.rereads)
         parts = self._journal.parts(stream, delivery.sequence)
         if parts is not None:
             queue.gather(added, parts, now_ms)
@@ -261,6 +266,8 @@ class Changes:
         for queue in list(self._queues.values()):
             if queue.stream.connection.number != connection:
                 continue
+            for request in queue.postponed:
+                self._journal.recall(queue.stream, request.parts)
             requests = [*queue.postponed, *queue.gathered.values()]
             held = [each for request in requests for each in request.entries]
             removed += [*held, *queue.waiting]

@@ -68,6 +68,7 @@ class Intake:
     async def read(self, stream: Stream) -> None:
         """Read some of a stream; `is_reading` is set until it is done."""
         share, share_bytes = self._connections.share, self._connections.share_bytes
+        rereads = stream.rereads
         try:
             deliveries = await stream.read(
                 min(READ_PAGE, share - stream.waiting),
@@ -81,7 +82,8 @@ class Intake:
             self._desk.source_failed(stream, error)
         finally:
             stream.is_reading = False
-        if not self._connections.of(stream).is_sending:  # since it was faulted in the meantime
+        is_sending = self._connections.of(stream).is_sending
+        if not is_sending or rereads != stream.rereads:  # since something came in the meantime
             for courier in self._couriers:
                 await courier.release(stream.connection.number)
 
@@ -106,9 +108,12 @@ class Intake:
         by_environment: dict[Environment, list[Delivery]] = {}
         for delivery in deliveries:
             by_environment.setdefault(delivery.environment, []).append(delivery)
+        rereads = stream.rereads
         for environment, members in by_environment.items():
             courier = self._by_environment.get(environment)
-            if courier is not None:  # else the environment was switched off since; it may be back
+            if rereads != stream.rereads:
+                stream.forget([each.sequence for each in members])
+            elif courier is not None:  # else the environment was switched off since; it may be back
                 await courier.accept(stream, members)
 
     def _without_superfluous(

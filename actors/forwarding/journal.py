@@ -48,7 +48,7 @@ class Journal:
         self._file: int | None = None
         self._size = 0
         self._written: dict[_Key, Stream] = {}  # by this process, and not dissolved since
-        self._former: dict[_Place, tuple[int, ...]] = {}  # of earlier ones, by each part
+        self._former: dict[_Place, tuple[int, ...]] = {}  # let go of since, by each part
         if path is not None and path.exists():
             for line in _lines(path):
                 for part in line.parts:
@@ -59,7 +59,7 @@ class Journal:
                         self._former.pop(place, None)
 
     def parts(self, stream: Stream, sequence: int) -> tuple[int, ...] | None:
-        """Return the request of an earlier process that a change was in; `None` if in none."""
+        """Return the request that a change that was read again was in; `None` if in none."""
         if not self._former:
             return None
         return self._former.get((*_place(stream), sequence))
@@ -79,6 +79,15 @@ class Journal:
         key = (*_place(stream), tuple(parts))
         if self._written.pop(key, None) is not None:
             self._write(_Line(*key, is_together=False))
+
+    def recall(self, stream: Stream, parts: Sequence[int]) -> None:
+        """Note that the parts of a request that may be repeated have been let go of.
+
+        They come together again as after a crash; some may be gone by then.
+        """
+        key = (*_place(stream), tuple(parts))
+        if self._written.pop(key, None) is not None:
+            self._former |= dict.fromkeys(((*key[:2], part) for part in parts), key[2])
 
     def close(self) -> None:
         """Let go of the file."""

@@ -44,15 +44,22 @@ class Entry(Struct):
     """One delivery that waits or is under way.
 
     Attributes:
+        rereads: those of its stream when it was read.
         chunk: its chunk id, where it was split off.
         most_together: how many may share a request with it.
     """
 
     delivery: Delivery
     stream: Stream
+    rereads: int
     chunk: str | None = None
     family: Family | None = None
     most_together: int = UNLIMITED
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it has to be read again before it may be sent again: it may be gone."""
+        return self.rereads != self.stream.rereads
 
     @property
     def due_ms(self) -> int:
@@ -63,10 +70,11 @@ class Entry(Struct):
 class Lane:
     """Deliveries that keep their order. `key` is a number where there is only one."""
 
-    __slots__ = ("entries", "is_listed", "key", "request")
+    __slots__ = ("connection", "entries", "is_listed", "key", "request")
 
-    def __init__(self, key: Hashable) -> None:
+    def __init__(self, key: Hashable, connection: int) -> None:
         self.key = key
+        self.connection = connection
         self.entries: deque[Entry] = deque()
         self.request: Request | None = None
         self.is_listed = False
@@ -107,6 +115,21 @@ class Request:
         self.is_full = len(self.entries) >= most
         return True
 
+    def remove(self, connection: int) -> tuple[list[Entry], list[Lane]]:
+        """Take out the deliveries of a connection; return them and their lanes."""
+        removed = [each for each in self.entries if each.delivery.connection == connection]
+        if not removed:
+            return [], []
+        self.entries = [each for each in self.entries if each.delivery.connection != connection]
+        lanes = [each for each in self.lanes.values() if each.connection == connection]
+        for lane in lanes:
+            del self.lanes[lane.key]
+        self.size -= sum(len(each.delivery.payload) for each in removed)
+        together = (each.most_together for each in self.entries)
+        self._most = min([self._limits.max_deliveries, *together])
+        self.is_full = bool(self.entries) and len(self.entries) >= self._most
+        return removed, lanes
+
 
 class Lanes:
     """All deliveries that wait for one output, and what may be attempted next."""
@@ -142,7 +165,7 @@ class Lanes:
             key = next(self._numbers)
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = Lane(key)
+            lane = self._lanes[key] = Lane(key, entry.delivery.connection)
         lane.entries.append(entry)
         self._arrange(lane, now_ms)
 
@@ -183,10 +206,12 @@ class Lanes:
         return min(times, default=None)
 
     def remove(self, connection: int) -> list[Entry]:
-        """Take out all that waits for a connection and is in no request."""
-        removed: list[Entry] = []
+        """Take out all that waits for a connection and is not under way."""
+        removed, begun = self._open.remove(connection)
+        for lane in begun:
+            lane.request = None
         for lane in list(self._lanes.values()):
-            if lane.entries and lane.entries[0].delivery.connection == connection:
+            if lane.connection == connection:
                 removed += lane.entries
                 lane.entries.clear()
                 self._drop_if_empty(lane)
@@ -260,7 +285,7 @@ class Lanes:
         return True
 
     def _add_alone(self, entry: Entry, now_ms: int) -> None:
-        lane = Lane(next(self._numbers))
+        lane = Lane(next(self._numbers), entry.delivery.connection)
         self._lanes[lane.key] = lane
         lane.entries.append(entry)
         self._arrange(lane, now_ms)

@@ -28,12 +28,17 @@ class Pack:
 
 
 class Group:
-    """The bundles of one group: one that is filled, and those that wait to be sent in turn."""
+    """The bundles of one group: one that is filled, and those that wait to be sent in turn.
 
-    def __init__(self) -> None:
+    `rereads`: those of its stream when the first of it was read.
+    """
+
+    def __init__(self, rereads: int) -> None:
+        self.rereads = rereads
         self.open: Pack | None = None
         self.queue: deque[Pack] = deque()
         self.is_sending = False
+        self.is_leaving = False  # its bundles are being discarded
         self.is_careful = False  # one at a time, to find a delivery that the output cannot take
 
     def close(self) -> None:

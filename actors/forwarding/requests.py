@@ -56,7 +56,7 @@ class RequestCourier:
             if is_together:
                 self._drop(stream, self._changes.add(stream, delivery, now_ms))
             else:
-                self._lanes.add(Entry(delivery, stream), now_ms)
+                self._lanes.add(Entry(delivery, stream, stream.rereads), now_ms)
 
     def _drop(self, stream: Stream, overtaken: Sequence[Delivery]) -> None:
         for delivery in overtaken:
@@ -128,7 +128,7 @@ class RequestCourier:
         began = desk.clock.monotonic()
         deliveries = [entry.delivery for entry in request.entries]
         if isinstance(request, ChangeRequest):
-            self._journal.begin(request.stream, [each.sequence for each in deliveries])
+            self._journal.begin(request.stream, request.parts)
         try:
             outcomes = await self.output.send(deliveries)
         except Exception as error:
@@ -146,14 +146,19 @@ class RequestCourier:
             desk.count_attempt(connection, outcome, attempts)
         if isinstance(request, ChangeRequest):
             back = self._settle_together(request, outcomes, started_ms)
-            self._changes.finish(request, self._still_sending(back), desk.clock.now_ms())
+            kept = self._still_wanted(back)
+            if len(kept) < len(back) == len(deliveries):
+                self._journal.recall(request.stream, request.parts)
+            self._changes.finish(request, kept, desk.clock.now_ms())
         else:
             back = []
             for entry, outcome in zip(request.entries, outcomes, strict=True):
                 back += self._settle(entry, outcome, started_ms, len(deliveries))
-            self._lanes.finish(request, self._still_sending(back), desk.clock.now_ms())
+            kept = self._still_wanted(back)
+            self._lanes.finish(request, kept, desk.clock.now_ms())
+        are_some_left = len(kept) < len(back)  # they must not come after what waits behind them
         for connection in {delivery.connection for delivery in deliveries}:
-            if not desk.connections[connection].is_sending:
+            if are_some_left or not desk.connections[connection].is_sending:
                 await self.release(connection)
 
     def _settle_together(
@@ -287,11 +292,15 @@ class RequestCourier:
         for each in deliveries:
             stream.release(each)
 
-    def _still_sending(self, back: list[Entry]) -> list[Entry]:
-        """Return the entries whose connection still sends; the others stay in the outbox."""
+    def _still_wanted(self, back: list[Entry]) -> list[Entry]:
+        """Return the entries to be sent again; the others stay in the outbox, if they are there.
+
+        Those are of connections that do not send any more, or of what was erased, perhaps.
+        """
         kept = []
         for entry in back:
-            if self._desk.connections[entry.delivery.connection].is_sending:
+            is_sending = self._desk.connections[entry.delivery.connection].is_sending
+            if is_sending and not entry.is_stale:
                 kept.append(entry)
             else:
                 self._give_back(entry)

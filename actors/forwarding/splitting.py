@@ -33,7 +33,9 @@ def halves(entry: Entry) -> list[Entry] | None:
         part.delivery_id = delivery_id(
             entry.stream.connection.id, payload.get("batch_id", ""), part_chunk
         )
-        parts.append(Entry(part, entry.stream, part_chunk, family, entry.most_together))
+        parts.append(
+            Entry(part, entry.stream, entry.rereads, part_chunk, family, entry.most_together)
+        )
     return parts
 
 

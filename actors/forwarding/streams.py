@@ -84,9 +84,12 @@ class Stream:
         self.waiting_bytes = 0
         self.not_before_ms = 0
         self.next_read_ms = 0
+        self.rereads = 0  # how often all that had been read was to be read again
         self._failures = 0
         self._cursor = 0
+        self._rewinds = 0
         self._known: set[int] = set()
+        self._settled: set[int] = set()  # since a read began that has not ended
         self._done: list[int] = []
         self._dead: list[DeadLetter] = []
         self._delayed: dict[int, Delivery] = {}
@@ -97,19 +100,22 @@ class Stream:
 
     async def read(self, limit: int, max_bytes: int) -> list[Delivery]:
         """Return what follows what was read, without what is known."""
-        start = self._cursor
+        rewinds = self._rewinds
         self.may_have_more = False  # before the call: being woken during it counts
-        deliveries = await self.source.read(self.connection.number, start, limit, max_bytes)
+        self._settled.clear()
+        deliveries = await self.source.read(self.connection.number, self._cursor, limit, max_bytes)
+        if rewinds != self._rewinds:
+            return []  # what comes before these has to be read again, or they may be gone
         if deliveries:
             self.may_have_more = True
-            if self._cursor == start:  # not rewound in the meantime
-                self._cursor = deliveries[-1].sequence
+            self._cursor = deliveries[-1].sequence
         size = sum(len(each.payload) for each in deliveries)
         self.is_near_end = len(deliveries) * 2 < limit and size * 2 < max_bytes
-        sequences = [each.sequence for each in deliveries]
-        if not self._known.isdisjoint(sequences):
-            deliveries = [each for each in deliveries if each.sequence not in self._known]
-        self._known.update(sequences)
+        sequences = {each.sequence for each in deliveries}
+        passed_by = sequences & (self._known | self._settled)
+        if passed_by:
+            deliveries = [each for each in deliveries if each.sequence not in passed_by]
+        self._known |= sequences - self._settled
         return deliveries
 
     def hold(self, delivery: Delivery) -> None:
@@ -129,7 +135,16 @@ class Stream:
     def forget(self, sequences: Iterable[int]) -> None:
         """Drop deliveries from memory that are to be read again."""
         self._known.difference_update(sequences)
+        self._rewind()
+
+    def reread(self) -> None:
+        """Have what was read before count no more: some of it may be gone from the outbox."""
+        self.rereads += 1
+        self._rewind()
+
+    def _rewind(self) -> None:
         self._cursor = 0
+        self._rewinds += 1
         self.may_have_more = True
 
     # -- Settling ---------------------------------------------------------------------------------
@@ -190,8 +205,10 @@ class Stream:
             self._delayed = older | self._delayed
             self._unsettled = futures + self._unsettled
             raise
-        self._known.difference_update(done)
-        self._known.difference_update(letter.delivery.sequence for letter in dead)
+        settled = {*done, *(letter.delivery.sequence for letter in dead)}
+        self._known -= settled
+        if self.is_reading:
+            self._settled |= settled
         for future in futures:
             if not future.done():  # its waiter may have been cancelled
                 future.set_result(None)
