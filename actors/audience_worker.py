@@ -156,6 +156,8 @@ class AudienceWorker:
         try:
             with self.changing() as txn:
                 self.refresh(txn, map(profile_key_parts, keys), is_changed=True)
+                for key in keys:
+                    self._shard.profiles.looked_at(txn, self._number, key)
         except BaseException:
             followed.update(keys)
             raise

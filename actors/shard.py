@@ -216,7 +216,7 @@ class Shard:
                 applied = clock()
                 self.outbox.take(self.audiences.finish(txn), self._clock.now_ms())
                 evaluated = clock()
-                self.profiles.flush(txn, self._workspace.number)
+                self.profiles.flush(txn, self._workspace.number, self.audiences.seen)
                 self.outbox.write(txn, self._clock.now_ms())
                 self.points.write(txn)
                 results = [work.result for work in works if work.result is not None]
@@ -346,7 +346,7 @@ class Shard:
         try:
             with self.store.write() as txn:
                 yield txn
-                self.profiles.flush(txn, self._workspace.number)
+                self.profiles.flush(txn, self._workspace.number, self.audiences.seen)
                 self.outbox.write(txn, self._clock.now_ms())
                 write_last(txn, self._ids.last)
         except BaseException:

@@ -74,7 +74,8 @@ class ShardAudiences:
         telling: tells subscriptions of them.
         feed: tells outputs of values that have changed.
         joints: the audiences over several workspaces that users of this one may be in.
-        followed: keys of profiles that have to be looked at though no batch of the workspace came.
+        followed: keys of profiles that have to be looked at though no batch of the workspace came;
+            they are kept, since nothing else tells what subscriptions share has changed.
     """
 
     def __init__(
@@ -420,6 +421,11 @@ class ShardAudiences:
             **self._touched,
             **{key: each for one in self.joints for key, each in one.touched.items()},
         }
+
+    @property
+    def seen(self) -> frozenset[bytes]:
+        """The keys of the profiles that this transaction looks at as they are."""
+        return frozenset(map(profile_key, self._touched))
 
     def published(self) -> None:
         """The transaction is on disk."""

@@ -46,6 +46,7 @@ class ShardState:
         self._probed_s: float | None = None  # when it last succeeded
         self._identities: dict[int, ShardIdentities] = {}
         with self.store.read() as txn:
+            self.profiles.recover(txn)
             self.ids = Ids(options.number, read_last(txn), clock)
         self.joints = Joints(clock, self.ids)
 

@@ -16,6 +16,7 @@ from actors.errors import DataFolderError, StoreDamaged, StoreFull
 Table = Literal[
     "shard",
     "profiles",
+    "followed",
     "identities",
     "trail",
     "erased",
@@ -52,7 +53,7 @@ Table = Literal[
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
 # Users are known to all workspaces of their identity scope. All else is of one workspace.
 SHARED_TABLES: Final[frozenset[Table]] = frozenset(
-    {"shard", "profiles", "identities", "trail", "erased"}
+    {"shard", "profiles", "followed", "identities", "trail", "erased"}
 )
 
 

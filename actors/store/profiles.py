@@ -1,7 +1,7 @@
 """The table of profiles, with hot copies in memory, bounded in bytes."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 
@@ -15,6 +15,7 @@ _MEMORY_PER_ENCODED_BYTE = 10
 _MEMORY_PER_ENTRY_BYTES = 600
 
 NOBODY = 0  # no workspace has this number
+WORKSPACE_BYTES = 4  # of a number, in a key
 
 _encoder = msgspec.msgpack.Encoder()
 decode_profile = msgspec.msgpack.Decoder(Profile).decode
@@ -34,14 +35,28 @@ class Profiles:
         self._staged: dict[bytes, Profile] = {}
         self._opened: set[bytes] = set()
         self._followers: dict[int, set[bytes]] = {}
+        self._recovered: dict[int, set[bytes]] = {}  # of workspaces that do not follow yet
+        self._told: list[tuple[int, bytes]] = []  # in this transaction: workspace, key
         self._faces: dict[bytes, object] = {}  # as they were, where several follow
 
     def follow(self, workspace: int) -> set[bytes]:
         """Return a set to which the keys of profiles are added that a workspace has to look at.
 
-        They are those with a section of the workspace (by its number) whose change may concern it.
+        They are those with a section of the workspace (by its number) whose change may concern it,
+        also those from before a start. Who has looked at one takes it out, and has that kept by
+        `flush` or `looked_at`.
         """
-        return self._followers.setdefault(workspace, set())
+        return self._followers.setdefault(workspace, self._recovered.pop(workspace, set()))
+
+    def recover(self, txn: Transaction) -> None:
+        """Read which profiles workspaces had to look at when the last process ended."""
+        for key, _ in txn.scan("followed"):
+            workspace = int.from_bytes(key[-WORKSPACE_BYTES:], "big")
+            self._recovered.setdefault(workspace, set()).add(key[:-WORKSPACE_BYTES])
+
+    def looked_at(self, txn: Transaction, workspace: int, packed: bytes) -> None:
+        """Keep that a workspace has looked at a profile, which may be gone."""
+        txn.delete("followed", _followed_key(packed, workspace))
 
     def follow_no_more(self, workspace: int) -> None:
         """Tell a workspace of no more changes."""
@@ -122,14 +137,17 @@ class Profiles:
         self._used_bytes -= size
         for followed in self._followers.values():
             followed.discard(packed)
+        for key in [key for key, _ in txn.scan("followed", prefix=packed)]:
+            txn.delete("followed", key)
 
-    def flush(self, txn: Transaction, by: int = NOBODY) -> None:
+    def flush(self, txn: Transaction, by: int = NOBODY, seen: Collection[bytes] = ()) -> None:
         """Write what was staged.
 
         Args:
             txn: of the shard.
             by: the workspace whose section alone was changed, beside what all of them see;
                 `NOBODY`: it may be any of them.
+            seen: keys of what that workspace has looked at as it is now.
 
         Raises:
             StoreFull: nothing of it is on disk once the transaction has failed.
@@ -140,12 +158,16 @@ class Profiles:
             self._keep(packed, profile, len(encoded))
             if self._followers:
                 self._tell(packed, profile, by)
+        for workspace, packed in self._told:
+            if workspace != by or packed not in seen:
+                self._followers[workspace].add(packed)
+                txn.put("followed", _followed_key(packed, workspace), b"")
+        for packed in self._followers.get(by, set()).intersection(seen):
+            self.looked_at(txn, by, packed)
 
     def published(self) -> None:
         """The transaction is on disk: what was staged is what everybody sees."""
-        self._staged.clear()
-        self._opened.clear()
-        self._faces.clear()
+        self._end()
         self._make_room()
 
     def abandon(self) -> None:
@@ -153,9 +175,13 @@ class Profiles:
         for packed in self._opened.union(self._staged):
             _, size = self._hot.pop(packed, (None, 0))
             self._used_bytes -= size
+        self._end()
+
+    def _end(self) -> None:
         self._staged.clear()
         self._opened.clear()
         self._faces.clear()
+        self._told.clear()
 
     def _note(self, packed: bytes, profile: Profile) -> None:
         """Remember what all workspaces see of a profile that is about to be changed."""
@@ -166,9 +192,9 @@ class Profiles:
         is_for_all = by == NOBODY
         if not is_for_all and len(self._followers) > 1:
             is_for_all = self._faces.get(packed) != _face(profile)
-        for workspace, followed in self._followers.items():
+        for workspace in self._followers:
             if workspace in profile.workspaces and (is_for_all or workspace == by):
-                followed.add(packed)
+                self._told.append((workspace, packed))
 
     @property
     def in_memory(self) -> int:
@@ -186,6 +212,10 @@ class Profiles:
         _, former = self._hot.pop(packed, (None, 0))
         self._hot[packed] = (profile, size)
         self._used_bytes += size - former
+
+
+def _followed_key(packed: bytes, workspace: int) -> bytes:
+    return packed + workspace.to_bytes(WORKSPACE_BYTES, "big")
 
 
 def _face(profile: Profile) -> object:

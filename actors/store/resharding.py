@@ -230,6 +230,7 @@ def _of_list(key: bytes, _: bytes, shards: int) -> int:
 # Candidates and partials of groups stay behind: a run that misses them begins again.
 _PLACES: dict[Table, Place] = {
     "profiles": _by_slot,
+    "followed": _by_slot,
     "identities": _by_slot,
     "trail": _by_slot,
     "erased": _by_slot,

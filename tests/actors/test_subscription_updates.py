@@ -10,6 +10,8 @@ from msgspec.structs import replace
 
 from actors.audience_worker import AudienceWorker
 from actors.audiences.calls import LiveSubscription
+from actors.model import AttributeValue, Profile, ProfileKey
+from actors.store.keys import profile_key
 from actors.store.resharding import reshard
 from tests.actors.audience_shards import Asked, audience
 from tests.actors.shards import open_shard
@@ -24,7 +26,7 @@ from tests.actors.standard_shards import (
     tell,
 )
 from tests.oracle.audiences.build import event
-from tests.oracle.audiences.fixture import WORKSPACE
+from tests.oracle.audiences.fixture import APP, WORKSPACE
 
 EVERYBODY = audience(S, event("Login"))
 
@@ -99,6 +101,54 @@ def test_another_number_of_shards_tells_those_who_are_left(asked: Asked, tmp_pat
     asked.settle()
     tell(asked, EVERYBODY, subscriptions=[sharing("tier")])
     asked.worker.audience_step()
+    told = told_by_others(asked, tmp_path)
+    assert {each[0] for each in told.values()} == {"add"}
+    assert all("attribute_update" in each for each in told.values())
+
+
+def change_tiers(asked: Asked, *mpids: int) -> None:
+    """Change profiles otherwise than by a batch, as an alias does, and tell nobody yet."""
+
+    def change(profile: Profile) -> None:
+        section = profile.workspaces[WORKSPACE.number]
+        section.user_attributes["tier"] = AttributeValue("gold", 1, APP)
+
+    with asked.shard.transaction() as txn:
+        for mpid in mpids:
+            key = ProfileKey(WORKSPACE.scope, "production", mpid)
+            asked.shard.profiles.edit(txn, profile_key(key), change)
+
+
+def test_a_change_that_nobody_was_told_of_before_a_crash_is_told_of(asked: Asked) -> None:
+    tell(asked, EVERYBODY, subscriptions=[sharing("tier")])
+    asked.settle()
+    change_tiers(asked, 2, 5)
+    asked.restart()
+    asked.settle()
+    told = by_user(asked)
+    assert {mpid for mpid in PEOPLE if len(told[mpid]) > 1} == {2, 5}
+    for mpid in (2, 5):
+        assert told[mpid][1]["action"] == "attribute_update"
+        assert told[mpid][1]["user_attributes"] == {"tier": "gold"}
+    asked.restart()
+    asked.settle()
+    assert by_user(asked) == told
+
+
+def test_another_number_of_shards_tells_of_a_change_that_nobody_was_told_of(
+    asked: Asked, tmp_path: Path
+) -> None:
+    tell(asked, EVERYBODY, subscriptions=[sharing("tier")])
+    asked.settle()
+    change_tiers(asked, 2, 5)
+    told = told_by_others(asked, tmp_path)
+    assert told == {
+        mpid: ["add", "attribute_update"] if mpid in (2, 5) else ["add"] for mpid in PEOPLE
+    }
+
+
+def told_by_others(asked: Asked, tmp_path: Path) -> dict[int, list[str]]:
+    """Have two shards go on with what one has, and return what is told of each user then."""
     asked.shard.state.close()
     new = [tmp_path / f"new-{number}" for number in range(2)]
     reshard([tmp_path / "old"], new, 64 * 1024 * 1024)
@@ -115,8 +165,7 @@ def test_another_number_of_shards_tells_those_who_are_left(asked: Asked, tmp_pat
             told[change["mpid"]].append(change["action"])
         shard.state.close()
     asked.open()
-    assert {each[0] for each in told.values()} == {"add"}
-    assert all("attribute_update" in each for each in told.values())
+    return told
 
 
 def test_members_are_told_of_once_an_output_takes_an_identity_that_they_have(

@@ -233,6 +233,46 @@ def test_a_workspace_hears_of_what_may_concern_it(store: Store, *, is_hot: bool)
     assert heard(opt_out, 1) == [{ann}, set()]
 
 
+def test_what_a_workspace_has_to_look_at_outlives_the_process(store: Store) -> None:
+    profiles = Profiles(ROOMY)
+    ann, bob = (
+        of_workspaces(store, profiles, ANN, 1, 2),
+        of_workspaces(store, profiles, BOB, 1, 2),
+    )
+
+    def opt_out(profile: Profile) -> None:
+        profile.is_opted_out = not profile.is_opted_out
+
+    def edited(profiles: Profiles, by: int, *seen: bytes) -> None:
+        with store.write() as txn:
+            for packed in (ann, bob):
+                profiles.edit(txn, packed, opt_out, by)
+            profiles.flush(txn, by, seen)
+        profiles.published()
+
+    def restarted() -> Profiles:
+        profiles = Profiles(ROOMY)
+        with store.read() as txn:
+            profiles.recover(txn)
+        return profiles
+
+    for number in (1, 2):
+        profiles.follow(number)
+    edited(profiles, 1, ann)
+    profiles = restarted()
+    assert [profiles.follow(number) for number in (1, 2)] == [{bob}, {ann, bob}]
+    assert profiles.follow(2) is profiles.follow(2)
+    with store.write() as txn:
+        profiles.looked_at(txn, 1, bob)
+        profiles.flush(txn, 2, [ann])
+    assert [restarted().follow(number) for number in (1, 2)] == [set(), {bob}]
+    with transaction(store, profiles) as txn:
+        profiles.remove(txn, bob)
+    assert restarted().follow(2) == set()
+    with store.read() as txn:
+        assert not list(txn.scan("followed"))
+
+
 def test_who_only_looks_changes_nothing(store: Store) -> None:
     """A profile that was opened and not given back is neither written nor told of."""
     profiles = Profiles(ROOMY)
