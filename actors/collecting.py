@@ -82,6 +82,7 @@ class Collector:
         self._rules = {
             number: rule for rules in self._by_input.values() for number, rule in rules.items()
         }
+        self._longest_ms = max((rule.max_wait_ms for rule in self._rules.values()), default=0)
         self._next_due_ms = 0  # to be looked up
 
     def parts(self, stored: StoredBatch, deliveries: Sequence[Delivery]) -> list[Part]:
@@ -134,8 +135,8 @@ class Collector:
             if rule is AT_ONCE
             for key in pending.of_connection(txn, number, limit)
         ]
-        size = 0
-        for key in keys or pending.due(txn, now_ms, limit):
+        size, latest_ms = 0, now_ms + self._longest_ms
+        for key in keys or pending.due(txn, now_ms, latest_ms, limit):
             batch = pending.get(txn, key)
             assert batch is not None, "it was just found"
             rule = self._rules.get(batch.connection, AT_ONCE)
@@ -151,7 +152,11 @@ class Collector:
             self._next_due_ms = 0
         else:
             following_ms = pending.next_due_ms(txn)
-            self._next_due_ms = NEVER_MS if following_ms is None else following_ms
+            if following_ms is None:
+                following_ms = NEVER_MS
+            elif following_ms > latest_ms:  # as much as this once was allowed
+                following_ms = 0
+            self._next_due_ms = following_ms
         return gathered
 
     def abandon(self) -> None:

@@ -550,7 +550,7 @@ class Delivery(Struct, array_like=True):
         first_event_ms: time of its first event, 0 if it has none.
         event_count: events inside.
         attempts: failed attempts so far; `first_attempt_ms` when the first was made, 0 if none.
-        next_attempt_ms: not before this.
+        next_attempt_ms: not before this; `delayed_ms` when that was reckoned, 0 if never.
     """
 
     sequence: int
@@ -565,6 +565,7 @@ class Delivery(Struct, array_like=True):
     attempts: int = 0
     first_attempt_ms: int = 0
     next_attempt_ms: int = 0
+    delayed_ms: int = 0
 
 
 class DeadLetter(Struct, array_like=True):

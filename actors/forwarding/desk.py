@@ -162,7 +162,11 @@ class Desk:
         self.notices.delayed(slug, delivery, attempts, outcome)
         next_ms = min(next_ms, self._refusal(delivery, started_ms, outcome) or next_ms)
         return replace(
-            delivery, attempts=attempts, first_attempt_ms=first_ms, next_attempt_ms=next_ms
+            delivery,
+            attempts=attempts,
+            first_attempt_ms=first_ms,
+            next_attempt_ms=next_ms,
+            delayed_ms=now_ms,
         )
 
     def _refusal(self, delivery: Delivery, started_ms: int, outcome: Retry) -> int | None:
@@ -246,7 +250,9 @@ class Desk:
             fault = Fatal(reason, outcome.excerpt, outcome.http_status)
             self._fault(state, delivery, fault)
         attempts = 0 if is_refused else 1  # else the receiver may have it
-        return replace(delivery, attempts=attempts, first_attempt_ms=0, next_attempt_ms=0)
+        return replace(
+            delivery, attempts=attempts, first_attempt_ms=0, next_attempt_ms=0, delayed_ms=0
+        )
 
     def suspended(self, delivery: Delivery, why: Fatal) -> None:
         """Fault a connection: its receiver wants no more, or nothing can be sent to it."""

@@ -77,6 +77,7 @@ class Intake:
             stream.recover()
             if stream.is_near_end:
                 stream.next_read_ms = self._now_ms() + self._pause_ms
+            _put_back(deliveries, self._now_ms())
             await self._accept(stream, deliveries)
         except SOURCE_FAULTS as error:
             self._desk.source_failed(stream, error)
@@ -135,3 +136,11 @@ def _read_pause_ms(output: StreamOutput | BulkOutput) -> int:
     if isinstance(output, BulkOutput):
         return max(READ_PAUSE_MS, min(BULK_READ_PAUSE_MS, output.max_wait_ms // 10))
     return READ_PAUSE_MS
+
+
+def _put_back(deliveries: Sequence[Delivery], now_ms: int) -> None:
+    """Have nobody wait for an instant that was reckoned by a clock that was ahead."""
+    for each in deliveries:
+        if each.delayed_ms > now_ms:
+            each.next_attempt_ms -= each.delayed_ms - now_ms
+            each.delayed_ms = now_ms

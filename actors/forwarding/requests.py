@@ -189,6 +189,7 @@ class RequestCourier:
                     attempts=first.attempts,
                     first_attempt_ms=first.first_attempt_ms,
                     next_attempt_ms=first.next_attempt_ms,
+                    delayed_ms=first.delayed_ms,
                 )
                 stream.settle_delayed(entry.delivery)
             return entries

@@ -83,7 +83,7 @@ def inheriting(deliveries: Sequence[Delivery], dropped: Sequence[Delivery]) -> l
         former = tried.get(each.mpid)
         if former is not None and each.sequence not in gone and not each.attempts:
             each.attempts, each.first_attempt_ms = former.attempts, former.first_attempt_ms
-            each.next_attempt_ms = former.next_attempt_ms
+            each.next_attempt_ms, each.delayed_ms = former.next_attempt_ms, former.delayed_ms
             found.append(each)
     return found
 

@@ -160,6 +160,7 @@ def replay(
             attempts=0,
             first_attempt_ms=0,
             next_attempt_ms=0,
+            delayed_ms=0,
         )
         size += add(txn, delivery)
         reasons.append(dead.reason)

@@ -89,11 +89,16 @@ def take_out(txn: Transaction, key: bytes, pending: Pending) -> tuple[list[Deliv
     return [_delivery.decode(encoded) for _, encoded in found], removed
 
 
-def due(txn: Transaction, now_ms: int, limit: int) -> list[bytes]:
-    """Return the keys of the pending batches that are due, at most `limit`."""
+def due(txn: Transaction, now_ms: int, latest_ms: int, limit: int) -> list[bytes]:
+    """Return the keys of the pending batches that are due, at most `limit`.
+
+    `latest_ms`: what is due only after it was reckoned by a clock that was ahead, and is due too.
+    """
     keys = (pending_due_parts(key) for key, _ in txn.scan("pending_due"))
     come = itertools.takewhile(lambda entry: entry[0] <= now_ms, keys)
-    return [key for _, key in itertools.islice(come, limit)]
+    beyond = txn.scan("pending_due", start=pending_due_key(latest_ms + 1, b""))
+    ahead = (pending_due_parts(key) for key, _ in beyond)
+    return [key for _, key in itertools.islice(itertools.chain(come, ahead), limit)]
 
 
 def next_due_ms(txn: Transaction) -> int | None:

@@ -252,6 +252,22 @@ def test_an_edge_whose_clock_is_ahead_makes_nobody_wait(tmp_path: Path) -> None:
     world.close()
 
 
+def test_what_was_collected_while_the_clock_was_ahead_waits_no_longer_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, collecting(TEN_MINUTES, 1), collecting(COMPLETE, 2))
+    world.clock.advance(60 * MINUTE_MS)
+    world.send(ANN, "a")
+    world.clock.advance(-60 * MINUTE_MS)
+    world.send(BOB, "x", device="d2")
+    world.reopen()
+    world.pass_time(10)
+    assert sorted(world.names(1)) == [["a"], ["x"]]
+    world.pass_time(20)
+    assert sorted(world.names(2)) == [["a"], ["x"]]
+    world.close()
+
+
 def test_the_end_of_a_session_counts_where_it_does_not_go_out_itself(tmp_path: Path) -> None:
     silent = payload_settings(ConnectionSettings(send_lifecycle_events=False))
     world = World(tmp_path, collecting(COMPLETE, settings=silent))

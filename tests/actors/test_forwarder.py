@@ -196,6 +196,27 @@ async def test_attempts_go_on_where_they_were_after_a_restart(clock: ManualClock
     assert shard.waiting[1, 1].first_attempt_ms == start_ms
 
 
+async def test_a_retry_that_was_put_off_by_a_clock_that_was_ahead_comes_in_time(
+    clock: ManualClock,
+) -> None:
+    shard = MemoryOutbox([delivery(1)])
+    output = ScriptedOutput(clock, lambda each: Retry("no", 503))
+    hour_ms = 3_600_000
+    clock.advance(hour_ms)
+    simulation = Simulation(clock)
+    simulation.start(output, [shard])
+    await simulation.run(15)
+    await simulation.stop()
+    clock.advance(-hour_ms)
+    start_ms = clock.now_ms()
+    simulation = Simulation(clock)
+    simulation.start(output, [shard])
+    await simulation.run(70)
+    await simulation.stop()
+    times_s = [(time_ms - start_ms) / 1000 for time_ms, _ in output.requests]
+    assert times_s == [3585, 3595, 20, 60]
+
+
 async def test_a_delivery_id_that_was_delivered_is_not_sent_again(
     clock: ManualClock, simulation: Simulation
 ) -> None:
