@@ -11,7 +11,8 @@ from load_tests.faults.receivers import EventLog, MemberLog
 from load_tests.faults.record import Record, first_seen, out_of_order
 from load_tests.reader import Reader
 
-_LOOK_S = 0.2
+_LOOK_S = 0.1
+KINDS = ("lost", "doubled", "disordered", "identities", "orphans", "failed")
 
 
 class Found(Struct, kw_only=True):
@@ -22,7 +23,8 @@ class Found(Struct, kw_only=True):
         doubled: counted or stored twice, somewhere.
         disordered: batches out of their user's order, in the log or in an output.
         identities: broken promises of V1, V9 or V10 (spec/identity.md).
-        orphans: processes that outlived their deployment.
+        orphans: processes that outlived their deployment, or are too many or too few in it.
+        failed: of the deployment to come back, or to be read at all.
         details: each of these, for a person.
     """
 
@@ -31,13 +33,13 @@ class Found(Struct, kw_only=True):
     disordered: int = 0
     identities: int = 0
     orphans: int = 0
+    failed: int = 0
     details: list[str] = []
 
     @property
     def is_clean(self) -> bool:
         """Whether nothing is wrong."""
-        wrong = self.lost + self.doubled + self.disordered + self.identities + self.orphans
-        return wrong == 0
+        return not any(getattr(self, kind) for kind in KINDS)
 
     def add(self, kind: str, count: int, what: str) -> None:
         """Count something that is wrong."""
@@ -56,9 +58,13 @@ class Checker:
         self._reader = reader
         self._outputs = outputs
         self._members = members
+        self._mpids: dict[int, int] = {}
 
     async def run(self, patience_s: float) -> Found:
-        """Check all; what outputs have not got yet is waited for, for so long at most."""
+        """Check all; what outputs have not got yet is waited for, for so long at most.
+
+        Raises ReadBackFailed.
+        """
         try:
             async with asyncio.timeout(patience_s):
                 while not await self._has_arrived():  # noqa: ASYNC110  # others make it arrive
@@ -72,14 +78,17 @@ class Checker:
 
     async def _has_arrived(self) -> bool:
         wanted = {self._record.message_id(one.number) for one in self._record.sent}
-        if not all(wanted <= log.event_ids.keys() for log in self._outputs.values()):
+        if not all(wanted <= log.applied.keys() for log in self._outputs.values()):
             return False
         for user in self._record.users:
-            mpids = await self._reader.find(self._record.customer_id(user))
-            if len(mpids) == 1:
-                expected = _audiences(len(self._record.of_user(user)))
-                if self._members.audiences_of(mpids[0]) != expected:
-                    return False
+            if user not in self._mpids:
+                mpids = await self._reader.find(self._record.customer_id(user))
+                if len(mpids) != 1:
+                    continue  # which is wrong already
+                [self._mpids[user]] = mpids
+            expected = _audiences(len(self._record.of_user(user)))
+            if self._members.audiences_of(self._mpids[user]) != expected:
+                return False
         return True
 
     async def _check_user(self, user: int, found: Found) -> None:
@@ -97,19 +106,19 @@ class Checker:
         by_number = {one.number: one for one in sent}
         order = [by_number[number] for number in first_seen(log) if number in by_number]
         found.add("disordered", out_of_order(order), f"the log of {name}: {log}")
-        await self._check_profile(mpid, user, found)
+        await self._check_profile(mpid, user, log, found)
         for output, arrived in self._outputs.items():
             ids = arrived.arrivals.get(mpid, [])
             numbers = first_seen(n for n in map(record.number_of, ids) if n is not None)
             _compare(f"output {output}", name, numbers, expected, found)
-            twice = sum(len(arrived.event_ids[each]) - 1 for each in set(ids))
+            twice = sum(len(arrived.otherwise.get(each, ())) for each in set(ids))
             found.add("doubled", twice, f"output {output} has events of {name} under two ids")
             wrong = sum(a != b for a, b in zip(numbers, first_seen(log), strict=False))
             if set(numbers) == set(log):
                 found.add("disordered", wrong, f"output {output} of {name}: {numbers}, not {log}")
         await self._check_identities(mpid, user, found)
 
-    async def _check_profile(self, mpid: int, user: int, found: Found) -> None:
+    async def _check_profile(self, mpid: int, user: int, log: list[int], found: Found) -> None:
         sent = self._record.of_user(user)
         name = self._record.customer_id(user)
         profile = await self._reader.profile(mpid, "user_attributes,audience_memberships")
@@ -118,6 +127,8 @@ class Checker:
             shown = float(attributes.get(attribute, 0))
             what = f"{attribute} of {name} is {shown:g}, not {right}"
             found.add("lost" if shown < right else "doubled", int(abs(shown - right)), what)
+        last, right_last = attributes.get("last"), self._record.message_id(log[-1]) if log else None
+        found.add("disordered", last != right_last, f"last of {name} is {last}, not {right_last}")
         shown_ids = {each["audience_name"] for each in profile["audience_memberships"]}
         told = self._members.audiences_of(mpid)
         for where, actual in (("profile", shown_ids), ("audience output", told)):
@@ -133,6 +144,7 @@ class Checker:
         found.add("identities", len(others), f"V9: {name} was answered {others}, is {mpid}")
         wanted = {("customerid", name)}
         wanted |= {("device_application_stamp", each) for each in record.devices.get(user, ())}
+        wanted |= {("email", each) for each in record.emails.get(user, ())}
         listed = await self._reader.identities(mpid)
         absent = wanted - listed
         found.add("identities", len(absent), f"V9, V10: {mpid} does not list {sorted(absent)}")
@@ -156,7 +168,7 @@ def summed(all_found: Iterable[Found]) -> Found:
     """Return what is wrong in several runs together."""
     total = Found(details=[])
     for found in all_found:
-        for kind in ("lost", "doubled", "disordered", "identities", "orphans"):
+        for kind in KINDS:
             setattr(total, kind, getattr(total, kind) + getattr(found, kind))
         total.details += found.details
     return total

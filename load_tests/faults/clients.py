@@ -153,6 +153,7 @@ class Clients:
 
     async def _cut(self, request: bytes, length: int) -> None:
         """Send the first bytes of a request and break off."""
+        self._record.cuts += 1
         with contextlib.suppress(OSError):
             async with asyncio.timeout(ATTEMPT_S):
                 host, port = self._target.host, self._target.port

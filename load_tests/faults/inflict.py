@@ -12,7 +12,7 @@ import psutil  # type: ignore[import-untyped]
 
 from actors.clock import Clock
 from load_tests.faults.kept import KeptDeployment
-from load_tests.faults.plan import Fault
+from load_tests.faults.plan import ROLES, Fault
 from load_tests.faults.receivers import WELL, FaultyReceiver
 
 _BALLAST = "ballast"
@@ -20,7 +20,11 @@ _CHUNK = bytes(64 * 1024)
 
 
 class Inflictor:
-    """Makes faults happen, and takes back those that last."""
+    """Makes faults happen, and takes back those that last.
+
+    Attributes:
+        missed: faults whose victim was away just then.
+    """
 
     def __init__(
         self, kept: KeptDeployment, receivers: Sequence[FaultyReceiver], clock: Clock
@@ -28,6 +32,7 @@ class Inflictor:
         self._kept = kept
         self._receivers = receivers
         self._clock = clock
+        self.missed: list[Fault] = []
 
     async def run(self, faults: Sequence[Fault]) -> None:
         """Inflict all, each at its time; return once the last is over."""
@@ -60,6 +65,8 @@ class Inflictor:
             await self._fill(fault.seconds)
         else:
             victims = await asyncio.to_thread(self._victims, fault)
+            if not victims:
+                self.missed.append(fault)
             if fault.kind == "stop":
                 try:
                     _send(victims, signal.SIGSTOP)
@@ -79,12 +86,14 @@ class Inflictor:
             return found
         if fault.target in ("driver", "deployment"):
             top = self._kept.server
-            return [psutil.Process(top.pid)] if top.is_running else []
-        is_binary = fault.target in ("raylet", "gcs_server")
-        words = f"/{fault.target}/{fault.target}" if fault.target == "raylet" else fault.target
-        found = self._kept.processes(words if is_binary else f"ray::{fault.target}")
-        if is_binary:
-            found = [each for each in found if _is_called(each, fault.target)]
+            with contextlib.suppress(psutil.NoSuchProcess):
+                return [psutil.Process(top.pid)] if top.is_running else []
+            return []
+        if fault.target in ROLES:
+            found = self._kept.actors(fault.target)
+        else:
+            words = f"/{fault.target}"
+            found = [p for p in self._kept.processes(words) if _is_called(p, fault.target)]
         found.sort(key=lambda process: process.pid)
         return [found[fault.pick % len(found)]] if found else []
 

@@ -2,21 +2,27 @@
 
 import asyncio
 import contextlib
+import re
 import shutil
 import socket
 import subprocess
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
 from actors.clock import Clock
 from load_tests.client import Target
+from load_tests.faults.plan import ROLES
 from load_tests.faults.wall_clock import WallClock
 from load_tests.server_process import ServerProcess
 
 ORPHANS_S = 30.0  # that processes may take to notice that the deployment has ended
 _LOOK_S = 0.1
 _STARTS = 5
+# `ray::Shard`, and while it does something `ray::shard-0:Shard.commit`.
+_ROLE = re.compile(rf"ray::(?:[^:]*:)?({'|'.join(ROLES)})\b")
 _MARK = "HEADWATER_FAULTS_RUN"
 
 
@@ -54,17 +60,20 @@ class KeptDeployment:
             environ={
                 "HEADWATER_LOG_LEVEL": "warning",
                 "HEADWATER_EGRESS_ALLOW": "127.0.0.1",
+                "HEADWATER_SHUTDOWN_GRACE_S": "0.2",  # so that clients still send when it ends
                 "RAY_TMPDIR": str(self._ray_dir),
                 _MARK: self._mark,
                 **self.wall_clock.environ(),
             },
         )
         self._keeping: asyncio.Task[None] | None = None
+        self._whole: Counter[str] = Counter()
         self._is_up = asyncio.Event()
 
     async def begin(self) -> None:
         """Start it, and keep it running from now on. Raises NotServing."""
         await self._start()
+        self._whole = await asyncio.to_thread(self._actors)
         self._keeping = asyncio.create_task(self._keep())
 
     async def end(self) -> None:
@@ -87,6 +96,35 @@ class KeptDeployment:
         if not waiting.done():
             waiting.cancel()
             self._keeping.result()
+
+    async def whole(self, patience_s: float) -> str:
+        """Wait until it serves with all its actors; return whom it lacks or has too many of.
+
+        Raises NotServing.
+        """
+        deadline_s = self._clock.monotonic() + patience_s
+        while True:
+            await self.up()
+            actors = await asyncio.to_thread(self._actors)
+            if actors == self._whole:
+                return ""
+            if self._clock.monotonic() > deadline_s:
+                return f"{dict(actors)} run, where there were {dict(self._whole)}"
+            await asyncio.sleep(_LOOK_S)
+
+    def actors(self, role: str) -> list[psutil.Process]:
+        """Return the processes of a role's actors."""
+        return [process for process, found in self._roles() if found == role]
+
+    def _actors(self) -> Counter[str]:
+        return Counter(role for _, role in self._roles())
+
+    def _roles(self) -> Iterator[tuple[psutil.Process, str]]:
+        for process in self.processes("ray::"):
+            with contextlib.suppress(psutil.Error):
+                found = _ROLE.match(" ".join(process.cmdline()))
+                if found is not None:
+                    yield process, found[1]
 
     def processes(self, words: str) -> list[psutil.Process]:
         """Return its processes whose command line has some words; all of them with `""`."""

@@ -12,8 +12,13 @@ OUTPUT_MODES = ("refuse", "hang", "garbage", "error", "cut")
 
 JUMPS_S = (-3600, -60, -1, 1, 60, 3600)  # such as a time server's that was away, or wrong
 
-_MOST_FAULTS = 4
-_ROOT_SHARE = 0.2  # of runs; a new start takes longer than all else of a run
+_MOST_FAULTS = 3
+# Shares of runs. A new start takes longer than all else of a run, a long stop nearly as long.
+_ROOT_SHARE = 0.07
+_LONG_STOP_SHARE = 0.03
+_DISK_SHARE = 0.15
+# Longer than clients wait for an answer, and about as long as edges wait for shards.
+_LONG_STOP_S = (4.0, 11.0)
 
 
 class Fault(Struct, frozen=True, kw_only=True):
@@ -21,8 +26,8 @@ class Fault(Struct, frozen=True, kw_only=True):
 
     Attributes:
         at_s: when, from the beginning of the load.
-        kind: `kill`, `stop` (SIGSTOP, and SIGCONT after `seconds`), `restart`, `output`, `disk`,
-            `clock` (it jumps, and back after `seconds`).
+        kind: `kill`, `stop` (SIGSTOP, and SIGCONT after `seconds`), `restart` (SIGTERM), `output`,
+            `disk`, `clock` (it jumps, and back after `seconds`).
         target: a role, a root, the mode of an output, or by how many seconds the clock jumps.
         seconds: for how long, where it ends by itself.
         pick: which of several, modulo how many there are.
@@ -34,8 +39,13 @@ class Fault(Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     pick: int = 0
 
+    @property
+    def name(self) -> str:
+        """What it is, without when."""
+        return f"{self.kind}:{self.target}"
+
     def __str__(self) -> str:
-        return f"{self.kind}:{self.target}@{self.at_s:.1f}"
+        return f"{self.name}@{self.at_s:.1f}"
 
 
 def plan_of(seed: int, seconds: float, *, has_disk: bool) -> list[Fault]:
@@ -50,8 +60,10 @@ def plan_of(seed: int, seconds: float, *, has_disk: bool) -> list[Fault]:
     faults = [_light(generator, seconds) for _ in range(generator.randint(1, _MOST_FAULTS))]
     if generator.random() < _ROOT_SHARE:
         faults.append(_root(generator, seconds))
-    if has_disk and generator.random() < _ROOT_SHARE:
-        length = generator.uniform(0.2, seconds / 2)
+    if generator.random() < _LONG_STOP_SHARE:
+        faults.append(_stop(generator, seconds, generator.uniform(*_LONG_STOP_S)))
+    if has_disk and generator.random() < _DISK_SHARE:
+        length = generator.uniform(0.2, seconds)
         at_s = generator.uniform(0, seconds)
         faults.append(Fault(at_s=at_s, kind="disk", target="full", seconds=length))
     return sorted(faults, key=lambda fault: fault.at_s)
@@ -64,8 +76,8 @@ def described(faults: Sequence[Fault]) -> str:
 
 def _light(generator: random.Random, seconds: float) -> Fault:
     at_s, pick = generator.uniform(0, seconds), generator.randrange(100)
-    length = generator.uniform(0.1, seconds / 2)
-    kind = generator.choice(("kill", "kill", "stop", "output", "clock"))
+    length = generator.uniform(0.1, seconds)
+    kind = generator.choice(("kill", "kill", "restart", "stop", "output", "output", "clock"))
     if kind == "clock":
         jump = generator.choice(JUMPS_S)
         return Fault(at_s=at_s, kind=kind, target=f"{jump:+d}", seconds=length, pick=pick)
@@ -73,13 +85,18 @@ def _light(generator: random.Random, seconds: float) -> Fault:
         mode = generator.choice(OUTPUT_MODES)
         return Fault(at_s=at_s, kind=kind, target=mode, seconds=length, pick=pick)
     if kind == "stop":
-        target = generator.choice((*ROLES, *ROLES, "raylet", "gcs_server", "driver"))
-        return Fault(at_s=at_s, kind=kind, target=target, seconds=length, pick=pick)
+        return _stop(generator, seconds, length)
     return Fault(at_s=at_s, kind=kind, target=generator.choice(ROLES), pick=pick)
+
+
+def _stop(generator: random.Random, seconds: float, length: float) -> Fault:
+    target = generator.choice((*ROLES, *ROLES, "raylet", "gcs_server", "driver"))
+    at_s, pick = generator.uniform(0, seconds), generator.randrange(100)
+    return Fault(at_s=at_s, kind="stop", target=target, seconds=length, pick=pick)
 
 
 def _root(generator: random.Random, seconds: float) -> Fault:
     at_s = generator.uniform(0, seconds)
-    if generator.random() < 0.3:
+    if generator.random() < 0.25:
         return Fault(at_s=at_s, kind="restart", target="deployment")
     return Fault(at_s=at_s, kind="kill", target=generator.choice(ROOTS))

@@ -124,13 +124,14 @@ class EventLog:
 
     Attributes:
         arrivals: MPID to the message ids in the order of coming, repeats included.
-        event_ids: message id to the event ids under which it came; more than one means that it
-            was applied twice.
+        applied: message id to the MPID and the event id under which it came first.
+        otherwise: and those under which it came besides; any means that it was applied twice.
     """
 
     def __init__(self) -> None:
         self.arrivals: dict[int, list[str]] = {}
-        self.event_ids: dict[str, set[str]] = {}
+        self.applied: dict[str, tuple[int, str]] = {}
+        self.otherwise: dict[str, set[tuple[int, str]]] = {}
         self._decode = msgspec.json.Decoder(_Batch).decode
 
     def take(self, body: bytes) -> None:
@@ -140,18 +141,20 @@ class EventLog:
             message_id = event.data.source_message_id
             if message_id is not None:
                 self.arrivals.setdefault(batch.mpid, []).append(message_id)
-                self.event_ids.setdefault(message_id, set()).add(str(event.data.event_id))
+                under = batch.mpid, str(event.data.event_id)
+                if self.applied.setdefault(message_id, under) != under:
+                    self.otherwise.setdefault(message_id, set()).add(under)
 
 
 class MemberLog:
     """What an audience output has been told.
 
     Attributes:
-        members: (audience name, MPID) to the last action.
+        members: MPID to the last action by audience name.
     """
 
     def __init__(self) -> None:
-        self.members: dict[tuple[str, int], str] = {}
+        self.members: dict[int, dict[str, str]] = {}
         self._decode = msgspec.json.Decoder(_Message).decode
 
     def take(self, body: bytes) -> None:
@@ -159,12 +162,13 @@ class MemberLog:
         message = self._decode(body)
         if message.audience is not None:
             for change in message.changes:
-                self.members[message.audience.name, change.mpid] = change.action
+                actions = self.members.setdefault(change.mpid, {})
+                actions[message.audience.name] = change.action
 
     def audiences_of(self, mpid: int) -> set[str]:
         """Return the names of the audiences that a user is in."""
-        found = self.members.items()
-        return {name for (name, who), action in found if who == mpid and action == "add"}
+        found = self.members.get(mpid, {}).items()
+        return {name for name, action in found if action == "add"}
 
 
 def _length(head: bytes) -> int:

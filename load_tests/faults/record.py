@@ -37,6 +37,7 @@ class Record:
         mpids: user to the MPIDs that identity calls have answered.
         emails: user to those that calls have acknowledged as the user's.
         repeats: how often a batch was sent again although it had been acknowledged.
+        cuts: requests that a client broke off, in mid-body or before the answer.
     """
 
     def __init__(self, seed: int, token: str) -> None:
@@ -48,6 +49,7 @@ class Record:
         self.emails: dict[int, set[str]] = {}
         self.devices: dict[int, set[str]] = {}
         self.repeats = 0
+        self.cuts = 0
         self._moments = 0
 
     def begin(self, user: int, now_s: float) -> Sent:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -10,16 +10,15 @@ import msgspec
 from msgspec import Struct
 
 from actors.clock import Clock, Randomness
-from load_tests.client import Target
-from load_tests.faults.checks import Checker, Found
+from load_tests.faults.checks import Checker, Found, summed
 from load_tests.faults.clients import Clients, NotAcknowledged
 from load_tests.faults.document import HOOKS, workspace_document
 from load_tests.faults.inflict import Inflictor
-from load_tests.faults.kept import KeptDeployment
+from load_tests.faults.kept import KeptDeployment, NotServing
 from load_tests.faults.plan import Fault, plan_of
 from load_tests.faults.receivers import EventLog, FaultyReceiver, MemberLog
 from load_tests.faults.record import Record
-from load_tests.reader import Reader, fetch_token
+from load_tests.reader import ReadBackFailed, Reader, fetch_token
 from load_tests.server_process import own_access
 
 _PROBES = 20
@@ -35,6 +34,7 @@ class FaultsOptions(Struct, frozen=True, kw_only=True):
     Attributes:
         seconds: of load in each run.
         patience_s: that everything may take to be acknowledged, and then to arrive.
+        renew: runs after which all of a deployment are checked once more and a new one begins.
         has_disk: the folder is on a disk of its own, to be filled.
     """
 
@@ -42,6 +42,7 @@ class FaultsOptions(Struct, frozen=True, kw_only=True):
     runs: int
     seconds: float
     patience_s: float
+    renew: int
     has_disk: bool
 
 
@@ -49,18 +50,27 @@ class RunResult(Struct, kw_only=True):
     """One run.
 
     Attributes:
+        missed: those of them whose victim was away just then.
         repeats: batches sent again after they had been acknowledged.
+        cuts: requests that clients broke off.
         longest_wait_s: from the first attempt of a batch until it was acknowledged.
         before_s, after_s: the median time of a batch without faults.
+        load_s, settle_s, check_s: what the run took: until all was acknowledged, until the
+            deployment was whole and as fast as before, and until all was read back.
     """
 
     seed: int
     faults: list[Fault]
+    missed: list[Fault] = []
     acknowledged: int
     repeats: int
+    cuts: int = 0
     longest_wait_s: float
     before_s: float
     after_s: float
+    load_s: float = 0.0
+    settle_s: float = 0.0
+    check_s: float = 0.0
     found: Found
 
     @property
@@ -85,6 +95,7 @@ class Runner:
         self._members = MemberLog()
         self._receivers = [FaultyReceiver(log.take) for log in self._logs.values()]
         self._receivers.append(FaultyReceiver(self._members.take))
+        self._records: list[Record] = []
         self.kept: KeptDeployment | None = None
 
     @asynccontextmanager
@@ -104,44 +115,63 @@ class Runner:
             yield
 
     async def run(self, seed: int) -> RunResult:
-        """Make one run.
-
-        Raises:
-            NotServing: the deployment did not come back.
-            ReadBackFailed: its data cannot be read.
-        """
+        """Make one run; if the deployment does not come back, that is what is found."""
         kept, options = self.kept, self._options
         assert kept is not None, "nothing serves"
         record = Record(seed, f"f{seed}-{self._randomness.bits(_RUN_BITS):08x}")
+        self._records.append(record)
         faults = plan_of(seed, options.seconds, has_disk=options.has_disk)
         clients = Clients(kept.target, record, self._clock, seed, options.patience_s)
+        inflictor = Inflictor(kept, self._receivers, self._clock)
         found = Found(details=[])
-        before_s = after_s = await clients.speed_s(_PROBES)
+        moments, before_s, after_s = [self._clock.monotonic()], 0.0, 0.0
         try:
+            before_s = after_s = await clients.speed_s(_PROBES)
             async with asyncio.TaskGroup() as group:
                 group.create_task(clients.run(options.seconds))
-                group.create_task(Inflictor(kept, self._receivers, self._clock).run(faults))
-            await kept.up()
+                group.create_task(inflictor.run(faults))
+            moments.append(self._clock.monotonic())
+            wrong = await kept.whole(options.patience_s)
+            found.add("orphans", bool(wrong), wrong)
             after_s = await self._speed_again(clients, before_s)
+            moments.append(self._clock.monotonic())
         except* NotAcknowledged as errors:
             for what in _said(errors):
                 found.add("lost", 1, f"never acknowledged: {what}")
-        await kept.up()
-        checked = await self._check(kept.target, record)
-        for name in ("lost", "doubled", "disordered", "identities"):
-            found.add(name, getattr(checked, name), "; ".join(checked.details))
+        except* NotServing as errors:
+            found.add("failed", 1, "; ".join(_said(errors)))
+        if not found.failed:
+            found = summed((found, await self._check([record])))
         found.add("orphans", len(kept.orphans), "; ".join(kept.orphans))
         kept.orphans.clear()
+        moments += [self._clock.monotonic()] * (4 - len(moments))
         return RunResult(
             seed=seed,
             faults=faults,
+            missed=inflictor.missed,
             acknowledged=record.acknowledged,
             repeats=record.repeats,
+            cuts=record.cuts,
             longest_wait_s=record.longest_wait_s,
             before_s=before_s,
             after_s=after_s,
+            load_s=moments[1] - moments[0],
+            settle_s=moments[2] - moments[1],
+            check_s=moments[3] - moments[2],
             found=found,
         )
+
+    async def check_all(self) -> Found:
+        """Check once more what the earlier runs have left, after all that was done since."""
+        return await self._check(self._records)
+
+    def orphans(self) -> list[str]:
+        """Return the names of processes that outlived the deployment, since the last run."""
+        return self.kept.orphans if self.kept is not None else []
+
+    def printed(self) -> str:
+        """Return what the deployment has printed."""
+        return self.kept.server.text() if self.kept is not None else ""
 
     async def _speed_again(self, clients: Clients, before_s: float) -> float:
         """Measure until batches are as fast as before, or patience ends."""
@@ -152,12 +182,19 @@ class Runner:
             if is_fast or self._clock.monotonic() > deadline_s:
                 return after_s
 
-    async def _check(self, target: Target, record: Record) -> Found:
-        access = own_access()
-        reader = Reader(target, access, await fetch_token(target, access))
-        with contextlib.closing(reader):
-            checker = Checker(record, reader, self._logs, self._members)
-            return await checker.run(self._options.patience_s)
+    async def _check(self, records: Sequence[Record]) -> Found:
+        assert self.kept is not None, "nothing serves"
+        access, found = own_access(), []
+        try:
+            await self.kept.up()
+            reader = Reader(self.kept.target, access, await fetch_token(self.kept.target, access))
+            with contextlib.closing(reader):
+                for record in records:
+                    checker = Checker(record, reader, self._logs, self._members)
+                    found.append(await checker.run(self._options.patience_s))
+        except (NotServing, ReadBackFailed) as error:
+            found.append(Found(failed=1, details=[f"failed: {error}"]))
+        return summed(found)
 
 
 def _said(error: BaseException) -> list[str]:

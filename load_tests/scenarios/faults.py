@@ -1,29 +1,46 @@
 """What faults of all kinds do to a deployment under load: nothing, if it is right."""
 
 import asyncio
-import contextlib
 import signal
-import subprocess
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 from msgspec import Struct
+from rich.console import Console
+from rich.table import Table
 
 from actors.clock import SystemClock, SystemRandomness
-from load_tests.faults.checks import Found, summed
-from load_tests.faults.clients import NotAcknowledged
+from load_tests.faults.campaign import Campaign, Check, Report
+from load_tests.faults.checks import KINDS, Found, summed
 from load_tests.faults.kept import NotServing
 from load_tests.faults.plan import described
-from load_tests.faults.runs import FaultsOptions, Runner, RunResult
-from load_tests.reader import ReadBackFailed
+from load_tests.faults.runs import FaultsOptions, RunResult
 from load_tests.report import write_json
 
-DISK_BYTES = 512 * 1024**2
+_MOST_DETAILS = 20
+
+
+class OfFault(Struct, kw_only=True):
+    """The runs in which one fault befell the deployment.
+
+    Attributes:
+        missed: faults more, whose victim was away just then.
+        wrong: runs in which something was wrong.
+        longest_wait_s, median_wait_s: of the longest unavailabilities of these runs, which may be
+            another fault's.
+    """
+
+    fault: str
+    runs: int
+    missed: int
+    wrong: int
+    median_wait_s: float
+    longest_wait_s: float
 
 
 class FaultsReport(Struct, kw_only=True):
@@ -31,56 +48,131 @@ class FaultsReport(Struct, kw_only=True):
 
     Attributes:
         wrong: seeds of the runs in which something was wrong.
-        found: of all runs together.
+        found: of all runs together, and of the checks at the ends of deployments.
+        faults: the same by kind of fault.
     """
 
     scenario: str
     options: FaultsOptions
     runs: list[RunResult]
+    checks: list[Check]
     acknowledged: int
+    repeats: int
+    cuts: int
     longest_wait_s: float
     wrong: list[int]
     found: Found
+    faults: list[OfFault]
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.wrong and self.found.is_clean
 
 
-def report_of(options: FaultsOptions, runs: list[RunResult]) -> FaultsReport:
+def report_of(options: FaultsOptions, runs: list[RunResult], checks: list[Check]) -> FaultsReport:
     """Put runs together."""
     return FaultsReport(
         scenario="faults",
         options=options,
         runs=runs,
+        checks=checks,
         acknowledged=sum(each.acknowledged for each in runs),
+        repeats=sum(each.repeats for each in runs),
+        cuts=sum(each.cuts for each in runs),
         longest_wait_s=max((each.longest_wait_s for each in runs), default=0.0),
         wrong=[each.seed for each in runs if not each.is_right],
-        found=summed(each.found for each in runs),
+        found=summed([*(each.found for each in runs), *(each.found for each in checks)]),
+        faults=_by_fault(runs),
     )
+
+
+def _by_fault(runs: list[RunResult]) -> list[OfFault]:
+    by_name: dict[str, list[RunResult]] = {}
+    missed: dict[str, int] = {}
+    for run in runs:
+        for name in {each.name for each in run.faults if each not in run.missed}:
+            by_name.setdefault(name, []).append(run)
+        for each in run.missed:
+            missed[each.name] = missed.get(each.name, 0) + 1
+    return [
+        OfFault(
+            fault=name,
+            runs=len(own),
+            missed=missed.get(name, 0),
+            wrong=sum(not each.is_right for each in own),
+            median_wait_s=statistics.median(each.longest_wait_s for each in own),
+            longest_wait_s=max(each.longest_wait_s for each in own),
+        )
+        for name, own in sorted(by_name.items())
+    ]
 
 
 def line_of(run: RunResult) -> str:
-    """Return a run as one line."""
-    found = run.found
-    counts = f"lost {found.lost} doubled {found.doubled} disordered {found.disordered}"
-    counts += f" identities {found.identities} orphans {found.orphans}"
+    """Return a run as one line, and what was wrong as more."""
+    counts = " ".join(f"{kind} {getattr(run.found, kind)}" for kind in KINDS)
     speed = f"batch {run.before_s * 1000:.0f} ms -> {run.after_s * 1000:.0f} ms"
+    took = f"took {run.load_s:.1f} + {run.settle_s:.1f} + {run.check_s:.1f} s"
     verdict = "ok" if run.is_right else "WRONG"
-    return (
+    line = (
         f"seed {run.seed} {verdict} acknowledged {run.acknowledged} {counts} "
-        f"unavailable {run.longest_wait_s:.1f} s, {speed}, {described(run.faults)}"
+        f"unavailable {run.longest_wait_s:.1f} s, {speed}, {took}, {described(run.faults)}"
     )
+    return "\n  ".join([line, *run.found.details[:_MOST_DETAILS]])
+
+
+def table_of(report: FaultsReport) -> Table:
+    """Show the result to a person."""
+    found = report.found
+    title = f"faults: {len(report.runs):,} runs, {report.acknowledged:,} batches acknowledged"
+    title += f", {report.repeats:,} of them sent again, {report.cuts:,} requests cut off"
+    table = Table(title=title, title_justify="left")
+    table.add_column("fault")
+    for column in ("runs", "missed", "wrong", "unavailable: median s", "longest s"):
+        table.add_column(column, justify="right")
+    for each in report.faults:
+        counts = (f"{each.runs:,}", f"{each.missed:,}", f"{each.wrong:,}")
+        table.add_row(
+            each.fault, *counts, f"{each.median_wait_s:.1f}", f"{each.longest_wait_s:.1f}"
+        )
+    again = sum(len(each.seeds) for each in report.checks)
+    table.caption = (
+        ", ".join(f"{kind} {getattr(found, kind)}" for kind in KINDS)
+        + f"; {again:,} runs checked once more at the end of their deployment"
+    )
+    return table
 
 
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_KEPT = Path(tempfile.gettempdir()) / "headwater-faults"
 
 
 @click.command("faults")
 @click.option("--runs", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--seed", type=click.IntRange(0), help="Of the first run; the next ones follow it.")
-@click.option("--seconds", type=click.FloatRange(0.1), default=3.0, show_default=True)
-@click.option("--patience-s", type=click.FloatRange(1), default=300.0, show_default=True)
+@click.option("--seconds", type=click.FloatRange(0.1), default=1.2, show_default=True)
+@click.option("--patience-s", type=click.FloatRange(1), default=120.0, show_default=True)
+@click.option(
+    "--renew",
+    type=click.IntRange(1),
+    default=250,
+    show_default=True,
+    help="Runs after which all are checked once more and a new deployment begins.",
+)
 @click.option("--disk/--no-disk", "has_disk", default=False, help="Fill a tmpfs; needs root.")
+@click.option("--report", "file", type=_FILE, help="Add each run to this file; go on if it exists.")
+@click.option(
+    "--keep",
+    type=_FOLDER,
+    default=_KEPT,
+    show_default=True,
+    help="Where the data of runs that went wrong are kept.",
+)
 @click.option("--json", "json_file", type=_FILE, help="Write all results to this file.")
-@click.option("--log", "log_file", type=_FILE, help="Write what it prints to this file.")
-def command(seed: int | None, json_file: Path | None, log_file: Path | None, **flags: Any) -> None:
+def command(
+    seed: int | None, file: Path | None, keep: Path, json_file: Path | None, **flags: Any
+) -> None:
     """Start a deployment, and kill, stop and starve its parts while clients send.
 
     Every run prints its seed; `--seed S --runs 1` does the same again. Ends with 1 if anything was
@@ -89,50 +181,28 @@ def command(seed: int | None, json_file: Path | None, log_file: Path | None, **f
     if seed is None:
         seed = time.time_ns() % 1_000_000
     options = FaultsOptions(seed=seed, **flags)
-    runs: list[RunResult] = []
     # Else the deployment would go on without it.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    runner = Runner(options, SystemClock(), SystemRandomness())
-    with _folder(options.has_disk) as folder:
-        try:
-            asyncio.run(_run(runner, options, folder, runs))
-        except (NotServing, NotAcknowledged, ReadBackFailed, OSError) as error:
-            raise click.ClickException(f"seed {seed + len(runs)}: {error}") from error
-        finally:
-            report = report_of(options, runs)
-            if log_file is not None and runner.kept is not None:
-                log_file.write_text(runner.kept.server.text())
-            if json_file is not None:
-                write_json(report, json_file)
-    click.echo(
-        f"{len(runs)} runs, {report.acknowledged:,} batches acknowledged, "
-        f"lost {report.found.lost}, doubled {report.found.doubled}, "
-        f"disordered {report.found.disordered}, identities {report.found.identities}, "
-        f"orphans {report.found.orphans}; longest unavailability {report.longest_wait_s:.1f} s"
-    )
-    if report.wrong:
+
+    def describe(run: RunResult) -> str:
+        if run.is_right:
+            return line_of(run)
+        again = f"--seed {run.seed} --runs 1 --seconds {options.seconds:g}"
+        again += " --disk" if options.has_disk else ""
+        return f"{line_of(run)}\n  again: python -m load_tests faults {again}"
+
+    try:
+        results = Report(file, options)
+        campaign = Campaign(results, options, keep, SystemClock(), SystemRandomness(), click.echo)
+        asyncio.run(campaign.run(describe))
+    except (NotServing, OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    report = report_of(options, results.runs, results.checks)
+    if json_file is not None:
+        write_json(report, json_file)
+    Console(width=110).print(table_of(report))
+    for each in results.checks:
+        for detail in each.found.details[:_MOST_DETAILS]:
+            click.echo(f"  at the end of seeds {each.seeds[0]} to {each.seeds[-1]}: {detail}")
+    if not report.is_right:
         raise SystemExit(1)
-
-
-async def _run(runner: Runner, options: FaultsOptions, folder: Path, runs: list[RunResult]) -> None:
-    async with runner.serving(folder):
-        for number in range(options.runs):
-            runs.append(await runner.run(options.seed + number))
-            click.echo(line_of(runs[-1]))
-            for detail in runs[-1].found.details:
-                click.echo(f"  {detail}")
-
-
-@contextlib.contextmanager
-def _folder(has_disk: bool) -> Iterator[Path]:
-    """Make a folder, with a disk of its own if it is to be filled."""
-    with tempfile.TemporaryDirectory(prefix="hw-") as name:
-        if not has_disk:
-            yield Path(name)
-            return
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", name]
-        subprocess.run(mount, check=True)  # noqa: S603
-        try:
-            yield Path(name)
-        finally:
-            subprocess.run(["umount", name], check=True)  # noqa: S603, S607

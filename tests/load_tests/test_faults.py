@@ -17,6 +17,7 @@ from config.audience_catalog import audience_catalog
 from config.load import load_workspaces
 from config.numbers import KeptNumbers, assign_all
 from load_tests.__main__ import main
+from load_tests.faults.campaign import Check, Report
 from load_tests.faults.checks import Checker, Found, summed
 from load_tests.faults.document import HOOKS, THRESHOLDS, audience_id, workspace_document
 from load_tests.faults.plan import JUMPS_S, OUTPUT_MODES, ROLES, ROOTS, Fault, plan_of
@@ -27,7 +28,8 @@ from load_tests.faults.wall_clock import WallClock
 from load_tests.reader import Reader
 from load_tests.scenarios.faults import line_of, report_of
 
-OPTIONS = FaultsOptions(seed=1, runs=1, seconds=3.0, patience_s=0.5, has_disk=False)
+OPTIONS = FaultsOptions(seed=1, runs=3, seconds=1.2, patience_s=0.5, renew=250, has_disk=False)
+FIRST_SEED, RUNS = 2196, 6
 MPID = 77
 BATCHES = 3
 
@@ -46,6 +48,7 @@ def test_every_kind_of_fault_befalls_everybody() -> None:
     plans = [plan_of(seed, 3.0, has_disk=True) for seed in range(1000)]
     seen = {(fault.kind, fault.target) for plan in plans for fault in plan}
     assert seen >= {("kill", each) for each in (*ROLES, *ROOTS)}
+    assert seen >= {("restart", each) for each in ROLES}
     assert seen >= {("stop", each) for each in (*ROLES, "raylet", "gcs_server", "driver")}
     assert seen >= {("output", each) for each in OUTPUT_MODES}
     assert seen >= {("clock", f"{each:+d}") for each in JUMPS_S}
@@ -83,8 +86,8 @@ def event(number: int, event_id: int) -> dict[str, Any]:
     return {"data": {"source_message_id": f"t-{number}", "event_id": event_id}}
 
 
-def body(*events: dict[str, Any]) -> bytes:
-    return msgspec.json.encode({"mpid": MPID, "batch_id": 1, "events": list(events)})
+def body(*events: dict[str, Any], mpid: int = MPID) -> bytes:
+    return msgspec.json.encode({"mpid": mpid, "batch_id": 1, "events": list(events)})
 
 
 def change(audience: str, action: str) -> bytes:
@@ -128,9 +131,9 @@ class FakeReader:
     def __init__(self) -> None:
         self.mpids = [MPID]
         self.stored = list(range(BATCHES))
-        self.attributes = {"pings": str(BATCHES), "weight": "6"}
+        self.attributes = {"pings": str(BATCHES), "weight": "6", "last": f"t-{BATCHES - 1}"}
         self.audiences = {audience_id(least) for least in (1, 2, 3)}
-        self.listed = {("customerid", "t-u0"), ("device_application_stamp", "d")}
+        self.listed = {("customerid", "t-u0"), ("device_application_stamp", "d"), ("email", "e")}
         self.held = [MPID]
 
     async def find(self, identity: str) -> list[int]:
@@ -156,7 +159,7 @@ def checked(spoil: Any = lambda *_: None) -> Found:
     record, reader = Record(1, "t"), FakeReader()
     for _ in range(BATCHES):
         record.acknowledge(record.begin(0, 0.0), 1.0)
-    record.mpids, record.devices = {0: {MPID}}, {0: {"d"}}
+    record.mpids, record.devices, record.emails = {0: {MPID}}, {0: {"d"}}, {0: {"e"}}
     log, members = EventLog(), MemberLog()
     for number in range(BATCHES):
         log.take(body(event(number, number)))
@@ -183,6 +186,10 @@ def _lost_in_output(reader: FakeReader, log: EventLog, members: MemberLog) -> No
     log.arrivals[MPID].remove("t-1")
 
 
+def _told_of_two_users(reader: FakeReader, log: EventLog, members: MemberLog) -> None:
+    log.take(body(event(1, 1), mpid=MPID + 1))
+
+
 @pytest.mark.parametrize(
     ("kind", "spoil"),
     [
@@ -201,10 +208,17 @@ def _lost_in_output(reader: FakeReader, log: EventLog, members: MemberLog) -> No
             "doubled", lambda _, log, __: log.take(body(event(1, 9))), id="under two event ids"
         ),
         pytest.param("disordered", lambda r, *_: r.stored.reverse(), id="log out of order"),
+        pytest.param("doubled", _told_of_two_users, id="under two users"),
+        pytest.param(
+            "disordered", lambda r, *_: r.attributes.update(last="t-0"), id="profile out of order"
+        ),
         pytest.param("disordered", _reordered, id="output out of order"),
         pytest.param("identities", lambda r, *_: r.mpids.append(78), id="V1"),
         pytest.param(
             "identities", lambda r, *_: r.listed.remove(("device_application_stamp", "d")), id="V9"
+        ),
+        pytest.param(
+            "identities", lambda r, *_: r.listed.remove(("email", "e")), id="V9 of an address"
         ),
         pytest.param("identities", lambda r, *_: r.held.clear(), id="V10"),
     ],
@@ -228,31 +242,61 @@ def result(seed: int, **changes: Any) -> RunResult:
     return RunResult(seed=seed, **(given | changes))
 
 
-def test_a_report_names_the_seeds_that_went_wrong() -> None:
+def test_a_report_names_the_seeds_that_went_wrong_and_counts_by_fault() -> None:
     lost = Found(details=[])
     lost.add("lost", 2, "two batches")
-    runs = [result(1), result(2, found=lost), result(3, after_s=1.0)]
-    report = report_of(OPTIONS, runs)
+    away = Fault(at_s=0.5, kind="stop", target="Edge")
+    both = [*result(3).faults, away]
+    runs = [result(1), result(2, found=lost), result(3, after_s=1.0, faults=both, missed=[away])]
+    report = report_of(OPTIONS, runs, [])
     assert (report.wrong, report.acknowledged, report.found.lost) == ([2, 3], 30, 2)
+    assert not report.is_right
+    [killed] = report.faults
+    assert (killed.fault, killed.runs, killed.wrong, killed.missed) == ("kill:Shard", 3, 2, 0)
     assert summed([lost, lost]).details == ["lost 2: two batches"] * 2
-    line = line_of(runs[1])
+    line, detail = line_of(runs[1]).splitlines()
     assert "seed 2 WRONG acknowledged 10 lost 2" in line
     assert line.endswith("kill:Shard@1.0")
+    assert detail == "  lost 2: two batches"
     assert "seed 1 ok" in line_of(runs[0])
 
 
+def test_what_is_wrong_only_at_the_end_of_a_deployment_counts() -> None:
+    late = Check(seeds=[1, 2], found=Found(orphans=1, details=["orphans 1: ray::Shard"]))
+    report = report_of(OPTIONS, [result(1), result(2)], [late])
+    assert (report.wrong, report.found.orphans, report.is_right) == ([], 1, False)
+
+
+def test_a_report_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
+    file = tmp_path / "report.jsonl"
+    report = Report(file, OPTIONS)
+    assert report.left() == [1, 2, 3]
+    report.add(result(2))
+    report.add(Check(seeds=[2], found=Found(details=[])))
+    again = Report(file, OPTIONS)
+    assert (again.left(), [each.seed for each in again.runs]) == ([1, 3], [2])
+    assert [each.seeds for each in again.checks] == [[2]]
+    others = msgspec.structs.replace(OPTIONS, has_disk=True)
+    assert Report(file, others).left() == [1, 2, 3]  # their faults are others
+    file.write_text("no result\n")
+    with pytest.raises(ValueError, match="line 1"):
+        Report(file, OPTIONS)
+
+
 @pytest.mark.ray
-def test_nothing_is_lost_or_doubled_by_kills_and_stops(tmp_path: Path) -> None:
-    """One run: an edge and a shard are killed, the clock jumps, and an output answers garbage."""
-    seed = 1020
-    assert {f"{each.kind} {each.target}" for each in plan_of(seed, 3.0, has_disk=False)} == {
-        *("kill Edge", "clock +3600", "kill Shard", "output garbage")
-    }
+def test_nothing_is_lost_or_doubled_by_runs_with_faults(tmp_path: Path) -> None:
+    """A part of what `--runs 1000` does; among it kills of an edge, a shard and everything."""
+    seeds = range(FIRST_SEED, FIRST_SEED + RUNS)
+    planned = {each.name for seed in seeds for each in plan_of(seed, 1.2, has_disk=False)}
+    assert planned >= {"kill:Edge", "kill:Shard", "kill:everything", "stop:Shard"}
     results = tmp_path / "results.json"
-    flags = ["faults", "--runs", "1", "--seed", str(seed), "--seconds", "3"]
-    ended = CliRunner().invoke(main, [*flags, "--json", str(results)])
+    flags = ["faults", "--runs", str(RUNS), "--seed", str(FIRST_SEED), "--json", str(results)]
+    ended = CliRunner().invoke(main, [*flags, "--keep", str(tmp_path)])
     assert ended.exit_code == 0, ended.output
-    assert msgspec.json.decode(results.read_bytes())["acknowledged"] > 0
+    report = msgspec.json.decode(results.read_bytes())
+    assert [each["seed"] for each in report["runs"]] == list(seeds)
+    assert [each["seeds"] for each in report["checks"]] == [list(seeds)]
+    assert all(each["acknowledged"] > 0 for each in report["runs"])
 
 
 def test_the_clock_of_another_process_jumps_and_comes_back(tmp_path: Path) -> None:
