@@ -142,9 +142,8 @@ class SubjectRequestRefused(Exception):
 class ConfigurationRefused(Exception):
     """A configuration is not applied; nothing was changed.
 
-    `code`: `VALIDATION_ERROR`, `TIER_NOT_PERSONALIZE`, `DANGEROUS` or `STALE` decides the caller's
-    status. The paths of
-    problems are places in the workspace document (`connections[2].output`).
+    `code`: decides the caller's status (`server.config_problems`). The paths of problems are places
+    in the workspace document (`connections[2].output`).
     """
 
     def __init__(self, code: str, problems: list[Problem]) -> None:

@@ -13,9 +13,11 @@ from msgspec import Struct
 
 from actors.clock import Clock
 from actors.store import audit_log, revisions
+from actors.store.access import CustomRole
 from actors.store.audit_log import AuditEntry, Author
 from actors.store.environment import Store
 from actors.store.revisions import Revision, Stamp
+from config.access import AccessBook
 from config.audit import AuditLog, Version, entries_of
 from config.compiled_workspaces import ServedDocument, served_documents
 from config.deployment import deployment_problems
@@ -31,6 +33,7 @@ from config.numbers import (
     encode_numbers,
     retire,
 )
+from config.roles import STANDARD
 from config.sealing import Sealer
 from config.secret_values import hidden
 from config.settings import Settings
@@ -99,6 +102,7 @@ class Book:
         self._settings = settings
         self._clock = clock
         self.audit_log = AuditLog(store, clock)
+        self.access = AccessBook(store, clock)
         self._pages: dict[str, _Page] = {}
         with store.read() as txn:
             kept = revisions.read_numbers(txn)
@@ -197,6 +201,7 @@ class Book:
         self._numbered(drafts)
         problems: list[tuple[str, str]] = []
         for each in drafts:
+            problems += self._unknown_roles(each.document)
             page = self._pages.get(each.workspace)
             if page is not None:
                 problems += fixed_for_life(page.document, each.document)
@@ -254,6 +259,13 @@ class Book:
         self._pages[workspace] = released
         self._served = self._compile(self._pages, self._numbers)
 
+    def write_roles(
+        self, account: int, workspace: int, roles: Sequence[CustomRole], author: Author
+    ) -> None:
+        """Replace all custom roles; see `AccessBook.write_roles`."""
+        self.access.write_roles(account, workspace, roles, author)
+        self._served = self._compile(self._pages, self._numbers)
+
     def serve(self, workspaces: Sequence[str]) -> None:
         """Serve these workspaces and no others, as they held last; new ones are still to come.
 
@@ -291,6 +303,14 @@ class Book:
                 if each.action == "delete" and each.section in RETIRING and each.name:
                     numbers = retire(numbers, draft.workspace, each.section, each.name)
         return assign_all(list(documents.values()), numbers)[0]
+
+    def _unknown_roles(self, document: WorkspaceDocument) -> list[tuple[str, str]]:
+        known = STANDARD.keys() | self.access.roles.keys()
+        return [
+            (f"api_credentials[{place}].role", f"no role with id '{each.role}'")
+            for place, each in enumerate(document.api_credentials)
+            if each.role not in known
+        ]
 
     def _next(self, draft: Draft, actor: str) -> _Page:
         page = self._pages.get(draft.workspace)
@@ -341,7 +361,10 @@ class Book:
         documents = [page.document for page in pages.values()]
         _, numbers = assign_all(documents, known)
         revisions_of = [page.revision for page in pages.values()]
-        return served_documents(documents, numbers, revisions_of, self._settings)
+        edition = self.access.manifest.version
+        return served_documents(
+            documents, numbers, revisions_of, self._settings, self.access.roles, edition
+        )
 
 
 def _is_off(document: WorkspaceDocument, difference: Difference) -> bool:

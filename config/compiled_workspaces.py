@@ -1,6 +1,6 @@
 """What is made of the documents of a deployment for the actors: by workspace, as they are told."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from actors.desks import DeskOptions
@@ -18,6 +18,7 @@ from config.compiled import (
 )
 from config.dsr import privacy_options
 from config.numbers import Numbers
+from config.roles import Tasks
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
 
@@ -30,6 +31,7 @@ class ServedDocument(NamedTuple):
         info: what shards and edges have to know.
         revision: of the document; `origin`: how it came about (`Revision.origin`).
         owned: section to the names of what a configuration file has there.
+        roles: the custom roles; `manifest`: how many manifests of them there have been.
     """
 
     document: WorkspaceDocument
@@ -38,6 +40,13 @@ class ServedDocument(NamedTuple):
     revision: int
     origin: str
     owned: dict[str, frozenset[str]]
+    roles: Mapping[str, Tasks] = {}
+    manifest: int = 0
+
+    @property
+    def edition(self) -> tuple[int, int]:
+        """Changes with all that is served."""
+        return self.revision, self.manifest
 
 
 def served_documents(
@@ -45,12 +54,15 @@ def served_documents(
     numbers: Sequence[Numbers],
     revisions: Sequence[Revision],
     settings: Settings,
+    roles: Mapping[str, Tasks],
+    manifest: int,
 ) -> list[ServedDocument]:
     """Compile the documents of one deployment.
 
     Args:
         documents: in their order; `numbers` and `revisions` are theirs.
         settings: of the process.
+        roles, manifest: see `ServedDocument`.
     """
     infos = with_neighbours(
         [
@@ -59,7 +71,16 @@ def served_documents(
         ]
     )
     return [
-        ServedDocument(document, own, info, revision.number, revision.origin, revision.owned)
+        ServedDocument(
+            document,
+            own,
+            info,
+            revision.number,
+            revision.origin,
+            revision.owned,
+            roles,
+            manifest,
+        )
         for document, own, info, revision in zip(documents, numbers, infos, revisions, strict=True)
     ]
 

@@ -5,12 +5,14 @@ A revision is on disk before anybody hears of it; `config.publishing` tells them
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from actors.desks import DeskOptions
 from actors.errors import ConfigurationRefused, Problem
 from actors.forwarding.plan import OutputPlan
 from actors.shard_options import ShardOptions
 from actors.store.audit_log import AuditEntry, Author
+from config.access_desk import AccessDesk
 from config.audit import AuditPage, AuditQuery
 from config.book import FILE, Book, Draft
 from config.compiled import output_plans
@@ -43,6 +45,7 @@ class ConfigDesk:
         self._readers_of_events: ReadersOfEvents = lambda _: ()
         self._made_audiences: MadeAudiences = lambda _: {}
         self._changing = asyncio.Lock()
+        self._access = AccessDesk(book, self._changing, self._publisher.announce)
 
     def desk_options(self) -> list[DeskOptions]:
         """Return how the workspaces' parts of the coordinator are set up, in order."""
@@ -81,8 +84,12 @@ class ConfigDesk:
     # -- Asked by those who follow ----------------------------------------------------------------
 
     async def published(self) -> dict[int, int]:
-        """Return number of a workspace to the revision that edges and forwarders are to have."""
+        """Return number of a workspace to the revision that forwarders are to have."""
         return self._publisher.published
+
+    async def editions(self) -> dict[int, tuple[int, int]]:
+        """Return number of a workspace to the edition that edges are to have."""
+        return self._publisher.editions
 
     async def served(self, workspace: int) -> ServedDocument:
         """Return a workspace as it holds now."""
@@ -223,6 +230,12 @@ class ConfigDesk:
         async with self._changing:
             self._book.release(self._book.of(workspace).info.id, section, name)
             await self._publisher.publish()
+
+    # -- Roles and users --------------------------------------------------------------------------
+
+    async def access(self, method: str, *arguments: Any) -> Any:
+        """Call a method of `AccessDesk`."""
+        return await getattr(self._access, method)(*arguments)
 
     # -- The audit log ----------------------------------------------------------------------------
 

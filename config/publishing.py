@@ -46,7 +46,9 @@ class Publisher:
         self._settings = settings
         self._shards: Mapping[int, Sequence[ConfiguredShard]] = {}
         self._take_over: Callable[[DeskOptions], None] = lambda _: None
-        self.published = {each.info.number: each.revision for each in book.served}
+        self.published: dict[int, int] = {}
+        self.editions: dict[int, tuple[int, int]] = {}
+        self.announce()
 
     def bind(
         self,
@@ -80,7 +82,12 @@ class Publisher:
                     },
                 )
         await self.tell_all()
+        self.announce()
+
+    def announce(self) -> None:
+        """Let those who ask know what holds, once those have it who are told."""
         self.published = {each.info.number: each.revision for each in self._book.served}
+        self.editions = {each.info.number: each.edition for each in self._book.served}
 
     async def tell_all(self) -> None:
         """Tell the shards that have an older revision, as far as they answer."""

@@ -28,6 +28,8 @@ from config.limits import WorkspaceLimits
 from config.outputs import Connection, Output
 from config.privacy import Privacy
 
+MAX_FORMER = 5  # secrets that work beside a credential's own
+
 Tier = Literal["personalize", "preserve", "connect"]
 Api = Literal[
     "platform",
@@ -44,6 +46,13 @@ ClientId = Annotated[
         matching(
             r"[A-Za-z0-9._-]{1,128}", "must be 1 to 128 characters of A-Z, a-z, 0-9, ., _ and -"
         )
+    ),
+]
+
+RoleId = Annotated[
+    str,
+    AfterValidator(
+        matching(r"[A-Za-z0-9_-]{1,64}", "must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -")
     ),
 ]
 
@@ -178,13 +187,14 @@ class FormerSecret(Model):
 class ApiCredential(Model):
     """A client of the management and read APIs (spec/platform-api.md, 3).
 
-    `former_secret` is written by a rotation through the Platform API.
+    `role` is a standard or a custom one (spec/privacy.md, 10). `former_secrets` are written by
+    rotations through the Platform API.
     """
 
     client_id: ClientId
     client_secret: Secret
-    former_secret: FormerSecret | None = None
-    role: Literal["admin", "user", "read_only", "audiences_only"] = "read_only"
+    former_secrets: Annotated[Items[FormerSecret], Field(max_length=MAX_FORMER)] = ()
+    role: RoleId = "read_only"
     apis: Annotated[Items[Api], Field(min_length=1)]
     status: Status = "active"
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from actors.clock import Clock
 from actors.metric_snapshots import merge
+from config.roles import ADMINISTRATORS
 from server.auth import bearer, bearer_client
 from server.bodies import read_body
 from server.edge_config import ConfigHolder, EdgeConfig
@@ -116,7 +117,7 @@ def _enter(request: web.Request) -> Admin:
     """Return what the port answers from, if an administrator asks."""
     admin = request.app[ADMIN]
     credential = bearer(request, "platform", _config_of(request, admin), admin.clock)
-    if credential.role != "admin":
+    if credential.role not in ADMINISTRATORS:
         raise Refused("FORBIDDEN", "The credential's role does not allow this.")
     return admin
 

@@ -20,6 +20,7 @@ from server.paths import Route, register, spellings
 from server.protocol_log import PROTOCOL_LOG
 from server.received import RECEIVED, Received
 from server.routes import (
+    account_users,
     audience_connections,
     audience_members,
     audience_sharing,
@@ -55,6 +56,7 @@ from server.routes import (
     predictions,
     previews,
     profiles,
+    roles,
     seeds,
     segment,
     segment_browser,
@@ -72,6 +74,8 @@ ROUTES = (
     *seeds.ROUTES,
     *oauth.ROUTES,
     *credentials.ROUTES,
+    *roles.ROUTES,
+    *account_users.ROUTES,
     *operations.ROUTES,
     *openapi.ROUTES,
     *client_events.ROUTES,

@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from actors.errors import AudienceRefused
+from server.envelopes import enveloped_errors
 from server.problems import MAX_PROBLEMS, error_answer, json_answer
 
 # A document that is wrong is 400; a rule about other state that is broken is 422.
@@ -41,10 +42,8 @@ def v2_errors(error: Exception, request: BaseRequest, request_id: str) -> web.Re
     return json_answer({"statusCode": status, "errors": errors}, status, headers)
 
 
-def v1_errors(error: Exception, request: BaseRequest, request_id: str) -> web.Response:
-    """Write what a route of version 1 raised, in the envelope of that version."""
-    status, errors, headers = _taken_apart(error, request, request_id)
-    return json_answer({"data": [], "dataType": "audience", "errors": errors}, status, headers)
+# What a route of version 1 raised.
+v1_errors = enveloped_errors("audience", v2_errors)
 
 
 def _taken_apart(

@@ -5,7 +5,6 @@ it is shared (spec/audiences.md, 12.1). One over several workspaces lies in one 
 found below each of them (14).
 """
 
-from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -13,16 +12,16 @@ from aiohttp import web
 from actors.audiences.handles import AudienceDeskHandle
 from actors.audiences.objects import Audience
 from actors.audiences.receivers import level_of
+from config.roles import Task
 from server.audience_gateway import AudienceGateway
 from server.bodies import json_object, read_body
 from server.context import EDGES, Edge
-from server.edge_config import Role
 from server.management import Caller, authorized
 from server.parameters import is_int64
 from server.problems import Refused
 
-MAY_CHANGE_AUDIENCES: frozenset[Role] = frozenset({"admin", "user", "audiences_only"})
-MAY_READ_AUDIENCES: frozenset[Role] = MAY_CHANGE_AUDIENCES | {"read_only"}
+MAY_CHANGE_AUDIENCES: Task = "audiences:*"
+MAY_READ_AUDIENCES: Task = "audiences:view"
 
 
 async def json_body(request: web.Request, caller: Caller) -> dict[str, Any]:
@@ -106,13 +105,13 @@ async def use_of(request: web.Request, caller: Caller, number: int) -> Use:
     return own
 
 
-async def enter_use(request: web.Request, roles: Collection[Role]) -> Use:
-    """Check the token, its role, and that its account may see the audience of the path.
+async def enter_use(request: web.Request, task: Task) -> Use:
+    """Check the token, its task, and that its account may see the audience of the path.
 
     Raises:
-        Refused: no usable token (401), not the API or role (403), nothing that it may see (404).
+        Refused: no usable token (401), not the API or task (403), nothing that it may see (404).
     """
-    caller = authorized(request, roles)
+    caller = authorized(request, task)
     path = request.match_info["workspace"]
     if path in (str(caller.config.workspace), caller.config.workspace_slug):
         return await use_of(request, caller, number_in_path(request, "audience"))
@@ -125,13 +124,13 @@ async def enter_use(request: web.Request, roles: Collection[Role]) -> Use:
     raise Refused("NOT_FOUND", "There is no such workspace.")
 
 
-async def enter_owned(request: web.Request, roles: Collection[Role]) -> Use:
-    """Check the token, its role, and that the audience of the path is the caller's own.
+async def enter_owned(request: web.Request, task: Task) -> Use:
+    """Check the token, its task, and that the audience of the path is the caller's own.
 
     Raises:
         Refused: as `enter_use`; it is shared, but another account's (403).
     """
-    use = await enter_use(request, roles)
+    use = await enter_use(request, task)
     if use.is_shared:
         raise Refused("FORBIDDEN", "The audience belongs to another account.")
     return use

@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler
 
 from actors.errors import ShardUnavailable
 from actors.store.audit_log import Action
-from server.management import EVERY_ROLE, authorized, write_audit
+from server.management import authorized, write_audit
 from server.problems import Refused
 
 # What these do leaves nothing behind to be shown.
@@ -41,7 +41,7 @@ def audited(
             if action not in _WITHOUT_AFTER:
                 after = _content(response) if shown_by is None else await _shown(shown_by, request)
             await write_audit(
-                authorized(request, EVERY_ROLE),
+                authorized(request),
                 action,
                 resource_type,
                 _id_in(after) if named is None else request.match_info[named],

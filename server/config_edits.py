@@ -19,6 +19,7 @@ from config.sheets import Sheet
 from server.bodies import json_object, read_body
 from server.config_problems import of_object, refused
 from server.management import Caller, audit
+from server.parameters import is_int64
 from server.problems import Refused
 
 MANAGED = "Managed by configuration file."
@@ -89,12 +90,25 @@ def check_unmanaged(sheet: Sheet, place: Place) -> None:
 
 def check_match(request: web.Request, place: Place) -> None:
     """Refuse an edit of something that has changed since the editor has read it (`If-Match`)."""
+    tags = _wanted_tags(request)
+    if tags is not None and place.etag not in tags:
+        raise refused("MISMATCH", "The object has changed since it was read.")
+
+
+def wanted_versions(request: web.Request) -> frozenset[int] | None:
+    """Return which versions of something may be changed, `None` if any (`If-Match`)."""
+    tags = _wanted_tags(request)
+    if tags is None:
+        return None
+    texts = [each.strip('"') for each in tags]
+    return frozenset(int(each) for each in texts if is_int64(each))
+
+
+def _wanted_tags(request: web.Request) -> list[str] | None:
     wanted = request.headers.get("If-Match")
     if wanted is None or wanted.strip() == "*":
-        return
-    tags = [each.strip().removeprefix("W/") for each in wanted.split(",")]
-    if place.etag not in tags:
-        raise refused("MISMATCH", "The object has changed since it was read.")
+        return None
+    return [each.strip().removeprefix("W/") for each in wanted.split(",")]
 
 
 async def edit(

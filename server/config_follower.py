@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from actors.errors import ActorFailed, ShardUnavailable, StoreFull
@@ -16,8 +16,8 @@ LOOK_S = 1.0  # a change takes effect within 5 s (spec/connections.md, 1.3)
 class FollowedConfiguration(Protocol):
     """What is asked; see `config.desk.ConfigDesk`."""
 
-    async def published(self) -> dict[int, int]:
-        """Return number of a workspace to its revision."""
+    async def editions(self) -> dict[int, tuple[int, int]]:
+        """Return number of a workspace to its edition."""
         ...
 
     async def served(self, workspace: int) -> ServedDocument:
@@ -31,22 +31,22 @@ class ConfigFollower:
     def __init__(
         self,
         configuration: FollowedConfiguration,
-        known: dict[int, int],
+        known: Mapping[int, tuple[int, int]],
         take_over: Callable[[ServedDocument], Awaitable[None]],
     ) -> None:
-        """Args: `known`: number of each workspace to the revision in use."""
+        """Args: `known`: number of each workspace to the edition in use."""
         self._configuration = configuration
         self._known = dict(known)
         self._take_over = take_over
 
     async def step(self) -> None:
         """Ask once. Raises ShardUnavailable."""
-        for workspace, revision in (await self._configuration.published()).items():
+        for workspace, edition in (await self._configuration.editions()).items():
             # Another one, not a greater one: a restored coordinator may be at an earlier one.
-            if workspace in self._known and self._known[workspace] != revision:
+            if workspace in self._known and self._known[workspace] != edition:
                 served = await self._configuration.served(workspace)
                 await self._take_over(served)
-                self._known[workspace] = served.revision
+                self._known[workspace] = served.edition
 
     async def run(self) -> None:
         """Ask for ever; what goes wrong is logged and tried again."""

@@ -1,9 +1,10 @@
 """The configuration of a workspace, and the queues of its connections, as an edge reaches them."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from actors.store.access import AccountUser, Manifest
 from actors.store.audit_log import AuditEntry, Author
 from config.audit import AuditPage, AuditQuery
 from config.merging import Data
@@ -49,6 +50,10 @@ class ConfigDeskHandle(Protocol):
         self, workspace: int, number: int, author: Author, allow_dangerous: bool
     ) -> Applied | None:
         """Make the document of an earlier revision the next one."""
+        ...
+
+    async def access(self, method: str, *arguments: Any) -> Any:
+        """Call a method of `config.access_desk.AccessDesk`."""
         ...
 
     async def record(self, account: int, entry: AuditEntry) -> None:
@@ -150,6 +155,48 @@ class ConfigGateway:
     ) -> Applied | None:
         """Make the document of an earlier revision the next one."""
         return await self._desk.roll_back(self._workspace, number, author, allow_dangerous)
+
+    async def roles(self) -> Manifest:
+        """Return the custom roles. Raises ShardUnavailable."""
+        manifest: Manifest = await self._desk.access("roles")
+        return manifest
+
+    async def put_roles(
+        self, sent: object, author: Author, versions: frozenset[int] | None
+    ) -> Manifest:
+        """Replace all custom roles; see `AccessDesk.put_roles`."""
+        manifest: Manifest = await self._desk.access(
+            "put_roles", self._workspace, sent, author, versions
+        )
+        return manifest
+
+    async def users(self) -> list[AccountUser]:
+        """Return the users of the workspace's account, by e-mail. Raises ShardUnavailable."""
+        users: list[AccountUser] = await self._desk.access("users", self._workspace)
+        return users
+
+    async def create_user(self, fields: Mapping[str, str], author: Author) -> AccountUser:
+        """Make a user; see `AccessDesk.create_user`."""
+        user: AccountUser = await self._desk.access("create_user", self._workspace, fields, author)
+        return user
+
+    async def change_user(
+        self, fields: Mapping[str, str], author: Author, versions: frozenset[int] | None
+    ) -> AccountUser | None:
+        """Change a user; see `AccessDesk.change_user`."""
+        user: AccountUser | None = await self._desk.access(
+            "change_user", self._workspace, fields, author, versions
+        )
+        return user
+
+    async def delete_user(
+        self, email: str, author: Author, versions: frozenset[int] | None
+    ) -> bool:
+        """Delete a user; tell whether there was one."""
+        was_there: bool = await self._desk.access(
+            "delete_user", self._workspace, email, author, versions
+        )
+        return was_there
 
     async def record(self, account: int, entry: AuditEntry) -> None:
         """Keep an entry of the audit log. Raises ShardUnavailable, StoreFull."""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from config.merging import Data
+from config.roles import Task
 from config.sheets import Sheet
 from server.config_edits import (
     Check,
@@ -20,7 +21,7 @@ from server.config_edits import (
     places,
 )
 from server.config_problems import refused
-from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, Caller, enter
+from server.management import Caller, enter
 from server.paging import paged
 from server.problems import json_answer
 
@@ -31,26 +32,28 @@ class Kind(NamedTuple):
     Attributes:
         section: of the document.
         resource: what the audit log and the path call one of them.
+        changed_with: the task that making and changing one needs.
         withheld: fields of the document that cannot be set by a body.
         shown: returns an object as the API shows it.
     """
 
     section: str
     resource: str
+    changed_with: Task
     withheld: tuple[str, ...]
     shown: Callable[[Place], dict[str, Any]]
 
 
 async def list_all(request: web.Request, kind: Kind) -> web.Response:
     """Answer with the objects, page by page."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "connections:view")
     sheet = await caller.edge.deployment.configuration.sheet()
     return paged(request, [kind.shown(each) for each in places(sheet, kind.section)])
 
 
 async def show(request: web.Request, kind: Kind) -> web.Response:
     """Answer with the object that the path names."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "connections:view")
     sheet = await caller.edge.deployment.configuration.sheet()
     return _answer(find(sheet, kind.section, request.match_info[kind.resource]), kind)
 
@@ -67,7 +70,7 @@ async def add(
         own: what a body cannot say.
         check: see `edit`.
     """
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, kind.changed_with)
     body = await _body(request, caller, kind)
     made: Member = {}
 
@@ -87,7 +90,7 @@ async def replace(request: web.Request, kind: Kind, check: Check | None = None) 
 
     `check`: see `edit`.
     """
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, kind.changed_with)
     body = await _body(request, caller, kind)
 
     def change(sheet: Sheet, data: Data) -> str:

@@ -80,7 +80,7 @@ class ConfigWatch:
             self._show(metrics, served)
             await self._cluster.take_over(served)
 
-        known = {number: each.revision for number, each in self._workspaces.items()}
+        known = {number: each.edition for number, each in self._workspaces.items()}
         follower = ConfigFollower(RemoteConfiguration(), known, take_over)
         async with asyncio.TaskGroup() as group:
             group.create_task(follower.run())
@@ -134,6 +134,7 @@ class ConfigWatch:
             self._settings,
             self._server_key.get_secret_value(),
             served.revision,
+            served.roles,
         )
 
     def _show(self, metrics: AdminMetrics, served: ServedDocument) -> None:

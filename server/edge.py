@@ -65,7 +65,9 @@ class EdgeOptions(Struct, frozen=True, kw_only=True):
     def config_of(self, served: ServedDocument) -> EdgeConfig:
         """Return what the edge looks up of a workspace."""
         key = self.server_key.get_secret_value()
-        return edge_config(served.document, served.numbers, self.settings, key, served.revision)
+        return edge_config(
+            served.document, served.numbers, self.settings, key, served.revision, served.roles
+        )
 
 
 class EdgeWorkspace(NamedTuple):

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
 
 from msgspec import Struct
 from pydantic import SecretStr
@@ -20,12 +19,12 @@ from config.cookie_sync import Pixel, pixels
 from config.identity import IdentitySettings
 from config.inputs import Input
 from config.numbers import ORGANIZATION, Numbers
+from config.roles import ADMINISTRATORS, Tasks, tasks_of
 from config.settings import Settings
 from config.workspace import ApiCredential, WorkspaceDocument
-from server.limits import Level, Limit
+from server.limits import MINUTE_MS, Level, Limit
 
 Network = IPv4Network | IPv6Network
-Role = Literal["admin", "user", "read_only", "audiences_only"]
 
 DEFAULT_AUDIENCE = "https://api.mparticle.com"  # spec/platform-api.md, 2
 PROFILE_BURST_S = 2  # spec/profiles.md, 7.4
@@ -72,21 +71,24 @@ class WorkspaceKey(Struct, frozen=True):
 
 
 class Credential(Struct, frozen=True):
-    """A client of the read and management APIs; `permissions`: API to permission.
+    """A client of the read and management APIs.
 
-    `former_digest`: of a secret that still works, until `former_until_ms`.
+    Attributes:
+        permissions: API to permission.
+        tasks: what the role allows (`config.roles`).
+        former: digests of secrets that still work, and until when (Unix ms).
     """
 
     client_id: str
     secret_digest: bytes
-    role: Role
+    role: str
     permissions: Mapping[str, str]
     is_active: bool
-    former_digest: bytes | None = None
-    former_until_ms: int = 0
+    tasks: Tasks
+    former: tuple[tuple[bytes, int], ...] = ()
 
     def __repr__(self) -> str:
-        return _repr_without(self, "secret_digest", "former_digest")
+        return _repr_without(self, "secret_digest", "former")
 
 
 class IdentityCalls(Struct, frozen=True, kw_only=True):
@@ -118,7 +120,7 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
             `workspace_name` what people call it.
         scope: of the workspace's identities.
         keys: input keys; a workspace's own key is not among them.
-        credentials: by client id.
+        credentials: by client id; `roles`: the custom ones that they may have.
         profile_limits: of the Profile API; `platform_limits`: of the Platform API.
         identity: of the identity calls.
         immutable_ids: IDSync keys by which profiles may be resolved.
@@ -165,6 +167,7 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 256 * 1024
     max_batches: int = 100
     shown_headers: Mapping[int, Mapping[Environment, Mapping[str, str]]] = {}
+    roles: Mapping[str, Tasks] = {}
 
     def __repr__(self) -> str:
         return _repr_without(self, "token_key")
@@ -194,6 +197,7 @@ def edge_config(
     settings: Settings,
     server_key: str,
     revision: int = 1,
+    roles: Mapping[str, Tasks] = {},
 ) -> EdgeConfig:
     """Make what an edge looks up of the workspace document and the settings.
 
@@ -203,6 +207,7 @@ def edge_config(
         settings: of the process.
         server_key: `settings.server_key`, or the one that was generated in its place.
         revision: of the document.
+        roles: the custom ones.
     """
     workspace = document.workspace
     account = numbers.accounts[document.account.id]
@@ -218,7 +223,7 @@ def edge_config(
         keys={
             info.key: info for each in document.inputs for info in _keys(each, document, numbers)
         },
-        credentials={each.client_id: _credential(each) for each in document.api_credentials},
+        credentials={each.client_id: _credential(each, roles) for each in document.api_credentials},
         profile_limits=(
             Limit("account", f"profile:{account}", profile_rate, profile_rate * PROFILE_BURST_S),
         ),
@@ -242,6 +247,7 @@ def edge_config(
         max_body_bytes=settings.max_body_bytes,
         max_batches=settings.max_batches_per_request,
         shown_headers=shown_headers(document, numbers),
+        roles=roles,
     )
 
 
@@ -318,10 +324,10 @@ def _shared_levels(document: WorkspaceDocument, numbers: Numbers) -> Iterator[_L
 
 
 def _platform_limits(document: WorkspaceDocument, account: int) -> Iterator[Limit]:
-    """Yield the limit of an account's calls: at once as many as in a minute."""
+    """Yield the limit of an account's calls within a minute."""
     most = document.workspace.limits.platform_requests_per_minute
     if most:
-        yield Limit("account", f"platform:{account}", max(most // 60, 1), most)
+        yield Limit("account", f"platform:{account}", 0, most, window_ms=MINUTE_MS)
 
 
 def _as_limits(levels: Iterable[_LevelLimit]) -> Iterator[Limit]:
@@ -337,17 +343,19 @@ def _workspace_key(document: WorkspaceDocument) -> WorkspaceKey | None:
     return WorkspaceKey(own.key, digest(own.secret.get_secret_value()))
 
 
-def _credential(credential: ApiCredential) -> Credential:
+def _credential(credential: ApiCredential, roles: Mapping[str, Tasks]) -> Credential:
     """Make a credential with the permissions that its role gives it (spec/platform-api.md, 3)."""
-    by_role = "admin" if credential.role == "admin" else "read_only"
+    by_role = "admin" if credential.role in ADMINISTRATORS else "read_only"
     fixed: dict[str, str] = {"platform": credential.role, "profile": "read_only"}
-    former = credential.former_secret
     return Credential(
         client_id=credential.client_id,
         secret_digest=digest(credential.client_secret.get_secret_value()),
         role=credential.role,
         permissions={api: fixed.get(api, by_role) for api in credential.apis},
         is_active=credential.status == "active",
-        former_digest=None if former is None else digest(former.client_secret.get_secret_value()),
-        former_until_ms=0 if former is None else former.until_ms,
+        tasks=tasks_of(credential.role, roles),
+        former=tuple(
+            (digest(each.client_secret.get_secret_value()), each.until_ms)
+            for each in credential.former_secrets
+        ),
     )

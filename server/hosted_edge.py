@@ -71,7 +71,7 @@ class Edge(Process):
         )
         self._follower = ConfigFollower(
             RemoteConfiguration(),
-            {each.info.number: each.revision for each in options.workspaces},
+            {each.info.number: each.edition for each in options.workspaces},
             self._take_over,
         )
         self._following: asyncio.Task[None] | None = None

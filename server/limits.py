@@ -13,6 +13,7 @@ from msgspec import Struct
 Level = Literal["app", "feed", "workspace", "account", "org", "system", "acceleration"]
 
 MILLI = 1000
+MINUTE_MS = 60_000
 MAX_CLOCK_LEAD_MS = 60_000
 
 
@@ -26,6 +27,8 @@ class Limit(Struct, frozen=True):
         capacity: tokens that a rested counter holds.
         acceleration: by how much the tokens admitted in one second may exceed those of the second
             before; 0 for no limit.
+        window_ms: if there is one, `capacity` tokens are admitted within that time from the first
+            of them, whatever the rate.
     """
 
     level: Level
@@ -33,6 +36,7 @@ class Limit(Struct, frozen=True):
     rate: int
     capacity: int
     acceleration: int = 0
+    window_ms: int = 0
 
 
 class Counter(Struct):
@@ -40,7 +44,7 @@ class Counter(Struct):
 
     Attributes:
         tokens_milli: thousandths of tokens left; below 0 after a request larger than the limit.
-        updated_ms: when `tokens_milli` was true.
+        updated_ms: when `tokens_milli` was true; of a limit with a window, when that began.
         second: number of the current one-second window; `admitted` in it, `before` in the one
             before it.
     """
@@ -108,7 +112,7 @@ class RateLimiter:
             return Admitted(None)
         with self._counters:
             counted = [(limit, self._current(limit, now_ms)) for limit in limits]
-            refusal = _refusal(counted, n)
+            refusal = _refusal(counted, n, now_ms)
             if refusal is not None:
                 return refusal
             used = 0
@@ -122,7 +126,8 @@ class RateLimiter:
     def check(self, limits: Sequence[Limit], n: int, now_ms: int) -> Exceeded | None:
         """Tell whether `n` tokens would be refused, without taking any."""
         with self._counters:
-            return _refusal([(limit, self._current(limit, now_ms)) for limit in limits], n)
+            counted = [(limit, self._current(limit, now_ms)) for limit in limits]
+            return _refusal(counted, n, now_ms)
 
     def _current(self, limit: Limit, now_ms: int) -> Counter:
         return refreshed(self._counters.read(limit.key), limit, now_ms)
@@ -138,6 +143,9 @@ def refreshed(counter: Counter | None, limit: Limit, now_ms: int) -> Counter:
     if counter is None or counter.updated_ms > now_ms + MAX_CLOCK_LEAD_MS:
         return Counter(full, now_ms, now_ms // 1000)
     now_ms = max(now_ms, counter.updated_ms)
+    if limit.window_ms:
+        is_over = now_ms - counter.updated_ms >= limit.window_ms
+        return Counter(full, now_ms, now_ms // 1000) if is_over else counter
     second = now_ms // 1000
     earned = (now_ms - counter.updated_ms) * limit.rate
     counter.tokens_milli = min(full, counter.tokens_milli + earned)
@@ -149,14 +157,17 @@ def refreshed(counter: Counter | None, limit: Limit, now_ms: int) -> Counter:
     return counter
 
 
-def wait_s(counter: Counter, limit: Limit, n: int) -> int:
+def wait_s(counter: Counter, limit: Limit, n: int, now_ms: int) -> int:
     """Return the whole seconds until the speed limit admits `n`; 0 if it does now.
 
     More than the counter can hold passes when it is full.
     """
+    missing = min(n, limit.capacity) * MILLI - counter.tokens_milli
+    if limit.window_ms:
+        left_ms = counter.updated_ms + limit.window_ms - now_ms
+        return max(1, -(-left_ms // 1000)) if missing > 0 else 0
     if not limit.rate:
         return 0
-    missing = min(n, limit.capacity) * MILLI - counter.tokens_milli
     return max(0, -(-missing // (limit.rate * MILLI)))
 
 
@@ -168,7 +179,7 @@ def is_too_steep(counter: Counter, limit: Limit, n: int) -> bool:
 def percentage_used(counter: Counter, limit: Limit) -> int:
     """Return the use of a limit, 0 to 100, rounded down."""
     used = 0
-    if limit.rate:
+    if limit.rate or limit.window_ms:
         full = limit.capacity * MILLI
         used = 100 * (full - counter.tokens_milli) // full
     if limit.acceleration:
@@ -176,8 +187,8 @@ def percentage_used(counter: Counter, limit: Limit) -> int:
     return min(100, used)
 
 
-def _refusal(counted: Sequence[tuple[Limit, Counter]], n: int) -> Exceeded | None:
-    waits = [(limit.level, wait_s(counter, limit, n)) for limit, counter in counted]
+def _refusal(counted: Sequence[tuple[Limit, Counter]], n: int, now_ms: int) -> Exceeded | None:
+    waits = [(limit.level, wait_s(counter, limit, n, now_ms)) for limit, counter in counted]
     exceeded = [(level, wait) for level, wait in waits if wait]
     if exceeded:
         return Exceeded(exceeded[0][0], max(wait for _, wait in exceeded))

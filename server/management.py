@@ -1,30 +1,25 @@
 """What routes of the Platform API below a workspace begin with (spec/platform-api.md, 1 and 3)."""
 
 import logging
-from collections.abc import Collection
-from typing import NamedTuple, get_args
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from aiohttp import web
 
 from actors.errors import ShardUnavailable, StoreFull
 from actors.store.audit_log import Action, AuditEntry, Author
+from config.roles import Task
 from server.auth import bearer
 from server.browsers import client_address
 from server.context import Edge, edge_of
-from server.edge_config import Credential, EdgeConfig, Role
+from server.edge_config import Credential, EdgeConfig
+from server.limits import MINUTE_MS, Limit
 from server.problems import Refused
 from server.rates import RATE_USED, admit
 
 WORKSPACE = "/platform/v2/workspaces/{workspace}"
 
-EVERY_ROLE: frozenset[Role] = frozenset(get_args(Role))
-# Those that may read all there is.
-ANY_ROLE: frozenset[Role] = EVERY_ROLE - {"audiences_only"}
-MAY_CHANGE_CONNECTIONS: frozenset[Role] = frozenset({"admin", "user"})
-MAY_CHANGE_GROUPS: frozenset[Role] = frozenset({"admin", "user"})
-MAY_READ_USERS: frozenset[Role] = frozenset({"admin"})  # task user_activity:view
-MAY_READ_IDENTITY_SETTINGS: frozenset[Role] = frozenset({"admin", "read_only"})
-MAY_CHANGE_IDENTITIES: frozenset[Role] = frozenset({"admin"})
+ROLES_PER_MINUTE = 100  # spec/privacy.md, 10.3
 
 _audit = logging.getLogger("headwater.audit")
 
@@ -40,23 +35,38 @@ class Caller(NamedTuple):
     credential: Credential
     author: Author
 
+    def require(self, *tasks: Task) -> None:
+        """Raise Refused (403) unless the caller's role has all of these tasks."""
+        if not self.credential.tasks.issuperset(tasks):
+            raise Refused("FORBIDDEN", "The credential's role does not allow this.")
 
-def authorized(request: web.Request, roles: Collection[Role]) -> Caller:
-    """Check the token and its role, whatever the path names.
+
+# Who asks, once that is known: what a handler asks for besides its own is one request.
+_CALLER = web.RequestKey("caller", Caller)
+
+
+def authorized(request: web.Request, *tasks: Task) -> Caller:
+    """Check the token and that its role has all of some tasks, whatever the path names.
 
     Raises:
-        Refused: no usable token (401), not the API or role (403), too many requests of the account
-            (429).
+        Refused: no usable token (401), not the API or a task (403), too many requests of the
+            account (429).
     """
-    edge = edge_of(request)
-    config = edge.config.current
-    credential = bearer(request, "platform", config, edge.clock)
-    used = admit(edge, config.platform_limits, 1)
+    caller = request.get(_CALLER)
+    if caller is None:
+        edge = edge_of(request)
+        config = edge.config.current
+        credential = bearer(request, "platform", config, edge.clock)
+        _admit(request, edge, config.platform_limits)
+        caller = request[_CALLER] = caller_of(request, edge, config, credential)
+    caller.require(*tasks)
+    return caller
+
+
+def _admit(request: web.Request, edge: Edge, limits: Sequence[Limit]) -> None:
+    used = admit(edge, limits, 1)
     if used is not None:
         request[RATE_USED] = used
-    if credential.role not in roles:
-        raise Refused("FORBIDDEN", "The credential's role does not allow this.")
-    return caller_of(request, edge, config, credential)
 
 
 def caller_of(
@@ -67,39 +77,65 @@ def caller_of(
     return Caller(edge, config, credential, author)
 
 
-def enter(request: web.Request, roles: Collection[Role]) -> Caller:
-    """Check the token, its role, and that the path names the token's workspace, by number or id.
+def enter(request: web.Request, *tasks: Task) -> Caller:
+    """Check the token, its tasks, and that the path names the token's workspace, by number or id.
 
     Raises:
-        Refused: no usable token (401), not the API or role (403), another workspace (404).
+        Refused: no usable token (401), not the API or a task (403), another workspace (404).
     """
-    caller = authorized(request, roles)
+    caller = authorized(request, *tasks)
     config = caller.config
     if request.match_info["workspace"] not in (str(config.workspace), config.workspace_slug):
         raise Refused("NOT_FOUND", "There is no such workspace.")
     return caller
 
 
-def enter_account(request: web.Request, roles: Collection[Role]) -> Caller:
-    """Check the token, its role, and that the path names the account of the token's workspace.
+def enter_account(request: web.Request, *tasks: Task) -> Caller:
+    """Check the token, its tasks, and that the path names the account of the token's workspace.
 
     Raises:
-        Refused: no usable token (401), not the API or role (403), another account (404).
+        Refused: no usable token (401), not the API or a task (403), another account (404).
     """
-    caller = authorized(request, roles)
+    caller = authorized(request, *tasks)
     if request.match_info["account"] != str(caller.config.account):
         raise Refused("NOT_FOUND", "There is no such account.")
     return caller
 
 
-def enter_v1(request: web.Request, roles: Collection[Role]) -> Caller:
-    """Check the token, its role, and that the query names the account of its workspace.
+def enter_organization(request: web.Request, *, changes: bool) -> Caller:
+    """Check that the token is for custom roles, and that the path names its organization.
+
+    Args:
+        request: names an account too, which has to be that of the token's workspace.
+        changes: whether roles are changed, which not every credential of the API may do.
 
     Raises:
-        Refused: no usable token or no account (401), not the API or role (403), another account
+        Refused: no usable token (401), not the API or not to change (403), another organization
+            or account (404), too many requests (429).
+    """
+    edge = edge_of(request)
+    config = edge.config.current
+    credential = bearer(request, "custom_roles", config, edge.clock)
+    own = Limit("account", f"roles:{config.account}", 0, ROLES_PER_MINUTE, window_ms=MINUTE_MS)
+    _admit(request, edge, (own, *config.platform_limits))
+    if changes and credential.permissions["custom_roles"] != "admin":
+        raise Refused("FORBIDDEN", "The credential may not change roles.")
+    in_path = request.match_info
+    if in_path["org"] != str(config.organization):
+        raise Refused("NOT_FOUND", "There is no such organization.")
+    if in_path["account"] != str(config.account):
+        raise Refused("NOT_FOUND", "There is no such account.")
+    return caller_of(request, edge, config, credential)
+
+
+def enter_v1(request: web.Request, *tasks: Task) -> Caller:
+    """Check the token, its tasks, and that the query names the account of its workspace.
+
+    Raises:
+        Refused: no usable token or no account (401), not the API or a task (403), another account
             (404).
     """
-    caller = authorized(request, roles)
+    caller = authorized(request, *tasks)
     account = request.query.get("accountId")
     if account is None:
         raise Refused("UNAUTHORIZED", "The parameter accountId is missing.")
@@ -108,13 +144,13 @@ def enter_v1(request: web.Request, roles: Collection[Role]) -> Caller:
     return caller
 
 
-def enter_scope(request: web.Request, roles: Collection[Role]) -> Caller:
-    """Check the token, its role, and that the path names the scope of its workspace.
+def enter_scope(request: web.Request, *tasks: Task) -> Caller:
+    """Check the token, its tasks, and that the path names the scope of its workspace.
 
     Raises:
-        Refused: no usable token (401), not the API or role (403), another scope (404).
+        Refused: no usable token (401), not the API or a task (403), another scope (404).
     """
-    caller = authorized(request, roles)
+    caller = authorized(request, *tasks)
     if request.match_info["scope"] != str(caller.config.scope):
         raise Refused("NOT_FOUND", "There is no such identity scope.")
     return caller

@@ -15,7 +15,15 @@ MAX_PAGE = 1000
 def paged(
     request: web.Request, items: Sequence[Mapping[str, Any]], key: str = "id"
 ) -> web.Response:
-    """Answer with a page of a list: those after the one whose `key` the cursor is.
+    """Answer with a page of a list; see `page_of`."""
+    page, headers = page_of(request, items, key)
+    return json_answer(page, headers=headers)
+
+
+def page_of(
+    request: web.Request, items: Sequence[Mapping[str, Any]], key: str = "id"
+) -> tuple[Sequence[Mapping[str, Any]], dict[str, str]]:
+    """Return a page of a list, those after the one whose `key` the cursor is, and its headers.
 
     Raises:
         Refused: `limit` is none (400).
@@ -30,7 +38,7 @@ def paged(
         start = places[-1] + 1
     page = items[start : start + limit]
     following = str(page[-1][key]) if start + limit < len(items) else None
-    return json_answer(page, headers=next_link(request, following))
+    return page, next_link(request, following)
 
 
 def next_link(request: web.Request, cursor: str | None) -> dict[str, str]:

@@ -49,6 +49,7 @@ Table = Literal[
     "output_states",
     "audit_log",
     "subject_requests",
+    "access",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
 # Users are known to all workspaces of their identity scope. All else is of one workspace.

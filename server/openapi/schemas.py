@@ -13,6 +13,7 @@ from config.forwarding import Filters
 from config.identity import IdentitySettings
 from config.inputs import Input
 from config.outputs import Connection, Output
+from config.roles import TASKS
 from config.workspace import Workspace, WorkspaceDocument
 
 Schema = dict[str, Any]
@@ -154,9 +155,24 @@ _WRITTEN: Mapping[str, Schema] = {
     "Credential": _object(
         [],
         client_id=_TEXT,
-        role={"enum": ["admin", "user", "read_only"]},
+        role=_TEXT,
         apis={"type": "array", "items": _TEXT, "minItems": 1},
         status={"enum": ["active", "inactive"]},
+    ),
+    "AccountUser": _object(email=_TEXT, first_name=_TEXT, last_name=_TEXT, role=_TEXT),
+    "Roles": _object(
+        ["roles"],
+        roles=_many(
+            _object(
+                ["role_id", "name", "description", "tasks"],
+                role_id={"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+                name={"type": "string", "minLength": 1, "maxLength": 64},
+                description={"type": "string", "minLength": 1, "maxLength": 256},
+                tasks=_many(_object(["task_id"], task_id={"enum": list(TASKS)})),
+            ),
+            maxItems=100,
+        ),
+        version=_WHOLE,
     ),
     "Rotation": _object([], immediate={"type": "boolean"}),
     "TokenRequest": _object(

@@ -6,19 +6,17 @@ from aiohttp import web
 
 from config.audit import Audited, AuditQuery
 from server.config_edits import moment
-from server.edge_config import Role
 from server.management import enter_account
 from server.parameters import page_size, time_ms
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import json_answer
 
-MAY_READ: frozenset[Role] = frozenset({"admin"})  # it shows what each person and credential does
 PAGE = 100
 
 
 async def listed(request: web.Request) -> web.Response:
     """GET .../audit-logs?from=&to=&actor=&resource=&action=&limit=&cursor=: newest first."""
-    caller = enter_account(request, MAY_READ)
+    caller = enter_account(request, "user_management:*")
     query = request.query
     page = await caller.edge.deployment.configuration.audited(
         caller.config.account,

@@ -11,6 +11,7 @@ from actors.calculated.objects import AttributeFields, CalculatedAttribute
 from actors.calculated.reading import canonical, read_definition
 from actors.calculated.validation import Bounds, check_definition, date_ms
 from actors.errors import CalculatedRefused, ShardUnavailable
+from config.roles import Task
 from server.audience_requests import json_body, number_in_path
 from server.auditing import audited
 from server.calculated_problems import calculated_errors
@@ -20,9 +21,8 @@ from server.calculated_views import (
     shown_attribute,
     shown_calculation,
 )
-from server.edge_config import Role
 from server.idempotency import once
-from server.management import ANY_ROLE, Caller, enter, write_audit
+from server.management import Caller, enter, write_audit
 from server.openapi.takes import takes
 from server.paging import paged
 from server.parameters import INT64_END
@@ -31,7 +31,7 @@ from server.problems import Refused, json_answer
 
 logger = logging.getLogger("headwater.http")
 
-MAY_CHANGE: frozenset[Role] = frozenset({"admin", "user"})
+MAY_CHANGE: Task = "calculated_attributes:*"
 MAX_PREVIEWED = 100
 # What a previewed definition is called: no attribute has this number, so no seed is for it.
 NO_NUMBER = 0
@@ -42,7 +42,7 @@ _FIELDS = frozenset({"name", "description", "draft_definition"})
 
 async def listed(request: web.Request) -> web.Response:
     """GET .../calculatedattributes?name=: all, by id; a HEAD asks whether there are any."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "calculated_attributes:view")
     name = request.query.get("name")
     found = [
         shown_attribute(attribute, uses)
@@ -68,7 +68,7 @@ async def create(request: web.Request) -> web.Response:
 
 async def one(request: web.Request) -> web.Response:
     """GET .../{id}: one attribute."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "calculated_attributes:view")
     return json_answer(
         shown_attribute(*await _attribute(number_in_path(request, _RESOURCE), caller))
     )
@@ -115,7 +115,7 @@ async def deactivate(request: web.Request) -> web.Response:
 
 async def activation(request: web.Request) -> web.Response:
     """GET .../{id}/activation: whether it is active, and since when."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "calculated_attributes:view")
     attribute, _ = await _attribute(number_in_path(request, _RESOURCE), caller)
     return json_answer(shown_activation(attribute))
 
@@ -131,7 +131,7 @@ async def delete_draft(request: web.Request) -> web.Response:
 
 async def calculation(request: web.Request) -> web.Response:
     """GET .../{id}/calculation: how far its initialization is."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "calculated_attributes:view")
     number = number_in_path(request, _RESOURCE)
     found = await caller.edge.deployment.calculated.desk.calculation(number)
     if found is None:
@@ -141,7 +141,7 @@ async def calculation(request: web.Request) -> web.Response:
 
 async def preview(request: web.Request) -> web.Response:
     """POST .../preview: what a definition gives for some users; nothing is kept."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "calculated_attributes:view")
     body = await json_body(request, caller)
     _check_known(body, frozenset({"definition", "mpids", "as_of"}))
     definition, mpids, as_of = body.get("definition"), body.get("mpids"), body.get("as_of")

@@ -9,13 +9,13 @@ from actors.errors import ConfigurationRefused, Problem
 from config.errors import ConfigError
 from config.exporting import as_yaml, exported, read_sent
 from config.numbers import ObjectNumbers
+from config.roles import Task
 from config.sheets import Applied, Entry
 from server.auditing import audited
 from server.bodies import read_body
 from server.config_edits import flag, moment
 from server.config_problems import config_errors
-from server.edge_config import Role
-from server.management import ANY_ROLE, WORKSPACE, audit, enter
+from server.management import WORKSPACE, audit, enter
 from server.openapi.takes import takes
 from server.paging import paged
 from server.parameters import int64
@@ -24,14 +24,25 @@ from server.problems import Refused, json_answer
 
 MAX_BYTES = 4 * 1024 * 1024
 YAML_TYPES = frozenset({"text/yaml", "text/x-yaml", "application/yaml", "application/x-yaml"})
-# A document may change credentials and identity settings.
-MAY_APPLY: frozenset[Role] = frozenset({"admin"})
+# What a document may change.
+APPLYING: tuple[Task, ...] = (
+    "api_credentials:*",
+    "audiences:*",
+    "calculated_attributes:*",
+    "connections:*",
+    "data_filter:*",
+    "identity_settings:*",
+    "privacy:*",
+    "user_activity:view",
+    "user_management:*",
+    "workspaces:*",
+)
 
 
 @audited("export", "config")
 async def export(request: web.Request) -> web.Response:
     """GET .../config: what holds, as YAML, with placeholders in the place of secrets."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "connections:view")
     sheet = await caller.edge.deployment.configuration.sheet()
     data = exported(sheet.document, sheet.data, sheet.served.owned)
     text = await asyncio.to_thread(as_yaml, data)
@@ -42,7 +53,7 @@ async def export(request: web.Request) -> web.Response:
 @takes("WorkspaceDocument", "text/yaml")
 async def apply(request: web.Request) -> web.Response:
     """PUT .../config?dry_run=&prune=&allow_dangerous=: lay a document over what holds."""
-    caller = enter(request, MAY_APPLY)
+    caller = enter(request, *APPLYING)
     if request.content_type not in YAML_TYPES:
         raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be text/yaml.")
     prune = flag(request, "prune")
@@ -64,7 +75,7 @@ async def apply(request: web.Request) -> web.Response:
 
 async def ids(request: web.Request) -> web.Response:
     """GET .../config/ids: the integer id of every object, by section and id."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "connections:view")
     sheet = await caller.edge.deployment.configuration.sheet()
     document, numbers = sheet.document, sheet.served.numbers
     found = {
@@ -79,14 +90,14 @@ async def ids(request: web.Request) -> web.Response:
 
 async def revisions(request: web.Request) -> web.Response:
     """GET .../config/revisions: the last hundred, newest first."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "connections:view")
     found = await caller.edge.deployment.configuration.revisions()
     return paged(request, [_entry(each) for each in found], "revision")
 
 
 async def revision(request: web.Request) -> web.Response:
     """GET .../config/revisions/{n}: one of them, with what it changed."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "connections:view")
     found = await caller.edge.deployment.configuration.revision(_number(request))
     if found is None:
         raise _no_revision()
@@ -95,7 +106,7 @@ async def revision(request: web.Request) -> web.Response:
 
 async def roll_back(request: web.Request) -> web.Response:
     """POST .../config/revisions/{n}/rollback?allow_dangerous=: let it hold again."""
-    caller = enter(request, MAY_APPLY)
+    caller = enter(request, *APPLYING)
     done = await caller.edge.deployment.configuration.roll_back(
         _number(request),
         caller.author,

@@ -28,7 +28,7 @@ from server.config_edits import (
 )
 from server.config_problems import config_errors, refused
 from server.idempotency import once
-from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, WORKSPACE, Caller, enter
+from server.management import WORKSPACE, Caller, enter
 from server.openapi.takes import takes
 from server.paging import paged
 from server.paths import management_routes
@@ -48,7 +48,7 @@ Told = Mapping[str, Any]  # what a forwarder says of itself
 
 async def listed(request: web.Request) -> web.Response:
     """GET .../output-connections?input=&output=&status=: all, or those that are asked for."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "connections:view")
     query = request.query
     if query.get("status", "active") not in STATUSES:
         raise refused("UNKNOWN_FIELD", f"must be one of {', '.join(STATUSES)}", "status")
@@ -67,14 +67,14 @@ async def listed(request: web.Request) -> web.Response:
 
 async def one(request: web.Request) -> web.Response:
     """GET .../output-connections/{cid}: one connection."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "connections:view")
     return await _answer(caller, await caller.edge.deployment.configuration.sheet(), request)
 
 
 @takes("Connection")
 async def create(request: web.Request) -> web.Response:
     """POST .../output-connections: join an input and an output."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "connections:connect_integration")
     body = await body_of(request, caller)
     _check_fields(body)
 
@@ -94,7 +94,7 @@ async def create(request: web.Request) -> web.Response:
 @takes("Connection")
 async def replace(request: web.Request) -> web.Response:
     """PUT .../output-connections/{cid}: change what is given."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "connections:connect_integration")
     body = await body_of(request, caller)
     _check_fields(body)
 
@@ -113,7 +113,7 @@ async def replace(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """DELETE .../output-connections/{cid}?force=: with what waits only if that is forced."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "connections:connect_integration")
 
     def change(sheet: Sheet, data: Data) -> str:
         place = _checked(request, sheet)
@@ -138,7 +138,7 @@ async def deactivate(request: web.Request) -> web.Response:
 @audited("resume", "output_connection", "connection", one)
 async def resume(request: web.Request) -> web.Response:
     """POST .../output-connections/{cid}/resume: let a faulted connection send again."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "connections:connect_integration")
     configuration = caller.edge.deployment.configuration
     sheet = await configuration.sheet()
     place = _named(request, sheet)
@@ -151,7 +151,7 @@ async def resume(request: web.Request) -> web.Response:
 
 async def queue(request: web.Request) -> web.Response:
     """GET .../output-connections/{cid}/queue: what waits, and when some of it is sent next."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "connections:view")
     configuration = caller.edge.deployment.configuration
     sheet = await configuration.sheet()
     place = _named(request, sheet)
@@ -177,7 +177,7 @@ async def queue(request: web.Request) -> web.Response:
 @audited("delete", "queue", "connection", queue)
 async def purge(request: web.Request) -> web.Response:
     """DELETE .../output-connections/{cid}/queue: delete what waits."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "connections:connect_integration")
     configuration = caller.edge.deployment.configuration
     place = _named(request, await configuration.sheet())
     await configuration.purge(place.number)
@@ -203,7 +203,7 @@ ROUTES = management_routes(
 
 
 async def _set_active(request: web.Request, *, is_active: bool) -> web.Response:
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "connections:connect_integration")
 
     def change(sheet: Sheet, data: Data) -> str:
         place = _checked(request, sheet)

@@ -7,10 +7,13 @@ from base64 import urlsafe_b64encode
 from typing import Any
 
 from aiohttp import web
+from pydantic import SecretStr
 
 from actors.clock import Randomness
 from config.merging import Data
+from config.roles import ADMINISTRATORS, STANDARD, tasks_of
 from config.sheets import Sheet
+from config.workspace import MAX_FORMER, ApiCredential
 from server.bodies import keep_received
 from server.config_edits import (
     Member,
@@ -23,15 +26,14 @@ from server.config_edits import (
     moment,
 )
 from server.config_problems import config_errors, refused
-from server.edge_config import Role
 from server.management import Caller, enter_account
 from server.openapi.takes import takes
 from server.paging import paged
 from server.paths import management_routes
 from server.problems import Refused, json_answer
 
-MAY_MANAGE: frozenset[Role] = frozenset({"admin"})  # task api_credentials:*
 SECTION = "api_credentials"
+DEFAULT_ROLE = ApiCredential.model_fields["role"].default
 FORMER_MS = 24 * 3600 * 1000  # that a secret works beside the one in its place
 NO_STORE = {"Cache-Control": "no-store"}
 _MADE = frozenset({"client_id", "role", "apis", "status"})
@@ -56,6 +58,7 @@ async def create(request: web.Request) -> web.Response:
     caller = _enter(request)
     body = await body_of(request, caller)
     _check_fields(body, _MADE)
+    _check_power(caller, body.get("role", DEFAULT_ROLE), body.get("apis", ()))
     randomness = caller.edge.randomness
     made = {
         "client_id": f"{randomness.bits(128):032x}",
@@ -83,7 +86,14 @@ async def replace(request: web.Request) -> web.Response:
 
     def change(sheet: Sheet, data: Data) -> str:
         place = _editable(request, sheet)
-        data[SECTION][place.position].update(body)
+        item = data[SECTION][place.position]
+        if body.keys() & {"role", "apis"}:
+            _check_power(
+                caller,
+                body.get("role", item.get("role", DEFAULT_ROLE)),
+                body.get("apis", item["apis"]),
+            )
+        item.update(body)
         _check_administrator(data)
         return place.path
 
@@ -107,23 +117,34 @@ async def delete(request: web.Request) -> web.Response:
 
 @takes("Rotation")
 async def rotate(request: web.Request) -> web.Response:
-    """POST .../credentials/{client_id}/rotate: a new secret; the former works for 24 hours.
+    """POST .../credentials/{client_id}/rotate: a new secret; former ones work on for 24 hours.
 
-    Not if the body says `{"immediate": true}`.
+    Not if the body says `{"immediate": true}`. Whoever repeats it, because no answer came, gets one
+    more secret (with an `Idempotency-Key` the same one), and takes none away from those who have
+    the one before.
     """
     caller = _enter(request)
     is_immediate = await _is_immediate(request, caller)
     made = secret(caller.edge.randomness)
-    until_ms = caller.edge.clock.now_ms() + FORMER_MS
+    now_ms = caller.edge.clock.now_ms()
 
     def change(sheet: Sheet, data: Data) -> str:
         place = _editable(request, sheet)
         item = data[SECTION][place.position]
-        former = sheet.document.api_credentials[place.position].client_secret.get_secret_value()
-        item["client_secret"] = made
-        item.pop("former_secret", None)
+        known = sheet.document.api_credentials[place.position]
+        _check_power(caller, known.role, known.apis)
+        former = [] if is_immediate else [_dated(known.client_secret, now_ms + FORMER_MS)]
         if not is_immediate:
-            item["former_secret"] = {"client_secret": former, "until_ms": until_ms}
+            former += [
+                _dated(each.client_secret, each.until_ms)
+                for each in known.former_secrets
+                if each.until_ms > now_ms
+            ]
+        if len(former) > MAX_FORMER:
+            message = f"At most {MAX_FORMER} former secrets work on; immediate ends them all."
+            raise refused("LIMIT_EXCEEDED", message)
+        item["client_secret"] = made
+        item["former_secrets"] = former
         return place.path
 
     sheet = await edit(caller, "update", "credential", change)
@@ -152,7 +173,7 @@ ROUTES = management_routes(
 
 
 def _enter(request: web.Request) -> Caller:
-    caller = enter_account(request, MAY_MANAGE)
+    caller = enter_account(request, "api_credentials:*")
     if request.match_info["org"] != str(caller.config.organization):
         raise Refused("NOT_FOUND", "There is no such organization.")
     return caller
@@ -205,13 +226,32 @@ def _editable(request: web.Request, sheet: Sheet) -> Place:
     return place
 
 
+def _check_power(caller: Caller, role: object, apis: object) -> None:
+    """Refuse (403) to give somebody, or to have the secret of who has, more than one's own role.
+
+    `role` and `apis` as they were sent: whether they may be so is checked afterwards.
+    """
+    tasks = tasks_of(role, caller.config.roles) if isinstance(role, str) else frozenset()
+    if isinstance(apis, list | tuple):
+        if "custom_roles" in apis:
+            tasks |= STANDARD["admin"]
+        if "profile" in apis:
+            tasks |= {"user_activity:view"}
+    if not tasks <= caller.credential.tasks:
+        raise Refused("FORBIDDEN", "The credential's role allows what your own does not.")
+
+
+def _dated(secret_: SecretStr, until_ms: int) -> Member:
+    return {"client_secret": secret_.get_secret_value(), "until_ms": until_ms}
+
+
 def _check_administrator(data: Data) -> None:
     """Refuse to leave nobody who could make another credential."""
     for each in data[SECTION]:
         is_active = each.get("status", "active") == "active"
         apis = each.get("apis")  # as it was sent: whether it may be so is checked afterwards
         is_for_platform = isinstance(apis, list) and "platform" in apis
-        if is_active and each.get("role") == "admin" and is_for_platform:
+        if is_active and each.get("role") in ADMINISTRATORS and is_for_platform:
             return
     raise refused("VALIDATION_ERROR", "It is the last active administrator of the Platform API.")
 
@@ -230,8 +270,8 @@ def _shown(place: Place, sheet: Sheet) -> dict[str, Any]:
         "status": known.status,
         "workspaces": [sheet.served.info.number],
     }
-    if known.former_secret is not None:
-        shown["former_secret_until"] = moment(known.former_secret.until_ms)
+    if known.former_secrets:
+        shown["former_secret_until"] = moment(known.former_secrets[0].until_ms)
     stamp = place.stamp
     if stamp is not None:
         shown |= {

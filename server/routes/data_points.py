@@ -4,7 +4,7 @@ from aiohttp import web
 
 from server.config_edits import find
 from server.config_problems import config_errors
-from server.management import ANY_ROLE, WORKSPACE, enter
+from server.management import WORKSPACE, enter
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import json_answer
 
@@ -15,7 +15,7 @@ async def listed(request: web.Request) -> web.Response:
     They are as those of spec/platform-api.md, 11. None are known as long as all outputs of the
     workspace get new ones by default.
     """
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "data_filter:view")
     deployment = caller.edge.deployment
     output = find(await deployment.configuration.sheet(), "outputs", request.match_info["output"])
     points = await deployment.data_points(output.item["id"])

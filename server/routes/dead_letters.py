@@ -10,8 +10,6 @@ from server.bodies import json_object, read_body
 from server.dead_letter_filter import NAMES, DeadLetterFilter, dead_letter_filter, ids_of, page_of
 from server.idempotency import once
 from server.management import (
-    ANY_ROLE,
-    MAY_CHANGE_CONNECTIONS,
     WORKSPACE,
     connection_number,
     enter,
@@ -27,7 +25,7 @@ EXPORT_PAGE = 25  # with payloads, of 1 MiB each at worst
 
 async def listed(request: web.Request) -> web.Response:
     """GET .../dlq?reason=&http_status=&from=&to=&mpid=&limit=&cursor=: oldest first, by page."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "connections:view")
     connection = connection_number(request, caller.config)
     page = await page_of(
         caller.edge.deployment,
@@ -41,7 +39,7 @@ async def listed(request: web.Request) -> web.Response:
 
 async def one(request: web.Request) -> web.Response:
     """GET .../dlq/{delivery}: one dead letter with its payload."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "connections:view")
     connection = connection_number(request, caller.config)
     found = await caller.edge.deployment.dead_letter(connection, request.match_info["delivery"])
     if found is None:
@@ -52,7 +50,7 @@ async def one(request: web.Request) -> web.Response:
 @audited("replay", "dead_letters", "connection")
 async def replay(request: web.Request) -> web.Response:
     """POST .../dlq/replay: put some or all of them into the queue again."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "connections:connect_integration")
     connection = connection_number(request, caller.config)
     if request.content_type != "application/json":
         raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
@@ -69,7 +67,7 @@ async def replay(request: web.Request) -> web.Response:
 @audited("delete", "dead_letters", "connection")
 async def purge(request: web.Request) -> web.Response:
     """DELETE .../dlq?reason=&http_status=&from=&to=&mpid=: delete some, or all, for good."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "connections:connect_integration")
     connection = connection_number(request, caller.config)
     unknown = request.query.keys() - set(NAMES)
     if unknown:  # a filter that is not understood must not delete all
@@ -84,7 +82,7 @@ async def purge(request: web.Request) -> web.Response:
 @audited("delete", "dead_letter", "delivery")
 async def discard(request: web.Request) -> web.Response:
     """DELETE .../dlq/{delivery}: delete one for good."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "connections:connect_integration")
     connection = connection_number(request, caller.config)
     ids = [request.match_info["delivery"]]
     if not await caller.edge.deployment.discard_dead_letters(connection, ids):
@@ -95,7 +93,7 @@ async def discard(request: web.Request) -> web.Response:
 @audited("export", "dead_letters", "connection")
 async def export(request: web.Request) -> web.StreamResponse:
     """GET .../dlq/export?reason=&http_status=&from=&to=&mpid=: with payloads, a line for each."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "connections:view")
     connection = connection_number(request, caller.config)
     deployment, wanted = caller.edge.deployment, dead_letter_filter(request.query)
     page = await page_of(deployment, connection, wanted, EXPORT_PAGE, None, is_whole=True)

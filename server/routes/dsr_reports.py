@@ -4,19 +4,16 @@ import msgspec
 from aiohttp import web
 
 from actors.privacy.statements import shown_time
-from server.edge_config import Role
 from server.management import WORKSPACE, enter, write_audit
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused
-
-MAY_SEE_PRIVACY: frozenset[Role] = frozenset({"admin"})
 
 _encode = msgspec.json.Encoder().encode
 
 
 async def report(request: web.Request) -> web.Response:
     """GET .../dsr/{id}/report: what was removed of which store, signed."""
-    caller = enter(request, MAY_SEE_PRIVACY)
+    caller = enter(request, "privacy:settings")
     privacy = caller.edge.deployment.privacy
     found = await privacy.desk.request(request.match_info["id"])
     if found is None:

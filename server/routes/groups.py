@@ -6,22 +6,26 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from actors.groups.definitions import KeptDefinition
+from config.roles import Task
 from server.auditing import audited
 from server.bodies import json_object, read_body
 from server.group_definitions import read_definition, shown_definition
 from server.idempotency import once
-from server.management import ANY_ROLE, MAY_CHANGE_GROUPS, Caller, enter
+from server.management import Caller, enter
 from server.parameters import environment, int64, missing, page_size
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
 
 MAX_PAGE = 1000
+# Groups give attributes to their members.
+MAY_READ: Task = "calculated_attributes:view"
+MAY_CHANGE: Task = "calculated_attributes:*"
 
 
 @audited("create", "group_definition")
 async def create(request: web.Request) -> web.Response:
     """POST .../groups: add a definition."""
-    caller = enter(request, MAY_CHANGE_GROUPS)
+    caller = enter(request, MAY_CHANGE)
     definition = read_definition(await _body(request, caller))
     made = await caller.edge.deployment.groups.create(definition)
     return json_answer(shown_definition(made), 201)
@@ -29,21 +33,21 @@ async def create(request: web.Request) -> web.Response:
 
 async def listed(request: web.Request) -> web.Response:
     """GET .../groups: all definitions, by id."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, MAY_READ)
     definitions = await caller.edge.deployment.groups.definitions()
     return json_answer([shown_definition(each) for each in definitions])
 
 
 async def one(request: web.Request) -> web.Response:
     """GET .../groups/{id}: one definition."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, MAY_READ)
     return json_answer(shown_definition(await _definition(request, caller)))
 
 
 @audited("update", "group_definition", "group", one)
 async def replace(request: web.Request) -> web.Response:
     """PUT .../groups/{id}: replace a definition; its groups follow at the next run."""
-    caller = enter(request, MAY_CHANGE_GROUPS)
+    caller = enter(request, MAY_CHANGE)
     former = await _definition(request, caller)
     definition = read_definition(await _body(request, caller), former.definition.id)
     made = await caller.edge.deployment.groups.replace(definition)
@@ -55,7 +59,7 @@ async def replace(request: web.Request) -> web.Response:
 @audited("delete", "group_definition", "group", one)
 async def delete(request: web.Request) -> web.Response:
     """DELETE .../groups/{id}: delete a definition and its attributes."""
-    caller = enter(request, MAY_CHANGE_GROUPS)
+    caller = enter(request, MAY_CHANGE)
     if not await caller.edge.deployment.groups.delete(request.match_info["group"]):
         raise _no_definition()
     return web.Response(status=204)
@@ -64,7 +68,7 @@ async def delete(request: web.Request) -> web.Response:
 @audited("update", "group_definition", "group")
 async def run(request: web.Request) -> web.Response:
     """POST .../groups/{id}/run: have its groups recomputed now."""
-    caller = enter(request, MAY_CHANGE_GROUPS)
+    caller = enter(request, MAY_CHANGE)
     run_id = await caller.edge.deployment.groups.run(request.match_info["group"])
     if run_id is None:
         raise _no_definition()
@@ -73,7 +77,7 @@ async def run(request: web.Request) -> web.Response:
 
 async def members(request: web.Request) -> web.Response:
     """GET .../groups/{id}/members?group_id=&environment=: the users of one group, by MPID."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, MAY_READ)
     definition = await _definition(request, caller)
     group_id = request.query.get("group_id")
     if not group_id:
@@ -93,7 +97,7 @@ async def members(request: web.Request) -> web.Response:
 
 async def of_user(request: web.Request) -> web.Response:
     """GET .../users/{mpid}/groups?environment=: the groups of one user."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, MAY_READ)
     mpid = int64(request.match_info["mpid"], "mpid")
     found = await caller.edge.deployment.groups.groups_of(mpid, environment(request))
     if found is None:

@@ -21,9 +21,6 @@ from server.identity_problems import IdentityRefused
 from server.identity_requests import CALL_KINDS, identity_call
 from server.identity_view import alias_view, history_view, record_view
 from server.management import (
-    MAY_CHANGE_IDENTITIES,
-    MAY_READ_IDENTITY_SETTINGS,
-    MAY_READ_USERS,
     Caller,
     enter_scope,
 )
@@ -36,7 +33,7 @@ from server.problems import Refused, json_answer
 @audited("read", "identity_record", "mpid")
 async def record(request: web.Request) -> web.Response:
     """GET .../mpids/{mpid}: the identities by which a user is found."""
-    caller = enter_scope(request, MAY_READ_USERS)
+    caller = enter_scope(request, "user_activity:view")
     mpid = int64(request.match_info["mpid"], "mpid")
     found = await _record(caller, _environment(request), mpid)
     return json_answer(record_view(mpid, found, caller.config.identity.settings.login_ids))
@@ -45,7 +42,7 @@ async def record(request: web.Request) -> web.Response:
 @audited("read", "identity_history", "mpid")
 async def history(request: web.Request) -> web.Response:
     """GET .../mpids/{mpid}/history: what calls and batches did to it, newest first."""
-    caller = enter_scope(request, MAY_READ_USERS)
+    caller = enter_scope(request, "user_activity:view")
     mpid, environment = int64(request.match_info["mpid"], "mpid"), _environment(request)
     await _record(caller, environment, mpid)
     entries = await caller.edge.deployment.identity_history(environment, mpid)
@@ -58,7 +55,7 @@ async def undo(request: web.Request) -> web.Response:
 
     409 if there is nothing to take back, or if something has been built upon it.
     """
-    caller = enter_scope(request, MAY_CHANGE_IDENTITIES)
+    caller = enter_scope(request, "identity_settings:*", "user_activity:view")
     mpid, environment = int64(request.match_info["mpid"], "mpid"), _environment(request)
     await _record(caller, environment, mpid)
     answer = await caller.edge.deployment.undo(environment, mpid)
@@ -71,7 +68,7 @@ async def undo(request: web.Request) -> web.Response:
 @audited("read", "identities")
 async def lookup(request: web.Request) -> web.Response:
     """GET .../lookup?type=&value=: who holds an identity, newest link first."""
-    caller = enter_scope(request, MAY_READ_USERS)
+    caller = enter_scope(request, "user_activity:view")
     name, value = request.query.get("type"), request.query.get("value", "").strip()
     if name is None:
         raise missing("type")
@@ -91,7 +88,7 @@ async def explain(request: web.Request) -> web.Response:
 
     The body is that of an identity call, with `call`: identify, login, logout or search.
     """
-    caller = enter_scope(request, MAY_READ_USERS)
+    caller = enter_scope(request, "user_activity:view")
     body = await _object(request, caller)
     kind = next((each for each in CALL_KINDS if each == body.get("call")), None)
     if kind is None:
@@ -107,7 +104,7 @@ async def explain(request: web.Request) -> web.Response:
 
 async def settings(request: web.Request) -> web.Response:
     """GET .../config: the settings in force."""
-    caller = enter_scope(request, MAY_READ_IDENTITY_SETTINGS)
+    caller = enter_scope(request, "identity_settings:view")
     return json_answer(caller.config.identity.settings.model_dump(mode="json"))
 
 
@@ -119,7 +116,7 @@ async def replace_settings(request: web.Request) -> web.Response:
     Answered with those in force if they are the same. Others are refused: with 400 if they break a
     rule, else with 409, because the workspace document is where they are changed.
     """
-    caller = enter_scope(request, MAY_CHANGE_IDENTITIES)
+    caller = enter_scope(request, "identity_settings:*")
     body = await _object(request, caller)
     try:
         wanted = parse_identity(body)
@@ -134,7 +131,7 @@ async def replace_settings(request: web.Request) -> web.Response:
 @audited("read", "aliases")
 async def aliases(request: web.Request) -> web.Response:
     """GET .../aliases?mpid=: aliases of both environments that name a user, oldest first."""
-    caller = enter_scope(request, MAY_READ_USERS)
+    caller = enter_scope(request, "user_activity:view")
     text = request.query.get("mpid")
     if text is None:
         raise missing("mpid")

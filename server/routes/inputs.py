@@ -13,7 +13,7 @@ from server.config_edits import Place, created, edit, is_forced
 from server.config_objects import Kind, add, editable, list_all, show
 from server.config_problems import config_errors, refused
 from server.context import edge_of
-from server.management import MAY_CHANGE_CONNECTIONS, WORKSPACE, enter
+from server.management import WORKSPACE, enter
 from server.openapi.takes import takes
 from server.paths import management_routes
 from server.problems import Refused, json_answer
@@ -51,7 +51,7 @@ async def replace(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """DELETE .../inputs/{id}?force=: delete one, with its connections if that is forced."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "connections:configure_inputs")
     force = is_forced(request)
 
     def change(sheet: Sheet, data: Data) -> str:
@@ -73,7 +73,7 @@ async def delete(request: web.Request) -> web.Response:
 
 async def issue_key(request: web.Request) -> web.Response:
     """POST .../inputs/{id}/keys: a new key beside those there are; its secret is shown once."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "connections:configure_inputs")
     pair = _pair(caller.edge.randomness)
 
     def change(sheet: Sheet, data: Data) -> str:
@@ -90,7 +90,7 @@ async def issue_key(request: web.Request) -> web.Response:
 
 async def revoke_key(request: web.Request) -> web.Response:
     """DELETE .../inputs/{id}/keys/{key}: refuse it from now on."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "connections:configure_inputs")
     wanted = request.match_info["which"]
 
     def change(sheet: Sheet, data: Data) -> str:
@@ -129,7 +129,7 @@ def _pair(randomness: Randomness) -> dict[str, str]:
     return {"key": f"us1-{randomness.bits(128):032x}", "secret": secret}
 
 
-INPUT = Kind("inputs", "input", _OWN, shown)
+INPUT = Kind("inputs", "input", "connections:configure_inputs", _OWN, shown)
 _INPUTS = WORKSPACE + "/inputs"
 _ONE = _INPUTS + "/{input}"
 

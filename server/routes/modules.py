@@ -7,7 +7,7 @@ from aiohttp import web
 from actors.outputs.connection_settings import ConnectionSettings
 from actors.outputs.contract import OutputModule
 from actors.outputs.registry import MODULES
-from server.management import ANY_ROLE, WORKSPACE, enter
+from server.management import WORKSPACE, enter
 from server.paging import paged
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
@@ -15,13 +15,13 @@ from server.problems import Refused, json_answer
 
 async def listed(request: web.Request) -> web.Response:
     """GET .../modules: all modules, by name."""
-    enter(request, ANY_ROLE)
+    enter(request, "user:core")
     return paged(request, [_shown(MODULES[name]) for name in sorted(MODULES)], "module")
 
 
 async def one(request: web.Request) -> web.Response:
     """GET .../modules/{module}: one module."""
-    enter(request, ANY_ROLE)
+    enter(request, "user:core")
     module = MODULES.get(request.match_info["module"])
     if module is None:
         raise Refused("NOT_FOUND", "There is no such module.")

@@ -7,12 +7,13 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from config.workspace import MAX_FORMER
 from server import tokens
 from server.auth import secret_matches
 from server.bodies import json_object, read_body
 from server.context import EDGES, Edge
 from server.edge_config import DEFAULT_AUDIENCE, Credential, EdgeConfig
-from server.limits import Exceeded, Limit
+from server.limits import MINUTE_MS, Exceeded, Limit
 from server.management import caller_of, write_audit
 from server.openapi.takes import takes
 from server.paths import MANAGEMENT_PREFLIGHT, Route
@@ -90,15 +91,18 @@ def _verified(edge: Edge, config: EdgeConfig, client_id: str, secret: str) -> Cr
     """
     credential = config.credentials.get(client_id)
     known = client_id if credential else ""
-    failures = (Limit("app", f"token:{known}", FAILURES_PER_MINUTE // 60, FAILURES_PER_MINUTE),)
+    failures = (Limit("app", f"token:{known}", 0, FAILURES_PER_MINUTE, window_ms=MINUTE_MS),)
     exceeded = edge.limiter.check(failures, 1, edge.ticks_ms())
     if exceeded is not None:
         raise _too_many(exceeded)
     is_secret = secret_matches(secret, credential.secret_digest if credential else None)
-    former = credential.former_digest if credential else None
-    is_former = secret_matches(secret, former)  # in any case: what is right takes no longer
-    if credential is not None and edge.clock.now_ms() < credential.former_until_ms:
-        is_secret |= is_former
+    now_ms = edge.clock.now_ms()
+    former = (
+        [] if credential is None else [one for one, until in credential.former if now_ms < until]
+    )
+    # As many in any case: what is right takes no longer, nor does what was replaced often.
+    for each in (*former, *[None] * MAX_FORMER)[:MAX_FORMER]:
+        is_secret |= secret_matches(secret, each)
     if credential is None or not is_secret or not credential.is_active:
         decision = edge.limiter.admit(failures, 1, edge.ticks_ms())
         if isinstance(decision, Exceeded):

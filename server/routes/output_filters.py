@@ -11,7 +11,7 @@ from config.sheets import Sheet
 from server.config_edits import Place, body_of, check_match, check_unmanaged, edit, find
 from server.config_objects import editable
 from server.config_problems import config_errors, refused
-from server.management import ANY_ROLE, MAY_CHANGE_CONNECTIONS, WORKSPACE, Caller, enter
+from server.management import WORKSPACE, Caller, enter
 from server.paths import management_routes
 from server.problems import json_answer
 from server.routes.outputs import OUTPUT
@@ -19,7 +19,7 @@ from server.routes.outputs import OUTPUT
 
 async def one(request: web.Request) -> web.Response:
     """GET .../outputs/{id}/filter: what no connection of the output forwards."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "data_filter:view")
     place = _named(request, await caller.edge.deployment.configuration.sheet())
     return json_answer(place.item.get("filters", {}), headers={"ETag": place.etag})
 
@@ -30,7 +30,7 @@ async def replace(request: web.Request) -> web.Response:
     `{"all": false}` switches everything off that is known. Custom mappings of events that are off
     then are deleted.
     """
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "data_filter:*")
     body = await body_of(request, caller)
     if body.keys() == {"all"}:
         body = await _all(request, caller, body["all"])
@@ -47,7 +47,7 @@ async def replace(request: web.Request) -> web.Response:
 
 async def copy(request: web.Request) -> web.Response:
     """POST .../outputs/{id}/filter/copy: give other outputs the filter that this one has."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "data_filter:*")
     body = await body_of(request, caller)
     targets = body.get("to")
     if not isinstance(targets, list) or not targets or body.keys() != {"to"}:

@@ -12,7 +12,7 @@ from actors.errors import ConfigurationRefused, Problem
 from server.auditing import audited
 from server.config_edits import find
 from server.config_problems import config_errors, refused
-from server.management import MAY_CHANGE_CONNECTIONS, WORKSPACE, Caller, enter
+from server.management import WORKSPACE, Caller, enter
 from server.paths import management_routes
 from server.problems import json_answer
 
@@ -20,7 +20,7 @@ from server.problems import json_answer
 @audited("update", "output_registration", "output")
 async def refresh(request: web.Request) -> web.Response:
     """POST .../registration: ask the module what it wants; 422 lists what is wrong with it."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "connections:configure_outputs")
     found = await _ask(request, caller, "refresh_registration")
     problems = dict.fromkeys(problem for each in found for problem in each)
     if problems:
@@ -31,7 +31,7 @@ async def refresh(request: web.Request) -> web.Response:
 
 async def start(request: web.Request) -> web.Response:
     """GET .../oauth/start?redirect_uri=: where somebody authorizes the output."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "connections:configure_outputs")
     redirect_uri = request.query.get("redirect_uri", "")
     if urlsplit(redirect_uri).scheme not in ("http", "https"):
         raise refused("UNKNOWN_FIELD", "must be an http or https URL", "redirect_uri")
@@ -44,7 +44,7 @@ async def start(request: web.Request) -> web.Response:
 @audited("update", "output_authorization", "output")
 async def callback(request: web.Request) -> web.Response:
     """GET .../oauth/callback?code=&state=: what the module sent them back with."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "connections:configure_outputs")
     code, state = request.query.get("code", ""), request.query.get("state", "")
     [problem, *_] = await _ask(request, caller, "end_authorization", code, state)
     if problem is not None:

@@ -23,7 +23,7 @@ from server.config_objects import Kind, add, editable, list_all, show
 from server.config_problems import config_errors, refused
 from server.context import edge_of
 from server.idempotency import once
-from server.management import MAY_CHANGE_CONNECTIONS, WORKSPACE, audit, enter
+from server.management import WORKSPACE, audit, enter
 from server.openapi.takes import takes
 from server.parameters import environment
 from server.paths import management_routes
@@ -55,7 +55,7 @@ async def replace(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """DELETE .../outputs/{id}?force=: delete one, with its connections if that is forced."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "connections:configure_outputs")
     force = is_forced(request)
 
     def change(sheet: Sheet, data: Data) -> str:
@@ -73,7 +73,7 @@ async def delete(request: web.Request) -> web.Response:
 
 async def try_out(request: web.Request) -> web.Response:
     """POST .../outputs/{id}/test?environment=: send one probe to the receiver, with what holds."""
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "connections:configure_outputs")
     sheet = await caller.edge.deployment.configuration.sheet()
     place = find(sheet, "outputs", request.match_info["output"])
     output = sheet.document.outputs_by_id[place.item["id"]]
@@ -139,7 +139,7 @@ def shown(place: Place) -> dict[str, Any]:
     return created(place) | {"settings": {}} | item
 
 
-OUTPUT = Kind("outputs", "output", ("number",), shown)
+OUTPUT = Kind("outputs", "output", "connections:configure_outputs", ("number",), shown)
 _OUTPUTS = WORKSPACE + "/outputs"
 _ONE = _OUTPUTS + "/{output}"
 

@@ -7,12 +7,12 @@ from aiohttp import web
 from actors.audiences.handles import AudienceDeskHandle
 from actors.predictions.objects import Prediction
 from actors.predictions.ranks import Operator, Output
+from config.roles import Task
 from server import prediction_bodies as bodies
 from server.audience_problems import v2_errors
 from server.audience_requests import json_body, number_in_path
-from server.edge_config import Role
 from server.idempotency import once
-from server.management import ANY_ROLE, Caller, audit, enter
+from server.management import Caller, audit, enter
 from server.openapi.takes import takes
 from server.paging import paged
 from server.parameters import is_int64
@@ -20,7 +20,7 @@ from server.paths import management_routes
 from server.problems import Refused, json_answer
 
 BINS = 100
-MAY_CHANGE: frozenset[Role] = frozenset({"admin", "user"})
+MAY_CHANGE: Task = "calculated_attributes:*"
 _RESOURCE = "prediction"
 _OUTPUTS: tuple[Output, ...] = get_args(Output)
 _OPERATORS: tuple[Operator, ...] = get_args(Operator)
@@ -28,7 +28,7 @@ _OPERATORS: tuple[Operator, ...] = get_args(Operator)
 
 async def listed(request: web.Request) -> web.Response:
     """GET .../predictions: all of them, by id."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "calculated_attributes:view")
     desk, now_ms = _desk(caller), caller.edge.clock.now_ms()
     uses = await desk.prediction_uses()
     found = await desk.predictions()
@@ -50,7 +50,7 @@ async def create(request: web.Request) -> web.Response:
 
 async def one(request: web.Request) -> web.Response:
     """GET .../predictions/{id}: one of them."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "calculated_attributes:view")
     return await _shown(caller, await _prediction(request, caller))
 
 
@@ -108,7 +108,7 @@ async def post_scores(request: web.Request) -> web.Response:
 
 async def user(request: web.Request) -> web.Response:
     """GET .../predictions/{id}/users/{mpid}: what it gives one user."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "calculated_attributes:view")
     prediction = await _prediction(request, caller)
     mpid = request.match_info["mpid"]
     if not is_int64(mpid):
@@ -130,7 +130,7 @@ async def user(request: web.Request) -> web.Response:
 
 async def distribution(request: web.Request) -> web.Response:
     """GET .../predictions/{id}/distribution: histograms of both values."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "calculated_attributes:view")
     number = number_in_path(request, _RESOURCE)
     found = {}
     for output in _OUTPUTS:
@@ -142,7 +142,7 @@ async def distribution(request: web.Request) -> web.Response:
 
 async def size_at(request: web.Request) -> web.Response:
     """GET .../distribution/size-at?output=&operator=&value=: how many users that would be."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "calculated_attributes:view")
     query = request.query
     output, operator = query.get("output"), query.get("operator")
     if output not in _OUTPUTS:

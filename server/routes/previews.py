@@ -5,7 +5,6 @@ from aiohttp import web
 from actors.model import Rejected
 from server.bodies import json_object, read_body
 from server.management import (
-    MAY_CHANGE_CONNECTIONS,
     WORKSPACE,
     audit,
     connection_number,
@@ -20,7 +19,7 @@ async def preview(request: web.Request) -> web.Response:
 
     Nothing is stored, counted or sent.
     """
-    caller = enter(request, MAY_CHANGE_CONNECTIONS)
+    caller = enter(request, "connections:connect_integration")
     connection = connection_number(request, caller.config)
     if request.content_type != "application/json":
         raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")

@@ -6,7 +6,7 @@ from actors.profiles.timeline import TimelineQuery
 from server.auditing import audited
 from server.edge_config import EdgeConfig
 from server.identity_names import idsync_type
-from server.management import MAY_READ_USERS, WORKSPACE, enter
+from server.management import WORKSPACE, enter
 from server.parameters import environment, int64, invalid, missing, page_size, time_ms
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
@@ -17,7 +17,7 @@ DEFAULT_PAGE = 100
 @audited("read", "user")
 async def search(request: web.Request) -> web.Response:
     """GET .../users/search?q=&field=&environment=: users by an exact identity or MPID."""
-    caller = enter(request, MAY_READ_USERS)
+    caller = enter(request, "user_activity:view")
     query, field = request.query.get("q", ""), request.query.get("field")
     if not query.strip():
         raise missing("q")
@@ -32,7 +32,7 @@ async def search(request: web.Request) -> web.Response:
 @audited("read", "user", "mpid")
 async def user(request: web.Request) -> web.Response:
     """GET .../users/{mpid}?environment=: one user."""
-    caller = enter(request, MAY_READ_USERS)
+    caller = enter(request, "user_activity:view")
     mpid = int64(request.match_info["mpid"], "mpid")
     found = await caller.edge.deployment.user(mpid, environment(request))
     if found is None:
@@ -45,7 +45,7 @@ async def timeline(request: web.Request) -> web.Response:
     """GET .../events?environment=&from=&to=&input=&type=&event_name=&device=&limit=&cursor=:
     a page of a user's events, newest first.
     """
-    caller = enter(request, MAY_READ_USERS)
+    caller = enter(request, "user_activity:view")
     mpid = int64(request.match_info["mpid"], "mpid")
     query = _timeline_query(request, caller.config)
     page = await caller.edge.deployment.timeline(mpid, environment(request), query)

@@ -1,37 +1,46 @@
 """The workspace itself (spec/platform-api.md, 5)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
 from config.merging import Data
+from config.roles import Task
 from config.sheets import Sheet
 from server.config_edits import MANAGED, body_of, edit, moment
 from server.config_problems import config_errors, refused
-from server.edge_config import Role
-from server.management import ANY_ROLE, WORKSPACE, enter
+from server.management import WORKSPACE, enter
 from server.openapi.takes import takes
 from server.paths import management_routes
 from server.problems import json_answer
 
-MAY_CHANGE: frozenset[Role] = frozenset({"admin"})
-FIELDS = ("name", "regulations", "retention", "limits")
+# Each with the task that changing it needs: what people are told of their data is privacy's.
+FIELDS: Mapping[str, Task] = {
+    "name": "workspaces:*",
+    "regulations": "privacy:*",
+    "retention": "privacy:*",
+    "limits": "workspaces:*",
+}
 
 
 async def one(request: web.Request) -> web.Response:
     """GET .../workspaces/{id}: the workspace."""
-    caller = enter(request, ANY_ROLE)
+    caller = enter(request, "user:core")
     return json_answer(_shown(await caller.edge.deployment.configuration.sheet()))
 
 
 @takes("Workspace")
 async def replace(request: web.Request) -> web.Response:
     """PUT .../workspaces/{id}: change what is given. A purpose of GDPR cannot be removed."""
-    caller = enter(request, MAY_CHANGE)
+    caller = enter(request)
+    if caller.credential.tasks.isdisjoint(FIELDS.values()):
+        caller.require("workspaces:*")
     body = await body_of(request, caller)
     for name in body:
         if name not in FIELDS:
             raise refused("UNKNOWN_FIELD", "unknown key", name)
+        caller.require(FIELDS[name])
 
     def change(sheet: Sheet, data: Data) -> str:
         is_owned = "workspace" in sheet.served.owned.get("workspace", frozenset())

@@ -61,9 +61,9 @@ class SlowDesk:
         self._desk = desk
         self._answers_in_s = answers_in_s
 
-    async def published(self) -> dict[int, int]:
+    async def editions(self) -> dict[int, tuple[int, int]]:
         await asyncio.sleep(self._answers_in_s)
-        return await self._desk.published()
+        return await self._desk.editions()
 
     async def served(self, workspace: int) -> Any:
         await asyncio.sleep(self._answers_in_s)
@@ -80,7 +80,7 @@ async def changed(
     async def follow(_: Any) -> None:
         followed.append(loop.time())
 
-    follower = ConfigFollower(SlowDesk(site.desk, answers_in_s), {1: 1}, follow)
+    follower = ConfigFollower(SlowDesk(site.desk, answers_in_s), {1: (1, 0)}, follow)
     running: list[Coroutine[Any, Any, None]] = [site.desk.run(), follower.run()]
     tasks = [loop.create_task(each) for each in running]
     await asyncio.sleep(phase_s)

@@ -43,6 +43,7 @@ from actors.repeats import Begun
 from actors.store.audit_log import AuditEntry
 from actors.store.requests import KeptAnswer
 from actors.store.trail import TrailEntry
+from config.roles import STANDARD
 from server.app import RUNNER_OPTIONS, make_app
 from server.audience_gateway import AudienceGateway
 from server.calculated_gateway import CalculatedGateway
@@ -306,9 +307,10 @@ def key_info(
     )
 
 
-def credential(client_id: str, role: Any = "admin", **permissions: str) -> Credential:
+def credential(client_id: str, role: str = "admin", **permissions: str) -> Credential:
     """Make an active credential whose secret is `<client id>-secret`."""
-    return Credential(client_id, digest(f"{client_id}-secret"), role, permissions, True)
+    secret = digest(f"{client_id}-secret")
+    return Credential(client_id, secret, role, permissions, True, STANDARD[role])
 
 
 def config_with(**changes: Any) -> EdgeConfig:

@@ -67,6 +67,18 @@ def test_more_than_the_bucket_holds(limiter: RateLimiter) -> None:
     assert limiter.admit([limit(10)], 40, 4_000) == Admitted(100)
 
 
+def test_a_window_admits_its_capacity_however_slowly_it_is_used(limiter: RateLimiter) -> None:
+    """spec/platform-api.md, 1: a thousand calls a minute."""
+    calls = Limit("account", "a", 0, 100, window_ms=60_000)
+    used = [limiter.admit([calls], 1, 590 * number) for number in range(100)]
+    assert [used[0], used[91], used[99]] == [Admitted(1), Admitted(92), Admitted(100)]
+    assert limiter.admit([calls], 1, 59_000) == Exceeded("account", 1)
+    assert limiter.check([calls], 1, 59_999) == Exceeded("account", 1)
+    assert limiter.admit([calls], 1, 60_000) == Admitted(1)
+    assert limiter.admit([calls], 500, 130_000) == Admitted(100)  # passes, as into a full bucket
+    assert limiter.admit([calls], 1, 131_000) == Exceeded("account", 59)
+
+
 def test_acceleration(limiter: RateLimiter) -> None:
     """spec/events-api.md, worked case 61."""
     steep = [limit(270, acceleration=100)]

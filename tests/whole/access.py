@@ -5,7 +5,8 @@ A new endpoint needs a row here. What each guard answers to whom: `tests/whole/t
 
 from collections.abc import Iterator
 
-# By name of the guard; each row is a method and a path as in its route, `~` for a workspace's.
+# By name of the guard, which is a task where one decides; each row is a method and a path as in its
+# route, `~` for a workspace's.
 WORKSPACE = "/platform/v2/workspaces/{workspace}"
 GUARDS = {
     "input": """
@@ -96,31 +97,30 @@ GUARDS = {
     "identity key in path": """
         POST /v1/identity/{api_key}/Alias
     """,
-    "settings reader": """
+    "identity_settings:view": """
         GET /platform/identity/{scope}/config
     """,
-    "administrator": """
-        PUT /platform/identity/{scope}/config
-        GET /platform/identity/{scope}/aliases
-        GET /platform/identity/{scope}/{environment}/lookup
-        POST /platform/identity/{scope}/{environment}/explain
-        GET /platform/identity/{scope}/{environment}/mpids/{mpid}
-        GET /platform/identity/{scope}/{environment}/mpids/{mpid}/history
-        POST /platform/identity/{scope}/{environment}/mpids/{mpid}/undo
-        GET ~/users/search
-        GET ~/users/{mpid}
-        GET ~/users/{mpid}/events
+    "workspace changer": """
         PUT ~
-        GET /platform/v2/accounts/{account}/audit-logs
-        GET /platform/v2/organizations/{org}/accounts/{account}/credentials
-        POST /platform/v2/organizations/{org}/accounts/{account}/credentials
-        GET /platform/v2/organizations/{org}/accounts/{account}/credentials/{client}
-        PATCH /platform/v2/organizations/{org}/accounts/{account}/credentials/{client}
-        DELETE /platform/v2/organizations/{org}/accounts/{account}/credentials/{client}
-        POST /platform/v2/organizations/{org}/accounts/{account}/credentials/{client}/rotate
-        PUT ~/config
+    """,
+    "privacy:settings": """
         GET ~/dsr/{id}/report
-        POST ~/config/revisions/{revision}/rollback
+    """,
+    "roles reader": """
+        GET /platform/v2/organizations/{org}/accounts/{account}/tasks
+        GET /platform/v2/organizations/{org}/accounts/{account}/roles
+    """,
+    "roles changer": """
+        PUT /platform/v2/organizations/{org}/accounts/{account}/roles
+    """,
+    "user_management:view": """
+        GET /v1/users
+        GET /v1/users/{user}
+    """,
+    "user:core": """
+        GET ~
+        GET ~/modules
+        GET ~/modules/{module}
     """,
     "profile": """
         POST /userprofile/v1/resolve/{org}/{account}/{workspace}
@@ -130,26 +130,27 @@ GUARDS = {
     "any key in path": """
         GET /v1/{key}/audience
     """,
-    "reader": """
-        GET ~
+    "connections:view": """
         GET ~/config
         GET ~/config/ids
         GET ~/config/revisions
         GET ~/config/revisions/{revision}
         GET ~/inputs
         GET ~/inputs/{input}
-        GET ~/modules
-        GET ~/modules/{module}
         GET ~/outputs
         GET ~/outputs/{output}
-        GET ~/outputs/{output}/filter
         GET ~/output-connections
         GET ~/output-connections/{connection}
         GET ~/output-connections/{connection}/queue
         GET ~/output-connections/{connection}/dlq
         GET ~/output-connections/{connection}/dlq/export
         GET ~/output-connections/{connection}/dlq/{delivery}
+    """,
+    "data_filter:view": """
+        GET ~/outputs/{output}/filter
         GET ~/outputs/{output}/filter/datapoints
+    """,
+    "calculated_attributes:view": """
         GET /platform/workspaces/{workspace}/groups
         GET /platform/workspaces/{workspace}/groups/{group}
         GET /platform/workspaces/{workspace}/groups/{group}/members
@@ -169,20 +170,27 @@ GUARDS = {
         GET ~/predictions/{prediction}/distribution
         GET ~/predictions/{prediction}/distribution/size-at
     """,
-    "changer": """
+    "connections:configure_inputs": """
         POST ~/inputs
         PUT ~/inputs/{input}
         DELETE ~/inputs/{input}
         POST ~/inputs/{input}/keys
         DELETE ~/inputs/{input}/keys/{which}
+    """,
+    "connections:configure_outputs": """
         POST ~/outputs
         PUT ~/outputs/{output}
         DELETE ~/outputs/{output}
         POST ~/outputs/{output}/test
-        PUT ~/outputs/{output}/filter
         POST ~/outputs/{output}/registration
         GET ~/outputs/{output}/oauth/start
         GET ~/outputs/{output}/oauth/callback
+    """,
+    "data_filter:*": """
+        PUT ~/outputs/{output}/filter
+        POST ~/outputs/{output}/filter/copy
+    """,
+    "connections:connect_integration": """
         POST ~/output-connections
         PUT ~/output-connections/{connection}
         DELETE ~/output-connections/{connection}
@@ -194,6 +202,8 @@ GUARDS = {
         DELETE ~/output-connections/{connection}/dlq
         DELETE ~/output-connections/{connection}/dlq/{delivery}
         POST ~/output-connections/{connection}/preview
+    """,
+    "calculated_attributes:*": """
         POST /platform/workspaces/{workspace}/groups
         PUT /platform/workspaces/{workspace}/groups/{group}
         DELETE /platform/workspaces/{workspace}/groups/{group}
@@ -208,7 +218,6 @@ GUARDS = {
         POST ~/calculatedattributes/{calculated_attribute}/activation
         DELETE ~/calculatedattributes/{calculated_attribute}/activation
         DELETE ~/calculatedattributes/{calculated_attribute}/draft
-        POST ~/outputs/{output}/filter/copy
         POST ~/predictions
         PATCH ~/predictions/{prediction}
         DELETE ~/predictions/{prediction}
@@ -216,7 +225,41 @@ GUARDS = {
         POST ~/predictions/{prediction}/deactivate
         POST ~/predictions/{prediction}/scores
     """,
-    "audience reader": """
+    "identity_settings:*": """
+        PUT /platform/identity/{scope}/config
+    """,
+    "user_activity:view": """
+        GET /platform/identity/{scope}/aliases
+        GET /platform/identity/{scope}/{environment}/lookup
+        POST /platform/identity/{scope}/{environment}/explain
+        GET /platform/identity/{scope}/{environment}/mpids/{mpid}
+        GET /platform/identity/{scope}/{environment}/mpids/{mpid}/history
+        GET ~/users/search
+        GET ~/users/{mpid}
+        GET ~/users/{mpid}/events
+    """,
+    "identities changer": """
+        POST /platform/identity/{scope}/{environment}/mpids/{mpid}/undo
+    """,
+    "user_management:*": """
+        POST /v1/users
+        PUT /v1/users/{user}
+        DELETE /v1/users/{user}
+        GET /platform/v2/accounts/{account}/audit-logs
+    """,
+    "api_credentials:*": """
+        GET /platform/v2/organizations/{org}/accounts/{account}/credentials
+        POST /platform/v2/organizations/{org}/accounts/{account}/credentials
+        GET /platform/v2/organizations/{org}/accounts/{account}/credentials/{client}
+        PATCH /platform/v2/organizations/{org}/accounts/{account}/credentials/{client}
+        DELETE /platform/v2/organizations/{org}/accounts/{account}/credentials/{client}
+        POST /platform/v2/organizations/{org}/accounts/{account}/credentials/{client}/rotate
+    """,
+    "all of a document": """
+        PUT ~/config
+        POST ~/config/revisions/{revision}/rollback
+    """,
+    "audiences:view": """
         POST ~/audiences/estimate
         POST ~/audiences/evaluate
         GET ~/audiences/{audience}/members
@@ -237,7 +280,7 @@ GUARDS = {
         GET /v1/audiences
         GET /v1/workspace/{workspace}/audiences
     """,
-    "audience changer": """
+    "audiences:*": """
         PUT ~/audiences/{audience}/members
         POST ~/audiences/{audience}/download
         GET ~/audiences/{audience}/download/{download}/file

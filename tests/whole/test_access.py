@@ -16,6 +16,7 @@ import pytest
 from aiohttp import ClientResponse
 
 from actors.clock import ManualClock
+from config.roles import STANDARD
 from server import tokens
 from server.app import ROUTES
 from tests.whole.access import rows
@@ -25,10 +26,10 @@ CREDENTIALS = [
     {"client_id": f"c-{name}", "client_secret": "secret", "role": role, "apis": apis}
     for name, role, apis in (
         ("admin", "admin", ["platform", "profile"]),
-        ("user", "user", ["platform"]),
-        ("read_only", "read_only", ["platform"]),
-        ("audiences_only", "audiences_only", ["platform"]),
+        *((name, name, ["platform"]) for name in sorted(STANDARD.keys() - {"admin"})),
         ("profile_api_alone", "admin", ["profile"]),
+        ("roles_api_alone", "admin", ["custom_roles"]),
+        ("roles_api_to_look", "read_only", ["custom_roles"]),
         ("platform_api_alone", "admin", ["platform"]),
     )
 ] + [
@@ -76,8 +77,15 @@ VALUES = {
 DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
 SECRETS = {"k2-ios-app": "s2", "kw-web-site": "sw", "k9-revoked": "s9"}
 ALLOWED = "allowed"  # neither 401 nor 403, nor a workspace that is another's
-ROLES = ("admin", "user", "read_only", "audiences_only")
-BEARERS = (*ROLES, "profile_api_alone", "platform_api_alone")
+ADMINS = ("admin", "admin_and_compliance")
+ROLES = (*ADMINS, "support_access", "user", "compliance", "read_only", "audiences_only")
+BEARERS = (
+    *ROLES,
+    "profile_api_alone",
+    "platform_api_alone",
+    "roles_api_alone",
+    "roles_api_to_look",
+)
 
 _NO_TOKEN = dict.fromkeys(
     ("nobody", "no token", "expired token", "forged token", "input key", "switched off"), 401
@@ -86,19 +94,42 @@ _NO_TOKEN = dict.fromkeys(
 
 def _platform(*allowed: str) -> dict[str, Any]:
     roles = {role: ALLOWED if role in allowed else 403 for role in ROLES}
-    return _NO_TOKEN | roles | {"profile_api_alone": 403, "other workspace": 404}
+    return (
+        _NO_TOKEN
+        | roles
+        | {"profile_api_alone": 403, "roles_api_alone": 403, "other workspace": 404}
+    )
 
 
+CHANGERS = (*ADMINS, "support_access", "user")
+_ROLES_API = _NO_TOKEN | {"roles_api_alone": ALLOWED, "admin": 403, "other workspace": 403}
 _EVERYBODY = dict.fromkeys(("nobody", "no token", "input key", "wrong secret", "admin"), ALLOWED)
 # Guard -> caller -> status.
 EXPECTED: Mapping[str, Mapping[str, Any]] = {
     "nobody": _EVERYBODY,
-    "reader": _platform("admin", "user", "read_only"),
-    "changer": _platform("admin", "user"),
-    "audience reader": _platform(*ROLES),
-    "audience changer": _platform("admin", "user", "audiences_only"),
-    "administrator": _platform("admin"),
-    "settings reader": _platform("admin", "read_only"),
+    "user:core": _platform(*ROLES),
+    "connections:view": _platform(*CHANGERS, "compliance", "read_only"),
+    "connections:configure_inputs": _platform(*CHANGERS),
+    "connections:configure_outputs": _platform(*CHANGERS),
+    "connections:connect_integration": _platform(*CHANGERS, "compliance"),
+    "data_filter:view": _platform(*CHANGERS, "compliance", "read_only"),
+    "data_filter:*": _platform(*CHANGERS),
+    "calculated_attributes:view": _platform(*CHANGERS, "read_only"),
+    "calculated_attributes:*": _platform(*CHANGERS),
+    "audiences:view": _platform(*ROLES),
+    "audiences:*": _platform(*CHANGERS, "audiences_only"),
+    "workspace changer": _platform(*CHANGERS, "compliance"),
+    "privacy:settings": _platform(*ADMINS, "support_access", "compliance"),
+    "identity_settings:view": _platform(*ADMINS, "support_access", "compliance", "read_only"),
+    "identity_settings:*": _platform(*ADMINS, "support_access"),
+    "identities changer": _platform(*ADMINS, "support_access"),
+    "user_activity:view": _platform(*ADMINS, "support_access"),
+    "user_management:view": _platform(*ADMINS, "compliance"),
+    "user_management:*": _platform(*ADMINS),
+    "api_credentials:*": _platform(*ADMINS, "support_access"),
+    "all of a document": _platform(*ADMINS),
+    "roles reader": _ROLES_API | {"roles_api_to_look": ALLOWED},
+    "roles changer": _ROLES_API | {"roles_api_to_look": 403},
     "profile": _NO_TOKEN
     | {"admin": ALLOWED, "profile_api_alone": ALLOWED}
     | {"platform_api_alone": 403, "other workspace": 403},
@@ -260,7 +291,11 @@ async def ask(
 ) -> ClientResponse:
     """Ask an endpoint with as little as it can be asked with; `proof` of a key that is named."""
     url = re.sub(r"\{(\w+)\}", lambda found: VALUES.get(found[1], key), path)
-    query = {"accountId": "1"} if path.startswith(("/v1/audiences", "/v1/workspace/")) else {}
+    query = (
+        {"accountId": "1"}
+        if path.startswith(("/v1/audiences", "/v1/users", "/v1/workspace/"))
+        else {}
+    )
     body = b"" if method in ("GET", "DELETE") else b"{}"
     sent = {"Content-Type": "application/json", **headers}
     if proof in ("x-mp-key", "signed", "forged"):

@@ -163,3 +163,23 @@ async def test_no_secret_is_in_the_audit_log(world: World) -> None:
     text = await response.text()
     assert made["client_secret"] not in text
     assert rotated["client_secret"] not in text
+
+
+async def test_rotating_again_takes_no_secret_away(world: World, clock: ManualClock) -> None:
+    """Nor does a rotation that is repeated because its answer got lost."""
+    made = await ask(world, 201, "POST", body={"client_id": "etl", "apis": ["platform"]})
+    secrets = [made["client_secret"]]
+    for _ in range(5):
+        secrets.append((await ask(world, 200, "POST", "/etl/rotate"))["client_secret"])
+        clock.advance(1000)
+    assert [(await login(world, "etl", each))[0] for each in secrets] == [200] * 6
+    answer = await ask(world, 422, "POST", "/etl/rotate")
+    assert answer["errors"][0]["code"] == "LIMIT_EXCEEDED"
+    await ask(world, 200, "PATCH", "/etl", {"role": "user"})  # keeps them
+    clock.advance(DAY_MS - 5000)
+    statuses = [(await login(world, "etl", each))[0] for each in secrets]
+    assert statuses == [401, 200, 200, 200, 200, 200]
+    clock.advance(2000)
+    last = (await ask(world, 200, "POST", "/etl/rotate"))["client_secret"]
+    statuses = [(await login(world, "etl", each))[0] for each in (*secrets, last)]
+    assert statuses == [401, 401, 401, 200, 200, 200, 200]

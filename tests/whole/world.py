@@ -547,7 +547,7 @@ async def serving(
         async def take_over(served: ServedDocument) -> None:
             edge.take_over(_edge_config(served, process), served.info)
 
-        known = {each.info.number: each.revision for each in book.served}
+        known = {each.info.number: each.edition for each in book.served}
         follower = ConfigFollower(configuration, known, take_over)
         server = TestServer(edge.app)
         await server.start_server(**RUNNER_OPTIONS)
@@ -588,7 +588,8 @@ def _book(
 
 
 def _edge_config(served: ServedDocument, process: Settings) -> EdgeConfig:
-    return edge_config(served.document, served.numbers, process, "k" * 32, served.revision)
+    key = "k" * 32
+    return edge_config(served.document, served.numbers, process, key, served.revision, served.roles)
 
 
 class FakeForwarders:
