@@ -21,7 +21,7 @@ from actors.audiences.calls import (
     SourceBytes,
 )
 from actors.audiences.estimate import sample_number
-from actors.audiences.history import read_history
+from actors.audiences.history import read_history, read_recent
 from actors.audiences.reasons import reason
 from actors.audiences.standing import decode_standing
 from actors.clock import Clock
@@ -305,7 +305,8 @@ class AudienceViews:
             return False
         derived = self._audiences.derived(section, self._memberships(profile))
         if asking.reads_events:
-            history = read_history(txn, key, section, asking.since_ms)
+            read = read_recent if asking.is_real_time else read_history
+            history = read(txn, key, section, asking.since_ms)
             asking.take(key, profile, derived, [*history.own, *history.copied])
         else:
             asking.take(key, profile, derived, ())
@@ -323,7 +324,8 @@ class AudienceViews:
             return False
         batches: list[StoredBatch] = []
         if asking.reads_events:
-            batches = parts.batches(txn, key, profile, asking.since_ms)
+            read = read_recent if asking.is_real_time else read_history
+            batches = parts.batches(txn, key, profile, asking.since_ms, read)
         asking.take(key, profile, parts.derived(profile, self._memberships(profile)), batches)
         return True
 

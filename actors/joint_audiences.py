@@ -114,6 +114,13 @@ class JointAudiences(ShardAudiences):
         self._append(section, self.engine.observe(key, profile, stored, derived))
         self._touched[key] = profile
 
+    def cut(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
+        section, now_ms = self._own(profile), self._clock.now_ms()
+        batches = self._parts.batches(txn, key, profile, now_ms - self._lookback_ms)
+        epoch = section.entries_epoch
+        section.entries = self.engine.rebuild_events(key, batches, epoch, now_ms)
+        self._touched[key] = profile
+
     def refresh(self, key: ProfileKey, profile: Profile) -> None:
         section = self._section(profile)
         if section is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from actors.audiences.engine.sources import Derived
-from actors.audiences.history import read_history
+from actors.audiences.history import ReadHistory, read_recent
 from actors.model import Profile, ProfileKey, Section, StoredBatch, WorkspaceInfo
 from actors.store.environment import Transaction
 
@@ -50,13 +50,21 @@ class JointParts:
         )
 
     def batches(
-        self, txn: Transaction, key: ProfileKey, profile: Profile, since_ms: int
+        self,
+        txn: Transaction,
+        key: ProfileKey,
+        profile: Profile,
+        since_ms: int,
+        read: ReadHistory = read_recent,
     ) -> list[StoredBatch]:
-        """Return what is stored of a user in them and may have events at or after `since_ms`."""
+        """Return what is stored of a user in them and may have events at or after `since_ms`.
+
+        `read`: of one workspace; by default what real-time evaluation sees.
+        """
         found: list[StoredBatch] = []
         for number, each in self._shards.items():
             section = profile.workspaces.get(number)
             if section is not None:
-                history = read_history(each.store.within(txn), key, section, since_ms)
+                history = read(each.store.within(txn), key, section, since_ms)
                 found += [*history.own, *history.copied]
         return found

@@ -75,6 +75,7 @@ class ShardMetrics:
         self.ingest_drops = metrics.INGEST_DROPS.on(self.registry)
         self.batch_duration = metrics.SHARD_BATCH_DURATION.on(self.registry)
         self.audience_evaluations = metrics.AUDIENCE_EVALUATIONS.on(self.registry)
+        self.real_time_cuts = metrics.REAL_TIME_CUTS.on(self.registry)
         self.audience_evaluation_duration = metrics.AUDIENCE_EVALUATION_DURATION.on(self.registry)
         self.audience_changes = metrics.AUDIENCE_CHANGES.on(self.registry)
         self.audience_size = metrics.AUDIENCE_SIZE.on(self.registry)

@@ -291,6 +291,15 @@ AUDIENCE_EVALUATIONS = Metric(
     meaning="Profiles whose audiences were evaluated: touched by a batch, due, or walked.",
     remedy="Far above the batches: definitions change often, or many windows close at once.",
 )
+REAL_TIME_CUTS = Metric(
+    Counter,
+    "headwater_real_time_cuts_total",
+    "profiles",
+    ("workspace",),
+    meaning="Users whose oldest events real-time audiences and attributes do not see any more, as "
+    "they have more than `limits.real_time_bytes_per_user`; once for every quarter of it.",
+    remedy="Look for bots; send what audiences do not need with tier `preserve`.",
+)
 AUDIENCE_EVALUATION_DURATION = Metric(
     Histogram,
     "headwater_audience_evaluation_duration_seconds",

@@ -64,6 +64,7 @@ class Limits(Struct, frozen=True):
     product_attributes: int = 100
     unique_event_names: int = 1000
     devices: int = 100  # spec/profiles.md, 11
+    real_time_bytes_per_user: int = 30_000_000  # spec/profiles.md, 4 and 11
 
 
 class WorkspaceInfo(Struct, frozen=True):
@@ -366,6 +367,10 @@ class Section(Struct, array_like=True):
     predictions: dict[int, Scored] = field(default_factory=dict)  # by number
     # Subscriptions of audiences that the user is in, and of which they could not be told.
     untold: list[int] = field(default_factory=list)
+    # Real-time evaluation sees batches of greater log ids; see `actors.profiles.recent`.
+    recent_from_id: int = 0
+    step_bytes: int = 0
+    steps: list[int] = field(default_factory=list)
 
 
 class StatusMessage(Struct, array_like=True):

@@ -31,6 +31,7 @@ from actors.pipeline.compiling import Pipeline, compile_pipelines
 from actors.pipeline.data_filter import Filter
 from actors.pipeline.points import DataPoint
 from actors.predictions.objects import OWNED
+from actors.profiles.recent import note_stored, seen_bytes
 from actors.profiles.tiers import kept_events
 from actors.shard_audiences import ShardAudiences
 from actors.shard_counts import ShardCounts
@@ -311,7 +312,15 @@ class Shard:
         kept = kept_events(batch, workspace)
         if len(kept) < len(batch.events):
             stored = replace(stored, batch=replace(batch, events=kept))
-        log.append(txn, stored)
+        size = log.append(txn, stored)
+        if profile is not None:
+            section = profile.workspaces[workspace.number]
+            size, most = (
+                seen_bytes(size, kept, workspace),
+                workspace.limits.real_time_bytes_per_user,
+            )
+            if note_stored(section, log_id, size, most) and not self.audiences.is_idle:
+                self.audiences.cut(txn, key, profile)
         return deliveries
 
     def _deliveries(

@@ -16,7 +16,7 @@ from actors.audiences.calls import LiveAudience
 from actors.audiences.criteria import Node
 from actors.audiences.engine.engine import Change, Engine, Kept, Loaded
 from actors.audiences.engine.sources import Derived
-from actors.audiences.history import read_history
+from actors.audiences.history import read_recent
 from actors.audiences.in_force import InForce, read_in_force, with_feed, write_in_force
 from actors.audiences.known import KnownAudiences
 from actors.audiences.language.dependencies import dependencies_of
@@ -277,7 +277,7 @@ class ShardAudiences:
             return
         now_ms, outdated = self._clock.now_ms(), self._outdated(section)
         begun_ms = min(map(time_of_id, outdated), default=now_ms)
-        history = read_history(txn, key, section, min(now_ms, begun_ms) - self._lookback_ms)
+        history = read_recent(txn, key, section, min(now_ms, begun_ms) - self._lookback_ms)
         self.changes.caught_up(key, section.epoch)
         applying.forget(section, self.attributes)
         for begun_id, numbers in outdated.items():
@@ -347,6 +347,28 @@ class ShardAudiences:
         self._touched[key] = profile
         for joint in self.joints:
             joint.apply(key, profile, stored)
+
+    def cut(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
+        """Let go of the oldest events of a user who has more than real-time evaluation sees.
+
+        Attributes that only grow keep what they have (spec/calculated-attributes.md, 4).
+        """
+        section, now_ms = self._own(profile), self._clock.now_ms()
+        earliest_ms = now_ms - self._lookback_ms
+        history = read_recent(txn, key, section, earliest_ms)
+        moving: dict[int, list[int]] = {}
+        for number, (_, begun_id) in self.in_force.attribute_epochs.items():
+            if number in self.attributes.moving:
+                moving.setdefault(begun_id, []).append(number)
+        for begun_id, numbers in moving.items():
+            own, index = history.counted(section, begun_id), self.attributes.index_of(numbers)
+            applying.rebuild(section, own, index, now_ms, earliest_ms)
+        batches, epoch = [*history.own, *history.copied], section.entries_epoch
+        section.entries = self.engine.rebuild_events(key, batches, epoch, now_ms)
+        self._touch(key, profile, section)
+        self._metrics.real_time_cuts.labels(self._workspace.id).inc()
+        for joint in self.joints:
+            joint.cut(txn, key, profile)
 
     def refresh(self, key: ProfileKey, profile: Profile) -> None:
         """Take a profile that is ready and was changed otherwise, or for which time has passed."""

@@ -69,6 +69,7 @@ class WorkspaceLimits(Model):
     product_attributes: Count = _DEFAULTS.product_attributes
     unique_event_names: Count = _DEFAULTS.unique_event_names
     devices: Count = _DEFAULTS.devices
+    real_time_bytes_per_user: Count = _DEFAULTS.real_time_bytes_per_user
 
     def sizes(self) -> Limits:
         """Return what the shards have to know of these limits."""

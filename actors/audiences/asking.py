@@ -33,6 +33,7 @@ class Asking:
         criteria: of the definition, in its order.
         since_ms: what was received before it cannot have events that count.
         reads_events: whether users' stored batches are wanted at all.
+        is_real_time: whether only those are that real-time evaluation sees (spec/profiles.md, 4).
 
     Args:
         query: the definition.
@@ -64,6 +65,7 @@ class Asking:
             if query.span.end_ms is not None:
                 self._until_ms = min(self._until_ms, query.span.end_ms - 1)
         self.since_ms = now_ms - lookback_ms
+        self.is_real_time = until_ms is None and query.span is None
         self._keys: list[ProfileKey] = []
         self._engine = (
             JointEngine([workspace, *others], lookback_ms)

@@ -44,7 +44,7 @@ class Calculations:
         since_ms = min((each.since_ms for each in askings if each.reads_events), default=None)
         batches = []
         if since_ms is not None and self._parts is not None:
-            batches = self._parts.batches(txn, key, profile, since_ms)
+            batches = self._parts.batches(txn, key, profile, since_ms, read_history)
         elif since_ms is not None:
             section = profile.workspaces[self._workspace.number]
             history = read_history(txn, key, section, since_ms)

@@ -1,6 +1,6 @@
 """What is stored of one user, for whoever computes something of all of it anew."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
@@ -8,6 +8,8 @@ from actors.model import ProfileKey, Section, StoredBatch
 from actors.store import copies, log
 from actors.store.environment import Transaction
 
+# Reads the history of a user's section from a time on, in ms.
+ReadHistory = Callable[[Transaction, ProfileKey, Section, int], "History"]
 CLOCK_SKEW_MS = 60_000  # what the receipt times of two edges may differ by
 
 
@@ -40,9 +42,20 @@ class History(Struct, frozen=True):
 
 def read_history(txn: Transaction, key: ProfileKey, section: Section, since_ms: int) -> History:
     """Return what may have events at or after `since_ms`: no event is later than its receipt."""
+    return _read(txn, key, section, since_ms, 0)
+
+
+def read_recent(txn: Transaction, key: ProfileKey, section: Section, since_ms: int) -> History:
+    """Return what `read_history` does, as far as real-time evaluation sees it."""
+    return _read(txn, key, section, since_ms, section.recent_from_id)
+
+
+def _read(
+    txn: Transaction, key: ProfileKey, section: Section, since_ms: int, after_id: int
+) -> History:
     own = [
-        *_since(log.chain(txn, section.newest_log_id), since_ms),
-        *_since(log.chain(txn, section.newest_historical_id), since_ms),
+        *_since(log.chain(txn, section.newest_log_id), since_ms, after_id),
+        *_since(log.chain(txn, section.newest_historical_id), since_ms, after_id),
     ]
     own.sort(key=lambda stored: stored.log_id)
     copied = [
@@ -53,9 +66,9 @@ def read_history(txn: Transaction, key: ProfileKey, section: Section, since_ms: 
     return History(own, copied)
 
 
-def _since(chain: Iterator[StoredBatch], since_ms: int) -> Iterator[StoredBatch]:
+def _since(chain: Iterator[StoredBatch], since_ms: int, after_id: int) -> Iterator[StoredBatch]:
     """Yield the batches of a chain down to the first that is certainly too old."""
     for stored in chain:
-        if stored.received_ms < since_ms - CLOCK_SKEW_MS:
+        if stored.log_id <= after_id or stored.received_ms < since_ms - CLOCK_SKEW_MS:
             return
         yield stored

@@ -99,6 +99,7 @@ class KnownAttributes:
         kept: numbers of which values and seeds are kept, the active ones and others.
         next_number: see `LiveAttributes`.
         numbers: name to number, of the active ones.
+        moving: numbers of those whose range moves with time.
         index: of all active ones.
     """
 
@@ -109,6 +110,9 @@ class KnownAttributes:
         self.kept = live.kept | self.by_number.keys()
         self.next_number = live.next_number
         self.index = EventIndex(self.by_number.values(), workspace)
+        self.moving = frozenset(
+            each.number for each in live.attributes if each.definition.range.type == "within"
+        )
         self._workspace = workspace
 
     def index_of(self, numbers: Collection[int]) -> EventIndex:

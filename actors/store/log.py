@@ -20,8 +20,8 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Record)
 
 
-def append(txn: Transaction, stored: StoredBatch) -> None:
-    """Append a batch; its log id must be greater than all before."""
+def append(txn: Transaction, stored: StoredBatch) -> int:
+    """Append a batch; its log id must be greater than all before. Return its bytes."""
     batch = stored.batch
     events = [
         (event.event_type, event.timestamp_ms, event.event_id, event.json or event.to_json())
@@ -33,6 +33,7 @@ def append(txn: Transaction, stored: StoredBatch) -> None:
     finally:
         batch.events = apart
     txn.append("log", log_key(stored.log_id), encoded)
+    return len(encoded)
 
 
 def read(txn: Transaction, log_id: int) -> StoredBatch | None:
