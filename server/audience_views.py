@@ -252,10 +252,13 @@ def shown_evaluation(asked: Asked, evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def shown_explanation(asked: Asked, mpid: int, found: Explanation) -> dict[str, Any]:
-    """Return why a user is a member or not."""
+def shown_explanation(
+    asked: Asked, mpid: int, found: Explanation, variant: str | None
+) -> dict[str, Any]:
+    """Return why a user is a member or not; `variant`: of the A/B test, `None` without one."""
     return {
         "mpid": mpid,
+        "variant": variant,
         "result": found.result,
         "is_member": found.since_ms is not None,
         "since_ms": found.since_ms,

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from actors.audiences.calls import Query
 from actors.audiences.core import Core
-from actors.audiences.criteria import Named, Node
+from actors.audiences.criteria import AudienceMembership, Named, Node
 from actors.audiences.language.dependencies import criteria_of
 from actors.audiences.live import span_of
 from actors.audiences.objects import Audience, DateRange
@@ -57,7 +57,8 @@ class Queries:
     async def ask_of(self, number: int, sent: Any = None) -> Asked | None:
         """Return the definition of an audience, or what it would be with another one.
 
-        `None` if there is no such audience. Raises AudienceRefused if it has no definition.
+        A static audience's is that a user is on its list. `None` if there is no such audience.
+        Raises AudienceRefused if it has no definition.
         """
         core = self._core
         audience = core.state.audiences.get(number)
@@ -65,6 +66,8 @@ class Queries:
             return None
         if sent is None:
             node = core.node_of(audience)
+            if audience.type == "static":
+                node = Named(AudienceMembership(number, is_member=True))
             if node is None:
                 raise refused("INVALID_STATE", "The audience has no definition.")
             return Asked(_query(audience, node), _names(node))

@@ -7,6 +7,7 @@ from aiohttp import web
 from actors.audiences.estimate import failed
 from actors.audiences.objects import Download
 from actors.audiences.queries import Asked
+from actors.audiences.variations import variation
 from actors.errors import AudienceRefused, CursorInvalid, Problem
 from server import audience_bodies as bodies
 from server.audience_problems import v2_errors
@@ -70,13 +71,14 @@ async def explain(request: web.Request) -> web.Response:
     """GET .../audiences/{id}/members/{mpid}/explanation: why a user is a member or not."""
     use = await enter_owned(request, MAY_READ_AUDIENCES)
     number, mpid = (number_in_path(request, name) for name in ("audience", "mpid"))
-    asked = await use.desk.ask_of(number)
-    if asked is None:
+    asked, audience = await use.desk.ask_of(number), await use.desk.audience(number)
+    if asked is None or audience is None:
         raise no_audience()
     found = await use.gateway.explain(asked, number, mpid)
     if found is None:
         raise Refused("NOT_FOUND", "There is no such user in this workspace.")
-    return json_answer(shown_explanation(asked, mpid, found))
+    variant = None if audience.test is None else variation(number, audience.test, mpid)
+    return json_answer(shown_explanation(asked, mpid, found, variant))
 
 
 @audited("update", "audience_list", "audience")
