@@ -8,6 +8,7 @@ first delivery of that upload. It gets the same name and is replaced.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 from actors.forwarding.desk import Desk
@@ -59,22 +60,27 @@ class BundleCourier:
         )
 
     def dispatch(self, now_ms: int) -> None:
-        """Close the bundles whose time is up, and send those that are due."""
+        """Close the bundles whose time is up, and send those that are due, the oldest first."""
+        due: list[tuple[int, Stream, str, Group]] = []
         for stream, groups in self._groups.items():
-            for name, group in list(groups.items()):
+            for name, group in groups.items():
                 is_over = group.open and now_ms >= group.open.opened_ms + self.output.max_wait_ms
                 if is_over and not stream.is_reading:
                     group.close()
-                if not self._may_send(stream, group) or now_ms < group.queue[0].due_ms:
-                    continue
-                free_ms = self._desk.free_ms(now_ms)
-                if free_ms is None or free_ms > now_ms:
-                    if free_ms is not None:
-                        self._desk.pace.held_back(now_ms)
-                    return
+                if self._may_send(stream, group) and now_ms >= group.queue[0].due_ms:
+                    due.append((group.queue[0].opened_ms, stream, name, group))
+        for _, stream, name, group in sorted(due, key=itemgetter(0)):
+            if group.queue[0].failure is not None:  # nothing is sent
+                group.is_sending = True
+                self._spawn(self._end(stream, name, group))
+                continue
+            free_ms = self._desk.free_ms(now_ms)
+            if free_ms is not None and free_ms <= now_ms:
                 begun = self._desk.enter(group.queue[0].events, _carried(stream, group.queue[0]))
                 group.is_sending = True
                 self._spawn(self._send(stream, name, group, begun))
+            elif free_ms is not None:
+                self._desk.pace.held_back(now_ms)
 
     def next_due_ms(self) -> int | None:
         """Return when `dispatch` may have something to do, if nothing else happens before."""
@@ -84,7 +90,11 @@ class BundleCourier:
             for group in groups.values():
                 if group.open is not None and not stream.is_reading:
                     times.append(group.open.opened_ms + self.output.max_wait_ms)
-                if free_ms is not None and self._may_send(stream, group):
+                if not self._may_send(stream, group):
+                    continue
+                if group.queue[0].failure is not None:
+                    times.append(group.queue[0].due_ms)
+                elif free_ms is not None:
                     times.append(max(group.queue[0].due_ms, free_ms))
         return min(times, default=None)
 
@@ -211,20 +221,22 @@ class BundleCourier:
         started_ms = desk.clock.now_ms()
         began = desk.clock.monotonic()
         try:
-            if pack.failure is None:
-                outcome = await self._attempt(pack)
-                desk.ended(begun, pack.first.delivery_id, [outcome])
-                desk.count_attempt(stream.connection.number, outcome, pack.first.attempts)
-                desk.metrics.request_duration.labels(desk.output.id).observe(
-                    desk.clock.monotonic() - began
-                )
-                await self._settle(stream, group, pack, outcome, started_ms)
-            if pack.failure is not None:
-                await self._bury(stream, group, pack, *pack.failure)
+            outcome = await self._attempt(pack)
         finally:
-            desk.leave(_carried(stream, pack))
-            group.is_sending = False
-        if not desk.connections[stream.connection.number].is_sending:
+            desk.leave(_carried(stream, pack))  # a shard that does not answer takes nobody's turn
+        desk.ended(begun, pack.first.delivery_id, [outcome])
+        desk.count_attempt(stream.connection.number, outcome, pack.first.attempts)
+        desk.metrics.request_duration.labels(desk.output.id).observe(desk.clock.monotonic() - began)
+        await self._settle(stream, group, pack, outcome, started_ms)
+        await self._end(stream, name, group)
+
+    async def _end(self, stream: Stream, name: str, group: Group) -> None:
+        """Let the next bundle of a group follow, or let go of the group."""
+        pack = group.queue[0] if group.queue else None
+        if pack is not None and pack.failure is not None:
+            await self._bury(stream, group, pack, *pack.failure)
+        group.is_sending = False
+        if not self._desk.connections[stream.connection.number].is_sending:
             await self.release(stream.connection.number)
         elif group.rereads != stream.rereads:
             await self._release(stream, name, group)
@@ -272,9 +284,9 @@ class BundleCourier:
     ) -> None:
         """Make dead letters of a bundle; their payloads are read from the outbox once more."""
         wanted = set(pack.sequences)
-        after = pack.sequences[0] - 1
+        after, last = min(wanted) - 1, max(wanted)
         try:
-            while wanted:
+            while wanted and after < last:  # what was erased is not there any more
                 page = await stream.source.read(
                     stream.connection.number, after, BURY_PAGE, BURY_PAGE_BYTES
                 )

@@ -221,6 +221,7 @@ class Changes:
         queue.take_out([entry for entry in before if entry.delivery.sequence in sequences])
         if delivery.sequence not in sequences:
             queue.put(added)
+        self._drop_if_empty(queue)
         return dropped
 
     def take(self, now_ms: int) -> ChangeRequest | None:

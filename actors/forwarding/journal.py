@@ -20,6 +20,7 @@ from actors.forwarding.streams import Stream
 logger = logging.getLogger("headwater.forwarder")
 
 REWRITE_BYTES = 1024 * 1024
+KEPT = 1000  # requests, before those are forgotten that no outbox has any more
 
 
 class _Line(Struct, array_like=True):
@@ -47,6 +48,7 @@ class Journal:
         self._path = path
         self._file: int | None = None
         self._size = 0
+        self._most = KEPT
         self._written: dict[_Key, Stream] = {}  # by this process, and not dissolved since
         self._former: dict[_Place, tuple[int, ...]] = {}  # let go of since, by each part
         if path is not None and path.exists():
@@ -70,6 +72,8 @@ class Journal:
         if key in self._written:
             return
         self._written[key] = stream
+        if len(self._written) > self._most:
+            self._forget()
         self._write(_Line(*key))
         for part in parts if self._former else ():
             self._former.pop((*_place(stream), part), None)
@@ -110,14 +114,19 @@ class Journal:
                 extra={"event": "journal_failed"},
             )
 
-    def _rewrite(self, path: Path) -> int:
-        """Begin the file anew, with what an outbox may still have; return it, open."""
-        self.close()
+    def _forget(self) -> None:
+        """Let go of requests of which an outbox has nothing any more."""
         self._written = {
             key: stream
             for key, stream in self._written.items()
             if any(stream.knows(part) for part in key[2])
         }
+        self._most = max(KEPT, 2 * len(self._written))
+
+    def _rewrite(self, path: Path) -> int:
+        """Begin the file anew, with what an outbox may still have; return it, open."""
+        self.close()
+        self._forget()
         keys = dict.fromkeys((*place[:2], parts) for place, parts in self._former.items())
         keys |= dict.fromkeys(self._written)
         path.parent.mkdir(parents=True, exist_ok=True)

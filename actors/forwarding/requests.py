@@ -131,6 +131,8 @@ class RequestCourier:
             self._journal.begin(request.stream, request.parts)
         try:
             outcomes = await self.output.send(deliveries)
+            if len(outcomes) != len(deliveries):
+                raise ValueError(f"{len(outcomes)} outcomes of {len(deliveries)} deliveries")
         except Exception as error:
             # A mistake in an output must cost neither the delivery nor the other connections.
             desk.notices.mistake(deliveries[0].delivery_id, error)

@@ -609,6 +609,24 @@ async def test_a_mistake_in_an_output_is_retried_and_logged_without_its_text(
     await simulation.stop()
 
 
+async def test_an_output_that_forgets_an_outcome_is_asked_again(
+    clock: ManualClock, simulation: Simulation
+) -> None:
+    shard = MemoryOutbox([delivery(1)])
+    output = ScriptedOutput(clock)
+    whole = output.send
+
+    async def send(deliveries: Any) -> list[Outcome]:
+        return (await whole(deliveries))[len(output.requests) == 1 :]
+
+    output.send = send  # type: ignore[method-assign]
+    simulation.start(output, [shard])
+    await simulation.run(60)
+    assert output.sequences == [1, 1]
+    assert shard.waiting == {}
+    await simulation.stop()
+
+
 async def test_counts_are_kept_by_connection(clock: ManualClock) -> None:
     metrics = ForwarderMetrics("test")
     shard = MemoryOutbox([delivery(1, events=events(1, 2)), delivery(2, mpid=2)])

@@ -1,5 +1,6 @@
-"""A bulk output's mistakes cost the delivery that shows them, and nothing else."""
+"""Bundles take turns, and mistakes of their output cost the delivery that shows them alone."""
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,11 +10,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.clock import ManualClock
+from actors.forwarding.pace import BreakerLimits, RateLimit
 from actors.model import Delivery
-from actors.outputs.contract import Delivered, Outcome
-from tests.actors.forwarding.support import MemoryOutbox, Simulation, connection, delivery
+from actors.outputs.contract import Delivered, Fatal, Outcome, Retry
+from tests.actors.forwarding.support import (
+    MemoryOutbox,
+    Simulation,
+    connection,
+    delivery,
+    until,
+)
 
 Check = Callable[[Delivery], None]
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 def fine(_: Delivery) -> None:
@@ -202,6 +215,125 @@ async def test_a_bundle_that_cannot_be_discarded_is_left_behind() -> None:
     await run(output, shard)
     assert output.sent == [[1, 3]]
     assert [each.delivery.sequence for each in shard.dead] == [2]
+
+
+async def test_bundles_whose_time_is_up_wait_for_a_token_at_rest(clock: ManualClock) -> None:
+    """However many there are: the forwarder does not look again and again until then."""
+    shard = MemoryOutbox([delivery(n, mpid=n) for n in (1, 2, 3)])
+    output = ListOutput()
+    simulation = Simulation(clock)
+    simulation.start(output, [shard], rate_limit=RateLimit(requests_per_second=0.1, burst=1))
+    await simulation.run(60)
+    assert output.sent == [[1], [2], [3]]
+    await simulation.stop()
+
+
+async def test_a_connection_that_always_has_something_starves_no_other(clock: ManualClock) -> None:
+    shard = MemoryOutbox()
+    output = ListOutput()
+    output.max_wait_ms = 100
+    simulation = Simulation(clock)
+    forwarder = simulation.start(
+        output,
+        [shard],
+        [connection(), connection(2)],
+        rate_limit=RateLimit(requests_per_second=1, burst=1),
+    )
+    for number in range(1, 61):
+        shard.add(delivery(number))
+        if number == 10:
+            shard.add(delivery(1000, connection=2))
+        forwarder.wake(0)
+        await simulation.run(0.5)
+    assert [1000] in output.sent
+    await simulation.stop()
+
+
+async def test_a_shard_that_does_not_answer_holds_up_no_uploads_of_another(
+    clock: ManualClock,
+) -> None:
+    shards = [MemoryOutbox([delivery(1)]), MemoryOutbox([delivery(2)])]
+    output = ListOutput()
+    simulation = Simulation(clock)
+    simulation.start(output, shards, max_in_flight=1)
+    shards[0].loses_settlements = True
+    await simulation.run(60)
+    assert output.sent == [[1], [2]]
+    assert shards[1].waiting == {}
+    shards[0].loses_settlements = False
+    await simulation.run(60)
+    assert shards[0].waiting == {}
+    await simulation.stop()
+
+
+class FailingOutput(ListOutput):
+    """Sends of connection 1 fail for good, those of others once; all wait for a gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.begun = 0
+        self.failures = 1
+
+    def open_bundle(self, input_id: str, group: str, first: Delivery) -> ListBundle:
+        return FailingBundle(self, first)
+
+
+class FailingBundle(ListBundle):
+    def __init__(self, output: FailingOutput, first: Delivery) -> None:
+        super().__init__(output)
+        self._failing = output
+        self._first = first
+
+    async def send(self) -> Outcome:
+        self._failing.begun += 1
+        await self._failing.gate.wait()
+        if self._first.connection == 1:
+            return Fatal("fatal_response", "no", 400)
+        if self._failing.failures:
+            self._failing.failures -= 1
+            return Retry("no", 503)
+        return await super().send()
+
+
+async def test_dead_letters_that_have_to_be_made_again_are_no_probe_of_the_output(
+    clock: ManualClock,
+) -> None:
+    """Nothing is sent for them, so nothing would ever end the probe."""
+    shard = MemoryOutbox([delivery(1), delivery(2, connection=2)])
+    output = FailingOutput()
+    output.max_rows = 1
+    simulation = Simulation(clock)
+    simulation.start(
+        output, [shard], [connection(), connection(2)], breaker=BreakerLimits(1, 12_000)
+    )
+    await until(lambda: output.begun == 2)
+    shard.is_available = False
+    output.gate.set()
+    await simulation.run(9)
+    shard.is_available = True
+    await simulation.run(60)
+    assert [each.delivery.sequence for each in shard.dead] == [1]
+    assert output.sent == [[2]]
+    assert shard.waiting == {}
+    await simulation.stop()
+
+
+async def test_what_was_erased_is_not_looked_for_in_all_that_waits(clock: ManualClock) -> None:
+    """A bundle fails for good while one of its deliveries is erased."""
+    shard = MemoryOutbox([delivery(n) for n in range(1, 6)])
+    output = FailingOutput()
+    simulation = Simulation(clock)
+    forwarder = simulation.start(output, [shard])
+    await until(lambda: output.begun == 1)
+    del shard.waiting[1, 5]
+    shard.add(*(delivery(n) for n in range(6, 20_000)))
+    before = shard.reads
+    await forwarder.reread()
+    output.gate.set()
+    await until(lambda: len(shard.dead) == 4)
+    assert shard.reads - before <= 3
+    await simulation.kill()
 
 
 @settings(max_examples=60, deadline=None)

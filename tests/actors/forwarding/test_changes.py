@@ -309,6 +309,33 @@ def test_a_journal_is_written_anew_with_what_may_still_be_repeated(
     assert read.parts(stream, 99) is None
 
 
+def test_a_journal_that_is_not_written_is_bounded() -> None:
+    journal = Journal(None)
+    stream = Stream(MemoryOutbox(), 0, followed().info, lambda: None)
+    for number in range(10_000):
+        journal.begin(stream, [number])
+    assert len(journal._written) <= 1000
+
+
+async def test_changes_that_come_to_nothing_leave_nothing_behind(
+    clock: ManualClock, simulation: Simulation
+) -> None:
+    """While nothing may be sent somebody comes and goes; then the age of what waits is shown."""
+    outbox = MemoryOutbox([change(1, 1, "add")])
+    output = ScriptedOutput(clock, limits=LIMITS)
+    limit = RateLimit(requests_per_second=0.01, burst=1)
+    forwarder = simulate(simulation, output, outbox, rate_limit=limit, poll_ms=1000)
+    await simulation.run(1)
+    for added in (change(2, 2, "add"), change(3, 2, "delete")):
+        outbox.add(added)
+        forwarder.wake(0)
+        await simulation.run(1)
+    await simulation.run(30)
+    assert requests(output) == [[1]]
+    assert outbox.waiting == {}
+    await simulation.stop()
+
+
 def test_a_journal_that_cannot_be_written_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
