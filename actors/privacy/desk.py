@@ -108,8 +108,8 @@ class PrivacyDesk:
         outputs = dict(self._outputs)
         with self._store.write() as txn:
             self._check(txn, sent)  # it may have come twice at once
+            request = forwards.enqueue(txn, request, outputs, profile)
             subject_requests.write(txn, request)
-            forwards.enqueue(txn, request, outputs, profile)
         self.received.add(now_ms)
         for each in request.forwards or ():
             self._wake(each.output)

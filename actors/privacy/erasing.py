@@ -22,8 +22,9 @@ from actors.store.keys import shard_of_slot, slot_of_mpid
 Cursor = tuple[int, bytes]
 Walk = Literal["deliveries", "groups", "answers"]
 START: Cursor = (0, b"")
-# Called when a stage of a request (its id) is done.
-NoteStage = Callable[[str, Stage], None]
+TOGETHER = 50  # identity records that are erased at once: they share commits
+# Called when a stage is done: by id of each request.
+NoteStages = Callable[[Mapping[str, Stage]], None]
 
 
 # Erases something of users, and tells how much of each.
@@ -116,7 +117,7 @@ class Eraser:
         """Take over which outputs (their ids) have a forwarder."""
         self._forwarders = forwarders
 
-    async def erase(self, requests: Sequence[SubjectRequest], note: NoteStage) -> None:
+    async def erase(self, requests: Sequence[SubjectRequest], note: NoteStages) -> None:
         """Do all stages of requests that are not noted yet."""
         for name, work in self._stages.items():
             left = [
@@ -129,20 +130,27 @@ class Eraser:
                 continue
             users = list(dict.fromkeys(user for each in left for user in each.subjects or ()))
             removed = await work(users) if users else {}
-            for request in left:
-                own = sum(removed.get(user, 0) for user in request.subjects or ())
-                note(request.id, Stage(name, own, self._clock.now_ms()))
+            now_ms = self._clock.now_ms()
+            counts = {
+                each.id: sum(removed.get(user, 0) for user in each.subjects or ()) for each in left
+            }
+            note({each: Stage(name, count, now_ms) for each, count in counts.items()})
 
     async def _erase_identities(self, users: Sequence[Subject]) -> dict[Subject, int]:
-        removed: dict[Subject, int] = {}
-        for environment, mpid in users:
-            with self._store.write() as txn:
-                count = aliases.forget(txn, environment, mpid)
-            # What another workspace still has of the profile stays for that one alone.
-            if not await self._owner(mpid).is_shared(environment, mpid):
-                count += await self._identities.erase(environment, mpid)
-            removed[environment, mpid] = count
+        with self._store.write() as txn:
+            removed = {user: aliases.forget(txn, *user) for user in users}
+        for start in range(0, len(users), TOGETHER):
+            some = users[start : start + TOGETHER]
+            erased = await asyncio.gather(*(self._erase_identity(*user) for user in some))
+            for user, is_erased in zip(some, erased, strict=True):
+                removed[user] += is_erased
         return removed
+
+    async def _erase_identity(self, environment: Environment, mpid: int) -> bool:
+        """Erase a record; what another workspace still has of it stays for that one alone."""
+        if await self._owner(mpid).is_shared(environment, mpid):
+            return False
+        return await self._identities.erase(environment, mpid)
 
     async def _erase_deliveries(self, users: Sequence[Subject]) -> dict[Subject, int]:
         removed = await self._erase_walking("deliveries", users)

@@ -19,7 +19,6 @@ from actors.store import outbox, subject_requests
 from actors.store.environment import Transaction
 
 INACTIVE = "connection_inactive"
-ALL = 2**31
 SKIPPED = "No matching identities available."
 _LAST = b"dsr_last_forward"
 
@@ -65,8 +64,14 @@ def enqueue(
     request: SubjectRequest,
     outputs: Mapping[str, DsrOutput],
     profile: Mapping[str, str] | None,
-) -> None:
-    """Have all outputs be sent a request that is new, as far as there is anything for them."""
+) -> SubjectRequest:
+    """Have all outputs be sent a request that is new, as far as there is anything for them.
+
+    Returns:
+        The request, which knows what waits for it.
+    """
+    if request.forwards is None:
+        return request
     sent = request.sent
     payload = dsr_messages.encode(
         DsrMessage(
@@ -77,12 +82,14 @@ def enqueue(
             subject_identities=sent_identities(sent, profile),
         )
     )
-    for forward in request.forwards or ():
+    kept = []
+    for forward in request.forwards:
         if forward.status == "pending":
+            forward = replace(forward, sequence=_next(txn))
             outbox.add(
                 txn,
                 Delivery(
-                    sequence=_next(txn),
+                    sequence=forward.sequence,
                     connection=forward.connection,
                     delivery_id=_delivery_id(request.id, forward.connection),
                     mpid=None,
@@ -91,6 +98,8 @@ def enqueue(
                     environment=outputs[forward.output].environment,
                 ),
             )
+        kept.append(forward)
+    return replace(request, forwards=tuple(kept))
 
 
 def settle(txn: Transaction, settlement: Settlement) -> Iterator[SubjectRequest]:
@@ -117,17 +126,10 @@ def give_up(
     kept = []
     for forward in request.forwards or ():
         if forward.status == "pending" and forward.output not in outputs:
-            for each in _of_request(txn, forward.connection, request.id):
-                outbox.settle(txn, Settlement(forward.connection, [each.sequence]))
+            outbox.settle(txn, Settlement(forward.connection, [forward.sequence]))
             forward = replace(forward, status="failed", message=INACTIVE)
         kept.append(forward)
     return request if request.forwards is None else replace(request, forwards=tuple(kept))
-
-
-def _of_request(txn: Transaction, connection: int, request_id: str) -> list[Delivery]:
-    own = _delivery_id(request_id, connection)
-    found = outbox.decode(outbox.read_encoded(txn, connection, 0, ALL, ALL))
-    return [each for each in found if each.delivery_id == own]
 
 
 def _with_outcome(

@@ -1,6 +1,7 @@
 """Brings requests whose run has come to their end (spec/privacy.md, 4.1 and 5)."""
 
 import itertools
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -69,55 +70,74 @@ class Fulfilment:
         if has_old:
             with self._store.write() as txn:
                 subject_requests.forget(txn, now_ms)
-        begun = [each if each.subjects is not None else await self._begin(each) for each in due]
-        begun = [each for each in begun if each.status == "in_progress"]
+        begun = [each for each in await self._begun(due) if each.status == "in_progress"]
         erasures = [each for each in begun if each.sent.type == "erasure"]
-        await self._eraser.erase(erasures, self._write_stage)
-        for request in erasures:
-            self._complete(request.id)
+        if erasures:
+            await self._eraser.erase(erasures, self._write_stages)
+            self._complete(dict.fromkeys(each.id for each in erasures))
         for request in begun:
             if request.sent.type != "erasure":
-                self._complete(request.id, await self._result(request))
+                self._complete({request.id: await self._result(request)})
         return bool(due)
 
-    async def _begin(self, request: SubjectRequest) -> SubjectRequest:
-        """Keep whom a request is about: once their identities are gone nobody can tell."""
-        subjects = tuple(await self._subjects.of(request.sent))
+    async def _begun(self, due: Sequence[SubjectRequest]) -> list[SubjectRequest]:
+        """Keep whom requests are about: once their identities are gone nobody can tell."""
+        found = {
+            each.id: tuple(await self._subjects.of(each.sent))
+            for each in due
+            if each.subjects is None
+        }
+        if not found:
+            return list(due)
         now_ms = self._clock.now_ms()
+        begun: list[SubjectRequest] = []
         with self._store.write() as txn:
-            request = subject_requests.existing(txn, request.id)
-            if request.status == "pending":  # not cancelled in the meantime
-                request = self._announced(
-                    replace(request, status="in_progress", changed_ms=now_ms, subjects=subjects)
-                )
-                subject_requests.write(txn, request)
-        return request
+            for request in due:
+                if request.id in found:
+                    request = subject_requests.existing(txn, request.id)
+                    if request.status == "pending":  # not cancelled in the meantime
+                        subjects = found[request.id]
+                        request = self._announced(
+                            replace(
+                                request,
+                                status="in_progress",
+                                changed_ms=now_ms,
+                                subjects=subjects,
+                            )
+                        )
+                        subject_requests.write(txn, request)
+                begun.append(request)
+        return begun
 
-    def _write_stage(self, request_id: str, stage: Stage) -> None:
+    def _write_stages(self, stages: Mapping[str, Stage]) -> None:
         with self._store.write() as txn:
-            request = subject_requests.existing(txn, request_id)
-            subject_requests.write(txn, replace(request, stages=(*request.stages, stage)))
+            for request_id, stage in stages.items():
+                request = subject_requests.existing(txn, request_id)
+                subject_requests.write(txn, replace(request, stages=(*request.stages, stage)))
 
     async def _result(self, request: SubjectRequest) -> Result:
         expires_ms = self._clock.now_ms() + self._schedule.results_ttl_s * 1000
         has_profiles = request.sent.regulation in self._profiles_for
         return await self._results.make(request, expires_ms, has_profiles=has_profiles)
 
-    def _complete(self, request_id: str, result: Result | None = None) -> None:
+    def _complete(self, results: Mapping[str, Result | None]) -> None:
+        """End requests, by their id, in one transaction: a run may have very many."""
+        now_ms = self._clock.now_ms()
         with self._store.write() as txn:
-            request = subject_requests.existing(txn, request_id)
-            about = tuple(fingerprint(self._seal, each) for each in request.subjects or ())
-            request = replace(
-                request,
-                sent=without_identities(request.sent),
-                status="completed",
-                changed_ms=self._clock.now_ms(),
-                subjects=(),
-                about=about,
-                result=result,
-            )
-            request = forwards.give_up(txn, request, self._outputs)
-            subject_requests.write(txn, self._announced(request))
+            for request_id, result in results.items():
+                request = subject_requests.existing(txn, request_id)
+                about = tuple(fingerprint(self._seal, each) for each in request.subjects or ())
+                request = replace(
+                    request,
+                    sent=without_identities(request.sent),
+                    status="completed",
+                    changed_ms=now_ms,
+                    subjects=(),
+                    about=about,
+                    result=result,
+                )
+                request = forwards.give_up(txn, request, self._outputs)
+                subject_requests.write(txn, self._announced(request))
 
     def _announced(self, request: SubjectRequest) -> SubjectRequest:
         return notices_of(request, self._schedule.callbacks_ms(request.changed_ms))

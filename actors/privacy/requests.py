@@ -74,6 +74,7 @@ class Forward(Struct, frozen=True):
         connection: its number in the outbox; `output`: the output's id.
         name, domain: what people call the output, and where it is.
         message: why it was skipped or has failed.
+        sequence: of what waits for it in the outbox, 0 if nothing ever did.
     """
 
     connection: int
@@ -82,6 +83,7 @@ class Forward(Struct, frozen=True):
     domain: str
     status: ForwardStatus = "pending"
     message: str | None = None
+    sequence: int = 0
 
 
 class Stage(Struct, frozen=True):

@@ -356,3 +356,28 @@ async def test_a_connection_without_an_input_is_managed_like_any_other(
         assert response.status == 204, await response.text()
         other = body(subject_identities={"email": {"value": "bob@example.test"}})
         assert await forwards(world, await accepted(world, other)) == []
+
+
+async def test_what_has_failed_is_not_looked_for_in_all_that_waits(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be 80,000 a day, and each would look through all of them."""
+    made = with_outputs(webhook("https://hooks.example.com/erase"))
+    async with running(tmp_path, document=made, clock=clock) as world:
+        ids = [
+            await accepted(world, body(subject_identities={"email": {"value": f"{n}@example.com"}}))
+            for n in range(3)
+        ]
+        [_, kept, _] = await world.privacy.read_forwards(5, 0, 10, 10_000)
+    off = with_outputs(webhook("https://hooks.example.com/erase"), active=False)
+    async with running(tmp_path, document=off, clock=clock) as world:
+        assert (await world.client.delete(f"/v3/requests/{ids[1]}", headers=KEY)).status == 202
+        with monkeypatch.context() as patch:
+            patch.delattr("actors.store.outbox.read_encoded")
+            await fulfil(world, clock)
+        assert [(await forwards(world, each))[0]["status"] for each in ids] == [
+            "failed",
+            "pending",
+            "failed",
+        ]
+        assert await world.privacy.read_forwards(5, 0, 10, 10_000) == [kept]

@@ -142,6 +142,35 @@ async def test_case_16_all_of_a_user_is_gone_and_nothing_of_anybody_else(
     assert (record.sent.identities, record.subjects, len(record.about)) == ((), (), 1)
 
 
+async def test_a_run_of_many_requests_takes_few_commits(
+    world: World, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else is served by the coordinator while it waits for the disk."""
+
+    async def commits(count: int) -> int:
+        for number in range(count):
+            name = f"{count}-{number}"
+            await world.accept(person(name, custom("Seen")))
+            identities = {"controller_customer_id": {"value": name}}
+            await accepted(world, body(subject_identities=identities))
+        clock.advance(9 * DAY)
+        begun: list[Store] = []
+        write = Store.write
+
+        def counted(store: Store) -> Any:
+            begun.append(store)
+            return write(store)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "write", counted)
+            await world.privacy.fulfil()
+        own = [each for each in begun if each in world.coordinator_stores]
+        return len(own)
+
+    few = await commits(2)
+    assert await commits(20) == few
+
+
 async def test_case_17_an_erasure_that_is_cut_off_goes_on_at_any_stage(
     world: World, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
