@@ -4,33 +4,27 @@ Each call is short, and one transaction that also holds how far it came: ingesti
 them, and after a crash the next one goes on where the last commit was.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from actors.audiences.announce import FIRST_NUMBER, MemberChange, Subscription
-from actors.audiences.calls import LiveAudiences, Progress, ShardProgress
+from actors.audience_changes import SLICE, AudienceChanges
+from actors.audience_loads import AudienceLoads
+from actors.audiences.announce import FIRST_NUMBER
 from actors.audiences.in_force import (
-    InForce,
     with_attributes,
     with_audiences,
-    with_load,
-    with_update,
     with_walk,
     write_in_force,
 )
+from actors.audiences.told import LiveAudiences, Progress, ShardProgress
 from actors.calculated.definition import LiveAttributes
 from actors.clock import Clock
-from actors.model import ENVIRONMENTS, Delivery, Profile, ProfileKey
-from actors.outputs.audience_messages import Action
+from actors.model import ENVIRONMENTS, ProfileKey
 from actors.shard import Shard
 from actors.store import member_counts, static_lists
-from actors.store.environment import Transaction
-from actors.store.keys import profile_key, profile_key_parts
+from actors.store.keys import profile_key_parts
 
-SLICE = 200  # profiles per call: some milliseconds, which ingestion has to wait
 DUE_SLICE = 1000
 LOAD_SLICE_S = 0.02
 WALK_SLICE_S = 0.02  # a walk reads what is stored of each user, which may be much
@@ -45,8 +39,8 @@ class AudienceWorker:
         self._scope = shard.options.workspace.scope
         self._number = shard.options.workspace.number
         self._clock = clock
-        self._slice = slice_size
-        self._following: InForce | None = None  # from the end of the transaction on
+        self._changes = AudienceChanges(shard, clock, slice_size)
+        self._loads = AudienceLoads(shard, self._changes, clock)
 
     # -- What it is told --------------------------------------------------------------------------
 
@@ -94,12 +88,12 @@ class AudienceWorker:
             change: [ProfileKey(self._scope, each, mpid) for each in environments for mpid in mpids]
             for change, mpids in ((static_lists.add, add), (static_lists.remove, remove))
         }
-        with self.changing() as txn:
+        with self._changes.changing() as txn:
             for change, changed in keys.items():
                 for key in changed:
                     change(txn, audience, key)
-            self.refresh(txn, (key for changed in keys.values() for key in changed))
-            self._keep(txn, replace(in_force, list_change=number))
+            self._changes.refresh(txn, (key for changed in keys.values() for key in changed))
+            self._changes.keep(txn, replace(in_force, list_change=number))
 
     # -- What it does by itself -------------------------------------------------------------------
 
@@ -117,7 +111,7 @@ class AudienceWorker:
             return True
         if audiences.is_idle and audiences.in_force.cursor is None:
             return False
-        parts = (self._follow, self._expire, self._load, self._walk, self._loads)
+        parts = (self._follow, self._expire, self._load, self._walk, self._loads.step)
         return any(part() for part in parts)
 
     def audience_progress(self) -> ShardProgress:
@@ -152,10 +146,10 @@ class AudienceWorker:
         followed = self._audiences.followed
         if not followed:
             return False
-        keys = [followed.pop() for _ in range(min(self._slice, len(followed)))]
+        keys = [followed.pop() for _ in range(min(self._changes.slice_size, len(followed)))]
         try:
-            with self.changing() as txn:
-                self.refresh(txn, map(profile_key_parts, keys), is_changed=True)
+            with self._changes.changing() as txn:
+                self._changes.refresh(txn, map(profile_key_parts, keys), is_changed=True)
                 for key in keys:
                     self._shard.profiles.looked_at(txn, self._number, key)
         except BaseException:
@@ -168,8 +162,8 @@ class AudienceWorker:
         for part in self._audiences.parts:
             rows = part.engine.due(self._clock.now_ms())
             if len(rows):
-                with self.changing() as txn:
-                    self.refresh(txn, part.engine.keys_of(rows[:DUE_SLICE]))
+                with self._changes.changing() as txn:
+                    self._changes.refresh(txn, part.engine.keys_of(rows[:DUE_SLICE]))
                 return len(rows) > DUE_SLICE or part is not self._audiences.parts[-1]
         return False
 
@@ -186,139 +180,14 @@ class AudienceWorker:
         in_force = self._audiences.in_force
         if in_force.cursor is None:
             return False
-        with self.changing() as txn:
-            keys, following = self._page(txn, in_force.cursor)
+        with self._changes.changing() as txn:
+            keys, following = self._changes.page(txn, in_force.cursor)
             deadline_s, walked = self._clock.monotonic() + WALK_SLICE_S, 0
             for packed in keys:
                 if walked and self._clock.monotonic() >= deadline_s:
                     following = packed
                     break
-                self.refresh(txn, (profile_key_parts(packed),))
+                self._changes.refresh(txn, (profile_key_parts(packed),))
                 walked += 1
-            self._keep(txn, with_walk(in_force, walked, following))
+            self._changes.keep(txn, with_walk(in_force, walked, following))
         return following is not None or bool(in_force.loads)
-
-    def _loads(self) -> bool:
-        """Tell subscriptions of all members: new ones, and those of standard audiences that send
-        (spec/audiences.md, 8.1). Tell new connections of the Calculated Attributes feed of the
-        values that there are."""
-        in_force = self._audiences.in_force
-        for number in in_force.fed & in_force.loads.keys():
-            self._load_some(number, None, partial(self._values, number))
-            return True
-        for live in in_force.audiences.subscriptions:
-            number = live.subscription.number
-            if number in in_force.loads:
-                self._load_some(number, live.sends, partial(self._member, live.subscription, "add"))
-                return True
-        for live in in_force.audiences.subscriptions:
-            number = live.subscription.number
-            if number in in_force.updates:
-                tell = partial(self._member, live.subscription, "attribute_update")
-                with self.changing() as txn:
-                    following = self._tell_some(txn, in_force.updates[number], tell)
-                    self._keep(txn, with_update(in_force, number, following))
-                return True
-        return False
-
-    def _load_some(
-        self,
-        number: int,
-        sends: int | None,
-        tell: Callable[[ProfileKey, Profile], list[Delivery]],
-    ) -> None:
-        in_force = self._audiences.in_force
-        with self.changing() as txn:
-            following = self._tell_some(txn, in_force.loads[number], tell)
-            self._keep(txn, with_load(in_force, number, sends, following))
-
-    def _tell_some(
-        self,
-        txn: Transaction,
-        cursor: bytes,
-        tell: Callable[[ProfileKey, Profile], list[Delivery]],
-    ) -> bytes | None:
-        """Tell of the next profiles; return where to go on, `None` after the last."""
-        keys, following = self._page(txn, cursor)
-        deliveries: list[Delivery] = []
-        for packed in keys:
-            profile = self._shard.profiles.open(txn, packed)
-            if profile is None:
-                continue
-            before = self._untold(profile)
-            deliveries += tell(profile_key_parts(packed), profile)
-            if self._untold(profile) != before:
-                self._shard.profiles.write(txn, packed, profile, self._number)
-        self._shard.outbox.take(deliveries, self._clock.now_ms())
-        return following
-
-    def _untold(self, profile: Profile) -> list[tuple[int, ...]]:
-        return [tuple(part.untold(profile)) for part in self._audiences.parts]
-
-    def _member(
-        self, subscription: Subscription, action: Action, key: ProfileKey, profile: Profile
-    ) -> list[Delivery]:
-        """Tell a subscription of one of its members; who is not known to it is new to it."""
-        part = self._audiences.part_of(subscription.audience)
-        if subscription.audience not in part.standing(profile):
-            return []
-        if subscription.number in part.untold(profile):
-            action = "add"
-        names = (*subscription.shared_user_attributes, *subscription.withdrawn_attributes)
-        changed = frozenset(names) if action == "attribute_update" else frozenset[str]()
-        change = MemberChange(key, subscription.audience, action, changed)
-        return part.tell(change, profile, subscription.number)
-
-    def _values(self, number: int, key: ProfileKey, profile: Profile) -> list[Delivery]:
-        audiences, now_ms = self._audiences, self._clock.now_ms()
-        return audiences.feed.current(key, profile, audiences.attributes, number, now_ms)
-
-    # -- Inside -----------------------------------------------------------------------------------
-
-    @contextmanager
-    def changing(self) -> Iterator[Transaction]:
-        """Run a transaction that evaluates what it has touched before it ends."""
-        shard, audiences = self._shard, self._audiences
-        try:
-            with shard.transaction() as txn:
-                yield txn
-                shard.outbox.take(audiences.finish(txn), self._clock.now_ms())
-                for key, profile in audiences.touched.items():
-                    shard.profiles.write(txn, profile_key(key), profile, self._number)
-        except BaseException:
-            self._following = None
-            raise
-        if self._following is not None:
-            audiences.in_force, self._following = self._following, None
-
-    def _keep(self, txn: Transaction, in_force: InForce) -> None:
-        """Keep how far it has come, once the transaction is on disk."""
-        write_in_force(txn, in_force)
-        self._following = in_force
-
-    def refresh(
-        self, txn: Transaction, keys: Iterable[ProfileKey], *, is_changed: bool = False
-    ) -> None:
-        """Evaluate users in a transaction of `changing`.
-
-        `is_changed`: by something that did not come here.
-        """
-        for key in keys:
-            profile = self._shard.profiles.open(txn, profile_key(key))
-            if profile is None:
-                self._audiences.forget(key)
-            else:
-                if is_changed:
-                    self._audiences.note_changed(key, profile)
-                self._audiences.calculate(txn, key, profile)
-                self._audiences.catch_up(txn, key, profile)
-                self._audiences.refresh(key, profile)
-
-    def _page(self, txn: Transaction, cursor: bytes) -> tuple[list[bytes], bytes | None]:
-        """Return the next keys of profiles, and where to go on, `None` after the last."""
-        keys: list[bytes] = []
-        for key, _ in txn.scan("profiles", start=cursor):
-            if len(keys) == self._slice:
-                return keys, key
-            keys.append(key)
-        return keys, None

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from actors.audiences.calls import MemberRow
+from actors.audiences.answers import MemberRow
 from actors.clock import Clock, Randomness
 from actors.errors import ShardUnavailable
 from actors.forwarding.bundles import BundleCourier

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from actors.audiences.calculations import Calculations
-from actors.audiences.calls import LiveAudience
 from actors.audiences.criteria import Node
 from actors.audiences.engine.engine import Engine
 from actors.audiences.engine.joint import JointEngine
 from actors.audiences.engine.sources import Derived
 from actors.audiences.in_force import InForce
+from actors.audiences.told import LiveAudience
 from actors.calculated.feed import AttributeFeed
 from actors.clock import Clock
 from actors.joint_parts import JointParts

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from actors.audiences.announce import MemberChange
 from actors.audiences.calculations import Calculations
-from actors.audiences.calls import LiveAudience
 from actors.audiences.criteria import Node
 from actors.audiences.engine.engine import Change, Engine, Kept, Loaded
 from actors.audiences.engine.sources import Derived
@@ -24,6 +23,7 @@ from actors.audiences.loading import Loading
 from actors.audiences.member_changes import MemberChanges
 from actors.audiences.member_counts import MemberCounts
 from actors.audiences.telling import Telling
+from actors.audiences.told import LiveAudience
 from actors.calculated import applying
 from actors.calculated.feed import AttributeFeed
 from actors.calculated.live import KnownAttributes, ShownValues

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from actors.audience_views import AudienceViews
+from actors.audience_changes import AudienceChanges
+from actors.audience_members import MemberViews
+from actors.audience_questions import QuestionViews
 from actors.audience_worker import AudienceWorker
 from actors.calculated.worker import CalculatedWorker
 from actors.clock import Clock
@@ -30,18 +32,19 @@ class ShardCalls:
         """Make the parts, which keep nothing between two calls."""
         shard, clock = self._shard, self._clock
         views = ShardViews(shard, clock)
-        audience_worker = AudienceWorker(shard, clock)
+        changes = AudienceChanges(shard, clock)
         # What answers calls, and what is asked first.
         self._parts = (
             views,
             ShardAliases(shard, clock),
             GroupViews(shard, views),
             GroupWorker(shard),
-            audience_worker,
-            PredictionWorker(shard, audience_worker, clock),
+            AudienceWorker(shard, clock),
+            PredictionWorker(shard, changes, clock),
             CalculatedWorker(shard, clock),
-            AudienceViews(shard, clock),
-            ShardErasure(shard, audience_worker),
+            MemberViews(shard, clock),
+            QuestionViews(shard, clock),
+            ShardErasure(shard, changes),
             ShardExports(shard),
             ShardPreviews(shard, clock),
             shard.outbox,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.audience_worker import AudienceWorker
+from actors.audience_changes import AudienceChanges
 from actors.model import Environment, ProfileKey
 from actors.privacy.erasing import Cursor, Walk
 from actors.privacy.requests import Subject
@@ -150,10 +150,10 @@ _WALKED: Mapping[Walk, Sequence[tuple[Table, _Erase]]] = {
 class ShardErasure:
     """The part of one shard in erasures."""
 
-    def __init__(self, shard: Shard, worker: AudienceWorker) -> None:
-        """Args: `worker` of the same shard: it tells those that follow audiences."""
+    def __init__(self, shard: Shard, changes: AudienceChanges) -> None:
+        """Args: `changes` of the same shard: they tell those that follow audiences."""
         self._shard = shard
-        self._worker = worker
+        self._changes = changes
         self._number = shard.options.workspace.number
         self._scope = shard.options.workspace.scope
 
@@ -198,7 +198,7 @@ class ShardErasure:
         """
         key = self._key(environment, mpid)
         packed = profile_key(key)
-        with self._worker.changing() as txn:
+        with self._changes.changing() as txn:
             for audience in self._static_audiences():
                 static_lists.remove(txn, audience, key)
             profile = self._shard.profiles.open(txn, packed)
@@ -207,7 +207,7 @@ class ShardErasure:
             count = len(profile.workspaces[self._number].audiences)
             age_out(profile, self._number)
             self._shard.profiles.write(txn, packed, profile, self._number)
-            self._worker.refresh(txn, [key])
+            self._changes.refresh(txn, [key])
         return count
 
     def erase_events(self, environment: Environment, mpid: int) -> tuple[int, bool]:

@@ -12,10 +12,10 @@ from typing import Any
 from msgspec import Struct
 
 from actors.audience_worker import AudienceWorker
-from actors.audiences.calls import LiveAudience, LiveAudiences
 from actors.audiences.criteria import Node
 from actors.audiences.language.definition import read_definition
 from actors.audiences.language.references import References
+from actors.audiences.told import LiveAudience, LiveAudiences
 from actors.calculated.definition import LiveAttributes
 from actors.clock import Clock
 from load_tests.calculated import attributes

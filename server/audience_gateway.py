@@ -6,15 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from actors.audiences.calls import (
-    AudienceShard,
-    Costs,
-    Counts,
-    Difference,
-    Evaluation,
-    Explanation,
-    Member,
-)
+from actors.audiences.answers import Costs, Counts, Difference, Evaluation, Explanation, Member
+from actors.audiences.calls import AudienceShard
 from actors.audiences.estimate import Estimate, added, estimated, threshold
 from actors.audiences.handles import AudienceDeskHandle
 from actors.audiences.queries import Asked

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from actors.audiences.calls import Counts, Evaluation, Explanation
+from actors.audiences.answers import Counts, Evaluation, Explanation
 from actors.audiences.catalog import AudienceOutput
 from actors.audiences.estimate import Estimate
 from actors.audiences.lifecycle import shown_status

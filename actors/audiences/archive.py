@@ -11,7 +11,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import msgspec
 
-from actors.audiences.calls import MemberRow
+from actors.audiences.answers import MemberRow
 
 HEADER = ("mpid", "scanned_timestamp_ms", "identity_value", "identity_type")
 _LEFT_OUT = str.maketrans("", "", " /\\")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from msgspec.structs import replace
 
-from actors.audiences.calls import Query, Span
+from actors.audiences.answers import Query
 from actors.audiences.criteria import Named, Node
 from actors.audiences.engine.arrays import FAR, Bools, Places, unpack
 from actors.audiences.engine.engine import Engine, Kept
@@ -18,6 +18,7 @@ from actors.audiences.engine.plan import Evaluation, leaves_of
 from actors.audiences.engine.sources import Derived
 from actors.audiences.engine.terms import Leaf, criterion_term
 from actors.audiences.language.dependencies import criteria_of
+from actors.audiences.told import Span
 from actors.model import Profile, ProfileKey, StoredBatch, WorkspaceInfo
 from actors.profiles.retention import DAY_MS
 

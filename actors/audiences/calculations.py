@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+from actors.audiences.answers import Query
 from actors.audiences.asking import Asking
-from actors.audiences.calls import LiveAudience, Query
 from actors.audiences.engine.sources import Derived
 from actors.audiences.history import read_history
+from actors.audiences.told import LiveAudience
 from actors.joint_parts import JointParts
 from actors.model import Profile, ProfileKey, WorkspaceInfo
 from actors.store.environment import Transaction

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from actors.audiences.calls import AudienceShard, ShardProgress
+from actors.audiences.calls import AudienceShard
 from actors.audiences.catalog import FIRST_API_NUMBER, AudienceOutput, Catalog
 from actors.audiences.criteria import Node
 from actors.audiences.live import live_audiences, node_of
@@ -16,6 +16,7 @@ from actors.audiences.readings import Readings
 from actors.audiences.receivers import Neighbours, output_of
 from actors.audiences.rules import active_audiences, refused
 from actors.audiences.state import AudienceKeeper, AudienceState
+from actors.audiences.told import ShardProgress
 from actors.clock import Clock, Randomness
 from actors.errors import HeldByFile
 from actors.store.environment import Store

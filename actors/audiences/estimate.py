@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from actors.audiences.calls import Sample
+from actors.audiences.answers import Sample
 
 WHOLE = 1_000_000
 EXACT_POPULATION = 100_000

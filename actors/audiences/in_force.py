@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct, field
 
-from actors.audiences.calls import LiveAudiences, LiveSubscription
+from actors.audiences.told import LiveAudiences, LiveSubscription
 from actors.calculated.definition import LiveAttributes
 from actors.store.environment import Transaction
 

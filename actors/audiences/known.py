@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from actors.audiences.calls import LiveAudiences
+from actors.audiences.told import LiveAudiences
 from actors.model import Section
 
 

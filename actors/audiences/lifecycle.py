@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from actors.audiences.calls import Progress
 from actors.audiences.core import Core
 from actors.audiences.live import span_of
 from actors.audiences.objects import Audience, Counters, DateRange
@@ -18,6 +17,7 @@ from actors.audiences.rules import (
     check_unreferenced,
     refused,
 )
+from actors.audiences.told import Progress
 
 DAY_MS = 86_400_000
 EXPIRY_DAYS = 30  # after a standard audience was calculated

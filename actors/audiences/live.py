@@ -4,18 +4,13 @@ from datetime import UTC, date, datetime, timedelta
 
 from actors.audiences.announce import FIRST_NUMBER
 from actors.audiences.announce import Subscription as Announced
-from actors.audiences.calls import (
-    LiveAudience,
-    LiveAudiences,
-    LiveSubscription,
-    Span,
-)
 from actors.audiences.catalog import AudienceOutput, Catalog
 from actors.audiences.criteria import Node
 from actors.audiences.objects import EVALUATED, Audience, DateRange, Subscription
 from actors.audiences.readings import Readings
 from actors.audiences.receivers import Neighbours, Withheld, output_of, withheld_from
 from actors.audiences.state import AudienceState
+from actors.audiences.told import LiveAudience, LiveAudiences, LiveSubscription, Span
 from actors.audiences.trees import members_node, milestone
 from actors.audiences.variations import forwarded_name
 from actors.outputs.audience_messages import MessageAudience

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-from actors.audiences.calls import MemberRow
+from actors.audiences.answers import MemberRow
 
 PAGE = 1000  # members of a shard at once
 

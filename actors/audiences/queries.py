@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from actors.audiences.calls import Query
+from actors.audiences.answers import Query
 from actors.audiences.core import Core
 from actors.audiences.criteria import AudienceMembership, Named, Node
 from actors.audiences.language.dependencies import criteria_of

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from actors.audiences.calls import Reason
+from actors.audiences.answers import Reason
 from actors.audiences.criteria import LocationWithin
 from actors.audiences.engine.leaves.carts import CartLeaf
 from actors.audiences.engine.leaves.coded import CodedLeaf

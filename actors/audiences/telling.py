@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from actors.audiences.announce import MemberChange, announce
 from actors.audiences.attribute_updates import AttributeUpdates, Calculated
-from actors.audiences.calls import LiveSubscription
 from actors.audiences.in_force import InForce
 from actors.audiences.known import KnownAudiences
+from actors.audiences.told import LiveSubscription
 from actors.audiences.variations import variation
 from actors.model import Delivery, Profile, ProfileKey, Section
 from actors.store.keys import profile_key

@@ -4,8 +4,6 @@ Part of the coordinator's process. Every change is on disk, and known to all sha
 answered; a shard that could not be told is told before anything else is done.
 """
 
-import asyncio
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
@@ -23,13 +21,10 @@ from actors.calculated.objects import (
 )
 from actors.calculated.reading import canonical, read_definition
 from actors.calculated.seeds import SeedTarget
+from actors.calculated.told_shards import CalculatedShards
 from actors.clock import Clock
-from actors.errors import CalculatedRefused, ShardUnavailable, StoreFull
+from actors.errors import CalculatedRefused
 from actors.store.environment import Store
-
-logger = logging.getLogger("headwater.calculated")
-
-LOOK_S = 1.0  # how often a shard that could not be told is told again
 
 # Number of an attribute to how many audiences refer to it, draft or active.
 CountUses = Callable[[], Mapping[int, int]]
@@ -66,13 +61,11 @@ class CalculatedDesk:
             StoreFull: there is no room for the document's attributes.
         """
         self._catalog = catalog
-        self._shards = shards
         self._count_uses = count_uses
         self._clock = clock
         self._others = others
         self._keeper = RegistryKeeper(store)
-        self._pushed: int | None = None  # the version that this process has told all shards
-        self._woken = asyncio.Event()
+        self._told = CalculatedShards(shards, self._keeper, clock)
         apply_document(self._keeper, catalog, clock.now_ms())
         self.active: dict[str, int] = {}
         self._show_active()
@@ -84,7 +77,7 @@ class CalculatedDesk:
         apply_document(self._keeper, catalog, self._clock.now_ms())
         self._catalog = catalog
         self._show_active()
-        self._woken.set()
+        self._told.wake()
 
     @property
     def next_number(self) -> int:
@@ -143,15 +136,7 @@ class CalculatedDesk:
             return None
         if attribute.active is None:
             return attribute, Progress(is_done=False, percent=0)
-        if attribute.calculated_revision == attribute.revision:
-            return attribute, Progress(is_done=True, percent=100)
-        found = await asyncio.gather(*(each.calculated_progress() for each in self._shards))
-        progress = self._progress(attribute, found)
-        # Shards go over all users again when anything else begins; this one is not concerned.
-        if progress.is_done and self._keeper.registry.attributes.get(number) is attribute:
-            with self._keeper.changing() as changed:
-                changed.put(replace(attribute, calculated_revision=attribute.revision))
-        return attribute, progress
+        return attribute, await self._told.progress(attribute)
 
     # -- Changing ---------------------------------------------------------------------------------
 
@@ -296,35 +281,11 @@ class CalculatedDesk:
 
     async def run(self) -> None:
         """Tell shards what they could not be told, for ever."""
-        while True:
-            self._woken.clear()
-            try:
-                await self._push()
-                await self._woken.wait()
-            except (ShardUnavailable, StoreFull) as error:
-                logger.warning(
-                    "calculated attributes wait for a shard",
-                    extra={"event": "calculated_waits", "kind": type(error).__name__},
-                )
-                await asyncio.sleep(LOOK_S)
+        await self._told.run()
 
     async def _push(self) -> None:
-        """Tell all shards what is active, unless they know."""
         self._show_active()
-        while self._pushed != self._keeper.registry.counters.version:
-            live = self._keeper.registry.live()
-            self._woken.set()  # should a shard not be told, `run` goes on
-            known = max(
-                await asyncio.gather(
-                    *(each.set_calculated_attributes(live) for each in self._shards)
-                )
-            )
-            # A shard that knew more has it from a store of which this one is an old copy.
-            if known > live.version:
-                with self._keeper.changing() as changed:
-                    changed.advance_beyond(known)
-            else:
-                self._pushed = live.version
+        await self._told.push()
 
     def _show_active(self) -> None:
         listed = self._keeper.registry.listed()
@@ -343,23 +304,6 @@ class CalculatedDesk:
     def _names(self, but: int | None) -> frozenset[str]:
         listed = self._keeper.registry.listed()
         return frozenset(each.name for each in listed if each.number != but)
-
-    def _progress(
-        self, attribute: CalculatedAttribute, found: Sequence[tuple[int, int, int, bool]]
-    ) -> Progress:
-        version = self._keeper.registry.counters.version
-        if all(known >= version and is_done for known, _, _, is_done in found):
-            return Progress(is_done=True, percent=100)
-        # A shard that has not been told begins with nothing.
-        walked = sum(done for known, done, _, _ in found if known >= version)
-        total = sum(profiles for _, _, profiles, _ in found)
-        share = walked / total if total and all(each[0] >= version for each in found) else 0.0
-        estimated_ms = None
-        if share and attribute.activated_ms is not None:
-            now_ms = self._clock.now_ms()
-            passed_ms = max(now_ms - attribute.activated_ms, 0)
-            estimated_ms = now_ms + round(passed_ms * (1 - min(share, 1.0)) / share)
-        return Progress(is_done=False, percent=min(int(share * 100), 99), estimated_ms=estimated_ms)
 
 
 def _target(attribute: CalculatedAttribute, definition: Json) -> SeedTarget | None:

@@ -10,7 +10,8 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 
-from actors.audiences.calls import AudienceShard, MemberRow
+from actors.audiences.answers import MemberRow
+from actors.audiences.calls import AudienceShard
 from actors.audiences.member_pages import PAGE, pages_in_order
 from actors.clock import Clock
 from actors.forwarder import Forwarder

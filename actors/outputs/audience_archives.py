@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from actors.audiences.answers import MemberRow
 from actors.audiences.archive import ArchiveWriter, archive_name, table_name
-from actors.audiences.calls import MemberRow
 from actors.model import Delivery
 from actors.outputs.contract import (
     Delivered,

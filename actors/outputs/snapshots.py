@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from actors.audiences.calls import MemberRow
+from actors.audiences.answers import MemberRow
 from actors.outputs.contract import Outcome
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
-from actors.audience_worker import AudienceWorker
+from actors.audience_changes import AudienceChanges
 from actors.audiences.criteria import Prediction, Test, UserAttribute
 from actors.audiences.language.dependencies import criteria_of
 from actors.audiences.standing import decode_standing
@@ -27,10 +27,10 @@ LEAST_CHANGE = 0.005  # smaller ones are written only where an audience can see 
 class PredictionWorker:
     """Methods raise StoreFull, having changed nothing."""
 
-    def __init__(self, shard: Shard, audiences: AudienceWorker, clock: Clock) -> None:
+    def __init__(self, shard: Shard, changes: AudienceChanges, clock: Clock) -> None:
         self._shard = shard
         self._workspace = shard.options.workspace
-        self._audiences = audiences
+        self._changes = changes
         self._clock = clock
 
     def take_scores(
@@ -68,7 +68,7 @@ class PredictionWorker:
         Both values of a user change at once, with the memberships that depend on them.
         """
         changed, constants = 0, self._constants(writing)
-        with self._audiences.changing() as txn:
+        with self._changes.changing() as txn:
             for looked, (at, key, prediction, millionths) in enumerate(
                 self._page(txn, cursor, LOOKED_AT + 1)
             ):

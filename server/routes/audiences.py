@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 from msgspec import to_builtins
 
-from actors.audiences.calls import Counts
+from actors.audiences.answers import Counts
 from actors.audiences.objects import Audience
 from server import audience_bodies as bodies
 from server.audience_problems import v2_errors

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from actors.audiences.calls import Counts
+from actors.audiences.answers import Counts
 from actors.audiences.objects import Audience, Subscription
 from actors.audiences.rules import RUNNING
 from actors.audiences.trees import members_document, milestone

@@ -9,10 +9,12 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from actors.audience_views import AudienceViews
+from actors.audience_members import MemberViews
+from actors.audience_questions import QuestionViews
 from actors.audience_worker import AudienceWorker
-from actors.audiences.calls import LiveAudience, LiveAudiences, Query
+from actors.audiences.answers import Query
 from actors.audiences.criteria import Node
+from actors.audiences.told import LiveAudience, LiveAudiences
 from actors.clock import ManualClock
 from actors.model import BatchContext, EventName, EventNames, IdentityValue, ProfileKey
 from actors.shard import Shard
@@ -41,9 +43,10 @@ class Asked:
         self.open()
 
     def open(self, **setup: float) -> None:
-        """Open the shard; `setup`: of the views."""
+        """Open the shard; `setup`: of the questions."""
         self.shard: Shard = open_shard(self._folder, clock=self.clock, **self._options)
-        self.views = AudienceViews(self.shard, self.clock, **setup)
+        self.members = MemberViews(self.shard, self.clock)
+        self.questions = QuestionViews(self.shard, self.clock, **setup)
         self.worker = AudienceWorker(self.shard, self.clock)
 
     def restart(self, **setup: float) -> None:
@@ -81,7 +84,7 @@ class Asked:
 
     def matching(self, node: Node, mpids: Sequence[int], as_of_ms: int | None) -> set[int]:
         """Return whom a definition holds for."""
-        found = self.views.evaluate_audience(query(node), mpids, as_of_ms)
+        found = self.questions.evaluate_audience(query(node), mpids, as_of_ms)
         assert [each.mpid for each in found] == list(mpids)
         return {each.mpid for each in found if each.result}
 

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from actors.audience_worker import AudienceWorker
 from actors.audiences.announce import FIRST_NUMBER, Subscription
-from actors.audiences.calls import LiveAudience, LiveAudiences, LiveSubscription, Span
 from actors.audiences.criteria import AudienceMembership, Named, Node
+from actors.audiences.told import LiveAudience, LiveAudiences, LiveSubscription, Span
 from actors.clock import ManualClock
 from actors.outputs.audience_messages import MessageAudience
 from tests.actors.audience_shards import Asked, audience
@@ -79,8 +79,8 @@ def login(asked: Asked, mpid: int, ago_ms: int = 0) -> None:
 
 def members(asked: Asked, number: int = S) -> set[int]:
     """Return the members as they are counted, listed and written: all three are the same."""
-    listed = {each.mpid for each in asked.views.audience_members(number, None, 100)}
-    assert asked.views.audience_counts()[number].size == len(listed)
+    listed = {each.mpid for each in asked.members.audience_members(number, None, 100)}
+    assert asked.members.audience_counts()[number].size == len(listed)
     written = {
         mpid
         for mpid in (*PEOPLE, 100)

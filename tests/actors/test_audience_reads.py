@@ -7,8 +7,9 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
-from actors.audience_views import AudienceViews
-from actors.audiences.calls import AudienceShard, Difference, Reason, Span
+from actors.audience_questions import QuestionViews
+from actors.audiences.answers import Difference, Reason
+from actors.audiences.calls import AudienceShard
 from actors.audiences.criteria import (
     Aggregate,
     AudienceMembership,
@@ -26,6 +27,7 @@ from actors.audiences.estimate import WHOLE, sample_number
 from actors.audiences.handles import AudienceDeskHandle
 from actors.audiences.queries import Asked as Question
 from actors.audiences.standing import decode_standing
+from actors.audiences.told import Span
 from actors.store.profiles import decode_profile
 from server.audience_gateway import AudienceGateway
 from tests.actors.audience_shards import Asked, audience, fixture_shard, query
@@ -89,7 +91,7 @@ def crowd(shard: Asked) -> None:
 class Remote:
     """A shard's views as a remote caller has them."""
 
-    def __init__(self, views: AudienceViews) -> None:
+    def __init__(self, views: QuestionViews) -> None:
         self._views = views
 
     def __getattr__(self, name: str) -> Any:
@@ -108,7 +110,7 @@ async def test_50_an_estimate_over_all_users_is_exact(shard: Asked, slice_s: flo
     """Case 50, in slices of one user and in one."""
     crowd(shard)
     shard.restart(slice_s=slice_s)
-    remotes = cast(list[AudienceShard], [Remote(shard.views)])
+    remotes = cast(list[AudienceShard], [Remote(shard.questions)])
     gateway = AudienceGateway(remotes, cast(AudienceDeskHandle, None), no_pause)
     asked = Question(query(both(GOLD, negated(ADULT))), ("gold", "adult"))
     whole, (gold, adult) = await gateway.estimate(asked)
@@ -122,7 +124,7 @@ def test_a_sample_is_of_the_users_whose_number_is_low(shard: Asked) -> None:
     below = WHOLE // 4
     numbers = [*PEOPLE, *range(5000, 5095)]
     expected = [each for each in numbers if sample_number(each) < below]
-    [(sample)] = every_slice(lambda at: shard.views.sample_audience(query(GOLD), below, at))
+    [(sample)] = every_slice(lambda at: shard.questions.sample_audience(query(GOLD), below, at))
     assert 0 < sample.size == len(expected) < 100
     gold = {1005, *range(5000, 5012)}
     assert sample.hits == sample.criteria[0] == len(gold & set(expected))
@@ -131,20 +133,20 @@ def test_a_sample_is_of_the_users_whose_number_is_low(shard: Asked) -> None:
 def test_a_slice_ends_when_its_time_is_over_and_the_next_goes_on(shard: Asked) -> None:
     shard.restart(slice_s=0.0)
     asked = query(event("Login"))
-    parts = every_slice(lambda at: shard.views.sample_audience(asked, WHOLE, at))
+    parts = every_slice(lambda at: shard.questions.sample_audience(asked, WHOLE, at))
     assert [each.size for each in parts] == [1] * len(PEOPLE)
     assert sum(each.hits for each in parts) == 1
-    counts = every_slice(lambda at: shard.views.audience_population(asked, at))
+    counts = every_slice(lambda at: shard.questions.audience_population(asked, at))
     assert sum(counts) == len(PEOPLE)
     other = replace(asked, environment="development")
-    assert sum(every_slice(lambda at: shard.views.audience_population(other, at))) == 0
+    assert sum(every_slice(lambda at: shard.questions.audience_population(other, at))) == 0
 
 
 def test_users_outside_the_population_are_in_no_sample(shard: Asked) -> None:
     opt_out = {"event_type": "opt_out", "data": {"is_opted_out": True}}
     shard.send(1002, {"events": [opt_out]})
-    assert shard.views.audience_population(query(PREMIUM)) == (4, None)
-    sample, _ = shard.views.sample_audience(query(PREMIUM), WHOLE)
+    assert shard.questions.audience_population(query(PREMIUM)) == (4, None)
+    sample, _ = shard.questions.sample_audience(query(PREMIUM), WHOLE)
     assert (sample.size, sample.hits, sample.criteria) == (4, 1, (1,))
 
 
@@ -152,7 +154,7 @@ def test_users_outside_the_population_are_in_no_sample(shard: Asked) -> None:
 def test_a_comparison_tells_who_would_enter_and_leave(shard: Asked, slice_s: float) -> None:
     shard.restart(slice_s=slice_s)
     shard.define(audience(ONE, PREMIUM))
-    parts = every_slice(lambda at: shard.views.compare_audience(query(ADULT), ONE, 5, at))
+    parts = every_slice(lambda at: shard.questions.compare_audience(query(ADULT), ONE, 5, at))
     total = Difference(
         sum(each.entering for each in parts),
         sum(each.leaving for each in parts),
@@ -161,7 +163,7 @@ def test_a_comparison_tells_who_would_enter_and_leave(shard: Asked, slice_s: flo
         tuple(mpid for each in parts for mpid in each.leaving_mpids),
     )
     assert total == Difference(1, 1, 1, (1003,), (1002,))
-    named_none, _ = shard.views.compare_audience(query(ADULT), ONE, 0)
+    named_none, _ = shard.questions.compare_audience(query(ADULT), ONE, 0)
     assert (named_none.entering_mpids, named_none.leaving_mpids) == ((), ())
 
 
@@ -178,7 +180,7 @@ def test_44_a_standard_range_has_its_own_events_and_tiers(tmp_path: Path) -> Non
             Span(midnight - 6 * DAY, midnight - DAY): {1004},
         }
         for span, expected in spans.items():
-            found = shard.views.evaluate_audience(query(late, span=span), PEOPLE, None)
+            found = shard.questions.evaluate_audience(query(late, span=span), PEOPLE, None)
             assert {each.mpid for each in found if each.result} == expected, span
         assert shard.matching(late, PEOPLE, None) == set()
 
@@ -246,7 +248,7 @@ def test_the_value_that_decided_is_told(
 ) -> None:
     shard.define(audience(ONE, PREMIUM))
     node = criterion if isinstance(criterion, Named | Group) else named(criterion)
-    found = shard.views.explain_audience(query(node), ONE, mpid)
+    found = shard.questions.explain_audience(query(node), ONE, mpid)
     assert found is not None
     assert found.criteria == (expected,)
 
@@ -254,21 +256,21 @@ def test_the_value_that_decided_is_told(
 def test_an_explanation_is_of_the_whole_definition_too(shard: Asked) -> None:
     node = both(PREMIUM, event("Clip Played", within_last(2 * DAY)))
     shard.define(audience(ONE, node))
-    found = shard.views.explain_audience(query(node), ONE, 1002)
+    found = shard.questions.explain_audience(query(node), ONE, 1002)
     assert found is not None
     assert (found.result, found.since_ms, found.is_counted) == (True, NOW, True)
     assert found.expiration_ms == NOW - 26 * HOUR + 2 * DAY
     assert [each.result for each in found.criteria] == [True, True]
-    assert shard.views.explain_audience(query(node), ONE, 42) is None
+    assert shard.questions.explain_audience(query(node), ONE, 42) is None
 
 
 # -- Cost and records -----------------------------------------------------------------------------
 
 
 def test_the_cost_tells_of_rows_entries_and_sources(shard: Asked) -> None:
-    assert shard.views.audience_costs().rows == 0
+    assert shard.members.audience_costs().rows == 0
     shard.define(audience(ONE, both(PREMIUM, event("Login"))), audience(TWO, event("Login")))
-    found = shard.views.audience_costs()
+    found = shard.members.audience_costs()
     assert (found.rows, found.audiences, found.criteria, found.streams) == (5, 2, 2, 1)
     assert found.entries == 4
     assert found.entry_bytes >= 4 * found.bytes_per_entry > 0

@@ -8,7 +8,8 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
-from actors.audience_views import AudienceViews
+from actors.audience_members import MemberViews
+from actors.audience_questions import QuestionViews
 from actors.audience_worker import AudienceWorker
 from actors.audiences.calls import AudienceShard
 from actors.audiences.criteria import (
@@ -108,13 +109,13 @@ def test_an_instant_hides_what_is_later_and_ends_the_lookback(later: Asked) -> N
 
 
 def test_users_whom_nobody_knows_have_no_result(later: Asked) -> None:
-    found = later.views.evaluate_audience(query(PREMIUM), [42, 1001], NOW)
+    found = later.questions.evaluate_audience(query(PREMIUM), [42, 1001], NOW)
     assert [(each.mpid, each.result, each.criteria) for each in found] == [
         (42, None, ()),
         (1001, True, (True,)),
     ]
     other = replace(query(PREMIUM), environment="development")
-    [unknown] = later.views.evaluate_audience(other, [1001], NOW)
+    [unknown] = later.questions.evaluate_audience(other, [1001], NOW)
     assert unknown.result is None
 
 
@@ -123,7 +124,7 @@ def criteria_in_have_their_own_results_and_the_whole_an_end(shard: Asked) -> Non
     pinged_ms = NOW - HOUR + 10_000
     shard.send(1001, {"events": [custom("Ping", pinged_ms)]})
     node = both(event("Ping", within_last(HOUR)), negated(event("Login")), PREMIUM)
-    first, second = shard.views.evaluate_audience(query(node), [1001, 1004], None)
+    first, second = shard.questions.evaluate_audience(query(node), [1001, 1004], None)
     assert (first.result, first.criteria) == (True, (True, False, True))
     assert first.expiration_ms == pinged_ms + HOUR
     assert (second.result, second.criteria, second.expiration_ms) == (
@@ -154,7 +155,7 @@ def test_53_a_shard_and_the_oracle_evaluate_alike(tmp_path: Path, seed: int) -> 
     people = {each.mpid: each for each in keep_world(asked, world)}
     around = Surroundings(world.around.workspace)
     for node in world.definitions:
-        found = asked.views.evaluate_audience(query(node), list(people), as_of_ms)
+        found = asked.questions.evaluate_audience(query(node), list(people), as_of_ms)
         for each in found:
             person = people[each.mpid]
             if person.section is None:
@@ -182,7 +183,8 @@ def test_a_shard_answers_all_that_it_is_asked() -> None:
     """The processes of shards look methods up by name: arguments are to be those of the calls."""
     for name, asked in vars(AudienceShard).items():
         if inspect.iscoroutinefunction(asked):
-            answering = [part for part in (AudienceViews, AudienceWorker) if hasattr(part, name)]
+            parts = (MemberViews, QuestionViews, AudienceWorker)
+            answering = [part for part in parts if hasattr(part, name)]
             assert len(answering) == 1, name
             answered = inspect.signature(getattr(answering[0], name))
             assert answered.parameters == inspect.signature(asked).parameters, name

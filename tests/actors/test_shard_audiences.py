@@ -19,12 +19,12 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
-from actors.audience_views import AudienceViews
+from actors.audience_members import MemberViews
 from actors.audience_worker import AudienceWorker
 from actors.audiences.announce import FIRST_NUMBER, Subscription, shared
-from actors.audiences.calls import LiveAudience, LiveAudiences, LiveSubscription
 from actors.audiences.criteria import AudienceMembership, CalculatedAttribute, Named, Node
 from actors.audiences.history import read_history
+from actors.audiences.told import LiveAudience, LiveAudiences, LiveSubscription
 from actors.calculated.definition import Attribute, LiveAttributes
 from actors.calculated.feed import FEED_NUMBER
 from actors.calculated.reading import canonical, read_definition
@@ -379,7 +379,7 @@ class Story:
                 assert self.shown[audience, mpid] == shared(section, calculated, SHARED)
 
     def _check_views(self, members: dict[int, set[int]]) -> None:
-        views = AudienceViews(self.shard, self.clock)
+        views = MemberViews(self.shard, self.clock)
         counts = views.audience_counts()
         assert {number: each.size for number, each in counts.items()} == {
             number: len(each) for number, each in members.items()

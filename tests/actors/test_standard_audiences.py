@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.audience_worker import AudienceWorker
-from actors.audiences.calls import Span
+from actors.audiences.told import Span
 from actors.clock import ManualClock
 from actors.errors import StoreFull
 from actors.model import AttributeValue, Profile, ProfileKey, Section
@@ -133,7 +133,7 @@ def test_whatever_happens_meanwhile_members_are_those_of_the_beginning(
     for calculation in (1, 2):
         asked.clock.advance(DAY)
         present = [mpid for mpid in PEOPLE if profile_of(asked.shard, mpid) is not None]
-        found = asked.views.evaluate_audience(query(node, span=Span()), present, None)
+        found = asked.questions.evaluate_audience(query(node, span=Span()), present, None)
         expected = {each.mpid for each in found if each.result}
         known[0] = standard(node, calculation)
         tell(asked, *known)
@@ -211,7 +211,7 @@ def test_a_slice_ends_with_its_time_and_the_next_goes_on(asked: Asked) -> None:
 def test_users_of_the_other_environment_are_none_of_it(asked: Asked) -> None:
     login(asked, 1)
     asked.define(replace(standard(event("Login")), environment="development"))
-    assert asked.views.audience_counts()[S].size == 0
+    assert asked.members.audience_counts()[S].size == 0
 
 
 def test_an_opted_out_user_leaves_and_does_not_come_back_by_himself(asked: Asked) -> None:

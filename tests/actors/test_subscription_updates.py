@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.audience_worker import AudienceWorker
-from actors.audiences.calls import LiveSubscription
+from actors.audiences.told import LiveSubscription
 from actors.model import AttributeValue, Profile, ProfileKey
 from actors.store.keys import profile_key
 from actors.store.resharding import reshard

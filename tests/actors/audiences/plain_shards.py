@@ -3,25 +3,23 @@
 from collections.abc import Iterator, Sequence
 
 from actors.audiences.announce import FIRST_NUMBER
-from actors.audiences.calls import (
+from actors.audiences.answers import (
     Costs,
     Counts,
     Difference,
     Evaluation,
     Explanation,
-    LiveAudiences,
     Member,
     MemberRow,
-    Progress,
     Query,
     Reason,
     Sample,
-    ShardProgress,
     SourceBytes,
 )
 from actors.audiences.criteria import Named, Node
 from actors.audiences.estimate import sample_number
 from actors.audiences.language.dependencies import criteria_of
+from actors.audiences.told import LiveAudiences, Progress, ShardProgress
 from actors.clock import ManualClock
 from actors.errors import ShardUnavailable
 from actors.store.keys import shard_of_slot, slot_of_mpid

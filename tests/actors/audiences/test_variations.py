@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from actors.audiences.calls import Sample
+from actors.audiences.answers import Sample
 from actors.audiences.estimate import added, estimated, sample_number, threshold
 from actors.audiences.objects import AbTest, Variation
 from actors.audiences.variations import bucket, forwarded_name, variation, with_control

@@ -6,7 +6,8 @@ from typing import cast
 import pytest
 from msgspec.structs import replace
 
-from actors.audiences.calls import AudienceShard, MemberRow
+from actors.audiences.answers import MemberRow
+from actors.audiences.calls import AudienceShard
 from actors.clock import ManualClock
 from actors.errors import ShardUnavailable
 from actors.forwarder import Forwarder

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from actors.clock import ManualClock
 from actors.errors import ShardUnavailable, StaleGroupRun
-from actors.groups import worker
+from actors.groups import phases
 from actors.groups.runs import GroupRun, RunDefinition
 from actors.groups.worker import GroupWorker
 from actors.model import ENVIRONMENTS
@@ -293,7 +293,7 @@ async def test_a_run_that_changes_nothing_writes_no_profile(
 async def test_a_slice_ends_early_when_groups_are_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "SLICE_BYTES", 10_000)
+    monkeypatch.setattr(phases, "SLICE_BYTES", 10_000)
     users = [
         User(mpid, "production", {"home": HOME, "list_union": (f"{mpid}" + "x" * 3000, mpid)})
         for mpid in MPIDS

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from actors.audiences.calls import MemberRow
+from actors.audiences.answers import MemberRow
 from actors.clock import ManualClock
 from actors.errors import ShardUnavailable
 from actors.outputs.audience_archives import AudienceArchiveOutput

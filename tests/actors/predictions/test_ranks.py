@@ -1,6 +1,6 @@
 """Percentiles (spec/predictions.md, 1)."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.model import Scored
@@ -26,6 +26,7 @@ def test_33_what_is_posted_is_ranked_among_all() -> None:
     assert percentiles(0.9, 0.5, 0.1) == [0.6666, 0.3333, 0]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, MILLION), min_size=1, max_size=200))
 def test_a_percentile_is_the_share_of_lower_scores(scores: list[int]) -> None:
     census = Census()
