@@ -73,6 +73,8 @@ class ShardMetrics:
         self.ingest_events = metrics.INGEST_EVENTS.on(self.registry)
         self.ingest_late_events = metrics.INGEST_LATE_EVENTS.on(self.registry)
         self.ingest_drops = metrics.INGEST_DROPS.on(self.registry)
+        self.plan_batches = metrics.PLAN_BATCHES.on(self.registry)
+        self.plan_violations = metrics.PLAN_VIOLATIONS.on(self.registry)
         self.batch_duration = metrics.SHARD_BATCH_DURATION.on(self.registry)
         self.audience_evaluations = metrics.AUDIENCE_EVALUATIONS.on(self.registry)
         self.real_time_cuts = metrics.REAL_TIME_CUTS.on(self.registry)

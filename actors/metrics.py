@@ -140,6 +140,23 @@ INGEST_DROPS = Metric(
     meaning="Parts of accepted batches that were cut or left out, and batches of odd size.",
     remedy="Look up the reason in the table of limits and tell the sender.",
 )
+PLAN_BATCHES = Metric(
+    Counter,
+    "headwater_plan_batches_total",
+    "batches",
+    ("workspace", "plan", "outcome"),
+    meaning="Batches of workspaces with data plans, by what their plan says of them. `plan` is "
+    "empty where they name none, or none that there is.",
+    remedy="plan_not_found, no_active_version: the client names another plan than is active.",
+)
+PLAN_VIOLATIONS = Metric(
+    Counter,
+    "headwater_plan_violations_total",
+    "1",
+    ("workspace", "plan", "type", "blocked"),
+    meaning="Violations of data plans, and whether what violates them is blocked.",
+    remedy="unplanned rises: a client sends what the plan does not have yet.",
+)
 CLIENT_FORWARDED = Metric(
     Counter,
     "headwater_client_forwarded_total",

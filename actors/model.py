@@ -536,7 +536,13 @@ class Unregistered(Struct, array_like=True, tag=7):
     names: list[EventName]
 
 
-Result = Accepted | Duplicate | Rejected | Moved | Unresolved | Deferred | Unregistered
+class Elsewhere(Struct, array_like=True, tag=8):
+    """Not applied here: with what is blocked of it, it is nobody's, and those lie in their slot."""
+
+    slot: int
+
+
+Result = Accepted | Duplicate | Rejected | Moved | Unresolved | Deferred | Unregistered | Elsewhere
 
 
 # -- Delivery -------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ class ShardPreviews:
         if pipeline.connection.input == FEED_NUMBER:
             return NO_BATCHES
         try:
-            batch = decode_batch(raw, self._context(pipeline), self._workspace)
+            batch = self._work(raw, self._context(pipeline)).decoded
         except BatchRejected as error:
             return Rejected(error.problems)
         received_ms = self._clock.now_ms()
@@ -87,14 +87,7 @@ class ShardPreviews:
         if pipeline is None:
             return None
         context = self._context(pipeline)
-        batch = decode_batch(raw, context, self._workspace)
-        work = Work(raw, 0, None, is_guess=False, context=context, batch=batch)
-        if self._shard.groups.read_only:
-            keep_read_only([work], self._shard.groups.read_only)
-        if self._shard.audiences.owned_attributes:
-            keep_read_only([work], self._shard.audiences.owned_attributes, OWNED)
-        for index, event in enumerate(batch.events):
-            event.event_id = index
+        batch = self._work(raw, context).decoded
         identities = self._identities(batch)
         profile: Profile | None = None
         changes: list[ConsentChange] = []
@@ -157,6 +150,19 @@ class ShardPreviews:
                 for each in drops
             ],
         }
+
+    def _work(self, raw: bytes, context: BatchContext) -> Work:
+        """Decode a batch, without what is blocked of it. Raises BatchRejected."""
+        batch = decode_batch(raw, context, self._workspace)
+        for index, event in enumerate(batch.events):
+            event.event_id = index
+        work = Work(raw, 0, None, is_guess=False, context=context, batch=batch)
+        if self._shard.groups.read_only:
+            keep_read_only([work], self._shard.groups.read_only)
+        if self._shard.audiences.owned_attributes:
+            keep_read_only([work], self._shard.audiences.owned_attributes, OWNED)
+        self._shard.check_plans([work])
+        return work
 
     def _context(self, pipeline: Pipeline) -> BatchContext:
         return BatchContext(pipeline.connection.input, "", "server_to_server", self._clock.now_ms())

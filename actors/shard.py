@@ -30,6 +30,7 @@ from actors.outgoing import outgoing_batch
 from actors.pipeline.compiling import Pipeline, compile_pipelines
 from actors.pipeline.data_filter import Filter
 from actors.pipeline.points import DataPoint
+from actors.plans.versions import Plans
 from actors.predictions.objects import OWNED
 from actors.profiles.recent import note_stored, seen_bytes
 from actors.profiles.tiers import kept_events
@@ -39,10 +40,12 @@ from actors.shard_options import ShardOptions
 from actors.shard_outbox import ShardOutbox
 from actors.shard_state import ShardState
 from actors.steps.admit import KnownNames, admit
+from actors.steps.check_plans import check_plans
 from actors.steps.decode import Decoder
 from actors.steps.enqueue import enqueue
 from actors.steps.enqueue_alias import enqueue_alias
 from actors.steps.identify import Identifier
+from actors.steps.quarantine import quarantine
 from actors.steps.update_profiles import update_profile
 from actors.steps.work import Work
 from actors.store import event_names, log, micro_batches, outbox
@@ -101,6 +104,7 @@ class Shard:
         self._identities = state.identities(workspace)
         self._counts = ShardCounts(metrics, state.number, options, self.store)
         self._ids = state.ids
+        self._plans: Plans | None = None
         with self.store.read() as txn:
             self.points = KnownPoints(txn)
         self._set_up(options)
@@ -119,6 +123,7 @@ class Shard:
         self.options = options
         self._workspace = options.workspace
         self._decoder = Decoder(options.workspace)
+        self._plans = Plans(options.plans, self._plans) if options.plans else None
         self._pipelines: dict[int, list[Pipeline]] = {}  # by input
         for pipeline in compile_pipelines(options.connections, self.points.is_known_to):
             self._pipelines.setdefault(pipeline.connection.input, []).append(pipeline)
@@ -209,6 +214,8 @@ class Shard:
                     return known
                 if micro.event_names is not None:
                     self._names.learn(txn, micro.event_names)
+                self.check_plans(works)
+                checked = clock()
                 self._identifier.identify(works, txn)
                 identified = clock()
                 admit(works, txn, self._duplicates, self._names, self._clock.now_ms())
@@ -233,11 +240,14 @@ class Shard:
         self._names.published()
         self._published()
         counts.micro_batch(works)
+        if self._plans is not None:
+            counts.not_tagged(works)
         self._decoder.keep(works)
         ended = clock()
         counts.stages(
             decode=decoded - started,
-            identity=identified - decoded,
+            plan=checked - decoded,
+            identity=identified - checked,
             dedup=admitted - identified,
             profile=applied - admitted,
             audience=evaluated - applied,
@@ -261,11 +271,16 @@ class Shard:
     def _apply_one(self, work: Work, txn: Transaction) -> list[Delivery]:
         """Change the profile, append to the log, and make what is to be delivered."""
         batch, context, workspace = work.decoded, work.context, self._workspace
-        ids = self._ids.draw(len(batch.events) + 2)
+        checked = work.checked
+        entered = batch if checked is None else work.entered
+        ids = self._ids.draw(len(entered.events) + 2)
         if not batch.is_batch_id_sent:
             batch.batch_id = ids[0]
-        for event, event_id in zip(batch.events, ids[1:], strict=False):
+        for event, event_id in zip(entered.events, ids[1:], strict=False):
             event.event_id = event_id
+        quarantined = self._quarantined(work) if checked is not None else []
+        if checked is not None and checked.drops_batch:
+            return quarantined
         profile: Profile | None = None
         changes: list[ConsentChange] = []
         device_key: str | None = None
@@ -321,6 +336,13 @@ class Shard:
             )
             if note_stored(section, log_id, size, most) and not self.audiences.is_idle:
                 self.audiences.cut(txn, key, profile)
+        return deliveries + quarantined
+
+    def _quarantined(self, work: Work) -> list[Delivery]:
+        deliveries, drops = quarantine(work, self._workspace)
+        for delivery in deliveries:
+            delivery.sequence = self._ids.next()
+        self._counts.dropped(drops)
         return deliveries
 
     def _deliveries(
@@ -362,6 +384,11 @@ class Shard:
             self._abandon()
             raise
         self._published()
+
+    def check_plans(self, works: Sequence[Work]) -> None:
+        """Validate batches and take out of them what is blocked, where there are data plans."""
+        if self._plans is not None:
+            check_plans(works, self._plans)
 
     def pipeline(self, connection: int) -> Pipeline | None:
         """Return what is compiled of a connection, `None` if there is none of that number."""

@@ -8,6 +8,7 @@ from typing import Any
 from actors.metric_groups import ShardMetrics
 from actors.model import Accepted, Duplicate, Environment, Rejected
 from actors.pipeline.candidate import Drop
+from actors.plans.checked import Checked
 from actors.shard_options import ShardOptions
 from actors.steps.work import Work
 from actors.store import addressed
@@ -59,7 +60,7 @@ class ShardCounts:
     def take_over(self, options: ShardOptions) -> None:
         """Go on with another configuration of the workspace."""
         self._workspace = options.workspace
-        self._connections = {each.number: each.id for each in options.connections}
+        self._connections = {each.number: each.id for each in options.all_connections}
         self._receiving: dict[tuple[int, Environment], list[int]] = {}
         for each in options.connections:
             if each.is_active:
@@ -76,6 +77,7 @@ class ShardCounts:
         for work in works:
             source = work.context.input
             batch = work.batch
+            checked = work.checked
             match work.result:
                 case Rejected():
                     name = "historical_rejected" if work.context.is_historical else "invalid"
@@ -87,7 +89,8 @@ class ShardCounts:
                         self._drops[number, DUPLICATE] += max(len(batch.events), 1)
                 case Accepted() if batch is not None:
                     results[source, batch.environment, "accepted"] += 1
-                    events = batch.events
+                    # What is blocked has come, too (spec/data-plans.md, 4).
+                    events = batch.events if checked is None else work.entered.events
                     types.setdefault((source, batch.environment), []).extend(
                         [event.event_type for event in events]
                     )
@@ -95,12 +98,27 @@ class ShardCounts:
                     late[source] += sum([event.timestamp_ms < oldest_ms for event in events])
                     for reason in batch.drops:
                         drops[source, reason] += 1
+                    if checked is not None:
+                        self._checked(checked)
         counted = {where: Counter(found) for where, found in types.items()}
         self._write(results, counted, drops, late)
         if self._new:
             self._show_records(self._new)
             self._addressed = self._records()
             self._new.clear()
+
+    def not_tagged(self, works: Sequence[Work]) -> None:
+        """Count, in a workspace with data plans, the batches of a micro-batch that name none."""
+        count = sum(work.checked is None and isinstance(work.result, Accepted) for work in works)
+        if count:
+            self._metrics.plan_batches.labels(self._workspace.id, "", "not_tagged").inc(count)
+
+    def _checked(self, checked: Checked) -> None:
+        metrics, workspace = self._metrics, self._workspace.id
+        metrics.plan_batches.labels(workspace, checked.plan_id, checked.outcome).inc()
+        for (kind, is_blocked), count in checked.violations.items():
+            labels = (workspace, checked.plan_id, kind, str(is_blocked).lower())
+            metrics.plan_violations.labels(*labels).inc(count)
 
     def record_made(self, environment: Environment) -> None:
         """Count the identity record of an MPID that a batch has named and nobody had."""

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from actors.model import WorkspaceInfo
 from actors.pipeline.connection import ConnectionInfo
+from actors.plans.versions import PlanInfo
 from actors.store.placement import NodeFolder
 
 
@@ -35,6 +36,7 @@ class ShardOptions(Struct, frozen=True, kw_only=True):
     """How a workspace's part of one shard is set up. Sizes in bytes.
 
     Attributes:
+        plans: the data plans.
         queue_limits: connection to the bytes that may wait for it on this shard.
         dropped: connections that were deleted with all that waits for them.
         revision: of the workspace's configuration.
@@ -42,6 +44,18 @@ class ShardOptions(Struct, frozen=True, kw_only=True):
 
     workspace: WorkspaceInfo
     connections: tuple[ConnectionInfo, ...] = ()
+    plans: tuple[PlanInfo, ...] = ()
     queue_limits: dict[int, int] = {}
     dropped: frozenset[int] = frozenset()
     revision: int = 1
+
+    @property
+    def all_connections(self) -> tuple[ConnectionInfo, ...]:
+        """The connections of inputs, and those of data plans to their quarantine outputs."""
+        quarantines = (
+            version.quarantine
+            for plan in self.plans
+            for version in plan.versions
+            if version.quarantine is not None
+        )
+        return (*self.connections, *quarantines)

@@ -43,10 +43,10 @@ class ShardOutbox:
         self._store = store
         self._ids = ids
         self._wake = wake
-        connections = {each.number: each.id for each in options.connections}
+        connections = {each.number: each.id for each in options.all_connections}
         self.queues = Queues(txn, options.queue_limits, connections)
         self.collector = Collector(txn, options.connections, ids.next)
-        self._outputs = {each.number: each.output for each in options.connections}
+        self._outputs = {each.number: each.output for each in options.all_connections}
         self._dropped = options.dropped
         # Connections whose outbox their output has read to the end: it waits to be woken.
         self._caught_up: set[int] = set(self._outputs)
@@ -59,13 +59,13 @@ class ShardOutbox:
 
     def take_over(self, options: ShardOptions) -> None:
         """Go on with other connections; what waits for one that is not there any more stays."""
-        outputs = {each.number: each.output for each in options.connections}
+        outputs = {each.number: each.output for each in options.all_connections}
         for number in [each for each in self._outputs if each < FIRST_NUMBER]:
             if number not in outputs:
                 self.queues.forget(number)
                 del self._outputs[number]
                 self._caught_up.discard(number)
-        for each in options.connections:
+        for each in options.all_connections:
             self.queues.know(each.number, each.id, options.queue_limits[each.number])
             if self._outputs.get(each.number) != each.output:  # its forwarder has read nothing yet
                 self._outputs[each.number] = each.output

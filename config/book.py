@@ -20,6 +20,7 @@ from actors.store.revisions import Revision, Stamp
 from config.access import AccessBook
 from config.audit import AuditLog, Version, entries_of
 from config.compiled_workspaces import ServedDocument, served_documents
+from config.data_plans import lost_quarantines
 from config.deployment import deployment_problems
 from config.differences import Difference, differences, fixed_for_life, needing_restart
 from config.errors import ConfigError, format_path
@@ -289,6 +290,7 @@ class Book:
 
     def _numbered(self, drafts: Sequence[Draft]) -> KeptNumbers:
         """Return the numbers of all objects once drafts hold. Raises ConfigError."""
+        former = {name: page.document.data_plans for name, page in self._pages.items()}
         documents = {name: page.document for name, page in self._pages.items()}
         documents |= {each.workspace: each.document for each in drafts}
         named = list(documents.items())
@@ -302,6 +304,8 @@ class Book:
             for each in draft.differences:
                 if each.action == "delete" and each.section in RETIRING and each.name:
                     numbers = retire(numbers, draft.workspace, each.section, each.name)
+            for name in lost_quarantines(former.get(draft.workspace), draft.document.data_plans):
+                numbers = retire(numbers, draft.workspace, "connections", name)
         return assign_all(list(documents.values()), numbers)[0]
 
     def _unknown_roles(self, document: WorkspaceDocument) -> list[tuple[str, str]]:

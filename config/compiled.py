@@ -28,8 +28,11 @@ from actors.outputs.firehose.registration import COOKIE_SYNC_ID
 from actors.outputs.registry import MODULES
 from actors.outputs.retry import PROFILES, RetrySchedule
 from actors.pipeline.connection import Collecting, ConnectionInfo
+from actors.plans.document import document_bytes
+from actors.plans.versions import PlanInfo, PlanVersionInfo
 from actors.steps.payload import WHOLE, PayloadSettings
 from config.cookie_sync import COOKIE_SYNC
+from config.data_plans import DataPlan, DataPlanVersion
 from config.inputs import Input
 from config.numbers import ORGANIZATION, Numbers, retired
 from config.outputs import DSR, Connection, Output
@@ -112,6 +115,62 @@ def connection_infos(document: WorkspaceDocument, numbers: Numbers) -> tuple[Con
     )
 
 
+def plan_infos(document: WorkspaceDocument, numbers: Numbers) -> tuple[PlanInfo, ...]:
+    """Return the data plans with their active versions, and where those have their quarantine."""
+    quarantines = {
+        (plan.id, version.version): _quarantine(name, plan, version, document, numbers)
+        for plan in document.data_plans
+        for name, version in plan.quarantines().items()
+    }
+    return tuple(
+        PlanInfo(
+            plan.id,
+            tuple(
+                PlanVersionInfo(
+                    each.version,
+                    each.activated_environment,
+                    document_bytes(each.document),
+                    quarantines.get((plan.id, each.version)),
+                )
+                for each in plan.versions
+                if each.is_active
+            ),
+        )
+        for plan in document.data_plans
+    )
+
+
+def _quarantine_connections(
+    document: WorkspaceDocument, numbers: Numbers
+) -> Iterator[ConnectionInfo]:
+    """Yield the connections of plans' versions, of inactive ones too: what waits there is held."""
+    for plan in document.data_plans:
+        for name, version in plan.quarantines().items():
+            yield _quarantine(name, plan, version, document, numbers)
+
+
+def _quarantine(
+    name: str,
+    plan: DataPlan,
+    version: DataPlanVersion,
+    document: WorkspaceDocument,
+    numbers: Numbers,
+) -> ConnectionInfo:
+    output = document.outputs_by_id[version.quarantine_output or ""]
+    return ConnectionInfo(
+        number=numbers.connections[name],
+        id=name,
+        input=FEED_NUMBER,  # any
+        input_id=plan.id,  # what is sent is of the plan, whatever it came through
+        output=output.id,
+        module=output.module,
+        is_active=version.is_active,
+        environments=frozenset(_environments(output)),
+        send_as_batch=True,
+        settings=WHOLE,
+    )
+
+
 def shown_headers(
     document: WorkspaceDocument, numbers: Numbers
 ) -> dict[int, dict[Environment, dict[str, str]]]:
@@ -129,9 +188,11 @@ def shown_headers(
 def queue_limits(document: WorkspaceDocument, numbers: Numbers, shards: int) -> dict[int, int]:
     """Return the bytes that may wait for each connection on each of so many shards."""
     outputs = document.outputs_by_id
+    named = [(each.id, each.output) for each in document.connections]
+    named += [(each.id, each.output) for each in _quarantine_connections(document, numbers)]
     return {
-        numbers.connections[each.id]: outputs[each.output].queue.max_bytes // shards
-        for each in document.connections
+        numbers.connections[name]: outputs[output].queue.max_bytes // shards
+        for name, output in named
     }
 
 
@@ -146,6 +207,7 @@ def output_plans(document: WorkspaceDocument, numbers: Numbers) -> list[OutputPl
     connections = [
         *connection_infos(document, numbers),
         *_dsr_connections(document, numbers),
+        *_quarantine_connections(document, numbers),
     ]
     return [
         OutputPlan(

@@ -12,6 +12,7 @@ from config.calculated_catalog import calculated_catalog
 from config.compiled import (
     connection_infos,
     dropped_connections,
+    plan_infos,
     queue_limits,
     with_neighbours,
     workspace_info,
@@ -91,6 +92,7 @@ def shard_options(served: ServedDocument, shards: int) -> ShardOptions:
     return ShardOptions(
         workspace=served.info,
         connections=connection_infos(document, numbers),
+        plans=plan_infos(document, numbers),
         queue_limits=queue_limits(document, numbers, shards),
         dropped=dropped_connections(numbers),
         revision=served.revision,

@@ -25,6 +25,7 @@ ACCOUNT_LIMITS = (
     "platform_requests_per_minute",
     "active_audiences",
     "active_calculated_attributes",
+    "data_plan_bytes",
 )
 SHARED_LIMITS = ("org", "system")
 # spec/identity.md, 3: all but `idsync_enabled`, which each workspace has for itself.
@@ -45,6 +46,7 @@ def deployment_problems(
     yield from _repeated_outputs(documents)
     yield from _repeated_audience_names(documents)
     yield from _too_many_active(documents)
+    yield from _too_large_plans(documents)
     for place, (_, document) in enumerate(documents if are_all else ()):
         found = joint_audience_problems(document, [each for _, each in documents])
         yield from (((place, where), message) for where, message in found)
@@ -138,6 +140,20 @@ def _too_many_active(documents: Sequence[Named]) -> Iterator[tuple[Place, str]]:
                         what = section.replace("_", " ")
                         problem = f"at most {most} {what} of an account can be active"
                         yield (place, (section, index, "active")), problem
+
+
+def _too_large_plans(documents: Sequence[Named]) -> Iterator[tuple[Place, str]]:
+    """List the active versions beyond what an account's may take (spec/data-plans.md, 1)."""
+    sizes: Counter[str] = Counter()
+    for place, (_, document) in enumerate(documents):
+        for index, plan in enumerate(document.data_plans):
+            for number, version in enumerate(plan.versions):
+                if not version.is_active:
+                    continue
+                sizes[document.account.id] += version.size
+                if sizes[document.account.id] > document.workspace.limits.data_plan_bytes:
+                    where = ("data_plans", index, "versions", number, "activated_environment")
+                    yield (place, where), "Data plan memory quota exceeded."
 
 
 def _repeated_account_numbers(documents: Sequence[Named]) -> Iterator[tuple[Place, str]]:

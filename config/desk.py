@@ -17,6 +17,7 @@ from config.audit import AuditPage, AuditQuery
 from config.book import FILE, Book, Draft
 from config.compiled import output_plans
 from config.compiled_workspaces import ServedDocument, shard_options
+from config.data_plans import lost_quarantines
 from config.differences import Difference, with_danger
 from config.errors import ConfigError
 from config.exporting import unexpanded
@@ -25,6 +26,7 @@ from config.publishing import ConfiguredShard, Publisher
 from config.secret_values import with_kept_secrets
 from config.settings import Settings
 from config.sheets import Applied, Entry, Sheet
+from config.workspace import WorkspaceDocument
 
 LOOK_S = 1.0  # how often shards are asked for their revisions
 
@@ -327,8 +329,8 @@ class ConfigDesk:
         served = next(each for each in self._book.served if each.info.id == draft.workspace)
         found = []
         for each in draft.differences:
-            if each.action == "delete" and each.section == "connections" and each.name:
-                number = served.numbers.connections[each.name]
+            for name in _lost_connections(each, served.document, draft.document):
+                number = served.numbers.connections[name]
                 queues = await self._publisher.queues(served.info.number, number)
                 waiting = sum(queue["depth"] for queue in queues)
                 dead = sum(queue["dead_letters"] for queue in queues)
@@ -337,6 +339,20 @@ class ConfigDesk:
                     each = with_danger(each, reason)
             found.append(each)
         return tuple(found)
+
+
+def _lost_connections(
+    difference: Difference, before: WorkspaceDocument, after: WorkspaceDocument
+) -> list[str]:
+    """Return the ids of the connections that a change deletes."""
+    name = difference.name
+    if name is None:
+        return []
+    if difference.section == "data_plans":
+        plans = [[plan for plan in each.data_plans if plan.id == name] for each in (before, after)]
+        return lost_quarantines(*plans)
+    is_lost = difference.action == "delete" and difference.section == "connections"
+    return [name] if is_lost else []
 
 
 def _refused(error: ConfigError) -> ConfigurationRefused:

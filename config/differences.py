@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from pydantic import BaseModel
 
+from config.data_plans import locked_problems, lost_production
 from config.deployment import SCOPE_KEYS
 from config.merging import name_of
 from config.workspace import WorkspaceDocument
@@ -76,7 +77,11 @@ def with_danger(difference: Difference, reason: str) -> Difference:
 def fixed_for_life(
     before: WorkspaceDocument, after: WorkspaceDocument
 ) -> Iterator[tuple[str, str]]:
-    """List, as path and message, what objects cannot become (spec/audiences.md, 2)."""
+    """List, as path and message, what objects cannot become.
+
+    Source: spec/audiences.md, 2; spec/data-plans.md, 1.
+    """
+    yield from locked_problems(before.data_plans, after.data_plans)
     former = {each.id: each for each in before.audiences}
     for index, audience in enumerate(after.audiences):
         known = former.get(audience.id)
@@ -123,10 +128,10 @@ def _of_section(section: _Section) -> Iterator[Difference]:
             yield Difference("create", section.name, name)
         elif before != after:
             fields = _changed(before, after)
-            yield Difference("update", section.name, name, fields, _lost_keys(before, after))
+            yield Difference("update", section.name, name, fields, _lost(before, after))
     for name, before in old.items():
         if name not in new:
-            yield Difference("delete", section.name, name, (), _lost_keys(before, None))
+            yield Difference("delete", section.name, name, (), _lost(before, None))
 
 
 def _is_of_objects(value: object) -> bool:
@@ -148,6 +153,10 @@ def _changed(before: Any, after: BaseModel) -> tuple[str, ...]:
         for name in type(after).model_fields
         if getattr(before, name, None) != getattr(after, name)
     )
+
+
+def _lost(before: BaseModel, after: BaseModel | None) -> str | None:
+    return _lost_keys(before, after) or lost_production(before, after)
 
 
 def _lost_keys(before: BaseModel, after: BaseModel | None) -> str | None:

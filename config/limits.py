@@ -55,6 +55,7 @@ class WorkspaceLimits(Model):
 
     active_audiences: Count = 100  # real-time ones of the account, at once
     active_calculated_attributes: Count = 100  # of the account, at once
+    data_plan_bytes: Count = 50 * 1024 * 1024  # of all active versions of the account
     standard_audience_credits: Count | None = None  # calculations per year
 
     event_name_length: Count = _DEFAULTS.event_name_length

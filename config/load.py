@@ -14,6 +14,7 @@ from config.deployment import deployment_problems
 from config.errors import ConfigError, Found, Location, format_path, found_by_model
 from config.identity import IdentitySettings, identity_problems
 from config.numbers import KeptNumbers, assign_all
+from config.plan_files import read_plan_files
 from config.sources import Expansion, read_yaml
 from config.validate import part_problems, parts_of
 from config.workspace import WorkspaceDocument
@@ -109,9 +110,12 @@ def _expanded(
     path: Path, name: str, environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], "_Source", Expansion]:
     source = _Source.read(path, name)
-    expansion = Expansion(environ, path if path.is_dir() else path.parent)
+    folder = path if path.is_dir() else path.parent
+    expansion = Expansion(environ, folder)
     try:
-        return expansion.expand(source.data), source, expansion
+        data = expansion.expand(source.data)
+        expansion.found += read_plan_files(data, folder)
+        return data, source, expansion
     except RecursionError:
         raise ConfigError([(name or path.name, "is nested too deeply")]) from None
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from config.data_plans import quarantines
 from config.errors import ConfigError, format_path
 from config.workspace import WorkspaceDocument
 
@@ -27,6 +28,7 @@ class ObjectNumbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connections: dict[str, int] = {}
     calculated_attributes: dict[str, int] = {}
     audiences: dict[str, int] = {}
+    data_plans: dict[str, int] = {}
 
 
 class Numbers(ObjectNumbers, frozen=True, forbid_unknown_fields=True):
@@ -180,10 +182,10 @@ def _assign_objects(
             [
                 (
                     prefix + format_path((section, index, "number")),
-                    (document.workspace.id, each.id),
-                    each.number,
+                    (document.workspace.id, name),
+                    number,
                 )
-                for index, each in enumerate(getattr(document, section))
+                for index, (name, number) in enumerate(_numbered(document, section))
             ]
             for prefix, document in named
         ]
@@ -198,6 +200,17 @@ def _assign_objects(
         for (workspace, name), number in assigned.items():
             found[workspace][section][name] = number
     return {workspace: ObjectNumbers(**numbers) for workspace, numbers in found.items()}
+
+
+def _numbered(document: WorkspaceDocument, section: str) -> list[tuple[str, int | None]]:
+    """Return id and fixed number of what is numbered in a section, in its order.
+
+    Connections of data plans to their quarantine outputs are connections, too.
+    """
+    found = [(each.id, each.number) for each in getattr(document, section)]
+    if section == "connections":
+        found += [(name, None) for name in quarantines(document.data_plans)]
+    return found
 
 
 def _assign_names(

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from actors.outputs.registry import MODULES
+from config.data_plans import DataPlan
 from config.errors import Location, is_written
 from config.merging import Data, counterpart, name_of
 from config.outputs import Output, merged
@@ -102,6 +103,8 @@ def with_kept_secrets(given: Data, kept: Data, document: WorkspaceDocument) -> D
 def _in_model(value: object, where: Location) -> Iterator[Location]:
     if isinstance(value, SecretStr):
         yield where
+    elif isinstance(value, DataPlan):
+        return  # its documents name attributes, and hold nothing of them
     elif isinstance(value, Output):
         yield from _in_output(value, where)
     elif isinstance(value, BaseModel):

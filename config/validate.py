@@ -16,6 +16,7 @@ from config.audience_rules import (
 from config.audiences import Audience
 from config.calculated import CalculatedAttribute, calculated_problems
 from config.cookie_sync import cookie_sync_problems
+from config.data_plans import DataPlan, plan_problems
 from config.dsr import dsr_problems
 from config.errors import Found, Location
 from config.forwarding_problems import filter_problems, forwarding_problems
@@ -34,8 +35,11 @@ from config.workspace import ApiCredential, Workspace, workspace_problems
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 Place = TypeVar("Place")
-SECTIONS = ("inputs", "outputs", "connections", "calculated_attributes", "audiences")
-Numbered = Input | Output | Connection | CalculatedAttribute | Audience
+SECTIONS = (
+    *("inputs", "outputs", "connections", "calculated_attributes", "audiences"),
+    "data_plans",
+)
+Numbered = Input | Output | Connection | CalculatedAttribute | Audience | DataPlan
 KINDS_WITH_INPUT = ("event", "data_warehouse", "cookie_sync")
 
 
@@ -54,6 +58,7 @@ class Parts(NamedTuple):
     connections: dict[int, Connection]
     calculated_attributes: dict[int, CalculatedAttribute]
     audiences: dict[int, Audience]
+    data_plans: dict[int, DataPlan]
     ids: dict[str, set[str]]
 
 
@@ -68,6 +73,7 @@ def parts_of(data: Mapping[str, Any]) -> Parts:
         connections=_parse_list(Connection, data.get("connections")),
         calculated_attributes=_parse_list(CalculatedAttribute, data.get("calculated_attributes")),
         audiences=_parse_list(Audience, data.get("audiences")),
+        data_plans=_parse_list(DataPlan, data.get("data_plans")),
         ids={
             section: {
                 part["id"]
@@ -101,6 +107,8 @@ def part_problems(
         yield from filter_problems(output.filters, ("outputs", index, "filters"))
     yield from _connection_problems(parts, modules)
     yield from _audience_problems(parts)
+    for index, plan in parts.data_plans.items():
+        yield from plan_problems(plan, ("data_plans", index), _outputs(parts), modules)
 
 
 def _as_list(section: object) -> list[Any]:
@@ -146,6 +154,7 @@ def _repeated_names(parts: Parts) -> Iterator[Found]:
         "connections": parts.connections,
         "calculated_attributes": parts.calculated_attributes,
         "audiences": parts.audiences,
+        "data_plans": parts.data_plans,
     }
     for section, objects in sections.items():
         kind = section.removesuffix("s").replace("_", " ")
@@ -181,6 +190,12 @@ def keys_of(
         yield ("workspace", "dsr_credentials", "key"), credentials.key, "dsr_credentials"
 
 
+def _outputs(parts: Parts) -> dict[str, Output | None]:
+    """Return the outputs by id, `None` for one that is not well-formed."""
+    outputs: dict[str, Output | None] = dict.fromkeys(parts.ids["outputs"])
+    return outputs | {each.id: each for each in parts.outputs.values()}
+
+
 def _audience_problems(parts: Parts) -> Iterator[Found]:
     # What a faulty workspace section would allow is not known.
     is_extended = parts.workspace is None or parts.workspace.calculated_attributes.extended_windows
@@ -197,8 +212,7 @@ def _audience_problems(parts: Parts) -> Iterator[Found]:
             parts.audiences.values(),
             parts.ids["audiences"],
         )
-    outputs: dict[str, Output | None] = dict.fromkeys(parts.ids["outputs"])
-    outputs |= {each.id: each for each in parts.outputs.values()}
+    outputs = _outputs(parts)
     for index, audience in parts.audiences.items():
         yield from audience_problems(
             audience, ("audiences", index), names, parts.ids["inputs"], outputs

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from config.audiences import Audience
 from config.calculated import CalculatedAttribute
 from config.client_sdks import ClientSdks
+from config.data_plans import DataPlan
 from config.errors import Found, Location
 from config.fields import (
     EnvironmentName,
@@ -215,6 +216,7 @@ class WorkspaceDocument(Model):
     connections: Items[Connection] = ()
     calculated_attributes: Items[CalculatedAttribute] = ()
     audiences: Items[Audience] = ()
+    data_plans: Items[DataPlan] = ()
 
     @cached_property
     def inputs_by_id(self) -> dict[str, Input]:

@@ -16,6 +16,7 @@ from actors.model import Environment
 from config.client_sdks import ClientSdks
 from config.compiled import shown_headers
 from config.cookie_sync import Pixel, pixels
+from config.data_plans import quarantines
 from config.identity import IdentitySettings
 from config.inputs import Input
 from config.numbers import ORGANIZATION, Numbers
@@ -230,7 +231,13 @@ def edge_config(
         platform_limits=tuple(_platform_limits(document, account)),
         identity=_identity_calls(document, numbers, settings),
         immutable_ids=frozenset(document.identity.immutable_ids),
-        connections={each.id: numbers.connections[each.id] for each in document.connections},
+        connections={
+            name: numbers.connections[name]
+            for name in (
+                *(each.id for each in document.connections),
+                *quarantines(document.data_plans),
+            )
+        },
         # Of a fixed length, whatever the key's.
         token_key=digest(server_key),
         token_audiences=(DEFAULT_AUDIENCE, *settings.auth_audiences),

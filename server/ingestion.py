@@ -17,6 +17,7 @@ from actors.model import (
     BatchContext,
     Deferred,
     Duplicate,
+    Elsewhere,
     EventName,
     Item,
     Moved,
@@ -35,7 +36,7 @@ MAX_GUESSES = 200_000  # about 40 MB
 # A batch is at most moved, resolved, held up by its names, and applied.
 ROUNDS_PER_BATCH = 5
 
-Undone = Deferred | Moved | Unregistered | Unresolved
+Undone = Deferred | Elsewhere | Moved | Unregistered | Unresolved
 FINAL = (Accepted, Duplicate, Rejected)
 
 
@@ -79,6 +80,7 @@ class Ingestion:
         units = _units(entries)
         results: list[FinalResult | None] = [None] * len(entries)
         left = len(entries)
+        was_blocked = False
         for _ in range(ROUNDS_PER_BATCH * len(entries)):
             undone: list[tuple[_Entry, Undone]] = []
             for entry, result in await self._round(units, context):
@@ -89,11 +91,14 @@ class Ingestion:
                         self._learn(entry, entry.route.guess_key, result)
                 else:
                     undone.append((entry, result))
+                    was_blocked = was_blocked or isinstance(result, Elsewhere)
             if not left:
                 return cast(list[FinalResult], results)
             if undone:
                 await self._ask_coordinator(undone)
             units = [rest for unit in units if (rest := _unanswered(unit, results))]
+        if was_blocked:
+            raise ShardUnavailable("the shards do not have the same data plans yet")
         raise RuntimeError("a batch found no shard that would take it")
 
     def _entry(self, index: int, raw: bytes, context: BatchContext) -> _Entry:
@@ -144,6 +149,9 @@ class Ingestion:
             match result:
                 case Moved():
                     self._redirect(entry, result.mpid, is_guess=not result.is_settled)
+                case Elsewhere(slot=slot):
+                    entry.mpid, entry.is_guess = None, False
+                    entry.shard = shard_of_slot(slot, self._shards)
                 case Unresolved():
                     unresolved.append((entry, result))
                 case Unregistered(names=unknown):

@@ -388,6 +388,8 @@ class OutputModule:
             whole batches itself, unless the model extends theirs.
         is_tried_when_saved: the API tries settings on the receiver before it saves them.
         problems: lists what does not fit an output of a kind: where in its settings, and why.
+        whole_batches: lists which settings keep it from sending raw batches as they are, as
+            quarantine needs (spec/connections.md, 2.6); `None`: it sends none.
         open: makes the output from validated settings.
         takes: tells of validated settings what such an output takes of its connections' batches:
             platforms, event types, age, identities, size.
@@ -416,3 +418,4 @@ class OutputModule:
     batch_wait_s: float = 0.0
     is_tried_when_saved: bool = False
     problems: Callable[[Any, str], Iterable[SettingProblem]] = no_problems
+    whole_batches: Callable[[Any], Iterable[SettingProblem]] | None = None

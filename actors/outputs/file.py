@@ -124,4 +124,7 @@ MODULE = OutputModule(
     open=FileOutput,
     is_tried_when_saved=True,
     problems=file_problems,
+    whole_batches=lambda settings: (
+        () if settings.format == "ndjson" else [(("format",), "must be ndjson")]
+    ),
 )

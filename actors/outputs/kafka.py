@@ -5,7 +5,7 @@ what follows a record that could not be written is written again after it.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from actors.model import Delivery
 from actors.outputs.contract import (
@@ -16,6 +16,7 @@ from actors.outputs.contract import (
     OutputModule,
     RequestLimits,
     Retry,
+    SettingProblem,
     Split,
 )
 from actors.outputs.kafka_errors import outcome_of
@@ -183,6 +184,14 @@ def _in_order(deliveries: Sequence[Delivery], outcomes: list[Outcome]) -> list[O
     return ordered
 
 
+def splitting_settings(settings: KafkaSettings) -> Iterator[SettingProblem]:
+    """List the settings that make several records of a batch."""
+    if settings.value != "batch_json":
+        yield ("value",), "must be batch_json"
+    if settings.has_topic_per_type:
+        yield ("topic",), "must not depend on the event type"
+
+
 MODULE = OutputModule(
     module="kafka",
     kinds=frozenset({"event", "audience"}),
@@ -192,4 +201,5 @@ MODULE = OutputModule(
     send_as_batch_default=True,
     retry_profile="stream",
     open=KafkaOutput,
+    whole_batches=splitting_settings,
 )

@@ -187,4 +187,5 @@ MODULE = OutputModule(
     open=WebhookOutput,
     headers=shown_headers,
     domain=lambda settings: urlsplit(settings.url).hostname or "",
+    whole_batches=lambda _: (),
 )

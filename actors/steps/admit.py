@@ -6,7 +6,7 @@ more than the workspace may have (14).
 
 from collections.abc import Iterable, Sequence
 
-from actors.model import Batch, Deferred, Duplicate, Event, EventName, EventNames, Unregistered
+from actors.model import Deferred, Duplicate, Event, EventName, EventNames, Unregistered
 from actors.steps.work import Work
 from actors.store import event_names
 from actors.store.duplicates import Duplicates
@@ -100,7 +100,7 @@ def admit(
             work.result = Deferred()
             continue
         batch = work.decoded
-        keys = _upload_keys(work, batch)
+        keys = _upload_keys(work)
         repeated = [kind for kind, key in keys if duplicates.is_known(txn, key, now_ms)]
         if repeated:
             work.result = Duplicate(f"duplicate_{repeated[0]}")
@@ -117,17 +117,13 @@ def admit(
             duplicates.remember(txn, key, now_ms)
 
 
-def _upload_keys(work: Work, batch: Batch) -> list[tuple[str, bytes]]:
+def _upload_keys(work: Work) -> list[tuple[str, bytes]]:
     """Return kind and deduplication key of each id that the sender gave the upload.
 
     A batch that belongs to nobody lies where its first id says, so of one with both ids another
     one with the same `batch_id` alone is not seen to be a repeat.
     """
-    ids: list[tuple[str, str]] = []
-    if batch.source_request_id is not None:
-        ids.append(("request_id", batch.source_request_id))
-    if batch.is_batch_id_sent:
-        ids.append(("batch_id", str(batch.batch_id)))
+    ids = work.upload_ids
     if not ids:
         return []
     api_key, mpid = work.context.api_key, work.mpid

@@ -48,4 +48,4 @@ class Decoder:
             if isinstance(work.result, _COMES_BACK) and len(work.raw) <= MAX_KEPT_BYTES:
                 if len(self._kept) >= MAX_KEPT:
                     self._kept.clear()
-                self._kept[work.raw] = (work.decoded, work.context)
+                self._kept[work.raw] = (work.entered, work.context)

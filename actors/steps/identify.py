@@ -14,6 +14,7 @@ from actors.model import (
     ENVIRONMENTS,
     Batch,
     Deferred,
+    Elsewhere,
     Environment,
     Lookup,
     Moved,
@@ -25,7 +26,13 @@ from actors.steps.work import Work
 from actors.store import erased
 from actors.store.environment import Transaction
 from actors.store.identities import Holder, read_holders
-from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
+from actors.store.keys import (
+    identity_key,
+    shard_of_slot,
+    slot_of_hash,
+    slot_of_mpid,
+    unattributed_digest,
+)
 from actors.store.profiles import Profiles
 
 # Requests with a login ID that are known to be settled; some 20 MB.
@@ -87,6 +94,8 @@ class Identifier:
                 work.result = Deferred()
                 continue
             self._resolve(work, txn)
+            if work.checked is not None and work.checked.blocked is not None:
+                self._check_owner(work)
             if work.result is not None:
                 held_up.add(work.unit)
 
@@ -152,6 +161,14 @@ class Identifier:
             work.result = Moved(candidate, is_settled=True)
         else:
             work.result = _unresolved(batch, sent, kinds)
+
+    def _check_owner(self, work: Work) -> None:
+        """Send a batch that has become nobody's to where its repeats are looked for."""
+        ids = work.upload_ids
+        if work.result is None and work.mpid is None and ids:
+            slot = slot_of_hash(unattributed_digest(work.context.api_key, *ids[0]))
+            if not self._owns(slot):
+                work.result = Elsewhere(slot)
 
     def _is_erased(self, environment: Environment, mpid: int, txn: Transaction) -> bool:
         """Tell whether an MPID is nobody's for good (spec/privacy.md, 5.2)."""

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from actors.model import Batch, BatchContext, Result
+from actors.plans.checked import Checked
 
 
 class Work(Struct):
@@ -15,6 +16,7 @@ class Work(Struct):
         batch: decoded, from step `decode` on.
         mpid: whose it is, from step `identify` on; `None` if nobody's.
         by_identities: it was found by the batch's identities, not named by the batch.
+        checked: what its data plan says of it, `None` if it names none or nobody has looked.
     """
 
     raw: bytes
@@ -26,9 +28,29 @@ class Work(Struct):
     mpid: int | None = None
     by_identities: bool = False
     result: Result | None = None
+    checked: Checked | None = None
 
     @property
     def decoded(self) -> Batch:
         """The batch; only to be asked for after step `decode`, of work without a result."""
         assert self.batch is not None, "step decode comes first"
         return self.batch
+
+    @property
+    def entered(self) -> Batch:
+        """The batch before anything of it was blocked."""
+        checked = self.checked
+        if checked is None or checked.blocked is None:
+            return self.decoded
+        return checked.blocked.entered
+
+    @property
+    def upload_ids(self) -> list[tuple[str, str]]:
+        """Kind and value of each id that the sender gave the upload."""
+        batch = self.decoded
+        ids: list[tuple[str, str]] = []
+        if batch.source_request_id is not None:
+            ids.append(("request_id", batch.source_request_id))
+        if batch.is_batch_id_sent:
+            ids.append(("batch_id", str(batch.batch_id)))
+        return ids

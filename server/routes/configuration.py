@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from actors.errors import ConfigurationRefused, Problem
+from config.data_plans import quarantines
 from config.errors import ConfigError
 from config.exporting import as_yaml, exported, read_sent
 from config.numbers import ObjectNumbers
@@ -85,6 +86,8 @@ async def ids(request: web.Request) -> web.Response:
     for section in ObjectNumbers.__struct_fields__:
         known: dict[str, int] = getattr(numbers, section)
         found[section] = {each.id: known[each.id] for each in getattr(document, section)}
+    connections = found["connections"]
+    connections |= {name: numbers.connections[name] for name in quarantines(document.data_plans)}
     return json_answer(found)
 
 

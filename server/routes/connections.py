@@ -8,6 +8,7 @@ from aiohttp import web
 
 from actors.errors import ShardUnavailable
 from config.cookie_sync import COOKIE_SYNC
+from config.data_plans import quarantines
 from config.merging import Data
 from config.outputs import Connection
 from config.sheets import Sheet
@@ -141,7 +142,7 @@ async def resume(request: web.Request) -> web.Response:
     caller = enter(request, "connections:connect_integration")
     configuration = caller.edge.deployment.configuration
     sheet = await configuration.sheet()
-    place = _named(request, sheet)
+    place = _delivering(request, sheet)
     output = sheet.document.outputs_by_id[place.item["output"]]
     # Pages are told of an image, which has no forwarder.
     if output.kind == COOKIE_SYNC or not await configuration.resume(place.number, output.id):
@@ -154,7 +155,7 @@ async def queue(request: web.Request) -> web.Response:
     caller = enter(request, "connections:view")
     configuration = caller.edge.deployment.configuration
     sheet = await configuration.sheet()
-    place = _named(request, sheet)
+    place = _delivering(request, sheet)
     [(_, told)] = await _with_forwarders(caller, [place])
     found, state = await configuration.queue(place.number), _state(place, told)
     now_ms = caller.edge.clock.now_ms()
@@ -179,7 +180,7 @@ async def purge(request: web.Request) -> web.Response:
     """DELETE .../output-connections/{cid}/queue: delete what waits."""
     caller = enter(request, "connections:connect_integration")
     configuration = caller.edge.deployment.configuration
-    place = _named(request, await configuration.sheet())
+    place = _delivering(request, await configuration.sheet())
     await configuration.purge(place.number)
     return web.Response(status=204)
 
@@ -217,6 +218,17 @@ async def _set_active(request: web.Request, *, is_active: bool) -> web.Response:
 
 def _named(request: web.Request, sheet: Sheet) -> Place:
     return find(sheet, "connections", request.match_info["connection"])
+
+
+def _delivering(request: web.Request, sheet: Sheet) -> Place:
+    """Return a connection of an input, or of a data plan's version to its quarantine output."""
+    wanted = request.match_info["connection"]
+    for name, version in quarantines(sheet.document.data_plans).items():
+        number = sheet.served.numbers.connections[name]
+        if wanted in (name, str(number)):
+            item = {"id": name, "output": version.quarantine_output, "active": version.is_active}
+            return Place("connections", -1, item, number, None)
+    return _named(request, sheet)
 
 
 def _checked(request: web.Request, sheet: Sheet) -> Place:

@@ -304,7 +304,7 @@ def test_an_environment_that_is_switched_off_needs_no_settings(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "section",
-    ["rules", "data_plans", "filters"],
+    ["rules", "filters"],
 )
 def test_a_section_that_nothing_uses_is_refused(section: str, tmp_path: Path) -> None:
     empty: list[Any] = []

@@ -1,0 +1,45 @@
+"""Step `quarantine`: what was blocked of a batch goes to the output that its plan names.
+
+Source: spec/connections.md, 2.6; spec/data-plans.md, 4.1.
+"""
+
+from actors.model import Delivery, StoredBatch, WorkspaceInfo
+from actors.pipeline.candidate import Drop
+from actors.plans.quarantine import quarantine_delivery
+from actors.steps.work import Work
+
+
+def quarantine(work: Work, workspace: WorkspaceInfo) -> tuple[list[Delivery], list[Drop]]:
+    """Make the delivery of one batch, if something of it was blocked and that is kept.
+
+    Args:
+        work: its ids are assigned, those of the events that entered validation.
+        workspace: where it came to.
+
+    Returns:
+        At most one delivery, its sequence 0 for the shard to assign; and what was left out.
+    """
+    checked, batch, context = work.checked, work.decoded, work.context
+    if checked is None or checked.blocked is None:
+        return [], []
+    checked.blocked.take_ids(batch.batch_id)
+    connection = checked.quarantine
+    if connection is None or checked.version is None:
+        return [], []
+    if batch.environment not in connection.environments:
+        return [], [Drop(connection.number, "environment")]
+    stored = StoredBatch(
+        log_id=0,  # it is not in the log
+        previous_log_id=0,
+        workspace=workspace.number,
+        scope=workspace.scope,
+        mpid=work.mpid,
+        input=context.input,
+        received_ms=context.received_ms,
+        channel=context.channel,
+        is_historical=context.is_historical,
+        device_key=None,
+        batch=checked.blocked.entered,
+    )
+    plan = checked.plan_id, checked.version
+    return [quarantine_delivery(checked.blocked, stored, plan, connection)], []
