@@ -173,7 +173,7 @@ class Desks:
         self._parts = (
             self.coordinator,
             self.aliases,
-            RepeatDesk(store, clock),
+            RepeatDesk(store, seal, clock),
             OutputStateDesk(store, seal),
             self.groups,
             self,

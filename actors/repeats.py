@@ -6,13 +6,19 @@ memory only: if its edge dies, a repeat is a new request after a while.
 
 from typing import Literal
 
+import msgspec
+
 from actors.clock import Clock
+from actors.output_states import Seal
 from actors.store import requests
 from actors.store.environment import Store
 from actors.store.requests import KeptAnswer
 
 # Longer than any request takes; after that its edge has died.
 UNDER_WAY_S = 60.0
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(KeptAnswer).decode
 
 # What a request with a key is: to be done, like no other one with the key, or being done.
 Begun = Literal["new", "different", "under_way"]
@@ -21,9 +27,10 @@ Begun = Literal["new", "different", "under_way"]
 class RepeatDesk:
     """Remembers who is answering which request, and with what it was answered."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        """Args: `store` of the coordinator."""
+    def __init__(self, store: Store, seal: Seal, clock: Clock) -> None:
+        """Args: `store` of the coordinator; `seal`: of what answers show, which can be secret."""
         self._store = store
+        self._seal = seal
         self._clock = clock
         self._until: dict[bytes, float] = {}
 
@@ -35,8 +42,9 @@ class RepeatDesk:
             content: digest of what is asked.
         """
         with self._store.read() as txn:
-            kept = requests.read(txn, key, self._clock.now_ms())
-        if kept is not None:
+            sealed = requests.read(txn, key, self._clock.now_ms())
+        if sealed is not None:
+            kept = _decode(self._seal.unseal(sealed))
             return kept if kept.content == content else "different"
         now_s = self._clock.monotonic()
         self._until = {each: until for each, until in self._until.items() if until > now_s}
@@ -53,5 +61,6 @@ class RepeatDesk:
         """
         self._until.pop(key, None)
         if answer is not None:
+            sealed = self._seal.seal(_encode(answer))
             with self._store.write() as txn:
-                requests.write(txn, key, answer, self._clock.now_ms())
+                requests.write(txn, key, sealed, self._clock.now_ms())

@@ -13,6 +13,7 @@ from server.demo.outgoing import Outgoing
 from server.deployment import Deployment
 from server.edge_config import ConfigHolder
 from server.health import HEALTH, Health, worst_of
+from server.idempotency import once
 from server.limits import RateLimiter
 from server.middleware import around
 from server.openapi.document import OPENAPI, Document
@@ -66,7 +67,7 @@ from server.routes import (
 )
 
 # Fixed paths first: they win over patterns.
-ROUTES = (
+_ROUTES = (
     *events.ROUTES,
     *identify.ROUTES,
     *segment.ROUTES,
@@ -110,6 +111,14 @@ ROUTES = (
     *journeys.ROUTES,
     *predictions.ROUTES,
     *audiences_v1.ROUTES,
+)
+
+# All POSTs of the Platform API can be repeated (spec/platform-api.md, 1).
+ROUTES = tuple(
+    each._replace(handler=once(each.handler))
+    if each.api == "platform" and each.method == "POST"
+    else each
+    for each in _ROUTES
 )
 
 # What an edge's web.AppRunner has to be given: bodies are inflated by server.bodies, within the

@@ -167,7 +167,9 @@ class Store:
                 map_size=map_size_bytes,
                 max_dbs=len(TABLES) + workspaces * (len(TABLES) - len(SHARED_TABLES)),
                 readahead=False,  # access is random once the data outgrow memory
-                meminit=False,
+                # Else what the process's memory held gets to disk in the unused parts of pages:
+                # secrets that are kept sealed, and what erasures have taken.
+                meminit=True,
             )
             self._tables: dict[Table, Any] = {
                 table: self._environment.open_db(table.encode()) for table in TABLES

@@ -21,7 +21,6 @@ from server.audience_requests import (
 )
 from server.audience_views import shown_subscription
 from server.auditing import audited
-from server.idempotency import once
 from server.management import enter, write_audit
 from server.paging import paged
 from server.paths import management_routes
@@ -122,12 +121,12 @@ _CONNECT = "/platform/v2/workspaces/{workspace}/outputs/{output}/connect-audienc
 ROUTES = management_routes(
     v2_errors,
     ("GET", _SUBSCRIPTIONS, listed),
-    ("POST", _SUBSCRIPTIONS, once(create)),
+    ("POST", _SUBSCRIPTIONS, create),
     ("GET", _ONE, one),
     ("PUT", _ONE, replace),
     ("DELETE", _ONE, delete),
-    ("POST", _ONE + "/resume", once(resume)),
-    ("POST", _CONNECT, once(connect)),
+    ("POST", _ONE + "/resume", resume),
+    ("POST", _CONNECT, connect),
 )
 
 

@@ -27,7 +27,6 @@ from server.audience_views import (
     shown_warnings,
 )
 from server.auditing import audited
-from server.idempotency import once
 from server.management import Caller, enter
 from server.openapi.takes import takes
 from server.paging import MAX_PAGE, next_link
@@ -207,7 +206,7 @@ ROUTES = management_routes(
     ("GET", _MEMBERS + "/{mpid}", member),
     ("GET", _MEMBERS + "/{mpid}/explanation", explain),
     ("POST", AUDIENCE + "/dry-run", dry_run),
-    ("POST", _DOWNLOAD, once(order_download)),
+    ("POST", _DOWNLOAD, order_download),
     ("GET", _DOWNLOAD + "/{download}", download),
     ("GET", _DOWNLOAD + "/{download}/file", download_file),
 )

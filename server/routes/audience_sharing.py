@@ -19,7 +19,6 @@ from server.audience_requests import (
 from server.audience_views import moment
 from server.auditing import audited
 from server.context import EDGES
-from server.idempotency import once
 from server.management import enter_account
 from server.paths import management_routes
 from server.problems import json_answer
@@ -94,7 +93,7 @@ ROUTES = management_routes(
     v2_errors,
     ("GET", AUDIENCE + "/sharing", sharing),
     ("PUT", AUDIENCE + "/sharing", share),
-    ("POST", AUDIENCE + "/sharing/requests", once(request_access)),
+    ("POST", AUDIENCE + "/sharing/requests", request_access),
     ("GET", _DEFAULT, sharing_default),
     ("PUT", _DEFAULT, set_sharing_default),
 )

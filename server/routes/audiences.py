@@ -25,7 +25,6 @@ from server.audience_requests import (
 )
 from server.audience_views import shown_audience, shown_test
 from server.auditing import audited
-from server.idempotency import once
 from server.management import enter
 from server.openapi.takes import takes
 from server.paging import paged
@@ -223,17 +222,17 @@ AUDIENCE = AUDIENCES + "/{audience}"
 ROUTES = management_routes(
     v2_errors,
     ("GET", AUDIENCES, listed),
-    ("POST", AUDIENCES, once(create)),
-    ("POST", AUDIENCES + "/calculate", once(calculate)),
+    ("POST", AUDIENCES, create),
+    ("POST", AUDIENCES + "/calculate", calculate),
     ("GET", AUDIENCES + "/costs", costs),
     ("GET", AUDIENCE, one),
     ("PUT", AUDIENCE, replace),
     ("DELETE", AUDIENCE, delete),
-    ("POST", AUDIENCE + "/activation", once(activate)),
+    ("POST", AUDIENCE + "/activation", activate),
     ("DELETE", AUDIENCE + "/activation", deactivate),
-    ("POST", AUDIENCE + "/clone", once(clone)),
-    ("POST", AUDIENCE + "/send", once(send)),
-    ("POST", AUDIENCE + "/abtest", once(create_test)),
+    ("POST", AUDIENCE + "/clone", clone),
+    ("POST", AUDIENCE + "/send", send),
+    ("POST", AUDIENCE + "/abtest", create_test),
     ("GET", AUDIENCE + "/abtest", test),
     ("DELETE", AUDIENCE + "/abtest", delete_test),
 )

@@ -21,7 +21,6 @@ from server.calculated_views import (
     shown_attribute,
     shown_calculation,
 )
-from server.idempotency import once
 from server.management import Caller, enter, write_audit
 from server.openapi.takes import takes
 from server.paging import paged
@@ -173,12 +172,12 @@ _ONE = _ALL + "/{calculated_attribute}"
 ROUTES = management_routes(
     calculated_errors,
     ("GET", _ALL, listed),  # and HEAD
-    ("POST", _ALL, once(create)),
+    ("POST", _ALL, create),
     ("POST", _ALL + "/preview", preview),
     ("GET", _ONE, one),
     ("PUT", _ONE, change),
     ("DELETE", _ONE, delete),
-    ("POST", _ONE + "/activation", once(activate)),
+    ("POST", _ONE + "/activation", activate),
     ("DELETE", _ONE + "/activation", deactivate),
     ("GET", _ONE + "/activation", activation),
     ("DELETE", _ONE + "/draft", delete_draft),

@@ -28,7 +28,6 @@ from server.config_edits import (
     places,
 )
 from server.config_problems import config_errors, refused
-from server.idempotency import once
 from server.management import WORKSPACE, Caller, enter
 from server.openapi.takes import takes
 from server.paging import paged
@@ -191,7 +190,7 @@ _ONE = _CONNECTIONS + "/{connection}"
 ROUTES = management_routes(
     config_errors,
     ("GET", _CONNECTIONS, listed),
-    ("POST", _CONNECTIONS, once(create)),
+    ("POST", _CONNECTIONS, create),
     ("GET", _ONE, one),
     ("PUT", _ONE, replace),
     ("DELETE", _ONE, delete),

@@ -8,7 +8,6 @@ from aiohttp import web
 from server.auditing import audited
 from server.bodies import json_object, read_body
 from server.dead_letter_filter import NAMES, DeadLetterFilter, dead_letter_filter, ids_of, page_of
-from server.idempotency import once
 from server.management import (
     WORKSPACE,
     connection_number,
@@ -112,9 +111,7 @@ async def export(request: web.Request) -> web.StreamResponse:
 _DEAD_LETTERS = WORKSPACE + "/output-connections/{connection}/dlq"
 
 ROUTES = (
-    Route(
-        "POST", _DEAD_LETTERS + "/replay", once(replay), "platform", preflight=MANAGEMENT_PREFLIGHT
-    ),
+    Route("POST", _DEAD_LETTERS + "/replay", replay, "platform", preflight=MANAGEMENT_PREFLIGHT),
     Route("GET", _DEAD_LETTERS, listed, "platform", preflight=MANAGEMENT_PREFLIGHT),
     Route("DELETE", _DEAD_LETTERS, purge, "platform", preflight=MANAGEMENT_PREFLIGHT),
     Route("GET", _DEAD_LETTERS + "/export", export, "platform", preflight=MANAGEMENT_PREFLIGHT),

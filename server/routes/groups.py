@@ -10,7 +10,6 @@ from config.roles import Task
 from server.auditing import audited
 from server.bodies import json_object, read_body
 from server.group_definitions import read_definition, shown_definition
-from server.idempotency import once
 from server.management import Caller, enter
 from server.parameters import environment, int64, missing, page_size
 from server.paths import MANAGEMENT_PREFLIGHT, Route
@@ -124,7 +123,7 @@ ROUTES = tuple(
     Route(
         method,
         base + path,
-        once(handler) if method == "POST" else handler,
+        handler,
         "platform",
         preflight=MANAGEMENT_PREFLIGHT,
     )

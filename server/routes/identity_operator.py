@@ -15,7 +15,6 @@ from config.errors import ConfigError
 from config.load import parse_identity
 from server.auditing import audited
 from server.bodies import json_object, read_body
-from server.idempotency import once
 from server.identity_names import idsync_type
 from server.identity_problems import IdentityRefused
 from server.identity_requests import CALL_KINDS, identity_call
@@ -157,7 +156,7 @@ ROUTES = (
     _route("POST", _POOL + "/explain", explain),
     _route("GET", _POOL + "/mpids/{mpid}", record),
     _route("GET", _POOL + "/mpids/{mpid}/history", history),
-    _route("POST", _POOL + "/mpids/{mpid}/undo", once(undo)),
+    _route("POST", _POOL + "/mpids/{mpid}/undo", undo),
 )
 
 

@@ -13,7 +13,6 @@ from server.audience_requests import (
 )
 from server.audience_views import shown_journey, shown_milestone
 from server.auditing import audited
-from server.idempotency import once
 from server.management import Caller, enter
 from server.paging import paged
 from server.paths import management_routes
@@ -109,11 +108,11 @@ _MILESTONE = _JOURNEY + "/milestones/{milestone}"
 ROUTES = management_routes(
     v2_errors,
     ("GET", _JOURNEYS, listed),
-    ("POST", _JOURNEYS, once(create)),
+    ("POST", _JOURNEYS, create),
     ("GET", _JOURNEY, one),
     ("PUT", _JOURNEY, replace),
     ("DELETE", _JOURNEY, delete),
-    ("POST", _JOURNEY + "/milestones", once(create_milestone)),
+    ("POST", _JOURNEY + "/milestones", create_milestone),
     ("PUT", _MILESTONE, replace_milestone),
     ("DELETE", _MILESTONE, delete_milestone),
 )

@@ -22,7 +22,6 @@ from server.config_edits import Check, Place, created, edit, find, is_forced
 from server.config_objects import Kind, add, editable, list_all, show
 from server.config_problems import config_errors, refused
 from server.context import edge_of
-from server.idempotency import once
 from server.management import WORKSPACE, audit, enter
 from server.openapi.takes import takes
 from server.parameters import environment
@@ -146,7 +145,7 @@ _ONE = _OUTPUTS + "/{output}"
 ROUTES = management_routes(
     config_errors,
     ("GET", _OUTPUTS, listed),
-    ("POST", _OUTPUTS, once(create)),
+    ("POST", _OUTPUTS, create),
     ("GET", _ONE, one),
     ("PUT", _ONE, replace),
     ("DELETE", _ONE, delete),

@@ -11,7 +11,6 @@ from config.roles import Task
 from server import prediction_bodies as bodies
 from server.audience_problems import v2_errors
 from server.audience_requests import json_body, number_in_path
-from server.idempotency import once
 from server.management import Caller, audit, enter
 from server.openapi.takes import takes
 from server.paging import paged
@@ -169,13 +168,13 @@ _PREDICTION = _PREDICTIONS + "/{prediction}"
 ROUTES = management_routes(
     v2_errors,
     ("GET", _PREDICTIONS, listed),
-    ("POST", _PREDICTIONS, once(create)),
+    ("POST", _PREDICTIONS, create),
     ("GET", _PREDICTION, one),
     ("PATCH", _PREDICTION, change),
     ("DELETE", _PREDICTION, delete),
-    ("POST", _PREDICTION + "/activate", once(activate)),
-    ("POST", _PREDICTION + "/deactivate", once(deactivate)),
-    ("POST", _PREDICTION + "/scores", once(post_scores)),
+    ("POST", _PREDICTION + "/activate", activate),
+    ("POST", _PREDICTION + "/deactivate", deactivate),
+    ("POST", _PREDICTION + "/scores", post_scores),
     ("GET", _PREDICTION + "/users/{mpid}", user),
     ("GET", _PREDICTION + "/distribution", distribution),
     ("GET", _PREDICTION + "/distribution/size-at", size_at),

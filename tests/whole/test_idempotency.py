@@ -1,6 +1,7 @@
 """`Idempotency-Key` on what the Platform API is asked to do (spec/platform-api.md, 1)."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 from aiohttp import ClientResponse
 
 from actors.clock import ManualClock
+from server.app import ROUTES
 from tests.whole.sent import DAY
+from tests.whole.test_configuration_api import EDITABLE
 from tests.whole.test_groups import HOUSEHOLD
 from tests.whole.world import T, World, running
 
@@ -113,6 +116,62 @@ async def test_an_undo_is_repeated_without_undoing_more(world: World) -> None:
     assert (first.status, await first.json()) == (again.status, await again.json())
     record = await (await world.get(f"{POOL}/mpids/{mpid}")).json()
     assert {each["value"] for each in record["identities"]} == {"c1", "e1"}
+
+
+def kept_bytes(folder: Path) -> bytes:
+    """Return all that the stores have on disk."""
+    return b"".join(each.read_bytes() for each in folder.rglob("*.mdb"))
+
+
+async def test_a_secret_that_is_shown_once_is_shown_to_who_repeats_the_request(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """A rotation whose answer got lost; also after a restart. The stores do not show it."""
+    credentials = "/platform/v2/organizations/1/accounts/1/credentials"
+    rotate, keys = f"{credentials}/etl/rotate", "/platform/v2/workspaces/1/inputs/1/keys"
+    requests: list[tuple[str, Any]] = [
+        (credentials, {"client_id": "etl", "apis": ["platform"]}),
+        (rotate, None),
+        (keys, None),
+    ]
+
+    async def answers(world: World) -> list[tuple[int, str | None, Any]]:
+        found = [await post(world, path, "k1", body) for path, body in requests]
+        return [(each.status, each.headers.get("ETag"), await each.json()) for each in found]
+
+    async with running(tmp_path, shards=1, document=EDITABLE, clock=clock) as world:
+        first = await answers(world)
+        assert [status for status, _, _ in first] == [201, 200, 201]
+        assert await answers(world) == first
+        assert (await post(world, rotate, "k1", {"immediate": True})).status == 409
+        shown = await (await world.get("/platform/v2/workspaces/1/inputs/1")).json()
+        assert len(shown["keys"]) == 2
+    async with running(tmp_path, shards=1, document=EDITABLE, clock=clock) as world:
+        assert await answers(world) == first
+    kept = await asyncio.to_thread(kept_bytes, tmp_path)
+    for _, _, body in first:
+        assert (body.get("client_secret") or body["secret"]).encode() not in kept
+
+
+async def test_every_post_of_the_platform_api_can_be_repeated(world: World) -> None:
+    """A key that is too long is refused by each of them."""
+    token = await world.token()
+    asked = 0
+    for route in ROUTES:
+        if (route.method, route.api) == ("POST", "platform"):
+            path = re.sub(r"\{\w+\}", "1", route.path)
+            headers = {**token, "Idempotency-Key": "k" * 256}
+            response = await world.client.post(path, json={}, headers=headers)
+            assert response.status == 400, path
+            assert "Idempotency-Key" in await response.text(), path
+            asked += 1
+    assert asked > 30
+
+
+async def test_a_repeated_request_counts_like_any_other(world: World) -> None:
+    assert (await post(world, GROUPS, "k1", HOUSEHOLD)).status == 201
+    again = await post(world, GROUPS, "k1", HOUSEHOLD)
+    assert "X-mp-rate-limit-percentage-used" in again.headers
 
 
 async def test_a_restart_forgets_no_key(tmp_path: Path) -> None:
