@@ -85,9 +85,25 @@ def due(txn: Transaction, now_ms: int) -> Iterator[SubjectRequest]:
     yield from _until(txn, b"d", now_ms)
 
 
-def to_be_told(txn: Transaction, now_ms: int) -> Iterator[SubjectRequest]:
-    """Yield the requests of which somebody is to be told something now."""
-    yield from _until(txn, b"n", now_ms)
+def to_be_told(
+    txn: Transaction, now_ms: int, after: bytes, limit: int
+) -> list[tuple[bytes, SubjectRequest]]:
+    """Return the next requests of which somebody is to be told something by now.
+
+    Each with its key, for `after`, which is empty at first.
+    """
+    found: list[tuple[bytes, SubjectRequest]] = []
+    start = after + b"\0" if after else b"n"
+    for key, _ in txn.scan("subject_requests", start=start, prefix=b"n"):
+        if _moment(key) > now_ms or len(found) == limit:
+            break
+        found.append((key, _found(txn, key)))
+    return found
+
+
+def told_from(at_ms: int) -> bytes:
+    """Return an `after` that all comes behind of which somebody is to be told from a time on."""
+    return _timed(b"n", at_ms, b"")
 
 
 def unfinished(txn: Transaction) -> Iterator[tuple[str, Open]]:
