@@ -118,6 +118,12 @@ class Book:
         """The workspaces that are served, in order."""
         return self._served
 
+    @property
+    def has_revisions(self) -> bool:
+        """Whether anything was ever applied."""
+        with self._store.read() as txn:
+            return bool(revisions.read_served(txn))
+
     def of(self, number: int) -> ServedDocument:
         """Return the workspace of a number. Raises KeyError."""
         for each in self._served:

@@ -76,6 +76,14 @@ Name = Annotated[
     Field(max_length=256),
     AfterValidator(matching(r"(?s)\S(.*\S)?", "must not be empty or begin or end with a space")),
 ]
+ClientId = Annotated[
+    str,
+    AfterValidator(
+        matching(
+            r"[A-Za-z0-9._-]{1,128}", "must be 1 to 128 characters of A-Z, a-z, 0-9, ., _ and -"
+        )
+    ),
+]
 KeyText = Annotated[
     str,
     AfterValidator(

@@ -20,7 +20,7 @@ from pydantic_settings import (
 )
 
 from config.errors import ConfigError, format_path, found_by_model
-from config.fields import Items, canonical_word
+from config.fields import ClientId, Items, canonical_word
 from config.sources import read_yaml
 
 PREFIX = "HEADWATER_"
@@ -226,6 +226,14 @@ class Settings(BaseSettings):
     )
     auth_audiences: Annotated[Items[str], NoDecode, CommaList] = Field(
         default=(), description="Audiences that tokens can be asked for, beside mParticle's own."
+    )
+    bootstrap_client_id: ClientId | None = Field(
+        default=None,
+        description="Client id of the first API credential, an administrator's of the first "
+        "workspace; made when nothing has been served from the data folder yet.",
+    )
+    bootstrap_client_secret: SecretStr | None = Field(
+        default=None, min_length=32, description="Secret of bootstrap_client_id."
     )
     server_key: SecretStr | None = Field(
         default=None,

@@ -12,6 +12,7 @@ from config.client_sdks import ClientSdks
 from config.data_plans import DataPlan
 from config.errors import Found, Location
 from config.fields import (
+    ClientId,
     EnvironmentName,
     Items,
     KeyText,
@@ -40,14 +41,6 @@ Api = Literal[
     "privacy",
     "observability",
     "analytics",
-]
-ClientId = Annotated[
-    str,
-    AfterValidator(
-        matching(
-            r"[A-Za-z0-9._-]{1,128}", "must be 1 to 128 characters of A-Z, a-z, 0-9, ., _ and -"
-        )
-    ),
 ]
 
 RoleId = Annotated[

@@ -1,7 +1,7 @@
 """What a deployment serves from its start on: files that are applied, or what was applied last."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -16,6 +16,7 @@ from config.errors import ConfigError
 from config.load import EXAMPLE, load_workspaces, read_document
 from config.numbers import decode_numbers
 from config.settings import Settings
+from server.first_credentials import with_first_credentials
 
 
 def begin(
@@ -23,6 +24,7 @@ def begin(
     environ: Mapping[str, str],
     settings: Settings,
     folder: DataFolder,
+    show: Callable[[str], None],
 ) -> Sequence[ServedDocument]:
     """Apply the files that the settings name, and return what is served.
 
@@ -34,6 +36,7 @@ def begin(
         environ: for the placeholders of the files.
         settings: of the process.
         folder: held by this process.
+        show: prints what a person wants to read: the secret of a first credential.
 
     Raises:
         ConfigError: the files, or what was applied last, cannot be used; nothing was changed.
@@ -45,6 +48,7 @@ def begin(
         if (kept := folder.read("numbers.json")) is not None:  # of a version that had no book
             book.take_over_numbers(decode_numbers(kept))
         drafts = _drafts(book, settings.workspace, environ)
+        drafts = with_first_credentials(drafts, book, settings, show)
         _apply_identity_settings(book.preview(drafts), settings, folder)
         book.write(drafts, FILE)
         return book.served

@@ -91,7 +91,7 @@ def _serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str],
         configuration = ConfigDeskOptions(
             settings, kept_key(settings.master_key, folder, "master.key")
         )
-        workspaces = begin(configuration, environ, settings, folder)
+        workspaces = begin(configuration, environ, settings, folder, show)
         server_key = kept_key(settings.server_key, folder, "server.key")
         signing = signing_pair(settings, folder, configuration.open_seal(), clock)
         tls = tls_of(settings)
