@@ -500,7 +500,8 @@ class ShardAudiences:
         )
 
     def show(self) -> None:
-        """Bring the gauges up to date; while columns are loaded they stay as they are."""
+        """Bring the metrics up to date; while columns are loaded sizes stay as they are."""
+        self.changes.show()
         if self.is_loading:
             return
         sizes, workspace = self._metrics.audience_size, self._workspace.id

@@ -10,7 +10,6 @@ from actors.audiences.telling import Telling
 from actors.metric_groups import ShardMetrics
 from actors.model import Delivery, Profile, ProfileKey, Section
 from actors.outputs.audience_messages import Action
-from actors.shard_counts import Labelled
 from actors.store.environment import Transaction
 
 
@@ -31,8 +30,9 @@ class MemberChanges:
         self._telling = telling
         self._changes: Counter[tuple[int, Action]] = Counter()
         self._caught_up: dict[ProfileKey, int] = {}
+        self._unshown: Counter[tuple[int, Action]] = Counter()  # on disk, and not in the metrics
         self._workspace = workspace
-        self._total = Labelled(metrics.audience_changes)
+        self._total = metrics.audience_changes
 
     def caught_up(self, key: ProfileKey, before: int) -> None:
         """Note that a profile was made ready; `before`: the epoch that it was ready for."""
@@ -65,10 +65,15 @@ class MemberChanges:
 
     def published(self) -> None:
         """The transaction is on disk."""
-        for (audience, action), count in self._changes.items():
-            self._total[self._workspace, str(audience), action].inc(count)
+        self._unshown.update(self._changes)
         self._counts.published()
         self._forget()
+
+    def show(self) -> None:
+        """Bring the metrics up to date: counting on them at each change costs more than it."""
+        for (audience, action), count in self._unshown.items():
+            self._total.labels(self._workspace, str(audience), action).inc(count)
+        self._unshown.clear()
 
     def abandon(self) -> None:
         """The transaction failed: nothing was changed."""

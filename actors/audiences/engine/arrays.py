@@ -65,10 +65,9 @@ def grown(array: NDArray[_ItemT], size: int, fill: int | float) -> NDArray[_Item
 
 def ranges(starts: Ints, lengths: Ints) -> Ints:
     """Return the numbers from each start on, as many as its length, one after the other."""
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    numbers: Ints = np.arange(total, dtype=np.int64)
-    numbers += np.repeat(starts - (ends - lengths), lengths)
+    ends = lengths.cumsum()
+    numbers: Ints = (starts - ends + lengths).repeat(lengths)
+    numbers += np.arange(len(numbers), dtype=np.int64)
     return numbers
 
 

@@ -97,7 +97,7 @@ class CodedColumn:
     def look_up(self, rows: Places, words: Places | None, into: Bytes) -> None:
         """Fill `into`, shape (words, rows), with the answers; `words`: which, `None` for all."""
         table = self.table if words is None else self.table[words]
-        np.take(table, self.codes[rows], axis=1, out=into, mode="clip")
+        table.take(self.codes[rows], axis=1, out=into, mode="clip")
 
     def _learn(self, key: Hashable, value: StoredValue) -> int:
         code = len(self._values)

@@ -275,8 +275,8 @@ class Engine:
 
     def rows_of(self, keys: Iterable[ProfileKey]) -> Places:
         """Return the rows of profiles that have one, each once."""
-        found = (self._rows.find(key) for key in keys)
-        return np.unique(np.array([row for row in found if row is not None], np.int64))
+        found = {row for key in keys if (row := self._rows.find(key)) is not None}
+        return np.array(sorted(found), np.int64)
 
     def keys_of(self, rows: Places) -> list[ProfileKey]:
         """Return whose rows these are."""
@@ -361,7 +361,7 @@ class Engine:
             return set()
         found, alive = self.look(self.plan(self._audiences), rows, now_ms)
         places = unpack(members_of(found, self._rows, alive), 1)[:, 0]
-        return {found.plan.wanted[index] for index in np.flatnonzero(places).tolist()}
+        return {found.plan.wanted[index] for index in places.nonzero()[0].tolist()}
 
     def expirations_ms(self, found: Evaluation, wanted: Ints, places: Ints) -> Ints:
         """Return when definitions cease to hold; see `expirations.expirations_ms`."""
@@ -503,7 +503,7 @@ class Engine:
         if expiring is not None:
             told = np.array([number in expiring for number in found.plan.wanted], np.bool_)
             wanted = entered & told[audience]
-        came = np.flatnonzero(wanted)
+        came = wanted.nonzero()[0]
         if len(came):
             expirations[came] = self.expirations_ms(found, audience[came], place[came])
         return expirations

@@ -205,7 +205,7 @@ class EntryStore:
         if entries:
             of_wide = self._is_wide[came["stream"]]
             if of_wide.any():
-                wide = _wide_columns(entries, np.flatnonzero(of_wide))
+                wide = _wide_columns(entries, of_wide.nonzero()[0])
                 self._merge_into(self._wide, rows, wide, since_ms)
                 came = {name: column[~of_wide] for name, column in came.items()}
         self._merge_into(self._plain, rows, came, since_ms)
@@ -227,7 +227,7 @@ class EntryStore:
                 now = ticks[of_wide] if len(ticks) > 1 else ticks
                 first, last = wide["first"], wide["last"]
                 changes = _changes(of_wide, wide, now)
-                counts = np.flatnonzero((first <= now) & (last >= now))
+                counts = ((first <= now) & (last >= now)).nonzero()[0]
                 weight = np.concatenate([np.ones(len(place)), wide["weight"][counts]])
                 place = np.concatenate([place, of_wide[counts]])
                 columns = {
@@ -295,10 +295,10 @@ def _plain_columns(
         total = int(counts.sum())
         parts.append(
             {
-                "place": np.repeat(np.array(place, np.int64), counts),
+                "place": np.array(place, np.int64).repeat(counts),
                 "stream": np.fromiter(chain.from_iterable(streams), np.int32, total),
-                "event": np.repeat(np.array(event, np.int32), counts),
-                "t_ms": np.repeat(np.array(t_ms, np.int64), counts),
+                "event": np.array(event, np.int32).repeat(counts),
+                "t_ms": np.array(t_ms, np.int64).repeat(counts),
                 "value": np.zeros(total, np.int64),
             }
         )
@@ -333,7 +333,8 @@ def _order(place: Ints, columns: Columns) -> Places:
     earliest = int(t_ms.min())
     bits = (int(t_ms.max()) - earliest).bit_length()
     if int(run.max()).bit_length() + bits <= _BITS:
-        return np.argsort((run << bits) | (t_ms - earliest), kind="stable")
+        sort_by: Ints = (run << bits) | (t_ms - earliest)
+        return sort_by.argsort(kind="stable")
     return np.lexsort((t_ms, run))
 
 
@@ -344,12 +345,12 @@ def _run_starts(place: Ints, stream: Codes) -> Ints:
     is_start[0] = True
     np.not_equal(place[1:], place[:-1], out=is_start[1:])
     is_start[1:] |= stream[1:] != stream[:-1]
-    return np.flatnonzero(is_start)
+    return is_start.nonzero()[0]
 
 
 def _changes(place: Ints, wide: Columns, now: Ints) -> tuple[Ints, Codes, Ints]:
     """Return when entries begin or cease to count, each next time."""
     first, last = wide["first"], wide["last"]
     ticks = np.where(first > now, first, np.where((last >= now) & (last < FAR), last + 1, FAR))
-    coming = np.flatnonzero(ticks < FAR)
+    coming = (ticks < FAR).nonzero()[0]
     return place[coming], wide["stream"][coming].astype(np.int32), ticks[coming]

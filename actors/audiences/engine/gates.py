@@ -56,7 +56,7 @@ class Network:
             [literal for literals in self._inputs for literal in literals], np.int64
         )
         self._input_count = np.array([len(literals) for literals in self._inputs], np.int64)
-        self._input_start = np.cumsum(self._input_count) - self._input_count
+        self._input_start = self._input_count.cumsum() - self._input_count
         levels: list[list[int]] = [[] for _ in range(max(self._level, default=0))]
         for gate, level in enumerate(self._level):
             levels[level - 1].append(gate)
@@ -86,17 +86,17 @@ class Network:
         """
         marks = np.empty(len(lines), np.int64)
         is_gate = lines >= self._first
-        leaves, gates = np.flatnonzero(~is_gate), np.flatnonzero(is_gate)
+        leaves, gates = (~is_gate).nonzero()[0], is_gate.nonzero()[0]
         marks[leaves] = table[lines[leaves], places[leaves]]
         if not len(gates):
             return marks
         gate = lines[gates] - self._first
         count = self._input_count[gate]
         literals = self._input_literals[ranges(self._input_start[gate], count)]
-        place = np.repeat(places[gates], count)
+        place = places[gates].repeat(count)
         inputs = self.marks(literals >> 1, place, truth, table)
         holds = bits_at(truth, literals >> 1, place) != (literals & 1 != 0)
-        starts = np.cumsum(count) - count
+        starts = count.cumsum() - count
         free = np.minimum.reduceat(np.where(holds, inputs, NO_MARK), starts)
         blocked = np.maximum.reduceat(np.where(holds, -1, inputs), starts)
         blockers = np.add.reduceat(~holds, starts, dtype=np.int64)

@@ -67,7 +67,7 @@ class Memberships:
         lengths = np.fromiter(map(len, audiences), np.int64, len(audiences))
         bit_of = self._bit_of
         found = [bit_of.get(audience, -1) for each in audiences for audience in each]
-        bits, row = np.array(found, np.int64), np.repeat(rows, lengths)
+        bits, row = np.array(found, np.int64), rows.repeat(lengths)
         is_known = bits >= 0
         bits, row = bits[is_known], row[is_known]
         np.bitwise_or.at(self._bits, (row, bits >> 3), (1 << (bits & 7)).astype(np.uint8))
@@ -89,7 +89,7 @@ class Memberships:
     def rows_of(self, audience: int) -> Places:
         """Return the rows of an audience's members, ascending."""
         bit = self._bit_of[audience]
-        return np.flatnonzero(self._bits[:, bit >> 3] & (1 << (bit & 7)))
+        return (self._bits[:, bit >> 3] & (1 << (bit & 7))).nonzero()[0]
 
     def count(self, audience: int) -> int:
         """Return how many members an audience has."""
@@ -117,7 +117,8 @@ class Memberships:
             return nothing, nothing, np.zeros(0, np.bool_)
         self._bits[rows[touched]] = after[touched]
         width = 8 * self._bits.shape[1]
-        place, audience = np.nonzero(unpack(changed[touched], width)[:, bits])
+        flags = unpack(changed[touched], width).view(np.bool_)  # numpy finds these twice as fast
+        place, audience = np.nonzero(flags[:, bits])
         place = touched[place]
         bit = bits[audience]
         entered: Bools = after[place, bit >> 3] >> (bit & 7).astype(np.uint8) & 1 != 0

@@ -4,6 +4,7 @@ import numpy as np
 from msgspec import Struct
 
 from actors.audiences.engine.arrays import FAR, Ints, Places
+from actors.audiences.engine.cells import Cells
 from actors.audiences.engine.entries import Entries
 
 FINAL, SURE, UNSURE = 0, 1, 2
@@ -13,20 +14,22 @@ NO_MARK = 4 * FAR
 class Moment(Struct, frozen=True):
     """Rows, and the ticks of evaluation: one for all rows (shape (1,)) or one for each.
 
-    `entries` are those of the rows, `None` where no criterion of the plan looks at events.
+    `events` are the entries of the rows, and the cells of the plan's series in them; `None` where
+    no criterion of the plan looks at events.
     """
 
     rows: Places
     ticks: Ints
-    entries: Entries | None
+    events: tuple[Entries, Cells] | None
+
+    def seen(self) -> tuple[Entries, Cells]:
+        """Return `events`, for criteria that look at them."""
+        assert self.events is not None, "a plan with criteria on events reads entries"
+        return self.events
 
     def tick_of(self, places: Ints) -> Ints:
         """Return the ticks of these places in `rows`; of one element if all are alike."""
         return self.ticks[places] if len(self.ticks) > 1 else self.ticks
-
-    def window_column(self, places: Ints) -> Ints:
-        """Return for each place its column in tables of shape (windows, ticks)."""
-        return places if len(self.ticks) > 1 else np.zeros(len(places), np.int64)
 
 
 class Flips:
@@ -44,7 +47,7 @@ class Flips:
 
     def add(self, lines: Places, places: Places, ticks: Ints, known: Ints | int = UNSURE) -> None:
         """Add ticks, one for each line and place; those that are `FAR` say nothing."""
-        coming = np.flatnonzero(ticks < FAR)
+        coming = (ticks < FAR).nonzero()[0]
         if len(coming):
             marks = 4 * ticks + known
             self._lines.append(lines[coming])

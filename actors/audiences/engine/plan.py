@@ -1,10 +1,12 @@
 """All criteria of some audiences as one evaluation."""
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 import numpy as np
 from msgspec import Struct
 
+from actors.audiences.criteria import Recency
 from actors.audiences.engine.arrays import (
     ONES,
     Bools,
@@ -13,7 +15,8 @@ from actors.audiences.engine.arrays import (
     Words,
     line_bytes,
 )
-from actors.audiences.engine.entries import EntryStore
+from actors.audiences.engine.cells import Cells, Series, SeriesTable
+from actors.audiences.engine.entries import Entries, EntryStore
 from actors.audiences.engine.gates import TRUE_LITERAL, Network, bits_at
 from actors.audiences.engine.holdings import Holdings
 from actors.audiences.engine.leaves.carts import CartFamily, CartLeaf
@@ -65,7 +68,8 @@ class Plan:
         self._families: list[tuple[Family, int]] = []  # with their first lines
         self._place: dict[Leaf, tuple[Family, int]] = {}
         lines = 1
-        for family, own in _families(list(leaves), holdings, lookback_ms):
+        families, self._series = _families(list(leaves), holdings, lookback_ms)
+        for family, own in families:
             self._families.append((family, lines))
             for leaf in own:
                 self._place[leaf] = family, lines + family.line_of(leaf)
@@ -74,9 +78,6 @@ class Plan:
         self._families.append((population, lines))
         self._alive = 2 * lines
         lines += population.size
-        self._reads_entries = any(
-            isinstance(leaf, EventLeaf | CartLeaf | SequenceLeaf) for leaf in leaves
-        )
         self.leaf_lines = lines
         self.network = Network(lines)
         self._literals: dict[int, int] = {}
@@ -115,8 +116,11 @@ class Plan:
             ticks: one for all rows, or one for each.
             families: bits of those that matter, see `families_of`; the lines of others are wrong.
         """
-        read = entries.read(rows, ticks) if self._reads_entries else None
-        moment = Moment(rows, ticks, read)
+        events: tuple[Entries, Cells] | None = None
+        if self._series.number_of:
+            read = entries.read(rows, ticks)
+            events = read, self._series.cells(ticks, read)
+        moment = Moment(rows, ticks, events)
         truth = np.zeros((self.network.lines, line_bytes(len(rows))), np.uint8)
         truth[0] = 0xFF
         flips = Flips()
@@ -244,29 +248,43 @@ def with_targets(wanted: Iterable[int], audiences: Mapping[int, Defined]) -> lis
 
 def _families(
     leaves: list[Leaf], holdings: Holdings, lookback_ms: int
-) -> Iterable[tuple[Family, list[Leaf]]]:
-    """Yield the families that there are leaves of, with their leaves."""
+) -> tuple[list[tuple[Family, list[Leaf]]], SeriesTable]:
+    """Return the families that there are leaves of, with their leaves; and the series they read."""
+    found: list[tuple[Family, list[Leaf]]] = []
     if coded := [leaf for leaf in leaves if isinstance(leaf, CodedLeaf)]:
-        yield CodedFamily({leaf: holdings.slot(leaf) for leaf in coded}), [*coded]
+        found.append((CodedFamily({leaf: holdings.slot(leaf) for leaf in coded}), [*coded]))
     if numbers := [leaf for leaf in leaves if isinstance(leaf, NumberLeaf)]:
-        yield NumberFamily({leaf: holdings.numbers(leaf) for leaf in numbers}), [*numbers]
+        found.append((NumberFamily({leaf: holdings.numbers(leaf) for leaf in numbers}), [*numbers]))
     areas = [leaf for leaf in leaves if isinstance(leaf, PlaceLeaf)]
     for workspace in dict.fromkeys(leaf.workspace for leaf in areas):
         places = [leaf for leaf in areas if leaf.workspace == workspace]
-        yield PlaceFamily(places, *holdings.coordinates(workspace)), [*places]
+        found.append((PlaceFamily(places, *holdings.coordinates(workspace)), [*places]))
     if references := [leaf for leaf in leaves if isinstance(leaf, ReferenceLeaf)]:
-        yield ReferenceFamily({leaf: holdings.pair(leaf) for leaf in references}), [*references]
-    if events := [leaf for leaf in leaves if isinstance(leaf, EventLeaf)]:
-        numbered = {leaf: holdings.number(leaf.stream) for leaf in events}
-        yield EventFamily(numbered, lookback_ms), [*events]
-    if carts := [leaf for leaf in leaves if isinstance(leaf, CartLeaf)]:
-        both = {leaf: (holdings.number(leaf.added), holdings.number(leaf.bought)) for leaf in carts}
-        yield CartFamily(both, lookback_ms), [*carts]
-    if sequences := [leaf for leaf in leaves if isinstance(leaf, SequenceLeaf)]:
-        steps = {
-            leaf: [
-                (holdings.number(step.before), holdings.number(step.after)) for step in leaf.steps
-            ]
-            for leaf in sequences
-        }
-        yield SequenceFamily(steps, lookback_ms), [*sequences]
+        pairs = {leaf: holdings.pair(leaf) for leaf in references}
+        found.append((ReferenceFamily(pairs), [*references]))
+    events: dict[EventLeaf, Series] = {}
+    carts: dict[CartLeaf, tuple[Series, Series]] = {}
+    sequences: dict[SequenceLeaf, list[tuple[Series, Series]]] = {}
+    for leaf in leaves:
+        match leaf:
+            case EventLeaf():
+                events[leaf] = holdings.number(leaf.stream), leaf.recency
+            case CartLeaf():
+                added, bought = holdings.number(leaf.added), holdings.number(leaf.bought)
+                carts[leaf] = (added, leaf.recency), (bought, Recency())
+            case SequenceLeaf():
+                recencies = [leaf.recency, *[Recency()] * (len(leaf.steps) - 1)]
+                sequences[leaf] = [
+                    ((holdings.number(step.before), each), (holdings.number(step.after), each))
+                    for step, each in zip(leaf.steps, recencies, strict=True)
+                ]
+    pairs_read = [*carts.values(), *chain.from_iterable(sequences.values())]
+    series = [*events.values(), *chain.from_iterable(pairs_read)]
+    table = SeriesTable(list(dict.fromkeys(series)), lookback_ms)
+    if events:
+        found.append((EventFamily(events, table), [*events]))
+    if carts:
+        found.append((CartFamily(carts, table), [*carts]))
+    if sequences:
+        found.append((SequenceFamily(sequences, table), [*sequences]))
+    return found, table

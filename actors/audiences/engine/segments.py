@@ -57,7 +57,7 @@ class SegmentStore:
             For each entry the place of its row in `rows`, and the columns.
         """
         lengths = self.lengths(rows)
-        place = np.repeat(np.arange(len(rows), dtype=np.int64), lengths)
+        place = np.arange(len(rows), dtype=np.int64).repeat(lengths)
         if not len(place):
             return place, {name: column[:0] for name, column in self._columns.items()}
         starts = np.where(lengths > 0, self._start[np.minimum(rows, len(self._start) - 1)], 0)
@@ -104,7 +104,7 @@ class SegmentStore:
         """Give rows new segments with room to grow; what was in the old ones is not copied."""
         self._abandoned += int(self._room[rows].sum())
         room = np.maximum(lengths + lengths // 2, _LEAST_ROOM)
-        ends = self._end + np.cumsum(room)
+        ends = self._end + room.cumsum()
         self._start[rows] = ends - room
         self._room[rows] = room
         self._end = int(ends[-1])
@@ -118,12 +118,12 @@ class SegmentStore:
                 self._columns[name] = larger
 
     def _compact(self) -> None:
-        rows = np.flatnonzero(self._room)
-        rows = rows[np.argsort(self._start[rows])]
+        rows = self._room.nonzero()[0]
+        rows = rows[self._start[rows].argsort()]
         lengths = self._length[rows]
         at = ranges(self._start[rows], lengths)
         room = np.maximum(lengths + lengths // 4, _LEAST_ROOM)
-        ends = np.cumsum(room)
+        ends = room.cumsum()
         starts = ends - room
         self._end = int(ends[-1]) if len(ends) else 0
         to = ranges(starts, lengths)

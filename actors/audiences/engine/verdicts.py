@@ -56,10 +56,11 @@ def changes_of(
         expirations: of each, `FAR` for none.
     """
     numbers, evaluated = found.plan.wanted, found.moment.rows
-    keys = {at: rows.key(int(evaluated[at])) for at in np.unique(place).tolist()}
+    places = place.tolist()
+    keys = {at: rows.key(int(evaluated[at])) for at in set(places)}
     return [
         Change(keys[at], numbers[each], came_in, None if expires >= FAR else expires)
         for at, each, came_in, expires in zip(
-            place.tolist(), audience.tolist(), entered.tolist(), expirations.tolist(), strict=True
+            places, audience.tolist(), entered.tolist(), expirations.tolist(), strict=True
         )
     ]

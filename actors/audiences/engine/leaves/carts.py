@@ -7,8 +7,7 @@ from msgspec import Struct
 
 from actors.audiences.criteria import Recency
 from actors.audiences.engine.arrays import FAR, Bytes, pack
-from actors.audiences.engine.cells import SharedSeries
-from actors.audiences.engine.entries import Entries
+from actors.audiences.engine.cells import OwnSeries, Series, SeriesTable
 from actors.audiences.engine.moment import FINAL, SURE, UNSURE, Flips, Moment
 from actors.audiences.engine.streams import Stream
 
@@ -23,16 +22,20 @@ class CartLeaf(Struct, frozen=True):
 
 
 class CartFamily:
-    """The cart leaves of a plan, with the numbers of their streams (added, bought)."""
+    """The cart leaves of a plan.
 
-    def __init__(self, leaves: dict[CartLeaf, tuple[int, int]], lookback_ms: int) -> None:
+    Args:
+        leaves: with their series (added, bought).
+        table: has all of them.
+    """
+
+    def __init__(self, leaves: dict[CartLeaf, tuple[Series, Series]], table: SeriesTable) -> None:
         self.size = len(leaves)
         self._lines: dict[Hashable, int] = {leaf: line for line, leaf in enumerate(leaves)}
         self._wait_ms = np.array([leaf.wait_ms for leaf in leaves], np.int64)
-        added = [(numbers[0], leaf.recency) for leaf, numbers in leaves.items()]
-        bought = [(numbers[1], Recency()) for numbers in leaves.values()]
-        self._added = SharedSeries(added, lookback_ms)
-        self._bought = SharedSeries(bought, lookback_ms)
+        # The number of a series is the line of its leaf.
+        self._added = OwnSeries([added for added, _ in leaves.values()], table)
+        self._bought = OwnSeries([bought for _, bought in leaves.values()], table)
 
     def line_of(self, leaf: Hashable) -> int:
         """Return the line of a leaf."""
@@ -40,53 +43,50 @@ class CartFamily:
 
     def evaluate(self, moment: Moment, lines: Bytes, first_line: int, flips: Flips) -> None:
         """Compare the newest of both."""
-        entries = moment.entries
-        assert entries is not None, "a plan with cart leaves reads entries"
-        rows = len(moment.rows)
-        bought = self._bought.table.cells(moment, entries)
-        bought_ms = np.full((self._bought.size, rows), -FAR, np.int64)
+        entries, cells = moment.seen()
+        shape = self.size, len(moment.rows)
+        bought = self._bought.cells(cells)
+        bought_ms = np.full(shape, -FAR, np.int64)
         bought_ms[bought.series, bought.place] = entries.t_ms[bought.run_end - 1]
-        table = self._added.table
-        cells = table.cells(moment, entries)
-        added_ms = np.where(cells.count > 0, entries.t_ms[cells.after - 1], -1)
-        leaves_at = np.where(added_ms >= 0, table.leaves_at(cells.series, added_ms), FAR)
-        comes_at = table.comes_at(moment, entries, cells)
-        changes_at = leaves_at if comes_at is None else np.minimum(leaves_at, comes_at)
-        only_leaves = table.only_leaves(cells.series)
-        cell, line = self._added.users(cells.series)
-        place, added_ms = cells.place[cell], added_ms[cell]
+        added = self._added.cells(cells)
+        line, place = added.series, added.place
+        added_ms = np.where(added.count > 0, entries.t_ms[added.after - 1], -1)
+        changes_at = np.where(added_ms >= 0, self._added.leaves_at(line, added_ms), FAR)
+        comes_at = self._added.comes_at(moment.ticks, entries, added)
+        if comes_at is not None:
+            changes_at = np.minimum(changes_at, comes_at)
+        only_leaves = self._added.only_leaves(line)
         ready = 2 * (added_ms + self._wait_ms[line])
         now = moment.tick_of(place)
-        waits = (added_ms >= 0) & (bought_ms[self._bought.of_user[line], place] < added_ms)
+        waits = (added_ms >= 0) & (bought_ms[line, place] < added_ms)
         holds = waits & (ready <= now)
-        truth = np.zeros((self.size, rows), np.bool_)
+        truth = np.zeros(shape, np.bool_)
         truth[line, place] = holds
         pack(truth, lines)
-        changes = np.where(holds | ~only_leaves[cell], changes_at[cell], FAR)
-        comes = waits & (ready > now) & (ready < changes_at[cell])
+        changes = np.where(holds | ~only_leaves, changes_at, FAR)
+        comes = waits & (ready > now) & (ready < changes_at)
         ticks = np.minimum(changes, np.where(comes, ready, FAR))
         # When the newest leaves all others have left.
-        known = np.where(only_leaves[cell], np.where(holds, FINAL, SURE), UNSURE)
+        known = np.where(only_leaves, np.where(holds, FINAL, SURE), UNSURE)
         flips.add(line + first_line, place, ticks, known)
         places, streams, changes = entries.changes
-        for series in (self._added, self._bought):
-            which, found = series.table.of_streams(streams)
-            each, line = series.users(found)
-            flips.add(line + first_line, places[which][each], changes[which][each])
+        if len(places):
+            for series in (self._added, self._bought):
+                which, line = series.of_streams(streams)
+                flips.add(line + first_line, places[which], changes[which])
 
     def explain(self, leaf: Hashable, moment: Moment) -> object:
         """Return when something was put in and bought last by the first row."""
-        entries = moment.entries
-        assert entries is not None, "a plan with cart leaves reads entries"
         line = self._lines[leaf]
         return {
-            "added_ms": _newest(moment, entries, self._added, line),
-            "bought_ms": _newest(moment, entries, self._bought, line),
+            "added_ms": _newest(moment, self._added, line),
+            "bought_ms": _newest(moment, self._bought, line),
         }
 
 
-def _newest(moment: Moment, entries: Entries, series: SharedSeries, line: int) -> int | None:
-    cells = series.table.cells(moment, entries)
-    wanted = (cells.series == series.of_user[line]) & (cells.place == 0) & (cells.count > 0)
-    found = np.flatnonzero(wanted)
+def _newest(moment: Moment, series: OwnSeries, line: int) -> int | None:
+    entries, cells = moment.seen()
+    cells = series.cells(cells)
+    wanted = (cells.series == line) & (cells.place == 0) & (cells.count > 0)
+    found = wanted.nonzero()[0]
     return int(entries.t_ms[cells.after[found[0]] - 1]) if len(found) else None

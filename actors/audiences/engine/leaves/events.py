@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from actors.audiences.criteria import Recency
 from actors.audiences.engine.arrays import FAR, Bools, Bytes, Floats, Ints, pack, ranges
-from actors.audiences.engine.cells import Cells, SeriesTable
+from actors.audiences.engine.cells import Cells, OwnSeries, Series, SeriesTable
 from actors.audiences.engine.leaves.reductions import COUNTS, Reduction, reduce_cells
 from actors.audiences.engine.moment import FINAL, UNSURE, Flips, Moment
 from actors.audiences.engine.streams import Stream
@@ -27,23 +27,24 @@ class EventFamily:
     """The event leaves of a plan; those on the same stream, window and reduction share the work.
 
     Args:
-        leaves: with the numbers of their streams.
+        leaves: with their series.
+        table: has all of them.
     """
 
-    def __init__(self, leaves: dict[EventLeaf, int], lookback_ms: int) -> None:
+    def __init__(self, leaves: dict[EventLeaf, Series], table: SeriesTable) -> None:
         self.size = len(leaves)
         self._lines: dict[Hashable, int] = {leaf: line for line, leaf in enumerate(leaves)}
-        seen = [(number, leaf.recency, leaf.reduction) for leaf, number in leaves.items()]
-        series = list(dict.fromkeys(seen))
-        self._table = SeriesTable([each[:2] for each in series], lookback_ms)
-        self._kinds = list(dict.fromkeys(reduction for *_, reduction in series))
-        self._kind_of = np.array([self._kinds.index(each[2]) for each in series], np.int64)
-        index = {each: at for at, each in enumerate(series)}
+        seen = [(series, leaf.reduction) for leaf, series in leaves.items()]
+        reduced = list(dict.fromkeys(seen))  # the family's own series
+        self._series = OwnSeries([each for each, _ in reduced], table)
+        self._kinds = list(dict.fromkeys(reduction for _, reduction in reduced))
+        self._kind_of = np.array([self._kinds.index(each) for _, each in reduced], np.int64)
+        index = {each: at for at, each in enumerate(reduced)}
         of_leaf = np.array([index[each] for each in seen], np.int64)
         self._series_of = of_leaf
-        self._by_series = np.argsort(of_leaf, kind="stable")
-        self._per_series = np.bincount(of_leaf, minlength=len(series)).astype(np.int64)
-        self._start = np.cumsum(self._per_series) - self._per_series
+        self._by_series = of_leaf.argsort(kind="stable")
+        self._per_series = np.bincount(of_leaf, minlength=len(reduced)).astype(np.int64)
+        self._start = self._per_series.cumsum() - self._per_series
         self._of_none = np.array(
             [leaf.reduction in COUNTS and is_within(0.0, leaf.intervals) for leaf in leaves]
         )
@@ -71,10 +72,8 @@ class EventFamily:
 
     def evaluate(self, moment: Moment, lines: Bytes, first_line: int, flips: Flips) -> None:
         """Reduce what lies inside the windows; whoever has no entries gets the answer for none."""
-        entries = moment.entries
-        assert entries is not None, "a plan with event leaves reads entries"
-        rows = len(moment.rows)
-        cells = self._table.cells(moment, entries)
+        entries, cells = moment.seen()
+        rows, cells = len(moment.rows), self._series.cells(cells)
         values = reduce_cells(self._kinds, self._kind_of, entries, cells)
         cell, leaf = self._leaves_of(cells.series)
         place = cells.place[cell]
@@ -84,10 +83,10 @@ class EventFamily:
         truth[leaf[is_other] * rows + place[is_other]] = True
         pack(truth.reshape(self.size, rows), lines)
         lines[self._of_none] ^= 0xFF
-        comes = self._table.comes_at(moment, entries, cells)
+        comes = self._series.comes_at(moment.ticks, entries, cells)
         leaving = self._leaving(cells, cell, leaf)
-        matter = np.flatnonzero(leaving >= 0)
-        ticks = self._table.leaves_at(cells.series[cell[matter]], entries.t_ms[leaving[matter]])
+        matter = (leaving >= 0).nonzero()[0]
+        ticks = self._series.leaves_at(cells.series[cell[matter]], entries.t_ms[leaving[matter]])
         if comes is not None:
             leaves, ticks = ticks, comes[cell]
             ticks[matter] = np.minimum(ticks[matter], leaves)
@@ -97,19 +96,18 @@ class EventFamily:
         # cannot pass that without changing sides, however many leave at once. Nothing comes back.
         is_last = (cells.count[cell] == 1) & is_other
         is_border = self._is_bordered[leaf] & (holds | self._is_below[leaf])
-        sure = (is_last | is_border) & self._table.only_leaves(cells.series[cell])
+        sure = (is_last | is_border) & self._series.only_leaves(cells.series[cell])
         flips.add(leaf + first_line, place[matter], ticks, np.where(sure, FINAL, UNSURE))
         places, streams, changes = entries.changes
         if len(places):
-            which, series = self._table.of_streams(streams)
+            which, series = self._series.of_streams(streams)
             each, leaf = self._leaves_of(series)
             flips.add(leaf + first_line, places[which][each], changes[which][each])
 
     def explain(self, leaf: Hashable, moment: Moment) -> object:
         """Return the number for the first row; nothing if there is none."""
-        entries = moment.entries
-        assert entries is not None, "a plan with event leaves reads entries"
-        cells = self._table.cells(moment, entries)
+        entries, cells = moment.seen()
+        cells = self._series.cells(cells)
         series = self._series_of[self._lines[leaf]]
         values = reduce_cells(self._kinds, self._kind_of, entries, cells)
         found = values[(cells.series == series) & (cells.place == 0)]
@@ -120,7 +118,7 @@ class EventFamily:
     def _leaves_of(self, series: Ints) -> tuple[Ints, Ints]:
         """Return all leaves of these series: which of the series, and the leaf."""
         per_series = self._per_series[series]
-        which = np.repeat(np.arange(len(series), dtype=np.int64), per_series)
+        which = np.arange(len(series), dtype=np.int64).repeat(per_series)
         return which, self._by_series[ranges(self._start[series], per_series)]
 
     def _is_inside(self, leaf: Ints, value: Floats) -> Bools:
@@ -133,7 +131,7 @@ class EventFamily:
     def _others(self, leaf: Ints) -> Iterator[tuple[int, Ints]]:
         """Yield the number of a second, third, ... interval, and which of the leaves have it."""
         for at in range(1, len(self._least)):
-            yield at, np.flatnonzero(self._intervals[leaf] > at)
+            yield at, (self._intervals[leaf] > at).nonzero()[0]
 
     def _leaving(self, cells: Cells, cell: Ints, leaf: Ints) -> Ints:
         """Return the entry whose leaving is the first that can change each leaf; -1: none.
@@ -147,7 +145,7 @@ class EventFamily:
             other = _passed(count[which], self._from[at, leaf[which]], self._past[at, leaf[which]])
             border[which] = np.maximum(border[which], other)
         leaving: Ints = np.where(border > 0, cells.after[cell] - border, -1)
-        others = np.flatnonzero(~self._is_count[leaf])
+        others = (~self._is_count[leaf]).nonzero()[0]
         leaving[others] = np.where(count[others] > 0, cells.first[cell[others]], -1)
         return leaving
 

@@ -114,7 +114,7 @@ class NumberFamily:
                 if texts is None:
                     continue
                 tick = int(moment.ticks[place if len(moment.ticks) > 1 else 0])
-                for line in np.flatnonzero(self._column_of == number).tolist():
+                for line in (self._column_of == number).nonzero()[0].tolist():
                     yield line, place, *self._tests[line].evaluate_several(texts, tick)
 
 

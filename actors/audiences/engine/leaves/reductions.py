@@ -23,7 +23,7 @@ _MOST_UNIQUE = 10_000  # spec/calculated-attributes.md, 2.2
 
 
 def _starts(cells: Cells) -> Ints:
-    return np.cumsum(cells.count) - cells.count
+    return cells.count.cumsum() - cells.count
 
 
 def _days(entries: Entries, cells: Cells) -> Floats:
@@ -33,7 +33,7 @@ def _days(entries: Entries, cells: Cells) -> Floats:
 
 def _distinct(entries: Entries, cells: Cells) -> Floats:
     values = entries.value[cells.inside()]
-    cell = np.repeat(np.arange(len(cells.count)), cells.count)
+    cell = np.arange(len(cells.count)).repeat(cells.count)
     return _changes(values[np.lexsort((values, cell))], _starts(cells))
 
 
@@ -69,7 +69,7 @@ def _exact_sums(values: Floats, cells: Cells) -> Floats:
     starts = _starts(cells)
     sums = np.add.reduceat(values, starts)
     is_whole = np.logical_and.reduceat((values == np.rint(values)) & (abs(values) < 2**40), starts)
-    for cell in np.flatnonzero(~is_whole & (cells.count > 1)).tolist():
+    for cell in (~is_whole & (cells.count > 1)).nonzero()[0].tolist():
         start = int(starts[cell])
         sums[cell] = fsum(values[start : start + int(cells.count[cell])].tolist())
     return sums
@@ -110,7 +110,7 @@ def reduce_cells(kinds: list[Reduction], of_series: Ints, entries: Entries, cell
         if reduction == "count":
             continue
         is_kind = kind_of == kind
-        some = np.flatnonzero(is_kind & has_some)
+        some = (is_kind & has_some).nonzero()[0]
         if len(some):
             values[some] = REDUCTIONS[reduction](entries, cells.only(some))
         if reduction not in COUNTS:

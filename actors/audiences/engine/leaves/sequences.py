@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from actors.audiences.criteria import Recency
 from actors.audiences.engine.arrays import FAR, Bools, Bytes, Ints, pack, ranges
-from actors.audiences.engine.cells import Cells, SeriesTable
+from actors.audiences.engine.cells import Cells, OwnSeries, Series, SeriesTable
 from actors.audiences.engine.entries import Entries
 from actors.audiences.engine.moment import Flips, Moment
 from actors.audiences.engine.streams import UNLIKE, Stream
@@ -63,10 +63,13 @@ class SequenceFamily:
     """The sequences of a plan, all walked together, step by step.
 
     Args:
-        leaves: with the numbers of the streams (before, after) of their steps.
+        leaves: with the series (before, after) of their steps.
+        table: has all of them.
     """
 
-    def __init__(self, leaves: dict[SequenceLeaf, list[tuple[int, int]]], lookback_ms: int) -> None:
+    def __init__(
+        self, leaves: dict[SequenceLeaf, list[tuple[Series, Series]]], table: SeriesTable
+    ) -> None:
         self.size = len(leaves)
         self._lines: dict[Hashable, int] = {leaf: line for line, leaf in enumerate(leaves)}
         most = max(len(leaf.steps) for leaf in leaves)
@@ -78,8 +81,7 @@ class SequenceFamily:
                     np.array([line for line, _ in having], np.int64),
                     [leaf.steps[at] for _, leaf in having],
                     [leaves[leaf][at] for _, leaf in having],
-                    [leaf.recency if at == 0 else Recency() for _, leaf in having],
-                    lookback_ms,
+                    table,
                     self.size,
                 )
             )
@@ -91,29 +93,28 @@ class SequenceFamily:
 
     def evaluate(self, moment: Moment, lines: Bytes, first_line: int, flips: Flips) -> None:
         """Follow all chains; of a chain only its last event matters."""
-        entries = moment.entries
-        assert entries is not None, "a plan with sequences reads entries"
+        entries, _ = moment.seen()
         rows = len(moment.rows)
         truth = np.zeros(self.size * rows, np.bool_)
         order = _order(entries)
         ends: _Found | None = None
         has_end: Bools | None = None  # which sequences of which rows have got so far
         for at, step in enumerate(self._steps):
-            found = step.find(moment, entries, order, first_line, flips, has_end)
+            found = step.find(moment, order, first_line, flips, has_end)
             has_end = np.zeros((self.size, rows), np.bool_)
             if ends is None:
                 ends = found
                 has_end.ravel()[ends.group] = True
                 continue
             line = ends.group // rows
-            absent = np.flatnonzero(step.is_absent[line])
+            absent = step.is_absent[line].nonzero()[0]
             if len(absent):
                 lonely = ends.only(absent)
                 ticks = 2 * (lonely.t_ms + step.within_ms[lonely.group // rows]) + 1
                 lonely_now = moment.tick_of(lonely.group % rows)
                 stays = ~step.is_followed(lonely, found, rows)
                 truth[lonely.group[stays & (ticks <= lonely_now)]] = True
-                later = np.flatnonzero(stays & (ticks > lonely_now))
+                later = (stays & (ticks > lonely_now)).nonzero()[0]
                 group = lonely.group[later]
                 flips.add(group // rows + first_line, group % rows, ticks[later])
             ends = step.follow(ends, found, rows)
@@ -123,12 +124,11 @@ class SequenceFamily:
 
     def explain(self, leaf: Hashable, moment: Moment) -> object:
         """Return how many events the first row has for each step."""
-        entries = moment.entries
-        assert entries is not None, "a plan with sequences reads entries"
+        entries, _ = moment.seen()
         line, order, rows = self._lines[leaf], _order(entries), len(moment.rows)
         counts = []
         for step in self._steps[: int(self._length[line])]:
-            found = step.find(moment, entries, order, 0, Flips())
+            found = step.find(moment, order, 0, Flips())
             counts.append(int((found.group == line * rows).sum()))
         return {"events_by_step": counts}
 
@@ -140,21 +140,14 @@ class _StepTable:
         self,
         lines: Ints,
         steps: list[SequenceStep],
-        numbers: list[tuple[int, int]],
-        recencies: list[Recency],
-        lookback_ms: int,
+        series: list[tuple[Series, Series]],
+        table: SeriesTable,
         size: int,
     ) -> None:
         self._lines = lines
-        self._before = SeriesTable(
-            [(number, each) for (number, _), each in zip(numbers, recencies, strict=True)],
-            lookback_ms,
-        )
-        self._after = SeriesTable(
-            [(number, each) for (_, number), each in zip(numbers, recencies, strict=True)],
-            lookback_ms,
-        )
-        self._is_one = all(before == after for before, after in numbers)
+        self._before = OwnSeries([before for before, _ in series], table)
+        self._after = OwnSeries([after for _, after in series], table)
+        self._is_one = all(before == after for before, after in series)
         self.is_absent: Bools = np.zeros(size, np.bool_)
         self.within_ms = np.full(size, FAR // 4, np.int64)
         for line, step in zip(lines.tolist(), steps, strict=True):
@@ -165,7 +158,6 @@ class _StepTable:
     def find(
         self,
         moment: Moment,
-        entries: Entries,
         order: Ints,
         first_line: int,
         flips: Flips,
@@ -174,24 +166,26 @@ class _StepTable:
         """Return the events that match, in the order (sequence, row, time, event).
 
         Args:
-            moment, entries: rows and what they have.
+            moment: rows and what they have.
             order: of the entries.
             first_line, flips: to be told of changes by time.
             wanted: for which sequences and rows, shape (sequences, rows); `None`: all.
         """
+        entries, of_plan = moment.seen()
         rows = len(moment.rows)
         wanted = None if wanted is None else wanted[self._lines]
-        cells = self._before.cells(moment, entries, wanted)
+        cells = self._before.cells(of_plan, wanted)
         oldest = np.where(cells.count > 0, cells.first, -1)
-        ticks = self._before.flips(moment, entries, cells, oldest)
+        ticks = self._before.flips(moment.ticks, entries, cells, oldest)
         flips.add(self._lines[cells.series] + first_line, cells.place, ticks)
         places, streams, changes = entries.changes
-        which, series = self._before.of_streams(streams)
-        flips.add(self._lines[series] + first_line, places[which], changes[which])
+        if len(places):
+            which, series = self._before.of_streams(streams)
+            flips.add(self._lines[series] + first_line, places[which], changes[which])
         group, inside = _in_groups(cells, self._lines, rows)
         before = after = entries.value[inside]
         if not self._is_one:
-            _, other = _in_groups(self._after.cells(moment, entries, wanted), self._lines, rows)
+            _, other = _in_groups(self._after.cells(of_plan, wanted), self._lines, rows)
             after = entries.value[other]
         return _Found(group, order[inside], entries.t_ms[inside], before, after)
 
@@ -207,7 +201,7 @@ class _StepTable:
             else (np.zeros(len(line), np.bool_))
         )
         follows = (previous >= 0) & is_near & ~self.is_absent[line]
-        return found.only(np.flatnonzero(follows))
+        return found.only(follows.nonzero()[0])
 
     def is_followed(self, ends: _Found, found: _Found, rows: int) -> Bools:
         """Tell of each end whether an event comes later in time, and near enough."""
@@ -228,9 +222,9 @@ def _in_groups(cells: Cells, lines: Ints, rows: int) -> tuple[Ints, Ints]:
     A sequence has one cell of a row, for it looks at one stream; so only cells are sorted.
     """
     group = lines[cells.series] * rows + cells.place
-    sort = np.argsort(group)
+    sort = group.argsort()
     count = cells.count[sort]
-    return np.repeat(group[sort], count), ranges(cells.first[sort], count)
+    return group[sort].repeat(count), ranges(cells.first[sort], count)
 
 
 def _order(entries: Entries) -> Ints:
@@ -245,7 +239,7 @@ def _order(entries: Entries) -> Ints:
     is_new = np.ones(len(sort), np.bool_)
     is_new[1:] = (t_ms[1:] != t_ms[:-1]) | (event[1:] != event[:-1])
     order = np.empty(len(sort), np.int64)
-    order[sort] = np.cumsum(is_new)
+    order[sort] = is_new.cumsum()
     return order
 
 
