@@ -19,6 +19,8 @@ from load_tests.server_process import WORKSPACE, ServerProcess
 from load_tests.stages import GENERATOR
 
 _STAGES = "headwater_shard_batch_duration_seconds"
+# So many that shards never wait for requests; a bulk request holds 100 batches.
+_CONNECTIONS = {"bulk": 32, "single": 256}
 
 
 class LoadOptions(Struct, frozen=True, kw_only=True):
@@ -75,8 +77,15 @@ async def measure(server: ServerProcess, folder: Path, options: LoadOptions) -> 
     Raises:
         LoadFailed: its load could not be sent.
     """
-    flags = {"mode": options.mode, "users": options.users, "seed": options.seed}
-    load = Generator(server.url, server.pid, folder, **flags)
+    load = Generator(
+        server.url,
+        server.pid,
+        folder,
+        mode=options.mode,
+        connections=_CONNECTIONS[options.mode],
+        users=options.users,
+        seed=options.seed,
+    )
     await load.run(None, options.warm_s)
     before = await asyncio.to_thread(_stage_seconds, server.admin_url)
     full = await load.run(None, options.seconds)
