@@ -37,6 +37,27 @@ COMMERCE_EVENT_TYPES = frozenset(
 )
 CATEGORIES = ("event_attribute", "product_attribute", "promotion_attribute")
 
+# The members of a definition and of what is in it: a misspelt one would be passed over.
+_MEMBERS = frozenset(
+    {
+        *("recipe_type", "datapoint", "data_point", "conditions", "calculation_type"),
+        *("time_period", "seeding"),
+    }
+)
+_MEMBERS_OF = {
+    "datapoint": frozenset(
+        {
+            *("type", "event_type", "event_name", "custom_event_type", "attribute_name"),
+            *("attribute_category", "use_product_quantity"),
+        }
+    ),
+    "time_period": frozenset({"type", "date", "within", "within_unit", "count"}),
+    "seeding": frozenset({"cutoff_date"}),
+}
+_OF_CONDITION = frozenset(
+    {"type", "operator", "attribute_name", "value", "values", "min_value", "max_value"}
+)
+
 _SUBTYPES = {"custom_event": CUSTOM_EVENT_TYPES, "commerce_event": COMMERCE_EVENT_TYPES}
 
 
@@ -70,6 +91,21 @@ def _found(definition: dict[str, Any], bounds: Bounds, now_ms: int) -> Iterable[
     seeding = definition.get("seeding")
     if seeding is not None and cutoff_day_ms(seeding) is None:
         yield "Invalid seeding specification"
+    yield from _check_members(definition)
+
+
+def _check_members(definition: dict[str, Any]) -> Iterable[str]:
+    """Yield a message for each member that means nothing."""
+    parts: list[tuple[str, Any, frozenset[str]]] = [("", definition, _MEMBERS)]
+    for name, known in _MEMBERS_OF.items():
+        part = datapoint_of(definition) if name == "datapoint" else definition.get(name)
+        parts.append((f"{name}.", part, known))
+    conditions = definition.get("conditions")
+    for index, each in enumerate(conditions if isinstance(conditions, list) else ()):
+        parts.append((f"conditions[{index}].", each, _OF_CONDITION))
+    for at, part, known in parts:
+        if isinstance(part, dict):
+            yield from (f"Field '{at}{name}' is not known." for name in part if name not in known)
 
 
 def datapoint_of(definition: dict[str, Any]) -> Any:

@@ -191,6 +191,27 @@ def test_everything_that_is_wrong_is_said_at_once_and_in_order() -> None:
     ]
 
 
+def test_a_member_that_means_nothing_is_named() -> None:
+    """A misspelt condition would let everything count; unknown keys of documents are errors, too
+    (spec/connections.md, 10)."""
+    sent = definition_json("count") | {"conditons": [condition("string", "a", "exists")]}
+    assert found(sent) == ["Field 'conditons' is not known."]
+    sent = definition_json(
+        "count", conditions=[condition("string", "a", "exists") | {"vaule": "x"}]
+    )
+    sent["datapoint"] = sent["datapoint"] | {"name": "x"}
+    sent["time_period"] = within(1, "days") | {"unit": "days"}
+    sent["seeding"] = {"cutoff_date": "2026-03-01", "seed": 1}
+    assert found(sent) == [
+        "Field 'datapoint.name' is not known.",
+        "Field 'time_period.unit' is not known.",
+        "Field 'seeding.seed' is not known.",
+        "Field 'conditions[0].vaule' is not known.",
+    ]
+    shown = canonical(definition_json("count", conditions=[condition("string", "a", "exists")]))
+    assert found(shown) == []
+
+
 def test_a_definition_has_at_most_20_conditions() -> None:
     """The limits of spec/calculated-attributes.md, 10 are messages too."""
     one = condition("string", "a", "exists")
