@@ -7,6 +7,7 @@ from aiohttp import web
 
 from actors.clock import Clock, Randomness, SystemRandomness
 from actors.metric_groups import EdgeMetrics
+from server.addresses import ADDRESSES, Addresses
 from server.context import EDGES, Edges
 from server.demo import routes as demo
 from server.demo.outgoing import Outgoing
@@ -163,6 +164,7 @@ def make_app(
     edges = Edges(workspaces, clock, limiter, metrics, randomness or SystemRandomness())
     app[EDGES] = edges
     app[RECEIVED] = Received(max_received_bytes, clock)
+    app[ADDRESSES] = Addresses()
     readiness = worst_of([deployment.readiness for deployment, _ in workspaces])
     _, first = workspaces[0]
     app[HEALTH] = Health(readiness, lambda: first.current.revision, clock.now_ms())

@@ -168,13 +168,17 @@ class Edges:
 EDGES = web.AppKey("edges", Edges)
 
 
-def expect_body(request: web.Request, edge: Edge, config: EdgeConfig, input_: int) -> None:
+def expect_body(
+    request: web.Request, edge: Edge, config: EdgeConfig, input_: int, limit_bytes: int
+) -> None:
     """Make sure that the shards can take what a request brings, before its body is read.
+
+    `limit_bytes`: how long it may be.
 
     Raises:
         ShardUnavailable: they have as much to do of this input as they can do in time.
     """
-    size, room = expected_bytes(request, config.max_body_bytes), edge.deployment.room_bytes()
+    size, room = expected_bytes(request, limit_bytes), edge.deployment.room_bytes()
     request.app[RECEIVED].expect(request, config.workspace_slug, input_, size, room)
 
 

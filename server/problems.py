@@ -175,7 +175,10 @@ def client_error_answer(error: Exception, request: BaseRequest, request_id: str)
 
 
 def log_unavailable(error: Exception, request_id: str) -> None:
-    """Say that a request gets a 503, and for want of what."""
+    """Say that a request gets a 503, and for want of what; of those that come too fast is told
+    when they are refused."""
+    if isinstance(error, Overloaded):
+        return
     log.warning(
         "a request was answered 503",
         extra={

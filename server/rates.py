@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from aiohttp import web
 
 from server.context import Edge
-from server.limits import Exceeded, Limit
+from server.limits import Exceeded, Limit, RateLimiter
 from server.problems import Refused
 
 USED = "X-mp-rate-limit-percentage-used"
@@ -15,12 +15,17 @@ RATE_USED = web.RequestKey("rate_used", int)
 
 
 def admit(edge: Edge, limits: Sequence[Limit], n: int) -> int | None:
+    """Do what `count` does, with the counters that all edges of the machine share."""
+    return count(edge.limiter, limits, n, edge.ticks_ms())
+
+
+def count(limiter: RateLimiter, limits: Sequence[Limit], n: int, now_ms: int) -> int | None:
     """Count `n` against the limits and return the percentage used, `None` if there are none.
 
     Raises:
         Refused: a limit is exceeded (429); nothing was counted.
     """
-    decision = edge.limiter.admit(limits, n, edge.ticks_ms())
+    decision = limiter.admit(limits, n, now_ms)
     if isinstance(decision, Exceeded):
         raise Refused(
             "TOO_MANY_REQUESTS",

@@ -4,13 +4,17 @@ What the shards cannot do in time is refused before its body is read: reading an
 is refused afterwards would take the time that is needed for what is not.
 """
 
+import logging
+
 from aiohttp import web
 
 from actors.clock import Clock
 from actors.errors import ShardUnavailable
 
-PRESSURE_S = 1.0
+PRESSURE_S = 1.0  # how long refusals are counted, of which the first is logged
 LONGEST_RETRY_S = 20  # a sender that was refused once comes back some time
+
+logger = logging.getLogger("headwater.http")
 
 _HELD = web.RequestKey("held", int)
 _LINE = web.RequestKey("line", tuple)
@@ -40,15 +44,28 @@ class _Pressure:
         """Note a request that is not refused."""
         self._taken += 1
 
-    def refused(self) -> int:
-        """Note a refusal; return after how many seconds to come again, evenly spread."""
+    def refused(self, reason: str) -> Overloaded:
+        """Note a refusal, and log the first of a while.
+
+        Returns:
+            The error, with after how many seconds to come again, evenly spread.
+        """
         now_s = self._clock.monotonic()
         if now_s - self._began_s >= PRESSURE_S:
             self._refused_per_taken = self._refused // max(self._taken, 1)
             self._began_s, self._taken, self._refused = now_s, 0, 0
         self._refused += 1
+        if self._refused == 1:
+            logger.warning(
+                "requests are answered 503, since more come than can be taken",
+                extra={
+                    "event": "overloaded",
+                    "reason": reason,
+                    "refused_per_taken": self._refused_per_taken,
+                },
+            )
         longest_s = min(max(2 * self._refused_per_taken, 1), LONGEST_RETRY_S)
-        return 1 + self._refused % longest_s
+        return Overloaded(reason, 1 + self._refused % longest_s)
 
 
 class Received:
@@ -83,8 +100,7 @@ class Received:
         inputs = self._inputs.setdefault(workspace, {})
         own = inputs.get(input_, 0) + size
         if own > size and sum(inputs.values()) + size > room and own * len(inputs) > room:
-            message = "as much is under way as the shards can do in time"
-            raise Overloaded(message, self._pressure.refused())
+            raise self._pressure.refused("as much is under way as the shards can do in time")
         self._pressure.taken()
         self.hold(request, size)
         inputs[input_] = own
@@ -100,8 +116,7 @@ class Received:
         if more <= 0:
             return
         if self.held + more > self._most:
-            message = "the edge holds as many bodies as it may"
-            raise Overloaded(message, self._pressure.refused())
+            raise self._pressure.refused("the edge holds as many bodies as it may")
         self.held += more
         request[_HELD] = size
 

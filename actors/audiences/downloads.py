@@ -1,6 +1,5 @@
 """Files of an audience's members, made in the background (spec/audiences.md, 11)."""
 
-import asyncio
 import logging
 from functools import partial
 from pathlib import Path
@@ -13,11 +12,11 @@ from actors.audiences.member_pages import PAGE, pages_in_order
 from actors.audiences.objects import Audience, Download
 from actors.audiences.rules import RUNNING, refused
 from actors.audiences.variations import variation, with_control
+from actors.chunks import read_chunk
 
 logger = logging.getLogger("headwater.audiences")
 
 KEPT_MS = 7 * 86_400_000
-CHUNK_BYTES = 512 * 1024
 ID_BITS = 128
 
 
@@ -81,7 +80,7 @@ class Downloads:
         found = self._core.state.downloads.get(download_id)
         if found is None or found.status != "ready" or found.file is None:
             return b""
-        return await asyncio.to_thread(_read, self._folder / found.file, offset)
+        return await read_chunk(self._folder / found.file, offset)
 
     async def make_downloads(self) -> None:
         """Make the files that were ordered, and remove those that are old.
@@ -145,12 +144,3 @@ class Downloads:
     def _keep_download(self, download: Download) -> None:
         with self._core.changing() as changed:
             changed.downloads[download.id] = download
-
-
-def _read(path: Path, offset: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            return file.read(CHUNK_BYTES)
-    except FileNotFoundError:
-        return b""

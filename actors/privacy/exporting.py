@@ -10,13 +10,13 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import msgspec
 from msgspec import Struct
 
+from actors.chunks import read_chunk
 from actors.errors import StoreFull
 from actors.model import Environment
 from actors.privacy.requests import Subject
 from actors.store.keys import shard_of_slot, slot_of_mpid
 
 PART_BYTES = 50 * 1000 * 1000
-CHUNK_BYTES = 512 * 1024
 _SHOWN = (
     "device_identities",
     "user_identities",
@@ -93,7 +93,7 @@ class Exporter:
 
     async def read(self, request_id: str, offset: int) -> bytes:
         """Return the next bytes of a result; none at its end, or if it is gone."""
-        return await asyncio.to_thread(_read, self._path(request_id), offset)
+        return await read_chunk(self._path(request_id), offset)
 
     def remove(self, request_id: str) -> None:
         """Delete a result, if there is one."""
@@ -175,12 +175,3 @@ class _Parts:
         if self._open is not None:
             self._open.close()
             self._open = None
-
-
-def _read(path: Path, offset: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            return file.read(CHUNK_BYTES)
-    except FileNotFoundError:
-        return b""

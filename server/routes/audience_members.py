@@ -1,6 +1,7 @@
 """Who is in an audience, would be, and why (spec/audiences.md, 7, 11 and 14)."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 from aiohttp import web
 
@@ -27,6 +28,7 @@ from server.audience_views import (
     shown_warnings,
 )
 from server.auditing import audited
+from server.file_answers import send_zip
 from server.management import Caller, enter
 from server.openapi.takes import takes
 from server.paging import MAX_PAGE, next_link
@@ -174,25 +176,11 @@ async def download_file(request: web.Request) -> web.StreamResponse:
     """GET .../audiences/{id}/download/{download}/file: the file."""
     use = await enter_owned(request, MAY_CHANGE_AUDIENCES)
     found = await _download(request, use)
-    chunk = await use.desk.read_download(found.id, 0)
-    if not chunk:
+    first = await use.desk.read_download(found.id, 0)
+    if not first:
         raise Refused("NOT_FOUND", "There is no such file, or not any more.")
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "application/zip",
-            "Content-Disposition": f'attachment; filename="{found.file}"',
-            "Cache-Control": "no-store",
-        }
-    )
-    response.content_length = found.size_bytes
-    await response.prepare(request)
-    offset = 0
-    while chunk:
-        await response.write(chunk)
-        offset += len(chunk)
-        chunk = await use.desk.read_download(found.id, offset)
-    await response.write_eof()
-    return response
+    read = partial(use.desk.read_download, found.id)
+    return await send_zip(request, str(found.file), first, read, found.size_bytes)
 
 
 _MEMBERS = AUDIENCE + "/members"

@@ -1,6 +1,7 @@
 """Data subject requests: OpenGDPR 1.0, OpenDSR 2.0 and 3.0 (spec/privacy.md, 3)."""
 
 from base64 import b64encode
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from actors.outputs.egress import EgressRules
 from actors.privacy.requests import SubjectRequest, Version
 from actors.privacy.statements import REQUESTS, shown_time, statement
 from actors.store.audit_log import Action, AuditEntry, Author
+from server.addresses import ADDRESSES
 from server.auth import workspace_credentials
 from server.bodies import read_bytes
 from server.browsers import client_address
@@ -17,6 +19,7 @@ from server.context import EDGES, Edge, edge_of
 from server.dsr_answers import answer, version_of
 from server.dsr_bodies import MAIN_TYPES, read_submission
 from server.dsr_problems import NOT_FOUND, NOT_VALID, DsrRefused, dsr_errors, invalid
+from server.file_answers import send_zip
 from server.limits import Limit
 from server.management import write_entry
 from server.openapi.takes import takes
@@ -99,28 +102,17 @@ async def cancel(request: web.Request) -> web.Response:
 
 async def results(request: web.Request) -> web.StreamResponse:
     """GET /v3/requests/{id}/results?token=: what somebody asked for, as a ZIP."""
+    edges = request.app[EDGES]
+    request.app[ADDRESSES].admit(request, edges.first)
     request_id, token = request.match_info["id"], request.query.get("token", "")
-    for edge in request.app[EDGES].all:
+    for edge in edges.all:
         desk = edge.deployment.privacy.desk
         found = await desk.find_result(request_id, token)
         if found == "gone":
             raise DsrRefused(410, ["The result has been deleted."])
-        if found == "here" and (chunk := await desk.read_result(request_id, 0)):
-            response = web.StreamResponse(
-                headers={
-                    "Content-Type": "application/zip",
-                    "Content-Disposition": f'attachment; filename="{request_id}.zip"',
-                    "Cache-Control": "no-store",
-                }
-            )
-            await response.prepare(request)
-            offset = 0
-            while chunk:
-                await response.write(chunk)
-                offset += len(chunk)
-                chunk = await desk.read_result(request_id, offset)
-            await response.write_eof()
-            return response
+        if found == "here" and (first := await desk.read_result(request_id, 0)):
+            read = partial(desk.read_result, request_id)
+            return await send_zip(request, f"{request_id}.zip", first, read)
     raise DsrRefused(404, ["There is no such result."])
 
 

@@ -96,7 +96,8 @@ async def export(request: web.Request) -> web.StreamResponse:
     connection = connection_number(request, caller.config)
     deployment, wanted = caller.edge.deployment, dead_letter_filter(request.query)
     page = await page_of(deployment, connection, wanted, EXPORT_PAGE, None, is_whole=True)
-    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    headers = {"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"}
+    response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     while True:
         if page["items"]:

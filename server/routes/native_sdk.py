@@ -42,8 +42,7 @@ async def events(request: web.Request) -> web.Response:
 
     Without a JSON object in the answer Android's SDK would send it again for ever.
     """
-    edge, current, key = await _enter(request, EVENT_PREFIXES)
-    expect_body(request, edge, current, key.input)
+    edge, current, key = await _enter(request, EVENT_PREFIXES, brings_events=True)
     batch = batch_of(json_object(as_text(await read_bytes(request, MAX_BODY_BYTES))))
     if batch is None:
         raise Refused("BAD_REQUEST", 'Field "dt" must be "h".')
@@ -80,20 +79,25 @@ ROUTES = (
 
 
 async def _enter(
-    request: web.Request, prefixes: tuple[str, ...]
+    request: web.Request, prefixes: tuple[str, ...], *, brings_events: bool = False
 ) -> tuple[Edge, EdgeConfig, KeyInfo]:
-    """Find the key in the path, and see whether the request may use it. Raises Refused (403)."""
+    """Find the key in the path, and see whether the request may use it.
+
+    Raises:
+        Refused: it may not (403).
+        ShardUnavailable: it brings events, and the shards cannot take them now.
+    """
     edge = edge_of(request)
     current = edge.config.current
     key = current.keys.get(request.match_info["key"])
+    if key is None or not key.is_active:
+        raise _unproven()
+    if brings_events:
+        expect_body(request, edge, current, key.input, MAX_BODY_BYTES)
     await keep_received(request, MAX_BODY_BYTES)
     read = partial(read_bytes, request, MAX_BODY_BYTES)
-    if (
-        key is None
-        or not key.is_active
-        or not await is_proven(request, edge, key, current, prefixes, read)
-    ):
-        raise Refused("FORBIDDEN", "The request is not signed by an active key.")
+    if not await is_proven(request, edge, key, current, prefixes, read):
+        raise _unproven()
     return edge, current, key
 
 
@@ -101,3 +105,7 @@ def _signed_off(edge: Edge, members: dict[str, object]) -> dict[str, object]:
     """Add what is different in every answer."""
     answer_id = UUID(int=edge.randomness.bits(128), version=4)
     return {**members, "id": str(answer_id), "ct": edge.clock.now_ms()}
+
+
+def _unproven() -> Refused:
+    return Refused("FORBIDDEN", "The request is not signed by an active key.")

@@ -90,7 +90,26 @@ def test_the_more_are_refused_the_later_they_are_to_come_again() -> None:
     assert max(refused(100)) <= 2
 
 
-async def test_a_body_is_refused_before_it_is_read(world: World) -> None:
+def test_the_first_refusal_of_a_while_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Each has its line in the access log; thousands a second would say no more."""
+    clock = ManualClock()
+    received = Received(10_000, clock)
+    expect(received, ROOM)
+    for _ in range(3):
+        clock.advance(1000)
+        for _ in range(100):
+            with pytest.raises(Overloaded):
+                expect(received, 100)
+    assert [each.__dict__["event"] for each in caplog.records] == ["overloaded"] * 3
+    assert [each.__dict__["refused_per_taken"] for each in caplog.records] == [0, 100, 100]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"), [("/v2/events", K1), ("/v2/k1/events", {})], ids=["server", "app"]
+)
+async def test_a_body_is_refused_before_it_is_read(
+    world: World, path: str, headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
     """It says when to come again; others of the edge are served."""
     world.deployment.room = 100
     held = asyncio.Event()
@@ -102,16 +121,19 @@ async def test_a_body_is_refused_before_it_is_read(world: World) -> None:
         await let_go.wait()
         yield b"]}"
 
-    slow = asyncio.create_task(world.client.post("/v2/events", data=body(), headers=K1))
+    slow = asyncio.create_task(world.client.post(path, data=body(), headers=headers))
     await held.wait()
     received = world.client.app[RECEIVED]
     while not received.held:  # noqa: ASYNC110  # until its head was read
         await asyncio.sleep(0)
-    answer = await world.client.post("/v2/events", json={}, headers=K1)
+    answer = await world.client.post(path, json={}, headers=headers)
     assert answer.status == 503
+    events = [each.__dict__.get("event") for each in caplog.records]
+    assert "overloaded" in events
+    assert "unavailable" not in events
     assert int(answer.headers["Retry-After"]) >= 1
     assert world.deployment.calls == 0
     let_go.set()
-    assert (await slow).status in (202, 400)
-    again = await world.client.post("/v2/events", json={"events": []}, headers=K1)
+    assert (await slow).status in (202, 400, 403)  # what is not signed may not use the key
+    again = await world.client.post(path, json={"events": []}, headers=headers)
     assert again.status != 503

@@ -218,6 +218,15 @@ async def test_an_id_that_nobody_could_have_chosen_is_not_found(world: World) ->
         assert response.status == 404
 
 
+async def test_who_tries_ids_and_tokens_is_refused_after_sixty(world: World) -> None:
+    """Nobody needs a credential to ask for a result."""
+    path = f"/v3/requests/{new_id()}/results"
+    answers = [await world.client.get(path, params={"token": str(n)}) for n in range(61)]
+    assert [each.status for each in answers] == [404] * 60 + [429]
+    assert int(answers[-1].headers["Retry-After"]) >= 1
+    assert (await world.client.get(f"/v3/requests/{new_id()}", headers=KEY)).status == 404
+
+
 async def test_requests_are_found_by_their_group(world: World) -> None:
     ids = []
     for each in range(3):

@@ -196,6 +196,7 @@ async def test_an_export_has_the_payloads_a_line_for_each(known: World) -> None:
         BASE + "/export?http_status=400", headers=await known.token("viewer")
     )
     assert response.content_type == "application/x-ndjson"
+    assert response.headers["Cache-Control"] == "no-store"
     lines = [json.loads(line) for line in (await response.text()).splitlines()]
     assert [each["delivery_id"] for each in lines] == [f"dl_{n % 60}" for n in range(70)]
     assert all(each["payload"] == {"events": []} for each in lines)
