@@ -32,6 +32,9 @@ _ESCAPE = re.compile(
     re.DOTALL,
 )
 
+# What msgspec raises of a text that is no JSON; what is not UTF-8 it finds in strings alone.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 _one = msgspec.json.Decoder(msgspec.Raw).decode
 _many = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _any = msgspec.json.Decoder().decode
@@ -99,7 +102,7 @@ def one_batch(body: bytes) -> bytes:
     """
     try:
         batch = bytes(_one(body))
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         batch = bytes(_again(_one, body, error))
     if not batch.startswith(b"{"):
         raise Refused("BAD_REQUEST", "Request body must be a JSON object.")
@@ -114,7 +117,7 @@ def many_batches(body: bytes, most: int) -> list[bytes]:
     """
     try:
         raws = _many(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raws = _again(_many, body, error)
     if not raws:
         raise Refused("BAD_REQUEST", "Request must contain at least one batch.")
@@ -132,7 +135,7 @@ def json_values(body: bytes, most: int) -> list[Any]:
     """
     try:
         return [_any(each) for each in many_batches(body, most)]
-    except (msgspec.DecodeError, RecursionError) as error:  # such as a number that is too large
+    except UNREADABLE as error:  # such as a number that is too large
         raise _malformed(error) from None
 
 
@@ -144,7 +147,7 @@ def json_object(body: bytes) -> dict[str, Any]:
     """
     try:
         value = _any(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise _malformed(error) from None
     if not isinstance(value, dict):
         raise Refused("BAD_REQUEST", "Request body must be a JSON object.")
@@ -237,7 +240,7 @@ def _again(decode: Any, body: bytes, error: Exception) -> Any:
     if mended != body:
         try:
             return decode(mended)
-        except (msgspec.DecodeError, RecursionError) as second:
+        except UNREADABLE as second:
             error = second
     if isinstance(error, msgspec.ValidationError):  # well-formed so far, but no array
         raise Refused("BAD_REQUEST", "Request body must be a JSON array of batches.") from None

@@ -20,6 +20,7 @@ from actors.batches.identities import (
 from actors.identity.keys import IdentityName, canonical
 from actors.model import Environment
 from actors.store.keys import identity_key, slot_of_hash, slot_of_mpid, unattributed_digest
+from server.bodies import UNREADABLE
 
 
 class _Routing(Struct):
@@ -76,7 +77,7 @@ class Router:
         """Return the route of one batch, which came with a key of input number `source`."""
         try:
             fields = _decode(raw)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return _anywhere(raw)
         if fields.mpid is not None and (mpid := _integer(fields.mpid)):
             return Route(slot_of_mpid(mpid), (mpid,), None)

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import msgspec
 from msgspec import Struct
 
-from server.bodies import without_half_pairs
+from server.bodies import UNREADABLE, without_half_pairs
 from server.segment.values import as_id
 
 MessageType = Literal["track", "identify", "page", "screen", "group", "alias"]
@@ -69,7 +69,7 @@ def read_many(body: bytes) -> Sent:
         raws = _decode_messages(members["batch"])
     except KeyError:
         raise _invalid("The member batch is missing.") from None
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         raise _invalid("The member batch must be a list.") from None
     if len(raws) > MAX_MESSAGES:
         raise _invalid(f"There are {len(raws)} messages; the maximum is {MAX_MESSAGES}.")
@@ -88,7 +88,7 @@ def write_key_of(body: bytes) -> str | None:
     """Return the write key that stands in a body, `None` if there is none."""
     try:
         key = _value(_decode_raw(body).get("writeKey", msgspec.Raw(b"null")))
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
     return key if isinstance(key, str) else None
 
@@ -98,14 +98,14 @@ def _members(body: bytes) -> dict[str, msgspec.Raw]:
         return _decode_raw(body)
     except msgspec.ValidationError:
         raise _invalid("The body must be a JSON object.") from None
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         raise SegmentRefused(400, "invalid_json", "The body is not valid JSON.") from None
 
 
 def _value(raw: msgspec.Raw) -> Any:
     try:
         return _decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 

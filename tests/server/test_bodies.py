@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.bodies import json_object, many_batches, one_batch
@@ -33,6 +33,9 @@ READERS: list[Callable[[bytes], Any]] = [
 
 
 @given(st.binary() | values.map(lambda value: json.dumps(value).encode()))
+@example(b'{"a": "\x80"}')
+@example(b'["\xff", {"\xc3": 1}]')
+@example(b'"\xed\xa0\x80"')
 @pytest.mark.parametrize("read", READERS, ids=["one", "many", "object"])
 def test_nothing_but_a_refusal_is_raised(read: Callable[[bytes], Any], body: bytes) -> None:
     with contextlib.suppress(Refused):

@@ -195,7 +195,7 @@ class Authorization:
             expires_in_s = int(
                 answer.expires_in or wanted.default_expires_in or DEFAULT_EXPIRES_IN_S
             )
-        except (msgspec.DecodeError, ValueError):
+        except (msgspec.DecodeError, ValueError, RecursionError):
             raise TokenUnavailable(f"status {status} without a token") from None
         tokens = Tokens(
             answer.access_token,

@@ -126,7 +126,7 @@ class ModuleClient:
         wanted = str(message.__struct_config__.tag).replace("_request", "_response")
         try:
             answer = decode_answer(body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             answer = None
         if answer is not None and answer.type == wanted:
             if answer.suspend_subscription:

@@ -83,7 +83,7 @@ class Module(Receiver):
         self.registration: Mapping[str, Any] = registered or registration()
         self.say: dict[str, dict[str, Any]] = {}
         self.status = 200
-        self.text: str | None = None
+        self.text: str | bytes | None = None
         self.custom: Callable[[dict[str, Any]], web.Response | None] = lambda message: None
 
     @property
@@ -102,7 +102,9 @@ class Module(Receiver):
         if custom is not None:
             return custom
         if self.text is not None or self.status != 200:
-            return web.Response(status=self.status, text=self.text or "because")
+            text = self.text or "because"
+            body = text if isinstance(text, bytes) else text.encode()
+            return web.Response(status=self.status, body=body, content_type="text/plain")
         if message["type"] == "module_registration_request":
             return web.json_response(self.registration)
         response = {"type": message["type"].replace("_request", "_response"), "id": message["id"]}

@@ -290,6 +290,16 @@ async def test_an_answer_has_to_be_that_of_the_protocol(
         assert "invalid_module_response" in [getattr(r, "alert", None) for r in caplog.records]
 
 
+@pytest.mark.parametrize("body", [b'{"type":"\x80"}', b"[" * 5_000], ids=["no UTF-8", "deep"])
+async def test_an_answer_that_no_decoder_takes_is_none(module: Module, body: bytes) -> None:
+    output = await opened(Place(), module, strict_responses=True)
+    module.text = body
+    [outcome] = await output.send([sent(1, batch(event()))])
+    await output.stop()
+    assert isinstance(outcome, Fatal)
+    assert (outcome.reason, outcome.http_status) == ("invalid_module_response", 200)
+
+
 async def test_case_27_a_module_that_wants_no_more_gets_the_rest_when_it_is_resumed(
     module: Module,
 ) -> None:
