@@ -162,6 +162,7 @@ class Desks:
             workspace,
             options.privacy,
             surroundings,
+            self.audiences.receiving,
             seal,
             clock,
             randomness,

@@ -94,6 +94,12 @@ class AudienceDesk:
         """What the desks of other workspaces have to know."""
         return Elsewhere(self._core.catalog, self._core.state)
 
+    def receiving(self) -> frozenset[str]:
+        """Return the outputs (ids) that audiences are connected to, also of other accounts."""
+        core = self._core
+        found = (core.output_of(each) for each in core.state.subscriptions.values())
+        return frozenset(each.id for each in found if each is not None)
+
     def take_over(self, catalog: Catalog) -> bool:
         """Go on with another workspace document; shards are told soon. Raises StoreFull.
 

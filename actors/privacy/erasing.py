@@ -6,7 +6,7 @@ again, which changes nothing where it was done already.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Literal, Protocol
 
@@ -83,6 +83,7 @@ class Eraser:
         shards: Sequence[ErasingShard],
         results: Results,
         reread: Callable[[str], Awaitable[None]],
+        receiving: Callable[[], Collection[str]],
         clock: Clock,
     ) -> None:
         """Set up.
@@ -92,12 +93,14 @@ class Eraser:
             identities: of its identity scope; `shards`: all of them, in order.
             results: what people asked for.
             reread: has the forwarder of an output (its id) let go of what it holds in memory.
+            receiving: returns the outputs that audiences are connected to.
             clock: of the times that are kept.
         """
         self._store = store
         self._identities = identities
         self._shards = shards
         self._reread = reread
+        self._receiving = receiving
         self._forwarders: Sequence[str] = ()
         self._clock = clock
         # In their order: what waits goes before the memberships end, which outputs are told of;
@@ -154,7 +157,8 @@ class Eraser:
 
     async def _erase_deliveries(self, users: Sequence[Subject]) -> dict[Subject, int]:
         removed = await self._erase_walking("deliveries", users)
-        for output in self._forwarders:
+        # Those of other accounts hold what audiences have for them.
+        for output in dict.fromkeys((*self._forwarders, *sorted(self._receiving()))):
             await self._reread(output)
         return removed
 

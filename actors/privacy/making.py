@@ -1,6 +1,6 @@
 """Puts the desk of a workspace's data subject requests together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -31,17 +31,18 @@ def privacy_desk(
     workspace: WorkspaceInfo,
     options: PrivacyOptions,
     surroundings: Surroundings,
+    receiving: Callable[[], Collection[str]],
     seal: Seal,
     clock: Clock,
     randomness: Randomness,
     metrics: CoordinatorMetrics,
 ) -> PrivacyDesk:
-    """Make the desk; arguments as those of `actors.desks.Desks`."""
+    """Make the desk; arguments as those of `actors.desks.Desks` and of `Eraser`."""
     exporter = Exporter(folder / "results", cast(Sequence[ExportingShard], shards))
     results = Results(store, exporter, seal, randomness)
     subjects = Subjects(coordinator, shards, clock)
     erasing = cast(Sequence[ErasingShard], shards)
-    eraser = Eraser(store, coordinator, erasing, results, surroundings.reread, clock)
+    eraser = Eraser(store, coordinator, erasing, results, surroundings.reread, receiving, clock)
     controller, base = str(workspace.number), f"https://{surroundings.domain}"
     return PrivacyDesk(
         store,

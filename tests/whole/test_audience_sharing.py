@@ -9,6 +9,7 @@ import pytest
 
 from actors.clock import ManualClock
 from tests.whole.sent import custom
+from tests.whole.subject_requests import CREDENTIALS, accepted, body, fulfil
 from tests.whole.test_audiences import OUTPUT, ask, send, status_is
 from tests.whole.world import World, changed, named, serving
 
@@ -20,7 +21,7 @@ def two_accounts(
     folder: Path, clock: ManualClock, **members: Any
 ) -> AbstractAsyncContextManager[list[World]]:
     """Run a workspace of account 1 and one of account 2, of one identity scope."""
-    first = named("w1")
+    first = changed(named("w1"), workspace={"dsr_credentials": CREDENTIALS})
     second = changed(named("w2", "w1"), account={"id": "beta", "name": "Beta"})
     documents = [
         changed(each, outputs=[*each["outputs"], OUTPUT | {"id": f"list{suffix}"}])
@@ -153,6 +154,22 @@ async def test_a_withheld_identity_is_sent_of_those_whom_the_receiver_has_seen(p
     await withhold(one)
     await one.accept({"user_identities": people["b"], "user_attributes": {"status": "none"}})
     assert ("delete", people["b"]) in told(one, joined)
+
+
+async def test_an_erasure_reaches_what_the_receivers_output_holds(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """spec/privacy.md, 5.2, row 6."""
+    async with two_accounts(tmp_path, clock) as [one, other]:
+        number = await make_active(one)
+        await share(one, number, "usable")
+        await join(other, one, number)
+        await one.accept(
+            {"user_identities": {"customer_id": "zoe"}, "user_attributes": {"status": "premium"}}
+        )
+        await accepted(one, body(subject_identities={"controller_customer_id": {"value": "zoe"}}))
+        await fulfil(one, clock)
+        assert {"list", "list-w2"} <= set(one.forwarders.reread_outputs)
 
 
 async def test_a_lower_level_stops_what_the_receiver_is_sent(pair: Pair) -> None:
