@@ -20,7 +20,7 @@ from actors.store.revisions import Revision, Stamp
 from config.access import AccessBook
 from config.audit import AuditLog, Version, entries_of
 from config.compiled_workspaces import ServedDocument, served_documents
-from config.data_plans import lost_quarantines
+from config.data_plans import lost_quarantines, version_changes
 from config.deployment import deployment_problems
 from config.differences import Difference, differences, fixed_for_life, needing_restart
 from config.errors import ConfigError, format_path
@@ -331,12 +331,21 @@ class Book:
             return _Page(same, draft.data, draft.document)
         number = draft.base + 1
         stamps = {} if page is None else dict(page.revision.stamps)
-        for each in draft.differences:
-            former = stamps.pop(each.path, None)
-            if each.action != "delete":
-                is_draft = (former is None or former.is_draft) and _is_off(draft.document, each)
+        changed = [
+            (each.path, each.action != "delete", _is_off(draft.document, each))
+            for each in draft.differences
+        ]
+        plans = None if page is None else page.document.data_plans
+        changed += [
+            (path, is_there, False)
+            for path, is_there in version_changes(plans, draft.document.data_plans)
+        ]
+        for path, is_there, is_off in changed:
+            former = stamps.pop(path, None)
+            if is_there:
+                is_draft = (former is None or former.is_draft) and is_off
                 made = (now_ms, actor) if former is None else (former.created_ms, former.created_by)
-                stamps[each.path] = Stamp(*made, now_ms, actor, number, is_draft)
+                stamps[path] = Stamp(*made, now_ms, actor, number, is_draft)
         revision = Revision(
             number=number,
             applied_ms=now_ms,

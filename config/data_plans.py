@@ -1,12 +1,18 @@
 """The `data_plans` section (spec/data-plans.md, 1; spec/connections.md, 2.6 and 10)."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from actors.outputs.contract import OutputModule
-from actors.plans.document import DocumentRefused, compile_document, document_bytes
+from actors.plans.document import (
+    DocumentProblem,
+    DocumentRefused,
+    compile_document,
+    document_bytes,
+)
 from config.errors import Found, Location
 from config.fields import Items, Model, Name, Number, Slug, matching
 from config.outputs import Output
@@ -14,6 +20,9 @@ from config.sources import NOT_HERE
 
 MAX_NAME = 255
 PRODUCTION_LOCK = "Version {version} of plan ID {plan} is active in prod and cannot be changed."
+
+MAX_KNOWN = 10_000  # documents that are known to be right
+_right: set[bytes] = set()  # their digests
 
 # As the slug of a name, it may begin with `_`, and be as long as a name.
 PlanId = Annotated[
@@ -62,12 +71,16 @@ class DataPlanVersion(Model):
 
 
 class DataPlan(Model):
-    """A plan with its versions."""
+    """A plan with its versions.
+
+    `last_version`: the highest number that a version had, where that was deleted: no other gets it.
+    """
 
     id: PlanId
     name: Annotated[Name, Field(max_length=MAX_NAME)]
     description: str | None = None
     number: Number | None = None
+    last_version: Number | None = None
     versions: Annotated[Items[DataPlanVersion], Field(min_length=1)]
 
     def quarantines(self) -> dict[str, DataPlanVersion]:
@@ -111,14 +124,32 @@ def plan_problems(
         at = (*where, "versions", index)
         if version.version in numbers[:index]:
             yield (*at, "version"), f"another version has number {version.version}"
-        try:
-            compile_document(version.document)
-        except DocumentRefused as refused:
-            for each in refused.problems:
-                yield (*at, "document", *each.path), each.message
+        for each in _document_problems(version.document):
+            yield (*at, "document", *each.path), each.message
         if version.quarantine_output is not None:
             for message in _quarantine_problems(version.quarantine_output, outputs, modules):
                 yield (*at, "quarantine_output"), message
+
+
+def _document_problems(document: dict[str, Any]) -> list[DocumentProblem]:
+    """List what is wrong with a document; of one that was right before, nothing is done again.
+
+    Every change of a workspace document comes by here, and large plans take long to compile.
+    """
+    try:
+        digest = sha256(document_bytes(document)).digest()
+    except TypeError:  # it is not JSON, which is said when it is compiled
+        digest = b""
+    if digest in _right:
+        return []
+    try:
+        compile_document(document)
+    except DocumentRefused as refused:
+        return refused.problems
+    if len(_right) >= MAX_KNOWN:
+        _right.clear()
+    _right.add(digest)
+    return []
 
 
 def _quarantine_problems(
@@ -146,6 +177,19 @@ def _quarantine_problems(
         for where, message in module.whole_batches(settings):
             yield f"output '{name}' does not keep batches whole: {'.'.join(where)} {message}"
             return
+
+
+def version_changes(
+    before: Sequence[DataPlan] | None, after: Sequence[DataPlan]
+) -> Iterator[tuple[str, bool]]:
+    """Yield the path of each version that a change makes, changes or deletes (`False`)."""
+    former, latter = (
+        {f"data_plans/{plan.id}/{each.version}": each for plan in plans for each in plan.versions}
+        for plans in (before or (), after)
+    )
+    for path in former.keys() | latter.keys():
+        if former.get(path) != latter.get(path):
+            yield path, path in latter
 
 
 def locked_problems(

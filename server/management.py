@@ -20,6 +20,7 @@ from server.rates import RATE_USED, admit
 WORKSPACE = "/platform/v2/workspaces/{workspace}"
 
 ROLES_PER_MINUTE = 100  # spec/privacy.md, 10.3
+PLANNING_PER_MINUTE, PLANNING_OF_ALL_PER_MINUTE = 3000, 6000  # spec/data-plans.md, 5.1
 
 _audit = logging.getLogger("headwater.audit")
 
@@ -126,6 +127,34 @@ def enter_organization(request: web.Request, *, changes: bool) -> Caller:
     if in_path["account"] != str(config.account):
         raise Refused("NOT_FOUND", "There is no such account.")
     return caller_of(request, edge, config, credential)
+
+
+def enter_planning(request: web.Request, *tasks: Task) -> Caller:
+    """Check that the token is for data plans, its tasks, and that the path names its workspace.
+
+    Raises:
+        Refused: no usable token (401), not the API, a task, or another workspace (403), too many
+            requests of the account, or of all (429).
+    """
+    edge = edge_of(request)
+    config = edge.config.current
+    credential = bearer(request, "data_planning", config, edge.clock)
+    limits = (
+        Limit(
+            "account",
+            f"planning:{config.account}",
+            0,
+            PLANNING_PER_MINUTE,
+            window_ms=MINUTE_MS,
+        ),
+        Limit("org", "planning", 0, PLANNING_OF_ALL_PER_MINUTE, window_ms=MINUTE_MS),
+    )
+    _admit(request, edge, limits)
+    caller = caller_of(request, edge, config, credential)
+    caller.require(*tasks)
+    if request.match_info["workspace"] not in (str(config.workspace), config.workspace_slug):
+        raise Refused("FORBIDDEN", "The credential is of another workspace.")
+    return caller
 
 
 def enter_v1(request: web.Request, *tasks: Task) -> Caller:

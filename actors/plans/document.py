@@ -136,8 +136,11 @@ def compile_document(document: Any) -> PlanDocument:
 
 
 def document_bytes(document: Mapping[str, Any]) -> bytes:
-    """Write a document that can be compiled; its length is what counts against the quota."""
-    return orjson.dumps(document)
+    """Write a document that can be compiled; its length is what counts against the quota.
+
+    Raises TypeError: it is not JSON.
+    """
+    return orjson.dumps(document, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
 _MEMBERS = ("data_points", "settings", "transformations", "active_transformation_ids")

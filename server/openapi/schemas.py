@@ -238,6 +238,38 @@ _WRITTEN: Mapping[str, Schema] = {
         horizon_days=_WHOLE,
         active_within_days=_WHOLE,
     ),
+    "DataPlan": _object(
+        data_plan_id=_TEXT,
+        data_plan_name=_TEXT,
+        data_plan_description={"type": ["string", "null"]},
+        data_plan_versions=_many(_ref("DataPlanVersion")),
+    ),
+    "DataPlanVersion": _object(
+        version=_WHOLE,
+        version_description={"type": ["string", "null"]},
+        activated_environment={"enum": ["none", "development", "production"]},
+        version_document=_ref("DataPlanDocument"),
+        quarantine_feed_id={"type": ["integer", "null"]},
+    ),
+    "DataPlanDocument": _object(
+        data_points=_many(
+            _object(
+                ["match", "validator"],
+                description=_TEXT,
+                match=_object(["type"], type=_TEXT, criteria=_map(_TEXT)),
+                validator=_object(
+                    ["type", "definition"],
+                    type={"const": "json_schema"},
+                    definition=_map(_ANYTHING),
+                ),
+            )
+        ),
+        settings=_object(validation_actions=_map(_TEXT)),
+        transformations=_many(_map(_ANYTHING)),
+    ),
+    "PlanTrial": _object(
+        ["document", "batch"], document=_ref("DataPlanDocument"), batch=_ref("Batch")
+    ),
     "PredictionChange": _object(name=_TEXT, description=_TEXT),
     "Scores": _object(
         ["rows"], rows=_many(_object(["mpid", "score"], mpid=_INT64, score={"type": "number"}))

@@ -310,6 +310,20 @@ GUARDS = {
         DELETE ~/journeys/{journey}/milestones/{milestone}
         DELETE /v1/audiences/{audience}
     """,
+    "plans reader": """
+        GET ~/plans
+        POST ~/plans/validate
+        GET ~/plans/{plan}
+        GET ~/plans/{plan}/versions/{version}
+    """,
+    "plans changer": """
+        POST ~/plans
+        PATCH ~/plans/{plan}
+        DELETE ~/plans/{plan}
+        POST ~/plans/{plan}/versions
+        PATCH ~/plans/{plan}/versions/{version}
+        DELETE ~/plans/{plan}/versions/{version}
+    """,
     "write key in path": """
         GET /v1/projects/{write_key}/settings
     """,

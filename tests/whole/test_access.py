@@ -31,6 +31,8 @@ CREDENTIALS = [
         ("roles_api_alone", "admin", ["custom_roles"]),
         ("roles_api_to_look", "read_only", ["custom_roles"]),
         ("platform_api_alone", "admin", ["platform"]),
+        ("plans_api_alone", "admin", ["data_planning"]),
+        ("plans_api_to_look", "read_only", ["data_planning"]),
     )
 ] + [
     {
@@ -85,6 +87,8 @@ BEARERS = (
     "platform_api_alone",
     "roles_api_alone",
     "roles_api_to_look",
+    "plans_api_alone",
+    "plans_api_to_look",
 )
 
 _NO_TOKEN = dict.fromkeys(
@@ -103,6 +107,7 @@ def _platform(*allowed: str) -> dict[str, Any]:
 
 CHANGERS = (*ADMINS, "support_access", "user")
 _ROLES_API = _NO_TOKEN | {"roles_api_alone": ALLOWED, "admin": 403, "other workspace": 403}
+_PLANS_API = _NO_TOKEN | {"plans_api_alone": ALLOWED, "admin": 403, "other workspace": 403}
 _EVERYBODY = dict.fromkeys(("nobody", "no token", "input key", "wrong secret", "admin"), ALLOWED)
 # Guard -> caller -> status.
 EXPECTED: Mapping[str, Mapping[str, Any]] = {
@@ -130,6 +135,8 @@ EXPECTED: Mapping[str, Mapping[str, Any]] = {
     "all of a document": _platform(*ADMINS),
     "roles reader": _ROLES_API | {"roles_api_to_look": ALLOWED},
     "roles changer": _ROLES_API | {"roles_api_to_look": 403},
+    "plans reader": _PLANS_API | {"plans_api_to_look": ALLOWED},
+    "plans changer": _PLANS_API | {"plans_api_to_look": 403},
     "profile": _NO_TOKEN
     | {"admin": ALLOWED, "profile_api_alone": ALLOWED}
     | {"platform_api_alone": 403, "other workspace": 403},
