@@ -9,18 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from actors.alias_runner import AliasRunner
 from actors.audiences.calls import AudienceShard
-from actors.audiences.catalog import Catalog
 from actors.audiences.desk import AudienceDesk
 from actors.audiences.stepping import AudienceSteps, SteppingShard
 from actors.calculated.calls import CalculatedShard
 from actors.calculated.desk import CalculatedDesk
-from actors.calculated.objects import CalculatedCatalog
 from actors.clock import Clock, Randomness
 from actors.coordinator import Coordinator
+from actors.desk_options import DeskOptions
 from actors.errors import HeldByFile, StoreFull
 from actors.groups.desk import GroupDesk
 from actors.groups.handles import GroupShard
@@ -28,13 +27,11 @@ from actors.handles import ShardHandle
 from actors.identity.sequencer import Sequencer
 from actors.identity.state import identity_rules
 from actors.metric_groups import CoordinatorMetrics
-from actors.model import WorkspaceInfo
 from actors.output_states import OutputStateDesk, Seal
 from actors.outputs.subscription_settings import subscription_problems
 from actors.points_exchange import PointsExchange, PointShard
 from actors.privacy.handles import Surroundings
 from actors.privacy.making import privacy_desk
-from actors.privacy.options import PrivacyOptions
 from actors.repeats import RepeatDesk
 from actors.store.environment import Store
 
@@ -43,22 +40,6 @@ logger = logging.getLogger("headwater.actors")
 
 # Has the configuration file let go of an object, by its section and id, and tells its desk.
 Release = Callable[[str, str], Awaitable[None]]
-
-
-class DeskOptions(Struct, frozen=True, kw_only=True):
-    """How a workspace is set up in the coordinator.
-
-    Attributes:
-        slice_pause_s: between two slices of the group job on a shard: most of its time is
-            ingestion's.
-    """
-
-    workspace: WorkspaceInfo
-    catalog: Catalog
-    calculated: CalculatedCatalog
-    group_job_interval_s: float
-    slice_pause_s: float = 0.02
-    privacy: PrivacyOptions = PrivacyOptions()
 
 
 def other_desks(number: int, all_desks: Mapping[int, "Desks"]) -> Mapping[int, "Desks"]:

@@ -19,7 +19,8 @@ from actors import forwarder
 from actors.audiences.calls import AudienceShard
 from actors.audiences.handles import desk_handle
 from actors.clock import SystemClock, SystemRandomness
-from actors.desks import DeskOptions, Desks, other_desks, readers_of_events
+from actors.desk_options import DeskOptions
+from actors.desks import Desks, other_desks, readers_of_events
 from actors.disk_wait import wait_for_disk
 from actors.errors import ShardUnavailable
 from actors.forwarding.faults import KeptFaults

@@ -19,7 +19,7 @@ from actors.store.environment import Store
 from actors.store.revisions import Revision, Stamp
 from config.access import AccessBook
 from config.audit import AuditLog, Version, entries_of
-from config.compiled_workspaces import ServedDocument, served_documents
+from config.compiled_workspaces import served_documents
 from config.data_plans import lost_quarantines, version_changes
 from config.deployment import deployment_problems
 from config.differences import Difference, differences, fixed_for_life, needing_restart
@@ -37,12 +37,11 @@ from config.numbers import (
 from config.roles import STANDARD
 from config.sealing import Sealer
 from config.secret_values import hidden
+from config.served import ServedDocument
 from config.settings import Settings
-from config.workspace import WorkspaceDocument
+from config.workspace import DESKS, WorkspaceDocument
 
 Owned = dict[str, frozenset[str]]
-# Kept by desks of their own, which are told what a file has of them.
-DESKS = ("audiences", "calculated_attributes")
 # What lies about of a deleted object of these under its number is not a new one's of its name.
 RETIRING = ("connections", *DESKS)
 FILE = Author("config", "config")  # a configuration file

@@ -1,10 +1,8 @@
 """What is made of the documents of a deployment for the actors: by workspace, as they are told."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
-from actors.desks import DeskOptions
-from actors.model import WorkspaceInfo
+from actors.desk_options import DeskOptions
 from actors.shard_options import ShardOptions
 from actors.store.revisions import Revision
 from config.audience_catalog import audience_catalog
@@ -20,34 +18,9 @@ from config.compiled import (
 from config.dsr import privacy_options
 from config.numbers import Numbers
 from config.roles import Tasks
+from config.served import ServedDocument
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
-
-
-class ServedDocument(NamedTuple):
-    """A workspace as it holds now. Can be sent to other processes; holds secrets.
-
-    Attributes:
-        document, numbers: what it says, and the integer ids of its objects.
-        info: what shards and edges have to know.
-        revision: of the document; `origin`: how it came about (`Revision.origin`).
-        owned: section to the names of what a configuration file has there.
-        roles: the custom roles; `manifest`: how many manifests of them there have been.
-    """
-
-    document: WorkspaceDocument
-    numbers: Numbers
-    info: WorkspaceInfo
-    revision: int
-    origin: str
-    owned: dict[str, frozenset[str]]
-    roles: Mapping[str, Tasks] = {}
-    manifest: int = 0
-
-    @property
-    def edition(self) -> tuple[int, int]:
-        """Changes with all that is served."""
-        return self.revision, self.manifest
 
 
 def served_documents(

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from config.errors import Location
-from config.identity import IdentitySettings
+from config.identity import SCOPE_KEYS
 from config.joint_audiences import joint_audience_problems
 from config.validate import keys_of, repeated
 from config.workspace import WorkspaceDocument
@@ -28,8 +28,6 @@ ACCOUNT_LIMITS = (
     "data_plan_bytes",
 )
 SHARED_LIMITS = ("org", "system")
-# spec/identity.md, 3: all but `idsync_enabled`, which each workspace has for itself.
-SCOPE_KEYS = tuple(name for name in IdentitySettings.model_fields if name != "idsync_enabled")
 
 
 def deployment_problems(

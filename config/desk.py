@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from actors.desks import DeskOptions
+from actors.desk_options import DeskOptions
 from actors.errors import ConfigurationRefused, Problem
 from actors.forwarding.plan import OutputPlan
 from actors.shard_options import ShardOptions
@@ -16,15 +16,17 @@ from config.access_desk import AccessDesk
 from config.audit import AuditPage, AuditQuery
 from config.book import FILE, Book, Draft
 from config.compiled import output_plans
-from config.compiled_workspaces import ServedDocument, shard_options
+from config.compiled_workspaces import shard_options
 from config.data_plans import lost_quarantines
 from config.differences import Difference, with_danger
 from config.errors import ConfigError
 from config.exporting import unexpanded
 from config.merging import Data
-from config.publishing import ConfiguredShard, Publisher
+from config.publishing import Publisher
 from config.secret_values import with_kept_secrets
+from config.served import ServedDocument
 from config.settings import Settings
+from config.shards import ConfiguredShard
 from config.sheets import Applied, Entry, Sheet
 from config.workspace import WorkspaceDocument
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from pydantic import BaseModel
 
 from config.data_plans import locked_problems, lost_production
-from config.deployment import SCOPE_KEYS
+from config.identity import SCOPE_KEYS
 from config.merging import name_of
 from config.workspace import WorkspaceDocument
 

@@ -6,12 +6,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from config.book import DESKS
 from config.errors import ConfigError, Location, format_path
 from config.merging import Data, name_of
 from config.secret_values import UNEXPANDED, placeholder, replaced, secret_places, value_at
 from config.sources import NOT_HERE, Expansion, parse_yaml
-from config.workspace import WorkspaceDocument
+from config.workspace import DESKS, WorkspaceDocument
 
 MAX_VALUES = 100_000  # that a document sent over HTTP may hold
 

@@ -146,3 +146,8 @@ def _strategy_problems(identity: IdentitySettings) -> Iterator[Found]:
         yield ("identity", "login_ids"), f"strategy {name} needs at least one"
     if identity.aliasing_enabled and not defaults.aliasing_enabled:
         yield ("identity", "aliasing_enabled"), f"must be false with strategy {name}"
+
+
+# spec/identity.md, 3: what the workspaces of a scope share: all but `idsync_enabled`, which each
+# workspace has for itself.
+SCOPE_KEYS = tuple(name for name in IdentitySettings.model_fields if name != "idsync_enabled")

@@ -8,34 +8,18 @@ know an input before an edge takes anything for it.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
-from actors.desks import DeskOptions
+from actors.desk_options import DeskOptions
 from actors.errors import ActorFailed, ShardUnavailable, StoreFull
-from actors.shard_options import ShardOptions
 from config.book import Book
-from config.compiled_workspaces import ServedDocument, desk_options, shard_options
+from config.compiled_workspaces import desk_options, shard_options
+from config.served import ServedDocument
 from config.settings import Settings
+from config.shards import ConfiguredShard
 
 logger = logging.getLogger("headwater.configuration")
 
 PATIENCE_S = 2.0  # with a shard that is told
-
-
-class ConfiguredShard(Protocol):
-    """What a shard does for the configuration; see `ShardCalls` and `ShardOutbox`."""
-
-    async def revision(self) -> int:
-        """Return the revision that the workspace's part of the shard has."""
-        ...
-
-    async def take_over(self, options: ShardOptions) -> int:
-        """Go on with another revision; return it."""
-        ...
-
-    async def queue(self, connection: int) -> dict[str, int]:
-        """Return how much waits for a connection."""
-        ...
 
 
 class Publisher:

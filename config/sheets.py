@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from actors.store.revisions import Stamp
-from config.compiled_workspaces import ServedDocument
 from config.differences import Difference
 from config.merging import Data
+from config.served import ServedDocument
 from config.workspace import WorkspaceDocument
 
 

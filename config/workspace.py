@@ -31,7 +31,8 @@ from config.outputs import Connection, Output
 from config.privacy import Privacy
 
 MAX_FORMER = 5  # secrets that work beside a credential's own
-
+# Sections that are kept by desks of their own, which are told what a file has of them.
+DESKS = ("audiences", "calculated_attributes")
 Tier = Literal["personalize", "preserve", "connect"]
 Api = Literal[
     "platform",

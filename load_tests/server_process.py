@@ -78,6 +78,7 @@ class ServerProcess:
         Raises:
             RuntimeError: it ended, or did not get ready in time; holds what it printed.
         """
+        self.text()  # what it printed before it ended last
         self._lines = Queue()
         self.url = self.admin_url = ""
         self._process = subprocess.Popen(  # noqa: S603

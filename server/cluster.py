@@ -21,8 +21,9 @@ from actors.remote_handles import COORDINATOR_NAME, edge_name, forwarder_name, s
 from actors.shard_options import StoreOptions
 from actors.store.folder import DataFolder
 from config.compiled import output_plans
-from config.compiled_workspaces import ServedDocument, shard_options
+from config.compiled_workspaces import shard_options
 from config.desk_options import ConfigDeskOptions
+from config.served import ServedDocument
 from config.settings import Settings
 from server.edge import EdgeOptions
 from server.host import ServeHost

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from actors.errors import ActorFailed, ShardUnavailable, StoreFull
-from config.compiled_workspaces import ServedDocument
+from config.served import ServedDocument
 
 logger = logging.getLogger("headwater.configuration")
 

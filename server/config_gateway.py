@@ -8,7 +8,7 @@ from actors.store.access import AccountUser, Manifest
 from actors.store.audit_log import AuditEntry, Author
 from config.audit import AuditPage, AuditQuery
 from config.merging import Data
-from config.publishing import ConfiguredShard
+from config.shards import ConfiguredShard
 from config.sheets import Applied, Entry, Sheet
 
 MODULE_S = 20.0  # a module has ten seconds to answer

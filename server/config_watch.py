@@ -11,9 +11,9 @@ from actors.clock import Clock
 from actors.errors import ActorFailed, ConfigurationRefused, ShardUnavailable, StoreFull
 from actors.metric_groups import AdminMetrics
 from actors.remote_handles import RemoteConfiguration
-from config.compiled_workspaces import ServedDocument
 from config.errors import ConfigError
 from config.load import read_document
+from config.served import ServedDocument
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
 from server.cluster import Cluster

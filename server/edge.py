@@ -19,7 +19,7 @@ from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import EdgeMetrics
 from actors.model import WorkspaceInfo
 from actors.privacy.signing import SigningPair
-from config.compiled_workspaces import ServedDocument
+from config.served import ServedDocument
 from config.settings import Settings
 from server.app import RUNNER_OPTIONS, make_app
 from server.audience_gateway import AudienceGateway

@@ -23,7 +23,7 @@ from actors.remote_handles import (
     remote_shards,
 )
 from actors.store.placement import NodeFolder
-from config.compiled_workspaces import ServedDocument
+from config.served import ServedDocument
 from server.config_follower import ConfigFollower
 from server.config_gateway import ConfigDeskHandle, ForwarderHandle
 from server.edge import EdgeOptions, EdgeProcess, EdgeWorkspace

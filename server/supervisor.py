@@ -19,6 +19,7 @@ from server.status_board import UPDATE_S, StatusBoard
 logger = logging.getLogger("headwater.supervisor")
 
 CHECK_S = 1.0
+AGAIN_S = 0.05  # while one does not answer, for which it is given `QUICK_S` each time
 SWEEP_S = 5.0
 STALE_S = 60.0  # spec/observability.md, 6
 QUICK_S = 2.0
@@ -128,12 +129,17 @@ class Supervisor:
                 )
 
     async def _check(self) -> None:
-        await asyncio.gather(*map(self._check_one, self._actors))
+        """Go on until all answer: whoever is back from death is told to begin without a pause."""
+        while not all(await asyncio.gather(*map(self._check_one, self._actors))):
+            if self.failure.done():
+                return
+            await asyncio.sleep(AGAIN_S)
 
-    async def _check_one(self, watched: Watched) -> None:
+    async def _check_one(self, watched: Watched) -> bool:
+        """Have an actor begin its work if it is there; tell whether it is."""
         pid = await self._try(watched, watched.handle.pid)
         if pid is None:
-            return
+            return False
         if watched.pid not in (None, pid):
             self._metrics.actor_restarts.labels(watched.role, watched.instance).inc()
             logger.error(
@@ -143,6 +149,7 @@ class Supervisor:
         watched.pid = pid
         if watched.start is not None:
             await self._try(watched, watched.start)
+        return True
 
     async def _sweep(self) -> None:
         shards = [each for each in self._actors if each.role == "shard"]

@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 from actors.groups.definitions import GroupDefinition, KeptDefinition
 from actors.groups.live import LiveGroups
+from actors.groups.pages import GroupPage
 from actors.groups.runs import GroupRun, Phase
-from actors.groups.views import GroupPage
 from actors.model import Environment
 
 

@@ -3,22 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
-
 from actors.groups.definitions import attribute_name
 from actors.groups.membership import group_id
+from actors.groups.pages import GroupPage
 from actors.model import Environment
 from actors.shard import Shard
 from actors.shard_views import ShardViews
 from actors.store import groups
 from actors.store.groups import Values
-
-
-class GroupPage(Struct, array_like=True):
-    """Members of a group that lie on one shard, ascending, and the group's attributes by name."""
-
-    mpids: list[int]
-    attributes: Values
 
 
 class GroupViews:

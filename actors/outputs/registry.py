@@ -1,23 +1,10 @@
 """Every module that an output can be made of. A new output is one file and one line here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from importlib import import_module
 
 from actors.model import Environment
-from actors.outputs import (
-    audience_csv,
-    devnull,
-    file,
-    kafka,
-    log,
-    pixel,
-    python,
-    redis_profile,
-    segment_relay,
-    warehouse_duckdb,
-    warehouse_postgres,
-    webhook,
-)
 from actors.outputs.contract import (
     BulkOutput,
     Bundle,
@@ -33,7 +20,6 @@ from actors.outputs.contract import (
     Split,
     StreamOutput,
 )
-from actors.outputs.firehose import output as firehose
 
 __all__ = [
     "MODULES",
@@ -53,24 +39,43 @@ __all__ = [
     "open_outputs",
 ]
 
-MODULES: dict[str, OutputModule] = {
-    module.module: module
-    for module in (
-        audience_csv.MODULE,
-        devnull.MODULE,
-        file.MODULE,
-        firehose.MODULE,
-        kafka.MODULE,
-        log.MODULE,
-        pixel.MODULE,
-        python.MODULE,
-        redis_profile.MODULE,
-        segment_relay.MODULE,
-        warehouse_duckdb.MODULE,
-        warehouse_postgres.MODULE,
-        webhook.MODULE,
-    )
+# By the name of a module the file that has it as `MODULE`.
+_FILES = {
+    "audience_csv": "actors.outputs.audience_csv",
+    "devnull": "actors.outputs.devnull",
+    "file": "actors.outputs.file",
+    "firehose": "actors.outputs.firehose.output",
+    "kafka": "actors.outputs.kafka",
+    "log": "actors.outputs.log",
+    "pixel": "actors.outputs.pixel",
+    "python": "actors.outputs.python",
+    "redis_profile": "actors.outputs.redis_profile",
+    "segment_relay": "actors.outputs.segment_relay",
+    "warehouse_duckdb": "actors.outputs.warehouse_duckdb",
+    "warehouse_postgres": "actors.outputs.warehouse_postgres",
+    "webhook": "actors.outputs.webhook",
 }
+
+
+class _Modules(Mapping[str, OutputModule]):
+    """Reads a file when its module is first looked up: most processes need few, and to be back
+    soon after their death none of the others' libraries."""
+
+    def __getitem__(self, name: str) -> OutputModule:
+        module: OutputModule = import_module(_FILES[name]).MODULE
+        return module
+
+    def __contains__(self, name: object) -> bool:
+        return name in _FILES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_FILES)
+
+    def __len__(self) -> int:
+        return len(_FILES)
+
+
+MODULES: Mapping[str, OutputModule] = _Modules()
 
 
 def open_outputs(

@@ -24,7 +24,8 @@ class Found(Struct, kw_only=True):
         disordered: batches out of their user's order, in the log or in an output.
         identities: broken promises of V1, V9 or V10 (spec/identity.md).
         orphans: processes that outlived their deployment, or are too many or too few in it.
-        failed: of the deployment to come back, or to be read at all.
+        failed: requests that were never answered well, and whether the deployment did not come
+            back or could not be read; nothing else is checked then.
         details: each of these, for a person.
     """
 

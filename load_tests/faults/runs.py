@@ -115,7 +115,7 @@ class Runner:
             yield
 
     async def run(self, seed: int) -> RunResult:
-        """Make one run; if the deployment does not come back, that is what is found."""
+        """Make one run; if not all is acknowledged in time, that alone is what is found."""
         kept, options = self.kept, self._options
         assert kept is not None, "nothing serves"
         record = Record(seed, f"f{seed}-{self._randomness.bits(_RUN_BITS):08x}")
@@ -137,7 +137,7 @@ class Runner:
             moments.append(self._clock.monotonic())
         except* NotAcknowledged as errors:
             for what in _said(errors):
-                found.add("lost", 1, f"never acknowledged: {what}")
+                found.add("failed", 1, f"never acknowledged: {what}")
         except* NotServing as errors:
             found.add("failed", 1, "; ".join(_said(errors)))
         if not found.failed:

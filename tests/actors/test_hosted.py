@@ -11,7 +11,7 @@ import pytest
 from actors import hosted
 from actors.alias_runner import AliasRunner
 from actors.calculated.objects import CalculatedCatalog
-from actors.desks import DeskOptions
+from actors.desk_options import DeskOptions
 from actors.errors import StoreDamaged, StoreFull
 from actors.forwarder import OutputInfo
 from actors.forwarding.plan import OutputPlan

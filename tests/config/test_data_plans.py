@@ -15,12 +15,13 @@ from actors.store.audit_log import Author
 from actors.store.environment import Store
 from config.book import Book
 from config.compiled import output_plans
-from config.compiled_workspaces import ServedDocument, shard_options
+from config.compiled_workspaces import shard_options
 from config.differences import Difference, differences
 from config.errors import ConfigError
 from config.load import parse_workspace, read_document
 from config.numbers import retired
 from config.sealing import Sealer
+from config.served import ServedDocument
 from config.settings import Settings
 from tests.actors.plans.plans import Data, document
 from tests.config.documents import Change, load, problems, setting, shop

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from config.deployment import SCOPE_KEYS
 from config.errors import ConfigError
-from config.identity import IdentitySettings
+from config.identity import SCOPE_KEYS, IdentitySettings
 from config.load import load_workspace, load_workspaces, validate_files
 from tests.config.documents import Change, Data, setting, shop
 

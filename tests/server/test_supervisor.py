@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from actors.clock import ManualClock
-from actors.errors import ActorFailed
+from actors.errors import ActorFailed, ShardUnavailable
 from actors.metric_groups import AdminMetrics
 from actors.remote import Handle
 from server import supervisor
@@ -72,3 +72,36 @@ async def test_an_actor_that_is_gone_for_good_is_told(
         assert str(await made.failure) == "shard-0: its store is damaged"
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
+
+
+class Away(Actor):
+    """An actor that does not answer at first."""
+
+    async def pid(self) -> int:
+        self.asked += 1
+        if self.asked <= 3:
+            raise ShardUnavailable("edge-0 does not answer")
+        return 7
+
+
+async def test_who_is_back_from_death_begins_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def paused(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", paused)
+    actor, begun = Away(), asyncio.Event()
+
+    async def begin() -> None:
+        begun.set()
+
+    watched = [Watched("edge", "0", cast(Handle, actor), begin)]
+    checking = Supervisor(watched, AdminMetrics("test"), 60.0, tmp_path, ManualClock())
+    await checking._check()
+    assert begun.is_set()
+    assert pauses == [supervisor.AGAIN_S] * 3

@@ -42,9 +42,10 @@ from actors.store.environment import Store
 from actors.store.folder import configuration_store, scope_store, workspace_store
 from actors.sweeper import Sweeper
 from config.book import FILE, Book
-from config.compiled_workspaces import ServedDocument, desk_options, shard_options
+from config.compiled_workspaces import desk_options, shard_options
 from config.desk import ConfigDesk
 from config.sealing import Sealer
+from config.served import ServedDocument
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
 from server.app import RUNNER_OPTIONS
