@@ -7,7 +7,7 @@ being retried is blocked; when too much waits behind it, its order is given up f
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from itertools import count
 from typing import Literal
 
@@ -227,11 +227,12 @@ class Lanes:
     def oldest(self) -> dict[int, int]:
         """Return the oldest receipt time of what waits, by connection. Costs one pass."""
         oldest: dict[int, int] = {}
-        for lane in self._lanes.values():
-            under_way = lane.request.entries if lane.request is not None else []
-            for delivery in (entry.delivery for entry in [*under_way, *lane.entries]):
-                earlier_ms = oldest.get(delivery.connection, delivery.created_ms)
-                oldest[delivery.connection] = min(earlier_ms, delivery.created_ms)
+        requests = dict.fromkeys(lane.request for lane in self._lanes.values() if lane.request)
+        waiting: list[Iterable[Entry]] = [each.entries for each in requests]
+        waiting += (each.entries for each in self._lanes.values())
+        for delivery in (entry.delivery for entries in waiting for entry in entries):
+            earlier_ms = oldest.get(delivery.connection, delivery.created_ms)
+            oldest[delivery.connection] = min(earlier_ms, delivery.created_ms)
         return oldest
 
     # -- Inside -----------------------------------------------------------------------------------

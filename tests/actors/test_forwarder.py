@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import random
+import time
 from collections import defaultdict
 from typing import Any
 
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from actors.clock import ManualClock
 from actors.forwarder import Forwarder, OutputInfo
+from actors.forwarding.lanes import Entry, Lanes
+from actors.forwarding.streams import Stream
 from actors.forwarding.waiting import wait_for_change
 from actors.metric_groups import ForwarderMetrics
 from actors.model import Delivery
@@ -669,6 +672,20 @@ async def test_the_age_of_what_waits_is_shown(clock: ManualClock, simulation: Si
     assert value("headwater_forwarder_retries_total", labels) == 4  # at 10 and 30 s, two deliveries
     assert value("headwater_forwarder_blocked_users", labels) == 2
     await simulation.stop()
+
+
+def test_the_age_of_what_waits_costs_one_pass_over_it() -> None:
+    """Also while a request of many users is under way: each of them has a lane of its own."""
+    lanes = Lanes("user", RequestLimits(max_deliveries=5000), lambda entry: None)
+    stream = Stream(MemoryOutbox(), 0, connection(), lambda: None)
+    for number in range(5000):
+        lanes.add(Entry(delivery(number, mpid=number, created_ms=number + 7), stream, 0), 0)
+    request = lanes.take(0)
+    assert request is not None
+    assert len(request.entries) == 5000
+    begun_s = time.process_time()
+    assert lanes.oldest() == {1: 7}
+    assert time.process_time() - begun_s < 1
 
 
 async def test_waiting_ends_with_the_event_or_with_the_time() -> None:
