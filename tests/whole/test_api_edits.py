@@ -13,7 +13,8 @@ from tests.whole import test_calculated as calculated
 from tests.whole.test_audiences import AUDIENCE_DOCUMENT, ask, changes, members, send, status_is
 from tests.whole.test_configuration_api import ask as configure
 from tests.whole.test_configuration_api import raw
-from tests.whole.world import World, changed, running
+from tests.whole.test_joint_audiences import documents
+from tests.whole.world import World, changed, running, serving
 
 GOLD: dict[str, Any] = {
     "id": "gold",
@@ -136,3 +137,24 @@ async def test_a_workspace_that_does_not_allow_it_refuses_every_edit(
             refused = await ask(world, 409, method, path, body)
             assert refused["errors"][0]["message"] == "Managed by configuration file."
         assert [each["id"] for each in (await exported(world))["audiences"]] == ["gold", "silver"]
+
+
+async def test_one_over_several_workspaces_is_changed_from_any_of_them(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """The workspace whose file has it says whether it may be."""
+    first, second, third = documents()
+    joint = GOLD | {"workspaces": ["w1", "w2"]}
+    allowing = {"config": {"allow_api_edits": True}}
+    given = [changed(first, audiences=[joint], workspace=allowing), second, third]
+    async with serving(tmp_path, given, clock=clock) as [one, other, _]:
+        await one.settle_audiences()
+        await send(other, "b", status="premium")
+        await ask(other, 200, "PUT", "/70", {"definition": status_is("premium")})
+        await one.settle_audiences()
+        assert await members(one, 70) == [await other.mpid("b")]
+    given = [changed(first, audiences=[joint]), changed(second, workspace=allowing), third]
+    async with serving(tmp_path, given, clock=clock) as [one, other, _]:
+        await one.settle_audiences()
+        assert await members(one, 70) == []
+        await ask(other, 409, "PUT", "/70", {"definition": status_is("premium")})
