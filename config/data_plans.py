@@ -138,12 +138,11 @@ def _document_problems(document: dict[str, Any]) -> list[DocumentProblem]:
     """
     try:
         digest = sha256(document_bytes(document)).digest()
-    except TypeError:  # it is not JSON, which is said when it is compiled
-        digest = b""
-    if digest in _right:
-        return []
-    try:
+        if digest in _right:
+            return []
         compile_document(document)
+    except TypeError:
+        return [DocumentProblem("must be JSON, with numbers of at most 64 bits", ())]
     except DocumentRefused as refused:
         return refused.problems
     if len(_right) >= MAX_KNOWN:

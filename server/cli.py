@@ -17,6 +17,7 @@ from server.config_commands import apply_, export, ids, plan
 from server.data_commands import data
 from server.dead_letter_commands import dead_letters
 from server.demo.settings import demo_environ, demo_flags
+from server.planning_commands import COMMANDS as PLANNING
 from server.version import program_version
 
 _PATH = click.Path(path_type=Path)
@@ -102,6 +103,8 @@ config.add_command(ids)
 main.add_command(audiences)
 main.add_command(dead_letters)
 main.add_command(data)
+for planning in PLANNING:
+    main.add_command(planning)
 
 
 def _fail(lines: list[str]) -> None:
