@@ -118,11 +118,11 @@ def _trying(request: web.Request) -> Check:
 
 def _untried(sheet: Sheet, item: Data) -> Iterator[tuple[OutputModule, OutputSettings]]:
     """Yield what of an output has to be tried: nothing of one that is wrong in itself."""
-    module = MODULES.get(item.get("module", ""))
-    if module is None or not module.is_tried_when_saved:
-        return
     try:
         output = Output.model_validate(item)
+        module = MODULES.get(output.module)
+        if module is None or not module.is_tried_when_saved:
+            return
         former = sheet.document.outputs_by_id.get(output.id)
         for each in filter(output.is_enabled_in, ENVIRONMENTS):
             settings = module.settings_model.model_validate(output.settings_in(each))

@@ -304,6 +304,8 @@ async def test_outputs_are_made_of_modules_and_deleted(world: World) -> None:
     body = {"kind": "event", "module": "webhook", "name": "Second", "settings": {"url": "x"}}
     status, answer = await ask(world, "POST", "/outputs", body)
     assert (status, answer["errors"][0]["path"]) == (422, "settings.url")
+    status, answer = await ask(world, "POST", "/outputs", {**body, "module": []})
+    assert (status, answer["errors"][0]["path"]) == (422, "module")
     body["settings"] = {"url": "https://second.example.com"}
     status, made = await ask(world, "POST", "/outputs", body)
     assert (status, made["id"], made["slug"]) == (201, 2, "second")
