@@ -54,6 +54,11 @@ def served_documents(
             revision.owned,
             roles,
             manifest,
+            {
+                path: stamp
+                for path, stamp in revision.stamps.items()
+                if path.startswith("data_plans/")
+            },
         )
         for document, own, info, revision in zip(documents, numbers, infos, revisions, strict=True)
     ]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from actors.model import WorkspaceInfo
+from actors.store.revisions import Stamp
 from config.numbers import Numbers
 from config.roles import Tasks
 from config.workspace import WorkspaceDocument
@@ -18,6 +19,7 @@ class ServedDocument(NamedTuple):
         revision: of the document; `origin`: how it came about (`Revision.origin`).
         owned: section to the names of what a configuration file has there.
         roles: the custom roles; `manifest`: how many manifests of them there have been.
+        stamps: `data_plans/<id>/<version>` to who changed that version last.
     """
 
     document: WorkspaceDocument
@@ -28,6 +30,7 @@ class ServedDocument(NamedTuple):
     owned: dict[str, frozenset[str]]
     roles: Mapping[str, Tasks] = {}
     manifest: int = 0
+    stamps: Mapping[str, Stamp] = {}
 
     @property
     def edition(self) -> tuple[int, int]:

@@ -1,13 +1,16 @@
 """What client SDKs are told when they start (spec/clients.md, 4.2 and 5.2)."""
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
 from actors.model import Environment
+from config.client_plans import client_plan
 from config.cookie_sync import Pixel
 from server.edge_config import DAY_MS, EdgeConfig, KeyInfo
+from server.parameters import is_int64
 
-NO_PLAN = "The data plan is not known."
+NO_PLAN = "The data plan is not known, or no version of it that was asked for is active."
 
 
 def workspace_token(workspace_id: str) -> str:
@@ -15,8 +18,24 @@ def workspace_token(workspace_id: str) -> str:
     return sha256(f"workspace_token:{workspace_id}".encode()).hexdigest()[:8].upper()
 
 
+def data_plan_result(
+    config: EdgeConfig, query: Mapping[str, str], environment: Environment
+) -> dict[str, Any] | None:
+    """Return what is told of the plan that a query asks for, `None` if it asks for none.
+
+    Source: spec/data-plans.md, 8.
+    """
+    plan_id = query.get("plan_id")
+    if not plan_id:
+        return None
+    version = query.get("plan_version", "")
+    number = int(version) if is_int64(version) else None
+    found = client_plan(config.plans, plan_id, number, environment)
+    return {"error_message": NO_PLAN} if found is None else found
+
+
 def web_config(
-    config: EdgeConfig, key: KeyInfo, environment: Environment, plan_id: str | None
+    config: EdgeConfig, key: KeyInfo, environment: Environment, query: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return the configuration of the web SDK, which takes flags as texts."""
     sdks = config.client_sdks
@@ -28,7 +47,7 @@ def web_config(
         "workspaceToken": workspace_token(config.workspace_slug),
         "kitConfigs": [],
         "pixelConfigs": list(map(_pixel_config, config.pixels.get((key.input, environment), ()))),
-        "dataPlanResult": None if plan_id is None else {"error_message": NO_PLAN},
+        "dataPlanResult": data_plan_result(config, query, environment),
         "flags": {
             "eventsV3": "100",
             "eventBatchingIntervalMillis": str(sdks.event_batching_interval_ms),
@@ -68,8 +87,11 @@ def _pixel_config(pixel: Pixel) -> dict[str, Any]:
     return members
 
 
-def native_config(config: EdgeConfig) -> dict[str, Any]:
-    """Return the configuration of the native SDKs, without what is different in every answer."""
+def native_config(config: EdgeConfig, query: Mapping[str, str]) -> dict[str, Any]:
+    """Return the configuration of the native SDKs, without what is different in every answer.
+
+    They do not say their environment, and are told of plans in production.
+    """
     sdks = config.client_sdks
     alias_days = config.identity.alias_window_ms // DAY_MS
     members: dict[str, Any] = {
@@ -87,5 +109,6 @@ def native_config(config: EdgeConfig) -> dict[str, Any]:
         "amw": alias_days,
         "pio": 30,
         "crml": 1_024_000,
+        "dpr": data_plan_result(config, query, "production"),
     }
     return {name: value for name, value in members.items() if value is not None}

@@ -135,6 +135,7 @@ class ConfigWatch:
             self._server_key.get_secret_value(),
             served.revision,
             served.roles,
+            served.stamps,
         )
 
     def _show(self, metrics: AdminMetrics, served: ServedDocument) -> None:

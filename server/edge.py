@@ -66,7 +66,13 @@ class EdgeOptions(Struct, frozen=True, kw_only=True):
         """Return what the edge looks up of a workspace."""
         key = self.server_key.get_secret_value()
         return edge_config(
-            served.document, served.numbers, self.settings, key, served.revision, served.roles
+            served.document,
+            served.numbers,
+            self.settings,
+            key,
+            served.revision,
+            served.roles,
+            served.stamps,
         )
 
 

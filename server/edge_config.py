@@ -13,6 +13,8 @@ from msgspec import Struct
 from pydantic import SecretStr
 
 from actors.model import Environment
+from actors.store.revisions import Stamp
+from config.client_plans import ClientPlan, client_plans
 from config.client_sdks import ClientSdks
 from config.compiled import shown_headers
 from config.cookie_sync import Pixel, pixels
@@ -133,6 +135,7 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
         python_dir: where the classes of outputs are, likewise.
         workspace_key: `None` if the workspace has none; `seeding_limits` hold for its requests.
         has_extended_windows: of calculated attributes, spec/calculated-attributes.md, 4.
+        plans: what client SDKs are told of data plans, by id.
         client_sdks: what client SDKs are told; `pixels`: which images pages of an input load;
             `web_sdk_file` is the web SDK itself, if it is
             served.
@@ -161,6 +164,7 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
     has_client_audience_api: bool = False
     has_extended_windows: bool = False
     client_sdks: ClientSdks = ClientSdks()
+    plans: Mapping[str, tuple[ClientPlan, ...]] = {}
     pixels: Mapping[tuple[int, Environment], tuple[Pixel, ...]] = {}
     web_sdk_file: Path | None = None
     workspace_key: WorkspaceKey | None = None
@@ -199,6 +203,7 @@ def edge_config(
     server_key: str,
     revision: int = 1,
     roles: Mapping[str, Tasks] = {},
+    stamps: Mapping[str, Stamp] = {},
 ) -> EdgeConfig:
     """Make what an edge looks up of the workspace document and the settings.
 
@@ -209,6 +214,7 @@ def edge_config(
         server_key: `settings.server_key`, or the one that was generated in its place.
         revision: of the document.
         roles: the custom ones.
+        stamps: of the versions of data plans.
     """
     workspace = document.workspace
     account = numbers.accounts[document.account.id]
@@ -246,6 +252,7 @@ def edge_config(
         python_dir=settings.python_outputs,
         has_client_audience_api=workspace.client_audience_api,
         client_sdks=workspace.client_sdks,
+        plans=client_plans(document.data_plans, stamps),
         pixels=pixels(document, numbers),
         web_sdk_file=settings.web_sdk_file,
         has_extended_windows=workspace.calculated_attributes.extended_windows,

@@ -28,7 +28,7 @@ MAX_BODY_BYTES = 2 * 1024 * 1024  # crash reports are long
 async def config(request: web.Request) -> web.Response:
     """GET /v4/{key}/config: what an app's SDK works by; 304 while that has not changed."""
     edge, current, _ = await _enter(request, CONFIG_PREFIXES)
-    members = native_config(current)
+    members = native_config(current, request.query)
     tag = f'"{sha256(orjson.dumps(members)).hexdigest()[:32]}"'
     headers = CACHED | {"ETag": tag}
     if request.headers.get("If-None-Match", "").strip('"') == tag.strip('"'):

@@ -106,7 +106,7 @@ def _enter(request: web.Request) -> tuple[Edge, EdgeConfig, KeyInfo]:
 def _config(request: web.Request, current: EdgeConfig, key: KeyInfo) -> dict[str, Any]:
     query = request.query
     environment: Environment = "development" if query.get("env") == "1" else "production"
-    return web_config(current, key, environment, query.get("plan_id"))
+    return web_config(current, key, environment, query)
 
 
 def _urls(host: str) -> dict[str, str]:

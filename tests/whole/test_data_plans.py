@@ -13,8 +13,9 @@ from actors.clock import ManualClock
 from actors.forwarding.desk import OutputInfo
 from actors.model import DeadLetter, Delivery, Settlement
 from config.compiled import output_plans
+from server.client_configs import native_config
 from tests.actors.plans.plans import IDENTITIES, Data, document, event, quote
-from tests.whole.world import DOCUMENT, World, changed, running, serving
+from tests.whole.world import DOCUMENT, WEB_KEY, World, changed, running, serving
 
 HELD = {
     "id": "held",
@@ -270,3 +271,47 @@ async def test_a_plan_holds_in_its_workspace_alone(tmp_path: Path) -> None:
 
 def _names(batches: Sequence[Data]) -> list[list[str]]:
     return [[each["data"]["event_name"] for each in batch["events"]] for batch in batches]
+
+
+async def told(world: World, **query: str) -> Any:
+    """Return what a page's SDK is told of a plan."""
+    response = await world.client.get(f"/JS/v2/{WEB_KEY}/config", params=query)
+    return (await response.json())["dataPlanResult"]
+
+
+async def test_sdks_are_told_of_the_plan_that_they_ask_for(tmp_path: Path) -> None:
+    """spec/data-plans.md, 8."""
+    identities = {
+        "match": {"type": "user_identities"},
+        "validator": {
+            "type": "json_schema",
+            "definition": {"properties": {"customer_id": {}}, "required": ["customer_id"]},
+        },
+    }
+    written = document(identities, event="drop_event", user_identity="drop_attribute")
+    data = planned(written)
+    data["data_plans"][0]["versions"].append(
+        {"version": 2, "activated_environment": "development", "document": {}}
+    )
+    async with running(tmp_path, document=data) as world:
+        assert await told(world) is None
+        found = await told(world, plan_id="web_plan")
+        version = found["dtpn"]["vers"]
+        assert (version["version"], version["data_plan_id"]) == (1, "web_plan")
+        assert version["last_modified_on"] == "2026-01-01T00:00:00.000Z"
+        *points, shown = version["version_document"]["data_points"]
+        assert points == written["data_points"][:-1]
+        assert shown["validator"]["definition"] == {
+            "properties": {"customerid": {}},
+            "required": ["customerid"],
+        }
+        assert found["dtpn"]["blok"] == {"ev": True, "ea": False, "ua": False, "id": True}
+        for query, number in (({"env": "1"}, 2), ({"env": "1", "plan_version": "1"}, 1)):
+            found = await told(world, plan_id="web_plan", **query)
+            assert found["dtpn"]["vers"]["version"] == number
+        for query in ({"plan_id": "nope"}, {"plan_id": "web_plan", "plan_version": "2"}):
+            assert (await told(world, **query)).keys() == {"error_message"}
+        config = world.edge.config_of(world.number)
+        app = native_config(config, {"plan_id": "web_plan"})["dpr"]
+        assert app == await told(world, plan_id="web_plan")  # that in production
+        assert "dpr" not in native_config(config, {})

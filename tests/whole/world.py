@@ -590,7 +590,15 @@ def _book(
 
 def _edge_config(served: ServedDocument, process: Settings) -> EdgeConfig:
     key = "k" * 32
-    return edge_config(served.document, served.numbers, process, key, served.revision, served.roles)
+    return edge_config(
+        served.document,
+        served.numbers,
+        process,
+        key,
+        served.revision,
+        served.roles,
+        served.stamps,
+    )
 
 
 class FakeForwarders:
