@@ -15,7 +15,7 @@ from actors.clock import Clock, Randomness
 from load_tests.faults.checks import Found
 from load_tests.faults.runs import FaultsOptions, Runner, RunResult
 
-_DISK_BYTES = 1024**3
+_DISK_BYTES = 256 * 1024**2  # 250 runs take a quarter of it
 _SOCKETS = "ray"  # below a deployment's folder; of no use once it has ended
 
 
@@ -121,6 +121,9 @@ class Campaign:
                         made.append(left.pop(0))
                         self._report.add(result)
                         self._say(describe(result))
+                        if result.has_ended_itself:
+                            place = self._keep_printed(runner, self._kept, result.seed)
+                            self._say(f"  the deployment ended by itself; it printed: {place}")
                         is_right = result.is_right
                     found = await runner.check_all() if is_right else Found(details=[])
                 orphans = runner.orphans()
@@ -134,7 +137,14 @@ class Campaign:
         place = self._kept / f"seed-{seed}"
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(folder, place, ignore=shutil.ignore_patterns(_SOCKETS))
-        (place / "printed.log").write_text(runner.printed())
+        self._keep_printed(runner, place, seed)
+        return place
+
+    @staticmethod
+    def _keep_printed(runner: Runner, folder: Path, seed: int) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        place = folder / f"seed-{seed}.log"
+        place.write_text(runner.printed())
         return place
 
 

@@ -16,7 +16,7 @@ from load_tests.faults.plan import ROLES, Fault
 from load_tests.faults.receivers import WELL, FaultyReceiver
 
 _BALLAST = "ballast"
-_CHUNK = bytes(64 * 1024)
+_LARGEST, _SMALLEST = 1024**3, 4096  # bytes that are taken at once
 
 
 class Inflictor:
@@ -108,15 +108,18 @@ class Inflictor:
 
 
 def _fill_up(ballast: Path) -> None:
-    with ballast.open("wb", buffering=0) as file:
-        while True:
+    """Take all room, a part and then a smaller one: to write as much would take longer."""
+    size, end = _LARGEST, 0
+    with ballast.open("wb") as file:
+        while size >= _SMALLEST:
             try:
-                file.write(_CHUNK)
+                os.posix_fallocate(file.fileno(), end, size)
             except OSError as error:
                 if error.errno != errno.ENOSPC:
                     raise
-                os.fsync(file.fileno())
-                return
+                size //= 2
+            else:
+                end += size
 
 
 def _send(processes: Sequence[psutil.Process], number: int) -> None:

@@ -15,7 +15,7 @@ from load_tests.faults.clients import Clients, NotAcknowledged
 from load_tests.faults.document import HOOKS, workspace_document
 from load_tests.faults.inflict import Inflictor
 from load_tests.faults.kept import KeptDeployment, NotServing
-from load_tests.faults.plan import Fault, plan_of
+from load_tests.faults.plan import ROOTS, Fault, plan_of
 from load_tests.faults.receivers import EventLog, FaultyReceiver, MemberLog
 from load_tests.faults.record import Record
 from load_tests.reader import ReadBackFailed, Reader, fetch_token
@@ -54,6 +54,7 @@ class RunResult(Struct, kw_only=True):
         repeats: batches sent again after they had been acknowledged.
         cuts: requests that clients broke off.
         longest_wait_s: from the first attempt of a batch until it was acknowledged.
+        starts: of the deployment meanwhile.
         before_s, after_s: the median time of a batch without faults.
         load_s, settle_s, check_s: what the run took: until all was acknowledged, until the
             deployment was whole and as fast as before, and until all was read back.
@@ -65,6 +66,7 @@ class RunResult(Struct, kw_only=True):
     acknowledged: int
     repeats: int
     cuts: int = 0
+    starts: int = 0
     longest_wait_s: float
     before_s: float
     after_s: float
@@ -77,6 +79,15 @@ class RunResult(Struct, kw_only=True):
     def is_fast_again(self) -> bool:
         """Whether batches take as long as before."""
         return self.after_s <= self.before_s * SLOWER + SLOWER_S
+
+    @property
+    def has_ended_itself(self) -> bool:
+        """Whether the deployment ended although nothing was done to what it cannot do without.
+
+        Nothing is lost by it, but nobody would expect it.
+        """
+        vital = {*ROOTS, "deployment"}
+        return self.starts > 0 and not any(each.target in vital for each in self.faults)
 
     @property
     def is_right(self) -> bool:
@@ -123,7 +134,7 @@ class Runner:
         faults = plan_of(seed, options.seconds, has_disk=options.has_disk)
         clients = Clients(kept.target, record, self._clock, seed, options.patience_s)
         inflictor = Inflictor(kept, self._receivers, self._clock)
-        found = Found(details=[])
+        found, starts = Found(details=[]), kept.starts
         moments, before_s, after_s = [self._clock.monotonic()], 0.0, 0.0
         try:
             before_s = after_s = await clients.speed_s(_PROBES)
@@ -152,6 +163,7 @@ class Runner:
             acknowledged=record.acknowledged,
             repeats=record.repeats,
             cuts=record.cuts,
+            starts=kept.starts - starts,
             longest_wait_s=record.longest_wait_s,
             before_s=before_s,
             after_s=after_s,

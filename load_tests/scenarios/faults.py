@@ -48,6 +48,7 @@ class FaultsReport(Struct, kw_only=True):
 
     Attributes:
         wrong: seeds of the runs in which something was wrong.
+        ended: seeds of those in which the deployment ended by itself.
         found: of all runs together, and of the checks at the ends of deployments.
         faults: the same by kind of fault.
     """
@@ -61,6 +62,7 @@ class FaultsReport(Struct, kw_only=True):
     cuts: int
     longest_wait_s: float
     wrong: list[int]
+    ended: list[int]
     found: Found
     faults: list[OfFault]
 
@@ -82,6 +84,7 @@ def report_of(options: FaultsOptions, runs: list[RunResult], checks: list[Check]
         cuts=sum(each.cuts for each in runs),
         longest_wait_s=max((each.longest_wait_s for each in runs), default=0.0),
         wrong=[each.seed for each in runs if not each.is_right],
+        ended=[each.seed for each in runs if each.has_ended_itself],
         found=summed([*(each.found for each in runs), *(each.found for each in checks)]),
         faults=_by_fault(runs),
     )
@@ -138,7 +141,8 @@ def table_of(report: FaultsReport) -> Table:
     again = sum(len(each.seeds) for each in report.checks)
     table.caption = (
         ", ".join(f"{kind} {getattr(found, kind)}" for kind in KINDS)
-        + f"; {again:,} runs checked once more at the end of their deployment"
+        + f"; {again:,} runs checked once more at the end of their deployment, "
+        + f"which ended by itself in {len(report.ended):,}"
     )
     return table
 

@@ -261,6 +261,12 @@ def test_a_report_names_the_seeds_that_went_wrong_and_counts_by_fault() -> None:
     assert "seed 1 ok" in line_of(runs[0])
 
 
+def test_a_deployment_that_ends_by_itself_is_told() -> None:
+    killed = [Fault(at_s=1.0, kind="kill", target="raylet")]
+    runs = [result(1, starts=1, faults=killed), result(2, starts=1), result(3)]
+    assert report_of(OPTIONS, runs, []).ended == [2]
+
+
 def test_what_is_wrong_only_at_the_end_of_a_deployment_counts() -> None:
     late = Check(seeds=[1, 2], found=Found(orphans=1, details=["orphans 1: ray::Shard"]))
     report = report_of(OPTIONS, [result(1), result(2)], [late])
