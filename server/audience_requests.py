@@ -26,8 +26,6 @@ MAY_READ_AUDIENCES: Task = "audiences:view"
 
 async def json_body(request: web.Request, caller: Caller) -> dict[str, Any]:
     """Read a body that has to be a JSON object."""
-    if request.content_type != "application/json":
-        raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
     return json_object(await read_body(request, caller.config.max_body_bytes))
 
 

@@ -37,6 +37,8 @@ def audited(
         async def answer(request: web.Request) -> web.StreamResponse:
             before = None if shown_by is None else await _shown(shown_by, request)
             response = await handler(request)
+            if response.status >= 400:
+                return response
             after = None
             if action not in _WITHOUT_AFTER:
                 after = _content(response) if shown_by is None else await _shown(shown_by, request)

@@ -90,12 +90,12 @@ def bearer_client(header: str) -> str | None:
     return tokens.claimed_client(_bearer_token(header))
 
 
-def bearer(request: web.Request, api: str, config: EdgeConfig, clock: Clock) -> Credential:
+def bearer(request: web.Request, api: str | None, config: EdgeConfig, clock: Clock) -> Credential:
     """Return the credential behind a request's bearer token (spec/platform-api.md, 1 and 2).
 
     Args:
         request: its `Authorization` header is read.
-        api: that the credential has to include (`profile`, `platform`).
+        api: that the credential has to include (`profile`, `platform`); `None` for any.
         config: as of now.
         clock: for the token's expiry.
 
@@ -110,7 +110,7 @@ def bearer(request: web.Request, api: str, config: EdgeConfig, clock: Clock) -> 
     except tokens.TokenInvalid as error:
         message = f"The bearer token cannot be used: {error}."
         raise Refused("UNAUTHORIZED", message, _BEARER_CHALLENGE) from None
-    if api not in credential.permissions:
+    if api is not None and api not in credential.permissions:
         raise Refused("FORBIDDEN", f"The credential does not include the API {api}.")
     return credential
 

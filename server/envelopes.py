@@ -9,6 +9,12 @@ from aiohttp.web_request import BaseRequest
 
 from server.problems import ErrorWriter, json_answer
 
+_TYPES = {
+    "/v1/users": "user",
+    "/v1/audiences": "audience",
+    "/v1/workspace": "audience",
+}
+
 
 def enveloped(
     data: Sequence[Any],
@@ -18,6 +24,14 @@ def enveloped(
 ) -> web.Response:
     """Answer with objects of a type."""
     return json_answer({"data": data, "dataType": data_type, "errors": None}, status, headers)
+
+
+def in_envelope(path: str, errors: ErrorWriter) -> ErrorWriter:
+    """Return what writes errors of a path that no route takes: in the envelope below `/v1`."""
+    for prefix, data_type in _TYPES.items():
+        if path == prefix or path.startswith(prefix + "/"):
+            return enveloped_errors(data_type, errors)
+    return errors
 
 
 def enveloped_errors(data_type: str, errors: ErrorWriter) -> ErrorWriter:

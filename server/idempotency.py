@@ -10,8 +10,10 @@ from aiohttp.typedefs import Handler
 
 from actors.errors import ShardUnavailable, StoreFull
 from actors.store.requests import KeptAnswer
+from server.auth import bearer
 from server.bodies import keep_received
-from server.management import authorized
+from server.context import edge_of
+from server.management import count
 from server.problems import Refused
 
 logger = logging.getLogger("headwater.http")
@@ -37,12 +39,16 @@ def once(handler: Handler) -> Handler:
             return await handler(request)
         if not 0 < len(sent) <= MAX_KEY:
             raise Refused("BAD_REQUEST", f"{HEADER} must have 1 to {MAX_KEY} characters.")
-        edge, config, credential, _ = authorized(request)
+        edge = edge_of(request)
+        config = edge.config.current
+        # Of whichever API: the handler checks which, and what was done is shown to its sender.
+        credential = bearer(request, None, config, edge.clock)
         body = await keep_received(request, config.max_body_bytes)
         key = _digest(credential.client_id, request.path.rstrip("/"), sent)
         content = _digest(request.query_string, body)
         begun = await edge.deployment.begin_request(key, content)
         if isinstance(begun, KeptAnswer):
+            count(request, edge, config.platform_limits)
             headers = {"Content-Type": begun.content_type, "ETag": begun.etag}
             headers = {name: value for name, value in headers.items() if value}
             return web.Response(status=begun.status, body=begun.body, headers=headers)

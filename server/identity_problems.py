@@ -12,6 +12,7 @@ from aiohttp.web_request import BaseRequest
 
 from actors.errors import HotIdentity, ShardUnavailable, StoreFull
 from actors.identity.calls import IdentityProblem
+from server.envelopes import in_envelope
 from server.paths import CLIENT_PREFLIGHT
 from server.problems import BodyTimeout, error_answer, json_answer, log_defect, log_unavailable
 from server.rates import EXCEEDED
@@ -95,7 +96,7 @@ def unrouted_answer(error: Exception, request: BaseRequest, request_id: str) -> 
     """Write the error of a request that no route takes: row 1 where identity calls live."""
     if isinstance(error, web.HTTPNotFound) and request.path.startswith(_IDENTITY_PATHS):
         return _answer(NOT_FOUND, {}, _body(NOT_FOUND, None))
-    return error_answer(error, request, request_id)
+    return in_envelope(request.path, error_answer)(error, request, request_id)
 
 
 def _found(error: Exception, request_id: str) -> tuple[IdentityProblem, Mapping[str, str]]:

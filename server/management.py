@@ -14,6 +14,7 @@ from server.browsers import client_address
 from server.context import Edge, edge_of
 from server.edge_config import Credential, EdgeConfig
 from server.limits import MINUTE_MS, Limit
+from server.openapi.takes import JSON, body_of
 from server.problems import Refused
 from server.rates import RATE_USED, admit
 
@@ -51,20 +52,29 @@ def authorized(request: web.Request, *tasks: Task) -> Caller:
 
     Raises:
         Refused: no usable token (401), not the API or a task (403), too many requests of the
-            account (429).
+            account (429), a body of a type that the handler does not take (415).
     """
     caller = request.get(_CALLER)
     if caller is None:
         edge = edge_of(request)
         config = edge.config.current
         credential = bearer(request, "platform", config, edge.clock)
-        _admit(request, edge, config.platform_limits)
+        count(request, edge, config.platform_limits)
         caller = request[_CALLER] = caller_of(request, edge, config, credential)
     caller.require(*tasks)
+    _check_content_type(request)
     return caller
 
 
-def _admit(request: web.Request, edge: Edge, limits: Sequence[Limit]) -> None:
+def _check_content_type(request: web.Request) -> None:
+    """Refuse a body that is no JSON (415), unless it is one that the handler takes otherwise."""
+    _, media = body_of(request.match_info.handler) or ("", JSON)
+    if media == JSON and request.can_read_body and request.content_type != JSON:
+        raise Refused("UNSUPPORTED_MEDIA_TYPE", f"The body must be {JSON}.")
+
+
+def count(request: web.Request, edge: Edge, limits: Sequence[Limit]) -> None:
+    """Count a request; its answer tells how much of the limits is used. Raises Refused (429)."""
     used = admit(edge, limits, 1)
     if used is not None:
         request[RATE_USED] = used
@@ -118,7 +128,8 @@ def enter_organization(request: web.Request, *, changes: bool) -> Caller:
     config = edge.config.current
     credential = bearer(request, "custom_roles", config, edge.clock)
     own = Limit("account", f"roles:{config.account}", 0, ROLES_PER_MINUTE, window_ms=MINUTE_MS)
-    _admit(request, edge, (own, *config.platform_limits))
+    count(request, edge, (own, *config.platform_limits))
+    _check_content_type(request)
     if changes and credential.permissions["custom_roles"] != "admin":
         raise Refused("FORBIDDEN", "The credential may not change roles.")
     in_path = request.match_info
@@ -149,7 +160,7 @@ def enter_planning(request: web.Request, *tasks: Task) -> Caller:
         ),
         Limit("org", "planning", 0, PLANNING_OF_ALL_PER_MINUTE, window_ms=MINUTE_MS),
     )
-    _admit(request, edge, limits)
+    count(request, edge, limits)
     caller = caller_of(request, edge, config, credential)
     caller.require(*tasks)
     if request.match_info["workspace"] not in (str(config.workspace), config.workspace_slug):

@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 from server.context import EDGES
 from server.identity_problems import unrouted_answer
 from server.logs import log_access
+from server.openapi.takes import JSON
 from server.paths import SERVED_AS, Api, Served
 from server.rates import RATE_USED, USED
 from server.received import RECEIVED
@@ -29,6 +30,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")  # spec/observability.md, 8
 _CORS_TOO = SECURITY_HEADERS | CORS_HEADERS
 # What these answer is of people or of the configuration: no proxy or browser may keep it.
 _PRIVATE: frozenset[Api] = frozenset({"platform", "profile", "dsr"})
+_PLATFORM = "/platform/"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _NOWHERE = Served("none", "", unrouted_answer)
 
@@ -66,6 +68,9 @@ def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Mi
         used = request.get(RATE_USED)
         if used is not None and response.status < 300:
             headers[USED] = str(used)
+        is_platform = what.api == "platform" or request.path.startswith(_PLATFORM)
+        if is_platform and response.content_type == JSON and response.charset is None:
+            response.charset = "utf-8"
         if what.api in _PRIVATE:
             headers.setdefault("Cache-Control", "no-store")
         method = request.method if request.method in _METHODS else "other"

@@ -49,6 +49,7 @@ _SCALAR: Schema = {"type": ["string", "number", "boolean", "null"]}
 
 _WRITTEN: Mapping[str, Schema] = {
     "Anything": _ANYTHING,
+    "Nothing": {"type": "object", "maxProperties": 0},
     "Errors": _object(errors=_many(_ref("Error"))),
     "Error": _object(code=_TEXT, message=_TEXT, path=_TEXT),
     "Event": _object(["event_type", "data"], event_type=_TEXT, data=_ref("EventData")),

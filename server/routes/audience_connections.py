@@ -21,6 +21,7 @@ from server.audience_requests import (
 )
 from server.audience_views import shown_subscription
 from server.auditing import audited
+from server.bodiless import without_body
 from server.management import enter, write_audit
 from server.paging import paged
 from server.paths import management_routes
@@ -86,6 +87,7 @@ async def delete(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+@without_body
 @audited("resume", "audience_subscription", "subscription", one)
 async def resume(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/subscriptions/{subId}/resume: send what was held."""

@@ -25,6 +25,7 @@ from server.audience_requests import (
 )
 from server.audience_views import shown_audience, shown_test
 from server.auditing import audited
+from server.bodiless import without_body
 from server.management import enter
 from server.openapi.takes import takes
 from server.paging import paged
@@ -126,6 +127,7 @@ async def delete(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+@without_body
 @audited("activate", "audience", "audience", _as_written)
 async def activate(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/activation: have it evaluated from now on."""
@@ -149,6 +151,7 @@ async def deactivate(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+@without_body
 @audited("create", "audience")
 async def clone(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/clone: copy definition, inputs and tags into a draft."""

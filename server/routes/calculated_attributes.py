@@ -14,6 +14,7 @@ from actors.errors import CalculatedRefused, ShardUnavailable
 from config.roles import Task
 from server.audience_requests import json_body, number_in_path
 from server.auditing import audited
+from server.bodiless import without_body
 from server.calculated_problems import calculated_errors
 from server.calculated_views import (
     READ_BACK,
@@ -94,6 +95,7 @@ async def delete(request: web.Request) -> web.Response:
     return _done(await desk.delete_calculated(number_in_path(request, _RESOURCE)))
 
 
+@without_body
 @audited("activate", _RESOURCE, _RESOURCE, one)
 async def activate(request: web.Request) -> web.Response:
     """POST .../{id}/activation: have the draft calculated from now on."""

@@ -14,6 +14,7 @@ from config.roles import Task
 from config.sheets import Applied, Entry
 from server.auditing import audited
 from server.bodies import read_body
+from server.bodiless import without_body
 from server.config_edits import flag, moment
 from server.config_problems import config_errors
 from server.management import WORKSPACE, audit, enter
@@ -107,6 +108,7 @@ async def revision(request: web.Request) -> web.Response:
     return json_answer(_entry(found))
 
 
+@without_body
 async def roll_back(request: web.Request) -> web.Response:
     """POST .../config/revisions/{n}/rollback?allow_dangerous=: let it hold again."""
     caller = enter(request, *APPLYING)

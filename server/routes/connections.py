@@ -13,6 +13,7 @@ from config.merging import Data
 from config.outputs import Connection
 from config.sheets import Sheet
 from server.auditing import audited
+from server.bodiless import without_body
 from server.config_edits import (
     Place,
     body_of,
@@ -42,6 +43,15 @@ _ALIKE = tuple(
     name for name in Connection.model_fields if name not in ("id", "number", *_NAMES.values())
 )
 _FIELDS = frozenset({"id", *_NAMES, *_ALIKE})
+# What is shown of those that the document does not say.
+_DEFAULTS: Mapping[str, Any] = {
+    "settings": {},
+    "filters": {},
+    "forwarding_rules": [],
+    "sampling": None,
+    "min_app_version": None,
+    "custom_mappings": [],
+}
 
 Told = Mapping[str, Any]  # what a forwarder says of itself
 
@@ -125,6 +135,7 @@ async def delete(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+@without_body
 async def activate(request: web.Request) -> web.Response:
     """POST .../output-connections/{cid}/activation: send from now on, and what was held."""
     return await _set_active(request, is_active=True)
@@ -135,6 +146,7 @@ async def deactivate(request: web.Request) -> web.Response:
     return await _set_active(request, is_active=False)
 
 
+@without_body
 @audited("resume", "output_connection", "connection", one)
 async def resume(request: web.Request) -> web.Response:
     """POST .../output-connections/{cid}/resume: let a faulted connection send again."""
@@ -302,6 +314,6 @@ def _shown(place: Place, sheet: Sheet, told: Told) -> dict[str, Any]:
         "status": status,
         "is_faulted": status == "faulted",
         "fault": _state(place, told).get("fault") if status == "faulted" else None,
-        "settings": {},
+        **_DEFAULTS,
         **{name: item[name] for name in _ALIKE if name in item},
     }

@@ -15,6 +15,7 @@ from config.sheets import Sheet
 from server.config_edits import check_unmanaged, edit, is_forced, places, wanted_versions
 from server.management import Caller, enter_planning
 from server.openapi.takes import takes
+from server.paging import paged
 from server.paths import management_routes
 from server.plan_bodies import (
     Body,
@@ -41,10 +42,11 @@ _CHANGED = "The resource has changed."
 
 
 async def listed(request: web.Request) -> web.Response:
-    """GET .../plans: all plans with their versions, without documents."""
+    """GET .../plans?limit=&cursor=: all plans with their versions, without documents."""
     sheet = await _sheet(enter_planning(request, "data_plans:view"))
     plans = sheet.document.data_plans
-    return json_answer([shown_plan(each, sheet, has_documents=False) for each in plans])
+    shown = [shown_plan(each, sheet, has_documents=False) for each in plans]
+    return paged(request, shown, "data_plan_id")
 
 
 @takes("DataPlan")

@@ -2,11 +2,12 @@
 
 from aiohttp import web
 
+from actors.pipeline.points import DataPoint
 from server.config_edits import find
 from server.config_problems import config_errors
 from server.management import WORKSPACE, enter
+from server.paging import paged
 from server.paths import MANAGEMENT_PREFLIGHT, Route
-from server.problems import json_answer
 
 
 async def listed(request: web.Request) -> web.Response:
@@ -19,7 +20,8 @@ async def listed(request: web.Request) -> web.Response:
     deployment = caller.edge.deployment
     output = find(await deployment.configuration.sheet(), "outputs", request.match_info["output"])
     points = await deployment.data_points(output.item["id"])
-    return json_answer([{**point._asdict(), "enabled": points[point]} for point in sorted(points)])
+    shown = [{**point._asdict(), "enabled": points[point]} for point in sorted(points)]
+    return paged(request, shown, *DataPoint._fields)
 
 
 ROUTES = (

@@ -51,8 +51,6 @@ async def replay(request: web.Request) -> web.Response:
     """POST .../dlq/replay: put some or all of them into the queue again."""
     caller = enter(request, "connections:connect_integration")
     connection = connection_number(request, caller.config)
-    if request.content_type != "application/json":
-        raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
     which = _which(json_object(await read_body(request, caller.config.max_body_bytes)))
     deployment = caller.edge.deployment
     if isinstance(which, DeadLetterFilter):

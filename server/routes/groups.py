@@ -9,8 +9,10 @@ from actors.groups.definitions import KeptDefinition
 from config.roles import Task
 from server.auditing import audited
 from server.bodies import json_object, read_body
+from server.bodiless import without_body
 from server.group_definitions import read_definition, shown_definition
 from server.management import Caller, enter
+from server.paging import paged
 from server.parameters import environment, int64, missing, page_size
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
@@ -31,10 +33,10 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def listed(request: web.Request) -> web.Response:
-    """GET .../groups: all definitions, by id."""
+    """GET .../groups?limit=&cursor=: all definitions, by id."""
     caller = enter(request, MAY_READ)
     definitions = await caller.edge.deployment.groups.definitions()
-    return json_answer([shown_definition(each) for each in definitions])
+    return paged(request, [shown_definition(each) for each in definitions])
 
 
 async def one(request: web.Request) -> web.Response:
@@ -64,6 +66,7 @@ async def delete(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+@without_body
 @audited("update", "group_definition", "group")
 async def run(request: web.Request) -> web.Response:
     """POST .../groups/{id}/run: have its groups recomputed now."""
@@ -133,8 +136,6 @@ ROUTES = tuple(
 
 
 async def _body(request: web.Request, caller: Caller) -> dict[str, Any]:
-    if request.content_type != "application/json":
-        raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
     return json_object(await read_body(request, caller.config.max_body_bytes))
 
 

@@ -15,6 +15,7 @@ from config.errors import ConfigError
 from config.load import parse_identity
 from server.auditing import audited
 from server.bodies import json_object, read_body
+from server.bodiless import without_body
 from server.identity_names import idsync_type
 from server.identity_problems import IdentityRefused
 from server.identity_requests import CALL_KINDS, identity_call
@@ -48,6 +49,7 @@ async def history(request: web.Request) -> web.Response:
     return json_answer(history_view(mpid, entries))
 
 
+@without_body
 @audited("update", "identity_record", "mpid")
 async def undo(request: web.Request) -> web.Response:
     """POST .../mpids/{mpid}/undo: take back what was done to it last, with all that belongs to it.
@@ -169,8 +171,6 @@ def _environment(request: web.Request) -> Environment:
 
 
 async def _object(request: web.Request, caller: Caller) -> dict[str, Any]:
-    if request.content_type != "application/json":
-        raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
     return json_object(await read_body(request, caller.config.max_body_bytes))
 
 

@@ -9,6 +9,7 @@ from actors.clock import Randomness
 from config.merging import Data
 from config.sheets import Sheet
 from server import config_objects
+from server.bodiless import without_body
 from server.config_edits import Place, created, edit, is_forced
 from server.config_objects import Kind, add, editable, list_all, show
 from server.config_problems import config_errors, refused
@@ -50,7 +51,10 @@ async def replace(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """DELETE .../inputs/{id}?force=: delete one, with its connections if that is forced."""
+    """DELETE .../inputs/{id}?force=: delete one, with its connections if that is forced.
+
+    Those that are not active go with it, unless something waits for them.
+    """
     caller = enter(request, "connections:configure_inputs")
     force = is_forced(request)
 
@@ -58,8 +62,9 @@ async def delete(request: web.Request) -> web.Response:
         place = editable(request, sheet, INPUT)
         slug = place.item["id"]
         used = [each for each in data.get("connections", []) if each.get("input") == slug]
+        is_used = any(each.get("active", True) for each in used)
         audiences = [each for each in data.get("audiences", []) if slug in each.get("inputs", ())]
-        if (used or audiences) and not force:
+        if (is_used or audiences) and not force:
             raise refused("VALIDATION_ERROR", "Connections or audiences use the input.")
         data["connections"] = [each for each in data.get("connections", []) if each not in used]
         for each in audiences:
@@ -67,10 +72,20 @@ async def delete(request: web.Request) -> web.Response:
         del data["inputs"][place.position]
         return place.path
 
-    await edit(caller, "delete", "input", change, allow_dangerous=True)
+    async def check(sheet: Sheet, _: Data) -> None:
+        slug = editable(request, sheet, INPUT).item["id"]
+        configuration = caller.edge.deployment.configuration
+        for each in sheet.document.connections:
+            if each.input == slug and not force:
+                number = sheet.served.numbers.connections[each.id]
+                if (await configuration.queue(number)).depth:
+                    raise refused("VALIDATION_ERROR", f"Something waits for connection {number}.")
+
+    await edit(caller, "delete", "input", change, allow_dangerous=True, check=check)
     return web.Response(status=204)
 
 
+@without_body
 async def issue_key(request: web.Request) -> web.Response:
     """POST .../inputs/{id}/keys: a new key beside those there are; its secret is shown once."""
     caller = enter(request, "connections:configure_inputs")

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from actors.errors import ConfigurationRefused, Problem
 from server.auditing import audited
+from server.bodiless import without_body
 from server.config_edits import find
 from server.config_problems import config_errors, refused
 from server.management import WORKSPACE, Caller, enter
@@ -17,6 +18,7 @@ from server.paths import management_routes
 from server.problems import json_answer
 
 
+@without_body
 @audited("update", "output_registration", "output")
 async def refresh(request: web.Request) -> web.Response:
     """POST .../registration: ask the module what it wants; 422 lists what is wrong with it."""

@@ -18,6 +18,7 @@ from config.merging import Data
 from config.outputs import Output
 from config.sheets import Sheet
 from server import config_objects
+from server.bodiless import without_body
 from server.config_edits import Check, Place, created, edit, find, is_forced
 from server.config_objects import Kind, add, editable, list_all, show
 from server.config_problems import config_errors, refused
@@ -70,6 +71,7 @@ async def delete(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+@without_body
 async def try_out(request: web.Request) -> web.Response:
     """POST .../outputs/{id}/test?environment=: send one probe to the receiver, with what holds."""
     caller = enter(request, "connections:configure_outputs")

@@ -11,7 +11,9 @@ from config.roles import Task
 from server import prediction_bodies as bodies
 from server.audience_problems import v2_errors
 from server.audience_requests import json_body, number_in_path
-from server.management import Caller, audit, enter
+from server.auditing import audited
+from server.bodiless import without_body
+from server.management import Caller, enter, write_audit
 from server.openapi.takes import takes
 from server.paging import paged
 from server.parameters import is_int64
@@ -37,12 +39,12 @@ async def listed(request: web.Request) -> web.Response:
     )
 
 
+@audited("create", _RESOURCE)
 @takes("Prediction")
 async def create(request: web.Request) -> web.Response:
     """POST .../predictions: add one; its scores are to be posted."""
     caller = enter(request, MAY_CHANGE)
     fields = bodies.read_prediction(await json_body(request, caller))
-    audit(caller, "create", _RESOURCE)
     made = await _desk(caller).create_prediction(fields, caller.credential.client_id)
     return json_answer(bodies.shown_prediction(made, [], caller.edge.clock.now_ms()), 201)
 
@@ -53,20 +55,20 @@ async def one(request: web.Request) -> web.Response:
     return await _shown(caller, await _prediction(request, caller))
 
 
+@audited("update", _RESOURCE, _RESOURCE, one)
 @takes("PredictionChange")
 async def change(request: web.Request) -> web.Response:
     """PATCH .../predictions/{id}: change its name, but not its attributes', or its description."""
     caller = enter(request, MAY_CHANGE)
     fields = bodies.read_change(await json_body(request, caller))
-    audit(caller, "change", _RESOURCE)
     number = number_in_path(request, _RESOURCE)
     return await _shown(caller, await _desk(caller).change_prediction(number, fields))
 
 
+@audited("delete", _RESOURCE, _RESOURCE, one)
 async def delete(request: web.Request) -> web.Response:
     """DELETE .../predictions/{id}?force=true: delete it, and soon all that it gave users."""
     caller = enter(request, MAY_CHANGE)
-    audit(caller, "delete", _RESOURCE)
     is_forced = request.query.get("force") == "true"
     desk = _desk(caller)
     used = await desk.delete_prediction(number_in_path(request, _RESOURCE), is_forced)
@@ -82,11 +84,15 @@ async def delete(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+@without_body
+@audited("activate", _RESOURCE, _RESOURCE, one)
 async def activate(request: web.Request) -> web.Response:
     """POST .../predictions/{id}/activate: go on with its scores."""
     return await _switch(request, is_on=True)
 
 
+@without_body
+@audited("deactivate", _RESOURCE, _RESOURCE, one)
 async def deactivate(request: web.Request) -> web.Response:
     """POST .../predictions/{id}/deactivate: leave users the values that they have."""
     return await _switch(request, is_on=False)
@@ -97,11 +103,12 @@ async def post_scores(request: web.Request) -> web.Response:
     """POST .../predictions/{id}/scores: keep scores of up to 10,000 users."""
     caller = enter(request, MAY_CHANGE)
     rows = bodies.read_scores(await json_body(request, caller))
-    audit(caller, "post_scores", _RESOURCE)
     number = number_in_path(request, _RESOURCE)
     unknown = await _desk(caller).post_scores(number, rows)
     if unknown is None:
         raise _no_prediction()
+    received = {"received": len(rows)}
+    await write_audit(caller, "update", "prediction_scores", number, after=received)
     return json_answer({"received": len(rows), "unknown": unknown}, 202)
 
 
@@ -202,7 +209,6 @@ async def _shown(caller: Caller, prediction: Prediction | None) -> web.Response:
 
 async def _switch(request: web.Request, *, is_on: bool) -> web.Response:
     caller = enter(request, MAY_CHANGE)
-    audit(caller, "activate" if is_on else "deactivate", _RESOURCE)
     number = number_in_path(request, _RESOURCE)
     return await _shown(caller, await _desk(caller).switch_prediction(number, is_on))
 

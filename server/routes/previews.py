@@ -21,8 +21,6 @@ async def preview(request: web.Request) -> web.Response:
     """
     caller = enter(request, "connections:connect_integration")
     connection = connection_number(request, caller.config)
-    if request.content_type != "application/json":
-        raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
     raw = await read_body(request, caller.config.max_body_bytes)
     json_object(raw)  # refuses what is not JSON, as every body of the API
     audit(caller, "preview", "connection")

@@ -40,8 +40,6 @@ async def manifest(request: web.Request) -> web.Response:
 async def replace(request: web.Request) -> web.Response:
     """PUT .../roles: replace all custom roles; one that is not sent is deleted."""
     caller = enter_organization(request, changes=True)
-    if request.content_type != "application/json":
-        raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
     text = await read_body(request, caller.config.max_body_bytes)
     try:
         body = json_object(text)

@@ -193,6 +193,18 @@ async def test_an_input_in_use_goes_only_by_force_and_with_its_connections(world
     assert [each["input"] for each in listed] == ["ios", "acme", "web"]
 
 
+async def test_an_input_goes_with_connections_that_are_not_active(world: World) -> None:
+    """Only an active one keeps it (spec/platform-api.md, 15), or what still waits for one."""
+    assert await sent(world, "k1-backend:s1") == 202
+    assert (await ask(world, "DELETE", "/output-connections/1/activation"))[0] == 204
+    status, answer = await ask(world, "DELETE", "/inputs/backend")
+    assert (status, message(answer)) == (422, "Something waits for connection 1.")
+    assert (await ask(world, "DELETE", "/output-connections/1/queue"))[0] == 204
+    assert (await ask(world, "DELETE", "/inputs/backend"))[0] == 204
+    _, listed = await ask(world, "GET", "/output-connections")
+    assert [each["input"] for each in listed] == ["ios", "acme", "web"]
+
+
 @pytest.mark.parametrize(
     ("body", "status", "path"),
     [

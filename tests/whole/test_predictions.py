@@ -289,3 +289,28 @@ async def test_a_restart_before_or_after_scores_are_applied_changes_nothing(
         assert await values(world, "two") == ("0.1", "0")
         user = await call(world, 200, "GET", f"/{number}/users/{one}")
         assert cast(float, user["percentile"]) == 0.5
+
+
+async def test_what_is_done_to_predictions_is_in_the_audit_log(world: World) -> None:
+    """spec/platform-api.md, worked case 32; of scores only how many."""
+    number = (await call(world, 201, "POST", "", LIKELY))["id"]
+    await call(world, 200, "PATCH", f"/{number}", {"description": "Soon"})
+    await call(world, 202, "POST", f"/{number}/scores", {"rows": [{"mpid": 7, "score": 0.5}]})
+    await call(world, 200, "POST", f"/{number}/deactivate")
+    await call(world, 204, "DELETE", f"/{number}")
+    response = await world.get("/platform/v2/accounts/1/audit-logs")
+    items = (await response.json())["items"]
+    found = [
+        (each["action"], each["resource_type"], each["resource_id"])
+        for each in reversed(items)
+        if each["resource_type"].startswith("prediction")
+    ]
+    assert found == [
+        ("create", "prediction", str(number)),
+        ("update", "prediction", str(number)),
+        ("update", "prediction_scores", str(number)),
+        ("deactivate", "prediction", str(number)),
+        ("delete", "prediction", str(number)),
+    ]
+    [scores] = [each for each in items if each["resource_type"] == "prediction_scores"]
+    assert scores["after"] == {"received": 1}
