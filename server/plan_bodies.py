@@ -3,6 +3,7 @@
 Read-only and unknown members are ignored, as clients send back what they were shown.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any, get_args
@@ -23,14 +24,26 @@ Body = dict[str, Any]
 
 
 async def planning_body(request: web.Request) -> Body:
-    """Read a JSON object of at most 10 MB. Raises PlanRefused (400), Refused (413, 415)."""
+    """Read a JSON object of at most 10 MB.
+
+    Raises:
+        PlanRefused: it is none, or a document in it is wrong, with all that is (400).
+        Refused: it is too large, or something else (413, 415).
+    """
     if request.content_type != "application/json":
         raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
     text = await read_body(request, MAX_BYTES)
     try:
-        return json_object(text)
+        body = json_object(text)
     except Refused:
         raise PlanRefused(400, INVALID_JSON) from None
+    versions = body.get("data_plan_versions")
+    for each in (body, *(versions if isinstance(versions, list) else ())):
+        document = each.get("version_document") if isinstance(each, dict) else None
+        if document is not None:
+            # Apart, as a large one takes long: others are served meanwhile.
+            await asyncio.to_thread(_check_document, document)
+    return body
 
 
 def slug_of(name: str) -> str:
@@ -90,7 +103,7 @@ def read_new_version(body: Body, number: int, outputs: Mapping[int, str]) -> Bod
 
 
 def read_version_changes(body: Body, outputs: Mapping[int, str]) -> Body:
-    """Read what changes of a version. Raises PlanRefused, with all that is wrong in a document."""
+    """Read what changes of a version; its document is right (`planning_body`)."""
     item: Body = {}
     if "version_description" in body:
         item["description"] = _text(body, "version_description")
@@ -103,10 +116,6 @@ def read_version_changes(body: Body, outputs: Mapping[int, str]) -> Body:
         item["activated_environment"] = environment
     document = body.get("version_document")
     if document is not None:
-        try:
-            compile_document(document)
-        except DocumentRefused as refused:
-            raise document_refused(refused.problems) from None
         item["document"] = document
     if "quarantine_feed_id" in body:
         item["quarantine_output"] = _output(body["quarantine_feed_id"], outputs)
@@ -122,6 +131,13 @@ def check_same_number(body: Body, number: int) -> None:
 def version_exists(number: int, plan_id: str) -> PlanRefused:
     """Return the error of a number that is taken."""
     return PlanRefused(400, f"Version {number} already exists in plan ID {plan_id}.")
+
+
+def _check_document(document: Any) -> None:
+    try:
+        compile_document(document)
+    except DocumentRefused as refused:
+        raise document_refused(refused.problems) from None
 
 
 def _number(body: Body) -> int | None:

@@ -18,6 +18,7 @@ _MESSAGES: Mapping[Code, str] = {
 }
 _CONFLICTS = ("MANAGED", "STALE")
 INVALID_JSON = "Invalid JSON."
+MAX_SHOWN = 100  # of what is wrong with a document
 
 
 class PlanRefused(Exception):
@@ -31,7 +32,7 @@ class PlanRefused(Exception):
 
 def document_refused(problems: Sequence[DocumentProblem]) -> PlanRefused:
     """Return the error of a document, with what is wrong in each place."""
-    return PlanRefused(400, *map(_schema_error, problems))
+    return PlanRefused(400, *map(_schema_error, problems[:MAX_SHOWN]))
 
 
 def plan_errors(error: Exception, request: BaseRequest, request_id: str) -> web.Response:

@@ -12,6 +12,7 @@ from actors.plans import matching
 from actors.plans.findings import Path
 from actors.plans.matching import Match, MatchRefused, read_match
 from actors.plans.nodes import Node
+from actors.plans.patterns import Patterns
 from actors.plans.schema import ELEMENT, Exempt, SchemaProblem, compile_schema
 
 MAX_POINTS = 1000
@@ -210,8 +211,9 @@ def _points(listed: Any, problems: list[DocumentProblem]) -> dict[str, Point]:
         problems.append(DocumentProblem(message, at))
         return {}
     points: dict[str, Point] = {}
+    patterns = Patterns()
     for index, each in enumerate(listed):
-        point = _point(each, (*at, index), f"data_points[{index}]", problems)
+        point = _point(each, (*at, index), f"data_points[{index}]", patterns, problems)
         if point is None:
             continue
         key = point.match.key
@@ -222,7 +224,9 @@ def _points(listed: Any, problems: list[DocumentProblem]) -> dict[str, Point]:
     return points
 
 
-def _point(data: Any, at: Path, name: str, problems: list[DocumentProblem]) -> Point | None:
+def _point(
+    data: Any, at: Path, name: str, patterns: Patterns, problems: list[DocumentProblem]
+) -> Point | None:
     if not isinstance(data, dict):
         problems.append(DocumentProblem("must be an object", at, name))
         return None
@@ -235,12 +239,17 @@ def _point(data: Any, at: Path, name: str, problems: list[DocumentProblem]) -> P
     except MatchRefused as refused:
         problems.append(DocumentProblem(str(refused), (*at, "match", *refused.path), name))
     key = name if match is None else match.key
-    node = _validator(data.get("validator"), (*at, "validator"), key, match, problems)
+    node = _validator(data.get("validator"), (*at, "validator"), key, match, patterns, problems)
     return None if match is None else Point(match, node)
 
 
 def _validator(
-    data: Any, at: Path, key: str, match: Match | None, problems: list[DocumentProblem]
+    data: Any,
+    at: Path,
+    key: str,
+    match: Match | None,
+    patterns: Patterns,
+    problems: list[DocumentProblem],
 ) -> Node | None:
     if not isinstance(data, dict):
         problems.append(DocumentProblem("must be an object", at, key))
@@ -255,7 +264,7 @@ def _validator(
         if match == matching.IDENTITIES:
             definition = _with_canonical_names(definition)
     found: list[SchemaProblem] = []
-    node = compile_schema(definition, exempt, found)
+    node = compile_schema(definition, exempt, patterns, found)
     problems += [
         DocumentProblem(
             each.message, (*at, "definition", *each.path), key, each.keyword, each.value

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, time
 from ipaddress import IPv4Address, IPv6Address
 
-from actors.plans.patterns import PatternRefused, compile_pattern
+from actors.plans.regex_syntax import is_regex
 
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
 _TIME = re.compile(
@@ -89,14 +89,6 @@ def _is_uri_reference(text: str) -> bool:
     return _URI_TEXT.fullmatch(text) is not None
 
 
-def _is_regex(text: str) -> bool:
-    try:
-        compile_pattern(text)
-    except PatternRefused:
-        return False
-    return True
-
-
 FORMATS: Mapping[str, Callable[[str], bool]] = {
     "date-time": _is_date_time,
     "date": _is_date,
@@ -108,6 +100,6 @@ FORMATS: Mapping[str, Callable[[str], bool]] = {
     "uri": _is_uri,
     "uri-reference": _is_uri_reference,
     "uuid": lambda text: _UUID.fullmatch(text) is not None,
-    "regex": _is_regex,
+    "regex": is_regex,
     "json-pointer": lambda text: _POINTER.fullmatch(text) is not None,
 }

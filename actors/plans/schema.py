@@ -10,7 +10,7 @@ from msgspec import Struct
 from actors.plans.findings import Path, shown
 from actors.plans.formats import FORMATS
 from actors.plans.nodes import Check, Member, Node, Options
-from actors.plans.patterns import PatternRefused, compile_pattern
+from actors.plans.patterns import PatternRefused, Patterns
 from actors.plans.values import canonical
 
 TYPES = ("string", "number", "integer", "boolean", "array", "object", "null")
@@ -41,16 +41,17 @@ class SchemaProblem(Struct, frozen=True):
 
 
 def compile_schema(
-    definition: Any, exempt: Exempt, problems: list[SchemaProblem], at: Path = ()
+    definition: Any, exempt: Exempt, patterns: Patterns, problems: list[SchemaProblem]
 ) -> Node:
     """Compile a schema; what is wrong with it is added to `problems`, and left out."""
-    reader = _Reader(exempt, problems)
-    return reader.read(definition, at, ())
+    reader = _Reader(exempt, patterns, problems)
+    return reader.read(definition, (), ())
 
 
 class _Reader:
-    def __init__(self, exempt: Exempt, problems: list[SchemaProblem]) -> None:
+    def __init__(self, exempt: Exempt, patterns: Patterns, problems: list[SchemaProblem]) -> None:
         self._exempt = exempt
+        self._patterns = patterns
         self._problems = problems
 
     def read(self, definition: Any, at: Path, path: Path) -> Node:
@@ -164,7 +165,7 @@ class _Reader:
         if not isinstance(value, str):
             return "must be a text"
         try:
-            compiled = compile_pattern(value)
+            compiled = self._patterns.compile(value)
         except PatternRefused as error:
             return str(error)
         node.textual.append(Check("pattern", lambda text: bool(compiled.search(text)), value))

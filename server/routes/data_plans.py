@@ -1,5 +1,6 @@
 """The Data Planning API (spec/data-plans.md, 5)."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -181,14 +182,7 @@ async def validate(request: web.Request) -> web.Response:
         raise PlanRefused(400, "A required value was missing.")
     if isinstance(document, dict) and "version_document" in document:
         document = document["version_document"]
-    try:
-        plan = compile_document(document)
-    except DocumentRefused:
-        raise PlanRefused(400, "Invalid data plan document.") from None
-    try:
-        return json_answer(try_batch(plan, batch))
-    except BatchRejected:
-        raise PlanRefused(400, "Invalid Event Batch.") from None
+    return json_answer(await asyncio.to_thread(_tried, document, batch))
 
 
 _PLANS = "/platform/v2/workspaces/{workspace}/plans"
@@ -209,6 +203,17 @@ ROUTES = management_routes(
     ("PATCH", _VERSION, change_version),
     ("DELETE", _VERSION, delete_version),
 )
+
+
+def _tried(document: Any, batch: Any) -> dict[str, Any]:
+    try:
+        plan = compile_document(document)
+    except DocumentRefused:
+        raise PlanRefused(400, "Invalid data plan document.") from None
+    try:
+        return try_batch(plan, batch)
+    except BatchRejected:
+        raise PlanRefused(400, "Invalid Event Batch.") from None
 
 
 async def _sheet(caller: Caller) -> Sheet:

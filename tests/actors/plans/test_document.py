@@ -55,6 +55,26 @@ def test_case_19_patterns_that_could_take_long_are_refused(pattern: str) -> None
     assert problem.value == pattern
 
 
+def test_a_document_has_only_so_many_patterns() -> None:
+    def written(count: int, length: int) -> Data:
+        schema = {str(number): {"pattern": f"{number:0{length}}"} for number in range(count)}
+        return {"data_points": [point(custom_match("E"), {"properties": schema})]}
+
+    assert problems(written(1000, 4)) == []
+    assert len(problems(written(1001, 4))) == 1
+    assert problems(written(64, 1024)) == []
+    assert len(problems(written(65, 1024))) == 1
+    same = [point(custom_match(str(number)), {"pattern": "a+"}) for number in range(1000)]
+    assert problems({"data_points": [*same[:-1], point(custom_match("x"), {})]}) == []
+
+
+def test_after_many_wrong_patterns_no_more_are_compiled() -> None:
+    schema = {str(number): {"pattern": f"[{number}"} for number in range(30)}
+    found = of_schema({"properties": schema})
+    assert len(found) == 30
+    assert sum("is not looked at" in each.message for each in found) == 10
+
+
 def test_case_20_there_are_at_most_a_thousand_points() -> None:
     points = [point(custom_match(f"E{number}"), {}) for number in range(1001)]
     assert problems({"data_points": points[:1000]}) == []

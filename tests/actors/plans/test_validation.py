@@ -253,7 +253,11 @@ def test_case_27_truth_values_have_their_texts() -> None:
         ({"format": "uri"}, ["https://e.x/a?b#c"], ["//e.x", "a b:c", "x:%zz"]),
         ({"format": "uri-reference"}, ["/a/b", ""], ["a b"]),
         ({"format": "uuid"}, [STAMP], [STAMP[:-1]]),
-        ({"format": "regex"}, ["a|b"], ["(?=a)"]),
+        (
+            {"format": "regex"},
+            ["a|b", "", "(?=a)b", r"[\]a]+?", "a{2,}b{x", "(?<n>a)*"],
+            ["(a", "a)", "[a", "*a", "a|+", "(?x)", "a**", "a\\", "(?{2}"],
+        ),
         ({"format": "json-pointer"}, ["/a/~0b", ""], ["a", "/~2"]),
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
