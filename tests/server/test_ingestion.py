@@ -18,6 +18,7 @@ from actors.model import (
     BatchContext,
     Deferred,
     Duplicate,
+    Elsewhere,
     EventName,
     EventNames,
     Item,
@@ -88,7 +89,7 @@ class FakeShard:
         held_up: set[int] = set()
         for item, body in zip(call.items, bodies, strict=True):
             result = Deferred() if item.unit in held_up else self._result(item, body)
-            if isinstance(result, Moved | Unresolved | Unregistered):
+            if isinstance(result, Elsewhere | Moved | Unresolved | Unregistered):
                 held_up.add(item.unit)
             results.append(result)
         return msgspec.msgpack.encode(results)
@@ -99,6 +100,12 @@ class FakeShard:
         if body.get("again"):
             return Duplicate("duplicate_request_id")
         customer = body["user_identities"]["customer_id"]
+        if "blocked" in body:  # its identities: shard to the slot where it goes from there
+            slot = body["blocked"].get(str(self._number))
+            if slot is not None:
+                return Elsewhere(slot)
+            self._truth.applied.append((0, customer, body["n"]))
+            return Accepted(None, 1)
         mpid = self._truth.mpids.get(customer)
         if item.mpid is not None and not item.is_guess:
             mpid = item.mpid
@@ -210,6 +217,27 @@ async def test_a_user_who_lives_elsewhere_is_found_at_once_the_next_time() -> No
     edge.truth.calls.clear()
     await edge.apply(of("a"))
     assert edge.truth.calls == [(first_shard("a"), [0])]
+
+
+def _slot_on(shard: int) -> int:
+    return (shard * SLOTS + SLOTS // 2) // SHARDS
+
+
+async def test_what_becomes_nobodys_by_blocking_is_handed_over_in_its_order() -> None:
+    edge = Edge()
+    first = first_shard("a")
+    other = (first + 1) % SHARDS
+    blocked = of("a", blocked={str(first): _slot_on(other)})
+    results = await edge.apply(blocked, of("a"), blocked)
+    assert [results[0], results[2]] == [Accepted(None, 1)] * 2
+    assert edge.order("a") == [0, 1, 2]
+
+
+async def test_shards_that_do_not_have_the_same_plans_yet_are_asked_again_later() -> None:
+    edge = Edge()
+    around = {str(shard): _slot_on((shard + 1) % SHARDS) for shard in range(SHARDS)}
+    with pytest.raises(ShardUnavailable, match="data plans"):
+        await edge.apply(of("a", blocked=around))
 
 
 async def test_bad_batches_and_repeats_hold_nobody_up() -> None:
