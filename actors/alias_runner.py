@@ -24,7 +24,8 @@ from actors.model import ENVIRONMENTS, Environment
 from actors.store import aliases
 from actors.store.copies import END, Places
 from actors.store.environment import Store
-from actors.store.keys import shard_of_slot, slot_of_mpid
+from actors.store.keys import slot_of_mpid
+from actors.store.slots import slots_of
 
 logger = logging.getLogger("headwater.actors")
 
@@ -191,7 +192,7 @@ class AliasRunner:
                 written = places
 
     def _of(self, mpid: int) -> AliasShard:
-        return self._shards[shard_of_slot(slot_of_mpid(mpid), len(self._shards))]
+        return self._shards[slots_of(self._shards).shard_of(slot_of_mpid(mpid))]
 
     # -- The store --------------------------------------------------------------------------------
 

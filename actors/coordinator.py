@@ -37,7 +37,8 @@ from actors.identity.undo import Effect
 from actors.model import Environment, EventName, EventNames, Unresolved
 from actors.store import event_names
 from actors.store.environment import Store
-from actors.store.keys import shard_of_slot, slot_of_mpid
+from actors.store.keys import slot_of_mpid
+from actors.store.slots import slots_of
 from actors.store.trail import TrailEntry
 
 UNDONE_KINDS = frozenset({"identify", "login", "logout", "batch", "modify"})
@@ -177,7 +178,7 @@ class Coordinator:
 
     async def history(self, environment: Environment, mpid: int) -> list[TrailEntry]:
         """Return what decisions did to a record within the last ninety days, oldest first."""
-        return await self._shards[shard_of_slot(slot_of_mpid(mpid), len(self._shards))].trail(
+        return await self._shards[slots_of(self._shards).shard_of(slot_of_mpid(mpid))].trail(
             environment, mpid
         )
 

@@ -37,6 +37,14 @@ class ShardUnavailable(Exception):
     """The owner of a slot did not answer in time; what was sent may or may not be applied."""
 
 
+class SlotsMoving(ShardUnavailable):
+    """Who was asked does not answer as long as slots are moving, and is to be asked again."""
+
+
+class SlotsMoved(ShardUnavailable):
+    """Slots of the shard have moved since the caller heard who owns which; nothing was applied."""
+
+
 class ActorFailed(ShardUnavailable):
     """An actor cannot be started, and is not tried again: its constructor has failed. Says why."""
 

@@ -7,7 +7,9 @@ when its process has died; everything it needs it gets from its arguments and fr
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -22,7 +24,7 @@ from actors.clock import SystemClock, SystemRandomness
 from actors.desk_options import DeskOptions
 from actors.desks import Desks, other_desks, readers_of_events
 from actors.disk_wait import wait_for_disk
-from actors.errors import ShardUnavailable
+from actors.errors import ShardUnavailable, SlotsMoving
 from actors.forwarding.faults import KeptFaults
 from actors.forwarding.follower import SubscriptionFollower
 from actors.forwarding.foreign import JoinedSource
@@ -51,6 +53,7 @@ from actors.remote_handles import (
 )
 from actors.store.environment import Store
 from actors.store.folder import scope_store, workspace_store
+from actors.store.slots import SlotMap, Slots
 from actors.waking import Waker
 
 logger = logging.getLogger("headwater.actors")
@@ -121,27 +124,42 @@ class Coordinator(Process):
         self,
         folder: Path,
         map_size_bytes: int,
-        shards: int,
+        slots: Callable[[], SlotMap],
         configuration: ConfigurationOptions,
         signing: SigningPair,
         egress_allow: tuple[str, ...],
         host: Host,
     ) -> None:
+        """Args: `slots` returns who owns which now; it can be pickled."""
         super().__init__(host, "coordinator", "0")
-        clock, randomness = SystemClock(), SystemRandomness()
         self._metrics = CoordinatorMetrics(host.version)
         wait_for_disk(folder, is_restarted=is_restarted())
+        self._folder = folder
+        self._map_size_bytes = map_size_bytes
+        self._read_slots = slots
+        self._options = configuration
+        post = SignedPost(Signer(signing), EgressRules(egress_allow))
+        waker = Waker(0)  # what waits for outputs in this process is their only source
+        self._surroundings = Surroundings(signing.domain, post, waker.wake, reread)
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._following: asyncio.Task[None] | None = None
+        self._is_reopening = False
+        self._is_closed = False
+        self._open()
+
+    def _open(self) -> None:
+        """Take up what the stores have, by the map of slots as it is now."""
+        folder, map_size_bytes, configuration = self._folder, self._map_size_bytes, self._options
+        clock, randomness = SystemClock(), SystemRandomness()
         self._stores: list[Store] = [configuration.open_store(folder)]
         self._configuration = configuration.open_desk(self._stores[0])
         workspaces = self._configuration.desk_options()
-        post = SignedPost(Signer(signing), EgressRules(egress_allow))
-        waker = Waker(0)  # what waits for outputs in this process is their only source
-        surroundings = Surroundings(signing.domain, post, waker.wake, reread)
         self._sequencers: dict[int, Sequencer] = {}
         self._desks: dict[int, Desks] = {}
+        self._slots = placed = Slots(self._read_slots())
         for options in workspaces:
             number, scope = options.workspace.number, options.workspace.scope
-            handles = remote_shards(number, shards)
+            handles = remote_shards(number, placed)
             if scope not in self._sequencers:
                 self._stores.append(Store(scope_store(folder, scope), map_size_bytes))
                 self._sequencers[scope] = Sequencer(
@@ -160,39 +178,90 @@ class Coordinator(Process):
                 self._metrics,
                 partial(other_desks, number, self._desks),
                 configuration.open_seal(),
-                surroundings,
+                self._surroundings,
                 partial(self._configuration.release, number),
             )
-        for desks in self._desks.values():
+        desks_of = self._desks
+        for desks in desks_of.values():
             desks.audiences.begin()
         self._configuration.bind(
-            {number: remote_shards(number, shards) for number in self._desks},
-            lambda options: self._desks[options.workspace.number].take_over(options),
-            lambda workspace: readers_of_events(workspace, self._desks),
-            lambda workspace: self._desks[workspace].audiences.made_names(),
+            {number: remote_shards(number, placed) for number in desks_of},
+            lambda options: desks_of[options.workspace.number].take_over(options),
+            lambda workspace: readers_of_events(workspace, desks_of),
+            lambda workspace: desks_of[workspace].audiences.made_names(),
         )
-        self._following: asyncio.Task[None] | None = None
-        self._is_closed = False
 
-    async def start(self) -> None:
-        """Begin what runs by itself, unless it has begun."""
-        if self._is_closed:
+    async def start(self, epoch: int) -> None:
+        """Begin what runs by itself, unless it has begun, by the map of slots of an epoch.
+
+        Where slots have moved since, all is taken up anew, as after a death of the process: what
+        was decided and is being written goes by the map, and so does most of what is under way.
+        """
+        if self._is_closed or self._is_reopening:
             return
+        if epoch > self._slots.epoch:
+            await self._reopen()
         for desks in self._desks.values():
             desks.start(restarting_if_damaged)
         if self._following is None or self._following.done():
             running = self._configuration.run()
             self._following = asyncio.get_running_loop().create_task(running)
 
+    async def _reopen(self) -> None:
+        self._is_reopening = True
+        try:
+            for call in self._calls:
+                call.cancel()
+            if self._calls:
+                await asyncio.wait(self._calls)
+            await self._shut()
+            with restarting_if_damaged():
+                self._open()
+        except BaseException:
+            logger.critical(
+                "the coordinator cannot go on after a move; the process ends, to be started again",
+                extra={"event": "reopen_failed"},
+                exc_info=True,
+            )
+            os._exit(1)
+        self._is_reopening = False
+
     async def configure(self, method: str, *arguments: Any) -> Any:
-        """Call a method of `config.desk.ConfigDesk`."""
-        with restarting_if_damaged():
+        """Call a method of `config.desk.ConfigDesk`.
+
+        Raises:
+            SlotsMoving: as for `call`.
+        """
+        with self._calling():
             return await getattr(self._configuration, method)(*arguments)
 
     async def call(self, workspace: int, method: str, *arguments: Any) -> Any:
-        """Call a method of a workspace's part of the coordinator (`Desks.call`)."""
-        with restarting_if_damaged():
+        """Call a method of a workspace's part of the coordinator (`Desks.call`).
+
+        Raises:
+            SlotsMoving: it is, or was, cut off by a move; it may have been done.
+        """
+        with self._calling():
             return await self._desks[workspace].call(method, *arguments)
+
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
+        """Cut a call off when all is taken up anew: whoever has called asks again."""
+        if self._is_reopening:
+            raise SlotsMoving("slots are being moved")
+        task = asyncio.current_task()
+        assert task is not None, "calls are made by tasks"
+        self._calls.add(task)
+        try:
+            with restarting_if_damaged():
+                yield
+        except asyncio.CancelledError:
+            if not self._is_reopening:
+                raise
+            task.uncancel()
+            raise SlotsMoving("slots are being moved") from None
+        finally:
+            self._calls.discard(task)
 
     def pid(self) -> int:
         """Return the process that answers; asked for at once after a start."""
@@ -207,6 +276,9 @@ class Coordinator(Process):
     async def close(self) -> None:
         """End what runs by itself, and let go of the stores."""
         self._is_closed = True
+        await self._shut()
+
+    async def _shut(self) -> None:
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
@@ -228,7 +300,7 @@ class ForwarderOptions(Struct, frozen=True, kw_only=True):
     workspace: int
     workspace_id: str
     sharers: tuple[int, ...]
-    shards: int
+    slots: SlotMap
     spool_dir: Path
     egress_allow: tuple[str, ...]
     python_dir: Path | None = None
@@ -246,22 +318,37 @@ class Forwarder(Process):
         super().__init__(host, "forwarder", options.plan.info.id)
         self._options = options
         self._plan = options.plan
+        self._slots = Slots(options.slots)
         self._inputs = _inputs(options.plan)  # what the output sees; connections come and go
         self._revision = 0
         self._configuration = RemoteConfiguration()
         self._metrics = ForwarderMetrics(host.version)
         self._forwarder: forwarder.Forwarder | None = None
         self._task: asyncio.Task[None] | None = None
+        self._may_run = asyncio.Event()
+        self._may_run.set()
         self._is_stopping = False
 
-    async def start(self) -> None:
-        """Begin to deliver, unless it has begun."""
+    async def start(self, slots: SlotMap) -> None:
+        """Deliver, unless it does already, what the shards have by a map of slots."""
+        if self._slots.take_over(slots) and self._may_run.is_set() and self._forwarder is not None:
+            await self._forwarder.stop()  # what it has read lies elsewhere now
+        self._may_run.set()
+        self._begin()
+
+    async def rest(self) -> None:
+        """Finish what is under way, settle it, and deliver nothing until `start`."""
+        self._may_run.clear()
+        if self._forwarder is not None:
+            await self._forwarder.stop()
+
+    def _begin(self) -> None:
         if self._task is None and not self._is_stopping:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def wake(self, shard_number: int) -> None:
         """Look into a shard's outbox again."""
-        await self.start()
+        self._begin()
         if self._forwarder is not None:
             self._forwarder.wake(shard_number)
 
@@ -272,7 +359,7 @@ class Forwarder(Process):
 
     async def metrics(self) -> bytes:
         """Return a snapshot of the process's metrics."""
-        await self.start()
+        self._begin()
         return snapshot(self._metrics.registry)
 
     async def status(self) -> dict[str, Any]:
@@ -292,15 +379,19 @@ class Forwarder(Process):
     async def stop(self) -> None:
         """Finish what is under way and settle it."""
         self._is_stopping = True
+        self._may_run.set()
         if self._forwarder is not None:
             await self._forwarder.stop()
 
     async def _run(self) -> None:
         while not self._is_stopping:
             try:
+                await self._may_run.wait()
                 await self._learn()
                 faults = KeptFaults(self._plan.info.id, self._state)
                 await faults.load()
+                if not self._may_run.is_set() or self._is_stopping:
+                    continue
                 await self._deliver(self._make(faults), faults)
             except Exception:
                 # Whatever it was: what waits is in the outboxes, and nobody else would go on.
@@ -417,17 +508,15 @@ class Forwarder(Process):
         return self._options.sharers if self._plan.is_audience else ()
 
     def _shards(self, workspace: int) -> Sequence[AudienceShard]:
-        found = remote_shards(workspace, self._options.shards)
+        found = remote_shards(workspace, self._slots)
         return cast(Sequence[AudienceShard], found)
 
     def _sources(self) -> list[OutboxSource]:
         if self._plan.place.kind == "dsr":
             return [PrivacySource(RemoteCoordinator(self._options.workspace))]
         workspaces = {0: self._options.workspace} | {each: each for each in self._sharers}
-        shards = {
-            name: remote_shards(number, self._options.shards) for name, number in workspaces.items()
-        }
+        shards = {name: remote_shards(number, self._slots) for name, number in workspaces.items()}
         return [
             JoinedSource({name: ShardSource(each[place]) for name, each in shards.items()})
-            for place in range(self._options.shards)
+            for place in range(self._slots.map.shards)
         ]

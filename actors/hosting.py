@@ -35,6 +35,7 @@ class Host(Protocol):
 
 def settle_memory() -> None:
     """Spare the garbage collector what it could never free; to be called when all is set up."""
+    gc.unfreeze()  # what a shard was before slots moved is nobody's any more
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

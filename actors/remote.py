@@ -43,6 +43,8 @@ from actors.errors import (
     GroupInvalid,
     HotIdentity,
     ShardUnavailable,
+    SlotsMoved,
+    SlotsMoving,
     StaleGroupRun,
     StaleTerm,
     StoreDamaged,
@@ -59,6 +61,10 @@ CONTROL_PATIENCE_S = 5
 # Of Ray's own processes, those without which no actor is found or started again.
 _NEEDED = ("gcs_server", "raylet")
 RETRY_PAUSE_S = 0.05
+# Of those who wait for a shard whose slots are moving: longer each time, as they may be many, and
+# the shard has to refuse each.
+MOVING_PAUSE_S = 0.05
+LONGEST_MOVING_PAUSE_S = 0.5
 # What an actor takes of a node's resource, of which nodes have 1.
 NODE_SHARE = 0.001
 OWN_ERRORS = (
@@ -71,6 +77,8 @@ OWN_ERRORS = (
     GroupInvalid,
     HotIdentity,
     ShardUnavailable,
+    SlotsMoved,
+    SlotsMoving,
     StaleGroupRun,
     StaleTerm,
     StoreDamaged,
@@ -191,6 +199,11 @@ def end(handle: "Handle") -> None:
     ray.kill(handle.actor, no_restart=True)
 
 
+def restart(handle: "Handle") -> None:
+    """Kill an actor's process; it is started again."""
+    ray.kill(handle.actor, no_restart=False)
+
+
 def kill_all(actors: Iterable[int]) -> None:
     """Kill what is left of a Ray that was started inside and has lost one of its processes.
 
@@ -209,8 +222,8 @@ def kill_all(actors: Iterable[int]) -> None:
 class Handle:
     """Calls the methods of one actor: `await handle.method(...)`.
 
-    An actor that is being restarted is called again until `timeout_s` have passed, so only what may
-    be repeated should be asked.
+    An actor that is being restarted, or whose slots are moving, is called again until `timeout_s`
+    have passed, so only what may be repeated should be asked.
 
     Raises, from every call:
         ActorFailed: its constructor has failed, so that it will not be started again.
@@ -249,7 +262,10 @@ class Handle:
             try:
                 return ray.get(getattr(self.actor, method).remote(*arguments), timeout=left_s)
             except RayTaskError as error:
-                raise _own(error) from error
+                own = _own(error)
+                if not isinstance(own, SlotsMoving):
+                    raise own from error
+                Event().wait(MOVING_PAUSE_S)
             except RayActorError as error:
                 if error.actor_init_failed:
                     raise ActorFailed(f"{self.name}: {_reason(error)}") from None
@@ -269,13 +285,18 @@ class Handle:
         return call
 
     async def _call(self, method: str, arguments: tuple[Any, ...]) -> Any:
+        pause_s = MOVING_PAUSE_S
         try:
             async with asyncio.timeout(self._timeout_s):
                 while True:
                     try:
                         return await _answer(getattr(self.actor, method).remote(*arguments))
                     except RayTaskError as error:
-                        raise _own(error) from error
+                        own = _own(error)
+                        if not isinstance(own, SlotsMoving):
+                            raise own from error
+                        await asyncio.sleep(pause_s)
+                        pause_s = min(pause_s * 2, LONGEST_MOVING_PAUSE_S)
                     except RayError as error:  # it has died, or Ray has killed it to save memory
                         if isinstance(error, RayActorError) and error.actor_init_failed:
                             raise ActorFailed(f"{self.name}: {_reason(error)}") from None

@@ -1,12 +1,13 @@
 """The other side of the actors' processes: their names, and handles to call shards by."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable
 from typing import Any, cast
 
 from actors.handles import ShardHandle
 from actors.model import Delivery, Settlement
 from actors.remote import Handle
 from actors.store import outbox
+from actors.store.slots import Placed, Slots
 
 COORDINATOR_NAME = "coordinator"
 
@@ -26,29 +27,39 @@ def edge_name(number: int) -> str:
     return f"edge-{number}"
 
 
-def remote_shards(workspace: int, count: int, timeout_s: float = 10.0) -> Sequence[ShardHandle]:
+def remote_shards(workspace: int, slots: Slots, timeout_s: float = 10.0) -> Placed[ShardHandle]:
     """Return handles to a workspace's part of all shards, in order."""
-    return [cast(ShardHandle, RemoteShard(workspace, number, timeout_s)) for number in range(count)]
+    handles = (
+        RemoteShard(workspace, number, slots, timeout_s) for number in range(slots.map.shards)
+    )
+    return Placed([cast(ShardHandle, each) for each in handles], slots)
 
 
 class RemoteShard:
-    """`actors.handles.ShardHandle` of a workspace's part of a shard's process."""
+    """`actors.handles.ShardHandle` of a workspace's part of a shard's process.
 
-    def __init__(self, workspace: int, number: int, timeout_s: float = 10.0) -> None:
+    Every call says by which map of slots it was decided to call this shard.
+    """
+
+    def __init__(self, workspace: int, number: int, slots: Slots, timeout_s: float = 10.0) -> None:
         self._workspace = workspace
+        self._slots = slots
         self._handle = Handle(shard_name(number), timeout_s=timeout_s)
         self._quick = self._handle.within(1.0)
 
     async def commit(self, micro: bytes) -> bytes:
         """Apply an encoded micro-batch."""
-        return cast(bytes, await self._handle.commit(self._workspace, micro))
+        return cast(bytes, await self._handle.commit(self._workspace, self._slots.epoch, micro))
 
     async def read_outbox(
         self, connection: int, after_sequence: int, limit: int, max_bytes: int
     ) -> list[Delivery]:
         """Return the next deliveries of a connection, decoded on this side."""
         encoded = await self._handle.call(
-            self._workspace, "read_outbox_encoded", connection, after_sequence, limit, max_bytes
+            self._workspace,
+            self._slots.epoch,
+            "read_outbox_encoded",
+            *(connection, after_sequence, limit, max_bytes),
         )
         return outbox.decode(encoded)
 
@@ -57,8 +68,9 @@ class RemoteShard:
         return cast(str, await self._quick.ready())
 
     def __getattr__(self, method: str) -> Any:
-        async def call(*arguments: Any) -> Any:
-            return await self._handle.call(self._workspace, method, *arguments)
+        def call(*arguments: Any) -> Awaitable[Any]:
+            epoch = self._slots.epoch  # now, not when somebody awaits the answer
+            return self._handle.call(self._workspace, epoch, method, *arguments)
 
         return call
 

@@ -95,7 +95,7 @@ class Shard:
         self._duplicates = Duplicates(workspace.dedup_days)
         self._identifier = Identifier(
             state.number,
-            state.of,
+            state.slots,
             workspace.scope,
             identity_rules(workspace),
             self.profiles,

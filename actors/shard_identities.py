@@ -26,8 +26,9 @@ from actors.store.identities import (
     write_holders,
     write_written,
 )
-from actors.store.keys import identity_key, profile_key, shard_of_slot, slot_of_mpid
+from actors.store.keys import identity_key, profile_key, slot_of_mpid
 from actors.store.profiles import Profiles
+from actors.store.slots import Slots
 
 # Of one identity, read along with it: an identity that many share would make an answer long.
 MAX_RECORDS_ALONG = 16
@@ -44,13 +45,13 @@ class ShardIdentities:
         other_scopes: Collection[int],
         priority: Collection[str],
         shard: int,
-        shards: int,
+        slots: Slots,
         clock: Clock,
     ) -> None:
         """Set up.
 
         Args:
-            store, profiles: those of shard `shard` (from 0) of `shards`.
+            store, profiles: those of shard `shard` (from 0), by `slots`.
             scope: the only one whose changes come here.
             other_scopes: whose MPIDs are not given to anybody either.
             priority: IDSync keys of the types that resolution looks at in it.
@@ -62,7 +63,7 @@ class ShardIdentities:
         self._scopes = (scope, *other_scopes)
         self._priority = priority
         self._shard = shard
-        self._shards = shards
+        self._slots = slots
         self._clock = clock
         with store.read() as txn:
             self._written = read_written(txn, scope)
@@ -159,7 +160,7 @@ class ShardIdentities:
         )
 
     def _owns(self, mpid: int) -> bool:
-        return shard_of_slot(slot_of_mpid(mpid), self._shards) == self._shard
+        return self._slots.shard_of(slot_of_mpid(mpid)) == self._shard
 
     def _apply(self, change: IdentityChange, txn: Transaction) -> None:
         for entry in change.entries:

@@ -8,6 +8,7 @@ from actors.model import WorkspaceInfo
 from actors.pipeline.connection import ConnectionInfo
 from actors.plans.versions import PlanInfo
 from actors.store.placement import NodeFolder
+from actors.store.slots import SlotMap
 
 
 class StoreOptions(Struct, frozen=True, kw_only=True):
@@ -19,6 +20,7 @@ class StoreOptions(Struct, frozen=True, kw_only=True):
         workspaces: how many there are; `scopes`: all their identity scopes.
         node_folder: on a cluster, what `folder` is in, on the node that runs the shard.
         is_begun: the store was made before: where it is missing, it is not made anew.
+        slots: who owns which; `None`: all as many.
     """
 
     number: int
@@ -30,6 +32,7 @@ class StoreOptions(Struct, frozen=True, kw_only=True):
     scopes: frozenset[int] = frozenset()
     node_folder: NodeFolder | None = None
     is_begun: bool = False
+    slots: SlotMap | None = None
 
 
 class ShardOptions(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,9 @@ from actors.shard_identities import ShardIdentities
 from actors.shard_options import StoreOptions
 from actors.store.environment import Store
 from actors.store.ids import Ids, read_last
+from actors.store.moving import read_slots
 from actors.store.profiles import Profiles
+from actors.store.slots import Slots, even
 
 # Of its start a shard gives so much to the columns of audiences. Small stores are whole then; of
 # large ones the rest comes while it serves.
@@ -23,6 +25,7 @@ class ShardState:
 
     Attributes:
         number, of: this is shard `number` (from 0) of so many.
+        slots: who owns which.
         store: of everybody; a workspace works on its own view of it.
         profiles: of all identity scopes.
         ids: drawn by all.
@@ -48,6 +51,9 @@ class ShardState:
         with self.store.read() as txn:
             self.profiles.recover(txn)
             self.ids = Ids(options.number, read_last(txn), clock)
+            self.slots = Slots(options.slots or even(options.of))
+            if (kept := read_slots(txn)) is not None:  # of after this process was first started
+                self.slots.take_over(kept)
         self.joints = Joints(clock, self.ids)
 
     def identities(self, workspace: WorkspaceInfo) -> ShardIdentities:
@@ -60,7 +66,7 @@ class ShardState:
                 self.other_scopes(workspace),
                 workspace.priority,
                 self.number,
-                self.of,
+                self.slots,
                 self._clock,
             )
         return self._identities[workspace.scope]

@@ -19,7 +19,10 @@ from server.openapi.document import OPENAPI, Document
 from server.openapi.takes import takes
 from server.paths import Route, register
 from server.problems import Refused, error_answer, json_answer
+from server.rebalance import MAX_BODY_BYTES as REBALANCE_BYTES
+from server.rebalance import read_move, shown
 from server.routes import openapi, operations
+from server.slot_moves import SlotMoves
 from server.status_board import StatusBoard, as_page
 
 Snapshots = Mapping[tuple[str, str], bytes]
@@ -37,6 +40,7 @@ class Admin:
         clock: of tokens.
         metrics_token: bearer token that `/metrics` asks for, `None` for none.
         max_series: label sets on one page of metrics.
+        moves: of slots between shards.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Admin:
         clock: Clock,
         metrics_token: str | None,
         max_series: int,
+        moves: SlotMoves,
     ) -> None:
         self.snapshots = snapshots
         self.status = status
@@ -58,6 +63,7 @@ class Admin:
         self.clock = clock
         self.metrics_token = metrics_token
         self.max_series = max_series
+        self.moves = moves
 
 
 ADMIN = web.AppKey("admin", Admin)
@@ -105,6 +111,23 @@ async def log_level(request: web.Request) -> web.Response:
     return json_answer(wanted)
 
 
+async def slots(request: web.Request) -> web.Response:
+    """GET /admin/slots: which shard has which slots, and what is moving; for administrators."""
+    moves = _enter(request).moves
+    return json_answer(shown(moves.slots, moves.under_way))
+
+
+@takes("SlotMove")
+async def move_slots(request: web.Request) -> web.Response:
+    """POST /admin/slots: move slots to another shard; for administrators.
+
+    Answers after a pass of a second or two, in which maybe only the first of them have moved.
+    """
+    moves = _enter(request).moves
+    await moves.move(read_move(await read_body(request, REBALANCE_BYTES), moves.slots))
+    return json_answer(shown(moves.slots, moves.under_way))
+
+
 async def status_page(request: web.Request) -> web.Response:
     """GET /status: what works and what does not, for everybody; as JSON by `Accept`."""
     shown = await request.app[ADMIN].board.condition()
@@ -132,6 +155,8 @@ def _config_of(request: web.Request, admin: Admin) -> EdgeConfig:
 ROUTES = (
     Route("GET", "/metrics", metrics, "operations"),
     Route("GET", "/admin/status", status, "operations"),
+    Route("GET", "/admin/slots", slots, "operations"),
+    Route("POST", "/admin/slots", move_slots, "operations"),
     Route("PUT", "/admin/loglevel", log_level, "operations"),
     Route("GET", "/status", status_page, "operations"),
 )

@@ -11,7 +11,8 @@ from actors.audiences.calls import AudienceShard
 from actors.audiences.estimate import Estimate, added, estimated, threshold
 from actors.audiences.handles import AudienceDeskHandle
 from actors.audiences.queries import Asked
-from actors.store.keys import shard_of_slot, slot_of_mpid
+from actors.store.keys import slot_of_mpid
+from actors.store.slots import slots_of
 
 REMEMBERED_ESTIMATES = 100
 _PartT = TypeVar("_PartT")
@@ -168,4 +169,4 @@ class AudienceGateway:
         return self._shards[self._place(mpid)]
 
     def _place(self, mpid: int) -> int:
-        return shard_of_slot(slot_of_mpid(mpid), len(self._shards))
+        return slots_of(self._shards).shard_of(slot_of_mpid(mpid))

@@ -13,7 +13,8 @@ from actors.calculated.detection import are_numbers
 from actors.calculated.state import Value
 from actors.handles import CoordinatorHandle
 from actors.model import Environment, Unresolved
-from actors.store.keys import shard_of_slot, slot_of_mpid
+from actors.store.keys import slot_of_mpid
+from actors.store.slots import slots_of
 
 
 class Seeded(Struct, frozen=True):
@@ -95,4 +96,4 @@ class CalculatedGateway:
         )
 
     def _place(self, mpid: int) -> int:
-        return shard_of_slot(slot_of_mpid(mpid), len(self._shards))
+        return slots_of(self._shards).shard_of(slot_of_mpid(mpid))

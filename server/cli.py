@@ -13,6 +13,7 @@ from config.errors import ConfigError
 from config.load import validate_files
 from config.settings import load_settings
 from server.audience_commands import audiences
+from server.cluster_commands import cluster
 from server.config_commands import apply_, export, ids, plan
 from server.data_commands import data
 from server.dead_letter_commands import dead_letters
@@ -105,6 +106,7 @@ main.add_command(dead_letters)
 main.add_command(data)
 for planning in PLANNING:
     main.add_command(planning)
+main.add_command(cluster)
 
 
 def _fail(lines: list[str]) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from pydantic import SecretStr
@@ -19,7 +20,8 @@ from actors.privacy.signing import SigningPair
 from actors.remote import Handle
 from actors.remote_handles import COORDINATOR_NAME, edge_name, forwarder_name, shard_name
 from actors.shard_options import StoreOptions
-from actors.store.folder import DataFolder
+from actors.store.folder import DataFolder, read_slots
+from actors.store.slots import SlotMap
 from config.compiled import output_plans
 from config.compiled_workspaces import shard_options
 from config.desk_options import ConfigDeskOptions
@@ -29,6 +31,7 @@ from server.edge import EdgeOptions
 from server.host import ServeHost
 from server.hosted_edge import Edge
 from server.microbatch import QueueOptions
+from server.slot_moves import SlotMoves
 from server.supervisor import Watched
 from server.tls import tls_of
 
@@ -78,6 +81,8 @@ class Cluster:
         self._folder = folder
         self._host = host
         self._clock = clock
+        self._changing = asyncio.Lock()
+        self.moves = SlotMoves(self.watched, folder, self._changing, clock)
 
     async def start(self) -> None:
         """Start shards, coordinator, forwarders and edges; return once all of them work.
@@ -100,10 +105,16 @@ class Cluster:
         for each in there:
             patient = each.handle.within(START_TIMEOUT_S)
             if each.role == "edge":
-                self.port = await patient.start(self._settings.host, self.port)
+                self.port = await patient.start(self._settings.host, self.port, self._slots)
+            elif each.role == "shard":  # one that has died since may have much to settle
+                await patient.go_on(self._slots)
             elif each.start is not None:
                 await each.start()
         self._folder.begun()
+
+    @property
+    def _slots(self) -> SlotMap:
+        return self._folder.slots
 
     async def drain(self) -> None:
         """Turn the edges' `/readyz` to 503."""
@@ -111,6 +122,7 @@ class Cluster:
 
     async def stop(self) -> None:
         """Stop listening, answer what is in flight, settle what was delivered, close the stores."""
+        await self.moves.close()
         # At once: what the last requests bring waits in the outboxes for the next start.
         await asyncio.gather(self._tell("edge", "stop"), self._tell("forwarder", "stop"))
         await asyncio.gather(self._tell("coordinator", "close"), self._tell("shard", "close"))
@@ -146,7 +158,7 @@ class Cluster:
         deadline_s = self._clock.monotonic() + START_TIMEOUT_S
         while True:
             if watched.node is not None and watched.node not in remote.nodes():
-                if not self._folder.is_begun:
+                if self._folder.made < self._settings.shards:
                     raise ActorFailed(f"the cluster has no node with the resource {watched.node}")
                 logger.error(
                     "a node is not there; its shards and edges come with it",
@@ -180,14 +192,16 @@ class Cluster:
                 workspaces=len(parts),
                 scopes=frozenset(each.info.scope for each in self._workspaces),
                 node_folder=self._folder.node_folder,
-                is_begun=self._folder.is_begun,
+                is_begun=number < self._folder.made,
+                slots=self._slots,
             )
             node = self._folder.nodes[number] if self._folder.nodes else None
             # One call at a time: the order of calls is the order of changes.
             handle = remote.spawn(
                 shard_name(number), Shard, options, parts, self._host, calls_at_once=1, node=node
             )
-            self.watched.append(Watched("shard", str(number), handle, node=node))
+            going_on = self._with_slots(handle.go_on)
+            self.watched.append(Watched("shard", str(number), handle, going_on, node))
 
     def _start_coordinator(self) -> None:
         handle = remote.spawn(
@@ -195,14 +209,18 @@ class Cluster:
             Coordinator,
             self._folder.coordinator,
             self._settings.map_size_bytes,
-            self._settings.shards,
+            partial(read_slots, self._folder.path),
             self._configuration,
             self._signing,
             self._settings.egress_allow,
             self._host,
             calls_at_once=COORDINATOR_CALLS_AT_ONCE,
         )
-        self.watched.append(Watched("coordinator", "0", handle, handle.start))
+
+        async def start() -> None:
+            await handle.start(self._slots.epoch)
+
+        self.watched.append(Watched("coordinator", "0", handle, start))
 
     def _start_forwarders(self) -> None:
         for each in self._workspaces:
@@ -219,7 +237,7 @@ class Cluster:
             workspace=workspace.number,
             workspace_id=workspace.id,
             sharers=tuple(each.number for each in others if each.account != workspace.account),
-            shards=self._settings.shards,
+            slots=self._slots,
             spool_dir=self._folder.spool(name),
             egress_allow=self._settings.egress_allow,
             python_dir=self._settings.python_outputs,
@@ -227,7 +245,7 @@ class Cluster:
         handle = remote.spawn(
             forwarder_name(name), Forwarder, options, self._host, calls_at_once=CALLS_AT_ONCE
         )
-        watched = Watched("forwarder", name, handle, handle.start)
+        watched = Watched("forwarder", name, handle, self._with_slots(handle.start))
         self.watched.append(watched)
         return watched
 
@@ -239,6 +257,10 @@ class Cluster:
         Raises:
             ShardUnavailable: a new one did not start in time; it is watched all the same.
         """
+        async with self._changing:
+            await self._take_over(served)
+
+    async def _take_over(self, served: ServedDocument) -> None:
         number = served.info.number
         plans = {each.info.id: each for each in output_plans(served.document, served.numbers)}
         for name in self._outputs[number] - plans.keys():
@@ -248,7 +270,7 @@ class Cluster:
             if name not in self._outputs[number]:
                 self._outputs[number].add(name)
                 watched = self._start_forwarder(served.info, plan)
-                await watched.handle.within(START_TIMEOUT_S).start()
+                await watched.handle.within(START_TIMEOUT_S).start(self._slots)
 
     async def _end_forwarder(self, name: str) -> None:
         """Let a forwarder settle what is under way, and end it with its unfinished files."""
@@ -289,7 +311,7 @@ class Cluster:
                 Edge,
                 number,
                 options,
-                settings.shards,
+                self._slots,
                 settings.shard_timeout_s,
                 self._folder.path / "limits",
                 self._folder.node_folder,
@@ -302,9 +324,19 @@ class Cluster:
 
     def _listening(self, edge: Handle) -> Callable[[], Coroutine[Any, Any, None]]:
         async def start() -> None:
-            await edge.start(self._settings.host, self.port)
+            await edge.start(self._settings.host, self.port, self._slots)
 
         return start
+
+    def _with_slots(
+        self, start: Callable[[SlotMap], Awaitable[Any]]
+    ) -> Callable[[], Awaitable[None]]:
+        """Return what starts an actor by the map of slots as it is then."""
+
+        async def start_now() -> None:
+            await start(self._slots)
+
+        return start_now
 
     # -- Stopping ---------------------------------------------------------------------------------
 

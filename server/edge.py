@@ -1,6 +1,7 @@
 """One edge, put together: queues to the shards, a gateway per workspace, the application."""
 
 import asyncio
+import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, cast
@@ -19,6 +20,7 @@ from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import EdgeMetrics
 from actors.model import WorkspaceInfo
 from actors.privacy.signing import SigningPair
+from actors.store.slots import Placed, slots_of
 from config.served import ServedDocument
 from config.settings import Settings
 from server.app import RUNNER_OPTIONS, make_app
@@ -131,7 +133,8 @@ class EdgeProcess:
         for each in workspaces:
             # Micro-batches of a restarted edge are not its former ones, nor another workspace's.
             number = randomness.bits(63)
-            own = [ShardQueue(number, shard, queues, clock) for shard in each.shards]
+            waiting = (ShardQueue(number, shard, queues, clock) for shard in each.shards)
+            own = Placed(waiting, slots_of(each.shards))
             self._queues.append(own)
             gateway = _gateway(each, own, queues.max_queue_bytes)
             self._served[each.workspace.number] = gateway, ConfigHolder(each.config)
@@ -147,6 +150,11 @@ class EdgeProcess:
             max_received_bytes=max_received_bytes,
         )
         self._runner: web.AppRunner | None = None
+
+    def refuse_waiting(self) -> None:
+        """Refuse what waits for shards: slots have moved, and it may be for another one now."""
+        for queue in itertools.chain.from_iterable(self._queues):
+            queue.refuse_waiting()
 
     async def start(self, host: str, port: int) -> int:
         """Listen, beside other edges on the same ports; return that of HTTP.

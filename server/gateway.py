@@ -23,8 +23,9 @@ from actors.model import ENVIRONMENTS, BatchContext, Environment, Rejected
 from actors.pipeline.points import DataPoint
 from actors.profiles.timeline import TimelineQuery
 from actors.repeats import Begun
-from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
+from actors.store.keys import identity_key, slot_of_hash, slot_of_mpid
 from actors.store.requests import KeptAnswer
+from actors.store.slots import slots_of
 from actors.store.trail import TrailEntry
 from server.audience_gateway import AudienceGateway
 from server.calculated_gateway import CalculatedGateway
@@ -296,11 +297,11 @@ class Gateway:
     # -- Where things are -------------------------------------------------------------------------
 
     def _owner(self, mpid: int) -> ShardHandle:
-        return self._shards[shard_of_slot(slot_of_mpid(mpid), len(self._shards))]
+        return self._shards[slots_of(self._shards).shard_of(slot_of_mpid(mpid))]
 
     def _shard_of_name(self, environment: Environment, name: IdentityName) -> int:
         key = identity_key(self._scope, environment, name.type, name.value)
-        return shard_of_slot(slot_of_hash(key), len(self._shards))
+        return slots_of(self._shards).shard_of(slot_of_hash(key))
 
     async def _holders(self, environment: Environment, names: Sequence[IdentityName]) -> list[int]:
         """Return the MPIDs that hold any of some identities, a call per shard."""
@@ -317,7 +318,7 @@ class Gateway:
     async def _rows(self, users: Sequence[tuple[Environment, int]]) -> list[dict[str, Any]]:
         by_shard: dict[int, list[tuple[Environment, int]]] = {}
         for user in users:
-            shard = shard_of_slot(slot_of_mpid(user[1]), len(self._shards))
+            shard = slots_of(self._shards).shard_of(slot_of_mpid(user[1]))
             by_shard.setdefault(shard, []).append(user)
         answers = await asyncio.gather(
             *(self._shards[shard].user_rows(some) for shard, some in by_shard.items())

@@ -8,7 +8,8 @@ from actors.errors import CursorInvalid
 from actors.groups.definitions import GroupDefinition, KeptDefinition
 from actors.groups.handles import GroupDeskHandle, GroupReader
 from actors.model import Environment
-from actors.store.keys import shard_of_slot, slot_of_mpid
+from actors.store.keys import slot_of_mpid
+from actors.store.slots import slots_of
 from server.parameters import is_int64
 
 
@@ -71,5 +72,5 @@ class GroupGateway:
         self, mpid: int, environment: Environment | None
     ) -> list[dict[str, Any]] | None:
         """See `GroupDirectory`."""
-        owner = self._shards[shard_of_slot(slot_of_mpid(mpid), len(self._shards))]
+        owner = self._shards[slots_of(self._shards).shard_of(slot_of_mpid(mpid))]
         return await owner.user_groups(mpid, environment)

@@ -23,6 +23,7 @@ from actors.remote_handles import (
     remote_shards,
 )
 from actors.store.placement import NodeFolder
+from actors.store.slots import SlotMap, Slots
 from config.served import ServedDocument
 from server.config_follower import ConfigFollower
 from server.config_gateway import ConfigDeskHandle, ForwarderHandle
@@ -42,7 +43,7 @@ class Edge(Process):
         self,
         number: int,
         options: EdgeOptions,
-        shards: int,
+        slots: SlotMap,
         shard_timeout_s: float,
         limit_file: Path,
         node_folder: NodeFolder | None,
@@ -54,10 +55,11 @@ class Edge(Process):
             # Whose disk it is does not matter here; the shards of the node wait for theirs.
             limit_file.parent.mkdir(0o700, parents=True, exist_ok=True)
         self._options = options
+        self._slots = Slots(slots)
         signer = Signer(options.signing)
         self._edge = EdgeProcess(
             [
-                _reached(options.config_of(each), each.info, shards, shard_timeout_s, signer)
+                _reached(options.config_of(each), each.info, self._slots, shard_timeout_s, signer)
                 for each in options.workspaces
             ],
             options.queues,
@@ -79,13 +81,17 @@ class Edge(Process):
         self._is_stopping = False
         settle_memory()
 
-    async def start(self, host: str, port: int) -> int:
+    async def start(self, host: str, port: int, slots: SlotMap) -> int:
         """Listen, unless it does already, with the configuration as it is now; return the port.
+
+        Args: `slots`: as they are owned now; what waits for a shard by another map is refused.
 
         Raises:
             OSError: the port cannot be taken.
             ShardUnavailable: the coordinator does not tell the configuration.
         """
+        if self._slots.take_over(slots):
+            self._edge.refuse_waiting()
         if self._port is None and not self._is_stopping:
             await self._follower.step()
             self._port = await self._edge.start(host, port)
@@ -118,14 +124,14 @@ def forwarder_handle(output: str) -> ForwarderHandle:
 
 
 def _reached(
-    config: EdgeConfig, workspace: WorkspaceInfo, shards: int, timeout_s: float, signer: Signer
+    config: EdgeConfig, workspace: WorkspaceInfo, slots: Slots, timeout_s: float, signer: Signer
 ) -> EdgeWorkspace:
     """Return a workspace with the handles of its parts."""
     coordinator = RemoteCoordinator(workspace.number, timeout_s)
     return EdgeWorkspace(
         config,
         workspace,
-        remote_shards(workspace.number, shards, timeout_s),
+        remote_shards(workspace.number, slots, timeout_s),
         cast(CoordinatorHandle, coordinator),
         cast(GroupDeskHandle, coordinator),
         desk_handle(coordinator.call_audiences),

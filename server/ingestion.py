@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import cast
 
-from actors.errors import ShardUnavailable
+from actors.errors import ShardUnavailable, SlotsMoved
 from actors.handles import CoordinatorHandle
 from actors.model import (
     Accepted,
@@ -26,7 +26,8 @@ from actors.model import (
     Unregistered,
     Unresolved,
 )
-from actors.store.keys import shard_of_slot, slot_of_mpid
+from actors.store.keys import slot_of_mpid
+from actors.store.slots import slots_of
 from server.deployment import FinalResult
 from server.microbatch import ShardQueue
 from server.resolving import Resolver, shards_of_names
@@ -41,15 +42,15 @@ FINAL = (Accepted, Duplicate, Rejected)
 
 
 class _Entry:
-    """One batch on its way. `mpid`: what the coordinator said, or a guess."""
+    """One batch on its way, to a slot. `mpid`: what the coordinator said, or a guess."""
 
-    __slots__ = ("index", "is_guess", "mpid", "raw", "route", "shard")
+    __slots__ = ("index", "is_guess", "mpid", "raw", "route", "slot")
 
-    def __init__(self, index: int, raw: bytes, route: Route, shard: int, mpid: int | None) -> None:
+    def __init__(self, index: int, raw: bytes, route: Route, slot: int, mpid: int | None) -> None:
         self.index = index
         self.raw = raw
         self.route = route
-        self.shard = shard
+        self.slot = slot
         self.mpid = mpid
         self.is_guess = mpid is not None
 
@@ -63,9 +64,9 @@ class Ingestion:
         """Args: `queues`: one per shard, in order."""
         self._router = router
         self._queues = queues
-        self._shards = len(queues)
+        self._slots = slots_of(queues)
         self._coordinator = coordinator
-        self._resolver = Resolver(coordinator, shards_of_names(router.scope, self._shards))
+        self._resolver = Resolver(coordinator, shards_of_names(router.scope, self._slots))
         self._units = itertools.count()
         # Profiles that do not live with their first identity, so that they are found in one hop.
         self._guesses: dict[bytes, int] = {}
@@ -81,6 +82,7 @@ class Ingestion:
         results: list[FinalResult | None] = [None] * len(entries)
         left = len(entries)
         was_blocked = False
+        began = self._slots.epoch
         for _ in range(ROUNDS_PER_BATCH * len(entries)):
             undone: list[tuple[_Entry, Undone]] = []
             for entry, result in await self._round(units, context):
@@ -99,26 +101,32 @@ class Ingestion:
             units = [rest for unit in units if (rest := _unanswered(unit, results))]
         if was_blocked:
             raise ShardUnavailable("the shards do not have the same data plans yet")
+        if self._slots.epoch != began:
+            raise SlotsMoved("slots move again and again")
         raise RuntimeError("a batch found no shard that would take it")
 
     def _entry(self, index: int, raw: bytes, context: BatchContext) -> _Entry:
         route = self._router.route(raw, context.api_key, context.input)
         guess = None if route.guess_key is None else self._guesses.get(route.guess_key)
         slot = route.slot if guess is None else slot_of_mpid(guess)
-        return _Entry(index, raw, route, shard_of_slot(slot, self._shards), guess)
+        return _Entry(index, raw, route, slot, guess)
 
     async def _round(
         self, units: Sequence[Sequence[_Entry]], context: BatchContext
     ) -> list[tuple[_Entry, Result]]:
-        """Send the head of every unit: as many batches as go to the same shard."""
+        """Send the head of every unit: as many batches as go to the same shard.
+
+        What a shard has not taken because slots have moved is `Deferred` once it is known where to.
+        """
+        epoch, shard_of = self._slots.epoch, self._slots.shard_of
         sent: dict[int, tuple[list[_Entry], list[Item]]] = {}
         for unit in units:
-            shard, number = unit[0].shard, next(self._units)
+            shard, number = shard_of(unit[0].slot), next(self._units)
             if shard not in sent:
                 sent[shard] = [], []
             entries, items = sent[shard]
             for entry in unit:
-                if entry.shard != shard:
+                if shard_of(entry.slot) != shard:
                     break
                 entries.append(entry)
                 items.append(Item(entry.raw, 0, number, entry.mpid, entry.is_guess))
@@ -127,11 +135,20 @@ class Ingestion:
             if not self._queues[shard].has_room(context, [item.raw for item in items]):
                 raise ShardUnavailable("the queue of the shard is full")
         if len(sent) == 1:  # nearly every request of one batch: nothing to gather
-            results = await self._queues[shard].submit(context, items)
+            try:
+                results = await self._queues[shard].submit(context, items)
+            except SlotsMoved:
+                if self._slots.epoch == epoch:
+                    raise
+                results = [Deferred()] * len(items)
             return list(zip(entries, results, strict=True))
         futures = [self._queues[shard].submit(context, items) for shard, (_, items) in sent.items()]
         answers: list[list[Result]] = []
-        for outcome in await asyncio.gather(*futures, return_exceptions=True):
+        outcomes = await asyncio.gather(*futures, return_exceptions=True)
+        for outcome, (_, items) in zip(outcomes, sent.values(), strict=True):
+            if isinstance(outcome, SlotsMoved) and self._slots.epoch != epoch:
+                answers.append([Deferred()] * len(items))
+                continue
             if isinstance(outcome, BaseException):
                 raise outcome
             answers.append(outcome)
@@ -151,7 +168,7 @@ class Ingestion:
                     self._redirect(entry, result.mpid, is_guess=not result.is_settled)
                 case Elsewhere(slot=slot):
                     entry.mpid, entry.is_guess = None, False
-                    entry.shard = shard_of_slot(slot, self._shards)
+                    entry.slot = slot
                 case Unresolved():
                     unresolved.append((entry, result))
                 case Unregistered(names=unknown):
@@ -170,12 +187,13 @@ class Ingestion:
     def _redirect(self, entry: _Entry, mpid: int, *, is_guess: bool) -> None:
         entry.mpid = mpid
         entry.is_guess = is_guess
-        entry.shard = shard_of_slot(slot_of_mpid(mpid), self._shards)
+        entry.slot = slot_of_mpid(mpid)
 
     def _learn(self, entry: _Entry, key: bytes, result: FinalResult) -> None:
         if not isinstance(result, Accepted) or result.mpid is None:
             return
-        if entry.shard == shard_of_slot(entry.route.slot, self._shards):
+        shard_of = self._slots.shard_of
+        if shard_of(entry.slot) == shard_of(entry.route.slot):
             self._guesses.pop(key, None)
         elif self._guesses.get(key) != result.mpid:
             if len(self._guesses) >= MAX_GUESSES:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.clock import Clock
-from actors.errors import ShardUnavailable, StoreFull
+from actors.errors import ShardUnavailable, SlotsMoved, StoreFull
 from actors.handles import ShardHandle
 from actors.model import BatchContext, EventNames, Item, MicroBatch, Result
 from actors.store.micro_batches import RING
@@ -87,11 +87,13 @@ class ShardQueue:
         self._event_names: EventNames | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_resting = False
+        self._refusals = 0
 
     def submit(self, context: BatchContext, items: Sequence[Item]) -> asyncio.Future[list[Result]]:
         """Have items applied in order; the future gets their results once they are on disk.
 
-        The future may get `StoreFull` or `ShardUnavailable` instead; the latter also if too much
+        The future may get `StoreFull` or `ShardUnavailable` instead, `SlotsMoved` if nothing of it
+        was or will be applied, as it may belong elsewhere by now; the second also if too much
         waits. Then the input of which most waits gives way, so that one that floods takes nothing
         from the others.
         """
@@ -106,6 +108,12 @@ class ShardQueue:
         """Tell whether items of a request could wait; if not, `submit` would refuse them."""
         size = sum(len(raw) + ITEM_OVERHEAD_BYTES for raw in raws)
         return self._waiting.has_room(context.input, size)
+
+    def refuse_waiting(self) -> None:
+        """Refuse what was not sent yet, and may belong elsewhere: the futures get `SlotsMoved`."""
+        self._refusals += 1
+        while self._waiting:
+            _fail([self._waiting.take()], SlotsMoved("slots have moved"))
 
     def tell(self, names: EventNames) -> None:
         """Let the shard know of admitted event names, with the next micro-batch."""
@@ -147,7 +155,7 @@ class ShardQueue:
             self._next_number += 1
             self._in_flight.add(number)
             loop = asyncio.get_running_loop()
-            task = loop.create_task(self._send(number, groups))
+            task = loop.create_task(self._send(number, groups, self._refusals))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             if len(groups) >= self._options.busy_requests and not self._is_resting:
@@ -175,7 +183,7 @@ class ShardQueue:
         self._is_resting = False
         self._pump()
 
-    async def _send(self, number: int, groups: Sequence[_Group]) -> None:
+    async def _send(self, number: int, groups: Sequence[_Group], refusals: int) -> None:
         names, self._event_names = self._event_names, None
         contexts = [group.context for group in groups]
         items: list[Item] = []
@@ -185,6 +193,8 @@ class ShardQueue:
                 items.append(item)
         micro = MicroBatch(self._edge, number, contexts, items, names)
         try:
+            if refusals != self._refusals:  # between the task's making and its first step
+                raise SlotsMoved("slots have moved")
             results = _decode(await self._shard.commit(_encode(micro)))
         except (ShardUnavailable, StoreFull) as error:
             self._pace.failed()

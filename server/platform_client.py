@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from http.client import HTTPResponse
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -14,11 +15,16 @@ import click
 TIMEOUT_S = 30.0
 
 
+class Unanswered(click.ClickException):
+    """A deployment does not answer."""
+
+
 class ApiRefused(click.ClickException):
-    """A request was refused; `lines`: why."""
+    """A request was refused with a status; `lines`: why."""
 
     def __init__(self, status: int, lines: list[str]) -> None:
         super().__init__(f"{status}: " + "\n".join(lines))
+        self.status = status
         self.lines = lines
 
 
@@ -28,6 +34,7 @@ class PlatformApi:
     def __init__(self, url: str, client_id: str, client_secret: str, workspace: str) -> None:
         self._base = url.rstrip("/")
         self._workspace = f"/platform/v2/workspaces/{quote(workspace, safe='')}"
+        self._timeout_s = TIMEOUT_S
         self._token = ""
         answer = self._ask(
             "/oauth/token",
@@ -38,6 +45,16 @@ class PlatformApi:
             },
         )
         self._token = answer["access_token"]
+
+    def at(self, url: str, timeout_s: float) -> "PlatformApi":
+        """Return the same credential at another port, with another patience."""
+        other = copy(self)
+        other._base, other._timeout_s = url.rstrip("/"), timeout_s
+        return other
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Read, or post, what is below no workspace."""
+        return self._ask(path, body)
 
     def get(self, path: str, **query: str) -> Any:
         """Read below the workspace."""
@@ -92,12 +109,12 @@ class PlatformApi:
             raise click.ClickException("--url must be an http or https URL")
         request = Request(self._base + path, data, headers, method=method)  # noqa: S310
         try:
-            with urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
+            with urlopen(request, timeout=self._timeout_s) as response:  # noqa: S310
                 yield response
         except HTTPError as error:
             raise ApiRefused(error.code, _reasons(error)) from None
         except (URLError, OSError) as error:
-            raise click.ClickException(f"{self._base} does not answer: {error}") from None
+            raise Unanswered(f"{self._base} does not answer: {error}") from None
 
 
 def _reasons(error: HTTPError) -> list[str]:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from actors.handles import CoordinatorHandle
 from actors.identity.keys import canonical
 from actors.model import Unresolved
-from actors.store.keys import identity_key, shard_of_slot, slot_of_hash
+from actors.store.keys import identity_key, slot_of_hash
+from actors.store.slots import Slots
 
 MAX_REQUESTS = 2000  # of one call
 # Long for a coordinator that has much to do and all shards, short for a sender.
@@ -140,16 +141,13 @@ class Resolver:
             self._ask([*call.questions, *self._waiting.pop(_ANY, ())])
 
 
-def shards_of_names(scope: int, shards: int) -> Callable[[Unresolved], Shards]:
-    """Return what tells which of so many shards have the identities of a request."""
+def shards_of_names(scope: int, slots: Slots) -> Callable[[Unresolved], Shards]:
+    """Return what tells which shards have the identities of a request."""
 
     def shards_of(request: Unresolved) -> Shards:
         return frozenset(
-            shard_of_slot(
-                slot_of_hash(
-                    identity_key(scope, request.environment, kind, canonical(kind, value))
-                ),
-                shards,
+            slots.shard_of(
+                slot_of_hash(identity_key(scope, request.environment, kind, canonical(kind, value)))
             )
             for kind, value in request.identities
         )

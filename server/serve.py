@@ -18,6 +18,7 @@ from actors.errors import ActorFailed, ShardUnavailable
 from actors.metric_groups import AdminMetrics
 from actors.remote_handles import remote_shards
 from actors.store.folder import DataFolder
+from actors.store.slots import Slots, even
 from config.desk_options import ConfigDeskOptions
 from config.errors import ConfigError
 from config.settings import Settings
@@ -213,6 +214,7 @@ async def _start_admin(
         clock,
         None if token is None else token.get_secret_value(),
         settings.metrics_max_series,
+        cluster.moves,
     )
     first = watch.holders[0]
     health = Health(
@@ -236,7 +238,7 @@ async def _start_admin(
 
 def _readiness(workspace: int, count: int) -> Readiness:
     """Return a check of all shards, which all workspaces share."""
-    shards = remote_shards(workspace, count)
+    shards = remote_shards(workspace, Slots(even(count)))
 
     async def check() -> dict[str, str]:
         answers = await asyncio.gather(*(each.ready() for each in shards), return_exceptions=True)

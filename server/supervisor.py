@@ -45,6 +45,8 @@ class Watched:
         self.handle = handle.within(QUICK_S)
         self.start = start
         self.node = node
+        # Held by who starts it, or has it do something else meanwhile and starts it afterwards.
+        self.starting = asyncio.Lock()
         self.pid: int | None = None
         self.snapshot: bytes | None = None
         self.seen_s: float | None = None
@@ -147,8 +149,9 @@ class Supervisor:
                 extra={"event": "actor_restarted", "actor": f"{watched.role}-{watched.instance}"},
             )
         watched.pid = pid
-        if watched.start is not None:
-            await self._try(watched, watched.start)
+        if watched.start is not None and not watched.starting.locked():
+            async with watched.starting:
+                await self._try(watched, watched.start)
         return True
 
     async def _sweep(self) -> None:

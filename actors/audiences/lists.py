@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from actors.audiences.core import Core
 from actors.audiences.objects import ListChange
 from actors.audiences.rules import refused
-from actors.store.keys import shard_of_slot, slot_of_mpid
+from actors.store.keys import slot_of_mpid
+from actors.store.slots import slots_of
 
 
 class StaticLists:
@@ -47,7 +48,7 @@ class StaticLists:
         core = self._core
         for number, change in sorted(core.state.list_changes.items()):
             shards = core.shards
-            add, remove = (_by_shard(mpids, len(shards)) for mpids in (change.add, change.remove))
+            add, remove = (_by_shard(mpids, shards) for mpids in (change.add, change.remove))
             await asyncio.gather(
                 *(
                     shard.change_list(number, change.audience, add[place], remove[place])
@@ -58,8 +59,9 @@ class StaticLists:
                 changed.list_changes.pop(number, None)
 
 
-def _by_shard(mpids: Sequence[int], shards: int) -> list[list[int]]:
-    split: list[list[int]] = [[] for _ in range(shards)]
+def _by_shard(mpids: Sequence[int], shards: Sequence[object]) -> list[list[int]]:
+    slots = slots_of(shards)
+    split: list[list[int]] = [[] for _ in shards]
     for mpid in mpids:
-        split[shard_of_slot(slot_of_mpid(mpid), shards)].append(mpid)
+        split[slots.shard_of(slot_of_mpid(mpid))].append(mpid)
     return split

@@ -10,7 +10,8 @@ from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord, IdentityState
 from actors.model import Environment
 from actors.store.identities import IdentityChange, IndexEntry, RecordChange, Term
-from actors.store.keys import identity_key, shard_of_slot, slot_of_hash, slot_of_mpid
+from actors.store.keys import identity_key, slot_of_hash, slot_of_mpid
+from actors.store.slots import Slots
 from actors.store.trail import TrailEntry
 
 _REMEMBERED = 1 << 14  # places: more than are under way at a time
@@ -39,9 +40,9 @@ class IndexShard(Protocol):
 class Index:
     """Where the entries and records of one scope lie."""
 
-    def __init__(self, scope: int, shards: int) -> None:
+    def __init__(self, scope: int, slots: Slots) -> None:
         self.scope = scope
-        self._shards = shards
+        self._slots = slots
         # Which shard owns an entry or a record. A decision asks for the same ones again and again,
         # and hashing is dear.
         self.shard_of: Callable[[Key], int] = lru_cache(_REMEMBERED)(self._shard_of)
@@ -53,7 +54,7 @@ class Index:
     def _shard_of(self, key: Key) -> int:
         environment, what = key
         slot = slot_of_mpid(what) if isinstance(what, int) else self.slot_of(environment, what)
-        return shard_of_slot(slot, self._shards)
+        return self._slots.shard_of(slot)
 
     def split(self, change: IdentityChange) -> dict[int, IdentityChange]:
         """Return the part of a change that each shard has to write."""

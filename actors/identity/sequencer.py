@@ -32,6 +32,7 @@ from actors.identity.reading import Reader
 from actors.identity.state import Missing
 from actors.metric_groups import CoordinatorMetrics
 from actors.store.environment import Store
+from actors.store.slots import slots_of
 
 PATIENCE_S = 5.0  # spec/identity.md, 4.4, row 19
 
@@ -61,7 +62,7 @@ class Sequencer:
         Raises:
             StoreFull: there is no room for the term.
         """
-        index = Index(scope, len(shards))
+        index = Index(scope, slots_of(shards))
         known = Knowledge(scope)
         journal = Journal(store, randomness)
         self._states = known.states

@@ -32,7 +32,8 @@ from actors.predictions.objects import (
     slug_of,
 )
 from actors.predictions.ranks import Census, Operator, Output
-from actors.store.keys import shard_of_slot, slot_of_mpid
+from actors.store.keys import slot_of_mpid
+from actors.store.slots import slots_of
 
 logger = logging.getLogger("headwater.predictions")
 
@@ -195,7 +196,7 @@ class Predictions:
             raise refused("INVALID_STATE", "The prediction is deactivated.")
         by_shard: dict[int, dict[int, int]] = {}
         for mpid, millionths in rows:
-            place = shard_of_slot(slot_of_mpid(mpid), len(self._shards))
+            place = slots_of(self._shards).shard_of(slot_of_mpid(mpid))
             by_shard.setdefault(place, {})[mpid] = millionths
         unknown = await asyncio.gather(
             *(
@@ -302,7 +303,7 @@ class Predictions:
     # -- Inside -----------------------------------------------------------------------------------
 
     def _owner(self, mpid: int) -> PredictionShard:
-        return self._shards[shard_of_slot(slot_of_mpid(mpid), len(self._shards))]
+        return self._shards[slots_of(self._shards).shard_of(slot_of_mpid(mpid))]
 
     def _goal(self, sent: Any, state: AudienceState) -> tuple[dict[str, Any], bool]:
         """Read a goal: one event criterion, or several of which one is enough."""

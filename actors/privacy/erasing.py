@@ -16,7 +16,8 @@ from actors.privacy.requests import Stage, Subject, SubjectRequest
 from actors.privacy.results import Results
 from actors.store import aliases
 from actors.store.environment import Store
-from actors.store.keys import shard_of_slot, slot_of_mpid
+from actors.store.keys import slot_of_mpid
+from actors.store.slots import slots_of
 
 # Where a walk over tables goes on: number of the table, and a key in it.
 Cursor = tuple[int, bytes]
@@ -194,4 +195,4 @@ class Eraser:
         return removed
 
     def _owner(self, mpid: int) -> ErasingShard:
-        return self._shards[shard_of_slot(slot_of_mpid(mpid), len(self._shards))]
+        return self._shards[slots_of(self._shards).shard_of(slot_of_mpid(mpid))]

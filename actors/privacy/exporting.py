@@ -14,7 +14,8 @@ from actors.chunks import read_chunk
 from actors.errors import StoreFull
 from actors.model import Environment
 from actors.privacy.requests import Subject
-from actors.store.keys import shard_of_slot, slot_of_mpid
+from actors.store.keys import slot_of_mpid
+from actors.store.slots import slots_of
 
 PART_BYTES = 50 * 1000 * 1000
 _SHOWN = (
@@ -140,7 +141,7 @@ class Exporter:
         return _encode({"id": str(mpid), **shown})
 
     def _owner(self, mpid: int) -> int:
-        return shard_of_slot(slot_of_mpid(mpid), len(self._shards))
+        return slots_of(self._shards).shard_of(slot_of_mpid(mpid))
 
     def _path(self, request_id: str) -> Path:
         return self._folder / f"{request_id}.zip"

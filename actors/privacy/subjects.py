@@ -8,7 +8,8 @@ from actors.identity.calls import IdentityAnswer, IdentityCall, IdentityProblem
 from actors.identity.state import IdentityRecord
 from actors.model import ENVIRONMENTS, Environment
 from actors.privacy.requests import Subject, Submission
-from actors.store.keys import shard_of_slot, slot_of_mpid
+from actors.store.keys import slot_of_mpid
+from actors.store.slots import slots_of
 
 _SHOWN = ("user_identities", "device_identities")
 
@@ -71,7 +72,7 @@ class Subjects:
         `None` if there is no such profile. Of two environments production's counts.
         """
         for environment, mpid in await self.of(sent):
-            shard = self._shards[shard_of_slot(slot_of_mpid(mpid), len(self._shards))]
+            shard = self._shards[slots_of(self._shards).shard_of(slot_of_mpid(mpid))]
             shown = await shard.profile(mpid, environment, _SHOWN)
             if shown is not None:
                 return {each["type"]: each["value"] for name in _SHOWN for each in shown[name]}

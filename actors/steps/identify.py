@@ -26,14 +26,9 @@ from actors.steps.work import Work
 from actors.store import erased
 from actors.store.environment import Transaction
 from actors.store.identities import Holder, read_holders
-from actors.store.keys import (
-    identity_key,
-    shard_of_slot,
-    slot_of_hash,
-    slot_of_mpid,
-    unattributed_digest,
-)
+from actors.store.keys import identity_key, slot_of_hash, slot_of_mpid, unattributed_digest
 from actors.store.profiles import Profiles
+from actors.store.slots import Slots
 
 # Requests with a login ID that are known to be settled; some 20 MB.
 MAX_KNOWN = 20_000
@@ -49,7 +44,7 @@ class Identifier:
     def __init__(
         self,
         shard: int,
-        shards: int,
+        slots: Slots,
         scope: int,
         rules: IdentityRules,
         profiles: Profiles,
@@ -58,13 +53,13 @@ class Identifier:
         """Set up.
 
         Args:
-            shard: that owns what is read here, of `shards`.
+            shard: that owns what is read here, by `slots`.
             scope: of the workspace; `rules`: its settings.
             profiles: of the shard.
             other_scopes: whose profiles are here as well.
         """
         self._shard = shard
-        self._shards = shards
+        self._slots = slots
         self._scope = scope
         self._other_scopes = other_scopes
         self._rules = rules
@@ -195,7 +190,7 @@ class Identifier:
         )
 
     def _owns(self, slot: int) -> bool:
-        return shard_of_slot(slot, self._shards) == self._shard
+        return self._slots.shard_of(slot) == self._shard
 
     def _holders(
         self, environment: Environment, name: IdentityName, txn: Transaction

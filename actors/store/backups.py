@@ -14,11 +14,11 @@ import lmdb
 
 from actors.errors import DataFolderError
 from actors.store.checking import FILE, damage_of
-from actors.store.folder import refuse_served_on_cluster, stores_of
+from actors.store.folder import LAYOUT_FILE, refuse_served_on_cluster, stores_of
 
 TRIES = 20_000
 # Small files that are replaced in one step. Not of the limits and the spool: they begin anew.
-_FILES = ("layout.json", "node.json", "server.key", "master.key", "identity-*.json")
+_FILES = ("node.json", "server.key", "master.key", "identity-*.json")
 _COMPLETE = "backup.complete"
 
 
@@ -47,14 +47,18 @@ def back_up(data_dir: Path, target: Path) -> int:
     _refuse_existing(target)
     refuse_served_on_cluster(data_dir)
     stores = stores_of(data_dir)
+    layout = _layout_of(data_dir)
     with _appearing(target) as partial, ExitStack() as stack:
         environments = [_opened(data_dir / store, stack) for store in stores]
-        for store, environment, txn in zip(
-            stores, environments, _cut(environments, stack), strict=True
-        ):
+        cut = _cut(environments, stack)
+        if _layout_of(data_dir) != layout:
+            raise DataFolderError("slots have moved just then; try again")
+        for store, environment, txn in zip(stores, environments, cut, strict=True):
             copy = partial / store
             copy.mkdir(0o700, parents=True)
             environment.copy(str(copy), compact=True, txn=txn)
+        if layout:
+            (partial / LAYOUT_FILE).write_bytes(layout)
         for pattern in _FILES:
             for file in data_dir.glob(pattern):
                 shutil.copy(file, partial / file.name)
@@ -83,6 +87,12 @@ def restore(backup: Path, data_dir: Path) -> None:
     with _appearing(data_dir) as partial:
         shutil.copytree(backup, partial, dirs_exist_ok=True)
         (partial / _COMPLETE).unlink()
+
+
+def _layout_of(data_dir: Path) -> bytes:
+    """Return who owns what, as the stores of an instant have to agree with it."""
+    file = data_dir / LAYOUT_FILE
+    return file.read_bytes() if file.exists() else b""
 
 
 def _opened(folder: Path, stack: ExitStack) -> lmdb.Environment:

@@ -34,8 +34,10 @@ from actors.errors import DataFolderError
 from actors.store.checking import FILE, damage_of
 from actors.store.environment import lock_folder
 from actors.store.files import replace_file, wait_until_free
+from actors.store.moving import settle_folder
 from actors.store.placement import NODE_FILE, NodeFolder, placed, stores_of_node
 from actors.store.resharding import reshard
+from actors.store.slots import Run, SlotMap, even
 
 FORMAT = 3
 LAYOUT_FILE = "layout.json"
@@ -51,7 +53,10 @@ class _Layout(Struct, frozen=True):
     shards: int
     nodes: tuple[str, ...] = ()  # of each shard; empty without a cluster
     deployment: str = ""
-    is_begun: bool = False  # all stores of a cluster have been made
+    is_begun: bool = False  # of before `made`: there have been all
+    made: int = 0  # how many stores of a cluster there have been: none is made anew
+    runs: tuple[Run, ...] = ()  # who owns which slots; empty: all as many
+    epoch: int = 0  # of that map
 
 
 class DataFolder:
@@ -108,14 +113,30 @@ class DataFolder:
         return NodeFolder(self.path, self._layout.deployment) if self.nodes else None
 
     @property
-    def is_begun(self) -> bool:
-        """Whether all stores of a cluster have been made: none is made anew then."""
-        return self._layout.is_begun
+    def made(self) -> int:
+        """How many shards of a cluster have had a store: none of these is made anew."""
+        return self._layout.made
+
+    @property
+    def slots(self) -> SlotMap:
+        """Which shard owns which slots."""
+        return _slots_of(self._layout)
+
+    def move_slots(self, slots: SlotMap) -> None:
+        """Have slots owned by other shards, from now on; on disk when this returns.
+
+        Raises:
+            OSError: it may be so or not; `slots` tells.
+        """
+        try:
+            self._write_layout(replace(self._layout, runs=slots.runs, epoch=slots.epoch))
+        finally:
+            self._layout = _read_layout(self.path) or self._layout
 
     def begun(self) -> None:
         """Note that all stores of the cluster have been made."""
-        if self.nodes and not self.is_begun:
-            self._layout = replace(self._layout, is_begun=True)
+        if self.nodes and self.made < self._layout.shards:
+            self._layout = replace(self._layout, made=self._layout.shards)
             self._write_layout(self._layout)
 
     @property
@@ -185,8 +206,23 @@ class DataFolder:
             shutil.rmtree(unfinished)
         old = [_shard_folder(self.path, layout, number) for number in range(layout.shards)]
         new = [_shard_folder(self.path, moved, number) for number in range(shards)]
+        slots = _slots_of(layout)
+        for number, folder in enumerate(old):
+            settle_folder(folder, map_size_bytes, number, slots)
         reshard(old, new, map_size_bytes)
         return moved
+
+
+def read_slots(path: Path) -> SlotMap:
+    """Return which shard of a data folder, which somebody holds, owns which slots.
+
+    Raises:
+        DataFolderError: it is none, of another format, or damaged.
+    """
+    layout = _read_layout(path)
+    if layout is None:
+        raise DataFolderError(f"{path} is no data folder: it has no layout.json")
+    return _slots_of(layout)
 
 
 def stores_of(path: Path) -> list[Path]:
@@ -257,6 +293,10 @@ def configuration_store(coordinator: Path) -> Path:
     return coordinator / "configuration"
 
 
+def _slots_of(layout: _Layout) -> SlotMap:
+    return SlotMap(layout.shards, layout.runs or even(layout.shards).runs, layout.epoch)
+
+
 def _read_layout(path: Path) -> _Layout | None:
     try:
         encoded = (path / LAYOUT_FILE).read_bytes()
@@ -278,7 +318,7 @@ def _read_layout(path: Path) -> _Layout | None:
             f"{path} was written by an older version of headwater (format "
             f"{layout.format}, this one knows {FORMAT}); use that version, or an empty folder"
         )
-    return layout
+    return replace(layout, is_begun=False, made=layout.shards) if layout.is_begun else layout
 
 
 def _is_other_nodes(path: Path) -> bool:
@@ -294,7 +334,9 @@ def _placed(layout: _Layout, shards: int, nodes: Sequence[str], *, is_new: bool)
         layout,
         nodes=placed(kept, shards, nodes),
         deployment=layout.deployment or secrets.token_hex(16),
-        is_begun=layout.is_begun or not (is_new or layout.nodes),
+        made=layout.made if is_new or layout.nodes else layout.shards,
+        shards=shards,
+        runs=layout.runs or even(layout.shards).runs,  # further shards begin without slots
     )
 
 

@@ -82,6 +82,11 @@ def member_of(key: bytes) -> Member:
     return Member(ENVIRONMENTS[environment], value.rstrip(b"\0").decode(), mpid - _SIGN)
 
 
+def group_of_member(key: bytes) -> bytes:
+    """Return the key of a member's group."""
+    return key[: _GROUP.size]
+
+
 def candidate_of(key: bytes) -> bytes:
     """Return the key of the profile that the key of a candidate names."""
     return key[_RUN.size :]

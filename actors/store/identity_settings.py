@@ -26,7 +26,9 @@ from actors.store import intents
 from actors.store.environment import Store, Transaction
 from actors.store.folder import DataFolder, scope_store
 from actors.store.identities import Holder, IndexEntry, decode_entry, write_holders
-from actors.store.keys import identity_key, profile_key, shard_of_slot, slot_of_mpid
+from actors.store.keys import identity_key, profile_key, slot_of_mpid
+from actors.store.moving import settle_folder
+from actors.store.slots import Placed, Slots, slots_of
 
 logger = logging.getLogger("headwater.store")
 
@@ -84,18 +86,20 @@ def bring_to_settings(
     if found == wanted:
         return
     if folder.nodes:
-        if folder.is_begun and folder.read(file) is not None:
+        if folder.made and folder.read(file) is not None:
             raise DataFolderError(
                 f"the identity settings of scope {scope} are not those of the stored data: on a "
                 "cluster login_ids and unique_ids stay as they are"
             )
     elif any(path.exists() for path in folder.shards):  # else it is a new folder
+        for number, path in enumerate(folder.shards):  # or a user would be seen twice
+            settle_folder(path, map_size_bytes, number, folder.slots)
         with ExitStack() as stack:
             stores = []
             for path in (scope_store(folder.coordinator, scope), *folder.shards):
                 stores.append(Store(path, map_size_bytes))
                 stack.callback(stores[-1].close)
-            index = _StoredIndex(scope, stores[0], stores[1:])
+            index = _StoredIndex(scope, stores[0], Placed(stores[1:], Slots(folder.slots)))
             if not wanted.unique_ids <= found.unique_ids:
                 index.check(wanted.unique_ids)
             if found.login_ids != wanted.login_ids:
@@ -123,6 +127,7 @@ class _StoredIndex:
         self._scope = scope
         self._coordinator = coordinator
         self._shards = shards
+        self._slots = slots_of(shards)
         with coordinator.read() as txn:
             self._intents = intents.read_all(txn)
         # The intents hold absolute values, each of other entries and records.
@@ -165,7 +170,9 @@ class _StoredIndex:
                     readers = [stack.enter_context(each.read()) for each in self._shards]
                     reader = readers[self._shards.index(store)]
                     entries = list(islice(reader.scan("identities", start=start), CHUNK))
-                    known = _Known(self._scope, readers, self._records, login_ids)
+                    known = _Known(
+                        self._scope, Placed(readers, self._slots), self._records, login_ids
+                    )
                     marked = list(self._marked(entries, known))
                 if marked:
                     with store.write() as txn:
@@ -194,7 +201,7 @@ class _StoredIndex:
     def _mark_intents(self, login_ids: frozenset[str]) -> None:
         with ExitStack() as stack:
             readers = [stack.enter_context(each.read()) for each in self._shards]
-            known = _Known(self._scope, readers, self._records, login_ids)
+            known = _Known(self._scope, Placed(readers, self._slots), self._records, login_ids)
             for change in self._intents:
                 for entry in change.entries:
                     entry.holders = known.marked(change.environment, entry.holders)
@@ -241,6 +248,6 @@ class _Known:
         return self._answers[user]
 
     def _lookups(self, environment: Environment, mpid: int) -> Sequence[Lookup]:
-        reader = self._readers[shard_of_slot(slot_of_mpid(mpid), len(self._readers))]
+        reader = self._readers[slots_of(self._readers).shard_of(slot_of_mpid(mpid))]
         encoded = reader.get("profiles", profile_key(ProfileKey(self._scope, environment, mpid)))
         return () if encoded is None else _record(encoded).lookups

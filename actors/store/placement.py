@@ -67,22 +67,25 @@ def placed(kept: Sequence[str], shards: int, nodes: Sequence[str]) -> tuple[str,
     Args:
         kept: where they are already, empty if there are none yet.
         shards: how many there are to be.
-        nodes: of the settings. New shards are dealt out to them in turn.
+        nodes: of the settings. New shards go to those that have the fewest.
 
     Raises:
-        DataFolderError: a shard's node is not among them, or their number is another one.
+        DataFolderError: a shard's node is not among them, or there are to be fewer shards.
     """
-    if not kept:
-        return tuple(nodes[number % len(nodes)] for number in range(shards)) if nodes else ()
+    if not kept and not nodes:
+        return ()
     if absent := sorted(set(kept) - set(nodes)):
         raise DataFolderError(
             f"shards are on the nodes {', '.join(absent)}, which the setting `nodes` lacks"
         )
-    if len(kept) != shards:
+    if len(kept) > shards:
         raise DataFolderError(
-            f"the deployment has {len(kept)} shards, not {shards}: on a cluster their number stays"
+            f"the deployment has {len(kept)} shards, not {shards}: a cluster keeps all it has"
         )
-    return tuple(kept)
+    found = list(kept)
+    while len(found) < shards:
+        found.append(min(nodes, key=found.count))
+    return tuple(found)
 
 
 def trouble_of(store: Path, clock: Clock, *, must_exist: bool) -> str | None:

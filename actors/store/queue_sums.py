@@ -38,6 +38,11 @@ def begin(
     txn.put("meta", _KEPT, b"")
 
 
+def drop(txn: Transaction) -> None:
+    """Forget that the sums are kept: they are begun anew at the next start."""
+    txn.delete("meta", _KEPT)
+
+
 def change_waiting(txn: Transaction, connection: int, count: int, size: int) -> None:
     """Add to what waits for a connection: deliveries and bytes, negative for what left."""
     if not count and not size:

@@ -29,7 +29,7 @@ from actors.store.environment import (
 from actors.store.groups import member_of
 from actors.store.identities import Written, read_written, write_written, written_scopes
 from actors.store.ids import read_last, shard_of_id, write_last
-from actors.store.keys import log_id_of, shard_of_slot, slot_of_mpid
+from actors.store.keys import shard_of_slot, slot_of_mpid
 
 # Entries in one write transaction.
 CHUNK = 20_000
@@ -62,7 +62,7 @@ _pending_owner = msgspec.msgpack.Decoder(_PendingOwner).decode
 _dead_letter_owner = msgspec.msgpack.Decoder(_DeadLetterOwner).decode
 
 Entry = tuple[bytes, bytes]
-Place = Callable[[bytes, bytes, int], int]  # key, value, number of shards -> shard
+SlotOf = Callable[[bytes, bytes], int | None]  # key and value -> slot, None: it belongs to nobody
 
 
 def reshard(old: Sequence[Path], new: Sequence[Path], map_size_bytes: int) -> None:
@@ -80,7 +80,7 @@ def reshard(old: Sequence[Path], new: Sequence[Path], map_size_bytes: int) -> No
         _copy_shard_records(sources, targets)
         for number in workspaces:
             own = [each.of(number) for each in sources], [each.of(number) for each in targets]
-            _copy(_PLACES.keys() - SHARED_TABLES, *own)
+            _copy(SLOT_OF.keys() - SHARED_TABLES, *own)
             _copy_workspace_records(*own)
 
 
@@ -88,10 +88,10 @@ def _copy(tables: Collection[Table], sources: Sequence[Store], targets: Sequence
     """Copy the tables whose entries have an owner."""
     with ExitStack() as stack:
         readers = [stack.enter_context(source.read()) for source in sources]
-        for table, place in _PLACES.items():
+        for table, slot_of in SLOT_OF.items():
             if table in tables:
                 entries = heapq.merge(*(reader.scan(table) for reader in readers))
-                _distribute(table, entries, targets, place)
+                _distribute(table, entries, targets, slot_of)
 
 
 def _copy_shard_records(sources: Sequence[Store], targets: Sequence[Store]) -> None:
@@ -101,14 +101,13 @@ def _copy_shard_records(sources: Sequence[Store], targets: Sequence[Store]) -> N
         last = max(read_last(reader) for reader in readers)
         scopes = set[int]().union(*map(written_scopes, readers))
         written = {
-            scope: _furthest([read_written(reader, scope) for reader in readers])
-            for scope in scopes
+            scope: furthest([read_written(reader, scope) for reader in readers]) for scope in scopes
         }
         for target in targets:
             with target.write() as txn:
                 write_last(txn, last)
-                for scope, furthest in written.items():
-                    write_written(txn, scope, furthest)
+                for scope, reached in written.items():
+                    write_written(txn, scope, reached)
 
 
 def _copy_workspace_records(sources: Sequence[Store], targets: Sequence[Store]) -> None:
@@ -145,7 +144,7 @@ def _copy_workspace_records(sources: Sequence[Store], targets: Sequence[Store]) 
             member_counts.add_up(readers, txn)
 
 
-def _furthest(written: Sequence[Written]) -> Written:
+def furthest(written: Sequence[Written]) -> Written:
     """Return how far the shards are together; the numbers of their writes begin anew.
 
     Nobody can go on in a term of before: there was no coordinator while this was done.
@@ -161,13 +160,19 @@ def _open(folder: Path, map_size_bytes: int, workspaces: int, stack: ExitStack) 
 
 
 def _distribute(
-    table: Table, entries: Iterator[Entry], targets: Sequence[Store], place: Place
+    table: Table, entries: Iterator[Entry], targets: Sequence[Store], slot_of: SlotOf
 ) -> None:
     """Write entries, which come in the order of their keys, each to its shard."""
+    count = len(targets)
     while chunk := list(itertools.islice(entries, CHUNK)):
         by_shard: dict[int, list[Entry]] = {}
         for key, value in chunk:
-            by_shard.setdefault(place(key, value, len(targets)), []).append((key, value))
+            slot = slot_of(key, value)
+            if slot is None:  # what belongs to nobody may lie anywhere; its key ends with an id
+                shard = shard_of_id(int.from_bytes(key[-8:], "big")) % count
+            else:
+                shard = shard_of_slot(slot, count)
+            by_shard.setdefault(shard, []).append((key, value))
         for shard, members in by_shard.items():
             with targets[shard].write() as txn:
                 _write(table, members, txn)
@@ -190,45 +195,40 @@ def _write(table: Table, members: Sequence[Entry], txn: Transaction) -> None:
             txn.append(table, key, value)
 
 
-def _by_slot(key: bytes, _: bytes, shards: int) -> int:
-    return shard_of_slot(key[0] << 8 | key[1], shards)
+def _by_slot(key: bytes, _: bytes) -> int:
+    return key[0] << 8 | key[1]
 
 
-def _by_owner(mpid: int | None, drawn: int, shards: int) -> int:
-    """Return the shard of what belongs to a user; what belongs to nobody may lie anywhere."""
-    if mpid is None:
-        return shard_of_id(drawn) % shards
-    return shard_of_slot(slot_of_mpid(mpid), shards)
+def _of_owner(mpid: int | None) -> int | None:
+    return None if mpid is None else slot_of_mpid(mpid)
 
 
-def _of_log(key: bytes, value: bytes, shards: int) -> int:
-    return _by_owner(_log_owner(value)[0].mpid, log_id_of(key), shards)
+def _of_log(_: bytes, value: bytes) -> int | None:
+    return _of_owner(_log_owner(value)[0].mpid)
 
 
-def _of_delivery(_: bytes, value: bytes, shards: int) -> int:
-    owner = _delivery_owner(value)
-    return _by_owner(owner.mpid, owner.sequence, shards)
+def _of_delivery(_: bytes, value: bytes) -> int | None:
+    return _of_owner(_delivery_owner(value).mpid)
 
 
-def _of_pending(_: bytes, value: bytes, shards: int) -> int:
-    return shard_of_slot(slot_of_mpid(_pending_owner(value).mpid), shards)
+def _of_pending(_: bytes, value: bytes) -> int:
+    return slot_of_mpid(_pending_owner(value).mpid)
 
 
-def _of_dead_letter(_: bytes, value: bytes, shards: int) -> int:
-    owner = _dead_letter_owner(value).delivery
-    return _by_owner(owner.mpid, owner.sequence, shards)
+def _of_dead_letter(_: bytes, value: bytes) -> int | None:
+    return _of_owner(_dead_letter_owner(value).delivery.mpid)
 
 
-def _of_group_member(key: bytes, _: bytes, shards: int) -> int:
-    return shard_of_slot(slot_of_mpid(member_of(key).mpid), shards)
+def _of_group_member(key: bytes, _: bytes) -> int:
+    return slot_of_mpid(member_of(key).mpid)
 
 
-def _of_list(key: bytes, _: bytes, shards: int) -> int:
-    return shard_of_slot(key[4] << 8 | key[5], shards)
+def _of_list(key: bytes, _: bytes) -> int:
+    return key[4] << 8 | key[5]
 
 
 # Candidates and partials of groups stay behind: a run that misses them begins again.
-_PLACES: dict[Table, Place] = {
+SLOT_OF: dict[Table, SlotOf] = {
     "profiles": _by_slot,
     "followed": _by_slot,
     "identities": _by_slot,
@@ -247,3 +247,7 @@ _PLACES: dict[Table, Place] = {
     "static_lists": _of_list,
     "scores": _by_slot,
 }
+# Those whose keys begin with the slot.
+BY_SLOT: tuple[Table, ...] = tuple(
+    table for table, slot_of in SLOT_OF.items() if slot_of is _by_slot
+)

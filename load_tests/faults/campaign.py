@@ -32,6 +32,7 @@ class Made(Struct, kw_only=True, tag_field="kind", tag="run"):
     seconds: float
     has_disk: bool
     run: RunResult
+    has_moves: bool = False
 
 
 class Report:
@@ -62,7 +63,12 @@ class Report:
         line: Made | Check
         if isinstance(result, RunResult):
             options = self._options
-            line = Made(seconds=options.seconds, has_disk=options.has_disk, run=result)
+            line = Made(
+                seconds=options.seconds,
+                has_disk=options.has_disk,
+                run=result,
+                has_moves=options.has_moves,
+            )
         else:
             line = result
         if self._file is not None:
@@ -78,7 +84,8 @@ class Report:
         elif options.seed <= line.run.seed < options.seed + options.runs and (
             line.seconds,
             line.has_disk,
-        ) == (options.seconds, options.has_disk):
+            line.has_moves,
+        ) == (options.seconds, options.has_disk, options.has_moves):
             self.runs.append(line.run)
 
 

@@ -52,6 +52,7 @@ class KeptDeployment:
         self.wall_clock = WallClock(folder / "clock")
         port, admin_port = _free_ports(2)
         self.target = Target("127.0.0.1", port, is_tls=False, prefix="")
+        self.admin = Target("127.0.0.1", admin_port, is_tls=False, prefix="")
         self.server = ServerProcess(
             self.data_dir,
             clock,

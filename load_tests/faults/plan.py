@@ -69,6 +69,23 @@ def plan_of(seed: int, seconds: float, *, has_disk: bool) -> list[Fault]:
     return sorted(faults, key=lambda fault: fault.at_s)
 
 
+def deaths_of(seed: int, seconds: float) -> list[Fault]:
+    """Return one or two deaths of a run in which slots move all the time.
+
+    Half of them are of a shard, of which two take part in every move.
+    """
+    generator = random.Random(f"deaths {seed}")  # to be repeated, not to be secret
+    faults = [_death(generator, seconds) for _ in range(generator.randint(1, 2))]
+    return sorted(faults, key=lambda fault: fault.at_s)
+
+
+def _death(generator: random.Random, seconds: float) -> Fault:
+    others = generator.choice(("Coordinator", "Forwarder", "Edge", "driver", "everything"))
+    target = generator.choice(("Shard", others))
+    at_s = generator.uniform(0, seconds)
+    return Fault(at_s=at_s, kind="kill", target=target, pick=generator.randrange(100))
+
+
 def described(faults: Sequence[Fault]) -> str:
     """Return the faults as a line of text."""
     return " ".join(map(str, faults))

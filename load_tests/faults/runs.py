@@ -15,7 +15,8 @@ from load_tests.faults.clients import Clients, NotAcknowledged
 from load_tests.faults.document import HOOKS, workspace_document
 from load_tests.faults.inflict import Inflictor
 from load_tests.faults.kept import KeptDeployment, NotServing
-from load_tests.faults.plan import ROOTS, Fault, plan_of
+from load_tests.faults.moves import Mover
+from load_tests.faults.plan import ROOTS, Fault, deaths_of, plan_of
 from load_tests.faults.receivers import EventLog, FaultyReceiver, MemberLog
 from load_tests.faults.record import Record
 from load_tests.reader import ReadBackFailed, Reader, fetch_token
@@ -36,6 +37,7 @@ class FaultsOptions(Struct, frozen=True, kw_only=True):
         patience_s: that everything may take to be acknowledged, and then to arrive.
         renew: runs after which all of a deployment are checked once more and a new one begins.
         has_disk: the folder is on a disk of its own, to be filled.
+        has_moves: slots move between the shards all the time, while processes die.
     """
 
     seed: int
@@ -44,6 +46,7 @@ class FaultsOptions(Struct, frozen=True, kw_only=True):
     patience_s: float
     renew: int
     has_disk: bool
+    has_moves: bool = False
 
 
 class RunResult(Struct, kw_only=True):
@@ -58,6 +61,7 @@ class RunResult(Struct, kw_only=True):
         before_s, after_s: the median time of a batch without faults.
         load_s, settle_s, check_s: what the run took: until all was acknowledged, until the
             deployment was whole and as fast as before, and until all was read back.
+        passes: how often slots have moved.
     """
 
     seed: int
@@ -74,6 +78,7 @@ class RunResult(Struct, kw_only=True):
     settle_s: float = 0.0
     check_s: float = 0.0
     found: Found
+    passes: int = 0
 
     @property
     def is_fast_again(self) -> bool:
@@ -131,14 +136,21 @@ class Runner:
         assert kept is not None, "nothing serves"
         record = Record(seed, f"f{seed}-{self._randomness.bits(_RUN_BITS):08x}")
         self._records.append(record)
-        faults = plan_of(seed, options.seconds, has_disk=options.has_disk)
+        if options.has_moves:
+            faults = deaths_of(seed, options.seconds)
+        else:
+            faults = plan_of(seed, options.seconds, has_disk=options.has_disk)
         clients = Clients(kept.target, record, self._clock, seed, options.patience_s)
         inflictor = Inflictor(kept, self._receivers, self._clock)
         found, starts = Found(details=[]), kept.starts
         moments, before_s, after_s = [self._clock.monotonic()], 0.0, 0.0
+        mover = Mover(kept.target, kept.admin, own_access(), seed)
         try:
             before_s = after_s = await clients.speed_s(_PROBES)
-            async with asyncio.TaskGroup() as group:
+            async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+                if options.has_moves:
+                    moving = asyncio.create_task(mover.run())
+                    stack.push_async_callback(_cancel, moving)
                 group.create_task(clients.run(options.seconds))
                 group.create_task(inflictor.run(faults))
             moments.append(self._clock.monotonic())
@@ -171,6 +183,7 @@ class Runner:
             settle_s=moments[2] - moments[1],
             check_s=moments[3] - moments[2],
             found=found,
+            passes=mover.passes,
         )
 
     async def check_all(self) -> Found:
@@ -207,6 +220,11 @@ class Runner:
         except (NotServing, ReadBackFailed) as error:
             found.append(Found(failed=1, details=[f"failed: {error}"]))
         return summed(found)
+
+
+async def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _said(error: BaseException) -> list[str]:

@@ -115,10 +115,11 @@ def line_of(run: RunResult) -> str:
     """Return a run as one line, and what was wrong as more."""
     counts = " ".join(f"{kind} {getattr(run.found, kind)}" for kind in KINDS)
     speed = f"batch {run.before_s * 1000:.0f} ms -> {run.after_s * 1000:.0f} ms"
+    moved = f" moves {run.passes}" if run.passes else ""
     took = f"took {run.load_s:.1f} + {run.settle_s:.1f} + {run.check_s:.1f} s"
     verdict = "ok" if run.is_right else "WRONG"
     line = (
-        f"seed {run.seed} {verdict} acknowledged {run.acknowledged} {counts} "
+        f"seed {run.seed} {verdict} acknowledged {run.acknowledged}{moved} {counts} "
         f"unavailable {run.longest_wait_s:.1f} s, {speed}, {took}, {described(run.faults)}"
     )
     return "\n  ".join([line, *run.found.details[:_MOST_DETAILS]])
@@ -165,6 +166,7 @@ _KEPT = Path(tempfile.gettempdir()) / "headwater-faults"
     help="Runs after which all are checked once more and a new deployment begins.",
 )
 @click.option("--disk/--no-disk", "has_disk", default=False, help="Fill a tmpfs; needs root.")
+@click.option("--moves/--no-moves", "has_moves", default=False, help="Move slots while parts die.")
 @click.option("--report", "file", type=_FILE, help="Add each run to this file; go on if it exists.")
 @click.option(
     "--keep",
@@ -193,6 +195,7 @@ def command(
             return line_of(run)
         again = f"--seed {run.seed} --runs 1 --seconds {options.seconds:g}"
         again += " --disk" if options.has_disk else ""
+        again += " --moves" if options.has_moves else ""
         return f"{line_of(run)}\n  again: python -m load_tests faults {again}"
 
     try:

@@ -301,6 +301,7 @@ _WRITTEN: Mapping[str, Schema] = {
         skip_waiting_period=_FLAG,
         extensions=_map(_map(_ANYTHING)),
     ),
+    "SlotMove": _object(["first", "last", "to"], first=_WHOLE, last=_WHOLE, to=_WHOLE),
     "LogLevel": _object(
         ["logger", "level"],
         logger=_TEXT,

@@ -20,12 +20,17 @@ from actors.hosting import restarting_if_damaged
 from actors.outputs.contract import OutputPlace
 from actors.outputs.retry import PROFILES
 from actors.store.environment import Store
+from actors.store.slots import SlotMap
 from config.sealing import Sealer
 from tests.actors.aliasing import SOURCE, request
 from tests.actors.audiences.desks import CATALOG
 from tests.actors.profiles.builders import WORKSPACE
 from tests.actors.shards import MAP_SIZE_BYTES
 from tests.signing import pair
+
+
+def no_slots() -> SlotMap:
+    return SlotMap(0, ())
 
 
 class FakeHost:
@@ -111,14 +116,14 @@ async def test_a_forwarder_that_cannot_be_made_is_tried_again(
         workspace=1,
         workspace_id="shop",
         sharers=(),
-        shards=0,
+        slots=no_slots(),
         spool_dir=tmp_path,
         egress_allow=(),
     )
     monkeypatch.setattr(hosted, "RemoteConfiguration", lambda *_: FakeConfiguration([]))
     monkeypatch.setattr(hosted, "RemoteCoordinator", lambda *_: FakeCoordinator())
     forwarder = Forwarder(options, FakeHost())
-    await forwarder.start()
+    await forwarder.start(no_slots())
     async with asyncio.timeout(5):
         await opened_again.wait()
     await forwarder.stop()
@@ -148,7 +153,7 @@ async def test_a_coordinator_applies_aliases_from_its_start_until_it_is_closed(
         group_job_interval_s=86_400.0,
     )
     coordinator = Coordinator(
-        tmp_path, MAP_SIZE_BYTES, 0, FakeConfiguration([options]), pair(), (), FakeHost()
+        tmp_path, MAP_SIZE_BYTES, no_slots, FakeConfiguration([options]), pair(), (), FakeHost()
     )
     number = WORKSPACE.number
     await coordinator.call(number, "alias", request())
@@ -156,12 +161,12 @@ async def test_a_coordinator_applies_aliases_from_its_start_until_it_is_closed(
     assert [each.state for each in aliases] == ["pending"]
     assert b"headwater_alias" in await coordinator.metrics()
     for _ in range(3):
-        await coordinator.start()
+        await coordinator.start(0)
         for _ in range(3):
             await asyncio.sleep(0)
     assert runs == ["began"]
     await coordinator.close()
-    await coordinator.start()
+    await coordinator.start(0)
     await asyncio.sleep(0)
     assert runs == ["began", "ended"]
 

@@ -7,7 +7,7 @@ import pytest
 from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError, RayTaskError
 
 from actors import remote
-from actors.errors import ActorFailed, DataFolderError, ShardUnavailable
+from actors.errors import ActorFailed, DataFolderError, ShardUnavailable, SlotsMoved, SlotsMoving
 from actors.remote import Handle
 
 
@@ -35,6 +35,7 @@ class Actor:
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "RETRY_PAUSE_S", 0.0)
+    monkeypatch.setattr(remote, "MOVING_PAUSE_S", 0.0)
 
 
 OUT_OF_MEMORY: Exception = OutOfMemoryError("killed")  # type: ignore[no-untyped-call]
@@ -44,6 +45,20 @@ OUT_OF_MEMORY: Exception = OutOfMemoryError("killed")  # type: ignore[no-untyped
 async def test_an_actor_that_has_died_is_asked_again(death: Exception) -> None:
     """Whatever it died of: Ray itself kills processes when the machine's memory runs out."""
     assert await Handle("shard-0", Actor(death, death, 7)).ask() == 7
+
+
+async def test_an_actor_whose_slots_are_moving_is_asked_again_and_one_whose_have_moved_is_not() -> (
+    None
+):
+    moving, moved = (
+        RayTaskError("ask", "trace", error)  # type: ignore[no-untyped-call]
+        for error in (SlotsMoving("slots are being moved"), SlotsMoved("slots have moved"))
+    )
+    assert await Handle("shard-0", Actor(moving, moving, 7)).ask() == 7
+    with pytest.raises(SlotsMoved):
+        await Handle("shard-0", Actor(moving, moved, 7)).ask()
+    with pytest.raises(ShardUnavailable, match="shard-0 does not answer"):
+        await Handle("shard-0", Actor(moving), timeout_s=0.01).ask()
 
 
 async def test_an_actor_that_stays_away_is_unavailable() -> None:

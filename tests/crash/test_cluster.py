@@ -1,6 +1,8 @@
 """Two nodes of a Ray cluster: what the loss of one stops, and what comes back with it."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -119,6 +121,48 @@ def test_the_loss_of_a_node_stops_its_slots_alone_and_they_come_back_with_it(
     assert served.profile(of_beta.name)["user_attributes"]["last"] == "1"
     assert names(served, of_alpha) == [f"Event {number}" for number in range(7)]
     assert served.process.stop() == 0
+
+
+def rebalance(served: Served, *arguments: str) -> str:
+    command = [sys.executable, "-m", "server", "cluster", "rebalance", *arguments]
+    command += ["--url", served.process.url, "--admin-url", served.process.admin_url]
+    command += ["--client-id", "ops", "--client-secret", "ops-secret"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+def test_a_node_may_go_when_its_slots_have_moved_and_a_new_shard_gets_some(
+    tmp_path: Path, cluster: RayCluster, served: Served
+) -> None:
+    of_alpha, of_beta = begin(served)
+    assert rebalance(served, "--empty", "1") == "slots by shard: 0: 65536, 1: 0"
+    cluster.lose("beta")
+    for number in (1, 2):
+        for user in (of_alpha, of_beta):
+            accept(served, user.name, number)
+    for user in (of_alpha, of_beta):
+        assert names(served, user) == ["Event 0", "Event 1", "Event 2"]
+    assert served.process.stop() == 0
+    cluster.add("beta")
+    flags = ("--address", cluster.address, "--settings", str(tmp_path / "settings.yaml"))
+    grown = Served(tmp_path, *flags, "--shards", "3", environ=cluster.environ)
+    grown.start()
+    try:
+        accept(grown, of_beta.name, 3)
+        assert rebalance(grown) == "slots by shard: 0: 21846, 1: 21845, 2: 21845"
+        stores = {
+            name: {each.name for each in cluster.data_dir(name).glob("shards-1/*")}
+            for name in ("alpha", "beta")
+        }
+        assert stores == {"alpha": {"shard-0000", "shard-0002"}, "beta": {"shard-0001"}}
+        accept(grown, of_alpha.name, 3)
+        for user in (of_alpha, of_beta):
+            assert names(grown, user) == [f"Event {number}" for number in range(4)]
+        assert grown.process.stop() == 0
+    finally:
+        if grown.process.is_running:
+            grown.process.kill()
 
 
 def test_a_deployment_starts_without_a_node_and_has_its_slots_when_it_comes(

@@ -20,7 +20,15 @@ from load_tests.__main__ import main
 from load_tests.faults.campaign import Check, Report
 from load_tests.faults.checks import Checker, Found, summed
 from load_tests.faults.document import HOOKS, THRESHOLDS, audience_id, workspace_document
-from load_tests.faults.plan import JUMPS_S, OUTPUT_MODES, ROLES, ROOTS, Fault, plan_of
+from load_tests.faults.plan import (
+    JUMPS_S,
+    OUTPUT_MODES,
+    ROLES,
+    ROOTS,
+    Fault,
+    deaths_of,
+    plan_of,
+)
 from load_tests.faults.receivers import EventLog, FaultyReceiver, MemberLog
 from load_tests.faults.record import Record, first_seen, out_of_order
 from load_tests.faults.runs import FaultsOptions, RunResult
@@ -54,6 +62,15 @@ def test_every_kind_of_fault_befalls_everybody() -> None:
     assert seen >= {("clock", f"{each:+d}") for each in JUMPS_S}
     assert seen >= {("restart", "deployment"), ("disk", "full")}
     assert not any(f.kind == "disk" for n in range(100) for f in plan_of(n, 3.0, has_disk=False))
+
+
+def test_everybody_dies_while_slots_move() -> None:
+    plans = [deaths_of(seed, 3.0) for seed in range(300)]
+    assert plans == [deaths_of(seed, 3.0) for seed in range(300)]
+    victims = [fault.target for plan in plans for fault in plan]
+    assert set(victims) == {*ROLES, "driver", "everything"}
+    assert victims.count("Shard") > len(victims) / 3
+    assert {fault.kind for plan in plans for fault in plan} == {"kill"}
 
 
 def test_the_document_is_valid(tmp_path: Path) -> None:
@@ -282,8 +299,9 @@ def test_a_report_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
     again = Report(file, OPTIONS)
     assert (again.left(), [each.seed for each in again.runs]) == ([1, 3], [2])
     assert [each.seeds for each in again.checks] == [[2]]
-    others = msgspec.structs.replace(OPTIONS, has_disk=True)
-    assert Report(file, others).left() == [1, 2, 3]  # their faults are others
+    for other in ({"has_disk": True}, {"has_moves": True}):
+        others = msgspec.structs.replace(OPTIONS, **other)
+        assert Report(file, others).left() == [1, 2, 3]  # their faults are others
     file.write_text("no result\n")
     with pytest.raises(ValueError, match="line 1"):
         Report(file, OPTIONS)
@@ -303,6 +321,24 @@ def test_nothing_is_lost_or_doubled_by_runs_with_faults(tmp_path: Path) -> None:
     assert [each["seed"] for each in report["runs"]] == list(seeds)
     assert [each["seeds"] for each in report["checks"]] == [list(seeds)]
     assert all(each["acknowledged"] > 0 for each in report["runs"])
+
+
+@pytest.mark.ray
+def test_nothing_is_lost_or_doubled_by_deaths_while_slots_move(tmp_path: Path) -> None:
+    """A shard, the coordinator and the process at the top die in moves under load.
+
+    With more runs, by `HEADWATER_MOVE_RUNS`, everybody does, at as many points as are wanted.
+    """
+    seed, runs = 20, os.environ.get("HEADWATER_MOVE_RUNS", "3")
+    deaths = {each.target for number in range(3) for each in deaths_of(seed + number, 3.0)}
+    assert deaths == {"Shard", "Coordinator", "driver"}
+    results = tmp_path / "results.json"
+    flags = ["faults", "--moves", "--runs", runs, "--seed", str(seed), "--seconds", "3"]
+    ended = CliRunner().invoke(main, [*flags, "--json", str(results), "--keep", str(tmp_path)])
+    assert ended.exit_code == 0, ended.output
+    report = msgspec.json.decode(results.read_bytes())
+    assert report["acknowledged"] > 0
+    assert sum(run["passes"] for run in report["runs"]) > 0
 
 
 def test_the_clock_of_another_process_jumps_and_comes_back(tmp_path: Path) -> None:

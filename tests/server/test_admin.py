@@ -3,20 +3,23 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from actors.clock import ManualClock
+from actors.clock import ManualClock, SystemClock
 from actors.metric_groups import EdgeMetrics
 from actors.metric_snapshots import snapshot
+from actors.store.folder import DataFolder
 from server import tokens
 from server.admin import Admin, make_admin_app
 from server.edge_config import ConfigHolder, EdgeConfig
 from server.health import Health
 from server.log_levels import LogLevels
+from server.slot_moves import SlotMoves
 from server.status_board import StatusBoard
 from tests.server.conftest import Client, config_with, credential
 
@@ -35,7 +38,7 @@ OTHER = config_with(
 
 
 @pytest.fixture
-async def start(clock: ManualClock) -> AsyncIterator[Start]:
+async def start(clock: ManualClock, tmp_path: Path) -> AsyncIterator[Start]:
     """Start an admin port over one edge's metrics."""
     clients: list[Client] = []
     edge = EdgeMetrics("1.0")
@@ -54,6 +57,7 @@ async def start(clock: ManualClock) -> AsyncIterator[Start]:
         logging.getLogger(name).setLevel(level.upper() if level else logging.NOTSET)
 
     log_levels = LogLevels(tell)
+    folder = DataFolder(tmp_path, 2, 1 << 20, SystemClock())
 
     async def make(token: str | None = None) -> Client:
         admin = Admin(
@@ -65,6 +69,7 @@ async def start(clock: ManualClock) -> AsyncIterator[Start]:
             clock,
             token,
             1000,
+            SlotMoves([], folder, asyncio.Lock(), clock),
         )
         health = Health(readiness, lambda: 7, clock.now_ms())
         client = TestClient(TestServer(make_admin_app(admin, health)))
@@ -76,6 +81,7 @@ async def start(clock: ManualClock) -> AsyncIterator[Start]:
     for client in clients:
         await client.close()
     await log_levels.close()
+    folder.close()
 
 
 def bearer_of(
@@ -212,3 +218,36 @@ async def test_only_administrators_set_log_levels(start: Start, clock: ManualClo
             "/admin/loglevel", json=body, headers=bearer_of(client_id, clock)
         )
         assert response.status in (401, 403)
+
+
+async def test_administrators_see_which_shard_has_which_slots(
+    start: Start, clock: ManualClock
+) -> None:
+    client = await start()
+    answer = await client.get("/admin/slots", headers=bearer_of("boss", clock, OTHER))
+    assert (answer.status, await answer.json()) == (
+        200,
+        {
+            "epoch": 0,
+            "shards": [32768, 32768],
+            "runs": [
+                {"first": 0, "last": 32767, "shard": 0},
+                {"first": 32768, "last": 65535, "shard": 1},
+            ],
+            "moving": None,
+        },
+    )
+    wanted = {"first": 0, "last": 9, "to": 2}
+    answer = await client.post("/admin/slots", json=wanted, headers=bearer_of("boss", clock, OTHER))
+    assert answer.status == 400
+    assert "there are shards 0 to 1" in await answer.text()
+
+
+async def test_only_administrators_may_move_slots(start: Start, clock: ManualClock) -> None:
+    client = await start()
+    wanted = {"first": 0, "last": 9, "to": 1}
+    assert (await client.get("/admin/slots")).status == 401
+    assert (await client.post("/admin/slots", json=wanted)).status == 401
+    guest = bearer_of("guest", clock, OTHER)
+    assert (await client.get("/admin/slots", headers=guest)).status == 403
+    assert (await client.post("/admin/slots", json=wanted, headers=guest)).status == 403

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.clock import ManualClock
-from actors.errors import Problem, ShardUnavailable, StoreFull
+from actors.errors import Problem, ShardUnavailable, SlotsMoved, StoreFull
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.model import (
     Accepted,
@@ -37,6 +37,7 @@ from actors.store.keys import (
     slot_of_hash,
     slot_of_mpid,
 )
+from actors.store.slots import Placed, SlotMap, Slots, even
 from server.ingestion import Ingestion
 from server.microbatch import QueueOptions, ShardQueue
 from server.routing import Router
@@ -55,6 +56,11 @@ class Truth:
         self.calls: list[tuple[int, list[int]]] = []  # shard, numbers of the batches
         self.asked: list[list[str]] = []  # of the coordinator
         self.failure: Exception | None = None
+        self.moving: SlotMap | None = None  # the map by which shards own slots, if not evenly
+
+    def owner(self, mpid: int) -> int:
+        """Return the shard that owns an MPID."""
+        return Slots(self.moving or even(SHARDS)).shard_of(slot_of_mpid(mpid))
 
     def mpid_on(self, shard: int) -> int:
         """Make an MPID that lives on a shard."""
@@ -111,7 +117,7 @@ class FakeShard:
             mpid = item.mpid
         elif mpid is None or body.get("fresh"):
             return Unresolved("production", [("customerid", customer)])
-        if shard_of_slot(slot_of_mpid(mpid), SHARDS) != self._number:
+        if self._truth.owner(mpid) != self._number:
             return Moved(mpid)
         name = body.get("name")
         if name is not None and name not in self._truth.names:
@@ -151,7 +157,8 @@ class Edge:
             "max_queue_bytes": 100_000,
         }
         clock = ManualClock()
-        self.queues = queues = [
+        self.slots = Slots(even(SHARDS))
+        waiting = [
             ShardQueue(
                 1,
                 cast(ShardHandle, FakeShard(number, self.truth)),
@@ -160,6 +167,7 @@ class Edge:
             )
             for number in range(SHARDS)
         ]
+        self.queues = queues = Placed(waiting, self.slots)
         router = Router(1, ("customerid", "email"), frozenset({"customerid"}), frozenset())
         coordinator = cast(CoordinatorHandle, FakeCoordinator(self.truth))
         self.ingestion = Ingestion(router, queues, coordinator)
@@ -279,6 +287,40 @@ async def test_a_failure_is_the_requests(error: Exception) -> None:
         await edge.apply(of("a"), of("b"), of("c"), of("d"))
     edge.truth.failure = None
     assert len(await edge.apply(of("a"))) == 1
+
+
+async def test_what_was_refused_because_slots_have_moved_goes_where_they_are_now() -> None:
+    """In its order, and with a request's other batches as if nothing had been."""
+    edge = Edge()
+    home = first_shard("a")
+    mpid = edge.truth.mpids["a"] = edge.truth.mpid_on(home)
+    other = next(each for each in "bcdefgh" if first_shard(each) != home)
+    edge.truth.mpids[other] = edge.truth.mpid_on(first_shard(other))
+    following = edge.slots.map.moved(0, SLOTS - 1, (home + 1) % SHARDS)
+
+    async def move() -> None:
+        edge.truth.moving = following
+        edge.slots.take_over(following)
+        for queue in edge.queues:
+            queue.refuse_waiting()
+
+    applying = asyncio.create_task(edge.apply(of("a"), of("a"), of(other), of("a")))
+    await asyncio.sleep(0)  # all is under way by the former map
+    await move()
+    results = await applying
+    assert [each.mpid for each in results] == [mpid, mpid, edge.truth.mpids[other], mpid]
+    assert (edge.order("a"), edge.order(other)) == ([0, 1, 3], [2])
+    assert await edge.apply(of("a")) == [Accepted(mpid, 1)]
+    assert edge.truth.calls[-1][0] == (home + 1) % SHARDS
+
+
+async def test_who_does_not_know_yet_where_slots_have_moved_is_refused() -> None:
+    edge = Edge()
+    edge.truth.failure = SlotsMoved("slots have moved")
+    with pytest.raises(SlotsMoved):
+        await edge.apply(of("a"))
+    with pytest.raises(SlotsMoved):
+        await edge.apply(of("a"), of("b"), of("c"), of("d"))
 
 
 async def test_a_full_queue_is_a_failure() -> None:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from actors.clock import ManualClock
-from actors.errors import ShardUnavailable, StoreFull
+from actors.errors import ShardUnavailable, SlotsMoved, StoreFull
 from actors.handles import ShardHandle
 from actors.model import Accepted, BatchContext, EventName, EventNames, Item, MicroBatch, Result
 from actors.store.micro_batches import RING
@@ -440,3 +440,26 @@ async def test_a_queue_tells_what_waits() -> None:
     edge.shard.answer(0)
     await settle()
     assert (edge.queue.waiting_batches, edge.queue.lag_s) == (0, 0)
+
+
+async def test_what_was_not_sent_is_refused_when_slots_have_moved() -> None:
+    """Also what was about to be; what is under way is the shard's to answer."""
+    edge = Edge(calls_in_flight=1)
+    sent = edge.submit(0)
+    await settle()
+    waiting = edge.submit(1)
+    edge.queue.refuse_waiting()
+    with pytest.raises(SlotsMoved):
+        await waiting
+    edge.shard.answer(0)
+    assert await sent == accepted(0)
+    await settle()
+    about_to_be = edge.submit(2)
+    edge.queue.refuse_waiting()
+    with pytest.raises(SlotsMoved):
+        await about_to_be
+    assert len(edge.shard.calls) == 1
+    later = edge.submit(3)
+    await settle()
+    edge.shard.answer(1)
+    assert await later == accepted(3)

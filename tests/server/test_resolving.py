@@ -12,6 +12,7 @@ from actors.errors import ShardUnavailable, StoreFull
 from actors.handles import CoordinatorHandle
 from actors.model import Unresolved
 from actors.store.keys import identity_key, shard_of_slot, slot_of_hash
+from actors.store.slots import Slots, even
 from server import resolving
 from server.resolving import Resolver, shards_of_names
 
@@ -226,4 +227,4 @@ def test_the_shards_of_a_request_are_those_of_its_identities() -> None:
         shard_of_slot(slot_of_hash(identity_key(7, "development", kind, value)), 5)
         for kind, value in (("customerid", "A"), ("email", "a@b.example"))
     }
-    assert shards_of_names(7, 5)(request) == expected
+    assert shards_of_names(7, Slots(even(5)))(request) == expected

@@ -35,6 +35,7 @@ from actors.store.keys import (
     slot_of_mpid,
 )
 from actors.store.resharding import reshard
+from actors.store.slots import Slots, even
 from actors.store.trail import TrailEntry
 from tests.actors.coordinators import LoneCoordinator
 from tests.actors.identity.clockwork import Clockwork, LoopClock, SeededRandomness
@@ -244,7 +245,7 @@ class SimulatedWorld:
 
     def shard_of(self, identity: IdentityName) -> int:
         """Return the shard that owns an identity in production."""
-        return Index(SCOPE, len(self.shards)).shard_of(("production", identity))
+        return Index(SCOPE, Slots(even(len(self.shards)))).shard_of(("production", identity))
 
     def draw(self, below: int) -> int:
         """Draw a number from the seed."""

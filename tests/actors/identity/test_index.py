@@ -18,6 +18,7 @@ from actors.store.identities import (
     RecordChange,
 )
 from actors.store.keys import MPID_RANDOM_BITS, SLOTS
+from actors.store.slots import Slots, even
 
 SCOPE = 7
 NAMES = [IdentityName("email", f"{number}@example.com") for number in range(30)]
@@ -34,7 +35,7 @@ MPIDS = [number * SLOTS // 30 << MPID_RANDOM_BITS | 9 for number in range(30)]
 def test_changes_go_to_their_owners_and_nowhere_else(
     entries: list[int], records: list[int], profiles: list[int], shards: int
 ) -> None:
-    index = Index(SCOPE, shards)
+    index = Index(SCOPE, Slots(even(shards)))
     change = IdentityChange(
         SCOPE,
         "development",
@@ -55,7 +56,7 @@ def test_changes_go_to_their_owners_and_nowhere_else(
 
 def test_an_identity_and_a_record_of_its_slot_lie_together() -> None:
     for shards in range(1, 6):
-        index = Index(SCOPE, shards)
+        index = Index(SCOPE, Slots(even(shards)))
         for name in NAMES:
             near = index.slot_of("production", name) << MPID_RANDOM_BITS | 5
             keys: list[Key] = [("production", name), ("production", near)]

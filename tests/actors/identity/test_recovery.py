@@ -8,6 +8,7 @@ from actors.errors import ShardUnavailable, StaleTerm
 from actors.identity.index import Index
 from actors.store.identities import Term
 from actors.store.keys import MPID_RANDOM_BITS
+from actors.store.slots import Slots, even
 from tests.actors.identity.calling import (
     PRODUCTION,
     at,
@@ -155,7 +156,7 @@ def test_an_mpid_that_is_erased_before_it_is_written_is_given_to_nobody_else() -
     """No profile tells that it was somebody's: a batch makes its profile itself, and later."""
 
     async def story(world: SimulatedWorld) -> None:
-        slot = Index(SCOPE, 1).slot_of(PRODUCTION, name("cid:c1"))
+        slot = Index(SCOPE, Slots(even(1))).slot_of(PRODUCTION, name("cid:c1"))
         both = [slot << MPID_RANDOM_BITS | number for number in (1, 2)]
         made, *erased = await asyncio.gather(
             batch(world, "cid:c1"), *(erase(world, each) for each in both)

@@ -25,6 +25,7 @@ from actors.store.environment import Store
 from actors.store.identities import Holder, IndexEntry, read_holders, write_holders
 from actors.store.keys import MPID_RANDOM_BITS, SLOTS, identity_key, shard_of_slot, slot_of_hash
 from actors.store.profiles import Profiles
+from actors.store.slots import Slots, even
 from tests.actors.profiles.builders import NOW, STAMP, WORKSPACE, context
 
 SCOPE = WORKSPACE.scope
@@ -52,7 +53,9 @@ class Known:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.profiles = Profiles(1024 * 1024)
-        self.identifier = Identifier(0, 2, SCOPE, identity_rules(WORKSPACE), self.profiles)
+        self.identifier = Identifier(
+            0, Slots(even(2)), SCOPE, identity_rules(WORKSPACE), self.profiles
+        )
 
     def link(
         self, mpid: int, *names: tuple[str, str], environment: Environment = "production"

@@ -9,6 +9,7 @@ from actors.errors import DataFolderError
 from actors.store.environment import Store
 from actors.store.folder import DataFolder, place_shard, stores_of
 from actors.store.placement import NODE_DATA_DIR, NodeFolder, placed, trouble_of
+from actors.store.slots import SlotMap
 
 MAP_SIZE_BYTES = 16 * 1024 * 1024
 
@@ -49,10 +50,15 @@ def test_a_node_that_has_shards_cannot_be_left_out(tmp_path: Path, nodes: tuple[
     assert take(tmp_path, 2, "a", "b") == ("a", "b")
 
 
-def test_the_number_of_shards_of_a_cluster_stays(tmp_path: Path) -> None:
+def test_a_cluster_gets_further_shards_without_slots(tmp_path: Path) -> None:
+    """On nodes that have the fewest; slots are moved to them later."""
     take(tmp_path, 2, "a", "b")
-    with pytest.raises(DataFolderError, match="has 2 shards, not 3"):
-        take(tmp_path, 3, "a", "b")
+    assert take(tmp_path, 5, "a", "b", "c") == ("a", "b", "c", "a", "b")
+    folder = DataFolder(tmp_path, 5, MAP_SIZE_BYTES, SystemClock(), ["a", "b", "c"])
+    assert folder.slots == SlotMap(5, ((0, 0), (1 << 15, 1)))
+    folder.close()
+    with pytest.raises(DataFolderError, match="has 5 shards, not 4"):
+        take(tmp_path, 4, "a", "b", "c")
 
 
 def test_what_was_served_without_a_cluster_is_on_the_first_node(tmp_path: Path) -> None:
@@ -64,11 +70,11 @@ def test_what_was_served_without_a_cluster_is_on_the_first_node(tmp_path: Path) 
 
 def test_all_stores_are_known_to_be_made_once_a_cluster_has_started(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path, 2, MAP_SIZE_BYTES, SystemClock(), ["a", "b"])
-    assert not folder.is_begun
+    assert folder.made == 0
     folder.begun()
     folder.close()
     again = DataFolder(tmp_path, 2, MAP_SIZE_BYTES, SystemClock(), ["a", "b"])
-    assert again.is_begun
+    assert again.made == 2
     again.close()
 
 

@@ -1,0 +1,192 @@
+"""The process of a shard while slots move: what it refuses, and how it comes to serve again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from actors import hosted_shard
+from actors.errors import ShardUnavailable, SlotsMoved, SlotsMoving
+from actors.hosted_shard import MOVING, PATIENCE_S, Shard
+from actors.model import Accepted, Result
+from actors.shard_options import ShardOptions, StoreOptions
+from actors.store import log
+from actors.store.keys import MPID_RANDOM_BITS
+from actors.store.moving import Move, Place
+from actors.store.slots import SlotMap, even
+from tests.actors.profiles.builders import WORKSPACE
+from tests.actors.shards import MAP_SIZE_BYTES, item, micro, opened
+from tests.actors.test_hosted import FakeHost
+
+BEFORE = even(2)
+FIRST, LAST = 100, 199
+AFTER = BEFORE.moved(FIRST, LAST, 1)
+MOVED, STAYS = (slot << MPID_RANDOM_BITS | 7 for slot in (150, 300))
+NUMBER = WORKSPACE.number
+MOVE = Move(FIRST, LAST, BEFORE.epoch)
+
+_results = msgspec.msgpack.Decoder(list[Result]).decode
+
+
+class Shards:
+    """Two shards' processes; one can die, and is started again with what it was started with."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._folder = folder
+        self._monkeypatch = monkeypatch
+        self.both = [self._start(0, is_restarted=False), self._start(1, is_restarted=False)]
+
+    def _start(self, number: int, *, is_restarted: bool, slots: SlotMap = BEFORE) -> Shard:
+        self._monkeypatch.setattr(hosted_shard, "is_restarted", lambda: is_restarted)
+        self._monkeypatch.setattr(hosted_shard, "newest", lambda workspaces: workspaces)
+        options = StoreOptions(
+            number=number,
+            of=2,
+            folder=self._folder / str(number),
+            map_size_bytes=MAP_SIZE_BYTES,
+            profile_cache_bytes=1 << 20,
+            slots=slots,
+        )
+        return Shard(options, [ShardOptions(workspace=WORKSPACE)], FakeHost())
+
+    def die(self, number: int) -> None:
+        """Start a process again."""
+        self.both[number].close()
+        self.both[number] = self._start(number, is_restarted=True)
+
+    def end(self, slots: SlotMap) -> None:
+        """Begin another run of the deployment, by a map of slots."""
+        for number in (0, 1):
+            self.both[number].close()
+            self.both[number] = self._start(number, is_restarted=False, slots=slots)
+
+    def move(self, dies: Any = None) -> None:
+        """Copy all that moves; `dies` is called between the steps."""
+        source, target = self.both
+        for each in self.both:
+            each.begin_move(MOVE)
+        for step in ("read_page", "read_scattered"):
+            if dies:
+                dies()
+                source, target = self.both
+            page = getattr(source, step)(FIRST, LAST, Place())
+            target.write_page(page)
+        target.keep_records(source.read_records())
+
+
+@pytest.fixture
+def shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shards]:
+    made = Shards(tmp_path, monkeypatch)
+    yield made
+    for each in made.both:
+        each.close()
+
+
+def encoded(mpid: int, number: int) -> bytes:
+    sent = opened(mpid, source_request_id=f"r-{mpid}-{number}")
+    return msgspec.msgpack.encode(micro(number, item(sent)))
+
+
+def commit(shard: Shard, epoch: int, mpid: int, number: int) -> list[Result]:
+    return _results(shard.commit(NUMBER, epoch, encoded(mpid, number)))
+
+
+def stored(shard: Shard) -> list[int]:
+    """Return how many batches a shard has of the user who moves, and of the one who stays."""
+    store = shard._shards[NUMBER].store
+    with store.read() as txn:
+        owners = [log.decode(value).mpid for _, value in txn.scan("log")]
+    return [owners.count(MOVED), owners.count(STAYS)]
+
+
+def test_users_are_on_the_other_shard_after_a_move(shards: Shards) -> None:
+    source, target = shards.both
+    for number, mpid in enumerate((MOVED, STAYS, MOVED)):
+        assert commit(source, 0, mpid, number) == [Accepted(mpid, 1)]
+    shards.move()
+    for each in shards.both:
+        assert each.ready() == "ok", "a moment is no trouble"
+        each._moving_since_s -= PATIENCE_S + 1
+        assert each.ready() == MOVING
+        assert each.sweep() is False
+        with pytest.raises(ShardUnavailable, match=MOVING):
+            each.begin_move(Move(0, 9, BEFORE.epoch))
+        each.go_on(AFTER)
+        assert each.ready() == "ok"
+    assert [stored(source), stored(target)] == [[0, 1], [2, 0]]
+    # By the former map nobody is served any more; whoever is not concerned may have a later one.
+    for each in shards.both:
+        with pytest.raises(SlotsMoved):
+            commit(each, 0, MOVED, 8)
+        with pytest.raises(SlotsMoved):
+            each.call(NUMBER, 0, "read_outbox_encoded", 1, 0, 1, 1)
+        assert each.call(NUMBER, 5, "read_outbox_encoded", 1, 0, 1, 1) == b""
+    assert commit(target, 1, MOVED, 9) == [Accepted(MOVED, 1)]
+    assert commit(source, 1, STAYS, 9) == [Accepted(STAYS, 1)]
+    with pytest.raises(ShardUnavailable, match="no slots are moving"):
+        source.read_page(FIRST, LAST, Place())
+
+
+def test_a_shard_whose_slots_are_moving_takes_nothing_but_says_what_it_took(
+    shards: Shards,
+) -> None:
+    source, _ = shards.both
+    assert commit(source, 0, MOVED, 0) == [Accepted(MOVED, 1)]
+    source.begin_move(MOVE)
+    with pytest.raises(SlotsMoving):
+        commit(source, 0, STAYS, 1)
+    with pytest.raises(SlotsMoving):
+        source.call(NUMBER, 0, "read_outbox_encoded", 1, 0, 1, 1)
+    assert commit(source, 0, MOVED, 0) == [Accepted(MOVED, 1)], "sent again for want of an answer"
+    shards.die(0)
+    source = shards.both[0]
+    assert source._is_moving, "it does not know how the move ends"
+    assert commit(source, 0, MOVED, 0) == [Accepted(MOVED, 1)]
+    with pytest.raises(SlotsMoving):
+        commit(source, 0, STAYS, 1)
+    source.go_on(BEFORE)
+    assert commit(source, 0, STAYS, 1) == [Accepted(STAYS, 1)]
+    source.go_on(AFTER)
+    assert commit(source, 0, MOVED, 2) == [Accepted(MOVED, 1)], "nothing was moving"
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("is_committed", [False, True])
+def test_a_shard_that_dies_in_a_move_goes_on_with_it(
+    shards: Shards, victim: int, is_committed: bool
+) -> None:
+    """And after it, though it is started with the map of the beginning, it goes by the last one."""
+    for number, mpid in enumerate((MOVED, STAYS, MOVED)):
+        commit(shards.both[0], 0, mpid, number)
+    shards.move(lambda: shards.die(victim))
+    slots = AFTER if is_committed else BEFORE
+    shards.die(victim)
+    for each in shards.both:
+        each.go_on(slots)
+    shards.die(victim)
+    owner = shards.both[1 if is_committed else 0]
+    assert commit(owner, slots.epoch, MOVED, 5) == [Accepted(MOVED, 1)]
+    assert commit(shards.both[0], slots.epoch, STAYS, 6) == [Accepted(STAYS, 1)]
+    counts = [stored(each) for each in shards.both]
+    assert counts == ([[0, 2], [3, 0]] if is_committed else [[3, 2], [0, 0]])
+    if is_committed:
+        with pytest.raises(SlotsMoved):
+            commit(shards.both[victim], 0, STAYS, 7)
+
+
+@pytest.mark.parametrize("is_committed", [False, True])
+def test_a_move_in_which_all_ended_is_settled_at_the_next_start(
+    shards: Shards, is_committed: bool
+) -> None:
+    for number, mpid in enumerate((MOVED, STAYS)):
+        commit(shards.both[0], 0, mpid, number)
+    shards.move()
+    slots = AFTER if is_committed else BEFORE
+    shards.end(slots)
+    assert [each.ready() for each in shards.both] == ["ok", "ok"]
+    owner = shards.both[1 if is_committed else 0]
+    assert commit(owner, slots.epoch, MOVED, 5) == [Accepted(MOVED, 1)]
+    counts = [stored(each) for each in shards.both]
+    assert counts == ([[0, 1], [2, 0]] if is_committed else [[2, 1], [0, 0]])
