@@ -133,7 +133,7 @@ async def test_the_time_of_each_stage_is_that_of_the_measured_run_alone(tmp_path
 
     class Load:
         def __init__(self, *_: object, **flags: object) -> None:
-            assert flags == {"mode": "bulk", "users": 100, "seed": 1}
+            assert flags == {"mode": "bulk", "connections": 32, "users": 100, "seed": 1}
 
         async def run(self, rate: float | None, seconds: float) -> dict[str, Any]:
             rates.append(rate)
