@@ -25,7 +25,7 @@ _PEOPLE = 1000  # of a full pass; rows are made of them over and over
 _MICRO_BATCH = 100
 _EVENTS_PER_BATCH = 5
 _WARM_UP = 5
-_SLICE = 4096  # rows whose arrays stay in the cache
+_SLICE = 8192  # rows whose arrays stay in the cache
 _PASS_AUDIENCES = 100
 
 

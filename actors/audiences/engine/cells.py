@@ -85,6 +85,7 @@ class SeriesTable:
         self.window_of = np.array([number_of[each] for _, each in series], np.int64)
         self.only_leaves: Bools = self.windows.gap < 0  # entries, as time goes on, by window
         self.only_leaves[list(self.windows.calendar)] = False
+        self._nothing_comes = bool(self.only_leaves.all())
         self._by_stream = _Index(np.array([stream for stream, _ in series], np.int64))
 
     def of_streams(self, streams: Codes) -> tuple[Ints, Ints]:
@@ -118,7 +119,10 @@ class SeriesTable:
             after = _passed(entries.t_ms, start, length, border_ms, np.less_equal)
         count = np.maximum(after - first, 0)
         cells = Cells(series, place, first, after, end, count)
-        matter = ((count > 0) | ~self.only_leaves[window]).nonzero()[0]
+        matters = count > 0
+        if not self._nothing_comes:
+            matters |= ~self.only_leaves[window]
+        matter = matters.nonzero()[0]
         return cells if len(matter) == len(count) else cells.only(matter)
 
 
@@ -133,8 +137,10 @@ class OwnSeries:
     def __init__(self, series: Sequence[Series], table: SeriesTable) -> None:
         numbers = np.array([table.number_of[each] for each in series], np.int64)
         self._table = table
+        self._is_table = np.array_equal(numbers, np.arange(len(table.number_of)))
         self._index = _Index(numbers)
         self._window_of = table.window_of[numbers]
+        self._nothing_comes = bool(table.only_leaves[self._window_of].all())
 
     def cells(self, cells: Cells, wanted: Bools | None = None) -> Cells:
         """Return the own ones of the table's cells.
@@ -143,6 +149,8 @@ class OwnSeries:
             cells: of the table.
             wanted: by own number and row which are asked for; `None`: all.
         """
+        if self._is_table and wanted is None:
+            return cells
         which, series = self._index.find(cells.series)
         if wanted is not None:
             some = wanted[series, cells.place[which]].nonzero()[0]
@@ -152,11 +160,15 @@ class OwnSeries:
     def of_streams(self, streams: Codes) -> tuple[Ints, Ints]:
         """Return all own series of these streams: which of the streams, and the series."""
         which, series = self._table.of_streams(streams)
+        if self._is_table:
+            return which, series
         again, own = self._index.find(series)
         return which[again], own
 
     def only_leaves(self, series: Ints) -> Bools:
         """Tell of which series entries leave with time, but none come in."""
+        if self._nothing_comes:
+            return np.ones(len(series), np.bool_)
         return self._table.only_leaves[self._window_of[series]]
 
     def leaves_at(self, series: Ints, times: Ints) -> Ints:
@@ -170,9 +182,9 @@ class OwnSeries:
             ticks, entries: see `SeriesTable.cells`.
             cells: own ones.
         """
-        window, windows = self._window_of[cells.series], self._table.windows
-        if self._table.only_leaves[window].all():
+        if self._nothing_comes:
             return None
+        window, windows = self._window_of[cells.series], self._table.windows
         comes = np.full(len(window), FAR, np.int64)
         waits = ((windows.gap[window] >= 0) & (cells.after < cells.run_end)).nonzero()[0]
         if len(waits):

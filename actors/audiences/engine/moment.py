@@ -44,6 +44,7 @@ class Flips:
         self._lines: list[Places] = []
         self._places: list[Places] = []
         self._marks: list[Ints] = []
+        self._whole: list[tuple[Places, Ints]] = []
 
     def add(self, lines: Places, places: Places, ticks: Ints, known: Ints | int = UNSURE) -> None:
         """Add ticks, one for each line and place; those that are `FAR` say nothing."""
@@ -54,9 +55,16 @@ class Flips:
             self._places.append(places[coming])
             self._marks.append(marks[coming])
 
+    def add_whole(self, lines: Places, marks: Ints) -> None:
+        """Add a mark for every row, shape (lines, rows); `NO_MARK` says nothing."""
+        if len(lines):
+            self._whole.append((lines, marks))
+
     def by_row(self, rows: int) -> Ints:
         """Return the first tick of each row."""
         first = np.full(rows, NO_MARK, np.int64)
+        for _, whole in self._whole:
+            np.minimum(first, whole.min(axis=0), out=first)
         for places, marks in zip(self._places, self._marks, strict=True):
             np.minimum.at(first, places, marks)
         return first >> 2
@@ -66,4 +74,7 @@ class Flips:
         table = np.full(lines * rows, NO_MARK, np.int64)
         for line, place, marks in zip(self._lines, self._places, self._marks, strict=True):
             np.minimum.at(table, line * rows + place, marks)
-        return table.reshape(lines, rows)
+        table = table.reshape(lines, rows)
+        for of_lines, whole in self._whole:
+            np.minimum.at(table, of_lines, whole)
+        return table

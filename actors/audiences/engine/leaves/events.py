@@ -45,6 +45,7 @@ class EventFamily:
         self._by_series = of_leaf.argsort(kind="stable")
         self._per_series = np.bincount(of_leaf, minlength=len(reduced)).astype(np.int64)
         self._start = self._per_series.cumsum() - self._per_series
+        self._is_single = len(reduced) == self.size
         self._of_none = np.array(
             [leaf.reduction in COUNTS and is_within(0.0, leaf.intervals) for leaf in leaves]
         )
@@ -117,6 +118,8 @@ class EventFamily:
 
     def _leaves_of(self, series: Ints) -> tuple[Ints, Ints]:
         """Return all leaves of these series: which of the series, and the leaf."""
+        if self._is_single:
+            return np.arange(len(series), dtype=np.int64), self._by_series[series]
         per_series = self._per_series[series]
         which = np.arange(len(series), dtype=np.int64).repeat(per_series)
         return which, self._by_series[ranges(self._start[series], per_series)]

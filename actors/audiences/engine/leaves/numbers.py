@@ -9,7 +9,7 @@ from msgspec import Struct
 from actors.audiences.criteria import Test
 from actors.audiences.engine.arrays import Bools, Bytes, Floats, Places, pack
 from actors.audiences.engine.mirror import NumberKind
-from actors.audiences.engine.moment import FINAL, UNSURE, Flips, Moment
+from actors.audiences.engine.moment import FINAL, NO_MARK, UNSURE, Flips, Moment
 from actors.audiences.engine.number_tests import NumberTest
 from actors.audiences.engine.numbers import NumberColumn
 from actors.audiences.engine.sources import Source
@@ -44,9 +44,8 @@ class NumberFamily:
         moving = [(line, flip) for line, test in enumerate(self._tests) for flip in test.flips]
         self._moving = np.array([line for line, _ in moving], np.int64)
         self._flips = np.array([flip for _, flip in moving], np.float64)[:, None]
-        self._is_once = np.array(
-            [len(self._tests[line].flips) == 1 for line, _ in moving], np.bool_
-        )
+        is_once = [len(self._tests[line].flips) == 1 for line, _ in moving]
+        self._known = np.where(is_once, FINAL, UNSURE)[:, None]
 
     def line_of(self, leaf: Hashable) -> int:
         """Return the line of a leaf."""
@@ -67,10 +66,9 @@ class NumberFamily:
         ticks = 2 * values[self._column_of[self._moving]] + self._flips
         several = self._correct(moment, truth)
         pack(truth, lines)
-        flip, place = np.nonzero((ticks > moment.ticks) & ~several)
-        known = np.where(self._is_once[flip], FINAL, UNSURE)
-        coming = ticks[flip, place].astype(np.int64)
-        flips.add(self._moving[flip] + first_line, place, coming, known)
+        says = (ticks > moment.ticks) & ~several
+        marks = np.where(says, 4 * ticks + self._known, NO_MARK).astype(np.int64)
+        flips.add_whole(self._moving + first_line, marks)
         if several.any():
             self._add_several(moment, first_line, flips)
 
