@@ -100,6 +100,7 @@ class JointAudiences(ShardAudiences):
             section.entries = self.engine.rebuild_events(key, batches, epoch, now_ms)
         else:  # nothing is stored yet
             section.epoch = section.entries_epoch = epoch
+            self.engine.note_ready(key, epoch)
 
     def calculate(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
         self._fetch(key, profile)

@@ -274,6 +274,7 @@ class ShardAudiences:
         is_new = not section.newest_log_id and not section.newest_historical_id
         if is_new and not profile.status_messages:  # nothing is stored or was copied yet
             section.epoch = section.entries_epoch = epoch
+            self.engine.note_ready(key, epoch)
             return
         now_ms, outdated = self._clock.now_ms(), self._outdated(section)
         begun_ms = min(map(time_of_id, outdated), default=now_ms)

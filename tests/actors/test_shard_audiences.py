@@ -41,7 +41,9 @@ from actors.model import (
     StoredBatch,
 )
 from actors.outputs.audience_messages import MessageAudience
+from actors.profiles.identities import apply_identity_call
 from actors.shard import Shard
+from actors.store.identities import ProfileChange
 from actors.store.keys import profile_key
 from actors.store.resharding import reshard
 from actors.sweeper import Sweeper
@@ -67,6 +69,7 @@ HOUR = 60 * MINUTE
 STORIES = int(os.environ.get("STORIES", "40"))
 EDITED_AND_RESTARTED = 71  # a story in which an edit is not followed before a restart
 PEOPLE = (1, 2, 3)
+CALLERS = (4, 5, 6)  # who also make identity calls, perhaps long before anything else
 LIST, NESTED = 90, 91
 SHARING = (1, 2, 3, 4, 5)  # audiences whose subscriptions share attributes
 SHARED = ("tier", "c1")
@@ -109,6 +112,7 @@ class Story:
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.random = Random(seed)
+        self.people = PEOPLE if seed % 2 else PEOPLE + CALLERS
         self.clock = ManualClock(NOW)
         self.folder = folder
         self.live = LiveAudiences()
@@ -154,6 +158,8 @@ class Story:
             self.sweep: 1,
             self.edit: 1,
         }
+        if self.people != PEOPLE:
+            actions[self.login] = 4
         self.random.choices(list(actions), list(actions.values()))[0]()
 
     def batch(self) -> None:
@@ -161,7 +167,7 @@ class Story:
         is_historical = random.random() < 0.1
         items = []
         for _ in range(random.randint(1, 3)):
-            body: dict[str, Any] = {"environment": "production", "mpid": random.choice(PEOPLE)}
+            body: dict[str, Any] = {"environment": "production", "mpid": random.choice(self.people)}
             body["events"] = [
                 self._event(now, is_historical) for _ in range(random.randint(is_historical, 2))
             ]
@@ -301,6 +307,11 @@ class Story:
         with self.shard.transaction() as txn:
             self.shard.profiles.edit(txn, packed, change)
 
+    def login(self) -> None:
+        """Make a profile without data, as an identity call does."""
+        now_ms = self.clock.now_ms()
+        call(self.shard, self.random.choice(CALLERS), now_ms)
+
     def sweep(self) -> None:
         Sweeper(self.shard.state, [self.shard], self.clock).sweep()
 
@@ -332,7 +343,7 @@ class Story:
         }
         around = Surroundings(WORKSPACE, real_time)
         members: dict[int, set[int]] = {each.number: set() for each in self.live.audiences}
-        for mpid in PEOPLE:
+        for mpid in self.people:
             profile = profile_of(self.shard, mpid)
             if profile is None or not profile.workspaces:
                 continue
@@ -367,7 +378,7 @@ class Story:
         self._check_views(members)
         for live in self.live.subscriptions:
             audience = live.subscription.audience
-            told = {mpid for mpid in PEOPLE if self._is_in(audience, mpid)}
+            told = {mpid for mpid in self.people if self._is_in(audience, mpid)}
             assert told == members[audience], audience
 
     def _check_shared(self, mpid: int, section: Section) -> None:
@@ -385,7 +396,7 @@ class Story:
             number: len(each) for number, each in members.items()
         }
         for number, expected in members.items():
-            listed = [each.mpid for each in views.audience_members(number, None, len(PEOPLE))]
+            listed = [each.mpid for each in views.audience_members(number, None, len(self.people))]
             assert listed == sorted(expected), number
 
     def _is_in(self, audience: int, mpid: int) -> bool:
@@ -434,6 +445,15 @@ class Story:
         key = ProfileKey(WORKSPACE.scope, "production", mpid)
         with self.shard.store.read() as txn:
             return read_history(txn, key, profile.workspaces[WORKSPACE.number], 0).own
+
+
+def call(shard: Shard, mpid: int, now_ms: int) -> None:
+    """Let an identity call make a profile."""
+    key = ProfileKey(WORKSPACE.scope, "production", mpid)
+    with shard.transaction() as txn:
+        profile = shard.profiles.stage(txn, key, now_ms)
+        change = ProfileChange(mpid, now_ms, new_in=WORKSPACE.number)
+        apply_identity_call(profile, change, WORKSPACE.priority)
 
 
 @pytest.mark.parametrize("seed", sorted({*range(STORIES), EDITED_AND_RESTARTED}))
@@ -499,6 +519,35 @@ def known_of(profile: Profile | None) -> Any:
     section = profile.workspaces[WORKSPACE.number]
     values = {number: state.value for number, state in section.calculated.items()}
     return section.audiences, values
+
+
+def test_who_was_known_by_a_call_alone_before_a_restart_enters_with_the_first_batch(
+    tmp_path: Path,
+) -> None:
+    story = Story(tmp_path, 0)
+    story.live = LiveAudiences(version=1, audiences=(story._audience(1, 1, DEFINITIONS[0]),))
+    story.worker.set_audiences(story.live)
+    story.settle()
+    call(story.shard, 4, story.clock.now_ms())
+    story.restart()
+    login = {"event_type": "custom_event", "data": {"event_name": "Login"}}
+    first = item({"environment": "production", "mpid": 4, "events": [login]})
+    story.shard.commit(micro(1, first, where=context(story.clock.now_ms()), names=KNOWN))
+    assert known_of(profile_of(story.shard, 4))[0].keys() == {1}
+    story.shard.state.close()
+
+
+def test_who_is_known_by_a_call_alone_enters_audiences_that_come_later(tmp_path: Path) -> None:
+    story = Story(tmp_path, 0)
+    call(story.shard, 4, story.clock.now_ms())
+    without_events = DEFINITIONS[2]
+    for version in (1, 2):
+        made = [story._audience(each, each, without_events) for each in range(1, version + 1)]
+        story.live = LiveAudiences(version=version, audiences=tuple(made))
+        story.worker.set_audiences(story.live)
+        story.settle()
+    assert known_of(profile_of(story.shard, 4))[0].keys() == {1, 2}
+    story.shard.state.close()
 
 
 def test_the_metrics_tell_sizes_and_changes(tmp_path: Path) -> None:

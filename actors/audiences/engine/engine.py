@@ -254,6 +254,16 @@ class Engine:
         self._rows.due_ms[row] = 0
         return pack_entries(found, self._holdings.identity)
 
+    def note_ready(self, key: ProfileKey, revision: int) -> None:
+        """Note that the entries of a profile are those of a revision: nothing of it is stored.
+
+        One without a row gets its revision with the row.
+        """
+        row = self._rows.find(key)
+        if row is not None:
+            self._rows.revision[row] = revision
+            self._rows.due_ms[row] = 0
+
     def wake(self, key: ProfileKey, at_ms: int | None) -> None:
         """Let a profile be due at an instant for a reason of the caller's; `None`: for none."""
         row = self._rows.find(key)
