@@ -74,7 +74,7 @@ class Flips:
         table = np.full(lines * rows, NO_MARK, np.int64)
         for line, place, marks in zip(self._lines, self._places, self._marks, strict=True):
             np.minimum.at(table, line * rows + place, marks)
-        table = table.reshape(lines, rows)
+        marks_of: Ints = table.reshape(lines, rows)
         for of_lines, whole in self._whole:
-            np.minimum.at(table, of_lines, whole)
-        return table
+            np.minimum.at(marks_of, of_lines, whole)
+        return marks_of
