@@ -4,8 +4,8 @@ import platform
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from actors import metrics
 from actors.identity.state import Tally
+from actors.metrics import deployment, forwarding, ingestion, shards, users
 
 MAX_CLIENT_MODULES = 100  # that are counted by their own name
 
@@ -15,19 +15,19 @@ class EdgeMetrics:
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
-        self.http_requests = metrics.HTTP_REQUESTS.on(self.registry)
-        self.http_request_duration = metrics.HTTP_REQUEST_DURATION.on(self.registry)
-        self.http_request_size = metrics.HTTP_REQUEST_SIZE.on(self.registry)
-        self.ingest_batches = metrics.INGEST_BATCHES.on(self.registry)
-        self.ingest_drops = metrics.INGEST_DROPS.on(self.registry)
-        self.ingest_queue_depth = metrics.INGEST_QUEUE_DEPTH.on(self.registry)
-        self.ingest_queue_bytes = metrics.INGEST_QUEUE_BYTES.on(self.registry)
-        self.ingest_lag = metrics.INGEST_LAG.on(self.registry)
-        self.identity_requests = metrics.IDENTITY_REQUESTS.on(self.registry)
-        self.identity_duration = metrics.IDENTITY_DURATION.on(self.registry)
-        self.config_revision = metrics.CONFIG_REVISION.on(self.registry)
-        self.seeds_dropped = metrics.SEEDS_DROPPED.on(self.registry)
-        self._client_forwarded = metrics.CLIENT_FORWARDED.on(self.registry)
+        self.http_requests = ingestion.HTTP_REQUESTS.on(self.registry)
+        self.http_request_duration = ingestion.HTTP_REQUEST_DURATION.on(self.registry)
+        self.http_request_size = ingestion.HTTP_REQUEST_SIZE.on(self.registry)
+        self.ingest_batches = ingestion.INGEST_BATCHES.on(self.registry)
+        self.ingest_drops = ingestion.INGEST_DROPS.on(self.registry)
+        self.ingest_queue_depth = ingestion.INGEST_QUEUE_DEPTH.on(self.registry)
+        self.ingest_queue_bytes = ingestion.INGEST_QUEUE_BYTES.on(self.registry)
+        self.ingest_lag = ingestion.INGEST_LAG.on(self.registry)
+        self.identity_requests = users.IDENTITY_REQUESTS.on(self.registry)
+        self.identity_duration = users.IDENTITY_DURATION.on(self.registry)
+        self.config_revision = deployment.CONFIG_REVISION.on(self.registry)
+        self.seeds_dropped = ingestion.SEEDS_DROPPED.on(self.registry)
+        self._client_forwarded = ingestion.CLIENT_FORWARDED.on(self.registry)
         self._client_modules: set[int] = set()
         self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram, Histogram]] = {}
         _show_build(self.registry, version)
@@ -69,28 +69,28 @@ class ShardMetrics:
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
-        self.ingest_batches = metrics.INGEST_BATCHES.on(self.registry)
-        self.ingest_events = metrics.INGEST_EVENTS.on(self.registry)
-        self.ingest_late_events = metrics.INGEST_LATE_EVENTS.on(self.registry)
-        self.ingest_drops = metrics.INGEST_DROPS.on(self.registry)
-        self.plan_batches = metrics.PLAN_BATCHES.on(self.registry)
-        self.plan_violations = metrics.PLAN_VIOLATIONS.on(self.registry)
-        self.batch_duration = metrics.SHARD_BATCH_DURATION.on(self.registry)
-        self.audience_evaluations = metrics.AUDIENCE_EVALUATIONS.on(self.registry)
-        self.real_time_cuts = metrics.REAL_TIME_CUTS.on(self.registry)
-        self.audience_evaluation_duration = metrics.AUDIENCE_EVALUATION_DURATION.on(self.registry)
-        self.audience_changes = metrics.AUDIENCE_CHANGES.on(self.registry)
-        self.audience_size = metrics.AUDIENCE_SIZE.on(self.registry)
-        self.profiles = metrics.SHARD_PROFILES.on(self.registry)
-        self.identity_records = metrics.IDENTITY_RECORDS.on(self.registry)
-        self.storage_bytes = metrics.STORAGE_BYTES.on(self.registry)
-        self.storage_map_used = metrics.STORAGE_MAP_USED.on(self.registry)
-        self.storage_commit_duration = metrics.STORAGE_COMMIT_DURATION.on(self.registry)
-        self.queue_depth = metrics.FORWARDER_QUEUE_DEPTH.on(self.registry)
-        self.queue_bytes = metrics.FORWARDER_QUEUE_BYTES.on(self.registry)
-        self.dead_letters = metrics.FORWARDER_DEAD_DEPTH.on(self.registry)
-        self.forwarder_drops = metrics.FORWARDER_DROPS.on(self.registry)
-        self.config_revision = metrics.CONFIG_REVISION.on(self.registry)
+        self.ingest_batches = ingestion.INGEST_BATCHES.on(self.registry)
+        self.ingest_events = ingestion.INGEST_EVENTS.on(self.registry)
+        self.ingest_late_events = ingestion.INGEST_LATE_EVENTS.on(self.registry)
+        self.ingest_drops = ingestion.INGEST_DROPS.on(self.registry)
+        self.plan_batches = ingestion.PLAN_BATCHES.on(self.registry)
+        self.plan_violations = ingestion.PLAN_VIOLATIONS.on(self.registry)
+        self.batch_duration = shards.SHARD_BATCH_DURATION.on(self.registry)
+        self.audience_evaluations = shards.AUDIENCE_EVALUATIONS.on(self.registry)
+        self.real_time_cuts = shards.REAL_TIME_CUTS.on(self.registry)
+        self.audience_evaluation_duration = shards.AUDIENCE_EVALUATION_DURATION.on(self.registry)
+        self.audience_changes = shards.AUDIENCE_CHANGES.on(self.registry)
+        self.audience_size = shards.AUDIENCE_SIZE.on(self.registry)
+        self.profiles = shards.SHARD_PROFILES.on(self.registry)
+        self.identity_records = users.IDENTITY_RECORDS.on(self.registry)
+        self.storage_bytes = shards.STORAGE_BYTES.on(self.registry)
+        self.storage_map_used = shards.STORAGE_MAP_USED.on(self.registry)
+        self.storage_commit_duration = shards.STORAGE_COMMIT_DURATION.on(self.registry)
+        self.queue_depth = forwarding.FORWARDER_QUEUE_DEPTH.on(self.registry)
+        self.queue_bytes = forwarding.FORWARDER_QUEUE_BYTES.on(self.registry)
+        self.dead_letters = forwarding.FORWARDER_DEAD_DEPTH.on(self.registry)
+        self.forwarder_drops = forwarding.FORWARDER_DROPS.on(self.registry)
+        self.config_revision = deployment.CONFIG_REVISION.on(self.registry)
         _show_build(self.registry, version)
 
 
@@ -99,15 +99,15 @@ class CoordinatorMetrics:
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
-        self.aliases = metrics.ALIASES.on(self.registry)
-        self.dsr_requests = metrics.DSR_REQUESTS.on(self.registry)
-        self.dsr_oldest = metrics.DSR_OLDEST.on(self.registry)
-        self.identity_records = metrics.IDENTITY_RECORDS.on(self.registry)
-        self.identity_created = metrics.IDENTITY_CREATED.on(self.registry)
-        self.identity_conversions = metrics.IDENTITY_CONVERSIONS.on(self.registry)
-        self.identity_takeovers = metrics.IDENTITY_TAKEOVERS.on(self.registry)
-        self.identity_orphans = metrics.IDENTITY_ORPHANS.on(self.registry)
-        self.identity_conflict_retries = metrics.IDENTITY_CONFLICT_RETRIES.on(self.registry)
+        self.aliases = users.ALIASES.on(self.registry)
+        self.dsr_requests = users.DSR_REQUESTS.on(self.registry)
+        self.dsr_oldest = users.DSR_OLDEST.on(self.registry)
+        self.identity_records = users.IDENTITY_RECORDS.on(self.registry)
+        self.identity_created = users.IDENTITY_CREATED.on(self.registry)
+        self.identity_conversions = users.IDENTITY_CONVERSIONS.on(self.registry)
+        self.identity_takeovers = users.IDENTITY_TAKEOVERS.on(self.registry)
+        self.identity_orphans = users.IDENTITY_ORPHANS.on(self.registry)
+        self.identity_conflict_retries = users.IDENTITY_CONFLICT_RETRIES.on(self.registry)
         _show_build(self.registry, version)
 
     def count_identities(self, tally: Tally) -> None:
@@ -124,21 +124,21 @@ class ForwarderMetrics:
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
-        self.events = metrics.FORWARDER_EVENTS.on(self.registry)
-        self.drops = metrics.FORWARDER_DROPS.on(self.registry)
-        self.requests = metrics.FORWARDER_REQUESTS.on(self.registry)
-        self.request_duration = metrics.FORWARDER_REQUEST_DURATION.on(self.registry)
-        self.lag = metrics.FORWARDER_LAG.on(self.registry)
-        self.queue_oldest = metrics.FORWARDER_QUEUE_OLDEST.on(self.registry)
-        self.in_flight = metrics.FORWARDER_IN_FLIGHT.on(self.registry)
-        self.retries = metrics.FORWARDER_RETRIES.on(self.registry)
-        self.dead = metrics.FORWARDER_DEAD.on(self.registry)
-        self.blocked_users = metrics.FORWARDER_BLOCKED_USERS.on(self.registry)
-        self.barrier_disabled = metrics.FORWARDER_BARRIER_DISABLED.on(self.registry)
-        self.rate_limit_wait = metrics.FORWARDER_RATE_LIMIT_WAIT.on(self.registry)
-        self.rate_limit_factor = metrics.FORWARDER_RATE_LIMIT_FACTOR.on(self.registry)
-        self.breaker_state = metrics.FORWARDER_BREAKER_STATE.on(self.registry)
-        self.connection_status = metrics.CONNECTION_STATUS.on(self.registry)
+        self.events = forwarding.FORWARDER_EVENTS.on(self.registry)
+        self.drops = forwarding.FORWARDER_DROPS.on(self.registry)
+        self.requests = forwarding.FORWARDER_REQUESTS.on(self.registry)
+        self.request_duration = forwarding.FORWARDER_REQUEST_DURATION.on(self.registry)
+        self.lag = forwarding.FORWARDER_LAG.on(self.registry)
+        self.queue_oldest = forwarding.FORWARDER_QUEUE_OLDEST.on(self.registry)
+        self.in_flight = forwarding.FORWARDER_IN_FLIGHT.on(self.registry)
+        self.retries = forwarding.FORWARDER_RETRIES.on(self.registry)
+        self.dead = forwarding.FORWARDER_DEAD.on(self.registry)
+        self.blocked_users = forwarding.FORWARDER_BLOCKED_USERS.on(self.registry)
+        self.barrier_disabled = forwarding.FORWARDER_BARRIER_DISABLED.on(self.registry)
+        self.rate_limit_wait = forwarding.FORWARDER_RATE_LIMIT_WAIT.on(self.registry)
+        self.rate_limit_factor = forwarding.FORWARDER_RATE_LIMIT_FACTOR.on(self.registry)
+        self.breaker_state = forwarding.FORWARDER_BREAKER_STATE.on(self.registry)
+        self.connection_status = forwarding.CONNECTION_STATUS.on(self.registry)
         _show_build(self.registry, version)
 
 
@@ -147,13 +147,13 @@ class AdminMetrics:
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
-        self.actor_up = metrics.ACTOR_UP.on(self.registry)
-        self.actor_restarts = metrics.ACTOR_RESTARTS.on(self.registry)
-        self.config_revision = metrics.CONFIG_REVISION.on(self.registry)
-        self.config_last_apply_success = metrics.CONFIG_LAST_APPLY_SUCCESS.on(self.registry)
-        self.config_last_apply_timestamp = metrics.CONFIG_LAST_APPLY_TIMESTAMP.on(self.registry)
+        self.actor_up = deployment.ACTOR_UP.on(self.registry)
+        self.actor_restarts = deployment.ACTOR_RESTARTS.on(self.registry)
+        self.config_revision = deployment.CONFIG_REVISION.on(self.registry)
+        self.config_last_apply_success = deployment.CONFIG_LAST_APPLY_SUCCESS.on(self.registry)
+        self.config_last_apply_timestamp = deployment.CONFIG_LAST_APPLY_TIMESTAMP.on(self.registry)
         _show_build(self.registry, version)
 
 
 def _show_build(registry: CollectorRegistry, version: str) -> None:
-    metrics.BUILD_INFO.on(registry).labels(version, platform.python_version()).set(1)
+    deployment.BUILD_INFO.on(registry).labels(version, platform.python_version()).set(1)

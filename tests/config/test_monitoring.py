@@ -7,15 +7,14 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from actors import metrics
+from tests.actors.metrics.declared import DECLARED
 
 FOLDER = files("config") / "monitoring"
 SUFFIXES = ("", "_bucket", "_sum", "_count")
 
 
 def known() -> set[str]:
-    names = (each.name for each in vars(metrics).values() if isinstance(each, metrics.Metric))
-    return {name + suffix for name in names for suffix in SUFFIXES}
+    return {each.name + suffix for each in DECLARED for suffix in SUFFIXES}
 
 
 def rules() -> list[dict[str, Any]]:
@@ -49,11 +48,7 @@ def test_there_is_an_alert_for_each_trouble_of_the_specification() -> None:
 
 
 def test_alerts_group_by_labels_that_their_metrics_have() -> None:
-    labels = {
-        each.name: {*each.labels, "role", "instance"}
-        for each in vars(metrics).values()
-        if isinstance(each, metrics.Metric)
-    }
+    labels = {each.name: {*each.labels, "role", "instance"} for each in DECLARED}
     for rule in rules():
         [name] = {re.sub(r"_bucket$", "", each) for each in named(rule["expr"])}
         asked = re.findall(r"by \(([^)]*)\)", rule["expr"])

@@ -1,18 +1,14 @@
 """Metrics of many processes on one page (spec/observability.md, 6)."""
 
-import re
-
 import pytest
-from prometheus_client import CollectorRegistry, Counter
-from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from prometheus_client.parser import text_string_to_metric_families as families
 
-from actors import metrics
 from actors.metric_groups import AdminMetrics, EdgeMetrics, ForwarderMetrics, ShardMetrics
 from actors.metric_snapshots import merge, snapshot
+from actors.metrics import forwarding
 
-DECLARED = [each for each in vars(metrics).values() if isinstance(each, metrics.Metric)]
 Key = tuple[str, frozenset[tuple[str, str]]]
 
 
@@ -27,22 +23,6 @@ def samples(snapshots: dict[tuple[str, str], bytes], max_series: int = 1000) -> 
 
 def key(name: str, **labels: str) -> Key:
     return name, frozenset(labels.items())
-
-
-@pytest.mark.parametrize("declared", DECLARED, ids=lambda each: each.name)
-def test_a_declaration_keeps_the_rules(declared: metrics.Metric[MetricWrapperBase]) -> None:
-    assert declared.name.startswith("headwater_")
-    assert declared.name.endswith("_total") == (declared.kind is Counter)
-    if declared.unit in ("seconds", "bytes"):
-        assert re.search(f"_{declared.unit}(_total)?$", declared.name)
-    assert declared.meaning.endswith(".")
-    assert declared.remedy.endswith(".")
-    assert not {"mpid", "event_name", "url", "attribute"} & set(declared.labels)
-
-
-def test_names_are_declared_once() -> None:
-    names = [each.name for each in DECLARED]
-    assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("accept", [None, "application/openmetrics-text; version=1.0.0"])
@@ -90,7 +70,7 @@ def test_a_metric_about_another_process_keeps_that_ones_role() -> None:
 @pytest.mark.parametrize(("max_series", "shown"), [(5, 5), (4, 5), (3, 4), (1, 2)])
 def test_series_over_the_limit_are_added_up(max_series: int, shown: int) -> None:
     registry = CollectorRegistry()
-    retries = metrics.FORWARDER_RETRIES.on(registry)
+    retries = forwarding.FORWARDER_RETRIES.on(registry)
     for connection in range(5):
         retries.labels(f"c{connection}").inc(10)
     found = samples({("forwarder", "1"): snapshot(registry)}, max_series)
@@ -106,7 +86,7 @@ def test_series_over_the_limit_are_added_up(max_series: int, shown: int) -> None
 
 def test_a_folded_histogram_keeps_its_buckets() -> None:
     registry = CollectorRegistry()
-    lag = metrics.FORWARDER_LAG.on(registry)
+    lag = forwarding.FORWARDER_LAG.on(registry)
     for connection in ("c1", "c2", "c3"):
         lag.labels(connection).observe(0.2)
     found = samples({("forwarder", "1"): snapshot(registry)}, 1)
