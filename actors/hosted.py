@@ -36,8 +36,8 @@ from actors.identity.sequencer import Sequencer
 from actors.metric_groups import CoordinatorMetrics, ForwarderMetrics
 from actors.metric_snapshots import snapshot
 from actors.output_states import Seal
-from actors.outputs.contract import OutputEnvironment, OutputState
 from actors.outputs.egress import EgressRules
+from actors.outputs.environment import OutputEnvironment, OutputState
 from actors.outputs.registry import open_outputs
 from actors.privacy.callbacks import SignedPost
 from actors.privacy.handles import Surroundings

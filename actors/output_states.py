@@ -24,7 +24,7 @@ class Seal(Protocol):
 
 
 class OutputStateDesk:
-    """`actors.outputs.contract.OutputState` of all outputs of a workspace."""
+    """`actors.outputs.environment.OutputState` of all outputs of a workspace."""
 
     def __init__(self, store: Store, seal: Seal) -> None:
         """Args: `store` of the coordinator."""

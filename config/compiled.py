@@ -18,13 +18,9 @@ from actors.outputs.connection_settings import (
     collecting,
     payload_settings,
 )
-from actors.outputs.contract import (
-    ConnectionTerms,
-    OutputPlace,
-    OutputSettings,
-    WorkspaceNames,
-)
+from actors.outputs.environment import ConnectionTerms, OutputPlace, WorkspaceNames
 from actors.outputs.firehose.registration import COOKIE_SYNC_ID
+from actors.outputs.module import OutputSettings
 from actors.outputs.registry import MODULES
 from actors.outputs.retry import PROFILES, RetrySchedule
 from actors.pipeline.connection import Collecting, ConnectionInfo

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from actors.outputs.contract import OutputModule
+from actors.outputs.module import OutputModule
 from actors.plans.document import (
     DocumentProblem,
     DocumentRefused,

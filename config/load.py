@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from actors.identity.registry import STRATEGIES
-from actors.outputs.contract import OutputModule
+from actors.outputs.module import OutputModule
 from actors.outputs.registry import MODULES
 from config.audience_tests import failed_tests
 from config.deployment import deployment_problems

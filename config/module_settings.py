@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from actors.model import ENVIRONMENTS
 from actors.outputs.connection_settings import ConnectionSettings
-from actors.outputs.contract import OutputModule
+from actors.outputs.module import OutputModule
 from config.errors import Found, Location, found_by_model, is_written
 from config.fields import EnvironmentName
 from config.outputs import Output, merged

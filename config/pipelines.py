@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from actors import model
 from actors.calculated.feed import FEED_ID
 from actors.model import ENVIRONMENTS
-from actors.outputs.contract import OutputModule
+from actors.outputs.module import OutputModule
 from actors.pipeline import settings
 from actors.pipeline.app_version import parse_version
 from actors.pipeline.points import DataPoint

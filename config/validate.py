@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from actors.calculated.feed import FEED_ID
-from actors.outputs.contract import OutputModule
+from actors.outputs.module import OutputModule
 from config.audience_rules import (
     AudienceNames,
     AudiencePlace,

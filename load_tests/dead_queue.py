@@ -18,8 +18,8 @@ from actors.forwarder import Forwarder, OutputInfo
 from actors.metric_groups import ForwarderMetrics
 from actors.model import Delivery, Settlement
 from actors.outputs.connection_settings import ConnectionSettings, payload_settings
-from actors.outputs.contract import OutputEnvironment
 from actors.outputs.egress import EgressRules
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.retry import PROFILES
 from actors.outputs.webhook import WebhookOutput
 from actors.outputs.webhook_settings import WebhookSettings

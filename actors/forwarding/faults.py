@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct, field
 
 from actors.errors import ShardUnavailable, StoreFull
-from actors.outputs.contract import OutputState
+from actors.outputs.environment import OutputState
 
 RETRY_S = 1.0
 _NAME = "faults"  # among what is kept of an output

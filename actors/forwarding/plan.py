@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from actors.forwarding.desk import OutputInfo
 from actors.model import Environment
-from actors.outputs.contract import NOWHERE, OutputPlace, OutputSettings
+from actors.outputs.environment import NOWHERE, OutputPlace
+from actors.outputs.module import OutputSettings
 from actors.pipeline.connection import ConnectionInfo
 
 # What deliveries in a forwarder's memory depend on.

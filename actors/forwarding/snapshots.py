@@ -18,7 +18,8 @@ from actors.forwarder import Forwarder
 from actors.forwarding.foreign import parts
 from actors.forwarding.looking import Trouble, look_for_ever
 from actors.forwarding.subscriptions import Followed
-from actors.outputs.contract import Delivered, Fatal, OutputState, Refused
+from actors.outputs.contract import Delivered, Fatal, Refused
+from actors.outputs.environment import OutputState
 from actors.outputs.snapshots import Snapshot, SnapshotOutput
 
 logger = logging.getLogger("headwater.forwarder")

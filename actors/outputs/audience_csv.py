@@ -16,10 +16,12 @@ from pydantic import Field
 from actors.model import Delivery
 from actors.outputs import audience_messages
 from actors.outputs.audience_archives import AudienceArchiveOutput
-from actors.outputs.contract import Outcome, OutputEnvironment, OutputModule
+from actors.outputs.contract import Outcome
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.file_bundle import FileBundle, FilePlace
 from actors.outputs.file_formats import RowWriter
 from actors.outputs.file_settings import Roll, StorageSettings
+from actors.outputs.module import OutputModule
 
 COLUMNS = ("mpid", "scanned_timestamp_ms", "identity_value", "identity_type", "action")
 MAX_NAME = 100

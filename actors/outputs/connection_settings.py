@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from actors.outputs.contract import OutputSettings
+from actors.outputs.module import OutputSettings
 from actors.pipeline.connection import Collecting
 from actors.steps.payload import PayloadSettings
 

@@ -7,14 +7,9 @@ Source: spec/connections.md, 7.
 from collections.abc import Sequence
 
 from actors.model import Delivery
-from actors.outputs.contract import (
-    Delivered,
-    Outcome,
-    OutputEnvironment,
-    OutputModule,
-    OutputSettings,
-    RequestLimits,
-)
+from actors.outputs.contract import Delivered, Outcome, RequestLimits
+from actors.outputs.environment import OutputEnvironment
+from actors.outputs.module import OutputModule, OutputSettings
 
 
 class DevnullSettings(OutputSettings):

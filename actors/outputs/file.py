@@ -12,11 +12,13 @@ from typing import Any
 import orjson
 
 from actors.model import Delivery
-from actors.outputs.contract import Outcome, OutputEnvironment, OutputModule, SettingProblem
+from actors.outputs.contract import Outcome
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.file_bundle import FileBundle, FilePlace
 from actors.outputs.file_columns import moment_of
 from actors.outputs.file_formats import RowWriter, open_writer
 from actors.outputs.file_settings import FileSettings
+from actors.outputs.module import OutputModule, SettingProblem
 
 MAX_FOLDER_NAME = 100
 NO_EVENT = "eventless"

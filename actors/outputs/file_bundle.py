@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from actors.model import Delivery
-from actors.outputs.contract import Delivered, Fatal, Outcome, OutputEnvironment, Retry
+from actors.outputs.contract import Delivered, Fatal, Outcome, Retry
 from actors.outputs.egress import EgressRefused
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.file_formats import RowWriter
 from actors.outputs.file_settings import Roll, StorageSettings
 from actors.outputs.file_storage import Finished, Storage, open_storage

@@ -6,7 +6,7 @@ import fsspec
 from fsspec.core import split_protocol
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from actors.outputs.contract import OutputSettings
+from actors.outputs.module import OutputSettings
 
 LOCAL_PROTOCOLS = ("file", "local")
 S3_PROTOCOLS = ("s3", "s3a")

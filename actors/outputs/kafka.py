@@ -8,21 +8,13 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from actors.model import Delivery
-from actors.outputs.contract import (
-    Delivered,
-    Fatal,
-    Outcome,
-    OutputEnvironment,
-    OutputModule,
-    RequestLimits,
-    Retry,
-    SettingProblem,
-    Split,
-)
+from actors.outputs.contract import Delivered, Fatal, Outcome, RequestLimits, Retry, Split
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.kafka_errors import outcome_of
 from actors.outputs.kafka_producer import Producer, partition_of
 from actors.outputs.kafka_records import Record, records_of
 from actors.outputs.kafka_settings import KafkaSettings
+from actors.outputs.module import OutputModule, SettingProblem
 from actors.outputs.synthetic import synthetic_delivery
 
 _GRAVITY = (Delivered, Retry, Split, Fatal)  # of several records the worst counts

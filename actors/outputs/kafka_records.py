@@ -10,7 +10,7 @@ import orjson
 from msgspec import Struct
 
 from actors.model import Delivery
-from actors.outputs.contract import OutputEnvironment
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.kafka_settings import KafkaSettings
 
 NO_EVENT = "eventless"

@@ -9,7 +9,7 @@ from aiokafka.codec import has_lz4, has_snappy, has_zstd
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from actors.outputs.certificates import Certificates, tls_context
-from actors.outputs.contract import OutputSettings
+from actors.outputs.module import OutputSettings
 
 DEFAULT_PORT = 9092
 MAX_TOPIC = 249

@@ -4,14 +4,9 @@ import logging
 from collections.abc import Sequence
 
 from actors.model import Delivery
-from actors.outputs.contract import (
-    Delivered,
-    Outcome,
-    OutputEnvironment,
-    OutputModule,
-    OutputSettings,
-    RequestLimits,
-)
+from actors.outputs.contract import Delivered, Outcome, RequestLimits
+from actors.outputs.environment import OutputEnvironment
+from actors.outputs.module import OutputModule, OutputSettings
 
 logger = logging.getLogger("headwater.output")
 

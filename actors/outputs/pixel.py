@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from actors.outputs.contract import OutputModule, OutputSettings
 from actors.outputs.devnull import DevnullOutput
+from actors.outputs.module import OutputModule, OutputSettings
 
 
 def _url(url: str) -> str:

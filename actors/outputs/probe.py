@@ -11,13 +11,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from actors.outputs import retry
-from actors.outputs.contract import (
-    Delivered,
-    Outcome,
-    OutputEnvironment,
-    OutputModule,
-    OutputSettings,
-)
+from actors.outputs.contract import Delivered, Outcome
+from actors.outputs.environment import OutputEnvironment
+from actors.outputs.module import OutputModule, OutputSettings
 
 # Longer than a request may take by default, shorter than a person's proxy waits.
 TIMEOUT_S = 45.0

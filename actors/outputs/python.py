@@ -19,19 +19,11 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from actors.model import Delivery
 from actors.outputs import dsr_messages, python_loading
-from actors.outputs.contract import (
-    Delivered,
-    Fatal,
-    Outcome,
-    OutputEnvironment,
-    OutputModule,
-    OutputSettings,
-    Refused,
-    RequestLimits,
-    Retry,
-)
+from actors.outputs.contract import Delivered, Fatal, Outcome, Refused, RequestLimits, Retry
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.http_answers import EXCERPT_BYTES
 from actors.outputs.mistakes import described
+from actors.outputs.module import OutputModule, OutputSettings
 from actors.outputs.python_jobs import Job
 from actors.outputs.python_loading import LoadFailed, Wanted
 

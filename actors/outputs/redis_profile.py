@@ -16,16 +16,9 @@ from redis.exceptions import RedisError
 
 from actors.model import Delivery
 from actors.outputs.certificates import Certificates, tls_context
-from actors.outputs.contract import (
-    Delivered,
-    Fatal,
-    Outcome,
-    OutputEnvironment,
-    OutputModule,
-    OutputSettings,
-    RequestLimits,
-    Retry,
-)
+from actors.outputs.contract import Delivered, Fatal, Outcome, RequestLimits, Retry
+from actors.outputs.environment import OutputEnvironment
+from actors.outputs.module import OutputModule, OutputSettings
 from actors.outputs.redis_client import open_client, outcome_of
 
 DEFAULT_PORT = 6379

@@ -12,14 +12,13 @@ from actors.outputs.contract import (
     Fatal,
     Outcome,
     Output,
-    OutputEnvironment,
-    OutputModule,
-    OutputSettings,
     RequestLimits,
     Retry,
     Split,
     StreamOutput,
 )
+from actors.outputs.environment import OutputEnvironment
+from actors.outputs.module import OutputModule, OutputSettings
 
 __all__ = [
     "MODULES",

@@ -13,18 +13,8 @@ import orjson
 from pydantic import AfterValidator, Field, SecretStr
 
 from actors.model import Delivery
-from actors.outputs.contract import (
-    HIDDEN,
-    Delivered,
-    Fatal,
-    Outcome,
-    OutputEnvironment,
-    OutputModule,
-    OutputSettings,
-    RequestLimits,
-    Retry,
-    Split,
-)
+from actors.outputs.contract import Delivered, Fatal, Outcome, RequestLimits, Retry, Split
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.http_answers import (
     CONNECT_TIMEOUT_S,
     excerpt,
@@ -32,6 +22,7 @@ from actors.outputs.http_answers import (
     outcome_of,
     read_bounded,
 )
+from actors.outputs.module import HIDDEN, OutputModule, OutputSettings
 from actors.outputs.segment_messages import EVENT_TYPES, messages_of
 from actors.pipeline.settings import Takes
 

@@ -15,7 +15,9 @@ import duckdb
 import pyarrow as pa
 from pydantic import AfterValidator
 
-from actors.outputs.contract import Outcome, OutputEnvironment, OutputModule, Retry
+from actors.outputs.contract import Outcome, Retry
+from actors.outputs.environment import OutputEnvironment
+from actors.outputs.module import OutputModule
 from actors.outputs.warehouse.columns import Column, SqlType
 from actors.outputs.warehouse.names import quoted
 from actors.outputs.warehouse.output import WarehouseOutput

@@ -9,8 +9,10 @@ import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor, conninfo
 from pydantic import AfterValidator, Field, SecretStr
 
-from actors.outputs.contract import Fatal, Outcome, OutputEnvironment, OutputModule, Retry
+from actors.outputs.contract import Fatal, Outcome, Retry
 from actors.outputs.egress import EgressRefused, EgressRules
+from actors.outputs.environment import OutputEnvironment
+from actors.outputs.module import OutputModule
 from actors.outputs.warehouse.columns import Column
 from actors.outputs.warehouse.names import quoted
 from actors.outputs.warehouse.output import WarehouseOutput

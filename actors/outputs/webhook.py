@@ -13,15 +13,8 @@ import aiohttp
 from actors.model import Delivery
 from actors.outputs import dsr_messages
 from actors.outputs.audience_messages import is_membership, together
-from actors.outputs.contract import (
-    HIDDEN,
-    Fatal,
-    Outcome,
-    OutputEnvironment,
-    OutputModule,
-    RequestLimits,
-    Split,
-)
+from actors.outputs.contract import Fatal, Outcome, RequestLimits, Split
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.http_answers import (
     CONNECT_TIMEOUT_S,
     body_id,
@@ -30,6 +23,7 @@ from actors.outputs.http_answers import (
     outcome_of,
     read_bounded,
 )
+from actors.outputs.module import HIDDEN, OutputModule
 from actors.outputs.synthetic import synthetic_delivery
 from actors.outputs.webhook_settings import WebhookSettings
 

@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from actors.outputs.connection_settings import ConnectionSettings
-from actors.outputs.contract import OutputModule
+from actors.outputs.module import OutputModule
 from actors.outputs.registry import MODULES
 from server.management import WORKSPACE, enter
 from server.paging import paged

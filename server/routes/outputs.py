@@ -10,8 +10,9 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from actors.model import ENVIRONMENTS
-from actors.outputs.contract import OutputEnvironment, OutputModule, OutputSettings
 from actors.outputs.egress import EgressRules
+from actors.outputs.environment import OutputEnvironment
+from actors.outputs.module import OutputModule, OutputSettings
 from actors.outputs.probe import ProbeResult, probe
 from actors.outputs.registry import MODULES
 from config.merging import Data

@@ -17,7 +17,7 @@ from actors.forwarder import OutputInfo
 from actors.forwarding.plan import OutputPlan
 from actors.hosted import Coordinator, Forwarder, ForwarderOptions
 from actors.hosting import restarting_if_damaged
-from actors.outputs.contract import OutputPlace
+from actors.outputs.environment import OutputPlace
 from actors.outputs.retry import PROFILES
 from actors.store.environment import Store
 from actors.store.slots import SlotMap

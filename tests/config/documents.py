@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.identity.registry import STRATEGIES
-from actors.outputs.contract import OutputModule
+from actors.outputs.module import OutputModule
 from actors.outputs.registry import MODULES
 from actors.pipeline.settings import Takes
 from config.errors import ConfigError

@@ -18,8 +18,8 @@ from actors.forwarder import Forwarder
 from actors.forwarding.plan import OutputPlan
 from actors.metric_groups import ForwarderMetrics
 from actors.model import Settlement
-from actors.outputs.contract import OutputEnvironment
 from actors.outputs.egress import EgressRules
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.registry import open_outputs
 from actors.outputs.retry import PROFILES
 from actors.privacy.desk import PrivacyDesk

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.clock import Randomness
-from actors.outputs.contract import OutputEnvironment
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.firehose.client import ModuleClient
 from actors.outputs.firehose.registration import Authentication
 from actors.outputs.firehose.settings import FirehoseSettings

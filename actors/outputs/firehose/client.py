@@ -8,7 +8,8 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from actors.outputs.contract import Delivered, Fatal, Outcome, OutputEnvironment
+from actors.outputs.contract import Delivered, Fatal, Outcome
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.firehose.latency import Latency
 from actors.outputs.firehose.messages import Answer, Message, decode_answer, encode
 from actors.outputs.firehose.settings import FirehoseSettings

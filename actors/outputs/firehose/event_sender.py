@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import orjson
 
 from actors.model import Delivery
-from actors.outputs.contract import ConnectionTerms, Delivered, Outcome, Refused
+from actors.outputs.contract import Delivered, Outcome, Refused
+from actors.outputs.environment import ConnectionTerms
 from actors.outputs.firehose.client import message_uuid
 from actors.outputs.firehose.messages import VERSION, Account, EventProcessingRequest
 from actors.outputs.firehose.requests import Made, Origin, event_request

@@ -12,13 +12,12 @@ from actors.model import Delivery
 from actors.outputs.contract import (
     Delivered,
     Outcome,
-    OutputEnvironment,
-    OutputModule,
     Refused,
     RequestLimits,
     Retry,
     SubscriptionTerms,
 )
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.firehose.audience_sender import AudienceSender
 from actors.outputs.firehose.authorization import (
     Authorization,
@@ -39,6 +38,7 @@ from actors.outputs.firehose.settings import (
     output_problems,
 )
 from actors.outputs.firehose.takes import takes
+from actors.outputs.module import OutputModule
 
 logger = logging.getLogger("headwater.forwarder")
 

@@ -5,7 +5,8 @@ from hashlib import sha256
 
 import orjson
 
-from actors.outputs.contract import Delivered, OutputEnvironment
+from actors.outputs.contract import Delivered
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.firehose.client import ModuleClient, message_uuid
 from actors.outputs.firehose.messages import VERSION, RegistrationRequest
 from actors.outputs.firehose.registration import (

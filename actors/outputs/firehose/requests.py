@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from actors.outputs.contract import WorkspaceNames
+from actors.outputs.environment import WorkspaceNames
 from actors.outputs.firehose.event_messages import EventMessage
 from actors.outputs.firehose.events import CONVERSIONS
 from actors.outputs.firehose.fields import Reading

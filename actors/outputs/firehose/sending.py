@@ -6,7 +6,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from actors.model import Delivery
-from actors.outputs.contract import Outcome, OutputEnvironment, RequestLimits
+from actors.outputs.contract import Outcome, RequestLimits
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.firehose.client import ModuleClient
 from actors.outputs.firehose.messages import Account
 from actors.outputs.firehose.registration import Registration

@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from actors.outputs.contract import OutputSettings
 from actors.outputs.firehose.registration import (
     Registration,
     RegistrationInvalid,
     parse_registration,
 )
 from actors.outputs.firehose.setting_values import value_problems
+from actors.outputs.module import OutputSettings
 
 # A text may be a secret: which one is, only the registration says.
 SettingValue = SecretStr | bool | int | float

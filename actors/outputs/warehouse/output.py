@@ -9,7 +9,8 @@ from typing import Any
 from msgspec import msgpack
 
 from actors.model import Delivery
-from actors.outputs.contract import Delivered, Outcome, OutputEnvironment
+from actors.outputs.contract import Delivered, Outcome
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.warehouse.engine import Engine
 from actors.outputs.warehouse.hygiene import clean
 from actors.outputs.warehouse.load import LoadSettings, load, load_id

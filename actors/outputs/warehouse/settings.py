@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from actors.outputs.connection_settings import ConnectionSettings
-from actors.outputs.contract import OutputSettings
+from actors.outputs.module import OutputSettings
 from actors.outputs.warehouse.columns import COMMON
 
 MAX_COLUMNS = 1590  # PostgreSQL has 1600, some for what was dropped

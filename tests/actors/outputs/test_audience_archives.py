@@ -15,8 +15,9 @@ from actors.clock import ManualClock
 from actors.errors import ShardUnavailable
 from actors.outputs.audience_archives import AudienceArchiveOutput
 from actors.outputs.audience_csv import MODULE, AudienceCsvSettings
-from actors.outputs.contract import Delivered, Outcome, OutputEnvironment, Retry
+from actors.outputs.contract import Delivered, Outcome, Retry
 from actors.outputs.egress import EgressRules
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.snapshots import Snapshot, SnapshotOutput
 from tests.actors.forwarding.support import change
 from tests.actors.outputs.s3_server import shared_s3

@@ -17,8 +17,9 @@ from actors.outputs.audience_messages import (
     MessageAudience,
     encode,
 )
-from actors.outputs.contract import Delivered, OutputEnvironment
+from actors.outputs.contract import Delivered
 from actors.outputs.egress import EgressRules
+from actors.outputs.environment import OutputEnvironment
 from tests.actors.forwarding.support import delivery
 
 NOW_MS = ManualClock().now_ms()  # 2026-01-01T00:00:00Z

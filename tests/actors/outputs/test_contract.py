@@ -13,18 +13,10 @@ from pydantic import ValidationError
 
 from actors.clock import ManualClock
 from actors.model import Delivery
-from actors.outputs.contract import (
-    BulkOutput,
-    Delivered,
-    Fatal,
-    Outcome,
-    OutputEnvironment,
-    OutputModule,
-    OutputSettings,
-    Retry,
-    StreamOutput,
-)
+from actors.outputs.contract import BulkOutput, Delivered, Fatal, Outcome, Retry, StreamOutput
 from actors.outputs.egress import EgressRules
+from actors.outputs.environment import OutputEnvironment
+from actors.outputs.module import OutputModule, OutputSettings
 from actors.outputs.probe import probe
 from actors.outputs.registry import MODULES, open_outputs
 from actors.outputs.retry import PROFILES

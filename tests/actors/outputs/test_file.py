@@ -17,8 +17,9 @@ from pydantic import ValidationError
 
 from actors.clock import ManualClock
 from actors.model import Delivery
-from actors.outputs.contract import Delivered, Fatal, OutputEnvironment, Retry
+from actors.outputs.contract import Delivered, Fatal, Retry
 from actors.outputs.egress import EgressRules
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.file import MODULE, FileOutput, file_name, folder_name
 from actors.outputs.file_settings import FileSettings
 from tests.actors.forwarding.support import MemoryOutbox, Simulation, change, delivery, until

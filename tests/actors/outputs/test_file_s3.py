@@ -10,8 +10,9 @@ import pytest
 
 from actors.clock import ManualClock
 from actors.model import Delivery
-from actors.outputs.contract import Delivered, Fatal, Outcome, OutputEnvironment, Retry
+from actors.outputs.contract import Delivered, Fatal, Outcome, Retry
 from actors.outputs.egress import EgressRules
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.file import FileOutput, file_name
 from actors.outputs.file_settings import FileSettings
 from tests.actors.forwarding.support import MemoryOutbox, Simulation, delivery, until

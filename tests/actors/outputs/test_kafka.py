@@ -11,8 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from actors.clock import ManualClock
-from actors.outputs.contract import Delivered, Fatal, OutputEnvironment, Retry
+from actors.outputs.contract import Delivered, Fatal, Retry
 from actors.outputs.egress import EgressRules
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.kafka import KafkaOutput
 from actors.outputs.kafka_records import records_of
 from actors.outputs.kafka_settings import KafkaSettings

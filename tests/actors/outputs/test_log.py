@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from actors.clock import ManualClock
-from actors.outputs.contract import OutputEnvironment
 from actors.outputs.egress import EgressRules
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.log import LogOutput, LogSettings
 from tests.actors.forwarding.support import delivery
 

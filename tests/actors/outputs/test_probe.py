@@ -8,9 +8,10 @@ import pytest
 
 from actors.clock import ManualClock
 from actors.outputs import devnull, probe
-from actors.outputs.contract import Outcome, OutputEnvironment
+from actors.outputs.contract import Outcome
 from actors.outputs.devnull import DevnullOutput, DevnullSettings
 from actors.outputs.egress import EgressRules
+from actors.outputs.environment import OutputEnvironment
 
 
 class Mistaken(DevnullOutput):

@@ -10,17 +10,10 @@ from msgspec.structs import replace
 
 from actors.clock import ManualClock
 from actors.outputs import dsr_messages
-from actors.outputs.contract import (
-    NOWHERE,
-    Delivered,
-    Fatal,
-    OutputEnvironment,
-    OutputPlace,
-    Refused,
-    Retry,
-)
+from actors.outputs.contract import Delivered, Fatal, Refused, Retry
 from actors.outputs.dsr_messages import DsrMessage
 from actors.outputs.egress import EgressRules
+from actors.outputs.environment import NOWHERE, OutputEnvironment, OutputPlace
 from actors.outputs.http_answers import EXCERPT_BYTES
 from actors.outputs.python import PythonOutput, PythonSettings
 from tests.actors.forwarding.support import delivery

@@ -15,8 +15,9 @@ from actors.clock import ManualClock
 from actors.model import Delivery
 from actors.outgoing import outgoing_batch
 from actors.outputs.connection_settings import ConnectionSettings, payload_settings
-from actors.outputs.contract import Delivered, Fatal, OutputEnvironment, Retry
+from actors.outputs.contract import Delivered, Fatal, Retry
 from actors.outputs.egress import EgressRules
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.redis_client import outcome_of
 from actors.outputs.redis_profile import RedisProfileOutput, RedisProfileSettings
 from actors.outputs.retry import TLS_ALERT

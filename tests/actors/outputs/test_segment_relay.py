@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 
 from actors.clock import ManualClock
-from actors.outputs.contract import Delivered, Fatal, OutputEnvironment, Retry, Split
+from actors.outputs.contract import Delivered, Fatal, Retry, Split
 from actors.outputs.egress import EgressRules
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.segment_messages import messages_of
 from actors.outputs.segment_relay import SegmentRelayOutput, SegmentRelaySettings
 from tests.actors.forwarding.support import Receiver, delivery

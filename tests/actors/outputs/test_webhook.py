@@ -12,8 +12,9 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from actors.clock import ManualClock
-from actors.outputs.contract import Delivered, Fatal, OutputEnvironment, Retry, Split
+from actors.outputs.contract import Delivered, Fatal, Retry, Split
 from actors.outputs.egress import EgressRules
+from actors.outputs.environment import OutputEnvironment
 from actors.outputs.webhook import WebhookOutput, signature
 from actors.outputs.webhook_settings import WebhookSettings, secret_bytes
 from tests.actors.forwarding.support import MemoryOutbox, Receiver, Simulation, delivery

@@ -9,13 +9,13 @@ from aiohttp import web
 
 from actors.clock import ManualClock
 from actors.model import Delivery
-from actors.outputs.contract import (
+from actors.outputs.egress import EgressRules
+from actors.outputs.environment import (
     ConnectionTerms,
     OutputEnvironment,
     OutputPlace,
     WorkspaceNames,
 )
-from actors.outputs.egress import EgressRules
 from actors.outputs.firehose.output import FirehoseOutput
 from actors.outputs.firehose.settings import FirehoseSettings
 from tests.actors.forwarding.support import Receiver, delivery

@@ -16,14 +16,9 @@ from actors.outputs.audience_messages import (
     MessageAudience,
     encode,
 )
-from actors.outputs.contract import (
-    BulkOutput,
-    ConnectionTerms,
-    Outcome,
-    OutputEnvironment,
-    OutputPlace,
-)
+from actors.outputs.contract import BulkOutput, Outcome
 from actors.outputs.egress import EgressRules
+from actors.outputs.environment import ConnectionTerms, OutputEnvironment, OutputPlace
 from actors.outputs.registry import MODULES
 from tests.actors.forwarding.support import delivery
 from tests.postgres import PostgresServer, postgres
