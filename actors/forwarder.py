@@ -6,15 +6,13 @@ outcome is settled there. A plain class; `actors.hosted` makes an actor of it.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from actors.audiences.answers import MemberRow
 from actors.clock import Clock, Randomness
-from actors.errors import ShardUnavailable
 from actors.forwarding.bundles import BundleCourier
 from actors.forwarding.connections import Change, Connections
 from actors.forwarding.desk import Desk, OutputInfo
@@ -22,26 +20,15 @@ from actors.forwarding.faults import Fault, FaultMemory, NoFaults
 from actors.forwarding.holding import HOLD_SWEEP_MS, bury_overdue
 from actors.forwarding.intake import Courier, Intake
 from actors.forwarding.journal import Journal
+from actors.forwarding.receivers import Receivers
 from actors.forwarding.requests import RequestCourier
 from actors.forwarding.streams import FIRST_BACK_OFF_MS, OutboxSource, Stream
 from actors.forwarding.subscriptions import Followed
-from actors.forwarding.waiting import Wait, wait_for_change
+from actors.forwarding.waiting import Tasks, Wait, wait_for_change
 from actors.metric_groups import ForwarderMetrics
-from actors.model import Delivery, Environment
-from actors.outputs.contract import (
-    BulkOutput,
-    Delivered,
-    Fatal,
-    Outcome,
-    Refused,
-    RegisteredOutput,
-    StreamOutput,
-    SubscribedOutput,
-)
-from actors.outputs.snapshots import Snapshot, SnapshotOutput
+from actors.model import Environment
+from actors.outputs.contract import BulkOutput, StreamOutput
 from actors.pipeline.connection import ConnectionInfo
-
-__all__ = ["Forwarder", "OutboxSource", "OutputInfo"]
 
 # Only for the case that a shard's wake-up was lost.
 POLL_MS = 10_000
@@ -79,18 +66,19 @@ class Forwarder:
             faults: where faults of connections of inputs are kept over restarts.
         """
         self._clock = clock
-        self._wait = wait
         self._metrics = metrics
         self._poll_ms = poll_ms
-        self._changed = asyncio.Event()
+        self._tasks = Tasks(wait)
+        self._changed = self._tasks.changed
         faults = faults or NoFaults()
         self._connections = Connections(connections, sources, faults.read(), self._changed.set)
         states = self._connections.states
         self._desk = Desk(output, states, clock, randomness, metrics, faults)
         self._journal = Journal(journal)
-        self._environments = outputs
-        self._outputs = list({id(each): each for each in outputs.values()}.values())
-        couriers = {id(each): self._courier(each) for each in self._outputs}
+        self.receivers = Receivers(
+            outputs, self._connections, self._desk, self._release, self._changed.set
+        )
+        couriers = {id(each): self._courier(each) for each in self.receivers.outputs}
         self._couriers = list(couriers.values())
         self._intake = Intake(
             {environment: couriers[id(each)] for environment, each in outputs.items()},
@@ -99,19 +87,16 @@ class Forwarder:
             self._journal,
             clock.now_ms,
         )
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._failure: BaseException | None = None
-        self._is_started = False
         self._is_stopping = False
         self._stopped = asyncio.Event()
         self._next_poll_ms = 0
         self._next_sweep_ms = 0
-        self._followed: Sequence[Followed] | None = None
+        self.followed: Sequence[Followed] | None = None  # subscriptions; nobody has told of any
 
     def _courier(self, output: StreamOutput | BulkOutput) -> Courier:
         if isinstance(output, BulkOutput):
-            return BundleCourier(output, self._desk, self._spawn)
-        return RequestCourier(output, self._desk, self._spawn, self._journal)
+            return BundleCourier(output, self._desk, self._tasks.spawn)
+        return RequestCourier(output, self._desk, self._tasks.spawn, self._journal)
 
     # -- What the actor offers --------------------------------------------------------------------
 
@@ -122,22 +107,20 @@ class Forwarder:
             Exception: a mistake of the program; the outboxes still have all that is not settled.
         """
         try:
-            for output in self._outputs:
+            for output in self.receivers.outputs:
                 await output.start()
-            self._is_started = True
+            self.receivers.is_open = not self._is_stopping
             while not self._is_stopping:
                 self._changed.clear()
                 now_ms = self._clock.now_ms()
                 self._work(now_ms)
-                await self._pause(self._timeout_s(now_ms))
+                await self._tasks.pause(self._timeout_s(now_ms))
             await self._drain()
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._tasks.cancel()
             for courier in self._couriers:
                 await courier.close()
-            for output in self._outputs:
+            for output in self.receivers.outputs:
                 await output.stop()
             self._journal.close()
             self._stopped.set()
@@ -145,6 +128,7 @@ class Forwarder:
     async def stop(self) -> None:
         """Finish what is under way, settle it, and return; what waits stays in the outboxes."""
         self._is_stopping = True
+        self.receivers.is_open = False
         self._changed.set()
         await self._stopped.wait()
 
@@ -189,12 +173,9 @@ class Forwarder:
 
     def follow(self, subscriptions: Sequence[Followed]) -> None:
         """Take over which subscriptions of audiences there are, beside the connections."""
-        self._followed = subscriptions
-        for change in self._connections.follow(subscriptions, self._has_a_say):
+        self.followed = subscriptions
+        for change in self._connections.follow(subscriptions, self.receivers.has_a_say):
             self._apply(change)
-
-    def _has_a_say(self, subscription: Followed) -> bool:
-        return isinstance(self.output_of(subscription), SubscribedOutput)
 
     def _apply(self, change: Change) -> None:
         """Act on it that a connection is not what it was."""
@@ -205,97 +186,12 @@ class Forwarder:
 
     def _release(self, connection: int) -> None:
         for courier in self._couriers:
-            self._spawn(courier.release(connection))
-
-    @property
-    def followed(self) -> Sequence[Followed] | None:
-        """The subscriptions that there are, `None` as long as nobody has told."""
-        return self._followed
-
-    def output_of(self, subscription: Followed) -> StreamOutput | BulkOutput | None:
-        """Return the output that gets a subscription, `None` if its environment is off."""
-        return self._environments.get(subscription.environment)
-
-    async def write_snapshot(
-        self,
-        subscription: Followed,
-        snapshot: Snapshot,
-        pages: AsyncIterator[Sequence[MemberRow]],
-    ) -> Outcome | None:
-        """Have an output that takes all members at once write them.
-
-        Returns:
-            What came of it, `None` if it was not asked to: the subscription does not send.
-
-        Raises:
-            Exception: what the pages raise.
-        """
-        number = subscription.info.number
-        state, output = self._connections.states.get(number), self.output_of(subscription)
-        is_off = state is None or not state.is_sending or not self._is_started or self._is_stopping
-        if is_off or not isinstance(output, SnapshotOutput):
-            return None
-        outcome = await output.write_snapshot(snapshot, pages)
-        if isinstance(outcome, Delivered):
-            self._desk.delivered(number, 0, self._clock.now_ms())
-        return outcome
-
-    async def agree(self, subscription: Followed) -> Outcome | None:
-        """Have a receiver that has a say agree to a subscription; nothing is sent before.
-
-        Returns:
-            What it says, `None` if it is not asked: it has no say, or the subscription does not
-            send.
-        """
-        number = subscription.info.number
-        state, output = self._connections.states.get(number), self.output_of(subscription)
-        if state is None or state.is_faulted or not self._is_started or self._is_stopping:
-            return None
-        if not isinstance(output, SubscribedOutput):
-            return None
-        outcome = await output.subscribe(subscription.terms)
-        was_sending = state.is_sending
-        state.is_awaited = not isinstance(outcome, Delivered) or outcome.is_suspension
-        if isinstance(outcome, Fatal | Refused):
-            self.disagree(number, Fatal(outcome.reason, outcome.excerpt, outcome.http_status))
-        elif isinstance(outcome, Delivered) and outcome.is_suspension:
-            self.disagree(number, Fatal("suspend_subscription", outcome.excerpt))
-        if was_sending and not state.is_sending:
-            self._release(number)
-        self._changed.set()
-        return outcome
-
-    def disagree(self, connection: int, why: Fatal) -> None:
-        """Fault a subscription that its receiver does not agree to, or not in time."""
-        self._desk.not_agreed(connection, why)
-
-    async def ask_outputs(self, method: str, *arguments: str) -> list[Any]:
-        """Call a method of `RegisteredOutput`; return what each output that is one says."""
-        if not self._is_started or self._is_stopping:
-            raise ShardUnavailable("forwarder")
-        return [
-            await getattr(output, method)(*arguments)
-            for output in self._outputs
-            if isinstance(output, RegisteredOutput)
-        ]
+            self._tasks.spawn(courier.release(connection))
 
     def fault(self, connection: int) -> Fault | None:
         """Return why a connection does not send, `None` if it does or if that is not known here."""
         state = self._connections.states.get(connection)
         return None if state is None else state.fault
-
-    async def send_notice(self, notice: Delivery) -> Outcome | None:
-        """Send something that lies in no outbox; `None` if that is not possible just now.
-
-        Outputs that collect changes, or an environment that is off, have no use for it.
-        """
-        if not self._is_started or self._is_stopping:
-            return None
-        output = self._environments.get(notice.environment)
-        if output is None or isinstance(output, BulkOutput):
-            return Delivered()
-        [outcome] = await output.send([notice])
-        return outcome
 
     def last_sent_ms(self, connection: int) -> int | None:
         """Return when something of a connection was last delivered by this process."""
@@ -342,7 +238,7 @@ class Forwarder:
             self._next_sweep_ms = now_ms + HOLD_SWEEP_MS
             for stream in self._connections.streams:
                 if self._connections.of(stream).is_given_up and not stream.is_reading:
-                    self._spawn(bury_overdue(stream, self._desk, now_ms))
+                    self._tasks.spawn(bury_overdue(stream, self._desk, now_ms))
         for courier in self._couriers:
             courier.dispatch(now_ms)
         for stream in self._connections.streams:
@@ -351,7 +247,7 @@ class Forwarder:
             self._start_settling(stream)
             if now_ms >= stream.next_read_ms and self._intake.wants_more(stream):
                 stream.is_reading = True
-                self._spawn(self._intake.read(stream))
+                self._tasks.spawn(self._intake.read(stream))
 
     def _poll(self) -> None:
         """Read everything once more, and show how long what waits has waited."""
@@ -380,22 +276,6 @@ class Forwarder:
                 times.append(due_ms)
         return max(min(times) - now_ms, 0) / 1000
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._failure = self._failure or task.exception()
-        self._changed.set()
-
-    async def _pause(self, timeout_s: float) -> None:
-        await self._wait(self._changed, timeout_s)
-        if self._failure is not None:
-            raise self._failure
-
     async def _drain(self) -> None:
         """Let what is under way end and settle it, within bounds: a shard may be gone."""
         deadline_ms = self._clock.now_ms() + DRAIN_MS
@@ -409,9 +289,9 @@ class Forwarder:
                 each.has_unsettled for each in self._connections.streams
             ):
                 return
-            await self._pause(FIRST_BACK_OFF_MS / 1000)
+            await self._tasks.pause(FIRST_BACK_OFF_MS / 1000)
 
     def _start_settling(self, stream: Stream) -> None:
         if stream.has_unsettled and not stream.is_settling:
             stream.is_settling = True
-            self._spawn(self._intake.settle(stream))
+            self._tasks.spawn(self._intake.settle(stream))

@@ -371,10 +371,10 @@ class Forwarder(Process):
         return self._forwarder is not None and self._forwarder.resume_faulted(connection)
 
     async def ask_outputs(self, method: str, *arguments: str) -> list[Any]:
-        """See `actors.forwarder.Forwarder.ask_outputs`. Raises ShardUnavailable."""
+        """See `actors.forwarding.receivers.Receivers`. Raises ShardUnavailable."""
         if self._forwarder is None:
             raise ShardUnavailable("forwarder")
-        return await self._forwarder.ask_outputs(method, *arguments)
+        return await self._forwarder.receivers.ask_outputs(method, *arguments)
 
     async def stop(self) -> None:
         """Finish what is under way and settle it."""

@@ -14,7 +14,8 @@ import psutil  # type: ignore[import-untyped]
 from msgspec import Struct
 
 from actors.clock import Clock, SystemRandomness
-from actors.forwarder import Forwarder, OutputInfo
+from actors.forwarder import Forwarder
+from actors.forwarding.desk import OutputInfo
 from actors.metric_groups import ForwarderMetrics
 from actors.model import Delivery, Settlement
 from actors.outputs.connection_settings import ConnectionSettings, payload_settings

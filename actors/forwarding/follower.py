@@ -77,13 +77,13 @@ class SubscriptionFollower:
         failed, next_ms, since_ms = self._asked.get(number, (0, 0, now_ms))
         if now_ms < next_ms:
             return
-        outcome = await forwarder.agree(each)
+        outcome = await forwarder.receivers.agree(each)
         if not isinstance(outcome, Retry | Split):
             self._asked.pop(number, None)
         elif now_ms - since_ms > NOTICE_MAX_AGE_MS:
             self._asked.pop(number, None)
             why = Fatal("retry_exhausted", outcome.excerpt, outcome.http_status)
-            forwarder.disagree(number, why)
+            forwarder.receivers.disagree(number, why)
         else:
             wait_ms = min(FIRST_WAIT_MS * 2**failed, LAST_WAIT_MS)
             self._asked[number] = (failed + 1, now_ms + wait_ms, since_ms)
@@ -96,7 +96,7 @@ class SubscriptionFollower:
         failed, next_ms = self._tries.get(number, (0, 0))
         if now_ms < next_ms:
             return
-        outcome = await forwarder.send_notice(replace(notice, connection=number))
+        outcome = await forwarder.receivers.send_notice(replace(notice, connection=number))
         is_too_old = now_ms - notice.created_ms > NOTICE_MAX_AGE_MS
         if isinstance(outcome, Retry) and not is_too_old:
             wait_ms = min(FIRST_WAIT_MS * 2**failed, LAST_WAIT_MS)

@@ -75,7 +75,7 @@ class Snapshots:
         names = {PREFIX + each.info.id for each in followed}
         await self._keep(dict.fromkeys(self._written.keys() - names))
         for each in followed:
-            output = forwarder.output_of(each)
+            output = forwarder.receivers.output_of(each)
             if isinstance(output, SnapshotOutput):
                 await self._see_to(forwarder, each, output)
 
@@ -90,17 +90,17 @@ class Snapshots:
         digest = hashlib.sha256(f"{each.info.id} {occasion}".encode()).hexdigest()
         moment_ms = occasion if each.sends is None else now_ms
         snapshot = Snapshot(digest[:32], moment_ms, each.audience, each.name)
-        outcome = await forwarder.write_snapshot(
+        outcome = await forwarder.receivers.write_snapshot(
             each, snapshot, self._pages(each, output.snapshot_identities)
         )
         if isinstance(outcome, Delivered):
             self._failed.pop(number, None)
             await self._keep({PREFIX + each.info.id: b"%d" % occasion})
         elif isinstance(outcome, Fatal | Refused):
-            forwarder.disagree(number, Fatal(outcome.reason, outcome.excerpt))
+            forwarder.receivers.disagree(number, Fatal(outcome.reason, outcome.excerpt))
         elif outcome is not None and now_ms - since_ms > GIVEN_UP_MS:
             self._failed.pop(number, None)
-            forwarder.disagree(number, Fatal("retry_exhausted", outcome.excerpt))
+            forwarder.receivers.disagree(number, Fatal("retry_exhausted", outcome.excerpt))
         elif outcome is not None:
             wait_ms = min(FIRST_WAIT_MS * 2**failed, LAST_WAIT_MS)
             self._failed[number] = (failed + 1, now_ms + wait_ms, since_ms)

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actors.clock import ManualClock
-from actors.forwarder import Forwarder, OutputInfo
+from actors.forwarder import Forwarder
+from actors.forwarding.desk import OutputInfo
 from actors.forwarding.lanes import Entry, Lanes
 from actors.forwarding.streams import Stream
 from actors.forwarding.waiting import wait_for_change

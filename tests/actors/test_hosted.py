@@ -13,7 +13,7 @@ from actors.alias_runner import AliasRunner
 from actors.calculated.objects import CalculatedCatalog
 from actors.desk_options import DeskOptions
 from actors.errors import StoreDamaged, StoreFull
-from actors.forwarder import OutputInfo
+from actors.forwarding.desk import OutputInfo
 from actors.forwarding.plan import OutputPlan
 from actors.hosted import Coordinator, Forwarder, ForwarderOptions
 from actors.hosting import restarting_if_damaged

@@ -9,7 +9,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from actors.clock import SystemClock, SystemRandomness
-from actors.forwarder import Forwarder, OutputInfo
+from actors.forwarder import Forwarder
+from actors.forwarding.desk import OutputInfo
 from actors.metric_groups import ForwarderMetrics
 from actors.model import Delivery, Settlement
 from actors.outputs.egress import EgressRules

@@ -11,7 +11,8 @@ from aiohttp import web
 from actors.audiences.announce import FIRST_NUMBER
 from actors.clock import ManualClock
 from actors.errors import ShardUnavailable
-from actors.forwarder import Forwarder, OutputInfo
+from actors.forwarder import Forwarder
+from actors.forwarding.desk import OutputInfo
 from actors.forwarding.faults import FaultMemory
 from actors.forwarding.subscriptions import Followed
 from actors.metric_groups import ForwarderMetrics

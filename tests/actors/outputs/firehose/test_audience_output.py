@@ -85,7 +85,7 @@ async def opened(module: Module, place: Place | None = None, **settings: Any) ->
 async def follow(forwarder: Forwarder, simulation: Simulation, each: Followed) -> None:
     """Do what the follower does every second."""
     forwarder.follow([each])
-    await forwarder.agree(each)
+    await forwarder.receivers.agree(each)
     await simulation.run(2)
 
 
@@ -290,7 +290,7 @@ async def test_case_32_a_module_that_is_busy_to_the_last_faults_the_subscription
     forwarder = simulation.start(place.open(module.url), [outbox], [])
     await simulation.run(1)
     forwarder.follow([followed()])
-    await forwarder.agree(followed())
+    await forwarder.receivers.agree(followed())
     module.status = 429
     await simulation.run(2 * 86_400)
     fault = forwarder.fault(NUMBER)
