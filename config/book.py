@@ -5,27 +5,24 @@ numbers of their objects; what does not fit together changes nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import msgspec
-from msgspec import Struct
 
 from actors.clock import Clock
 from actors.store import audit_log, revisions
 from actors.store.access import CustomRole
 from actors.store.audit_log import AuditEntry, Author
 from actors.store.environment import Store
-from actors.store.revisions import Revision, Stamp
+from actors.store.revisions import Revision
 from config.access import AccessBook
 from config.audit import AuditLog, Version, entries_of
 from config.compiled_workspaces import served_documents
-from config.data_plans import lost_quarantines, version_changes
+from config.data_plans import lost_quarantines
 from config.deployment import deployment_problems
-from config.differences import Difference, differences, fixed_for_life, needing_restart
+from config.differences import fixed_for_life, needing_restart
 from config.errors import ConfigError, format_path
-from config.load import parse_workspace
-from config.merging import Data, merged_document, names_in
+from config.merging import Data
 from config.numbers import (
     KeptNumbers,
     ObjectNumbers,
@@ -34,6 +31,17 @@ from config.numbers import (
     encode_numbers,
     retire,
 )
+from config.pages import (
+    Draft,
+    Owned,
+    Page,
+    draft_of,
+    draft_of_file,
+    next_page,
+    read_page,
+    unsealed,
+    workspace_of,
+)
 from config.roles import STANDARD
 from config.sealing import Sealer
 from config.secret_values import hidden
@@ -41,45 +49,9 @@ from config.served import ServedDocument
 from config.settings import Settings
 from config.workspace import DESKS, WorkspaceDocument
 
-Owned = dict[str, frozenset[str]]
 # What lies about of a deleted object of these under its number is not a new one's of its name.
 RETIRING = ("connections", *DESKS)
 FILE = Author("config", "config")  # a configuration file
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
-
-
-class Draft(Struct, frozen=True, kw_only=True):
-    """What is to become the next revision of a workspace.
-
-    Attributes:
-        workspace: its id.
-        base: revision that it was made from, 0 if there was none.
-        data, document: the whole document, as it is written and as it is understood.
-        owned: what a configuration file owns of it.
-        origin: see `Revision.origin`.
-    """
-
-    workspace: str
-    base: int
-    data: Data
-    document: WorkspaceDocument
-    owned: Owned
-    origin: str
-    differences: tuple[Difference, ...]
-
-    def __repr__(self) -> str:
-        return f"Draft({self.workspace}, {self.base})"
-
-
-@dataclass(frozen=True, repr=False)
-class _Page:
-    """A workspace as it holds now."""
-
-    revision: Revision
-    data: Data
-    document: WorkspaceDocument
 
 
 class Book:
@@ -103,13 +75,13 @@ class Book:
         self._clock = clock
         self.audit_log = AuditLog(store, clock)
         self.access = AccessBook(store, clock)
-        self._pages: dict[str, _Page] = {}
+        self._pages: dict[str, Page] = {}
         with store.read() as txn:
             kept = revisions.read_numbers(txn)
             self._numbers = KeptNumbers() if kept is None else decode_numbers(kept)
             for workspace in revisions.read_served(txn):
                 *_, last = revisions.read_revisions(txn, workspace)
-                self._pages[workspace] = self._page(last)
+                self._pages[workspace] = read_page(last, self._sealer)
         self._served = self._compile(self._pages, self._numbers)
 
     @property
@@ -144,7 +116,7 @@ class Book:
         """Return one revision and its document, `None` if it is not kept."""
         with self._store.read() as txn:
             found = revisions.read_revision(txn, workspace, number)
-        return None if found is None else (found, self._unsealed(found))
+        return None if found is None else (found, unsealed(found, self._sealer))
 
     # -- Changing ---------------------------------------------------------------------------------
 
@@ -162,37 +134,13 @@ class Book:
 
     def draft_of_file(self, given: Data, *, prune: bool, origin: str = "file") -> Draft:
         """Lay one document over what holds for its workspace; see `drafts_of_files`."""
-        workspace = _workspace_of(given)
+        workspace = workspace_of(given)
         page = self._pages.get(workspace)
-        kept = {} if page is None else page.data
-        data = merged_document(kept, given, prune=prune)
-        owned = names_in(given)
-        if origin == "example":  # it is nobody's file; only the desks of these have to know
-            owned = {section: owned.get(section, frozenset()) for section in DESKS}
-        return self.draft(workspace, data, owned, origin)
+        return draft_of_file(page, workspace, given, prune=prune, origin=origin)
 
     def draft(self, workspace: str, data: Data, owned: Owned, origin: str) -> Draft:
         """Make a draft of a whole document. Raises ConfigError with all that is wrong with it."""
-        document = parse_workspace(data)
-        if document.workspace.id != workspace:
-            raise ConfigError([("workspace.id", f"is not '{workspace}', and cannot be changed")])
-        page = self._pages.get(workspace)
-        owned = {
-            section: names & names_in(data).get(section, frozenset())
-            for section, names in owned.items()
-        }
-        found = differences(None if page is None else page.document, document)
-        if page is not None:
-            found += _taken_back(page, owned, found)
-        return Draft(
-            workspace=workspace,
-            base=0 if page is None else page.revision.number,
-            data=data,
-            document=document,
-            owned=owned,
-            origin=origin,
-            differences=tuple(found),
-        )
+        return draft_of(self._pages.get(workspace), workspace, data, owned, origin)
 
     def check(self, drafts: Sequence[Draft], *, is_running: bool) -> None:
         """Check that drafts can become revisions together.
@@ -277,13 +225,13 @@ class Book:
 
         What holds for the others is kept. `write` makes it last.
         """
-        pages: dict[str, _Page] = {}
+        pages: dict[str, Page] = {}
         with self._store.read() as txn:
             for each in workspaces:
                 if each in self._pages:
                     pages[each] = self._pages[each]
                 elif found := revisions.read_revisions(txn, each):
-                    pages[each] = self._page(found[-1])
+                    pages[each] = read_page(found[-1], self._sealer)
         self._pages = pages
 
     def take_over_numbers(self, numbers: KeptNumbers) -> None:
@@ -321,41 +269,9 @@ class Book:
             if each.role not in known
         ]
 
-    def _next(self, draft: Draft, actor: str) -> _Page:
-        page = self._pages.get(draft.workspace)
-        now_ms = self._clock.now_ms()
-        if page is not None and not draft.differences:
-            sealed = self._sealer.seal(_encode(draft.data))
-            same = msgspec.structs.replace(page.revision, owned=draft.owned, sealed=sealed)
-            return _Page(same, draft.data, draft.document)
-        number = draft.base + 1
-        stamps = {} if page is None else dict(page.revision.stamps)
-        changed = [
-            (each.path, each.action != "delete", _is_off(draft.document, each))
-            for each in draft.differences
-        ]
-        plans = None if page is None else page.document.data_plans
-        changed += [
-            (path, is_there, False)
-            for path, is_there in version_changes(plans, draft.document.data_plans)
-        ]
-        for path, is_there, is_off in changed:
-            former = stamps.pop(path, None)
-            if is_there:
-                is_draft = (former is None or former.is_draft) and is_off
-                made = (now_ms, actor) if former is None else (former.created_ms, former.created_by)
-                stamps[path] = Stamp(*made, now_ms, actor, number, is_draft)
-        revision = Revision(
-            number=number,
-            applied_ms=now_ms,
-            actor=actor,
-            origin=draft.origin,
-            summary=tuple(each.line() for each in draft.differences),
-            owned=draft.owned,
-            stamps=stamps,
-            sealed=self._sealer.seal(_encode(draft.data)),
-        )
-        return _Page(revision, draft.data, draft.document)
+    def _next(self, draft: Draft, actor: str) -> Page:
+        former = self._pages.get(draft.workspace)
+        return next_page(former, draft, actor, self._clock.now_ms(), self._sealer)
 
     def _audited(self, draft: Draft, numbers: KeptNumbers, author: Author) -> list[AuditEntry]:
         page, name = self._pages.get(draft.workspace), draft.workspace
@@ -367,15 +283,7 @@ class Book:
         number = numbers.workspaces[name]
         return list(entries_of(draft.differences, before, after, number, author))
 
-    def _page(self, revision: Revision) -> _Page:
-        data = self._unsealed(revision)
-        return _Page(revision, data, parse_workspace(data))
-
-    def _unsealed(self, revision: Revision) -> Data:
-        data: Data = _decode(self._sealer.unseal(revision.sealed))
-        return data
-
-    def _compile(self, pages: Mapping[str, _Page], known: KeptNumbers) -> list[ServedDocument]:
+    def _compile(self, pages: Mapping[str, Page], known: KeptNumbers) -> list[ServedDocument]:
         documents = [page.document for page in pages.values()]
         _, numbers = assign_all(documents, known)
         revisions_of = [page.revision for page in pages.values()]
@@ -383,33 +291,3 @@ class Book:
         return served_documents(
             documents, numbers, revisions_of, self._settings, self.access.roles, edition
         )
-
-
-def _is_off(document: WorkspaceDocument, difference: Difference) -> bool:
-    """Tell whether an object is a connection that is not active."""
-    return difference.section == "connections" and not any(
-        each.active for each in document.connections if each.id == difference.name
-    )
-
-
-def _taken_back(page: _Page, owned: Owned, found: Sequence[Difference]) -> list[Difference]:
-    """List what a file has again that the API could change meanwhile, unless it is `found`."""
-    known = {each.path for each in found}
-    names = names_in(page.data)
-    back = [
-        Difference("update", section, name)
-        for section in DESKS
-        for name in sorted(
-            owned.get(section, frozenset())
-            & names.get(section, frozenset()) - page.revision.owned.get(section, frozenset())
-        )
-    ]
-    return [each for each in back if each.path not in known]
-
-
-def _workspace_of(given: Mapping[str, Any]) -> str:
-    workspace = given.get("workspace")
-    name = workspace.get("id") if isinstance(workspace, Mapping) else None
-    if not isinstance(name, str):
-        raise ConfigError([("workspace.id", "required")])
-    return name

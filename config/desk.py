@@ -14,7 +14,7 @@ from actors.shard_options import ShardOptions
 from actors.store.audit_log import AuditEntry, Author
 from config.access_desk import AccessDesk
 from config.audit import AuditPage, AuditQuery
-from config.book import FILE, Book, Draft
+from config.book import FILE, Book
 from config.compiled import output_plans
 from config.compiled_workspaces import shard_options
 from config.data_plans import lost_quarantines
@@ -22,6 +22,7 @@ from config.differences import Difference, with_danger
 from config.errors import ConfigError
 from config.exporting import unexpanded
 from config.merging import Data
+from config.pages import Draft
 from config.publishing import Publisher
 from config.secret_values import with_kept_secrets
 from config.served import ServedDocument

@@ -9,11 +9,12 @@ from pydantic import SecretStr
 from actors.errors import IdentitiesShared
 from actors.store.folder import DataFolder
 from actors.store.identity_settings import IdentitySettings, bring_to_settings
-from config.book import FILE, Book, Draft
+from config.book import FILE, Book
 from config.desk_options import ConfigDeskOptions
 from config.errors import ConfigError
 from config.load import EXAMPLE, load_workspaces, read_document
 from config.numbers import decode_numbers
+from config.pages import Draft
 from config.served import ServedDocument
 from config.settings import Settings
 from server.first_credentials import with_first_credentials

@@ -3,8 +3,9 @@
 import secrets
 from collections.abc import Callable, Sequence
 
-from config.book import Book, Draft
+from config.book import Book
 from config.errors import ConfigError
+from config.pages import Draft
 from config.roles import ADMINISTRATORS
 from config.settings import Settings
 from config.workspace import WorkspaceDocument

@@ -1,0 +1,184 @@
+"""The pages of the book: a workspace as it holds, the draft over it, and the page that comes of it.
+
+Nothing here is kept; `config.book` does that.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from actors.store.revisions import Revision, Stamp
+from config.data_plans import version_changes
+from config.differences import Difference, differences
+from config.errors import ConfigError
+from config.load import parse_workspace
+from config.merging import Data, merged_document, names_in
+from config.sealing import Sealer
+from config.workspace import DESKS, WorkspaceDocument
+
+Owned = dict[str, frozenset[str]]
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+@dataclass(frozen=True, repr=False)
+class Page:
+    """A workspace as it holds now."""
+
+    revision: Revision
+    data: Data
+    document: WorkspaceDocument
+
+
+class Draft(Struct, frozen=True, kw_only=True):
+    """What is to become the next revision of a workspace.
+
+    Attributes:
+        workspace: its id.
+        base: revision that it was made from, 0 if there was none.
+        data, document: the whole document, as it is written and as it is understood.
+        owned: what a configuration file owns of it.
+        origin: see `Revision.origin`.
+    """
+
+    workspace: str
+    base: int
+    data: Data
+    document: WorkspaceDocument
+    owned: Owned
+    origin: str
+    differences: tuple[Difference, ...]
+
+    def __repr__(self) -> str:
+        return f"Draft({self.workspace}, {self.base})"
+
+
+def read_page(revision: Revision, sealer: Sealer) -> Page:
+    """Open what was kept. Raises ConfigError: this program refuses it."""
+    data = unsealed(revision, sealer)
+    return Page(revision, data, parse_workspace(data))
+
+
+def unsealed(revision: Revision, sealer: Sealer) -> Data:
+    """Return the document of a revision; secrets are in the clear."""
+    data: Data = _decode(sealer.unseal(revision.sealed))
+    return data
+
+
+def workspace_of(given: Mapping[str, Any]) -> str:
+    """Return the id of the workspace that a document is of. Raises ConfigError."""
+    workspace = given.get("workspace")
+    name = workspace.get("id") if isinstance(workspace, Mapping) else None
+    if not isinstance(name, str):
+        raise ConfigError([("workspace.id", "required")])
+    return name
+
+
+def draft_of_file(
+    page: Page | None, workspace: str, given: Data, *, prune: bool, origin: str
+) -> Draft:
+    """Lay the document of a file over what holds; see `draft_of`, and `merged_document`."""
+    kept = {} if page is None else page.data
+    data = merged_document(kept, given, prune=prune)
+    owned = names_in(given)
+    if origin == "example":  # it is nobody's file; only the desks of these have to know
+        owned = {section: owned.get(section, frozenset()) for section in DESKS}
+    return draft_of(page, workspace, data, owned, origin)
+
+
+def draft_of(page: Page | None, workspace: str, data: Data, owned: Owned, origin: str) -> Draft:
+    """Make a draft of a whole document.
+
+    Args:
+        page: what holds for the workspace, `None` if nothing does.
+        workspace: id of the workspace.
+        data, owned, origin: see `Draft`.
+
+    Raises:
+        ConfigError: with all that is wrong with the document.
+    """
+    document = parse_workspace(data)
+    if document.workspace.id != workspace:
+        raise ConfigError([("workspace.id", f"is not '{workspace}', and cannot be changed")])
+    owned = {
+        section: names & names_in(data).get(section, frozenset())
+        for section, names in owned.items()
+    }
+    found = differences(None if page is None else page.document, document)
+    if page is not None:
+        found += _taken_back(page, owned, found)
+    return Draft(
+        workspace=workspace,
+        base=0 if page is None else page.revision.number,
+        data=data,
+        document=document,
+        owned=owned,
+        origin=origin,
+        differences=tuple(found),
+    )
+
+
+def next_page(page: Page | None, draft: Draft, actor: str, now_ms: int, sealer: Sealer) -> Page:
+    """Make the page of a draft; one that changes nothing stays in the revision of `page`."""
+    sealed = sealer.seal(_encode(draft.data))
+    if page is not None and not draft.differences:
+        same = msgspec.structs.replace(page.revision, owned=draft.owned, sealed=sealed)
+        return Page(same, draft.data, draft.document)
+    revision = Revision(
+        number=draft.base + 1,
+        applied_ms=now_ms,
+        actor=actor,
+        origin=draft.origin,
+        summary=tuple(each.line() for each in draft.differences),
+        owned=draft.owned,
+        stamps=_stamps(page, draft, actor, now_ms),
+        sealed=sealed,
+    )
+    return Page(revision, draft.data, draft.document)
+
+
+def _stamps(page: Page | None, draft: Draft, actor: str, now_ms: int) -> dict[str, Stamp]:
+    """Return when and by whom each object was made and changed, once a draft holds."""
+    stamps = {} if page is None else dict(page.revision.stamps)
+    changed = [
+        (each.path, each.action != "delete", _is_off(draft.document, each))
+        for each in draft.differences
+    ]
+    plans = None if page is None else page.document.data_plans
+    changed += [
+        (path, is_there, False)
+        for path, is_there in version_changes(plans, draft.document.data_plans)
+    ]
+    for path, is_there, is_off in changed:
+        former = stamps.pop(path, None)
+        if is_there:
+            is_draft = (former is None or former.is_draft) and is_off
+            made = (now_ms, actor) if former is None else (former.created_ms, former.created_by)
+            stamps[path] = Stamp(*made, now_ms, actor, draft.base + 1, is_draft)
+    return stamps
+
+
+def _is_off(document: WorkspaceDocument, difference: Difference) -> bool:
+    """Tell whether an object is a connection that is not active."""
+    return difference.section == "connections" and not any(
+        each.active for each in document.connections if each.id == difference.name
+    )
+
+
+def _taken_back(page: Page, owned: Owned, found: Sequence[Difference]) -> list[Difference]:
+    """List what a file has again that the API could change meanwhile, unless it is `found`."""
+    known = {each.path for each in found}
+    names = names_in(page.data)
+    back = [
+        Difference("update", section, name)
+        for section in DESKS
+        for name in sorted(
+            owned.get(section, frozenset())
+            & names.get(section, frozenset()) - page.revision.owned.get(section, frozenset())
+        )
+    ]
+    return [each for each in back if each.path not in known]
