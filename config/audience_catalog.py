@@ -7,7 +7,7 @@ from actors.audiences.catalog import (
     DocumentSubscription,
 )
 from actors.audiences.objects import DateRange
-from actors.model import ENVIRONMENTS, Environment
+from actors.model import Environment
 from actors.outputs.registry import MODULES
 from config.audience_references import NumbersOfIds, with_numbers
 from config.audiences import Audience, Range
@@ -55,7 +55,7 @@ def audience_catalog(document: WorkspaceDocument, numbers: Numbers) -> Catalog:
 
 def _output(output: Output, number: int) -> AudienceOutput:
     model = MODULES[output.module].settings_model
-    environments = frozenset(each for each in ENVIRONMENTS if output.is_enabled_in(each))
+    environments = frozenset(output.enabled_environments)
     identities: frozenset[str] | None = frozenset()
     listed_in: set[Environment] = set()
     for each in environments:

@@ -16,10 +16,10 @@ from actors.calculated.reading import read_definition as read_calculated
 from actors.model import WorkspaceInfo
 from config.audience_references import NumbersOfIds, with_numbers
 from config.audiences import Audience
-from config.compiled import workspace_info
 from config.numbers import KeptNumbers, Numbers, assign_all
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
+from config.workspace_info import workspace_info
 
 
 class Definitions:

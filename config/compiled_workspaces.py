@@ -7,13 +7,11 @@ from actors.shard_options import ShardOptions
 from actors.store.revisions import Revision
 from config.audience_catalog import audience_catalog
 from config.calculated_catalog import calculated_catalog
-from config.compiled import (
+from config.compiled_connections import (
     connection_infos,
     dropped_connections,
     plan_infos,
     queue_limits,
-    with_neighbours,
-    workspace_info,
 )
 from config.dsr import privacy_options
 from config.numbers import Numbers
@@ -21,6 +19,7 @@ from config.roles import Tasks
 from config.served import ServedDocument
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
+from config.workspace_info import with_neighbours, workspace_info
 
 
 def served_documents(

@@ -88,7 +88,7 @@ def _pixel(
         name=output.name,
         module=numbers.outputs[output.id],
         connection=numbers.connections[connection.id],
-        environments=frozenset(each for each in ENVIRONMENTS if output.is_enabled_in(each)),
+        environments=frozenset(output.enabled_environments),
         pixel_url=settings.pixel_url,
         redirect_url=settings.redirect_url or "",
         frequency_cap_days=settings.frequency_cap_days,

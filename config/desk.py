@@ -15,7 +15,7 @@ from actors.store.audit_log import AuditEntry, Author
 from config.access_desk import AccessDesk
 from config.audit import AuditPage, AuditQuery
 from config.book import FILE, Book
-from config.compiled import output_plans
+from config.compiled_outputs import output_plans
 from config.compiled_workspaces import shard_options
 from config.data_plans import lost_quarantines
 from config.differences import Difference, with_danger

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from actors.model import ENVIRONMENTS
+from actors.model import ENVIRONMENTS, Environment
 from actors.outputs.connection_settings import ConnectionSettings
-from actors.outputs.module import OutputModule
+from actors.outputs.module import OutputModule, OutputSettings
 from config.errors import Found, Location, found_by_model, is_written
 from config.fields import EnvironmentName
 from config.outputs import Output, merged
@@ -75,6 +75,14 @@ def connection_model(module: OutputModule | None) -> type[BaseModel]:
     """Return what validates the settings of connections to outputs of a module."""
     own = None if module is None else module.connection_settings_model
     return own or ConnectionSettings
+
+
+def enabled_settings(output: Output, module: OutputModule) -> dict[Environment, OutputSettings]:
+    """Return the settings of each enabled environment, by the module's model."""
+    return {
+        each: module.settings_model.model_validate(output.settings_in(each))
+        for each in output.enabled_environments
+    }
 
 
 def _kind_problems(

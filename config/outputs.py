@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr
 
+from actors.model import ENVIRONMENTS
 from config.fields import Duration, EnvironmentName, Items, Model, Name, Number, Slug
 from config.forwarding import AppVersion, CustomMapping, Filters, ForwardingRule, Sampling
 
@@ -103,6 +104,11 @@ class Output(Model):
         """Whether batches of an environment are delivered at all."""
         override: OutputEnvironment = getattr(self.environments, environment)
         return override.enabled
+
+    @property
+    def enabled_environments(self) -> tuple[EnvironmentName, ...]:
+        """The environments whose batches are delivered."""
+        return tuple(each for each in ENVIRONMENTS if self.is_enabled_in(each))
 
     def settings_in(self, environment: EnvironmentName) -> dict[str, Any]:
         """Return the module settings of one environment, as written."""

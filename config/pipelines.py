@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from actors import model
 from actors.calculated.feed import FEED_ID
-from actors.model import ENVIRONMENTS
 from actors.outputs.module import OutputModule
 from actors.pipeline import settings
 from actors.pipeline.app_version import parse_version
@@ -27,7 +26,7 @@ def takes_of(output: Output, module: OutputModule) -> Takes:
     Raises:
         ValidationError: the settings do not fit the module.
     """
-    enabled = [each for each in ENVIRONMENTS if output.is_enabled_in(each)]
+    enabled = output.enabled_environments
     if not enabled:
         return Takes()
     return module.takes(module.settings_model.model_validate(output.settings_in(enabled[0])))

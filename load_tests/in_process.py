@@ -30,10 +30,11 @@ from actors.shard_options import ShardOptions, StoreOptions
 from actors.shard_state import ShardState
 from actors.store.environment import Store
 from actors.store.identities import IdentityChange, Term
-from config.compiled import connection_infos, queue_limits, workspace_info
+from config.compiled_connections import connection_infos, queue_limits
 from config.load import parse_workspace
 from config.numbers import Numbers, assign_numbers
 from config.settings import Settings
+from config.workspace_info import workspace_info
 from server.deployment import FinalResult
 from server.ingestion import Ingestion
 from server.microbatch import QueueOptions, ShardQueue

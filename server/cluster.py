@@ -22,7 +22,7 @@ from actors.remote_handles import COORDINATOR_NAME, edge_name, forwarder_name, s
 from actors.shard_options import StoreOptions
 from actors.store.folder import DataFolder, read_slots
 from actors.store.slots import SlotMap
-from config.compiled import output_plans
+from config.compiled_outputs import output_plans
 from config.compiled_workspaces import shard_options
 from config.desk_options import ConfigDeskOptions
 from config.served import ServedDocument

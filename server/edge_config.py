@@ -16,7 +16,7 @@ from actors.model import Environment
 from actors.store.revisions import Stamp
 from config.client_plans import ClientPlan, client_plans
 from config.client_sdks import ClientSdks
-from config.compiled import shown_headers
+from config.compiled_outputs import shown_headers
 from config.cookie_sync import Pixel, pixels
 from config.data_plans import quarantines
 from config.identity import IdentitySettings

@@ -13,10 +13,14 @@ from actors.outputs.registry import MODULES
 from actors.pipeline.settings import Takes
 from config.errors import ConfigError
 from config.load import load_workspace
+from config.numbers import Numbers, assign_numbers
+from config.settings import Settings
 from config.workspace import WorkspaceDocument
 
 Data = dict[str, Any]
 Change = Callable[[Data], object]
+
+SETTINGS = Settings(data_dir=Path("unused"), dedup_window_days=45)
 
 # A module that only takes data of a platform, beside the real ones.
 KIT = replace(
@@ -128,3 +132,9 @@ def problems(data: object, folder: Path, environ: Mapping[str, str] | None = Non
     except ConfigError as error:
         return error.lines()
     return []
+
+
+def compiled(folder: Path, *changes: Change) -> tuple[WorkspaceDocument, Numbers]:
+    """Return a changed document, and the first numbers of its objects."""
+    document = load(shop(*changes), folder)
+    return document, assign_numbers(document, Numbers())

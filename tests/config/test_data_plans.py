@@ -14,7 +14,7 @@ from actors.pipeline.connection import ConnectionInfo
 from actors.store.audit_log import Author
 from actors.store.environment import Store
 from config.book import Book
-from config.compiled import output_plans
+from config.compiled_outputs import output_plans
 from config.compiled_workspaces import shard_options
 from config.differences import Difference, differences
 from config.errors import ConfigError

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from actors.steps.payload import WHOLE
-from config.compiled import output_plans
+from config.compiled_outputs import output_plans
 from config.numbers import Numbers, assign_numbers
 from tests.config.documents import load, problems, setting, shop
 

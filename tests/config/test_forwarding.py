@@ -20,10 +20,10 @@ from actors.pipeline.settings import (
     PipelineSettings,
     Sampling,
 )
-from config.compiled import connection_infos, workspace_info
+from config.compiled_connections import connection_infos
 from config.numbers import Numbers, assign_numbers
-from tests.config.documents import Change, load, problems, setting, shop
-from tests.config.test_compiled import SETTINGS, compiled
+from config.workspace_info import workspace_info
+from tests.config.documents import SETTINGS, Change, compiled, load, problems, setting, shop
 
 FIRST = "connections.0"
 GDPR = setting("workspace.regulations", {"gdpr": {"enabled": True, "purposes": ["analytics"]}})

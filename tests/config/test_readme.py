@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from config.compiled import connection_infos
+from config.compiled_connections import connection_infos
 from config.numbers import Numbers, assign_numbers
 from config.sources import read_yaml
 from tests.actors.pipeline.support import batch_of, custom, run

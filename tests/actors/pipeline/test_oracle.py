@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.model import AttributeValue, ConsentRecord, Event, Lookup, Profile, Section
-from config.compiled import connection_infos
+from config.compiled_connections import connection_infos
 from config.numbers import Numbers, assign_numbers
 from config.workspace import WorkspaceDocument
 from tests.actors.pipeline.support import batch_of, run

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from config.compiled import output_plans
+from config.compiled_outputs import output_plans
 from config.numbers import Numbers, assign_numbers
 from config.sources import read_yaml
 from tests.actors.outputs.warehouse.support import Warehouse, batch, event, membership
