@@ -27,9 +27,10 @@ from actors.remote_handles import RemoteConfiguration
 from actors.shard_calls import ShardCalls
 from actors.shard_options import ShardOptions, StoreOptions
 from actors.shard_state import ShardState
-from actors.store import micro_batches, moving
+from actors.store import micro_batches, moving, slot_pages
 from actors.store.environment import Store
-from actors.store.moving import Move, Page, Place
+from actors.store.moving import Move
+from actors.store.slot_pages import Page, Place
 from actors.store.slots import SlotMap
 from actors.sweeper import Sweeper
 from actors.waking import Waker
@@ -149,18 +150,18 @@ class Shard(Process):
 
     @restarting_if_damaged()
     def read_page(self, first: int, last: int, place: Place) -> Page:
-        """See `actors.store.moving.read_page`."""
-        return moving.read_page(self._moving_store(), self._numbers, first, last, place)
+        """See `actors.store.slot_pages.read_page`."""
+        return slot_pages.read_page(self._moving_store(), self._numbers, first, last, place)
 
     @restarting_if_damaged()
     def read_scattered(self, first: int, last: int, place: Place) -> Page:
-        """See `actors.store.moving.read_scattered`."""
-        return moving.read_scattered(self._moving_store(), self._numbers, first, last, place)
+        """See `actors.store.slot_pages.read_scattered`."""
+        return slot_pages.read_scattered(self._moving_store(), self._numbers, first, last, place)
 
     @restarting_if_damaged()
     def write_page(self, page: Page) -> None:
-        """See `actors.store.moving.write_page`."""
-        moving.write_page(self._moving_store(), page)
+        """See `actors.store.slot_pages.write_page`."""
+        slot_pages.write_page(self._moving_store(), page)
 
     @restarting_if_damaged()
     def read_records(self) -> bytes:

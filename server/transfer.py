@@ -2,7 +2,7 @@
 
 from actors.clock import Clock
 from actors.remote import Handle
-from actors.store.moving import Page, Place
+from actors.store.slot_pages import Page, Place
 
 BUDGET_S = 1.0
 CHUNK_S = 0.2  # what one chunk of slots is to take

@@ -1,9 +1,9 @@
 """Moves slots from one shard's store to another's, while neither serves.
 
     1. `begin` in both: they are marked, on disk, and change nothing from now on but for the move.
-    2. `read_page` of the one and `write_page` in the other: page by page what lies in the order of
-       slots, and the users' logs; at the end, for all that moves, what lies in other orders, and
-       what the shard knows of itself.
+    2. `actors.store.slot_pages` reads in the one and writes in the other: page by page what lies in
+       the order of slots, and the users' logs; at the end, for all that moves, what lies in other
+       orders. What the shard knows of itself goes by `read_records` and `keep_records`.
     3. Who owns which slots is changed in one step, elsewhere: that is the commit.
     4. `settle` in both, as the owners are then: a store removes what it does not own, and one that
        got slots combines what both shards knew, as `actors.store.resharding` does.
@@ -14,30 +14,23 @@ the slots that stay, but for queues and lists.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from actors.audiences.in_force import combined, read_in_force, write_in_force
-from actors.errors import StoreFull
 from actors.groups.live import read_live, write_live
 from actors.groups.runs import Progress
-from actors.store import data_points, groups, outbox, queue_sums
-from actors.store.environment import SHARED_TABLES, Store, Table, Transaction, kept_workspaces
+from actors.store import data_points, groups, queue_sums
+from actors.store.environment import Store, Table, Transaction, kept_workspaces
 from actors.store.identities import read_written, write_written, written_scopes
 from actors.store.ids import read_last, write_last
-from actors.store.keys import log_key
-from actors.store.profiles import decode_profile
-from actors.store.resharding import BY_SLOT, SLOT_OF, Entry, furthest
+from actors.store.resharding import Entry, furthest
+from actors.store.slot_entries import remove_slots, view_of
 from actors.store.slots import SlotMap, Slots
-
-PAGE_BYTES = 4 * 1024 * 1024
-PAGE_LOOKS = 50_000  # entries that are looked at for a page: others' take time too
-MOST_USED = 0.95  # of its map, in a store that gets slots
-CHUNK = 5_000  # entries that one transaction removes
 
 _MARK = b"moving"
 _SLOTS = b"slots"
@@ -45,7 +38,6 @@ _RECORDS = b"moved_records"
 # What a shard knows of itself; only what `settle` reads of it is used.
 _OF_SHARD: tuple[Table, ...] = ("shard",)
 _OF_WORKSPACE: tuple[Table, ...] = ("meta", "data_points")
-_SCATTERED = tuple(table for table in SLOT_OF if table not in BY_SLOT and table != "log")
 
 Records = dict[int, dict[Table, list[Entry]]]  # by workspace, 0: what all share
 
@@ -61,35 +53,10 @@ class Move(Struct, frozen=True, array_like=True):
     epoch: int
 
 
-class Place(Struct, frozen=True, array_like=True):
-    """Where reading goes on: the number of a source among all, a key in it, a log id of a user."""
-
-    source: int = 0
-    key: bytes = b""
-    log_id: int = 0
-
-
-class Page(Struct, array_like=True):
-    """Some entries, by workspace (0: of tables that all share) and table.
-
-    `following` is where to go on, `None` at the end.
-    """
-
-    entries: dict[int, dict[Table, list[Entry]]]
-    following: Place | None
-
-
-class _Link(Struct):
-    """What of a stored batch says where the user's one before it is."""
-
-    previous_log_id: int = 0
-
-
 _encode = msgspec.msgpack.Encoder().encode
 _decode_records = msgspec.msgpack.Decoder(Records).decode
 _decode_move = msgspec.msgpack.Decoder(Move).decode
 _decode_slots = msgspec.msgpack.Decoder(SlotMap).decode
-_link = msgspec.msgpack.Decoder(tuple[_Link, Raw]).decode
 
 
 def under_way(store: Store) -> Move | None:
@@ -111,99 +78,14 @@ def begin(store: Store, move: Move) -> None:
         txn.put("shard", _MARK, _encode(move))
 
 
-# -- Copying --------------------------------------------------------------------------------------
-
-
-def read_page(store: Store, workspaces: Sequence[int], first: int, last: int, place: Place) -> Page:
-    """Return some of what slots have: of tables in the order of slots, and the users' logs.
-
-    Args:
-        workspaces: numbers of those that the deployment serves.
-        first, last: the slots.
-        place: `following` of the page before.
-    """
-    sources: list[tuple[int, Table]] = [
-        *((0, table) for table in BY_SLOT if table in SHARED_TABLES),
-        *((number, table) for number in workspaces for table in (*_own(BY_SLOT), "log")),
-    ]
-    page = Page({}, None)
-    size = 0
-    for source in range(place.source, len(sources)):
-        workspace, table = sources[source]
-        view = _view(store, workspace)
-        start = place if source == place.source else Place(source)
-        with view.read() as txn:
-            if table == "log":
-                found = _read_logs(txn, workspace, first, last, start)
-            else:
-                found = (
-                    (Place(source, key), key, value)
-                    for key, value in _of_slots(txn, table, first, last, start.key)
-                )
-            for at, key, value in found:
-                if size >= PAGE_BYTES:
-                    page.following = at
-                    return page
-                _add(page, workspace, table, key, value)
-                size += len(key) + len(value)
-    return page
-
-
-def read_scattered(
-    store: Store, workspaces: Sequence[int], first: int, last: int, place: Place
-) -> Page:
-    """Return some of what slots have in tables that are in other orders; see `read_page`.
-
-    With it goes what the shards of an event, or of a group's member, have in common.
-    """
-    sources: list[tuple[int, Table]] = [
-        (number, table) for number in workspaces for table in (*_SCATTERED, "event_names")
-    ]
-    page = Page({}, None)
-    size = looked = 0
-    for source in range(place.source, len(sources)):
-        workspace, table = sources[source]
-        slot_of = SLOT_OF.get(table)
-        with _view(store, workspace).read() as txn:
-            start = place.key if source == place.source else b""
-            for key, value in txn.scan(table, start=start):
-                if size >= PAGE_BYTES or looked >= PAGE_LOOKS:
-                    page.following = Place(source, key)
-                    return page
-                looked += 1
-                slot = first if slot_of is None else slot_of(key, value)
-                if slot is None or not first <= slot <= last:
-                    continue
-                _add(page, workspace, table, key, value)
-                size += len(key) + len(value)
-                if table == "group_members":
-                    size += _add_group(page, workspace, txn, groups.group_of_member(key))
-    return page
-
-
-def write_page(store: Store, page: Page) -> None:
-    """Write what a page has; on disk when this returns.
-
-    Raises:
-        StoreFull: there is no room; a little is left, so that what was written can be removed.
-    """
-    if store.used_bytes() > MOST_USED * store.map_size_bytes():
-        raise StoreFull("the store of the shard that is to get slots is nearly full")
-    views = {number: _view(store, number) for number in page.entries}  # each may make tables
-    if not views:
-        return
-    with store.write() as txn:
-        for number, tables in page.entries.items():
-            own = views[number].within(txn)
-            for table, entries in tables.items():
-                _write(own, table, entries)
+# -- What a shard knows of itself ----------------------------------------------------------------
 
 
 def read_records(store: Store, workspaces: Sequence[int]) -> bytes:
     """Return what a shard knows of itself, for `keep_records` of the other."""
     found: Records = {}
     for number in (0, *workspaces):
-        with _view(store, number).read() as txn:
+        with view_of(store, number).read() as txn:
             kept = _OF_WORKSPACE if number else _OF_SHARD
             found[number] = {table: list(txn.scan(table)) for table in kept}
     found[0]["shard"] = [each for each in found[0]["shard"] if each[0] != _RECORDS]
@@ -214,54 +96,6 @@ def keep_records(store: Store, records: bytes) -> None:
     """Keep what the other shard knows of itself, until `settle`. Raises StoreFull."""
     with store.write() as txn:
         txn.put("shard", _RECORDS, records)
-
-
-def _read_logs(
-    txn: Transaction, workspace: int, first: int, last: int, start: Place
-) -> Iterator[tuple[Place, bytes, bytes]]:
-    """Yield where an entry of a user's log is, its key and value; of each user newest first."""
-    for packed, encoded in _of_slots(txn, "profiles", first, last, start.key):
-        skipped = start.log_id if packed == start.key else 0
-        for log_id, value in _chains(txn, workspace, encoded):
-            if skipped and log_id != skipped:
-                continue
-            skipped = 0
-            yield Place(start.source, packed, log_id), log_key(log_id), value
-
-
-def _chains(txn: Transaction, workspace: int, profile: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield log id and value of what a user's chains have, newest first."""
-    section = decode_profile(profile).workspaces.get(workspace)
-    if section is None:
-        return
-    for newest in (section.newest_log_id, section.newest_historical_id):
-        log_id = newest
-        while log_id and (value := txn.get("log", log_key(log_id))) is not None:
-            yield log_id, value
-            log_id = _link(value)[0].previous_log_id
-
-
-def _add(page: Page, workspace: int, table: Table, key: bytes, value: bytes) -> None:
-    page.entries.setdefault(workspace, {}).setdefault(table, []).append((key, value))
-
-
-def _add_group(page: Page, workspace: int, txn: Transaction, key: bytes) -> int:
-    """Add the values of a member's group, unless they are there; return the bytes they take."""
-    value = txn.get("group_values", key)
-    known = page.entries[workspace].get("group_values")
-    if value is None or (known and known[-1][0] == key):  # members of a group follow one another
-        return 0
-    _add(page, workspace, "group_values", key, value)
-    return len(key) + len(value)
-
-
-def _write(txn: Transaction, table: Table, entries: Iterable[Entry]) -> None:
-    for key, value in entries:
-        if table == "dead_letters":
-            outbox.unbury(txn, key)  # of a page that was written before
-            outbox.bury(txn, outbox.decode_dead_letter(value))  # with the key that finds it
-        else:
-            txn.put(table, key, value)
 
 
 # -- Settling -------------------------------------------------------------------------------------
@@ -283,14 +117,7 @@ def settle(store: Store, shard: int, slots: SlotMap, workspaces: Sequence[int]) 
         return
     views = {number: store.of(number) for number in workspaces}  # each may make tables
     for first, last in _not_owned(slots, shard, move):
-        for number, view in views.items():
-            _remove_logs(view, number, first, last)
-            for table in _own(BY_SLOT):
-                _remove(view, table, first, last)
-            _remove_scattered(view, first, last)
-        for table in BY_SLOT:
-            if table in SHARED_TABLES:  # the profiles, which name the logs, after these
-                _remove(store, table, first, last)
+        remove_slots(store, views, first, last)
     with store.write() as txn:
         kept = txn.get("shard", _RECORDS)
         is_done = slots.epoch > move.epoch
@@ -334,56 +161,6 @@ def _not_owned(slots: SlotMap, shard: int, move: Move) -> Iterator[tuple[int, in
             yield found[0], found[-1]
 
 
-def _remove(store: Store, table: Table, first: int, last: int) -> None:
-    while True:
-        with store.write() as txn:
-            found = itertools.islice(_of_slots(txn, table, first, last), CHUNK)
-            keys = [key for key, _ in found]
-            for key in keys:
-                txn.delete(table, key)
-        if len(keys) < CHUNK:
-            return
-
-
-def _remove_logs(store: Store, workspace: int, first: int, last: int) -> None:
-    """Remove the users' logs: of each the oldest first, so that what is left can be found."""
-    following: bytes | None = b""
-    while following is not None:
-        with store.read() as txn:
-            start, following, log_ids = following, None, list[int]()
-            for packed, encoded in _of_slots(txn, "profiles", first, last, start):
-                if len(log_ids) >= CHUNK:
-                    following = packed
-                    break
-                log_ids += reversed([log_id for log_id, _ in _chains(txn, workspace, encoded)])
-        for some in (log_ids[at : at + CHUNK] for at in range(0, len(log_ids), CHUNK)):
-            with store.write() as txn:
-                for log_id in some:
-                    txn.delete("log", log_key(log_id))
-
-
-def _remove_scattered(store: Store, first: int, last: int) -> None:
-    for table in _SCATTERED:
-        slot_of = SLOT_OF[table]
-        start: bytes | None = b""
-        while start is not None:
-            with store.read() as txn:
-                looked = list(itertools.islice(txn.scan(table, start=start), PAGE_LOOKS))
-                gone = [
-                    key
-                    for key, value in looked
-                    if (slot := slot_of(key, value)) is not None and first <= slot <= last
-                ]
-            start = looked[-1][0] + b"\0" if len(looked) == PAGE_LOOKS else None
-            if gone:
-                with store.write() as txn:
-                    for key in gone:
-                        if table == "dead_letters":
-                            outbox.unbury(txn, key)
-                        else:
-                            txn.delete(table, key)
-
-
 def _combine_shared(txn: Transaction, other: Transaction) -> None:
     write_last(txn, max(read_last(txn), read_last(other)))
     for scope in written_scopes(other):
@@ -411,27 +188,6 @@ def _end_group_run(txn: Transaction) -> None:
         for key in [key for key, _ in txn.scan(table)]:
             txn.delete(table, key)
     groups.write_progress(txn, Progress())
-
-
-# -- What both use --------------------------------------------------------------------------------
-
-
-def _view(store: Store, workspace: int) -> Store:
-    return store.of(workspace) if workspace else store
-
-
-def _own(tables: Iterable[Table]) -> tuple[Table, ...]:
-    return tuple(table for table in tables if table not in SHARED_TABLES)
-
-
-def _of_slots(
-    txn: Transaction, table: Table, first: int, last: int, start: bytes = b""
-) -> Iterator[Entry]:
-    """Yield what slots have in a table that is in their order."""
-    for key, value in txn.scan(table, start=max(start, first.to_bytes(2, "big"))):
-        if key[0] << 8 | key[1] > last:
-            return
-        yield key, value
 
 
 class _Records:

@@ -14,7 +14,8 @@ from actors.model import Accepted, Result
 from actors.shard_options import ShardOptions, StoreOptions
 from actors.store import log
 from actors.store.keys import MPID_RANDOM_BITS
-from actors.store.moving import Move, Place
+from actors.store.moving import Move
+from actors.store.slot_pages import Place
 from actors.store.slots import SlotMap, even
 from tests.actors.profiles.builders import WORKSPACE
 from tests.actors.shards import MAP_SIZE_BYTES, item, micro, opened

@@ -13,7 +13,7 @@ from actors.errors import ShardUnavailable, StoreFull
 from actors.remote import Handle
 from actors.store import moving
 from actors.store.folder import DataFolder, read_slots
-from actors.store.moving import Page
+from actors.store.slot_pages import Page
 from actors.store.slots import SlotMap, owners_of
 from server import transfer
 from server.problems import Refused

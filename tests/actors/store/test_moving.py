@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from actors.clock import ManualClock, SystemClock
 from actors.model import EventName, ProfileKey, Section
-from actors.store import event_names, groups, log, moving, outbox, pending
+from actors.store import event_names, groups, log, moving, outbox, pending, slot_entries, slot_pages
 from actors.store.environment import Store, Table, Transaction
 from actors.store.folder import DataFolder
 from actors.store.identities import Written, read_written, write_written
@@ -24,9 +24,10 @@ from actors.store.keys import (
     profile_key,
     slot_of_mpid,
 )
-from actors.store.moving import Move, Place, read_slots
+from actors.store.moving import Move, read_slots
 from actors.store.profiles import Profiles
 from actors.store.resharding import BY_SLOT, SLOT_OF
+from actors.store.slot_pages import Place
 from actors.store.slots import SlotMap, Slots, even
 from tests.actors.store.builders import MAP_SIZE_BYTES, NOW, dead, delivery, stored
 from tests.actors.store.test_resharding import Content, cut_off_after, merged, read, taken
@@ -86,11 +87,11 @@ def move(stores: Sequence[Store], owners: Owners, following: SlotMap, wanted: Mo
     both = [WORKSPACE, OTHER]
     for store in stores:
         moving.begin(store, wanted)
-    for reader in (moving.read_page, moving.read_scattered):
+    for reader in (slot_pages.read_page, slot_pages.read_scattered):
         place: Place | None = Place()
         while place is not None:
             page = reader(source, both, wanted.first, wanted.last, place)
-            moving.write_page(target, page)
+            slot_pages.write_page(target, page)
             place = page.following
     moving.keep_records(target, moving.read_records(source, both))
     owners.now = following
@@ -118,9 +119,10 @@ def test_everything_is_at_its_owner_once(
     wanted = Move(min(ends), max(ends), BEFORE.epoch)
     following = BEFORE.moved(wanted.first, wanted.last, TARGET)
     with taken(2) as path, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(moving, "PAGE_BYTES", 600)
-        patch.setattr(moving, "PAGE_LOOKS", 3)
-        patch.setattr(moving, "CHUNK", 3)
+        patch.setattr(slot_pages, "PAGE_BYTES", 600)
+        patch.setattr(slot_pages, "PAGE_LOOKS", 3)
+        patch.setattr(slot_entries, "LOOKS", 3)
+        patch.setattr(slot_entries, "CHUNK", 3)
         with opened(path) as stores:
             fill(stores, filling, WORKSPACE)
             fill(stores, other, OTHER)
@@ -166,10 +168,10 @@ def test_another_number_of_shards_finds_everything_after_a_move_that_was_cut_off
         with opened(path) as stores:
             for store in stores:
                 moving.begin(store, Move(100, 199, BEFORE.epoch))
-            for reader in (moving.read_page, moving.read_scattered):
+            for reader in (slot_pages.read_page, slot_pages.read_scattered):
                 page = reader(stores[SOURCE], [WORKSPACE], 100, 199, Place())
                 assert page.following is None
-                moving.write_page(stores[TARGET], page)
+                slot_pages.write_page(stores[TARGET], page)
         if is_committed:
             folder.move_slots(BEFORE.moved(100, 199, TARGET))
         folder.close()
