@@ -30,6 +30,7 @@ from actors.audiences.sharing import Sharing
 from actors.audiences.subscriptions import SettingsCheck, Subscriptions
 from actors.clock import Clock, Randomness
 from actors.errors import ShardUnavailable, StoreFull
+from actors.predictions.applying import Applying
 from actors.predictions.desk import Predictions
 from actors.store.environment import Store
 
@@ -68,7 +69,7 @@ class AudienceDesk:
         self._lifecycle = Lifecycle(self._core)
         self._lists = StaticLists(self._core)
         self._downloads = Downloads(self._core, folder)
-        self._predictions = Predictions(self._core)
+        self._applying = Applying(self._core)
         self._parts = (
             Registry(self._core),
             self._lifecycle,
@@ -80,7 +81,8 @@ class AudienceDesk:
             Sharing(self._core),
             Queries(self._core),
             self._downloads,
-            self._predictions,
+            Predictions(self._core, self._applying),
+            self._applying,
         )
         self._working = asyncio.Lock()
 
@@ -190,7 +192,7 @@ class AudienceDesk:
 
     async def run_predictions(self) -> None:
         """Give users what their scores come to, for ever."""
-        await self._predictions.run_predictions()
+        await self._applying.run_predictions()
 
     async def run(self) -> None:
         """Do what is due, for ever."""

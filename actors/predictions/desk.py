@@ -1,12 +1,10 @@
 """Predictions whose scores are posted (spec/predictions.md, 2 and 6): a part of the audience desk.
 
-Scores are on the shards' disks when a post is answered. A little later, once nothing more comes,
-the percentiles of all users are found anew, and each user gets both values in one transaction with
-the memberships that depend on them. After a crash that is begun again: it has the same outcome.
+Scores are on the shards' disks when a post is answered. What they come to is given to users a
+little later (`actors.predictions.applying`).
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -20,40 +18,30 @@ from actors.audiences.readings import Frame
 from actors.audiences.rules import refused
 from actors.audiences.state import AudienceState
 from actors.audiences.trees import definitions_of
-from actors.errors import ShardUnavailable, StoreFull
 from actors.model import Scored
+from actors.predictions.applying import Applying
 from actors.predictions.calls import PredictionShard
 from actors.predictions.objects import (
     Prediction,
     PredictionFields,
-    Ranking,
-    Writing,
     attributes_of,
     slug_of,
 )
-from actors.predictions.ranks import Census, Operator, Output
+from actors.predictions.ranks import Operator, Output
 from actors.store.keys import slot_of_mpid
 from actors.store.slots import slots_of
 
-logger = logging.getLogger("headwater.predictions")
-
 MAX_ACTIVE = 50
 MAX_GOAL_EVENTS = 10
-QUIET_MS = 2_000  # after the last post; `LATEST_MS` after what was applied last, if posts go on
-LATEST_MS = 60_000
-DAY_MS = 86_400_000  # who may have a score changes with time, too
-LOOK_S = 1.0
-IDLE_LOOK_S = 60.0
-WRITTEN_PER_S = 2_000  # users of a shard: ingestion comes first
 
 
 class Predictions:
-    """The predictions, their scores, and the work behind them."""
+    """The predictions and their scores."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, applying: Applying) -> None:
         self._core = core
+        self._applying = applying
         self._shards = cast(Sequence[PredictionShard], core.shards)
-        self._woken = asyncio.Event()
 
     # -- Reading ----------------------------------------------------------------------------------
 
@@ -97,7 +85,7 @@ class Predictions:
         found = await self.prediction(number)
         if found is None:
             return None
-        return (await self._count(_writing(found, None))).bins(output, count)
+        return (await self._applying.census(found)).bins(output, count)
 
     async def prediction_size(
         self, number: int, output: Output, operator: Operator, value: float
@@ -106,7 +94,7 @@ class Predictions:
         found = await self.prediction(number)
         if found is None:
             return None
-        return (await self._count(_writing(found, None))).size(output, operator, value)
+        return (await self._applying.census(found)).size(output, operator, value)
 
     # -- Changing ---------------------------------------------------------------------------------
 
@@ -157,7 +145,7 @@ class Predictions:
             if former is None or former.is_leaving:
                 return None
             after = changed.predictions[number] = replace(former, is_off=not is_on)
-        self._woken.set()
+        self._applying.woken.set()
         return after
 
     async def delete_prediction(self, number: int, is_forced: bool) -> list[int] | None:
@@ -175,7 +163,7 @@ class Predictions:
             if used and not is_forced:
                 return used
             changed.predictions[number] = replace(former, is_leaving=True)
-        self._woken.set()
+        self._applying.woken.set()
         return []
 
     async def post_scores(self, number: int, rows: Sequence[tuple[int, int]]) -> int | None:
@@ -211,94 +199,8 @@ class Predictions:
                 changed.predictions[number] = replace(
                     former, posted=former.posted + 1, posted_ms=now_ms
                 )
-        self._woken.set()
+        self._applying.woken.set()
         return sum(unknown)
-
-    # -- In the background ------------------------------------------------------------------------
-
-    async def settle_predictions(self) -> bool:
-        """Do all that is due now; tell whether something is due soon.
-
-        Raises:
-            ShardUnavailable: a shard did not answer; the next call begins that prediction anew.
-            StoreFull: likewise, for want of room.
-        """
-        is_waiting = False
-        for each in sorted(self._core.state.predictions.values(), key=lambda each: each.number):
-            if each.is_leaving:
-                await self._write(_writing(each, None))
-                with self._core.changing() as changed:
-                    changed.predictions.pop(each.number, None)
-                    changed.tell_shards()
-                await self._core.push()
-            elif self._is_due(each):
-                await self._apply(each)
-            else:
-                is_waiting |= each.applied < each.posted
-        return is_waiting
-
-    async def run_predictions(self) -> None:
-        """Do what is due, for ever."""
-        while True:
-            self._woken.clear()
-            pause_s = LOOK_S
-            try:
-                if not await self.settle_predictions():
-                    pause_s = IDLE_LOOK_S
-            except (ShardUnavailable, StoreFull) as error:
-                logger.warning(
-                    "predictions wait for a shard",
-                    extra={"event": "predictions_wait", "kind": type(error).__name__},
-                )
-            try:
-                async with asyncio.timeout(pause_s):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
-
-    def _is_due(self, prediction: Prediction) -> bool:
-        now_ms = self._core.clock.now_ms()
-        if prediction.is_off or prediction.posted_ms is None:
-            return False
-        if prediction.applied < prediction.posted:
-            is_late = now_ms - (prediction.applied_ms or 0) >= LATEST_MS
-            return is_late or now_ms - prediction.posted_ms >= QUIET_MS
-        return now_ms - (prediction.applied_ms or 0) >= DAY_MS
-
-    async def _apply(self, prediction: Prediction) -> None:
-        """Give all users what their scores come to."""
-        census = await self._count(_writing(prediction, None))
-        await self._write(_writing(prediction, census.ranking()))
-        with self._core.changing() as changed:
-            former = changed.predictions.get(prediction.number)
-            if former is not None:
-                changed.predictions[prediction.number] = replace(
-                    former,
-                    applied=prediction.posted,
-                    applied_ms=self._core.clock.now_ms(),
-                    users=census.users,
-                )
-
-    async def _count(self, writing: Writing) -> Census:
-        census = Census()
-
-        async def count(shard: PredictionShard) -> None:
-            cursor: bytes | None = b""
-            while cursor is not None:
-                counts, cursor = await shard.count_scores(writing, cursor)
-                census.add(counts)
-
-        await asyncio.gather(*map(count, self._shards))
-        return census
-
-    async def _write(self, writing: Writing) -> None:
-        async def write(shard: PredictionShard) -> None:
-            cursor: bytes | None = b""
-            while cursor is not None:
-                changed, cursor = await shard.write_scores(writing, cursor)
-                await asyncio.sleep(changed / WRITTEN_PER_S)
-
-        await asyncio.gather(*map(write, self._shards))
 
     # -- Inside -----------------------------------------------------------------------------------
 
@@ -352,16 +254,6 @@ def _free_slug(state: AudienceState, core: Core, name: str) -> str:
     if not core.catalog.calculated.keys().isdisjoint(attributes_of(slug)):
         raise refused("NAME_NOT_UNIQUE", "A calculated attribute is called so.", "/name")
     return slug
-
-
-def _writing(prediction: Prediction, ranking: Ranking | None) -> Writing:
-    return Writing(
-        number=prediction.number,
-        slug=prediction.slug,
-        environment=prediction.environment,
-        active_within_days=prediction.active_within_days,
-        ranking=ranking,
-    )
 
 
 def _users(core: Core, prediction: Prediction) -> list[int]:
