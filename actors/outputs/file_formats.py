@@ -6,7 +6,8 @@ import gzip
 import hashlib
 import io
 import os
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
@@ -50,7 +51,7 @@ class _HashedFile(io.FileIO):
         return written
 
 
-class RowWriter:
+class RowWriter(ABC):
     """Writes one file. Subclasses turn a delivery into bytes of their format.
 
     The file is locked while it is written, so that a starting process can tell it from one that was
@@ -66,9 +67,9 @@ class RowWriter:
         self._raw: IO[bytes] = io.BufferedWriter(self._hashed, BUFFER_BYTES)
         fcntl.flock(self._raw, fcntl.LOCK_EX)
 
+    @abstractmethod
     def write(self, delivery: Delivery) -> None:
         """Add one delivery."""
-        raise NotImplementedError
 
     def size(self) -> int:
         """Return about how many bytes the file will have if it is finished now."""
@@ -89,7 +90,7 @@ class RowWriter:
         """Close the file as it is."""
         self._raw.close()
 
-    def _close_format(self) -> None:
+    def _close_format(self) -> None:  # noqa: B027  # not every format wants anything
         """Write what the format wants at its end."""
 
     def _count(self, time_ms: int | None) -> None:
@@ -285,5 +286,9 @@ class ParquetWriter(RowWriter):
 
 def open_writer(settings: FileSettings, path: Path, loaded_ms: int) -> RowWriter:
     """Begin a file in the format of the settings."""
-    writers = {"ndjson": NdjsonWriter, "csv": CsvWriter, "parquet": ParquetWriter}
+    writers: dict[str, Callable[[Path, int, str], RowWriter]] = {
+        "ndjson": NdjsonWriter,
+        "csv": CsvWriter,
+        "parquet": ParquetWriter,
+    }
     return writers[settings.format](path, loaded_ms, settings.compression)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -26,7 +27,7 @@ class Received(Struct, frozen=True):
     number: int
 
 
-class Harness:
+class Harness(ABC):
     """A module beside a real receiver on this machine. Subclasses say what is different.
 
     Attributes:
@@ -54,15 +55,15 @@ class Harness:
         """`folder`: for what the receiver keeps; exists."""
         self.folder = folder
 
-    async def start(self) -> None:
+    async def start(self) -> None:  # noqa: B027  # not all need it
         """Start the receiver."""
 
-    async def stop(self) -> None:
+    async def stop(self) -> None:  # noqa: B027  # not all need it
         """Stop the receiver, whatever its fault; may be called twice."""
 
+    @abstractmethod
     def settings(self) -> dict[str, Any]:
         """Return settings that work here; once the receiver has been started."""
-        raise NotImplementedError
 
     def impatient(self) -> dict[str, Any]:
         """Return settings, over the working ones, that do not wait long for a slow receiver."""
@@ -72,16 +73,16 @@ class Harness:
         """Return what the module is sent."""
         return delivery(number, mpid=mpid)
 
-    async def set_fault(self, fault: Fault | None) -> None:
+    async def set_fault(self, fault: Fault | None) -> None:  # noqa: B027  # not all need it
         """Have the receiver fail in one way, or no longer."""
 
     def is_asked(self) -> bool:
         """Whether something is under way that a slow receiver does not answer."""
         return False
 
+    @abstractmethod
     async def received(self) -> list[Received]:
         """Return all that the receiver has accepted, in its order."""
-        raise NotImplementedError
 
 
 def members(stable_id: str, payload: bytes | str) -> Received:
