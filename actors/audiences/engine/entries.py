@@ -7,19 +7,24 @@ in at once.
 
 import struct
 from collections.abc import Iterable, Sequence
-from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import astuple
 
 from actors.audiences.engine.arrays import FAR, Bools, Codes, Floats, Ints, Places, grown
+from actors.audiences.engine.entry_columns import (
+    PLAIN,
+    WIDE,
+    coming_changes,
+    order_of,
+    plain_columns,
+    run_starts,
+    wide_columns,
+)
 from actors.audiences.engine.segments import Columns, SegmentStore
 
-_PLAIN = {"stream": np.int32, "event": np.int32, "t_ms": np.int64, "value": np.int64}
-_WIDE = {**_PLAIN, "first": np.int64, "last": np.int64, "weight": np.float64}
-_BITS = 63
 _MOST_WAITING = 4096  # rows: entries that wait take ten times as much memory as others
 
 _double = struct.Struct("<d")
@@ -61,9 +66,6 @@ class Happened(NamedTuple):
     streams: tuple[int, ...]
 
 
-_Fields = tuple[Any, ...]
-
-
 class Entries(Struct, frozen=True):
     """The entries of some rows, in the order (row, stream, time, event).
 
@@ -93,8 +95,8 @@ class EntryStore:
     """Entries of all rows. `wide` streams have their own segments, with more columns."""
 
     def __init__(self) -> None:
-        self._plain = SegmentStore(_PLAIN)
-        self._wide = SegmentStore(_WIDE)
+        self._plain = SegmentStore(PLAIN)
+        self._wide = SegmentStore(WIDE)
         self._is_wide: Bools = np.zeros(0, np.bool_)  # by stream
         self._is_kept: Bools = np.zeros(0, np.bool_)
         self._waiting: dict[int, list[Entry]] = {}
@@ -173,7 +175,7 @@ class EntryStore:
         if of_wide.any():
             wide = {name: column[of_wide] for name, column in came.items()}
             for name, always in (("first", -FAR), ("last", FAR), ("weight", 1.0)):
-                wide[name] = np.full(len(wide["place"]), always, _WIDE[name])
+                wide[name] = np.full(len(wide["place"]), always, WIDE[name])
             self._merge_into(self._wide, rows, wide, since_ms)
             came = {name: column[~of_wide] for name, column in came.items()}
         self._merge_into(self._plain, rows, came, since_ms)
@@ -201,11 +203,11 @@ class EntryStore:
         events = [(place_of[row], *one) for row, some in happened.items() for one in some]
         if not (entries or events):
             return
-        came = _plain_columns(entries, events)
+        came = plain_columns(entries, events)
         if entries:
             of_wide = self._is_wide[came["stream"]]
             if of_wide.any():
-                wide = _wide_columns(entries, of_wide.nonzero()[0])
+                wide = wide_columns(entries, of_wide.nonzero()[0])
                 self._merge_into(self._wide, rows, wide, since_ms)
                 came = {name: column[~of_wide] for name, column in came.items()}
         self._merge_into(self._plain, rows, came, since_ms)
@@ -226,7 +228,7 @@ class EntryStore:
             if len(of_wide):
                 now = ticks[of_wide] if len(ticks) > 1 else ticks
                 first, last = wide["first"], wide["last"]
-                changes = _changes(of_wide, wide, now)
+                changes = coming_changes(of_wide, wide, now)
                 counts = ((first <= now) & (last >= now)).nonzero()[0]
                 weight = np.concatenate([np.ones(len(place)), wide["weight"][counts]])
                 place = np.concatenate([place, of_wide[counts]])
@@ -234,7 +236,7 @@ class EntryStore:
                     name: np.concatenate([column, wide[name][counts]])
                     for name, column in columns.items()
                 }
-                order = _order(place, columns)
+                order = order_of(place, columns)
                 place, weight = place[order], weight[order]
                 columns = {name: column[order] for name, column in columns.items()}
         return Entries(
@@ -245,7 +247,7 @@ class EntryStore:
             columns["value"],
             weight,
             changes,
-            _run_starts(place, columns["stream"]),
+            run_starts(place, columns["stream"]),
         )
 
     def _merge_into(
@@ -262,95 +264,7 @@ class EntryStore:
         if not stays.all():
             places = places[stays]
             columns = {name: column[stays] for name, column in columns.items()}
-        order = _order(places, columns)
+        order = order_of(places, columns)
         columns = {name: column[order] for name, column in columns.items()}
         lengths = np.bincount(places, minlength=len(rows)).astype(np.int64)
         store.write(rows, lengths, columns)
-
-
-def _plain_columns(
-    entries: list[_Fields], events: list[tuple[int, int, int, tuple[int, ...]]]
-) -> Columns:
-    """Return entries, and then those that events make, as columns.
-
-    Args:
-        entries: the place of the row and the fields of `Entry`, each.
-        events: the place of the row and the fields of `Happened`, each.
-    """
-    parts: list[Columns] = []
-    if entries:
-        place, stream, t_ms, event, value, *_ = zip(*entries, strict=True)
-        parts.append(
-            {
-                "place": np.array(place, np.int64),
-                "stream": np.array(stream, np.int32),
-                "event": np.array(event, np.int32),
-                "t_ms": np.array(t_ms, np.int64),
-                "value": np.array(value, np.int64),
-            }
-        )
-    if events:
-        place, t_ms, event, streams = zip(*events, strict=True)
-        counts = np.fromiter(map(len, streams), np.int64, len(streams))
-        total = int(counts.sum())
-        parts.append(
-            {
-                "place": np.array(place, np.int64).repeat(counts),
-                "stream": np.fromiter(chain.from_iterable(streams), np.int32, total),
-                "event": np.array(event, np.int32).repeat(counts),
-                "t_ms": np.array(t_ms, np.int64).repeat(counts),
-                "value": np.zeros(total, np.int64),
-            }
-        )
-    if len(parts) == 1:
-        return parts[0]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _wide_columns(entries: list[_Fields], which: Places) -> Columns:
-    """Return some of the entries with all columns."""
-    place, stream, t_ms, event, value, weight, first, last = zip(
-        *(entries[at] for at in which.tolist()), strict=True
-    )
-    return {
-        "place": np.array(place, np.int64),
-        "stream": np.array(stream, np.int32),
-        "event": np.array(event, np.int32),
-        "t_ms": np.array(t_ms, np.int64),
-        "value": np.array(value, np.int64),
-        "weight": np.array(weight, np.float64),
-        "first": np.array(first, np.int64),
-        "last": np.array(last, np.int64),
-    }
-
-
-def _order(place: Ints, columns: Columns) -> Places:
-    """Return the order (place, stream, time); what is equal in these is in order of event."""
-    if not len(place):
-        return np.zeros(0, np.intp)
-    stream, t_ms = columns["stream"].astype(np.int64), columns["t_ms"]
-    run = place * (int(stream.max()) + 1) + stream
-    earliest = int(t_ms.min())
-    bits = (int(t_ms.max()) - earliest).bit_length()
-    if int(run.max()).bit_length() + bits <= _BITS:
-        sort_by: Ints = (run << bits) | (t_ms - earliest)
-        return sort_by.argsort(kind="stable")
-    return np.lexsort((t_ms, run))
-
-
-def _run_starts(place: Ints, stream: Codes) -> Ints:
-    if not len(place):
-        return np.zeros(0, np.int64)
-    is_start = np.empty(len(place), np.bool_)
-    is_start[0] = True
-    np.not_equal(place[1:], place[:-1], out=is_start[1:])
-    is_start[1:] |= stream[1:] != stream[:-1]
-    return is_start.nonzero()[0]
-
-
-def _changes(place: Ints, wide: Columns, now: Ints) -> tuple[Ints, Codes, Ints]:
-    """Return when entries begin or cease to count, each next time."""
-    first, last = wide["first"], wide["last"]
-    ticks = np.where(first > now, first, np.where((last >= now) & (last < FAR), last + 1, FAR))
-    coming = (ticks < FAR).nonzero()[0]
-    return place[coming], wide["stream"][coming].astype(np.int32), ticks[coming]
