@@ -1,7 +1,7 @@
 """The forwarder of one output: pulls deliveries from the shards' outboxes and sees them through.
 
 Delivery is at least once (spec/connections.md, 3): what was read stays in its outbox until the
-outcome is settled there. A plain class; `actors.hosted` makes an actor of it.
+outcome is settled there. A plain class; `actors.hosted_forwarder` makes an actor of it.
 """
 
 import asyncio

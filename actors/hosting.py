@@ -1,6 +1,9 @@
-"""What the processes of all actors have in common.
+"""What the processes of all actors have in common (`actors/hosted_*.py`, `server/hosted_edge.py`).
 
-Kept apart, as what a process imports it has to read before it is back after its death.
+They are plain classes, each put together in its constructor. Ray names a process after its class,
+so these are called as their role is. A constructor runs again when its process has died; everything
+it needs it gets from its arguments and from disk. What a process imports it has to read before it
+is back, so each has a file of its own.
 """
 
 import gc

@@ -13,7 +13,8 @@ from actors import remote
 from actors.clock import Clock
 from actors.errors import ActorFailed, ShardUnavailable
 from actors.forwarding.plan import OutputPlan
-from actors.hosted import Coordinator, Forwarder, ForwarderOptions
+from actors.hosted_coordinator import Coordinator
+from actors.hosted_forwarder import Forwarder, ForwarderOptions
 from actors.hosted_shard import Shard
 from actors.model import WorkspaceInfo
 from actors.privacy.signing import SigningPair

@@ -74,7 +74,7 @@ class QueueShard(ConfiguredShard, Protocol):
 
 
 class ForwarderHandle(Protocol):
-    """What is asked of an output's forwarder; see `actors.hosted.Forwarder`."""
+    """What is asked of an output's forwarder; see `actors.hosted_forwarder.Forwarder`."""
 
     async def status(self) -> dict[str, Any]:
         """Describe it."""

@@ -17,9 +17,9 @@ from actors.store.keys import MPID_RANDOM_BITS
 from actors.store.moving import Move
 from actors.store.slot_pages import Place
 from actors.store.slots import SlotMap, even
+from tests.actors.hosts import FakeHost
 from tests.actors.profiles.builders import WORKSPACE
 from tests.actors.shards import MAP_SIZE_BYTES, item, micro, opened
-from tests.actors.test_hosted import FakeHost
 
 BEFORE = even(2)
 FIRST, LAST = 100, 199

@@ -1,46 +1,24 @@
-"""What the actors' processes do when something in them fails."""
+"""The coordinator's process: what runs in it by itself."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from actors import hosted
 from actors.alias_runner import AliasRunner
 from actors.calculated.objects import CalculatedCatalog
 from actors.desk_options import DeskOptions
-from actors.errors import StoreDamaged, StoreFull
-from actors.forwarding.desk import OutputInfo
-from actors.forwarding.plan import OutputPlan
-from actors.hosted import Coordinator, Forwarder, ForwarderOptions
-from actors.hosting import restarting_if_damaged
-from actors.outputs.environment import OutputPlace
-from actors.outputs.retry import PROFILES
+from actors.hosted_coordinator import Coordinator
 from actors.store.environment import Store
-from actors.store.slots import SlotMap
 from config.sealing import Sealer
 from tests.actors.aliasing import SOURCE, request
 from tests.actors.audiences.desks import CATALOG
+from tests.actors.hosts import FakeHost, no_slots
 from tests.actors.profiles.builders import WORKSPACE
 from tests.actors.shards import MAP_SIZE_BYTES
 from tests.signing import pair
-
-
-def no_slots() -> SlotMap:
-    return SlotMap(0, ())
-
-
-class FakeHost:
-    version = "test"
-
-    def enter(self, role: str, instance: str) -> None:
-        """Log as the test does."""
-
-    def set_log_level(self, logger: str, level: str | None) -> None:
-        """Log as the test does."""
 
 
 class FakeConfiguration:
@@ -76,57 +54,6 @@ class FakeConfiguration:
     async def run(self) -> None:
         """Nothing ever changes."""
         await asyncio.Event().wait()
-
-    async def published(self) -> dict[int, int]:
-        return {}
-
-
-class FakeCoordinator:
-    """One that keeps nothing of any output."""
-
-    async def output_state(self, output: str) -> dict[str, bytes]:
-        return {}
-
-
-async def test_a_forwarder_that_cannot_be_made_is_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Such as one whose output opens a file while the disk is full."""
-    opened_again = asyncio.Event()
-    failures = [OSError("no space left on device")]
-
-    def open_outputs(*_: Any) -> dict[Any, Any]:
-        if failures:
-            raise failures.pop()
-        opened_again.set()
-        return {}
-
-    monkeypatch.setattr(hosted, "open_outputs", open_outputs)
-    monkeypatch.setattr(hosted, "RESTART_PAUSE_S", 0.0)
-    plan = OutputPlan(
-        info=OutputInfo("hook", PROFILES["stream"]),
-        module="webhook",
-        settings={},
-        is_audience=False,
-        connections=(),
-        place=OutputPlace(),
-    )
-    options = ForwarderOptions(
-        plan=plan,
-        workspace=1,
-        workspace_id="shop",
-        sharers=(),
-        slots=no_slots(),
-        spool_dir=tmp_path,
-        egress_allow=(),
-    )
-    monkeypatch.setattr(hosted, "RemoteConfiguration", lambda *_: FakeConfiguration([]))
-    monkeypatch.setattr(hosted, "RemoteCoordinator", lambda *_: FakeCoordinator())
-    forwarder = Forwarder(options, FakeHost())
-    await forwarder.start(no_slots())
-    async with asyncio.timeout(5):
-        await opened_again.wait()
-    await forwarder.stop()
 
 
 async def test_a_coordinator_applies_aliases_from_its_start_until_it_is_closed(
@@ -169,25 +96,3 @@ async def test_a_coordinator_applies_aliases_from_its_start_until_it_is_closed(
     await coordinator.start(0)
     await asyncio.sleep(0)
     assert runs == ["began", "ended"]
-
-
-def test_a_process_with_a_damaged_store_ends_and_says_so_once(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    ended: list[int] = []
-
-    @restarting_if_damaged(ended.append)
-    def commit(fault: Exception | None) -> str:
-        if fault is not None:
-            raise fault
-        return "committed"
-
-    assert commit(None) == "committed"
-    with pytest.raises(StoreFull):
-        commit(StoreFull("no room"))
-    assert ended == []
-    with pytest.raises(StoreDamaged):
-        commit(StoreDamaged("MDB_PANIC"))
-    assert ended == [1]
-    [record] = caplog.records
-    assert (record.levelno, record.__dict__["event"]) == (logging.CRITICAL, "store_damaged")

@@ -1,0 +1,70 @@
+"""A forwarder's process: what it does when something in it fails."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors import hosted_forwarder
+from actors.forwarder import OutputInfo
+from actors.forwarding.plan import OutputPlan
+from actors.hosted_forwarder import Forwarder, ForwarderOptions
+from actors.outputs.contract import OutputPlace
+from actors.outputs.retry import PROFILES
+from tests.actors.hosts import FakeHost, no_slots
+
+
+class FakeConfiguration:
+    """One that has nothing published."""
+
+    async def published(self) -> dict[int, int]:
+        return {}
+
+
+class FakeCoordinator:
+    """One that keeps nothing of any output."""
+
+    async def output_state(self, output: str) -> dict[str, bytes]:
+        return {}
+
+
+async def test_a_forwarder_that_cannot_be_made_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one whose output opens a file while the disk is full."""
+    opened_again = asyncio.Event()
+    failures = [OSError("no space left on device")]
+
+    def open_outputs(*_: Any) -> dict[Any, Any]:
+        if failures:
+            raise failures.pop()
+        opened_again.set()
+        return {}
+
+    monkeypatch.setattr(hosted_forwarder, "open_outputs", open_outputs)
+    monkeypatch.setattr(hosted_forwarder, "RESTART_PAUSE_S", 0.0)
+    plan = OutputPlan(
+        info=OutputInfo("hook", PROFILES["stream"]),
+        module="webhook",
+        settings={},
+        is_audience=False,
+        connections=(),
+        place=OutputPlace(),
+    )
+    options = ForwarderOptions(
+        plan=plan,
+        workspace=1,
+        workspace_id="shop",
+        sharers=(),
+        slots=no_slots(),
+        spool_dir=tmp_path,
+        egress_allow=(),
+    )
+    monkeypatch.setattr(hosted_forwarder, "RemoteConfiguration", lambda *_: FakeConfiguration())
+    monkeypatch.setattr(hosted_forwarder, "RemoteCoordinator", lambda *_: FakeCoordinator())
+    forwarder = Forwarder(options, FakeHost())
+    await forwarder.start(no_slots())
+    async with asyncio.timeout(5):
+        await opened_again.wait()
+    await forwarder.stop()
