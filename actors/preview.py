@@ -87,7 +87,8 @@ class ShardPreviews:
         if pipeline is None:
             return None
         context = self._context(pipeline)
-        batch = self._work(raw, context).decoded
+        work = self._work(raw, context)
+        work.mpid, batch = mpid, work.decoded
         identities = self._identities(batch)
         profile: Profile | None = None
         changes: list[ConsentChange] = []
@@ -103,19 +104,7 @@ class ShardPreviews:
                 profile, batch, context, self._workspace, by_identities=batch.mpid is None
             )
             changes, device_key = update.consent_changes, update.device_key
-        stored = StoredBatch(
-            log_id=0,
-            previous_log_id=0,
-            workspace=self._workspace.number,
-            scope=self._workspace.scope,
-            mpid=mpid,
-            input=context.input,
-            received_ms=context.received_ms,
-            channel=context.channel,
-            is_historical=False,
-            device_key=device_key,
-            batch=batch,
-        )
+        stored = work.stored(batch, self._workspace, device_key=device_key)
         return self._run(stored, profile, changes, pipeline)
 
     def _run(

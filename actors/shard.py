@@ -308,19 +308,7 @@ class Shard:
                 previous, section.newest_historical_id = section.newest_historical_id, log_id
             else:
                 previous, section.newest_log_id = section.newest_log_id, log_id
-        stored = StoredBatch(
-            log_id=log_id,
-            previous_log_id=previous,
-            workspace=workspace.number,
-            scope=workspace.scope,
-            mpid=work.mpid,
-            input=context.input,
-            received_ms=context.received_ms,
-            channel=context.channel,
-            is_historical=context.is_historical,
-            device_key=device_key,
-            batch=batch,
-        )
+        stored = work.stored(batch, workspace, log_id, previous, device_key)
         if profile is not None and not self.audiences.is_idle:
             self.audiences.apply(key, profile, stored)
         deliveries = self._deliveries(stored, profile, changes)

@@ -3,7 +3,7 @@
 Source: spec/connections.md, 2.6; spec/data-plans.md, 4.1.
 """
 
-from actors.model import Delivery, StoredBatch, WorkspaceInfo
+from actors.model import Delivery, WorkspaceInfo
 from actors.pipeline.candidate import Drop
 from actors.plans.quarantine import quarantine_delivery
 from actors.steps.work import Work
@@ -19,7 +19,7 @@ def quarantine(work: Work, workspace: WorkspaceInfo) -> tuple[list[Delivery], li
     Returns:
         At most one delivery, its sequence 0 for the shard to assign; and what was left out.
     """
-    checked, batch, context = work.checked, work.decoded, work.context
+    checked, batch = work.checked, work.decoded
     if checked is None or checked.blocked is None:
         return [], []
     checked.blocked.take_ids(batch.batch_id)
@@ -28,18 +28,6 @@ def quarantine(work: Work, workspace: WorkspaceInfo) -> tuple[list[Delivery], li
         return [], []
     if batch.environment not in connection.environments:
         return [], [Drop(connection.number, "environment")]
-    stored = StoredBatch(
-        log_id=0,  # it is not in the log
-        previous_log_id=0,
-        workspace=workspace.number,
-        scope=workspace.scope,
-        mpid=work.mpid,
-        input=context.input,
-        received_ms=context.received_ms,
-        channel=context.channel,
-        is_historical=context.is_historical,
-        device_key=None,
-        batch=checked.blocked.entered,
-    )
+    stored = work.stored(checked.blocked.entered, workspace)
     plan = checked.plan_id, checked.version
     return [quarantine_delivery(checked.blocked, stored, plan, connection)], []

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from actors.model import Batch, BatchContext, Result
+from actors.model import Batch, BatchContext, Result, StoredBatch, WorkspaceInfo
 from actors.plans.checked import Checked
 
 
@@ -43,6 +43,36 @@ class Work(Struct):
         if checked is None or checked.blocked is None:
             return self.decoded
         return checked.blocked.entered
+
+    def stored(
+        self,
+        batch: Batch,
+        workspace: WorkspaceInfo,
+        log_id: int = 0,
+        previous_log_id: int = 0,
+        device_key: str | None = None,
+    ) -> StoredBatch:
+        """Return a form of its batch as the log keeps it; without a `log_id` it is not in the log.
+
+        Args:
+            batch: of it, such as `decoded` or `entered`.
+            workspace: where it came to.
+            log_id, previous_log_id, device_key: see `StoredBatch`.
+        """
+        context = self.context
+        return StoredBatch(
+            log_id=log_id,
+            previous_log_id=previous_log_id,
+            workspace=workspace.number,
+            scope=workspace.scope,
+            mpid=self.mpid,
+            input=context.input,
+            received_ms=context.received_ms,
+            channel=context.channel,
+            is_historical=context.is_historical,
+            device_key=device_key,
+            batch=batch,
+        )
 
     @property
     def upload_ids(self) -> list[tuple[str, str]]:
