@@ -115,7 +115,7 @@ class ShardHandle(IndexShard, AliasShard, Protocol):
         ...
 
     async def listed_points(self, output: str) -> dict[DataPoint, bool]:
-        """See `Shard.listed_points`."""
+        """See `KnownPoints.listed_points`."""
         ...
 
     async def ready(self) -> str:

@@ -5,12 +5,14 @@ what comes later, it gets once it is switched on. As long as all outputs get new
 nothing of this is done.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from actors.model import StoredBatch
 from actors.pipeline.connection import ConnectionInfo
+from actors.pipeline.data_filter import Filter
 from actors.pipeline.points import DataPoint, points_of
 from actors.store import data_points, log
 from actors.store.environment import Store, Transaction
@@ -26,13 +28,15 @@ class KnownPoints:
     Memory follows disk: `see` stages, `published` and `abandon` say what became of it.
     """
 
-    def __init__(self, txn: Transaction) -> None:
+    def __init__(self, store: Store, txn: Transaction) -> None:
+        self._store = store
         self._first_ms = data_points.read_points(txn)
         self._started_ms = data_points.read_starts(txn)
         self._staged: list[DataPoint] = []
+        self._connections: Sequence[ConnectionInfo] = ()
         self.is_tracking = False
 
-    def begin(self, connections: Iterable[ConnectionInfo], store: Store, now_ms: int) -> None:
+    def begin(self, connections: Sequence[ConnectionInfo], now_ms: int) -> None:
         """Take over which connections there are; those that are new get what is known by now.
 
         Raises:
@@ -45,7 +49,7 @@ class KnownPoints:
         }
         new = choosing - self._started_ms.keys()
         if new:
-            with store.write() as txn:
+            with self._store.write() as txn:
                 found = {} if self._started_ms else _scan(txn)
                 for point, first_ms in found.items():
                     data_points.write_point(txn, point, first_ms)
@@ -53,6 +57,7 @@ class KnownPoints:
                     data_points.write_start(txn, connection, now_ms)
             self._first_ms = found | self._first_ms
             self._started_ms |= dict.fromkeys(new, now_ms)
+        self._connections = connections
         self.is_tracking = bool(choosing)
 
     def see(self, stored: StoredBatch, outgoing: dict[str, Any]) -> None:
@@ -83,14 +88,14 @@ class KnownPoints:
         first_ms, started_ms = self._first_ms.get(point), self._started_ms.get(connection)
         return first_ms is not None and started_ms is not None and first_ms < started_ms
 
-    def learn(self, store: Store, points: Mapping[DataPoint, int]) -> None:
+    def learn_points(self, points: Mapping[DataPoint, int]) -> None:
         """Take in points of other shards, with the times of their first receipt.
 
         Raises:
             StoreFull: nothing was taken in.
         """
         known = self._first_ms
-        with store.write() as txn:
+        with self._store.write() as txn:
             earlier = {
                 point: first_ms
                 for point, first_ms in points.items()
@@ -100,9 +105,25 @@ class KnownPoints:
                 data_points.write_point(txn, point, first_ms)
         known |= earlier
 
-    def listed(self) -> dict[DataPoint, int]:
+    def point_count(self) -> int:
+        """Return how many points there are; 0 if nobody needs them."""
+        return len(self._first_ms) if self.is_tracking else 0
+
+    def data_points(self) -> dict[DataPoint, int]:
         """Return all points, with the times of their first receipt; none if nobody needs them."""
         return dict(self._first_ms) if self.is_tracking else {}
+
+    def listed_points(self, output: str) -> dict[DataPoint, bool]:
+        """Return the points that are known, and whether all connections of an output get them.
+
+        They get them if neither filter switches them off, and they are not new to them.
+        """
+        filters = [
+            Filter(each.pipeline.filter, partial(self.is_known_to, each.number))
+            for each in self._connections
+            if each.output == output
+        ]
+        return {point: all(each.shows(point) for each in filters) for point in self.data_points()}
 
 
 def _scan(txn: Transaction) -> dict[DataPoint, int]:

@@ -18,7 +18,7 @@ logger = logging.getLogger("headwater.actors")
 
 
 class PointShard(Protocol):
-    """What is asked of a shard (`actors.known_points.KnownPoints`, `actors.shard.Shard`)."""
+    """What is asked of a shard (`actors.known_points.KnownPoints`)."""
 
     async def point_count(self) -> int:
         """Return how many points the shard knows; 0 if nobody needs them."""

@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 from msgspec.structs import replace
 
@@ -12,7 +11,6 @@ from actors.clock import Clock
 from actors.errors import ShardUnavailable, StoreFull
 from actors.groups.live import KnownGroups, keep_read_only, read_live
 from actors.identity.alias_calls import AliasOrder
-from actors.identity.findings import Findings, Question
 from actors.identity.state import identity_rules
 from actors.known_points import KnownPoints
 from actors.metric_groups import ShardMetrics
@@ -28,8 +26,6 @@ from actors.model import (
 )
 from actors.outgoing import outgoing_batch
 from actors.pipeline.compiling import Pipeline, compile_pipelines
-from actors.pipeline.data_filter import Filter
-from actors.pipeline.points import DataPoint
 from actors.plans.versions import Plans
 from actors.predictions.objects import OWNED
 from actors.profiles.recent import note_stored, seen_bytes
@@ -51,7 +47,6 @@ from actors.steps.work import Work
 from actors.store import event_names, log, micro_batches, outbox
 from actors.store.duplicates import Duplicates
 from actors.store.environment import Transaction
-from actors.store.identities import IdentityChange, Term
 from actors.store.ids import write_last
 
 SUBSCRIPTION_BYTES = 4 * 1024**3  # that may wait for each subscription of an audience
@@ -101,12 +96,12 @@ class Shard:
             self.profiles,
             state.other_scopes(workspace),
         )
-        self._identities = state.identities(workspace)
+        self.identities = state.identities(workspace)
         self._counts = ShardCounts(metrics, state.number, options, self.store)
         self._ids = state.ids
         self._plans: Plans | None = None
         with self.store.read() as txn:
-            self.points = KnownPoints(txn)
+            self.points = KnownPoints(self.store, txn)
         self._set_up(options)
         outbox.begin_sums(self.store)
         with self.store.read() as txn:
@@ -119,7 +114,7 @@ class Shard:
 
     def _set_up(self, options: ShardOptions) -> None:
         """Make what follows from the configuration alone. Raises StoreFull."""
-        self.points.begin(options.connections, self.store, self._clock.now_ms())
+        self.points.begin(options.connections, self._clock.now_ms())
         self.options = options
         self._workspace = options.workspace
         self._decoder = Decoder(options.workspace)
@@ -398,30 +393,6 @@ class Shard:
             delivery.sequence = self._ids.next()
         self.outbox.take(deliveries, order.request.received_ms)
 
-    def point_count(self) -> int:
-        """Return how many data points are known; 0 if nobody needs them."""
-        return len(self.points.listed())
-
-    def data_points(self) -> dict[DataPoint, int]:
-        """See `KnownPoints.listed`."""
-        return self.points.listed()
-
-    def learn_points(self, points: dict[DataPoint, int]) -> None:
-        """See `KnownPoints.learn`."""
-        self.points.learn(self.store, points)
-
-    def listed_points(self, output: str) -> dict[DataPoint, bool]:
-        """Return the data points that are known, and whether all connections of an output get them.
-
-        They get them if neither filter switches them off, and they are not new to them.
-        """
-        filters = [
-            Filter(each.pipeline.filter, partial(self.points.is_known_to, each.number))
-            for each in self.options.connections
-            if each.output == output
-        ]
-        return {point: all(each.shows(point) for each in filters) for point in self.points.listed()}
-
     def draw_id(self) -> int:
         """Draw an id: it tells what was stored before from what comes now."""
         return self._ids.next()
@@ -448,18 +419,6 @@ class Shard:
         """
         with self.store.write() as txn:
             micro_batches.forget_all(txn)
-
-    # -- Identities -------------------------------------------------------------------------------
-
-    def read_identities(
-        self, term: Term, questions: Sequence[Question], candidates: Sequence[int]
-    ) -> Findings:
-        """See `ShardIdentities.read`."""
-        return self._identities.read(term, questions, candidates)
-
-    def write_identities(self, term: Term, write: int, changes: Sequence[IdentityChange]) -> None:
-        """See `ShardIdentities.write`."""
-        self._identities.write(term, write, changes)
 
     # -- Its condition ----------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from actors.shard_views import ShardViews
 
 
 class ShardCalls:
-    """Calls methods of views, workers, the outbox and the shard itself."""
+    """Calls methods of views, workers, the parts of the shard and the shard itself."""
 
     def __init__(self, shard: Shard, clock: Clock) -> None:
         self._shard = shard
@@ -47,6 +47,8 @@ class ShardCalls:
             ShardErasure(shard, changes),
             ShardExports(shard),
             ShardPreviews(shard, clock),
+            shard.identities,
+            shard.points,
             shard.outbox,
             shard,
         )

@@ -68,7 +68,7 @@ class ShardIdentities:
         with store.read() as txn:
             self._written = read_written(txn, scope)
 
-    def read(
+    def read_identities(
         self, term: Term, questions: Sequence[Question], candidates: Sequence[int]
     ) -> Findings:
         """Answer a coordinator.
@@ -85,7 +85,7 @@ class ShardIdentities:
             taken = [self._is_taken(mpid, txn) for mpid in candidates]
         return Findings(known, taken)
 
-    def write(self, term: Term, write: int, changes: Sequence[IdentityChange]) -> None:
+    def write_identities(self, term: Term, write: int, changes: Sequence[IdentityChange]) -> None:
         """Write what the coordinator has decided, on disk when this returns.
 
         Args:

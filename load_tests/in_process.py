@@ -98,12 +98,12 @@ class _LocalShard:
     async def read_identities(
         self, term: Term, questions: Sequence[Question], candidates: Sequence[int]
     ) -> Findings:
-        return self._shard.read_identities(term, questions, candidates)
+        return self._shard.identities.read_identities(term, questions, candidates)
 
     async def write_identities(
         self, term: Term, write: int, changes: Sequence[IdentityChange]
     ) -> None:
-        self._shard.write_identities(term, write, changes)
+        self._shard.identities.write_identities(term, write, changes)
 
 
 class _CountedCoordinator:

@@ -23,13 +23,13 @@ class IndexShard(Protocol):
     async def read_identities(
         self, term: Term, questions: Sequence[Question], candidates: Sequence[int]
     ) -> Findings:
-        """See `ShardIdentities.read`. Raises StaleTerm."""
+        """See `ShardIdentities.read_identities`. Raises StaleTerm."""
         ...
 
     async def write_identities(
         self, term: Term, write: int, changes: Sequence[IdentityChange]
     ) -> None:
-        """See `ShardIdentities.write`. Raises StaleTerm, StoreFull."""
+        """See `ShardIdentities.write_identities`. Raises StaleTerm, StoreFull."""
         ...
 
     async def trail(self, environment: Environment, mpid: int) -> list[TrailEntry]:

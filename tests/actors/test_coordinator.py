@@ -48,13 +48,13 @@ class IndexOfShard:
     async def read_identities(
         self, term: Term, questions: Sequence[Question], candidates: Sequence[int]
     ) -> Findings:
-        return self._shard.read_identities(term, questions, candidates)
+        return self._shard.identities.read_identities(term, questions, candidates)
 
     async def write_identities(
         self, term: Term, write: int, changes: Sequence[IdentityChange]
     ) -> None:
         self.writes += 1
-        self._shard.write_identities(term, write, changes)
+        self._shard.identities.write_identities(term, write, changes)
 
     async def trail(self, environment: Environment, mpid: int) -> list[TrailEntry]:
         return ShardViews(self._shard, ManualClock(NOW)).trail(environment, mpid)

@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def known(store: Store) -> KnownPoints:
     with store.read() as txn:
-        return KnownPoints(txn)
+        return KnownPoints(store, txn)
 
 
 def see(points: KnownPoints, *names: str) -> None:
@@ -39,35 +39,35 @@ def see(points: KnownPoints, *names: str) -> None:
 
 def test_points_of_a_failed_transaction_are_forgotten(store: Store) -> None:
     points = known(store)
-    points.begin([CHOOSING], store, RECEIVED_MS - 1)
+    points.begin([CHOOSING], RECEIVED_MS - 1)
     see(points, "Open")
     points.abandon()
-    assert points.listed() == {}
+    assert points.data_points() == {}
     see(points, "Open")
     with store.write() as txn:
         points.write(txn)
     points.published()
     again = known(store)
-    again.begin([CHOOSING], store, RECEIVED_MS + 10)
-    assert again.listed() == {OPEN: RECEIVED_MS}
+    again.begin([CHOOSING], RECEIVED_MS + 10)
+    assert again.data_points() == {OPEN: RECEIVED_MS}
     assert not again.is_known_to(1, OPEN)  # the connection was active before
 
 
 def test_a_connection_of_later_knows_more(store: Store) -> None:
     points = known(store)
-    points.begin([CHOOSING], store, RECEIVED_MS - 1)
+    points.begin([CHOOSING], RECEIVED_MS - 1)
     see(points, "Open")
     later = connection(2, pipeline=CHOOSING.pipeline)
-    points.begin([CHOOSING, later], store, RECEIVED_MS + 1)
+    points.begin([CHOOSING, later], RECEIVED_MS + 1)
     assert [points.is_known_to(number, OPEN) for number in (1, 2, 3)] == [False, True, False]
 
 
 def test_there_are_at_most_so_many(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known_points, "MAX_POINTS", 2)
     points = known(store)
-    points.begin([CHOOSING], store, RECEIVED_MS)
+    points.begin([CHOOSING], RECEIVED_MS)
     see(points, "A", "B", "C")
-    assert {each.name for each in points.listed()} == {"A", "B"}
+    assert {each.name for each in points.data_points()} == {"A", "B"}
 
 
 @pytest.mark.parametrize("is_active", [True, False])
@@ -76,7 +76,7 @@ def test_nothing_is_tracked_for_connections_that_get_everything(
 ) -> None:
     points = known(store)
     inactive = connection(1, is_active=False, pipeline=CHOOSING.pipeline)
-    points.begin([connection(2) if is_active else inactive], store, RECEIVED_MS)
+    points.begin([connection(2) if is_active else inactive], RECEIVED_MS)
     assert not points.is_tracking
 
 

@@ -83,7 +83,7 @@ def identity_change(mpid: int, value: str = "c-1") -> IdentityChange:
 
 def write(shard: Shard, *changes: IdentityChange, number: int = 1) -> None:
     """Write as the coordinator does."""
-    shard.write_identities(Term(1, 1, 0), number, changes)
+    shard.identities.write_identities(Term(1, 1, 0), number, changes)
 
 
 # -- Once and only once ---------------------------------------------------------------------------
@@ -386,7 +386,7 @@ def test_an_identity_call_makes_a_readable_profile_with_its_source(tmp_path: Pat
     with shard_on(tmp_path) as shard:
         views = ShardViews(shard, ManualClock(NOW))
         question = Question("production", [IdentityName("customerid", "c-1")], [ANN, BOB])
-        found = shard.read_identities(Term(1, 1, 0), [question], [ANN, BOB])
+        found = shard.identities.read_identities(Term(1, 1, 0), [question], [ANN, BOB])
         [known] = found.known
         assert known.holders == [[Holder(ANN, 1, True)]]
         assert known.records == {ANN: IdentityRecord(lookups, NOW, BOB), BOB: None}

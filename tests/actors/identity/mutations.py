@@ -255,7 +255,7 @@ def records_are_not_written(patch: pytest.MonkeyPatch) -> None:
 
 def late_writes_are_done(patch: pytest.MonkeyPatch) -> None:
     """Also those that have been overtaken by a later one."""
-    write = ShardIdentities.write
+    write = ShardIdentities.write_identities
 
     def write_any(
         self: ShardIdentities, term: Term, number: int, changes: Sequence[IdentityChange]
@@ -263,7 +263,7 @@ def late_writes_are_done(patch: pytest.MonkeyPatch) -> None:
         self._written = replace(self._written, write=-1)
         write(self, term, number, changes)
 
-    patch.setattr(ShardIdentities, "write", write_any)
+    patch.setattr(ShardIdentities, "write_identities", write_any)
 
 
 def shards_forget_writes_when_they_die(patch: pytest.MonkeyPatch) -> None:
@@ -301,7 +301,7 @@ def old_copies_are_listened_to(patch: pytest.MonkeyPatch) -> None:
 
 def readers_are_not_refused(patch: pytest.MonkeyPatch) -> None:
     """A dead or an old coordinator is told what is there."""
-    read = ShardIdentities.read
+    read = ShardIdentities.read_identities
 
     def read_any(
         self: ShardIdentities, _: Term, questions: Sequence[Question], candidates: Sequence[int]
@@ -310,7 +310,7 @@ def readers_are_not_refused(patch: pytest.MonkeyPatch) -> None:
         present = Term(written.start, written.nonce, written.intent)
         return read(self, present, questions, candidates)
 
-    patch.setattr(ShardIdentities, "read", read_any)
+    patch.setattr(ShardIdentities, "read_identities", read_any)
 
 
 # -- Ways to the shards ---------------------------------------------------------------------------

@@ -321,7 +321,7 @@ class SimulatedWorld:
     def _deliver(self, number: int, method: str, sent: bytes, answer: asyncio.Future[Any]) -> None:
         shard = self.shards[number]
         assert shard is not None
-        target = ShardViews(shard, self._clock) if method == "trail" else shard
+        target = ShardViews(shard, self._clock) if method == "trail" else shard.identities
         try:
             result = pickle.loads(pickle.dumps(getattr(target, method)(*pickle.loads(sent))))
         except Exception as error:

@@ -111,9 +111,9 @@ def test_a_coordinator_of_before_is_not_listened_to() -> None:
         assert shard is not None
         for stale in (Term(1, 5, 99), Term(2, 5, 99), Term(3, 5, 1)):
             with pytest.raises(StaleTerm):
-                shard.write_identities(stale, 1000, [])
+                shard.identities.write_identities(stale, 1000, [])
             with pytest.raises(StaleTerm):
-                shard.read_identities(stale, [], [])
+                shard.identities.read_identities(stale, [], [])
 
     simulate(1, DEFAULT, 1, story)
 
