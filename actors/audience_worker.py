@@ -59,7 +59,7 @@ class AudienceWorker:
                     member_counts.clear(txn, audience.number)
             write_in_force(txn, following)
         self._audiences.work_by(following)
-        self._shard.arrange_joints()
+        self._shard.state.joints.arrange(self._number, self._shard.metrics)
         self._shard.subscribe()
         return live.version
 
@@ -69,7 +69,7 @@ class AudienceWorker:
         if live.version <= in_force.attributes.version:
             return in_force.attributes.version
         with self._shard.transaction() as txn:
-            begun_id = self._shard.draw_id()
+            begun_id = self._shard.ids.next()  # what is stored before and after it differs in it
             following = with_attributes(in_force, live, begun_id, txn.entries("profiles"))
             write_in_force(txn, following)
         self._audiences.work_by(following)

@@ -1,6 +1,7 @@
 """What a connection would get of a batch, without anything being changed."""
 
 from copy import deepcopy
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -62,7 +63,7 @@ class ShardPreviews:
             connection: number of the connection that it is previewed for.
             raw: the batch as it would be sent.
         """
-        pipeline = self._shard.pipeline(connection)
+        pipeline = self._pipeline(connection)
         if pipeline is None:
             return None
         if pipeline.connection.input == FEED_NUMBER:
@@ -83,7 +84,7 @@ class ShardPreviews:
             connection, raw: as `preview_subject` has found them good.
             mpid: the user's, `None` of somebody who is not known yet, or of nobody.
         """
-        pipeline = self._shard.pipeline(connection)
+        pipeline = self._pipeline(connection)
         if pipeline is None:
             return None
         context = self._context(pipeline)
@@ -106,6 +107,10 @@ class ShardPreviews:
             changes, device_key = update.consent_changes, update.device_key
         stored = work.stored(batch, self._workspace, device_key=device_key)
         return self._run(stored, profile, changes, pipeline)
+
+    def _pipeline(self, connection: int) -> Pipeline | None:
+        everywhere = chain.from_iterable(self._shard.pipelines.values())
+        return next((each for each in everywhere if each.connection.number == connection), None)
 
     def _run(
         self,

@@ -17,6 +17,7 @@ from actors.identity.keys import canonical
 from actors.model import Environment, Profile, ProfileKey, StoredBatch
 from actors.profiles.aliasing import SourceFacts, is_merged, merge_from, note, source_facts
 from actors.shard import Shard
+from actors.steps.enqueue_alias import enqueue_alias
 from actors.store import copies, log
 from actors.store.copies import EncodedCopy, Places, Progress
 from actors.store.environment import Transaction
@@ -135,7 +136,18 @@ class ShardAliases:
                 profile.workspaces[self._workspace.number].entries_epoch = 0
                 for joint in profile.joint.values():
                     joint.entries_epoch = 0
-                self._shard.forward_alias(order, profile)
+                self._forward(order, profile)
+
+    def _forward(self, order: AliasOrder, profile: Profile) -> None:
+        """Queue what connections get of an alias; `profile`: of its destination."""
+        shard, request = self._shard, order.request
+        pipelines = shard.pipelines.get(request.input, ())
+        deliveries, drops = enqueue_alias(order, profile, self._workspace, pipelines)
+        if drops:
+            shard.counts.dropped(drops)
+        for delivery in deliveries:
+            delivery.sequence = shard.ids.next()
+        shard.outbox.take(deliveries, request.received_ms)
 
     def _receipt(self, txn: Transaction, profile: Profile, order: AliasOrder) -> Receipt:
         request = order.request

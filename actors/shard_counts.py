@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from actors.metric_groups import ShardMetrics
@@ -33,6 +33,26 @@ class Labelled(dict[Any, Any]):
         found = self._metric.labels(*(labels if isinstance(labels, tuple) else (labels,)))
         self[labels] = found
         return found
+
+
+class Stages:
+    """How long each stage of one micro-batch took, one after the other from now on.
+
+    Attributes:
+        durations: of those that have ended, in s.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Args: `clock` returns instants, in s."""
+        self.durations: dict[str, float] = {}
+        self._clock = clock
+        self._begun = clock()
+
+    def end(self, stage: str) -> None:
+        """End a stage; the next one begins."""
+        now = self._clock()
+        self.durations[stage] = now - self._begun
+        self._begun = now
 
 
 class ShardCounts:
@@ -146,11 +166,11 @@ class ShardCounts:
         self._drops.clear()
         self._new.clear()
 
-    def stages(self, **seconds: float) -> None:
-        """Observe how long each stage of one micro-batch took."""
-        for stage, duration in seconds.items():
+    def stages(self, stages: Stages) -> None:
+        """Observe how long the stages of a committed micro-batch took."""
+        for stage, duration in stages.durations.items():
             self._stages[stage].observe(duration)
-        self._commits.observe(seconds["commit"])
+        self._commits.observe(stages.durations["commit"])
 
     def _write(
         self,
