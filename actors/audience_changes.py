@@ -35,8 +35,8 @@ class AudienceChanges:
         try:
             with shard.transaction() as txn:
                 yield txn
-                shard.outbox.take(audiences.finish(txn), self._clock.now_ms())
-                for key, profile in audiences.touched.items():
+                shard.outbox.take(audiences.users.finish(txn), self._clock.now_ms())
+                for key, profile in audiences.users.touched.items():
                     shard.profiles.write(txn, profile_key(key), profile, self._number)
         except BaseException:
             self._following = None
@@ -51,16 +51,17 @@ class AudienceChanges:
 
         `is_changed`: by something that did not come here.
         """
+        users = self._audiences.users
         for key in keys:
             profile = self._shard.profiles.open(txn, profile_key(key))
             if profile is None:
-                self._audiences.forget(key)
+                users.forget(key)
             else:
                 if is_changed:
-                    self._audiences.note_changed(key, profile)
-                self._audiences.calculate(txn, key, profile)
-                self._audiences.catch_up(txn, key, profile)
-                self._audiences.refresh(key, profile)
+                    users.note_changed(key, profile)
+                users.calculate(txn, key, profile)
+                users.catch_up(txn, key, profile)
+                users.refresh(key, profile)
 
     def keep(self, txn: Transaction, in_force: InForce) -> None:
         """Keep how far it has come, once the transaction is on disk."""

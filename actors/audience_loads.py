@@ -82,21 +82,22 @@ class AudienceLoads:
         return following
 
     def _untold(self, profile: Profile) -> list[tuple[int, ...]]:
-        return [tuple(part.untold(profile)) for part in self._audiences.parts]
+        return [tuple(part.columns.untold(profile)) for part in self._audiences.parts]
 
     def _member(
         self, subscription: Subscription, action: Action, key: ProfileKey, profile: Profile
     ) -> list[Delivery]:
         """Tell a subscription of one of its members; who is not known to it is new to it."""
         part = self._audiences.part_of(subscription.audience)
-        if subscription.audience not in part.standing(profile):
+        if subscription.audience not in part.columns.standing(profile):
             return []
-        if subscription.number in part.untold(profile):
+        if subscription.number in part.columns.untold(profile):
             action = "add"
         names = (*subscription.shared_user_attributes, *subscription.withdrawn_attributes)
         changed = frozenset(names) if action == "attribute_update" else frozenset[str]()
         change = MemberChange(key, subscription.audience, action, changed)
-        return part.tell(change, profile, subscription.number)
+        section, now_ms = part.columns.own(profile), self._clock.now_ms()
+        return part.telling.tell(change, profile, section, now_ms, subscription.number)
 
     def _values(self, number: int, key: ProfileKey, profile: Profile) -> list[Delivery]:
         audiences, now_ms = self._audiences, self._clock.now_ms()

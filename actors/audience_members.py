@@ -146,5 +146,5 @@ class MemberViews:
 
 def _check_loaded(part: ShardAudiences) -> None:
     """Raise ShardUnavailable if not all members of the audiences are known since the start."""
-    if part.is_loading:
+    if part.columns.is_loading:
         raise ShardUnavailable("the shard still loads its audiences")

@@ -6,6 +6,7 @@ its own: a slice ends with the milliseconds that it may take, and a cursor says 
 
 from collections.abc import Callable, Sequence
 
+from actors.audience_columns import derived_of
 from actors.audiences.answers import Difference, Evaluation, Explanation, Query, Sample
 from actors.audiences.asking import Answer, Asking
 from actors.audiences.estimate import sample_number
@@ -73,7 +74,7 @@ class QuestionViews:
         answer = asking.answer()
         since_ms = None
         if audience is not None:
-            since_ms = self._audiences.part_of(audience).standing(profile).get(audience)
+            since_ms = self._audiences.part_of(audience).columns.standing(profile).get(audience)
         return Explanation(
             result=bool(answer.matches[0]),
             since_ms=since_ms,
@@ -127,7 +128,7 @@ class QuestionViews:
     ) -> tuple[Difference, bytes | None]:
         """Tell who would enter and leave an audience if a query replaced its definition."""
         answer, profiles, following = self._ask_some(query, cursor, lambda _: True)
-        standing = self._audiences.part_of(audience).standing
+        standing = self._audiences.part_of(audience).columns.standing
         members = {key for key, profile in profiles.items() if audience in standing(profile)}
         matching = {
             key for key, matches in zip(answer.keys, answer.matches, strict=True) if matches
@@ -174,7 +175,7 @@ class QuestionViews:
         section = profile.workspaces.get(self._workspace.number)
         if section is None:
             return False
-        derived = self._audiences.derived(section, self._memberships(profile))
+        derived = derived_of(section, self._audiences.attributes, self._memberships(profile))
         if asking.reads_events:
             read = read_recent if asking.is_real_time else read_history
             history = read(txn, key, section, asking.since_ms)
@@ -202,7 +203,7 @@ class QuestionViews:
 
     def _memberships(self, profile: Profile) -> frozenset[int]:
         """Return the audiences of this workspace that a user is in."""
-        standings = (part.standing(profile) for part in self._audiences.parts)
+        standings = (part.columns.standing(profile) for part in self._audiences.parts)
         return frozenset(number for each in standings for number in each)
 
     def _ask_some(

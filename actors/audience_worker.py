@@ -170,8 +170,8 @@ class AudienceWorker:
     def _load(self) -> bool:
         """Load columns that are missing since the start."""
         for part in self._audiences.parts:
-            if part.is_loading:
-                part.load_some(self._clock.monotonic() + LOAD_SLICE_S)
+            if part.columns.is_loading:
+                part.columns.load_some(self._clock.monotonic() + LOAD_SLICE_S)
                 return True
         return False
 

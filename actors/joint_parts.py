@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from actors.audience_columns import derived_of
 from actors.audiences.engine.sources import Derived
 from actors.audiences.history import ReadHistory, read_recent
 from actors.model import Profile, ProfileKey, Section, StoredBatch, WorkspaceInfo
@@ -41,7 +42,7 @@ class JointParts:
             audiences=audiences,
             workspaces={
                 number: replace(
-                    each.audiences.derived(profile.workspaces[number], _NOTHING),
+                    derived_of(profile.workspaces[number], each.audiences.attributes, _NOTHING),
                     groups=each.groups.ids,
                 )
                 for number, each in self._shards.items()

@@ -227,9 +227,9 @@ class Shard:
         stages.end("dedup")
         self._batches.apply(works, txn)
         stages.end("profile")
-        self.outbox.take(self.audiences.finish(txn), self._clock.now_ms())
+        self.outbox.take(self.audiences.users.finish(txn), self._clock.now_ms())
         stages.end("audience")
-        self.profiles.flush(txn, self._workspace.number, self.audiences.seen)
+        self.profiles.flush(txn, self._workspace.number, self.audiences.users.seen)
         self.outbox.write(txn, self._clock.now_ms())
         self.points.write(txn)
         results = [work.result for work in works if work.result is not None]
@@ -254,7 +254,7 @@ class Shard:
         try:
             with self.store.write() as txn:
                 yield txn
-                self.profiles.flush(txn, self._workspace.number, self.audiences.seen)
+                self.profiles.flush(txn, self._workspace.number, self.audiences.users.seen)
                 self.outbox.write(txn, self._clock.now_ms())
                 write_last(txn, self.ids.last)
         except BaseException:
@@ -270,14 +270,14 @@ class Shard:
     def _published(self) -> None:
         """The transaction is on disk: everybody may know."""
         self.profiles.published()
-        self.audiences.published()
+        self.audiences.users.published()
         self.outbox.published()
         self.points.published()
 
     def _abandon(self) -> None:
         """The transaction failed: what it has changed in memory is as it is on disk."""
         self.profiles.abandon()
-        self.audiences.abandon()
+        self.audiences.users.abandon()
         self.outbox.abandon()
         self.points.abandon()
 

@@ -62,7 +62,7 @@ class ShardBatches:
             size = seen_bytes(size, kept, workspace)
             most = workspace.limits.real_time_bytes_per_user
             if note_stored(section, log_id, size, most) and not audiences.is_idle:
-                audiences.cut(txn, key, profile)
+                audiences.users.cut(txn, key, profile)
         return deliveries + quarantined
 
     def _give_ids(self, work: Work) -> int:
@@ -89,13 +89,13 @@ class ShardBatches:
             profile.created_timestamp_ms = created_ms
         is_evaluated = not audiences.is_idle
         if is_evaluated:
-            audiences.calculate(txn, key, profile)
+            audiences.users.calculate(txn, key, profile)
         update = update_profile(
             profile, batch, context, workspace, by_identities=work.by_identities
         )
         batch.drops += update.drops
         if is_evaluated:
-            audiences.catch_up(txn, key, profile)
+            audiences.users.catch_up(txn, key, profile)
         section = profile.workspaces[workspace.number]
         if context.is_historical:
             previous, section.newest_historical_id = section.newest_historical_id, log_id
@@ -103,7 +103,7 @@ class ShardBatches:
             previous, section.newest_log_id = section.newest_log_id, log_id
         stored = work.stored(batch, workspace, log_id, previous, update.device_key)
         if is_evaluated:
-            audiences.apply(key, profile, stored)
+            audiences.users.apply(key, profile, stored)
         return profile, stored, update.consent_changes
 
     def _quarantined(self, work: Work) -> list[Delivery]:

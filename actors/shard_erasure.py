@@ -249,7 +249,7 @@ class ShardErasure:
         if profile is not None and profile.workspaces:
             self._shard.audiences.engine.forget(key)
         else:
-            self._shard.audiences.forget(key)
+            self._shard.audiences.users.forget(key)
         return profile is not None
 
     def _static_audiences(self) -> set[int]:

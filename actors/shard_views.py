@@ -73,7 +73,7 @@ class ShardViews:
                         self._shard.audiences.known,
                         ends_ms,
                         attributes=self._shard.audiences.attributes,
-                        joint=self._shard.audiences.joint_memberships(profile),
+                        joint=self._joint_memberships(profile),
                     )
                     if body is not None:
                         return body
@@ -93,7 +93,7 @@ class ShardViews:
                         self._shard.audiences.known,
                         self._expirations(each, mpid),
                         attributes=self._shard.audiences.attributes,
-                        joint=self._shard.audiences.joint_memberships(profile),
+                        joint=self._joint_memberships(profile),
                     )
                     if body is not None:
                         return body
@@ -146,7 +146,25 @@ class ShardViews:
 
     def _expirations(self, environment: Environment, mpid: int) -> dict[int, int]:
         key = ProfileKey(self._workspace.scope, environment, mpid)
-        return self._shard.audiences.expirations(key, self._clock.now_ms())
+        now_ms, audiences = self._clock.now_ms(), self._shard.audiences
+        found = audiences.columns.expirations(key, now_ms)
+        for joint in audiences.joints:
+            found |= joint.columns.expirations(key, now_ms)
+        return found
+
+    def _joint_memberships(self, profile: Profile) -> dict[int, str]:
+        """Return the audiences over several workspaces, this one too, that a user is in.
+
+        Returns:
+            Number to name.
+        """
+        number = self._workspace.number
+        return {
+            audience: live.name
+            for joint in self._shard.audiences.joints
+            for audience in joint.columns.standing(profile)
+            if (live := joint.known.by_number.get(audience)) and number in live.workspaces
+        }
 
     def _get(self, txn: Transaction, environment: Environment, mpid: int) -> Profile | None:
         return self._profiles.get(txn, ProfileKey(self._workspace.scope, environment, mpid))

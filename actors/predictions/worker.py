@@ -129,10 +129,10 @@ class PredictionWorker:
             _set(section, writing, given, self._clock.now_ms())
             self._shard.profiles.write(txn, packed, profile, self._workspace.number)
             return True
-        audiences.calculate(txn, key, profile)
-        audiences.catch_up(txn, key, profile)
+        audiences.users.calculate(txn, key, profile)
+        audiences.users.catch_up(txn, key, profile)
         _set(section, writing, given, self._clock.now_ms())
-        audiences.refresh(key, profile)
+        audiences.users.refresh(key, profile)
         return True
 
     def _constants(self, writing: Writing) -> frozenset[float] | None:

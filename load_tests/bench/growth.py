@@ -58,7 +58,7 @@ async def measure(
     deployment = InProcess(folder, workspace, shards, clock)
     try:
         for shard in deployment.shards:
-            shard.audiences.load_some(math.inf)  # which a deployment does while it serves
+            shard.audiences.columns.load_some(math.inf)  # which a deployment does while it serves
         open_s, memory = cpu() - begun, _private() - before
         settle_memory()
         sender = Sender(deployment, cpu)

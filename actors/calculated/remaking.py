@@ -1,0 +1,67 @@
+"""Calculated attributes of one user made anew of stored batches, all or those that are outdated."""
+
+from collections.abc import Mapping
+
+from actors.audiences.history import History, read_recent
+from actors.calculated import applying
+from actors.calculated.live import KnownAttributes
+from actors.model import ProfileKey, Section
+from actors.store.environment import Transaction
+from actors.store.ids import time_of_id
+
+# Of an attribute by its number: the epoch with which it began, and the id of what began it.
+Epochs = Mapping[int, tuple[int, int]]
+
+
+def remake_outdated(
+    txn: Transaction,
+    key: ProfileKey,
+    section: Section,
+    attributes: KnownAttributes,
+    epochs: Epochs,
+    lookback_ms: int,
+    now_ms: int,
+) -> History:
+    """Forget what is not known any more, and make what began after the section was made ready.
+
+    Returns:
+        What is stored of the user as far as real-time evaluation sees it.
+    """
+    outdated: dict[int, list[int]] = {}  # by what began them
+    for number, (epoch, begun_id) in epochs.items():
+        if epoch > section.epoch:
+            outdated.setdefault(begun_id, []).append(number)
+    begun_ms = min(map(time_of_id, outdated), default=now_ms)
+    history = read_recent(txn, key, section, min(now_ms, begun_ms) - lookback_ms)
+    applying.forget(section, attributes)
+    for begun_id, numbers in outdated.items():
+        own, index = history.counted(section, begun_id), attributes.index_of(numbers)
+        earliest_ms = time_of_id(begun_id) - lookback_ms
+        applying.rebuild(section, own, index, now_ms, earliest_ms)
+    return history
+
+
+def remake_moving(
+    txn: Transaction,
+    key: ProfileKey,
+    section: Section,
+    attributes: KnownAttributes,
+    epochs: Epochs,
+    lookback_ms: int,
+    now_ms: int,
+) -> History:
+    """Make those whose range moves with time; those that only grow keep what they have.
+
+    Returns:
+        As `remake_outdated`. Source: spec/calculated-attributes.md, 4.
+    """
+    earliest_ms = now_ms - lookback_ms
+    history = read_recent(txn, key, section, earliest_ms)
+    moving: dict[int, list[int]] = {}
+    for number, (_, begun_id) in epochs.items():
+        if number in attributes.moving:
+            moving.setdefault(begun_id, []).append(number)
+    for begun_id, numbers in moving.items():
+        own, index = history.counted(section, begun_id), attributes.index_of(numbers)
+        applying.rebuild(section, own, index, now_ms, earliest_ms)
+    return history
