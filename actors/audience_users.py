@@ -65,13 +65,10 @@ class AudienceUsers:
             section.epoch = section.entries_epoch = epoch
             self._engine.note_ready(key, epoch)
             return
-        now_ms, epochs = self._clock.now_ms(), audiences.in_force.attribute_epochs
+        now_ms, lookback_ms = self._clock.now_ms(), self._engine.lookback_ms
+        attributes, epochs = audiences.attributes, audiences.in_force.attribute_epochs
         audiences.changes.caught_up(key, section.epoch)
-        history = remake_outdated(
-            *(txn, key, section, audiences.attributes, epochs),
-            lookback_ms=self._engine.lookback_ms,
-            now_ms=now_ms,
-        )
+        history = remake_outdated(txn, key, section, attributes, epochs, lookback_ms, now_ms)
         section.epoch = section.entries_epoch = epoch
         self._columns.load(key, profile)
         self._touched[key] = profile
@@ -148,13 +145,10 @@ class AudienceUsers:
     def cut(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
         """Let go of the oldest events of a user who has more than real-time evaluation sees."""
         audiences = self._audiences
-        section, now_ms = self._columns.own(profile), self._clock.now_ms()
-        epochs = audiences.in_force.attribute_epochs
-        history = remake_moving(
-            *(txn, key, section, audiences.attributes, epochs),
-            lookback_ms=self._engine.lookback_ms,
-            now_ms=now_ms,
-        )
+        section = self._columns.own(profile)
+        now_ms, lookback_ms = self._clock.now_ms(), self._engine.lookback_ms
+        attributes, epochs = audiences.attributes, audiences.in_force.attribute_epochs
+        history = remake_moving(txn, key, section, attributes, epochs, lookback_ms, now_ms)
         batches, epoch = [*history.own, *history.copied], section.entries_epoch
         section.entries = self._engine.rebuild_events(key, batches, epoch, now_ms)
         self._touch(key, profile, section)

@@ -41,9 +41,9 @@ class ShardBatches:
         """Change the profile, append to the log, and return what is to be delivered."""
         shard, batch = self._shard, work.decoded
         workspace, audiences = shard.options.workspace, shard.audiences
-        log_id = self._give_ids(work)
-        quarantined = self._quarantined(work) if work.checked is not None else []
-        if work.checked is not None and work.checked.drops_batch:
+        log_id, checked = self._give_ids(work), work.checked
+        quarantined = self._quarantined(work) if checked is not None else []
+        if checked is not None and checked.drops_batch:
             return quarantined
         profile: Profile | None = None
         changes: Sequence[ConsentChange] = ()
