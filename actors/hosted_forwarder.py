@@ -26,7 +26,6 @@ from actors.forwarding.streams import OutboxSource
 from actors.hosting import Host, Process
 from actors.metric_groups import ForwarderMetrics
 from actors.metric_snapshots import snapshot
-from actors.output_states import Seal
 from actors.outputs.egress import EgressRules
 from actors.outputs.environment import OutputEnvironment, OutputState
 from actors.outputs.registry import open_outputs

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from actors import hosted_forwarder
-from actors.forwarder import OutputInfo
+from actors.forwarding.desk import OutputInfo
 from actors.forwarding.plan import OutputPlan
 from actors.hosted_forwarder import Forwarder, ForwarderOptions
-from actors.outputs.contract import OutputPlace
+from actors.outputs.environment import OutputPlace
 from actors.outputs.retry import PROFILES
 from tests.actors.hosts import FakeHost, no_slots
 
