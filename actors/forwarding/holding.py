@@ -30,6 +30,8 @@ async def _bury_pages(stream: Stream, desk: Desk, now_ms: int) -> None:
         page = await stream.source.read(number, after, PAGE, PAGE_BYTES)
         overdue = [each for each in page if each.created_ms + HOLD_MAX_AGE_MS <= now_ms]
         for delivery in overdue:
+            if stream.knows(delivery.sequence):
+                continue  # it is under way, or its end has yet to be told
             letter = DeadLetter(delivery, reason, now_ms, last_attempt_ms=0)
             desk.buried(letter)
             stream.settle_dead(letter)

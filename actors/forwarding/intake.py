@@ -114,8 +114,10 @@ class Intake:
             courier = self._by_environment.get(environment)
             if rereads != stream.rereads:
                 stream.forget([each.sequence for each in members])
-            elif courier is not None:  # else the environment was switched off since; it may be back
+            elif courier is not None:
                 await courier.accept(stream, members)
+            else:  # the environment was switched off since; it may be back
+                stream.pass_by([each.sequence for each in members])
 
     def _without_superfluous(
         self, stream: Stream, deliveries: Sequence[Delivery]

@@ -137,6 +137,10 @@ class Stream:
         self._known.difference_update(sequences)
         self._rewind()
 
+    def pass_by(self, sequences: Iterable[int]) -> None:
+        """Leave deliveries where they are that nobody takes."""
+        self._known.difference_update(sequences)
+
     def reread(self) -> None:
         """Have what was read before count no more: some of it may be gone from the outbox."""
         self.rereads += 1
@@ -166,6 +170,7 @@ class Stream:
     def settle_dead(self, letter: DeadLetter) -> None:
         """Have a delivery moved to the dead letters."""
         self._dead.append(letter)
+        self._known.add(letter.delivery.sequence)  # not only those that were read to be sent die
         self._delayed.pop(letter.delivery.sequence, None)
         self._notify()
 

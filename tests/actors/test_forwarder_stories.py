@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from actors.clock import ManualClock
@@ -47,6 +47,30 @@ def run(setup: Setup, steps: Sequence[Step], seed: int = 0) -> None:
     with asyncio.Runner(loop_factory=lambda: SimulatedLoop(clock)) as runner:
         runner.run(tell(clock, setup, steps, seed))
 
+
+WEEK = 7 * DAY_S
+PLAIN = Setup()
+HELD: list[Step] = [
+    ("mood", "suspend", None, 1),
+    ("enqueue", 1, [1], 1),
+    ("wait", 1),
+    ("enqueue", 1, [1], 1),
+    ("wait", 3 * DAY_S),
+    ("enqueue", 1, [2], 1),  # so that not all of the page is overdue
+    ("wait", WEEK - 3 * DAY_S - 60),
+    ("shard_is", "full"),
+    ("wait", 3 * 3600),
+]
+IN_FLIGHT_WHEN_OVERDUE: list[Step] = [
+    ("enqueue", 1, [1], 1),
+    ("activate", 1, False),
+    ("wait", WEEK - 20),
+    ("mood", "slow", None, 1),
+    ("activate", 1, True),
+    ("wait", 4),
+    ("activate", 1, False),
+    ("wait", 60),
+]
 
 numbers = st.sampled_from(CONNECTIONS)
 users = st.sampled_from([1, 1, 2, 3, None])
@@ -98,6 +122,9 @@ stories = st.lists(steps, min_size=12, max_size=40)
 @settings(
     max_examples=STORIES, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
 )
+@example(PLAIN, [*HELD, ("shard_is", ""), ("wait", 60)], 0)
+@example(PLAIN, [*HELD, ("mood", 200, None, 1), ("resume", 1), ("wait", 60)], 0)
+@example(PLAIN, IN_FLIGHT_WHEN_OVERDUE, 0)
 @given(setups, stories, st.integers(0, 2**32))
 def test_whatever_happens_each_delivery_ends_in_one_place_in_order(
     setup: Setup, steps: list[Step], seed: int
