@@ -265,13 +265,16 @@ class RequestCourier:
         return halves(entry)
 
     def _bury(self, entry: Entry, letter: DeadLetter) -> None:
-        self._desk.buried(letter)
         if entry.family is not None:
             entry.family.failed[entry.chunk or ""] = letter
             self._close_part(entry)
         else:
-            entry.stream.settle_dead(letter)
-            entry.stream.release(entry.delivery)
+            self._settle_dead(entry.stream, entry.delivery, letter)
+
+    def _settle_dead(self, stream: Stream, delivery: Delivery, letter: DeadLetter) -> None:
+        self._desk.buried(letter)
+        stream.settle_dead(letter)
+        stream.release(delivery)
 
     def _close_part(self, entry: Entry) -> None:
         """End one part of a split delivery, and with the last one the delivery."""
@@ -283,8 +286,7 @@ class RequestCourier:
         if family.is_given_back:
             entry.stream.release(family.parent)
         elif family.failed:
-            entry.stream.settle_dead(joined(family))
-            entry.stream.release(family.parent)
+            self._settle_dead(entry.stream, family.parent, joined(family))
         else:
             self._finish(entry.stream, family.parent)
 

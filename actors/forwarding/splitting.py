@@ -67,7 +67,11 @@ def joined(family: Family) -> DeadLetter:
     last = letters[-1]
     if sum(part.event_count for part in parts) == family.parent.event_count:
         # Nothing of it got through: it is kept, and can be replayed, as it was.
-        return replace(last, delivery=replace(family.parent, attempts=last.delivery.attempts))
+        tried = last.delivery
+        whole = replace(
+            family.parent, attempts=tried.attempts, first_attempt_ms=tried.first_attempt_ms
+        )
+        return replace(last, delivery=whole)
     if len(parts) == 1:
         return last
     payloads = [orjson.loads(part.payload) for part in parts]

@@ -71,6 +71,14 @@ IN_FLIGHT_WHEN_OVERDUE: list[Step] = [
     ("activate", 1, False),
     ("wait", 60),
 ]
+TOO_LARGE: list[Step] = [("mood", 413, None, 1), ("enqueue", 1, [1], 4), ("wait", 60)]
+TOO_LARGE_AND_PAUSED: list[Step] = [
+    ("mood", 413, None, 1),
+    ("enqueue", 1, [1], 4),
+    ("turn", 20),  # some parts have failed by then
+    ("activate", 1, False),
+    ("wait", 5),
+]
 
 numbers = st.sampled_from(CONNECTIONS)
 users = st.sampled_from([1, 1, 2, 3, None])
@@ -125,6 +133,8 @@ stories = st.lists(steps, min_size=12, max_size=40)
 @example(PLAIN, [*HELD, ("shard_is", ""), ("wait", 60)], 0)
 @example(PLAIN, [*HELD, ("mood", 200, None, 1), ("resume", 1), ("wait", 60)], 0)
 @example(PLAIN, IN_FLIGHT_WHEN_OVERDUE, 0)
+@example(PLAIN, TOO_LARGE, 0)
+@example(PLAIN, TOO_LARGE_AND_PAUSED, 0)
 @given(setups, stories, st.integers(0, 2**32))
 def test_whatever_happens_each_delivery_ends_in_one_place_in_order(
     setup: Setup, steps: list[Step], seed: int
