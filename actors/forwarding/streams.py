@@ -93,6 +93,8 @@ class Stream:
         self._done: list[int] = []
         self._dead: list[DeadLetter] = []
         self._delayed: dict[int, Delivery] = {}
+        self._being_delayed: dict[int, Delivery] = {}  # in the settlement that is under way
+        self._newer: dict[int, Delivery] = {}  # than what a read may find that has not ended
         self._unsettled: list[asyncio.Future[None]] = []
         self._notify = notify
 
@@ -103,6 +105,7 @@ class Stream:
         rewinds = self._rewinds
         self.may_have_more = False  # before the call: being woken during it counts
         self._settled.clear()
+        self._newer = self._being_delayed | self._delayed
         deliveries = await self.source.read(self.connection.number, self._cursor, limit, max_bytes)
         if rewinds != self._rewinds:
             return []  # what comes before these has to be read again, or they may be gone
@@ -116,7 +119,8 @@ class Stream:
         if passed_by:
             deliveries = [each for each in deliveries if each.sequence not in passed_by]
         self._known |= sequences - self._settled
-        return deliveries
+        newer, self._newer = self._newer, {}
+        return [newer.get(each.sequence, each) for each in deliveries] if newer else deliveries
 
     def hold(self, delivery: Delivery) -> None:
         """Count a delivery whose payload stays in memory."""
@@ -177,6 +181,8 @@ class Stream:
     def settle_delayed(self, delivery: Delivery) -> None:
         """Have a delivery written back with its attempts."""
         self._delayed[delivery.sequence] = delivery
+        if self.is_reading:
+            self._newer[delivery.sequence] = delivery
         self._notify()
 
     def settled(self) -> asyncio.Future[None]:
@@ -198,6 +204,7 @@ class Stream:
         done, self._done = self._done, []
         dead, self._dead = self._dead, []
         delayed, self._delayed = self._delayed, {}
+        self._being_delayed = delayed
         futures, self._unsettled = self._unsettled, []
         settlement = Settlement(self.connection.number, done, dead, list(delayed.values()))
         try:
@@ -210,6 +217,8 @@ class Stream:
             self._delayed = older | self._delayed
             self._unsettled = futures + self._unsettled
             raise
+        finally:
+            self._being_delayed = {}
         settled = {*done, *(letter.delivery.sequence for letter in dead)}
         self._known -= settled
         if self.is_reading:

@@ -71,6 +71,16 @@ IN_FLIGHT_WHEN_OVERDUE: list[Step] = [
     ("activate", 1, False),
     ("wait", 60),
 ]
+PAUSED_WHILE_FULL: list[Step] = [
+    ("mood", 500, None, 1),
+    ("enqueue", 1, [1], 1),
+    ("shard_is", "full"),
+    ("wait", 1),
+    ("activate", 1, False),
+    ("turn", 12),
+    ("activate", 1, True),
+    ("wait", 5),
+]
 TOO_LARGE: list[Step] = [("mood", 413, None, 1), ("enqueue", 1, [1], 4), ("wait", 60)]
 TOO_LARGE_AND_PAUSED: list[Step] = [
     ("mood", 413, None, 1),
@@ -133,6 +143,7 @@ stories = st.lists(steps, min_size=12, max_size=40)
 @example(PLAIN, [*HELD, ("shard_is", ""), ("wait", 60)], 0)
 @example(PLAIN, [*HELD, ("mood", 200, None, 1), ("resume", 1), ("wait", 60)], 0)
 @example(PLAIN, IN_FLIGHT_WHEN_OVERDUE, 0)
+@example(PLAIN, PAUSED_WHILE_FULL, 0)
 @example(PLAIN, TOO_LARGE, 0)
 @example(PLAIN, TOO_LARGE_AND_PAUSED, 0)
 @given(setups, stories, st.integers(0, 2**32))
