@@ -22,7 +22,7 @@ from actors.clock import ManualClock
 from tests.actors.forwarding.simulated import SimulatedLoop
 from tests.actors.forwarding.story import CONNECTIONS, Setup, Story
 
-STORIES = int(os.environ.get("STORIES", "30"))
+STORIES = int(os.environ.get("STORIES", "10"))
 DAY_S = 86_400.0
 
 Step = tuple[Any, ...]  # name of a method of `Story`, and its arguments
