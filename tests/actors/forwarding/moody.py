@@ -13,7 +13,7 @@ from typing import Any, cast
 import aiohttp
 
 from actors.clock import ManualClock
-from actors.forwarder import OutputInfo
+from actors.forwarding.desk import OutputInfo
 from actors.model import Delivery
 from actors.outputs.contract import Delivered, Outcome, Refused, RequestLimits, Retry
 from actors.outputs.http_answers import network_outcome, outcome_of

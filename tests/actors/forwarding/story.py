@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 from msgspec.structs import replace
 
 from actors.clock import ManualClock
-from actors.forwarder import Forwarder, OutputInfo
+from actors.forwarder import Forwarder
+from actors.forwarding.desk import OutputInfo
 from actors.forwarding.lanes import Ordering
 from actors.forwarding.pace import RateLimit
 from actors.metric_groups import ForwarderMetrics
