@@ -27,14 +27,19 @@ class LimitFile:
     """`server.limits.Counters` shared through one file; locked with `flock` while entered."""
 
     def __init__(self, path: Path, workspaces: int = 1) -> None:
-        """Args: `workspaces` as all edges of the machine serve; the counters of others are lost."""
+        """Args: `workspaces` as all edges of the machine serve; the counters of others are lost.
+
+        Raises OSError, such as for want of room.
+        """
         self._slots = SLOTS * workspaces
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with self:
-            if os.fstat(self._file).st_size != self._slots * _RECORD.size:
+            size = self._slots * _RECORD.size
+            if os.fstat(self._file).st_size != size:
                 os.ftruncate(self._file, 0)
-                os.ftruncate(self._file, self._slots * _RECORD.size)
-        self._map = mmap.mmap(self._file, self._slots * _RECORD.size)
+            # All of it now: who writes to a mapped page that a full disk has no room for is killed.
+            os.posix_fallocate(self._file, 0, size)
+        self._map = mmap.mmap(self._file, size)
         self._hashes: dict[str, int] = {}
 
     def __enter__(self) -> Self:

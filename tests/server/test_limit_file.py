@@ -40,6 +40,16 @@ def test_counters_survive_a_restart(tmp_path: Path) -> None:
     assert admitted_of(tmp_path / "limits", 499) == 1
 
 
+def test_a_disk_that_gets_full_later_has_room_for_every_counter(tmp_path: Path) -> None:
+    """A process that writes to a mapped page for which there is no room is killed (SIGBUS)."""
+    path = tmp_path / "limits"
+    with path.open("wb") as file:
+        file.truncate(SLOTS * 48)  # of an edge that took the room as it went
+    LimitFile(path).close()
+    kept = path.stat()
+    assert kept.st_blocks * 512 >= kept.st_size == SLOTS * 48
+
+
 def test_every_field_is_kept_below_zero_too(limit_file: LimitFile) -> None:
     counter = Counter(-30_000, 1, 2, 3, 4)
     with limit_file:
