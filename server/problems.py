@@ -57,6 +57,10 @@ CODES: Mapping[int, Code] = {status: code for code, status in STATUS.items()}
 
 MAX_PROBLEMS = 20  # spec/events-api.md, 3.4
 RETRY_AFTER_UNAVAILABLE_S = 1
+# A batch that is not stored was not applied; one whose data are not reached may have been.
+NOT_STORED = "The data cannot be stored now. Try again later."
+NOT_REACHED = "The data cannot be reached now. Try again later."
+TOO_MUCH = "More comes than can be stored now. Try again later."
 
 _encode = msgspec.json.Encoder().encode
 
@@ -148,10 +152,10 @@ def error_answer(error: Exception, request: BaseRequest, request_id: str) -> web
         case ShardUnavailable() | StoreFull():
             log_unavailable(error, request_id)
             after_s = RETRY_AFTER_UNAVAILABLE_S
+            message = NOT_STORED if isinstance(error, StoreFull) else NOT_REACHED
             if isinstance(error, Overloaded):
-                after_s = error.retry_after_s
+                after_s, message = error.retry_after_s, TOO_MUCH
             retry = {"Retry-After": str(after_s)}
-            message = "The data cannot be reached or stored now. Try again later."
             return _answer("SERVICE_UNAVAILABLE", message, retry)
         case BodyTimeout():
             return _answer("REQUEST_TIMEOUT", "The request's body did not come in time.")

@@ -12,7 +12,7 @@ from load_tests.faults.record import Record, first_seen, out_of_order
 from load_tests.reader import Reader
 
 _LOOK_S = 0.1
-KINDS = ("lost", "doubled", "disordered", "identities", "orphans", "failed")
+KINDS = ("lost", "doubled", "disordered", "unstored", "identities", "orphans", "failed")
 
 
 class Found(Struct, kw_only=True):
@@ -22,6 +22,7 @@ class Found(Struct, kw_only=True):
         lost: batches acknowledged and missing, from the log, a counter, an audience or an output.
         doubled: counted or stored twice, somewhere.
         disordered: batches out of their user's order, in the log or in an output.
+        unstored: users who were shown with a batch that had been answered as not stored.
         identities: broken promises of V1, V9 or V10 (spec/identity.md).
         orphans: processes that outlived their deployment, or are too many or too few in it.
         failed: requests that were never answered well, and whether the deployment did not come
@@ -32,6 +33,7 @@ class Found(Struct, kw_only=True):
     lost: int = 0
     doubled: int = 0
     disordered: int = 0
+    unstored: int = 0
     identities: int = 0
     orphans: int = 0
     failed: int = 0
@@ -87,7 +89,7 @@ class Checker:
                 if len(mpids) != 1:
                     continue  # which is wrong already
                 [self._mpids[user]] = mpids
-            expected = _audiences(len(self._record.of_user(user)))
+            expected = audiences_at(len(self._record.of_user(user)))
             if self._members.audiences_of(self._mpids[user]) != expected:
                 return False
         return True
@@ -130,10 +132,9 @@ class Checker:
             found.add("lost" if shown < right else "doubled", int(abs(shown - right)), what)
         last, right_last = attributes.get("last"), self._record.message_id(log[-1]) if log else None
         found.add("disordered", last != right_last, f"last of {name} is {last}, not {right_last}")
-        shown_ids = {each["audience_name"] for each in profile["audience_memberships"]}
         told = self._members.audiences_of(mpid)
-        for where, actual in (("profile", shown_ids), ("audience output", told)):
-            right_ids = _audiences(len(sent))
+        for where, actual in (("profile", audiences_in(profile)), ("audience output", told)):
+            right_ids = audiences_at(len(sent))
             missing, extra = right_ids - actual, actual - right_ids
             found.add("lost", len(missing), f"{name} is not in {sorted(missing)} ({where})")
             found.add("doubled", len(extra), f"{name} is in {sorted(extra)} ({where})")
@@ -161,8 +162,14 @@ def _compare(where: str, name: str, numbers: list[int], expected: set[int], foun
     found.add("doubled", len(numbers) - len(set(numbers)), f"{where} of {name}: {numbers}")
 
 
-def _audiences(count: int) -> set[str]:
+def audiences_at(count: int) -> set[str]:
+    """Return the ids of the audiences of users with so many events."""
     return {audience_id(least) for least in THRESHOLDS if count >= least}
+
+
+def audiences_in(profile: dict[str, Any]) -> set[str]:
+    """Return the ids of the audiences that an answer of the Profile API shows."""
+    return {each["audience_name"] for each in profile["audience_memberships"]}
 
 
 def summed(all_found: Iterable[Found]) -> Found:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import random
 from base64 import b64encode
 from typing import Any
@@ -13,10 +14,20 @@ from load_tests.client import Channel, Response, Target, request_bytes
 from load_tests.faults.document import EVENT, WEB_KEY
 from load_tests.faults.record import Record, Sent
 from load_tests.server_process import KEY
+from server.problems import NOT_REACHED, NOT_STORED, TOO_MUCH
 
 CLIENTS = 6
 USERS_EACH = 2
-ATTEMPT_S = 4.0  # then a client breaks off and sends again
+# How long clients wait for an answer, in turn, until they break off and send again: less than an
+# edge waits for a shard (`kept.SHARD_TIMEOUT_S`), and long enough to hear what it says then.
+ATTEMPTS_S = (1.5, 6.0)
+FULL = "not stored"  # why a request was refused that is sure not to have been applied
+_REASONS = {
+    NOT_STORED.encode(): FULL,
+    NOT_REACHED.encode(): "not reached",
+    TOO_MUCH.encode(): "too much",
+}
+_VALUE_BYTES = 4096  # of an attribute, at most (spec/events-api.md, 14)
 _PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5
 _THINK_S = 0.02
@@ -39,6 +50,7 @@ class Clients:
         self._clock = clock
         self._seed = seed
         self._patience_s = patience_s
+        self._attempts_s = itertools.cycle(ATTEMPTS_S)
         self._is_over = False
 
     async def run(self, seconds: float) -> None:
@@ -59,11 +71,30 @@ class Clients:
             for _ in range(count):
                 began_s = self._clock.monotonic()
                 one = self._record.begin(CLIENTS * USERS_EACH, began_s)
-                await self._insist([one], channel, lambda: 1.0)
+                await self._insist([one], channel, _without_a_cut)
                 taken.append(self._clock.monotonic() - began_s)
         finally:
             channel.close()
         return sorted(taken)[count // 2]
+
+    async def insist(self, one: Sent) -> None:
+        """Send a batch until it is acknowledged. Raises NotAcknowledged."""
+        with contextlib.closing(Channel(self._target)) as channel:
+            await self._insist([one], channel, _without_a_cut)
+
+    async def try_once(self, one: Sent) -> str | None:
+        """Send a batch once; return why it was refused, `None` if it is acknowledged.
+
+        Raises OSError.
+        """
+        body = self._body(one)
+        request = request_bytes(self._target, "POST", "/v2/events", _AUTHORIZATION, body)
+        with contextlib.closing(Channel(self._target)) as channel:
+            response = await self._once(channel, request)
+        if response.status != 202:
+            return self._refused(response)
+        self._record.acknowledge(one, self._clock.monotonic())
+        return None
 
     async def _work(self, number: int) -> None:
         generator = random.Random(f"client {self._seed} {number}")  # repeatable
@@ -141,21 +172,27 @@ class Clients:
                 problem = f"{response.status} {response.body[:200]!r}"
                 if response.status not in (429, 503):
                     break
+                self._refused(response)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
         first_line = request.partition(b"\r\n")[0].decode()
         raise NotAcknowledged(f"{first_line}: {problem}")
 
-    @staticmethod
-    async def _once(channel: Channel, request: bytes) -> Response:
-        async with asyncio.timeout(ATTEMPT_S):
+    async def _once(self, channel: Channel, request: bytes) -> Response:
+        async with asyncio.timeout(next(self._attempts_s)):
             return await channel.exchange(request)
+
+    def _refused(self, response: Response) -> str:
+        """Count a refusal; return why."""
+        reason = next((why for text, why in _REASONS.items() if text in response.body), "other")
+        self._record.refused[reason] += 1
+        return reason
 
     async def _cut(self, request: bytes, length: int) -> None:
         """Send the first bytes of a request and break off."""
         self._record.cuts += 1
         with contextlib.suppress(OSError):
-            async with asyncio.timeout(ATTEMPT_S):
+            async with asyncio.timeout(max(ATTEMPTS_S)):
                 host, port = self._target.host, self._target.port
                 _, writer = await asyncio.open_connection(host, port)
                 try:
@@ -167,10 +204,14 @@ class Clients:
     def _body(self, one: Sent) -> bytes:
         record, name = self._record, self._record.customer_id(one.user)
         message_id = record.message_id(one.number)
+        padding = range(one.padding_bytes // _VALUE_BYTES)
         data = {
             "event_name": EVENT,
             "source_message_id": message_id,
-            "custom_attributes": {"w": one.weight},
+            "custom_attributes": {
+                "w": one.weight,
+                **{f"padding-{each}": "x" * _VALUE_BYTES for each in padding},
+            },
         }
         return msgspec.json.encode(
             {
@@ -181,3 +222,7 @@ class Clients:
                 "source_request_id": message_id,
             }
         )
+
+
+def _without_a_cut() -> float:
+    return 1.0

@@ -5,7 +5,7 @@ import contextlib
 import errno
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -27,11 +27,17 @@ class Inflictor:
     """
 
     def __init__(
-        self, kept: KeptDeployment, receivers: Sequence[FaultyReceiver], clock: Clock
+        self,
+        kept: KeptDeployment,
+        receivers: Sequence[FaultyReceiver],
+        clock: Clock,
+        when_full: Callable[[], Awaitable[None]],
     ) -> None:
+        """Args: `when_full` is awaited once the disk is full, which it stays meanwhile."""
         self._kept = kept
         self._receivers = receivers
         self._clock = clock
+        self._when_full = when_full
         self.missed: list[Fault] = []
 
     async def run(self, faults: Sequence[Fault]) -> None:
@@ -73,6 +79,12 @@ class Inflictor:
                     await asyncio.sleep(fault.seconds)
                 finally:
                     _send(victims, signal.SIGCONT)
+            elif fault.kind == "freeze":
+                try:
+                    _send(victims, signal.SIGSTOP)
+                    await asyncio.sleep(fault.seconds)
+                finally:
+                    _send(victims, signal.SIGKILL)
             elif fault.kind == "restart":
                 _send(victims, signal.SIGTERM)
             else:
@@ -102,7 +114,7 @@ class Inflictor:
         ballast = self._kept.data_dir.parent / _BALLAST
         try:
             await asyncio.to_thread(_fill_up, ballast)
-            await asyncio.sleep(seconds)
+            await asyncio.gather(asyncio.sleep(seconds), self._when_full())
         finally:
             ballast.unlink(missing_ok=True)
 

@@ -18,6 +18,7 @@ from load_tests.faults.plan import ROLES
 from load_tests.faults.wall_clock import WallClock
 from load_tests.server_process import ServerProcess
 
+SHARD_TIMEOUT_S = 2.0  # that edges wait for a shard: some clients give up before, some after
 ORPHANS_S = 30.0  # that processes may take to notice that the deployment has ended
 _LOOK_S = 0.1
 _STARTS = 5
@@ -61,6 +62,7 @@ class KeptDeployment:
             environ={
                 "HEADWATER_LOG_LEVEL": "warning",
                 "HEADWATER_EGRESS_ALLOW": "127.0.0.1",
+                "HEADWATER_SHARD_TIMEOUT_S": str(SHARD_TIMEOUT_S),
                 "HEADWATER_SHUTDOWN_GRACE_S": "0.2",  # so that clients still send when it ends
                 "RAY_TMPDIR": str(self._ray_dir),
                 _MARK: self._mark,

@@ -17,8 +17,11 @@ _MOST_FAULTS = 3
 _ROOT_SHARE = 0.07
 _LONG_STOP_SHARE = 0.03
 _DISK_SHARE = 0.15
-# Longer than clients wait for an answer, and about as long as edges wait for shards.
-_LONG_STOP_S = (4.0, 11.0)
+_FREEZE_SHARE = 0.04
+# Longer than edges wait for a shard (`kept.SHARD_TIMEOUT_S`).
+_LONG_STOP_S = (2.5, 8.0)
+# Twice as long, since most requests wait for the answer to an earlier one first.
+_FREEZE_S = (4.5, 5.5)
 
 
 class Fault(Struct, frozen=True, kw_only=True):
@@ -26,8 +29,9 @@ class Fault(Struct, frozen=True, kw_only=True):
 
     Attributes:
         at_s: when, from the beginning of the load.
-        kind: `kill`, `stop` (SIGSTOP, and SIGCONT after `seconds`), `restart` (SIGTERM), `output`,
-            `disk`, `clock` (it jumps, and back after `seconds`).
+        kind: `kill`, `stop` (SIGSTOP, and SIGCONT after `seconds`), `freeze` (SIGSTOP, and SIGKILL
+            after `seconds`: nothing of what it had been sent is done), `restart` (SIGTERM),
+            `output`, `disk`, `clock` (it jumps, and back after `seconds`).
         target: a role, a root, the mode of an output, or by how many seconds the clock jumps.
         seconds: for how long, where it ends by itself.
         pick: which of several, modulo how many there are.
@@ -66,6 +70,8 @@ def plan_of(seed: int, seconds: float, *, has_disk: bool) -> list[Fault]:
         length = generator.uniform(0.2, seconds)
         at_s = generator.uniform(0, seconds)
         faults.append(Fault(at_s=at_s, kind="disk", target="full", seconds=length))
+    if generator.random() < _FREEZE_SHARE:
+        faults.append(_freeze(generator, seconds))
     return sorted(faults, key=lambda fault: fault.at_s)
 
 
@@ -110,6 +116,13 @@ def _stop(generator: random.Random, seconds: float, length: float) -> Fault:
     target = generator.choice((*ROLES, *ROLES, "raylet", "gcs_server", "driver"))
     at_s, pick = generator.uniform(0, seconds), generator.randrange(100)
     return Fault(at_s=at_s, kind="stop", target=target, seconds=length, pick=pick)
+
+
+def _freeze(generator: random.Random, seconds: float) -> Fault:
+    at_s = generator.uniform(0, seconds / 2)  # while clients still send
+    pick = generator.randrange(100)
+    length = generator.uniform(*_FREEZE_S)
+    return Fault(at_s=at_s, kind="freeze", target="Shard", seconds=length, pick=pick)
 
 
 def _root(generator: random.Random, seconds: float) -> Fault:

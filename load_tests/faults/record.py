@@ -1,5 +1,6 @@
 """The harness's own record: what was sent, what was acknowledged, and when."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ class Sent(Struct):
         begun: place in the order of all beginnings and acknowledgements, of its first attempt.
         acknowledged: the same of its acknowledgement; `None` if there was none.
         begun_s, acknowledged_s: when.
+        padding_bytes: by which it is larger than others.
     """
 
     number: int
@@ -23,6 +25,7 @@ class Sent(Struct):
     begun_s: float
     acknowledged: int | None = None
     acknowledged_s: float = 0.0
+    padding_bytes: int = 0
 
     @property
     def weight(self) -> int:
@@ -38,6 +41,7 @@ class Record:
         emails: user to those that calls have acknowledged as the user's.
         repeats: how often a batch was sent again although it had been acknowledged.
         cuts: requests that a client broke off, in mid-body or before the answer.
+        refused: how often a request was answered 429 or 503, by why.
     """
 
     def __init__(self, seed: int, token: str) -> None:
@@ -50,11 +54,18 @@ class Record:
         self.devices: dict[int, set[str]] = {}
         self.repeats = 0
         self.cuts = 0
+        self.refused: Counter[str] = Counter()
         self._moments = 0
 
-    def begin(self, user: int, now_s: float) -> Sent:
+    def begin(self, user: int, now_s: float, padding_bytes: int = 0) -> Sent:
         """Note that a batch is about to be sent for the first time."""
-        one = Sent(number=len(self.sent), user=user, begun=self._moment(), begun_s=now_s)
+        one = Sent(
+            number=len(self.sent),
+            user=user,
+            begun=self._moment(),
+            begun_s=now_s,
+            padding_bytes=padding_bytes,
+        )
         self.sent.append(one)
         return one
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from actors.clock import Clock, Randomness
 from load_tests.faults.checks import Checker, Found, summed
-from load_tests.faults.clients import Clients, NotAcknowledged
+from load_tests.faults.clients import FULL, Clients, NotAcknowledged
 from load_tests.faults.document import HOOKS, workspace_document
 from load_tests.faults.inflict import Inflictor
 from load_tests.faults.kept import KeptDeployment, NotServing
@@ -19,6 +19,7 @@ from load_tests.faults.moves import Mover
 from load_tests.faults.plan import ROOTS, Fault, deaths_of, plan_of
 from load_tests.faults.receivers import EventLog, FaultyReceiver, MemberLog
 from load_tests.faults.record import Record
+from load_tests.faults.watch import Watch
 from load_tests.reader import ReadBackFailed, Reader, fetch_token
 from load_tests.server_process import own_access
 
@@ -53,7 +54,9 @@ class RunResult(Struct, kw_only=True):
     """One run.
 
     Attributes:
-        missed: those of them whose victim was away just then.
+        missed: those of them whose victim was away just then, and a full disk for whose sake
+            nothing was refused.
+        refused: how often requests were answered 429 or 503, by why.
         repeats: batches sent again after they had been acknowledged.
         cuts: requests that clients broke off.
         longest_wait_s: from the first attempt of a batch until it was acknowledged.
@@ -69,6 +72,7 @@ class RunResult(Struct, kw_only=True):
     missed: list[Fault] = []
     acknowledged: int
     repeats: int
+    refused: dict[str, int] = {}
     cuts: int = 0
     starts: int = 0
     longest_wait_s: float
@@ -141,7 +145,9 @@ class Runner:
         else:
             faults = plan_of(seed, options.seconds, has_disk=options.has_disk)
         clients = Clients(kept.target, record, self._clock, seed, options.patience_s)
-        inflictor = Inflictor(kept, self._receivers, self._clock)
+        watch = Watch(clients, record, self._clock)
+        inflictor = Inflictor(kept, self._receivers, self._clock, watch.look)
+        fills = [each for each in faults if each.kind == "disk"]
         found, starts = Found(details=[]), kept.starts
         moments, before_s, after_s = [self._clock.monotonic()], 0.0, 0.0
         mover = Mover(kept.target, kept.admin, own_access(), seed)
@@ -151,8 +157,12 @@ class Runner:
                 if options.has_moves:
                     moving = asyncio.create_task(mover.run())
                     stack.push_async_callback(_cancel, moving)
+                if fills:
+                    await watch.begin(await stack.enter_async_context(self._reader()))
                 group.create_task(clients.run(options.seconds))
                 group.create_task(inflictor.run(faults))
+            await watch.end()
+            found = summed((found, watch.found))
             moments.append(self._clock.monotonic())
             wrong = await kept.whole(options.patience_s)
             found.add("orphans", bool(wrong), wrong)
@@ -161,7 +171,7 @@ class Runner:
         except* NotAcknowledged as errors:
             for what in _said(errors):
                 found.add("failed", 1, f"never acknowledged: {what}")
-        except* NotServing as errors:
+        except* (NotServing, ReadBackFailed) as errors:
             found.add("failed", 1, "; ".join(_said(errors)))
         if not found.failed:
             found = summed((found, await self._check([record])))
@@ -171,9 +181,10 @@ class Runner:
         return RunResult(
             seed=seed,
             faults=faults,
-            missed=inflictor.missed,
+            missed=inflictor.missed + ([] if record.refused[FULL] else fills),
             acknowledged=record.acknowledged,
             repeats=record.repeats,
+            refused=dict(record.refused),
             cuts=record.cuts,
             starts=kept.starts - starts,
             longest_wait_s=record.longest_wait_s,
@@ -209,17 +220,23 @@ class Runner:
 
     async def _check(self, records: Sequence[Record]) -> Found:
         assert self.kept is not None, "nothing serves"
-        access, found = own_access(), []
+        found = []
         try:
             await self.kept.up()
-            reader = Reader(self.kept.target, access, await fetch_token(self.kept.target, access))
-            with contextlib.closing(reader):
+            async with self._reader() as reader:
                 for record in records:
                     checker = Checker(record, reader, self._logs, self._members)
                     found.append(await checker.run(self._options.patience_s))
         except (NotServing, ReadBackFailed) as error:
             found.append(Found(failed=1, details=[f"failed: {error}"]))
         return summed(found)
+
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[Reader]:
+        assert self.kept is not None, "nothing serves"
+        target, access = self.kept.target, own_access()
+        with contextlib.closing(Reader(target, access, await fetch_token(target, access))) as one:
+            yield one
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:

@@ -116,10 +116,12 @@ def line_of(run: RunResult) -> str:
     counts = " ".join(f"{kind} {getattr(run.found, kind)}" for kind in KINDS)
     speed = f"batch {run.before_s * 1000:.0f} ms -> {run.after_s * 1000:.0f} ms"
     moved = f" moves {run.passes}" if run.passes else ""
+    refused = "".join(f", {count} {why}" for why, count in sorted(run.refused.items()))
     took = f"took {run.load_s:.1f} + {run.settle_s:.1f} + {run.check_s:.1f} s"
     verdict = "ok" if run.is_right else "WRONG"
     line = (
         f"seed {run.seed} {verdict} acknowledged {run.acknowledged}{moved} {counts} "
+        f"refused {sum(run.refused.values())}{refused}, "
         f"unavailable {run.longest_wait_s:.1f} s, {speed}, {took}, {described(run.faults)}"
     )
     return "\n  ".join([line, *run.found.details[:_MOST_DETAILS]])

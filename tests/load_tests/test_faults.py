@@ -13,13 +13,16 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from actors.clock import ManualClock
 from config.audience_catalog import audience_catalog
 from config.load import load_workspaces
 from config.numbers import KeptNumbers, assign_all
 from load_tests.__main__ import main
 from load_tests.faults.campaign import Check, Report
 from load_tests.faults.checks import Checker, Found, summed
+from load_tests.faults.clients import ATTEMPTS_S, FULL, Clients
 from load_tests.faults.document import HOOKS, THRESHOLDS, audience_id, workspace_document
+from load_tests.faults.kept import SHARD_TIMEOUT_S
 from load_tests.faults.plan import (
     JUMPS_S,
     OUTPUT_MODES,
@@ -30,9 +33,10 @@ from load_tests.faults.plan import (
     plan_of,
 )
 from load_tests.faults.receivers import EventLog, FaultyReceiver, MemberLog
-from load_tests.faults.record import Record, first_seen, out_of_order
+from load_tests.faults.record import Record, Sent, first_seen, out_of_order
 from load_tests.faults.runs import FaultsOptions, RunResult
 from load_tests.faults.wall_clock import WallClock
+from load_tests.faults.watch import USERS, Watch
 from load_tests.reader import Reader
 from load_tests.scenarios.faults import line_of, report_of
 
@@ -60,7 +64,10 @@ def test_every_kind_of_fault_befalls_everybody() -> None:
     assert seen >= {("stop", each) for each in (*ROLES, "raylet", "gcs_server", "driver")}
     assert seen >= {("output", each) for each in OUTPUT_MODES}
     assert seen >= {("clock", f"{each:+d}") for each in JUMPS_S}
-    assert seen >= {("restart", "deployment"), ("disk", "full")}
+    assert seen >= {("restart", "deployment"), ("disk", "full"), ("freeze", "Shard")}
+    frozen = [fault.seconds for plan in plans for fault in plan if fault.kind == "freeze"]
+    assert min(ATTEMPTS_S) < SHARD_TIMEOUT_S < 2 * SHARD_TIMEOUT_S < min(frozen)
+    assert max(frozen) < max(ATTEMPTS_S)
     assert not any(f.kind == "disk" for n in range(100) for f in plan_of(n, 3.0, has_disk=False))
 
 
@@ -246,6 +253,59 @@ def test_what_is_wrong_is_noticed(kind: str, spoil: Any) -> None:
     assert not found.is_clean
 
 
+class FakeClients:
+    """Whose batches are acknowledged at first, and then refused."""
+
+    def __init__(self, record: Record, reason: str) -> None:
+        self._record = record
+        self._reason = reason
+
+    async def insist(self, one: Sent) -> None:
+        self._record.acknowledge(one, 1.0)
+
+    async def try_once(self, one: Sent) -> str | None:
+        if len(self._record.of_user(one.user)) < BATCHES + 1:
+            await self.insist(one)
+            return None
+        return self._reason
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "reason", "is_noticed"),
+    [
+        pytest.param({}, FULL, False, id="nothing"),
+        pytest.param({"pings": "4"}, FULL, True, id="counted"),
+        pytest.param({"last": "t-99"}, FULL, True, id="in the profile"),
+        pytest.param({"pings": "4"}, "not reached", False, id="what may have been applied"),
+    ],
+)
+def test_what_was_not_stored_and_shows_is_noticed(
+    spoilt: dict[str, str], reason: str, is_noticed: bool
+) -> None:
+    record = Record(1, "t")
+    watch = Watch(cast(Clients, FakeClients(record, reason)), record, ManualClock())
+
+    class OfEach(FakeReader):
+        """Shows each user with what was acknowledged, but for what is spoilt."""
+
+        async def find(self, identity: str) -> list[int]:
+            return [int(identity.rpartition("-u")[2])]
+
+        async def profile(self, mpid: int, fields: str) -> dict[str, Any]:
+            last = [one for one in record.of_user(mpid) if one.acknowledged is not None][-1]
+            self.attributes = {"pings": "3", "last": record.message_id(last.number), **spoilt}
+            return await super().profile(mpid, fields)
+
+    async def look() -> None:
+        await watch.begin(cast(Reader, OfEach()))
+        await watch.look()
+        await watch.end()
+
+    asyncio.run(look())
+    assert watch.found.unstored == len(USERS) * is_noticed, watch.found.details
+    assert record.acknowledged == len(record.sent)
+
+
 def result(seed: int, **changes: Any) -> RunResult:
     given: dict[str, Any] = {
         "faults": [Fault(at_s=1.0, kind="kill", target="Shard")],
@@ -274,6 +334,8 @@ def test_a_report_names_the_seeds_that_went_wrong_and_counts_by_fault() -> None:
     line, detail = line_of(runs[1]).splitlines()
     assert "seed 2 WRONG acknowledged 10 lost 2" in line
     assert line.endswith("kill:Shard@1.0")
+    full = result(4, refused={"not stored": 3, "not reached": 1})
+    assert " refused 4, 1 not reached, 3 not stored, " in line_of(full)
     assert detail == "  lost 2: two batches"
     assert "seed 1 ok" in line_of(runs[0])
 

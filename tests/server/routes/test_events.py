@@ -8,6 +8,8 @@ import pytest
 
 from actors.errors import HotIdentity, ShardUnavailable, StoreFull
 from server.edge_config import digest
+from server.problems import NOT_REACHED, NOT_STORED, TOO_MUCH
+from server.received import Overloaded
 from tests.server.conftest import K1, K2, T, World, basic, first_error, key_info
 from tests.server.routes.batches import ALL, BAD, BULK, EVENT, GOOD, body_for, old
 
@@ -193,13 +195,23 @@ async def test_the_shards_are_told_how_a_batch_came(
     assert (context.ip, context.user_agent) == (None, None)
 
 
-@pytest.mark.parametrize("failure", [ShardUnavailable("shard 1"), StoreFull("shard 1")])
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        pytest.param(ShardUnavailable("shard 1"), NOT_REACHED, id="the shard is away"),
+        pytest.param(StoreFull("shard 1"), NOT_STORED, id="the disk is full"),
+        pytest.param(Overloaded("too many", 1), TOO_MUCH, id="too much waits"),
+    ],
+)
 @pytest.mark.parametrize("path", ALL)
-async def test_what_cannot_be_stored_gets_503(world: World, path: str, failure: Exception) -> None:
+async def test_what_cannot_be_stored_gets_503(
+    world: World, path: str, failure: Exception, message: str
+) -> None:
     world.deployment.failure = failure
     response = await world.client.post(path, data=body_for(path, old(GOOD)), headers=K1)
     assert (response.status, response.headers["Retry-After"]) == (503, "1")
-    assert (await first_error(response))["code"] == "SERVICE_UNAVAILABLE"
+    error = await first_error(response)
+    assert (error["code"], error["message"]) == ("SERVICE_UNAVAILABLE", message)
 
 
 @pytest.mark.parametrize("path", ALL)
