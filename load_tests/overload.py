@@ -13,6 +13,10 @@ import msgspec
 from msgspec import Struct
 
 from actors.clock import Clock, Randomness
+from actors.forwarding.connections import WINDOW_BYTES
+from actors.forwarding.streams import REMEMBERED_IDS
+from actors.identity.knowledge import MAX_KNOWN
+from actors.steps.identify import MAX_KNOWN as MAX_SETTLED
 from load_tests.bench.deployment import workspace_document
 from load_tests.client import Target
 from load_tests.drive import DriveOptions, Driver
@@ -30,9 +34,16 @@ EVENTS_PER_BATCH = 5
 ENOUGH = 0.8  # of what was taken before
 LOOK_S = 0.25
 SETTLE_S = 5.0  # after the flood
-SLACK_BYTES = 96 * MIB  # of an edge: what its allocator holds, and what goes to and from shards
+# Of a process: what its allocator holds, and what goes to and from others.
+SLACK_BYTES = 96 * MIB
 # A body under way is there as it came, as batches, and as the micro-batch that they are put into.
+# A delivery is there as it was queued, as it is sent, and as the output has it.
 COPIES = 3
+# Settings of the deployment: small, so that the bounds are reached.
+CACHE_BYTES, SHARDS = 16 * MIB, 2
+# "What memory is bounded by" in the README gives these.
+SETTLED_BYTES = KNOWN_BYTES = 1000  # of a request with a login, of what a coordinator knows
+ID_BYTES = 150  # of a delivery that was made
 _BEFORE_FIRST_EVENT_MS = 60_000
 
 
@@ -91,14 +102,14 @@ class OverloadResult(Struct, kw_only=True):
     """All phases.
 
     Attributes:
-        idle_bytes: memory of each role before the first.
-        edge_bound_bytes: the most that the edge may take, by the deployment's settings.
+        idle_bytes: memory of each role before the first; mapped files do not count.
+        bound_bytes: the most that each role may take, by the deployment's settings.
         full_again_s: from the end of the flood until a second at 80 % of the first phase's rate;
             `None`: never.
     """
 
     idle_bytes: dict[str, int]
-    edge_bound_bytes: int
+    bound_bytes: dict[str, int]
     before: Phase
     flood: Phase
     after: Phase
@@ -163,6 +174,7 @@ class Overload:
         self._randomness = randomness
         workspace = folder / "workspace.yaml"
         document = workspace_document(options.attributes, options.audiences, options.seed)
+        self._outputs, self._connections = len(document["outputs"]), len(document["connections"])
         workspace.write_bytes(msgspec.json.encode(document))
         self._server = ServerProcess(
             folder / "data",
@@ -171,6 +183,8 @@ class Overload:
             environ={
                 "HEADWATER_LOG_LEVEL": "warning",
                 "HEADWATER_MAX_RECEIVED_BYTES": str(options.received_bytes),
+                "HEADWATER_PROFILE_CACHE_BYTES": str(CACHE_BYTES),
+                "HEADWATER_SHARDS": str(SHARDS),
             },
         )
 
@@ -220,7 +234,7 @@ class Overload:
         full = before.driver.measured.throughput(options.seconds)["events_per_second"]
         return OverloadResult(
             idle_bytes=idle,
-            edge_bound_bytes=idle["edge"] + COPIES * options.received_bytes + SLACK_BYTES,
+            bound_bytes=bounds_of(idle, options.received_bytes, self._outputs, self._connections),
             before=await before.phase(memory_before),
             flood=await flood.phase(memory_flood),
             after=await after.phase(memory_after),
@@ -260,7 +274,29 @@ class Overload:
         accountant = Accountant(find_server(Target.of(self._server.url), self._server.pid))
         await asyncio.to_thread(accountant.sample)
         usage = accountant.usage(0)
-        return {role: each.peak_rss_bytes for role, each in usage.items() if role != GENERATOR}
+        return {role: each.peak_own_bytes for role, each in usage.items() if role != GENERATOR}
+
+
+def bounds_of(
+    idle: dict[str, int], received_bytes: int, outputs: int, connections: int
+) -> dict[str, int]:
+    """Return the most memory that the processes of each role may take together.
+
+    Args:
+        idle: what they take without load.
+        received_bytes: setting `max_received_bytes`.
+        outputs, connections: how many there are; each output has a forwarder.
+
+    Source: README, "What memory is bounded by".
+    """
+    more = {
+        "edge": COPIES * received_bytes + SLACK_BYTES,
+        "shard": SHARDS * (CACHE_BYTES + MAX_SETTLED * SETTLED_BYTES + SLACK_BYTES),
+        "coordinator": MAX_KNOWN * KNOWN_BYTES + SLACK_BYTES,
+        "forwarder": outputs * (COPIES * WINDOW_BYTES + SLACK_BYTES)
+        + connections * REMEMBERED_IDS * ID_BYTES,
+    }
+    return {role: idle[role] + size for role, size in more.items()}
 
 
 def _full_again_s(driver: Driver, seconds: float, full: float) -> float | None:

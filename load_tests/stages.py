@@ -5,6 +5,7 @@ Works where the server runs on this machine. Roles are recognised by what a proc
 
 import ipaddress
 import os
+import re
 
 import psutil  # type: ignore[import-untyped]
 from msgspec import Struct
@@ -24,20 +25,29 @@ _ROLES = (
     ("headwater serve", "serve"),
     ("-m server serve", "serve"),
 )
+# An actor that does something, such as `ray::shard-0:Shard.commit`, names itself before its class.
+_NAMED = re.compile(r"\bray::[^: ]*:")
 GENERATOR = "generator"
 
 
 class RoleUsage(Struct):
-    """What the processes of one role took. Memory is resident, pages shared or mapped included."""
+    """What the processes of one role took.
+
+    Attributes:
+        peak_rss_bytes: resident memory, pages shared or mapped included.
+        peak_own_bytes: without those, which the operating system takes back when it needs to.
+    """
 
     processes: int
     cpu_us_per_event: float
     peak_rss_bytes: int
+    peak_own_bytes: int
 
 
 def role_of(command_line: str) -> str | None:
     """Return the role of a process, `None` if it has no part in a server."""
-    return next((role for part, role in _ROLES if part in command_line), None)
+    title = _NAMED.sub("ray::", command_line)
+    return next((role for part, role in _ROLES if part in title), None)
 
 
 def find_server(target: Target, pid: int | None) -> psutil.Process | None:
@@ -111,16 +121,18 @@ class Accountant:
         self._own = psutil.Process(os.getpid())
         self._seen: dict[psutil.Process, _Seen] = {}
         self._peak: dict[str, int] = {}
+        self._own_peak: dict[str, int] = {}
         self._has_begun = False
 
     def sample(self) -> None:
         """Look at all processes once; costs some milliseconds, so call it outside event loops."""
         rss: dict[str, int] = {}
+        own: dict[str, int] = {}
         for process, role in self._processes():
             try:
                 with process.oneshot():
                     times = process.cpu_times()
-                    memory = process.memory_info().rss
+                    memory = process.memory_info()
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue  # it has ended since it was listed: what was seen of it counts
             cpu_s = times.user + times.system
@@ -130,9 +142,11 @@ class Accountant:
                 seen = self._seen[process] = _Seen(role, 0.0 if self._has_begun else cpu_s)
             seen.role = role  # a worker has its title once it has become an actor
             seen.cpu_s = cpu_s
-            rss[role] = rss.get(role, 0) + memory
-        for role, memory in rss.items():
-            self._peak[role] = max(self._peak.get(role, 0), memory)
+            rss[role] = rss.get(role, 0) + memory.rss
+            own[role] = own.get(role, 0) + memory.rss - getattr(memory, "shared", 0)
+        for role, size in rss.items():
+            self._peak[role] = max(self._peak.get(role, 0), size)
+            self._own_peak[role] = max(self._own_peak.get(role, 0), own[role])
         self._has_begun = True
 
     def usage(self, events: int) -> dict[str, RoleUsage]:
@@ -142,7 +156,7 @@ class Accountant:
             seen = [each for each in self._seen.values() if each.role == role]
             cpu_s = sum(each.cpu_s - each.first_cpu_s for each in seen)
             cpu_us = cpu_s * 1e6 / events if events else 0.0
-            result[role] = RoleUsage(len(seen), cpu_us, self._peak[role])
+            result[role] = RoleUsage(len(seen), cpu_us, self._peak[role], self._own_peak[role])
         return result
 
     def _processes(self) -> list[tuple[psutil.Process, str]]:

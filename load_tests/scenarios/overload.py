@@ -40,8 +40,9 @@ def problems_of(result: OverloadResult) -> list[str]:
             found.append(f"{name}: {phase.without_retry_after} refusals without Retry-After")
         if phase.counts.lost or phase.counts.doubled or phase.counts.refused:
             found.append(f"{name}: lost, doubled or refused and kept: {phase.counts}")
-        if phase.memory_bytes["edge"] > result.edge_bound_bytes:
-            found.append(f"{name}: the edge took {phase.memory_bytes['edge'] // MIB} MiB")
+        for role, bound in result.bound_bytes.items():
+            if (taken := phase.memory_bytes[role]) > bound:
+                found.append(f"{name}: {role} took {taken // MIB} MiB, may {bound // MIB} MiB")
     if not {"429", "503"} & result.flood.statuses.keys() and not result.flood.unsent:
         found.append("flood: it was no more than the deployment takes")
     if result.goodput < GOODPUT_AT_LEAST:
@@ -72,13 +73,15 @@ def table_of(report: OverloadReport) -> Table:
     for role in sorted(result.idle_bytes):
         sizes = (each.memory_bytes.get(role, 0) / MIB for each in phases)
         idle = result.idle_bytes[role] / MIB
-        table.add_row(f"{role} MiB (idle {idle:,.0f})", *(f"{size:,.0f}" for size in sizes))
+        bound = result.bound_bytes.get(role)
+        most = "" if bound is None else f", may {bound / MIB:,.0f}"
+        label = f"{role} MiB (idle {idle:,.0f}{most})"
+        table.add_row(label, *(f"{size:,.0f}" for size in sizes))
     for name in ("verified", "lost", "doubled"):
         table.add_row(f"events {name}", *(f"{getattr(each.counts, name):,}" for each in phases))
-    bound = f"{result.edge_bound_bytes / MIB:,.0f} MiB"
     table.caption = (
-        f"goodput {result.goodput:.0%}; full speed after {result.full_again_s} s; the edge may "
-        f"take {bound}; {'; '.join(report.problems) or 'all bars met'}"
+        f"goodput {result.goodput:.0%}; full speed after {result.full_again_s} s; "
+        f"{'; '.join(report.problems) or 'all bars met'}"
     )
     return table
 

@@ -19,13 +19,13 @@ PHASE = Phase(
     connections_broken=0,
     unsent=0,
     latency_ms={"p50": 1.0, "p99": 9.0},
-    memory_bytes={"edge": 300},
+    memory_bytes={"edge": 300, "shard": 30, "serve": 9},
     counts=Counts(verified=500),
 )
 FLOOD = replace(PHASE, batches_per_second=900.0, statuses={"202": 90, "503": 900})
 RESULT = OverloadResult(
-    idle_bytes={"edge": 200},
-    edge_bound_bytes=400,
+    idle_bytes={"edge": 200, "shard": 20, "serve": 1},
+    bound_bytes={"edge": 400, "shard": 40},
     before=PHASE,
     flood=FLOOD,
     after=PHASE,
@@ -44,7 +44,8 @@ def test_nothing_is_wrong_with_refusals_that_say_when_to_come_again() -> None:
         ({"without_retry_after": 3}, "flood: 3 refusals without Retry-After"),
         ({"counts": Counts(verified=9, lost=1)}, "flood: lost, doubled or refused and kept"),
         ({"counts": Counts(verified=9, doubled=1)}, "flood: lost, doubled or refused and kept"),
-        ({"memory_bytes": {"edge": 401}}, "flood: the edge took"),
+        ({"memory_bytes": {"edge": 401, "shard": 40}}, "flood: edge took"),
+        ({"memory_bytes": {"edge": 400, "shard": 41}}, "flood: shard took"),
         ({"batches_per_second": 790.0}, "flood: 79% of what was taken before"),
         ({"statuses": {"202": 90}}, "flood: it was no more than the deployment takes"),
     ],
@@ -85,6 +86,8 @@ async def test_a_flood_loses_nothing_and_breaks_nothing(tmp_path: Path) -> None:
         assert phase.statuses.keys() <= {"202", "429", "503"}
         assert phase.without_retry_after == 0
         assert (phase.counts.lost, phase.counts.doubled, phase.counts.refused) == (0, 0, 0)
-        assert phase.memory_bytes["edge"] <= result.edge_bound_bytes
+        roles = {"edge", "shard", "coordinator", "forwarder"}
+        assert roles == result.bound_bytes.keys() <= phase.memory_bytes.keys()
+        assert all(phase.memory_bytes[role] <= result.bound_bytes[role] for role in roles)
     assert result.before.counts.verified > 0
     assert result.after.counts.verified > 0
