@@ -11,9 +11,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from actors.audience_changes import AudienceChanges
+from actors.identity.keys import IdentityName, canonical
 from actors.model import Environment, ProfileKey
 from actors.privacy.erasing import Cursor, Walk
-from actors.privacy.requests import Subject
+from actors.privacy.requests import Identities, Subject
+from actors.privacy.strangers import named_in
 from actors.profiles.retention import age_out
 from actors.shard import Shard
 from actors.store import groups, log, micro_batches, outbox, pending, queue_sums, static_lists
@@ -27,7 +29,10 @@ STEP_BATCHES = 200
 
 
 class _Owned(Struct, array_like=True):
-    """The beginning of an encoded `Delivery`: whose it is."""
+    """The beginning of an encoded `Delivery`: whose it is.
+
+    `payload` is a bytes value as it is encoded, which is left so unless it is asked for.
+    """
 
     sequence: int
     connection: int
@@ -48,6 +53,7 @@ class _Buried(Struct, array_like=True):
 
 _owned = msgspec.msgpack.Decoder(_Owned).decode
 _buried = msgspec.msgpack.Decoder(_Buried).decode
+_bytes = msgspec.msgpack.Decoder(bytes).decode
 _pending = msgspec.msgpack.Decoder(pending.Pending).decode
 
 
@@ -55,17 +61,23 @@ class _Step:
     """What one call may still look at, and what it has removed.
 
     Attributes:
-        removed: place of a user, among those that were asked for, to how many entries.
+        removed: place of a user or, behind them, of identities, among those that were asked for, to
+            how many entries.
         left, freed: connection to the deliveries, and their bytes, that wait no more.
         forgotten: (connection, reason) of each dead letter.
     """
 
-    def __init__(self, users: Sequence[Subject]) -> None:
+    def __init__(self, users: Sequence[Subject], strangers: Sequence[Identities]) -> None:
         self.removed: Counter[int] = Counter()
         self.left: Counter[int] = Counter()
         self.freed: Counter[int] = Counter()
         self.forgotten: list[tuple[int, str]] = []
         self._users: Mapping[Subject, int] = {user: place for place, user in enumerate(users)}
+        self._strangers = {
+            IdentityName(kind, canonical(kind, value)): place
+            for place, identities in enumerate(strangers, len(users))
+            for kind, value in identities
+        }
         self._entries = STEP_ENTRIES
         self._bytes = STEP_BYTES
 
@@ -76,6 +88,16 @@ class _Step:
         self._entries -= 1
         self._bytes -= len(encoded)
         return True
+
+    def is_wanted_delivery(self, owned: _Owned) -> bool:
+        """Tell whether a delivery is of one of the users, or of nobody and names an identity."""
+        if owned.mpid is not None or not self._strangers:
+            return self.is_wanted(owned.environment, owned.mpid)
+        names = named_in(_bytes(owned.payload))
+        place = next((self._strangers[each] for each in names if each in self._strangers), None)
+        if place is not None:
+            self.removed[place] += 1
+        return place is not None
 
     def is_wanted(self, environment: Environment, mpid: int | None) -> bool:
         """Tell whether an entry is of one of the users; it is counted if so."""
@@ -91,7 +113,7 @@ _Erase = Callable[[Transaction, _Step, bytes, bytes], None]
 
 def _erase_delivery(txn: Transaction, step: _Step, key: bytes, encoded: bytes) -> None:
     owned = _owned(encoded)
-    if step.is_wanted(owned.environment, owned.mpid):
+    if step.is_wanted_delivery(owned):
         txn.delete("outbox", key)
         queue_sums.change_waiting(txn, owned.connection, -1, -len(encoded))
         step.left[owned.connection] += 1
@@ -110,7 +132,7 @@ def _erase_pending(txn: Transaction, step: _Step, key: bytes, encoded: bytes) ->
 
 def _erase_dead_letter(txn: Transaction, step: _Step, key: bytes, encoded: bytes) -> None:
     owned = _buried(encoded).delivery
-    if step.is_wanted(owned.environment, owned.mpid):
+    if step.is_wanted_delivery(owned):
         letter = outbox.unbury(txn, key)
         if letter is not None:
             step.forgotten.append((owned.connection, letter.reason))
@@ -164,18 +186,26 @@ class ShardErasure:
             return profile is not None and any(each != self._number for each in profile.workspaces)
 
     def erase_walking(
-        self, walk: Walk, users: Sequence[Subject], cursor: Cursor
+        self,
+        walk: Walk,
+        users: Sequence[Subject],
+        strangers: Sequence[Identities],
+        cursor: Cursor,
     ) -> tuple[dict[int, int], Cursor | None]:
         """Delete some of the entries about users in tables that have to be walked.
 
+        Args:
+            strangers: of deliveries that are nobody's those go that have one of the identities.
+
         Returns:
-            Place of a user to how many, and where to go on, `None` at the end.
+            Place of a user, or behind them of identities, to how many, and where to go on, `None`
+            at the end.
         """
         tables = _WALKED[walk]
         place, start = cursor
         table, erase = tables[place]
         following: Cursor | None = (place + 1, b"") if place + 1 < len(tables) else None
-        step = _Step(users)
+        step = _Step(users, strangers)
         with self._shard.store.write() as txn:
             found: list[tuple[bytes, bytes]] = []
             for key, encoded in txn.scan(table, start=start):

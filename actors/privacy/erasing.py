@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from actors.clock import Clock
 from actors.model import Environment
-from actors.privacy.requests import Stage, Subject, SubjectRequest
+from actors.privacy.requests import Identities, Stage, Subject, SubjectRequest
 from actors.privacy.results import Results
 from actors.store import aliases
 from actors.store.environment import Store
@@ -28,8 +28,10 @@ TOGETHER = 50  # identity records that are erased at once: they share commits
 NoteStages = Callable[[Mapping[str, Stage]], None]
 
 
+# Erases something of whom requests are about, and tells how much: by id of each request.
+_Work = Callable[[Sequence[SubjectRequest]], Awaitable[Mapping[str, int]]]
 # Erases something of users, and tells how much of each.
-_Work = Callable[[Sequence[Subject]], Awaitable[Mapping[Subject, int]]]
+_UserWork = Callable[[Sequence[Subject]], Awaitable[Mapping[Subject, int]]]
 
 
 class ErasingShard(Protocol):
@@ -40,12 +42,20 @@ class ErasingShard(Protocol):
         ...
 
     async def erase_walking(
-        self, walk: Walk, users: Sequence[Subject], cursor: Cursor
+        self,
+        walk: Walk,
+        users: Sequence[Subject],
+        strangers: Sequence[Identities],
+        cursor: Cursor,
     ) -> tuple[dict[int, int], Cursor | None]:
         """Delete some of the entries about users in tables that have to be walked.
 
+        Args:
+            strangers: of deliveries that are nobody's those go that have one of the identities.
+
         Returns:
-            Place of a user to how much, and where to go on, `None` at the end.
+            Place of a user, or behind them of identities, to how much, and where to go on, `None`
+            at the end.
         """
         ...
 
@@ -107,14 +117,14 @@ class Eraser:
         # In their order: what waits goes before the memberships end, which outputs are told of;
         # and with the identity record nothing new can come to a profile any more.
         self._stages: dict[str, _Work] = {
-            "results": results.forget_about,
-            "identities": self._erase_identities,
+            "results": _of_users(results.forget_about),
+            "identities": _of_users(self._erase_identities),
             "deliveries": self._erase_deliveries,
-            "audiences": self._leave_audiences,
-            "groups": partial(self._erase_walking, "groups"),
-            "answers": partial(self._erase_walking, "answers"),
-            "events": self._erase_events,
-            "profiles": self._erase_profiles,
+            "audiences": _of_users(self._leave_audiences),
+            "groups": _of_users(partial(self._erase_walking, "groups")),
+            "answers": _of_users(partial(self._erase_walking, "answers")),
+            "events": _of_users(self._erase_events),
+            "profiles": _of_users(self._erase_profiles),
         }
 
     def take_over(self, forwarders: Sequence[str]) -> None:
@@ -132,13 +142,9 @@ class Eraser:
             ]
             if not left:
                 continue
-            users = list(dict.fromkeys(user for each in left for user in each.subjects or ()))
-            removed = await work(users) if users else {}
+            removed = await work(left)
             now_ms = self._clock.now_ms()
-            counts = {
-                each.id: sum(removed.get(user, 0) for user in each.subjects or ()) for each in left
-            }
-            note({each: Stage(name, count, now_ms) for each, count in counts.items()})
+            note({each.id: Stage(name, removed.get(each.id, 0), now_ms) for each in left})
 
     async def _erase_identities(self, users: Sequence[Subject]) -> dict[Subject, int]:
         with self._store.write() as txn:
@@ -156,21 +162,34 @@ class Eraser:
             return False
         return await self._identities.erase(environment, mpid)
 
-    async def _erase_deliveries(self, users: Sequence[Subject]) -> dict[Subject, int]:
-        removed = await self._erase_walking("deliveries", users)
+    async def _erase_deliveries(self, requests: Sequence[SubjectRequest]) -> dict[str, int]:
+        """Erase also what is nobody's, such as in quarantine, by the identities of the requests."""
+        users = _subjects(requests)
+        strangers = [each.sent.identities for each in requests]
+        removed = await self._walk("deliveries", users, strangers)
+        of_users = {user: removed[place] for place, user in enumerate(users)}
         # Those of other accounts hold what audiences have for them.
         for output in dict.fromkeys((*self._forwarders, *sorted(self._receiving()))):
             await self._reread(output)
-        return removed
+        return {
+            each.id: removed[place] + sum(of_users[user] for user in each.subjects or ())
+            for place, each in enumerate(requests, len(users))
+        }
 
     async def _erase_walking(self, walk: Walk, users: Sequence[Subject]) -> dict[Subject, int]:
-        removed: Counter[Subject] = Counter()
+        removed = await self._walk(walk, users, ())
+        return {user: removed[place] for place, user in enumerate(users)}
+
+    async def _walk(
+        self, walk: Walk, users: Sequence[Subject], strangers: Sequence[Identities]
+    ) -> Counter[int]:
+        removed: Counter[int] = Counter()
 
         async def erase(shard: ErasingShard) -> None:
             cursor: Cursor | None = START
             while cursor is not None:
-                counts, cursor = await shard.erase_walking(walk, users, cursor)
-                removed.update({users[place]: count for place, count in counts.items()})
+                counts, cursor = await shard.erase_walking(walk, users, strangers, cursor)
+                removed.update(counts)
 
         await asyncio.gather(*map(erase, self._shards))
         return removed
@@ -196,3 +215,20 @@ class Eraser:
 
     def _owner(self, mpid: int) -> ErasingShard:
         return self._shards[slots_of(self._shards).shard_of(slot_of_mpid(mpid))]
+
+
+def _subjects(requests: Sequence[SubjectRequest]) -> list[Subject]:
+    return list(dict.fromkeys(user for each in requests for user in each.subjects or ()))
+
+
+def _of_users(erase: _UserWork) -> _Work:
+    """Return what erases something of the users that requests are about."""
+
+    async def work(requests: Sequence[SubjectRequest]) -> dict[str, int]:
+        users = _subjects(requests)
+        removed = await erase(users) if users else {}
+        return {
+            each.id: sum(removed.get(user, 0) for user in each.subjects or ()) for each in requests
+        }
+
+    return work

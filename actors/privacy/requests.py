@@ -13,6 +13,7 @@ Status = Literal["pending", "in_progress", "completed", "cancelled"]
 ForwardStatus = Literal["pending", "skipped", "sent", "failed"]
 
 Subject = tuple[Environment, int]  # and MPID
+Identities = tuple[tuple[str, str], ...]  # IDSync type and value of each
 
 UNFINISHED: tuple[Status, ...] = ("pending", "in_progress")
 CALLBACK_LIMIT_MS = 72 * 3600 * 1000
@@ -35,7 +36,7 @@ class Submission(Struct, frozen=True, kw_only=True):
     submitted_ms: int
     group: str | None
     skips_waiting: bool
-    identities: tuple[tuple[str, str], ...]
+    identities: Identities
     mpids: tuple[int, ...]
     callback_urls: tuple[str, ...]
 
