@@ -236,6 +236,8 @@ class Forwarder:
             self._poll()
         if now_ms >= self._next_sweep_ms:
             self._next_sweep_ms = now_ms + HOLD_SWEEP_MS
+            for state in self._connections.drop_ended():
+                self._desk.hide_status(state)
             for stream in self._connections.streams:
                 if self._connections.of(stream).is_given_up and not stream.is_reading:
                     self._tasks.spawn(bury_overdue(stream, self._desk, now_ms))

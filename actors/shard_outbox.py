@@ -143,11 +143,21 @@ class ShardOutbox:
         """
         ended = [each for each in self.queues.waiting(FIRST_NUMBER) if each not in subscriptions]
         if not ended:
+            self._forget_ended(subscriptions)
             return False
         with self._store.write() as txn:
             count, size = outbox.clear(txn, ended[0], limit)
         self.queues.left(ended[0], count, size)
         return count == limit or len(ended) > 1
+
+    def _forget_ended(self, subscriptions: Collection[int]) -> None:
+        """Let go of subscriptions that are not there any more and for which nothing waits."""
+        gone = [each for each in self._outputs if each >= FIRST_NUMBER]
+        for number in gone:
+            if number not in subscriptions:
+                self.queues.forget(number)
+                del self._outputs[number]
+                self._caught_up.discard(number)
 
     # -- In a transaction -------------------------------------------------------------------------
 

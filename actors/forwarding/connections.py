@@ -28,6 +28,7 @@ class ConnectionState:
         self.info = info
         self.fault = fault
         self.is_faulted = info.is_faulted or fault is not None
+        self.is_ended = False  # it is not there any more; something of it may wait
         self.delivered = RecentIds()
         self.auth_failures = 0
         self.refused_since_ms: int | None = None
@@ -121,6 +122,27 @@ class Connections:
             yield from self._take_over(number, info)
         yield from self._end(wanted, are_subscriptions=False)
 
+    def drop_ended(self) -> list[ConnectionState]:
+        """Drop, and return, those that have ended and of which nothing waits anywhere.
+
+        Whether something waits is known from the last look for what is overdue. One that comes back
+        begins at the start of the outboxes, as after a start of the process.
+        """
+        waiting = {each.connection.number for each in self.streams if not _is_over(each)}
+        over = [
+            number
+            for number, state in self.states.items()
+            if state.is_ended and number not in waiting
+        ]
+        if not over:
+            return []
+        self.streams = [each for each in self.streams if each.connection.number not in over]
+        dropped = [self.states.pop(number) for number in over]
+        for state in dropped:
+            if state.fault is not None and not state.info.is_subscription:
+                self._faults[state.info.number] = state.fault
+        return dropped
+
     def follow(
         self, subscriptions: Sequence[Followed], has_a_say: Callable[[Followed], bool]
     ) -> Iterator[Change]:
@@ -160,6 +182,7 @@ class Connections:
 
     def _take_over(self, number: int, info: ConnectionInfo) -> Iterator[Change]:
         state = self.states[number]
+        state.is_ended = False
         if info == state.info:
             return
         was_sending, state.info = state.is_sending, info
@@ -167,5 +190,14 @@ class Connections:
 
     def _end(self, wanted: Mapping[int, object], *, are_subscriptions: bool) -> Iterator[Change]:
         for number, state in self.states.items():
-            if state.info.is_subscription is are_subscriptions and number not in wanted:
+            is_one = state.info.is_subscription is are_subscriptions
+            if is_one and number not in wanted and not state.is_ended:
                 yield from self._take_over(number, replace(state.info, is_active=False))
+                state.is_ended = True
+                for stream in self.streams:
+                    if stream.connection.number == number:
+                        stream.was_empty = False  # something may have come since it was
+
+
+def _is_over(stream: Stream) -> bool:
+    return stream.was_empty and stream.is_idle

@@ -307,3 +307,13 @@ class Desk:
         """Show a connection's status."""
         number = {"inactive": 0, "active": 1, "faulted": 2}[state.status]
         self.metrics.connection_status.labels(state.info.id).set(number)
+
+    def hide_status(self, state: ConnectionState) -> None:
+        """Show a connection no more that is not there any more, unless it has come back anew."""
+        if all(each.info.id != state.info.id for each in self.connections.values()):
+            for gauge in (
+                self.metrics.connection_status,
+                self.metrics.queue_oldest,
+                self.metrics.blocked_users,
+            ):
+                gauge.remove(state.info.id)

@@ -28,6 +28,7 @@ async def _bury_pages(stream: Stream, desk: Desk, now_ms: int) -> None:
     after = 0
     while True:
         page = await stream.source.read(number, after, PAGE, PAGE_BYTES)
+        stream.was_empty = not page and not after
         overdue = [each for each in page if each.created_ms + HOLD_MAX_AGE_MS <= now_ms]
         for delivery in overdue:
             if stream.knows(delivery.sequence):

@@ -80,6 +80,7 @@ class Stream:
         self.is_near_end = False  # of what was read last, less than half of what was asked for came
         self.is_reading = False
         self.is_settling = False
+        self.was_empty = False  # nothing at all was there when what is overdue was last looked for
         self.waiting = 0  # deliveries in memory, and the bytes of their payloads
         self.waiting_bytes = 0
         self.not_before_ms = 0
@@ -135,6 +136,12 @@ class Stream:
     def knows(self, sequence: int) -> bool:
         """Whether a delivery was read, and its settlement has not been applied."""
         return sequence in self._known
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of it is in memory or under way."""
+        is_busy = self.is_reading or self.is_settling or bool(self._unsettled)
+        return not (is_busy or self._known or self.waiting or self.has_unsettled)
 
     def forget(self, sequences: Iterable[int]) -> None:
         """Drop deliveries from memory that are to be read again."""

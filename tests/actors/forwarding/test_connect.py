@@ -6,8 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from actors.clock import ManualClock
+from actors.forwarder import Forwarder
 from actors.forwarding.desk import OutputInfo
 from actors.forwarding.plan import OutputPlan
+from actors.metric_groups import ForwarderMetrics
 from tests.actors.forwarding.support import (
     STREAM,
     MemoryOutbox,
@@ -16,6 +18,8 @@ from tests.actors.forwarding.support import (
     connection,
     delivery,
 )
+
+HOUR_S = 3600
 
 
 @pytest.fixture
@@ -50,6 +54,43 @@ async def test_a_new_connection_is_served_and_one_that_is_gone_is_left_alone(
     await simulation.run(1)
     assert output.sequences == [1, 2, 4, 3]
     await simulation.stop()
+
+
+async def test_what_has_ended_is_dropped_once_nothing_of_it_waits(
+    clock: ManualClock, simulation: Simulation
+) -> None:
+    """It is looked for once an hour; a connection that comes back gets what came meanwhile."""
+    shards = [MemoryOutbox([delivery(1)]), MemoryOutbox([delivery(2, connection=2)])]
+    output, metrics = ScriptedOutput(clock), ForwarderMetrics("test")
+    forwarder = simulation.start(
+        output, shards, [connection(), connection(2), connection(3)], metrics=metrics
+    )
+    await simulation.run(1)
+    assert sorted(output.sequences) == [1, 2]
+    forwarder.connect([connection()])
+    shards[0].add(delivery(3, connection=2, created_ms=clock.now_ms()))
+    await simulation.run(2 * HOUR_S)
+    assert shown(forwarder, metrics) == ({"c1", "c2"}, {"c1", "c2"})  # not c3
+    await simulation.run(7 * 24 * HOUR_S)  # then what waits becomes a dead letter
+    assert [each.delivery.sequence for each in shards[0].dead] == [3]
+    await simulation.run(2 * HOUR_S)
+    assert shown(forwarder, metrics) == ({"c1"}, {"c1"})
+    shards[0].add(delivery(4, connection=2), delivery(5))
+    forwarder.connect([connection(), connection(2)])
+    forwarder.wake(0)
+    await simulation.run(1)
+    assert sorted(output.sequences) == [1, 2, 4, 5]
+    assert shown(forwarder, metrics) == ({"c1", "c2"}, {"c1", "c2"})
+    await simulation.stop()
+
+
+def shown(forwarder: Forwarder, metrics: ForwarderMetrics) -> tuple[set[str], set[str]]:
+    """Return the ids of the connections that the status page and the metrics show."""
+    families = metrics.registry.collect()
+    [statuses] = [each for each in families if each.name == "headwater_connection_status"]
+    return set(forwarder.state()["connections"]), {
+        sample.labels["connection"] for sample in statuses.samples
+    }
 
 
 async def test_what_waits_for_a_connection_that_is_switched_off_is_held(
