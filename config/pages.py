@@ -17,6 +17,7 @@ from config.errors import ConfigError
 from config.load import parse_workspace
 from config.merging import Data, merged_document, names_in
 from config.sealing import Sealer
+from config.stored_forms import in_form_of_now
 from config.workspace import DESKS, WorkspaceDocument
 
 Owned = dict[str, frozenset[str]]
@@ -65,8 +66,7 @@ def read_page(revision: Revision, sealer: Sealer) -> Page:
 
 def unsealed(revision: Revision, sealer: Sealer) -> Data:
     """Return the document of a revision; secrets are in the clear."""
-    data: Data = _decode(sealer.unseal(revision.sealed))
-    return data
+    return in_form_of_now(_decode(sealer.unseal(revision.sealed)))
 
 
 def workspace_of(given: Mapping[str, Any]) -> str:

@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from actors.clock import ManualClock
+from actors.store import revisions
 from actors.store.audit_log import Author
 from actors.store.environment import Store
 from actors.store.revisions import KEPT
@@ -37,6 +40,24 @@ def edit(book: Book, data: Data, *, owned: dict[str, frozenset[str]] | None = No
     book.write([book.draft("acme-shop", data, owned or {}, "api")], Author("ops"))
 
 
+def store_as_it_is(folder: Path, data: Data) -> None:
+    """Put a document in the place of the first revision's, as another version might have."""
+    sealed = Sealer(MASTER_KEY).seal(msgspec.msgpack.encode(data))
+    with closing(Store(folder, MAP_SIZE)) as store, store.write() as txn:
+        revision = revisions.read_revision(txn, "acme-shop", 1)
+        assert revision is not None
+        revisions.write_revision(txn, "acme-shop", replace(revision, sealed=sealed))
+
+
+def stored(folder: Path, number: int) -> Data:
+    """Return the document of a revision as it lies on disk."""
+    with closing(Store(folder, MAP_SIZE)) as store, store.read() as txn:
+        revision = revisions.read_revision(txn, "acme-shop", number)
+        assert revision is not None
+        data: Data = msgspec.msgpack.decode(Sealer(MASTER_KEY).unseal(revision.sealed))
+        return data
+
+
 def other() -> Data:
     """Return a workspace beside the shop's."""
     return {
@@ -53,6 +74,26 @@ def test_what_was_applied_holds_after_a_restart(tmp_path: Path) -> None:
     with opened(tmp_path) as book:
         assert list(book.served) == list(before)
         assert [each.revision for each in book.served] == [1, 1]
+
+
+def test_a_credential_rotated_by_an_earlier_version_keeps_its_former_secret(
+    tmp_path: Path,
+) -> None:
+    """It was stored as the only one; the next change stores it as one of several."""
+    former = {"client_secret": "s-before", "until_ms": 2000}
+    with opened(tmp_path) as book:
+        apply(book, shop())
+    store_as_it_is(tmp_path, shop(setting("api_credentials.0.former_secret", former)))
+    with opened(tmp_path) as book:
+        _, data, document = book.page("acme-shop")
+        [kept] = document.api_credentials[0].former_secrets
+        assert (kept.client_secret.get_secret_value(), kept.until_ms) == ("s-before", 2000)
+        found = book.former("acme-shop", 1)
+        assert found is not None
+        edit(book, {**found[1], "workspace": {**data["workspace"], "name": "Renamed"}})
+    assert stored(tmp_path, 2)["api_credentials"] == [
+        {**shop()["api_credentials"][0], "former_secrets": [former]}
+    ]
 
 
 def test_nothing_of_a_secret_lies_on_disk(tmp_path: Path) -> None:
