@@ -3,6 +3,7 @@
 Every reader raises `actors.errors.AudienceRefused` with all that is wrong.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from actors.audiences.fields import JourneyFields, MilestoneFields, SubscriptionFields
@@ -42,11 +43,16 @@ def _subscription(read: BodyReader, output: str, *, is_new: bool) -> dict[str, A
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def read_journey(body: dict[str, Any], *, is_new: bool) -> JourneyFields:
-    """Read a journey, without its milestones."""
+def read_journey(body: dict[str, Any], shown: Mapping[str, Any] | None = None) -> JourneyFields:
+    """Read a journey, without its milestones.
+
+    `shown`: the one that is changed, as it is shown; `None` for a new one.
+    """
     read = BodyReader(body)
+    if shown is not None:
+        read.read_only(shown, shown.keys() - {"name", "inputs"})
     fields: dict[str, Any] = {
-        "name": read.text("name", MAX_NAME, required=is_new),
+        "name": read.text("name", MAX_NAME, required=shown is None),
         "inputs": read.integers("inputs", MAX_PLACES),
     }
     read.finish()

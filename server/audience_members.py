@@ -1,11 +1,12 @@
 """Members of a JSON body, read by name; problems carry JSON pointers (spec/audiences.md, 14)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 
 from actors.errors import AudienceRefused, Problem
 from server.parameters import INT64_END
+from server.read_back import differing
 
 
 class BodyReader:
@@ -29,6 +30,12 @@ class BodyReader:
         """Return a member as it is, `None` if it is absent."""
         self._read.add(name)
         return self._body.get(name)
+
+    def read_only(self, shown: Mapping[str, Any], names: Collection[str]) -> None:
+        """Take members that cannot be set, as long as they are as they are shown."""
+        self._read.update(names)
+        for name in differing(self._body, shown, names):
+            self.fail(name, "cannot be changed")
 
     def text(self, name: str, most: int, least: int = 1, *, required: bool = False) -> str | None:
         """Read a text of some length, in characters."""

@@ -3,7 +3,7 @@
 Every reader raises `actors.errors.AudienceRefused` with all that is wrong.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from actors.audiences.objects import AccessRequest, Level
@@ -11,18 +11,30 @@ from actors.audiences.sharing import LEVELS
 from actors.errors import AudienceRefused
 from server.audience_members import BodyReader
 
+OWNER = "owner"  # the level that is shown of the audience's own account
 MAX_ACCOUNTS = 1000
 MAX_TYPES, MAX_TYPE = 100, 256
 MAX_PLATFORMS, MAX_PLATFORM, MAX_DETAILS = 100, 256, 4096
 
 
-def read_sharing(body: dict[str, Any]) -> tuple[Level | None, dict[int, Level]]:
-    """Read the levels of an audience: that of all accounts, and account to its own."""
+def read_sharing(
+    body: dict[str, Any], owner: int, shown: Mapping[str, Any]
+) -> tuple[Level | None, dict[int, Level]]:
+    """Read the levels of an audience: that of all accounts, and account to its own.
+
+    Args:
+        body: as it was sent; it may name the owner as such, as what is shown does.
+        owner: account of the audience.
+        shown: who may use it, as that is shown.
+    """
     read = BodyReader(body)
+    read.read_only(shown, ("requests",))
     default = read.word("default_level", LEVELS)
     levels: dict[int, Level] = {}
     for inner in _accounts(read, "accounts"):
         account = inner.integer("account_id", 1, required=True)
+        if account == owner and inner.raw("level") == OWNER:
+            continue
         level = inner.word("level", LEVELS, required=True)
         if account is not None and level is not None:
             levels[account] = cast(Level, level)

@@ -4,7 +4,7 @@ Every edit makes the next revision of the whole document, by the way that files 
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -21,9 +21,15 @@ from server.config_problems import of_object, refused
 from server.management import Caller, audit
 from server.parameters import is_int64
 from server.problems import Refused
+from server.read_back import differing
 
 MANAGED = "Managed by configuration file."
 TRIES = 5
+
+CREATED = (
+    *("id", "slug", "created_on", "created_by"),
+    *("last_modified_on", "last_modified_by", "etag"),
+)
 
 _NOT_OF_SLUG = re.compile(r"[^a-z0-9]+")
 Member = dict[str, Any]
@@ -163,6 +169,22 @@ async def body_of(request: web.Request, caller: Caller) -> Member:
     return json_object(await read_body(request, caller.config.max_body_bytes))
 
 
+def settable(body: Member, shown: Member, read_only: Collection[str]) -> Member:
+    """Return what a body sets of an object, without what cannot be set and is as it is shown.
+
+    Args:
+        body: as it was sent.
+        shown: the object as the API shows it now.
+        read_only: members that cannot be set.
+
+    Raises:
+        ConfigurationRefused: one of those is to become another (422).
+    """
+    for name in differing(body, shown, read_only):
+        raise refused("VALIDATION_ERROR", "cannot be changed", name)
+    return {name: value for name, value in body.items() if name not in read_only}
+
+
 def is_forced(request: web.Request) -> bool:
     """Read the query's `force`. Raises Refused (400)."""
     return flag(request, "force")
@@ -197,7 +219,7 @@ def id_of(data: Data, sheet: Sheet, section: str, name: object) -> object:
 
 
 def created(place: Place) -> Member:
-    """Return what is shown of who made and changed an object, and of its identity."""
+    """Return what is shown of who made and changed an object, and of its identity: `CREATED`."""
     stamp = place.stamp
     shown: Member = {"id": place.number, "slug": place.item["id"]}
     if stamp is not None:

@@ -9,6 +9,7 @@ from config.merging import Data
 from config.roles import Task
 from config.sheets import Sheet
 from server.config_edits import (
+    CREATED,
     Check,
     Member,
     Place,
@@ -19,9 +20,10 @@ from server.config_edits import (
     find,
     free_id,
     places,
+    settable,
 )
 from server.config_problems import refused
-from server.management import Caller, enter
+from server.management import enter
 from server.paging import paged
 from server.problems import json_answer
 
@@ -71,7 +73,10 @@ async def add(
         check: see `edit`.
     """
     caller = enter(request, kind.changed_with)
-    body = await _body(request, caller, kind)
+    body = await body_of(request, caller)
+    for name in kind.withheld:
+        if name in body:
+            raise refused("UNKNOWN_FIELD", "cannot be set here", name)
     made: Member = {}
 
     def change(sheet: Sheet, data: Data) -> str:
@@ -88,16 +93,15 @@ async def add(
 async def replace(request: web.Request, kind: Kind, check: Check | None = None) -> web.Response:
     """Change what a body gives of the object that the path names; answer with it.
 
-    `check`: see `edit`.
+    The body may have all that is shown of it. `check`: see `edit`.
     """
     caller = enter(request, kind.changed_with)
-    body = await _body(request, caller, kind)
+    body = await body_of(request, caller)
 
     def change(sheet: Sheet, data: Data) -> str:
         place = editable(request, sheet, kind)
-        if body.get("id", place.item["id"]) != place.item["id"]:
-            raise refused("VALIDATION_ERROR", "cannot be changed", "id")
-        data[kind.section][place.position].update(body)
+        given = settable(body, kind.shown(place), (*CREATED, *kind.withheld))
+        data[kind.section][place.position].update(given)
         return place.path
 
     sheet = await edit(caller, "update", kind.resource, change, check=check)
@@ -114,11 +118,3 @@ def editable(request: web.Request, sheet: Sheet, kind: Kind) -> Place:
 
 def _answer(place: Place, kind: Kind) -> web.Response:
     return json_answer(kind.shown(place), headers={"ETag": place.etag})
-
-
-async def _body(request: web.Request, caller: Caller, kind: Kind) -> Member:
-    body = await body_of(request, caller)
-    for name in kind.withheld:
-        if name in body:
-            raise refused("UNKNOWN_FIELD", "cannot be set here", name)
-    return body

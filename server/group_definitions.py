@@ -8,6 +8,7 @@ from actors.errors import Problem
 from actors.groups.aggregates import AGGREGATIONS
 from actors.groups.definitions import GroupAttribute, GroupDefinition, KeptDefinition
 from server.problems import Refused
+from server.read_back import differing
 
 MAX_ATTRIBUTES = 50
 MAX_NAME_LENGTH = 256
@@ -18,22 +19,24 @@ _FIELDS = ("id", "description", "source_user_attribute", "attributes")
 _ATTRIBUTE_FIELDS = ("id", "type")
 
 
-def read_definition(body: dict[str, Any], expected_id: str | None = None) -> GroupDefinition:
+def read_definition(body: dict[str, Any], former: KeptDefinition | None = None) -> GroupDefinition:
     """Read a definition from a body.
 
     Args:
         body: decoded.
-        expected_id: of the definition that is replaced; the body's `id`, if any, is the same.
+        former: the definition that is replaced; what the body has of it that cannot be set has to
+            be as it is shown.
 
     Raises:
         Refused: with all that is wrong (400).
     """
-    problems: list[Problem] = _unknown_fields(body, _FIELDS)
-    definition_id = body.get("id", expected_id)
+    shown = {} if former is None else shown_definition(former)
+    read_only = [name for name in shown if name == "id" or name not in _FIELDS]
+    problems: list[Problem] = _unknown_fields(body, tuple(shown) or _FIELDS)
+    problems += [_problem(name, "cannot be changed") for name in differing(body, shown, read_only)]
+    definition_id = body.get("id", shown.get("id"))
     if not isinstance(definition_id, str) or not _ID.fullmatch(definition_id):
         problems.append(_problem("id", f"must match ^{_ID.pattern}$"))
-    elif expected_id is not None and definition_id != expected_id:
-        problems.append(_problem("id", "cannot be changed"))
     description = body.get("description", "")
     if not isinstance(description, str) or len(description) > MAX_DESCRIPTION_LENGTH:
         limit = f"must be a string of at most {MAX_DESCRIPTION_LENGTH} characters"

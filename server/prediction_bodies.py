@@ -3,7 +3,7 @@
 Every reader raises `actors.errors.AudienceRefused` with all that is wrong.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from actors.errors import AudienceRefused, Problem
@@ -42,9 +42,10 @@ def read_prediction(body: dict[str, Any]) -> PredictionFields:
     return PredictionFields(goal=body["goal"], **fields)
 
 
-def read_change(body: dict[str, Any]) -> PredictionFields:
-    """Read what of a prediction is to be changed."""
+def read_change(body: dict[str, Any], shown: Mapping[str, Any]) -> PredictionFields:
+    """Read what of a prediction is to be changed; `shown`: it as it is shown."""
     read = BodyReader(body)
+    read.read_only(shown, shown.keys() - {"name", "description"})
     fields: dict[str, Any] = {
         "name": read.text("name", MAX_NAME),
         "description": read.text("description", MAX_DESCRIPTION, 0),

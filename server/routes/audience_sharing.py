@@ -38,8 +38,13 @@ async def sharing(request: web.Request) -> web.Response:
 async def share(request: web.Request) -> web.Response:
     """PUT .../audiences/{id}/sharing: set who may use it."""
     use = await enter_owned(request, MAY_CHANGE_AUDIENCES)
-    default, levels = bodies.read_sharing(await json_body(request, use.caller))
-    made = await use.desk.share_audience(number_in_path(request, "audience"), default, levels)
+    number = number_in_path(request, "audience")
+    body = await json_body(request, use.caller)
+    found = await use.desk.audience(number)
+    if found is None:
+        raise no_audience()
+    default, levels = bodies.read_sharing(body, found.account, _shown_sharing(found))
+    made = await use.desk.share_audience(number, default, levels)
     if made is None:
         raise no_audience()
     return json_answer(_shown_sharing(made))
@@ -100,7 +105,7 @@ ROUTES = management_routes(
 
 
 def _shown_sharing(audience: Audience) -> dict[str, Any]:
-    levels = {audience.account: "owner", **audience.levels}
+    levels = {audience.account: bodies.OWNER, **audience.levels}
     return {
         "default_level": audience.default_level,
         "accounts": [

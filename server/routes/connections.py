@@ -1,7 +1,7 @@
 """Connections of inputs to outputs (spec/platform-api.md, 15; spec/connections.md, 1.3)."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -15,6 +15,7 @@ from config.sheets import Sheet
 from server.auditing import audited
 from server.bodiless import without_body
 from server.config_edits import (
+    CREATED,
     Place,
     body_of,
     check_match,
@@ -27,6 +28,7 @@ from server.config_edits import (
     is_forced,
     moment,
     places,
+    settable,
 )
 from server.config_problems import config_errors, refused
 from server.management import WORKSPACE, Caller, enter
@@ -43,6 +45,11 @@ _ALIKE = tuple(
     name for name in Connection.model_fields if name not in ("id", "number", *_NAMES.values())
 )
 _FIELDS = frozenset({"id", *_NAMES, *_ALIKE})
+# What is shown of a connection, and stays what it is or follows from something else.
+_READ_ONLY = (
+    *CREATED,
+    *("input_id", "input", "output_id", "output", "kind", "status", "is_faulted", "fault"),
+)
 # What is shown of those that the document does not say.
 _DEFAULTS: Mapping[str, Any] = {
     "settings": {},
@@ -86,7 +93,7 @@ async def create(request: web.Request) -> web.Response:
     """POST .../output-connections: join an input and an output."""
     caller = enter(request, "connections:connect_integration")
     body = await body_of(request, caller)
-    _check_fields(body)
+    _check_fields(body, _FIELDS)
 
     def change(sheet: Sheet, data: Data) -> str:
         connections = data.setdefault("connections", [])
@@ -103,18 +110,17 @@ async def create(request: web.Request) -> web.Response:
 
 @takes("Connection")
 async def replace(request: web.Request) -> web.Response:
-    """PUT .../output-connections/{cid}: change what is given."""
+    """PUT .../output-connections/{cid}: change what is given; the rest may be as it is shown."""
     caller = enter(request, "connections:connect_integration")
     body = await body_of(request, caller)
-    _check_fields(body)
+    _check_fields(body, _FIELDS.union(_READ_ONLY))
+    named = _named(request, await caller.edge.deployment.configuration.sheet())
+    [(_, told)] = await _with_forwarders(caller, [named])
 
     def change(sheet: Sheet, data: Data) -> str:
         place = _checked(request, sheet)
-        item = _item(body, sheet, data)
-        for fixed in ("id", "input", "output"):
-            if item.get(fixed, place.item.get(fixed)) != place.item.get(fixed):
-                raise refused("VALIDATION_ERROR", "cannot be changed", fixed)
-        data["connections"][place.position].update(item)
+        given = settable(body, _shown(place, sheet, told), _READ_ONLY)
+        data["connections"][place.position].update(_item(given, sheet, data))
         return place.path
 
     sheet = await edit(caller, "update", "output_connection", change)
@@ -249,9 +255,9 @@ def _checked(request: web.Request, sheet: Sheet) -> Place:
     return place
 
 
-def _check_fields(body: dict[str, Any]) -> None:
+def _check_fields(body: dict[str, Any], known: Collection[str]) -> None:
     for name in body:
-        if name not in _FIELDS:
+        if name not in known:
             raise refused("UNKNOWN_FIELD", "unknown key", name)
 
 

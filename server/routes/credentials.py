@@ -24,6 +24,7 @@ from server.config_edits import (
     edit,
     hidden,
     moment,
+    settable,
 )
 from server.config_problems import config_errors, refused
 from server.management import Caller, enter_account
@@ -38,6 +39,10 @@ FORMER_MS = 24 * 3600 * 1000  # that a secret works beside the one in its place
 NO_STORE = {"Cache-Control": "no-store"}
 _MADE = frozenset({"client_id", "role", "apis", "status"})
 _CHANGED = _MADE - {"client_id"}
+_READ_ONLY = (
+    *("client_id", "client_secret", "workspaces", "former_secret_until"),
+    *("created_on", "created_by", "last_modified_on", "last_modified_by"),
+)
 
 
 async def listed(request: web.Request) -> web.Response:
@@ -79,21 +84,22 @@ async def create(request: web.Request) -> web.Response:
 
 @takes("Credential")
 async def replace(request: web.Request) -> web.Response:
-    """PATCH .../credentials/{client_id}: change what is given."""
+    """PATCH .../credentials/{client_id}: change what is given; the rest may be as it is shown."""
     caller = _enter(request)
     body = await body_of(request, caller)
-    _check_fields(body, _CHANGED)
+    _check_fields(body, _CHANGED.union(_READ_ONLY))
 
     def change(sheet: Sheet, data: Data) -> str:
         place = _editable(request, sheet)
+        given = settable(body, _shown(place, sheet), _READ_ONLY)
         item = data[SECTION][place.position]
-        if body.keys() & {"role", "apis"}:
+        if given.keys() & {"role", "apis"}:
             _check_power(
                 caller,
-                body.get("role", item.get("role", DEFAULT_ROLE)),
-                body.get("apis", item["apis"]),
+                given.get("role", item.get("role", DEFAULT_ROLE)),
+                given.get("apis", item["apis"]),
             )
-        item.update(body)
+        item.update(given)
         _check_administrator(data)
         return place.path
 

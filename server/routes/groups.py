@@ -50,7 +50,7 @@ async def replace(request: web.Request) -> web.Response:
     """PUT .../groups/{id}: replace a definition; its groups follow at the next run."""
     caller = enter(request, MAY_CHANGE)
     former = await _definition(request, caller)
-    definition = read_definition(await _body(request, caller), former.definition.id)
+    definition = read_definition(await _body(request, caller), former)
     made = await caller.edge.deployment.groups.replace(definition)
     if made is None:
         raise _no_definition()

@@ -30,7 +30,7 @@ async def listed(request: web.Request) -> web.Response:
 async def create(request: web.Request) -> web.Response:
     """POST .../journeys: add one without milestones."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
-    fields = bodies.read_journey(await json_body(request, caller), is_new=True)
+    fields = bodies.read_journey(await json_body(request, caller))
     desk = caller.edge.deployment.audiences.desk
     made = await desk.create_journey(fields, caller.credential.client_id)
     return json_answer(shown_journey(made), 201)
@@ -44,9 +44,10 @@ async def one(request: web.Request) -> web.Response:
 
 @audited("update", "journey", "journey", one)
 async def replace(request: web.Request) -> web.Response:
-    """PUT .../journeys/{id}: change its name or inputs."""
+    """PUT .../journeys/{id}: change its name or inputs; the rest may be as it is shown."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
-    fields = bodies.read_journey(await json_body(request, caller), is_new=False)
+    body = await json_body(request, caller)
+    fields = bodies.read_journey(body, shown_journey(await _journey(request, caller)))
     desk = caller.edge.deployment.audiences.desk
     number = number_in_path(request, "journey")
     made = await desk.replace_journey(number, fields, caller.credential.client_id)

@@ -1,6 +1,6 @@
 """Predictions whose scores come from outside (spec/predictions.md, 2; spec/audiences.md, 9)."""
 
-from typing import get_args
+from typing import Any, get_args
 
 from aiohttp import web
 
@@ -58,9 +58,14 @@ async def one(request: web.Request) -> web.Response:
 @audited("update", _RESOURCE, _RESOURCE, one)
 @takes("PredictionChange")
 async def change(request: web.Request) -> web.Response:
-    """PATCH .../predictions/{id}: change its name, but not its attributes', or its description."""
+    """PATCH .../predictions/{id}: change its name, but not its attributes', or its description.
+
+    The rest may be as it is shown.
+    """
     caller = enter(request, MAY_CHANGE)
-    fields = bodies.read_change(await json_body(request, caller))
+    body = await json_body(request, caller)
+    shown = await _as_shown(caller, await _prediction(request, caller))
+    fields = bodies.read_change(body, shown)
     number = number_in_path(request, _RESOURCE)
     return await _shown(caller, await _desk(caller).change_prediction(number, fields))
 
@@ -202,9 +207,12 @@ async def _prediction(request: web.Request, caller: Caller) -> Prediction:
 async def _shown(caller: Caller, prediction: Prediction | None) -> web.Response:
     if prediction is None:
         raise _no_prediction()
+    return json_answer(await _as_shown(caller, prediction))
+
+
+async def _as_shown(caller: Caller, prediction: Prediction) -> dict[str, Any]:
     uses = (await _desk(caller).prediction_uses()).get(prediction.number, [])
-    now_ms = caller.edge.clock.now_ms()
-    return json_answer(bodies.shown_prediction(prediction, uses, now_ms))
+    return bodies.shown_prediction(prediction, uses, caller.edge.clock.now_ms())
 
 
 async def _switch(request: web.Request, *, is_on: bool) -> web.Response:

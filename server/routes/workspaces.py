@@ -8,12 +8,13 @@ from aiohttp import web
 from config.merging import Data
 from config.roles import Task
 from config.sheets import Sheet
-from server.config_edits import MANAGED, body_of, edit, moment
+from server.config_edits import MANAGED, body_of, edit, moment, settable
 from server.config_problems import config_errors, refused
 from server.management import WORKSPACE, enter
 from server.openapi.takes import takes
 from server.paths import management_routes
 from server.problems import json_answer
+from server.read_back import differing
 
 # Each with the task that changing it needs: what people are told of their data is privacy's.
 FIELDS: Mapping[str, Task] = {
@@ -24,6 +25,9 @@ FIELDS: Mapping[str, Task] = {
 }
 
 
+_READ_ONLY = frozenset({"id", "slug", "created_on", "dsr_key"})
+
+
 async def one(request: web.Request) -> web.Response:
     """GET .../workspaces/{id}: the workspace."""
     caller = enter(request, "user:core")
@@ -32,21 +36,25 @@ async def one(request: web.Request) -> web.Response:
 
 @takes("Workspace")
 async def replace(request: web.Request) -> web.Response:
-    """PUT .../workspaces/{id}: change what is given. A purpose of GDPR cannot be removed."""
+    """PUT .../workspaces/{id}: change what is given; the rest may be as it is shown.
+
+    A purpose of GDPR cannot be removed.
+    """
     caller = enter(request)
     if caller.credential.tasks.isdisjoint(FIELDS.values()):
         caller.require("workspaces:*")
     body = await body_of(request, caller)
-    for name in body:
-        if name not in FIELDS:
-            raise refused("UNKNOWN_FIELD", "unknown key", name)
-        caller.require(FIELDS[name])
+    for name in body.keys() - FIELDS.keys() - _READ_ONLY:
+        raise refused("UNKNOWN_FIELD", "unknown key", name)
 
     def change(sheet: Sheet, data: Data) -> str:
+        shown = _shown(sheet)
+        given = settable(body, shown, _READ_ONLY)
+        caller.require(*(FIELDS[name] for name in differing(given, shown, FIELDS)))
         is_owned = "workspace" in sheet.served.owned.get("workspace", frozenset())
         if is_owned and not sheet.document.workspace.config.allow_api_edits:
             raise refused("MANAGED", MANAGED)
-        data["workspace"].update(body)
+        data["workspace"].update(given)
         kept = set(sheet.document.workspace.regulations.gdpr.purposes)
         if kept - _purposes(data["workspace"]):
             path = "regulations.gdpr.purposes"
