@@ -22,7 +22,7 @@ from config.data_plans import lost_quarantines
 from config.deployment import deployment_problems
 from config.differences import fixed_for_life, needing_restart
 from config.errors import ConfigError, format_path
-from config.merging import Data
+from config.merging import Data, Names
 from config.numbers import (
     KeptNumbers,
     ObjectNumbers,
@@ -33,7 +33,6 @@ from config.numbers import (
 )
 from config.pages import (
     Draft,
-    Owned,
     Page,
     draft_of,
     draft_of_file,
@@ -138,9 +137,11 @@ class Book:
         page = self._pages.get(workspace)
         return draft_of_file(page, workspace, given, prune=prune, origin=origin)
 
-    def draft(self, workspace: str, data: Data, owned: Owned, origin: str) -> Draft:
-        """Make a draft of a whole document. Raises ConfigError with all that is wrong with it."""
-        return draft_of(self._pages.get(workspace), workspace, data, owned, origin)
+    def draft(
+        self, workspace: str, data: Data, owned: Names, origin: str, came: Names | None = None
+    ) -> Draft:
+        """Make a draft of a whole document; see `draft_of`."""
+        return draft_of(self._pages.get(workspace), workspace, data, owned, origin, came)
 
     def check(self, drafts: Sequence[Draft], *, is_running: bool) -> None:
         """Check that drafts can become revisions together.
@@ -200,14 +201,18 @@ class Book:
         self._served = self._compile(pages, numbers)
 
     def release(self, workspace: str, section: str, name: str) -> None:
-        """Go on without a file that owns an object of a workspace, in the same revision.
+        """Go on without a file that has or had an object of a workspace, in the same revision.
 
         Raises StoreFull.
         """
         page = self._pages[workspace]
-        names = page.revision.owned.get(section, frozenset()) - {name}
-        owned = page.revision.owned | {section: names}
-        released = replace(page, revision=msgspec.structs.replace(page.revision, owned=owned))
+        revision = page.revision
+        owned, came = (
+            each | {section: each.get(section, frozenset()) - {name}}
+            for each in (revision.owned, revision.from_files)
+        )
+        revision = msgspec.structs.replace(revision, owned=owned, from_files=came)
+        released = replace(page, revision=revision)
         with self._store.write() as txn:
             revisions.write_revision(txn, workspace, released.revision)
         self._pages[workspace] = released

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from msgspec.structs import replace
+
 from actors.desk_options import DeskOptions
 from actors.shard_options import ShardOptions
 from actors.store.revisions import Revision
@@ -58,6 +60,7 @@ def served_documents(
                 for path, stamp in revision.stamps.items()
                 if path.startswith("data_plans/")
             },
+            revision.from_files,
         )
         for document, own, info, revision in zip(documents, numbers, infos, revisions, strict=True)
     ]
@@ -80,7 +83,7 @@ def desk_options(served: ServedDocument, settings: Settings) -> DeskOptions:
     """Return how the workspace's part of the coordinator is set up.
 
     Audiences and calculated attributes that the file does not have any more are kept, and changed,
-    by their own desks: they are not said here.
+    by their own desks: only their ids are said here, as long as the API has not changed them.
     """
     document = served.document
     owned = document.model_copy(
@@ -95,8 +98,14 @@ def desk_options(served: ServedDocument, settings: Settings) -> DeskOptions:
     )
     return DeskOptions(
         workspace=served.info,
-        catalog=audience_catalog(owned, served.numbers),
-        calculated=calculated_catalog(owned, served.numbers),
+        catalog=replace(
+            audience_catalog(owned, served.numbers),
+            left=served.left("audiences"),
+        ),
+        calculated=replace(
+            calculated_catalog(owned, served.numbers),
+            left=served.left("calculated_attributes"),
+        ),
         group_job_interval_s=settings.group_job_interval_s,
         privacy=privacy_options(document, served.numbers),
     )

@@ -22,7 +22,7 @@ from config.differences import Difference, with_danger
 from config.errors import ConfigError
 from config.exporting import unexpanded
 from config.merging import Data
-from config.pages import Draft
+from config.pages import Draft, from_files
 from config.publishing import Publisher
 from config.secret_values import with_kept_secrets
 from config.served import ServedDocument
@@ -222,13 +222,15 @@ class ConfigDesk:
                 return None
             revision, data = found
             try:
-                draft = self._book.draft(slug, data, revision.owned, "rollback")
+                draft = self._book.draft(
+                    slug, data, revision.owned, "rollback", from_files(revision)
+                )
             except ConfigError as error:
                 raise _refused(error) from None
             return await self._apply(draft, author, allow_dangerous)
 
     async def release(self, workspace: int, section: str, name: str) -> None:
-        """Let the API have an audience or a calculated attribute until a file is applied again.
+        """Let the API have an audience or a calculated attribute until a file has it again.
 
         It stays what it is. Its desk, which is told, keeps it from then on. Raises StoreFull.
         """

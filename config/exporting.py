@@ -15,18 +15,20 @@ from config.workspace import DESKS, WorkspaceDocument
 MAX_VALUES = 100_000  # that a document sent over HTTP may hold
 
 
-def exported(document: WorkspaceDocument, data: Data, owned: Mapping[str, frozenset[str]]) -> Data:
+def exported(
+    document: WorkspaceDocument, data: Data, from_files: Mapping[str, frozenset[str]]
+) -> Data:
     """Return a document as it is exported: secrets are placeholders.
 
-    Audiences and calculated attributes that no file has are left out: they are changed elsewhere,
-    and what the document has of them is old.
+    Audiences and calculated attributes that no file has or had are left out: they are changed
+    elsewhere, and what the document has of them is old.
     """
     places = secret_places(document, data)
     shown = {each: UNEXPANDED + placeholder(data, each) for each in places}
     result: Data = _escaped(replaced(data, places, shown))
     for section in DESKS:
         if section in result:
-            names = owned.get(section, frozenset())
+            names = from_files.get(section, frozenset())
             result[section] = [each for each in result[section] if name_of(each) in names]
     return result
 

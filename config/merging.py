@@ -10,6 +10,7 @@ from typing import Any
 from config.errors import Location
 
 Data = dict[str, Any]
+Names = dict[str, frozenset[str]]  # section to names of objects there
 # What names an object among its neighbours.
 _NAMES = ("id", "client_id", "key")
 
@@ -28,7 +29,7 @@ def is_of_objects(section: object) -> bool:
     return isinstance(section, list) and all(name_of(each) is not None for each in section)
 
 
-def names_in(data: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+def names_in(data: Mapping[str, Any]) -> Names:
     """Return the names of the objects of each section; a section that has none stands for itself.
 
     Such a section is called by its own name.
@@ -41,25 +42,38 @@ def names_in(data: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     }
 
 
-def merged_document(kept: Data, given: Data, *, prune: bool) -> Data:
+def together(*several: Mapping[str, frozenset[str]]) -> Names:
+    """Return the names that are in any of several."""
+    return {
+        section: frozenset().union(*(each.get(section, ()) for each in several))
+        for section in {section for each in several for section in each}
+    }
+
+
+def still_there(names: Names, data: Mapping[str, Any]) -> Names:
+    """Return those of some names that a document has."""
+    there = names_in(data)
+    return {section: each & there.get(section, frozenset()) for section, each in names.items()}
+
+
+def merged_document(kept: Data, given: Data, gone: Names) -> Data:
     """Return what holds once a document is applied.
 
     Args:
         kept: what holds now; empty at first.
         given: the document; its objects replace those of the same name, and come first, so that
             problems are placed where its author has written them.
-        prune: whether objects that it does not have are deleted.
+        gone: names of objects that are deleted if it does not have them.
     """
     result = dict(given)
-    if prune:
-        return result
     for section, objects in kept.items():
         if not is_of_objects(objects):
             continue
         there = result.get(section, [])
         if is_of_objects(there):  # else it is faulty, and is said to be
-            names = {name_of(each) for each in there}
-            result[section] = [*there, *(each for each in objects if name_of(each) not in names)]
+            names = {*map(name_of, there), *gone.get(section, ())}
+            if left := [each for each in objects if name_of(each) not in names]:
+                result[section] = [*there, *left]
     return result
 
 

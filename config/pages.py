@@ -15,12 +15,10 @@ from config.data_plans import version_changes
 from config.differences import Difference, differences
 from config.errors import ConfigError
 from config.load import parse_workspace
-from config.merging import Data, merged_document, names_in
+from config.merging import Data, Names, merged_document, names_in, still_there, together
 from config.sealing import Sealer
 from config.stored_forms import in_form_of_now
 from config.workspace import DESKS, WorkspaceDocument
-
-Owned = dict[str, frozenset[str]]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -43,6 +41,7 @@ class Draft(Struct, frozen=True, kw_only=True):
         base: revision that it was made from, 0 if there was none.
         data, document: the whole document, as it is written and as it is understood.
         owned: what a configuration file owns of it.
+        from_files: what one has or had of it; see `Revision`.
         origin: see `Revision.origin`.
     """
 
@@ -50,7 +49,8 @@ class Draft(Struct, frozen=True, kw_only=True):
     base: int
     data: Data
     document: WorkspaceDocument
-    owned: Owned
+    owned: Names
+    from_files: Names
     origin: str
     differences: tuple[Difference, ...]
 
@@ -81,22 +81,36 @@ def workspace_of(given: Mapping[str, Any]) -> str:
 def draft_of_file(
     page: Page | None, workspace: str, given: Data, *, prune: bool, origin: str
 ) -> Draft:
-    """Lay the document of a file over what holds; see `draft_of`, and `merged_document`."""
+    """Lay the document of a file over what holds; see `draft_of`, and `merged_document`.
+
+    `prune` deletes what a file before it had and this one has not. What was made through the API no
+    file has had, and stays (spec/connections.md, 10).
+    """
     kept = {} if page is None else page.data
-    data = merged_document(kept, given, prune=prune)
+    former = {} if page is None else from_files(page.revision)
+    data = merged_document(kept, given, former if prune else {})
     owned = names_in(given)
+    came = together(former, owned)
     if origin == "example":  # it is nobody's file; only the desks of these have to know
         owned = {section: owned.get(section, frozenset()) for section in DESKS}
-    return draft_of(page, workspace, data, owned, origin)
+    return draft_of(page, workspace, data, owned, origin, came)
 
 
-def draft_of(page: Page | None, workspace: str, data: Data, owned: Owned, origin: str) -> Draft:
+def draft_of(
+    page: Page | None,
+    workspace: str,
+    data: Data,
+    owned: Names,
+    origin: str,
+    came: Names | None = None,
+) -> Draft:
     """Make a draft of a whole document.
 
     Args:
         page: what holds for the workspace, `None` if nothing does.
         workspace: id of the workspace.
         data, owned, origin: see `Draft`.
+        came: names of what came with files; `None`: what came with them until now.
 
     Raises:
         ConfigError: with all that is wrong with the document.
@@ -104,10 +118,9 @@ def draft_of(page: Page | None, workspace: str, data: Data, owned: Owned, origin
     document = parse_workspace(data)
     if document.workspace.id != workspace:
         raise ConfigError([("workspace.id", f"is not '{workspace}', and cannot be changed")])
-    owned = {
-        section: names & names_in(data).get(section, frozenset())
-        for section, names in owned.items()
-    }
+    owned = still_there(owned, data)
+    if came is None:
+        came = {} if page is None else from_files(page.revision)
     found = differences(None if page is None else page.document, document)
     if page is not None:
         found += _taken_back(page, owned, found)
@@ -117,6 +130,7 @@ def draft_of(page: Page | None, workspace: str, data: Data, owned: Owned, origin
         data=data,
         document=document,
         owned=owned,
+        from_files=still_there(came, data),
         origin=origin,
         differences=tuple(found),
     )
@@ -126,7 +140,9 @@ def next_page(page: Page | None, draft: Draft, actor: str, now_ms: int, sealer: 
     """Make the page of a draft; one that changes nothing stays in the revision of `page`."""
     sealed = sealer.seal(_encode(draft.data))
     if page is not None and not draft.differences:
-        same = msgspec.structs.replace(page.revision, owned=draft.owned, sealed=sealed)
+        same = msgspec.structs.replace(
+            page.revision, owned=draft.owned, sealed=sealed, from_files=draft.from_files
+        )
         return Page(same, draft.data, draft.document)
     revision = Revision(
         number=draft.base + 1,
@@ -137,8 +153,14 @@ def next_page(page: Page | None, draft: Draft, actor: str, now_ms: int, sealer: 
         owned=draft.owned,
         stamps=_stamps(page, draft, actor, now_ms),
         sealed=sealed,
+        from_files=draft.from_files,
     )
     return Page(revision, draft.data, draft.document)
+
+
+def from_files(revision: Revision) -> Names:
+    """Return the names of what a file has or had; all others were made through the API."""
+    return together(revision.owned, revision.from_files)
 
 
 def _stamps(page: Page | None, draft: Draft, actor: str, now_ms: int) -> dict[str, Stamp]:
@@ -169,16 +191,16 @@ def _is_off(document: WorkspaceDocument, difference: Difference) -> bool:
     )
 
 
-def _taken_back(page: Page, owned: Owned, found: Sequence[Difference]) -> list[Difference]:
-    """List what a file has again that the API could change meanwhile, unless it is `found`."""
+def _taken_back(page: Page, owned: Names, found: Sequence[Difference]) -> list[Difference]:
+    """List what a file has again that the API has taken over meanwhile, unless it is `found`."""
     known = {each.path for each in found}
-    names = names_in(page.data)
+    names, came = names_in(page.data), from_files(page.revision)
     back = [
         Difference("update", section, name)
         for section in DESKS
         for name in sorted(
             owned.get(section, frozenset())
-            & names.get(section, frozenset()) - page.revision.owned.get(section, frozenset())
+            & names.get(section, frozenset()) - came.get(section, frozenset())
         )
     ]
     return [each for each in back if each.path not in known]

@@ -20,6 +20,7 @@ class ServedDocument(NamedTuple):
         owned: section to the names of what a configuration file has there.
         roles: the custom roles; `manifest`: how many manifests of them there have been.
         stamps: `data_plans/<id>/<version>` to who changed that version last.
+        from_files: see `Revision`.
     """
 
     document: WorkspaceDocument
@@ -31,6 +32,11 @@ class ServedDocument(NamedTuple):
     roles: Mapping[str, Tasks] = {}
     manifest: int = 0
     stamps: Mapping[str, Stamp] = {}
+    from_files: Mapping[str, frozenset[str]] = {}
+
+    def left(self, section: str) -> frozenset[str]:
+        """Return the names of what a file before the last one had in a section."""
+        return self.from_files.get(section, frozenset()) - self.owned.get(section, frozenset())
 
     @property
     def edition(self) -> tuple[int, int]:

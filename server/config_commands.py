@@ -17,7 +17,9 @@ from config.load import read_document
 from server.platform_client import ApiRefused, PlatformApi, with_credentials
 
 _FILE = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
-_PRUNE = click.option("--prune", is_flag=True, help="Delete objects that the file does not have.")
+_PRUNE = click.option(
+    "--prune", is_flag=True, help="Delete objects that came with a file, and that it has no more."
+)
 
 
 @click.command()

@@ -43,7 +43,7 @@ def with_first_credentials(
         if made is not None:
             item = {**made, "role": "admin", "apis": ["platform", "profile"]}
             data = draft.data | {SECTION: [*draft.data.get(SECTION, ()), item]}
-            draft = book.draft(draft.workspace, data, draft.owned, draft.origin)
+            draft = book.draft(draft.workspace, data, draft.owned, draft.origin, draft.from_files)
         result.append(draft)
     return result
 

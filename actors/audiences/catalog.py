@@ -73,6 +73,7 @@ class Catalog(Struct, frozen=True, kw_only=True):
         credits: calculations of standard audiences in a year, `None` for any number.
         audiences: of the workspace document.
         deleted: numbers of those that were deleted from it.
+        left: ids of those that a file before the last one had, until the API changes them.
         allow_api_edits: whether the API may change them.
     """
 
@@ -91,5 +92,6 @@ class Catalog(Struct, frozen=True, kw_only=True):
     credits: int | None = None
     audiences: tuple[DocumentAudience, ...] = ()
     deleted: frozenset[int] = frozenset()
+    left: frozenset[str] = frozenset()
     allow_api_edits: bool = False
     scope: int = 0

@@ -121,11 +121,12 @@ class Core:
 
         Raises:
             AudienceRefused: a configuration file has it (spec/connections.md, 10).
-            HeldByFile: likewise, but the workspace lets the API change what files have.
+            HeldByFile: likewise, but the workspace lets the API change what files have, or the
+                last file does not have it any more.
         """
         if audience.document_id is None:
             return
-        if self.catalog.allow_api_edits:
+        if self.catalog.allow_api_edits or audience.document_id in self.catalog.left:
             raise HeldByFile("audiences", audience.document_id)
         raise refused("CONFLICT", MANAGED)
 

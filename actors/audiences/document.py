@@ -1,7 +1,7 @@
 """Audiences of the workspace document, brought into the registry whenever it was applied.
 
-What the document does not have any more stays, and can be changed through the API from then on
-(spec/connections.md, 10); what was deleted from it goes.
+What the document does not have any more stays, and is nobody's document's once the API has changed
+it (spec/connections.md, 10); what was deleted from it goes.
 """
 
 import logging
@@ -36,7 +36,7 @@ def apply_document(core: Core) -> None:
     is logged, and left as it was.
     """
     with core.changing() as changed:
-        names = {each.id for each in core.catalog.audiences}
+        names = {each.id for each in core.catalog.audiences} | core.catalog.left
         _delete(core, changed)
         for audience in list(changed.audiences.values()):
             if audience.document_id is not None and audience.document_id not in names:

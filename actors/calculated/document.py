@@ -1,7 +1,7 @@
 """Calculated attributes of the workspace document, brought into the registry when it was applied.
 
-What the document does not have any more stays, and can be changed through the API from then on
-(spec/connections.md, 10); what was deleted from it goes.
+What the document does not have any more stays, and is nobody's document's once the API has changed
+it (spec/connections.md, 10); what was deleted from it goes.
 """
 
 import logging
@@ -23,7 +23,7 @@ def apply_document(keeper: RegistryKeeper, catalog: CalculatedCatalog, now_ms: i
     The document was checked when it was loaded. A name that was given to another attribute through
     the API since is logged, and the document's attribute left out.
     """
-    ids = {each.id for each in catalog.attributes}
+    ids = {each.id for each in catalog.attributes} | catalog.left
     with keeper.changing() as changed:
         for number in catalog.deleted & changed.attributes.keys():
             del changed.attributes[number]

@@ -61,6 +61,7 @@ class CalculatedCatalog(Struct, frozen=True, kw_only=True):
         default_tier, tiers: of events (spec/rules.md, 8).
         attributes: of the workspace document.
         deleted: numbers of those that were deleted from it.
+        left: ids of those that a file before the last one had, until the API changes them.
         allow_api_edits: whether the API may change them.
     """
 
@@ -72,6 +73,7 @@ class CalculatedCatalog(Struct, frozen=True, kw_only=True):
     tiers: dict[str, str] = {}
     attributes: tuple[DocumentAttribute, ...] = ()
     deleted: frozenset[int] = frozenset()
+    left: frozenset[str] = frozenset()
     allow_api_edits: bool = False
 
 

@@ -65,11 +65,12 @@ def check_unmanaged(attribute: CalculatedAttribute, catalog: CalculatedCatalog) 
 
     Raises:
         CalculatedRefused: a configuration file has it (spec/connections.md, 10).
-        HeldByFile: likewise, but the workspace lets the API change what files have.
+        HeldByFile: likewise, but the workspace lets the API change what files have, or the last
+            file does not have it any more.
     """
     if attribute.document_id is None:
         return
-    if catalog.allow_api_edits:
+    if catalog.allow_api_edits or attribute.document_id in catalog.left:
         raise HeldByFile("calculated_attributes", attribute.document_id)
     raise CalculatedRefused("CONFLICT", [MANAGED])
 

@@ -42,6 +42,9 @@ class Revision(Struct, frozen=True, array_like=True, kw_only=True):
         owned: section to the ids of what a configuration file owns there.
         stamps: `<section>/<id>` to the stamp of each object.
         sealed: the document.
+        from_files: section to the ids of what came with a file, the last one or one before it, and
+            is still there; what the API has taken over since is not here. Earlier versions kept
+            `owned` alone.
     """
 
     number: int
@@ -52,6 +55,7 @@ class Revision(Struct, frozen=True, array_like=True, kw_only=True):
     owned: dict[str, frozenset[str]]
     stamps: dict[str, Stamp]
     sealed: bytes
+    from_files: dict[str, frozenset[str]] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()

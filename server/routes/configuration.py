@@ -9,6 +9,7 @@ from actors.errors import ConfigurationRefused, Problem
 from config.data_plans import quarantines
 from config.errors import ConfigError
 from config.exporting import as_yaml, exported, read_sent
+from config.merging import together
 from config.numbers import ObjectNumbers
 from config.roles import Task
 from config.sheets import Applied, Entry
@@ -46,7 +47,8 @@ async def export(request: web.Request) -> web.Response:
     """GET .../config: what holds, as YAML, with placeholders in the place of secrets."""
     caller = enter(request, "connections:view")
     sheet = await caller.edge.deployment.configuration.sheet()
-    data = exported(sheet.document, sheet.data, sheet.served.owned)
+    came = together(sheet.served.owned, sheet.served.from_files)
+    data = exported(sheet.document, sheet.data, came)
     text = await asyncio.to_thread(as_yaml, data)
     headers = {"ETag": f'"{sheet.served.revision}"'}
     return web.Response(text=text, content_type="text/yaml", charset="utf-8", headers=headers)

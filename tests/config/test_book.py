@@ -18,7 +18,7 @@ from config.errors import ConfigError
 from config.merging import Data
 from config.sealing import Sealer
 from config.settings import Settings
-from tests.config.documents import setting, shop
+from tests.config.documents import Change, setting, shop
 
 MAP_SIZE = 64 * 1024 * 1024
 MASTER_KEY = "m" * 32
@@ -149,6 +149,80 @@ def test_what_a_file_does_not_have_stays_and_is_nobodys(tmp_path: Path) -> None:
             "web-lake",
         ]
         assert served.owned["connections"] == {"web-hook", "crm-lake"}
+
+
+def add_lake(data: Data) -> None:
+    data["connections"].append({"id": "ios-lake", "input": "ios", "output": "lake"})
+
+
+def without(*names: str) -> Change:
+    """Make the change that takes connections out of a document."""
+
+    def change(data: Data) -> None:
+        data["connections"] = [each for each in data["connections"] if each["id"] not in names]
+
+    return change
+
+
+def pruned(book: Book, data: Data) -> list[str]:
+    """Return what an apply with `prune` would do."""
+    return [each.line() for each in book.draft_of_file(data, prune=True).differences]
+
+
+def test_pruning_deletes_what_came_with_a_file_and_nothing_else(tmp_path: Path) -> None:
+    """spec/connections.md, 10: also what has left it before, and after a restart."""
+    with opened(tmp_path) as book:
+        apply(book, shop())
+        edit(book, shop(add_lake), owned=book.served[0].owned)
+        assert pruned(book, shop()) == []
+        assert pruned(book, shop(without("web-lake"))) == ["- connection web-lake"]
+        apply(book, shop(without("web-lake")))
+    with opened(tmp_path) as book:
+        assert pruned(book, shop(without("web-lake"))) == ["- connection web-lake"]
+        assert pruned(book, shop(without("web-lake", "crm-lake"))) == [
+            "- connection crm-lake",
+            "- connection web-lake",
+        ]
+        book.write([book.draft_of_file(shop(without("web-lake")), prune=True)], Author("ops"))
+        names = [each.id for each in book.served[0].document.connections]
+        assert names == ["web-hook", "crm-lake", "ios-lake"]
+
+
+def test_what_the_api_makes_anew_is_not_what_a_file_had(tmp_path: Path) -> None:
+    with opened(tmp_path) as book:
+        apply(book, shop())
+        for change in (without("web-lake"), without()):
+            edit(book, shop(change), owned=book.served[0].owned)
+        assert pruned(book, shop(without("web-lake"))) == []
+
+
+def test_what_both_a_file_and_the_api_have_had_a_file_had(tmp_path: Path) -> None:
+    """Once a file has it, it is the file's."""
+    with opened(tmp_path) as book:
+        apply(book, shop())
+        edit(book, shop(add_lake), owned=book.served[0].owned)
+        apply(book, shop(add_lake))
+        assert pruned(book, shop()) == ["- connection ios-lake"]
+
+
+def test_what_came_with_the_example_is_no_files_and_can_be_pruned(tmp_path: Path) -> None:
+    with opened(tmp_path) as book:
+        book.write(book.drafts_of_files([shop()], "example"), Author("ops"))
+        assert "connections" not in book.served[0].owned
+        assert pruned(book, shop(without("web-lake"))) == ["- connection web-lake"]
+
+
+def test_what_an_earlier_version_stored_is_pruned_by_its_last_file(tmp_path: Path) -> None:
+    """It did not keep what came with files before; that stays."""
+    with opened(tmp_path) as book:
+        apply(book, shop())
+        apply(book, shop(without("web-lake")))
+    with closing(Store(tmp_path, MAP_SIZE)) as store, store.write() as txn:
+        *_, (key, encoded) = txn.scan("revisions", prefix=b"acme-shop")
+        *members, _ = msgspec.msgpack.decode(encoded)
+        txn.put("revisions", key, msgspec.msgpack.encode(members))
+    with opened(tmp_path) as book:
+        assert pruned(book, shop(without("web-lake", "crm-lake"))) == ["- connection crm-lake"]
 
 
 def test_numbers_stay_and_those_of_deleted_connections_are_nobodys(tmp_path: Path) -> None:

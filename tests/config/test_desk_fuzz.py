@@ -25,6 +25,7 @@ from config.book import FILE, Book
 from config.desk import ConfigDesk
 from config.differences import differences
 from config.merging import Data, merged_document
+from config.pages import from_files
 from config.sealing import Sealer
 from config.secret_values import value_at, with_kept_secrets
 from config.settings import Settings
@@ -150,6 +151,7 @@ async def refused(site: Site, given_: Any, prune: bool, force: bool) -> list[Pro
 async def try_out(site: Site, given_: Any, prune: bool, force: bool) -> None:
     await site.desk.look()
     before, sheet = await site.state(), await site.desk.sheet(1)
+    gone = from_files(site.book.page("acme-shop")[0]) if prune else {}
     problems = await refused(site, given_, prune, force)
     if problems is not None:
         assert problems
@@ -158,7 +160,7 @@ async def try_out(site: Site, given_: Any, prune: bool, force: bool) -> None:
         return
     after = await site.desk.sheet(1)
     wanted = with_kept_secrets(given_, sheet.data, sheet.document)
-    assert after.data == merged_document(sheet.data, wanted, prune=prune)
+    assert after.data == merged_document(sheet.data, wanted, gone)
     found = differences(sheet.document, after.document)
     assert after.served.revision == sheet.served.revision + bool(found)
     assert [await each.revision() for each in site.shards] == [after.served.revision] * 2

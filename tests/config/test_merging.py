@@ -50,14 +50,14 @@ def lines(before: Data | None, after: Data) -> list[str]:
 
 
 @given(kept=documents(), wanted=documents())
-def test_a_pruned_apply_gives_the_wanted_document(kept: Data, wanted: Data) -> None:
-    assert merged_document(kept, wanted, prune=True) == wanted
+def test_an_apply_that_prunes_all_gives_the_wanted_document(kept: Data, wanted: Data) -> None:
+    assert merged_document(kept, wanted, names_in(kept)) == wanted
 
 
 @given(kept=documents(), wanted=documents())
 def test_an_apply_gives_what_is_wanted_and_keeps_the_rest(kept: Data, wanted: Data) -> None:
     """It is a right document whatever was kept, and nothing is different from both."""
-    after = merged_document(kept, wanted, prune=False)
+    after = merged_document(kept, wanted, {})
     parse_workspace(after)
     for section in SECTIONS:
         names = {name_of(each) for each in wanted[section]}
@@ -71,9 +71,10 @@ def test_an_apply_gives_what_is_wanted_and_keeps_the_rest(kept: Data, wanted: Da
 def test_applying_twice_changes_nothing_the_second_time(
     kept: Data, wanted: Data, prune: bool
 ) -> None:
-    once = merged_document(kept, wanted, prune=prune)
-    assert merged_document(once, wanted, prune=prune) == once
-    assert lines(once, merged_document(once, wanted, prune=prune)) == []
+    gone = names_in(kept) if prune else {}
+    once = merged_document(kept, wanted, gone)
+    assert merged_document(once, wanted, gone) == once
+    assert lines(once, merged_document(once, wanted, gone)) == []
 
 
 @given(before=documents(), after=documents())
@@ -178,7 +179,7 @@ def test_sections_that_nobody_knows_are_merged_by_their_objects() -> None:
     """What a later version adds needs nothing here."""
     kept = {"rules": [{"id": "a", "x": 1}, {"id": "b"}], "limits": {"most": 1}}
     given_ = {"rules": [{"id": "a", "x": 2}], "limits": {"most": 2}}
-    assert merged_document(kept, given_, prune=False) == {
+    assert merged_document(kept, given_, {}) == {
         "rules": [{"id": "a", "x": 2}, {"id": "b"}],
         "limits": {"most": 2},
     }
@@ -186,6 +187,6 @@ def test_sections_that_nobody_knows_are_merged_by_their_objects() -> None:
 
 
 def test_a_faulty_section_is_left_to_be_refused() -> None:
-    after = merged_document(shop(), {**shop(), "inputs": "none"}, prune=False)
+    after = merged_document(shop(), {**shop(), "inputs": "none"}, {})
     with pytest.raises(ConfigError, match="inputs: must be a list"):
         parse_workspace(after)
