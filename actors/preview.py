@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 from msgspec import Struct
 
-from actors.batches.decode import decode_batch
+from actors.batches.decode import decode_batch, unknown_members
 from actors.batches.identities import batch_identities
+from actors.batches.reading import MAX_PROBLEMS
 from actors.calculated.feed import FEED_NUMBER
 from actors.clock import Clock
 from actors.errors import BatchRejected, Problem
@@ -33,6 +34,7 @@ from actors.steps.enqueue import enqueue
 from actors.steps.update_profiles import update_profile
 from actors.steps.work import Work
 
+UNKNOWN = "unknown key"  # as the Platform API says everywhere
 NO_BATCHES = Rejected([Problem("The Calculated Attributes feed takes no batches.")])
 
 
@@ -72,6 +74,8 @@ class ShardPreviews:
             batch = self._work(raw, self._context(pipeline)).decoded
         except BatchRejected as error:
             return Rejected(error.problems)
+        if unknown := unknown_members(raw):
+            return Rejected([Problem(UNKNOWN, path) for path in unknown[:MAX_PROBLEMS]])
         received_ms = self._clock.now_ms()
         return Subject(batch.environment, received_ms, batch.mpid, self._identities(batch))
 

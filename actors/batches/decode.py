@@ -71,6 +71,19 @@ def decode_batch(raw: bytes, context: BatchContext, workspace: WorkspaceInfo) ->
     return _assemble(fields, context, reading, timestamp_ms)
 
 
+def unknown_members(raw: bytes) -> list[str]:
+    """List the paths of what nothing is known of, in a batch that can be decoded.
+
+    Senders of batches may have such members (spec/events-api.md, guiding rule), also in the `data`
+    of events; people who write a batch by hand have misspelt something.
+    """
+    body = parse_json(raw)
+    unknown = [name for name in body if name not in _FIELDS and name not in _IGNORED]
+    for index, event in enumerate(body.get("events") or ()):
+        unknown += [f"events[{index}].{name}" for name in event if name not in _OF_EVENT]
+    return unknown
+
+
 def _read_members(raw: bytes, reading: Reading) -> Fields:
     """Read what needs coercion, or is wrong. Raises BatchRejected."""
     body = parse_json(raw)
@@ -208,3 +221,11 @@ _FIELDS: dict[str, Coerce] = {
     "timestamp_unixtime_ms": _to_client_time,  # only clients are asked for it
 }
 _exact = BatchReader(_FIELDS)
+# What a batch may have besides, and the server makes itself.
+_IGNORED = frozenset(
+    {
+        *("schema_version", "source_info", "api_key", "api_keys", "job_id", "origin_mpid"),
+        *("modified", "system_notifications", "unique_id"),
+    }
+)
+_OF_EVENT = ("event_type", "data")

@@ -138,6 +138,37 @@ async def test_what_is_no_batch_is_refused(world: World, body: bytes, status: in
     assert (await response.json())["errors"][0]["code"] == "BAD_REQUEST"
 
 
+@pytest.mark.parametrize(
+    ("more", "paths"),
+    [
+        pytest.param({"user_identity": ANN, "evnets": []}, ["user_identity", "evnets"], id="batch"),
+        pytest.param(
+            {"events": [custom("Open"), custom("Buy") | {"name": "Buy"}]},
+            ["events[1].name"],
+            id="event",
+        ),
+    ],
+)
+async def test_what_a_batch_does_not_have_is_refused_with_its_path(
+    world: World, more: dict[str, Any], paths: list[str]
+) -> None:
+    """As in every body of version 2 (spec/platform-api.md, 1), though no sender is refused it."""
+    body = batch(custom("Open")) | more
+    response = await world.client.post(PATH, json=body, headers=await world.token())
+    assert response.status == 400
+    errors = (await response.json())["errors"]
+    assert [each["path"] for each in errors] == paths
+    assert {(each["code"], each["message"]) for each in errors} == {("BAD_REQUEST", "unknown key")}
+    await world.accept(body)
+
+
+async def test_a_preview_takes_all_that_a_batch_may_have(world: World) -> None:
+    """Also what the server makes itself, as in a batch that was forwarded, and `data` as it is."""
+    ignored = {"schema_version": 2, "source_info": {}, "api_key": "k", "system_notifications": []}
+    [payload] = (await preview(world, batch(custom("Open", mood="good"), **ignored)))["payloads"]
+    assert payload["body"]["events"][0]["data"]["event_name"] == "Open"
+
+
 async def test_who_may_not_or_asks_for_something_else_is_refused(world: World) -> None:
     async def status(path: str, client: str = "ops", **more: Any) -> int:
         headers = {**await world.token(client), **more.pop("headers", {})}
