@@ -165,6 +165,7 @@ class Edges:
                 self._clients.setdefault(client_id, place)
 
 
+UNKNOWN_INPUT = 0  # inputs are numbered from 1
 EDGES = web.AppKey("edges", Edges)
 
 
@@ -180,6 +181,19 @@ def expect_body(
     """
     size, room = expected_bytes(request, limit_bytes), edge.deployment.room_bytes()
     request.app[RECEIVED].expect(request, config.workspace_slug, input_, size, room)
+
+
+def expect_body_with_key(request: web.Request, limit_bytes: int) -> None:
+    """Make sure that the shards can take a body that has to be read to know whose it is.
+
+    All such bodies are counted as those of one input of the workspace that can take most, until
+    they are read; then `expect_body` asks again, for whose they are.
+
+    Raises:
+        ShardUnavailable: no workspace can take it in time.
+    """
+    edge = max(request.app[EDGES].all, key=lambda each: each.deployment.room_bytes())
+    expect_body(request, edge, edge.config.current, UNKNOWN_INPUT, limit_bytes)
 
 
 def edge_of(request: web.Request) -> Edge:

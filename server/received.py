@@ -85,7 +85,7 @@ class Received:
     def expect(
         self, request: web.Request, workspace: str, input_: int, size: int, room: int
     ) -> None:
-        """Count a body that is about to be read for the shards.
+        """Count a body that is about to be read for the shards, in place of how it was counted.
 
         Args:
             request: whose body it is.
@@ -97,6 +97,7 @@ class Received:
         Raises:
             Overloaded: the input has its part under way, and nothing is left.
         """
+        self._leave_line(request)
         inputs = self._inputs.setdefault(workspace, {})
         own = inputs.get(input_, 0) + size
         if own > size and sum(inputs.values()) + size > room and own * len(inputs) > room:
@@ -123,9 +124,12 @@ class Received:
     def release(self, request: web.Request) -> None:
         """Count a request no longer."""
         self.held -= request.get(_HELD, 0)
-        line = request.get(_LINE)
-        if line is not None:
-            workspace, input_, size = line
+        self._leave_line(request)
+
+    def _leave_line(self, request: web.Request) -> None:
+        if _LINE in request:
+            workspace, input_, size = request[_LINE]
+            del request[_LINE]
             inputs = self._inputs[workspace]
             inputs[input_] -= size
             if not inputs[input_]:

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from server.auth import basic_password
 from server.bodies import keep_received, read_bytes
+from server.context import expect_body_with_key
 from server.identity_problems import identity_error
 from server.openapi.takes import takes
 from server.paths import CLIENT_PREFLIGHT, SERVED_AS, Route
@@ -29,6 +30,7 @@ async def _is_of_segment(request: web.Request) -> bool:
     header = headers.get("Authorization")
     if header is not None:
         return basic_password(header) == ""
+    expect_body_with_key(request, MAX_BODY_BYTES)
     try:
         await keep_received(request, MAX_BODY_BYTES)
         return write_key_of(await read_bytes(request, MAX_BODY_BYTES)) is not None

@@ -4,12 +4,13 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from server.bodies import read_body
+from server.context import expect_body, expect_body_with_key
 from server.openapi.takes import takes
 from server.paths import CLIENT_PREFLIGHT, Route, Served
 from server.problems import Refused
 from server.segment.answers import accepted, segment_errors
 from server.segment.intake import take_in
-from server.segment.keys import writer_of
+from server.segment.keys import Writer, writer_in_header, writer_of
 from server.segment.requests import (
     MAX_BODY_BYTES,
     MessageType,
@@ -34,16 +35,14 @@ _SINGLE: dict[MessageType, str] = {
 @takes("SegmentMessages")
 async def many(request: web.Request) -> web.Response:
     """POST /v1/batch, /v1/import, /v1/b and beacons: several messages."""
-    body = await _read(request)
-    edge, config, key = writer_of(request, body)
+    (edge, config, key), body = await _received(request)
     return accepted(await take_in(request, edge, config, key, read_many(body)))
 
 
 def _single(message_type: MessageType) -> Handler:
     @takes("SegmentMessage")
     async def one(request: web.Request) -> web.Response:
-        body = await _read(request)
-        edge, config, key = writer_of(request, body)
+        (edge, config, key), body = await _received(request)
         sent = read_one(body, message_type)
         return accepted(await take_in(request, edge, config, key, sent))
 
@@ -57,6 +56,30 @@ identify = _single("identify")
 async def sdk_metrics(_: web.Request) -> web.Response:
     """POST /v1/m: what SDKs count of themselves, which nobody wants."""
     return accepted()
+
+
+async def _received(request: web.Request) -> tuple[Writer, bytes]:
+    """Read a body, and find whose it is: before that where a header says so.
+
+    Raises:
+        SegmentRefused: it is nobody's (401), or no text (400).
+        Refused: it is too large (413).
+        ShardUnavailable: the shards cannot take it now. Nothing of it is read then, but to find a
+            key that is in it.
+    """
+    writer = writer_in_header(request)
+    if writer is not None:
+        _expect(request, writer)
+        return writer, await _read(request)
+    expect_body_with_key(request, MAX_BODY_BYTES)
+    body = await _read(request)
+    writer = writer_of(request, body)
+    _expect(request, writer)
+    return writer, body
+
+
+def _expect(request: web.Request, writer: Writer) -> None:
+    expect_body(request, writer.edge, writer.config, writer.key.input, MAX_BODY_BYTES)
 
 
 async def _read(request: web.Request) -> bytes:

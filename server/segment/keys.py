@@ -20,20 +20,27 @@ class Writer(NamedTuple):
     key: KeyInfo
 
 
+def writer_in_header(request: web.Request) -> Writer | None:
+    """Find the write key in `Authorization`; `None` where there is no such header.
+
+    Raises:
+        SegmentRefused: it has none, or none that may be used here (401).
+    """
+    header = request.headers.get("Authorization")
+    return None if header is None else _writer(edge_of(request), basic_user(header))
+
+
 def writer_of(request: web.Request, body: bytes) -> Writer:
     """Find the write key of a request: in `Authorization`, else in its body, else in its query.
 
     Raises:
         SegmentRefused: there is none, or none that may be used here (401).
     """
-    header = request.headers.get("Authorization")
-    if header is not None:
-        key = basic_user(header)
-        edge = edge_of(request)
-    else:
-        key = write_key_of(body) or request.query.get("writeKey")
-        edge = request.app[EDGES].of_key(key or "")
-    return _writer(edge, key)
+    writer = writer_in_header(request)
+    if writer is not None:
+        return writer
+    key = write_key_of(body) or request.query.get("writeKey")
+    return _writer(request.app[EDGES].of_key(key or ""), key)
 
 
 def writer_in_path(request: web.Request) -> Writer:

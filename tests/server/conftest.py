@@ -303,6 +303,7 @@ def key_info(
         is_partner=source.is_partner,
         is_active=True,
         allows_key_only=source.os == "MobileWeb",
+        takes_segment=source.os == "MobileWeb",
         limits=(limit,) if rate or acceleration else (),
     )
 

@@ -8,8 +8,9 @@ from aiohttp.test_utils import make_mocked_request
 from aiohttp.web import Request
 
 from actors.clock import ManualClock
+from server.context import UNKNOWN_INPUT
 from server.received import LONGEST_RETRY_S, RECEIVED, Overloaded, Received
-from tests.server.conftest import K1, World
+from tests.server.conftest import K1, World, basic
 
 ROOM = 1000
 
@@ -105,7 +106,16 @@ def test_the_first_refusal_of_a_while_is_logged(caplog: pytest.LogCaptureFixture
 
 
 @pytest.mark.parametrize(
-    ("path", "headers"), [("/v2/events", K1), ("/v2/k1/events", {})], ids=["server", "app"]
+    ("path", "headers"),
+    [
+        pytest.param("/v2/events", K1, id="server"),
+        pytest.param("/v2/k1/events", {}, id="app"),
+        pytest.param("/v1/batch", basic("kw:"), id="tracking"),
+        pytest.param("/v1/t", basic("kw:"), id="one message"),
+        pytest.param("/v1/batch", {}, id="the key in the body"),
+        pytest.param("/beacon/v1/batch?writeKey=kw", {}, id="a beacon"),
+        pytest.param("/v1/identify", {}, id="of one of two protocols"),
+    ],
 )
 async def test_a_body_is_refused_before_it_is_read(
     world: World, path: str, headers: dict[str, str], caplog: pytest.LogCaptureFixture
@@ -134,6 +144,29 @@ async def test_a_body_is_refused_before_it_is_read(
     assert int(answer.headers["Retry-After"]) >= 1
     assert world.deployment.calls == 0
     let_go.set()
-    assert (await slow).status in (202, 400, 403)  # what is not signed may not use the key
+    # What is not signed, or has no key, may not be taken.
+    assert (await slow).status in (202, 400, 401, 403)
     again = await world.client.post(path, json={"events": []}, headers=headers)
     assert again.status != 503
+
+
+@pytest.mark.parametrize("path", ["/v1/batch", "/v1/identify"])
+async def test_a_body_with_a_key_is_counted_of_its_input_once_that_is_known(
+    world: World, path: str
+) -> None:
+    """What has to be read first is an input of its own, so that each leaves the other its part."""
+    received = world.client.app[RECEIVED]
+    world.deployment.room = 100
+    body = {"writeKey": "kw", "batch": [], "userId": "ann", "traits": {"text": "x" * 200}}
+    flood = request()
+    received.expect(flood, "w1", 4, 100, world.deployment.room)
+    answer = await world.client.post(path, json=body)
+    assert (answer.status, (await answer.json())["code"]) == (503, "unavailable")
+    received.release(flood)
+    assert (await world.client.post(path, json=body)).status == 200
+    nobodys = request()
+    received.expect(nobodys, "w1", UNKNOWN_INPUT, 100, world.deployment.room)
+    assert (await world.client.post("/v1/batch", json=body, headers=basic("kw:"))).status == 200
+    assert (await world.client.post(path, json=body)).status == 503
+    received.release(nobodys)
+    assert received.held == 0
