@@ -36,12 +36,15 @@ def named_in(payload: bytes) -> list[IdentityName]:
 
 def _pairs(sent: _Sent) -> Iterator[tuple[str | None, Any]]:
     """Yield IDSync types, `None` for what is no identity, and values."""
-    if isinstance(sent.user_identities, dict):
-        for name, value in sent.user_identities.items():
-            yield USER_IDENTITIES.get(name), value
-    elif isinstance(sent.user_identities, list):
-        for each in sent.user_identities:
-            yield USER_IDENTITIES.get(each["identity_type"]), each["identity"]
+    match sent.user_identities:
+        case dict(by_name):
+            for name, value in by_name.items():
+                yield USER_IDENTITIES.get(name), value
+        case list(listed):
+            for each in listed:
+                match each:
+                    case {"identity_type": str(name), "identity": value}:
+                        yield USER_IDENTITIES.get(name), value
     if isinstance(sent.device_info, dict):
         for name, value in sent.device_info.items():
             yield DEVICE_IDENTITIES.get(name), value
