@@ -20,7 +20,7 @@ from actors.identity.alias_calls import AliasOrder, AliasShard
 from actors.identity.aliases import Alias, DropReason, drop_reason
 from actors.identity.calls import AliasRequest
 from actors.metric_groups import CoordinatorMetrics
-from actors.model import ENVIRONMENTS, Environment
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.store import aliases
 from actors.store.copies import END, Places
 from actors.store.environment import Store

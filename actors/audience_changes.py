@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from actors.audiences.in_force import InForce, write_in_force
 from actors.clock import Clock
-from actors.model import ProfileKey
+from actors.model.profiles import ProfileKey
 from actors.shard import Shard
 from actors.store.environment import Transaction
 from actors.store.keys import profile_key

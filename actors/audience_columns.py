@@ -12,7 +12,7 @@ from actors.audiences.told import LiveAudience
 from actors.calculated import applying
 from actors.calculated.live import KnownAttributes, ShownValues
 from actors.clock import Clock
-from actors.model import Profile, ProfileKey, Section
+from actors.model.profiles import Profile, ProfileKey, Section
 from actors.store.environment import Store
 from actors.store.profiles import Profiles
 

@@ -7,7 +7,8 @@ from actors.audience_changes import AudienceChanges
 from actors.audiences.announce import MemberChange, Subscription
 from actors.audiences.in_force import with_load, with_update
 from actors.clock import Clock
-from actors.model import Delivery, Profile, ProfileKey
+from actors.model.deliveries import Delivery
+from actors.model.profiles import Profile, ProfileKey
 from actors.outputs.audience_messages import Action
 from actors.shard import Shard
 from actors.store.environment import Transaction

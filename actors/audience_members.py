@@ -10,7 +10,8 @@ from actors.audiences.answers import Costs, Counts, Member, MemberRow, SourceByt
 from actors.audiences.standing import decode_standing
 from actors.clock import Clock
 from actors.errors import ShardUnavailable
-from actors.model import Environment, ProfileKey
+from actors.model.profiles import ProfileKey
+from actors.model.workspaces import Environment
 from actors.shard import Shard
 from actors.shard_audiences import ShardAudiences
 from actors.store.environment import Transaction

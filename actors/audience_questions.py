@@ -15,7 +15,9 @@ from actors.audiences.reasons import reason
 from actors.audiences.standing import decode_standing
 from actors.clock import Clock
 from actors.joint_parts import JointParts
-from actors.model import Environment, Profile, ProfileKey, StoredBatch
+from actors.model.batches import StoredBatch
+from actors.model.profiles import Profile, ProfileKey
+from actors.model.workspaces import Environment
 from actors.shard import Shard
 from actors.store.environment import Transaction
 from actors.store.keys import profile_key, profile_key_parts

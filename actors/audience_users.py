@@ -15,7 +15,10 @@ from actors.calculated import applying
 from actors.calculated.remaking import remake_moving, remake_outdated
 from actors.clock import Clock
 from actors.metric_groups import ShardMetrics
-from actors.model import Delivery, Profile, ProfileKey, Section, StoredBatch, WorkspaceInfo
+from actors.model.batches import StoredBatch
+from actors.model.deliveries import Delivery
+from actors.model.profiles import Profile, ProfileKey, Section
+from actors.model.workspaces import WorkspaceInfo
 from actors.profiles.retention import is_member_anywhere
 from actors.store import static_lists
 from actors.store.environment import Transaction

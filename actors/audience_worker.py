@@ -20,7 +20,8 @@ from actors.audiences.in_force import (
 from actors.audiences.told import LiveAudiences, Progress, ShardProgress
 from actors.calculated.definition import LiveAttributes
 from actors.clock import Clock
-from actors.model import ENVIRONMENTS, ProfileKey
+from actors.model.profiles import ProfileKey
+from actors.model.workspaces import ENVIRONMENTS
 from actors.shard import Shard
 from actors.store import member_counts, static_lists
 from actors.store.keys import profile_key_parts

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from actors.model import Delivery, StoredBatch
+from actors.model.batches import StoredBatch
+from actors.model.deliveries import Delivery
 from actors.pipeline.connection import Collecting, ConnectionInfo
 from actors.steps.merge import merge
 from actors.store import pending

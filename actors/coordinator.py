@@ -34,7 +34,8 @@ from actors.identity.registry import STRATEGIES
 from actors.identity.sequencer import Sequencer
 from actors.identity.state import IdentityRecord, IdentityRules
 from actors.identity.undo import Effect
-from actors.model import Environment, EventName, EventNames, Unresolved
+from actors.model.micro_batches import EventName, EventNames, Unresolved
+from actors.model.workspaces import Environment
 from actors.store import event_names
 from actors.store.environment import Store
 from actors.store.keys import slot_of_mpid

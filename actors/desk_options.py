@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from actors.audiences.catalog import Catalog
 from actors.calculated.objects import CalculatedCatalog
-from actors.model import WorkspaceInfo
+from actors.model.workspaces import WorkspaceInfo
 from actors.privacy.options import PrivacyOptions
 
 

@@ -26,7 +26,7 @@ from actors.forwarding.streams import FIRST_BACK_OFF_MS, OutboxSource, Stream
 from actors.forwarding.subscriptions import Followed
 from actors.forwarding.waiting import Tasks, Wait, wait_for_change
 from actors.metric_groups import ForwarderMetrics
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.outputs.contract import BulkOutput, StreamOutput
 from actors.pipeline.connection import ConnectionInfo
 

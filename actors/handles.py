@@ -22,16 +22,9 @@ from actors.identity.explain import Explanation
 from actors.identity.index import IndexShard
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord
-from actors.model import (
-    DeadLetter,
-    Delivery,
-    Environment,
-    EventName,
-    EventNames,
-    Rejected,
-    Settlement,
-    Unresolved,
-)
+from actors.model.deliveries import DeadLetter, Delivery, Settlement
+from actors.model.micro_batches import EventName, EventNames, Rejected, Unresolved
+from actors.model.workspaces import Environment
 from actors.pipeline.points import DataPoint
 from actors.profiles.timeline import TimelineQuery
 from actors.repeats import Begun

@@ -20,7 +20,7 @@ from actors.errors import (
 from actors.hosting import Host, Process, restarting_if_damaged, settle_memory
 from actors.metric_groups import ShardMetrics
 from actors.metric_snapshots import snapshot
-from actors.model import MicroBatch, Result
+from actors.model.micro_batches import MicroBatch, Result
 from actors.node_store import found_here
 from actors.remote import is_restarted
 from actors.remote_handles import RemoteConfiguration

@@ -19,7 +19,7 @@ from actors.clock import Clock
 from actors.joint_parts import JointParts
 from actors.joint_users import JointUsers
 from actors.metric_groups import ShardMetrics
-from actors.model import Profile, Section
+from actors.model.profiles import Profile, Section
 from actors.shard_audiences import ShardAudiences
 
 if TYPE_CHECKING:

@@ -8,7 +8,9 @@ from msgspec.structs import replace
 from actors.audience_columns import derived_of
 from actors.audiences.engine.sources import Derived
 from actors.audiences.history import ReadHistory, read_recent
-from actors.model import Profile, ProfileKey, Section, StoredBatch, WorkspaceInfo
+from actors.model.batches import StoredBatch
+from actors.model.profiles import Profile, ProfileKey, Section
+from actors.model.workspaces import WorkspaceInfo
 from actors.store.environment import Transaction
 
 if TYPE_CHECKING:

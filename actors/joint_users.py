@@ -11,7 +11,9 @@ from actors.audiences.calculations import Calculations
 from actors.clock import Clock
 from actors.joint_parts import JointParts
 from actors.metric_groups import ShardMetrics
-from actors.model import Delivery, Profile, ProfileKey, StoredBatch
+from actors.model.batches import StoredBatch
+from actors.model.deliveries import Delivery
+from actors.model.profiles import Profile, ProfileKey
 from actors.store.environment import Transaction
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from actors.model import StoredBatch
+from actors.model.batches import StoredBatch
 from actors.pipeline.connection import ConnectionInfo
 from actors.pipeline.data_filter import Filter
 from actors.pipeline.points import DataPoint, points_of

@@ -10,17 +10,9 @@ from typing import Any
 from uuid import UUID
 
 from actors.groups.membership import NO_GROUPS, group_attributes
-from actors.model import (
-    Batch,
-    ConsentChange,
-    ConsentRecord,
-    Event,
-    InputInfo,
-    Profile,
-    Section,
-    StoredBatch,
-    WorkspaceInfo,
-)
+from actors.model.batches import Batch, Event, StoredBatch
+from actors.model.profiles import ConsentChange, ConsentRecord, Profile, Section
+from actors.model.workspaces import InputInfo, WorkspaceInfo
 from actors.pipeline.sampling import group_of
 
 SCHEMA_VERSION = 2

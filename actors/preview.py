@@ -14,17 +14,10 @@ from actors.calculated.feed import FEED_NUMBER
 from actors.clock import Clock
 from actors.errors import BatchRejected, Problem
 from actors.groups.live import keep_read_only
-from actors.model import (
-    Batch,
-    BatchContext,
-    ConsentChange,
-    Environment,
-    Lookup,
-    Profile,
-    ProfileKey,
-    Rejected,
-    StoredBatch,
-)
+from actors.model.batches import Batch, BatchContext, StoredBatch
+from actors.model.micro_batches import Rejected
+from actors.model.profiles import ConsentChange, Lookup, Profile, ProfileKey
+from actors.model.workspaces import Environment
 from actors.outgoing import outgoing_batch
 from actors.pipeline.candidate import STEPS
 from actors.pipeline.compiling import Pipeline

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from actors.metric_groups import ShardMetrics
-from actors.model import DeadLetter
+from actors.model.deliveries import DeadLetter
 from actors.store import outbox
 from actors.store.environment import Transaction
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 from typing import Any, cast
 
 from actors.handles import ShardHandle
-from actors.model import Delivery, Settlement
+from actors.model.deliveries import Delivery, Settlement
 from actors.remote import Handle
 from actors.store import outbox
 from actors.store.slots import Placed, Slots

@@ -12,10 +12,7 @@ from actors.groups.live import KnownGroups, keep_read_only, read_live
 from actors.identity.state import identity_rules
 from actors.known_points import KnownPoints
 from actors.metric_groups import ShardMetrics
-from actors.model import (
-    MicroBatch,
-    Result,
-)
+from actors.model.micro_batches import MicroBatch, Result
 from actors.pipeline.compiling import Pipeline, compile_pipelines
 from actors.plans.versions import Plans
 from actors.predictions.objects import OWNED

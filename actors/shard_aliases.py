@@ -14,7 +14,9 @@ from actors.clock import Clock
 from actors.identity.alias_calls import AliasOrder, CopiesChunk, Receipt
 from actors.identity.calls import AliasRequest
 from actors.identity.keys import canonical
-from actors.model import Environment, Profile, ProfileKey, StoredBatch
+from actors.model.batches import StoredBatch
+from actors.model.profiles import Profile, ProfileKey
+from actors.model.workspaces import Environment
 from actors.profiles.aliasing import SourceFacts, is_merged, merge_from, note, source_facts
 from actors.shard import Shard
 from actors.steps.enqueue_alias import enqueue_alias

@@ -25,7 +25,9 @@ from actors.calculated.feed import AttributeFeed
 from actors.calculated.live import KnownAttributes
 from actors.clock import Clock
 from actors.metric_groups import ShardMetrics
-from actors.model import Delivery, Section, WorkspaceInfo
+from actors.model.deliveries import Delivery
+from actors.model.profiles import Section
+from actors.model.workspaces import WorkspaceInfo
 from actors.profiles.retention import DAY_MS
 from actors.store.environment import Store
 from actors.store.profiles import Profiles

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from actors.model import Accepted, ConsentChange, Delivery, Profile, ProfileKey, StoredBatch
+from actors.model.batches import StoredBatch
+from actors.model.deliveries import Delivery
+from actors.model.micro_batches import Accepted
+from actors.model.profiles import ConsentChange, Profile, ProfileKey
 from actors.outgoing import outgoing_batch
 from actors.profiles.recent import note_stored, seen_bytes
 from actors.profiles.tiers import kept_events

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from actors.metric_groups import ShardMetrics
-from actors.model import Accepted, Duplicate, Environment, Rejected
+from actors.model.micro_batches import Accepted, Duplicate, Rejected
+from actors.model.workspaces import Environment
 from actors.pipeline.candidate import Drop
 from actors.plans.checked import Checked
 from actors.shard_options import ShardOptions

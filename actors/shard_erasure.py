@@ -12,7 +12,8 @@ from msgspec import Raw, Struct
 
 from actors.audience_changes import AudienceChanges
 from actors.identity.keys import IdentityName, canonical
-from actors.model import Environment, ProfileKey
+from actors.model.profiles import ProfileKey
+from actors.model.workspaces import Environment
 from actors.privacy.erasing import Cursor, Walk
 from actors.privacy.requests import Identities, Subject
 from actors.privacy.strangers import named_in

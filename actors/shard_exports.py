@@ -6,7 +6,9 @@ from typing import Any
 import msgspec
 import orjson
 
-from actors.model import Environment, ProfileKey, StoredBatch
+from actors.model.batches import StoredBatch
+from actors.model.profiles import ProfileKey
+from actors.model.workspaces import Environment
 from actors.outgoing import inbound_batch
 from actors.privacy.exporting import ExportPage, Place
 from actors.shard import Shard

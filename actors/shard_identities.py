@@ -11,7 +11,8 @@ from actors.clock import Clock
 from actors.errors import StaleTerm
 from actors.identity.findings import Findings, Known, Question
 from actors.identity.state import IdentityRecord
-from actors.model import ENVIRONMENTS, Environment, ProfileKey
+from actors.model.profiles import ProfileKey
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.profiles.identities import apply_identity_call
 from actors.store import erased, trail
 from actors.store.environment import Store, Transaction

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from actors.model import WorkspaceInfo
+from actors.model.workspaces import WorkspaceInfo
 from actors.pipeline.connection import ConnectionInfo
 from actors.plans.versions import PlanInfo
 from actors.store.placement import NodeFolder

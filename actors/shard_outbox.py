@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from actors.audiences.announce import FIRST_NUMBER, Subscription
 from actors.collecting import Collector, Gathered, Part
-from actors.model import DeadLetter, Delivery, Settlement, StoredBatch
+from actors.model.batches import StoredBatch
+from actors.model.deliveries import DeadLetter, Delivery, Settlement
 from actors.queues import Queues
 from actors.shard_options import ShardOptions
 from actors.steps.enqueue import admit_to_queue

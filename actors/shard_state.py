@@ -5,7 +5,7 @@ from typing import Any
 from actors.clock import Clock
 from actors.joints import Joints
 from actors.metric_groups import ShardMetrics
-from actors.model import WorkspaceInfo
+from actors.model.workspaces import WorkspaceInfo
 from actors.shard_identities import ShardIdentities
 from actors.shard_options import StoreOptions
 from actors.store.environment import Store

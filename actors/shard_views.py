@@ -6,7 +6,9 @@ from typing import Any
 
 from actors.clock import Clock
 from actors.identity.keys import IdentityName
-from actors.model import ENVIRONMENTS, DeadLetter, Environment, Profile, ProfileKey, Section
+from actors.model.deliveries import DeadLetter
+from actors.model.profiles import Profile, ProfileKey, Section
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.profiles.history import read_page
 from actors.profiles.retention import DAY_MS, age_out, is_overdue, last_active_ms
 from actors.profiles.timeline import TimelineQuery

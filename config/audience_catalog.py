@@ -7,7 +7,7 @@ from actors.audiences.catalog import (
     DocumentSubscription,
 )
 from actors.audiences.objects import DateRange
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.outputs.registry import MODULES
 from config.audience_references import NumbersOfIds, with_numbers
 from config.audiences import Audience, Range

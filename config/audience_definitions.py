@@ -13,7 +13,7 @@ from actors.audiences.trial import Place
 from actors.calculated.definition import Attribute
 from actors.calculated.reading import canonical
 from actors.calculated.reading import read_definition as read_calculated
-from actors.model import WorkspaceInfo
+from actors.model.workspaces import WorkspaceInfo
 from config.audience_references import NumbersOfIds, with_numbers
 from config.audiences import Audience
 from config.numbers import KeptNumbers, Numbers, assign_all

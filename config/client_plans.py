@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from actors.batches.identities import USER_IDENTITIES
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.plans.matching import USER_IDENTITIES as IDENTITIES
 from actors.plans.versions import is_active_in
 from actors.store.revisions import Stamp

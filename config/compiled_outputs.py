@@ -5,7 +5,7 @@ from typing import Any
 from actors.forwarding.desk import OutputInfo
 from actors.forwarding.pace import BreakerLimits, RateLimit
 from actors.forwarding.plan import OutputPlan
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.outputs.connection_settings import ConnectionSettings
 from actors.outputs.environment import ConnectionTerms, OutputPlace, WorkspaceNames
 from actors.outputs.module import OutputSettings

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
-from actors.model import ENVIRONMENTS, Environment
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.outputs.pixel import PixelSettings
 from config.errors import Found, Location
 from config.forwarding import ConsentRule

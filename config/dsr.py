@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from actors.model import ENVIRONMENTS
+from actors.model.workspaces import ENVIRONMENTS
 from actors.outputs.registry import MODULES
 from actors.privacy.forwards import DsrOutput
 from actors.privacy.options import PrivacyOptions

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from actors.model import Limits
+from actors.model.workspaces import Limits
 from config.fields import Model
 
 _DEFAULTS = Limits()

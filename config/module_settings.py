@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from actors.model import ENVIRONMENTS, Environment
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.outputs.connection_settings import ConnectionSettings
 from actors.outputs.module import OutputModule, OutputSettings
 from config.errors import Found, Location, found_by_model, is_written

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr
 
-from actors.model import ENVIRONMENTS
+from actors.model.workspaces import ENVIRONMENTS
 from config.fields import Duration, EnvironmentName, Items, Model, Name, Number, Slug
 from config.forwarding import AppVersion, CustomMapping, Filters, ForwardingRule, Sampling
 

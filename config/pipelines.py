@@ -7,8 +7,8 @@ from typing import Any
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from actors import model
 from actors.calculated.feed import FEED_ID
+from actors.model.workspaces import UserSplit
 from actors.outputs.module import OutputModule
 from actors.pipeline import settings
 from actors.pipeline.app_version import parse_version
@@ -111,14 +111,14 @@ def mappings(connection: Connection) -> tuple[settings.CustomMapping, ...]:
     return tuple(_mapping(each) for each in connection.custom_mappings)
 
 
-def split_of(source: Input) -> model.UserSplit | None:
+def split_of(source: Input) -> UserSplit | None:
     """Compile the user split of an input, if it has one."""
     split = source.user_split
     if split is None:
         return None
     ends = itertools.accumulate(round(each.percentage * 100) for each in split.groups)
     names = (each.name for each in split.groups)
-    return model.UserSplit(split.id, tuple(zip(names, ends, strict=True)))
+    return UserSplit(split.id, tuple(zip(names, ends, strict=True)))
 
 
 def mapping_key(source: forwarding.MappingSource) -> EventKey:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from actors.model import WorkspaceInfo
+from actors.model.workspaces import WorkspaceInfo
 from actors.store.revisions import Stamp
 from config.numbers import Numbers
 from config.roles import Tasks

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from actors.model import InputInfo, WorkspaceInfo
+from actors.model.workspaces import InputInfo, WorkspaceInfo
 from actors.outputs.firehose.registration import COOKIE_SYNC_ID
 from config.cookie_sync import COOKIE_SYNC
 from config.inputs import Input

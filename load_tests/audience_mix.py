@@ -25,17 +25,9 @@ from actors.audiences.criteria import (
     UserAttributeList,
 )
 from actors.audiences.criteria import Sequence as SequenceCriterion
-from actors.model import (
-    AttributeValue,
-    Batch,
-    ConsentRecord,
-    Device,
-    Event,
-    Profile,
-    Section,
-    StoredBatch,
-    WorkspaceInfo,
-)
+from actors.model.batches import Batch, Event, StoredBatch
+from actors.model.profiles import AttributeValue, ConsentRecord, Device, Profile, Section
+from actors.model.workspaces import WorkspaceInfo
 from load_tests.draws import Draws
 
 NOW_MS = 1_773_147_600_000

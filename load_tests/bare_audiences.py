@@ -21,7 +21,8 @@ from actors.audiences.engine.numbers import instant_of
 from actors.audiences.engine.sources import NO_DERIVED, Source, Subject
 from actors.audiences.engine.streams import Stream
 from actors.audiences.engine.terms import All, Leaf, Not, Term, criterion_term
-from actors.model import Profile, ProfileKey, StoredBatch
+from actors.model.batches import StoredBatch
+from actors.model.profiles import Profile, ProfileKey
 from load_tests.audience_mix import LOOKBACK_MS, NOW_MS, WORKSPACE
 
 Truth = NDArray[np.bool_]

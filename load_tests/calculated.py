@@ -19,7 +19,9 @@ from actors.calculated.definition import DAY_MS, Attribute, LiveAttributes
 from actors.calculated.live import KnownAttributes
 from actors.calculated.reading import canonical, read_definition
 from actors.calculated.validation import Bounds, check_definition
-from actors.model import BatchContext, InputInfo, Section, StoredBatch, WorkspaceInfo
+from actors.model.batches import BatchContext, StoredBatch
+from actors.model.profiles import Section
+from actors.model.workspaces import InputInfo, WorkspaceInfo
 from load_tests.draws import Draws, zipf_ranks
 from load_tests.journeys import SECONDS
 from load_tests.people import Person

@@ -17,7 +17,7 @@ from actors.clock import Clock, SystemRandomness
 from actors.forwarder import Forwarder
 from actors.forwarding.desk import OutputInfo
 from actors.metric_groups import ForwarderMetrics
-from actors.model import Delivery, Settlement
+from actors.model.deliveries import Delivery, Settlement
 from actors.outputs.connection_settings import ConnectionSettings, payload_settings
 from actors.outputs.egress import EgressRules
 from actors.outputs.environment import OutputEnvironment

@@ -7,7 +7,7 @@ from uuid import UUID
 import psutil  # type: ignore[import-untyped]
 from msgspec import Struct
 
-from actors.model import Unresolved
+from actors.model.micro_batches import Unresolved
 from actors.store.environment import TABLES
 from load_tests.in_process import InProcess
 

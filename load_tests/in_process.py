@@ -17,14 +17,8 @@ from actors.identity.findings import Findings, Question
 from actors.identity.sequencer import Sequencer
 from actors.identity.state import identity_rules
 from actors.metric_groups import CoordinatorMetrics, ShardMetrics
-from actors.model import (
-    BatchContext,
-    EventName,
-    EventNames,
-    MicroBatch,
-    Result,
-    Unresolved,
-)
+from actors.model.batches import BatchContext
+from actors.model.micro_batches import EventName, EventNames, MicroBatch, Result, Unresolved
 from actors.shard import Shard
 from actors.shard_options import ShardOptions, StoreOptions
 from actors.shard_state import ShardState

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from actors.model import ProfileKey
+from actors.model.profiles import ProfileKey
 from actors.store.environment import Store
 from actors.store.keys import profile_key, profile_key_parts
 

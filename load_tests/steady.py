@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.clock import Clock
-from actors.model import Accepted
+from actors.model.micro_batches import Accepted
 from load_tests.draws import Draws
 from load_tests.in_process import InProcess
 from load_tests.journeys import SECONDS, TOKEN

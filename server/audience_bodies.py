@@ -13,7 +13,7 @@ from actors.audiences.fields import (
 from actors.audiences.objects import AudienceType, DateRange, Variation
 from actors.audiences.variations import BUCKETS
 from actors.errors import AudienceRefused
-from actors.model import ENVIRONMENTS, Environment
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from server.audience_members import BodyReader
 
 MAX_NAME = 100

@@ -12,7 +12,8 @@ from actors.calculated.desk import CalculatedDesk
 from actors.calculated.detection import are_numbers
 from actors.calculated.state import Value
 from actors.handles import CoordinatorHandle
-from actors.model import Environment, Unresolved
+from actors.model.micro_batches import Unresolved
+from actors.model.workspaces import Environment
 from actors.store.keys import slot_of_mpid
 from actors.store.slots import slots_of
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from config.client_plans import client_plan
 from config.cookie_sync import Pixel
 from server.edge_config import DAY_MS, EdgeConfig, KeyInfo

@@ -16,7 +16,7 @@ from actors.forwarding.plan import OutputPlan
 from actors.hosted_coordinator import Coordinator
 from actors.hosted_forwarder import Forwarder, ForwarderOptions
 from actors.hosted_shard import Shard
-from actors.model import WorkspaceInfo
+from actors.model.workspaces import WorkspaceInfo
 from actors.privacy.signing import SigningPair
 from actors.remote import Handle
 from actors.remote_handles import COORDINATOR_NAME, edge_name, forwarder_name, shard_name

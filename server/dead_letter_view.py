@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from actors.model import DeadLetter
+from actors.model.deliveries import DeadLetter
 
 
 def shown(letter: DeadLetter, connection_id: str) -> dict[str, Any]:

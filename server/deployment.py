@@ -19,7 +19,9 @@ from actors.identity.calls import (
 )
 from actors.identity.explain import Explanation
 from actors.identity.state import IdentityRecord
-from actors.model import Accepted, BatchContext, Duplicate, Environment, Rejected
+from actors.model.batches import BatchContext
+from actors.model.micro_batches import Accepted, Duplicate, Rejected
+from actors.model.workspaces import Environment
 from actors.pipeline.points import DataPoint
 from actors.profiles.timeline import TimelineQuery
 from actors.repeats import Begun

@@ -18,7 +18,7 @@ from actors.clock import Clock, Randomness
 from actors.groups.handles import GroupDeskHandle, GroupReader
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import EdgeMetrics
-from actors.model import WorkspaceInfo
+from actors.model.workspaces import WorkspaceInfo
 from actors.privacy.signing import SigningPair
 from actors.store.slots import Placed, slots_of
 from config.served import ServedDocument

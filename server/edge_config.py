@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 from pydantic import SecretStr
 
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.store.revisions import Stamp
 from config.client_plans import ClientPlan, client_plans
 from config.client_sdks import ClientSdks

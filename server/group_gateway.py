@@ -7,7 +7,7 @@ from typing import Any
 from actors.errors import CursorInvalid
 from actors.groups.definitions import GroupDefinition, KeptDefinition
 from actors.groups.handles import GroupDeskHandle, GroupReader
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.store.keys import slot_of_mpid
 from actors.store.slots import slots_of
 from server.parameters import is_int64

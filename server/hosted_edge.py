@@ -12,7 +12,7 @@ from actors.handles import CoordinatorHandle
 from actors.hosting import Host, Process, settle_memory
 from actors.metric_groups import EdgeMetrics
 from actors.metric_snapshots import snapshot
-from actors.model import WorkspaceInfo
+from actors.model.workspaces import WorkspaceInfo
 from actors.privacy.handles import privacy_handle
 from actors.privacy.signing import Signer
 from actors.remote import Handle

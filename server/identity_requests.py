@@ -16,7 +16,7 @@ from actors.batches.identities import (
     MAX_IDENTITY,
 )
 from actors.identity.calls import CallKind, ChangeRequest, IdentityCall, ModifyCall
-from actors.model import ENVIRONMENTS, Environment
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from server.identity_problems import (
     NO_ENVIRONMENT,
     NO_IDENTITIES,

@@ -8,7 +8,7 @@ from typing import Any
 
 from actors.identity.aliases import Alias
 from actors.identity.state import IdentityRecord
-from actors.model import Lookup
+from actors.model.profiles import Lookup
 from actors.store.trail import TrailEntry
 
 

@@ -12,9 +12,9 @@ from typing import cast
 
 from actors.errors import ShardUnavailable, SlotsMoved
 from actors.handles import CoordinatorHandle
-from actors.model import (
+from actors.model.batches import BatchContext
+from actors.model.micro_batches import (
     Accepted,
-    BatchContext,
     Deferred,
     Duplicate,
     Elsewhere,

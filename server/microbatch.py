@@ -14,7 +14,8 @@ from msgspec import Struct
 from actors.clock import Clock
 from actors.errors import ShardUnavailable, SlotsMoved, StoreFull
 from actors.handles import ShardHandle
-from actors.model import BatchContext, EventNames, Item, MicroBatch, Result
+from actors.model.batches import BatchContext
+from actors.model.micro_batches import EventNames, Item, MicroBatch, Result
 from actors.store.micro_batches import RING
 from server.fair_queue import FairQueue
 from server.pace import Pace

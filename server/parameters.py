@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from actors.model import ENVIRONMENTS, Environment
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from server.problems import Refused
 
 INT64_END = 2**63

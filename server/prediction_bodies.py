@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from actors.errors import AudienceRefused, Problem
-from actors.model import ENVIRONMENTS
+from actors.model.workspaces import ENVIRONMENTS
 from actors.predictions.objects import Prediction, PredictionFields
 from actors.store.scores import MILLION
 from server.audience_bodies import MAX_NAME

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from actors.handles import CoordinatorHandle
 from actors.identity.keys import canonical
-from actors.model import Unresolved
+from actors.model.micro_batches import Unresolved
 from actors.store.keys import identity_key, slot_of_hash
 from actors.store.slots import Slots
 

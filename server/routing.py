@@ -18,7 +18,7 @@ from actors.batches.identities import (
     USER_IDENTITY_ALIASES,
 )
 from actors.identity.keys import IdentityName, canonical
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.store.keys import identity_key, slot_of_hash, slot_of_mpid, unattributed_digest
 from server.bodies import UNREADABLE
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 from actors.batches.identities import PROFILE_NAMES, USER_IDENTITY_ALIASES
 from actors.calculated.calls import Planting
 from actors.calculated.seeds import SeedsInvalid, SeedTarget, read_seeds
-from actors.model import ENVIRONMENTS, Environment
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from server.calculated_gateway import Seeded
 from server.parameters import is_int64
 

@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from actors.audiences.receivers import NOTHING_WITHHELD, Withheld
-from actors.model import AttributeText, Delivery, Environment, Profile, ProfileKey, Section
+from actors.model.batches import AttributeText
+from actors.model.deliveries import Delivery
+from actors.model.profiles import Profile, ProfileKey, Section
+from actors.model.workspaces import Environment
 from actors.outputs.audience_messages import (
     Action,
     MembershipChange,

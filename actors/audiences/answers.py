@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from actors.audiences.criteria import Node
 from actors.audiences.told import Span
-from actors.model import Environment
+from actors.model.workspaces import Environment
 
 
 class Counts(Struct, frozen=True):

@@ -19,7 +19,9 @@ from actors.audiences.engine.sources import Derived
 from actors.audiences.engine.terms import Leaf, criterion_term
 from actors.audiences.language.dependencies import criteria_of
 from actors.audiences.told import Span
-from actors.model import Profile, ProfileKey, StoredBatch, WorkspaceInfo
+from actors.model.batches import StoredBatch
+from actors.model.profiles import Profile, ProfileKey
+from actors.model.workspaces import WorkspaceInfo
 from actors.profiles.retention import DAY_MS
 
 _WHOLE = -1  # number of the definition; its criteria follow downwards. Real ones are positive.

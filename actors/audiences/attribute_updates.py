@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from actors.audiences.announce import Subscription, shared
-from actors.model import AttributeText, ProfileKey, Section
+from actors.model.batches import AttributeText
+from actors.model.profiles import ProfileKey, Section
 
 MISSING = object()  # an attribute that is there may be null
 Calculated = Callable[[Section], Mapping[str, AttributeText]]

@@ -8,7 +8,8 @@ from actors.audiences.engine.sources import Derived
 from actors.audiences.history import read_history
 from actors.audiences.told import LiveAudience
 from actors.joint_parts import JointParts
-from actors.model import Profile, ProfileKey, WorkspaceInfo
+from actors.model.profiles import Profile, ProfileKey
+from actors.model.workspaces import WorkspaceInfo
 from actors.store.environment import Transaction
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 from actors.audiences.objects import AudienceType, DateRange
-from actors.model import ENVIRONMENTS, Environment
+from actors.model.workspaces import ENVIRONMENTS, Environment
 
 # Audiences made through the API are numbered from here on, those of documents from 1.
 FIRST_API_NUMBER = 1_000_001

@@ -12,7 +12,7 @@ from msgspec import Struct
 from actors.audiences.criteria import EventCategory, EventFilter
 from actors.audiences.values import MISSING, StoredValue
 from actors.batches.coerce import text_of
-from actors.model import Event, StoredBatch
+from actors.model.batches import Event, StoredBatch
 
 ANY_EVENT = "any"
 INSTALL = "install"

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from actors.audiences.objects import AudienceType, DateRange
-from actors.model import Environment
+from actors.model.workspaces import Environment
 
 
 class AudienceFields(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from actors.audiences.live import subscription_id
 from actors.audiences.objects import Audience, Fault, Removal, Subscription
 from actors.audiences.variations import forwarded_name
 from actors.forwarding.subscriptions import Followed
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.audience_messages import (
     MessageAudience,
     SubscriptionMessage,

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
-from actors.model import ProfileKey, Section, StoredBatch
+from actors.model.batches import StoredBatch
+from actors.model.profiles import ProfileKey, Section
 from actors.store import copies, log
 from actors.store.environment import Transaction
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from actors.audiences.told import LiveAudiences
-from actors.model import Section
+from actors.model.profiles import Section
 
 
 class KnownAudiences:

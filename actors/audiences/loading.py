@@ -7,7 +7,7 @@ one user is loaded when it is asked for, and the rest bit by bit.
 from collections.abc import Callable, Sequence
 
 from actors.clock import Clock
-from actors.model import Profile, ProfileKey
+from actors.model.profiles import Profile, ProfileKey
 from actors.store.environment import Store
 from actors.store.keys import profile_key_parts
 from actors.store.profiles import decode_profile

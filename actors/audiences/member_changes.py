@@ -8,7 +8,8 @@ from actors.audiences.in_force import InForce
 from actors.audiences.member_counts import MemberCounts
 from actors.audiences.telling import Telling
 from actors.metric_groups import ShardMetrics
-from actors.model import Delivery, Profile, ProfileKey, Section
+from actors.model.deliveries import Delivery
+from actors.model.profiles import Profile, ProfileKey, Section
 from actors.outputs.audience_messages import Action
 from actors.store.environment import Transaction
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actors.model import Environment
+from actors.model.workspaces import Environment
 
 AudienceType = Literal["real_time", "standard", "static"]
 Status = Literal[

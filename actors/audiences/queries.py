@@ -15,7 +15,7 @@ from actors.audiences.live import span_of
 from actors.audiences.objects import Audience, DateRange
 from actors.audiences.readings import Frame
 from actors.audiences.rules import check_places, frame_of, refused
-from actors.model import Environment
+from actors.model.workspaces import Environment
 
 
 class Asked(Struct, frozen=True):

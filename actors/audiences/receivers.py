@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from actors.audiences.catalog import AudienceOutput, Catalog
 from actors.audiences.objects import Audience, Counters, Level, Removal, Subscription
-from actors.model import Profile
+from actors.model.profiles import Profile
 
 MAY_CONNECT = ("usable", "owner")
 Neighbours = Mapping[int, Catalog]  # of the deployment's other workspaces, by number

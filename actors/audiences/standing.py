@@ -6,7 +6,7 @@ Decoding them alone takes a fraction of what a whole profile does: for reads tha
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.model import StatusMessage
+from actors.model.profiles import StatusMessage
 from actors.profiles.retention import DAY_MS
 
 

@@ -20,7 +20,8 @@ from actors.audiences.engine.sources import Source
 from actors.audiences.engine.streams import Stream
 from actors.audiences.engine.terms import Term, node_term
 from actors.audiences.language.dependencies import criteria_of
-from actors.model import Profile, ProfileKey, Section, WorkspaceInfo
+from actors.model.profiles import Profile, ProfileKey, Section
+from actors.model.workspaces import WorkspaceInfo
 from actors.profiles.retention import DAY_MS
 
 ROWS_GROWTH = 2  # arrays by row double when they are full

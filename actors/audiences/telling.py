@@ -8,7 +8,8 @@ from actors.audiences.in_force import InForce
 from actors.audiences.known import KnownAudiences
 from actors.audiences.told import LiveSubscription
 from actors.audiences.variations import variation
-from actors.model import Delivery, Profile, ProfileKey, Section
+from actors.model.deliveries import Delivery
+from actors.model.profiles import Profile, ProfileKey, Section
 from actors.store.keys import profile_key
 
 _AFTER_ALL = b"\xff" * 32  # greater than every key of a profile

@@ -10,7 +10,7 @@ from msgspec import Struct
 from actors.audiences.announce import Subscription
 from actors.audiences.criteria import Node
 from actors.audiences.objects import AbTest
-from actors.model import Environment
+from actors.model.workspaces import Environment
 
 
 class Span(Struct, frozen=True):

@@ -14,7 +14,9 @@ from actors.audiences.language.dependencies import criteria_of
 from actors.batches.decode import decode_batch
 from actors.calculated.applying import calculate
 from actors.calculated.definition import Attribute
-from actors.model import BatchContext, Event, Profile, ProfileKey, StoredBatch, WorkspaceInfo
+from actors.model.batches import BatchContext, Event, StoredBatch
+from actors.model.profiles import Profile, ProfileKey
+from actors.model.workspaces import WorkspaceInfo
 from actors.profiles.retention import DAY_MS
 from actors.profiles.tiers import kept_events
 from actors.steps.update_profiles import update_profile

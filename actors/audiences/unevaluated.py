@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 
 from actors.audiences.announce import MemberChange
 from actors.audiences.known import KnownAudiences
-from actors.model import Profile, ProfileKey, Section
+from actors.model.profiles import Profile, ProfileKey, Section
 from actors.store import static_lists
 from actors.store.environment import Transaction
 

@@ -12,7 +12,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final, Literal
 
-from actors.model import AttributeText
+from actors.model.batches import AttributeText
 
 
 class Missing(Enum):

@@ -7,7 +7,8 @@ from msgspec import Meta
 from actors.batches.coerce import text_of, to_string
 from actors.batches.exact import dict_of, keeps, keeps_within, list_of, text
 from actors.batches.reading import Coerce, Fields, Invalid, Reading, array_of, as_object
-from actors.model import AttributeText, Limits
+from actors.model.batches import AttributeText
+from actors.model.workspaces import Limits
 
 SOURCE_FEED = "mParticle Source Feed"
 

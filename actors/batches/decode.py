@@ -28,7 +28,8 @@ from actors.batches.reading import (
     required,
 )
 from actors.errors import BatchRejected, Problem
-from actors.model import Batch, BatchContext, Event, WorkspaceInfo
+from actors.model.batches import Batch, BatchContext, Event
+from actors.model.workspaces import WorkspaceInfo
 
 LARGE_BATCH = 128 * 1024  # bytes; SDKs refuse to make greater ones, here they are only counted
 _CLIENT_CHANNELS = frozenset({"native", "javascript"})

@@ -37,7 +37,7 @@ from actors.batches.reading import (
     required,
 )
 from actors.batches.times import to_event_time
-from actors.model import Limits
+from actors.model.workspaces import Limits
 
 ACTION_IDENTIFIER_LENGTH = 100
 PUSH_BEHAVIORS = {

@@ -14,7 +14,7 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from actors.model import Limits
+from actors.model.workspaces import Limits
 
 Coercion = Callable[..., Any]
 CoercionT = TypeVar("CoercionT", bound=Coercion)

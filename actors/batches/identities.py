@@ -20,7 +20,7 @@ from actors.batches.reading import (
     as_object,
     missing,
 )
-from actors.model import Batch
+from actors.model.batches import Batch
 
 MAX_IDENTITY = 4096  # code points after trimming
 

@@ -18,7 +18,7 @@ from actors.batches.reading import (
     required,
 )
 from actors.batches.times import session_id
-from actors.model import Event
+from actors.model.batches import Event
 
 _check_time = required("timestamp_unixtime_ms", word=EVENT_WORD)
 

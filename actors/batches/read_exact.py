@@ -18,7 +18,8 @@ from actors.batches.parse import is_too_deep
 from actors.batches.read_events import finish_event
 from actors.batches.reading import Coerce, Fields, Invalid, Reading
 from actors.batches.times import FUTURE_MS
-from actors.model import Event, Limits
+from actors.model.batches import Event
+from actors.model.workspaces import Limits
 
 # Members that nearly every event has: `_events` looks at them itself.
 _EVERY_EVENT = {

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from actors.batches.exact import dict_of, exact_type, keeps_members, keeps_within, list_of
 from actors.errors import Problem
-from actors.model import InputInfo, Limits, WorkspaceInfo
+from actors.model.workspaces import InputInfo, Limits, WorkspaceInfo
 
 MAX_PROBLEMS = 20  # spec/events-api.md, 3.4
 MAX_STEP = 256  # code points of a sender's name that an error repeats

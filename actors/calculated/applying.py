@@ -12,7 +12,9 @@ from actors.calculated.definition import Attribute
 from actors.calculated.live import EventIndex, KnownAttributes
 from actors.calculated.rows import Qualified
 from actors.calculated.state import CalculatedState, Seed, Value
-from actors.model import Section, StoredBatch, WorkspaceInfo
+from actors.model.batches import StoredBatch
+from actors.model.profiles import Section
+from actors.model.workspaces import WorkspaceInfo
 
 NOBODY: frozenset[int] = frozenset()
 

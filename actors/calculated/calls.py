@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from actors.calculated.definition import Attribute, Definition, LiveAttributes
 from actors.calculated.state import Seed, Value
-from actors.model import Environment
+from actors.model.workspaces import Environment
 
 
 class Planting(Struct, frozen=True):

@@ -12,7 +12,8 @@ from actors.calculated.applying import texts_in
 from actors.calculated.calculator import Calculator
 from actors.calculated.definition import Attribute, DateRange, Definition
 from actors.calculated.live import EventIndex
-from actors.model import StoredBatch, WorkspaceInfo
+from actors.model.batches import StoredBatch
+from actors.model.workspaces import WorkspaceInfo
 
 MOST_VALUES = 1000
 LEAST_SHARE = 0.95  # of the values that have to parse

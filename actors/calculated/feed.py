@@ -9,14 +9,10 @@ from msgspec.structs import replace
 
 from actors.calculated.applying import values
 from actors.calculated.live import KnownAttributes
-from actors.model import (
-    Batch,
-    Delivery,
-    Profile,
-    ProfileKey,
-    StoredBatch,
-    WorkspaceInfo,
-)
+from actors.model.batches import Batch, StoredBatch
+from actors.model.deliveries import Delivery
+from actors.model.profiles import Profile, ProfileKey
+from actors.model.workspaces import WorkspaceInfo
 from actors.outgoing import outgoing_batch
 from actors.pipeline.compiling import Pipeline
 from actors.steps.enqueue import enqueue

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from actors.calculated.calculator import Calculator
 from actors.calculated.definition import LiveAttributes
 from actors.calculated.state import CalculatedState
-from actors.model import AttributeText, Event, WorkspaceInfo
+from actors.model.batches import AttributeText, Event
+from actors.model.workspaces import WorkspaceInfo
 from actors.profiles.tiers import event_name
 
 # Actions go by their documented names in definitions, by the derived ones in events.

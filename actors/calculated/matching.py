@@ -16,7 +16,7 @@ from actors.audiences.values import MISSING, StoredValue
 from actors.calculated.definition import Category, Definition
 from actors.calculated.functions.contract import Function
 from actors.calculated.rows import Content, Kept
-from actors.model import StoredBatch
+from actors.model.batches import StoredBatch
 
 Read = Callable[[Row], StoredValue]
 

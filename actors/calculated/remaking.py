@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from actors.audiences.history import History, read_recent
 from actors.calculated import applying
 from actors.calculated.live import KnownAttributes
-from actors.model import ProfileKey, Section
+from actors.model.profiles import ProfileKey, Section
 from actors.store.environment import Transaction
 from actors.store.ids import time_of_id
 

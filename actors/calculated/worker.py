@@ -10,7 +10,8 @@ from actors.calculated.definition import Attribute, Definition
 from actors.calculated.detection import newest_values
 from actors.calculated.state import Value
 from actors.clock import Clock
-from actors.model import ENVIRONMENTS, AttributeValue, Environment, Profile, ProfileKey, Section
+from actors.model.profiles import AttributeValue, Profile, ProfileKey, Section
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.profiles.retention import age_out_overdue, revive
 from actors.shard import Shard
 from actors.store import log

@@ -15,7 +15,7 @@ from actors.forwarding.desk import Desk
 from actors.forwarding.packs import Group, Pack
 from actors.forwarding.requests import Spawn
 from actors.forwarding.streams import SOURCE_FAULTS, Stream
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import BulkOutput, Delivered, Outcome, Retry, Split
 
 MAX_OPEN = 64  # bundles of one stream that take deliveries; each may be an open file

@@ -18,7 +18,7 @@ from actors.forwarding.journal import Journal
 from actors.forwarding.lanes import Entry
 from actors.forwarding.streams import Stream
 from actors.forwarding.subscriptions import inheriting, superfluous
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import RequestLimits
 
 GATHER_MS = 1000  # how long a request from before a crash waits for parts that may be gone

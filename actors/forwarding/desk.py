@@ -15,7 +15,7 @@ from actors.forwarding.notices import Notices, alert
 from actors.forwarding.pace import BreakerLimits, Pace, RateLimit
 from actors.forwarding.streams import Stream
 from actors.metric_groups import ForwarderMetrics
-from actors.model import DeadLetter, Delivery
+from actors.model.deliveries import DeadLetter, Delivery
 from actors.outputs import retry
 from actors.outputs.contract import Delivered, Fatal, Outcome, Refused, Retry
 from actors.outputs.dsr_messages import NO_IDENTITY

@@ -13,7 +13,7 @@ from actors.forwarder import Forwarder
 from actors.forwarding.foreign import alias
 from actors.forwarding.looking import Trouble, look_for_ever
 from actors.forwarding.subscriptions import Followed
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Fatal, Retry, Split
 
 NOTICE_MAX_AGE_MS = 24 * 3600 * 1000

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from actors.forwarding.streams import OutboxSource
-from actors.model import Delivery, Settlement
+from actors.model.deliveries import Delivery, Settlement
 
 _BITS = 32  # of a connection's number in an outbox
 

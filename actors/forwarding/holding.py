@@ -2,7 +2,7 @@
 
 from actors.forwarding.desk import Desk
 from actors.forwarding.streams import SOURCE_FAULTS, Stream
-from actors.model import DeadLetter
+from actors.model.deliveries import DeadLetter
 
 HOLD_MAX_AGE_MS = 7 * 24 * 3600 * 1000
 HOLD_SWEEP_MS = 3600 * 1000

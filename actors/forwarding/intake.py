@@ -9,7 +9,8 @@ from actors.forwarding.journal import Journal
 from actors.forwarding.requests import RequestCourier
 from actors.forwarding.streams import SOURCE_FAULTS, Stream
 from actors.forwarding.subscriptions import inheriting, superfluous
-from actors.model import Delivery, Environment
+from actors.model.deliveries import Delivery
+from actors.model.workspaces import Environment
 from actors.outputs.contract import BulkOutput, StreamOutput
 
 Courier = RequestCourier | BundleCourier

@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec import Struct
 
 from actors.forwarding.streams import Stream
-from actors.model import DeadLetter, Delivery
+from actors.model.deliveries import DeadLetter, Delivery
 from actors.outputs.contract import RequestLimits
 
 Ordering = Literal["user", "none", "strict"]

@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs import retry
 from actors.outputs.contract import Fatal, Retry
 from actors.outputs.mistakes import described

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Bundle, Outcome
 
 

@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.forwarding.desk import OutputInfo
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.outputs.environment import NOWHERE, OutputPlace
 from actors.outputs.module import OutputSettings
 from actors.pipeline.connection import ConnectionInfo

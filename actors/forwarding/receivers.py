@@ -11,7 +11,8 @@ from actors.errors import ShardUnavailable
 from actors.forwarding.connections import Connections
 from actors.forwarding.desk import Desk
 from actors.forwarding.subscriptions import Followed
-from actors.model import Delivery, Environment
+from actors.model.deliveries import Delivery
+from actors.model.workspaces import Environment
 from actors.outputs.contract import (
     BulkOutput,
     Delivered,

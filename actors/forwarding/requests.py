@@ -12,7 +12,7 @@ from actors.forwarding.journal import Journal
 from actors.forwarding.lanes import Entry, Lanes, Request
 from actors.forwarding.splitting import halves, joined
 from actors.forwarding.streams import Stream
-from actors.model import DeadLetter, Delivery
+from actors.model.deliveries import DeadLetter, Delivery
 from actors.outputs.contract import (
     Delivered,
     Fatal,

@@ -7,7 +7,7 @@ import orjson
 from msgspec.structs import replace
 
 from actors.forwarding.lanes import Entry, Family
-from actors.model import DeadLetter, Delivery
+from actors.model.deliveries import DeadLetter, Delivery
 from actors.steps.enqueue import delivery_id
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from actors.errors import ShardUnavailable, StoreFull
-from actors.model import DeadLetter, Delivery, Settlement
+from actors.model.deliveries import DeadLetter, Delivery, Settlement
 from actors.pipeline.connection import ConnectionInfo
 
 FIRST_BACK_OFF_MS = 100

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from actors.model import Delivery, Environment
+from actors.model.deliveries import Delivery
+from actors.model.workspaces import Environment
 from actors.outputs import audience_messages
 from actors.outputs.audience_messages import MembershipChange
 from actors.outputs.contract import SubscriptionTerms

@@ -13,7 +13,8 @@ from math import isfinite
 from typing import Any, Protocol
 
 from actors.batches.coerce import text_of
-from actors.model import AttributeText, AttributeValue
+from actors.model.batches import AttributeText
+from actors.model.profiles import AttributeValue
 
 MAX_UNION_ENTRIES = 1000
 

@@ -7,7 +7,7 @@ from actors.groups.definitions import GroupDefinition, KeptDefinition
 from actors.groups.live import LiveGroups
 from actors.groups.pages import GroupPage
 from actors.groups.runs import GroupRun, Phase
-from actors.model import Environment
+from actors.model.workspaces import Environment
 
 
 class GroupShard(Protocol):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
-from actors.model import Batch, Event
+from actors.model.batches import Batch, Event
 from actors.steps.work import Work
 from actors.store.environment import Transaction
 

@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from actors.groups.definitions import attribute_name
-from actors.model import AttributeText, Section
+from actors.model.batches import AttributeText
+from actors.model.profiles import Section
 
 VALUE_LENGTH = 32
 NO_GROUPS: Mapping[int, str] = MappingProxyType({})

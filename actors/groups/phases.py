@@ -5,7 +5,7 @@ from actors.groups.membership import group_value, own_attribute
 from actors.groups.merging import merged
 from actors.groups.runs import GroupRun, Phase
 from actors.groups.stored import StoredProfile, StoredSection, decode, decode_attribute
-from actors.model import GroupMembership, Profile, ProfileKey
+from actors.model.profiles import GroupMembership, Profile, ProfileKey
 from actors.profiles.retention import DAY_MS
 from actors.shard import Shard
 from actors.store import groups

@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import Raw, Struct, field
 
-from actors.model import AttributeValue, GroupMembership
+from actors.model.profiles import AttributeValue, GroupMembership
 
 
 class StoredSection(Struct, array_like=True):

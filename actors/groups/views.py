@@ -6,7 +6,7 @@ from typing import Any
 from actors.groups.definitions import attribute_name
 from actors.groups.membership import group_id
 from actors.groups.pages import GroupPage
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.shard import Shard
 from actors.shard_views import ShardViews
 from actors.store import groups

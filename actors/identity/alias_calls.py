@@ -5,7 +5,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from actors.identity.calls import AliasRequest
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.profiles.aliasing import SourceFacts
 from actors.store.copies import EncodedCopy, Places
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from actors.model import Environment
+from actors.model.workspaces import Environment
 
 CallKind = Literal["identify", "login", "logout", "search"]
 

@@ -11,7 +11,7 @@ from actors.identity.calls import IdentityAnswer
 from actors.identity.decisions import Decision
 from actors.identity.draft import Key
 from actors.identity.index import Index
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.store.trail import TrailEntry
 
 _TRAIL_STEP = 1 << 20  # more decisions than go into one cluster

@@ -19,7 +19,7 @@ from actors.identity.journal import Journal
 from actors.identity.knowledge import Knowledge
 from actors.identity.lanes import WriteLane
 from actors.metric_groups import CoordinatorMetrics
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.store.identities import IdentityChange, Term
 
 logger = logging.getLogger("headwater.actors")

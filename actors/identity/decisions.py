@@ -19,7 +19,7 @@ from actors.identity.modify import modify
 from actors.identity.state import IdentityRecord, IdentityRules, IdentityState
 from actors.identity.strategy import Strategy
 from actors.identity.undo import Effect, undo
-from actors.model import Environment
+from actors.model.workspaces import Environment
 
 AnswerT = TypeVar("AnswerT")
 

@@ -2,7 +2,8 @@
 
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord, IdentityState
-from actors.model import Environment, Lookup
+from actors.model.profiles import Lookup
+from actors.model.workspaces import Environment
 from actors.store.identities import Holder
 from actors.store.trail import TrailEntry
 

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.store.identities import Holder
 
 

@@ -8,7 +8,7 @@ from actors.identity.draft import Key
 from actors.identity.findings import Findings, Question
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord, IdentityState
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.store.identities import IdentityChange, IndexEntry, RecordChange, Term
 from actors.store.keys import identity_key, slot_of_hash, slot_of_mpid
 from actors.store.slots import Slots

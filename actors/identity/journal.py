@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from actors.clock import Randomness
 from actors.identity.calls import IdentityAnswer
-from actors.model import ENVIRONMENTS, Environment
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.store import intents, retries
 from actors.store.environment import Store
 from actors.store.identities import IdentityChange, Term

@@ -6,7 +6,7 @@ from actors.identity.draft import Key
 from actors.identity.index import record_of
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityState
-from actors.model import ENVIRONMENTS, Environment
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.store.identities import IdentityChange
 
 MAX_KNOWN = 100_000  # entries and records kept in memory, about 100 MB

@@ -13,7 +13,7 @@ from actors.errors import ShardUnavailable, StaleTerm, StoreFull
 from actors.identity.draft import Key
 from actors.identity.findings import Findings, Question
 from actors.identity.index import IndexShard
-from actors.model import ENVIRONMENTS
+from actors.model.workspaces import ENVIRONMENTS
 from actors.store.identities import IdentityChange, Term
 
 logger = logging.getLogger("headwater.actors")

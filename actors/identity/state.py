@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from actors.batches.identities import BATCH_NAMES
 from actors.identity.keys import IdentityName, canonical
-from actors.model import Environment, Lookup, WorkspaceInfo
+from actors.model.profiles import Lookup
+from actors.model.workspaces import Environment, WorkspaceInfo
 from actors.store.identities import Holder, ProfileChange
 
 

@@ -12,7 +12,7 @@ from actors.identity.calls import IdentityProblem, ModifyAnswer
 from actors.identity.keys import IdentityName
 from actors.identity.matching import is_known
 from actors.identity.state import IdentityRules, IdentityState
-from actors.model import Lookup
+from actors.model.profiles import Lookup
 
 CHANGED_SINCE = IdentityProblem(409, "CONFLICT", "The identities have changed since.")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from actors.audiences.answers import MemberRow
 from actors.audiences.archive import ArchiveWriter, archive_name, table_name
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Outcome, RequestLimits, Retry
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.file_bundle import FilePlace

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs import audience_messages
 from actors.outputs.audience_archives import AudienceArchiveOutput
 from actors.outputs.contract import Outcome

@@ -11,7 +11,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, field
 
-from actors.model import AttributeText, Delivery
+from actors.model.batches import AttributeText
+from actors.model.deliveries import Delivery
 
 Action = Literal["add", "delete", "attribute_update"]
 

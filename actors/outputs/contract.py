@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 
 
 class Delivered(Struct, frozen=True):

@@ -6,7 +6,7 @@ Source: spec/connections.md, 7.
 
 from collections.abc import Sequence
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Outcome, RequestLimits
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.module import OutputModule, OutputSettings

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Outcome
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.file_bundle import FileBundle, FilePlace

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Fatal, Outcome, Retry
 from actors.outputs.egress import EgressRefused
 from actors.outputs.environment import OutputEnvironment

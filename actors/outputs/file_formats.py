@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 import zstandard
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.file_columns import (
     COLUMNS,
     CONVERSIONS,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import aiohttp
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs import retry
 from actors.outputs.contract import Delivered, Fatal, Outcome, Retry, Split
 from actors.outputs.egress import EgressRefused

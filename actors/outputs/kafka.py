@@ -7,7 +7,7 @@ what follows a record that could not be written is written again after it.
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Fatal, Outcome, RequestLimits, Retry, Split
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.kafka_errors import outcome_of

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from msgspec import Struct
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.kafka_settings import KafkaSettings
 

@@ -17,7 +17,7 @@ from msgspec import convert
 from msgspec.structs import replace
 from pydantic import AfterValidator, Field, SecretStr
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs import dsr_messages, python_loading
 from actors.outputs.contract import Delivered, Fatal, Outcome, Refused, RequestLimits, Retry
 from actors.outputs.environment import OutputEnvironment

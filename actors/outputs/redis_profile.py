@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_val
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.certificates import Certificates, tls_context
 from actors.outputs.contract import Delivered, Fatal, Outcome, RequestLimits, Retry
 from actors.outputs.environment import OutputEnvironment

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
 
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.outputs.contract import (
     BulkOutput,
     Bundle,

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.segment_commerce import commerce_tracks
 
 EVENT_TYPES = frozenset(

@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 from pydantic import AfterValidator, Field, SecretStr
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Fatal, Outcome, RequestLimits, Retry, Split
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.http_answers import (

@@ -5,7 +5,7 @@ import hashlib
 import orjson
 
 from actors.clock import Clock
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 
 
 def synthetic_delivery(output: str, clock: Clock) -> Delivery:

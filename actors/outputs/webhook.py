@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs import dsr_messages
 from actors.outputs.audience_messages import is_membership, together
 from actors.outputs.contract import Fatal, Outcome, RequestLimits, Split

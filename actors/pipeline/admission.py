@@ -2,7 +2,7 @@
 
 from collections.abc import Set as AbstractSet
 
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.pipeline.candidate import Candidate, Step
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from actors.model import Event, Profile, Section, StoredBatch
+from actors.model.batches import Event, StoredBatch
+from actors.model.profiles import Profile, Section
 
 
 class Drop(Struct, frozen=True):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
-from actors.model import ENVIRONMENTS
+from actors.model.workspaces import ENVIRONMENTS
 from actors.pipeline.admission import check_history, in_environments, refusing
 from actors.pipeline.app_version import from_version
 from actors.pipeline.candidate import Step

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.pipeline.settings import PipelineSettings
 from actors.steps.payload import PayloadSettings
 

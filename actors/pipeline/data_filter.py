@@ -7,7 +7,7 @@ that remain is removed from their payloads, which `actors.steps.payload` does wi
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from actors.model import Event
+from actors.model.batches import Event
 from actors.pipeline.candidate import Candidate, Step
 from actors.pipeline.names import commerce_key, event_key
 from actors.pipeline.points import (

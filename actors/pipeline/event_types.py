@@ -1,6 +1,6 @@
 """Steps 11 and 12: event types that the output and the connection take, and the age of events."""
 
-from actors.model import Event
+from actors.model.batches import Event
 from actors.pipeline.candidate import Candidate, Step
 from actors.pipeline.names import commerce_part
 

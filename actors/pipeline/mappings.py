@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from actors.model import Event
+from actors.model.batches import Event
 from actors.pipeline.names import commerce_part
 from actors.pipeline.settings import CustomMapping, EventKey, Fixed
 

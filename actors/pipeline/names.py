@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from actors.model import Event
+from actors.model.batches import Event
 
 COMMERCE_PARTS = ("product_action", "promotion_action", "product_impressions")
 

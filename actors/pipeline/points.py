@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from actors.model import Event
+from actors.model.batches import Event
 from actors.pipeline.names import event_key
 
 

@@ -5,7 +5,7 @@ A rule that includes lets through what matches, one that excludes what does not;
 
 from collections.abc import Callable
 
-from actors.model import Event
+from actors.model.batches import Event
 from actors.pipeline.candidate import Candidate, Step
 from actors.pipeline.settings import (
     AttributionRule,

@@ -6,7 +6,8 @@ spec/rules.md, 9).
 
 from hashlib import sha256
 
-from actors.model import StoredBatch, UserSplit
+from actors.model.batches import StoredBatch
+from actors.model.workspaces import UserSplit
 from actors.pipeline.candidate import Candidate, Step
 from actors.pipeline.settings import Sampling
 

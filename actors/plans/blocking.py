@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actors.model import Batch, Event
+from actors.model.batches import Batch, Event
 from actors.plans.findings import Path
 from actors.plans.validation import NAMED_DEVICE_IDENTITIES
 from actors.plans.verdict import Verdict

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 
 from actors.batches.identities import DEVICE_IDENTITIES, USER_IDENTITIES
-from actors.model import Delivery, Event, StoredBatch
+from actors.model.batches import Event, StoredBatch
+from actors.model.deliveries import Delivery
 from actors.outgoing import inbound_batch, inbound_event
 from actors.pipeline.connection import ConnectionInfo
 from actors.plans.blocking import Blocked

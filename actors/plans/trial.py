@@ -12,7 +12,8 @@ import orjson
 from actors.batches.decode import decode_batch
 from actors.batches.identities import canonical_name
 from actors.batches.reading import Fields
-from actors.model import BatchContext, InputInfo, WorkspaceInfo
+from actors.model.batches import BatchContext
+from actors.model.workspaces import InputInfo, WorkspaceInfo
 from actors.plans.document import PlanDocument
 from actors.plans.results import result_of
 from actors.plans.validation import (

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from actors.batches.attributes import SOURCE_FEED
 from actors.batches.identities import DEVICE_IDENTITIES
-from actors.model import Batch, Event
+from actors.model.batches import Batch, Event
 from actors.plans.document import PlanDocument
 from actors.plans.findings import Finding
 from actors.plans.matching import (

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import orjson
 from msgspec import Struct
 
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.pipeline.connection import ConnectionInfo
 from actors.plans.document import PlanDocument, compile_document
 

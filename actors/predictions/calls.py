@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from actors.model import Environment, Scored
+from actors.model.profiles import Scored
+from actors.model.workspaces import Environment
 from actors.predictions.objects import Writing
 
 

@@ -18,7 +18,7 @@ from actors.audiences.readings import Frame
 from actors.audiences.rules import refused
 from actors.audiences.state import AudienceState
 from actors.audiences.trees import definitions_of
-from actors.model import Scored
+from actors.model.profiles import Scored
 from actors.predictions.applying import Applying
 from actors.predictions.calls import PredictionShard
 from actors.predictions.objects import (

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from actors.model import Environment
+from actors.model.workspaces import Environment
 
 PredictionStatus = Literal["calculating", "active", "inactive"]
 OUTPUTS = ("score", "percentile")

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from actors.audiences.engine.arrays import Bools, Floats, Ints, Places
-from actors.model import Scored
+from actors.model.profiles import Scored
 from actors.predictions.objects import Ranking
 from actors.store.scores import MILLION
 

@@ -10,7 +10,8 @@ from actors.audiences.language.dependencies import criteria_of
 from actors.audiences.standing import decode_standing
 from actors.batches.coerce import text_of
 from actors.clock import Clock
-from actors.model import AttributeValue, Environment, ProfileKey, Scored, Section
+from actors.model.profiles import AttributeValue, ProfileKey, Scored, Section
+from actors.model.workspaces import Environment
 from actors.predictions.objects import Writing, attributes_of
 from actors.predictions.ranks import scored
 from actors.shard import Shard

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from actors.clock import Clock
 from actors.errors import HotIdentity, ShardUnavailable, StoreFull, SubjectRequestRefused
-from actors.model import Delivery, Settlement
+from actors.model.deliveries import Delivery, Settlement
 from actors.output_states import Seal
 from actors.privacy import forwards
 from actors.privacy.announcing import Announcer

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Literal, Protocol
 
 from actors.clock import Clock
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.privacy.requests import Identities, Stage, Subject, SubjectRequest
 from actors.privacy.results import Results
 from actors.store import aliases

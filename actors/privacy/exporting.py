@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from actors.chunks import read_chunk
 from actors.errors import StoreFull
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.privacy.requests import Subject
 from actors.store.keys import slot_of_mpid
 from actors.store.slots import slots_of

@@ -11,7 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.batches.identities import PROFILE_NAMES
-from actors.model import DeadLetter, Delivery, Environment, Settlement
+from actors.model.deliveries import DeadLetter, Delivery, Settlement
+from actors.model.workspaces import Environment
 from actors.outputs import dsr_messages
 from actors.outputs.dsr_messages import NO_IDENTITY, DsrMessage, subject_identities
 from actors.privacy.requests import Forward, SubjectRequest, Submission

@@ -8,7 +8,7 @@ from actors.clock import Clock, Randomness
 from actors.coordinator import Coordinator
 from actors.handles import ShardHandle
 from actors.metric_groups import CoordinatorMetrics
-from actors.model import WorkspaceInfo
+from actors.model.workspaces import WorkspaceInfo
 from actors.output_states import Seal
 from actors.privacy.announcing import Announcer
 from actors.privacy.desk import PrivacyDesk

@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actors.model import Environment
+from actors.model.workspaces import Environment
 
 Version = Literal["1.0", "2.0", "3.0"]
 RequestType = Literal["erasure", "access", "portability"]

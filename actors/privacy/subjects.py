@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from actors.clock import Clock
 from actors.identity.calls import IdentityAnswer, IdentityCall, IdentityProblem
 from actors.identity.state import IdentityRecord
-from actors.model import ENVIRONMENTS, Environment
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.privacy.requests import Subject, Submission
 from actors.store.keys import slot_of_mpid
 from actors.store.slots import slots_of

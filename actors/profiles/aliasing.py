@@ -4,7 +4,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from actors.model import Attribution, Profile, Section, StatusMessage, WorkspaceInfo
+from actors.model.profiles import Attribution, Profile, Section, StatusMessage
+from actors.model.workspaces import WorkspaceInfo
 from actors.profiles.attribution import copy_installs
 from actors.profiles.retention import age_out_overdue, is_overdue, revive
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
-from actors.model import AttributeText, AttributeValue, Batch, BatchContext, Event, Section
+from actors.model.batches import AttributeText, Batch, BatchContext, Event
+from actors.model.profiles import AttributeValue, Section
 from actors.profiles.lateness import AsOf
 
 # Their `user_attributes` are a snapshot that enriches the batch and writes nothing but web tags.

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from actors.model import Attribution, Batch, Event, Section
+from actors.model.batches import Batch, Event
+from actors.model.profiles import Attribution, Section
 from actors.profiles.lateness import AsOf
 
 

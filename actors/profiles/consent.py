@@ -2,7 +2,8 @@
 
 from typing import Any, Literal, cast
 
-from actors.model import Batch, ConsentChange, ConsentRecord, Section
+from actors.model.batches import Batch
+from actors.model.profiles import ConsentChange, ConsentRecord, Section
 from actors.profiles.lateness import AsOf
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from actors.model import Device, Section
+from actors.model.profiles import Device, Section
 from actors.profiles.devices import ADVERTISING_IDS
 
 _PUSH_TOKEN_TYPES = {  # by the device's platform

@@ -5,7 +5,8 @@ from typing import Any
 
 from actors.batches.coerce import ZERO_ID
 from actors.batches.identities import DEVICE_IDENTITIES, PROFILE_NAMES
-from actors.model import Batch, Device, Event, Section
+from actors.model.batches import Batch, Event
+from actors.model.profiles import Device, Section
 from actors.profiles.lateness import AsOf
 
 ADVERTISING_IDS = (

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from actors.errors import CursorInvalid
-from actors.model import ProfileKey, Section, StoredBatch, WorkspaceInfo
+from actors.model.batches import StoredBatch
+from actors.model.profiles import ProfileKey, Section
+from actors.model.workspaces import WorkspaceInfo
 from actors.profiles.timeline import TimelineQuery, timeline_item
 from actors.store import copies, log
 from actors.store.environment import Transaction

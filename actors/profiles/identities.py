@@ -4,7 +4,8 @@ from collections.abc import Collection
 
 from actors.batches.identities import BATCH_NAMES, USER_IDENTITIES
 from actors.identity.keys import canonical
-from actors.model import Batch, IdentityValue, Profile, Section
+from actors.model.batches import Batch
+from actors.model.profiles import IdentityValue, Profile, Section
 from actors.store.identities import ProfileChange
 
 

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from actors.model import Batch, BatchContext
+from actors.model.batches import Batch, BatchContext
 
 
 class AsOf(Struct, frozen=True):

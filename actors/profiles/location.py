@@ -1,6 +1,7 @@
 """Where a user was last (spec/profiles.md, 3.5)."""
 
-from actors.model import Batch, Section
+from actors.model.batches import Batch
+from actors.model.profiles import Section
 from actors.profiles.lateness import AsOf
 
 

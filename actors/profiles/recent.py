@@ -6,7 +6,9 @@ and what is kept of events is made anew once for every quarter, not with every b
 
 from collections.abc import Sequence
 
-from actors.model import Event, Section, WorkspaceInfo
+from actors.model.batches import Event
+from actors.model.profiles import Section
+from actors.model.workspaces import WorkspaceInfo
 from actors.profiles.tiers import event_name
 
 STEPS = 4

@@ -4,7 +4,8 @@ What is due is already as good as gone: it is neither shown nor built upon. A sw
 disk.
 """
 
-from actors.model import Profile, Section, WorkspaceInfo
+from actors.model.profiles import Profile, Section
+from actors.model.workspaces import WorkspaceInfo
 
 DAY_MS = 24 * 60 * 60 * 1000
 

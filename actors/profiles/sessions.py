@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from actors.model import Event, Section
+from actors.model.batches import Event
+from actors.model.profiles import Section
 
 OPEN_SESSIONS = 10  # sessions whose start is remembered; a user rarely has more than one per device
 

@@ -1,6 +1,7 @@
 """Event tiers: which events are kept (spec/rules.md, 8)."""
 
-from actors.model import Batch, Event, WorkspaceInfo
+from actors.model.batches import Batch, Event
+from actors.model.workspaces import WorkspaceInfo
 
 _NAMED_BY = {  # the member of an event's data that names its data point
     "custom_event": "event_name",

@@ -4,7 +4,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from actors.model import Batch, Event, StoredBatch, WorkspaceInfo
+from actors.model.batches import Batch, Event, StoredBatch
+from actors.model.workspaces import WorkspaceInfo
 from actors.profiles.tiers import event_name
 
 _COMMON = (  # members of a batch that an item shows under their own names

@@ -7,7 +7,9 @@ from actors.audiences.known import NO_AUDIENCES, NO_NAMES, KnownAudiences, shown
 from actors.calculated.applying import values
 from actors.calculated.live import KnownAttributes
 from actors.groups.membership import NO_GROUPS, group_attributes
-from actors.model import AttributeText, Profile, Section, WorkspaceInfo
+from actors.model.batches import AttributeText
+from actors.model.profiles import Profile, Section
+from actors.model.workspaces import WorkspaceInfo
 from actors.profiles.consent import consent_fields
 from actors.profiles.device_view import by_last_seen, device_id, listed_identities, shown_device
 

@@ -6,7 +6,8 @@ more than the workspace may have (14).
 
 from collections.abc import Iterable, Sequence
 
-from actors.model import Deferred, Duplicate, Event, EventName, EventNames, Unregistered
+from actors.model.batches import Event
+from actors.model.micro_batches import Deferred, Duplicate, EventName, EventNames, Unregistered
 from actors.steps.work import Work
 from actors.store import event_names
 from actors.store.duplicates import Duplicates

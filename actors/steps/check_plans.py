@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from actors.model import Batch
+from actors.model.batches import Batch
 from actors.plans.blocking import block
 from actors.plans.checked import Checked
 from actors.plans.findings import Kind

@@ -4,15 +4,9 @@ from collections.abc import Iterable
 
 from actors.batches.decode import decode_batch
 from actors.errors import BatchRejected
-from actors.model import (
-    Batch,
-    BatchContext,
-    Deferred,
-    Rejected,
-    Unregistered,
-    Unresolved,
-    WorkspaceInfo,
-)
+from actors.model.batches import Batch, BatchContext
+from actors.model.micro_batches import Deferred, Rejected, Unregistered, Unresolved
+from actors.model.workspaces import WorkspaceInfo
 from actors.steps.work import Work
 
 # Batches that wait to come back, and the greatest that is kept: 16 MB as sent, and some times as

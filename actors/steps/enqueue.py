@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Any
 
-from actors.model import DeadLetter, Delivery, Profile, StoredBatch
+from actors.model.batches import StoredBatch
+from actors.model.deliveries import DeadLetter, Delivery
+from actors.model.profiles import Profile
 from actors.outgoing import audience_ids, inbound_batch, private_parts
 from actors.pipeline.candidate import Candidate, Drop
 from actors.pipeline.compiling import Pipeline

@@ -9,7 +9,10 @@ from typing import Any
 import orjson
 
 from actors.identity.alias_calls import AliasOrder
-from actors.model import Batch, Delivery, Profile, StoredBatch, WorkspaceInfo
+from actors.model.batches import Batch, StoredBatch
+from actors.model.deliveries import Delivery
+from actors.model.profiles import Profile
+from actors.model.workspaces import WorkspaceInfo
 from actors.outgoing import outgoing_batch
 from actors.pipeline.candidate import Candidate, Drop
 from actors.pipeline.compiling import Pipeline, alias_steps

@@ -10,18 +10,10 @@ from actors.batches.identities import batch_identities
 from actors.identity.keys import IdentityName, canonical
 from actors.identity.state import IdentityRecord, IdentityRules
 from actors.identity.steady import is_settled, newest_anonymous
-from actors.model import (
-    ENVIRONMENTS,
-    Batch,
-    Deferred,
-    Elsewhere,
-    Environment,
-    Lookup,
-    Moved,
-    Profile,
-    ProfileKey,
-    Unresolved,
-)
+from actors.model.batches import Batch
+from actors.model.micro_batches import Deferred, Elsewhere, Moved, Unresolved
+from actors.model.profiles import Lookup, Profile, ProfileKey
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.steps.work import Work
 from actors.store import erased
 from actors.store.environment import Transaction

@@ -7,7 +7,7 @@ import orjson
 from msgspec import Raw
 from msgspec.structs import replace
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 
 # Those of the first batch name the whole: they are what its delivery id was made of.
 _OF_THE_FIRST = ("batch_id", "source_request_id")

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from msgspec import Struct
 
-from actors.model import Event
+from actors.model.batches import Event
 from actors.outgoing import inbound_event, outgoing_event
 from actors.pipeline.data_filter import Filter, remove_attributes
 from actors.pipeline.expansion import expand_commerce

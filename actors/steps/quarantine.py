@@ -3,7 +3,8 @@
 Source: spec/connections.md, 2.6; spec/data-plans.md, 4.1.
 """
 
-from actors.model import Delivery, WorkspaceInfo
+from actors.model.deliveries import Delivery
+from actors.model.workspaces import WorkspaceInfo
 from actors.pipeline.candidate import Drop
 from actors.plans.quarantine import quarantine_delivery
 from actors.steps.work import Work

@@ -4,16 +4,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from actors.model import (
-    Batch,
-    BatchContext,
-    ConsentChange,
-    Event,
-    Profile,
-    Section,
-    Seen,
-    WorkspaceInfo,
-)
+from actors.model.batches import Batch, BatchContext, Event
+from actors.model.profiles import ConsentChange, Profile, Section, Seen
+from actors.model.workspaces import WorkspaceInfo
 from actors.profiles.attributes import update_attributes
 from actors.profiles.attribution import update_attribution
 from actors.profiles.consent import update_consent

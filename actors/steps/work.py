@@ -2,7 +2,9 @@
 
 from msgspec import Struct
 
-from actors.model import Batch, BatchContext, Result, StoredBatch, WorkspaceInfo
+from actors.model.batches import Batch, BatchContext, StoredBatch
+from actors.model.micro_batches import Result
+from actors.model.workspaces import WorkspaceInfo
 from actors.plans.checked import Checked
 
 
@@ -11,7 +13,7 @@ class Work(Struct):
 
     Attributes:
         raw: its bytes, as sent.
-        unit: see `actors.model.Item`.
+        unit: see `actors.model.micro_batches.Item`.
         hint: MPID that the edge sent along; the coordinator's word unless `is_guess`.
         batch: decoded, from step `decode` on.
         mpid: whose it is, from step `identify` on; `None` if nobody's.

@@ -5,7 +5,7 @@ They are identity records that the coordinator does not know of, and does not co
 
 from collections.abc import Mapping
 
-from actors.model import ENVIRONMENTS, Environment
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.store.environment import Transaction
 
 _PREFIX = b"addressed "

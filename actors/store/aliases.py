@@ -9,7 +9,7 @@ import msgspec
 
 from actors.identity.aliases import Alias
 from actors.identity.calls import AliasRequest
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.store.environment import Transaction
 from actors.store.keys import (
     alias_key,

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
-from actors.model import ProfileKey, StoredBatch
+from actors.model.batches import StoredBatch
+from actors.model.profiles import ProfileKey
 from actors.store.environment import Transaction
 from actors.store.keys import copy_key, copy_key_parts, copy_progress_key, profile_key
 

@@ -5,7 +5,7 @@ Kept as hashes: slot u16 | 16 bytes of hash of the profile's key.
 
 import hashlib
 
-from actors.model import ProfileKey
+from actors.model.profiles import ProfileKey
 from actors.store.environment import Transaction
 from actors.store.keys import profile_key
 

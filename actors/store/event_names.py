@@ -5,7 +5,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from actors.model import EventName
+from actors.model.micro_batches import EventName
 from actors.store.environment import Transaction
 
 _encoder = msgspec.msgpack.Encoder()

@@ -16,7 +16,8 @@ import msgspec
 from msgspec import Struct
 
 from actors.groups.runs import Progress
-from actors.model import ENVIRONMENTS, AttributeText, Environment
+from actors.model.batches import AttributeText
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.store.environment import Table, Transaction
 
 _RUN = struct.Struct(">IQ")

@@ -3,7 +3,8 @@
 import msgspec
 from msgspec import Struct
 
-from actors.model import Environment, Lookup
+from actors.model.profiles import Lookup
+from actors.model.workspaces import Environment
 from actors.store.environment import Transaction
 from actors.store.trail import TrailEntry
 

@@ -21,7 +21,8 @@ from msgspec.structs import replace
 
 from actors.errors import DataFolderError, IdentitiesShared
 from actors.identity.keys import IdentityName
-from actors.model import ENVIRONMENTS, Environment, Lookup, ProfileKey
+from actors.model.profiles import Lookup, ProfileKey
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.store import intents
 from actors.store.environment import Store, Transaction
 from actors.store.folder import DataFolder, scope_store

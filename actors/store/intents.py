@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.store.environment import Transaction
 from actors.store.identities import IdentityChange
 

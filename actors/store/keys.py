@@ -27,7 +27,8 @@ A slot is 16 bits of a key's hash; an MPID carries its slot in the upper 16 of i
 import hashlib
 import struct
 
-from actors.model import Environment, ProfileKey
+from actors.model.profiles import ProfileKey
+from actors.model.workspaces import Environment
 
 SLOTS = 1 << 16
 MPID_RANDOM_BITS = 37  # 53 bits that JavaScript keeps, less the 16 of the slot

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 import orjson
 
-from actors.model import Event, StoredBatch
+from actors.model.batches import Event, StoredBatch
 from actors.store.environment import Transaction
 from actors.store.keys import log_key
 

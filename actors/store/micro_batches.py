@@ -6,7 +6,7 @@ is still without an answer.
 
 import msgspec
 
-from actors.model import Deferred, MicroBatch, Result, Unresolved
+from actors.model.micro_batches import Deferred, MicroBatch, Result, Unresolved
 from actors.store.environment import Transaction
 from actors.store.keys import micro_batch_key
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from actors.model import DeadLetter, Delivery, Settlement
+from actors.model.deliveries import DeadLetter, Delivery, Settlement
 from actors.store import queue_sums
 from actors.store.environment import Store, Transaction
 from actors.store.keys import dead_id_key, outbox_key, outbox_parts

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.store import queue_sums
 from actors.store.environment import Transaction
 from actors.store.keys import pending_due_key, pending_due_parts, pending_part_key

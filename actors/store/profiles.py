@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 
 import msgspec
 
-from actors.model import Profile, ProfileKey
+from actors.model.profiles import Profile, ProfileKey
 from actors.store.environment import Transaction
 from actors.store.keys import profile_key
 

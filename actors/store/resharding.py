@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from actors.audiences.in_force import combined, read_in_force, write_in_force
 from actors.groups.live import read_live, write_live
-from actors.model import ENVIRONMENTS
+from actors.model.workspaces import ENVIRONMENTS
 from actors.pipeline.points import DataPoint
 from actors.store import addressed, data_points, member_counts, outbox
 from actors.store.environment import (

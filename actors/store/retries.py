@@ -4,7 +4,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.identity.calls import IdentityAnswer
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from actors.store.environment import Transaction
 
 RETENTION_MS = 60 * 60 * 1000

@@ -6,7 +6,7 @@ The values that everybody sees lie in the profiles; a user's are removed there a
 import struct
 from collections.abc import Iterator
 
-from actors.model import ProfileKey
+from actors.model.profiles import ProfileKey
 from actors.store.environment import Transaction
 from actors.store.keys import profile_key, profile_key_parts
 

@@ -1,6 +1,6 @@
 """The lists of static audiences: MPIDs, of users who exist and of others."""
 
-from actors.model import ProfileKey
+from actors.model.profiles import ProfileKey
 from actors.store.environment import Transaction
 from actors.store.keys import profile_key
 

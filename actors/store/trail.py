@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
-from actors.model import Lookup
+from actors.model.profiles import Lookup
 from actors.store.environment import Transaction
 
 MAX_ENTRIES = 100  # of one MPID

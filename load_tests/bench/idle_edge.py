@@ -17,7 +17,8 @@ from aiohttp import web
 from actors.clock import SystemClock
 from actors.hosting import settle_memory
 from actors.metric_groups import EdgeMetrics
-from actors.model import Accepted, BatchContext
+from actors.model.batches import BatchContext
+from actors.model.micro_batches import Accepted
 from config.load import load_workspaces
 from config.numbers import KeptNumbers, assign_all
 from config.settings import Settings

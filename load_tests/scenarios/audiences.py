@@ -16,7 +16,8 @@ from rich.table import Table
 
 from actors.audiences.engine.costs import engine_cost
 from actors.audiences.engine.engine import Engine, Kept
-from actors.model import Profile, ProfileKey, StoredBatch
+from actors.model.batches import StoredBatch
+from actors.model.profiles import Profile, ProfileKey
 from load_tests.audience_mix import LOOKBACK_MS, NOW_MS, WORKSPACE, Mix
 from load_tests.bare_audiences import BareColumns
 from load_tests.report import write_json

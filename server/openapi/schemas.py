@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from actors.model import ENVIRONMENTS
+from actors.model.workspaces import ENVIRONMENTS
 from config.forwarding import Filters
 from config.identity import IdentitySettings
 from config.inputs import Input

@@ -6,7 +6,8 @@ batch is left out by the decoding, and only a body that is no JSON object is ref
 
 from aiohttp import web
 
-from actors.model import BatchContext, Rejected
+from actors.model.batches import BatchContext
+from actors.model.micro_batches import Rejected
 from server.auth import web_key
 from server.bodies import one_batch, read_body
 from server.browsers import client_address, user_agent

@@ -3,7 +3,8 @@
 import orjson
 from aiohttp import web
 
-from actors.model import ENVIRONMENTS, BatchContext, Environment
+from actors.model.batches import BatchContext
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.outputs.firehose.registration import COOKIE_SYNC_ID
 from server.browsers import client_address, user_agent
 from server.context import EDGES, Edge

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from actors.errors import Problem
-from actors.model import BatchContext, Rejected
+from actors.model.batches import BatchContext
+from actors.model.micro_batches import Rejected
 from server.bodies import many_batches, one_batch, read_body
 from server.context import Edge, edge_of, expect_body
 from server.deployment import FinalResult

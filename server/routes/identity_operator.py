@@ -10,7 +10,7 @@ from aiohttp import web
 
 from actors.identity.calls import IdentityProblem
 from actors.identity.state import IdentityRecord
-from actors.model import ENVIRONMENTS, Environment
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from config.errors import ConfigError
 from config.load import parse_identity
 from server.auditing import audited

@@ -7,7 +7,8 @@ from uuid import UUID
 import orjson
 from aiohttp import web
 
-from actors.model import BatchContext, Rejected
+from actors.model.batches import BatchContext
+from actors.model.micro_batches import Rejected
 from server.bodies import as_text, json_object, keep_received, read_bytes
 from server.browsers import client_address
 from server.client_configs import native_config

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 from pydantic import ValidationError
 
-from actors.model import ENVIRONMENTS
+from actors.model.workspaces import ENVIRONMENTS
 from actors.outputs.egress import EgressRules
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.module import OutputModule, OutputSettings

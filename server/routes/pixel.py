@@ -5,7 +5,8 @@ from base64 import b64decode
 from aiohttp import web
 
 from actors.batches.pixel import pixel_batch
-from actors.model import BatchContext, Rejected
+from actors.model.batches import BatchContext
+from actors.model.micro_batches import Rejected
 from server.auth import web_key
 from server.browsers import client_address, user_agent
 from server.context import edge_of

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from actors.model import Rejected
+from actors.model.micro_batches import Rejected
 from server.bodies import json_object, read_body
 from server.management import (
     WORKSPACE,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from actors.model import ENVIRONMENTS, Environment
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.profiles.view import PROFILE_FIELDS
 from server.auth import active_key, bearer
 from server.bodies import json_object, read_body, read_bytes

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from server.auth import web_key
 from server.bodies import json_object, read_body
 from server.client_configs import web_config

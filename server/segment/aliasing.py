@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from actors.batches.identities import DEVICE_STAMP
 from actors.identity.calls import AliasRequest, ChangeRequest, ModifyCall
-from actors.model import Environment
+from actors.model.workspaces import Environment
 from server.deployment import Deployment
 from server.edge_config import IdentityCalls, KeyInfo
 from server.segment.people import device_stamp

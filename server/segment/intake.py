@@ -6,7 +6,9 @@ from itertools import groupby
 import orjson
 from aiohttp import web
 
-from actors.model import BatchContext, Environment, Rejected
+from actors.model.batches import BatchContext
+from actors.model.micro_batches import Rejected
+from actors.model.workspaces import Environment
 from server.browsers import client_address, user_agent
 from server.context import Edge
 from server.edge_config import EdgeConfig, KeyInfo

@@ -13,7 +13,8 @@ from actors.identity.alias_calls import AliasShard
 from actors.identity.aliases import Alias
 from actors.identity.calls import AliasRequest
 from actors.metric_groups import CoordinatorMetrics
-from actors.model import Accepted, Profile
+from actors.model.micro_batches import Accepted
+from actors.model.profiles import Profile
 from actors.profiles.timeline import TimelineQuery
 from actors.shard import Shard
 from actors.shard_aliases import ShardAliases

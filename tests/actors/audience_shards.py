@@ -16,7 +16,9 @@ from actors.audiences.answers import Query
 from actors.audiences.criteria import Node
 from actors.audiences.told import LiveAudience, LiveAudiences
 from actors.clock import ManualClock
-from actors.model import BatchContext, EventName, EventNames, IdentityValue, ProfileKey
+from actors.model.batches import BatchContext
+from actors.model.micro_batches import EventName, EventNames
+from actors.model.profiles import IdentityValue, ProfileKey
 from actors.shard import Shard
 from actors.store import log
 from actors.store.keys import profile_key

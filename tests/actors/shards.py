@@ -9,18 +9,10 @@ import orjson
 
 from actors.clock import Clock, ManualClock
 from actors.metric_groups import ShardMetrics
-from actors.model import (
-    BatchContext,
-    Environment,
-    EventName,
-    EventNames,
-    Item,
-    MicroBatch,
-    Profile,
-    ProfileKey,
-    StoredBatch,
-    WorkspaceInfo,
-)
+from actors.model.batches import BatchContext, StoredBatch
+from actors.model.micro_batches import EventName, EventNames, Item, MicroBatch
+from actors.model.profiles import Profile, ProfileKey
+from actors.model.workspaces import Environment, WorkspaceInfo
 from actors.pipeline.connection import ConnectionInfo
 from actors.shard import Shard
 from actors.shard_options import ShardOptions, StoreOptions

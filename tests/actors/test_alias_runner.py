@@ -14,7 +14,7 @@ from actors import alias_runner
 from actors.clock import ManualClock
 from actors.errors import ShardUnavailable, StoreDamaged
 from actors.identity.calls import AliasRequest
-from actors.model import StatusMessage
+from actors.model.profiles import StatusMessage
 from actors.shard_aliases import ShardAliases
 from tests.actors.aliasing import (
     DESTINATION,

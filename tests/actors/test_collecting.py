@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace
 
 from actors.clock import ManualClock
-from actors.model import Accepted, Delivery, EventName, EventNames, Settlement
+from actors.model.deliveries import Delivery, Settlement
+from actors.model.micro_batches import Accepted, EventName, EventNames
 from actors.outputs.connection_settings import ConnectionSettings, payload_settings
 from actors.pipeline.connection import Collecting, ConnectionInfo
 from actors.shard import Shard

@@ -15,7 +15,9 @@ from actors.clock import ManualClock, SystemRandomness
 from actors.errors import StoreFull
 from actors.identity.findings import Findings, Question
 from actors.identity.state import identity_rules
-from actors.model import ENVIRONMENTS, Environment, EventName, EventNames, Profile, Unresolved
+from actors.model.micro_batches import EventName, EventNames, Unresolved
+from actors.model.profiles import Profile
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.shard import Shard
 from actors.shard_views import ShardViews
 from actors.store.environment import Store

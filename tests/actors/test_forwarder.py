@@ -19,7 +19,7 @@ from actors.forwarding.lanes import Entry, Lanes
 from actors.forwarding.streams import Stream
 from actors.forwarding.waiting import wait_for_change
 from actors.metric_groups import ForwarderMetrics
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Fatal, Outcome, RequestLimits, Retry, Split
 from actors.steps.enqueue import delivery_id
 from tests.actors.forwarding.support import (

@@ -10,7 +10,7 @@ import pytest
 from actors import hosted_shard
 from actors.errors import ShardUnavailable, SlotsMoved, SlotsMoving
 from actors.hosted_shard import MOVING, PATIENCE_S, Shard
-from actors.model import Accepted, Result
+from actors.model.micro_batches import Accepted, Result
 from actors.shard_options import ShardOptions, StoreOptions
 from actors.store import log
 from actors.store.keys import MPID_RANDOM_BITS

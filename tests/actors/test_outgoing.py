@@ -6,19 +6,16 @@ from typing import Any
 import orjson
 import pytest
 
-from actors.model import (
+from actors.model.batches import Batch, Event, StoredBatch
+from actors.model.profiles import (
     AttributeValue,
-    Batch,
     ConsentChange,
     ConsentRecord,
-    Event,
     IdentityValue,
-    InputInfo,
     Profile,
     Section,
-    StoredBatch,
-    WorkspaceInfo,
 )
+from actors.model.workspaces import InputInfo, WorkspaceInfo
 from actors.outgoing import (
     MESSAGE_NAMESPACE,
     MESSAGE_TYPES,

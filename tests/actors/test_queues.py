@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.metric_groups import ShardMetrics
-from actors.model import DeadLetter, Settlement
+from actors.model.deliveries import DeadLetter, Settlement
 from actors.queues import Queues
 from actors.store import outbox
 from actors.store.environment import Store

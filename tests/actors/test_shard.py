@@ -13,20 +13,20 @@ from actors.errors import StoreFull
 from actors.identity.findings import Question
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord
-from actors.model import (
+from actors.model.deliveries import Settlement
+from actors.model.micro_batches import (
     Accepted,
     Deferred,
     Duplicate,
     EventName,
     EventNames,
-    Lookup,
     MicroBatch,
     Moved,
     Rejected,
-    Settlement,
     Unregistered,
     Unresolved,
 )
+from actors.model.profiles import Lookup
 from actors.pipeline.settings import PipelineSettings, Takes
 from actors.shard import Shard
 from actors.shard_views import ShardViews

@@ -30,16 +30,9 @@ from actors.calculated.feed import FEED_NUMBER
 from actors.calculated.reading import canonical, read_definition
 from actors.clock import ManualClock
 from actors.errors import StoreFull
-from actors.model import (
-    Accepted,
-    AttributeValue,
-    EventName,
-    EventNames,
-    Profile,
-    ProfileKey,
-    Section,
-    StoredBatch,
-)
+from actors.model.batches import StoredBatch
+from actors.model.micro_batches import Accepted, EventName, EventNames
+from actors.model.profiles import AttributeValue, Profile, ProfileKey, Section
 from actors.outputs.audience_messages import MessageAudience
 from actors.profiles.identities import apply_identity_call
 from actors.shard import Shard

@@ -19,19 +19,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.errors import StoreFull
-from actors.model import (
-    ENVIRONMENTS,
-    Accepted,
-    Delivery,
-    Duplicate,
-    Elsewhere,
-    EventName,
-    EventNames,
-    ProfileKey,
-    Result,
-    StoredBatch,
-    WorkspaceInfo,
-)
+from actors.model.batches import StoredBatch
+from actors.model.deliveries import Delivery
+from actors.model.micro_batches import Accepted, Duplicate, Elsewhere, EventName, EventNames, Result
+from actors.model.profiles import ProfileKey
+from actors.model.workspaces import ENVIRONMENTS, WorkspaceInfo
 from actors.pipeline.connection import ConnectionInfo
 from actors.plans.versions import ActivatedEnvironment, PlanInfo, PlanVersionInfo
 from actors.shard import Shard

@@ -12,7 +12,7 @@ from actors.audience_worker import AudienceWorker
 from actors.audiences.told import Span
 from actors.clock import ManualClock
 from actors.errors import StoreFull
-from actors.model import AttributeValue, Profile, ProfileKey, Section
+from actors.model.profiles import AttributeValue, Profile, ProfileKey, Section
 from actors.store.keys import profile_key
 from tests.actors.audience_shards import Asked, audience, query
 from tests.actors.shards import profile_of

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from actors.audience_worker import AudienceWorker
 from actors.audiences.told import LiveSubscription
-from actors.model import AttributeValue, Profile, ProfileKey
+from actors.model.profiles import AttributeValue, Profile, ProfileKey
 from actors.store.keys import profile_key
 from actors.store.resharding import reshard
 from tests.actors.audience_shards import Asked, audience

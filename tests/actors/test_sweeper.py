@@ -8,7 +8,9 @@ import pytest
 from actors import sweeper
 from actors.clock import ManualClock
 from actors.errors import StoreFull
-from actors.model import Accepted, DeadLetter, Duplicate, Lookup, ProfileKey
+from actors.model.deliveries import DeadLetter
+from actors.model.micro_batches import Accepted, Duplicate
+from actors.model.profiles import Lookup, ProfileKey
 from actors.shard import Shard
 from actors.store import outbox, trail
 from actors.store.environment import Table

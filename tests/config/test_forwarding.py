@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors.model import UserSplit
+from actors.model.workspaces import UserSplit
 from actors.pipeline.points import DataPoint
 from actors.pipeline.settings import (
     NO_FILTER,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from actors.model import Limits
+from actors.model.workspaces import Limits
 from config.load import EXAMPLE, load_workspace
 from tests.config.documents import load, problems, setting, shop
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.model import Limits, WorkspaceInfo
+from actors.model.workspaces import Limits, WorkspaceInfo
 from config.identity import DEFAULT_PRIORITY
 from config.numbers import Numbers, assign_numbers
 from config.workspace_info import workspace_info

@@ -12,7 +12,7 @@ from actors.clock import SystemClock, SystemRandomness
 from actors.forwarder import Forwarder
 from actors.forwarding.desk import OutputInfo
 from actors.metric_groups import ForwarderMetrics
-from actors.model import Delivery, Settlement
+from actors.model.deliveries import Delivery, Settlement
 from actors.outputs.egress import EgressRules
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.retry import PROFILES

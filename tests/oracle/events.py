@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from actors.model import Event, StoredBatch, WorkspaceInfo
+from actors.model.batches import Event, StoredBatch
+from actors.model.workspaces import WorkspaceInfo
 from tests.oracle.texts import MISSING, Stored, number, text_of
 
 PRODUCT_FIELDS = frozenset(

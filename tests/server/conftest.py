@@ -27,16 +27,9 @@ from actors.identity.calls import (
 from actors.identity.explain import Explanation
 from actors.identity.state import IdentityRecord
 from actors.metric_groups import EdgeMetrics
-from actors.model import (
-    Accepted,
-    Batch,
-    BatchContext,
-    Duplicate,
-    Environment,
-    InputInfo,
-    Rejected,
-    WorkspaceInfo,
-)
+from actors.model.batches import Batch, BatchContext
+from actors.model.micro_batches import Accepted, Duplicate, Rejected
+from actors.model.workspaces import Environment, InputInfo, WorkspaceInfo
 from actors.pipeline.points import DataPoint
 from actors.profiles.timeline import TimelineQuery
 from actors.repeats import Begun

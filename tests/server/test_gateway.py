@@ -14,7 +14,10 @@ from actors.errors import CursorInvalid, ShardUnavailable
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.identity.calls import AliasRequest, IdentityCall, ModifyCall
 from actors.identity.state import IdentityRecord
-from actors.model import BatchContext, DeadLetter, Environment, Item
+from actors.model.batches import BatchContext
+from actors.model.deliveries import DeadLetter
+from actors.model.micro_batches import Item
+from actors.model.workspaces import Environment
 from server.audience_gateway import AudienceGateway
 from server.calculated_gateway import CalculatedGateway
 from server.config_gateway import ConfigGateway

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from actors.clock import ManualClock
 from actors.errors import Problem, ShardUnavailable, SlotsMoved, StoreFull
 from actors.handles import CoordinatorHandle, ShardHandle
-from actors.model import (
+from actors.model.batches import BatchContext
+from actors.model.micro_batches import (
     Accepted,
-    BatchContext,
     Deferred,
     Duplicate,
     Elsewhere,

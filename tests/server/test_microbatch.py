@@ -9,7 +9,8 @@ import pytest
 from actors.clock import ManualClock
 from actors.errors import ShardUnavailable, SlotsMoved, StoreFull
 from actors.handles import ShardHandle
-from actors.model import Accepted, BatchContext, EventName, EventNames, Item, MicroBatch, Result
+from actors.model.batches import BatchContext
+from actors.model.micro_batches import Accepted, EventName, EventNames, Item, MicroBatch, Result
 from actors.store.micro_batches import RING
 from server.microbatch import ITEM_OVERHEAD_BYTES, QueueOptions, ShardQueue
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from actors.errors import ShardUnavailable, StoreFull
 from actors.handles import CoordinatorHandle
-from actors.model import Unresolved
+from actors.model.micro_batches import Unresolved
 from actors.store.keys import identity_key, shard_of_slot, slot_of_hash
 from actors.store.slots import Slots, even
 from server import resolving

@@ -17,7 +17,7 @@ from actors.batches.identities import (
 )
 from actors.errors import BatchRejected
 from actors.identity.keys import IdentityName, canonical
-from actors.model import Batch
+from actors.model.batches import Batch
 from actors.store.keys import identity_key, slot_of_hash, slot_of_mpid, unattributed_digest
 from config.identity import DEFAULT_PRIORITY
 from server.routing import Route, Router

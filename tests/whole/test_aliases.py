@@ -13,7 +13,7 @@ import pytest
 
 from actors.clock import ManualClock
 from actors.identity.calls import AliasRequest
-from actors.model import ENVIRONMENTS, Environment
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from tests.whole.identities import mpid_of
 from tests.whole.sent import DAY, HOUR, MINUTE, batch, custom
 from tests.whole.world import DOCUMENT, WEB_KEY, T, World, changed, running

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors.model import ProfileKey
+from actors.model.profiles import ProfileKey
 from tests.whole.identities import modify
 from tests.whole.test_audiences import (
     AUDIENCE_DOCUMENT,

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from actors.clock import ManualClock
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from tests.whole.cases import user
 from tests.whole.test_calculated import (
     DAY_MS,

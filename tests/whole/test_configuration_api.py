@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from yarl import URL
 
 from actors.clock import ManualClock
-from actors.model import Settlement
+from actors.model.deliveries import Settlement
 from tests.whole.test_audiences import pinged
 from tests.whole.test_calculated import activate as calculate
 from tests.whole.test_calculated import definition

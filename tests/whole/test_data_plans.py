@@ -11,7 +11,7 @@ from aiohttp import ClientResponse
 
 from actors.clock import ManualClock
 from actors.forwarding.desk import OutputInfo
-from actors.model import DeadLetter, Delivery, Settlement
+from actors.model.deliveries import DeadLetter, Delivery, Settlement
 from config.compiled_outputs import output_plans
 from server.client_configs import native_config
 from tests.actors.plans.plans import IDENTITIES, Data, document, event, quote

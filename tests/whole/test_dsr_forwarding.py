@@ -17,7 +17,7 @@ from actors.clock import ManualClock, SystemRandomness
 from actors.forwarder import Forwarder
 from actors.forwarding.plan import OutputPlan
 from actors.metric_groups import ForwarderMetrics
-from actors.model import Settlement
+from actors.model.deliveries import Settlement
 from actors.outputs.egress import EgressRules
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.registry import open_outputs

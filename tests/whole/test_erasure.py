@@ -10,7 +10,8 @@ from actors import shard_erasure
 from actors.clock import ManualClock
 from actors.errors import ShardUnavailable
 from actors.identity.calls import AliasRequest
-from actors.model import ENVIRONMENTS, DeadLetter, Settlement
+from actors.model.deliveries import DeadLetter, Settlement
+from actors.model.workspaces import ENVIRONMENTS
 from actors.store import outbox
 from actors.store.environment import TABLES, Store
 from tests.whole.sent import DAY, batch, custom

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from actors.clock import ManualClock
-from actors.model import DeadLetter, Settlement
+from actors.model.deliveries import DeadLetter, Settlement
 from tests.actors.plans.plans import document, point, quote
 from tests.whole.subject_requests import CREDENTIALS, MOMENT_MS, accepted, body, fulfil, status
 from tests.whole.test_data_plans import CONNECTION, TAG, numbers, planned, quarantined, waiting

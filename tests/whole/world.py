@@ -28,7 +28,10 @@ from actors.groups.handles import GroupDeskHandle
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.identity.sequencer import Sequencer
 from actors.metric_groups import CoordinatorMetrics, EdgeMetrics, ShardMetrics
-from actors.model import Delivery, MicroBatch, Result, StoredBatch, WorkspaceInfo
+from actors.model.batches import StoredBatch
+from actors.model.deliveries import Delivery
+from actors.model.micro_batches import MicroBatch, Result
+from actors.model.workspaces import WorkspaceInfo
 from actors.outputs.contract import RegisteredOutput
 from actors.points_exchange import PointsExchange, PointShard
 from actors.privacy.handles import Surroundings, privacy_handle

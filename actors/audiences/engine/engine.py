@@ -23,7 +23,9 @@ from actors.audiences.engine.rows import Rows
 from actors.audiences.engine.sources import NO_DERIVED, Derived, Subject
 from actors.audiences.engine.terms import node_term
 from actors.audiences.engine.verdicts import changes_of, members_of, settable
-from actors.model import Environment, Profile, ProfileKey, StoredBatch, WorkspaceInfo
+from actors.model.batches import StoredBatch
+from actors.model.profiles import Profile, ProfileKey
+from actors.model.workspaces import Environment, WorkspaceInfo
 from actors.profiles.retention import DAY_MS, last_active_ms
 
 _PLANS_KEPT = 8

@@ -16,7 +16,7 @@ from actors.audiences.engine.packing import HappenedPacker
 from actors.audiences.engine.sources import CoordinateSource, SectionSource, Source
 from actors.audiences.engine.streams import Stream
 from actors.audiences.engine.terms import Leaf
-from actors.model import WorkspaceInfo
+from actors.model.workspaces import WorkspaceInfo
 
 
 class Holdings:

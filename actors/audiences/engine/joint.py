@@ -43,7 +43,9 @@ from actors.audiences.engine.sources import (
 )
 from actors.audiences.engine.streams import Stream
 from actors.audiences.engine.terms import All, Not, Term, any_of, criterion_term, node_term
-from actors.model import Environment, Profile, ProfileKey, Section, StoredBatch, WorkspaceInfo
+from actors.model.batches import StoredBatch
+from actors.model.profiles import Profile, ProfileKey, Section
+from actors.model.workspaces import Environment, WorkspaceInfo
 from actors.profiles.retention import DAY_MS, last_active_ms
 
 _NO_SECTION = Section(0, 0)

@@ -32,7 +32,8 @@ from actors.audiences.event_rows import (
 )
 from actors.audiences.predicates import predicate
 from actors.audiences.values import MISSING, StoredValue, fold, parse_number
-from actors.model import Event, StoredBatch, WorkspaceInfo
+from actors.model.batches import Event, StoredBatch
+from actors.model.workspaces import WorkspaceInfo
 from actors.profiles.tiers import event_name
 
 _KEYS_KEPT = 8192

@@ -19,7 +19,7 @@ from actors.audiences.engine.sources import (
     Source,
     Subject,
 )
-from actors.model import StoredBatch
+from actors.model.batches import StoredBatch
 
 NumberKind = Literal["number", "date", "instant"]  # what a text is parsed as
 

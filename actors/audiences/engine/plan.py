@@ -31,7 +31,7 @@ from actors.audiences.engine.leaves.sequences import SequenceFamily, SequenceLea
 from actors.audiences.engine.moment import Flips, Moment
 from actors.audiences.engine.rows import Rows
 from actors.audiences.engine.terms import All, Leaf, Member, Not, Term, listed
-from actors.model import ENVIRONMENTS, Environment
+from actors.model.workspaces import ENVIRONMENTS, Environment
 
 
 class Defined(Struct, frozen=True):

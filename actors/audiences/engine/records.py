@@ -6,7 +6,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from actors.audiences.engine.sources import NO_DERIVED, Derived
-from actors.model import Profile, ProfileKey
+from actors.model.profiles import Profile, ProfileKey
 
 
 class Change(Struct, frozen=True, gc=False):

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actors.audiences.engine.arrays import FAR, Bools, Ints, Places, grown
-from actors.model import ENVIRONMENTS, Environment, ProfileKey
+from actors.model.profiles import ProfileKey
+from actors.model.workspaces import ENVIRONMENTS, Environment
 
 _LEAST_ROWS = 1024
 _NUMBERS_BYTES = getsizeof(1 << 40) + getsizeof(1 << 20)  # an MPID and its row as objects

@@ -8,7 +8,8 @@ from msgspec import Struct
 from actors.audiences.values import MISSING, StoredValue
 from actors.batches.coerce import text_of
 from actors.groups.definitions import attribute_name
-from actors.model import AttributeText, Device, Profile, ProfileKey, Section
+from actors.model.batches import AttributeText
+from actors.model.profiles import Device, Profile, ProfileKey, Section
 from actors.profiles.device_view import listed_identities
 
 _PLACES = {  # the location's member that a criterion's field names

@@ -6,7 +6,7 @@ from actors.audiences.engine.arrays import FAR, Bools, Bytes, Ints, line_bytes, 
 from actors.audiences.engine.plan import Evaluation
 from actors.audiences.engine.records import Change
 from actors.audiences.engine.rows import Rows
-from actors.model import ENVIRONMENTS
+from actors.model.workspaces import ENVIRONMENTS
 
 
 def members_of(found: Evaluation, rows: Rows, alive: Bools) -> Bytes:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.errors import ShardUnavailable, StoreFull
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs import audience_messages
 from actors.outputs.audience_messages import SubscriptionMessage
 from actors.outputs.contract import (

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs import dsr_messages
 from actors.outputs.contract import Delivered, Fatal, Outcome
 from actors.outputs.dsr_messages import NO_IDENTITY, SUBJECT_IDENTITIES

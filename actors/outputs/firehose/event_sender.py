@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Outcome, Refused
 from actors.outputs.environment import ConnectionTerms
 from actors.outputs.firehose.client import message_uuid

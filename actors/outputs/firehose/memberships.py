@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from actors.model import AttributeText
+from actors.model.batches import AttributeText
 from actors.outputs.audience_messages import MembershipChange, MembershipMessage
 from actors.outputs.firehose.identities import KnownIdentities, choose
 from actors.outputs.firehose.messages import ProfileAudience, UserAttribute, UserProfile

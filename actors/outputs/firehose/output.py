@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from actors.clock import SystemRandomness
 from actors.errors import ShardUnavailable, StoreFull
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import (
     Delivered,
     Outcome,

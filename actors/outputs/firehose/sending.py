@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Outcome, RequestLimits
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.firehose.client import ModuleClient

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.warehouse import columns
 from actors.outputs.warehouse.catalog import Catalog
 from actors.outputs.warehouse.engine import Session

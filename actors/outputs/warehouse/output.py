@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import msgpack
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Outcome
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.warehouse.engine import Engine

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from msgspec import Struct, field
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.file_columns import as_integer, as_text
 from actors.outputs.file_rows import Row, rows
 from actors.outputs.warehouse import columns

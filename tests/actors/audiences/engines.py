@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from actors.audiences.criteria import Node
 from actors.audiences.engine.engine import Change, Engine, Kept
 from actors.audiences.engine.sources import Derived
-from actors.model import ProfileKey, StoredBatch
+from actors.model.batches import StoredBatch
+from actors.model.profiles import ProfileKey
 from tests.oracle.audiences.generators import World
 from tests.oracle.audiences.people import Person
 

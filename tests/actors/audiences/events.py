@@ -3,7 +3,7 @@
 from typing import Any
 
 from actors.audiences.event_rows import Row, rows_of
-from actors.model import StoredBatch
+from actors.model.batches import StoredBatch
 from tests.actors.batches.support import T, decoded
 
 

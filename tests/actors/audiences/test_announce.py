@@ -12,9 +12,9 @@ from actors.audiences.announce import (
     announce,
     identities_of,
 )
-from actors.model import (
+from actors.model.deliveries import Delivery
+from actors.model.profiles import (
     AttributeValue,
-    Delivery,
     Device,
     IdentityValue,
     Profile,

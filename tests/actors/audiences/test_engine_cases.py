@@ -4,7 +4,7 @@ import pytest
 
 from actors.audiences.criteria import AudienceMembership, CartAbandonment, EventFilter, Node
 from actors.audiences.engine.engine import Change, Engine, Kept
-from actors.model import ProfileKey
+from actors.model.profiles import ProfileKey
 from tests.oracle.audiences import event_cases, user_cases
 from tests.oracle.audiences.build import both, event, named, within_last
 from tests.oracle.audiences.fixture import (

@@ -19,7 +19,7 @@ from actors.audiences.event_rows import (
     session_id,
 )
 from actors.audiences.values import MISSING, StoredValue
-from actors.model import Event
+from actors.model.batches import Event
 from tests.actors.audiences.events import rows, sent, stored
 from tests.actors.batches.support import T
 

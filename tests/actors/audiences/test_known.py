@@ -7,7 +7,7 @@ from actors.audiences.fields import AudienceFields, SubscriptionFields
 from actors.audiences.in_force import InForce, read_in_force, with_audiences, write_in_force
 from actors.audiences.known import KnownAudiences, shown_memberships
 from actors.audiences.told import LiveAudiences
-from actors.model import Section
+from actors.model.profiles import Section
 from actors.profiles.view import profile_view, user_view
 from actors.store.environment import Store
 from tests.actors.audiences.desks import ACTOR, HOOK, MAP_SIZE_BYTES, attribute, clips, open_desk

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from actors.audiences.criteria import Node
 from actors.audiences.engine.engine import Engine, Kept
-from actors.model import ProfileKey
+from actors.model.profiles import ProfileKey
 from tests.oracle.audiences.fixture import APP, DAY, HOUR, NOW, SHOP, WORKSPACE
 from tests.oracle.audiences.random_bodies import make_body
 from tests.oracle.audiences.random_definitions import Definitions

@@ -10,7 +10,7 @@ import pytest
 
 from actors.audiences.criteria import AudienceMembership, Group, Node
 from actors.audiences.engine.engine import Change, Engine
-from actors.model import ProfileKey
+from actors.model.profiles import ProfileKey
 from tests.oracle.audiences.evaluate import is_in_population, is_member
 from tests.oracle.audiences.fixture import DAY, HOUR, NOW, WORKSPACE
 from tests.oracle.audiences.people import Surroundings

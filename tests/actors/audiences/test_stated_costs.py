@@ -12,7 +12,7 @@ from actors.audiences.engine.entries import Entry
 from actors.audiences.engine.joint import JointEngine
 from actors.audiences.engine.packing import pack_entries
 from actors.audiences.stated_costs import StatedCosts, joint_costs, stated_costs
-from actors.model import Profile, ProfileKey, Section
+from actors.model.profiles import Profile, ProfileKey, Section
 from actors.profiles.retention import DAY_MS
 from tests.oracle.audiences.build import attribute, both, event, negated
 from tests.oracle.audiences.fixture import NOW, WORKSPACE

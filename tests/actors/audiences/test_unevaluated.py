@@ -9,7 +9,7 @@ import pytest
 from actors.audiences.known import KnownAudiences
 from actors.audiences.told import LiveAudience, LiveAudiences
 from actors.audiences.unevaluated import unevaluated_changes
-from actors.model import Profile, ProfileKey, Section
+from actors.model.profiles import Profile, ProfileKey, Section
 from actors.store import static_lists
 from actors.store.environment import Store, Transaction
 

@@ -7,7 +7,8 @@ import pytest
 
 from actors.batches.decode import decode_batch
 from actors.errors import BatchRejected, Problem
-from actors.model import Batch, BatchContext, Event, InputInfo, Limits, WorkspaceInfo
+from actors.model.batches import Batch, BatchContext, Event
+from actors.model.workspaces import InputInfo, Limits, WorkspaceInfo
 
 T = 1_767_225_600_000
 FEED, IOS, PARTNER, WEB, DEBUG_FEED, RESTRICTED = range(1, 7)

@@ -4,7 +4,7 @@ import pytest
 
 from actors.batches.attributes import SOURCE_FEED
 from actors.errors import Problem
-from actors.model import Limits
+from actors.model.workspaces import Limits
 from tests.actors.batches.support import (
     FEED,
     IOS,

@@ -11,7 +11,7 @@ from actors.batches.identities import (
     batch_identities,
 )
 from actors.errors import Problem
-from actors.model import Batch
+from actors.model.batches import Batch
 from tests.actors.batches.support import (
     PARTNER,
     client_context,

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from actors.batches.pixel import pixel_batch
 from actors.errors import BatchRejected, Problem
-from actors.model import Batch
+from actors.model.batches import Batch
 from tests.actors.batches.support import WEB, T, context, decoded
 
 PIXEL = context(WEB, channel="pixel", ip="203.0.113.9", user_agent="Browser/1")

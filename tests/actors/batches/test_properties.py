@@ -17,7 +17,7 @@ from actors.batches.decode import decode_batch
 from actors.batches.events import EVENT_TYPES
 from actors.batches.identities import DEVICE_IDENTITIES, batch_identities
 from actors.errors import BatchRejected, Problem
-from actors.model import Batch, BatchContext
+from actors.model.batches import Batch, BatchContext
 from tests.actors.batches.from_schema import values_of
 from tests.actors.batches.support import FEED, client_context, context, workspace
 

@@ -10,7 +10,8 @@ from actors.calculated.live import KnownAttributes
 from actors.calculated.reading import canonical, read_definition
 from actors.calculated.state import Seed, Value
 from actors.calculated.validation import Bounds, check_definition
-from actors.model import Batch, Event, StoredBatch, WorkspaceInfo
+from actors.model.batches import Batch, Event, StoredBatch
+from actors.model.workspaces import WorkspaceInfo
 from tests.actors.profiles.builders import WORKSPACE
 
 Json = dict[str, Any]

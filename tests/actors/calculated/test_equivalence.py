@@ -17,7 +17,8 @@ from actors.calculated.definition import Definition
 from actors.calculated.functions import most_frequent, unique
 from actors.calculated.functions.registry import FUNCTIONS
 from actors.calculated.numbers import add_exactly, exact_parts
-from actors.model import Event, Section, StoredBatch
+from actors.model.batches import Event, StoredBatch
+from actors.model.profiles import Section
 from tests.actors.calculated.builders import (
     buy,
     definition,

@@ -16,7 +16,8 @@ from actors.calculated.reading import canonical, read_definition
 from actors.calculated.seeds import SeedTarget, read_seeds
 from actors.calculated.state import Seed
 from actors.calculated.validation import check_definition
-from actors.model import Section, StoredBatch
+from actors.model.batches import StoredBatch
+from actors.model.profiles import Section
 from tests.actors.calculated.builders import UNBOUND
 from tests.oracle.audiences.fixture import DAY, HOUR, NOW, WORKSPACE
 from tests.oracle.calculated.recompute import Value, calculated_value

@@ -9,7 +9,7 @@ from actors.calculated.definition import Attribute, LiveAttributes
 from actors.calculated.live import KnownAttributes
 from actors.calculated.seeds import SeedsInvalid, SeedTarget, read_seeds
 from actors.calculated.state import Seed
-from actors.model import Section
+from actors.model.profiles import Section
 from tests.actors.calculated.builders import (
     AS_OF_MS,
     buy,

@@ -6,7 +6,7 @@ import pytest
 
 from actors.calculated.applying import apply, expire, next_expiry, values
 from actors.calculated.numbers import number_text
-from actors.model import Section
+from actors.model.profiles import Section
 from tests.actors.calculated.builders import (
     AS_OF_MS,
     buy,

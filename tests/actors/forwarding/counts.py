@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from actors.metric_groups import ForwarderMetrics, ShardMetrics
-from actors.model import DeadLetter, Delivery
+from actors.model.deliveries import DeadLetter, Delivery
 from actors.queues import Queues
 from tests.actors.forwarding.ledger import Ledger
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from actors.forwarding.lanes import Ordering
-from actors.model import DeadLetter, Delivery, Settlement
+from actors.model.deliveries import DeadLetter, Delivery, Settlement
 from actors.outputs.contract import Delivered, Fatal, Outcome, Refused, Retry, Split
 from actors.outputs.retry import PROFILES
 

@@ -14,7 +14,7 @@ import aiohttp
 
 from actors.clock import ManualClock
 from actors.forwarding.desk import OutputInfo
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Outcome, Refused, RequestLimits, Retry
 from actors.outputs.http_answers import network_outcome, outcome_of
 from tests.actors.forwarding.ledger import Ledger, events_of

@@ -9,7 +9,7 @@ from typing import Literal
 from actors.clock import Clock
 from actors.errors import ShardUnavailable, StoreFull
 from actors.forwarding.faults import Fault
-from actors.model import Delivery, Settlement
+from actors.model.deliveries import Delivery, Settlement
 from actors.shard_outbox import ShardOutbox
 from tests.actors.forwarding.ledger import Ledger
 

@@ -13,7 +13,7 @@ from actors.forwarding.desk import OutputInfo
 from actors.forwarding.lanes import Ordering
 from actors.forwarding.pace import RateLimit
 from actors.metric_groups import ForwarderMetrics
-from actors.model import DeadLetter, Delivery
+from actors.model.deliveries import DeadLetter, Delivery
 from actors.outputs.contract import RequestLimits
 from actors.outputs.retry import PROFILES
 from actors.shard_options import ShardOptions

@@ -16,7 +16,8 @@ from actors.forwarding.desk import OutputInfo
 from actors.forwarding.faults import FaultMemory
 from actors.forwarding.subscriptions import Followed
 from actors.metric_groups import ForwarderMetrics
-from actors.model import DeadLetter, Delivery, Environment, Settlement
+from actors.model.deliveries import DeadLetter, Delivery, Settlement
+from actors.model.workspaces import Environment
 from actors.outputs.audience_messages import (
     Action,
     MembershipChange,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from actors.clock import ManualClock
 from actors.forwarding.pace import BreakerLimits, RateLimit
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Fatal, Outcome, Retry
 from tests.actors.forwarding.support import (
     MemoryOutbox,

@@ -15,7 +15,7 @@ from actors.forwarder import Forwarder
 from actors.forwarding.journal import Journal
 from actors.forwarding.pace import RateLimit
 from actors.forwarding.streams import Stream
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.audience_messages import Action, decode, encode, together
 from actors.outputs.contract import Delivered, Fatal, Outcome, RequestLimits, Retry, Split
 from actors.outputs.http_answers import body_id

@@ -9,7 +9,7 @@ import pytest
 from actors.clock import ManualClock
 from actors.errors import ShardUnavailable, StoreFull
 from actors.forwarding.faults import Fault, KeptFaults
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Fatal, Outcome, Retry
 from tests.actors.forwarding.support import (
     MemoryOutbox,

@@ -9,7 +9,7 @@ from actors.audiences.announce import FIRST_NUMBER
 from actors.clock import ManualClock
 from actors.forwarding.follower import SubscriptionFollower
 from actors.forwarding.foreign import JoinedSource, alias
-from actors.model import DeadLetter, Settlement
+from actors.model.deliveries import DeadLetter, Settlement
 from actors.outputs.contract import Delivered, Fatal, Outcome
 from tests.actors.audiences.desks import open_desk
 from tests.actors.forwarding.support import MemoryOutbox, ScriptedOutput, Simulation, change

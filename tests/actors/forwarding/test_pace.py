@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from actors.clock import ManualClock
 from actors.forwarding.pace import CLOSED, HALF_OPEN, OPEN, BreakerLimits, Pace, RateLimit
 from actors.metric_groups import ForwarderMetrics
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, RequestLimits, Retry
 from tests.actors.forwarding.support import (
     MemoryOutbox,

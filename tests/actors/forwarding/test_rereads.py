@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from actors.clock import ManualClock
 from actors.forwarder import Forwarder
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Outcome, RequestLimits, Retry
 from actors.outputs.retry import RetrySchedule
 from tests.actors.forwarding.support import (

@@ -12,7 +12,7 @@ from actors.clock import ManualClock
 from actors.forwarder import Forwarder
 from actors.forwarding.follower import SubscriptionFollower
 from actors.forwarding.subscriptions import inheriting, superfluous
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.audience_messages import Action, decode
 from actors.outputs.contract import Delivered, Fatal, Outcome, Retry
 from tests.actors.audiences.desks import ACTOR, HOOK, Desk, attribute, open_desk

@@ -20,15 +20,9 @@ from actors.groups.handles import GroupShard
 from actors.groups.membership import group_attributes, group_value
 from actors.groups.views import GroupViews
 from actors.groups.worker import GroupWorker
-from actors.model import (
-    ENVIRONMENTS,
-    AttributeText,
-    AttributeValue,
-    Environment,
-    Profile,
-    ProfileKey,
-    Section,
-)
+from actors.model.batches import AttributeText
+from actors.model.profiles import AttributeValue, Profile, ProfileKey, Section
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.profiles.retention import DAY_MS
 from actors.shard import Shard
 from actors.shard_views import ShardViews

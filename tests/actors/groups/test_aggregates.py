@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.groups.aggregates import AGGREGATIONS, MAX_UNION_ENTRIES
-from actors.model import AttributeText, AttributeValue
+from actors.model.batches import AttributeText
+from actors.model.profiles import AttributeValue
 
 
 def aggregate(kind: str, values: Sequence[AttributeText], order: Sequence[int] = ()) -> Any:

@@ -16,7 +16,7 @@ from actors.errors import ShardUnavailable, StaleGroupRun
 from actors.groups import phases
 from actors.groups.runs import GroupRun, RunDefinition
 from actors.groups.worker import GroupWorker
-from actors.model import ENVIRONMENTS
+from actors.model.workspaces import ENVIRONMENTS
 from actors.store.resharding import reshard
 from tests.actors.groups.pool import (
     MAP_SIZE_BYTES,

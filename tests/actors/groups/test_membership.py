@@ -5,7 +5,8 @@ from hashlib import sha256
 import pytest
 
 from actors.groups.membership import group_attributes, group_value, own_attribute
-from actors.model import AttributeText, GroupMembership, Section
+from actors.model.batches import AttributeText
+from actors.model.profiles import GroupMembership, Section
 
 
 @pytest.mark.parametrize(

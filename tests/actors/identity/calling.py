@@ -12,7 +12,8 @@ from actors.identity.calls import (
     ModifyAnswer,
     ModifyCall,
 )
-from actors.model import Environment, Unresolved
+from actors.model.micro_batches import Unresolved
+from actors.model.workspaces import Environment
 from tests.actors.identity.pool import TYPES, name, request
 from tests.actors.identity.simulation import SimulatedWorld
 from tests.actors.profiles.builders import NOW

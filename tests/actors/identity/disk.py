@@ -4,7 +4,8 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from actors.model import ENVIRONMENTS, Environment, Profile
+from actors.model.profiles import Profile
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.store.environment import Store
 from actors.store.identities import Holder, IndexEntry
 from actors.store.keys import (

@@ -20,7 +20,8 @@ from actors.identity.knowledge import Knowledge
 from actors.identity.lanes import WriteLane
 from actors.identity.reading import Reader
 from actors.identity.state import IdentityRecord, IdentityState
-from actors.model import ENVIRONMENTS, ProfileKey
+from actors.model.profiles import ProfileKey
+from actors.model.workspaces import ENVIRONMENTS
 from actors.shard_identities import ShardIdentities
 from actors.store import intents
 from actors.store.environment import Transaction

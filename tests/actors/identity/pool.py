@@ -22,7 +22,7 @@ from actors.identity.matching import is_known
 from actors.identity.modify import modify
 from actors.identity.registry import STRATEGIES
 from actors.identity.state import IdentityRecord, IdentityRules, IdentityState, Missing
-from actors.model import Lookup
+from actors.model.profiles import Lookup
 from actors.store.identities import Holder
 
 AnswerT = TypeVar("AnswerT")

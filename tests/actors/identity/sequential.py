@@ -15,7 +15,7 @@ from actors.identity.calls import IdentityAnswer
 from actors.identity.decisions import Decision
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord, IdentityState, Missing
-from actors.model import Profile
+from actors.model.profiles import Profile
 from tests.actors.identity.simulation import SCOPE, SimulatedWorld
 
 Dump = tuple[Any, ...]

@@ -24,7 +24,8 @@ from actors.identity.findings import Findings, Question
 from actors.identity.index import Index
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRules
-from actors.model import Environment, ProfileKey
+from actors.model.profiles import ProfileKey
+from actors.model.workspaces import Environment
 from actors.shard import Shard
 from actors.shard_views import ShardViews
 from actors.store.environment import Store

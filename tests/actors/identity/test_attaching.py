@@ -11,7 +11,7 @@ from actors.identity.attaching import (
 from actors.identity.keys import IdentityName
 from actors.identity.matching import Question
 from actors.identity.state import IdentityRecord, IdentityRules, IdentityState
-from actors.model import Lookup
+from actors.model.profiles import Lookup
 from actors.store.identities import Holder
 from tests.actors.identity.pool import (
     CONVERSION,

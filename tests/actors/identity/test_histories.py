@@ -38,7 +38,8 @@ from actors.identity.calls import (
 from actors.identity.decisions import Decision, of_call, of_erasure, of_lookup, of_modify, of_record
 from actors.identity.registry import STRATEGIES
 from actors.identity.state import IdentityRecord
-from actors.model import Environment, Unresolved
+from actors.model.micro_batches import Unresolved
+from actors.model.workspaces import Environment
 from tests.actors.identity.plans import RULES, TYPES, Act, Crash, Plan, draw, shrunk
 from tests.actors.identity.sequential import History, explain
 from tests.actors.identity.simulation import Faults, SimulatedWorld, nothing_logged, simulate

@@ -9,7 +9,7 @@ from actors.identity.draft import Key
 from actors.identity.index import Index, change_of, keys_of
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord, IdentityState
-from actors.model import Lookup
+from actors.model.profiles import Lookup
 from actors.store.identities import (
     Holder,
     IdentityChange,

@@ -7,7 +7,7 @@ from actors.identity.calls import ChangeRequest, IdentityProblem, ModifyAnswer, 
 from actors.identity.keys import IdentityName
 from actors.identity.modify import modify
 from actors.identity.state import IdentityRecord, IdentityState, Missing
-from actors.model import Lookup
+from actors.model.profiles import Lookup
 from actors.store.identities import Holder, ProfileChange
 from tests.actors.identity.pool import BEST_MATCH, CONVERSION, DEFAULT, LINK, NOW, Pool, name
 

@@ -3,7 +3,7 @@
 import pytest
 
 from actors.identity.state import IdentityRecord, IdentityState, Missing
-from actors.model import Lookup
+from actors.model.profiles import Lookup
 from actors.store.identities import Holder, ProfileChange
 from tests.actors.identity.pool import NOW, name, record
 

@@ -14,7 +14,7 @@ from actors.identity.modify import modify
 from actors.identity.registry import STRATEGIES
 from actors.identity.state import IdentityRecord, IdentityRules, IdentityState
 from actors.identity.steady import is_settled, newest_anonymous
-from actors.model import Lookup
+from actors.model.profiles import Lookup
 from actors.store.identities import Holder
 
 PRIORITY = ("customerid", "other", "email", "device_application_stamp")

@@ -10,7 +10,7 @@ from actors.identity.calls import ChangeRequest, IdentityProblem, ModifyAnswer
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRules, IdentityState, Missing
 from actors.identity.undo import CHANGED_SINCE, Effect, undo
-from actors.model import Lookup
+from actors.model.profiles import Lookup
 from actors.store.identities import ProfileChange
 from tests.actors.identity.pool import (
     BEST_MATCH,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from msgspec import Struct
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from tests.actors.forwarding.support import delivery
 
 Fault = Literal["retryable", "fatal", "slow", "gone"]

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from actors.clock import ManualClock
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.audience_csv import AudienceCsvOutput, AudienceCsvSettings, delta_name
 from actors.outputs.audience_messages import (
     Action,

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from actors.clock import ManualClock
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import BulkOutput, Delivered, Fatal, Outcome, Retry, StreamOutput
 from actors.outputs.egress import EgressRules
 from actors.outputs.environment import OutputEnvironment

@@ -16,7 +16,7 @@ import zstandard
 from pydantic import ValidationError
 
 from actors.clock import ManualClock
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Fatal, Retry
 from actors.outputs.egress import EgressRules
 from actors.outputs.environment import OutputEnvironment

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from actors.clock import ManualClock
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Fatal, Outcome, Retry
 from actors.outputs.egress import EgressRules
 from actors.outputs.environment import OutputEnvironment

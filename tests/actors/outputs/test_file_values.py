@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.file_columns import COLUMNS, CONVERSIONS
 from actors.outputs.file_formats import ParquetWriter
 from actors.outputs.file_rows import rows

@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from actors.clock import ManualClock
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outgoing import outgoing_batch
 from actors.outputs.connection_settings import ConnectionSettings, payload_settings
 from actors.outputs.contract import Delivered, Fatal, Retry

@@ -5,7 +5,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from actors.model import Event, Profile, StoredBatch, WorkspaceInfo
+from actors.model.batches import Event, StoredBatch
+from actors.model.profiles import Profile
+from actors.model.workspaces import WorkspaceInfo
 from actors.outgoing import outgoing_batch
 from actors.outputs.connection_settings import ConnectionSettings, payload_settings
 from actors.pipeline.candidate import Drop

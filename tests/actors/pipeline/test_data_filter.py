@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from actors.model import AttributeValue, Event, IdentityValue
+from actors.model.batches import Event
+from actors.model.profiles import AttributeValue, IdentityValue
 from actors.pipeline.settings import DataFilter, PipelineSettings
 from tests.actors.pipeline.support import (
     batch_of,

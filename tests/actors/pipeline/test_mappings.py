@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors.model import Delivery, Event
+from actors.model.batches import Event
+from actors.model.deliveries import Delivery
 from actors.outgoing import outgoing_batch
 from actors.pipeline.candidate import Drop
 from actors.pipeline.compiling import compile_pipelines

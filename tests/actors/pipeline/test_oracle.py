@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.model import AttributeValue, ConsentRecord, Event, Lookup, Profile, Section
+from actors.model.batches import Event
+from actors.model.profiles import AttributeValue, ConsentRecord, Lookup, Profile, Section
 from config.compiled_connections import connection_infos
 from config.numbers import Numbers, assign_numbers
 from config.workspace import WorkspaceDocument

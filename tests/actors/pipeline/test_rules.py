@@ -5,14 +5,8 @@ from typing import Any, get_args
 import pytest
 
 from actors.batches.coerce import text_of
-from actors.model import (
-    AttributeValue,
-    Attribution,
-    ConsentRecord,
-    Lookup,
-    Profile,
-    StoredBatch,
-)
+from actors.model.batches import StoredBatch
+from actors.model.profiles import AttributeValue, Attribution, ConsentRecord, Lookup, Profile
 from actors.pipeline.candidate import STEPS
 from actors.pipeline.settings import (
     AttributionRule,

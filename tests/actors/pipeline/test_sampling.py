@@ -3,7 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from actors.model import InputInfo, StoredBatch, UserSplit
+from actors.model.batches import StoredBatch
+from actors.model.workspaces import InputInfo, UserSplit
 from actors.pipeline.sampling import bucket, group_of, subject_of
 from actors.pipeline.settings import PipelineSettings, Sampling
 from tests.actors.pipeline.support import batch_of, connection_of, custom, run

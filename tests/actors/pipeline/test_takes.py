@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors.model import Device, Event, Profile, StoredBatch
+from actors.model.batches import Event, StoredBatch
+from actors.model.profiles import Device, Profile
 from actors.outgoing import outgoing_batch
 from actors.pipeline.candidate import Drop
 from actors.pipeline.compiling import compile_pipelines

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from actors.batches.decode import decode_batch
-from actors.model import Batch
+from actors.model.batches import Batch
 from actors.plans.document import PlanDocument, compile_document
 from actors.plans.findings import Finding
 from actors.plans.validation import Entry, validate_batch

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.model import Scored
+from actors.model.profiles import Scored
 from actors.predictions.objects import slug_of
 from actors.predictions.ranks import Census, scored
 from actors.store.scores import MILLION

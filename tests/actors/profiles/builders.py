@@ -2,17 +2,9 @@
 
 from typing import Any
 
-from actors.model import (
-    Batch,
-    BatchContext,
-    Channel,
-    Event,
-    InputInfo,
-    Limits,
-    Profile,
-    Section,
-    WorkspaceInfo,
-)
+from actors.model.batches import Batch, BatchContext, Channel, Event
+from actors.model.profiles import Profile, Section
+from actors.model.workspaces import InputInfo, Limits, WorkspaceInfo
 from actors.steps.update_profiles import Update, update_profile
 
 NOW = 1_767_225_600_000

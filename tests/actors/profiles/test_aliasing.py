@@ -1,6 +1,6 @@
 """What an alias does to profiles besides copying events: spec/profiles.md, 9."""
 
-from actors.model import Attribution, StatusMessage
+from actors.model.profiles import Attribution, StatusMessage
 from actors.profiles.aliasing import (
     MAX_ATTRIBUTIONS,
     MAX_STATUS_MESSAGES,

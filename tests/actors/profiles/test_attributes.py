@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.model import AttributeText, Batch, BatchContext, Channel
+from actors.model.batches import AttributeText, Batch, BatchContext, Channel
 from tests.actors.profiles.builders import (
     BACKEND,
     DAY,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from actors.model import Event
+from actors.model.batches import Event
 from tests.actors.profiles.builders import (
     DAY,
     NOW,

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.model import Batch, ConsentRecord
+from actors.model.batches import Batch
+from actors.model.profiles import ConsentRecord
 from actors.profiles.consent import consent_fields
 from tests.actors.profiles.builders import (
     DAY,

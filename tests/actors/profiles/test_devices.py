@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.model import Device, Limits, Profile
+from actors.model.profiles import Device, Profile
+from actors.model.workspaces import Limits
 from tests.actors.profiles.builders import (
     DAY,
     NOW,

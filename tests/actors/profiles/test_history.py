@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.errors import CursorInvalid
-from actors.model import Event, ProfileKey, Section
+from actors.model.batches import Event
+from actors.model.profiles import ProfileKey, Section
 from actors.profiles.history import read_page
 from actors.profiles.timeline import TimelineQuery
 from actors.store import log

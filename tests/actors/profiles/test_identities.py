@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.model import Lookup, Profile, Section
+from actors.model.profiles import Lookup, Profile, Section
 from actors.profiles.identities import apply_identity_call
 from actors.store.identities import ProfileChange
 from tests.actors.profiles.builders import (

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from actors.model import Event
+from actors.model.batches import Event
 from actors.profiles.tiers import event_name, kept_events
 from tests.actors.profiles.builders import WORKSPACE, batch, event
 

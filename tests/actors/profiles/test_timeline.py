@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.model import StoredBatch
+from actors.model.batches import StoredBatch
 from actors.profiles.timeline import TimelineQuery, timeline_item
 from tests.actors.profiles.builders import IOS, NOW, STAMP, WORKSPACE, batch, event
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from actors.model import Lookup, Profile
+from actors.model.profiles import Lookup, Profile
 from actors.profiles.view import PROFILE_FIELDS, profile_view, user_row, user_view
 from tests.actors.profiles.builders import (
     IOS,

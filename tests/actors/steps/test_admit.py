@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
-from actors.model import (
+from actors.model.batches import Event
+from actors.model.micro_batches import (
     Deferred,
     Duplicate,
-    Event,
     EventName,
     EventNames,
     Moved,

@@ -6,7 +6,15 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
-from actors.model import Accepted, Deferred, EventName, Rejected, Result, Unregistered, Unresolved
+from actors.model.micro_batches import (
+    Accepted,
+    Deferred,
+    EventName,
+    Rejected,
+    Result,
+    Unregistered,
+    Unresolved,
+)
 from actors.steps.decode import MAX_KEPT, MAX_KEPT_BYTES, Decoder
 from actors.steps.work import Work
 from tests.actors.profiles.builders import WORKSPACE, context

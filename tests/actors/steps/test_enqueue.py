@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors.model import Event, StoredBatch
+from actors.model.batches import Event, StoredBatch
 from actors.outgoing import outgoing_batch
 from actors.outputs.connection_settings import ConnectionSettings, payload_settings
 from actors.pipeline.candidate import Drop

@@ -8,16 +8,9 @@ import orjson
 import pytest
 
 from actors.identity.state import identity_rules
-from actors.model import (
-    Deferred,
-    Environment,
-    Lookup,
-    Moved,
-    ProfileKey,
-    Rejected,
-    Result,
-    Unresolved,
-)
+from actors.model.micro_batches import Deferred, Moved, Rejected, Result, Unresolved
+from actors.model.profiles import Lookup, ProfileKey
+from actors.model.workspaces import Environment
 from actors.steps.decode import Decoder
 from actors.steps.identify import MAX_KNOWN_LENGTH, Identifier
 from actors.steps.work import Work

@@ -10,7 +10,9 @@ from msgspec import msgpack
 from msgspec.structs import replace
 
 from actors.batches.decode import decode_batch
-from actors.model import BatchContext, Event, InputInfo, Lookup, Profile
+from actors.model.batches import BatchContext, Event
+from actors.model.profiles import Lookup, Profile
+from actors.model.workspaces import InputInfo
 from actors.profiles.view import PROFILE_FIELDS, profile_view
 from actors.steps.update_profiles import Update, update_profile
 from tests.actors.profiles.builders import (

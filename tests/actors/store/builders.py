@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from actors.model import Batch, DeadLetter, Delivery, Event, StoredBatch
+from actors.model.batches import Batch, Event, StoredBatch
+from actors.model.deliveries import DeadLetter, Delivery
 from actors.store.environment import Store, Table
 
 NOW = 1_767_225_600_000

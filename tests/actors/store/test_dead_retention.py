@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.model import DeadLetter
+from actors.model.deliveries import DeadLetter
 from actors.store import outbox
 from actors.store.dead_retention import DEAD_LETTER_MS, DeadRetention
 from actors.store.environment import Store, Transaction

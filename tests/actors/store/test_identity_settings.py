@@ -16,7 +16,9 @@ from actors.clock import ManualClock, SystemClock, SystemRandomness
 from actors.errors import IdentitiesShared, ShardUnavailable
 from actors.identity.findings import Findings, Question
 from actors.identity.state import identity_rules
-from actors.model import ENVIRONMENTS, Environment, Profile, ProfileKey, Unresolved
+from actors.model.micro_batches import Unresolved
+from actors.model.profiles import Profile, ProfileKey
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.shard import Shard
 from actors.store import identity_settings, intents
 from actors.store.environment import Store

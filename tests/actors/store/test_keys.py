@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.model import ENVIRONMENTS, ProfileKey
+from actors.model.profiles import ProfileKey
+from actors.model.workspaces import ENVIRONMENTS
 from actors.store.keys import (
     MPID_RANDOM_BITS,
     SLOTS,

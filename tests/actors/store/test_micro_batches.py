@@ -3,7 +3,7 @@
 import pytest
 
 from actors.errors import Problem
-from actors.model import (
+from actors.model.micro_batches import (
     Accepted,
     Deferred,
     Duplicate,

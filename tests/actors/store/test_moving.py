@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from actors.clock import ManualClock, SystemClock
-from actors.model import EventName, ProfileKey, Section
+from actors.model.micro_batches import EventName
+from actors.model.profiles import ProfileKey, Section
 from actors.store import event_names, groups, log, moving, outbox, pending, slot_entries, slot_pages
 from actors.store.environment import Store, Table, Transaction
 from actors.store.folder import DataFolder

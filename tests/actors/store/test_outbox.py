@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 from msgspec.structs import replace
 
-from actors.model import Delivery, Settlement
+from actors.model.deliveries import Delivery, Settlement
 from actors.store import outbox, queue_sums
 from actors.store.environment import Store, Table, Transaction
 from tests.actors.store.builders import dead, delivery

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace
 
-from actors.model import DeadLetter, Delivery, Settlement
+from actors.model.deliveries import DeadLetter, Delivery, Settlement
 from actors.store import outbox
 from actors.store.environment import Store
 from tests.actors.store.builders import MAP_SIZE_BYTES, NOW, dead, delivery

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.errors import StoreFull
-from actors.model import IdentityValue, Lookup, Profile, ProfileKey, Section
+from actors.model.profiles import IdentityValue, Lookup, Profile, ProfileKey, Section
 from actors.store.environment import Store, Transaction
 from actors.store.keys import profile_key
 from actors.store.profiles import NOBODY, Profiles

@@ -15,7 +15,9 @@ from msgspec import Struct
 
 from actors.clock import ManualClock, SystemClock
 from actors.groups.live import LiveDefinition, LiveGroups, read_live, write_live
-from actors.model import DeadLetter, Delivery, EventName, ProfileKey
+from actors.model.deliveries import DeadLetter, Delivery
+from actors.model.micro_batches import EventName
+from actors.model.profiles import ProfileKey
 from actors.store import event_names, groups, log, outbox, resharding
 from actors.store.environment import TABLES, Store, Table, Transaction
 from actors.store.folder import DataFolder

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from actors.model import InputInfo, WorkspaceInfo
+from actors.model.workspaces import InputInfo, WorkspaceInfo
 from tests.oracle.audiences.users import Users
 from tests.oracle.texts import EPOCH, MS
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.audiences.criteria import Node
-from actors.model import WorkspaceInfo
+from actors.model.workspaces import WorkspaceInfo
 from tests.oracle.audiences.expiration import spans
 from tests.oracle.audiences.fixture import DAY, WORKSPACE
 from tests.oracle.audiences.people import Person, Surroundings

@@ -16,7 +16,8 @@ from actors.audiences.criteria import (
     SegmentMembership,
     Sequence,
 )
-from actors.model import Profile, WorkspaceInfo
+from actors.model.profiles import Profile
+from actors.model.workspaces import WorkspaceInfo
 from tests.oracle.audiences.evaluate import criterion_holds, is_in_population
 from tests.oracle.audiences.generators import World, make_world
 from tests.oracle.audiences.people import Person, Surroundings

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from actors.audiences.criteria import Node
-from actors.model import Profile, Section, StoredBatch, WorkspaceInfo
+from actors.model.batches import StoredBatch
+from actors.model.profiles import Profile, Section
+from actors.model.workspaces import WorkspaceInfo
 from tests.oracle.events import SeenEvent, timeline
 from tests.oracle.texts import MISSING, Stored
 

@@ -3,7 +3,8 @@
 from random import Random
 from typing import Any
 
-from actors.model import Batch, Event, StoredBatch, WorkspaceInfo
+from actors.model.batches import Batch, Event, StoredBatch
+from actors.model.workspaces import WorkspaceInfo
 from tests.oracle.audiences.fixture import DAY, HOUR
 from tests.oracle.audiences.vocabulary import (
     ACTIONS,

@@ -3,8 +3,8 @@
 from random import Random
 from typing import Any
 
-from actors.model import (
-    AttributeText,
+from actors.model.batches import AttributeText
+from actors.model.profiles import (
     AttributeValue,
     Attribution,
     ConsentRecord,
@@ -13,8 +13,8 @@ from actors.model import (
     IdentityValue,
     Profile,
     Section,
-    WorkspaceInfo,
 )
+from actors.model.workspaces import WorkspaceInfo
 from tests.oracle.audiences.fixture import APP, DAY
 from tests.oracle.audiences.people import Person
 from tests.oracle.audiences.random_events import Events

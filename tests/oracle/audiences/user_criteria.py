@@ -22,7 +22,8 @@ from actors.audiences.criteria import (
     UserAttributeList,
     ValueRef,
 )
-from actors.model import AttributeText, ConsentRecord, Device, Section
+from actors.model.batches import AttributeText
+from actors.model.profiles import ConsentRecord, Device, Section
 from tests.oracle.audiences.people import Person
 from tests.oracle.audiences.value_tests import holds
 from tests.oracle.audiences.windows import Now, date_holds

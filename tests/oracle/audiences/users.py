@@ -7,14 +7,9 @@ import orjson
 
 from actors.audiences.criteria import Node
 from actors.batches.decode import decode_batch
-from actors.model import (
-    Batch,
-    BatchContext,
-    Event,
-    Profile,
-    StoredBatch,
-    WorkspaceInfo,
-)
+from actors.model.batches import Batch, BatchContext, Event, StoredBatch
+from actors.model.profiles import Profile
+from actors.model.workspaces import WorkspaceInfo
 from actors.profiles.tiers import kept_events
 from actors.steps.update_profiles import update_profile
 from tests.oracle.audiences.evaluate import is_member

@@ -10,7 +10,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from actors.model import StoredBatch, WorkspaceInfo
+from actors.model.batches import StoredBatch
+from actors.model.workspaces import WorkspaceInfo
 from tests.oracle.calculated.rows import (
     DAY_MS,
     Json,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from actors.audiences.criteria import Test
-from actors.model import Event, StoredBatch, WorkspaceInfo
+from actors.model.batches import Event, StoredBatch
+from actors.model.workspaces import WorkspaceInfo
 from tests.oracle.audiences.value_tests import holds
 from tests.oracle.events import (
     Row,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from actors.model import Batch, Event, StoredBatch, WorkspaceInfo
+from actors.model.batches import Batch, Event, StoredBatch
+from actors.model.workspaces import WorkspaceInfo
 from tests.oracle.audiences.fixture import APP, DAY, HOUR, WORKSPACE, iso
 from tests.oracle.audiences.vocabulary import chance
 from tests.oracle.calculated.rows import UNITS_MS, range_start_ms

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from actors.model import Batch, Event, StoredBatch
+from actors.model.batches import Batch, Event, StoredBatch
 from tests.oracle.audiences.fixture import APP, DAY, NOW, WORKSPACE, at
 from tests.oracle.calculated.recompute import Value, calculated_value, flat_text, number_text
 

@@ -7,7 +7,7 @@ import pytest
 
 from actors.identity.calls import IdentityProblem, ModifyAnswer
 from actors.identity.state import IdentityRecord
-from actors.model import Lookup
+from actors.model.profiles import Lookup
 from tests.server.conftest import T, World, first_error
 
 SCOPE = "/platform/identity/3"

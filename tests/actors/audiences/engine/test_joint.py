@@ -11,7 +11,8 @@ import pytest
 from actors.audiences.engine.engine import Kept
 from actors.audiences.engine.joint import JointEngine
 from actors.audiences.engine.sources import Derived
-from actors.model import StoredBatch, WorkspaceInfo
+from actors.model.batches import StoredBatch
+from actors.model.workspaces import WorkspaceInfo
 from tests.actors.audiences.engines import evaluate_all, key_of, members, numbered
 from tests.oracle.audiences.generators import World
 from tests.oracle.audiences.joint import JointPerson, is_joint_member, make_joint_world

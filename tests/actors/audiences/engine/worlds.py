@@ -6,7 +6,8 @@ from actors.audiences.criteria import Node
 from actors.audiences.engine.engine import Engine, Kept
 from actors.audiences.engine.sources import Derived
 from actors.groups.membership import NO_GROUPS
-from actors.model import ProfileKey, WorkspaceInfo
+from actors.model.profiles import ProfileKey
+from actors.model.workspaces import WorkspaceInfo
 from actors.profiles.retention import DAY_MS
 from tests.oracle.audiences.generators import World
 from tests.oracle.audiences.people import Person

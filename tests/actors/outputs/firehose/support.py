@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from actors.clock import ManualClock
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.egress import EgressRules
 from actors.outputs.environment import (
     ConnectionTerms,

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from actors.audiences.announce import FIRST_NUMBER
 from actors.forwarder import Forwarder
 from actors.forwarding.subscriptions import Followed
-from actors.model import AttributeText, Delivery
+from actors.model.batches import AttributeText
+from actors.model.deliveries import Delivery
 from actors.outputs.audience_messages import (
     Action,
     MembershipChange,

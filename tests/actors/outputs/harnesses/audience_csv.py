@@ -3,7 +3,7 @@
 import csv
 from typing import Any
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.audience_messages import (
     MembershipChange,
     MembershipMessage,

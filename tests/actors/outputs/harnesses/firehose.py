@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from tests.actors.forwarding.support import delivery
 from tests.actors.outputs.firehose.support import batch, event, registration
 from tests.actors.outputs.harness import Received

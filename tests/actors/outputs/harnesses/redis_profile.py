@@ -10,7 +10,7 @@ from redis import Redis
 from redis.client import PubSub
 from redis.exceptions import RedisError
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from tests.actors.forwarding.support import delivery
 from tests.actors.outputs.harness import Fault, Harness, Received
 from tests.actors.outputs.redis_server import RedisServer

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered
 from actors.outputs.warehouse_duckdb import DuckdbSession
 from actors.outputs.warehouse_postgres import PostgresSession

@@ -9,7 +9,7 @@ from uuid import uuid4
 import duckdb
 
 from actors.clock import ManualClock
-from actors.model import Delivery
+from actors.model.deliveries import Delivery
 from actors.outputs.audience_messages import (
     MembershipChange,
     MembershipMessage,
