@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from actors.audiences.answers import Query
 from actors.audiences.criteria import Named, Node
 from actors.audiences.engine.arrays import FAR, Bools, Places, unpack
-from actors.audiences.engine.engine import Engine, Kept
+from actors.audiences.engine.engine import Engine
 from actors.audiences.engine.joint import JointEngine, joint_criterion_term
 from actors.audiences.engine.plan import Evaluation, leaves_of
+from actors.audiences.engine.records import Kept
 from actors.audiences.engine.sources import Derived
 from actors.audiences.engine.terms import Leaf, criterion_term
 from actors.audiences.language.dependencies import criteria_of

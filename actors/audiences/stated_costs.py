@@ -12,10 +12,11 @@ from msgspec import Struct
 
 from actors.audiences.criteria import Named, Node
 from actors.audiences.engine.costs import EngineCost, engine_cost
-from actors.audiences.engine.engine import Engine, Kept
+from actors.audiences.engine.engine import Engine
 from actors.audiences.engine.holdings import sources_of, streams_of
 from actors.audiences.engine.joint import JointEngine, joint_criterion_term
 from actors.audiences.engine.plan import leaves_of
+from actors.audiences.engine.records import Kept
 from actors.audiences.engine.sources import Source
 from actors.audiences.engine.streams import Stream
 from actors.audiences.engine.terms import Term, node_term

@@ -7,8 +7,9 @@ import orjson
 from msgspec import Struct
 
 from actors.audiences.criteria import Node
-from actors.audiences.engine.engine import Engine, Kept
+from actors.audiences.engine.engine import Engine
 from actors.audiences.engine.joint import JointEngine
+from actors.audiences.engine.records import Kept
 from actors.audiences.engine.sources import Derived
 from actors.audiences.language.dependencies import criteria_of
 from actors.batches.decode import decode_batch

@@ -15,7 +15,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from actors.audiences.engine.costs import engine_cost
-from actors.audiences.engine.engine import Engine, Kept
+from actors.audiences.engine.engine import Engine
+from actors.audiences.engine.records import Kept
 from actors.model.batches import StoredBatch
 from actors.model.profiles import Profile, ProfileKey
 from load_tests.audience_mix import LOOKBACK_MS, NOW_MS, WORKSPACE, Mix

@@ -1,40 +1,34 @@
-"""The face of the engine: what a shard calls."""
+"""Evaluates all real-time audiences over the profiles of one shard."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from actors.audiences.criteria import Node
 from actors.audiences.engine.arrays import FAR, Bools, Ints, Places, unpack
-from actors.audiences.engine.entries import Entry, EntryStore
+from actors.audiences.engine.entries import EntryStore
 from actors.audiences.engine.expirations import expirations_ms
 from actors.audiences.engine.holdings import Holdings
 from actors.audiences.engine.memberships import Memberships
 from actors.audiences.engine.mirror import Mirror
 from actors.audiences.engine.packing import (
-    pack_entries,
-    trim_entries,
     unpack_entries,
     unpack_many,
 )
 from actors.audiences.engine.plan import Defined, Evaluation, Plan, leaves_of
-from actors.audiences.engine.records import Change, Kept, Loaded
+from actors.audiences.engine.profiles import EngineProfiles
+from actors.audiences.engine.records import Change, Loaded
 from actors.audiences.engine.rows import Rows
-from actors.audiences.engine.sources import NO_DERIVED, Derived, Subject
 from actors.audiences.engine.terms import node_term
 from actors.audiences.engine.verdicts import changes_of, members_of, settable
-from actors.model.batches import StoredBatch
-from actors.model.profiles import Profile, ProfileKey
+from actors.model.profiles import ProfileKey
 from actors.model.workspaces import Environment, WorkspaceInfo
-from actors.profiles.retention import DAY_MS, last_active_ms
 
 _PLANS_KEPT = 8
 _NO_GROUPS: Mapping[int, str] = {}
 
-__all__ = ["Change", "Engine", "Kept", "Loaded"]
 
-
-class Engine:
+class Engine(EngineProfiles):
     """All real-time audiences of one workspace over the profiles of one shard.
 
     One thread. Nothing here is on disk: whoever commits what `observe` and `evaluate` return can,
@@ -53,21 +47,12 @@ class Engine:
         lookback_ms: int,
         groups: Mapping[int, str] = _NO_GROUPS,
     ) -> None:
-        self.lookback_ms = lookback_ms
-        self.groups = groups
-        self._workspace = workspace
-        self._lifetime_ms = workspace.profile_idle_days * DAY_MS
-        self._rows = Rows()
-        self._mirror = Mirror()
-        self._entries = EntryStore()
-        self._memberships = Memberships()
-        self._holdings = Holdings(workspace, self._mirror, self._entries)
+        super().__init__(workspace, lookback_ms, groups)
         self._audiences: dict[int, Defined] = {}
         self._revisions: dict[int, int] = {}
         self._plans: dict[tuple[int, ...], Plan] = {}
-        self._known = 0  # rows that all parts have room for
 
-    # -- Definitions ------------------------------------------------------------------------------
+    # -- Definitions -------------------------------------------------------------------------------
 
     def activate(
         self, audience: int, environment: Environment, node: Node, revision: int = 0
@@ -92,6 +77,7 @@ class Engine:
         former = self._audiences.get(audience)
         self._audiences[audience] = defined
         self._revisions[audience] = revision
+        self._newest_revision = max(self._revisions.values())
         self._memberships.add(audience)
         if former is not None:
             self._release(former)
@@ -101,6 +87,7 @@ class Engine:
         """Evaluate an audience no longer; it has no members any more."""
         self._release(self._audiences.pop(audience))
         del self._revisions[audience]
+        self._newest_revision = max(self._revisions.values(), default=0)
         self._memberships.remove(audience)
         self._plans.clear()
 
@@ -121,191 +108,7 @@ class Engine:
         """Return the revision of an audience's definition; `None` if it is not evaluated."""
         return self._revisions.get(audience)
 
-    # -- Data -------------------------------------------------------------------------------------
-
-    def load(
-        self,
-        key: ProfileKey,
-        profile: Profile,
-        kept: Kept,
-        derived: Derived = NO_DERIVED,
-    ) -> None:
-        """Take a profile as its record is; what the engine had of it is replaced.
-
-        Raises:
-            struct.error: `kept.entries` is damaged.
-        """
-        row = self._row(key)
-        found = unpack_entries(kept.entries, self._holdings.number_of_identity)
-        self._entries.replace(row, found)
-        self._memberships.put(row, kept.audiences)
-        self._rows.revision[row] = kept.revision
-        self._fill(row, key, profile, derived)
-
-    def load_new(self, users: Sequence[Loaded], now_ms: int) -> None:
-        """Take many profiles that have no row, as `load` takes one, for a fraction of the time.
-
-        They are evaluated as well: due at once are only those of whom something has changed.
-
-        Raises:
-            struct.error: `kept.entries` of one is damaged.
-        """
-        if not users:
-            return
-        since_ms = now_ms - self.lookback_ms
-        rows = np.array([self._row(each.key) for each in users], np.int64)
-        packed = [each.kept.entries for each in users]
-        columns, special = unpack_many(packed, self._holdings.number_of_identity)
-        self._entries.add_columns(rows, columns, since_ms)
-        for place in special:
-            found = unpack_entries(packed[place], self._holdings.number_of_identity)
-            self._entries.add(int(rows[place]), found)
-        self._memberships.put_new(rows, [each.kept.audiences for each in users])
-        self._rows.revision[rows] = [each.kept.revision for each in users]
-        for row, each in zip(rows.tolist(), users, strict=True):
-            self._fill(row, each.key, each.profile, each.derived)
-        plan = self.plan(self._audiences)
-        found_now, alive = self.look(plan, rows, now_ms)
-        self._set_due(rows, found_now, alive, is_whole=True)
-        members = members_of(found_now, self._rows, alive)
-        ready = settable(found_now, self._rows, alive)
-        differs = self._memberships.differing(rows, plan.wanted, members, ready)
-        self._rows.due_ms[rows[differs]] = 0
-
-    def knows(self, key: ProfileKey) -> bool:
-        """Tell whether a profile has a row."""
-        return self._rows.find(key) is not None
-
-    def refresh(self, key: ProfileKey, profile: Profile, derived: Derived = NO_DERIVED) -> None:
-        """Take a profile that changed otherwise than by a batch; its entries stay."""
-        known = self._rows.find(key)
-        row = self._row(key)
-        if known is None:
-            self._begin(row)
-        self._fill(row, key, profile, derived)
-
-    def observe(
-        self,
-        key: ProfileKey,
-        profile: Profile,
-        stored: StoredBatch,
-        derived: Derived = NO_DERIVED,
-    ) -> bytes:
-        """Take a batch that was applied to a profile.
-
-        Args:
-            key: whose batch it is.
-            profile: as it is afterwards.
-            stored: the batch; those of one user come in the order of the store.
-            derived: what others make of the user, as it is afterwards.
-
-        Returns:
-            Packed entries, to be appended to those of the record.
-        """
-        row = self._rows.find(key)
-        if row is None:
-            row = self._row(key)
-            self._begin(row)
-            self._fill(row, key, profile, derived)
-        elif self._rows.alive_until_ms[row] < stored.received_ms:
-            # Its lifetime was over: the batch found an empty section, and left it with little.
-            self._fill(row, key, profile, derived)
-        else:
-            subject = self._subject(key, profile, derived)
-            if subject is not None:
-                self._set_alive(row, profile)
-                self._mirror.update(row, subject, stored)
-        since_ms = stored.received_ms - self.lookback_ms
-        matcher, first_event = self._holdings.matcher, self._entries.next_event(row)
-        happened, entries = matcher.found(stored, first_event, since_ms)
-        packed = b""
-        if happened:
-            self._entries.add_happened(row, happened)
-            packed = self._holdings.packer.pack(happened)
-        if entries:
-            self._entries.add(row, entries)
-            packed += pack_entries(entries, self._holdings.identity)
-        return packed
-
-    def rebuild_events(
-        self,
-        key: ProfileKey,
-        batches: Iterable[StoredBatch],
-        revision: int,
-        now_ms: int,
-        until_ms: int = FAR,
-    ) -> bytes:
-        """Make all entries of a profile anew; return them packed, in place of all before.
-
-        Args:
-            key: of a profile that was loaded.
-            batches: all that are stored of it and may have events inside the lookback.
-            revision: of the definitions, for the row.
-            now_ms: what is older than the lookback before it makes no entries.
-            until_ms: nor does what is later than this.
-        """
-        row = self._row(key)
-        found: list[Entry] = []
-        matcher, first = self._holdings.matcher, 0
-        for stored in sorted(batches, key=lambda each: each.log_id):
-            entries = matcher.entries(stored, first, now_ms - self.lookback_ms)
-            found.extend(entry for entry in entries if entry.t_ms <= until_ms)
-            first += len(stored.batch.events)
-        self._entries.replace(row, found)
-        self._rows.revision[row] = revision
-        self._rows.due_ms[row] = 0
-        return pack_entries(found, self._holdings.identity)
-
-    def note_ready(self, key: ProfileKey, revision: int) -> None:
-        """Note that the entries of a profile are those of a revision: nothing of it is stored.
-
-        One without a row gets its revision with the row.
-        """
-        row = self._rows.find(key)
-        if row is not None:
-            self._rows.revision[row] = revision
-            self._rows.due_ms[row] = 0
-
-    def wake(self, key: ProfileKey, at_ms: int | None) -> None:
-        """Let a profile be due at an instant for a reason of the caller's; `None`: for none."""
-        row = self._rows.find(key)
-        if row is not None:
-            self._rows.wake_ms[row] = FAR if at_ms is None else at_ms
-
-    def trim(self, packed: bytes, now_ms: int) -> bytes:
-        """Return packed entries without those that are past the lookback."""
-        return trim_entries(packed, now_ms - self.lookback_ms)
-
-    def forget(self, key: ProfileKey) -> None:
-        """Let go of a profile, its memberships too."""
-        row = self._rows.drop(key)
-        if row is not None:
-            self._entries.clear(row)
-            self._memberships.put(row, ())
-
-    # -- Evaluation -------------------------------------------------------------------------------
-
-    def rows_of(self, keys: Iterable[ProfileKey]) -> Places:
-        """Return the rows of profiles that have one, each once."""
-        found = {row for key in keys if (row := self._rows.find(key)) is not None}
-        return np.array(sorted(found), np.int64)
-
-    def keys_of(self, rows: Places) -> list[ProfileKey]:
-        """Return whose rows these are."""
-        return [self._rows.key(row) for row in rows.tolist()]
-
-    def slices(self, size: int) -> Iterator[Places]:
-        """Return all rows, so many at a time, for `evaluate`."""
-        return self._rows.slices(size)
-
-    def due(self, now_ms: int) -> Places:
-        """Return the rows on which something can have changed by the passing of time."""
-        return self._rows.due(now_ms)
-
-    def next_due_ms(self) -> int | None:
-        """Return when the first row is due; `None`: none ever."""
-        first = int(self._rows.due_ms.min(initial=FAR))
-        return None if first >= FAR else first
+    # -- Evaluation --------------------------------------------------------------------------------
 
     def evaluate(
         self,
@@ -341,6 +144,36 @@ class Engine:
         )
         expirations = self._expirations(found, *changed, expiring)
         return changes_of(found, self._rows, *changed, expirations)
+
+    def load_new(self, users: Sequence[Loaded], now_ms: int) -> None:
+        """Take many profiles that have no row, as `load` takes one, for a fraction of the time.
+
+        They are evaluated as well: due at once are only those of whom something has changed.
+
+        Raises:
+            struct.error: `kept.entries` of one is damaged.
+        """
+        if not users:
+            return
+        since_ms = now_ms - self.lookback_ms
+        rows = np.array([self._row(each.key) for each in users], np.int64)
+        packed = [each.kept.entries for each in users]
+        columns, special = unpack_many(packed, self._holdings.number_of_identity)
+        self._entries.add_columns(rows, columns, since_ms)
+        for place in special:
+            found = unpack_entries(packed[place], self._holdings.number_of_identity)
+            self._entries.add(int(rows[place]), found)
+        self._memberships.put_new(rows, [each.kept.audiences for each in users])
+        self._rows.revision[rows] = [each.kept.revision for each in users]
+        for row, each in zip(rows.tolist(), users, strict=True):
+            self._fill(row, each.key, each.profile, each.derived)
+        plan = self.plan(self._audiences)
+        found_now, alive = self.look(plan, rows, now_ms)
+        self._set_due(rows, found_now, alive, is_whole=True)
+        members = members_of(found_now, self._rows, alive)
+        ready = settable(found_now, self._rows, alive)
+        differs = self._memberships.differing(rows, plan.wanted, members, ready)
+        self._rows.due_ms[rows[differs]] = 0
 
     def plan(self, audiences: Iterable[int]) -> Plan:
         """Return the joint evaluation of audiences; the last few are kept."""
@@ -409,38 +242,7 @@ class Engine:
             if at_ms < FAR
         }
 
-    # -- Memberships ------------------------------------------------------------------------------
-
-    def set_member(self, key: ProfileKey, audience: int, *, is_member: bool) -> None:
-        """Let a profile that has a row be in an audience that is kept, or not."""
-        row = self._rows.find(key)
-        if row is not None:
-            self._memberships.set(row, audience, is_member=is_member)
-
-    def first_members(self, audience: int, after: int | None, limit: int) -> list[int]:
-        """Return the least MPIDs above `after` of an audience's members, ascending."""
-        mpids = self._rows.mpid[self._memberships.rows_of(audience)]
-        if after is not None:
-            mpids = mpids[mpids > after]
-        if len(mpids) > limit:
-            mpids = np.partition(mpids, limit)[:limit]
-        found: list[int] = np.sort(mpids).tolist()
-        return found
-
-    def members(self, audience: int) -> list[ProfileKey]:
-        """Return the members of an audience."""
-        return self.keys_of(self._memberships.rows_of(audience))
-
-    def size(self, audience: int) -> int:
-        """Return how many members an audience has."""
-        return self._memberships.count(audience)
-
-    def audiences_of(self, key: ProfileKey) -> list[int]:
-        """Return the audiences that a profile is in, ascending."""
-        row = self._rows.find(key)
-        return [] if row is None else self._memberships.of(row)
-
-    # -- Size -------------------------------------------------------------------------------------
+    # -- Size --------------------------------------------------------------------------------------
 
     @property
     def parts(self) -> tuple[Rows, Mirror, EntryStore, Memberships, Holdings]:
@@ -452,46 +254,11 @@ class Engine:
         """Tell whether any criterion is about events."""
         return bool(self._holdings.streams)
 
-    # -- Inside -----------------------------------------------------------------------------------
+    # -- Inside ------------------------------------------------------------------------------------
 
     def _release(self, defined: Defined) -> None:
         for leaf in leaves_of(defined.term):
             self._holdings.release(leaf)
-
-    def _row(self, key: ProfileKey) -> int:
-        row = self._rows.take(key)
-        capacity = self._rows.capacity
-        if capacity != self._known:
-            self._mirror.know(capacity)
-            self._entries.know(capacity)
-            self._memberships.know(capacity)
-            self._known = capacity
-        return row
-
-    def _begin(self, row: int) -> None:
-        """A profile that is new: nothing of it was stored before."""
-        self._entries.clear(row)
-        self._memberships.put(row, ())
-        self._rows.revision[row] = max(self._revisions.values(), default=0)
-
-    def _fill(self, row: int, key: ProfileKey, profile: Profile, derived: Derived) -> None:
-        self._set_alive(row, profile)
-        self._rows.due_ms[row] = 0
-        subject = self._subject(key, profile, derived)
-        if subject is not None:
-            self._mirror.fill(row, subject)
-
-    def _subject(self, key: ProfileKey, profile: Profile, derived: Derived) -> Subject | None:
-        """Return a user as sources read it; `None` without a section."""
-        section = profile.workspaces.get(self._workspace.number)
-        return None if section is None else Subject(key, profile, section, derived, self.groups)
-
-    def _set_alive(self, row: int, profile: Profile) -> None:
-        """Note until when a profile belongs to the population (spec/audiences.md, 5, rule 10)."""
-        section = profile.workspaces.get(self._workspace.number)
-        is_in = section is not None and not section.is_aged_out and not profile.is_opted_out
-        until_ms = last_active_ms(profile) + self._lifetime_ms if is_in else -1
-        self._rows.alive_until_ms[row] = until_ms
 
     def _set_due(self, rows: Places, found: Evaluation, alive: Bools, *, is_whole: bool) -> None:
         ticks = found.next_tick()

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from actors.audiences.criteria import Node
-from actors.audiences.engine.engine import Change, Engine, Kept
+from actors.audiences.engine.engine import Engine
+from actors.audiences.engine.records import Change, Kept
 from actors.audiences.engine.sources import Derived
 from actors.model.batches import StoredBatch
 from actors.model.profiles import ProfileKey

@@ -3,7 +3,8 @@
 import pytest
 
 from actors.audiences.criteria import AudienceMembership, CartAbandonment, EventFilter, Node
-from actors.audiences.engine.engine import Change, Engine, Kept
+from actors.audiences.engine.engine import Engine
+from actors.audiences.engine.records import Change, Kept
 from actors.model.profiles import ProfileKey
 from tests.oracle.audiences import event_cases, user_cases
 from tests.oracle.audiences.build import both, event, named, within_last

@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from actors.audiences.criteria import Node
-from actors.audiences.engine.engine import Engine, Kept
+from actors.audiences.engine.engine import Engine
+from actors.audiences.engine.records import Kept
 from actors.model.profiles import ProfileKey
 from tests.oracle.audiences.fixture import APP, DAY, HOUR, NOW, SHOP, WORKSPACE
 from tests.oracle.audiences.random_bodies import make_body

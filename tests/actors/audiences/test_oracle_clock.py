@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from actors.audiences.engine.engine import Engine, Kept
+from actors.audiences.engine.engine import Engine
+from actors.audiences.engine.records import Kept
 from tests.actors.audiences.engines import (
     arrive,
     derived_of,

@@ -9,7 +9,8 @@ from random import Random
 import pytest
 
 from actors.audiences.criteria import AudienceMembership, Group, Node
-from actors.audiences.engine.engine import Change, Engine
+from actors.audiences.engine.engine import Engine
+from actors.audiences.engine.records import Change
 from actors.model.profiles import ProfileKey
 from tests.oracle.audiences.evaluate import is_in_population, is_member
 from tests.oracle.audiences.fixture import DAY, HOUR, NOW, WORKSPACE

@@ -10,7 +10,8 @@ from random import Random
 
 import pytest
 
-from actors.audiences.engine.engine import Change, Engine, Kept
+from actors.audiences.engine.engine import Engine
+from actors.audiences.engine.records import Change, Kept
 from tests.actors.audiences.engines import (
     arrive,
     derived_of,

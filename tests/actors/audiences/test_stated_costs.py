@@ -7,10 +7,11 @@ from msgspec.structs import replace
 
 from actors.audiences.criteria import Node
 from actors.audiences.engine.costs import engine_cost
-from actors.audiences.engine.engine import Engine, Kept
+from actors.audiences.engine.engine import Engine
 from actors.audiences.engine.entries import Entry
 from actors.audiences.engine.joint import JointEngine
 from actors.audiences.engine.packing import pack_entries
+from actors.audiences.engine.records import Kept
 from actors.audiences.stated_costs import StatedCosts, joint_costs, stated_costs
 from actors.model.profiles import Profile, ProfileKey, Section
 from actors.profiles.retention import DAY_MS

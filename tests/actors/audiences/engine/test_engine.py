@@ -4,7 +4,8 @@ from random import Random
 
 from actors.audiences.criteria import Node
 from actors.audiences.engine.costs import engine_cost
-from actors.audiences.engine.engine import Change, Engine, Kept, Loaded
+from actors.audiences.engine.engine import Engine
+from actors.audiences.engine.records import Change, Kept, Loaded
 from tests.actors.audiences.engine.worlds import (
     derived_of,
     engine_of,

@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 
-from actors.audiences.engine.engine import Kept
 from actors.audiences.engine.joint import JointEngine
+from actors.audiences.engine.records import Kept
 from actors.audiences.engine.sources import Derived
 from actors.model.batches import StoredBatch
 from actors.model.workspaces import WorkspaceInfo

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from actors.audiences.criteria import Node
-from actors.audiences.engine.engine import Engine, Kept
+from actors.audiences.engine.engine import Engine
+from actors.audiences.engine.records import Kept
 from actors.audiences.engine.sources import Derived
 from actors.groups.membership import NO_GROUPS
 from actors.model.profiles import ProfileKey
