@@ -1,6 +1,6 @@
 """Calculated attributes of one user made anew of stored batches, all or those that are outdated."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from actors.audiences.history import History, read_recent
 from actors.calculated import applying
@@ -27,10 +27,7 @@ def remake_outdated(
     Returns:
         What is stored of the user as far as real-time evaluation sees it.
     """
-    outdated: dict[int, list[int]] = {}  # by what began them
-    for number, (epoch, begun_id) in epochs.items():
-        if epoch > section.epoch:
-            outdated.setdefault(begun_id, []).append(number)
+    outdated = _by_begin(epochs, lambda number: epochs[number][0] > section.epoch)
     begun_ms = min(map(time_of_id, outdated), default=now_ms)
     history = read_recent(txn, key, section, min(now_ms, begun_ms) - lookback_ms)
     applying.forget(section, attributes)
@@ -57,11 +54,16 @@ def remake_moving(
     """
     earliest_ms = now_ms - lookback_ms
     history = read_recent(txn, key, section, earliest_ms)
-    moving: dict[int, list[int]] = {}
-    for number, (_, begun_id) in epochs.items():
-        if number in attributes.moving:
-            moving.setdefault(begun_id, []).append(number)
-    for begun_id, numbers in moving.items():
+    for begun_id, numbers in _by_begin(epochs, attributes.moving.__contains__).items():
         own, index = history.counted(section, begun_id), attributes.index_of(numbers)
         applying.rebuild(section, own, index, now_ms, earliest_ms)
     return history
+
+
+def _by_begin(epochs: Epochs, is_wanted: Callable[[int], bool]) -> dict[int, list[int]]:
+    """Return the numbers of some attributes by the id of what began them."""
+    found: dict[int, list[int]] = {}
+    for number, (_, begun_id) in epochs.items():
+        if is_wanted(number):
+            found.setdefault(begun_id, []).append(number)
+    return found
