@@ -172,6 +172,8 @@ class Cluster:
                 return None
             try:
                 pid: int = await watched.handle.within(LOOK_S).pid()
+            except ActorFailed:  # for good, whatever is waited for
+                raise
             except ShardUnavailable:
                 if self._clock.monotonic() > deadline_s:
                     raise

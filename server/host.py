@@ -1,6 +1,8 @@
 """What the actors' processes are handed by `serve`: settings, version, the way of log lines."""
 
+import ctypes
 import logging
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, cast
@@ -25,7 +27,14 @@ class ServeHost:
     log_socket: Path
 
     def enter(self, role: str, instance: str) -> None:
-        """Send this process's log lines to `serve`."""
+        """Send this process's log lines to `serve`; a signal to end ends it at once.
+
+        Ray would have it go on until the calls that are under way are through, and answer no other
+        meanwhile: its successor would wait for those who wait for it. What was acknowledged is on
+        disk.
+        """
+        # Python itself lets only the main thread, in which Ray constructs no asynchronous actor.
+        ctypes.CDLL(None).signal(signal.SIGTERM, None)
         stream = cast(TextIO, LogStream(self.log_socket))
         configure_logging(self.settings, role, instance, stream)
         logging.captureWarnings(True)

@@ -121,9 +121,10 @@ def test_a_folder_of_a_newer_format_is_refused(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "layout.json").read_text()) == layout
 
 
-def test_a_folder_with_a_damaged_store_is_refused(tmp_path: Path) -> None:
-    """At once, and with one line that says which."""
-    store = tmp_path / "shards-1" / "shard-0000"
+@pytest.mark.parametrize("folder", ["shards-1/shard-0000", "coordinator/scope-1"])
+def test_a_folder_with_a_damaged_store_is_refused(tmp_path: Path, folder: str) -> None:
+    """At once, whoever opens it, and with one line that says which."""
+    store = tmp_path / folder
     store.mkdir(parents=True)
     (store / "data.mdb").write_bytes(b"garbage" * 5000)
     (tmp_path / "layout.json").write_text(
