@@ -136,6 +136,15 @@ def test_a_folder_with_a_damaged_store_is_refused(tmp_path: Path, folder: str) -
     assert "Traceback" not in refused.stderr
 
 
+def test_a_start_ends_when_an_actor_cannot_be_started(tmp_path: Path) -> None:
+    """It says which, and does not wait for what will not come."""
+    (tmp_path / "limits").mkdir()
+    refused = serve_again(tmp_path)
+    assert refused.returncode == 1
+    assert "edge-0: IsADirectoryError" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def test_a_port_that_another_deployment_has_is_refused(served: Served, tmp_path: Path) -> None:
     """Both would get a part of the requests, because edges share their port."""
     port = served.process.url.rpartition(":")[2]
