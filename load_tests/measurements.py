@@ -2,12 +2,21 @@
 
 from array import array
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
+
+
+def percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:
+    """Return `PERCENTILES` of some times, in milliseconds; empty without any."""
+    if not seconds:
+        return {}
+    values = np.percentile(np.array(seconds) * 1000, list(PERCENTILES.values()))
+    return dict(zip(PERCENTILES, values.tolist(), strict=True))
 
 
 class Measurements:
@@ -44,11 +53,7 @@ class Measurements:
 
     def latency_ms(self) -> dict[str, float]:
         """Return the percentiles of the latency of all requests; empty without requests."""
-        latencies = np.array(self._latency_s) * 1000
-        if not latencies.size:
-            return {}
-        values = np.percentile(latencies, list(PERCENTILES.values()))
-        return dict(zip(PERCENTILES, values.tolist(), strict=True))
+        return percentiles_ms(self._latency_s)
 
     def throughput(self, seconds: float) -> dict[str, float]:
         """Return what was acknowledged within the first `seconds`, per second."""

@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-import numpy as np
 from msgspec import Struct
 from ruamel.yaml import YAML
 
@@ -26,7 +25,7 @@ from load_tests.client import Channel, Target, request_bytes
 from load_tests.drive import DriveOptions, arrival_times
 from load_tests.generator import Generator, LoadFailed
 from load_tests.ingest_cost import audience_documents
-from load_tests.measurements import PERCENTILES
+from load_tests.measurements import PERCENTILES, percentiles_ms
 from load_tests.receiver import Receiver
 from load_tests.server_process import KEY, WORKSPACE, ServerProcess
 
@@ -144,16 +143,13 @@ async def react(options: ReactionOptions, folder: Path, clock: Clock) -> Reactio
         await _await_all(receiver, due_s, clock)
     told_s = receiver.told_s
     latencies = [told_s[each] - at_s for each, at_s in due_s.items() if each in told_s]
-    values = [float("inf")] * len(PERCENTILES)
-    if latencies:
-        values = np.percentile(np.array(latencies) * 1000, list(PERCENTILES.values())).tolist()
     return ReactionResult(
         highest_rate=highest,
         load_rate=sent["batches_per_second"],
         probes=len(due_s),
         missing=len(due_s) - len(latencies),
         messages=receiver.messages,
-        latency_ms=dict(zip(PERCENTILES, values, strict=True)),
+        latency_ms=percentiles_ms(latencies) or dict.fromkeys(PERCENTILES, float("inf")),
     )
 
 

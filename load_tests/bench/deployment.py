@@ -11,6 +11,8 @@ from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
+from actors.clock import Clock
+from load_tests.bench.reads import Reads
 from load_tests.bench.report import Capacity, Point
 from load_tests.calculated import attribute_documents
 from load_tests.generator import Generator, LoadFailed
@@ -71,11 +73,14 @@ def workspace_document(attributes: int, audiences: int, seed: int) -> dict[str, 
     return document
 
 
-async def measure(server: ServerProcess, folder: Path, options: LoadOptions) -> Capacity:
+async def measure(
+    server: ServerProcess, folder: Path, options: LoadOptions, clock: Clock
+) -> Capacity:
     """Measure a deployment that has started.
 
     Raises:
         LoadFailed: its load could not be sent.
+        ReadBackFailed: its profiles could not be read.
     """
     load = Generator(
         server.url,
@@ -88,7 +93,8 @@ async def measure(server: ServerProcess, folder: Path, options: LoadOptions) -> 
     )
     await load.run(None, options.warm_s)
     before = await asyncio.to_thread(_stage_seconds, server.admin_url)
-    full = await load.run(None, options.seconds)
+    async with Reads(server.url, options.seed, clock) as reads:
+        full = await load.run(None, options.seconds)
     after = await asyncio.to_thread(_stage_seconds, server.admin_url)
     stages = {stage: seconds - before.get(stage, 0.0) for stage, seconds in after.items()}
     events = full["acknowledged"]["events"]
@@ -118,6 +124,7 @@ async def measure(server: ServerProcess, folder: Path, options: LoadOptions) -> 
         },
         stages_us_per_event={stage: taken / events * 1e6 for stage, taken in stages.items()},
         points=points,
+        reads_ms=reads.latency_ms(),
     )
 
 

@@ -17,6 +17,7 @@ from actors.clock import Clock
 from actors.hosting import settle_memory
 from actors.store.environment import Table
 from actors.store.keys import shard_of_slot, slot_of_mpid
+from load_tests.bench import pauses
 from load_tests.bench.floors import CpuClock, Sizes
 from load_tests.bench.report import Growth
 from load_tests.draws import Draws
@@ -28,6 +29,7 @@ from load_tests.steady import Sender, template
 
 _MODELS = 500  # users whose profiles are copied
 _MODEL_BATCHES = 4  # that each of them has sent
+_SINGLES = 1000  # sent one by one
 CONNECTIONS = 3  # of the deployment whose sizes are taken
 
 
@@ -66,25 +68,32 @@ async def measure(
         random = np.random.default_rng(options.seed)
         people = [Person(options.seed, number) for number in range(_MODELS)]
         now_s = clock.now_ms() // 1000 - 1
-        taken, events = 0.0, 0
-        for is_timed in (False, True):
-            used = _disk(deployment)
-            chosen = random.choice(mpids, options.batches).tolist()
-            sent = [
+
+        def batches(count: int) -> list[Batch]:
+            chosen = random.choice(mpids, count).tolist()
+            return [
                 _batch(people[place % _MODELS], options, draws) | {"mpid": mpid}
                 for place, mpid in enumerate(chosen)
             ]
+
+        taken, events, used = 0.0, 0, 0
+        for is_timed in (False, True):
+            used = _disk(deployment)
+            sent = batches(options.batches)
             seconds = await sender.send([template(each, now_s) for each in sent])
             if is_timed:
                 taken, events = seconds, sum(len(each["events"]) for each in sent)
+        disk_per_event = (_disk(deployment) - used) / events
+        singles = [template(each, now_s) for each in batches(_SINGLES)]
         return Growth(
             profiles=profiles,
             shards=shards,
             cpu_us_per_event=taken / events * 1e6,
             memory_per_profile=memory / profiles,
             disk_per_profile=disk / profiles,
-            disk_per_event=(_disk(deployment) - used) / events,
+            disk_per_event=disk_per_event,
             open_s=open_s,
+            longest_s=await pauses.longest_s(sender, deployment.shards, singles, clock, cpu),
         )
     finally:
         deployment.close()

@@ -28,6 +28,9 @@ class Point(Struct, frozen=True, kw_only=True):
     latency_ms: dict[str, float]
 
 
+_INGESTION = ("edge", "coordinator", "shard", "ray")
+
+
 class Capacity(Struct, frozen=True, kw_only=True):
     """What a deployment takes as fast as it can, and how long it takes at less.
 
@@ -35,6 +38,7 @@ class Capacity(Struct, frozen=True, kw_only=True):
         cpu_us_per_event, memory_bytes: by role, without the generator.
         stages_us_per_event: time of the shards by stage; that of `commit` is mostly the disk's.
         points: at shares of the highest rate.
+        reads_ms: percentiles of reads of the Profile API at the highest rate.
     """
 
     mode: str
@@ -48,11 +52,22 @@ class Capacity(Struct, frozen=True, kw_only=True):
     memory_bytes: dict[str, int]
     stages_us_per_event: dict[str, float]
     points: list[Point]
+    reads_ms: dict[str, float]
 
     @property
     def cpu_us(self) -> float:
         """Processor time per event of all processes."""
         return sum(self.cpu_us_per_event.values())
+
+    def latency_at(self, share: float) -> dict[str, float]:
+        """Return milliseconds by percentile at a share of the highest rate, if it was measured."""
+        found = (point.latency_ms for point in self.points if point.share == share)
+        return next(found, {})
+
+    @property
+    def ingestion_us(self) -> float:
+        """Processor time per event of all that has to do with it until it is acknowledged."""
+        return sum(self.cpu_us_per_event.get(role, 0.0) for role in _INGESTION)
 
 
 class Growth(Struct, frozen=True, kw_only=True):
@@ -63,6 +78,8 @@ class Growth(Struct, frozen=True, kw_only=True):
         memory_per_profile, disk_per_profile: bytes; memory that is not mapped from files.
         disk_per_event: bytes that an event adds, deliveries that wait included.
         open_s: to open the stores and load what is kept in memory, processor time.
+        longest_s: processor time of the longest call of a shard, by what was called
+            (`load_tests.bench.pauses`).
     """
 
     profiles: int
@@ -72,6 +89,7 @@ class Growth(Struct, frozen=True, kw_only=True):
     disk_per_profile: float
     disk_per_event: float
     open_s: float
+    longest_s: dict[str, float]
 
 
 class Bar(Struct, frozen=True, kw_only=True):
@@ -90,16 +108,23 @@ class Bar(Struct, frozen=True, kw_only=True):
 
 
 class BenchReport(Struct, kw_only=True):
-    """The result of a run; parts that were left out are `None` or empty."""
+    """The result of a run; parts that were left out are `None` or empty.
+
+    Attributes:
+        bare: bulk without calculated attributes and audiences, all else the same.
+    """
 
     scenario: str
     floors: Floors | None
     capacity: list[Capacity]
+    bare: Capacity | None
     growth: list[Growth]
     bars: list[Bar]
 
 
-def bars_of(floors: Floors | None, capacity: list[Capacity], growth: list[Growth]) -> list[Bar]:
+def bars_of(
+    floors: Floors | None, capacity: list[Capacity], bare: Capacity | None, growth: list[Growth]
+) -> list[Bar]:
     """Hold the figures of a run against the bounds that Headwater sets itself."""
     bars: list[Bar] = []
     for each in capacity:
@@ -108,17 +133,24 @@ def bars_of(floors: Floors | None, capacity: list[Capacity], growth: list[Growth
             bars.append(_at_least("bulk, events", each.events_per_second, 50_000, "/s"))
         else:
             bars.append(_at_least("single, requests", each.requests_per_second, 4_000, "/s"))
-        half = next((point for point in each.points if point.share == 0.5), None)
-        if half is not None:
-            bars.append(_at_most(f"{name}, p50 at half", half.latency_ms["p50"], 10, "ms"))
-            bars.append(_at_most(f"{name}, p99 at half", half.latency_ms["p99"], 50, "ms"))
+        if half := each.latency_at(0.5):
+            bars.append(_at_most(f"{name}, p50 at half", half["p50"], 10, "ms"))
+            bars.append(_at_most(f"{name}, p99 at half", half["p99"], 50, "ms"))
+        if each.reads_ms:
+            bars.append(_at_most(f"{name}, p99 of reads", each.reads_ms["p99"], 25, "ms"))
         if floors is not None:
             bars.append(_beside_floors(each, floors))
+        if bare is not None and name == bare.mode:
+            ratio = each.ingestion_us / bare.ingestion_us
+            what = "CPU of ingestion with attributes and audiences, to without"
+            bars.append(_at_most(what, ratio, 1.6, "×"))
     if len(sizes := [each for each in growth if each.shards == growth[0].shards]) > 1:
         ratio = sizes[-1].cpu_us_per_event / sizes[0].cpu_us_per_event
         what = f"CPU at {sizes[-1].profiles:,} profiles, to {sizes[0].profiles:,}"
         bars.append(_at_most(what, ratio, 1.3, "×"))
         bars.append(_at_most("memory per profile", sizes[-1].memory_per_profile, 1024, "bytes"))
+        longest_ms = max(sizes[-1].longest_s.values()) * 1000
+        bars.append(_at_most(f"pause at {sizes[-1].profiles:,} profiles", longest_ms, 50, "ms"))
     return bars
 
 

@@ -7,7 +7,10 @@ from load_tests.bench.report import BenchReport, Capacity
 
 def tables_of(report: BenchReport) -> list[Table]:
     """Show the result to a person."""
-    tables = [_of_capacity(report.capacity)] if report.capacity else []
+    capacity = {each.mode: each for each in report.capacity}
+    if report.bare is not None:
+        capacity[f"{report.bare.mode}, without attributes and audiences"] = report.bare
+    tables = [_of_capacity(capacity)] if capacity else []
     if (floors := report.floors) is not None:
         table = _table("floors, CPU µs", "floor", "value")
         table.add_row("parse, per event", f"{floors.parse_per_event:.2f}")
@@ -19,7 +22,8 @@ def tables_of(report: BenchReport) -> list[Table]:
         )
         tables.append(table)
     if report.growth:
-        names = ("profiles", "shards", "CPU µs/event", "memory B", "disk B", "opened in CPU s")
+        names = ["profiles", "shards", "CPU µs/event", "memory B", "disk B", "opened in CPU s"]
+        names += [f"longest {name}, ms" for name in report.growth[0].longest_s]
         table = _table("growth, memory and disk per profile", *names)
         for each in report.growth:
             table.add_row(
@@ -29,6 +33,7 @@ def tables_of(report: BenchReport) -> list[Table]:
                 f"{each.memory_per_profile:,.0f}",
                 f"{each.disk_per_profile:,.0f}",
                 f"{each.open_s:.1f}",
+                *(f"{seconds * 1000:.1f}" for seconds in each.longest_s.values()),
             )
         tables.append(table)
     table = _table("bars", "what", "value", "bar", "")
@@ -41,27 +46,35 @@ def tables_of(report: BenchReport) -> list[Table]:
     return tables
 
 
-def _of_capacity(capacity: list[Capacity]) -> Table:
-    table = _table("a deployment with everything", "measure", *(each.mode for each in capacity))
+def _of_capacity(capacity: dict[str, Capacity]) -> Table:
+    table = _table("a deployment with everything", "measure", *capacity)
+    measured = capacity.values()
 
     def add(name: str, values: list[str]) -> None:
         table.add_row(name, *values)
 
-    add("events/s", [f"{each.events_per_second:,.0f}" for each in capacity])
-    add("requests/s", [f"{each.requests_per_second:,.1f}" for each in capacity])
-    add("events per micro-batch", [f"{each.events_per_micro_batch:,.0f}" for each in capacity])
-    add("CPU µs/event", [f"{each.cpu_us:.1f}" for each in capacity])
+    add("events/s", [f"{each.events_per_second:,.0f}" for each in measured])
+    add("requests/s", [f"{each.requests_per_second:,.1f}" for each in measured])
+    add("events per micro-batch", [f"{each.events_per_micro_batch:,.0f}" for each in measured])
+    add("CPU µs/event", [f"{each.cpu_us:.1f}" for each in measured])
     for kind, title in (("cpu_us_per_event", ""), ("stages_us_per_event", "shard's time, ")):
-        names = dict.fromkeys(name for each in capacity for name in getattr(each, kind))
+        names = dict.fromkeys(name for each in measured for name in getattr(each, kind))
         for name in names:
             add(
-                f"  {title}{name}", [f"{getattr(each, kind).get(name, 0):.1f}" for each in capacity]
+                f"  {title}{name}", [f"{getattr(each, kind).get(name, 0):.1f}" for each in measured]
             )
-    for at, point in enumerate(capacity[0].points):
-        found = [each.points[at].latency_ms for each in capacity]
+    for name in ("p50", "p99"):
+        add(f"read of a profile, {name}", [_ms(each.reads_ms, name) for each in measured])
+    shares = dict.fromkeys(point.share for each in measured for point in each.points)
+    for share in shares:
+        found = [each.latency_at(share) for each in measured]
         for name in ("p50", "p99"):
-            add(f"{name} at {point.share:.0%}", [f"{each[name]:,.1f} ms" for each in found])
+            add(f"{name} at {share:.0%}", [_ms(each, name) for each in found])
     return table
+
+
+def _ms(found: dict[str, float], name: str) -> str:
+    return f"{found[name]:,.1f} ms" if name in found else ""
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 from rich.console import Console
 
 from actors.clock import Clock, SystemClock
@@ -17,6 +18,7 @@ from load_tests.bench.report import BenchReport, Capacity, Floors, Growth, bars_
 from load_tests.bench.tables import tables_of
 from load_tests.generator import LoadFailed
 from load_tests.pool import Pool, PoolOptions
+from load_tests.reader import ReadBackFailed
 from load_tests.report import write_json
 from load_tests.scenarios.identity import processor_time
 from load_tests.server_process import ServerProcess
@@ -54,13 +56,18 @@ async def bench(options: BenchOptions, folder: Path, clock: Clock) -> BenchRepor
     Raises:
         RuntimeError: the deployment did not start.
         LoadFailed: its load could not be sent.
+        ReadBackFailed: its profiles could not be read.
     """
     capacity: list[Capacity] = []
+    bare: Capacity | None = None
     floors: Floors | None = None
     grown: list[Growth] = []
     for mode in MODES if "capacity" in options.parts else ():
         with tempfile.TemporaryDirectory(dir=folder) as own:
             capacity.append(await _capacity(options, mode, Path(own), clock))
+    if "capacity" in options.parts:
+        with tempfile.TemporaryDirectory(dir=folder) as own:
+            bare = await _capacity(_bare(options), "bulk", Path(own), clock)
     if "floors" in options.parts:
         with tempfile.TemporaryDirectory(dir=folder) as own:
             floors = await _floors(options, Path(own), capacity, clock)
@@ -79,9 +86,15 @@ async def bench(options: BenchOptions, folder: Path, clock: Clock) -> BenchRepor
         scenario="bench",
         floors=floors,
         capacity=capacity,
+        bare=bare,
         growth=grown,
-        bars=bars_of(floors, capacity, grown),
+        bars=bars_of(floors, capacity, bare, grown),
     )
+
+
+def _bare(options: BenchOptions) -> BenchOptions:
+    """Return what measures the same deployment with nothing to keep current."""
+    return replace(options, shares=(), attributes=0, audiences=0)
 
 
 async def _capacity(options: BenchOptions, mode: str, folder: Path, clock: Clock) -> Capacity:
@@ -104,7 +117,7 @@ async def _capacity(options: BenchOptions, mode: str, folder: Path, clock: Clock
     )
     await asyncio.to_thread(server.start)
     try:
-        return await deployment.measure(server, folder, load)
+        return await deployment.measure(server, folder, load, clock)
     finally:
         await asyncio.to_thread(server.stop)
 
@@ -195,7 +208,7 @@ def command(json_file: Path | None, charts_folder: Path | None, **flags: object)
     with tempfile.TemporaryDirectory(prefix="headwater-bench-") as folder:
         try:
             report = asyncio.run(bench(options, Path(folder), SystemClock()))
-        except (RuntimeError, LoadFailed, OSError) as error:
+        except (RuntimeError, LoadFailed, ReadBackFailed, OSError) as error:
             raise click.ClickException(str(error)) from error
     console = Console(width=100)
     for table in tables_of(report):

@@ -1,12 +1,13 @@
 """The command that measures everything side by side."""
 
+import asyncio
 import io
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import AsyncMock, patch
 
 import pytest
 from msgspec.structs import replace
@@ -15,12 +16,15 @@ from rich.console import Console
 from actors.clock import SystemClock
 from config.load import load_workspaces
 from config.numbers import KeptNumbers, assign_all
-from load_tests.bench import deployment, growth
+from load_tests.bench import deployment, growth, reads
 from load_tests.bench.charts import write_charts
 from load_tests.bench.floors import Sizes, http_us, parse_us, ray_us, store_us
+from load_tests.bench.reads import Reads
 from load_tests.bench.report import BenchReport, Capacity, Floors, Growth, Point, bars_of
 from load_tests.bench.tables import tables_of
+from load_tests.people import Person
 from load_tests.pool import Pool, PoolOptions
+from load_tests.reader import ReadBackFailed
 from load_tests.server_process import ServerProcess
 
 FLOORS = Floors(
@@ -43,7 +47,9 @@ BULK = Capacity(
     memory_bytes={"edge": 1, "shard": 1},
     stages_us_per_event={"decode": 4.0, "commit": 6.0},
     points=[Point(share=0.5, batches_per_second=5000.0, latency_ms={"p50": 10.0, "p99": 51.0})],
+    reads_ms={"p50": 2.0, "p99": 25.0},
 )
+BARE = replace(BULK, cpu_us_per_event={"edge": 4.0, "shard": 5.0, "forwarder": 9.0}, points=[])
 # 80 for HTTP, a tenth of a call of Ray and five events of floors: 205 µs a request.
 SINGLE = replace(
     BULK,
@@ -51,6 +57,7 @@ SINGLE = replace(
     requests_per_second=3_999.0,
     events_per_micro_batch=50.0,
     cpu_us_per_event={"shard": 102.6},
+    reads_ms={"p50": 2.0, "p99": 26.0},
 )
 GROWTH = [
     Growth(
@@ -61,41 +68,52 @@ GROWTH = [
         disk_per_profile=3000.0,
         disk_per_event=2000.0,
         open_s=1.0,
+        longest_s={"batch": 0.002, "sweep": 0.051},
     )
     for profiles, shards, taken in ((1000, 2, 40.0), (100_000, 2, 52.0), (1000, 1, 400.0))
 ]
 
 
 def test_every_figure_is_held_against_its_bar() -> None:
-    bars = {bar.what: bar for bar in bars_of(FLOORS, [BULK, SINGLE], GROWTH)}
+    bars = {bar.what: bar for bar in bars_of(FLOORS, [BULK, SINGLE], BARE, GROWTH)}
     assert {what: bar.is_met for what, bar in bars.items()} == {
         "bulk, events": True,
         "bulk, p50 at half": True,
         "bulk, p99 at half": False,
+        "bulk, p99 of reads": True,
         "bulk, CPU to parse + store": True,
+        "CPU of ingestion with attributes and audiences, to without": False,
         "single, requests": False,
         "single, p50 at half": True,
         "single, p99 at half": False,
+        "single, p99 of reads": False,
         "single, CPU to HTTP + Ray + parse + store": False,
         "CPU at 100,000 profiles, to 1,000": True,
         "memory per profile": True,
+        "pause at 100,000 profiles": False,
     }
+    with_and_without = bars["CPU of ingestion with attributes and audiences, to without"]
+    assert with_and_without.value == pytest.approx(15 / 9)  # forwarders are not asked
+    assert bars["pause at 100,000 profiles"].value == 51.0
     assert bars["bulk, CPU to parse + store"].value == 3.0
     assert bars["single, CPU to HTTP + Ray + parse + store"].value == pytest.approx(2.5024, 1e-4)
     assert bars["CPU at 100,000 profiles, to 1,000"].value == 1.3
 
 
 def test_what_was_not_measured_has_no_bar() -> None:
-    assert bars_of(FLOORS, [], []) == []
-    assert [bar.what for bar in bars_of(None, [replace(BULK, points=[])], GROWTH[:1])] == [
-        "bulk, events"
-    ]
+    assert bars_of(FLOORS, [], None, []) == []
+    some = replace(BULK, points=[], reads_ms={})
+    assert [bar.what for bar in bars_of(None, [some], None, GROWTH[:1])] == ["bulk, events"]
 
 
 def test_a_report_is_shown_and_drawn(tmp_path: Path) -> None:
-    bars = bars_of(FLOORS, [BULK, SINGLE], GROWTH)
     report = BenchReport(
-        scenario="bench", floors=FLOORS, capacity=[BULK, SINGLE], growth=GROWTH, bars=bars
+        scenario="bench",
+        floors=FLOORS,
+        capacity=[BULK, SINGLE],
+        bare=BARE,
+        growth=GROWTH,
+        bars=bars_of(FLOORS, [BULK, SINGLE], BARE, GROWTH),
     )
     text = io.StringIO()
     for table in tables_of(report):
@@ -139,19 +157,66 @@ async def test_the_time_of_each_stage_is_that_of_the_measured_run_alone(tmp_path
             rates.append(rate)
             return _ingest_report()
 
+    class NoReads(Reads):
+        async def __aenter__(self) -> Reads:
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            assert rates == [None, None]
+
     server = ServerProcess(tmp_path, SystemClock())
+    server.url = "http://127.0.0.1:1"
     server.admin_url = "http://admin"
     with (
         patch.object(deployment, "urlopen", answer),
         patch.object(deployment, "Generator", Load),
+        patch.object(deployment, "Reads", NoReads),
         patch.object(ServerProcess, "pid", 7),
     ):
-        found = await deployment.measure(server, tmp_path, _load_options())
+        found = await deployment.measure(server, tmp_path, _load_options(), SystemClock())
     assert rates == [None, None, 40.0, 60.0]
     assert found.stages_us_per_event == {"decode": 2000.0, "commit": 4000.0}
     assert found.events_per_micro_batch == 50.0
     assert found.cpu_us_per_event == {"shard": 30.0}
     assert [point.share for point in found.points] == [0.5, 0.75]
+
+
+async def test_profiles_are_read_until_the_load_ends() -> None:
+    asked: list[int] = []
+    enough = asyncio.Event()
+
+    class Users:
+        def __init__(self, *_: object) -> None:
+            """Know everybody."""
+
+        async def find(self, identity: str) -> list[int]:
+            return [1, 2] if identity == Person(1, 0).customer_id else []
+
+        async def profile(self, mpid: int, fields: str) -> dict[str, Any]:
+            asked.append(mpid)
+            if len(asked) == 5:
+                enough.set()
+            return {}
+
+        def close(self) -> None:
+            asked.append(0)
+
+    with (
+        patch.object(reads, "Reader", Users),
+        patch.object(reads, "fetch_token", AsyncMock(return_value="token")),
+        patch.object(reads, "_PAUSE_S", 0.0),
+    ):
+        async with Reads("http://127.0.0.1:1", 1, SystemClock()) as reading:
+            await enough.wait()
+        assert asked[:5] == [1, 2, 1, 2, 1]
+        assert asked[-1] == 0
+        assert 0 <= reading.latency_ms()["p99"] < 1000
+        with (
+            patch.object(Users, "profile", AsyncMock(side_effect=ReadBackFailed("404"))),
+            pytest.raises(ReadBackFailed, match="404"),
+        ):
+            async with Reads("http://127.0.0.1:1", 1, SystemClock()) as failing:
+                await asyncio.wait((failing._reading,))
 
 
 def test_floors_are_those_of_the_given_bytes(tmp_path: Path) -> None:
@@ -183,6 +248,8 @@ async def test_growth_fills_the_stores_and_applies_batches_of_anybody(tmp_path: 
     assert found.cpu_us_per_event > 0
     assert found.disk_per_profile > 500
     assert found.disk_per_event > 0
+    assert 0 < found.longest_s["batch"] < 1
+    assert found.longest_s.keys() == {"batch", "sweep", "audiences"}
     sizes = await growth.sizes(tmp_path / "b", options, clock, time.process_time)
     assert min(sizes.log, sizes.profile, sizes.delivery) > 200
 
