@@ -2,10 +2,12 @@
 
 Layout: records of little-endian 64-bit integers: hash of the key (0: free), then the fields
 of `Counter`. A key is looked for from the slot that its hash names onwards. The file may be
-deleted while nobody runs: everybody then starts with full counters.
+deleted while nobody runs: everybody then starts with full counters. Without a disk to have it on,
+an edge counts alone.
 """
 
 import fcntl
+import logging
 import mmap
 import os
 import struct
@@ -14,7 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from actors.disk_wait import DISK_ERRORS
 from server.limits import Counter
+
+logger = logging.getLogger("headwater.limits")
 
 # For each workspace ten times the keys of a large one (inputs, credentials, five levels).
 SLOTS = 8192
@@ -29,21 +34,26 @@ class LimitFile:
     def __init__(self, path: Path, workspaces: int = 1) -> None:
         """Args: `workspaces` as all edges of the machine serve; the counters of others are lost.
 
-        Raises OSError, such as for want of room.
+        Raises OSError if no file can be there; if the disk does not work it is memory instead.
         """
         self._slots = SLOTS * workspaces
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with self:
-            size = self._slots * _RECORD.size
-            if os.fstat(self._file).st_size != size:
-                os.ftruncate(self._file, 0)
-            # All of it now: who writes to a mapped page that a full disk has no room for is killed.
-            os.posix_fallocate(self._file, 0, size)
-        self._map = mmap.mmap(self._file, size)
+        size = self._slots * _RECORD.size
+        self._file: int | None = None
+        try:
+            self._file = _opened(path, size)
+        except OSError as error:
+            if error.errno not in DISK_ERRORS:
+                raise
+            logger.error(
+                "rate limits are counted by this edge alone until it is started again",
+                extra={"event": "limits_apart", "reason": error.strerror},
+            )
+        self._map = mmap.mmap(-1 if self._file is None else self._file, size)
         self._hashes: dict[str, int] = {}
 
     def __enter__(self) -> Self:
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        if self._file is not None:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
         return self
 
     def __exit__(
@@ -52,7 +62,8 @@ class LimitFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        fcntl.flock(self._file, fcntl.LOCK_UN)
+        if self._file is not None:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def read(self, key: str) -> Counter | None:
         """Return a copy of a counter, `None` if nothing was counted yet."""
@@ -80,7 +91,8 @@ class LimitFile:
     def close(self) -> None:
         """Give the file back."""
         self._map.close()
-        os.close(self._file)
+        if self._file is not None:
+            os.close(self._file)
 
     def _hash(self, key: str) -> int:
         hashed = self._hashes.get(key)
@@ -99,3 +111,18 @@ class LimitFile:
         raise RuntimeError(
             f"more than {self._slots} counters of rate limits; delete the file to shrink"
         )
+
+
+def _opened(path: Path, size: int) -> int:
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file).st_size != size:
+            os.ftruncate(file, 0)
+        # All of it now: who writes to a mapped page that a full disk has no room for is killed.
+        os.posix_fallocate(file, 0, size)
+        fcntl.flock(file, fcntl.LOCK_UN)
+    except OSError:
+        os.close(file)
+        raise
+    return file

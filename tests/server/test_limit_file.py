@@ -1,6 +1,8 @@
 """Rate limits shared by processes."""
 
+import errno
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,26 @@ def test_a_disk_that_gets_full_later_has_room_for_every_counter(tmp_path: Path) 
     LimitFile(path).close()
     kept = path.stat()
     assert kept.st_blocks * 512 >= kept.st_size == SLOTS * 48
+
+
+@pytest.mark.parametrize(
+    ("call", "error"), [("open", errno.EROFS), ("posix_fallocate", errno.ENOSPC)]
+)
+def test_an_edge_whose_disk_does_not_work_counts_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, error: int
+) -> None:
+    """It serves what can be served, and comes back if it dies meanwhile."""
+
+    def fail(*_: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        alone = LimitFile(tmp_path / "limits")
+    assert RateLimiter(alone).admit([LIMIT], 500, 0) == Admitted(100)
+    assert not isinstance(RateLimiter(alone).admit([LIMIT], 1, 0), Admitted)
+    alone.close()
+    assert admitted_of(tmp_path / "limits", 600) == 500
 
 
 def test_every_field_is_kept_below_zero_too(limit_file: LimitFile) -> None:
