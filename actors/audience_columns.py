@@ -113,7 +113,7 @@ class AudienceColumns:
         with self._store.read() as txn:
             for key in keys:
                 profile = self._profiles.get(txn, key)
-                if profile is None:
+                if profile is None or self.section(profile) is None:
                     self.engine.forget(key)
                 else:
                     self.load(key, profile)

@@ -301,9 +301,10 @@ class Story:
             self.shard.profiles.edit(txn, packed, change)
 
     def login(self) -> None:
-        """Make a profile without data, as an identity call does."""
+        """Make a profile without data, as an identity call does, and a first batch before it."""
         now_ms = self.clock.now_ms()
-        call(self.shard, self.random.choice(CALLERS), now_ms)
+        new_in = self.random.choice((WORKSPACE.number, 0))
+        call(self.shard, self.random.choice(CALLERS), now_ms, new_in)
 
     def sweep(self) -> None:
         Sweeper(self.shard.state, [self.shard], self.clock).sweep()
@@ -440,12 +441,12 @@ class Story:
             return read_history(txn, key, profile.workspaces[WORKSPACE.number], 0).own
 
 
-def call(shard: Shard, mpid: int, now_ms: int) -> None:
-    """Let an identity call make a profile."""
+def call(shard: Shard, mpid: int, now_ms: int, new_in: int = WORKSPACE.number) -> None:
+    """Let an identity call make a profile, or with 0 the coordinator for a batch that is to come."""
     key = ProfileKey(WORKSPACE.scope, "production", mpid)
     with shard.transaction() as txn:
         profile = shard.profiles.stage(txn, key, now_ms)
-        change = ProfileChange(mpid, now_ms, new_in=WORKSPACE.number)
+        change = ProfileChange(mpid, now_ms, new_in=new_in)
         apply_identity_call(profile, change, WORKSPACE.priority)
 
 
@@ -527,6 +528,24 @@ def test_who_was_known_by_a_call_alone_before_a_restart_enters_with_the_first_ba
     first = item({"environment": "production", "mpid": 4, "events": [login]})
     story.shard.commit(micro(1, first, where=context(story.clock.now_ms()), names=KNOWN))
     assert known_of(profile_of(story.shard, 4))[0].keys() == {1}
+    story.shard.state.close()
+
+
+def test_the_first_batch_of_a_user_that_failed_on_a_full_disk_counts_once(tmp_path: Path) -> None:
+    """The profile is there already: the coordinator has made it before the batch comes."""
+    story = Story(tmp_path, 0)
+    story.live = LiveAudiences(version=1, audiences=(story._audience(1, 1, DEFINITIONS[1]),))
+    story.worker.set_audiences(story.live)
+    call(story.shard, 1, story.clock.now_ms(), new_in=0)
+    login = {"event_type": "custom_event", "data": {"event_name": "Login"}}
+    body = {"environment": "production", "mpid": 1, "events": [login]}
+    for number, members in ((1, set()), (2, {1})):
+        sent = micro(number, item(body), where=context(story.clock.now_ms()), names=KNOWN)
+        story._failing(sent)
+        story.shard.commit(sent)
+        profile = profile_of(story.shard, 1)
+        assert profile is not None
+        assert profile.workspaces[WORKSPACE.number].audiences.keys() == members
     story.shard.state.close()
 
 
