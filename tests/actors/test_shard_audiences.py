@@ -442,7 +442,7 @@ class Story:
 
 
 def call(shard: Shard, mpid: int, now_ms: int, new_in: int = WORKSPACE.number) -> None:
-    """Let an identity call make a profile, or with 0 the coordinator for a batch that is to come."""
+    """Let an identity call make a profile, or with 0 the coordinator for a coming batch."""
     key = ProfileKey(WORKSPACE.scope, "production", mpid)
     with shard.transaction() as txn:
         profile = shard.profiles.stage(txn, key, now_ms)
