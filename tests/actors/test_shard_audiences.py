@@ -36,6 +36,7 @@ from actors.model.profiles import AttributeValue, Profile, ProfileKey, Section
 from actors.outputs.audience_messages import MessageAudience
 from actors.profiles.identities import apply_identity_call
 from actors.shard import Shard
+from actors.store.environment import Transaction
 from actors.store.identities import ProfileChange
 from actors.store.keys import profile_key
 from actors.store.resharding import reshard
@@ -62,7 +63,17 @@ HOUR = 60 * MINUTE
 STORIES = int(os.environ.get("STORIES", "40"))
 EDITED_AND_RESTARTED = 71  # a story in which an edit is not followed before a restart
 PEOPLE = (1, 2, 3)
-CALLERS = (4, 5, 6)  # who also make identity calls, perhaps long before anything else
+CALLERS = (
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    10,
+    11,
+    12,
+)  # who also make identity calls, perhaps long before anything else
 LIST, NESTED = 90, 91
 SHARING = (1, 2, 3, 4, 5)  # audiences whose subscriptions share attributes
 SHARED = ("tier", "c1")
@@ -155,12 +166,13 @@ class Story:
             actions[self.login] = 4
         self.random.choices(list(actions), list(actions.values()))[0]()
 
-    def batch(self) -> None:
+    def batch(self, people: Sequence[int] = (), failures: float = 0.1) -> None:
         random, now = self.random, self.clock.now_ms()
+        people = people or self.people
         is_historical = random.random() < 0.1
         items = []
         for _ in range(random.randint(1, 3)):
-            body: dict[str, Any] = {"environment": "production", "mpid": random.choice(self.people)}
+            body: dict[str, Any] = {"environment": "production", "mpid": random.choice(people)}
             body["events"] = [
                 self._event(now, is_historical) for _ in range(random.randint(is_historical, 2))
             ]
@@ -171,7 +183,7 @@ class Story:
         self.number += 1
         where = replace(where, input=random.choice((BACKEND, WEB)))
         sent = micro(self.number, *items, where=where, names=KNOWN)
-        if random.random() < 0.1:
+        if random.random() < failures:
             self._failing(sent)
         results = self.shard.commit(sent)
         assert all(isinstance(each, Accepted) for each in results)
@@ -193,13 +205,23 @@ class Story:
         return {"event_type": "custom_event", "data": data}
 
     def _failing(self, sent: Any) -> None:
-        """Let the disk be full at the end of the transaction; the edge sends again."""
+        """Let the disk be full after some writes, or at the end; the edge sends again."""
+        room = self.random.choice((self.random.randrange(40), 1000))
         with pytest.MonkeyPatch.context() as patch:
 
-            def full(*_: object) -> None:
-                raise StoreFull("no room")
+            def taking_room(write: Any) -> Any:
+                def writing(*arguments: Any) -> Any:
+                    nonlocal room
+                    room -= 1
+                    if room < 0:
+                        raise StoreFull("no room")
+                    return write(*arguments)
 
-            patch.setattr("actors.shard.micro_batches.remember", full)
+                return writing
+
+            for name in ("put", "append", "delete"):
+                patch.setattr(Transaction, name, taking_room(getattr(Transaction, name)))
+            patch.setattr("actors.shard.micro_batches.remember", _full)
             with pytest.raises(StoreFull):
                 self.shard.commit(sent)
 
@@ -303,8 +325,10 @@ class Story:
     def login(self) -> None:
         """Make a profile without data, as an identity call does, and a first batch before it."""
         now_ms = self.clock.now_ms()
-        new_in = self.random.choice((WORKSPACE.number, 0))
-        call(self.shard, self.random.choice(CALLERS), now_ms, new_in)
+        caller, new_in = self.random.choice(CALLERS), self.random.choice((WORKSPACE.number, 0))
+        call(self.shard, caller, now_ms, new_in)
+        if not new_in:
+            self.batch([caller], failures=0.5)
 
     def sweep(self) -> None:
         Sweeper(self.shard.state, [self.shard], self.clock).sweep()
@@ -439,6 +463,10 @@ class Story:
         key = ProfileKey(WORKSPACE.scope, "production", mpid)
         with self.shard.store.read() as txn:
             return read_history(txn, key, profile.workspaces[WORKSPACE.number], 0).own
+
+
+def _full(*_: object) -> None:
+    raise StoreFull("no room")
 
 
 def call(shard: Shard, mpid: int, now_ms: int, new_in: int = WORKSPACE.number) -> None:
