@@ -84,6 +84,11 @@ class JointAudiences(ShardAudiences):
         """They are there as long as there is one."""
         return False
 
+    def _connect(self, feed: AttributeFeed) -> InForce:
+        """They calculate no attributes: which connections are fed is the home's own to keep."""
+        self.feed = feed
+        return self.in_force
+
     def work_by(self, in_force: InForce) -> None:
         super().work_by(in_force)
         nodes = [each.node for each in self.known.live.audiences if each.node is not None]

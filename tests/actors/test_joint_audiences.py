@@ -1,0 +1,167 @@
+"""Audiences over several workspaces beside the Calculated Attributes feed of their home."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from actors.audience_worker import AudienceWorker
+from actors.audiences.announce import FIRST_NUMBER, Subscription
+from actors.audiences.in_force import InForce, read_in_force
+from actors.audiences.told import LiveAudience, LiveAudiences, LiveSubscription
+from actors.calculated.definition import Attribute, LiveAttributes
+from actors.calculated.feed import FEED_NUMBER
+from actors.calculated.reading import canonical, read_definition
+from actors.clock import ManualClock
+from actors.errors import StoreFull
+from actors.metric_groups import ShardMetrics
+from actors.model.micro_batches import EventName, EventNames
+from actors.outputs.audience_messages import MessageAudience
+from actors.shard import Shard
+from actors.shard_options import ShardOptions, StoreOptions
+from actors.shard_state import ShardState
+from actors.store.environment import Store, Transaction
+from tests.actors.forwarding.support import connection
+from tests.actors.profiles.builders import MINUTE, NOW, WORKSPACE
+from tests.actors.shards import MAP_SIZE_BYTES, context, item, micro, profile_of
+from tests.oracle.audiences.build import event, within_last
+
+OTHER = WORKSPACE.number + 1
+KNOWN = EventNames([EventName("custom_event", "Login")], is_full=False)
+LOGINS = canonical(
+    {
+        "recipe_type": "event",
+        "datapoint": {"type": "event", "event_type": "custom_event", "event_name": "Login"},
+        "calculation_type": "count",
+        "time_period": {"type": "since", "date": "2025-12-20T00:00:00"},
+    }
+)
+JOINT = LiveAudience(
+    number=5,
+    revision=1,
+    type="real_time",
+    name="j",
+    external_name="j",
+    environment="production",
+    node=event("Login", within_last(60 * MINUTE)),
+    workspaces=(WORKSPACE.number, OTHER),
+)
+TOLD = Subscription(
+    number=FIRST_NUMBER + 1,
+    id="s1",
+    audience=JOINT.number,
+    name=MessageAudience(JOINT.number, "x", "x"),
+    workspace=WORKSPACE.number,
+    output="hook",
+    environments=frozenset({"production"}),
+)
+LIVE = LiveAudiences(
+    version=1,
+    audiences=(JOINT,),
+    subscriptions=(
+        LiveSubscription(subscription=TOLD, variation=None, is_faulted=False, resumed=0),
+    ),
+)
+
+
+class Shared:
+    """A shard with two workspaces, of which the first has a connection of the feed."""
+
+    def __init__(self, folder: Path, clock: ManualClock) -> None:
+        store = StoreOptions(
+            number=0,
+            of=1,
+            folder=folder,
+            map_size_bytes=MAP_SIZE_BYTES,
+            profile_cache_bytes=1 << 20,
+            workspaces=2,
+            scopes=frozenset({WORKSPACE.scope}),
+        )
+        self._clock = clock
+        self._sent = 0
+        self._state = ShardState(store, clock)
+        home = replace(WORKSPACE, neighbours={OTHER: 30})
+        other = replace(WORKSPACE, number=OTHER, id="other", neighbours={WORKSPACE.number: 30})
+        fed = connection(1, input=FEED_NUMBER)
+        self.home = self._open(
+            ShardOptions(workspace=home, connections=(fed,), queue_limits={1: 1 << 30})
+        )
+        self.other = self._open(ShardOptions(workspace=other))
+        self.worker = AudienceWorker(self.home, clock)
+
+    def _open(self, options: ShardOptions) -> Shard:
+        return Shard(self._state, options, self._clock, ShardMetrics("t"), lambda _: None)
+
+    def login(self) -> None:
+        self._sent += 1
+        done = {"event_type": "custom_event", "data": {"event_name": "Login"}}
+        body = {"environment": "production", "mpid": 1, "events": [done]}
+        where = context(self._clock.now_ms())
+        self.home.commit(micro(self._sent, item(body), where=where, names=KNOWN))
+
+    def settle(self) -> None:
+        while self.worker.audience_step():
+            pass
+
+    def kept(self) -> InForce:
+        with self.home.store.read() as txn:
+            return read_in_force(txn)
+
+    def close(self) -> None:
+        self._state.close()
+
+
+def test_what_feeds_of_the_home_have_heard_outlives_a_restart(tmp_path: Path) -> None:
+    """A connection that has been told of everybody is not told again."""
+    clock = ManualClock(NOW)
+    with closing(Shared(tmp_path, clock)) as shared:
+        attribute = Attribute(1, "logins", 1, read_definition(LOGINS))
+        shared.worker.set_calculated_attributes(LiveAttributes(1, (attribute,)))
+        shared.settle()
+        shared.login()
+        shared.worker.set_audiences(LIVE)
+        shared.settle()
+        told = shared.home.outbox.read_outbox(1, 0, 10, 1 << 20)
+        assert shared.kept() == shared.home.audiences.in_force
+    assert len(told) == 1
+    with closing(Shared(tmp_path, clock)) as shared:
+        assert shared.kept() == shared.home.audiences.in_force
+        shared.settle()
+        assert shared.home.outbox.read_outbox(1, 0, 10, 1 << 20) == told
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+def test_audiences_that_met_a_full_disk_are_in_force_once_they_are_told_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    """Whichever write it was that the disk had no room for."""
+    with closing(Shared(tmp_path, ManualClock(NOW))) as shared:
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "write", _with_room_for(writes))
+            with suppress(StoreFull):
+                shared.worker.set_audiences(LIVE)
+        shared.worker.set_audiences(LIVE)
+        shared.settle()
+        shared.login()
+        profile = profile_of(shared.home, 1)
+        assert profile is not None
+        assert profile.joint[WORKSPACE.number].audiences.keys() == {JOINT.number}
+        assert shared.home.outbox.read_outbox(TOLD.number, 0, 10, 1 << 20)
+
+
+def _with_room_for(writes: int) -> Any:
+    """Return `Store.write` of a disk that is full after so many transactions."""
+    write, left = Store.write, [writes]
+
+    @contextmanager
+    def writing(store: Store) -> Iterator[Transaction]:
+        left[0] -= 1
+        if left[0] < 0:
+            raise StoreFull("no room")
+        with write(store) as txn:
+            yield txn
+
+    return writing
