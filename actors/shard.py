@@ -186,7 +186,6 @@ class Shard:
         except BaseException:
             self._abandon()
             self._names.abandon()
-            self.counts.abandon()
             raise
         self._names.published()
         self._published()
@@ -270,6 +269,7 @@ class Shard:
         self.audiences.users.published()
         self.outbox.published()
         self.points.published()
+        self.counts.published()
 
     def _abandon(self) -> None:
         """The transaction failed: what it has changed in memory is as it is on disk."""
@@ -277,6 +277,7 @@ class Shard:
         self.audiences.users.abandon()
         self.outbox.abandon()
         self.points.abandon()
+        self.counts.abandon()
 
     def forget_micro_batches(self) -> None:
         """Drop what is remembered of micro-batches; no edge that sent one may be alive any more.

@@ -90,10 +90,14 @@ class ShardCounts:
         self._metrics.config_revision.labels(options.workspace.id).set(options.revision)
 
     def micro_batch(self, works: Sequence[Work]) -> None:
-        """Count the batches of a committed micro-batch; those sent elsewhere count there."""
+        """Count the batches of a committed micro-batch; those sent elsewhere count there.
+
+        What its transaction has noted is counted by `published`.
+        """
         results: Counter[tuple[int, str, str]] = Counter()
         types: dict[tuple[int, str], list[str]] = {}
         drops: Counter[tuple[int, str]] = Counter()
+        duplicates: Counter[tuple[int, str]] = Counter()  # by connection
         late: Counter[int] = Counter()
         for work in works:
             source = work.context.input
@@ -107,7 +111,7 @@ class ShardCounts:
                     results[source, batch.environment, "duplicate"] += 1
                     drops[source, reason] += 1
                     for number in self._receiving.get((source, batch.environment), ()):
-                        self._drops[number, DUPLICATE] += max(len(batch.events), 1)
+                        duplicates[number, DUPLICATE] += max(len(batch.events), 1)
                 case Accepted() if batch is not None:
                     results[source, batch.environment, "accepted"] += 1
                     # What is blocked has come, too (spec/data-plans.md, 4).
@@ -123,10 +127,7 @@ class ShardCounts:
                         self._checked(checked)
         counted = {where: Counter(found) for where, found in types.items()}
         self._write(results, counted, drops, late)
-        if self._new:
-            self._show_records(self._new)
-            self._addressed = self._records()
-            self._new.clear()
+        self._write_drops(duplicates)
 
     def not_tagged(self, works: Sequence[Work]) -> None:
         """Count, in a workspace with data plans, the batches of a micro-batch that name none."""
@@ -158,9 +159,19 @@ class ShardCounts:
             self._metrics.identity_records.labels(environment).inc(count)
 
     def dropped(self, drops: Iterable[Drop]) -> None:
-        """Count what a batch's connections did not get."""
+        """Note what connections do not get of what the transaction under way brings."""
         for drop in drops:
             self._drops[drop.connection, drop.reason] += drop.events
+
+    def published(self) -> None:
+        """The transaction is on disk: count what was noted for it."""
+        if self._drops:
+            self._write_drops(self._drops)
+            self._drops.clear()
+        if self._new:
+            self._show_records(self._new)
+            self._addressed = self._records()
+            self._new.clear()
 
     def abandon(self) -> None:
         """The transaction failed: what was noted for it did not happen."""
@@ -191,7 +202,10 @@ class ShardCounts:
             metrics.ingest_drops.labels(workspace.id, ids[source], reason).inc(count)
         for source, count in late.items():
             metrics.ingest_late_events.labels(workspace.id, ids[source]).inc(count)
-        for (connection, reason), count in self._drops.items():
+
+    def _write_drops(self, drops: Counter[tuple[int, str]]) -> None:
+        metrics = self._metrics
+        for (connection, reason), count in drops.items():
             slug = self._connections[connection]
             metrics.forwarder_drops.labels(slug, reason).inc(count)
             if reason in ALERTS:
@@ -204,4 +218,3 @@ class ShardCounts:
                         "count": count,
                     },
                 )
-        self._drops.clear()
