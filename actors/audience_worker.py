@@ -20,6 +20,7 @@ from actors.audiences.in_force import (
 from actors.audiences.told import LiveAudiences, Progress, ShardProgress
 from actors.calculated.definition import LiveAttributes
 from actors.clock import Clock
+from actors.errors import StoreFull
 from actors.model.profiles import ProfileKey
 from actors.model.workspaces import ENVIRONMENTS
 from actors.shard import Shard
@@ -113,7 +114,11 @@ class AudienceWorker:
         if audiences.is_idle and audiences.in_force.cursor is None:
             return False
         parts = (self._follow, self._expire, self._load, self._walk, self._loads.step)
-        return any(part() for part in parts)
+        try:
+            return any(part() for part in parts)
+        except StoreFull:
+            self._load()  # which takes no room, and which whoever asks for members waits for
+            raise
 
     def audience_progress(self) -> ShardProgress:
         """Tell how far it is with what it was told last."""
