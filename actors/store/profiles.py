@@ -37,6 +37,8 @@ class Profiles:
         self._followers: dict[int, set[bytes]] = {}
         self._recovered: dict[int, set[bytes]] = {}  # of workspaces that do not follow yet
         self._told: list[tuple[int, bytes]] = []  # in this transaction: workspace, key
+        self._following: list[tuple[int, bytes]] = []  # those of them that have to look
+        self._removed: list[bytes] = []
         self._faces: dict[bytes, object] = {}  # as they were, where several follow
 
     def follow(self, workspace: int) -> set[bytes]:
@@ -135,8 +137,7 @@ class Profiles:
         self._staged.pop(packed, None)
         _, size = self._hot.pop(packed, (None, 0))
         self._used_bytes -= size
-        for followed in self._followers.values():
-            followed.discard(packed)
+        self._removed.append(packed)
         for key in [key for key, _ in txn.scan("followed", prefix=packed)]:
             txn.delete("followed", key)
 
@@ -160,13 +161,17 @@ class Profiles:
                 self._tell(packed, profile, by)
         for workspace, packed in self._told:
             if workspace != by or packed not in seen:
-                self._followers[workspace].add(packed)
+                self._following.append((workspace, packed))
                 txn.put("followed", _followed_key(packed, workspace), b"")
         for packed in self._followers.get(by, set()).intersection(seen):
             self.looked_at(txn, by, packed)
 
     def published(self) -> None:
         """The transaction is on disk: what was staged is what everybody sees."""
+        for followed in self._followers.values():
+            followed.difference_update(self._removed)
+        for workspace, packed in self._following:
+            self._followers[workspace].add(packed)
         self._end()
         self._make_room()
 
@@ -182,6 +187,8 @@ class Profiles:
         self._opened.clear()
         self._faces.clear()
         self._told.clear()
+        self._following.clear()
+        self._removed.clear()
 
     def _note(self, packed: bytes, profile: Profile) -> None:
         """Remember what all workspaces see of a profile that is about to be changed."""

@@ -297,3 +297,26 @@ def test_what_was_changed_and_not_given_back_is_undone_too(store: Store, ending:
     found = seen(store, profiles, ANN)
     assert found is not None
     assert not found.is_opted_out
+
+
+@pytest.mark.parametrize("ending", ["abort before flush", "abort after flush"])
+def test_who_follows_hears_of_nothing_that_failed(store: Store, ending: Ending) -> None:
+    """And goes on to look at what it had to look at."""
+    profiles = Profiles(ROOMY)
+    ann, bob = of_workspaces(store, profiles, ANN, 1), of_workspaces(store, profiles, BOB, 1)
+    followed = profiles.follow(1)
+
+    def opt_out(profile: Profile) -> None:
+        profile.is_opted_out = True
+
+    with transaction(store, profiles) as txn:
+        profiles.edit(txn, bob, opt_out)
+    assert followed == {bob}
+    with transaction(store, profiles, ending) as txn:
+        profiles.edit(txn, ann, opt_out)
+        profiles.remove(txn, bob)
+    assert followed == {bob}
+    with transaction(store, profiles) as txn:
+        profiles.edit(txn, ann, opt_out)
+        profiles.remove(txn, bob)
+    assert followed == {ann}
