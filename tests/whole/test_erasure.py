@@ -12,6 +12,7 @@ from actors.errors import ShardUnavailable
 from actors.identity.calls import AliasRequest
 from actors.model.deliveries import DeadLetter, Settlement
 from actors.model.workspaces import ENVIRONMENTS
+from actors.privacy import walking
 from actors.store import outbox
 from actors.store.environment import TABLES, Store
 from tests.whole.sent import DAY, batch, custom
@@ -406,7 +407,7 @@ async def test_large_users_are_erased_in_steps(
     world: World, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shard_erasure, "STEP_BATCHES", 2)
-    monkeypatch.setattr(shard_erasure, "STEP_ENTRIES", 1)
+    monkeypatch.setattr(walking, "STEP_ENTRIES", 1)
     for each in range(5):
         await world.accept(person("zoe", custom(f"E{each}")))
         await world.accept(person("bob", custom(f"E{each}")))
