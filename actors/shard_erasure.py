@@ -7,14 +7,14 @@ import itertools
 from collections.abc import Sequence
 
 from actors.audience_changes import AudienceChanges
-from actors.model.profiles import ProfileKey
+from actors.model.profiles import ProfileKey, Section
 from actors.model.workspaces import Environment
-from actors.privacy.erasing import Cursor, Walk
+from actors.privacy.erasing import Cursor, Left, Walk
 from actors.privacy.requests import Identities, Subject
 from actors.privacy.walking import Step, erase_step
 from actors.profiles.retention import age_out
 from actors.shard import Shard
-from actors.store import log, static_lists
+from actors.store import erased, log, static_lists
 from actors.store.environment import Transaction
 from actors.store.keys import log_key, profile_key
 
@@ -83,45 +83,60 @@ class ShardErasure:
 
     def erase_events(self, environment: Environment, mpid: int) -> tuple[int, bool]:
         """Delete some of a user's events; return how many batches, and whether there are more."""
-        key = self._key(environment, mpid)
-        packed = profile_key(key)
+        packed = profile_key(self._key(environment, mpid))
         with self._shard.transaction() as txn:
-            found = itertools.islice(txn.scan("copies", prefix=packed), STEP_BATCHES)
-            copied = [each for each, _ in found]
-            for each in copied:
-                txn.delete("copies", each)
             profile = self._shard.profiles.open(txn, packed)
-            section = profile and profile.workspaces.get(self._number)
-            if not profile or not section:
-                return len(copied), len(copied) == STEP_BATCHES
-            section.newest_log_id, live = _unchained(txn, section.newest_log_id)
-            section.newest_historical_id, historical = _unchained(txn, section.newest_historical_id)
-            self._shard.profiles.write(txn, packed, profile, self._number)
-        has_more = STEP_BATCHES in (len(copied), live, historical)
-        return len(copied) + live + historical, has_more
+            section = None if profile is None else profile.workspaces.get(self._number)
+            removed, has_more = _erase_some_events(txn, packed, section)
+            if profile is not None and section is not None:
+                self._shard.profiles.write(txn, packed, profile, self._number)
+        return removed, has_more
 
-    def erase_profile(self, environment: Environment, mpid: int) -> bool:
-        """Delete the rest of a user's data; tell whether there was a profile.
+    def erase_profile(
+        self, environment: Environment, mpid: int, has_record: bool
+    ) -> tuple[int, Left | None]:
+        """Delete the rest of a user's data, or as much of it as can go by now.
 
-        Of a profile that another workspace has data of, only this workspace's part.
+        Of a profile that another workspace has data of, only this workspace's part. Who is the last
+        is decided here, where each takes its part out in one transaction: two that erase a user at
+        once see each other before. The last one leaves the identity record for the coordinator,
+        which finds the lookups on other shards by it; until it is erased the profile stays, so that
+        whoever comes again, after a crash too, finds it left.
+
+        Args:
+            has_record: as far as the caller knows; if not, the profile goes in any case.
+
+        Returns:
+            How many records were removed, and what is left to be erased first, `None` at the end.
         """
         key = self._key(environment, mpid)
         packed = profile_key(key)
         with self._shard.transaction() as txn:
+            profile = self._shard.profiles.open(txn, packed)
+            section = None if profile is None else profile.workspaces.get(self._number)
+            # What has come since the stage of events, in the transaction after which nothing leads
+            # to it any more.
+            removed, has_more = _erase_some_events(txn, packed, section)
+            if has_more:
+                if profile is not None and section is not None:
+                    self._shard.profiles.write(txn, packed, profile, self._number)
+                return removed, "events"
             for each in [each for each, _ in txn.scan("scores", prefix=packed)]:
                 txn.delete("scores", each)
-            profile = self._shard.profiles.open(txn, packed)
+            is_recorded = has_record and not erased.is_erased(txn, key)
             if profile is not None:
                 profile.workspaces.pop(self._number, None)
-                if profile.workspaces:
+                if profile.workspaces or is_recorded:
                     self._shard.profiles.write(txn, packed, profile)
                 else:
                     self._shard.profiles.remove(txn, packed)
         if profile is not None and profile.workspaces:
             self._shard.audiences.engine.forget(key)
-        else:
-            self._shard.audiences.users.forget(key)
-        return profile is not None
+            return removed + 1, None
+        self._shard.audiences.users.forget(key)
+        if profile is None:
+            return removed, None
+        return (removed, "record") if is_recorded else (removed + 1, None)
 
     def _static_audiences(self) -> set[int]:
         parts = self._shard.audiences.parts
@@ -129,6 +144,25 @@ class ShardErasure:
 
     def _key(self, environment: Environment, mpid: int) -> ProfileKey:
         return ProfileKey(self._scope, environment, mpid)
+
+
+def _erase_some_events(
+    txn: Transaction, packed: bytes, section: Section | None
+) -> tuple[int, bool]:
+    """Delete some of a user's batches and copies; return how many, and whether there may be more.
+
+    Args:
+        section: changed in place, `None` if the workspace has none of the user.
+    """
+    found = itertools.islice(txn.scan("copies", prefix=packed), STEP_BATCHES)
+    copied = [each for each, _ in found]
+    for each in copied:
+        txn.delete("copies", each)
+    live = historical = 0
+    if section is not None:
+        section.newest_log_id, live = _unchained(txn, section.newest_log_id)
+        section.newest_historical_id, historical = _unchained(txn, section.newest_historical_id)
+    return len(copied) + live + historical, STEP_BATCHES in (len(copied), live, historical)
 
 
 def _unchained(txn: Transaction, newest_log_id: int) -> tuple[int, int]:

@@ -22,6 +22,8 @@ from actors.store.slots import slots_of
 # Where a walk over tables goes on: number of the table, and a key in it.
 Cursor = tuple[int, bytes]
 Walk = Literal["deliveries", "groups", "answers"]
+# What has to be erased before the rest of a profile can go.
+Left = Literal["events", "record"]
 START: Cursor = (0, b"")
 TOGETHER = 50  # identity records that are erased at once: they share commits
 # Called when a stage is done: by id of each request.
@@ -67,8 +69,14 @@ class ErasingShard(Protocol):
         """Delete some of a user's events; return how many batches, and whether there are more."""
         ...
 
-    async def erase_profile(self, environment: Environment, mpid: int) -> bool:
-        """Delete the rest of a user's data; tell whether there was a profile."""
+    async def erase_profile(
+        self, environment: Environment, mpid: int, has_record: bool
+    ) -> tuple[int, Left | None]:
+        """Delete the rest of a user's data; return how much, and what has to be erased first.
+
+        Args:
+            has_record: whether the identity record may be there still.
+        """
         ...
 
 
@@ -207,10 +215,21 @@ class Eraser:
         return removed
 
     async def _erase_profiles(self, users: Sequence[Subject]) -> Mapping[Subject, int]:
-        removed: Mapping[Subject, int] = {
-            user: await self._owner(user[1]).erase_profile(*user) for user in users
-        }
+        removed = {user: await self._erase_profile(*user) for user in users}
         await self._identities.forget_erased()
+        return removed
+
+    async def _erase_profile(self, environment: Environment, mpid: int) -> int:
+        owner, has_record = self._owner(mpid), True
+        removed, left = await owner.erase_profile(environment, mpid, has_record)
+        while left is not None:
+            # Those who had data of the user when the record was to go have none any more, unless
+            # new ones have come this moment.
+            if left == "record" and not await owner.is_shared(environment, mpid):
+                removed += await self._identities.erase(environment, mpid)
+                has_record = False
+            more, left = await owner.erase_profile(environment, mpid, has_record)
+            removed += more
         return removed
 
     def _owner(self, mpid: int) -> ErasingShard:

@@ -185,7 +185,7 @@ async def test_case_17_an_erasure_that_is_cut_off_goes_on_at_any_stage(
     for name in calls:
         for is_done in (False, True):
             with monkeypatch.context() as patch:
-                patch.setattr(LocalShard, "__getattr__", _failing(name, is_done=is_done))
+                patch.setattr(LocalShard, "__getattr__", failing(name, is_done=is_done))
                 with pytest.raises(ShardUnavailable):
                     await fulfil(world, clock)
             assert (await status(world, request_id))["request_status"] == "in_progress"
@@ -207,7 +207,7 @@ async def test_an_erasure_that_is_stuck_for_a_day_is_told_to_the_operator(
 ) -> None:
     await world.accept(person("zoe"))
     request_id = await accepted(world, body())  # expected 9.6 days later
-    monkeypatch.setattr(LocalShard, "__getattr__", _failing("erase_profile", is_done=False))
+    monkeypatch.setattr(LocalShard, "__getattr__", failing("erase_profile", is_done=False))
     for days, late in ((10, []), (1, [request_id]), (1, [request_id])):
         with pytest.raises(ShardUnavailable):
             await fulfil(world, clock, days)
@@ -216,12 +216,17 @@ async def test_an_erasure_that_is_stuck_for_a_day_is_told_to_the_operator(
         assert found == late
 
 
-def _failing(name: str, *, is_done: bool) -> Any:
-    """Return a shard's calls of which one fails, before or after it was done."""
+def failing(name: str, *, is_done: bool, calls: list[str] | None = None) -> Any:
+    """Return a shard's calls of which one fails, before or after it was done.
+
+    `calls`: takes the names of those that are made.
+    """
     former = LocalShard.__getattr__
 
     def find(shard: LocalShard, method: str) -> Any:
         call = former(shard, method)
+        if calls is not None:
+            calls.append(method)
         if method != name:
             return call
 
