@@ -37,7 +37,14 @@ Member = tuple[Environment, int]
 
 
 class AliasRunner:
-    """The sequencer of aliases."""
+    """The sequencer of aliases.
+
+    Attributes:
+        applying: held while one alias is applied. Erasures hold it as well, from before they forget
+            the aliases of their users until nothing of these is left, so that no chunk that was
+            read before is written afterwards. Looking whether the alias is still there before each
+            write would not do: it may be forgotten while the write is on its way.
+    """
 
     def __init__(
         self,
@@ -64,6 +71,7 @@ class AliasRunner:
         self._metrics = metrics
         self._accepted = asyncio.Event()
         self._round = asyncio.Lock()
+        self.applying = asyncio.Lock()
 
     async def alias(self, request: AliasRequest) -> None:
         """Keep a request whose MPIDs exist, on disk when this returns.
@@ -132,7 +140,8 @@ class AliasRunner:
     async def _try(self, alias: Alias) -> bool:
         """Settle an alias; trouble is logged and left to the next time."""
         try:
-            await self._settle(alias)
+            async with self.applying:
+                await self._settle(alias)
         except (ShardUnavailable, StoreFull) as error:
             logger.warning(
                 "an alias could not be applied; it is tried again",
@@ -151,6 +160,8 @@ class AliasRunner:
         return True
 
     async def _settle(self, alias: Alias) -> None:
+        if not self._is_kept(alias):  # forgotten since the round began
+            return
         request = alias.request
         if not alias.begun_ms:
             reason = drop_reason(request, self._others(request))
@@ -203,6 +214,10 @@ class AliasRunner:
                 for mpid in (request.source_mpid, request.destination_mpid)
                 for each in aliases.of_mpid(txn, request.environment, mpid)
             ]
+
+    def _is_kept(self, alias: Alias) -> bool:
+        with self._store.read() as txn:
+            return aliases.is_kept(txn, alias.number)
 
     def _write(self, alias: Alias) -> None:
         with self._store.write() as txn:

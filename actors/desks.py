@@ -139,6 +139,7 @@ class Desks:
             folder,
             store,
             self.coordinator,
+            self.aliases.applying,
             shards,
             workspace,
             options.privacy,

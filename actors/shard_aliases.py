@@ -20,7 +20,7 @@ from actors.model.workspaces import Environment
 from actors.profiles.aliasing import SourceFacts, is_merged, merge_from, note, source_facts
 from actors.shard import Shard
 from actors.steps.enqueue_alias import enqueue_alias
-from actors.store import copies, log
+from actors.store import copies, erased, log
 from actors.store.copies import EncodedCopy, Places, Progress
 from actors.store.environment import Transaction
 
@@ -53,7 +53,7 @@ class ShardAliases:
     def alias_source(self, environment: Environment, mpid: int) -> SourceFacts | None:
         """Return what a source's profile has to give, `None` if there is no such profile."""
         with self._store.read() as txn:
-            profile = self._profiles.get(txn, self._key(environment, mpid))
+            profile = self._existing(txn, self._key(environment, mpid))
             if profile is None:
                 return None
             return source_facts(profile, self._workspace, self._clock.now_ms())
@@ -100,7 +100,7 @@ class ShardAliases:
     def alias_receipt(self, order: AliasOrder) -> Receipt | None:
         """Return how far the destination has got, `None` if there is no such profile."""
         with self._store.read() as txn:
-            profile = self._profiles.get(txn, self._destination(order))
+            profile = self._existing(txn, self._destination(order))
             if profile is None:
                 return None
             return self._receipt(txn, profile, order)
@@ -119,7 +119,7 @@ class ShardAliases:
         """
         request, key = order.request, self._destination(order)
         with self._store.write() as txn:
-            profile = self._profiles.get(txn, key)
+            profile = self._existing(txn, key)
             if profile is None or self._receipt(txn, profile, order) != Receipt(places):
                 return
             for copy in chunk.copies:
@@ -167,11 +167,19 @@ class ShardAliases:
     def _key(self, environment: Environment, mpid: int) -> ProfileKey:
         return ProfileKey(self._workspace.scope, environment, mpid)
 
+    def _existing(self, txn: Transaction, key: ProfileKey) -> Profile | None:
+        """Return a profile, `None` if it is gone or its record was erased.
+
+        An erasure takes the rest of the profile later, and nothing is to come to it meanwhile: from
+        other workspaces either, nor by calls of a coordinator that has died.
+        """
+        return None if erased.is_erased(txn, key) else self._profiles.get(txn, key)
+
     @contextmanager
     def _changing(self, key: ProfileKey) -> Iterator[tuple[Transaction, Profile | None]]:
         """Run a write transaction with a profile to be changed in place, `None` if it is gone."""
         with self._shard.transaction() as txn:
-            known = self._profiles.get(txn, key)
+            known = self._existing(txn, key)
             if known is not None:
                 known = self._profiles.stage(txn, key, known.created_timestamp_ms)
             yield txn, known

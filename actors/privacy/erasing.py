@@ -99,6 +99,7 @@ class Eraser:
         self,
         store: Store,
         identities: RecordEraser,
+        applying: asyncio.Lock,
         shards: Sequence[ErasingShard],
         results: Results,
         reread: Callable[[str], Awaitable[None]],
@@ -110,6 +111,7 @@ class Eraser:
         Args:
             store: of the workspace, in the coordinator.
             identities: of its identity scope; `shards`: all of them, in order.
+            applying: `actors.alias_runner.AliasRunner.applying` of the workspace.
             results: what people asked for.
             reread: has the forwarder of an output (its id) let go of what it holds in memory.
             receiving: returns the outputs that audiences are connected to.
@@ -117,6 +119,7 @@ class Eraser:
         """
         self._store = store
         self._identities = identities
+        self._applying = applying
         self._shards = shards
         self._reread = reread
         self._receiving = receiving
@@ -140,23 +143,27 @@ class Eraser:
         self._forwarders = forwarders
 
     async def erase(self, requests: Sequence[SubjectRequest], note: NoteStages) -> None:
-        """Do all stages of requests that are not noted yet."""
-        for name, work in self._stages.items():
-            left = [
-                each
-                for each in requests
-                if each.status == "in_progress"
-                and name not in [stage.store for stage in each.stages]
-            ]
-            if not left:
-                continue
-            removed = await work(left)
-            now_ms = self._clock.now_ms()
-            note({each.id: Stage(name, removed.get(each.id, 0), now_ms) for each in left})
+        """Do all stages of requests that are not noted yet; no alias is applied meanwhile."""
+        async with self._applying:
+            for name, work in self._stages.items():
+                left = [
+                    each
+                    for each in requests
+                    if each.status == "in_progress"
+                    and name not in [stage.store for stage in each.stages]
+                ]
+                if not left:
+                    continue
+                removed = await work(left)
+                now_ms = self._clock.now_ms()
+                note({each.id: Stage(name, removed.get(each.id, 0), now_ms) for each in left})
+
+    def _forget_aliases(self, users: Sequence[Subject]) -> dict[Subject, int]:
+        with self._store.write() as txn:
+            return {user: aliases.forget(txn, *user) for user in users}
 
     async def _erase_identities(self, users: Sequence[Subject]) -> dict[Subject, int]:
-        with self._store.write() as txn:
-            removed = {user: aliases.forget(txn, *user) for user in users}
+        removed = self._forget_aliases(users)
         for start in range(0, len(users), TOGETHER):
             some = users[start : start + TOGETHER]
             erased = await asyncio.gather(*(self._erase_identity(*user) for user in some))
@@ -216,6 +223,8 @@ class Eraser:
 
     async def _erase_profiles(self, users: Sequence[Subject]) -> Mapping[Subject, int]:
         removed = {user: await self._erase_profile(*user) for user in users}
+        for user, count in self._forget_aliases(users).items():  # accepted meanwhile
+            removed[user] += count
         await self._identities.forget_erased()
         return removed
 

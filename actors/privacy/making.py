@@ -1,5 +1,6 @@
 """Puts the desk of a workspace's data subject requests together."""
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import cast
@@ -27,6 +28,7 @@ def privacy_desk(
     folder: Path,
     store: Store,
     coordinator: Coordinator,
+    applying: asyncio.Lock,
     shards: Sequence[ShardHandle],
     workspace: WorkspaceInfo,
     options: PrivacyOptions,
@@ -42,7 +44,9 @@ def privacy_desk(
     results = Results(store, exporter, seal, randomness)
     subjects = Subjects(coordinator, shards, clock)
     erasing = cast(Sequence[ErasingShard], shards)
-    eraser = Eraser(store, coordinator, erasing, results, surroundings.reread, receiving, clock)
+    eraser = Eraser(
+        store, coordinator, applying, erasing, results, surroundings.reread, receiving, clock
+    )
     controller, base = str(workspace.number), f"https://{surroundings.domain}"
     return PrivacyDesk(
         store,

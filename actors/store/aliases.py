@@ -66,6 +66,11 @@ def read(txn: Transaction, number: int) -> Alias:
     return _decoder.decode(encoded)
 
 
+def is_kept(txn: Transaction, number: int) -> bool:
+    """Tell whether an alias is there, and was not forgotten."""
+    return txn.get("aliases", alias_key(number)) is not None
+
+
 def pending(txn: Transaction) -> Iterator[Alias]:
     """Yield what waits, in the order of acceptance."""
     for key, _ in txn.scan("aliases", prefix=pending_alias_key(0)[:1]):
