@@ -4,6 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -109,15 +110,16 @@ class ArchiveWriter:
         return self._path.stat().st_size
 
     def close(self) -> None:
-        """Let go of what was not finished."""
-        self._end_table()
-        self._zip.close()
+        """Let go of what was not finished, also on a disk that takes nothing any more."""
+        for end in (self._end_table, self._zip.close):
+            with suppress(OSError):  # what goes need not be whole
+                end()
         self._temporary.unlink(missing_ok=True)
 
     def _end_table(self) -> None:
-        if self._open is not None:
-            self._open.close()
-            self._open = None
+        ended, self._open = self._open, None
+        if ended is not None:
+            ended.close()
 
     def _manifest(self) -> dict[str, Any]:
         rows: Counter[str] = Counter()

@@ -90,12 +90,22 @@ class Downloads:
             StoreFull: likewise, for want of room.
         """
         core = self._core
+        self._sweep()
         for each in sorted(core.state.downloads.values(), key=lambda each: each.created_ms):
             if each.status == "ready" and core.clock.now_ms() - each.created_ms > KEPT_MS:
                 self._keep_download(replace(each, status="expired", file=None))
                 (self._folder / str(each.file)).unlink(missing_ok=True)
             elif each.status == "pending":
                 await self._make_download(each)
+
+    def _sweep(self) -> None:
+        """Remove files that nobody can have: their process died, or could not keep that they are
+        there. They have identities of users, and may be what the disk is full of."""
+        if self._folder.exists():
+            kept = {each.file for each in self._core.state.downloads.values()}
+            for path in self._folder.iterdir():
+                if path.name not in kept:
+                    path.unlink(missing_ok=True)
 
     async def _make_download(self, ordered: Download) -> None:
         audience = self._core.state.audiences.get(ordered.audience)

@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,8 +15,9 @@ from actors.audiences import downloads
 from actors.audiences.fields import AudienceFields
 from actors.audiences.objects import Download, Variation
 from actors.audiences.variations import variation
-from actors.errors import AudienceRefused, ShardUnavailable
+from actors.errors import AudienceRefused, ShardUnavailable, StoreFull
 from tests.actors.audiences.desks import ACTOR, Desk, attribute, open_desk
+from tests.full_disk import file_size_limit
 from tests.oracle.audiences.fixture import EMAIL, NOW, make_users
 
 WEEK_MS = 7 * 86_400_000
@@ -181,3 +183,50 @@ async def test_a_file_is_made_anew_when_a_shard_was_away_and_kept_for_a_week(
     assert await desk.calls.read_download(ordered.id, 0) == b""
     assert list((tmp_path / "downloads").iterdir()) == []
     assert await desk.calls.download(number + 1, ordered.id) is None
+
+
+async def test_nothing_stays_of_a_file_that_the_disk_has_no_room_for(
+    desk: Desk, tmp_path: Path
+) -> None:
+    """What was written of it would have kept the disk full, and has identities of users."""
+    random = Random(1)
+    desk.shards[0].identities = {
+        1005: tuple(("other", f"{random.getrandbits(256):x}") for _ in range(10_000))
+    }
+    number = await listed(desk)
+    ordered = await desk.calls.create_download(number, ("other",), None)
+    assert ordered is not None
+    with file_size_limit(200_000):
+        await desk.desk.work()
+    assert (await desk.calls.download(number, ordered.id)).status == "failed"  # type: ignore[union-attr]
+    assert list((tmp_path / "downloads").iterdir()) == []
+
+
+async def test_files_that_no_order_knows_of_go(desk: Desk, tmp_path: Path) -> None:
+    """A process died while it wrote one, and before it could keep that another was there."""
+    ordered = await desk.calls.create_download(await listed(desk), ("email",), None)
+    await downloaded(desk, ordered)
+    [kept] = (tmp_path / "downloads").iterdir()
+    for name in ("CDPAudiences_1.tmp", "CDPAudiences_2.zip"):
+        (tmp_path / "downloads" / name).write_bytes(b"e@example.com")
+    await downloaded(desk, ordered)
+    assert list((tmp_path / "downloads").iterdir()) == [kept]
+
+
+async def test_a_file_is_made_once_though_it_cannot_be_kept_that_it_is_there(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordered = await desk.calls.create_download(await listed(desk), ("email",), None)
+    with monkeypatch.context() as full:
+
+        def keep(*_: object) -> None:
+            raise StoreFull("no room")
+
+        full.setattr(downloads.Downloads, "_keep_download", keep)
+        for _ in range(3):
+            desk.clock.advance(1000)
+            with pytest.raises(StoreFull):
+                await desk.desk.work()
+            assert len(list((tmp_path / "downloads").iterdir())) == 1
+    await downloaded(desk, ordered)
+    assert len(list((tmp_path / "downloads").iterdir())) == 1

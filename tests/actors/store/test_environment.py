@@ -1,9 +1,6 @@
 """Transactions on a shard's tables: what is seen when, and what a failure leaves."""
 
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import lmdb
@@ -18,6 +15,7 @@ from actors.store.environment import (
     lock_folder,
 )
 from tests.actors.store.builders import MAP_SIZE_BYTES, content
+from tests.full_disk import file_size_limit
 
 SMALL_MAP_BYTES = 256 * 1024
 PAGE = b"x" * 4096
@@ -226,7 +224,7 @@ def test_a_full_disk_leaves_the_data_as_they_were_and_takes_more_once_there_is_r
     _write_pages(store, 4)
     before = content(store, "log")
     file_bytes = (tmp_path / "store" / "data.mdb").stat().st_size
-    with _file_size_limit(file_bytes + 5000), pytest.raises(StoreFull, match="disk"):
+    with file_size_limit(file_bytes + 5000), pytest.raises(StoreFull, match="disk"):
         _write_pages(store, 64)
     assert content(store, "log") == before
     _write_pages(store, 64)
@@ -278,13 +276,3 @@ def _write_pages(store: Store, count: int) -> None:
     with store.write() as txn:
         for number in range(count):
             txn.put("log", number.to_bytes(8, "big"), PAGE)
-
-
-@contextmanager
-def _file_size_limit(limit_bytes: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
