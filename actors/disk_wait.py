@@ -1,4 +1,4 @@
-"""A process that is started again while its disk is read-only, or gives errors, waits for it.
+"""A process that is started again while its disk takes nothing, or is full, waits for it.
 
 Without that its constructor would fail, and an actor whose constructor has failed ends the
 deployment.
@@ -7,8 +7,12 @@ deployment.
 import errno
 import logging
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Event
+
+from actors.errors import StoreFull
 
 logger = logging.getLogger("headwater.actors")
 
@@ -24,8 +28,45 @@ def wait_for_disk(folder: Path, *, is_restarted: bool, pause: Event | None = Non
         is_restarted: the process has served before, in this run; else nothing is waited for.
         pause: waited for between two looks.
     """
+    if is_restarted:
+        _wait(partial(_trouble, folder), pause)
+
+
+def wait_for_room(
+    begin: Callable[[], None],
+    undo: Callable[[], None],
+    *,
+    is_restarted: bool,
+    pause: Event | None = None,
+) -> None:
+    """Begin what has to write something, as often as it takes until the store has room for it.
+
+    Args:
+        begin: what is to be done; raises StoreFull.
+        undo: called before it is done again.
+        is_restarted, pause: see `wait_for_disk`.
+
+    Raises:
+        StoreFull: there is no room, and the process has not served before.
+    """
+
+    def attempt() -> str | None:
+        try:
+            begin()
+        except StoreFull as error:
+            if not is_restarted:
+                raise
+            undo()
+            return str(error)
+        return None
+
+    _wait(attempt, pause)
+
+
+def _wait(look: Callable[[], str | None], pause: Event | None) -> None:
+    """Look until there is no trouble any more; a trouble is logged when it is another."""
     said: str | None = None
-    while is_restarted and (trouble := _trouble(folder)) is not None:
+    while (trouble := look()) is not None:
         if trouble != said:
             logger.critical(
                 "a process waits for its disk", extra={"event": "disk_unwell", "reason": trouble}

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from actors.clock import SystemClock, SystemRandomness
 from actors.desk_options import DeskOptions
 from actors.desks import Desks, other_desks, readers_of_events
-from actors.disk_wait import wait_for_disk
+from actors.disk_wait import wait_for_disk, wait_for_room
 from actors.errors import ShardUnavailable, SlotsMoving
 from actors.hosting import Host, Process, restarting_if_damaged
 from actors.identity.sequencer import Sequencer
@@ -103,7 +103,6 @@ class Coordinator(Process):
     ) -> None:
         """Args: `slots` returns who owns which now; it can be pickled."""
         super().__init__(host, "coordinator", "0")
-        self._metrics = CoordinatorMetrics(host.version)
         wait_for_disk(folder, is_restarted=is_restarted())
         self._folder = folder
         self._map_size_bytes = map_size_bytes
@@ -116,10 +115,11 @@ class Coordinator(Process):
         self._following: asyncio.Task[None] | None = None
         self._is_reopening = False
         self._is_closed = False
-        self._open()
+        wait_for_room(self._open, self._let_go, is_restarted=is_restarted())
 
     def _open(self) -> None:
-        """Take up what the stores have, by the map of slots as it is now."""
+        """Take up what the stores have, by the map of slots as it is now. Raises StoreFull."""
+        self._metrics = CoordinatorMetrics(self._host.version)
         folder, map_size_bytes, configuration = self._folder, self._map_size_bytes, self._options
         clock, randomness = SystemClock(), SystemRandomness()
         self._stores: list[Store] = [configuration.open_store(folder)]
@@ -257,5 +257,8 @@ class Coordinator(Process):
             await desks.close()
         for sequencer in self._sequencers.values():
             sequencer.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         for store in self._stores:
             store.close()

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 
 from actors import shard
 from actors.clock import SystemClock
-from actors.disk_wait import wait_for_disk
+from actors.disk_wait import wait_for_disk, wait_for_room
 from actors.errors import (
     ActorFailed,
     ShardUnavailable,
@@ -78,14 +79,15 @@ class Shard(Process):
         self._is_moving = moving.under_way(self._state.store) is not None
         self._moving_since_s = self._clock.monotonic()
         if not self._is_moving:
-            self._begin(newest(workspaces))
+            begin = partial(self._begin, newest(workspaces))
+            wait_for_room(begin, self._open_anew, is_restarted=is_restarted())
         elif not is_restarted():  # a run has ended in the midst of a move
             self.go_on(self._state.slots.map)
         else:
             logger.warning("a shard waits while slots move", extra={"event": "shard_moving"})
 
     def _begin(self, workspaces: Sequence[ShardOptions]) -> None:
-        """Serve what the store has."""
+        """Serve what the store has. Raises StoreFull: the state is then to be opened anew."""
         state, clock = self._state, self._clock
         wake = Waker(self._options.number).wake
         self._shards = {
@@ -96,6 +98,11 @@ class Shard(Process):
         self._sweeper = Sweeper(state, tuple(self._shards.values()), clock)
         settle_memory()
         logger.info("a shard has started", extra={"event": "shard_started"})
+
+    def _open_anew(self) -> None:
+        self._shards = {}  # they hold what is closed
+        self._state.close()
+        self._state = ShardState(self._options, self._clock)
 
     @restarting_if_damaged()
     def commit(self, workspace: int, epoch: int, micro: bytes) -> bytes:
@@ -185,8 +192,8 @@ class Shard(Process):
         moving.settle(self._state.store, self._options.number, slots, self._numbers)
         # A coordinator may have told this process more than it was started with.
         workspaces = [each.options for each in self._shards.values()] or newest(self._workspaces)
-        self._state.close()
-        self._state = ShardState(replace(self._options, slots=slots), self._clock)
+        self._options = replace(self._options, slots=slots)
+        self._open_anew()
         self._begin(workspaces)
         self._is_moving = False
 

@@ -57,6 +57,9 @@ SHARED_TABLES: Final[frozenset[Table]] = frozenset(
     {"shard", "profiles", "followed", "identities", "trail", "erased"}
 )
 
+# EFBIG: a file may not grow further, by the file system or a limit of the process.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+
 
 class Transaction:
     """Reads, and in a write transaction changes, the tables; sees its own changes.
@@ -291,6 +294,6 @@ def _translated_errors() -> Iterator[None]:
 def _translated(error: lmdb.Error) -> StoreFull | StoreDamaged:
     if isinstance(error, lmdb.MapFullError | lmdb.TxnFullError):
         return StoreFull("the store's map is full; raise map_size_bytes")
-    if getattr(error, "code", 0) in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+    if getattr(error, "code", 0) in _NO_ROOM:
         return StoreFull(f"the disk took no data: {os.strerror(error.code)}")
     return StoreDamaged(f"the store does not work: {error}")

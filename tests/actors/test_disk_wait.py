@@ -1,31 +1,16 @@
-"""A process that is started again while its disk takes nothing."""
+"""A process that is started again while its disk takes nothing, or is full."""
 
 import errno
 import logging
 import os
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pytest
 
-from actors.disk_wait import wait_for_disk
-
-
-class Looks(Event):
-    """Counts how often is waited, and lets the disk be well again after some."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, until: int) -> None:
-        super().__init__()
-        self.count = 0
-        self._patch = patch
-        self._until = until
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.count += 1
-        if self.count == self._until:
-            self._patch.undo()
-        return False
+from actors.disk_wait import wait_for_disk, wait_for_room
+from actors.errors import StoreFull
+from tests.full_disk import Waits
 
 
 @pytest.fixture
@@ -40,7 +25,7 @@ def unwell(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_it_waits_until_the_disk_can_be_written_and_says_so_once(
     tmp_path: Path, unwell: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    looks = Looks(unwell, until=3)
+    looks = Waits(3, unwell.undo)
     with caplog.at_level(logging.CRITICAL):
         wait_for_disk(tmp_path, is_restarted=True, pause=looks)
     assert looks.count == 3
@@ -50,10 +35,44 @@ def test_it_waits_until_the_disk_can_be_written_and_says_so_once(
 
 def test_a_first_start_does_not_wait(tmp_path: Path, unwell: pytest.MonkeyPatch) -> None:
     """Who starts it is to read what is wrong."""
-    wait_for_disk(tmp_path, is_restarted=False, pause=Looks(unwell, until=-1))
+    wait_for_disk(tmp_path, is_restarted=False, pause=Waits(-1, unwell.undo))
 
 
 def test_nothing_is_waited_for_on_a_disk_that_is_well(tmp_path: Path) -> None:
-    looks = Looks(pytest.MonkeyPatch(), until=-1)
+    looks = Waits(1, pytest.fail)
     wait_for_disk(tmp_path, is_restarted=True, pause=looks)
     assert looks.count == 0
+
+
+class Beginning:
+    """Needs room, which there is at the last of some attempts."""
+
+    def __init__(self, *reasons: str) -> None:
+        self._reasons = list(reasons)
+        self.done: list[str] = []
+
+    def begin(self) -> None:
+        if self._reasons:
+            raise StoreFull(self._reasons.pop(0))
+        self.done.append("begun")
+
+    def undo(self) -> None:
+        self.done.append("undone")
+
+
+def test_a_beginning_is_tried_until_there_is_room_and_each_reason_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    looks, beginning = Waits(0, list), Beginning("disk", "disk", "map")
+    with caplog.at_level(logging.CRITICAL):
+        wait_for_room(beginning.begin, beginning.undo, is_restarted=True, pause=looks)
+    assert looks.count == 3
+    assert beginning.done == ["undone", "undone", "undone", "begun"]
+    assert [each.__dict__["reason"] for each in caplog.records] == ["disk", "map"]
+
+
+def test_a_first_beginning_without_room_fails_at_once() -> None:
+    looks, beginning = Waits(1, pytest.fail), Beginning("disk")
+    with pytest.raises(StoreFull, match="disk"):
+        wait_for_room(beginning.begin, beginning.undo, is_restarted=False, pause=looks)
+    assert (looks.count, beginning.done) == (0, [])

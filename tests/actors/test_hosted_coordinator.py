@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from actors import disk_wait, hosted_coordinator
 from actors.alias_runner import AliasRunner
 from actors.calculated.objects import CalculatedCatalog
 from actors.desk_options import DeskOptions
+from actors.errors import StoreFull
 from actors.hosted_coordinator import Coordinator
 from actors.store.environment import Store
 from config.sealing import Sealer
@@ -18,6 +21,7 @@ from tests.actors.audiences.desks import CATALOG
 from tests.actors.hosts import FakeHost, no_slots
 from tests.actors.profiles.builders import WORKSPACE
 from tests.actors.shards import MAP_SIZE_BYTES
+from tests.full_disk import Waits, file_size_limit
 from tests.signing import pair
 
 
@@ -56,6 +60,17 @@ class FakeConfiguration:
         await asyncio.Event().wait()
 
 
+def started(folder: Path) -> Coordinator:
+    options = DeskOptions(
+        workspace=WORKSPACE,
+        catalog=CATALOG,
+        calculated=CalculatedCatalog(),
+        group_job_interval_s=86_400.0,
+    )
+    configuration = FakeConfiguration([options])
+    return Coordinator(folder, MAP_SIZE_BYTES, no_slots, configuration, pair(), (), FakeHost())
+
+
 async def test_a_coordinator_applies_aliases_from_its_start_until_it_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,15 +88,7 @@ async def test_a_coordinator_applies_aliases_from_its_start_until_it_is_closed(
             runs.append("ended")
 
     monkeypatch.setattr(AliasRunner, "run", run)
-    options = DeskOptions(
-        workspace=WORKSPACE,
-        catalog=CATALOG,
-        calculated=CalculatedCatalog(),
-        group_job_interval_s=86_400.0,
-    )
-    coordinator = Coordinator(
-        tmp_path, MAP_SIZE_BYTES, no_slots, FakeConfiguration([options]), pair(), (), FakeHost()
-    )
+    coordinator = started(tmp_path)
     number = WORKSPACE.number
     await coordinator.call(number, "alias", request())
     aliases = await coordinator.call(number, "aliases", SOURCE)
@@ -96,3 +103,28 @@ async def test_a_coordinator_applies_aliases_from_its_start_until_it_is_closed(
     await coordinator.start(0)
     await asyncio.sleep(0)
     assert runs == ["began", "ended"]
+
+
+async def test_a_coordinator_that_died_on_a_full_disk_begins_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coordinator = started(tmp_path)
+    await coordinator.call(WORKSPACE.number, "alias", request())
+    await coordinator.close()
+    monkeypatch.setattr(hosted_coordinator, "is_restarted", lambda: True)
+    with ExitStack() as full:
+        waits = Waits(3, full.close)
+        monkeypatch.setattr(disk_wait, "Event", lambda: waits)
+        full.enter_context(file_size_limit(0))
+        coordinator = started(tmp_path)
+    assert waits.count == 3
+    [alias] = await coordinator.call(WORKSPACE.number, "aliases", SOURCE)
+    assert alias.state == "pending"
+    await coordinator.close()
+
+
+async def test_a_first_start_on_a_full_disk_fails(tmp_path: Path) -> None:
+    """Who starts it is to read what is wrong."""
+    await started(tmp_path).close()
+    with file_size_limit(0), pytest.raises(StoreFull):
+        started(tmp_path)

@@ -1,18 +1,19 @@
-"""The process of a shard while slots move: what it refuses, and how it comes to serve again."""
+"""The process of a shard: how it begins on a full disk, and what it does while slots move."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from actors import hosted_shard
-from actors.errors import ShardUnavailable, SlotsMoved, SlotsMoving
+from actors import disk_wait, hosted_shard
+from actors.errors import ShardUnavailable, SlotsMoved, SlotsMoving, StoreFull
 from actors.hosted_shard import MOVING, PATIENCE_S, Shard
 from actors.model.micro_batches import Accepted, Result
 from actors.shard_options import ShardOptions, StoreOptions
-from actors.store import log
+from actors.store import log, outbox
 from actors.store.keys import MPID_RANDOM_BITS
 from actors.store.moving import Move
 from actors.store.slot_pages import Place
@@ -20,12 +21,16 @@ from actors.store.slots import SlotMap, even
 from tests.actors.hosts import FakeHost
 from tests.actors.profiles.builders import WORKSPACE
 from tests.actors.shards import MAP_SIZE_BYTES, item, micro, opened
+from tests.actors.test_known_points import CHOOSING
+from tests.full_disk import Waits, file_size_limit
 
 BEFORE = even(2)
 FIRST, LAST = 100, 199
 AFTER = BEFORE.moved(FIRST, LAST, 1)
 MOVED, STAYS = (slot << MPID_RANDOM_BITS | 7 for slot in (150, 300))
 NUMBER = WORKSPACE.number
+# A connection that chooses among new data points is to be remembered.
+NEWER = ShardOptions(workspace=WORKSPACE, connections=(CHOOSING,), revision=2)
 MOVE = Move(FIRST, LAST, BEFORE.epoch)
 
 _results = msgspec.msgpack.Decoder(list[Result]).decode
@@ -37,9 +42,11 @@ class Shards:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._folder = folder
         self._monkeypatch = monkeypatch
-        self.both = [self._start(0, is_restarted=False), self._start(1, is_restarted=False)]
+        self.options = ShardOptions(workspace=WORKSPACE)
+        self.both = [self.start(0, is_restarted=False), self.start(1, is_restarted=False)]
 
-    def _start(self, number: int, *, is_restarted: bool, slots: SlotMap = BEFORE) -> Shard:
+    def start(self, number: int, *, is_restarted: bool, slots: SlotMap = BEFORE) -> Shard:
+        """Start a process, by the configuration that `options` are of by now."""
         self._monkeypatch.setattr(hosted_shard, "is_restarted", lambda: is_restarted)
         self._monkeypatch.setattr(hosted_shard, "newest", lambda workspaces: workspaces)
         options = StoreOptions(
@@ -50,18 +57,18 @@ class Shards:
             profile_cache_bytes=1 << 20,
             slots=slots,
         )
-        return Shard(options, [ShardOptions(workspace=WORKSPACE)], FakeHost())
+        return Shard(options, [self.options], FakeHost())
 
     def die(self, number: int) -> None:
         """Start a process again."""
         self.both[number].close()
-        self.both[number] = self._start(number, is_restarted=True)
+        self.both[number] = self.start(number, is_restarted=True)
 
     def end(self, slots: SlotMap) -> None:
         """Begin another run of the deployment, by a map of slots."""
         for number in (0, 1):
             self.both[number].close()
-            self.both[number] = self._start(number, is_restarted=False, slots=slots)
+            self.both[number] = self.start(number, is_restarted=False, slots=slots)
 
     def move(self, dies: Any = None) -> None:
         """Copy all that moves; `dies` is called between the steps."""
@@ -178,7 +185,7 @@ def test_a_shard_that_dies_in_a_move_goes_on_with_it(
 
 
 @pytest.mark.parametrize("is_committed", [False, True])
-def test_a_move_in_which_all_ended_is_settled_at_the_next_start(
+def test_a_move_in_which_all_ended_is_settled_at_the_nextstart(
     shards: Shards, is_committed: bool
 ) -> None:
     for number, mpid in enumerate((MOVED, STAYS)):
@@ -191,3 +198,55 @@ def test_a_move_in_which_all_ended_is_settled_at_the_next_start(
     assert commit(owner, slots.epoch, MOVED, 5) == [Accepted(MOVED, 1)]
     counts = [stored(each) for each in shards.both]
     assert counts == ([[0, 1], [2, 0]] if is_committed else [[2, 1], [0, 0]])
+
+
+def test_a_shard_that_died_on_a_full_disk_takes_a_newer_configuration_over_once_there_is_room(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(shards.both[0], 0, STAYS, 0)
+    shards.options = NEWER
+    with ExitStack() as full:
+        waits = Waits(3, full.close)
+        monkeypatch.setattr(disk_wait, "Event", lambda: waits)
+        full.enter_context(file_size_limit(0))
+        shards.die(0)
+    assert waits.count == 3
+    shard = shards.both[0]
+    assert (shard.call(NUMBER, 0, "revision"), shard.ready()) == (2, "ok")
+    assert stored(shard) == [0, 1]
+
+
+def test_a_first_start_on_a_full_disk_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who starts it is to read what is wrong."""
+    shards = Shards(tmp_path, monkeypatch)
+    for each in shards.both:
+        each.close()
+    shards.options = NEWER
+    with file_size_limit(0), pytest.raises(StoreFull):
+        shards.start(0, is_restarted=False)
+
+
+def test_a_shard_without_room_after_a_move_serves_once_there_is_some(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then it answers what everybody is asked now and then."""
+    commit(shards.both[0], 0, STAYS, 0)
+    shards.move()
+    with monkeypatch.context() as full:
+
+        def begin_sums(*_: object) -> None:
+            raise StoreFull("no room")
+
+        full.setattr(outbox, "begin_sums", begin_sums)
+        with pytest.raises(StoreFull):
+            shards.both[0].go_on(AFTER)
+        shards.both[0].forget_micro_batches()
+        assert b"headwater_" in shards.both[0].metrics()
+        with pytest.raises(SlotsMoving):
+            commit(shards.both[0], 1, STAYS, 1)
+    for each in shards.both:
+        each.go_on(AFTER)
+    assert commit(shards.both[0], 1, STAYS, 1) == [Accepted(STAYS, 1)]
+    assert stored(shards.both[0]) == [0, 2]

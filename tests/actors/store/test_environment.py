@@ -227,6 +227,9 @@ def test_a_full_disk_leaves_the_data_as_they_were_and_takes_more_once_there_is_r
     with file_size_limit(file_bytes + 5000), pytest.raises(StoreFull, match="disk"):
         _write_pages(store, 64)
     assert content(store, "log") == before
+    with file_size_limit(0), pytest.raises(StoreFull, match="File too large"):
+        _write_pages(store, 1)
+    assert content(store, "log") == before
     _write_pages(store, 64)
     assert len(content(store, "log")) == 64
 
