@@ -164,15 +164,23 @@ class Desks:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def take_over(self, options: DeskOptions) -> None:
-        """Go on with another configuration of the workspace. Raises StoreFull."""
+        """Go on with another configuration of the workspace.
+
+        Raises:
+            StoreFull: some of it was not taken over; to be called again, for all workspaces.
+        """
         self.coordinator.allow_event_names(options.workspace.limits.unique_event_names)
         before = dict(self.calculated.active)
         self.privacy.take_over(options.privacy)
         self.calculated.take_over(options.calculated)
         catalog = structs.replace(options.catalog, calculated=self.calculated.active)
-        if self.audiences.take_over(catalog) or before != self.calculated.active:
-            for each in self._others().values():
-                each.audiences.follow()
+        self.audiences.take_over(catalog, is_other=before != self.calculated.active)
+        if self.audiences.catch_up():
+            others = [each.audiences for each in self._others().values()]
+            for each in others:
+                each.follow()
+            for each in others:
+                each.catch_up()
 
     def _uses(self, workspace: int) -> Mapping[int, int]:
         """Return how many audiences refer to each calculated attribute, by number; also those that

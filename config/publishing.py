@@ -1,8 +1,9 @@
 """Has a configuration that was applied take effect everywhere (spec/connections.md, 1.3).
 
 Shards are told at once, and asked now and then which revision they have, so that one that was away
-is told too; edges, forwarders and `serve` ask which is the last. Shards come first: they have to
-know an input before an edge takes anything for it.
+is told too, as are parts of the coordinator whose store had no room; edges, forwarders and `serve`
+ask which is the last. Shards come first: they have to know an input before an edge takes anything
+for it.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ class Publisher:
         self._settings = settings
         self._shards: Mapping[int, Sequence[ConfiguredShard]] = {}
         self._take_over: Callable[[DeskOptions], None] = lambda _: None
+        self._is_behind = True  # a part of the coordinator may have had no room for what holds
         self.published: dict[int, int] = {}
         self.editions: dict[int, tuple[int, int]] = {}
         self.announce()
@@ -54,17 +56,7 @@ class Publisher:
 
     async def publish(self) -> None:
         """Have everybody go on with what holds; who is away is told by `tell_all`."""
-        for options in self.desk_options():
-            try:
-                self._take_over(options)
-            except StoreFull:  # the next start or apply does it
-                logger.exception(
-                    "the coordinator could not take a configuration over",
-                    extra={
-                        "event": "configuration_not_taken_over",
-                        "workspace": options.workspace.id,
-                    },
-                )
+        self._is_behind = True
         await self.tell_all()
         self.announce()
 
@@ -74,7 +66,10 @@ class Publisher:
         self.editions = {each.info.number: each.edition for each in self._book.served}
 
     async def tell_all(self) -> None:
-        """Tell the shards that have an older revision, as far as they answer."""
+        """Tell those who do not have what holds: parts of the coordinator that had no room for it,
+        and shards with an older revision, as far as they answer."""
+        if self._is_behind:
+            self._tell_desks()
         await asyncio.gather(
             *(
                 self._tell(shard, each)
@@ -82,6 +77,22 @@ class Publisher:
                 for shard in self._shards[each.info.number]
             )
         )
+
+    def _tell_desks(self) -> None:
+        self._is_behind = False
+        for options in self.desk_options():
+            try:
+                self._take_over(options)
+            except StoreFull as error:
+                self._is_behind = True
+                logger.error(
+                    "the coordinator has no room to take a configuration over; it is told again",
+                    extra={
+                        "event": "configuration_not_taken_over",
+                        "workspace": options.workspace.id,
+                        "reason": str(error),
+                    },
+                )
 
     async def _tell(self, shard: ConfiguredShard, served: ServedDocument) -> None:
         try:

@@ -85,11 +85,23 @@ class AudienceDesk:
             self._applying,
         )
         self._working = asyncio.Lock()
+        self._is_behind = True  # what documents say is still to be brought in
+        self._tells_anew = False  # see `apply_document`
 
     def begin(self) -> None:
         """Bring the audiences of the workspace document in, now that all desks are set up: some
-        are about other workspaces too. Raises StoreFull."""
-        apply_document(self._core)
+        are about other workspaces too. If there is no room, a later `catch_up` does it."""
+        try:
+            self.catch_up()
+        except StoreFull as error:
+            logger.critical(
+                "audiences of the workspace document wait for room in the store",
+                extra={
+                    "event": "audiences_wait_for_room",
+                    "workspace": self._core.catalog.workspace,
+                    "reason": str(error),
+                },
+            )
 
     @property
     def contents(self) -> Elsewhere:
@@ -102,36 +114,39 @@ class AudienceDesk:
         found = (core.output_of(each) for each in core.state.subscriptions.values())
         return frozenset(each.id for each in found if each is not None)
 
-    def take_over(self, catalog: Catalog) -> bool:
-        """Go on with another workspace document; shards are told soon. Raises StoreFull.
+    def take_over(self, catalog: Catalog, *, is_other: bool) -> None:
+        """Go by another workspace document; its audiences come in with `catch_up`.
 
-        Returns:
-            Whether it is another: desks of other workspaces then have to `follow`.
+        `is_other`: what it refers to is, though it may be the same itself.
         """
-        former = self._core.catalog
-        if catalog == former:
-            return False
-        self._core.take_over(catalog)
-        try:
-            apply_document(self._core)
-        except StoreFull:
-            self._core.take_over(former)
-            raise
-        self._core.woken.set()
-        return True
+        if is_other or catalog != self._core.catalog:
+            self._core.take_over(catalog)
+            self._is_behind = self._tells_anew = True
 
     def follow(self) -> None:
-        """Go by what has changed in another workspace, if anything here is about others too.
-
-        Raises:
-            StoreFull: nothing was changed.
-        """
+        """Let `catch_up` go by what has changed in another workspace, if anything here is about
+        others too."""
         core = self._core
         is_about = any(len(each.workspaces) > 1 for each in core.catalog.audiences)
         is_told = any(each.receiver is not None for each in core.state.subscriptions.values())
         if is_about or is_told:
-            apply_document(core)
-            core.woken.set()
+            self._is_behind = self._tells_anew = True
+
+    def catch_up(self) -> bool:
+        """Bring in what documents say; shards are told soon.
+
+        Returns:
+            Whether that was not done yet: desks of other workspaces then have to `follow`.
+
+        Raises:
+            StoreFull: nothing was changed; to be called again.
+        """
+        if not self._is_behind:
+            return False
+        apply_document(self._core, tells_anew=self._tells_anew)
+        self._is_behind = self._tells_anew = False
+        self._core.woken.set()
+        return True
 
     async def call(self, method: str, *arguments: Any) -> Any:
         """Call a method of one of the parts."""

@@ -29,11 +29,19 @@ logger = logging.getLogger("headwater.audiences")
 ACTOR = "config"
 
 
-def apply_document(core: Core) -> None:
-    """Make the registry have what the document says. Raises StoreFull.
+def apply_document(core: Core, *, tells_anew: bool) -> None:
+    """Make the registry have what the document says; nothing is written if it does.
 
     The document was checked when it was loaded. What no longer fits what was made through the API
     is logged, and left as it was.
+
+    Args:
+        core: has the document.
+        tells_anew: shards were told by another document, and what they are told may be different
+            though the audiences are the same.
+
+    Raises:
+        StoreFull: nothing was changed.
     """
     with core.changing() as changed:
         names = {each.id for each in core.catalog.audiences} | core.catalog.left
@@ -53,8 +61,7 @@ def apply_document(core: Core) -> None:
                         "problem": error.problems[0].message,
                     },
                 )
-        # Also what is told of them may be different by the document.
-        if changed.audiences or core.state.audiences:
+        if changed != core.state or (tells_anew and changed.audiences):
             changed.tell_shards()
 
 
@@ -137,9 +144,8 @@ def _apply(core: Core, state: AudienceState, wanted: DocumentAudience) -> None:
         after = replace(after, status="activating" if is_changed else former.status)
     elif after.status in RUNNING:
         after = replace(after, status="inactive")
-    if after != former:
-        after = replace(after, last_modified_by=ACTOR, last_modified_ms=now_ms)
-    state.put(after)
+    if after != former:  # also of a new one: the document has it now
+        state.put(replace(after, last_modified_by=ACTOR, last_modified_ms=now_ms))
     _subscribe(core, state, wanted)
 
 
@@ -175,14 +181,14 @@ def _subscribe(core: Core, state: AudienceState, wanted: DocumentAudience) -> No
                 created_by=ACTOR,
                 created_ms=core.clock.now_ms(),
             )
-        state.put_subscription(
-            replace(
-                kept.sharing(each.shared_user_attributes),
-                is_active=each.is_active,
-                settings=each.settings,
-                is_of_document=True,
-            )
+        after = replace(
+            kept.sharing(each.shared_user_attributes),
+            is_active=each.is_active,
+            settings=each.settings,
+            is_of_document=True,
         )
+        if after != kept:  # also of a new one, likewise
+            state.put_subscription(after)
     for gone in former.values():
         if gone.is_of_document:
             state.end_subscription(gone.number, core.clock.now_ms())

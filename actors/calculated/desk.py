@@ -4,6 +4,7 @@ Part of the coordinator's process. Every change is on disk, and known to all sha
 answered; a shard that could not be told is told before anything else is done.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
@@ -23,8 +24,10 @@ from actors.calculated.reading import canonical, read_definition
 from actors.calculated.seeds import SeedTarget
 from actors.calculated.told_shards import CalculatedShards
 from actors.clock import Clock
-from actors.errors import CalculatedRefused
+from actors.errors import CalculatedRefused, StoreFull
 from actors.store.environment import Store
+
+logger = logging.getLogger("headwater.calculated")
 
 # Number of an attribute to how many audiences refer to it, draft or active.
 CountUses = Callable[[], Mapping[int, int]]
@@ -49,6 +52,8 @@ class CalculatedDesk:
     ) -> None:
         """Set up, with the attributes of the workspace document; nothing runs before `run`.
 
+        If there is no room for them, a later `take_over` brings them in.
+
         Args:
             store: of the coordinator.
             catalog: of the workspace.
@@ -56,9 +61,6 @@ class CalculatedDesk:
             count_uses: tells which attributes audiences refer to.
             clock: of the attributes' times.
             others: returns the desks of the deployment's other workspaces.
-
-        Raises:
-            StoreFull: there is no room for the document's attributes.
         """
         self._catalog = catalog
         self._count_uses = count_uses
@@ -66,16 +68,25 @@ class CalculatedDesk:
         self._others = others
         self._keeper = RegistryKeeper(store)
         self._told = CalculatedShards(shards, self._keeper, clock)
-        apply_document(self._keeper, catalog, clock.now_ms())
+        self._is_behind = False  # the document's attributes are still to be brought in
+        try:
+            apply_document(self._keeper, catalog, clock.now_ms())
+        except StoreFull as error:
+            self._is_behind = True
+            logger.critical(
+                "calculated attributes of the workspace document wait for room in the store",
+                extra={"event": "calculated_waits_for_room", "reason": str(error)},
+            )
         self.active: dict[str, int] = {}
         self._show_active()
 
     def take_over(self, catalog: CalculatedCatalog) -> None:
         """Go on with another workspace document; shards are told soon. Raises StoreFull."""
-        if catalog == self._catalog:
+        if catalog == self._catalog and not self._is_behind:
             return
         apply_document(self._keeper, catalog, self._clock.now_ms())
         self._catalog = catalog
+        self._is_behind = False
         self._show_active()
         self._told.wake()
 

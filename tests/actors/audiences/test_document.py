@@ -3,16 +3,21 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+from msgspec.structs import replace
+
 from actors.audiences.catalog import DocumentAudience, DocumentSubscription
 from actors.audiences.fields import AudienceFields
 from tests.actors.audiences.desks import (
     ACTOR,
+    CATALOG,
     HOOK,
     attribute,
     code,
     made,
     open_desk,
 )
+from tests.full_disk import file_size_limit
 from tests.oracle.audiences.fixture import make_users
 
 DAY_MS = 86_400_000
@@ -80,6 +85,35 @@ async def test_an_unchanged_document_changes_nothing_at_a_restart(tmp_path: Path
     clock.advance(1000)
     with open_desk(tmp_path, users, kept=shards, clock=clock, audiences=(of_document(),)) as again:
         assert (await again.calls.audiences(), await again.calls.all_subscriptions()) == before
+
+
+async def test_a_start_with_an_unchanged_document_needs_no_room(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And what shards are told of it, they are told anew once there is some."""
+    users = make_users()
+    with open_desk(tmp_path, users, audiences=(of_document(),)) as desk:
+        await desk.settle()
+        shards, version = desk.shards, desk.shards[0].live.version
+    with file_size_limit(0), open_desk(tmp_path, users, kept=shards, audiences=(of_document(),)):
+        assert caplog.records == []
+    with open_desk(tmp_path, users, kept=shards, audiences=(of_document(),)) as again:
+        assert not again.desk.catch_up()
+        await again.settle()
+        assert shards[0].live.version > version
+        assert again.members(4) == {1005}
+
+
+async def test_shards_are_told_by_another_document_though_its_audiences_are_the_same(
+    tmp_path: Path,
+) -> None:
+    with open_desk(tmp_path, make_users(), audiences=(of_document(),)) as desk:
+        for outputs, told in ((CATALOG.outputs, 1), ({}, 0)):
+            catalog = replace(CATALOG, audiences=(of_document(),), outputs=outputs)
+            desk.desk.take_over(catalog, is_other=False)
+            desk.desk.catch_up()
+            await desk.settle()
+            assert len(desk.shards[0].live.subscriptions) == told
 
 
 async def test_lists_are_filled_and_standard_audiences_calculated_whoever_manages_them(
