@@ -37,7 +37,7 @@ Span = tuple[int, int]  # first and last ms, both included
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _MONDAY = 4  # 1970-01-05 was one
 
-_NUMBER = re.compile(r"[ \t]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t]*")
+_NUMBER = re.compile(r"[ \t]*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t]*")
 _BOOLEANS = {"true": True, "false": False}
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+){0,3}")
 _EPOCH = re.compile(r"[0-9]{10}|[0-9]{12,14}")

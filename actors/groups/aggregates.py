@@ -19,7 +19,7 @@ from actors.model.profiles import AttributeValue
 MAX_UNION_ENTRIES = 1000
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,300}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 # Of doubles and of whole numbers within 300 digits, sums have fewer digits: nothing is rounded, so
 # the order of the members does not matter.
 _EXACT = Context(prec=1000)

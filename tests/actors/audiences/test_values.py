@@ -53,6 +53,11 @@ def test_numbers_are_decimal_texts(text: str, number: float | None) -> None:
     assert parse_number(text) == number
 
 
+def test_a_long_text_that_is_no_number_costs_no_more_than_its_length() -> None:
+    """By the square of it this would take minutes."""
+    assert parse_number("1" * 200_000 + "x") is None
+
+
 @pytest.mark.parametrize(
     ("text", "truth"),
     [("true", True), ("TRUE", True), ("False", False), ("1", None), (" true", None), ("", None)],

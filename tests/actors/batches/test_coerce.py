@@ -92,6 +92,12 @@ def test_other_values_are_no_numbers(value: Any) -> None:
     assert paths(body) == ["events[0].data.lifetime_value_change"]
 
 
+def test_a_long_text_that_is_no_number_costs_no_more_than_its_length() -> None:
+    """By the square of it this would take minutes."""
+    body = event("session_start", {"lifetime_value_change": "1" * 200_000 + "x"})
+    assert paths(body) == ["events[0].data.lifetime_value_change"]
+
+
 @pytest.mark.parametrize(
     ("value", "boolean"),
     [(True, True), ("TRUE", True), ("False", False), (0, False), (1, True), ("", ABSENT)],
