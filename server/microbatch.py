@@ -152,11 +152,8 @@ class ShardQueue:
             while self._waiting and size + self._waiting.next().size <= limit:
                 groups.append(self._waiting.take())
                 size += groups[-1].size
-            number = self._next_number
-            self._next_number += 1
-            self._in_flight.add(number)
             loop = asyncio.get_running_loop()
-            task = loop.create_task(self._send(number, groups, self._refusals))
+            task = loop.create_task(self._send(self._number(), groups, self._refusals))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             if len(groups) >= self._options.busy_requests and not self._is_resting:
@@ -196,17 +193,15 @@ class ShardQueue:
         try:
             if refusals != self._refusals:  # between the task's making and its first step
                 raise SlotsMoved("slots have moved")
-            results = _decode(await self._shard.commit(_encode(micro)))
+            results = await self._commit(micro)
         except (ShardUnavailable, StoreFull) as error:
             self._pace.failed()
             _fail(groups, error)
-        except BaseException as error:
+        except Exception as error:
+            await self._send_apart(groups, names, refusals, error)
+        except BaseException:
             _fail(groups, RuntimeError("a micro-batch failed by a defect"))
-            if not isinstance(error, Exception):
-                raise
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": "a micro-batch failed by a defect", "exception": error}
-            )
+            raise
         else:
             self._note_pace(sum(group.size for group in groups))
             start = 0
@@ -219,8 +214,50 @@ class ShardQueue:
             self._in_flight.discard(number)
             self._pump()
 
+    async def _commit(self, micro: MicroBatch) -> list[Result]:
+        """Have a micro-batch applied; one that failed by a defect is sent once more.
+
+        By its number the shard knows whether it was applied before the defect.
+        """
+        encoded = _encode(micro)
+        try:
+            return _decode(await self._shard.commit(encoded))
+        except (ShardUnavailable, StoreFull):
+            raise
+        except Exception as error:
+            results = _decode(await self._shard.commit(encoded))
+            _report("a micro-batch was applied, and then met a defect", error)
+            return results
+
+    async def _send_apart(
+        self,
+        groups: Sequence[_Group],
+        names: EventNames | None,
+        refusals: int,
+        error: Exception,
+    ) -> None:
+        """Fail the request that a defect is about, of those that were sent together."""
+        if len(groups) == 1:
+            _fail(groups, RuntimeError("a micro-batch failed by a defect"))
+            _report("a micro-batch failed by a defect", error)
+            return
+        for group in groups:
+            if names is not None:
+                self.tell(names)
+            await self._send(self._number(), [group], refusals)
+
+    def _number(self) -> int:
+        number = self._next_number
+        self._next_number += 1
+        self._in_flight.add(number)
+        return number
+
 
 def _fail(groups: Sequence[_Group], error: Exception) -> None:
     for group in groups:
         if not group.future.done():
             group.future.set_exception(error)
+
+
+def _report(message: str, error: Exception) -> None:
+    asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})

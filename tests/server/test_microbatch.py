@@ -379,14 +379,57 @@ async def test_a_defect_becomes_an_error_and_is_reported() -> None:
     edge = Edge()
     future = edge.submit(1)
     await settle()
-    edge.shard.fail(0, ZeroDivisionError("a defect"))
+    for attempt in range(2):
+        edge.shard.fail(attempt, ZeroDivisionError("a defect"))
+        await settle()
     with pytest.raises(RuntimeError, match="defect"):
         await future
     assert [type(problem["exception"]) for problem in reported] == [ZeroDivisionError]
     again = edge.submit(2)
     await settle()
-    edge.shard.answer(1)
+    edge.shard.answer(2)
     assert await again == accepted(2)
+
+
+async def test_a_micro_batch_that_was_applied_before_a_defect_is_answered() -> None:
+    """Sent again under its number, it gives the results of the first time."""
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, problem: reported.append(problem))
+    edge = Edge()
+    future = edge.submit(1)
+    await settle()
+    edge.shard.fail(0, ZeroDivisionError("a defect"))
+    await settle()
+    assert edge.shard.calls[0] == edge.shard.calls[1]
+    edge.shard.answer(1)
+    assert await future == accepted(1)
+    assert len(reported) == 1
+
+
+async def test_a_defect_fails_no_request_but_the_one_that_it_is_about() -> None:
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    edge = Edge(calls_in_flight=1)
+    first = edge.submit(0)
+    await settle()
+    futures = [edge.submit(number) for number in (1, 2, 3)]
+    edge.shard.answer(0)
+    await settle()
+    assert edge.shard.numbers(1) == [1, 2, 3]
+    for call in (1, 2):
+        edge.shard.fail(call, ZeroDivisionError("a defect"))
+        await settle()
+    for call, is_bad in enumerate((False, True, True, False), 3):
+        assert len(edge.shard.numbers(call)) == 1
+        if is_bad:
+            edge.shard.fail(call, ZeroDivisionError("a defect"))
+        else:
+            edge.shard.answer(call)
+        await settle()
+    outcomes = await asyncio.gather(*futures, return_exceptions=True)
+    assert outcomes[0] == accepted(1)
+    assert isinstance(outcomes[1], RuntimeError)
+    assert outcomes[2] == accepted(3)
+    assert await first == accepted(0)
 
 
 async def test_who_has_gone_away_takes_nothing_from_the_others() -> None:
