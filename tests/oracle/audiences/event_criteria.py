@@ -1,7 +1,9 @@
 """Criteria on events (spec/audiences.md, 3.1)."""
 
 import math
+from collections.abc import Iterable
 from collections.abc import Sequence as Several
+from fractions import Fraction
 
 from actors.audiences.criteria import (
     Aggregate,
@@ -96,10 +98,22 @@ def aggregate(wanted: Aggregate, matching: Several[Row]) -> float | None:
             return min(found for _, found in numbers)
         case "max":
             return max(found for _, found in numbers)
-    total = math.fsum(weight * found for weight, found in numbers)
+    total = _added(weight * found for weight, found in numbers)
     if wanted.function == "sum":
         return total
-    return total / math.fsum(weight for weight, _ in numbers)
+    return total / _added(weight for weight, _ in numbers)
+
+
+def _added(terms: Iterable[float]) -> float:
+    """Add, and round once; a sum that no double is as large as is infinite."""
+    known = list(terms)
+    if not all(map(math.isfinite, known)):
+        return sum(known)
+    exact = sum(map(Fraction, known))
+    try:
+        return float(exact)
+    except OverflowError:
+        return math.inf if exact > 0 else -math.inf
 
 
 def cart_abandonment_holds(
@@ -219,7 +233,7 @@ def _count_holds(frequency: Frequency, found: Several[tuple[SeenEvent, list[Row]
             count = len({seen.session_id for seen, _ in found} - {None})
         case "quantity":
             products = [row for _, each in found for row in each if row.product is not None]
-            count = math.fsum(row.weight for row in products)
+            count = _added(row.weight for row in products)
     match frequency.operator:
         case "equals":
             return count == frequency.value

@@ -39,7 +39,10 @@ PURPOSES: Final[tuple[tuple[Literal["gdpr", "ccpa"], str], ...]] = (
 PLACES = {"country": "US", "state": "NY", "city": "New York", "zip": "07102", "dma": "501"}
 
 WORDS = ("Premium", "premium", "PREMIUM", "gold", "Straße", "STRASSE", "Red hat", "red", "", " ")
-NUMBERS = ("18", "18.0", " 34 ", "-3", "+5", "1e1", "10", "0.25", ".5", "7.", "1,5", "1e999", "NaN")
+NUMBERS = (
+    *("18", "18.0", " 34 ", "-3", "+5", "1e1", "10", "0.25", ".5", "7.", "1,5", "1e999", "NaN"),
+    *("1.1e308", "-1.7e308", "9e307"),
+)
 VERSIONS = ("17.2", "17.2.0", "17.2.1", "17.10", "17", "0.0.0.1", "1.2.3.4.5", "v1")
 BOOLEANS = ("true", "True", "FALSE", "yes", "1")
 

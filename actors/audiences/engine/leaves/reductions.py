@@ -4,7 +4,7 @@ Every function takes the entries, and cells that have at least one entry inside.
 """
 
 from collections.abc import Callable
-from math import fsum
+from math import fsum, nan
 from typing import Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ Reduction = Literal["count", "days", "sessions", "sum", "min", "max", "average",
 # Where no entry is inside, these are 0; the others have no value.
 COUNTS: frozenset[Reduction] = frozenset({"count", "days", "sessions"})
 
+_SMALLER = 2.0**-64  # more values are never in one sum
 _MOST_UNIQUE = 10_000  # spec/calculated-attributes.md, 2.2
 
 
@@ -67,12 +68,23 @@ def _exact_sums(values: Floats, cells: Cells) -> Floats:
     A sum of integers that are not large is exact as it is; any other is rounded once.
     """
     starts = _starts(cells)
-    sums = np.add.reduceat(values, starts)
+    with np.errstate(over="ignore", invalid="ignore"):  # those are added again below
+        sums = np.add.reduceat(values, starts)
     is_whole = np.logical_and.reduceat((values == np.rint(values)) & (abs(values) < 2**40), starts)
     for cell in (~is_whole & (cells.count > 1)).nonzero()[0].tolist():
         start = int(starts[cell])
-        sums[cell] = fsum(values[start : start + int(cells.count[cell])].tolist())
+        sums[cell] = _rounded_sum(values[start : start + int(cells.count[cell])].tolist())
     return sums
+
+
+def _rounded_sum(values: list[float]) -> float:
+    """Add, and round once; infinite where no double is as large, no number where both ends are."""
+    try:
+        return fsum(values)
+    except OverflowError:  # on the way; the sum itself may be a double
+        return fsum([value * _SMALLER for value in values]) / _SMALLER
+    except ValueError:
+        return nan
 
 
 def _least(entries: Entries, cells: Cells) -> Floats:
