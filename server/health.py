@@ -12,6 +12,7 @@ from actors.errors import ShardUnavailable
 from server.version import program_commit, program_version
 
 OK = "ok"
+KEPT_S = 0.1  # answers of readiness
 _VERSION = program_version()  # looks into files: not while requests wait
 _SHARE = re.compile(r"(\d+)/(\d+)")  # such as "15/16" shards
 
@@ -32,6 +33,7 @@ class Health:
         self._revision = revision
         self._started_ms = started_ms
         self._has_recovered = False
+        self._checking: asyncio.Future[dict[str, str]] | None = None
 
     async def ready(self) -> tuple[bool, dict[str, Any]]:
         """Return whether requests may be sent here, and the body that says why not."""
@@ -63,6 +65,25 @@ class Health:
         }
 
     async def _checks(self) -> dict[str, str]:
+        """Return the answers of a moment ago, or new ones: however many ask, shards are asked once.
+
+        They do one thing after the other, and anybody may ask.
+        """
+        if self._checking is None:
+            self._checking = asyncio.ensure_future(self._check())
+            self._checking.add_done_callback(self._keep_a_moment)
+        return dict(await asyncio.shield(self._checking))
+
+    def _keep_a_moment(self, checking: asyncio.Future[dict[str, str]]) -> None:
+        def forget() -> None:
+            self._checking = None
+
+        if checking.cancelled() or checking.exception() is not None:
+            forget()
+        else:
+            asyncio.get_running_loop().call_later(KEPT_S, forget)
+
+    async def _check(self) -> dict[str, str]:
         try:
             return dict(await self._readiness())
         except ShardUnavailable:
