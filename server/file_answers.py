@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from server.streams import begin
+
 
 async def send_zip(
     request: web.Request,
@@ -29,7 +31,7 @@ async def send_zip(
         }
     )
     response.content_length = size_bytes
-    await response.prepare(request)
+    await begin(request, response)
     offset, chunk = 0, first
     while chunk:
         await response.write(chunk)

@@ -31,8 +31,16 @@ _CORS_TOO = SECURITY_HEADERS | CORS_HEADERS
 # What these answer is of people or of the configuration: no proxy or browser may keep it.
 _PRIVATE: frozenset[Api] = frozenset({"platform", "profile", "dsr"})
 _PLATFORM = "/platform/"
+# What `server.streams` knows of a request, and what it has begun to answer.
+SHOWN_ID = web.RequestKey("request_id", str)
+BEGUN = web.RequestKey("begun", web.StreamResponse)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _NOWHERE = Served("none", "", unrouted_answer)
+
+
+def begun_headers(request_id: str) -> dict[str, str]:
+    """Return what is on every answer to a browser's or another client's request."""
+    return {REQUEST_ID: request_id, **_CORS_TOO}
 
 
 def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Middleware:
@@ -51,6 +59,7 @@ def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Mi
         request_id = request.headers.get(REQUEST_ID)
         if request_id is None or not _REQUEST_ID.fullmatch(request_id):
             request_id = edges.new_request_id()
+        request[SHOWN_ID] = request_id
         what = served.get(request.match_info.handler, _NOWHERE)
         response: web.StreamResponse
         try:
@@ -59,6 +68,11 @@ def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Mi
         except Exception as error:
             what = request.get(SERVED_AS, what)
             response = what.errors(error, request, request_id)
+            begun = request.get(BEGUN)
+            if begun is not None:
+                response = begun
+                if request.transport is not None:
+                    request.transport.abort()
         finally:
             received.release(request)
         headers = response.headers

@@ -17,6 +17,7 @@ from server.paging import next_link
 from server.parameters import invalid, page_size
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
+from server.streams import begin
 
 MAX_PAGE = 1000
 EXPORT_PAGE = 25  # with payloads, of 1 MiB each at worst
@@ -96,7 +97,7 @@ async def export(request: web.Request) -> web.StreamResponse:
     page = await page_of(deployment, connection, wanted, EXPORT_PAGE, None, is_whole=True)
     headers = {"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"}
     response = web.StreamResponse(headers=headers)
-    await response.prepare(request)
+    await begin(request, response)
     while True:
         if page["items"]:
             await response.write(b"".join(orjson.dumps(each) + b"\n" for each in page["items"]))

@@ -1,10 +1,14 @@
 """Dead letters over HTTP (spec/platform-api.md, 15)."""
 
 import json
+from itertools import count
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from aiohttp import ClientPayloadError
 
+from actors.errors import ShardUnavailable
 from tests.server.conftest import World
 
 BASE = "/platform/v2/workspaces/3/output-connections/5/dlq"
@@ -197,9 +201,31 @@ async def test_an_export_has_the_payloads_a_line_for_each(known: World) -> None:
     )
     assert response.content_type == "application/x-ndjson"
     assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Server"] == "Headwater"
+    assert response.headers["X-Request-Id"]
     lines = [json.loads(line) for line in (await response.text()).splitlines()]
     assert [each["delivery_id"] for each in lines] == [f"dl_{n % 60}" for n in range(70)]
     assert all(each["payload"] == {"events": []} for each in lines)
+
+
+async def test_an_export_that_fails_on_the_way_is_broken_off(known: World) -> None:
+    """Nobody takes a part for all, or the answer to an error for a line of it."""
+    known.deployment.letters[5] = [letter(number % 60) for number in range(700)]
+    read, calls = known.deployment.dead_letters, count()
+
+    async def failing(*arguments: Any, **more: Any) -> Any:
+        if next(calls) == 1:
+            raise ShardUnavailable("the shard does not answer")
+        return await read(*arguments, **more)
+
+    with patch.object(known.deployment, "dead_letters", failing):
+        response = await known.client.get(
+            BASE + "/export?http_status=400", headers=await known.token("viewer")
+        )
+        assert response.status == 200
+        with pytest.raises(ClientPayloadError):
+            await response.read()
 
 
 async def test_an_export_of_nothing_is_empty(known: World) -> None:
