@@ -3,7 +3,8 @@
 Deliveries are grouped by (connection, source) and by what the output says. The uploads of a group
 follow one another, each settled before the next begins: so at most one upload of a group can have
 been made without its settlement, and the first delivery of what is read again after a crash is the
-first delivery of that upload. It gets the same name and is replaced.
+first delivery of that upload. It gets the same name and is replaced. For the same reason a bundle
+that lost what it had is let go of with all that waits behind it, and not alone.
 """
 
 from collections import Counter
@@ -55,7 +56,10 @@ class BundleCourier:
         """Whether too much of a stream waits to be sent for more to be taken."""
         groups = self._groups.get(stream, {})
         return any(
-            len(group.queue) >= MAX_QUEUED or group.is_leaving or group.rereads != stream.rereads
+            len(group.queue) >= MAX_QUEUED
+            or group.is_leaving
+            or group.is_lost
+            or group.rereads != stream.rereads
             for group in groups.values()
         )
 
@@ -64,6 +68,8 @@ class BundleCourier:
         due: list[tuple[int, Stream, str, Group]] = []
         for stream, groups in self._groups.items():
             for name, group in groups.items():
+                if group.is_lost and self._may_leave(stream, group):
+                    self._spawn(self._release(stream, name, group))
                 is_over = group.open and now_ms >= group.open.opened_ms + self.output.max_wait_ms
                 if is_over and not stream.is_reading:
                     group.close()
@@ -100,7 +106,7 @@ class BundleCourier:
 
     def _may_send(self, stream: Stream, group: Group) -> bool:
         """Whether the next bundle of a group may be sent, once it is due."""
-        is_busy = group.is_sending or group.is_leaving
+        is_busy = group.is_sending or group.is_leaving or group.is_lost
         if not group.queue or is_busy or group.rereads != stream.rereads:
             return False
         return self._desk.connections[stream.connection.number].is_sending
@@ -266,6 +272,7 @@ class BundleCourier:
             if delayed is None:
                 pack.failure = ("retry_exhausted", started_ms, outcome)
             else:
+                group.is_lost = outcome.is_lost
                 pack.first = delayed
                 pack.due_ms = delayed.next_attempt_ms
                 stream.settle_delayed(delayed)
@@ -314,8 +321,12 @@ class BundleCourier:
                 if group.open is not None:
                     yield group.open
 
+    def _may_leave(self, stream: Stream, group: Group) -> bool:
+        """Whether nobody is at the bundles of a group."""
+        return not (group.is_sending or stream.is_reading or group.is_leaving)
+
     async def _release(self, stream: Stream, name: str, group: Group) -> None:
-        if group.is_sending or stream.is_reading or group.is_leaving:
+        if not self._may_leave(stream, group):
             return  # whoever is at it asks again when it has done
         group.is_leaving = True
         group.close()

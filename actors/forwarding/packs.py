@@ -39,6 +39,7 @@ class Group:
         self.queue: deque[Pack] = deque()
         self.is_sending = False
         self.is_leaving = False  # its bundles are being discarded
+        self.is_lost = False  # the next to be sent lost what it had: all has to be read again
         self.is_careful = False  # one at a time, to find a delivery that the output cannot take
 
     def close(self) -> None:

@@ -30,13 +30,15 @@ class Retry(Struct, frozen=True):
 
     `retry_after_s`: the receiver asks for silence from the whole output. `is_refusal`: a warehouse
     refuses our login or what we may do; a connection on which that lasts is faulted
-    (spec/connections.md, 1.3).
+    (spec/connections.md, 1.3). `is_lost`: a bundle no longer has what was added to it, so that
+    sending it again has no use; it is discarded, and another is filled with the same deliveries.
     """
 
     excerpt: str
     http_status: int | None = None
     retry_after_s: float | None = None
     is_refusal: bool = False
+    is_lost: bool = False
 
 
 class Fatal(Struct, frozen=True):
@@ -189,7 +191,7 @@ class Bundle(Protocol):
         ...
 
     async def send(self) -> Outcome:
-        """Upload what was added; may be called again after a `Retry`.
+        """Upload what was added; may be called again after a `Retry`, unless that `is_lost`.
 
         The same first delivery gives the same object, so that repeating an upload whose settlement
         was lost replaces it.

@@ -234,6 +234,7 @@ class GatedBundle(ListBundle):
     def __init__(self, output: "GatedOutput") -> None:
         super().__init__(output)
         self._gated = output
+        self.is_lost = False
 
     async def add(self, deliveries: Sequence[Delivery]) -> int:
         self._gated.adding += 1
@@ -248,7 +249,9 @@ class GatedBundle(ListBundle):
         await self._gated.send_gate.wait()
         if self._gated.failures:
             self._gated.failures -= 1
-            return Retry("no", 503)
+            self.is_lost = self._gated.chance.random() < self._gated.lost_share
+            return Retry("no", 503, is_lost=self.is_lost)
+        assert not self.is_lost, "what is lost is not sent"
         return await super().send()
 
     async def discard(self) -> None:
@@ -259,9 +262,13 @@ class GatedBundle(ListBundle):
 class GatedOutput(ListOutput):
     """A bulk output that can be made to wait, and to fail some times."""
 
-    def __init__(self, failures: int = 0, max_rows: int = 2, seed: int = 0) -> None:
+    def __init__(
+        self, failures: int = 0, max_rows: int = 2, seed: int = 0, lost_share: float = 0
+    ) -> None:
+        """`lost_share`: how many of the failures lose what the bundle had."""
         super().__init__(max_rows=max_rows)
         self.failures = failures
+        self.lost_share = lost_share
         self.begun: list[list[int]] = []
         self.adding = 0
         self.chance = random.Random(seed)
@@ -299,6 +306,47 @@ async def test_an_upload_that_has_to_be_repeated_is_filled_anew(
     output.send_gate.set()
     await simulation.run(LATER)
     assert output.begun[1:] == [[1, 3], [5]]
+    assert outbox.waiting == {}
+    await simulation.stop()
+
+
+async def test_an_upload_that_lost_what_it_had_is_filled_anew_and_tried_on_its_schedule(
+    clock: ManualClock, simulation: Simulation
+) -> None:
+    """It begins with the same delivery, so that it gets the same name; others are left alone."""
+    outbox = MemoryOutbox([delivery(n, mpid=1 if n < 6 else 2) for n in range(1, 8)])
+    output = GatedOutput(failures=1, lost_share=1)
+    output.send_gate.clear()
+    simulation.start(output, [outbox], max_in_flight=1)
+    await until(lambda: output.begun == [[1, 2]])
+    output.send_gate.set()
+    await simulation.run(9)
+    assert output.begun == [[1, 2], [6, 7]]
+    assert outbox.waiting[1, 1].attempts == 1
+    await simulation.run(LATER)
+    assert output.begun[2:] == [[1, 2], [3, 4], [5]]
+    assert outbox.waiting == {}
+    await simulation.stop()
+
+
+async def test_what_is_being_read_does_not_overtake_an_upload_that_lost_what_it_had(
+    clock: ManualClock, simulation: Simulation
+) -> None:
+    outbox = SlowOutbox([delivery(n) for n in (1, 2)])
+    output = GatedOutput(failures=1, lost_share=1)
+    output.send_gate.clear()
+    forwarder = simulation.start(output, [outbox])
+    await until(lambda: output.begun == [[1, 2]])
+    outbox.gate.clear()
+    outbox.add(delivery(3), delivery(4))
+    clock.advance(100)
+    forwarder.wake(0)
+    await until(lambda: outbox.is_answering)
+    output.send_gate.set()
+    await until(lambda: forwarder.state()["in_flight"] == 0)
+    outbox.gate.set()
+    await simulation.run(LATER)
+    assert output.begun == [[1, 2], [1, 2], [3, 4]]
     assert outbox.waiting == {}
     await simulation.stop()
 
@@ -341,7 +389,8 @@ async def test_nothing_of_an_erased_user_is_sent_later_and_of_others_everything_
     outbox = MemoryOutbox([delivery(n, mpid=user) for n, user in enumerate(users, 1)])
     output: GatedOutput | ScriptedOutput
     if is_bulk:
-        output = GatedOutput(failures=chance.randrange(6), max_rows=3, seed=seed)
+        failures = chance.randrange(6)
+        output = GatedOutput(failures, max_rows=3, seed=seed, lost_share=0.5)
         begun: list[list[int]] = output.begun
     else:
         limits = RequestLimits(chance.choice((1, 3)), max_wait_ms=chance.choice((0, 500)))
