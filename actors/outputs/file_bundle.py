@@ -15,7 +15,7 @@ from actors.outputs.egress import EgressRefused
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.file_formats import RowWriter
 from actors.outputs.file_settings import Roll, StorageSettings
-from actors.outputs.file_storage import Finished, Storage, open_storage
+from actors.outputs.file_storage import Finished, SpoolLost, Storage, open_storage
 
 
 class FilePlace:
@@ -46,6 +46,8 @@ class FilePlace:
             await asyncio.to_thread(use)
         except EgressRefused as refused:
             return Fatal("egress_refused", str(refused))
+        except SpoolLost as lost:
+            return Retry(str(lost), is_lost=True)
         except Exception as error:  # every storage library raises errors of its own
             return Retry(f"{type(error).__name__}: {error}")
         return Delivered()
@@ -105,8 +107,14 @@ class FileBundle:
             self._discard()
             return
         if self._finished is None:
-            self._finished = self._writer.finish(f"{self._folder}/{self._name}".lstrip("/"))
+            self._finished = self._finish(self._writer)
         self._place.storage.publish(self._spool, self._finished)
+
+    def _finish(self, writer: RowWriter) -> Finished:
+        try:
+            return writer.finish(f"{self._folder}/{self._name}".lstrip("/"))
+        except Exception as error:  # formats have errors of their own, and none can end twice
+            raise SpoolLost(f"{type(error).__name__}: {error}") from error
 
     async def discard(self) -> None:
         """Close and remove the temporary file."""
@@ -116,6 +124,8 @@ class FileBundle:
     def _discard(self) -> None:
         assert self._writer is not None, "nothing was added"
         assert self._spool is not None, "likewise"
-        if self._finished is None:
-            self._writer.abandon()
-        self._spool.unlink(missing_ok=True)
+        try:
+            if self._finished is None:
+                self._writer.abandon()
+        finally:
+            self._spool.unlink(missing_ok=True)

@@ -43,9 +43,12 @@ class _HashedFile(io.FileIO):
     def __init__(self, path: Path) -> None:
         super().__init__(path, "wb")
         self.digest = hashlib.sha256()
+        self.is_abandoned = False
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Write, and hash what was written."""
+        """Write, and hash what was written; into an abandoned file nothing."""
+        if self.is_abandoned:
+            return memoryview(data).nbytes
         written = super().write(data)
         self.digest.update(memoryview(data)[:written])
         return written
@@ -76,7 +79,10 @@ class RowWriter(ABC):
         return self._raw.tell()
 
     def finish(self, path: str) -> Finished:
-        """Complete the file and make it last on this disk; `path` is where it will be known."""
+        """Complete the file and make it last on this disk; `path` is where it will be known.
+
+        Whatever it raises, the file can only be abandoned then: it may have half of its end.
+        """
         self._close_format()
         self._raw.flush()
         os.fsync(self._raw.fileno())
@@ -87,7 +93,8 @@ class RowWriter(ABC):
         return Finished(path, self.rows, size, self._min_ts, self._max_ts, digest, hour)
 
     def abandon(self) -> None:
-        """Close the file as it is."""
+        """Close the file as it is, and write nothing more: there may be no room."""
+        self._hashed.is_abandoned = True
         self._raw.close()
 
     def _close_format(self) -> None:  # noqa: B027  # not every format wants anything
@@ -241,6 +248,7 @@ class ParquetWriter(RowWriter):
 
     def abandon(self) -> None:
         """Close the file; its footer, which closing writes, is thrown away with it."""
+        self._hashed.is_abandoned = True
         self._writer.close()
         super().abandon()
 

@@ -67,6 +67,10 @@ class Finished(Struct, frozen=True):
         return orjson.dumps(members, option=orjson.OPT_APPEND_NEWLINE)
 
 
+class SpoolLost(Exception):
+    """The local file of an upload is gone or cut short: its rows have to be written again."""
+
+
 def hour_of(name: str) -> str:
     """Return the hour in a file's name, `yyyyMMddHH`: that of the first delivery."""
     match = _STAMP.search(name)
