@@ -6,6 +6,7 @@ blocks and runs in threads.
 """
 
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -92,7 +93,10 @@ class Storage(Protocol):
         ...
 
     def publish(self, spool: Path, file: Finished) -> None:
-        """Make a file appear, replacing one of its name, and enter it in the manifest."""
+        """Make a file appear, replacing one of its name, and enter it in the manifest.
+
+        May be called again after an error, but not after `SpoolLost`: there is nothing to publish.
+        """
         ...
 
     def verify(self, name: str) -> None:
@@ -159,9 +163,13 @@ class LocalStorage:
         """Rename the file; it was synced as it was finished. Does nothing twice."""
         target = self._root / file.path
         is_repeated = target.exists()
-        if spool.exists():  # no longer, where the manifest failed the first time
+        try:
             spool.replace(target)
-            _sync_folder(target.parent)
+        except FileNotFoundError:
+            # No loss where the rename was done before, and what follows it had failed.
+            if not _has_content(target, file.sha256):
+                raise SpoolLost(f"{spool} is gone, and was not published") from None
+        _sync_folder(target.parent)
         self._enter(file, is_repeated)
 
     def _enter(self, file: Finished, is_repeated: bool) -> None:
@@ -186,6 +194,14 @@ class LocalStorage:
         path = self._root / name
         path.write_bytes(b"{}")
         path.unlink()
+
+
+def _has_content(path: Path, sha256: str) -> bool:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except FileNotFoundError:
+        return False
 
 
 def _write_synced(path: Path, content: bytes) -> None:
@@ -225,6 +241,8 @@ class RemoteStorage:
 
     def publish(self, spool: Path, file: Finished) -> None:
         """Upload the file and its line of the manifest, each replacing an earlier one."""
+        if not spool.exists():
+            raise SpoolLost(f"{spool} is gone, and was not published")
         file_system = self._target[0]
         if self._is_renaming:
             folder = self._path(file.folder)

@@ -1,4 +1,4 @@
-"""Files whose disk is full cost no row."""
+"""Files whose disk fails, or whose temporary file somebody takes away, cost no row."""
 
 import gzip
 import random
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow.parquet
 import pytest
 import zstandard
@@ -17,10 +18,13 @@ from actors.model.deliveries import Delivery
 from actors.outputs import file_formats
 from actors.outputs.contract import Delivered, Retry
 from actors.outputs.file import file_name
+from actors.outputs.file_bundle import FileBundle
 from actors.outputs.file_formats import RowWriter
 from actors.outputs.file_storage import Finished
 from tests.actors.forwarding.support import MemoryOutbox, Simulation, delivery
 from tests.actors.outputs.test_file import files, manifest, open_output, published
+
+FIRST = file_name("web", delivery(1), ".ndjson")
 
 
 @contextmanager
@@ -138,3 +142,72 @@ async def test_a_file_is_discarded_on_a_full_disk(
     assert await again.send() == Delivered()
     [name] = files(tmp_path)
     assert count(tmp_path / "lake" / name) == 1
+
+
+async def begun(tmp_path: Path, *sequences: int, **changes: Any) -> FileBundle:
+    """Return a file that was not sent."""
+    output = open_output(tmp_path, **changes)
+    await output.start()
+    bundle = output.open_bundle("web", "", delivery(sequences[0]))
+    await bundle.add([delivery(each) for each in sequences])
+    return bundle
+
+
+@pytest.mark.parametrize("is_repeated", [False, True], ids=["anew", "after a shorter one"])
+async def test_a_file_that_was_taken_away_is_not_delivered(
+    tmp_path: Path, is_repeated: bool
+) -> None:
+    """Such as by what tidies folders; an older file of its name does not stand for it."""
+    if is_repeated:
+        assert await (await begun(tmp_path, 1)).send() == Delivered()
+    before = manifest(tmp_path)
+    bundle = await begun(tmp_path, 1, 2)
+    (tmp_path / "lake" / f".{FIRST}.tmp").unlink()
+    outcome = await bundle.send()
+    assert isinstance(outcome, Retry)
+    assert outcome.is_lost
+    assert manifest(tmp_path) == before
+    await bundle.discard()
+
+
+async def test_an_object_whose_file_was_taken_away_is_not_delivered(tmp_path: Path) -> None:
+    bundle = await begun(tmp_path, 1, url="memory://lost")
+    (tmp_path / "spool" / f".{FIRST}.tmp").unlink()
+    outcome = await bundle.send()
+    assert isinstance(outcome, Retry)
+    assert outcome.is_lost
+    assert not fsspec.filesystem("memory").exists(f"/lost/{FIRST}")
+    await bundle.discard()
+
+
+async def test_a_folder_that_is_away_for_a_while_brings_its_files_back(tmp_path: Path) -> None:
+    """While something that is no folder is in its place, nothing is known to be lost."""
+    bundle = await begun(tmp_path, 1)
+    (tmp_path / "lake").rename(tmp_path / "away")
+    (tmp_path / "lake").write_text("a file where a folder should be")
+    outcome = await bundle.send()
+    assert isinstance(outcome, Retry)
+    assert not outcome.is_lost
+    (tmp_path / "lake").unlink()
+    (tmp_path / "away").rename(tmp_path / "lake")
+    assert await bundle.send() == Delivered()
+    assert [each["rows"] for each in manifest(tmp_path)] == [1]
+
+
+async def test_another_output_of_the_same_folder_costs_no_row_as_it_starts(tmp_path: Path) -> None:
+    """It takes a file for abandoned that is finished and could not be published yet."""
+    shard = MemoryOutbox([delivery(n) for n in (1, 2)])
+    target = tmp_path / "lake" / FIRST
+    target.mkdir(parents=True)  # which no file can replace
+    simulation = Simulation(ManualClock())
+    simulation.start(open_output(tmp_path, roll={"max_rows": 2}), [shard])
+    await simulation.run(5)
+    assert shard.waiting[1, 1].attempts == 1
+    await open_output(tmp_path).start()
+    assert files(tmp_path) == []
+    target.rmdir()
+    await simulation.run(60)
+    await simulation.stop()
+    assert target.read_bytes().splitlines() == [delivery(n).payload for n in (1, 2)]
+    assert [each["rows"] for each in manifest(tmp_path)] == [2]
+    assert shard.waiting == {}
