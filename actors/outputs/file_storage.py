@@ -175,12 +175,15 @@ class LocalStorage:
     def _enter(self, file: Finished, is_repeated: bool) -> None:
         manifest = self._root / MANIFEST / f"{file.hour}.ndjson"
         _make_folder(manifest.parent)
-        if is_repeated and manifest.exists():
-            lines = manifest.read_bytes().splitlines(keepends=True)
-            others = [line for line in lines if orjson.loads(line)["file"] != file.path]
-            _write_synced(manifest.with_suffix(".new"), b"".join(others))
-            manifest.with_suffix(".new").replace(manifest)
         is_new = not manifest.exists()
+        if not is_new:
+            lines = manifest.read_bytes().splitlines(keepends=True)
+            others = [line for line in lines if line.endswith(b"\n")]  # the last may be cut short
+            if is_repeated:
+                others = [line for line in others if orjson.loads(line)["file"] != file.path]
+            if len(others) < len(lines):
+                _write_synced(manifest.with_suffix(".new"), b"".join(others))
+                manifest.with_suffix(".new").replace(manifest)
         with manifest.open("ab") as lines_file:
             lines_file.write(file.line())
             lines_file.flush()

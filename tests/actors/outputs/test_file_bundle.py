@@ -28,10 +28,10 @@ FIRST = file_name("web", delivery(1), ".ndjson")
 
 
 @contextmanager
-def no_room() -> Iterator[None]:
-    """Refuse what makes a file longer than a few bytes, as a full disk does."""
+def no_room(from_bytes: int = 8) -> Iterator[None]:
+    """Refuse what makes a file longer than some bytes, as a full disk does."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (from_bytes, hard))
     try:
         yield
     finally:
@@ -192,6 +192,21 @@ async def test_a_folder_that_is_away_for_a_while_brings_its_files_back(tmp_path:
     (tmp_path / "away").rename(tmp_path / "lake")
     assert await bundle.send() == Delivered()
     assert [each["rows"] for each in manifest(tmp_path)] == [1]
+
+
+async def test_a_disk_that_is_full_as_the_manifest_is_written_holds_up_no_file(
+    tmp_path: Path,
+) -> None:
+    """Half a line is no line, neither for the file that it is of nor for the next one."""
+    assert await (await begun(tmp_path, *range(1, 9))).send() == Delivered()
+    [path] = (tmp_path / "lake/_manifest").iterdir()
+    bundle = await begun(tmp_path, 10)
+    with no_room(path.stat().st_size + 10):
+        assert isinstance(await bundle.send(), Retry)
+    assert not path.read_bytes().endswith(b"\n")
+    assert await (await begun(tmp_path, 11, 12)).send() == Delivered()
+    assert await bundle.send() == Delivered()
+    assert [each["rows"] for each in manifest(tmp_path)] == [8, 2, 1]
 
 
 async def test_another_output_of_the_same_folder_costs_no_row_as_it_starts(tmp_path: Path) -> None:
