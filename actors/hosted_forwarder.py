@@ -74,6 +74,7 @@ class Forwarder(Process):
         self._plan = options.plan
         self._slots = Slots(options.slots)
         self._inputs = _inputs(options.plan)  # what the output sees; connections come and go
+        self._memory: dict[type, Any] = {}
         self._revision = 0
         self._configuration = RemoteConfiguration()
         self._metrics = ForwarderMetrics(host.version)
@@ -237,6 +238,7 @@ class Forwarder(Process):
             state=self._state,
             count_drop=self._count_drop,
             python_dir=options.python_dir,
+            memory=self._memory,
         )
         return forwarder.Forwarder(
             plan.info,

@@ -96,6 +96,8 @@ class OutputEnvironment:
         state: what it keeps beyond its process.
         count_drop: told of what it leaves out.
         python_dir: where the operator's own classes are; `None`: there are none.
+        memory: what all environments of the output have in common, by its type, for as long as
+            the process lives.
     """
 
     output: str
@@ -109,3 +111,4 @@ class OutputEnvironment:
     state: OutputState = KEEPS_NOTHING
     count_drop: CountDrop = lambda connection, reason, count: None
     python_dir: Path | None = None
+    memory: dict[type, Any] = field(default_factory=dict)

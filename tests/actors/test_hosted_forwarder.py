@@ -10,7 +10,7 @@ from actors import hosted_forwarder
 from actors.forwarding.desk import OutputInfo
 from actors.forwarding.plan import OutputPlan
 from actors.hosted_forwarder import Forwarder, ForwarderOptions
-from actors.outputs.environment import OutputPlace
+from actors.outputs.environment import OutputEnvironment, OutputPlace
 from actors.outputs.retry import PROFILES
 from tests.actors.hosts import FakeHost, no_slots
 
@@ -29,16 +29,17 @@ class FakeCoordinator:
         return {}
 
 
-async def test_a_forwarder_that_cannot_be_made_is_tried_again(
+async def run_until_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Such as one whose output opens a file while the disk is full."""
+) -> list[OutputEnvironment]:
+    """Have a forwarder fail once as it is made; return what its outputs were handed each time."""
     opened_again = asyncio.Event()
-    failures = [OSError("no space left on device")]
+    surroundings: list[OutputEnvironment] = []
 
-    def open_outputs(*_: Any) -> dict[Any, Any]:
-        if failures:
-            raise failures.pop()
+    def open_outputs(module: str, settings: Any, handed: OutputEnvironment) -> dict[Any, Any]:
+        surroundings.append(handed)
+        if len(surroundings) == 1:
+            raise OSError("no space left on device")
         opened_again.set()
         return {}
 
@@ -68,3 +69,20 @@ async def test_a_forwarder_that_cannot_be_made_is_tried_again(
     async with asyncio.timeout(5):
         await opened_again.wait()
     await forwarder.stop()
+    return surroundings
+
+
+async def test_a_forwarder_that_cannot_be_made_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one whose output opens a file while the disk is full."""
+    assert len(await run_until_made_again(tmp_path, monkeypatch)) == 2
+
+
+async def test_what_an_output_has_in_memory_outlives_its_forwarder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as tokens that could not be kept on a full disk."""
+    first, second = await run_until_made_again(tmp_path, monkeypatch)
+    first.memory[str] = "only here"
+    assert second.memory == {str: "only here"}

@@ -3,9 +3,7 @@
 Source: spec/connections.md, 4 and 4.2. Tokens are kept with the output's state and shown nowhere.
 """
 
-import asyncio
 import logging
-from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
@@ -19,6 +17,7 @@ from actors.outputs.environment import OutputEnvironment
 from actors.outputs.firehose.client import ModuleClient
 from actors.outputs.firehose.registration import Authentication
 from actors.outputs.firehose.settings import FirehoseSettings
+from actors.outputs.firehose.tokens import PREFIX, KeptTokens, Tokens
 
 logger = logging.getLogger("headwater.forwarder")
 
@@ -41,17 +40,6 @@ class TokenUnavailable(Exception):
     """No token can be had just now; it may work later."""
 
 
-class Tokens(Struct, frozen=True):
-    """What a token endpoint gave. `expires_ms`: by our clock."""
-
-    access_token: str
-    refresh_token: str | None
-    expires_ms: int
-
-    def __repr__(self) -> str:
-        return f"Tokens(expires_ms={self.expires_ms})"
-
-
 class _TokenAnswer(Struct):
     access_token: str
     refresh_token: str | None = None
@@ -59,28 +47,23 @@ class _TokenAnswer(Struct):
 
 
 class Authorization:
-    """The credentials of one output at its module."""
+    """The credentials of one output at its module, in one of its environments."""
 
     def __init__(
         self,
         settings: FirehoseSettings,
         environment: OutputEnvironment,
         client: ModuleClient,
+        tokens: KeptTokens,
         randomness: Randomness,
     ) -> None:
-        """Args: `randomness` of what somebody is known again by."""
+        """Args: `tokens` of the output, `randomness` of what somebody is known again by."""
         self._randomness = randomness
         self._settings = settings
         self._environment = environment
         self._client = client
-        self._state: Mapping[str, bytes] = {}
-        self._tokens: dict[str, Tokens] = {}
-        self._refreshing = asyncio.Lock()
+        self._tokens = tokens
         self._begun: dict[str, tuple[int, str]] = {}  # state: until when, where to
-
-    def load(self, state: Mapping[str, bytes]) -> None:
-        """Take up the tokens that were kept."""
-        self._state = state
 
     async def headers(self, wanted: Authentication | None) -> dict[str, str]:
         """Return the headers of a message.
@@ -91,7 +74,8 @@ class Authorization:
         Raises:
             AuthorizationMissing: there are no tokens, or the module refuses to renew them.
             TokenUnavailable: the module does not answer.
-            ShardUnavailable, StoreFull: renewed tokens could not be kept.
+            ShardUnavailable, StoreFull: tokens are refused, and it is not known whether there are
+                newer ones.
         """
         headers = {}
         if self._settings.token is not None:
@@ -136,28 +120,40 @@ class Authorization:
 
         Raises:
             AuthorizationMissing: nobody was sent with it lately, or the code is refused.
-            TokenUnavailable, ShardUnavailable, StoreFull: as `headers` does.
+            TokenUnavailable: the module does not answer.
         """
         until_ms, redirect_uri = self._begun.pop(state, (0, ""))
         if until_ms <= self._environment.clock.now_ms():
             raise AuthorizationMissing("nobody was sent to the module with this state lately")
         form = {"grant_type": wanted.grant_type, "code": code, "redirect_uri": redirect_uri}
-        await self._request(wanted, wanted.token_url, form, None)
+        async with self._tokens.renewing(_name(wanted)):
+            await self._request(wanted, wanted.token_url, form, None)
 
     async def _access_token(self, wanted: Authentication) -> str:
-        async with self._refreshing:  # else every message that finds it old would renew it
-            tokens = self._kept(wanted)
+        name = _name(wanted)
+        async with self._tokens.renewing(name):  # else every message that finds it old renews it
+            tokens = self._tokens.get(name)
             if tokens is None:
                 raise AuthorizationMissing("the output has not been authorized")
-            now_ms = self._environment.clock.now_ms()
-            if now_ms < tokens.expires_ms - REFRESH_AHEAD_MS:
-                return tokens.access_token
             try:
-                return (await self._refreshed(wanted, tokens)).access_token
-            except TokenUnavailable:
-                if now_ms < tokens.expires_ms:
-                    return tokens.access_token
-                raise
+                return (await self._holding(wanted, tokens)).access_token
+            except AuthorizationMissing:
+                newer = await self._tokens.reread(name)
+                if newer is None or newer == tokens:
+                    raise
+                return (await self._holding(wanted, newer)).access_token
+
+    async def _holding(self, wanted: Authentication, tokens: Tokens) -> Tokens:
+        """Return tokens that hold, renewed if they are about to expire."""
+        now_ms = self._environment.clock.now_ms()
+        if now_ms < tokens.expires_ms - REFRESH_AHEAD_MS:
+            return tokens
+        try:
+            return await self._refreshed(wanted, tokens)
+        except TokenUnavailable:
+            if now_ms < tokens.expires_ms:
+                return tokens
+            raise
 
     async def _refreshed(self, wanted: Authentication, tokens: Tokens) -> Tokens:
         if tokens.refresh_token is None:
@@ -202,21 +198,11 @@ class Authorization:
             answer.refresh_token or refresh_token,
             self._environment.clock.now_ms() + expires_in_s * 1000,
         )
-        # Kept before it is used: a refresh token may hold only once.
-        await self._environment.state.keep_output_state(
-            self._environment.output, {_name(wanted): msgspec.json.encode(tokens)}
-        )
-        self._tokens[_name(wanted)] = tokens
+        await self._tokens.put(_name(wanted), tokens)
         return tokens
-
-    def _kept(self, wanted: Authentication) -> Tokens | None:
-        name = _name(wanted)
-        if name not in self._tokens and name in self._state:
-            self._tokens[name] = msgspec.json.decode(self._state[name], type=Tokens)
-        return self._tokens.get(name)
 
 
 def _name(wanted: Authentication) -> str:
     """Return by which name tokens are kept; those of another module are never used."""
     digest: Any = sha256(f"{wanted.token_url}|{wanted.client_id}".encode())
-    return f"oauth-{digest.hexdigest()[:16]}"
+    return f"{PREFIX}{digest.hexdigest()[:16]}"

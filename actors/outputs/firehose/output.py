@@ -38,6 +38,7 @@ from actors.outputs.firehose.settings import (
     output_problems,
 )
 from actors.outputs.firehose.takes import takes
+from actors.outputs.firehose.tokens import tokens_of
 from actors.outputs.module import OutputModule
 
 logger = logging.getLogger("headwater.forwarder")
@@ -61,7 +62,10 @@ class FirehoseOutput:
         self._kind = environment.place.kind
         self._client = ModuleClient(settings, environment)
         self._registrations = Registrations(settings, environment, self._client)
-        self._authorization = Authorization(settings, environment, self._client, SystemRandomness())
+        self._tokens = tokens_of(environment)
+        self._authorization = Authorization(
+            settings, environment, self._client, self._tokens, SystemRandomness()
+        )
         self._sender = _SENDERS[environment.place.kind](settings, environment, self._client)
         self._last_ms = environment.clock.now_ms()
         self._upkeep: asyncio.Task[None] | None = None
@@ -80,17 +84,18 @@ class FirehoseOutput:
         await self._client.open()
         state = await self._environment.state.output_state(self._environment.output)
         self._registrations.load(state)
-        self._authorization.load(state)
+        self._tokens.load(state)
         self._sender.load(state)
         await self.keep_up()
         self._upkeep = asyncio.get_running_loop().create_task(self._keep_up())
 
     async def stop(self) -> None:
-        """Close the session."""
+        """Close the session, and keep what could not be kept so far."""
         if self._upkeep is not None:
             self._upkeep.cancel()
             await asyncio.gather(self._upkeep, return_exceptions=True)
         await self._client.close()
+        await self._tokens.keep()
 
     async def test(self) -> Outcome:
         """Ask the module whether it is there, as after an idle hour."""
@@ -136,8 +141,8 @@ class FirehoseOutput:
             return "the module asks for no authorization"
         try:
             await self._authorization.end(wanted, code, state)
-        except (AuthorizationMissing, TokenUnavailable, ShardUnavailable, StoreFull) as error:
-            return str(error) or type(error).__name__
+        except (AuthorizationMissing, TokenUnavailable) as error:
+            return str(error)
         return None
 
     @property
@@ -151,6 +156,7 @@ class FirehoseOutput:
 
         Source: spec/connections.md, 4.1.
         """
+        await self._tokens.keep()
         if self._registrations.in_force is None:
             await self.refresh_registration()
             return

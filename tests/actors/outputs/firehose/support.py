@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +113,14 @@ class Module(Receiver):
 
 
 class MemoryState:
-    """`OutputState` in memory; survives the outputs that use it."""
+    """`OutputState` in memory; survives the outputs that use it.
+
+    `failing`: raised instead of keeping anything.
+    """
 
     def __init__(self) -> None:
         self.values: dict[str, dict[str, bytes]] = {}
+        self.failing: Exception | None = None
 
     async def output_state(self, output: str) -> dict[str, bytes]:
         """Return a copy."""
@@ -123,6 +128,8 @@ class MemoryState:
 
     async def keep_output_state(self, output: str, changes: Mapping[str, bytes | None]) -> None:
         """Change it."""
+        if self.failing is not None:
+            raise self.failing
         kept = self.values.setdefault(output, {})
         for name, value in changes.items():
             if value is None:
@@ -154,6 +161,10 @@ class Place:
             state=self.state,
             count_drop=lambda *drop: self.drops.append(drop),
         )
+
+    def restart(self) -> None:
+        """Let what is opened from now on be in another process."""
+        self.environment = replace(self.environment, memory={})
 
     def open(self, url: str | None = None, **settings: Any) -> FirehoseOutput:
         """Open an output; `url`: the module's, asked for its registration too."""

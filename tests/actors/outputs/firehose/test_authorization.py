@@ -6,9 +6,12 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import pytest
 from aiohttp import web
 
+from actors.errors import ShardUnavailable, StoreFull
 from actors.outputs.contract import Delivered, Refused
 from actors.outputs.firehose.authorization import REFRESH_AHEAD_MS
 from actors.outputs.firehose.output import FirehoseOutput
+from actors.outputs.firehose.settings import FirehoseSettings
+from actors.outputs.registry import open_outputs
 from tests.actors.outputs.firehose.support import Module, Place, batch, event, registration, sent
 
 HOUR_MS = 3_600_000
@@ -16,21 +19,30 @@ BACK = "https://console.example.com/back"
 
 
 class Tokens:
-    """A token endpoint: the module itself, where it is sent forms."""
+    """A token endpoint: the module itself, where it is sent forms.
 
-    def __init__(self, module: Module) -> None:
+    `is_rotating`: every renewal ends the refresh token that it was asked for with.
+    """
+
+    def __init__(self, module: Module, *, is_rotating: bool = False) -> None:
         self.forms: list[dict[str, str]] = []
         self.status = 200
+        holds: str | None = None
         respond = module.answer
 
         def answer(request: web.Request) -> web.Response:
             body = module.requests[-1][1]
             if body[:1] == b"{":
                 return respond(request)
-            self.forms.append(dict(parse_qsl(body.decode())))
+            nonlocal holds
+            form = dict(parse_qsl(body.decode()))
+            self.forms.append(form)
+            if is_rotating and form.get("refresh_token") not in (None, holds):
+                return web.json_response({"error": "invalid_grant"}, status=400)
+            holds = f"r-{len(self.forms)}" if is_rotating else "r"
             token = {
                 "access_token": f"t-{len(self.forms)}",
-                "refresh_token": "r",
+                "refresh_token": holds,
                 "expires_in": 3600,
             }
             return web.json_response(token, status=self.status)
@@ -54,11 +66,19 @@ async def authorized(module: Module, place: Place, **changes: Any) -> FirehoseOu
     module.registration = registered(module, **changes)
     output = place.open(module.url, token="sesame", client_secret="hush")
     await output.start()
+    await authorize(output)
+    return output
+
+
+async def authorize(output: FirehoseOutput) -> None:
     url = await output.begin_authorization(BACK)
     assert url is not None
     state = parse_qs(urlsplit(url).query)["state"][0]
     assert await output.end_authorization("c-1", state) is None
-    return output
+
+
+def events_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [getattr(each, "event", "") for each in caplog.records]
 
 
 async def send(output: FirehoseOutput) -> Any:
@@ -102,6 +122,7 @@ async def test_tokens_are_used_kept_and_renewed_before_they_expire(module: Modul
     assert isinstance(await send(output), Delivered)
     assert header(module, "authorization") == "Bearer t-1"
     await output.stop()
+    place.restart()
     again = place.open(module.url, client_secret="hush")
     await again.start()
     place.clock.advance(HOUR_MS - REFRESH_AHEAD_MS - 1)
@@ -147,6 +168,96 @@ async def test_a_token_endpoint_that_is_away_costs_nothing_while_the_token_holds
     place.clock.advance(HOUR_MS - 1)
     assert isinstance(await send(output), Delivered)
     assert header(module, "authorization") == "Bearer t-1"
+    await output.stop()
+
+
+@pytest.mark.parametrize("error", [StoreFull(), ShardUnavailable("coordinator")])
+async def test_tokens_that_cannot_be_kept_are_used_and_kept_when_that_is_possible(
+    module: Module, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    Tokens(module, is_rotating=True)
+    place = Place()
+    output = await authorized(module, place)
+    place.state.failing = error
+    for access_token in ("t-2", "t-3"):
+        place.clock.advance(HOUR_MS)
+        assert isinstance(await send(output), Delivered)
+        assert header(module, "authorization") == f"Bearer {access_token}"
+    await output.keep_up()
+    assert events_of(caplog).count("tokens_not_kept") == 1
+    place.state.failing = None
+    await output.keep_up()
+    place.restart()
+    again = place.open(module.url)
+    await again.start()
+    assert isinstance(await send(again), Delivered)
+    assert header(module, "authorization") == "Bearer t-3"
+    await again.stop()
+    await output.stop()
+
+
+async def test_tokens_that_could_not_be_kept_so_far_are_kept_at_the_end(module: Module) -> None:
+    Tokens(module, is_rotating=True)
+    place = Place()
+    place.state.failing = StoreFull()
+    output = place.open(registration=registered(module), event_url=module.url)
+    await output.start()
+    await authorize(output)
+    place.state.failing = None
+    await output.stop()
+    place.restart()
+    again = place.open(registration=registered(module), event_url=module.url)
+    await again.start()
+    assert isinstance(await send(again), Delivered)
+    await again.stop()
+
+
+async def test_environments_with_other_settings_share_what_somebody_has_authorized(
+    module: Module,
+) -> None:
+    tokens, place = Tokens(module, is_rotating=True), Place()
+    module.registration = registered(module)
+    of_both = {"registration_url": module.url}
+    outputs = open_outputs(
+        "firehose",
+        {
+            "development": FirehoseSettings.model_validate(of_both | {"timeout_s": 5.0}),
+            "production": FirehoseSettings.model_validate(of_both),
+        },
+        place.environment,
+    )
+    development, production = outputs["development"], outputs["production"]
+    assert isinstance(development, FirehoseOutput)
+    assert isinstance(production, FirehoseOutput)
+    await development.start()
+    await production.start()
+    await authorize(development)
+    for access_token in ("t-1", "t-2", "t-3"):
+        for output in (production, development):
+            assert isinstance(await send(output), Delivered)
+            assert header(module, "authorization") == f"Bearer {access_token}"
+        place.clock.advance(HOUR_MS)
+    await development.stop()
+    await production.stop()
+    assert len(tokens.forms) == 3
+
+
+async def test_who_is_refused_goes_on_with_what_another_process_has_renewed(
+    module: Module,
+) -> None:
+    tokens, place = Tokens(module, is_rotating=True), Place()
+    output = await authorized(module, place)
+    place.restart()
+    other = place.open(module.url)
+    await other.start()
+    place.clock.advance(HOUR_MS)
+    assert isinstance(await send(other), Delivered)
+    assert isinstance(await send(output), Delivered)
+    assert header(module, "authorization") == "Bearer t-2"
+    tokens.status = 400
+    place.clock.advance(HOUR_MS)
+    assert isinstance(await send(output), Refused)
+    await other.stop()
     await output.stop()
 
 
