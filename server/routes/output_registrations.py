@@ -3,7 +3,7 @@
 For outputs whose receivers register what they want (spec/connections.md, 4.2).
 """
 
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -24,9 +24,9 @@ async def refresh(request: web.Request) -> web.Response:
     """POST .../registration: ask the module what it wants; 422 lists what is wrong with it."""
     caller = enter(request, "connections:configure_outputs")
     found = await _ask(request, caller, "refresh_registration")
-    problems = dict.fromkeys(problem for each in found for problem in each)
+    problems = [problem for each in found for problem in each]
     if problems:
-        raise ConfigurationRefused("VALIDATION_ERROR", [Problem(each) for each in problems])
+        _refuse(problems)
     [registration, *_] = await _ask(request, caller, "registration")
     return json_answer(registration)
 
@@ -37,7 +37,8 @@ async def start(request: web.Request) -> web.Response:
     redirect_uri = request.query.get("redirect_uri", "")
     if urlsplit(redirect_uri).scheme not in ("http", "https"):
         raise refused("UNKNOWN_FIELD", "must be an http or https URL", "redirect_uri")
-    [url, *_] = await _ask(request, caller, "begin_authorization", redirect_uri)
+    found = await _ask(request, caller, "begin_authorization", redirect_uri)
+    url = next((each for each in found if each is not None), None)
     if url is None:
         raise refused("VALIDATION_ERROR", "The module asks for no authorization.")
     return json_answer({"authorization_url": url})
@@ -48,10 +49,15 @@ async def callback(request: web.Request) -> web.Response:
     """GET .../oauth/callback?code=&state=: what the module sent them back with."""
     caller = enter(request, "connections:configure_outputs")
     code, state = request.query.get("code", ""), request.query.get("state", "")
-    [problem, *_] = await _ask(request, caller, "end_authorization", code, state)
-    if problem is not None:
-        raise refused("VALIDATION_ERROR", problem)
+    problems = await _ask(request, caller, "end_authorization", code, state)
+    if None not in problems:  # each environment answers, and one of them sent whoever came back
+        _refuse(problems)
     return web.Response(status=204)
+
+
+def _refuse(problems: list[str]) -> NoReturn:
+    distinct = dict.fromkeys(problems)
+    raise ConfigurationRefused("VALIDATION_ERROR", [Problem(each) for each in distinct])
 
 
 async def _ask(request: web.Request, caller: Caller, method: str, *arguments: str) -> list[Any]:

@@ -30,6 +30,16 @@ class FakeModule:
         return None if (code, state) == ("c", "s") else "nobody was sent"
 
 
+class Unasked(FakeModule):
+    """The output of another environment, whose module asks for no authorization."""
+
+    async def begin_authorization(self, redirect_uri: str) -> str | None:
+        return None
+
+    async def end_authorization(self, code: str, state: str) -> str | None:
+        return "the module asks for no authorization"
+
+
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with running(tmp_path) as made:
@@ -37,7 +47,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def test_a_registration_is_fetched_and_every_problem_listed(world: World) -> None:
-    module = world.forwarders.registered = FakeModule()
+    module = FakeModule()
+    world.forwarders.registered = [module]
     headers = await world.token()
     response = await world.client.post(f"{PATH}/registration", headers=headers)
     assert response.status == 200
@@ -50,7 +61,7 @@ async def test_a_registration_is_fetched_and_every_problem_listed(world: World) 
 
 
 async def test_an_output_is_authorized(world: World) -> None:
-    world.forwarders.registered = FakeModule()
+    world.forwarders.registered = [FakeModule()]
     headers = await world.token()
     start = f"{PATH}/oauth/start"
     response = await world.client.get(
@@ -64,6 +75,22 @@ async def test_an_output_is_authorized(world: World) -> None:
     assert good.status == 204
     bad = await world.client.get(back, params={"code": "c", "state": "x"}, headers=headers)
     assert bad.status == 422
+
+
+async def test_any_environment_may_be_the_one_that_is_authorized(world: World) -> None:
+    world.forwarders.registered = [Unasked(), FakeModule()]
+    headers = await world.token()
+    response = await world.client.get(
+        f"{PATH}/oauth/start", params={"redirect_uri": "https://a.example"}, headers=headers
+    )
+    assert response.status == 200
+    back = f"{PATH}/oauth/callback"
+    good = await world.client.get(back, params={"code": "c", "state": "s"}, headers=headers)
+    assert good.status == 204
+    bad = await world.client.get(back, params={"code": "c", "state": "x"}, headers=headers)
+    assert bad.status == 422
+    messages = [each["message"] for each in (await bad.json())["errors"]]
+    assert messages == ["the module asks for no authorization", "nobody was sent"]
 
 
 async def test_who_may_not_or_asks_for_something_else_is_refused(world: World) -> None:

@@ -607,7 +607,7 @@ def _edge_config(served: ServedDocument, process: Settings) -> EdgeConfig:
 class FakeForwarders:
     """What edges ask of forwarders; `faulted`: connections that do not send.
 
-    `registered`: the output that a module of its own answers for. `woken`, `reread_outputs`: those
+    `registered`: the outputs that modules of their own answer for. `woken`, `reread_outputs`: those
     that were told so. `posted`: callbacks (URL, version, body), of which the receivers take what
     comes while `takes_callbacks`.
     """
@@ -618,7 +618,7 @@ class FakeForwarders:
         self.posted: list[tuple[str, Version, bytes]] = []
         self.takes_callbacks = True
         self.faulted: set[int] = set()
-        self.registered: RegisteredOutput | None = None
+        self.registered: list[RegisteredOutput] = []
 
     def wake(self, output: str) -> None:
         self.woken.append(output)
@@ -634,9 +634,7 @@ class FakeForwarders:
         return self
 
     async def ask_outputs(self, method: str, *arguments: str) -> list[Any]:
-        if self.registered is None:
-            return []
-        return [await getattr(self.registered, method)(*arguments)]
+        return [await getattr(each, method)(*arguments) for each in self.registered]
 
     def of(self, output: str) -> "FakeForwarders":
         return self
