@@ -69,6 +69,7 @@ class FirehoseOutput:
         self._sender = _SENDERS[environment.place.kind](settings, environment, self._client)
         self._last_ms = environment.clock.now_ms()
         self._upkeep: asyncio.Task[None] | None = None
+        self._is_upkeep_failing = False
 
     @property
     def limits(self) -> RequestLimits:
@@ -154,8 +155,21 @@ class FirehoseOutput:
     async def keep_up(self) -> None:
         """Ask for a registration that is missing; after an idle hour, whether the module is there.
 
-        Source: spec/connections.md, 4.1.
+        Never raises: nobody would do it again. Source: spec/connections.md, 4.1.
         """
+        try:
+            await self._look_after()
+        except Exception:
+            if not self._is_upkeep_failing:
+                logger.exception(
+                    "A module could not be looked after; it is tried again",
+                    extra={"event": "module_upkeep_failed", "output": self._environment.output},
+                )
+            self._is_upkeep_failing = True
+        else:
+            self._is_upkeep_failing = False
+
+    async def _look_after(self) -> None:
         await self._tokens.keep()
         if self._registrations.in_force is None:
             await self.refresh_registration()

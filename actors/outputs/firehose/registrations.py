@@ -77,9 +77,12 @@ class Registrations:
         return []
 
     def _parsed(self, body: bytes) -> Registration:
-        if not body:
-            raise RegistrationInvalid(["the answer is not a module_registration_response"])
-        return parse_registration(orjson.loads(body), self.in_force)
+        try:
+            found = orjson.loads(body)  # stricter than what has read its type: it reads all of it
+        except orjson.JSONDecodeError:
+            problem = "the answer is not a module_registration_response, as JSON in UTF-8"
+            raise RegistrationInvalid([problem]) from None
+        return parse_registration(found, self.in_force)
 
     def _refuse(self, problems: list[str]) -> list[str]:
         self.problem = problems[0]

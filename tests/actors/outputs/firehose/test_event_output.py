@@ -1,13 +1,12 @@
 """Events at a module. Source: spec/connections.md, 4.1 to 4.3; cases by their number there."""
 
-import json
 import logging
 from typing import Any
 
 import pytest
 
 from actors.clock import ManualClock
-from actors.outputs.contract import Delivered, Fatal, Refused, Retry
+from actors.outputs.contract import Delivered, Fatal, Refused
 from actors.outputs.firehose.identities import encoded
 from actors.outputs.firehose.latency import Latency
 from actors.outputs.firehose.output import PROBE_AFTER_MS, FirehoseOutput
@@ -339,48 +338,6 @@ async def test_after_an_idle_hour_the_module_is_asked_whether_it_is_there(module
     [message] = module.messages
     assert message["type"] == EVENTS
     assert message["events"] == []
-
-
-async def test_a_registration_is_fetched_once_and_kept(module: Module) -> None:
-    place = Place()
-    for _ in range(2):
-        output = await opened(place, module, token="sesame")
-        assert isinstance((await output.send([sent(1, batch(event()))]))[0], Delivered)
-        await output.stop()
-    asked = [(headers, json.loads(body)) for headers, body in module.requests]
-    [(headers, request)] = [each for each in asked if "registration" in each[1]["type"]]
-    assert request.keys() == {"type", "id", "timestamp_ms", "firehose_version"}
-    assert "authorization" not in headers
-
-
-async def test_an_invalid_registration_leaves_the_one_in_force(
-    module: Module, caplog: pytest.LogCaptureFixture
-) -> None:
-    place = Place()
-    output = await opened(place, module)
-    module.registration = registration(name="", version="")
-    problems = await output.refresh_registration()
-    assert [each.partition(":")[0] for each in problems] == ["name", "version"]
-    assert isinstance((await output.send([sent(1, batch(event()))]))[0], Delivered)
-    module.registration = registration(permissions={"partner_identities": [{"type": "Acme_Id"}]})
-    assert await output.refresh_registration() == []
-    await output.send([sent(2, batch(event()))])
-    await output.stop()
-    assert "mpid" in module.messages[0]
-    assert "mpid" not in module.messages[1]
-    assert [r for r in caplog.records if getattr(r, "event", "") == "registration_refused"]
-
-
-async def test_nothing_is_sent_before_the_registration_is_known(module: Module) -> None:
-    module.status = 503
-    output = await opened(Place(), module)
-    [outcome] = await output.send([sent(1, batch(event()))])
-    assert isinstance(outcome, Retry)
-    module.status = 200
-    await output.keep_up()
-    assert isinstance((await output.send([sent(1, batch(event()))]))[0], Delivered)
-    await output.stop()
-    assert len(module.messages) == 1
 
 
 async def test_a_slow_module_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
