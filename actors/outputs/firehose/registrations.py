@@ -18,13 +18,17 @@ from actors.outputs.firehose.settings import FirehoseSettings
 
 logger = logging.getLogger("headwater.forwarder")
 
+# Of a refusal, wherever nobody asked for all of it: the words are the module's, and may be many.
+SHOWN_PROBLEMS = 10
+SHOWN_CHARACTERS = 200
+
 
 class Registrations:
     """Knows what a module has said of itself last, if that was right.
 
     Attributes:
         in_force: `None` until there is one.
-        problem: why there is none, or why the last answer is not in force.
+        problem: why there is none, or why the last answer is not in force, in short.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class Registrations:
         self._name = f"registration-{sha256((self._url or '').encode()).hexdigest()[:16]}"
         self.in_force = settings.registration
         self.problem: str | None = None
+        self._logged: list[str] = []
 
     def load(self, state: dict[str, bytes]) -> None:
         """Take up what was kept, unless the document has a registration itself."""
@@ -73,7 +78,7 @@ class Registrations:
             return self._refuse(error.problems)
         kept = {self._name: reply.body}
         await self._environment.state.keep_output_state(self._environment.output, kept)
-        self.in_force, self.problem = found, None
+        self.in_force, self.problem, self._logged = found, None, []
         return []
 
     def _parsed(self, body: bytes) -> Registration:
@@ -85,13 +90,17 @@ class Registrations:
         return parse_registration(found, self.in_force)
 
     def _refuse(self, problems: list[str]) -> list[str]:
-        self.problem = problems[0]
+        shown = [each[:SHOWN_CHARACTERS] for each in problems[:SHOWN_PROBLEMS]]
+        self.problem = shown[0]
+        if shown == self._logged:
+            return problems
+        self._logged = shown
         logger.warning(
             "A module's registration cannot be used",
             extra={
                 "event": "registration_refused",
                 "output": self._environment.output,
-                "problems": problems,
+                "problems": shown,
                 "in_force": self.in_force is not None,
             },
         )

@@ -95,3 +95,31 @@ async def test_upkeep_goes_on_whatever_it_meets(
     await output.stop()
     events = [each.__dict__["event"] for each in caplog.records]
     assert events == ["module_upkeep_failed"]
+
+
+async def test_a_refusal_is_logged_once_and_in_bounds(
+    module: Module, caplog: pytest.LogCaptureFixture
+) -> None:
+    def problems() -> list[list[str]]:
+        found = [each.__dict__ for each in caplog.records]
+        return [each["problems"] for each in found if each["event"] == "registration_refused"]
+
+    module.status, module.text = 500, "x" * 10_000
+    output = await opened(Place(), module)
+    await output.keep_up()
+    [[problem]] = problems()
+    assert problem == ("the module cannot be asked: " + "x" * 200)[:200]
+    [outcome] = await output.send([sent(1, batch(event()))])
+    assert outcome == Retry(f"what the module wants is not known: {problem}")
+    module.status, module.text = 200, None
+    events = {"supported_event_types": ["sneeze"] * 50}
+    module.registration = registration(event_processing_registration=events)
+    assert len(await output.refresh_registration()) == 50
+    assert len(problems()) == 2
+    assert len(problems()[1]) == 10
+    module.registration = registration()
+    assert await output.refresh_registration() == []
+    module.registration = registration(event_processing_registration=events)
+    await output.refresh_registration()
+    assert len(problems()) == 3
+    await output.stop()
