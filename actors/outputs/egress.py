@@ -24,6 +24,10 @@ Address = IPv4Address | IPv6Address
 _METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
 _NAME = re.compile(r"[\w.:\[\]-]+")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# All else stands for something local, such as networks' own NAT64 (RFC 8215), or for nothing.
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+# What `is_global` lets through, depending on the version of Python: RFC 6890, RFC 9637.
+_SPECIAL = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv6Network("3fff::/20"))
 
 
 class EgressRefused(OSError):
@@ -44,9 +48,11 @@ def is_public(address: Address) -> bool:
         inner = _embedded(address)
         if inner is not None:
             return is_public(inner)
-        if address.is_site_local:
+        if address not in _UNICAST:
             return False
-    return address.is_global and not address.is_multicast and address not in _METADATA
+    if address in _METADATA or any(address in network for network in _SPECIAL):
+        return False
+    return address.is_global and not address.is_multicast
 
 
 def _parse(text: str) -> Address | None:

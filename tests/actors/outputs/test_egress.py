@@ -47,6 +47,17 @@ async def receiver() -> AsyncIterator[Receiver]:
         ("2002:7f00:1::", False),
         ("64:ff9b::7f00:1", False),
         ("64:ff9b::808:808", True),
+        ("64:ff9b::a9fe:a9fe", False),
+        ("64:ff9b::a83f:8110", False),
+        ("64:ff9b:1::7f00:1", False),
+        ("64:ff9b:1::808:808", False),
+        ("192.0.0.192", False),
+        ("64:ff9b::c000:c0", False),
+        ("192.0.1.1", True),
+        ("::7f00:1", False),
+        ("::ffff:0:7f00:1", False),
+        ("5f00::1", False),
+        ("3fff::1", False),
     ],
 )
 def test_only_addresses_that_anybody_can_reach_are_public(address: str, expected: bool) -> None:
