@@ -34,6 +34,13 @@ class EgressRefused(OSError):
     """An outbound request is not allowed to go where it wants to."""
 
 
+def refusal_behind(error: BaseException | None) -> EgressRefused | None:
+    """Return the refusal that some other library has made an error of its own of."""
+    while error is not None and not isinstance(error, EgressRefused):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 def _embedded(address: IPv6Address) -> IPv4Address | None:
     """Return the IPv4 address that an IPv6 address stands for, if it does."""
     if address in _NAT64:
@@ -140,47 +147,52 @@ class EgressRules:
             listed_only: public addresses are refused too, unless the operator has opened them.
             options: those of `aiohttp.ClientSession`.
         """
-        door = _Door(self, listed_only=listed_only)
         connector = aiohttp.TCPConnector(
-            resolver=door,
-            socket_factory=door.socket,
+            **self.connector_options(listed_only=listed_only),
             limit=0,  # the forwarder bounds what is in flight
         )
         return aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), **options
         )
 
-    async def check_host(self, host: str, port: int) -> None:
+    def connector_options(self, *, listed_only: bool = False) -> dict[str, Any]:
+        """Return what keeps a connector of aiohttp to allowed targets, a library's own as well.
+
+        Wherever its requests come from, redirects too, it makes no socket to another address.
+        """
+        door = _Door(self, listed_only=listed_only)
+        return {"resolver": door, "socket_factory": door.socket}
+
+    async def check_host(self, host: str, port: int, *, listed_only: bool = False) -> None:
         """Refuse a host that some other library is going to connect to.
+
+        Args:
+            listed_only: as of `session`.
 
         Raises:
             EgressRefused: no address of it is allowed.
             OSError: it cannot be resolved.
         """
-        await self.addresses(host, port)
+        await self.addresses(host, port, listed_only=listed_only)
 
-    async def addresses(self, host: str, port: int) -> list[str]:
+    async def addresses(self, host: str, port: int, *, listed_only: bool = False) -> list[str]:
         """Return those addresses of a host that some other library may connect to.
+
+        Args:
+            listed_only: as of `session`.
 
         Raises:
             EgressRefused: there is none.
             OSError: it cannot be resolved.
         """
         address = _parse(host)
-        door = _Door(self, listed_only=False)
+        door = _Door(self, listed_only=listed_only)
         if address is None:
             found = await door.resolve(host, port, socket.AF_UNSPEC)
             return list(dict.fromkeys(each["host"] for each in found))
         if not door.permits(str(address), port):
             raise EgressRefused(f"{host} is not an allowed target")
         return [str(address)]
-
-    def resolver(self) -> AbstractResolver:
-        """Return a resolver for a library's own sessions of aiohttp: it finds what is allowed.
-
-        Literal addresses are not resolved: they have to be checked apart (`check_host`).
-        """
-        return _Door(self, listed_only=False)
 
     async def connect(self, host: str, port: int) -> socket.socket:
         """Open a TCP connection for a library that has no sessions of ours.

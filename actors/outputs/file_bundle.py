@@ -11,7 +11,7 @@ from pathlib import Path
 
 from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Fatal, Outcome, Retry
-from actors.outputs.egress import EgressRefused
+from actors.outputs.egress import refusal_behind
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.file_formats import RowWriter
 from actors.outputs.file_settings import Roll, StorageSettings
@@ -39,16 +39,16 @@ class FilePlace:
         return await self.reach(partial(self.storage.verify, name))
 
     async def reach(self, use: Callable[[], None]) -> Outcome:
-        """Use the storage, in a thread, if the egress rules allow the hosts of the settings."""
+        """Use the storage, in a thread, if the egress rules allow the hosts that it has."""
         try:
-            for host, port in self.storage.hosts:
-                await self._environment.egress.check_host(host, port)
+            for host, port, is_plain in self.storage.hosts:
+                await self._environment.egress.check_host(host, port, listed_only=is_plain)
             await asyncio.to_thread(use)
-        except EgressRefused as refused:
-            return Fatal("egress_refused", str(refused))
         except SpoolLost as lost:
             return Retry(str(lost), is_lost=True)
         except Exception as error:  # every storage library raises errors of its own
+            if (refused := refusal_behind(error)) is not None:
+                return Fatal("egress_refused", str(refused))
             return Retry(f"{type(error).__name__}: {error}")
         return Delivered()
 

@@ -4,12 +4,18 @@ from typing import Annotated, Any, Literal, Self
 
 import fsspec
 from fsspec.core import split_protocol
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from actors.outputs.module import OutputSettings
+from actors.outputs.storage_kinds import LOCAL, S3, check_options, check_url
 
-LOCAL_PROTOCOLS = ("file", "local")
-S3_PROTOCOLS = ("s3", "s3a")
 COMPRESSIONS = {
     "ndjson": ("none", "gzip", "zstd"),
     "csv": ("none", "gzip"),
@@ -41,11 +47,9 @@ def plain(option: Any) -> Any:
 
 
 def _url(url: str) -> str:
-    protocol = split_protocol(url)[0]
-    if protocol is None or "::" in url:
-        raise ValueError("must be a URL such as file:///path or s3://bucket/prefix")
+    check_url(url)
     try:
-        fsspec.get_filesystem_class(protocol)
+        fsspec.get_filesystem_class(split_protocol(url)[0])
     except ImportError as error:
         raise ValueError(f"needs a package that is not installed: {error}") from error
     return url
@@ -63,7 +67,7 @@ class StorageSettings(OutputSettings):
     """Where files go: settings of every module that writes some."""
 
     url: Annotated[str, AfterValidator(_url)]
-    storage_options: Annotated[dict[str, Any], AfterValidator(seal)] = Field(default_factory=dict)
+    storage_options: dict[str, Any] = Field(default_factory=dict)
     server_side_encryption: str | None = None
 
     @property
@@ -74,11 +78,18 @@ class StorageSettings(OutputSettings):
     @property
     def is_local(self) -> bool:
         """Whether files go to this machine's own file system."""
-        return self.protocol in LOCAL_PROTOCOLS
+        return self.protocol in LOCAL
+
+    @field_validator("storage_options")
+    @classmethod
+    def _sealed(cls, options: dict[str, Any], info: ValidationInfo) -> Any:
+        if "url" in info.data:  # otherwise it is wrong itself
+            check_options(info.data["url"], options)
+        return seal(options)
 
     @model_validator(mode="after")
     def _can_encrypt(self) -> Self:
-        if self.server_side_encryption is not None and self.protocol not in S3_PROTOCOLS:
+        if self.server_side_encryption is not None and self.protocol not in S3:
             raise ValueError("server_side_encryption is only possible for s3")
         return self
 

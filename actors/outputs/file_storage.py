@@ -1,10 +1,11 @@
-"""Where outputs put their files: this machine, or whatever fsspec can reach.
+"""Where outputs put their files: this machine, an object store, or another machine.
 
 A file appears under its name only when it is complete. The manifest beside the files has one line
 per file, `{file, rows, bytes, min_ts, max_ts, sha256}` (spec/connections.md, 7.2). All of this
 blocks and runs in threads.
 """
 
+import asyncio
 import fcntl
 import hashlib
 import os
@@ -13,21 +14,18 @@ import shutil
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import fsspec
 import orjson
 from msgspec import Struct
 
 from actors.outputs.egress import EgressRules
-from actors.outputs.file_settings import S3_PROTOCOLS, StorageSettings, plain
+from actors.outputs.file_settings import StorageSettings, plain
+from actors.outputs.storage_kinds import S3, SFTP, StorageHost, storage_hosts
 
 MANIFEST = "_manifest"
 _TEMPORARY = re.compile(r"\.(.+_\d{14}(\d{3})?_\d{5}\..+|CDPAudiences_.+\.zip)\.tmp")
 _STAMP = re.compile(r"_(\d{10})\d{4}(?:\d{3})?_\d{5}\.")
-# Object stores show an upload when it is complete. These show it as it grows.
-_RENAMING_PROTOCOLS = ("sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs")
-_PORTS = {"sftp": 22, "ssh": 22, "ftp": 21, "smb": 445}
 
 
 class Finished(Struct, frozen=True):
@@ -82,7 +80,7 @@ def hour_of(name: str) -> str:
 class Storage(Protocol):
     """What the output needs of a place for files."""
 
-    hosts: list[tuple[str, int]]  # what will be connected to, as far as the settings say so
+    hosts: list[StorageHost]  # what will be connected to, as far as it is known beforehand
 
     def clean(self) -> None:
         """Remove what a process that no longer runs left unfinished."""
@@ -144,7 +142,7 @@ class LocalStorage:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self.hosts: list[tuple[str, int]] = []
+        self.hosts: list[StorageHost] = []
 
     def clean(self) -> None:
         """Remove temporary files that nobody writes."""
@@ -223,13 +221,17 @@ class RemoteStorage:
             arguments = options.setdefault("s3_additional_kwargs", {})
             arguments["ServerSideEncryption"] = settings.server_side_encryption
         self._url = settings.url
+        self._protocol = settings.protocol
         self._options = options
-        self._is_renaming = settings.protocol in _RENAMING_PROTOCOLS
+        self._egress = egress
+        # Object stores show an upload when it is complete, other machines as it grows.
+        self._is_renaming = settings.protocol == SFTP
         self._spool_dir = spool_dir
-        self.hosts = _hosts(settings, options)
-        if settings.protocol in S3_PROTOCOLS:
+        self.hosts = storage_hosts(settings.url, options)
+        if settings.protocol in S3:
             client = options.setdefault("config_kwargs", {}).setdefault("connector_args", {})
-            client["resolver"] = egress.resolver()
+            is_plain = any(each.is_plain for each in self.hosts)
+            client |= egress.connector_options(listed_only=is_plain)
 
     def clean(self) -> None:
         """Empty the spool: the outbox still has all that was not settled."""
@@ -270,23 +272,18 @@ class RemoteStorage:
 
     @cached_property
     def _target(self) -> tuple[Any, str]:
-        """The file system and the path in it; some connect as they are made."""
-        file_system, root = fsspec.core.url_to_fs(self._url, **self._options)
-        return file_system, root.rstrip("/")
+        """The file system and the path in it; some connect as they are made.
+
+        Made of its class: fsspec's own functions let the options name another protocol.
+        """
+        kind = fsspec.get_filesystem_class(self._protocol)
+        options = {**kind._get_kwargs_from_urls(self._url), **self._options}
+        if self._protocol == SFTP:  # its library would resolve the name once more
+            [(host, port, _)] = self.hosts
+            options["sock"] = asyncio.run(self._egress.connect(host, port))
+        # One of the cache would have the sockets and the rules of an output that has ended.
+        file_system = kind(**options, skip_instance_cache=True)
+        return file_system, kind._strip_protocol(self._url).rstrip("/")
 
     def _path(self, relative: str) -> str:
         return f"{self._target[1]}/{relative}".rstrip("/")
-
-
-def _hosts(settings: StorageSettings, options: dict[str, Any]) -> list[tuple[str, int]]:
-    """Return the hosts that the settings name, for the egress rules."""
-    endpoint = options.get("endpoint_url") or options.get("client_kwargs", {}).get("endpoint_url")
-    proxies = options.get("config_kwargs", {}).get("proxies", {})
-    found = []
-    for url in filter(None, [endpoint, *proxies.values()]):
-        parts = urlsplit(url)
-        found.append((parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)))
-    if settings.protocol in _PORTS:
-        parts = urlsplit(settings.url)
-        found.append((parts.hostname or "", parts.port or _PORTS[settings.protocol]))
-    return found

@@ -5,11 +5,10 @@ import gzip
 import hashlib
 import io
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pyarrow.parquet
 import pytest
 import zstandard
@@ -17,11 +16,12 @@ from pydantic import ValidationError
 
 from actors.clock import ManualClock
 from actors.model.deliveries import Delivery
-from actors.outputs.contract import Delivered, Fatal, Retry
+from actors.outputs.contract import Delivered, Retry
 from actors.outputs.egress import EgressRules
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.file import MODULE, FileOutput, file_name, folder_name
 from actors.outputs.file_settings import FileSettings
+from actors.outputs.storage_kinds import check_options, check_url, storage_hosts
 from tests.actors.forwarding.support import MemoryOutbox, Simulation, change, delivery, until
 
 NOW_MS = ManualClock().now_ms()  # 2026-01-01T00:00:00Z
@@ -420,53 +420,15 @@ async def test_the_test_call_writes_and_deletes_a_file(tmp_path: Path) -> None:
     assert "NotADirectoryError" in outcome.excerpt
 
 
-@pytest.fixture
-async def bucket() -> AsyncIterator[Any]:
-    store = fsspec.filesystem("memory")
-    yield store
-    store.rm("/lake", recursive=True)
-
-
-async def test_an_object_store_gets_whole_objects_and_sidecars(tmp_path: Path, bucket: Any) -> None:
-    output = open_output(tmp_path, url="memory://lake", folder_by_date="upload_time")
-    first = delivery(1)
-    for _ in range(2):  # as after a crash
-        await write(output, first, delivery(2))
-    name = file_name("web", first, ".ndjson")
-    assert bucket.cat_file(f"/lake/2026-01-01/{name}").splitlines() == [
-        first.payload,
-        delivery(2).payload,
-    ]
-    [sidecar] = bucket.find("/lake/_manifest")
-    assert json.loads(bucket.cat_file(sidecar))["rows"] == 2
-    assert not [path for path in (tmp_path / "spool").rglob("*") if path.is_file()]
-    assert await output.test() == Delivered()
-
-
-async def test_storage_hosts_are_checked_by_the_egress_rules(tmp_path: Path, bucket: Any) -> None:
-    output = open_output(
-        tmp_path,
-        url="memory://lake",
-        storage_options={"endpoint_url": "http://127.0.0.1:9000"},
-    )
-    await output.start()
-    bundle = output.open_bundle("web", "", delivery(1))
-    await bundle.add([delivery(1)])
-    outcome = await bundle.send()
-    assert isinstance(outcome, Fatal)
-    assert outcome.reason == "egress_refused"
-    assert isinstance(await output.test(), Fatal)
-    await bundle.discard()
-    bucket.mkdir("/lake")  # which the fixture removes
-
-
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
         pytest.param({"url": "/tmp/x"}, "must be a URL", id="no protocol"),
         pytest.param({"url": "simplecache::s3://b"}, "must be a URL", id="chained"),
         pytest.param({"url": "sftp://h/x"}, "not installed.*paramiko", id="missing package"),
-        pytest.param({"url": "nope://b"}, "Protocol not known", id="unknown protocol"),
+        pytest.param({"url": "nope://b"}, "'nope://' is no storage", id="unknown protocol"),
+        pytest.param({"url": "sftp:///x"}, "must have a host", id="no host"),
+        pytest.param({"url": "az://a@127.0.0.1/x"}, "must be az://container", id="account in URL"),
         pytest.param({"compression": "snappy"}, "not possible for ndjson", id="snappy"),
         pytest.param({"format": "csv", "compression": "zstd"}, "not possible", id="csv with zstd"),
         pytest.param({"server_side_encryption": "AES256"}, "only possible for s3", id="encryption"),
@@ -479,9 +441,103 @@ def test_settings_that_cannot_be_are_refused(changes: dict[str, Any], problem: s
         FileSettings.model_validate({"url": "file:///x", **changes})
 
 
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        "http",
+        "https",
+        "webhdfs",
+        "ftp",
+        "smb",
+        "ssh",
+        "hdfs",
+        "memory",
+        "dir",
+        "github",
+        "filecache",
+    ],
+)
+def test_a_protocol_that_the_egress_rules_do_not_see_is_refused_with_those_there_are(
+    protocol: str,
+) -> None:
+    """spec/connections.md, 3.8 and 7.2."""
+    with pytest.raises(
+        ValidationError, match=rf"'{protocol}://' is no .* file://, .* sftp://"
+    ) as it:
+        FileSettings.model_validate({"url": f"{protocol}://127.0.0.1:8080/internal/api"})
+    assert [each["loc"] for each in it.value.errors()] == [("url",)]
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "problem"),
+    [
+        ("s3://b", {"endpoint_url": "127.0.0.1:9000"}, "^endpoint_url must be an http"),
+        ("s3://b", {"endpoint_url": ["http://a"]}, "^endpoint_url must be an http"),
+        ("s3://b", {"endpoint_url": "http://a:b"}, "^endpoint_url must be an http"),
+        ("s3://b", {"client_kwargs": {"endpoint_url": "file:///x"}}, "^client_kwargs.endpoint_url"),
+        ("s3://b", {"client_kwargs": "x"}, "^client_kwargs must be a mapping"),
+        (
+            "s3://b",
+            {"config_kwargs": {"proxies": {"https": "a:1"}}},
+            "^config_kwargs.proxies.https",
+        ),
+        ("s3://b", {"config_kwargs": {"connector_args": 1}}, "^config_kwargs.connector_args must"),
+        ("s3a://b", {"use_ssl": False}, "^use_ssl must be true"),
+        ("s3://b", {"client_kwargs": {"use_ssl": False}}, "^use_ssl must be true"),
+        ("gs://b", {"endpoint_url": "https://a"}, "^there is no option 'endpoint_url'"),
+        ("gs://b", {"session_kwargs": {}}, "^there is no option 'session_kwargs'"),
+        ("gs://b", {"token": {"token_uri": "http://127.0.0.1/"}}, "^token.token_uri must be"),
+        ("gs://b", {"token": {"universe_domain": "a.example"}}, "^token.universe_domain must be"),
+        ("az://b", {"account_host": "127.0.0.1"}, "^there is no option 'account_host'"),
+        ("az://b", {"connection_string": "x"}, "^there is no option 'connection_string'"),
+        ("az://b", {"account_name": "127.0.0.1/"}, "^account_name must be"),
+        ("az://b", {"client_id": "a", "tenant_id": "../x"}, "^tenant_id must be"),
+        ("sftp://h/x", {"host": "127.0.0.1"}, "^there is no option 'host'"),
+        ("sftp://h/x", {"sock": "x"}, "^there is no option 'sock'"),
+        ("sftp://h/x", {"port": "22"}, "^port must be"),
+    ],
+)
+def test_options_that_lead_past_the_egress_rules_are_refused(
+    url: str, options: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ValueError, match=problem):
+        check_options(url, options)
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "hosts"),
+    [
+        ("file:///x", {}, []),
+        ("s3://b", {"key": "k"}, []),
+        ("s3://b", {"endpoint_url": "https://a"}, [("a", 443, False)]),
+        ("s3://b", {"client_kwargs": {"endpoint_url": "http://a:9"}}, [("a", 9, True)]),
+        ("s3://b", {"config_kwargs": {"proxies": {"https": "http://p:3"}}}, [("p", 3, False)]),
+        ("gs://b", {"token": "anon"}, [("storage.googleapis.com", 443, False)]),
+        ("az://b", {"account_name": "abc"}, [("abc.blob.core.windows.net", 443, False)]),
+        ("sftp://u@h/x", {}, [("h", 22, False)]),
+        ("sftp://h:23/x", {"port": 24}, [("h", 24, False)]),
+    ],
+)
+def test_every_host_that_a_storage_talks_to_is_known(
+    url: str, options: dict[str, Any], hosts: list[tuple[str, int, bool]]
+) -> None:
+    check_url(url)
+    check_options(url, options)
+    assert storage_hosts(url, options) == hosts
+
+
+def test_wrong_options_are_placed_and_not_shown() -> None:
+    with pytest.raises(ValidationError) as caught:
+        FileSettings.model_validate(
+            {"url": "s3://x", "storage_options": {"endpoint_url": "hidden"}}
+        )
+    assert [each["loc"] for each in caught.value.errors()] == [("storage_options",)]
+    assert "hidden" not in str(caught.value)
+
+
 def test_storage_options_are_secrets() -> None:
     settings = FileSettings.model_validate(
-        {"url": "memory://x", "storage_options": {"key": "hidden", "inside": {"a": ["hidden"]}}}
+        {"url": "s3://x", "storage_options": {"key": "hidden", "inside": {"a": ["hidden"]}}}
     )
     assert "hidden" not in repr(settings)
 

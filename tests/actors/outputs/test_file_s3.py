@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from actors.clock import ManualClock
 from actors.model.deliveries import Delivery
@@ -83,6 +85,21 @@ async def test_case_35_an_object_uploaded_before_a_kill_is_replaced(
     content = server.client.cat_file(f"{bucket}/events/{name}")
     assert content.splitlines() == [delivery(n).payload for n in range(1, 7)]
     assert json.loads(server.client.cat_file(f"{bucket}/events/{sidecar}"))["rows"] == 6
+
+
+async def test_an_object_that_is_uploaded_again_replaces_itself(
+    tmp_path: Path, server: S3Server, bucket: str
+) -> None:
+    output = open_output(tmp_path, server, bucket, folder_by_date="upload_time")
+    for _ in range(2):  # as after a crash
+        assert await upload(output, delivery(1), delivery(2)) == Delivered()
+    name = f"2026-01-01/{file_name('web', delivery(1), '.ndjson')}"
+    [found, sidecar] = objects(server, bucket)
+    assert found == name
+    content = server.client.cat_file(f"{bucket}/events/{name}")
+    assert content.splitlines() == [delivery(n).payload for n in (1, 2)]
+    assert json.loads(server.client.cat_file(f"{bucket}/events/{sidecar}"))["rows"] == 2
+    assert not [path for path in (tmp_path / "spool").rglob("*") if path.is_file()]
 
 
 async def test_an_object_has_a_line_of_its_own_in_the_manifest(
@@ -170,13 +187,60 @@ async def test_an_endpoint_that_is_not_opened_is_refused(
     assert objects(server, bucket) == []
 
 
-async def test_the_client_finds_no_name_that_is_not_opened(
-    tmp_path: Path, server: S3Server, bucket: str
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_the_client_connects_to_no_address_that_is_not_opened(
+    tmp_path: Path, server: S3Server, bucket: str, host: str
 ) -> None:
     """Wherever it came from: a redirect of the storage, or a check that was fooled."""
-    options = {"endpoint_url": server.url.replace("127.0.0.1", "localhost")}
+    options = {"endpoint_url": server.url.replace("127.0.0.1", host)}
     output = open_output(tmp_path, server, bucket, allow="10.0.0.0/8", options=options)
     await output.start()
     output._place.storage.hosts = []
-    assert not isinstance(await output.test(), Delivered)
+    outcome = await output.test()
+    assert isinstance(outcome, Fatal)
+    assert outcome.reason == "egress_refused"
+    assert objects(server, bucket) == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_redirect_of_the_storage_leads_to_no_address_that_is_not_opened(
+    tmp_path: Path, server: S3Server, bucket: str, host: str
+) -> None:
+    async def redirect(request: web.Request) -> web.Response:
+        place = server.url.replace("127.0.0.1", host) + request.path_qs
+        return web.Response(status=307, headers={"Location": place})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", redirect)
+    async with TestServer(app) as front:
+        output = open_output(
+            tmp_path,
+            server,
+            bucket,
+            allow=f"127.0.0.1:{front.port}",
+            options={"endpoint_url": f"http://127.0.0.1:{front.port}"},
+        )
+        await output.start()
+        outcome = await output.test()
+    assert isinstance(outcome, Fatal)
+    assert outcome.reason == "egress_refused"
+
+
+async def test_plain_http_goes_only_to_what_is_opened(
+    tmp_path: Path, server: S3Server, bucket: str
+) -> None:
+    options = {"endpoint_url": "http://8.8.8.8"}
+    outcome = await upload(open_output(tmp_path, server, bucket, options=options), delivery(1))
+    assert isinstance(outcome, Fatal)
+    assert outcome.reason == "egress_refused"
+
+
+async def test_options_cannot_name_another_protocol_or_endpoint(
+    tmp_path: Path, server: S3Server, bucket: str
+) -> None:
+    for options in ({"protocol": "memory"}, {"s3": {"endpoint_url": "http://127.0.0.1:1"}}):
+        output = open_output(tmp_path, server, bucket, options=options)
+        outcome = await upload(output, delivery(1))
+        assert isinstance(outcome, Retry)
+        assert "TypeError" in outcome.excerpt
     assert objects(server, bucket) == []
