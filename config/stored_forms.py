@@ -8,10 +8,16 @@ stores all of it in the form of now. Files are not taken in an earlier form, as 
 mend them.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
+from actors.model.workspaces import ENVIRONMENTS
+from actors.outputs.storage_kinds import check_options, check_url
 from config.merging import Data
+from config.outputs import merged
+
+logger = logging.getLogger("headwater.configuration")
 
 # Changes a document in place; one that has the new form already stays as it is.
 _Step = Callable[[Data], None]
@@ -36,4 +42,31 @@ def _several_former_secrets(stored: Data) -> None:
             credential["former_secrets"] = [former]
 
 
-_STEPS: tuple[_Step, ...] = (_several_former_secrets,)  # in the order in which they came
+def _storages_past_the_egress_rules(stored: Data) -> None:
+    """Files could go wherever fsspec can reach. Outputs that send them to such places are off."""
+    for output in stored.get("outputs", []):
+        if output["module"] not in ("file", "audience_csv"):
+            continue
+        for name in ENVIRONMENTS:
+            there = output.get("environments", {}).get(name, {})
+            if not there.get("enabled", True):
+                continue
+            settings = merged(output.get("settings", {}), there.get("settings", {}))
+            try:
+                check_url(settings["url"])
+                check_options(settings["url"], settings.get("storage_options", {}))
+            except ValueError as problem:
+                output.setdefault("environments", {})[name] = there | {"enabled": False}
+                logger.error(
+                    "an output is off until its storage is mended: %s",
+                    problem,
+                    extra={
+                        "event": "storage_refused",
+                        "output": output["id"],
+                        "environment": name,
+                    },
+                )
+
+
+# In the order in which they came.
+_STEPS: tuple[_Step, ...] = (_several_former_secrets, _storages_past_the_egress_rules)

@@ -96,6 +96,36 @@ def test_a_credential_rotated_by_an_earlier_version_keeps_its_former_secret(
     ]
 
 
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"url": "webhdfs://10.0.0.1:50070/lake"}, "'webhdfs://' is no storage"),
+        (
+            {"url": "s3://lake", "storage_options": {"endpoint_url": "10.0.0.1"}},
+            "endpoint_url must be",
+        ),
+    ],
+)
+def test_an_output_with_a_storage_that_an_earlier_version_took_is_off_and_says_why(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, settings: Data, problem: str
+) -> None:
+    """All else of the deployment is served; the output is refused when it is turned on again."""
+    far = {"id": "far", "kind": "event", "module": "file", "name": "Far", "settings": settings}
+    with opened(tmp_path) as book:
+        apply(book, shop())
+    store_as_it_is(tmp_path, shop(lambda data: data["outputs"].append(far)))
+    with opened(tmp_path) as book:
+        _, data, document = book.page("acme-shop")
+        assert document.outputs_by_id["far"].enabled_environments == ()
+        assert document.outputs_by_id["far"].settings == settings
+        [first, _] = [each for each in caplog.records if each.levelname == "ERROR"]
+        assert problem in first.getMessage()
+        assert first.__dict__["output"] == "far"
+        data["outputs"][-1]["environments"]["production"]["enabled"] = True
+        with pytest.raises(ConfigError, match=problem):
+            edit(book, data)
+
+
 def test_nothing_of_a_secret_lies_on_disk(tmp_path: Path) -> None:
     with opened(tmp_path) as book:
         apply(book, shop(setting("inputs.0.keys.0.secret", "very-secret-secret")))
