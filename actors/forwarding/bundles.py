@@ -18,6 +18,7 @@ from actors.forwarding.requests import Spawn
 from actors.forwarding.streams import SOURCE_FAULTS, Stream
 from actors.model.deliveries import Delivery
 from actors.outputs.contract import BulkOutput, Delivered, Outcome, Retry, Split
+from actors.outputs.mistakes import uncancelled
 
 MAX_OPEN = 64  # bundles of one stream that take deliveries; each may be an open file
 MAX_QUEUED = 2  # bundles of one group that wait to be sent, before its stream is not read on
@@ -156,7 +157,7 @@ class BundleCourier:
                     self._make_room(groups)
                     group.open = self._begin(stream, name, members[0])
                 pack = group.open
-                taken = await pack.bundle.add(offered)
+                taken = await uncancelled(pack.bundle.add(offered))
                 is_full = taken < len(offered) or pack.bundle.is_full
             except OSError:
                 # Most likely the disk is full. What was taken is still in the outbox.
@@ -215,7 +216,7 @@ class BundleCourier:
 
     async def _discard(self, pack: Pack) -> None:
         try:
-            await pack.bundle.discard()
+            await uncancelled(pack.bundle.discard())
         except Exception as error:
             self._desk.notices.mistake(pack.first.delivery_id, error)
 
@@ -251,7 +252,7 @@ class BundleCourier:
 
     async def _attempt(self, pack: Pack) -> Outcome:
         try:
-            return await pack.bundle.send()
+            return await uncancelled(pack.bundle.send())
         except Exception as error:
             # A mistake in an output must cost neither the bundle nor the other connections.
             self._desk.notices.mistake(pack.first.delivery_id, error)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Never
 
 from actors.errors import ShardUnavailable, StoreFull
+from actors.outputs.mistakes import uncancelled
 
 logger = logging.getLogger("headwater.forwarder")
 
@@ -32,7 +33,7 @@ async def look_for_ever(
     """
     while True:
         try:
-            await step()
+            await uncancelled(step())
         except (ShardUnavailable, StoreFull) as error:
             logger.warning(
                 delayed.message,

@@ -22,6 +22,7 @@ from actors.outputs.contract import (
     Split,
     StreamOutput,
 )
+from actors.outputs.mistakes import uncancelled
 
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -130,7 +131,7 @@ class RequestCourier:
         if isinstance(request, ChangeRequest):
             self._journal.begin(request.stream, request.parts)
         try:
-            outcomes = await self.output.send(deliveries)
+            outcomes = await uncancelled(self.output.send(deliveries))
             if len(outcomes) != len(deliveries):
                 raise ValueError(f"{len(outcomes)} outcomes of {len(deliveries)} deliveries")
         except Exception as error:

@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from actors.outputs.mistakes import CallCancelled
+
 Wait = Callable[[asyncio.Event, float | None], Awaitable[None]]
 
 
@@ -28,6 +30,7 @@ class Tasks:
         self._wait = wait
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
+        self._is_cancelled = False
 
     def __len__(self) -> int:
         """Return how many are under way."""
@@ -47,12 +50,15 @@ class Tasks:
 
     async def cancel(self) -> None:
         """Cancel all that is under way, and wait for its end."""
+        self._is_cancelled = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
+        if not task.cancelled():
             self._failure = self._failure or task.exception()
+        elif not self._is_cancelled:  # what it was at would stay as it is for good
+            self._failure = self._failure or CallCancelled()
         self.changed.set()

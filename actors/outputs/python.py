@@ -22,7 +22,7 @@ from actors.outputs import dsr_messages, python_loading
 from actors.outputs.contract import Delivered, Fatal, Outcome, Refused, RequestLimits, Retry
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.http_answers import EXCERPT_BYTES
-from actors.outputs.mistakes import described
+from actors.outputs.mistakes import described, uncancelled
 from actors.outputs.module import OutputModule, OutputSettings
 from actors.outputs.python_jobs import Job
 from actors.outputs.python_loading import LoadFailed, Wanted
@@ -99,7 +99,7 @@ class PythonOutput:
             return
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
-                await python_loading.call(made, "stop")
+                await uncancelled(python_loading.call(made, "stop"))
         except Exception as error:
             self._report("stop", error)
 

@@ -14,7 +14,13 @@ async def test_whatever_goes_wrong_is_told_and_looked_at_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(looking, "LOOK_S", 0)
-    faults: list[Exception | None] = [ShardUnavailable("1"), StoreFull(), ValueError("ann"), None]
+    faults: list[BaseException | None] = [
+        ShardUnavailable("1"),
+        StoreFull(),
+        ValueError("ann"),
+        asyncio.CancelledError(),  # of something that it awaited
+        None,
+    ]
     done = asyncio.Event()
 
     async def step() -> None:
@@ -37,5 +43,6 @@ async def test_whatever_goes_wrong_is_told_and_looked_at_again(
     assert told == [
         ("late", "ShardUnavailable", logging.WARNING),
         ("late", "StoreFull", logging.WARNING),
+        ("bad", None, logging.ERROR),
         ("bad", None, logging.ERROR),
     ]

@@ -220,6 +220,24 @@ async def test_it_lets_go_and_is_made_anew(tmp_path: Path) -> None:
     assert await output.send([delivery(1)]) == [Retry("new")]
 
 
+async def test_a_stop_that_awaits_what_was_cancelled_stops_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    code = returning("[Delivered()]") + (
+        "    async def stop(self):\n"
+        "        future = __import__('asyncio').get_running_loop().create_future()\n"
+        "        future.cancel()\n"
+        "        await future\n"
+    )
+    output = open_output(tmp_path, code)
+    await output.send([delivery(1)])
+    with caplog.at_level(logging.WARNING, "headwater"):
+        await output.stop()
+    [record] = caplog.records
+    assert vars(record)["method"] == "stop"
+    assert any(place.endswith("crm.py:9 in stop") for place in vars(record)["error"]["stack"])
+
+
 @pytest.mark.parametrize(
     ("method", "expected"),
     [
