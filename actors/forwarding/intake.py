@@ -59,6 +59,8 @@ class Intake:
         return (
             stream.may_have_more
             and not stream.is_reading
+            # What is sent meanwhile could not be noted: it would fill the memory, and come again.
+            and not stream.has_failed_to_settle
             # Half: reading a few at a time as they go out would cost a call for each.
             and stream.waiting <= share // 2
             and stream.waiting_bytes <= share_bytes // 2

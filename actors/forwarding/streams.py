@@ -81,7 +81,8 @@ class Stream:
         self.is_reading = False
         self.is_settling = False
         self.was_empty = False  # nothing at all was there when what is overdue was last looked for
-        self.waiting = 0  # deliveries in memory, and the bytes of their payloads
+        self.has_failed_to_settle = False  # and nothing has been settled since
+        self.waiting = 0  # deliveries in memory, dead ones too, and the bytes of their payloads
         self.waiting_bytes = 0
         self.not_before_ms = 0
         self.next_read_ms = 0
@@ -179,8 +180,9 @@ class Stream:
         self._notify()
 
     def settle_dead(self, letter: DeadLetter) -> None:
-        """Have a delivery moved to the dead letters."""
+        """Have a delivery moved to the dead letters; it stays in memory until it is."""
         self._dead.append(letter)
+        self.hold(letter.delivery)
         self._known.add(letter.delivery.sequence)  # not only those that were read to be sent die
         self._delayed.pop(letter.delivery.sequence, None)
         self._notify()
@@ -223,9 +225,13 @@ class Stream:
             older = {key: value for key, value in delayed.items() if key not in final}
             self._delayed = older | self._delayed
             self._unsettled = futures + self._unsettled
+            self.has_failed_to_settle = True
             raise
         finally:
             self._being_delayed = {}
+        self.has_failed_to_settle = False
+        for letter in dead:
+            self.release(letter.delivery)
         settled = {*done, *(letter.delivery.sequence for letter in dead)}
         self._known -= settled
         if self.is_reading:
@@ -243,5 +249,6 @@ class Stream:
         self.not_before_ms = now_ms + delay_ms
 
     def recover(self) -> None:
-        """Note that the source answered."""
-        self._failures = 0
+        """Note that the source answered; it may have no room for a settlement all the same."""
+        if not self.has_failed_to_settle:
+            self._failures = 0

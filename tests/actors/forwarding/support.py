@@ -10,7 +10,7 @@ from aiohttp import web
 
 from actors.audiences.announce import FIRST_NUMBER
 from actors.clock import ManualClock
-from actors.errors import ShardUnavailable
+from actors.errors import ShardUnavailable, StoreFull
 from actors.forwarder import Forwarder
 from actors.forwarding.desk import OutputInfo
 from actors.forwarding.faults import FaultMemory
@@ -142,6 +142,8 @@ class MemoryOutbox:
         self.reads = 0
         self.is_available = True
         self.loses_settlements = False  # applied nowhere, as if the process was killed before
+        self.is_full = False  # has no room for settlements
+        self.refused = 0  # settlements
 
     def add(self, *deliveries: Delivery) -> None:
         """Put deliveries into the outbox."""
@@ -170,6 +172,9 @@ class MemoryOutbox:
         await asyncio.sleep(0)
         if not self.is_available or self.loses_settlements:
             raise ShardUnavailable("shard 0")
+        if self.is_full:
+            self.refused += 1
+            raise StoreFull
         self.settlements.append(settlement)
         number = settlement.connection
         for sequence in settlement.done:
