@@ -110,7 +110,7 @@ class Desk:
         retries = [each for each in outcomes if isinstance(each, Retry)]
         for each in retries:
             if each.retry_after_s is not None:
-                self.pace.pause(each.retry_after_s, now_ms)
+                self.pace.pause(retry.silence_s(each.retry_after_s), now_ms)
         is_failure = len(retries) == len(outcomes)
         is_refusal = any(each.http_status == TOO_MANY_REQUESTS for each in retries)
         if self.pace.end(begun, first, is_failure, is_refusal, now_ms):
@@ -156,7 +156,7 @@ class Desk:
         if retry.is_given_up(schedule, attempts, (now_ms - first_ms) / 1000):
             return None
         wait_s = retry.delay_s(schedule, attempts, self.randomness)
-        wait_s = max(wait_s, outcome.retry_after_s or 0.0)
+        wait_s = max(wait_s, retry.silence_s(outcome.retry_after_s))
         next_ms = now_ms + round(wait_s * 1000)
         slug = self.connections[delivery.connection].info.id
         self.notices.delayed(slug, delivery, attempts, outcome)

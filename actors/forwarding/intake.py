@@ -12,6 +12,7 @@ from actors.forwarding.subscriptions import inheriting, superfluous
 from actors.model.deliveries import Delivery
 from actors.model.workspaces import Environment
 from actors.outputs.contract import BulkOutput, StreamOutput
+from actors.outputs.retry import longest_wait_s
 
 Courier = RequestCourier | BundleCourier
 
@@ -80,7 +81,7 @@ class Intake:
             stream.recover()
             if stream.is_near_end:
                 stream.next_read_ms = self._now_ms() + self._pause_ms
-            _put_back(deliveries, self._now_ms())
+            self._put_back(deliveries)
             await self._accept(stream, deliveries)
         except SOURCE_FAULTS as error:
             self._desk.source_failed(stream, error)
@@ -122,6 +123,21 @@ class Intake:
             else:  # the environment was switched off since; it may be back
                 stream.pass_by([each.sequence for each in members])
 
+    def _put_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Have nobody wait for an instant that no schedule of today would have given.
+
+        It may have been reckoned by a clock that was ahead, or before what receivers may ask for
+        was bounded.
+        """
+        now_ms = self._now_ms()
+        longest_ms = round(longest_wait_s(self._desk.output.schedule) * 1000)
+        for each in deliveries:
+            if each.delayed_ms > now_ms:
+                each.next_attempt_ms -= each.delayed_ms - now_ms
+                each.delayed_ms = now_ms
+            latest_ms = (each.delayed_ms or now_ms) + longest_ms
+            each.next_attempt_ms = min(each.next_attempt_ms, latest_ms)
+
     def _without_superfluous(
         self, stream: Stream, deliveries: Sequence[Delivery]
     ) -> list[Delivery]:
@@ -141,11 +157,3 @@ def _read_pause_ms(output: StreamOutput | BulkOutput) -> int:
     if isinstance(output, BulkOutput):
         return max(READ_PAUSE_MS, min(BULK_READ_PAUSE_MS, output.max_wait_ms // 10))
     return READ_PAUSE_MS
-
-
-def _put_back(deliveries: Sequence[Delivery], now_ms: int) -> None:
-    """Have nobody wait for an instant that was reckoned by a clock that was ahead."""
-    for each in deliveries:
-        if each.delayed_ms > now_ms:
-            each.next_attempt_ms -= each.delayed_ms - now_ms
-            each.delayed_ms = now_ms

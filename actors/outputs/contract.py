@@ -28,10 +28,11 @@ class Delivered(Struct, frozen=True):
 class Retry(Struct, frozen=True):
     """It may work later.
 
-    `retry_after_s`: the receiver asks for silence from the whole output. `is_refusal`: a warehouse
-    refuses our login or what we may do; a connection on which that lasts is faulted
-    (spec/connections.md, 1.3). `is_lost`: a bundle no longer has what was added to it, so that
-    sending it again has no use; it is discarded, and another is filled with the same deliveries.
+    `retry_after_s`: the receiver asks for silence from the whole output; it gets an hour at most.
+    `is_refusal`: a warehouse refuses our login or what we may do; a connection on which that lasts
+    is faulted (spec/connections.md, 1.3). `is_lost`: a bundle no longer has what was added to it,
+    so that sending it again has no use; it is discarded, and another is filled with the same
+    deliveries.
     """
 
     excerpt: str

@@ -3,6 +3,7 @@
 Source: spec/connections.md, 3.2 and 3.3.
 """
 
+import math
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Literal
@@ -69,6 +70,21 @@ def is_given_up(schedule: RetrySchedule, attempts: int, age_s: float) -> bool:
     return age_s > schedule.max_age_s and attempts >= schedule.min_attempts
 
 
+def silence_s(asked_s: float | None) -> float:
+    """Return for how many seconds an output is silent since it is asked to: at most an hour.
+
+    Nothing, less than nothing and what is no number ask for none.
+    """
+    if asked_s is None or math.isnan(asked_s):
+        return 0.0
+    return min(max(asked_s, 0.0), MAX_RETRY_AFTER_S)
+
+
+def longest_wait_s(schedule: RetrySchedule) -> float:
+    """Return the most seconds that there can be from a failed attempt to the next one."""
+    return max(schedule.cap_s * (1 + schedule.jitter), MAX_RETRY_AFTER_S)
+
+
 def parse_retry_after(value: str | None, now_ms: int) -> float | None:
     """Read a Retry-After header, seconds or HTTP date; return seconds from now, at most an hour.
 
@@ -78,12 +94,12 @@ def parse_retry_after(value: str | None, now_ms: int) -> float | None:
         return None
     text = value.strip()
     if text.isascii() and text.isdigit():
-        return min(float(text), MAX_RETRY_AFTER_S)
+        return silence_s(float(text))
     try:
         seconds = parsedate_to_datetime(text).timestamp() - now_ms / 1000
     except ValueError:
         return None
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+    return silence_s(seconds)
 
 
 def alert_name(status: int) -> str:

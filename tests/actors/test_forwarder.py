@@ -148,6 +148,33 @@ async def test_case_18_retry_after_silences_the_whole_output(
     await simulation.stop()
 
 
+@pytest.mark.parametrize(
+    ("asked_s", "waited_s"),
+    [
+        pytest.param(3600.0, 3600, id="an hour"),
+        pytest.param(1e9, 3600, id="31 years"),
+        pytest.param(float("inf"), 3600, id="for ever"),
+        pytest.param(float("nan"), 10, id="no number"),
+        pytest.param(-5.0, 10, id="less than nothing"),
+    ],
+)
+async def test_an_output_is_silent_for_an_hour_at_most(
+    clock: ManualClock, simulation: Simulation, asked_s: float, waited_s: int
+) -> None:
+    """spec/connections.md, 3.2: whatever a class of the operator's own asks for."""
+    shard = MemoryOutbox([delivery(1)])
+    answers = iter([Retry("slow down", 429, asked_s)])
+    output = ScriptedOutput(clock, lambda each: next(answers, Delivered(200)))
+    simulation.start(output, [shard])
+    start_ms = clock.now_ms()
+    await simulation.run(1)
+    assert shard.waiting[1, 1].next_attempt_ms == start_ms + waited_s * 1000
+    await simulation.run(DAY_S)
+    assert [time_ms - start_ms for time_ms, _ in output.requests] == [0, waited_s * 1000]
+    assert shard.waiting == {}
+    await simulation.stop()
+
+
 async def test_case_19_one_user_waits_for_a_retry_and_others_do_not(
     clock: ManualClock, simulation: Simulation
 ) -> None:

@@ -3,11 +3,13 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from actors.clock import ManualClock
 from actors.forwarding.connections import WINDOW_BYTES
 from actors.outputs.contract import Delivered, Fatal, Outcome
 from tests.actors.forwarding.support import (
+    STREAM,
     MemoryOutbox,
     ScriptedOutput,
     Simulation,
@@ -80,4 +82,44 @@ async def test_dead_letters_count_as_memory_until_they_are_settled(
     await simulation.run(60)
     assert len(shard.dead) == 2000
     assert forwarder.state()["connections"]["c1"]["in_memory_bytes"] == 0
+    await simulation.stop()
+
+
+@pytest.mark.parametrize(
+    ("cap_s", "waited_s"),
+    [
+        pytest.param(900, 3600, id="an hour"),
+        pytest.param(7200, 7200, id="what the schedule has"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("delayed_s", "left_s"),
+    [
+        pytest.param(-600, -600, id="since it was reckoned"),
+        pytest.param(None, 0, id="since it was read"),
+    ],
+)
+async def test_what_was_put_off_for_years_comes_after_the_longest_wait_there_is(
+    clock: ManualClock,
+    simulation: Simulation,
+    cap_s: float,
+    waited_s: int,
+    delayed_s: int | None,
+    left_s: int,
+) -> None:
+    """Outboxes may hold what a receiver asked for when that was not bounded."""
+    start_ms = clock.now_ms()
+    put_off = {
+        "attempts": 1,
+        "first_attempt_ms": start_ms - 600_000,
+        "delayed_ms": 0 if delayed_s is None else start_ms + delayed_s * 1000,
+        "next_attempt_ms": start_ms + 10**12,
+    }
+    shard = MemoryOutbox([delivery(1, **put_off)])
+    output = ScriptedOutput(clock)
+    simulation.start(output, [shard], schedule=replace(STREAM, cap_s=cap_s))
+    await simulation.run(3 * 3600)
+    times_s = [(time_ms - start_ms) / 1000 for time_ms, _ in output.requests]
+    assert times_s == [waited_s + left_s]
+    assert shard.waiting == {}
     await simulation.stop()
