@@ -17,7 +17,7 @@ from actors.forwarding.bundles import BundleCourier
 from actors.forwarding.connections import Change, Connections
 from actors.forwarding.desk import Desk, OutputInfo
 from actors.forwarding.faults import Fault, FaultMemory, NoFaults
-from actors.forwarding.holding import HOLD_SWEEP_MS, bury_overdue
+from actors.forwarding.holding import HOLD_SWEEP_MS
 from actors.forwarding.intake import Courier, Intake
 from actors.forwarding.journal import Journal
 from actors.forwarding.receivers import Receivers
@@ -239,8 +239,9 @@ class Forwarder:
             for state in self._connections.drop_ended():
                 self._desk.hide_status(state)
             for stream in self._connections.streams:
-                if self._connections.of(stream).is_given_up and not stream.is_reading:
-                    self._tasks.spawn(bury_overdue(stream, self._desk, now_ms))
+                if self._intake.may_hold(stream) and not stream.is_reading:
+                    stream.is_reading = True
+                    self._tasks.spawn(self._intake.bury_overdue(stream))
         for courier in self._couriers:
             courier.dispatch(now_ms)
         for stream in self._connections.streams:

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from actors.forwarding.bundles import BundleCourier
 from actors.forwarding.connections import Connections
 from actors.forwarding.desk import Desk
+from actors.forwarding.holding import bury_overdue
 from actors.forwarding.journal import Journal
 from actors.forwarding.requests import RequestCourier
 from actors.forwarding.streams import SOURCE_FAULTS, Stream
 from actors.forwarding.subscriptions import inheriting, superfluous
 from actors.model.deliveries import Delivery
-from actors.model.workspaces import Environment
+from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.outputs.contract import BulkOutput, StreamOutput
 from actors.outputs.retry import longest_wait_s
 
@@ -87,8 +88,28 @@ class Intake:
             self._desk.source_failed(stream, error)
         finally:
             stream.is_reading = False
-        is_sending = self._connections.of(stream).is_sending
-        if not is_sending or rereads != stream.rereads:  # since something came in the meantime
+        await self._release(stream, rereads)
+
+    def may_hold(self, stream: Stream) -> bool:
+        """Whether something of a stream may be held, for some days (spec/connections.md, 1.3)."""
+        state = self._connections.of(stream)
+        is_one_off = len(self._by_environment) < len(ENVIRONMENTS)
+        return state.is_given_up or (state.is_sending and is_one_off)
+
+    async def bury_overdue(self, stream: Stream) -> None:
+        """Bury what has been held for too long; `is_reading` is set until it is done."""
+        rereads = stream.rereads
+        try:
+            await bury_overdue(stream, self._desk, self._by_environment, self._now_ms())
+        except SOURCE_FAULTS as error:
+            self._desk.source_failed(stream, error)
+        finally:
+            stream.is_reading = False
+        await self._release(stream, rereads)
+
+    async def _release(self, stream: Stream, rereads: int) -> None:
+        """Let go of a stream if that was asked for while it was being read."""
+        if not self._connections.of(stream).is_sending or rereads != stream.rereads:
             for courier in self._couriers:
                 await courier.release(stream.connection.number)
 
@@ -120,7 +141,7 @@ class Intake:
                 stream.forget([each.sequence for each in members])
             elif courier is not None:
                 await courier.accept(stream, members)
-            else:  # the environment was switched off since; it may be back
+            else:  # the environment was switched off since; until it is back they are held
                 stream.pass_by([each.sequence for each in members])
 
     def _put_back(self, deliveries: Sequence[Delivery]) -> None:

@@ -610,6 +610,34 @@ async def test_a_held_connection_sends_nothing_and_buries_after_seven_days(
     await simulation.stop()
 
 
+async def test_what_is_of_an_environment_that_is_off_is_held_and_buried_after_seven_days(
+    clock: ManualClock, simulation: Simulation
+) -> None:
+    """spec/connections.md, 1.3: as what is of an inactive connection."""
+    start_ms, day_ms = clock.now_ms(), DAY_S * 1000
+    off = [
+        delivery(n, mpid=n, environment="development", created_ms=start_ms + (n - 1) * day_ms)
+        for n in (1, 2, 3)
+    ]
+    on = delivery(7, mpid=7, created_ms=start_ms - 8 * day_ms, next_attempt_ms=start_ms + day_ms)
+    shard = MemoryOutbox([*off, on])
+    output = ScriptedOutput(clock)
+    simulation.start({"production": output}, [shard])
+    await simulation.run(7 * DAY_S - 3600)
+    assert output.sequences == [7]
+    assert shard.dead == []
+    await simulation.run(DAY_S)
+    assert [letter.reason for letter in shard.dead] == ["connection_inactive"]
+    assert [each for _, each in shard.waiting] == [2, 3]
+    await simulation.stop()
+
+    simulation = Simulation(clock)
+    simulation.start(output, [shard])
+    await simulation.run(1)
+    assert output.sequences == [7, 2, 3]
+    await simulation.stop()
+
+
 async def test_each_environment_has_its_own_output(
     clock: ManualClock, simulation: Simulation
 ) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from actors.clock import ManualClock
 from actors.forwarder import Forwarder
+from actors.forwarding.holding import HOLD_SWEEP_MS
 from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Outcome, RequestLimits, Retry
 from actors.outputs.retry import RetrySchedule
@@ -363,6 +364,36 @@ async def test_what_is_being_put_into_bundles_is_let_go_of(
     output.add_gate.set()
     await simulation.run(60)
     assert sorted(output.begun) == [[2, 4], [5, 7], [8]]
+    assert outbox.waiting == {}
+    await simulation.stop()
+
+
+async def test_bundles_are_filled_anew_although_it_was_just_looked_for_what_is_overdue(
+    clock: ManualClock, simulation: Simulation
+) -> None:
+    """Which is done where an environment is off."""
+
+    class GatedOutbox(MemoryOutbox):
+        async def read(self, *place: int) -> list[Delivery]:
+            await gate.wait()
+            return await super().read(*place)
+
+    gate = asyncio.Event()
+    gate.set()
+    outbox = GatedOutbox([delivery(n) for n in (1, 2, 3)])
+    output = GatedOutput(max_rows=10)
+    output.max_wait_ms = 2 * HOLD_SWEEP_MS
+    forwarder = simulation.start({"production": output}, [outbox])
+    await simulation.run(HOLD_SWEEP_MS / 1000 - 1)
+    gate.clear()
+    clock.advance(1000)
+    forwarder.wake(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    await erase(forwarder, outbox, 2)
+    gate.set()
+    await simulation.run(4 * HOLD_SWEEP_MS / 1000)
+    assert output.begun == [[1, 3]]
     assert outbox.waiting == {}
     await simulation.stop()
 
