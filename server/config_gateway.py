@@ -84,6 +84,10 @@ class ForwarderHandle(Protocol):
         """Let a faulted connection send again; tell whether it was faulted."""
         ...
 
+    async def reread(self) -> None:
+        """Let go of what was read, and read it again."""
+        ...
+
     async def ask_outputs(self, method: str, *arguments: str) -> list[Any]:
         """Ask outputs whose receivers register what they want."""
         ...
@@ -217,11 +221,25 @@ class ConfigGateway:
             next_attempt_ms=min((each["next_attempt_ms"] for each in filled), default=None),
         )
 
-    async def purge(self, connection: int) -> None:
-        """Delete what waits for a connection. Raises ShardUnavailable, StoreFull."""
+    async def purge(self, connection: int, output: str | None) -> None:
+        """Delete what waits for a connection, and have the forwarder of its output let go of it.
+
+        What is under way ends as it may. After an error some of it may be sent yet; a repeated
+        call goes on.
+
+        Args:
+            connection: its number.
+            output: id of its output, `None` if nobody forwards to that.
+
+        Raises:
+            ShardUnavailable: a shard or the forwarder did not answer.
+            StoreFull: a shard has no room.
+        """
         for shard in self._shards:
             while await shard.purge(connection, PURGE_SLICE) == PURGE_SLICE:
                 pass
+        if output is not None:
+            await self._forwarder_of(output).reread()
 
     async def forwarder_status(self, output: str) -> dict[str, Any]:
         """Return what the forwarder of an output says of itself. Raises ShardUnavailable."""

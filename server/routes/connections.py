@@ -160,9 +160,8 @@ async def resume(request: web.Request) -> web.Response:
     configuration = caller.edge.deployment.configuration
     sheet = await configuration.sheet()
     place = _delivering(request, sheet)
-    output = sheet.document.outputs_by_id[place.item["output"]]
-    # Pages are told of an image, which has no forwarder.
-    if output.kind == COOKIE_SYNC or not await configuration.resume(place.number, output.id):
+    output = _forwarded_to(sheet, place)
+    if output is None or not await configuration.resume(place.number, output):
         raise refused("VALIDATION_ERROR", "The connection is not faulted.")
     return web.Response(status=204)
 
@@ -197,8 +196,9 @@ async def purge(request: web.Request) -> web.Response:
     """DELETE .../output-connections/{cid}/queue: delete what waits."""
     caller = enter(request, "connections:connect_integration")
     configuration = caller.edge.deployment.configuration
-    place = _delivering(request, await configuration.sheet())
-    await configuration.purge(place.number)
+    sheet = await configuration.sheet()
+    place = _delivering(request, sheet)
+    await configuration.purge(place.number, _forwarded_to(sheet, place))
     return web.Response(status=204)
 
 
@@ -246,6 +246,12 @@ def _delivering(request: web.Request, sheet: Sheet) -> Place:
             item = {"id": name, "output": version.quarantine_output, "active": version.is_active}
             return Place("connections", -1, item, number, None)
     return _named(request, sheet)
+
+
+def _forwarded_to(sheet: Sheet, place: Place) -> str | None:
+    """Return the id of a connection's output; `None`: pages are told of it, nothing is sent."""
+    output = sheet.document.outputs_by_id[place.item["output"]]
+    return None if output.kind == COOKIE_SYNC else output.id
 
 
 def _checked(request: web.Request, sheet: Sheet) -> Place:

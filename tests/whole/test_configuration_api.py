@@ -367,8 +367,10 @@ async def test_a_connection_is_made_switched_off_and_on(world: World) -> None:
         "blocked_users": None,
         "next_attempt_on": "2026-01-01T00:00:00.000Z",
     }
+    assert world.forwarders.reread_outputs == []
     assert (await ask(world, "DELETE", f"/output-connections/{number}/queue"))[0] == 204
     assert await depth(world, number) == 0
+    assert world.forwarders.reread_outputs == ["hook"]  # it sends nothing more of it
 
 
 async def test_a_connection_that_was_never_active_is_a_draft(world: World) -> None:

@@ -10,6 +10,7 @@ from aiohttp import ClientResponse
 from actors.clock import ManualClock
 from config.cookie_sync import sdk_hash
 from server.routes.cookie_sync import SYNCS_PER_S
+from tests.whole.test_configuration_api import ask
 from tests.whole.world import DOCUMENT, WEB_KEY, World, changed, named, running, serving
 
 RULE = {
@@ -212,3 +213,8 @@ async def test_the_image_of_another_workspace_is_found(tmp_path: Path) -> None:
         assert (await sync(first, await second.mpid("ann"), "p2")).status == 200
         assert await known_id(second) == "p2"
         assert await known_id(first) is None
+
+
+async def test_there_is_no_forwarder_to_be_told_of_a_purge(world: World) -> None:
+    status, _ = await ask(world, "DELETE", "/output-connections/sync/queue")
+    assert (status, world.forwarders.reread_outputs) == (204, [])

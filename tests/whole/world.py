@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import orjson
@@ -630,22 +630,32 @@ class FakeForwarders:
         self.posted.append((url, version, body))
         return self.takes_callbacks
 
-    def within(self, timeout_s: float) -> "FakeForwarders":
+    def of(self, output: str) -> "FakeForwarder":
+        return FakeForwarder(self, output)
+
+
+class FakeForwarder(NamedTuple):
+    """What edges ask of one of them."""
+
+    all: FakeForwarders
+    output: str
+
+    def within(self, timeout_s: float) -> "FakeForwarder":
         return self
 
     async def ask_outputs(self, method: str, *arguments: str) -> list[Any]:
-        return [await getattr(each, method)(*arguments) for each in self.registered]
-
-    def of(self, output: str) -> "FakeForwarders":
-        return self
+        return [await getattr(each, method)(*arguments) for each in self.all.registered]
 
     async def status(self) -> dict[str, Any]:
         return {}
 
     async def resume(self, connection: int) -> bool:
-        was_faulted = connection in self.faulted
-        self.faulted.discard(connection)
+        was_faulted = connection in self.all.faulted
+        self.all.faulted.discard(connection)
         return was_faulted
+
+    async def reread(self) -> None:
+        await self.all.reread(self.output)
 
 
 def _store_options(
