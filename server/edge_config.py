@@ -90,6 +90,10 @@ class Credential(Struct, frozen=True):
     tasks: Tasks
     former: tuple[tuple[bytes, int], ...] = ()
 
+    def held(self, now_ms: int) -> tuple[bytes, ...]:
+        """Return the digests of all secrets that work at an instant (Unix ms)."""
+        return (self.secret_digest, *(each for each, until in self.former if now_ms < until))
+
     def __repr__(self) -> str:
         return _repr_without(self, "secret_digest", "former")
 

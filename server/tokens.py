@@ -1,5 +1,6 @@
 """Bearer tokens: JSON Web Tokens, HS256 (spec/platform-api.md, 2)."""
 
+import hmac
 from base64 import urlsafe_b64decode
 from hashlib import sha256
 from typing import Any
@@ -15,7 +16,7 @@ ISSUER = "headwater"
 LIFETIME_S = 8 * 3600
 CLOCK_SKEW_S = 60
 
-_REQUIRED = ["iss", "sub", "aud", "iat", "exp", "account", "workspaces", "perms"]
+_REQUIRED = ["iss", "sub", "aud", "iat", "exp", "account", "workspaces", "perms", "secret_id"]
 
 
 class _Claimed(msgspec.Struct):
@@ -29,8 +30,18 @@ class TokenInvalid(Exception):
     """A token cannot be used any more, or never could."""
 
 
-def issue(credential: Credential, audience: str, config: EdgeConfig, clock: Clock) -> str:
-    """Make a token for a credential whose secret was verified."""
+def issue(
+    credential: Credential, secret_digest: bytes, audience: str, config: EdgeConfig, clock: Clock
+) -> str:
+    """Make a token for a credential whose secret was verified.
+
+    Args:
+        credential: whose token it is.
+        secret_digest: of the secret that was verified, with which the token ends.
+        audience: that it is for.
+        config: as of now; its key signs.
+        clock: for the token's expiry.
+    """
     now_s = clock.now_ms() // 1000
     claims = {
         "iss": ISSUER,
@@ -42,6 +53,7 @@ def issue(credential: Credential, audience: str, config: EdgeConfig, clock: Cloc
         "account": config.account,
         "workspaces": [config.workspace],
         "perms": dict(credential.permissions),
+        "secret_id": _secret_id(secret_digest, config),
     }
     return jwt.encode(
         claims, config.token_key, algorithm=ALGORITHM, headers={"kid": key_id(config.token_key)}
@@ -52,8 +64,8 @@ def verify(token: str, config: EdgeConfig, clock: Clock) -> Credential:
     """Return the credential that a token stands for, as it is configured now.
 
     Raises:
-        TokenInvalid: not ours, expired, or its credential has been deleted, switched off, or
-            narrowed since it was issued.
+        TokenInvalid: not ours, expired, or since it was issued its credential has been deleted,
+            switched off or narrowed, or the secret that it was got with has ended.
     """
     claims = _claims(token, config)
     now_s = clock.now_ms() // 1000
@@ -69,6 +81,9 @@ def verify(token: str, config: EdgeConfig, clock: Clock) -> Credential:
         raise TokenInvalid("the credential has been changed")
     if config.workspace not in claims["workspaces"]:
         raise TokenInvalid("the credential has been changed")
+    held = [_secret_id(each, config) for each in credential.held(clock.now_ms())]
+    if not any(hmac.compare_digest(each, claims["secret_id"]) for each in held):
+        raise TokenInvalid("the secret that it was issued for does not work any more")
     return credential
 
 
@@ -88,6 +103,12 @@ def claimed_client(token: str) -> str | None:
 def key_id(token_key: bytes) -> str:
     """Return the `kid` that names a signing key."""
     return sha256(b"kid" + token_key).hexdigest()[:16]
+
+
+def _secret_id(secret_digest: bytes, config: EdgeConfig) -> str:
+    """Return what names a secret in a token, and tells nothing of it without the server's key."""
+    # What is signed of a token never begins with these bytes.
+    return hmac.digest(config.token_key, b"secret_id\0" + secret_digest, "sha256").hex()
 
 
 def _claims(token: str, config: EdgeConfig) -> dict[str, Any]:

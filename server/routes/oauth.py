@@ -12,7 +12,7 @@ from server import tokens
 from server.auth import secret_matches
 from server.bodies import json_object, read_body
 from server.context import EDGES, Edge
-from server.edge_config import DEFAULT_AUDIENCE, Credential, EdgeConfig
+from server.edge_config import DEFAULT_AUDIENCE, Credential, EdgeConfig, digest
 from server.limits import MINUTE_MS, Exceeded, Limit
 from server.management import caller_of, write_audit
 from server.openapi.takes import takes
@@ -42,7 +42,7 @@ async def token(request: web.Request) -> web.Response:
         raise OAuthRefused(403, "access_denied", "No token is issued for this audience.")
     await _write_login(request, edge, config, credential)
     body = {
-        "access_token": tokens.issue(credential, audience, config, edge.clock),
+        "access_token": tokens.issue(credential, digest(secret), audience, config, edge.clock),
         "expires_in": tokens.LIFETIME_S,
         "token_type": "Bearer",
     }
@@ -95,13 +95,10 @@ def _verified(edge: Edge, config: EdgeConfig, client_id: str, secret: str) -> Cr
     exceeded = edge.limiter.check(failures, 1, edge.ticks_ms())
     if exceeded is not None:
         raise _too_many(exceeded)
-    is_secret = secret_matches(secret, credential.secret_digest if credential else None)
-    now_ms = edge.clock.now_ms()
-    former = (
-        [] if credential is None else [one for one, until in credential.former if now_ms < until]
-    )
+    held = () if credential is None else credential.held(edge.clock.now_ms())
+    is_secret, most = False, 1 + MAX_FORMER
     # As many in any case: what is right takes no longer, nor does what was replaced often.
-    for each in (*former, *[None] * MAX_FORMER)[:MAX_FORMER]:
+    for each in (*held, *[None] * most)[:most]:
         is_secret |= secret_matches(secret, each)
     if credential is None or not is_secret or not credential.is_active:
         decision = edge.limiter.admit(failures, 1, edge.ticks_ms())

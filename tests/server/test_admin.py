@@ -89,7 +89,8 @@ def bearer_of(
 ) -> dict[str, str]:
     config = config or config_with()
     audience = config.token_audiences[0]
-    token = tokens.issue(config.credentials[client_id], audience, config, clock)
+    known = config.credentials[client_id]
+    token = tokens.issue(known, known.secret_digest, audience, config, clock)
     return {"Authorization": f"Bearer {token}"}
 
 

@@ -522,5 +522,6 @@ async def test_a_limit_is_shared_by_those_of_its_level(
 
 def test_the_client_in_a_token_is_read_without_its_key(clock: ManualClock) -> None:
     config = workspace(4)
-    issued = tokens.issue(config.credentials["ops-4"], config.token_audiences[0], config, clock)
+    ops = config.credentials["ops-4"]
+    issued = tokens.issue(ops, ops.secret_digest, config.token_audiences[0], config, clock)
     assert tokens.claimed_client(issued) == "ops-4"

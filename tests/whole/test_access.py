@@ -262,7 +262,8 @@ class Callers:
     def _issued(self, client_id: str, age_s: int) -> str:
         config = self._world.edge.config_of(self._world.number)
         then = ManualClock(self._clock.now_ms() + age_s * 1000)
-        return tokens.issue(config.credentials[client_id], config.token_audiences[0], config, then)
+        known, audience = config.credentials[client_id], config.token_audiences[0]
+        return tokens.issue(known, known.secret_digest, audience, config, then)
 
 
 def _bearer(token: str) -> dict[str, str]:

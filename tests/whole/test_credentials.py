@@ -96,6 +96,34 @@ async def test_a_former_secret_is_refused_at_once_if_that_is_asked_for(world: Wo
     assert "former_secret_until" not in twice
 
 
+async def test_a_token_ends_with_the_secret_that_it_was_got_with(
+    world: World, clock: ManualClock
+) -> None:
+    """Each former secret's lives on as long as the secret does."""
+    made = await ask(world, 201, "POST", body={"client_id": "etl", "apis": ["platform"]})
+    once = await ask(world, 200, "POST", "/etl/rotate")
+    clock.advance(20 * 3600 * 1000)
+    both = [await login(world, "etl", each["client_secret"]) for each in (made, once)]
+    assert [await calls(world, token) for _, token in both] == [200, 200]
+    clock.advance(4 * 3600 * 1000 - 1)
+    assert [await calls(world, token) for _, token in both] == [200, 200]
+    clock.advance(1)
+    assert [await calls(world, token) for _, token in both] == [401, 200]
+    await ask(world, 200, "POST", "/etl/rotate", {"immediate": True})
+    assert [await calls(world, token) for _, token in both] == [401, 401]
+
+
+async def test_a_new_credential_of_the_same_id_does_not_revive_tokens(world: World) -> None:
+    body = {"client_id": "etl", "apis": ["platform"]}
+    made = await ask(world, 201, "POST", body=body)
+    _, token = await login(world, "etl", made["client_secret"])
+    assert await calls(world, token) == 200
+    await ask(world, 204, "DELETE", "/etl")
+    assert await calls(world, token) == 401
+    await ask(world, 201, "POST", body=body)
+    assert await calls(world, token) == 401
+
+
 @pytest.mark.parametrize(
     ("status", "body"),
     [

@@ -1,12 +1,15 @@
 """Bearer tokens over HTTP (spec/platform-api.md, 2)."""
 
 import logging
+import re
 from typing import Any
 
 import jwt
 import msgspec
 import pytest
 
+from server import tokens
+from server.edge_config import digest
 from tests.server.conftest import T, World, credential
 
 GOOD = {"client_id": "ops", "client_secret": "ops-secret", "grant_type": "client_credentials"}
@@ -35,6 +38,7 @@ async def test_a_good_secret_gets_a_token(world: World, is_form: bool) -> None:
     assert (body["expires_in"], body["token_type"]) == (28800, "Bearer")
     assert "kid" in jwt.get_unverified_header(body["access_token"])
     claims = jwt.decode(body["access_token"], options={"verify_signature": False})
+    assert re.fullmatch("[0-9a-f]{64}", claims.pop("secret_id"))
     assert claims == {
         "iss": "headwater",
         "sub": "ops",
@@ -148,6 +152,33 @@ async def test_a_token_dies_with_its_credential(world: World, credentials: dict[
     assert await status_with(world, headers) == 404
     world.config.current = msgspec.structs.replace(world.config.current, credentials=credentials)
     assert await status_with(world, headers) == 401
+
+
+async def test_what_a_token_says_of_its_secret_cannot_be_guessed_from_it(world: World) -> None:
+    """It is keyed: who has read a token cannot try secrets on it."""
+    said = set()
+    for key in (b"x" * 32, b"y" * 32):
+        world.config.current = msgspec.structs.replace(world.config.current, token_key=key)
+        token = (await (await post(world)).json())["access_token"]
+        claims = jwt.decode(token, options={"verify_signature": False})
+        assert digest("ops-secret").hex() not in str(claims)
+        said.add(claims["secret_id"])
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize("said", [None, "", "0" * 64])
+async def test_a_token_that_does_not_say_its_secret_gets_401(
+    world: World, said: str | None
+) -> None:
+    """Nor one that was issued before tokens said it."""
+    config = world.config.current
+    genuine = (await world.token())["Authorization"].removeprefix("Bearer ")
+    claims = jwt.decode(genuine, options={"verify_signature": False}) | {"secret_id": said}
+    if said is None:
+        del claims["secret_id"]
+    headers = {"kid": tokens.key_id(config.token_key)}
+    signed = jwt.encode(claims, config.token_key, algorithm=tokens.ALGORITHM, headers=headers)
+    assert await status_with(world, {"Authorization": f"Bearer {signed}"}) == 401
 
 
 @pytest.mark.parametrize(
