@@ -23,7 +23,9 @@ from config.errors import ConfigError
 from config.exporting import unexpanded
 from config.merging import Data
 from config.pages import Draft, from_files
+from config.powers import check_power
 from config.publishing import Publisher
+from config.roles import Tasks
 from config.secret_values import with_kept_secrets
 from config.served import ServedDocument
 from config.settings import Settings
@@ -147,31 +149,53 @@ class ConfigDesk:
             data=data,
         )
 
-    async def plan_file(self, workspace: int, given: Data, prune: bool) -> Applied:
-        """Tell what a document would change. Raises ConfigurationRefused, ShardUnavailable."""
+    async def plan_file(self, workspace: int, given: Data, power: Tasks, prune: bool) -> Applied:
+        """Tell what a document would change; see `apply_file`.
+
+        Raises ConfigurationRefused, ShardUnavailable.
+        """
         async with self._changing:
             draft = self._of_file(workspace, given, prune=prune)
+            check_power(draft, power, self._book.access.roles)
             self._check([draft])
             found = await self._differences(draft)
             return Applied(found, draft.base)
 
     async def apply_file(
-        self, workspace: int, given: Data, author: Author, prune: bool, allow_dangerous: bool
+        self,
+        workspace: int,
+        given: Data,
+        author: Author,
+        power: Tasks,
+        prune: bool,
+        allow_dangerous: bool,
     ) -> Applied:
         """Lay a document over what holds; it is on disk when this returns.
 
+        Args:
+            workspace: number.
+            given: the document.
+            author: who does it; `power`: the tasks of their role, beyond which it changes nothing.
+            prune: see `Book.draft_of_file`.
+            allow_dangerous: whether what is dangerous may be done.
+
         Raises:
-            ConfigurationRefused: what would hold then is not right, or it is dangerous, and that is
-                not allowed; nothing was changed.
+            ConfigurationRefused: what would hold then is not right, it is beyond the author's
+                power (`FORBIDDEN`), or it is dangerous, and that is not allowed; nothing was
+                changed.
             ShardUnavailable: whether it is dangerous cannot be told now; nothing was changed.
             StoreFull: nothing was changed.
         """
         async with self._changing:
             draft = self._of_file(workspace, given, prune=prune)
+            check_power(draft, power, self._book.access.roles)
             return await self._apply(draft, author, allow_dangerous)
 
     async def apply_files(self, documents: Sequence[Data]) -> None:
-        """Lay the documents of all files over what holds, together; see `apply_file`."""
+        """Lay the documents of the operator's files over what holds, together.
+
+        Raises as `apply_file`, but that they may change anything.
+        """
         async with self._changing:
             try:
                 drafts = self._book.drafts_of_files(documents)
@@ -209,11 +233,11 @@ class ConfigDesk:
             return await self._apply(draft, author, allow_dangerous)
 
     async def roll_back(
-        self, workspace: int, number: int, author: Author, allow_dangerous: bool
+        self, workspace: int, number: int, author: Author, power: Tasks, allow_dangerous: bool
     ) -> Applied | None:
         """Make the document of an earlier revision the next one; `None` if it is not kept.
 
-        Raises as `apply_file`.
+        Takes and raises what `apply_file` does.
         """
         async with self._changing:
             slug = self._book.of(workspace).info.id
@@ -227,6 +251,7 @@ class ConfigDesk:
                 )
             except ConfigError as error:
                 raise _refused(error) from None
+            check_power(draft, power, self._book.access.roles)
             return await self._apply(draft, author, allow_dangerous)
 
     async def release(self, workspace: int, section: str, name: str) -> None:

@@ -132,6 +132,10 @@ _STANDARD: Mapping[str, tuple[Task, ...]] = {
 }
 ADMINISTRATORS = frozenset({"admin", "admin_and_compliance"})
 
+# What is said to those whose role is not enough.
+NOT_ALLOWED = "The credential's role does not allow this."
+TOO_POWERFUL = "The credential's role allows what your own does not."
+
 MAX_ROLES = 100
 MAX_NAME = 64
 MAX_DESCRIPTION = 256
@@ -159,6 +163,16 @@ STANDARD: Mapping[str, Tasks] = {name: expanded(tasks) for name, tasks in _STAND
 def tasks_of(role: str, custom: Mapping[str, Tasks]) -> Tasks:
     """Return what a role allows; `custom`: the custom ones. One that is unknown allows nothing."""
     return STANDARD.get(role) or custom.get(role) or expanded(())
+
+
+def power_of(role: str, apis: Collection[Any], custom: Mapping[str, Tasks]) -> Tasks:
+    """Return what a credential may do with a role and some APIs; `custom`: see `tasks_of`."""
+    tasks = tasks_of(role, custom)
+    if "custom_roles" in apis:
+        tasks |= STANDARD["admin"]
+    if "profile" in apis:
+        tasks |= {"user_activity:view"}
+    return tasks
 
 
 def read_roles(sent: Any) -> tuple[CustomRole, ...]:

@@ -8,6 +8,7 @@ from actors.store.access import AccountUser, Manifest
 from actors.store.audit_log import AuditEntry, Author
 from config.audit import AuditPage, AuditQuery
 from config.merging import Data
+from config.roles import Tasks
 from config.shards import ConfiguredShard
 from config.sheets import Applied, Entry, Sheet
 
@@ -22,12 +23,18 @@ class ConfigDeskHandle(Protocol):
         """Return a workspace to be looked at or edited."""
         ...
 
-    async def plan_file(self, workspace: int, given: Data, prune: bool) -> Applied:
+    async def plan_file(self, workspace: int, given: Data, power: Tasks, prune: bool) -> Applied:
         """Tell what a document would change."""
         ...
 
     async def apply_file(
-        self, workspace: int, given: Data, author: Author, prune: bool, allow_dangerous: bool
+        self,
+        workspace: int,
+        given: Data,
+        author: Author,
+        power: Tasks,
+        prune: bool,
+        allow_dangerous: bool,
     ) -> Applied:
         """Lay a document over what holds."""
         ...
@@ -47,7 +54,7 @@ class ConfigDeskHandle(Protocol):
         ...
 
     async def roll_back(
-        self, workspace: int, number: int, author: Author, allow_dangerous: bool
+        self, workspace: int, number: int, author: Author, power: Tasks, allow_dangerous: bool
     ) -> Applied | None:
         """Make the document of an earlier revision the next one."""
         ...
@@ -130,15 +137,17 @@ class ConfigGateway:
         """Return the workspace as it holds now."""
         return await self._desk.sheet(self._workspace)
 
-    async def plan(self, given: Data, *, prune: bool) -> Applied:
+    async def plan(self, given: Data, power: Tasks, *, prune: bool) -> Applied:
         """Tell what a document would change."""
-        return await self._desk.plan_file(self._workspace, given, prune)
+        return await self._desk.plan_file(self._workspace, given, power, prune)
 
     async def apply(
-        self, given: Data, author: Author, *, prune: bool, allow_dangerous: bool
+        self, given: Data, author: Author, power: Tasks, *, prune: bool, allow_dangerous: bool
     ) -> Applied:
         """Lay a document over what holds."""
-        return await self._desk.apply_file(self._workspace, given, author, prune, allow_dangerous)
+        return await self._desk.apply_file(
+            self._workspace, given, author, power, prune, allow_dangerous
+        )
 
     async def edit(
         self, base: int, data: Data, author: Author, *, allow_dangerous: bool = False
@@ -155,10 +164,10 @@ class ConfigGateway:
         return await self._desk.revision(self._workspace, number)
 
     async def roll_back(
-        self, number: int, author: Author, *, allow_dangerous: bool
+        self, number: int, author: Author, power: Tasks, *, allow_dangerous: bool
     ) -> Applied | None:
         """Make the document of an earlier revision the next one."""
-        return await self._desk.roll_back(self._workspace, number, author, allow_dangerous)
+        return await self._desk.roll_back(self._workspace, number, author, power, allow_dangerous)
 
     async def roles(self) -> Manifest:
         """Return the custom roles. Raises ShardUnavailable."""

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from actors.errors import ShardUnavailable, StoreFull
 from actors.store.audit_log import Action, AuditEntry, Author
-from config.roles import Task
+from config.roles import NOT_ALLOWED, Task
 from server.auth import bearer
 from server.browsers import client_address
 from server.context import Edge, edge_of
@@ -40,7 +40,7 @@ class Caller(NamedTuple):
     def require(self, *tasks: Task) -> None:
         """Raise Refused (403) unless the caller's role has all of these tasks."""
         if not self.credential.tasks.issuperset(tasks):
-            raise Refused("FORBIDDEN", "The credential's role does not allow this.")
+            raise Refused("FORBIDDEN", NOT_ALLOWED)
 
 
 # Who asks, once that is known: what a handler asks for besides its own is one request.

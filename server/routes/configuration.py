@@ -27,7 +27,8 @@ from server.problems import Refused, json_answer
 
 MAX_BYTES = 4 * 1024 * 1024
 YAML_TYPES = frozenset({"text/yaml", "text/x-yaml", "application/yaml", "application/x-yaml"})
-# What a document may change.
+# What a document may change; data plans, and credentials that may do more, need more
+# (`config.powers`).
 APPLYING: tuple[Task, ...] = (
     "api_credentials:*",
     "audiences:*",
@@ -67,11 +68,11 @@ async def apply(request: web.Request) -> web.Response:
         data = await asyncio.to_thread(read_sent, body.decode())
     except (ConfigError, RecursionError) as error:
         raise _unreadable(error) from None
-    configuration = caller.edge.deployment.configuration
+    configuration, power = caller.edge.deployment.configuration, caller.credential.tasks
     if is_dry:
-        return json_answer(_applied(await configuration.plan(data, prune=prune)))
+        return json_answer(_applied(await configuration.plan(data, power, prune=prune)))
     done = await configuration.apply(
-        data, caller.author, prune=prune, allow_dangerous=allow_dangerous
+        data, caller.author, power, prune=prune, allow_dangerous=allow_dangerous
     )
     audit(caller, "update", "config")
     return json_answer(_applied(done))
@@ -117,6 +118,7 @@ async def roll_back(request: web.Request) -> web.Response:
     done = await caller.edge.deployment.configuration.roll_back(
         _number(request),
         caller.author,
+        caller.credential.tasks,
         allow_dangerous=flag(request, "allow_dangerous"),
     )
     if done is None:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from actors.clock import Randomness
 from config.merging import Data
-from config.roles import ADMINISTRATORS, STANDARD, tasks_of
+from config.roles import ADMINISTRATORS, TOO_POWERFUL, power_of
 from config.sheets import Sheet
 from config.workspace import MAX_FORMER, ApiCredential
 from server.bodies import keep_received
@@ -237,14 +237,13 @@ def _check_power(caller: Caller, role: object, apis: object) -> None:
 
     `role` and `apis` as they were sent: whether they may be so is checked afterwards.
     """
-    tasks = tasks_of(role, caller.config.roles) if isinstance(role, str) else frozenset()
-    if isinstance(apis, list | tuple):
-        if "custom_roles" in apis:
-            tasks |= STANDARD["admin"]
-        if "profile" in apis:
-            tasks |= {"user_activity:view"}
-    if not tasks <= caller.credential.tasks:
-        raise Refused("FORBIDDEN", "The credential's role allows what your own does not.")
+    power = power_of(
+        role if isinstance(role, str) else "",
+        apis if isinstance(apis, list | tuple) else (),
+        caller.config.roles,
+    )
+    if not power <= caller.credential.tasks:
+        raise Refused("FORBIDDEN", TOO_POWERFUL)
 
 
 def _dated(secret_: SecretStr, until_ms: int) -> Member:

@@ -26,6 +26,7 @@ from config.desk import ConfigDesk
 from config.differences import differences
 from config.merging import Data, merged_document
 from config.pages import from_files
+from config.roles import STANDARD
 from config.sealing import Sealer
 from config.secret_values import value_at, with_kept_secrets
 from config.settings import Settings
@@ -142,7 +143,7 @@ class Site:
 async def refused(site: Site, given_: Any, prune: bool, force: bool) -> list[Problem] | None:
     """Apply a document; return what is wrong with it, `None` if nothing is."""
     try:
-        await site.desk.apply_file(1, given_, OPS, prune, force)
+        await site.desk.apply_file(1, given_, OPS, STANDARD["admin"], prune, force)
     except ConfigurationRefused as error:
         return list(error.problems)
     return None

@@ -19,6 +19,7 @@ from actors.store.audit_log import Author
 from actors.store.environment import Store
 from config.desk import ConfigDesk
 from config.merging import Data
+from config.roles import STANDARD
 from server.config_follower import ConfigFollower
 from tests.config.documents import setting, shop
 from tests.config.test_desk_fuzz import MAP_SIZE, FakeShard, Site
@@ -84,7 +85,7 @@ async def changed(
     running: list[Coroutine[Any, Any, None]] = [site.desk.run(), follower.run()]
     tasks = [loop.create_task(each) for each in running]
     await asyncio.sleep(phase_s)
-    await site.desk.apply_file(1, data, Author("ops"), False, False)
+    await site.desk.apply_file(1, data, Author("ops"), STANDARD["admin"], False, False)
     returned_s = loop.time()
     while not followed or any(each.taken is None or each.taken.revision != 2 for each in shards):
         await asyncio.sleep(0.01)

@@ -10,6 +10,7 @@ import pytest
 from actors.errors import ConfigurationRefused
 from actors.store.audit_log import Author
 from config.merging import Data
+from config.roles import STANDARD
 from tests.whole.world import DOCUMENT, World, changed, running
 
 BATCH = {
@@ -30,7 +31,9 @@ async def document(world: World) -> Data:
 
 
 async def apply(world: World, data: Data, *, prune: bool = True, force: bool = True) -> None:
-    await world.configuration.apply_file(world.number, data, Author("ops"), prune, force)
+    await world.configuration.apply_file(
+        world.number, data, Author("ops"), STANDARD["admin"], prune, force
+    )
     await world.follow()
 
 
@@ -89,7 +92,7 @@ async def test_a_connection_with_a_queue_goes_only_if_that_is_allowed(world: Wor
     assert await depth(world, 1) == 1
     data = await document(world)
     data["connections"] = data["connections"][1:]
-    planned = await world.configuration.plan_file(world.number, data, True)
+    planned = await world.configuration.plan_file(world.number, data, STANDARD["admin"], True)
     assert [each.line() for each in planned.differences] == [
         "! - connection backend-hook (deletes 1 deliveries that wait and 0 dead letters)"
     ]

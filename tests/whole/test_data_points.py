@@ -9,6 +9,7 @@ import pytest
 
 from actors.clock import ManualClock
 from actors.store.audit_log import Author
+from config.roles import STANDARD
 from tests.whole.world import DOCUMENT, World, changed, running
 
 HOOK = DOCUMENT["outputs"][0]
@@ -43,7 +44,9 @@ async def choose(world: World, **output: Any) -> None:
     clock.advance(1_000)
     data = deepcopy((await world.configuration.sheet(world.number)).data)
     data["outputs"][0] |= output
-    await world.configuration.apply_file(world.number, data, Author("ops"), True, True)
+    await world.configuration.apply_file(
+        world.number, data, Author("ops"), STANDARD["admin"], True, True
+    )
     await world.follow()
     clock.advance(1_000)
 

@@ -9,6 +9,7 @@ import pytest
 from actors.clock import ManualClock
 from actors.errors import ConfigurationRefused
 from actors.store.audit_log import Author
+from config.roles import STANDARD
 from tests.whole.sent import custom
 from tests.whole.test_audiences import ask, changes, members, send, status_is
 from tests.whole.test_calculated import definition
@@ -90,7 +91,12 @@ async def test_documents_that_are_applied_together_are_understood_together(
         assert await members(one, 71) == await mpids(one, "a")
         with pytest.raises(ConfigurationRefused) as refused:  # the audience still needs it
             await other.configuration.apply_file(
-                2, documents()[1], author=Author("ops"), prune=True, allow_dangerous=True
+                2,
+                documents()[1],
+                Author("ops"),
+                STANDARD["admin"],
+                prune=True,
+                allow_dangerous=True,
             )
         [problem] = refused.value.problems
         assert "definition.input_ids[0]" in str(problem.path)
