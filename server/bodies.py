@@ -6,23 +6,21 @@ what they hold, never by their `Content-Type`.
 
 import asyncio
 import re
-import zlib
 from typing import Any
 
 import msgspec
 from aiohttp import StreamReader, web
 
-from server.problems import BodyTimeout, Refused
+from server.inflating import inflated
+from server.problems import BodyTimeout, Refused, too_large
 from server.received import RECEIVED
 
-GZIP = 16 + zlib.MAX_WBITS
 _RECEIVED = web.RequestKey("received", bytes)
 # A body that comes more slowly is sent by somebody who only wants to keep the connection: it has
 # so many seconds, and more for what has come, at the speed of a bad mobile network; and it never
 # stops for so long.
 BODY_TIMEOUT_S = 30.0
 SLOWEST_BYTES_PER_S = 4096
-RAW_DEFLATE = -zlib.MAX_WBITS
 BOM = b"\xef\xbb\xbf"
 
 # Every escape of a JSON string; the group holds half of a surrogate pair without its other half.
@@ -70,9 +68,9 @@ async def read_bytes(request: web.Request, limit_bytes: int) -> bytes:
     body = await _received(request, limit_bytes)
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     if encoding and encoding != "identity" and body:
-        inflated = _inflated(body, encoding, limit_bytes)
-        _hold(request, len(body) + len(inflated))
-        return inflated
+        content = inflated(body, encoding, limit_bytes)
+        _hold(request, len(body) + len(content))
+        return content
     return body
 
 
@@ -168,12 +166,12 @@ async def _received(request: web.Request, limit_bytes: int) -> bytes:
     if _RECEIVED in request:
         return request[_RECEIVED]
     if (request.content_length or 0) > limit_bytes:
-        raise _too_large(limit_bytes)
+        raise too_large(limit_bytes)
     content = request.content
     if content.is_eof():  # small bodies are nearly always all there when their request is
         body = content.read_nowait()
         if len(body) > limit_bytes:
-            raise _too_large(limit_bytes)
+            raise too_large(limit_bytes)
         _hold(request, len(body))
         return body
     _hold(request, expected_bytes(request, limit_bytes))
@@ -198,36 +196,11 @@ async def _rest(content: StreamReader, limit_bytes: int) -> bytes:
         while part := await content.readany():
             received += len(part)
             if received > limit_bytes:
-                raise _too_large(limit_bytes)
+                raise too_large(limit_bytes)
             parts.append(part)
             earned_s = min(received / SLOWEST_BYTES_PER_S, loop.time() - began_s)
             timeout.reschedule(began_s + earned_s + BODY_TIMEOUT_S)
     return b"".join(parts)
-
-
-def _inflated(body: bytes, encoding: str, limit_bytes: int) -> bytes:
-    if encoding in ("gzip", "x-gzip"):
-        window = GZIP
-    elif encoding == "deflate":
-        # The name means zlib's format; some clients send the bare stream. A zlib header is a
-        # multiple of 31 whose low half byte is 8.
-        is_zlib = body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0
-        window = zlib.MAX_WBITS if is_zlib else RAW_DEFLATE
-    else:
-        raise Refused("BAD_REQUEST", "Content-Encoding must be gzip, deflate or identity.")
-    inflated = b""
-    try:
-        while body:
-            inflater = zlib.decompressobj(window)
-            inflated += inflater.decompress(body, limit_bytes + 1 - len(inflated))
-            if len(inflated) > limit_bytes:
-                raise _too_large(limit_bytes)
-            if not inflater.eof:
-                raise zlib.error("incomplete")
-            body = inflater.unused_data if window == GZIP else b""  # gzip files may be joined
-    except zlib.error:
-        raise Refused("BAD_REQUEST", "Request body cannot be decompressed.") from None
-    return inflated
 
 
 def _again(decode: Any, body: bytes, error: Exception) -> Any:
@@ -253,7 +226,3 @@ def _malformed(error: Exception) -> Refused:
     else:
         reason = str(error).removeprefix("JSON is malformed: ")
     return Refused("BAD_REQUEST", f"Request body is not valid JSON: {reason}.")
-
-
-def _too_large(limit_bytes: int) -> Refused:
-    return Refused("REQUEST_TOO_LARGE", f"Request body is larger than {limit_bytes} bytes.")

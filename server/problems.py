@@ -89,6 +89,11 @@ class Refused(Exception):
         self.headers = headers or {}
 
 
+def too_large(limit_bytes: int) -> Refused:
+    """Return the error of a body that is longer than so many bytes, as sent or inflated."""
+    return Refused("REQUEST_TOO_LARGE", f"Request body is larger than {limit_bytes} bytes.")
+
+
 class BodyTimeout(Exception):
     """A request's body did not come in time.
 

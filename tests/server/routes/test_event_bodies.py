@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from server.inflating import MAX_GZIP_MEMBERS
 from tests.server.conftest import K1, World, first_error
 from tests.server.routes.batches import ALL, GOOD, ONE, body_for, old
 
@@ -119,6 +120,19 @@ async def test_joined_gzip_files_are_one_body(world: World) -> None:
     headers = {**K1, "Content-Encoding": "gzip"}
     body = gzip.compress(b'{"events"') + gzip.compress(b":[]}")
     assert (await world.client.post("/v2/events", data=body, headers=headers)).status == 202
+
+
+async def test_more_joined_gzip_files_than_anybody_needs_get_400(world: World) -> None:
+    headers = {**K1, "Content-Encoding": "gzip"}
+    whole, nothing = gzip.compress(b'{"events":[]}'), gzip.compress(b"")
+    as_many_as_may_be = whole + nothing * (MAX_GZIP_MEMBERS - 1)
+    answer = await world.client.post("/v2/events", data=as_many_as_may_be, headers=headers)
+    assert answer.status == 202
+    answer = await world.client.post(
+        "/v2/events", data=as_many_as_may_be + nothing, headers=headers
+    )
+    assert answer.status == 400
+    assert "cannot be decompressed" in (await first_error(answer))["message"]
 
 
 async def test_one_large_batch_is_accepted(world: World) -> None:
