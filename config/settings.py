@@ -173,8 +173,9 @@ class Settings(BaseSettings):
     max_received_bytes: int = Field(
         default=128 * 1024 * 1024,
         ge=1024 * 1024,
-        description="Bodies of requests under way, per edge; beyond it requests with a body get "
-        "503. An edge's memory is at most some three times that more than idle.",
+        description="Bodies of requests under way, per edge; beyond it, or when one input alone "
+        "would hold more than it leaves free, requests with a body get 503. An edge's memory is "
+        "at most some three times that more than idle.",
     )
     shard_timeout_s: float = Field(
         default=10.0, gt=0, description="Seconds to wait for a shard before a request gets 503."

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 import msgspec
-from aiohttp import StreamReader, web
+from aiohttp import web
 
 from server.inflating import inflated
 from server.problems import BodyTimeout, Refused, too_large
@@ -21,6 +21,8 @@ _RECEIVED = web.RequestKey("received", bytes)
 # stops for so long.
 BODY_TIMEOUT_S = 30.0
 SLOWEST_BYTES_PER_S = 4096
+# What may be there of a body beside what was read of it; that is counted before it has come.
+PART_BYTES = 64 * 1024
 BOM = b"\xef\xbb\xbf"
 
 # Every escape of a JSON string; the group holds half of a surrogate pair without its other half.
@@ -174,9 +176,8 @@ async def _received(request: web.Request, limit_bytes: int) -> bytes:
             raise too_large(limit_bytes)
         _hold(request, len(body))
         return body
-    _hold(request, expected_bytes(request, limit_bytes))
     try:
-        return await _rest(content, limit_bytes)
+        return await _rest(request, limit_bytes)
     except TimeoutError:
         raise BodyTimeout from None
 
@@ -187,9 +188,11 @@ def _hold(request: web.Request, size: int) -> None:
         received.hold(request, size)
 
 
-async def _rest(content: StreamReader, limit_bytes: int) -> bytes:
+async def _rest(request: web.Request, limit_bytes: int) -> bytes:
+    content, whole = request.content, expected_bytes(request, limit_bytes)
     parts = []
     received = 0
+    _hold(request, min(PART_BYTES, whole))
     loop = asyncio.get_running_loop()
     began_s = loop.time()
     async with asyncio.timeout(BODY_TIMEOUT_S) as timeout:
@@ -197,6 +200,7 @@ async def _rest(content: StreamReader, limit_bytes: int) -> bytes:
             received += len(part)
             if received > limit_bytes:
                 raise too_large(limit_bytes)
+            _hold(request, min(received + PART_BYTES, whole))
             parts.append(part)
             earned_s = min(received / SLOWEST_BYTES_PER_S, loop.time() - began_s)
             timeout.reschedule(began_s + earned_s + BODY_TIMEOUT_S)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from server.context import Edge
+from server.context import Edge, count_body
 from server.edge_config import EdgeConfig, KeyInfo
 from server.signatures import date_ms, is_signed, targets_of
 
@@ -28,8 +28,12 @@ async def is_proven(
         edge, config: of the key's workspace, as of now.
         key: that the request names.
         prefixes: below which the path is served too.
-        read: called where the signature has to be verified.
+        read: called where the signature has to be verified; what it reads is of the key's input.
+
+    Raises:
+        ShardUnavailable: the edge holds as many bodies of the input as it may.
     """
+    count_body(request, config, key.input)
     signature = request.headers.get(SIGNATURE)
     if signature is None:
         return key.allows_key_only

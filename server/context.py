@@ -9,7 +9,7 @@ from aiohttp import web
 from actors.clock import Clock, Randomness
 from actors.metric_groups import EdgeMetrics
 from server.auth import BasicAuthentication, basic_user, bearer_client
-from server.bodies import expected_bytes
+from server.bodies import PART_BYTES, expected_bytes
 from server.deployment import Deployment
 from server.edge_config import ConfigHolder, EdgeConfig
 from server.limits import RateLimiter
@@ -177,23 +177,38 @@ def expect_body(
     `limit_bytes`: how long it may be.
 
     Raises:
-        ShardUnavailable: they have as much to do of this input as they can do in time.
+        ShardUnavailable: they have as much to do of this input as they can do in time, or the edge
+            holds as many bodies of it as it may.
     """
+    count_body(request, config, input_)
     size, room = expected_bytes(request, limit_bytes), edge.deployment.room_bytes()
     request.app[RECEIVED].expect(request, config.workspace_slug, input_, size, room)
 
 
-def expect_body_with_key(request: web.Request, limit_bytes: int) -> None:
+def expect_body_with_key(request: web.Request) -> None:
     """Make sure that the shards can take a body that has to be read to know whose it is.
 
     All such bodies are counted as those of one input of the workspace that can take most, until
-    they are read; then `expect_body` asks again, for whose they are.
+    they are read; then `expect_body` asks again, for whose they are. Nobody answers for the length
+    that they declare, so no more is believed of it than comes at once.
 
     Raises:
         ShardUnavailable: no workspace can take it in time.
     """
     edge = max(request.app[EDGES].all, key=lambda each: each.deployment.room_bytes())
-    expect_body(request, edge, edge.config.current, UNKNOWN_INPUT, limit_bytes)
+    request.app[RECEIVED].share(request, UNKNOWN_INPUT)
+    size, room = expected_bytes(request, PART_BYTES), edge.deployment.room_bytes()
+    workspace = edge.config.current.workspace_slug
+    request.app[RECEIVED].expect(request, workspace, UNKNOWN_INPUT, size, room)
+
+
+def count_body(request: web.Request, config: EdgeConfig, input_: int) -> None:
+    """Count a body that is about to be read, and brings nothing to apply, as one of an input.
+
+    Raises:
+        ShardUnavailable: a part of it is there, and is more than the edge may hold of the input.
+    """
+    request.app[RECEIVED].share(request, (config.workspace_slug, input_))
 
 
 def edge_of(request: web.Request) -> Edge:

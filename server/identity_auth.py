@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from server.client_proof import BodyReader, is_proven
-from server.context import Edge
+from server.context import Edge, count_body
 from server.edge_config import EdgeConfig, KeyInfo
 from server.identity_problems import UNAUTHORIZED, IdentityRefused
 from server.problems import Refused
@@ -31,7 +31,7 @@ async def key_of_headers(
     """
     headers = request.headers
     if "Authorization" in headers:
-        return _basic(edge, headers["Authorization"], config)
+        return _basic(request, edge, headers["Authorization"], config)
     key = _active(headers.get("x-mp-key", ""), config)
     return await _signed_or_alone(request, edge, key, config, prefixes, read)
 
@@ -52,7 +52,7 @@ async def key_of_path(
     header = request.headers.get("Authorization")
     if header is None:
         return await _signed_or_alone(request, edge, key, config, prefixes, read)
-    if _basic(edge, header, config) != key:
+    if _basic(request, edge, header, config) != key:
         raise IdentityRefused(UNAUTHORIZED)
     return key
 
@@ -64,11 +64,13 @@ def _active(name: str, config: EdgeConfig) -> KeyInfo:
     return key
 
 
-def _basic(edge: Edge, header: str, config: EdgeConfig) -> KeyInfo:
+def _basic(request: web.Request, edge: Edge, header: str, config: EdgeConfig) -> KeyInfo:
     try:
-        return edge.basic.key_of(header, config)
+        key = edge.basic.key_of(header, config)
     except Refused:
         raise IdentityRefused(UNAUTHORIZED) from None
+    count_body(request, config, key.input)
+    return key
 
 
 async def _signed_or_alone(

@@ -1,10 +1,12 @@
 """How many bytes of bodies an edge holds for requests that are under way, and how many it may.
 
 What the shards cannot do in time is refused before its body is read: reading and taking apart what
-is refused afterwards would take the time that is needed for what is not.
+is refused afterwards would take the time that is needed for what is not. Memory is counted as it
+is taken: a length costs nothing to declare, and who only declares may not keep others out.
 """
 
 import logging
+from collections.abc import Hashable
 
 from aiohttp import web
 
@@ -18,6 +20,7 @@ logger = logging.getLogger("headwater.http")
 
 _HELD = web.RequestKey("held", int)
 _LINE = web.RequestKey("line", tuple)
+_SHARER = web.RequestKey("sharer", object)
 
 
 class Overloaded(ShardUnavailable):
@@ -80,6 +83,7 @@ class Received:
         self._most = most
         self._pressure = _Pressure(clock)
         self.held = 0
+        self._shares: dict[Hashable, int] = {}  # what is held, by whose it is
         self._inputs: dict[str, dict[int, int]] = {}  # bytes by workspace and input
 
     def expect(
@@ -103,28 +107,57 @@ class Received:
         if own > size and sum(inputs.values()) + size > room and own * len(inputs) > room:
             raise self._pressure.refused("as much is under way as the shards can do in time")
         self._pressure.taken()
-        self.hold(request, size)
         inputs[input_] = own
         request[_LINE] = workspace, input_, size
+
+    def share(self, request: web.Request, sharer: Hashable) -> None:
+        """Count what is and will be held of a request as somebody's.
+
+        Until then it is of all that ask the same handler.
+
+        Raises:
+            Overloaded: a part of its body is there, and is more than is left for them.
+        """
+        if _sharer(request) != sharer:
+            size = request.get(_HELD, 0)
+            self._let_go(request)
+            request[_SHARER] = sharer
+            self.hold(request, size)
 
     def hold(self, request: web.Request, size: int) -> None:
         """Count so many bytes of a request, in place of what was counted of it, if that is less.
 
+        Nobody's requests may hold more together than they leave free, so that however many flood,
+        there is as much for the next one as each of them has; one alone may hold what is free.
+
         Raises:
-            Overloaded: they are too many, with those of all other requests.
+            Overloaded: they are too many, with those of all other requests or with its sharer's.
         """
-        more = size - request.get(_HELD, 0)
+        before = request.get(_HELD, 0)
+        more = size - before
         if more <= 0:
             return
-        if self.held + more > self._most:
+        sharer = _sharer(request)
+        own = self._shares.get(sharer, 0)
+        free = self._most - self.held - more
+        if free < 0 or (own > before and own + more > free):
             raise self._pressure.refused("the edge holds as many bodies as it may")
         self.held += more
+        self._shares[sharer] = own + more
         request[_HELD] = size
 
     def release(self, request: web.Request) -> None:
         """Count a request no longer."""
-        self.held -= request.get(_HELD, 0)
+        self._let_go(request)
         self._leave_line(request)
+
+    def _let_go(self, request: web.Request) -> None:
+        if size := request.pop(_HELD, 0):
+            sharer = _sharer(request)
+            self.held -= size
+            self._shares[sharer] -= size
+            if not self._shares[sharer]:
+                del self._shares[sharer]
 
     def _leave_line(self, request: web.Request) -> None:
         if _LINE in request:
@@ -134,6 +167,11 @@ class Received:
             inputs[input_] -= size
             if not inputs[input_]:
                 del inputs[input_]
+
+
+def _sharer(request: web.Request) -> Hashable:
+    sharer: Hashable = request.get(_SHARER, request.match_info.handler)
+    return sharer
 
 
 RECEIVED = web.AppKey("received", Received)

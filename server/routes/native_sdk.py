@@ -13,7 +13,7 @@ from server.bodies import as_text, json_object, keep_received, read_bytes
 from server.browsers import client_address
 from server.client_configs import native_config
 from server.client_proof import is_proven
-from server.context import Edge, edge_of, expect_body
+from server.context import Edge, count_body, edge_of, expect_body
 from server.edge_config import EdgeConfig, KeyInfo
 from server.native.batches import batch_of
 from server.openapi.takes import takes
@@ -95,6 +95,8 @@ async def _enter(
         raise _unproven()
     if brings_events:
         expect_body(request, edge, current, key.input, MAX_BODY_BYTES)
+    else:
+        count_body(request, current, key.input)
     await keep_received(request, MAX_BODY_BYTES)
     read = partial(read_bytes, request, MAX_BODY_BYTES)
     if not await is_proven(request, edge, key, current, prefixes, read):

@@ -71,7 +71,7 @@ async def _received(request: web.Request) -> tuple[Writer, bytes]:
     if writer is not None:
         _expect(request, writer)
         return writer, await _read(request)
-    expect_body_with_key(request, MAX_BODY_BYTES)
+    expect_body_with_key(request)
     body = await _read(request)
     writer = writer_of(request, body)
     _expect(request, writer)

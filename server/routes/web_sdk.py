@@ -11,7 +11,7 @@ from actors.model.workspaces import Environment
 from server.auth import web_key
 from server.bodies import json_object, read_body
 from server.client_configs import web_config
-from server.context import Edge, edge_of
+from server.context import Edge, count_body, edge_of
 from server.edge_config import EdgeConfig, KeyInfo
 from server.paths import CLIENT_PREFLIGHT, Route
 from server.problems import Refused, client_error_answer, json_answer
@@ -63,6 +63,7 @@ async def loader(request: web.Request) -> web.Response:
 async def forwarding(request: web.Request) -> web.Response:
     """POST /v1/JS/{key}/Forwarding and v2: what kits of a page have forwarded; it is counted."""
     edge, current, key = _enter(request)
+    count_body(request, current, key.input)
     body = json_object(await read_body(request, current.max_body_bytes))
     entries = body.get("data", [body])
     for each in entries if isinstance(entries, list) else ():

@@ -405,13 +405,13 @@ def limit_file(tmp_path: Path) -> Any:
 
 @asynccontextmanager
 async def serving(
-    clock: ManualClock, limit_file: LimitFile, *configs: EdgeConfig, is_development: bool = False
+    clock: ManualClock, limit_file: LimitFile, *configs: EdgeConfig, **options: Any
 ) -> AsyncIterator[list[World]]:
-    """Run an edge that serves a workspace for each configuration."""
+    """Run an edge that serves a workspace for each configuration; `options`: of `make_app`."""
     metrics = EdgeMetrics("1.0")
     made = [(FakeDeployment(), ConfigHolder(each)) for each in configs]
     limiter = RateLimiter(limit_file)
-    app = make_app(made, clock, limiter, metrics, is_development=is_development)
+    app = make_app(made, clock, limiter, metrics, **options)
     server = TestServer(app)
     await server.start_server(**RUNNER_OPTIONS)
     async with TestClient(server) as client:

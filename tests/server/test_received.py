@@ -1,6 +1,7 @@
 """What an edge holds of bodies, and whom it tells to come again."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -8,9 +9,13 @@ from aiohttp.test_utils import make_mocked_request
 from aiohttp.web import Request
 
 from actors.clock import ManualClock
+from server.bodies import PART_BYTES
 from server.context import UNKNOWN_INPUT
+from server.limit_file import LimitFile
 from server.received import LONGEST_RETRY_S, RECEIVED, Overloaded, Received
-from tests.server.conftest import K1, World, basic
+from tests.server.conftest import K1, World, basic, config_with, key_info, serving
+from tests.server.routes.batches import GOOD
+from tests.server.routes.identity import KEY, set_up
 
 ROOM = 1000
 
@@ -19,10 +24,19 @@ def request() -> Request:
     return make_mocked_request("POST", "/v2/events")
 
 
+def hold(received: Received, sharer: str, size: int) -> Request:
+    """Let somebody's body come; return its request, to be released."""
+    one = request()
+    received.share(one, sharer)
+    received.hold(one, size)
+    return one
+
+
 def expect(received: Received, size: int, input_: int = 1) -> Request:
     """Let a request begin; return it, to be released."""
     one = request()
     received.expect(one, "shop", input_, size, ROOM)
+    received.hold(one, size)
     return one
 
 
@@ -66,6 +80,40 @@ def test_all_bodies_together_are_bounded() -> None:
     received.hold(one, 100)
     received.hold(one, 50)  # counted already
     assert received.held == 1000
+
+
+def test_however_many_hold_what_they_can_there_is_as_much_for_the_next() -> None:
+    received = Received(1000, ManualClock())
+    for sharer, most in (("a", 500), ("b", 250), ("c", 120)):
+        for _ in range(most // 10):
+            hold(received, sharer, 10)
+        with pytest.raises(Overloaded):
+            hold(received, sharer, 10)
+    hold(received, "d", 60)
+    assert received.held == 930
+
+
+def test_one_request_alone_may_hold_what_is_free() -> None:
+    received = Received(1000, ManualClock())
+    one = hold(received, "a", 100)
+    received.hold(one, 1000)
+    received.release(one)
+    hold(received, "b", 100)
+    hold(received, "a", 900)
+
+
+def test_what_is_held_goes_with_the_request_to_whose_it_turns_out_to_be() -> None:
+    received = Received(1000, ManualClock())
+    one = hold(received, "nobody", 400)
+    hold(received, "shop", 200)
+    received.share(one, "nobody")
+    with pytest.raises(Overloaded):
+        received.share(one, "shop")
+    assert received.held == 200
+    received.release(one)
+    hold(received, "nobody", 10)
+    hold(received, "nobody", 300)
+    assert received.held == 510
 
 
 def test_the_more_are_refused_the_later_they_are_to_come_again() -> None:
@@ -148,6 +196,63 @@ async def test_a_body_is_refused_before_it_is_read(
     assert (await slow).status in (202, 400, 401, 403)
     again = await world.client.post(path, json={"events": []}, headers=headers)
     assert again.status != 503
+
+
+IDLE = {
+    "tracking, without a key": ("/v1/batch", 4 * 2**20, ""),
+    "one of two protocols": ("/v1/identify", 4 * 2**20, ""),
+    "identity, a site's key": ("/v1/login", 2**18, f"x-mp-key: {KEY}\r\n"),
+    "identity, not signed": (
+        "/v1/login",
+        2**18,
+        f"x-mp-key: {KEY}\r\nDate: now\r\nx-mp-signature: 0\r\n",
+    ),
+    "aliases": (f"/v1/identity/{KEY}/alias", 2**18, ""),
+    "events of an app": (f"/v2/{KEY}/events", 2**21, ""),
+    "what kits forwarded": (f"/v1/JS/{KEY}/Forwarding", 2**18, ""),
+    "tokens": ("/oauth/token", 16 * 1024, ""),
+}
+
+
+@pytest.mark.parametrize(("path", "declared", "headers"), IDLE.values(), ids=IDLE)
+async def test_who_only_declares_bodies_keeps_nobody_out(
+    clock: ManualClock, limit_file: LimitFile, path: str, declared: int, headers: str
+) -> None:
+    """33 heads of 4 MiB without a key once had all that has a body answered 503."""
+    most = 8 * 2**20
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\n{headers}Content-Length: {declared}\r\n\r\n"
+    enough = most // 2 // min(declared, PART_BYTES) + 20
+    async with (
+        serving(clock, limit_file, config_with(), max_received_bytes=most) as [world],
+        contextlib.AsyncExitStack() as stack,
+        asyncio.timeout(10),
+    ):
+        set_up(world, key_info("k1", "s1", 1))
+        received = world.client.app[RECEIVED]
+        for _ in range(enough):
+            _, writer = await asyncio.open_connection("127.0.0.1", world.client.port)
+            stack.callback(writer.close)
+            writer.write(head.encode())
+        while received.held < most // 2:  # noqa: ASYNC110  # until they were read
+            await asyncio.sleep(0)
+        assert (await world.client.post("/v2/events", json=GOOD, headers=K1)).status == 202
+        assert received.held == most // 2
+
+
+async def test_a_body_is_counted_as_it_comes(world: World) -> None:
+    received = world.client.app[RECEIVED]
+    size = 3 * PART_BYTES
+    _, writer = await asyncio.open_connection("127.0.0.1", world.client.port)
+    head = f"POST /v2/events HTTP/1.1\r\nHost: a\r\nAuthorization: {K1['Authorization']}\r\n"
+    writer.write(f"{head}Content-Length: {size}\r\n\r\n".encode())
+    for sent, held in ((0, PART_BYTES), (1000, PART_BYTES + 1000), (2 * PART_BYTES, size)):
+        writer.write(b" " * sent)
+        while received.held < held:  # noqa: ASYNC110  # until it was read
+            await asyncio.sleep(0)
+        assert received.held == held
+    writer.close()
+    while received.held:  # noqa: ASYNC110  # until the server knows
+        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("path", ["/v1/batch", "/v1/identify"])
