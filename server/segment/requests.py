@@ -18,8 +18,30 @@ MAX_MESSAGES = 2500
 
 _DEFAULTS = ("context", "integrations", "timestamp")
 
-_decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_messages = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_ABSENT = msgspec.Raw(b"null")
+
+
+class _Body(Struct, rename="camel"):
+    """What is read of a body; of others, however many, nothing is made."""
+
+    batch: msgspec.Raw = _ABSENT
+    context: msgspec.Raw = _ABSENT
+    integrations: msgspec.Raw = _ABSENT
+    timestamp: msgspec.Raw = _ABSENT
+    sent_at: msgspec.Raw = _ABSENT
+    write_key: msgspec.Raw = _ABSENT
+
+
+# An array of at most so many elements: a list would be made whole before it can be counted.
+_Messages = msgspec.defstruct(
+    "_Messages",
+    [(f"message_{index}", msgspec.Raw, None) for index in range(MAX_MESSAGES)],
+    array_like=True,
+    forbid_unknown_fields=True,
+)
+
+_decode_body = msgspec.json.Decoder(_Body).decode
+_decode_messages = msgspec.json.Decoder(_Messages).decode
 _decode = msgspec.json.Decoder().decode
 
 
@@ -64,42 +86,48 @@ def read_many(body: bytes) -> Sent:
         SegmentRefused: it is no object with a list of messages, they are too many, or there are
             messages and none is valid.
     """
-    members = _members(without_half_pairs(body))
-    try:
-        raws = _decode_messages(members["batch"])
-    except KeyError:
-        raise _invalid("The member batch is missing.") from None
-    except UNREADABLE:
-        raise _invalid("The member batch must be a list.") from None
-    if len(raws) > MAX_MESSAGES:
-        raise _invalid(f"There are {len(raws)} messages; the maximum is {MAX_MESSAGES}.")
-    defaults = {name: _value(members[name]) for name in _DEFAULTS if name in members}
-    return _sent([_checked(index, raw, defaults) for index, raw in enumerate(raws)], members)
+    read = _read(without_half_pairs(body))
+    if read.batch is _ABSENT:
+        raise _invalid("The member batch is missing.")
+    defaults = {
+        name: _value(raw) for name in _DEFAULTS if (raw := getattr(read, name)) is not _ABSENT
+    }
+    raws = _messages(read.batch)
+    return _sent([_checked(index, raw, defaults) for index, raw in enumerate(raws)], read)
 
 
 def read_one(body: bytes, message_type: MessageType) -> Sent:
     """Read a request that is one message, whose type the path says. Raises SegmentRefused."""
     body = without_half_pairs(body)
-    members = _members(body)
-    return _sent([_checked(0, msgspec.Raw(body), {}, message_type)], members)
+    return _sent([_checked(0, msgspec.Raw(body), {}, message_type)], _read(body))
 
 
 def write_key_of(body: bytes) -> str | None:
     """Return the write key that stands in a body, `None` if there is none."""
     try:
-        key = _value(_decode_raw(body).get("writeKey", msgspec.Raw(b"null")))
+        key = _value(_decode_body(body).write_key)
     except UNREADABLE:
         return None
     return key if isinstance(key, str) else None
 
 
-def _members(body: bytes) -> dict[str, msgspec.Raw]:
+def _read(body: bytes) -> _Body:
     try:
-        return _decode_raw(body)
+        return _decode_body(body)
     except msgspec.ValidationError:
         raise _invalid("The body must be a JSON object.") from None
     except UNREADABLE:
         raise SegmentRefused(400, "invalid_json", "The body is not valid JSON.") from None
+
+
+def _messages(batch: msgspec.Raw) -> list[msgspec.Raw]:
+    try:
+        found = msgspec.structs.astuple(_decode_messages(batch))
+    except UNREADABLE:
+        if memoryview(batch)[0] == ord("["):
+            raise _invalid(f"There are more than {MAX_MESSAGES} messages.") from None
+        raise _invalid("The member batch must be a list.") from None
+    return [each for each in found if each is not None]
 
 
 def _value(raw: msgspec.Raw) -> Any:
@@ -109,13 +137,13 @@ def _value(raw: msgspec.Raw) -> Any:
         return None
 
 
-def _sent(found: Sequence[Message | Skipped], members: dict[str, msgspec.Raw]) -> Sent:
+def _sent(found: Sequence[Message | Skipped], read: _Body) -> Sent:
     messages = [each for each in found if isinstance(each, Message)]
     skipped = [each for each in found if isinstance(each, Skipped)]
     if skipped and not messages:
         first = skipped[0]
         raise SegmentRefused(400, "invalid_request", f"No message is valid: {first.message}")
-    return Sent(messages, skipped, _value(members.get("sentAt", msgspec.Raw(b"null"))))
+    return Sent(messages, skipped, _value(read.sent_at))
 
 
 def _checked(

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from server.bodies import json_object, many_batches, one_batch
+from server.bodies import json_object, many_batches, one_batch, without_half_pairs
 from server.problems import Refused
 
 # Halves of surrogate pairs included.
@@ -65,3 +66,28 @@ def test_every_escape_but_half_a_pair_stays() -> None:
     body = rb'{"a":"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\\ud83d\ud83d\ud83d\ude00\ude00"}'
     value = orjson.loads(one_batch(body))
     assert value == {"a": '"\\/\b\f\n\r\té\U0001f600\\ud83d\ufffd\U0001f600\ufffd'}
+
+
+def test_escapes_are_mended_without_a_step_in_python_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A million of them, 4 KB compressed, kept an edge's loop for more than a second."""
+    steps = 0
+
+    def count(*_: object) -> None:
+        nonlocal steps
+        steps += 1
+
+    body = b'{"a":"' + rb"\n\\\ud83d" * 1000
+    sys.setprofile(count)
+    try:
+        mended = without_half_pairs(body)
+    finally:
+        sys.setprofile(None)
+    assert mended == b'{"a":"' + rb"\n\\\ufffd" * 1000
+    assert steps < 100
+
+
+def test_what_is_no_json_text_is_not_made_one() -> None:
+    body = b'{"a":"\0\0","b":"\\ud83d"}'
+    assert without_half_pairs(body) == body
