@@ -47,6 +47,8 @@ class Pending:
         answer: once it is done without an error.
         decision: what is to be decided; `arrival`: the how many-th.
         keys: of the entries that it is sure to look at.
+        absent: MPIDs that were nobody's when a shard was asked since it began, each with how often
+            what is known had been dropped then.
         candidate: an MPID for a new record, 0 if none is drawn; `is_free` once that is certain.
         waits: how many answers and decisions before it have to come first.
         followers: decisions that have to come after it.
@@ -69,6 +71,7 @@ class Pending:
     blocked_by: "Cluster | None" = None
     queued: list[Key] = field(default_factory=list)
     timer: asyncio.TimerHandle | None = None
+    absent: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         environment = self.decision.environment

@@ -1,5 +1,7 @@
 """The state that one decision works on: it notes what the decision looks at."""
 
+from collections.abc import Container
+
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord, IdentityState
 from actors.model.profiles import Lookup
@@ -13,10 +15,14 @@ Key = tuple[Environment, IdentityName | int]  # an index entry or an identity re
 class Draft(IdentityState):
     """A fork that knows which entries and records its decision has read."""
 
-    def __init__(self, base: IdentityState, now_ms: int) -> None:
+    def __init__(
+        self, base: IdentityState, now_ms: int, absent: Container[int] = frozenset()
+    ) -> None:
+        """Args: `absent`: MPIDs that are nobody's, unless the base knows whose they are."""
         super().__init__(base.scope, base.environment, base)
         self._below = base
         self._now_ms = now_ms
+        self._absent = absent
         self._read_names: dict[IdentityName, None] = {}
         self._read_mpids: set[int] = set()
 
@@ -29,7 +35,15 @@ class Draft(IdentityState):
     def record(self, mpid: int) -> IdentityRecord | None:
         """Return the record of an MPID. Raises Missing."""
         self._read_mpids.add(mpid)
-        return self._records[mpid] if mpid in self._records else self._below.record(mpid)
+        if mpid in self._records:
+            return self._records[mpid]
+        if mpid in self._absent and not self._below.knows_record(mpid):
+            return None
+        return self._below.record(mpid)
+
+    def knows_record(self, mpid: int) -> bool:
+        """Tell whether it is known what an MPID's record is, or that there is none."""
+        return mpid in self._absent or super().knows_record(mpid)
 
     @property
     def is_changed(self) -> bool:

@@ -1,11 +1,25 @@
 """What the coordinator asks a shard about identities, and what it is told."""
 
+from typing import NamedTuple
+
 from msgspec import Struct
 
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord
 from actors.model.workspaces import Environment
 from actors.store.identities import Holder
+
+
+class Moment(NamedTuple):
+    """When a shard was asked.
+
+    Attributes:
+        trims: how often what is known had been dropped.
+        newest: arrival of the latest decision that had asked for anything.
+    """
+
+    trims: int
+    newest: int
 
 
 class Question(Struct, array_like=True):

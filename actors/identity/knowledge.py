@@ -15,6 +15,10 @@ MAX_KNOWN = 100_000  # entries and records kept in memory, about 100 MB
 class Knowledge:
     """Entries and records as they are or will be on the shards: right, for nobody else writes.
 
+    But a batch makes a profile under any MPID that it names (spec/identity.md, 9). So what a shard
+    has no record of is not known here: it is told to those who have asked (`reading`). Of a record
+    it is known that there is none only if it was erased, which is for good.
+
     Attributes:
         states: by environment. What was decided since the last commit can be taken back.
         trims: how often what is known was dropped.
@@ -25,7 +29,7 @@ class Knowledge:
         self.trims = 0
 
     def knows_record(self, mpid: int) -> bool:
-        """Tell whether an MPID is known to be somebody's, or to be nobody's, anywhere."""
+        """Tell whether an MPID is known to be somebody's, or to have been, anywhere."""
         return any(state.knows_record(mpid) for state in self.states.values())
 
     def more_records(self) -> dict[Environment, int]:

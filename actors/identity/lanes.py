@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from actors.errors import ShardUnavailable, StaleTerm, StoreFull
 from actors.identity.draft import Key
-from actors.identity.findings import Findings, Question
+from actors.identity.findings import Findings, Moment, Question
 from actors.identity.index import IndexShard
 from actors.model.workspaces import ENVIRONMENTS
 from actors.store.identities import IdentityChange, Term
@@ -40,8 +40,8 @@ class Learner(Protocol):
     """For whom a shard is asked: `actors.identity.reading.Reader`."""
 
     @property
-    def trims(self) -> int:
-        """How often what was known has been dropped."""
+    def moment(self) -> Moment:
+        """The present one."""
         ...
 
     def is_wanted(self, key: Key) -> bool:
@@ -49,9 +49,9 @@ class Learner(Protocol):
         ...
 
     def learned(
-        self, questions: list[Question], candidates: list[int], findings: Findings, trims: int
+        self, questions: list[Question], candidates: list[int], findings: Findings, asked: Moment
     ) -> None:
-        """Take in the answers of a shard to what was asked when `trims` was so."""
+        """Take in the answers of a shard to what it was `asked` then."""
         ...
 
 
@@ -143,15 +143,15 @@ class ReadLane(_Lane):
                 await self._ask(keys, candidates)
 
     async def _ask(self, keys: list[Key], candidates: list[int]) -> None:
-        asked = {each: Question(each, [], []) for each in ENVIRONMENTS}
+        about = {each: Question(each, [], []) for each in ENVIRONMENTS}
         for environment, what in keys:
             if isinstance(what, int):
-                asked[environment].mpids.append(what)
+                about[environment].mpids.append(what)
             else:
-                asked[environment].names.append(what)
-        questions = [each for each in asked.values() if each.names or each.mpids]
+                about[environment].names.append(what)
+        questions = [each for each in about.values() if each.names or each.mpids]
         self._asked = set(keys)
-        term, trims = self._terms.term, self._learner.trims
+        term, asked = self._terms.term, self._learner.moment
         try:
             findings = await self._shard.read_identities(term, questions, candidates)
         except Exception as error:
@@ -162,7 +162,7 @@ class ReadLane(_Lane):
             return
         finally:
             self._asked = set()
-        self._learner.learned(questions, candidates, findings, trims)
+        self._learner.learned(questions, candidates, findings, asked)
 
 
 class WriteLane(_Lane):

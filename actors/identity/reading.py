@@ -1,11 +1,11 @@
 """Asks the shards what decisions need to know: entries, records, and which MPIDs are free."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from actors.clock import Randomness
 from actors.identity.clusters import Pending
 from actors.identity.draft import Key
-from actors.identity.findings import Findings, Question
+from actors.identity.findings import Findings, Moment, Question
 from actors.identity.index import Index, IndexShard
 from actors.identity.knowledge import Knowledge
 from actors.identity.lanes import ReadLane, Terms
@@ -41,15 +41,17 @@ class Reader:
         self._resume = resume
         self._readers: dict[Key, list[Pending]] = {}
         self._candidates: dict[int, Pending] = {}
+        self._newest = -1
 
     @property
-    def trims(self) -> int:
-        """How often what is known was dropped."""
-        return self._known.trims
+    def moment(self) -> Moment:
+        """The present one."""
+        return Moment(self._known.trims, self._newest)
 
     def read(self, pending: Pending, missing: Missing) -> None:
         """Ask the shards for what a decision needs."""
         environment = pending.decision.environment
+        self._newest = max(self._newest, pending.arrival)
         if not pending.candidate:
             self._draw(pending)
         keys: list[Key] = [(environment, name) for name in sorted(missing.names)]
@@ -76,13 +78,17 @@ class Reader:
         return False
 
     def learned(
-        self, questions: list[Question], candidates: list[int], findings: Findings, trims: int
+        self, questions: list[Question], candidates: list[int], findings: Findings, asked: Moment
     ) -> None:
         """Take in the answers of a shard, and make the decisions that waited for them.
 
         A record that came along unasked may have been known, changed and forgotten while the
         answer was under way; if anything was, it is not taken in. One that was asked for cannot
         have been changed, because nobody knew it.
+
+        That there is no record, only those decisions may take for true that began before the shard
+        was asked: a batch may have made the profile since, and that before they began. To any other
+        it is as if it was not told.
         """
         ready: list[Pending] = []
         for question, known in zip(questions, findings.known, strict=True):
@@ -90,11 +96,19 @@ class Reader:
             state = self._known.states[environment]
             for name, holders in zip(question.names, known.holders, strict=True):
                 state.learn_holders(name, holders)
-            asked = set(question.mpids)
+            is_current = asked.trims == self._known.trims
+            asked_for = set(question.mpids)
             for mpid, record in known.records.items():
-                if mpid in asked or trims == self._known.trims:
+                if not is_current and mpid not in asked_for:
+                    continue
+                readers = self._readers.pop((environment, mpid), [])
+                if record is not None:
                     state.learn_record(mpid, record)
-                    ready += self._readers.pop((environment, mpid), ())
+                elif is_current:
+                    for each in readers:
+                        if each.arrival <= asked.newest:
+                            each.absent[mpid] = asked.trims
+                ready += readers
             for name in question.names:
                 ready += self._readers.pop((environment, name), ())
         for mpid, is_taken in zip(candidates, findings.is_taken, strict=True):
@@ -108,6 +122,16 @@ class Reader:
                 pending.is_free = True
             ready.append(pending)
         self._resume(ready)
+
+    def absent(self, pending: Pending) -> Container[int]:
+        """Return the MPIDs that a decision may take for nobody's, unless they are known.
+
+        Not what it was told before anything was forgotten: since then somebody may have been made
+        or changed under the MPID. Otherwise nobody has looked at a record there, and the decision
+        comes before whatever batch has made one.
+        """
+        trims = self._known.trims
+        return [mpid for mpid, told in pending.absent.items() if told == trims]
 
     def decided(self, pending: Pending) -> None:
         """A decision is made or given up: the MPID that it did not use is nobody's again."""

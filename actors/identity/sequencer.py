@@ -166,7 +166,7 @@ class Sequencer:
         if unknown:
             self._reader.read(pending, Missing(set(unknown), set()))
             return
-        draft = Draft(state, decision.now_ms)
+        draft = Draft(state, decision.now_ms, self._reader.absent(pending))
         try:
             answer = decision.run(draft, pending.candidate)
             if pending.candidate in draft.changed_mpids and not pending.is_free:

@@ -183,7 +183,7 @@ class IdentityState:
         self._holders.setdefault(name, holders)
 
     def learn_record(self, mpid: int, record: IdentityRecord | None) -> None:
-        """Take in an identity record, or that there is none."""
+        """Take in an identity record, `None` if it was erased."""
         self._records.setdefault(mpid, record)
 
     def knows_holders(self, name: IdentityName) -> bool:

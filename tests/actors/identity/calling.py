@@ -12,6 +12,7 @@ from actors.identity.calls import (
     ModifyAnswer,
     ModifyCall,
 )
+from actors.identity.state import IdentityRecord
 from actors.model.micro_batches import Unresolved
 from actors.model.workspaces import Environment
 from tests.actors.identity.pool import TYPES, name, request
@@ -83,11 +84,23 @@ async def modify(
     world: SimulatedWorld, mpid: int, short: str, old: str | None, new: str | None
 ) -> ModifyAnswer:
     """Change one identity of a record."""
-    changes = (ChangeRequest(TYPES[short], old, new),)
-    made = ModifyCall(PRODUCTION, mpid, changes, NOW)
-    answer = await world.ask(lambda to: to.modify(made))
+    answer = await attempt_modify(world, mpid, short, old, new)
     assert isinstance(answer, ModifyAnswer), answer
     return answer
+
+
+async def attempt_modify(
+    world: SimulatedWorld, mpid: int, short: str, old: str | None, new: str | None
+) -> ModifyAnswer | IdentityProblem:
+    """Change one identity of a record, which may be refused."""
+    changes = (ChangeRequest(TYPES[short], old, new),)
+    made = ModifyCall(PRODUCTION, mpid, changes, NOW)
+    return await world.ask(lambda to: to.modify(made))
+
+
+async def record(world: SimulatedWorld, mpid: int) -> IdentityRecord | None:
+    """Return a record."""
+    return await world.ask(lambda to: to.record(PRODUCTION, mpid))
 
 
 async def lookup(world: SimulatedWorld, identity: str) -> list[int]:
@@ -99,9 +112,9 @@ async def lookup(world: SimulatedWorld, identity: str) -> list[int]:
 async def held(world: SimulatedWorld, mpid: int) -> set[str]:
     """Return what a record holds, in short."""
     shorts = {long: short for short, long in TYPES.items()}
-    record = await world.ask(lambda to: to.record(PRODUCTION, mpid))
-    assert record is not None
-    return {f"{shorts[each.type]}:{each.value}" for each in record.lookups}
+    found = await record(world, mpid)
+    assert found is not None
+    return {f"{shorts[each.type]}:{each.value}" for each in found.lookups}
 
 
 async def erase(world: SimulatedWorld, mpid: int) -> bool:
@@ -111,9 +124,9 @@ async def erase(world: SimulatedWorld, mpid: int) -> bool:
 
 async def source_of(world: SimulatedWorld, mpid: int) -> int | None:
     """Return the source of a record."""
-    record = await world.ask(lambda to: to.record(PRODUCTION, mpid))
-    assert record is not None
-    return record.source_mpid
+    found = await record(world, mpid)
+    assert found is not None
+    return found.source_mpid
 
 
 def at(world: SimulatedWorld, shard: int, short: str) -> str:

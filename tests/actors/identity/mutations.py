@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from actors.identity.clusters import Cluster, Pending
 from actors.identity.commits import Commits
 from actors.identity.draft import Draft, Key
-from actors.identity.findings import Findings, Question
+from actors.identity.findings import Findings, Moment, Question
 from actors.identity.in_flight import InFlight
 from actors.identity.journal import Journal
 from actors.identity.knowledge import Knowledge
@@ -109,9 +109,9 @@ def unasked_records_are_always_learnt(patch: pytest.MonkeyPatch) -> None:
     learned = Reader.learned
 
     def learned_now(
-        self: Reader, questions: list[Question], candidates: list[int], found: Findings, _: int
+        self: Reader, questions: list[Question], candidates: list[int], found: Findings, _: Moment
     ) -> None:
-        learned(self, questions, candidates, found, self.trims)
+        learned(self, questions, candidates, found, self.moment)
 
     patch.setattr(Reader, "learned", learned_now)
 
@@ -128,6 +128,38 @@ def what_is_dropped_stays_known(patch: pytest.MonkeyPatch) -> None:
 
 
 # -- MPIDs ----------------------------------------------------------------------------------------
+
+
+def an_mpid_that_is_nobodys_stays_so(patch: pytest.MonkeyPatch) -> None:
+    """That a shard has no record is known like a record, though a batch may make one."""
+    learned = Reader.learned
+
+    def learned_for_good(
+        self: Reader, questions: list[Question], candidates: list[int], found: Findings, at: Moment
+    ) -> None:
+        for question, known in zip(questions, found.known, strict=True):
+            for mpid, record in known.records.items():
+                self._known.states[question.environment].learn_record(mpid, record)
+        learned(self, questions, candidates, found, at)
+
+    patch.setattr(Reader, "learned", learned_for_good)
+
+
+def latecomers_are_told_that_an_mpid_is_nobodys(patch: pytest.MonkeyPatch) -> None:
+    """Also if a batch has made its profile before they began, while the answer was under way."""
+    learned = Reader.learned
+
+    def learned_by_all(
+        self: Reader, questions: list[Question], candidates: list[int], found: Findings, at: Moment
+    ) -> None:
+        learned(self, questions, candidates, found, Moment(at.trims, self.moment.newest))
+
+    patch.setattr(Reader, "learned", learned_by_all)
+
+
+def an_mpid_is_nobodys_until_the_decision(patch: pytest.MonkeyPatch) -> None:
+    """Also if somebody was made under it, changed, written and forgotten meanwhile."""
+    patch.setattr(Reader, "absent", lambda _, pending: pending.absent)
 
 
 def any_mpid_is_free(patch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,16 @@ from tests.actors.identity.simulation import Faults
 RULES = {each.strategy: each for each in (DEFAULT, CONVERSION, LINK, ISOLATION, BEST_MATCH)}
 TYPES = ("customerid", "email", "device_application_stamp")
 Kind = Literal[
-    "identify", "login", "logout", "search", "batch", "modify", "erase", "record", "lookup"
+    "identify",
+    "login",
+    "logout",
+    "search",
+    "batch",
+    "modify",
+    "erase",
+    "record",
+    "lookup",
+    "upload",
 ]
 CALLS: tuple[Kind, ...] = ("identify", "login", "logout")
 READING: tuple[Kind, ...] = ("search", "lookup", "record")
@@ -34,6 +43,12 @@ MIXES: list[tuple[Kind, ...]] = [
     ("logout", "logout", "identify", "batch", "erase", "record"),
     ("login", "identify", "lookup", "record"),
 ]
+# Batches that name an MPID, which may be nobody's, and calls about it.
+UPLOADS: list[tuple[Kind, ...]] = [
+    ("upload", "record", "modify", "modify", "login", "identify"),
+    ("upload", "upload", "record", "modify", "erase", "login", "search", "lookup"),
+]
+STRANGER = 7  # an MPID that nobody has, until a batch names it
 QUIET = [Faults(), Faults(slow=20), Faults(slow=40)]
 FAULTY = [Faults(5, 5, 5, 5, 5), Faults(10, 10, 20, 30, 10), Faults(0, 20, 20, 20, 20)]
 MOST_TRIES = 500  # to make a plan smaller
@@ -80,11 +95,15 @@ class Plan(Struct, frozen=True):
 
 
 def draw(
-    number: int, *, fewest_crashes: int = 0, faults: Sequence[Faults] = (*QUIET, *FAULTY)
+    number: int,
+    *,
+    mixes: Sequence[tuple[Kind, ...]] = MIXES,
+    fewest_crashes: int = 0,
+    faults: Sequence[Faults] = (*QUIET, *FAULTY),
 ) -> Plan:
     """Return the plan of a number, the same one always."""
     source = random.Random(number)
-    kinds = source.choice(MIXES)
+    kinds = source.choice(mixes)
     return Plan(
         strategy=source.choice(sorted(RULES)),
         shards=source.choice((1, 2, 3, 3)),

@@ -17,6 +17,7 @@ from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord, IdentityState, Missing
 from actors.model.profiles import Profile
 from tests.actors.identity.simulation import SCOPE, SimulatedWorld
+from tests.actors.profiles.builders import NOW
 
 Dump = tuple[Any, ...]
 
@@ -256,6 +257,27 @@ def _outcomes(
         return [reference.after(call.decision, mpid if is_new else -1)]
     fresh = [mpid for mpid in sorted(made) if mpid not in reference.minted]
     return [reference.after(call.decision, mpid) for mpid in fresh or [-1]]
+
+
+def of_upload(mpid: int) -> Decision[None]:
+    """Return what a batch does that names an MPID (spec/identity.md, 9, row 1)."""
+
+    def run(state: IdentityState, _: int) -> None:
+        level: IdentityState | None = state
+        while level is not None:
+            if mpid in level._records:
+                return  # it is somebody's, or it was, and is erased
+            level = level._base
+        state.create(mpid, NOW)
+
+    return Decision(
+        kind="upload",
+        environment="production",
+        run=run,
+        about=lambda _: mpid,
+        names=(),
+        now_ms=NOW,
+    )
 
 
 class _Everything(IdentityState):

@@ -24,6 +24,7 @@ from actors.identity.findings import Findings, Question
 from actors.identity.index import Index
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRules
+from actors.model.micro_batches import Accepted
 from actors.model.profiles import ProfileKey
 from actors.model.workspaces import Environment
 from actors.shard import Shard
@@ -50,7 +51,7 @@ from tests.actors.identity.disk import (
     read_records,
 )
 from tests.actors.profiles.builders import WORKSPACE
-from tests.actors.shards import open_shard
+from tests.actors.shards import item, micro, open_shard
 
 MAP_SIZE_BYTES = 16 * 1024 * 1024
 SCOPE = WORKSPACE.scope
@@ -128,6 +129,7 @@ class SimulatedWorld:
         self.loop = loop
         self.faults = faults
         self.calls = 0  # between coordinator and shards
+        self._uploads = 0
         self._erasing: set[tuple[Environment, int]] = set()
         self._folder = folder
         self._rules = rules
@@ -244,6 +246,11 @@ class SimulatedWorld:
         """Have the answer of every read of a shard take so much longer from now on."""
         self._findings_delays_s[number] = delay_s
 
+    def known(self) -> int:
+        """Return how many entries and records the coordinator knows."""
+        assert self.coordinator is not None
+        return sum(each.size for each in self.coordinator._own_sequencer._states.values())
+
     def shard_of(self, identity: IdentityName) -> int:
         """Return the shard that owns an identity in production."""
         return Index(SCOPE, Slots(even(len(self.shards)))).shard_of(("production", identity))
@@ -269,6 +276,17 @@ class SimulatedWorld:
             await asyncio.gather(asking, return_exceptions=True)
             raise ShardUnavailable("the coordinator has died")
         return asking.result()
+
+    async def upload(self, mpid: int) -> None:
+        """Send a batch of production that names an MPID: its profile is made if it is nobody's."""
+        self._uploads += 1
+        opened = {"event_type": "custom_event", "data": {"event_name": "Opened"}}
+        body = {"environment": "production", "mpid": mpid, "events": [opened]}
+        sent = pickle.dumps([micro(1, item(body), edge=self._uploads)])
+        answer: asyncio.Future[Any] = self.loop.create_future()
+        self.send(shard_of_slot(slot_of_mpid(mpid), len(self.shards)), "commit", sent, answer)
+        [result] = await answer
+        assert isinstance(result, Accepted), result
 
     def send(self, number: int, method: str, sent: bytes, answer: asyncio.Future[Any]) -> None:
         """Carry a call to a shard, or do to it what the faults are."""
@@ -322,7 +340,8 @@ class SimulatedWorld:
     def _deliver(self, number: int, method: str, sent: bytes, answer: asyncio.Future[Any]) -> None:
         shard = self.shards[number]
         assert shard is not None
-        target = ShardViews(shard, self._clock) if method == "trail" else shard.identities
+        targets = {"trail": ShardViews(shard, self._clock), "commit": shard}
+        target = targets.get(method, shard.identities)
         try:
             result = pickle.loads(pickle.dumps(getattr(target, method)(*pickle.loads(sent))))
         except Exception as error:

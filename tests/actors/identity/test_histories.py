@@ -17,7 +17,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -40,8 +40,20 @@ from actors.identity.registry import STRATEGIES
 from actors.identity.state import IdentityRecord
 from actors.model.micro_batches import Unresolved
 from actors.model.workspaces import Environment
-from tests.actors.identity.plans import RULES, TYPES, Act, Crash, Plan, draw, shrunk
-from tests.actors.identity.sequential import History, explain
+from tests.actors.identity.plans import (
+    MIXES,
+    RULES,
+    STRANGER,
+    TYPES,
+    UPLOADS,
+    Act,
+    Crash,
+    Kind,
+    Plan,
+    draw,
+    shrunk,
+)
+from tests.actors.identity.sequential import History, explain, of_upload
 from tests.actors.identity.simulation import Faults, SimulatedWorld, nothing_logged, simulate
 from tests.actors.profiles.builders import NOW
 
@@ -60,7 +72,8 @@ class Clients:
         self._plan = plan
         self._world = world
         self._rules = RULES[plan.strategy]
-        self._mpids: list[int] = []
+        acts = [act for acts in plan.clients for act in acts]
+        self._mpids = [STRANGER] if any(act.kind == "upload" for act in acts) else []
 
     async def run(self) -> None:
         """Do everything that is planned, and look at the end."""
@@ -104,8 +117,10 @@ class Clients:
         if act.kind == "logout" and act.retry == 1:
             act = replace(act, identities={"device_application_stamp": "1"})
         rules, strategy = self._rules, STRATEGIES[self._rules.strategy]
-        mpid = self._mpids[act.whom % len(self._mpids)] if self._mpids else 7
+        mpid = self._mpids[act.whom % len(self._mpids)] if self._mpids else STRANGER
         now_ms = NOW
+        if act.kind == "upload":
+            return of_upload(mpid), lambda _: self._world.upload(mpid)
         if act.kind == "erase":
             return of_erasure(PRODUCTION, mpid, now_ms), lambda to: to.erase(PRODUCTION, mpid)
         if act.kind == "record":
@@ -200,9 +215,15 @@ def run(plan: Plan) -> tuple[History, list[str]]:
         return simulate(plan.shards, RULES[plan.strategy], plan.seed, story, plan.faults, mpids=24)
 
 
-def test_every_history_is_that_of_one_call_after_the_other() -> None:
+@pytest.mark.parametrize(
+    "mixes",
+    [pytest.param(MIXES, id="calls"), pytest.param(UPLOADS, id="calls and uploads by MPID")],
+)
+def test_every_history_is_that_of_one_call_after_the_other(
+    mixes: Sequence[tuple[Kind, ...]],
+) -> None:
     for number in range(FIRST, FIRST + HISTORIES):
-        plan = draw(number)
+        plan = draw(number, mixes=mixes)
         try:
             run(plan)
         except Exception as error:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.actors import test_coordinator
-from tests.actors.identity import mutations, test_recovery, test_sequencer
+from tests.actors.identity import mutations, test_absence, test_recovery, test_sequencer
 from tests.actors.identity.mutations import Mutation
 from tests.actors.identity.plans import FAULTY, draw
 from tests.actors.identity.test_histories import fails
@@ -68,6 +68,19 @@ FOUND_BY_CASES: list[tuple[Mutation, Case]] = [
     (
         mutations.unasked_records_are_always_learnt,
         test_sequencer.test_what_comes_along_unasked_is_not_newer_than_what_was_forgotten,
+    ),
+    # Batches that name an MPID, which few histories have.
+    (
+        mutations.an_mpid_that_is_nobodys_stays_so,
+        test_absence.test_whoever_has_asked_for_an_mpid_finds_it_when_a_batch_has_made_its_profile,
+    ),
+    (
+        mutations.latecomers_are_told_that_an_mpid_is_nobodys,
+        test_absence.test_a_question_that_was_asked_before_the_batch_answers_nobody_who_came_after_it,
+    ),
+    (
+        mutations.an_mpid_is_nobodys_until_the_decision,
+        test_absence.test_a_decision_that_was_told_of_nobody_sees_who_was_changed_and_forgotten_since,
     ),
     # Few MPIDs, and one that was drawn and erased is drawn again.
     (
