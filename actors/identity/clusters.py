@@ -51,8 +51,9 @@ class Pending:
             what is known had been dropped then.
         candidate: an MPID for a new record, 0 if none is drawn; `is_free` once that is certain.
         waits: how many answers and decisions before it have to come first.
+        reads: entries and records that it has asked for.
         followers: decisions that have to come after it.
-        blocked_by: the cluster that has to be written first.
+        blocked_by: the cluster that has to be written first; `member_of`: that it is part of.
         queued: identities for which it counts as waiting.
         timer: ends its wait for others.
     """
@@ -67,8 +68,10 @@ class Pending:
     is_decided: bool = False
     keys: list[Key] = field(init=False)
     waits: int = 0
+    reads: list[Key] = field(default_factory=list)
     followers: list["Pending"] = field(default_factory=list)
     blocked_by: "Cluster | None" = None
+    member_of: "Cluster | None" = None
     queued: list[Key] = field(default_factory=list)
     timer: asyncio.TimerHandle | None = None
     absent: dict[int, int] = field(default_factory=dict)
@@ -83,6 +86,13 @@ class Pending:
             self.is_done = True
             self.answer = answer
             self.caller.answered()
+
+    def leave(self) -> None:
+        """Let the clusters that it waits for keep nothing of it."""
+        if self.blocked_by is not None:
+            self.blocked_by.waiting.pop(self, None)
+        if self.member_of is not None:
+            self.member_of.members.pop(self, None)
 
     def fail(self, error: Exception) -> None:
         """Answer with an error, unless it is done."""
@@ -109,10 +119,10 @@ class Cluster:
     is_replayed: bool = False
     keys: dict[Key, None] = field(default_factory=dict)
     shards: set[int] = field(default_factory=set)
-    members: list[tuple[Pending, Any]] = field(default_factory=list)
+    members: dict[Pending, Any] = field(default_factory=dict)
     retries: dict[bytes, IdentityAnswer] = field(default_factory=dict)
     trail: list[dict[int, TrailEntry]] = field(default_factory=list)
-    waiting: list[Pending] = field(default_factory=list)
+    waiting: dict[Pending, None] = field(default_factory=dict)
     missing: set[int] = field(default_factory=set)
 
     def add_keys(self, keys: Iterable[Key], index: Index) -> None:
@@ -122,11 +132,17 @@ class Cluster:
                 self.keys[key] = None
                 self.shards.add(index.shard_of(key))
 
+    def add_member(self, pending: Pending, answer: Any) -> None:
+        """Give an answer when it is written."""
+        self.members[pending] = answer
+        pending.member_of = self
+
     def absorb(self, other: "Cluster") -> None:
         """Take over another cluster, which has touched nothing of this one's."""
         self.keys.update(other.keys)
         self.shards |= other.shards
-        self.members += other.members
+        for pending, answer in other.members.items():
+            self.add_member(pending, answer)
         self.retries.update(other.retries)
         self.trail += other.trail
 

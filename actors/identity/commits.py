@@ -94,7 +94,7 @@ class Commits:
             lane.close()
         waiting: list[Pending] = []
         for cluster in (*self._group, *self.in_flight.intents.values()):
-            waiting += [pending for pending, _ in cluster.members]
+            waiting += cluster.members
             waiting += cluster.waiting
         return waiting
 
@@ -128,7 +128,7 @@ class Commits:
         if retry_key is not None:
             cluster.retries[retry_key] = answer
             self._open_retries[environment, retry_key] = cluster
-        cluster.members.append((pending, answer))
+        cluster.add_member(pending, answer)
         self._commit_soon([cluster])
 
     def answers_again(self, pending: Pending, retry_key: bytes) -> bool:
@@ -136,7 +136,7 @@ class Commits:
         decision = pending.decision
         cluster = self._open_retries.get((decision.environment, retry_key))
         if cluster is not None:
-            cluster.members.append((pending, cluster.retries[retry_key]))
+            cluster.add_member(pending, cluster.retries[retry_key])
             return True
         answer = self._journal.answer(decision.environment, retry_key, decision.now_ms)
         if answer is not None:
@@ -204,7 +204,7 @@ class Commits:
             self._known.revert()
             self._begin_group()
             for cluster in group:
-                for pending, _ in cluster.members:
+                for pending in cluster.members:
                     pending.fail(error)
             return
         except Exception as error:  # it may be kept or not: only a new start can tell
@@ -264,7 +264,7 @@ class Commits:
         """An intent is written everywhere, or dropped: answer, and let those go on that waited."""
         self._journal.settle(number)
         cluster = self.in_flight.remove(number)
-        for pending, answer in cluster.members:
+        for pending, answer in cluster.members.items():
             pending.succeed(answer)
         self._attempt(sorted(cluster.waiting, key=lambda each: each.arrival))
 
@@ -272,7 +272,7 @@ class Commits:
         """Tell those who wait that parts of some intents cannot be written now."""
         for number in numbers:
             cluster = self.in_flight.intents.get(number)
-            for pending, _ in () if cluster is None else cluster.members:
+            for pending in () if cluster is None else cluster.members:
                 pending.fail(error)
 
     def refused(self, error: StaleTerm) -> None:

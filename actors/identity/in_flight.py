@@ -60,7 +60,7 @@ class InFlight:
         if pending.decision.is_limited and not self._has_queued(pending):
             return True
         pending.blocked_by = in_flight[key]
-        pending.blocked_by.waiting.append(pending)
+        pending.blocked_by.waiting[pending] = None
         return True
 
     def release(self, pending: Pending) -> None:

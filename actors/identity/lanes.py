@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
 from actors.errors import ShardUnavailable, StaleTerm, StoreFull
+from actors.identity.clusters import Pending
 from actors.identity.draft import Key
 from actors.identity.findings import Findings, Moment, Question
 from actors.identity.index import IndexShard
@@ -49,7 +50,11 @@ class Learner(Protocol):
         ...
 
     def learned(
-        self, questions: list[Question], candidates: list[int], findings: Findings, asked: Moment
+        self,
+        questions: list[Question],
+        candidates: list[Pending],
+        findings: Findings,
+        asked: Moment,
     ) -> None:
         """Take in the answers of a shard to what it was `asked` then."""
         ...
@@ -116,7 +121,7 @@ class ReadLane(_Lane):
         super().__init__(terms, shard, number)
         self._learner = learner
         self._wanted: dict[Key, None] = {}
-        self._candidates: dict[int, None] = {}
+        self._candidates: dict[Pending, None] = {}
         self._asked: set[Key] = set()
 
     def ask(self, key: Key) -> None:
@@ -126,10 +131,18 @@ class ReadLane(_Lane):
             if self._task is None:
                 self._start(self._work)
 
-    def ask_candidate(self, mpid: int) -> None:
-        """Ask whether an MPID is taken."""
-        self._candidates[mpid] = None
+    def ask_candidate(self, pending: Pending) -> None:
+        """Ask whether the MPID that was drawn for a decision is taken."""
+        self._candidates[pending] = None
         self._start(self._work)
+
+    def drop(self, key: Key) -> None:
+        """Do not ask for an entry or a record, unless that is under way."""
+        self._wanted.pop(key, None)
+
+    def drop_candidate(self, pending: Pending) -> None:
+        """Do not ask for a decision whether an MPID is taken, unless that is under way."""
+        self._candidates.pop(pending, None)
 
     async def _work(self) -> None:
         while self._wanted or self._candidates:
@@ -138,11 +151,12 @@ class ReadLane(_Lane):
                 key, _ = self._wanted.popitem()
                 if self._learner.is_wanted(key):
                     keys.append(key)
-            candidates, self._candidates = list(self._candidates), {}
+            candidates = [each for each in self._candidates if not each.is_done]
+            self._candidates = {}
             if keys or candidates:
                 await self._ask(keys, candidates)
 
-    async def _ask(self, keys: list[Key], candidates: list[int]) -> None:
+    async def _ask(self, keys: list[Key], candidates: list[Pending]) -> None:
         about = {each: Question(each, [], []) for each in ENVIRONMENTS}
         for environment, what in keys:
             if isinstance(what, int):
@@ -153,7 +167,9 @@ class ReadLane(_Lane):
         self._asked = set(keys)
         term, asked = self._terms.term, self._learner.moment
         try:
-            findings = await self._shard.read_identities(term, questions, candidates)
+            findings = await self._shard.read_identities(
+                term, questions, [each.candidate for each in candidates]
+            )
         except Exception as error:
             self._wanted |= dict.fromkeys(keys)
             self._candidates |= dict.fromkeys(candidates)

@@ -39,7 +39,7 @@ class Reader:
         self._known = known
         self._randomness = randomness
         self._resume = resume
-        self._readers: dict[Key, list[Pending]] = {}
+        self._readers: dict[Key, dict[Pending, None]] = {}
         self._candidates: dict[int, Pending] = {}
         self._newest = -1
 
@@ -60,25 +60,25 @@ class Reader:
         if not keys and not is_candidate_asked:
             pending.fail(RuntimeError("a decision misses nothing that can be read"))
             return
+        pending.reads = keys
         for key in keys:
-            self._readers.setdefault(key, []).append(pending)
+            self._readers.setdefault(key, {})[pending] = None
             pending.waits += 1
             self._lanes[self._index.shard_of(key)].ask(key)
         if is_candidate_asked:
             pending.waits += 1
-            candidate: Key = (environment, pending.candidate)
-            self._lanes[self._index.shard_of(candidate)].ask_candidate(pending.candidate)
+            self._lane_of(pending).ask_candidate(pending)
 
     def is_wanted(self, key: Key) -> bool:
         """Tell whether anybody still waits for an entry or a record."""
-        for each in self._readers.get(key, ()):
-            if not each.is_done:
-                return True
-        self._readers.pop(key, None)
-        return False
+        return key in self._readers
 
     def learned(
-        self, questions: list[Question], candidates: list[int], findings: Findings, asked: Moment
+        self,
+        questions: list[Question],
+        candidates: list[Pending],
+        findings: Findings,
+        asked: Moment,
     ) -> None:
         """Take in the answers of a shard, and make the decisions that waited for them.
 
@@ -101,7 +101,7 @@ class Reader:
             for mpid, record in known.records.items():
                 if not is_current and mpid not in asked_for:
                     continue
-                readers = self._readers.pop((environment, mpid), [])
+                readers = self._readers.pop((environment, mpid), {})
                 if record is not None:
                     state.learn_record(mpid, record)
                 elif is_current:
@@ -111,12 +111,11 @@ class Reader:
                 ready += readers
             for name in question.names:
                 ready += self._readers.pop((environment, name), ())
-        for mpid, is_taken in zip(candidates, findings.is_taken, strict=True):
-            pending = self._candidates.get(mpid)
-            if pending is None:
-                continue
+        for pending, is_taken in zip(candidates, findings.is_taken, strict=True):
+            if pending.is_done:
+                continue  # what was drawn for it may be somebody else's candidate by now
             if is_taken:
-                del self._candidates[mpid]
+                del self._candidates[pending.candidate]
                 pending.candidate = 0
             else:
                 pending.is_free = True
@@ -134,8 +133,21 @@ class Reader:
         return [mpid for mpid, told in pending.absent.items() if told == trims]
 
     def decided(self, pending: Pending) -> None:
-        """A decision is made or given up: the MPID that it did not use is nobody's again."""
-        self._candidates.pop(pending.candidate, None)
+        """A decision is made or given up: nothing is asked for it any more.
+
+        The MPID that it did not use is nobody's again.
+        """
+        for key in pending.reads:
+            readers = self._readers.get(key, {})
+            if pending in readers:
+                del readers[pending]
+                if not readers:
+                    del self._readers[key]
+                    self._lanes[self._index.shard_of(key)].drop(key)
+        if pending.candidate:
+            self._lane_of(pending).drop_candidate(pending)
+            del self._candidates[pending.candidate]
+            pending.candidate = 0
 
     def close(self) -> list[Pending]:
         """Do nothing any more; return who waits."""
@@ -143,6 +155,10 @@ class Reader:
             lane.close()
         waiting = [each for readers in self._readers.values() for each in readers]
         return [*waiting, *self._candidates.values()]
+
+    def _lane_of(self, pending: Pending) -> ReadLane:
+        """Return the way to the shard of a decision's candidate."""
+        return self._lanes[self._index.shard_of((pending.decision.environment, pending.candidate))]
 
     def _draw(self, pending: Pending) -> None:
         """Draw an MPID near the place of a decision; whether it is free is still to be seen."""

@@ -120,7 +120,10 @@ class Sequencer:
         finally:
             for pending in made:
                 pending.is_done = True
+            for pending in made:
+                pending.leave()
                 self._in_flight.release(pending)
+                self._decided(pending)
 
     def forget_settled(self) -> None:
         """Let go of decisions that are written everywhere. Raises StoreFull."""
@@ -210,8 +213,7 @@ class Sequencer:
         if pending.is_decided:
             return
         pending.is_decided = True
-        if pending.candidate:
-            self._reader.decided(pending)
+        self._reader.decided(pending)
         if pending.timer is not None:
             pending.timer.cancel()
         self._resume(pending.followers)

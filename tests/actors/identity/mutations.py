@@ -109,7 +109,11 @@ def unasked_records_are_always_learnt(patch: pytest.MonkeyPatch) -> None:
     learned = Reader.learned
 
     def learned_now(
-        self: Reader, questions: list[Question], candidates: list[int], found: Findings, _: Moment
+        self: Reader,
+        questions: list[Question],
+        candidates: list[Pending],
+        found: Findings,
+        _: Moment,
     ) -> None:
         learned(self, questions, candidates, found, self.moment)
 
@@ -135,7 +139,11 @@ def an_mpid_that_is_nobodys_stays_so(patch: pytest.MonkeyPatch) -> None:
     learned = Reader.learned
 
     def learned_for_good(
-        self: Reader, questions: list[Question], candidates: list[int], found: Findings, at: Moment
+        self: Reader,
+        questions: list[Question],
+        candidates: list[Pending],
+        found: Findings,
+        at: Moment,
     ) -> None:
         for question, known in zip(questions, found.known, strict=True):
             for mpid, record in known.records.items():
@@ -150,7 +158,11 @@ def latecomers_are_told_that_an_mpid_is_nobodys(patch: pytest.MonkeyPatch) -> No
     learned = Reader.learned
 
     def learned_by_all(
-        self: Reader, questions: list[Question], candidates: list[int], found: Findings, at: Moment
+        self: Reader,
+        questions: list[Question],
+        candidates: list[Pending],
+        found: Findings,
+        at: Moment,
     ) -> None:
         learned(self, questions, candidates, found, Moment(at.trims, self.moment.newest))
 
@@ -228,7 +240,7 @@ def answers_come_with_the_commit(patch: pytest.MonkeyPatch) -> None:
     take_off = Commits._take_off
 
     def take_off_answered(self: Commits, cluster: Cluster, change: IdentityChange) -> None:
-        for pending, answer in cluster.members:
+        for pending, answer in cluster.members.items():
             pending.succeed(answer)
         take_off(self, cluster, change)
 
