@@ -41,6 +41,8 @@ from actors.identity.state import IdentityRecord
 from actors.model.micro_batches import Unresolved
 from actors.model.workspaces import Environment
 from tests.actors.identity.plans import (
+    LATE_MODIFY,
+    LOST_STORE,
     MIXES,
     RULES,
     STRANGER,
@@ -238,37 +240,6 @@ def fails(plan: Plan) -> bool:
     except Exception:
         return True
     return False
-
-
-# A login is decided before a modify that was sent before it: its source tells.
-LATE_MODIFY = Plan(
-    strategy="profile_link",
-    shards=3,
-    clients=[
-        [
-            Act("identify", {"device_application_stamp": "1"}),
-            Act("modify", {"email": "2"}, whom=1, pause_ms=10, retry=1),
-        ],
-        [Act("login", {"customerid": "1"}, whom=2, pause_ms=10)],
-    ],
-    crashes=[],
-    faults=Faults(slow=20),
-    seed=1,
-)
-
-
-# A coordinator that has lost its store is asked whether a logout is a repetition.
-LOST_STORE = Plan(
-    strategy="default",
-    shards=2,
-    clients=[
-        [Act("logout", {"email": "2", "device_application_stamp": "1"}, whom=1)],
-        [Act("logout", {"device_application_stamp": "1"}, whom=2, retry=2)],
-    ],
-    crashes=[Crash(at_step=5, who="undead", down_ms=50)],
-    faults=Faults(),
-    seed=3260870210,
-)
 
 
 @pytest.mark.parametrize(
