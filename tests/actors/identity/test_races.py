@@ -263,7 +263,8 @@ def test_x14_logins_while_the_owners_of_identities_are_killed() -> None:
             if not devices[user]:
                 await log_in(user)
         assert [len(each) for each in mpids] == [1] * users
-        assert max(found_nobody) == 1
+        # At most: the answer that made a user may be lost, and with it those beside it.
+        assert max(found_nobody) <= 1
         assert len(set.union(*mpids)) == users
         for user, [mpid] in enumerate(mpids):
             assert await held(world, mpid) == {f"cid:{user}", *devices[user]}
