@@ -91,6 +91,7 @@ class Shard:
             self.points = KnownPoints(self.store, txn)
         self._set_up(options)
         outbox.begin_sums(self.store)
+        outbox.complete_ids(self.store)
         with self.store.read() as txn:
             self._names = KnownNames(event_names.read_all(txn))
             self.groups = KnownGroups(read_live(txn))

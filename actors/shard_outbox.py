@@ -10,7 +10,7 @@ from actors.model.deliveries import DeadLetter, Delivery, Settlement
 from actors.queues import Queues
 from actors.shard_options import ShardOptions
 from actors.steps.enqueue import admit_to_queue
-from actors.store import outbox, pending
+from actors.store import dead_ids, outbox, pending
 from actors.store.environment import Store, Transaction
 from actors.store.ids import Ids, write_last
 from actors.store.keys import outbox_key
@@ -287,7 +287,7 @@ class ShardOutbox:
         """
         with self._store.write() as txn:
             if delivery_ids is None:
-                delivery_ids = outbox.dead_letter_ids(txn, connection)
+                delivery_ids = dead_ids.all_ids(txn, connection)
             reasons, size = outbox.replay(txn, connection, delivery_ids, self._ids.next)
             write_last(txn, self._ids.last)
         self.queues.revived((connection, reason) for reason in reasons)

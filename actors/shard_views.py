@@ -142,7 +142,7 @@ class ShardViews:
             return outbox.dead_letters(txn, connection, after_sequence, limit)
 
     def dead_letter(self, connection: int, delivery_id: str) -> DeadLetter | None:
-        """Return one dead letter."""
+        """Return a dead letter by its id: the oldest, where several users have one of this id."""
         with self._store.read() as txn:
             return outbox.dead_letter(txn, connection, delivery_id)
 

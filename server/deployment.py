@@ -191,15 +191,18 @@ class Deployment(Protocol):
         ...
 
     async def dead_letter(self, connection: int, delivery_id: str) -> dict[str, Any] | None:
-        """Read one dead letter with its payload; `None` if there is none of that id."""
+        """Read one dead letter with its payload; `None` if there is none of that id.
+
+        The oldest, where several users have one of that id.
+        """
         ...
 
     async def replay_dead_letters(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
-        """Put dead letters back into the outbox (`None`: all); return how many."""
+        """Put all dead letters of some ids back into the outbox (`None`: all); return how many."""
         ...
 
     async def discard_dead_letters(self, connection: int, delivery_ids: Sequence[str]) -> int:
-        """Delete dead letters for good; return how many were there."""
+        """Delete all dead letters of some ids for good; return how many were there."""
         ...
 
     async def preview(self, connection: int, raw: bytes) -> dict[str, Any] | Rejected | None:

@@ -223,10 +223,11 @@ class Gateway:
         answers = await asyncio.gather(
             *(shard.dead_letter(connection, delivery_id) for shard in self._shards)
         )
-        letter = next((answer for answer in answers if answer is not None), None)
-        if letter is None:
+        letters = [answer for answer in answers if answer is not None]
+        if not letters:
             return None
-        return shown_whole(letter, self._connection_ids[connection])
+        oldest = min(letters, key=lambda letter: letter.delivery.sequence)
+        return shown_whole(oldest, self._connection_ids[connection])
 
     async def replay_dead_letters(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
         """See `Deployment`."""

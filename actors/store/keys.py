@@ -7,7 +7,8 @@
     log            log id u64
     outbox         connection u32 | sequence u64
     dead_letters   connection u32 | sequence u64
-    dead_ids       connection u32 | delivery id, ASCII
+    dead_ids       connection u32 | delivery id, ASCII; of letters with an id that another has,
+                   NUL | sequence u64 behind it
     pending_batches  connection u32 | 16 bytes of hash of the device
     pending_parts  connection u32 | number u64 of the batch | sequence u64
     pending_due    ms u64 | the pending batch's key
@@ -123,6 +124,18 @@ def outbox_parts(key: bytes) -> tuple[int, int]:
 def dead_id_key(connection: int, delivery_id: str) -> bytes:
     """Return the key by which a dead letter is found."""
     return connection.to_bytes(4, "big") + delivery_id.encode()
+
+
+def further_dead_id_key(key: bytes, sequence: int | None = None) -> bytes:
+    """Return the key of a dead letter whose id another has; without a sequence, how all begin."""
+    prefix = key + b"\0"
+    return prefix if sequence is None else prefix + _U64.pack(sequence)
+
+
+def dead_id_parts(key: bytes) -> tuple[int, str]:
+    """Return (connection, delivery id) of a key by which a dead letter is found."""
+    delivery_id, _, _sequence = key[4:].partition(b"\0")
+    return int.from_bytes(key[:4], "big"), delivery_id.decode()
 
 
 def pending_key(connection: int, environment: Environment, mpid: int, device: str | None) -> bytes:

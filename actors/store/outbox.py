@@ -13,9 +13,9 @@ from typing import NamedTuple
 import msgspec
 
 from actors.model.deliveries import DeadLetter, Delivery, Settlement
-from actors.store import queue_sums
+from actors.store import dead_ids, queue_sums
 from actors.store.environment import Store, Transaction
-from actors.store.keys import dead_id_key, outbox_key, outbox_parts
+from actors.store.keys import outbox_key, outbox_parts
 
 # In `meta`, with the number of a connection behind it.
 _DEAD_BYTES = b"dead_bytes"
@@ -125,12 +125,12 @@ def dead_letters(
 
 
 def dead_letter(txn: Transaction, connection: int, delivery_id: str) -> DeadLetter | None:
-    """Return one dead letter."""
-    sequence = txn.get("dead_ids", dead_id_key(connection, delivery_id))
-    if sequence is None:
-        return None
-    encoded = txn.get("dead_letters", connection.to_bytes(4, "big") + sequence)
-    return None if encoded is None else _dead_letters.decode(encoded)
+    """Return a dead letter by its id: the oldest, where several users have one of this id."""
+    for key in dead_ids.letter_keys(txn, connection, delivery_id):
+        encoded = txn.get("dead_letters", key)
+        if encoded is not None:
+            return _dead_letters.decode(encoded)
+    return None
 
 
 def replay(
@@ -139,7 +139,7 @@ def replay(
     delivery_ids: Sequence[str],
     next_sequence: Callable[[], int],
 ) -> tuple[list[str], int]:
-    """Put dead letters back into the outbox with their ids and no attempts.
+    """Put all dead letters of some ids back into the outbox with their ids and no attempts.
 
     Each takes the next sequence: a replayed delivery is not ordered against live ones
     (spec/connections.md, 3.4), and a forwarder reads only what follows what it has read.
@@ -149,11 +149,7 @@ def replay(
     """
     reasons: list[str] = []
     size = 0
-    for delivery_id in delivery_ids:
-        dead = dead_letter(txn, connection, delivery_id)
-        if dead is None:
-            continue
-        unbury(txn, outbox_key(connection, dead.delivery.sequence))
+    for dead in _unbury_all(txn, connection, delivery_ids):
         delivery = msgspec.structs.replace(
             dead.delivery,
             sequence=next_sequence(),
@@ -167,23 +163,19 @@ def replay(
     return reasons, size
 
 
-def dead_letter_ids(txn: Transaction, connection: int) -> list[str]:
-    """Return the delivery ids of all dead letters of a connection."""
-    prefix = connection.to_bytes(4, "big")
-    return [key[4:].decode() for key, _ in txn.scan("dead_ids", prefix=prefix)]
-
-
 def discard(txn: Transaction, connection: int, delivery_ids: Sequence[str]) -> list[str]:
-    """Delete dead letters for good; return the reason that each had died of."""
-    reasons: list[str] = []
+    """Delete all dead letters of some ids for good; return the reason that each had died of."""
+    return [dead.reason for dead in _unbury_all(txn, connection, delivery_ids)]
+
+
+def _unbury_all(
+    txn: Transaction, connection: int, delivery_ids: Iterable[str]
+) -> Iterator[DeadLetter]:
     for delivery_id in delivery_ids:
-        sequence = txn.get("dead_ids", dead_id_key(connection, delivery_id))
-        if sequence is None:
-            continue
-        letter = unbury(txn, connection.to_bytes(4, "big") + sequence)
-        if letter is not None:
-            reasons.append(letter.reason)
-    return reasons
+        for key in dead_ids.letter_keys(txn, connection, delivery_id):
+            dead = unbury(txn, key)
+            if dead is not None:
+                yield dead
 
 
 def clear(txn: Transaction, connection: int, limit: int) -> tuple[int, int]:
@@ -205,6 +197,16 @@ def begin_sums(store: Store) -> None:
         waiting, dead = depths(txn), dead_counts(txn)
     with store.write() as txn:
         queue_sums.begin(txn, waiting, dead)
+
+
+def complete_ids(store: Store) -> None:
+    """Have each dead letter be found: earlier versions kept the last one of an id only."""
+    with store.read() as txn:
+        if txn.entries("dead_ids") == txn.entries("dead_letters"):
+            return
+    with store.write() as txn:
+        for letter in all_dead_letters(txn):
+            dead_ids.add(txn, letter.delivery)
 
 
 def dead_counts(txn: Transaction) -> Counter[tuple[int, str]]:
@@ -242,8 +244,7 @@ def bury(txn: Transaction, dead: DeadLetter) -> None:
     delivery = dead.delivery
     encoded = _encoder.encode(dead)
     txn.put("dead_letters", outbox_key(delivery.connection, delivery.sequence), encoded)
-    id_key = dead_id_key(delivery.connection, delivery.delivery_id)
-    txn.put("dead_ids", id_key, delivery.sequence.to_bytes(8, "big"))
+    dead_ids.add(txn, delivery)
     _add_dead_bytes(txn, delivery.connection, len(encoded))
     queue_sums.change_dead(txn, delivery.connection, dead.reason, 1)
 
@@ -255,9 +256,7 @@ def unbury(txn: Transaction, key: bytes) -> DeadLetter | None:
         return None
     dead = _dead_letters.decode(encoded)
     connection = dead.delivery.connection
-    id_key = dead_id_key(connection, dead.delivery.delivery_id)
-    if txn.get("dead_ids", id_key) == key[4:]:  # and not of a later one with the same id
-        txn.delete("dead_ids", id_key)
+    dead_ids.remove(txn, dead.delivery)
     _add_dead_bytes(txn, connection, -len(encoded))
     queue_sums.change_dead(txn, connection, dead.reason, -1)
     return dead

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from actors.metric_groups import ShardMetrics
 from actors.model.deliveries import DeadLetter, Settlement
 from actors.queues import Queues
-from actors.store import outbox
+from actors.store import dead_ids, outbox
 from actors.store.environment import Store
 from actors.store.keys import outbox_key
 from tests.actors.forwarding.support import delivery
@@ -132,7 +132,7 @@ def test_counts_kept_up_are_those_of_a_new_start(steps: list[tuple[str, int, int
                         ]
                         settlement = Settlement(connection, delayed=later)
                     case "revive":
-                        ids = outbox.dead_letter_ids(txn, connection)[place : place + 1]
+                        ids = dead_ids.all_ids(txn, connection)[place : place + 1]
                         reasons, size = outbox.replay(txn, connection, ids, lambda: next(sequences))
                         queues.revived((connection, reason) for reason in reasons)
                         queues.added(connection, len(reasons), size)

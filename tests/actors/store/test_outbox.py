@@ -6,9 +6,10 @@ from itertools import count
 import pytest
 from msgspec.structs import replace
 
-from actors.model.deliveries import Delivery, Settlement
-from actors.store import outbox, queue_sums
+from actors.model.deliveries import DeadLetter, Delivery, Settlement
+from actors.store import dead_ids, outbox, queue_sums
 from actors.store.environment import Store, Table, Transaction
+from actors.store.keys import dead_id_key, outbox_key
 from tests.actors.store.builders import dead, delivery
 
 ALL = 1 << 30
@@ -92,7 +93,7 @@ def test_a_settlement_that_comes_again_changes_nothing(store: Store) -> None:
         outbox.settle(txn, Settlement(1, done=[3]))
         assert outbox.settle(txn, settlement) == (0, 0, [])
         assert waiting(txn) == [10]
-        assert outbox.dead_letter_ids(txn, 1) == []
+        assert dead_ids.all_ids(txn, 1) == []
 
 
 def test_a_settlement_concerns_one_connection(store: Store) -> None:
@@ -128,7 +129,7 @@ def test_a_replayed_delivery_comes_last_with_its_id_and_no_attempts(store: Store
         assert read(txn, after=5) == [delivery(9, delivery_id="dl_2", event_count=2)]
         assert outbox.depths(txn)[1][1] == size + outbox.add(txn, delivery(5))
         assert outbox.dead_letters(txn, 1, 0, ALL) == []
-        assert outbox.dead_letter_ids(txn, 1) == []
+        assert dead_ids.all_ids(txn, 1) == []
         assert outbox.replay(txn, 1, asked, count(10).__next__) == ([], 0)
 
 
@@ -140,8 +141,69 @@ def test_dead_letters_are_listed_by_connection_in_pages(store: Store) -> None:
             outbox.bury(txn, letter)
         assert outbox.dead_letters(txn, 1, 0, 2) == letters[:2]
         assert outbox.dead_letters(txn, 1, 300, 2) == letters[2:]
-        assert outbox.dead_letter_ids(txn, 1) == ["dl_3", "dl_300", "dl_70000"]
+        assert dead_ids.all_ids(txn, 1) == ["dl_3", "dl_300", "dl_70000"]
         assert [each.delivery.connection for each in outbox.all_dead_letters(txn)] == [1, 1, 1, 2]
+
+
+def of_two_users(txn: Transaction) -> list[DeadLetter]:
+    """Bury letters of two users whose batches have one id, and so their deliveries."""
+    letters = [dead(delivery(seq, delivery_id="dl_2", mpid=seq)) for seq in (2, 3)]
+    for letter in [*letters, dead(delivery(4, delivery_id="dl_23"))]:
+        outbox.bury(txn, letter)
+    return letters
+
+
+def test_dead_letters_of_two_users_with_one_id_are_all_replayed(store: Store) -> None:
+    """Senders' ids of batches are unique per user only."""
+    with store.write() as txn:
+        of_two_users(txn)
+        assert dead_ids.all_ids(txn, 1) == ["dl_2", "dl_23"]
+        reasons, _ = outbox.replay(txn, 1, ["dl_2"], count(9).__next__)
+        assert len(reasons) == 2
+        assert [(each.sequence, each.mpid) for each in read(txn)] == [(9, 2), (10, 3)]
+        assert dead_ids.all_ids(txn, 1) == ["dl_23"]
+
+
+def test_dead_letters_of_two_users_with_one_id_are_all_discarded(store: Store) -> None:
+    with store.write() as txn:
+        of_two_users(txn)
+        assert len(outbox.discard(txn, 1, ["dl_2"])) == 2
+        assert [each.delivery.sequence for each in outbox.dead_letters(txn, 1, 0, ALL)] == [4]
+        assert outbox.dead_letter(txn, 1, "dl_2") is None
+
+
+@pytest.mark.parametrize("gone", [2, 3])
+def test_a_dead_letter_is_found_when_another_of_its_id_is_gone(store: Store, gone: int) -> None:
+    with store.write() as txn:
+        letters = of_two_users(txn)
+        assert outbox.dead_letter(txn, 1, "dl_2") == letters[0]
+        outbox.unbury(txn, outbox_key(1, gone))
+        assert outbox.dead_letter(txn, 1, "dl_2") == letters[3 - gone]
+        assert len(outbox.discard(txn, 1, ["dl_2"])) == 1
+
+
+@pytest.mark.parametrize("is_last_gone", [False, True])
+def test_dead_letters_that_a_version_of_before_has_lost_are_found(
+    store: Store, is_last_gone: bool
+) -> None:
+    """It kept the last one of an id only, and took that away with its letter."""
+    with store.write() as txn:
+        letters = of_two_users(txn)
+        for key in [key for key, _ in txn.scan("dead_ids") if b"\0" in key[4:]]:
+            txn.delete("dead_ids", key)
+        last = letters.pop().delivery.sequence
+        if is_last_gone:
+            txn.delete("dead_letters", outbox_key(1, last))
+            txn.delete("dead_ids", dead_id_key(1, "dl_2"))
+        else:
+            letters.append(dead(delivery(last, delivery_id="dl_2", mpid=last)))
+            txn.put("dead_ids", dead_id_key(1, "dl_2"), last.to_bytes(8, "big"))
+    outbox.complete_ids(store)
+    outbox.complete_ids(store)
+    with store.write() as txn:
+        assert outbox.dead_letter(txn, 1, "dl_2") == letters[0]
+        assert len(outbox.discard(txn, 1, ["dl_2"])) == len(letters)
+        assert dead_ids.all_ids(txn, 1) == ["dl_23"]
 
 
 def test_a_store_of_before_is_counted_once_and_from_then_on_kept_up(store: Store) -> None:
