@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import psycopg
-from psycopg import AsyncConnection, AsyncRawCursor, conninfo
+from psycopg import AsyncRawCursor, conninfo
 from pydantic import AfterValidator, Field, SecretStr
 
 from actors.outputs.contract import Fatal, Outcome, Retry
 from actors.outputs.egress import EgressRefused, EgressRules
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.module import OutputModule
+from actors.outputs.postgres_connection import PostgresConnection
 from actors.outputs.warehouse.columns import Column
 from actors.outputs.warehouse.names import quoted
 from actors.outputs.warehouse.output import WarehouseOutput
@@ -21,6 +22,8 @@ from actors.outputs.warehouse.settings import WarehouseConnectionSettings, Wareh
 DEFAULT_PORT = "5432"
 CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_MS = 30_000
+# The server ends a statement itself, and says why; only one that is silent is left to us.
+SILENCE_AFTER_TIMEOUT_S = 5.0
 # Would let the connection go elsewhere than to `host`, or read files of this machine for it.
 REFUSED_OPTIONS = ("hostaddr", "service", "passfile")
 # Login refused, no privileges, no such database.
@@ -64,7 +67,7 @@ class PostgresSettings(WarehouseSettings):
 class PostgresSession:
     """A transaction."""
 
-    def __init__(self, connection: AsyncConnection[tuple[Any, ...]]) -> None:
+    def __init__(self, connection: PostgresConnection) -> None:
         self._connection = connection
 
     async def lock(self, schema: str) -> None:
@@ -114,7 +117,7 @@ class PostgresEngine:
             for table in tables:
                 await connection.execute(f"VACUUM (ANALYZE) {table}".encode())
 
-    async def _connect(self) -> AsyncConnection[tuple[Any, ...]]:
+    async def _connect(self) -> PostgresConnection:
         options = conninfo.conninfo_to_dict(self._dsn.get_secret_value())
         hosts = str(options["host"]).split(",")
         ports = str(options.get("port") or DEFAULT_PORT).split(",")
@@ -134,11 +137,12 @@ class PostgresEngine:
             "tcp_user_timeout": self._timeout_ms,
             "application_name": "headwater",
         }
-        connection = await AsyncConnection.connect(
+        connection = await PostgresConnection.connect(
             conninfo.make_conninfo(**defaults | options),
             autocommit=True,
             cursor_factory=AsyncRawCursor,
         )
+        connection.silence_s = self._timeout_ms / 1000 + SILENCE_AFTER_TIMEOUT_S
         try:
             for name, value in (
                 ("statement_timeout", self._timeout_ms),

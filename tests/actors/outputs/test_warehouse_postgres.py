@@ -1,14 +1,19 @@
 """What is different about PostgreSQL: logins, privileges, addresses."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from actors.outputs import warehouse_postgres
 from actors.outputs.contract import Fatal, Retry
+from actors.outputs.egress import EgressRules
 from actors.outputs.retry import PROFILES
-from actors.outputs.warehouse_postgres import PostgresSettings
+from actors.outputs.warehouse_postgres import PostgresEngine, PostgresSettings
 from tests.actors.forwarding.support import MemoryOutbox, Simulation
 from tests.actors.outputs.warehouse.support import Warehouse, batch, event
 
@@ -68,6 +73,68 @@ async def test_a_server_that_is_not_there_or_has_no_tls_is_no_refusal(
         outcome = await warehouse.load([batch(1, [event(1)])], dsn=dsn)
         assert isinstance(outcome, Retry)
         assert not outcome.is_refusal
+
+
+@asynccontextmanager
+async def silent_after(statements: int) -> AsyncIterator[str]:
+    """Serve logins and some statements, and nothing after; yield the DSN."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        size = int.from_bytes(await reader.readexactly(4))
+        await reader.readexactly(size - 4)
+        writer.write(_message(b"R", bytes(4)) + _message(b"Z", b"I"))
+        left = statements
+        while kind := await reader.read(1):
+            size = int.from_bytes(await reader.readexactly(4))
+            query = await reader.readexactly(size - 4)
+            if kind == b"Q" and left:
+                left -= 1
+                status = b"T" if query.startswith(b"BEGIN") else b"I"
+                writer.write(_message(b"C", b"SET\0") + _message(b"Z", status))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"postgresql://u@127.0.0.1:{port}/d?sslmode=disable"
+
+
+def _message(kind: bytes, body: bytes) -> bytes:
+    return kind + (len(body) + 4).to_bytes(4) + body
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        pytest.param(0, id="after the login"),
+        pytest.param(3, id="when the transaction begins"),
+        pytest.param(4, id="at the first statement of a load"),
+    ],
+)
+async def test_a_server_that_goes_silent_is_given_up_and_tried_again(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, statements: int
+) -> None:
+    """Its kernel goes on acknowledging, so that nothing else ends the wait."""
+    monkeypatch.setattr(warehouse_postgres, "SILENCE_AFTER_TIMEOUT_S", 0.0)
+    async with silent_after(statements) as dsn, asyncio.timeout(5):
+        outcome = await warehouse.load([batch(1, [event(1)])], dsn=dsn, timeout_s=0.1)
+    assert outcome == Retry("TimeoutError: no answer for 0.1 s")
+
+
+async def test_a_server_that_is_silent_when_a_transaction_ends_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a commit it is not known what became; of a rollback, what led to it is told."""
+    monkeypatch.setattr(warehouse_postgres, "SILENCE_AFTER_TIMEOUT_S", 0.0)
+    async with silent_after(4) as dsn, asyncio.timeout(5):
+        settings = PostgresSettings.model_validate({"dsn": dsn, "timeout_s": 0.1})
+        engine = PostgresEngine(settings, EgressRules(["127.0.0.1"]))
+        with pytest.raises(TimeoutError, match="no answer"):
+            async with engine.transaction():
+                pass
+        with pytest.raises(KeyError):
+            async with engine.transaction():
+                raise KeyError
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "169.254.169.254", "[::1]", "8.8.8.8,10.0.0.1"])
