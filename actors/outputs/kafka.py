@@ -16,6 +16,7 @@ from actors.outputs.kafka_records import Record, records_of
 from actors.outputs.kafka_settings import KafkaSettings
 from actors.outputs.module import OutputModule, SettingProblem
 from actors.outputs.synthetic import synthetic_delivery
+from actors.outputs.user_order import PRECEDED, UserOrder
 
 _GRAVITY = (Delivered, Retry, Split, Fatal)  # of several records the worst counts
 
@@ -163,16 +164,12 @@ def _fail(entries: list[Entry], outcome: Outcome, outcomes: list[Outcome]) -> No
 
 def _in_order(deliveries: Sequence[Delivery], outcomes: list[Outcome]) -> list[Outcome]:
     """Have what follows a user's delivery that is sent again be sent again as well."""
-    again: set[tuple[int, int]] = set()
+    order = UserOrder()
     ordered: list[Outcome] = []
     for delivery, outcome in zip(deliveries, outcomes, strict=True):
-        user = None if delivery.mpid is None else (delivery.connection, delivery.mpid)
-        if user is not None:
-            if user in again and isinstance(outcome, Delivered):
-                outcome = Retry("what precedes it is sent again")
-            elif isinstance(outcome, Retry | Split):
-                again.add(user)
-        ordered.append(outcome)
+        is_early = isinstance(outcome, Delivered) and order.holds(delivery)
+        ordered.append(PRECEDED if is_early else outcome)
+        order.note(delivery, outcome)
     return ordered
 
 

@@ -24,6 +24,7 @@ from actors.outputs.http_answers import (
 )
 from actors.outputs.module import HIDDEN, OutputModule, OutputSettings
 from actors.outputs.segment_messages import EVENT_TYPES, messages_of
+from actors.outputs.user_order import PRECEDED, UserOrder
 from actors.pipeline.settings import Takes
 
 MAX_BODY_BYTES = 500 * 1024
@@ -107,36 +108,42 @@ class SegmentRelayOutput:
         return await self._post([orjson.dumps(message)], {"X-CDP-Test": "true"})
 
     async def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
-        """Post body after body; what follows one that is to be sent again waits for it."""
+        """Post body after body; what follows one that is to be sent again waits for it.
+
+        After one that is too large, what its users have in later ones waits.
+        """
         outcomes: list[Outcome] = [Delivered()] * len(deliveries)
-        open_body: list[bytes] = []
-        inside: list[int] = []  # whose messages are in the open body
-        bodies: list[tuple[list[bytes], list[int]]] = []
+        order = UserOrder()
+        body: list[bytes] = []
+        inside: list[int] = []  # whose messages are in the body
         size = _FRAME_BYTES
-        for index, delivery in enumerate(deliveries):
-            built = self._build(delivery)
-            if not isinstance(built, list):
-                outcomes[index] = built
-                continue
-            own = sum(map(len, built)) + len(built)
-            if open_body and size + own > MAX_BODY_BYTES:
-                bodies.append((open_body, inside))
-                open_body, inside, size = [], [], _FRAME_BYTES
-            open_body += built
-            inside.append(index)
-            size += own
-        bodies.append((open_body, inside))
         stopped: Retry | None = None
-        for messages, indices in bodies:
-            outcome: Outcome = Delivered()
-            if stopped is not None:
-                outcome = stopped
-            elif messages:
-                outcome = await self._post(messages, {})
+
+        async def close_body() -> None:
+            nonlocal body, inside, size, stopped
+            outcome = stopped or (await self._post(body, {}) if body else Delivered())
             if isinstance(outcome, Retry):
                 stopped = outcome
-            for index in indices:
+            for index in inside:
                 outcomes[index] = outcome
+                order.note(deliveries[index], outcome)
+            body, inside, size = [], [], _FRAME_BYTES
+
+        for index, delivery in enumerate(deliveries):
+            built = self._build(delivery)
+            own = sum(map(len, built)) + len(built) if isinstance(built, list) else 0
+            if body and size + own > MAX_BODY_BYTES:
+                await close_body()
+            if not isinstance(built, list):
+                outcomes[index] = built
+                order.note(delivery, built)
+            elif order.holds(delivery):
+                outcomes[index] = stopped or PRECEDED
+            else:
+                body += built
+                inside.append(index)
+                size += own
+        await close_body()
         return outcomes
 
     def _build(self, delivery: Delivery) -> list[bytes] | Outcome:

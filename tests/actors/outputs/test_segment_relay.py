@@ -15,7 +15,7 @@ from actors.outputs.egress import EgressRules
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.segment_messages import messages_of
 from actors.outputs.segment_relay import SegmentRelayOutput, SegmentRelaySettings
-from tests.actors.forwarding.support import Receiver, delivery
+from tests.actors.forwarding.support import MemoryOutbox, Receiver, Simulation, delivery
 
 NOW_MS = ManualClock().now_ms()  # 2026-01-01T00:00:00Z
 
@@ -251,18 +251,28 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 async def opened(receiver: Receiver, **changes: Any) -> SegmentRelayOutput:
-    url = f"http://127.0.0.1:{receiver.port}"
-    settings = SegmentRelaySettings.model_validate({"url": url, "write_key": "k", **changes})
-    environment = OutputEnvironment("s", ManualClock(), EgressRules(["127.0.0.1"]), Path("unused"))
-    output = SegmentRelayOutput(settings, environment)
+    output = made(receiver, **changes)
     await output.start()
     return output
 
 
-def sized(number: int, size: int, events: int = 1) -> Any:
-    attributes = {"a": "x" * size}
-    one = event("custom_event", event_name="Big", custom_attributes=attributes)
-    return delivery(number, events=[one] * events)
+def made(receiver: Receiver, **changes: Any) -> SegmentRelayOutput:
+    url = f"http://127.0.0.1:{receiver.port}"
+    settings = SegmentRelaySettings.model_validate({"url": url, "write_key": "k", **changes})
+    environment = OutputEnvironment("s", ManualClock(), EgressRules(["127.0.0.1"]), Path("unused"))
+    return SegmentRelayOutput(settings, environment)
+
+
+def sized(number: int, size: int, events: int = 1, mpid: int = 1) -> Any:
+    return delivery(number, mpid, events=[named("Big", size)] * events)
+
+
+def named(name: str, size: int) -> dict[str, Any]:
+    return event("custom_event", event_name=name, custom_attributes={"a": "x" * size})
+
+
+def posted(body: bytes) -> list[str]:
+    return [each["messageId"] for each in json.loads(body)["batch"]]
 
 
 async def test_a_body_is_authorised_dated_and_compressed(receiver: Receiver) -> None:
@@ -295,7 +305,7 @@ async def test_what_is_too_large_is_cut_or_given_up(receiver: Receiver) -> None:
             sized(1, 33_000),
             sized(2, 33_000, events=2),
             sized(3, 30_000, events=20),
-            sized(4, 32_000),
+            sized(4, 32_000, mpid=2),
         ]
     )
     assert outcomes[0] == Fatal("payload_too_large", "a message is larger than 32 KiB")
@@ -310,3 +320,39 @@ async def test_what_follows_a_body_that_failed_waits_for_it(receiver: Receiver) 
     assert [type(each) for each in outcomes] == [Retry] * 6
     assert len(receiver.requests) == 1
     await output.stop()
+
+
+async def test_what_follows_a_delivery_that_is_cut_waits_for_its_parts(receiver: Receiver) -> None:
+    """Of the same user only; what precedes it does not wait."""
+    output = await opened(receiver)
+    deliveries = [delivery(1), sized(2, 33_000, events=2), delivery(3), delivery(4, mpid=2)]
+    outcomes = await output.send(deliveries)
+    assert [type(each) for each in outcomes] == [Delivered, Split, Retry, Delivered]
+    assert [posted(body) for _, body in receiver.requests] == [["1", "4"]]
+    await output.stop()
+
+
+async def test_what_follows_a_body_that_was_too_large_waits_for_its_parts(
+    receiver: Receiver,
+) -> None:
+    """Of the same users only."""
+    receiver.answer = lambda request: web.Response(status=200 if receiver.requests[1:] else 413)
+    output = await opened(receiver)
+    large = [sized(n, 30_000, events=8) for n in (1, 2)]
+    outcomes = await output.send([*large, sized(3, 30_000, events=8), sized(4, 10, mpid=2)])
+    assert [type(each) for each in outcomes] == [Split, Split, Retry, Delivered]
+    assert len(receiver.requests) == 2
+    assert posted(receiver.requests[1][1]) == ["7"]
+    await output.stop()
+
+
+async def test_a_user_whose_delivery_is_cut_is_served_in_order(receiver: Receiver) -> None:
+    cut = delivery(1, events=[named("first", 10), named("too large", 33_000)])
+    simulation = Simulation(ManualClock())
+    simulation.start(
+        made(receiver), [MemoryOutbox([cut, delivery(2, events=[named("later", 10)])])]
+    )
+    await simulation.run(60)
+    await simulation.stop()
+    sent = [each for _, body in receiver.requests for each in json.loads(body)["batch"]]
+    assert [each["event"] for each in sent] == ["first", "later"]
