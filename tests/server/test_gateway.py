@@ -35,9 +35,10 @@ MAX_QUEUE_BYTES = 1000
 class FakeShard:
     """Has dead letters, and a condition."""
 
-    def __init__(self, *sequences: int, condition: str | None = "ok") -> None:
+    def __init__(self, *sequences: int, condition: str | None = "ok", **members: Any) -> None:
         self._letters = [
-            DeadLetter(delivery(sequence), "rejected", 5, 5) for sequence in sorted(sequences)
+            DeadLetter(delivery(sequence, **members), "rejected", 5, 5)
+            for sequence in sorted(sequences)
         ]
         self._condition = condition
         self.replayed: list[Sequence[str] | None] = []
@@ -163,6 +164,14 @@ async def test_a_dead_letter_is_found_on_whichever_shard_has_it() -> None:
     assert found is not None
     assert found["delivery_id"] == delivery(3).delivery_id
     assert await made.dead_letter(1, "dl_none") is None
+
+
+async def test_of_dead_letters_with_one_id_on_several_shards_the_oldest_is_found() -> None:
+    """Ids of deliveries of two users may be the same."""
+    made, _ = gateway(*(FakeShard(number, delivery_id="dl_a", mpid=number) for number in (3, 2, 4)))
+    found = await made.dead_letter(1, "dl_a")
+    assert found is not None
+    assert found["mpid"] == 2
 
 
 async def test_a_replay_is_counted_over_all_shards() -> None:
