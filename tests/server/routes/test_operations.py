@@ -51,7 +51,10 @@ async def test_a_draining_process_serves_but_is_not_ready(world: World) -> None:
     assert (await world.client.get("/healthz")).status == 200
 
 
-async def test_started_once_all_shards_have_recovered(world: World) -> None:
+async def test_started_once_all_shards_have_recovered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.health.KEPT_S", 0.0)
     world.deployment.checks["shards"] = "7/16"
     response = await world.client.get("/startupz")
     assert (response.status, await response.json()) == (503, {"recovered_shards": 7, "of": 16})
