@@ -10,9 +10,8 @@ import msgspec
 
 from actors.clock import Clock
 from actors.output_states import Seal
-from actors.store import requests
 from actors.store.environment import Store
-from actors.store.requests import KeptAnswer
+from actors.store.requests import ANSWERS, KeptAnswer
 
 # Longer than any request takes; after that its edge has died.
 UNDER_WAY_S = 60.0
@@ -42,7 +41,7 @@ class RepeatDesk:
             content: digest of what is asked.
         """
         with self._store.read() as txn:
-            sealed = requests.read(txn, key, self._clock.now_ms())
+            sealed = ANSWERS.read(txn, key, self._clock.now_ms())
         if sealed is not None:
             kept = _decode(self._seal.unseal(sealed))
             return kept if kept.content == content else "different"
@@ -63,4 +62,4 @@ class RepeatDesk:
         if answer is not None:
             sealed = self._seal.seal(_encode(answer))
             with self._store.write() as txn:
-                requests.write(txn, key, sealed, self._clock.now_ms())
+                ANSWERS.write(txn, key, sealed, self._clock.now_ms())

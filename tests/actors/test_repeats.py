@@ -8,9 +8,9 @@ import pytest
 
 from actors.clock import ManualClock
 from actors.repeats import UNDER_WAY_S, RepeatDesk
-from actors.store import requests
 from actors.store.environment import Store
-from actors.store.requests import REMOVED_PER_ADDED, RETENTION_MS, KeptAnswer
+from actors.store.kept_answers import REMOVED_PER_ADDED
+from actors.store.requests import ANSWERS, RETENTION_MS, KeptAnswer
 from config.sealing import Sealer
 
 ANSWER = KeptAnswer(b"asked", 201, "application/json", b'{"secret": "s3cret"}', '"5"')
@@ -78,11 +78,12 @@ def test_what_an_answer_shows_is_not_kept_in_the_clear(store: Store, tmp_path: P
 
 def test_the_oldest_answers_go_when_there_are_too_many(store: Store) -> None:
     """Whatever was given anew meanwhile stays."""
+    shelf = ANSWERS._replace(max_bytes=3100)
     with store.write() as txn:
         for number, key in enumerate((b"a", b"b", b"a", b"c", b"d")):
-            requests.write(txn, key, b"x" * 1000, number, max_bytes=3100)
+            shelf.write(txn, key, b"x" * 1000, number)
     with store.read() as txn:
-        assert [key for key in (b"a", b"b", b"c", b"d") if requests.read(txn, key, 9)] == [
+        assert [key for key in (b"a", b"b", b"c", b"d") if shelf.read(txn, key, 9)] == [
             b"a",
             b"c",
             b"d",
