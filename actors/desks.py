@@ -27,6 +27,7 @@ from actors.handles import ShardHandle
 from actors.identity.sequencer import Sequencer
 from actors.identity.state import identity_rules
 from actors.metric_groups import CoordinatorMetrics
+from actors.once import Once
 from actors.output_states import OutputStateDesk, Seal
 from actors.outputs.subscription_settings import subscription_problems
 from actors.points_exchange import PointsExchange, PointShard
@@ -152,6 +153,7 @@ class Desks:
         )
         self._steps = AudienceSteps(cast(Sequence[SteppingShard], shards), asyncio.sleep)
         self.points = PointsExchange(cast(Sequence[PointShard], shards))
+        self._once = Once(store, seal, clock)
         # What answers calls, and what is asked first.
         self._parts = (
             self.coordinator,
@@ -198,6 +200,10 @@ class Desks:
         target = next(part for part in self._parts if hasattr(part, method))
         return await getattr(target, method)(*arguments)
 
+    async def once(self, call_id: bytes, method: str, *arguments: Any) -> Any:
+        """Call a method that changes something, or tell what a call of this id was answered."""
+        return await self._once.call(call_id, partial(self.call, method, *arguments), self._push)
+
     async def call_audiences(self, method: str, *arguments: Any) -> Any:
         """See `actors.audiences.desk.AudienceDesk.call`."""
         return await self._released(partial(self.audiences.call, method, *arguments))
@@ -234,6 +240,11 @@ class Desks:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _push(self) -> None:
+        """Tell the shards what a call that was cut off may not have told them."""
+        for part in (self.groups, self.calculated, self.audiences):
+            await part.push()
 
     async def _released(self, call: Callable[[], Awaitable[Any]]) -> Any:
         """Call a desk; what a file has and the workspace lets the API change is released first.

@@ -1,8 +1,9 @@
 """What a process can ask of the actors in other processes.
 
 Every call raises `ShardUnavailable` when the actor does not answer in time; it may then have been
-done. All of them can be repeated without harm. `actors.remote_handles` makes such handles of Ray's;
-tests make them of plain objects.
+done. All of them can be repeated without harm; handles that repeat calls of desks which cannot name
+them (`actors.once`). `actors.remote_handles` makes such handles of Ray's; tests make them of plain
+objects.
 """
 
 from collections.abc import Sequence

@@ -210,7 +210,8 @@ class Coordinator(Process):
         """Call a method of a workspace's part of the coordinator (`Desks.call`).
 
         Raises:
-            SlotsMoving: it is, or was, cut off by a move; it may have been done.
+            SlotsMoving: it is, or was, cut off by a move; it may have been done. What has an id
+                (`Desks.once`) is answered that when it is asked for again.
         """
         with self._calling():
             return await self._desks[workspace].call(method, *arguments)

@@ -223,7 +223,8 @@ class Handle:
     """Calls the methods of one actor: `await handle.method(...)`.
 
     An actor that is being restarted, or whose slots are moving, is called again until `timeout_s`
-    have passed, so only what may be repeated should be asked.
+    have passed, so only what may be repeated should be asked: what the actor does once however
+    often it is asked (`actors.once`), or what brings about the same again.
 
     Raises, from every call:
         ActorFailed: its constructor has failed, so that it will not be started again.

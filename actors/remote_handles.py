@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from actors.handles import ShardHandle
 from actors.model.deliveries import Delivery, Settlement
+from actors.once import OF_CONFIGURATION, OF_DESKS, named_once
 from actors.remote import Handle
 from actors.store import outbox
 from actors.store.slots import Placed, Slots
@@ -84,7 +85,8 @@ class RemoteCoordinator:
 
     def __getattr__(self, method: str) -> Any:
         async def call(*arguments: Any) -> Any:
-            return await self._handle.call(self._workspace, method, *arguments)
+            named = named_once(method, OF_DESKS)
+            return await self._handle.call(self._workspace, *named, *arguments)
 
         return call
 
@@ -101,7 +103,8 @@ class RemoteConfiguration:
 
     def __getattr__(self, method: str) -> Any:
         async def call(*arguments: Any) -> Any:
-            return await self._handle.configure(method, *arguments)
+            named = named_once(method, OF_CONFIGURATION)
+            return await self._handle.configure(*named, *arguments)
 
         return call
 

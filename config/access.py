@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from actors.clock import Clock
+from actors.once import answer_with
 from actors.store import access, audit_log
 from actors.store.access import AccountUser, CustomRole, Manifest
 from actors.store.audit_log import Action, AuditEntry, Author
@@ -51,6 +52,7 @@ class AccessBook:
             after=shown_roles(made.roles),
         )
         with self._store.write() as txn:
+            answer_with(made)
             access.write_manifest(txn, made)
             audit_log.append(txn, account, [entry], now_ms)
         self.manifest = made
@@ -100,6 +102,7 @@ class AccessBook:
             )
         entry = _entry("create" if former is None else "update", former, made, workspace, author)
         with self._store.write() as txn:
+            answer_with(made)
             access.write_user(txn, account, made)
             audit_log.append(txn, account, [entry], now_ms)
         return made
@@ -107,6 +110,7 @@ class AccessBook:
     def delete_user(self, account: int, workspace: int, user: AccountUser, author: Author) -> None:
         """Forget a user. Raises StoreFull."""
         with self._store.write() as txn:
+            answer_with(True)
             access.delete_user(txn, account, user.email)
             entry = _entry("delete", user, None, workspace, author)
             audit_log.append(txn, account, [entry], self._clock.now_ms())

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from actors.clock import Clock
 from actors.errors import CursorInvalid
+from actors.once import answer_with
 from actors.store import audit_log
 from actors.store.audit_log import Action, AuditEntry, Author
 from actors.store.environment import Store
@@ -73,6 +74,7 @@ class AuditLog:
 
     def record(self, account: int, entry: AuditEntry) -> None:
         """Keep what was done to something that is not of the configuration. Raises StoreFull."""
+        answer_with(None)
         with self._store.write() as txn:
             audit_log.append(txn, account, [entry], self._clock.now_ms())
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import msgspec
 
 from actors.clock import Clock
+from actors.once import Once
 from actors.store import audit_log, revisions
 from actors.store.access import CustomRole
 from actors.store.audit_log import AuditEntry, Author
@@ -54,7 +55,12 @@ FILE = Author("config", "config")  # a configuration file
 
 
 class Book:
-    """The revisions; at any time one writes."""
+    """The revisions; at any time one writes.
+
+    Attributes:
+        audit_log, access: what else is in its store.
+        once: makes calls that change something.
+    """
 
     def __init__(self, store: Store, sealer: Sealer, settings: Settings, clock: Clock) -> None:
         """Open the book at its last page.
@@ -74,6 +80,7 @@ class Book:
         self._clock = clock
         self.audit_log = AuditLog(store, clock)
         self.access = AccessBook(store, clock)
+        self.once = Once(store, sealer, clock)
         self._pages: dict[str, Page] = {}
         with store.read() as txn:
             kept = revisions.read_numbers(txn)

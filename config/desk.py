@@ -5,11 +5,13 @@ A revision is on disk before anybody hears of it; `config.publishing` tells them
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from actors.desk_options import DeskOptions
 from actors.errors import ConfigurationRefused, Problem
 from actors.forwarding.plan import OutputPlan
+from actors.once import answer_with
 from actors.shard_options import ShardOptions
 from actors.store.audit_log import AuditEntry, Author
 from config.access_desk import AccessDesk
@@ -113,6 +115,11 @@ class ConfigDesk:
         return next((each for each in plans if each.info.id == output), None)
 
     # -- Asked by those who manage ----------------------------------------------------------------
+
+    async def once(self, call_id: bytes, method: str, *arguments: Any) -> Any:
+        """Call a method that changes something, or tell what a call of this id was answered."""
+        work = partial(getattr(self, method), *arguments)
+        return await self._book.once.call(call_id, work, self._publish)
 
     async def sheet(self, workspace: int) -> Sheet:
         """Return a workspace to be looked at or edited."""
@@ -281,6 +288,11 @@ class ConfigDesk:
 
     # -- Inside -----------------------------------------------------------------------------------
 
+    async def _publish(self) -> None:
+        """Have take effect what a call that was cut off has left."""
+        async with self._changing:
+            await self._publisher.publish()
+
     def _of_file(self, workspace: int, given: Data, *, prune: bool) -> Draft:
         slug = self._book.of(workspace).info.id
         _, data, document = self._book.page(slug)
@@ -344,9 +356,11 @@ class ConfigDesk:
         else:
             found = await self._differences(draft)
             _check_danger(found)
+        applied = Applied(found, draft.revision)
+        answer_with(applied)
         self._write([draft], author)
         await self._publisher.publish()
-        return Applied(found, self._book.page(draft.workspace)[0].number)
+        return applied
 
     def _write(self, drafts: Sequence[Draft], author: Author) -> None:
         try:

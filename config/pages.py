@@ -54,6 +54,11 @@ class Draft(Struct, frozen=True, kw_only=True):
     origin: str
     differences: tuple[Difference, ...]
 
+    @property
+    def revision(self) -> int:
+        """Number of the revision that holds once this is written."""
+        return self.base + 1 if self.differences else self.base
+
     def __repr__(self) -> str:
         return f"Draft({self.workspace}, {self.base})"
 
@@ -145,7 +150,7 @@ def next_page(page: Page | None, draft: Draft, actor: str, now_ms: int, sealer: 
         )
         return Page(same, draft.data, draft.document)
     revision = Revision(
-        number=draft.base + 1,
+        number=draft.revision,
         applied_ms=now_ms,
         actor=actor,
         origin=draft.origin,

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from actors.audiences.core import Core
 from actors.audiences.objects import AbTest, Audience, Variation
 from actors.audiences.rules import refused
+from actors.once import answer_with
 
 MAX_VARIATIONS = 5
 
@@ -44,6 +45,7 @@ class AbTests:
             test = AbTest(audience.tests + 1, tuple(variations), actor, core.clock.now_ms())
             after = changed.put(replace(audience, test=test, tests=test.number))
             changed.tell_shards()
+            answer_with(after)
         await core.push()
         return after
 
@@ -60,5 +62,6 @@ class AbTests:
                 if each.variation is not None:
                     changed.end_subscription(each.number, core.clock.now_ms())
             changed.tell_shards()
+            answer_with(True)
         await core.push()
         return True

@@ -148,6 +148,10 @@ class AudienceDesk:
         self._core.woken.set()
         return True
 
+    async def push(self) -> None:
+        """Tell all shards what holds, unless they know. Raises ShardUnavailable, StoreFull."""
+        await self._core.push()
+
     async def call(self, method: str, *arguments: Any) -> Any:
         """Call a method of one of the parts."""
         part = next(each for each in self._parts if hasattr(each, method))

@@ -13,6 +13,7 @@ from actors.audiences.objects import Audience, Download
 from actors.audiences.rules import RUNNING, refused
 from actors.audiences.variations import variation, with_control
 from actors.chunks import read_chunk
+from actors.once import answer_with
 
 logger = logging.getLogger("headwater.audiences")
 
@@ -67,6 +68,7 @@ class Downloads:
         )
         with core.changing() as changed:
             changed.downloads[ordered.id] = ordered
+            answer_with(ordered)
         core.woken.set()
         return ordered
 

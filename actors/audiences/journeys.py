@@ -25,6 +25,7 @@ from actors.audiences.splits import check_split, placed, renumbered
 from actors.audiences.state import AudienceState
 from actors.audiences.trees import milestone as found_milestone
 from actors.audiences.trees import siblings
+from actors.once import answer_with
 
 
 class Journeys:
@@ -60,6 +61,7 @@ class Journeys:
             journey = replace(journey, **given(fields))
             self._check_journey(journey, changed)
             changed.journeys[journey.number] = journey
+            answer_with(journey)
         return journey
 
     async def replace_journey(
@@ -81,6 +83,7 @@ class Journeys:
             if after.name != former.name:
                 for each in after.milestones:
                     self._rename(after, each, changed)
+            answer_with(after)
         await core.push()
         return after
 
@@ -93,6 +96,7 @@ class Journeys:
             if journey.milestones:
                 raise refused("INVALID_STATE", "The journey has milestones; delete them first.")
             del changed.journeys[number]
+            answer_with(True)
         return True
 
     async def create_milestone(
@@ -133,9 +137,10 @@ class Journeys:
                 next_milestone=former.next_milestone + 1,
             )
             check_split(after, parent)
-            after = self._put(former, after, changed, actor)
+            kept = found_milestone(self._put(former, after, changed, actor), made.number)
+            answer_with(kept)
         await core.push()
-        return found_milestone(after, made.number)
+        return kept
 
     async def replace_milestone(
         self, journey: int, number: int, fields: MilestoneFields, actor: str
@@ -165,9 +170,10 @@ class Journeys:
             check_split(after, made.parent)
             if made.name != former.name:
                 self._rename(after, made, changed)
-            after = self._put(before, after, changed, actor)
+            kept = found_milestone(self._put(before, after, changed, actor), number)
+            answer_with(kept)
         await core.push()
-        return found_milestone(after, number)
+        return kept
 
     async def delete_milestone(self, journey: int, number: int, actor: str) -> bool:
         """Delete a leaf with its audience and connections; tell whether there was one."""
@@ -185,6 +191,7 @@ class Journeys:
             check_split(after, former.parent)
             forget_audience(changed, former.audience, core.clock.now_ms())
             self._put(before, after, changed, actor)
+            answer_with(True)
         await core.push()
         return True
 

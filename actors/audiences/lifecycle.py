@@ -18,6 +18,7 @@ from actors.audiences.rules import (
     refused,
 )
 from actors.audiences.told import Progress
+from actors.once import answer_with
 
 DAY_MS = 86_400_000
 EXPIRY_DAYS = 30  # after a standard audience was calculated
@@ -50,6 +51,7 @@ class Lifecycle:
         with core.changing() as changed:
             changed.put(replace(self._touched(audience, actor), status="activating"))
             changed.tell_shards()
+            answer_with(True)
         await core.push()
         return True
 
@@ -75,6 +77,7 @@ class Lifecycle:
                 leaving = (*changed.counters.leaving, number)
                 changed.counters = replace(changed.counters, leaving=leaving)
             changed.tell_shards()
+            answer_with(True)
         await core.push()
         return True
 
@@ -109,6 +112,7 @@ class Lifecycle:
                 )
             changed.counters = self._spent(changed.counters, cost, now_ms)
             changed.tell_shards()
+            answer_with(cost)
         await core.push()
         return cost
 

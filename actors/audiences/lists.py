@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from actors.audiences.core import Core
 from actors.audiences.objects import ListChange
 from actors.audiences.rules import refused
+from actors.once import answer_with
 from actors.store.keys import slot_of_mpid
 from actors.store.slots import slots_of
 
@@ -40,6 +41,7 @@ class StaticLists:
                 tuple(dict.fromkeys(remove)),
             )
             changed.list_changes[changed.take("next_change")] = change
+            answer_with(True)
         core.woken.set()
         return True
 

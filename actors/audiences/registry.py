@@ -25,6 +25,7 @@ from actors.audiences.rules import (
     refused,
 )
 from actors.audiences.state import AudienceState
+from actors.once import answer_with
 
 MAX_NAME_LENGTH = 100
 
@@ -72,7 +73,9 @@ class Registry:
                 last_modified_ms=now_ms,
                 default_level=changed.counters.default_level,
             )
-            return changed.put(self._with(draft, fields, changed))
+            made = changed.put(self._with(draft, fields, changed))
+            answer_with(made)
+        return made
 
     async def replace_audience(
         self, number: int, fields: AudienceFields, actor: str, revision: int | None = None
@@ -112,6 +115,7 @@ class Registry:
             if after.status in RUNNING:
                 check_runnable(changed, core.catalog, core.readings, core.neighbours(), after)
                 changed.tell_shards()
+            answer_with(after)
         await core.push()
         return after
 
@@ -130,6 +134,7 @@ class Registry:
                 raise refused("INVALID_STATE", "It is the audience of a journey's milestone.")
             check_unreferenced(changed, core.readings, number)
             forget_audience(changed, number, core.clock.now_ms())
+            answer_with(True)
         await core.push()
         return True
 
@@ -163,7 +168,9 @@ class Registry:
             )
             if original.journey is not None:
                 clone = replace(clone, definition=None)
-            return changed.put(replace(clone, external_name=clone.name))
+            made = changed.put(replace(clone, external_name=clone.name))
+            answer_with(made)
+        return made
 
     def _with(self, audience: Audience, fields: AudienceFields, state: AudienceState) -> Audience:
         """Lay fields over an audience; its definition is read anew where it may mean another."""

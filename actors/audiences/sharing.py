@@ -13,6 +13,7 @@ from actors.audiences.objects import AccessRequest, Audience, Level
 from actors.audiences.receivers import MAY_CONNECT, level_of
 from actors.audiences.rules import refused
 from actors.audiences.state import AudienceState
+from actors.once import answer_with
 
 logger = logging.getLogger("headwater.audiences")
 
@@ -73,6 +74,7 @@ class Sharing:
             )
             changed.put(shared)
             self._deactivate(changed, shared)
+            answer_with(shared)
         await core.push()
         return shared
 
@@ -99,6 +101,7 @@ class Sharing:
                 raise refused("INVALID_STATE", f"The account's level is {level}.", "/level")
             requests = {**audience.access_requests, account: request}
             changed.put(replace(audience, access_requests=requests))
+            answer_with(audience)
         logger.warning(
             "another account asks for access to an audience",
             extra={
@@ -146,6 +149,7 @@ class Sharing:
             )
             if withheld is not None:
                 changed.tell_shards()
+            answer_with(None)
         await core.push()
 
     def _deactivate(self, state: AudienceState, audience: Audience) -> None:

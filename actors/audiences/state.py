@@ -92,6 +92,11 @@ class AudienceState(Struct):
             counters=self.counters,
         )
 
+    def become(self, other: "AudienceState") -> None:
+        """Take over all of another state, which is not to be used afterwards."""
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(other, name))
+
 
 class AudienceKeeper:
     """Holds the state; what it shows is on disk."""

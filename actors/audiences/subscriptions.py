@@ -6,7 +6,6 @@ own, and an audience that is private to its owner is not there for it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from msgspec.structs import replace
@@ -21,6 +20,7 @@ from actors.audiences.receivers import MAY_CONNECT, level_of
 from actors.audiences.rules import refused
 from actors.audiences.state import AudienceState
 from actors.errors import AudienceRefused, Problem
+from actors.once import answer_with
 
 # Checks the settings of a subscription for a module: what is wrong, each with its JSON pointer.
 SettingsCheck = Callable[[str, Mapping[str, Any]], list[Problem]]
@@ -68,6 +68,7 @@ class Subscriptions:
                 return None
             self._check_use(changed.audiences[audience], receiver)
             made = self._connect(changed, audience, fields, actor, receiver)
+            answer_with(made)
         await core.push()
         return made
 
@@ -77,22 +78,16 @@ class Subscriptions:
         """Connect many audiences to one output; each succeeds or fails by itself."""
         core = self._core
         results: list[Subscription | AudienceRefused] = []
-        for held in core.state.audiences.keys() & audiences:
-            with suppress(AudienceRefused):  # what a file is to let go of comes first
-                core.check_unmanaged(core.state.audiences[held])
-        for audience in audiences:
-            try:
-                with core.changing() as changed:
-                    found = changed.audiences.get(audience)
-                    if found is None:
-                        raise refused("NOT_FOUND", f"There is no audience {audience}.")
-                    self._check_use(found, None)
-                    if found.test is not None:
-                        message = "An audience with an A/B test cannot be connected in bulk."
-                        raise refused("INVALID_STATE", message)
-                    results.append(self._connect(changed, audience, fields, actor, None))
-            except AudienceRefused as error:
-                results.append(error)
+        with core.changing() as changed:
+            for audience in audiences:
+                tried = changed.copy()
+                try:
+                    results.append(self._connect_one(tried, audience, fields, actor))
+                except AudienceRefused as error:
+                    results.append(error)
+                else:
+                    changed.become(tried)
+            answer_with(results)
         await core.push()
         return results
 
@@ -122,6 +117,7 @@ class Subscriptions:
                 core.check_active_limit(changed, 0)
             settle_milestones(changed, core.catalog, core.readings, core.neighbours())
             changed.tell_shards()
+            answer_with(after)
         await core.push()
         return after
 
@@ -138,6 +134,7 @@ class Subscriptions:
             changed.end_subscription(number, core.clock.now_ms())
             settle_milestones(changed, core.catalog, core.readings, core.neighbours())
             changed.tell_shards()
+            answer_with(True)
         await core.push()
         return True
 
@@ -154,6 +151,7 @@ class Subscriptions:
                 raise refused("INVALID_STATE", "The subscription is not faulted.")
             changed.put_subscription(replace(former, fault=None, resumed=former.resumed + 1))
             changed.tell_shards()
+            answer_with(True)
         await core.push()
         return True
 
@@ -189,8 +187,22 @@ class Subscriptions:
                     raise refused("INVALID_STATE", "The subscription is not active.", path)
                 changed.put_subscription(replace(each, sends=each.sends + 1))
             changed.tell_shards()
+            answer_with(True)
         await core.push()
         return True
+
+    def _connect_one(
+        self, state: AudienceState, audience: int, fields: SubscriptionFields, actor: str
+    ) -> Subscription:
+        """Connect one audience of many."""
+        found = state.audiences.get(audience)
+        if found is None:
+            raise refused("NOT_FOUND", f"There is no audience {audience}.")
+        self._check_use(found, None)
+        if found.test is not None:
+            message = "An audience with an A/B test cannot be connected in bulk."
+            raise refused("INVALID_STATE", message)
+        return self._connect(state, audience, fields, actor, None)
 
     def _connect(
         self,

@@ -25,6 +25,7 @@ from actors.calculated.seeds import SeedTarget
 from actors.calculated.told_shards import CalculatedShards
 from actors.clock import Clock
 from actors.errors import CalculatedRefused, StoreFull
+from actors.once import answer_with
 from actors.store.environment import Store
 
 logger = logging.getLogger("headwater.calculated")
@@ -178,6 +179,7 @@ class CalculatedDesk:
                     last_modified_ms=now_ms,
                 )
             )
+            answer_with(number)
         return number
 
     async def change_calculated(self, number: int, fields: AttributeFields, actor: str) -> bool:
@@ -201,6 +203,7 @@ class CalculatedDesk:
             changes["draft"] = canonical(fields.draft_definition)
         with self._keeper.changing() as changed:
             changed.put(replace(former, **changes))
+            answer_with(True)
         return True
 
     async def activate_calculated(self, number: int, actor: str) -> bool:
@@ -232,7 +235,8 @@ class CalculatedDesk:
                 )
             )
             changed.tell_shards()
-        await self._push()
+            answer_with(True)
+        await self.push()
         return True
 
     async def deactivate_calculated(self, number: int, actor: str) -> bool:
@@ -256,7 +260,8 @@ class CalculatedDesk:
                 )
             )
             changed.tell_shards()
-        await self._push()
+            answer_with(True)
+        await self.push()
         return True
 
     async def delete_calculated_draft(self, number: int, actor: str) -> bool:
@@ -270,6 +275,7 @@ class CalculatedDesk:
             changed.put(
                 replace(former, draft=None, last_modified_by=actor, last_modified_ms=now_ms)
             )
+            answer_with(True)
         return True
 
     async def delete_calculated(self, number: int) -> bool:
@@ -285,7 +291,8 @@ class CalculatedDesk:
         with self._keeper.changing() as changed:
             del changed.attributes[number]
             changed.tell_shards()
-        await self._push()
+            answer_with(True)
+        await self.push()
         return True
 
     # -- Shards -----------------------------------------------------------------------------------
@@ -294,7 +301,8 @@ class CalculatedDesk:
         """Tell shards what they could not be told, for ever."""
         await self._told.run()
 
-    async def _push(self) -> None:
+    async def push(self) -> None:
+        """Tell all shards what holds, unless they know. Raises ShardUnavailable, StoreFull."""
         self._show_active()
         await self._told.push()
 

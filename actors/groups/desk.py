@@ -16,6 +16,7 @@ from actors.groups.handles import GroupShard
 from actors.groups.runner import GroupRunner, Pause
 from actors.groups.state import GroupKeeper, QueuedRun
 from actors.groups.worker import SLICE
+from actors.once import answer_with
 from actors.store.environment import Store
 
 logger = logging.getLogger("headwater.groups")
@@ -84,6 +85,7 @@ class GroupDesk:
             changed.definitions.append(made)
             if changed.job_ms is None:
                 changed.job_ms = now_ms
+            answer_with(made)
         await self._push()
         return made
 
@@ -106,6 +108,7 @@ class GroupDesk:
             kept = changed.by_id(definition.id)
             assert kept is not None, "it was there a moment ago"
             kept.definition = definition
+            answer_with(kept)
         await self._push()
         return kept
 
@@ -123,6 +126,7 @@ class GroupDesk:
         with self._keeper.changing() as changed:
             changed.version += 1
             changed.forget(kept.number, self._new_run_id())
+            answer_with(True)
         await self._push()
         self._woken.set()
         return True
@@ -142,6 +146,7 @@ class GroupDesk:
         run_id = self._new_run_id()
         with self._keeper.changing() as changed:
             changed.queue.append(QueuedRun(run_id, [kept.number]))
+            answer_with(run_id)
         self._woken.set()
         return run_id
 
@@ -155,10 +160,14 @@ class GroupDesk:
             StoreFull: likewise, for want of room.
         """
         async with self._working:
-            if self._pushed != self._keeper.state.version:
-                await self._push()
+            await self.push()
             self._queue_job()
             await self._runner.work()
+
+    async def push(self) -> None:
+        """Tell all shards what holds, unless they know. Raises ShardUnavailable, StoreFull."""
+        if self._pushed != self._keeper.state.version:
+            await self._push()
 
     async def run(self) -> None:
         """Do what is due, for ever."""

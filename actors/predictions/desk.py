@@ -19,6 +19,7 @@ from actors.audiences.rules import refused
 from actors.audiences.state import AudienceState
 from actors.audiences.trees import definitions_of
 from actors.model.profiles import Scored
+from actors.once import answer_with
 from actors.predictions.applying import Applying
 from actors.predictions.calls import PredictionShard
 from actors.predictions.objects import (
@@ -123,6 +124,7 @@ class Predictions:
             )
             changed.predictions[made.number] = made
             changed.tell_shards()
+            answer_with(made)
         await core.push()
         return made
 
@@ -136,6 +138,7 @@ class Predictions:
             if fields.name in others:
                 raise refused("NAME_NOT_UNIQUE", "The name is taken.", "/name")
             after = changed.predictions[number] = replace(former, **given(fields))
+            answer_with(after)
         return after
 
     async def switch_prediction(self, number: int, is_on: bool) -> Prediction | None:
@@ -145,6 +148,7 @@ class Predictions:
             if former is None or former.is_leaving:
                 return None
             after = changed.predictions[number] = replace(former, is_off=not is_on)
+            answer_with(after)
         self._applying.woken.set()
         return after
 
@@ -163,6 +167,7 @@ class Predictions:
             if used and not is_forced:
                 return used
             changed.predictions[number] = replace(former, is_leaving=True)
+            answer_with([])
         self._applying.woken.set()
         return []
 
@@ -199,6 +204,7 @@ class Predictions:
                 changed.predictions[number] = replace(
                     former, posted=former.posted + 1, posted_ms=now_ms
                 )
+            answer_with(sum(unknown))
         self._applying.woken.set()
         return sum(unknown)
 

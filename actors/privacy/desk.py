@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from actors.clock import Clock
 from actors.errors import HotIdentity, ShardUnavailable, StoreFull, SubjectRequestRefused
 from actors.model.deliveries import Delivery, Settlement
+from actors.once import answer_with
 from actors.output_states import Seal
 from actors.privacy import forwards
 from actors.privacy.announcing import Announcer
@@ -110,6 +111,8 @@ class PrivacyDesk:
             self._check(txn, sent)  # it may have come twice at once
             request = forwards.enqueue(txn, request, outputs, profile)
             subject_requests.write(txn, request)
+            # They are not to be found anywhere once the request is over.
+            answer_with(replace(request, sent=without_identities(sent)))
         self.received.add(now_ms)
         for each in request.forwards or ():
             self._wake(each.output)
@@ -147,6 +150,7 @@ class PrivacyDesk:
             )
             request = notices_of(request, self._schedule.callbacks_ms(now_ms))
             subject_requests.write(txn, request)
+            answer_with(request)
         return request
 
     async def find_result(self, request_id: str, token: str) -> Found:

@@ -3,7 +3,7 @@
 import errno
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
@@ -180,6 +180,11 @@ class Store:
         except lmdb.Error as error:
             os.close(self._lock)
             raise DataFolderError(f"{folder}: cannot be opened: {error}") from error
+        self._finish: Callable[[Transaction], None] | None = None
+
+    def finish_with(self, finish: Callable[[Transaction], None]) -> None:
+        """Have something called at the end of every write transaction, before it is committed."""
+        self._finish = finish
 
     def of(self, workspace: int) -> "Store":
         """Return this store with a workspace's own tables in the place of those not shared.
@@ -214,7 +219,10 @@ class Store:
             StoreDamaged: the store does not work; it may or may not be written.
         """
         with _translated_errors(), self._environment.begin(write=True) as txn:
-            yield Transaction(txn, self._tables)
+            made = Transaction(txn, self._tables)
+            yield made
+            if self._finish is not None:
+                self._finish(made)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:

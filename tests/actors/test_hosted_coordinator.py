@@ -12,9 +12,13 @@ from actors import disk_wait, hosted_coordinator
 from actors.alias_runner import AliasRunner
 from actors.calculated.objects import CalculatedCatalog
 from actors.desk_options import DeskOptions
-from actors.errors import StoreFull
+from actors.desks import Desks
+from actors.errors import SlotsMoving, StoreFull
+from actors.groups.definitions import GroupDefinition
+from actors.groups.desk import GroupDesk
 from actors.hosted_coordinator import Coordinator
 from actors.store.environment import Store
+from actors.store.slots import SlotMap
 from config.sealing import Sealer
 from tests.actors.aliasing import SOURCE, request
 from tests.actors.audiences.desks import CATALOG
@@ -23,6 +27,13 @@ from tests.actors.profiles.builders import WORKSPACE
 from tests.actors.shards import MAP_SIZE_BYTES
 from tests.full_disk import Waits, file_size_limit
 from tests.signing import pair
+
+OPTIONS = DeskOptions(
+    workspace=WORKSPACE,
+    catalog=CATALOG,
+    calculated=CalculatedCatalog(),
+    group_job_interval_s=86_400.0,
+)
 
 
 class FakeConfiguration:
@@ -61,13 +72,7 @@ class FakeConfiguration:
 
 
 def started(folder: Path) -> Coordinator:
-    options = DeskOptions(
-        workspace=WORKSPACE,
-        catalog=CATALOG,
-        calculated=CalculatedCatalog(),
-        group_job_interval_s=86_400.0,
-    )
-    configuration = FakeConfiguration([options])
+    configuration = FakeConfiguration([OPTIONS])
     return Coordinator(folder, MAP_SIZE_BYTES, no_slots, configuration, pair(), (), FakeHost())
 
 
@@ -128,3 +133,43 @@ async def test_a_first_start_on_a_full_disk_fails(tmp_path: Path) -> None:
     await started(tmp_path).close()
     with file_size_limit(0), pytest.raises(StoreFull):
         started(tmp_path)
+
+
+async def test_a_change_that_a_move_cuts_off_is_answered_when_it_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is on disk, and waits for a shard whose slots are moving."""
+    waits = asyncio.Event()
+
+    async def push(self: GroupDesk) -> None:
+        waits.set()
+        await asyncio.Event().wait()
+
+    moves = [SlotMap(0, ()), SlotMap(0, (), epoch=1)]
+    coordinator = Coordinator(
+        tmp_path,
+        MAP_SIZE_BYTES,
+        lambda: moves.pop(0),
+        FakeConfiguration([OPTIONS]),
+        pair(),
+        (),
+        FakeHost(),
+    )
+    household = GroupDefinition("household", "", "$address", ())
+    asked = (WORKSPACE.number, "once", b"\x01" * 16, "create_group", household)
+    with monkeypatch.context() as moving:
+        moving.setattr(GroupDesk, "_push", push)
+        call = asyncio.create_task(coordinator.call(*asked))
+        await waits.wait()
+        await coordinator.start(1)
+    with pytest.raises(SlotsMoving):
+        await call
+    monkeypatch.setattr(Desks, "_push", _nobody)
+    made = await coordinator.call(*asked)
+    assert (made.number, made.definition) == (1, household)
+    assert await coordinator.call(WORKSPACE.number, "group_definitions") == [made]
+    await coordinator.close()
+
+
+async def _nobody(self: Desks) -> None:
+    """There are no shards here to be told."""

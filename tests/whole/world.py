@@ -32,6 +32,7 @@ from actors.model.batches import StoredBatch
 from actors.model.deliveries import Delivery
 from actors.model.micro_batches import MicroBatch, Result
 from actors.model.workspaces import WorkspaceInfo
+from actors.once import OF_CONFIGURATION, OF_DESKS, named_once
 from actors.outputs.contract import RegisteredOutput
 from actors.points_exchange import PointsExchange, PointShard
 from actors.privacy.handles import Surroundings, privacy_handle
@@ -53,6 +54,7 @@ from config.settings import Settings
 from config.workspace import WorkspaceDocument
 from server.app import RUNNER_OPTIONS
 from server.config_follower import ConfigFollower
+from server.config_gateway import ConfigDeskHandle
 from server.edge import EdgeProcess, EdgeWorkspace
 from server.edge_config import EdgeConfig, edge_config
 from server.limit_file import LimitFile
@@ -219,7 +221,24 @@ class LocalCoordinator:
         self._desks = desks
 
     def __getattr__(self, method: str) -> Any:
-        return partial(self._desks.call, method)
+        async def call(*arguments: Any) -> Any:
+            return await self._desks.call(*named_once(method, OF_DESKS), *arguments)
+
+        return call
+
+
+class LocalConfiguration:
+    """What the Ray actor of the coordinator makes of the desk of configurations, without Ray."""
+
+    def __init__(self, desk: ConfigDesk) -> None:
+        self._desk = desk
+
+    def __getattr__(self, method: str) -> Any:
+        async def call(*arguments: Any) -> Any:
+            name, *more = named_once(method, OF_CONFIGURATION)
+            return await getattr(self._desk, name)(*more, *arguments)
+
+        return call
 
 
 def local_handle(shard: Shard, clock: Clock) -> LocalShard:
@@ -522,7 +541,7 @@ async def serving(
                 desk_handle(coordinator.call_audiences),
                 calculated_handle(coordinator.call_calculated),
                 PrivacyGateway(privacy_handle(coordinator.call_privacy), signer()),
-                configuration,
+                cast(ConfigDeskHandle, LocalConfiguration(configuration)),
                 forwarders.of,
             )
             handles_of[workspace.number] = handles
