@@ -1,10 +1,18 @@
-"""What a client's request tells beside its body: address and user agent (spec/clients.md, 2)."""
+"""What a client's request tells beside its body: whom it asks, its address and user agent.
+
+Source: spec/clients.md, 2.
+"""
 
 from ipaddress import ip_address
 
 from aiohttp import web
 
 from server.edge_config import EdgeConfig, Network
+
+
+def host_of(request: web.Request) -> str:
+    """Return the host that a request names; what is not UTF-8 in it is replaced."""
+    return request.host.encode("utf-8", "replace").decode()
 
 
 def client_address(request: web.Request, config: EdgeConfig) -> str | None:

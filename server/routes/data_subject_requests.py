@@ -14,7 +14,7 @@ from actors.store.audit_log import Action, AuditEntry, Author
 from server.addresses import ADDRESSES
 from server.auth import workspace_credentials
 from server.bodies import read_bytes
-from server.browsers import client_address
+from server.browsers import client_address, host_of
 from server.context import EDGES, Edge, edge_of
 from server.dsr_answers import answer, version_of
 from server.dsr_bodies import MAIN_TYPES, read_submission
@@ -126,7 +126,7 @@ async def discovery(request: web.Request) -> web.Response:
                 {"identity_type": name, "identity_format": "raw"} for name in MAIN_TYPES
             ],
             "supported_subject_request_types": list(TYPES),
-            "processor_certificate": f"{request.scheme}://{request.host}{_CERTIFICATES[version]}",
+            "processor_certificate": f"{request.scheme}://{host_of(request)}{_CERTIFICATES[version]}",
         }
     )
 
@@ -200,7 +200,7 @@ async def _audit(request: web.Request, edge: Edge, action: Action, found: Subjec
 
 def _shown(found: SubjectRequest, request: web.Request, edge: Edge) -> dict[str, Any]:
     """Show a request in the version that it was made with."""
-    base = f"{request.scheme}://{request.host}"
+    base = f"{request.scheme}://{host_of(request)}"
     shown = statement(found, str(edge.config.current.workspace), base)
     if found.sent.version == "1.0":
         del shown["group_id"]

@@ -10,6 +10,7 @@ from aiohttp import web
 from actors.model.workspaces import Environment
 from server.auth import web_key
 from server.bodies import json_object, read_body
+from server.browsers import host_of
 from server.client_configs import web_config
 from server.context import Edge, count_body, edge_of
 from server.edge_config import EdgeConfig, KeyInfo
@@ -49,7 +50,7 @@ async def loader(request: web.Request) -> web.Response:
     sdk = await asyncio.to_thread(file.read_bytes)
     server = {
         **_config(request, current, key),
-        **_urls(request.host),
+        **_urls(host_of(request)),
         "requestConfig": False,
     }
     body = _HEAD + sdk + _TAIL % (orjson.dumps(server), orjson.dumps(key.key))
