@@ -13,19 +13,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+COMPILED := $(VENV)/.compiled
+PACKAGES := server actors config load_tests
 WEB_SDK := .demo/node_modules/@mparticle/web-sdk/dist/mparticle.js
 
 .PHONY: install serve demo-web test lint load lock audit
 
-install: $(RUNTIME)
+install: $(COMPILED)
 
-serve: $(RUNTIME)
+serve: $(COMPILED)
 	@exec $(BIN)/headwater serve $(FLAGS)
 
-demo-web: $(RUNTIME) $(WEB_SDK)
+demo-web: $(COMPILED) $(WEB_SDK)
 	@exec $(BIN)/headwater demo-web --web-sdk-file $(WEB_SDK) --data-dir .demo/data $(FLAGS)
 
-test: $(DEV)
+test: $(DEV) $(COMPILED)
 	$(BIN)/python -m pytest $(FLAGS)
 
 lint: $(DEV)
@@ -33,7 +35,7 @@ lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-load: $(RUNTIME)
+load: $(COMPILED)
 	$(BIN)/python -m load_tests.local $(FLAGS)
 
 lock: $(DEV)
@@ -59,6 +61,11 @@ $(BIN)/python:
 $(RUNTIME): requirements.lock pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+# A process that died is back sooner; also where Python is told to write no bytecode by itself.
+$(COMPILED): $(RUNTIME) $(shell find $(PACKAGES) -name '*.py')
+	@$(BIN)/python -m compileall -q $(PACKAGES)
 	@touch $@
 
 $(DEV): requirements-dev.lock $(RUNTIME)
