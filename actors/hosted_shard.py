@@ -227,7 +227,7 @@ class Shard(Process):
 
     @restarting_if_damaged()
     def sweep(self) -> bool:
-        """Remove some of what is past its retention (`Sweeper.sweep`)."""
+        """Remove some of what is past its retention; tell whether (`Sweeper.sweep`)."""
         return not self._is_moving and self._sweeper.sweep()
 
     @restarting_if_damaged()

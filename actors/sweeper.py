@@ -16,12 +16,12 @@ from actors.store.environment import Transaction
 from actors.store.ids import time_of_id
 from actors.store.keys import copy_key_parts
 
-# Entries of each table looked at per step: some milliseconds, which ingestion has to wait. With a
-# call every five seconds a shard of seven million profiles is gone round in an hour.
-STEP = 10_000
-# After a step that removed something another one follows for so long: under load more than one
-# step's worth of log entries is past its retention every five seconds.
-BUDGET_S = 0.1
+# Entries of each table that a step looks at. It takes some milliseconds if all are past their time.
+STEP = 250
+# Of one call, which ingestion has to wait for. If nothing is removed there is one every five
+# seconds: a shard of some million profiles is gone round in an hour.
+STEPS = 40
+SLICE_S = 0.02
 
 
 class _LastStored(Struct, array_like=True):
@@ -47,18 +47,21 @@ class Sweeper:
         self._next_trail = b""
 
     def sweep(self) -> bool:
-        """Do steps as long as they remove something and there is time, at least one.
+        """Do steps until there were `STEPS` or `SLICE_S` is over, at least one.
 
         Returns:
-            Whether the last one reached the end of the profiles.
+            Whether they removed something: there may be more that is past its time already.
 
         Raises:
             StoreFull: there is no room even to delete; what was not swept is swept next time.
         """
-        deadline_s = self._clock.monotonic() + BUDGET_S
-        while self.step(STEP) and self._clock.monotonic() < deadline_s:
-            pass
-        return not self._next_profile
+        deadline_s = self._clock.monotonic() + SLICE_S
+        removed = 0
+        for _ in range(STEPS):
+            removed += self.step(STEP)
+            if self._clock.monotonic() >= deadline_s:
+                break
+        return removed > 0
 
     def step(self, limit: int) -> int:
         """Look at the next `limit` entries of each table; return how many were past their time.

@@ -21,6 +21,7 @@ logger = logging.getLogger("headwater.supervisor")
 CHECK_S = 1.0
 AGAIN_S = 0.05  # while one does not answer, for which it is given `QUICK_S` each time
 SWEEP_S = 5.0
+SWEEPING_S = 0.5  # a shard again and again, each time shortly, while there is something to remove
 STALE_S = 60.0  # spec/observability.md, 6
 QUICK_S = 2.0
 
@@ -156,7 +157,13 @@ class Supervisor:
 
     async def _sweep(self) -> None:
         shards = [each for each in self._actors if each.role == "shard"]
-        await asyncio.gather(*(self._try(each, each.handle.sweep) for each in shards))
+        await asyncio.gather(*map(self._sweep_one, shards))
+
+    async def _sweep_one(self, watched: Watched) -> None:
+        deadline_s = self._clock.monotonic() + SWEEPING_S
+        while await self._try(watched, watched.handle.sweep):
+            if self._clock.monotonic() >= deadline_s:
+                break
 
     async def _collect_one(self, watched: Watched) -> None:
         answer = await self._try(watched, watched.handle.metrics)

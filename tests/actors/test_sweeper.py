@@ -65,7 +65,7 @@ def test_a_profile_ages_out_after_its_lifetime(swept: Swept, age_ms: int, is_gon
     """spec/profiles.md, 6."""
     swept.send(1)
     swept.clock.advance(age_ms)
-    assert swept.sweeper.sweep()
+    assert swept.sweeper.sweep() == is_gone
     assert swept.is_aged_out(1) == is_gone
     assert attributes_of(swept.shard, 1) == ({} if is_gone else {"n": "1"})
 
@@ -159,39 +159,46 @@ class SlowClock(ManualClock):
     """A clock on which every look at it takes a while."""
 
     def monotonic(self) -> float:
-        """Return seconds, 40 ms more each time."""
-        self.advance(40)
+        """Return seconds, 8 ms more each time."""
+        self.advance(8)
         return super().monotonic()
 
 
 @pytest.mark.parametrize(
-    ("count", "left"),
+    ("count", "steps", "left"),
     [
-        pytest.param(4, 0, id="until nothing is left to remove"),
-        pytest.param(10, 4, id="until the time is up"),
+        pytest.param(4, 20, 0, id="until nothing is left to remove"),
+        pytest.param(10, 20, 4, id="until the time is up"),
+        pytest.param(10, 2, 6, id="until there were enough"),
     ],
 )
-def test_steps_follow_each_other_while_they_remove_something(
-    swept: Swept, monkeypatch: pytest.MonkeyPatch, count: int, left: int
+def test_a_sweep_does_some_steps(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch, count: int, steps: int, left: int
 ) -> None:
-    """More than a step's worth may become old between two sweeps."""
+    """Whoever asks is told that it removed something, and may ask again at once."""
     monkeypatch.setattr(sweeper, "STEP", 2)
+    monkeypatch.setattr(sweeper, "STEPS", steps)
     for mpid in range(1, count + 1):
         swept.send(mpid, f"r-{mpid}")
     swept.clock.advance(EVENTS + 1)
-    Sweeper(
-        swept.shard.state, [swept.shard], SlowClock(swept.clock.now_ms())
-    ).sweep()  # time for three steps
+    slow = SlowClock(swept.clock.now_ms())  # time for three steps
+    assert Sweeper(swept.shard.state, [swept.shard], slow).sweep()
     assert [swept.size("log"), swept.size("duplicates")] == [left, left]
 
 
-def test_a_sweep_with_nothing_to_remove_is_one_step(
+def test_a_sweep_goes_on_where_the_last_one_ended(
     swept: Swept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeper, "STEP", 2)
-    for mpid in range(1, 6):
+    monkeypatch.setattr(sweeper, "STEPS", 2)
+    for mpid in range(1, 11):
         swept.send(mpid)
-    assert [swept.sweeper.sweep() for _ in range(6)] == [False, False, True] * 2
+    assert not swept.sweeper.sweep()
+    swept.clock.advance(IDLE + 1)
+    assert swept.sweeper.sweep()
+    assert [mpid for mpid in range(1, 11) if swept.is_aged_out(mpid)] == [5, 6, 7, 8]
+    assert swept.sweeper.sweep()  # the end, and the beginning again
+    assert [mpid for mpid in range(1, 11) if not swept.is_aged_out(mpid)] == [3, 4]
 
 
 def letter(

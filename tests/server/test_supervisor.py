@@ -105,3 +105,31 @@ async def test_who_is_back_from_death_begins_at_once(
     await checking._check()
     assert begun.is_set()
     assert pauses == [supervisor.AGAIN_S] * 3
+
+
+class Swept:
+    """A shard that has something to remove for so many calls of 0.2 s."""
+
+    def __init__(self, clock: ManualClock, calls: int) -> None:
+        self._clock = clock
+        self.calls = calls
+
+    def within(self, _: float) -> "Swept":
+        return self
+
+    async def sweep(self) -> bool:
+        self._clock.advance(200)
+        self.calls -= 1
+        return self.calls > 0
+
+
+@pytest.mark.parametrize(("calls", "left"), [(1, 0), (2, 0), (3, 0), (10, 7)])
+async def test_a_shard_is_swept_again_at_once_while_it_removes_something(
+    tmp_path: Path, calls: int, left: int
+) -> None:
+    """For half a second; the rest has to wait for the next time."""
+    clock = ManualClock()
+    shard = Swept(clock, calls)
+    watched = [Watched("shard", "0", cast(Handle, shard))]
+    await Supervisor(watched, AdminMetrics("test"), 60.0, tmp_path, clock)._sweep()
+    assert shard.calls == left
