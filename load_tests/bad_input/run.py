@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from msgspec import Struct
+from msgspec import Struct, field
 
 from actors.clock import Clock
 from load_tests.bad_input.connection import Answer, Connection, Hang
@@ -53,8 +53,8 @@ class Tally(Struct):
         slowest: number of the bad request that took longest, and `slowest_s`.
     """
 
-    statuses: Counter[int]
-    findings: list[Finding]
+    statuses: Counter[int] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
     failures: int = 0
     hangs: int = 0
     good: int = 0
@@ -71,13 +71,13 @@ class Tally(Struct):
 
 
 class Run:
-    """One deployment and what is sent to it."""
+    """One deployment and what is sent to it; what comes back is added to a tally."""
 
-    def __init__(self, host: str, port: int, clock: Clock) -> None:
+    def __init__(self, host: str, port: int, clock: Clock, tally: Tally) -> None:
         self._host, self._port = host, port
         self._clock = clock
         self._is_over = False
-        self.tally = Tally(Counter(), [])
+        self._tally = tally
 
     async def prepare(self, seed: int) -> Requests:
         """Make what requests can name; return the requests of a seed.
@@ -94,7 +94,7 @@ class Run:
         return Requests(document, known, seed)
 
     async def send(self, requests: Requests, start: int, count: int, connections: int) -> None:
-        """Send requests of some numbers; fills `tally`."""
+        """Send requests of some numbers."""
         numbers = iter(range(start, start + count))
         good = asyncio.create_task(self._send_good())
         workers = (self._work(requests, numbers) for _ in range(connections))
@@ -120,24 +120,24 @@ class Run:
             try:
                 answer = await _send(connection, sent)
             except Hang:
-                self.tally.hangs += 1
-                self.tally.note(number, sent, "no answer in time")
+                self._tally.hangs += 1
+                self._tally.note(number, sent, "no answer in time")
                 continue
             took_s = self._clock.monotonic() - began
-            if took_s > self.tally.slowest_s:
-                self.tally.slowest, self.tally.slowest_s = number, took_s
-            self.tally.statuses[answer.status] += 1
+            if took_s > self._tally.slowest_s:
+                self._tally.slowest, self._tally.slowest_s = number, took_s
+            self._tally.statuses[answer.status] += 1
             problem = _problem(answer, sent)
             if problem:
-                self.tally.failures += 1
-                self.tally.note(number, sent, problem)
+                self._tally.failures += 1
+                self._tally.note(number, sent, problem)
         connection.close()
 
     async def _send_good(self) -> None:
         """Send what is in order, all the time: no bad request may disturb it."""
         connection = Connection(self._host, self._port)
         request = _request("POST", "/v2/events", _basic(KEYS[0]), _GOOD)
-        tally = self.tally
+        tally = self._tally
         while not self._is_over:
             began = self._clock.monotonic()
             try:

@@ -3,6 +3,8 @@
 import asyncio
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -11,7 +13,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from actors.clock import SystemClock
+from actors.clock import Clock, SystemClock
 from load_tests.bad_input.connection import Hang
 from load_tests.bad_input.run import Run, Tally
 from load_tests.client import Target
@@ -51,6 +53,13 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 @click.option("--requests", "count", type=click.IntRange(1), default=20_000, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--start", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--each",
+    type=click.IntRange(1),
+    default=50_000,
+    show_default=True,
+    help="Requests to one deployment, which fills; another one gets the next.",
+)
 @click.option("--connections", type=click.IntRange(1), default=16, show_default=True)
 @click.option("--only", type=click.IntRange(0), help="Send this request alone, and show it.")
 @click.option("--json", "json_file", type=_FILE, help="Write all results to this file.")
@@ -58,42 +67,32 @@ def command(
     count: int,
     seed: int,
     start: int,
+    each: int,
     connections: int,
     only: int | None,
     json_file: Path | None,
 ) -> None:
-    """Send bad requests to a deployment that is started for it and thrown away.
+    """Send bad requests to deployments that are started for it and thrown away.
 
     Ends with 1 if one was answered 500, not at all, or disturbed another.
     """
     clock = SystemClock()
-    with tempfile.TemporaryDirectory(prefix="headwater-bad-") as folder:
-        server = ServerProcess(
-            Path(folder),
-            clock,
-            *("--workspace", str(WORKSPACE)),
-            environ={"HEADWATER_LOG_LEVEL": "warning"},
-        )
-        try:
-            server.start()
-            if only is not None:
-                asyncio.run(_show(_run_of(server), seed, only))
-                click.echo(server.text())
-                return
-            before = _alive(server)
-            run = _run_of(server)
-            began = clock.monotonic()
-            asyncio.run(_all(run, seed, start, count, connections))
-            seconds = clock.monotonic() - began
-            crashes = len(before - _alive(server))
-            log = server.text()
-        except (RuntimeError, OSError) as error:
-            raise click.ClickException(str(error)) from error
-        finally:
-            if server.is_running:
-                server.stop()
-    defects = [line for line in log.splitlines() if '"level":"error"' in line]
-    report = _report(run.tally, seed, count, seconds, crashes, len(defects))
+    tally = Tally()
+    try:
+        if only is not None:
+            _show(seed, only, clock)
+            return
+        began, crashes, defects = clock.monotonic(), 0, list[str]()
+        for first in range(start, start + count, each):
+            some = min(each, start + count - first)
+            ended, logged = _send(tally, seed, first, some, connections, clock)
+            crashes, defects = crashes + ended, defects + logged
+            found = tally.failures + tally.hangs + crashes + len(defects) + tally.good_refused
+            click.echo(f"{first + some - start:,} requests: {found} findings")
+        seconds = clock.monotonic() - began
+    except (RuntimeError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    report = _report(tally, seed, count, seconds, crashes, len(defects))
     console = Console(width=120)
     console.print(_table(report))
     for line in defects[:20]:
@@ -104,12 +103,53 @@ def command(
         raise SystemExit(1)
 
 
+@contextmanager
+def _deployment(clock: Clock) -> Iterator[ServerProcess]:
+    with tempfile.TemporaryDirectory(prefix="headwater-bad-") as folder:
+        server = ServerProcess(
+            Path(folder),
+            clock,
+            *("--workspace", str(WORKSPACE)),
+            environ={"HEADWATER_LOG_LEVEL": "warning"},
+        )
+        try:
+            server.start()
+            yield server
+        finally:
+            if server.is_running:
+                server.stop()
+
+
+def _send(
+    tally: Tally, seed: int, start: int, count: int, connections: int, clock: Clock
+) -> tuple[int, list[str]]:
+    """Send some requests to a new deployment.
+
+    Returns:
+        How many processes of it ended, and the errors that it logged.
+    """
+    with _deployment(clock) as server:
+        before = _alive(server)
+        asyncio.run(_all(_run_of(server, tally, clock), seed, start, count, connections))
+        log = server.text()
+        return len(before - _alive(server)), [
+            line for line in log.splitlines() if '"level":"error"' in line
+        ]
+
+
 async def _all(run: Run, seed: int, start: int, count: int, connections: int) -> None:
     requests = await run.prepare(seed)
     await run.send(requests, start, count, connections)
 
 
-async def _show(run: Run, seed: int, number: int) -> None:
+def _show(seed: int, number: int, clock: Clock) -> None:
+    """Send one request alone, and show it, its answer and what was logged."""
+    with _deployment(clock) as server:
+        asyncio.run(_shown(_run_of(server, Tally(), clock), seed, number))
+        click.echo(server.text())
+
+
+async def _shown(run: Run, seed: int, number: int) -> None:
     sent = (await run.prepare(seed))[number]
     click.echo(repr(sent.data[:20_000]))
     try:
@@ -118,9 +158,9 @@ async def _show(run: Run, seed: int, number: int) -> None:
         click.echo("no answer in time")
 
 
-def _run_of(server: ServerProcess) -> Run:
+def _run_of(server: ServerProcess, tally: Tally, clock: Clock) -> Run:
     target = Target.of(server.url)
-    return Run(target.host, target.port, SystemClock())
+    return Run(target.host, target.port, clock, tally)
 
 
 def _alive(server: ServerProcess) -> set[int]:
