@@ -3,10 +3,11 @@
 from collections.abc import Collection, Iterator
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from actors.batches.identities import BATCH_NAMES, OTHER_NUMBERS
-from config.errors import Found
+from actors.identity.registry import STRATEGIES
+from config.errors import ConfigError, Found, format_path, found_by_model
 from config.fields import Items, Model
 
 DEFAULT_PRIORITY = (
@@ -151,3 +152,16 @@ def _strategy_problems(identity: IdentitySettings) -> Iterator[Found]:
 # spec/identity.md, 3: what the workspaces of a scope share: all but `idsync_enabled`, which each
 # workspace has for itself.
 SCOPE_KEYS = tuple(name for name in IdentitySettings.model_fields if name != "idsync_enabled")
+
+
+def parse_identity(data: dict[str, Any]) -> IdentitySettings:
+    """Check identity settings that stand alone; ConfigError lists all, by path in the document."""
+    try:
+        settings = IdentitySettings.model_validate(data)
+    except ValidationError as error:
+        found = found_by_model(error, IdentitySettings, data, ("identity",))
+    else:
+        found = list(identity_problems(settings, STRATEGIES))
+        if not found:
+            return settings
+    raise ConfigError(dict.fromkeys((format_path(where), message) for where, message in found))

@@ -12,7 +12,6 @@ from actors.outputs.registry import MODULES
 from config.audience_tests import failed_tests
 from config.deployment import deployment_problems
 from config.errors import ConfigError, Found, Location, format_path, found_by_model
-from config.identity import IdentitySettings, identity_problems
 from config.numbers import KeptNumbers, assign_all
 from config.plan_files import read_plan_files
 from config.sources import Expansion, read_yaml
@@ -141,19 +140,6 @@ def parse_workspace(data: dict[str, Any]) -> WorkspaceDocument:
     if document is None or found:
         raise ConfigError(dict.fromkeys((format_path(where), message) for where, message in found))
     return document
-
-
-def parse_identity(data: dict[str, Any]) -> IdentitySettings:
-    """Check identity settings that stand alone; ConfigError lists all, by path in the document."""
-    try:
-        settings = IdentitySettings.model_validate(data)
-    except ValidationError as error:
-        found = found_by_model(error, IdentitySettings, data, ("identity",))
-    else:
-        found = list(identity_problems(settings, STRATEGIES))
-        if not found:
-            return settings
-    raise ConfigError(dict.fromkeys((format_path(where), message) for where, message in found))
 
 
 def _check(

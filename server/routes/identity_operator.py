@@ -12,7 +12,7 @@ from actors.identity.calls import IdentityProblem
 from actors.identity.state import IdentityRecord
 from actors.model.workspaces import ENVIRONMENTS, Environment
 from config.errors import ConfigError
-from config.load import parse_identity
+from config.identity import parse_identity
 from server.auditing import audited
 from server.bodies import json_object, read_body
 from server.bodiless import without_body
