@@ -4,11 +4,15 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from load_tests.bench.report import BenchReport, Capacity, Floors, Growth
 
 _INK, _LIGHT, _DARK = "#333333", "#9db8d2", "#1f5a94"
-_SHADES = ("#1f5a94", "#4f86b8", "#9db8d2", "#c9d8e6", "#e0a458", "#e9c99b", "#b5b5b5", "#d9d9d9")
+_SHADES = (
+    *("#1f5a94", "#4f86b8", "#9db8d2", "#c9d8e6", "#e0a458", "#e9c99b"),  # roles
+    *("#b5b5b5", "#3f6b4a", "#8fbc94", "#7d5a7a"),  # a further role, floors
+)
 
 
 def write_charts(report: BenchReport, folder: Path) -> list[Path]:
@@ -16,7 +20,7 @@ def write_charts(report: BenchReport, folder: Path) -> list[Path]:
     written: list[Path] = []
     if report.capacity:
         figure, axes = _figure()
-        _costs(axes, report.capacity, report.floors)
+        _costs(axes, _bars(report.capacity, report.bare, report.floors))
         written.append(_save(figure, folder / "bench-cpu.png"))
     if any(each.points for each in report.capacity):
         figure, axes = _figure()
@@ -29,14 +33,25 @@ def write_charts(report: BenchReport, folder: Path) -> list[Path]:
     return written
 
 
-def _costs(axes: Axes, capacity: list[Capacity], floors: Floors | None) -> None:
-    """Draw one bar per mode, made of roles, and one for the floors of bulk."""
+def _bars(
+    capacity: list[Capacity], bare: Capacity | None, floors: Floors | None
+) -> dict[str, dict[str, float]]:
+    """Return what an event costs by part, largest first, for each mode and what it is held to."""
     bars = {each.mode: each.cpu_us_per_event for each in capacity}
+    if bare is not None:
+        bars["bulk, without attributes\nand audiences"] = bare.cpu_us_per_event
     if floors is not None:
-        bars["floors"] = {"parse": floors.parse_per_event, "store": floors.store_per_event}
-    parts = list(dict.fromkeys(part for bar in bars.values() for part in bar))
+        bars["floors of bulk"] = {"parse": floors.parse_per_event, "store": floors.store_per_event}
+    return {
+        name: dict(sorted(costs.items(), key=lambda cost: -cost[1])) for name, costs in bars.items()
+    }
+
+
+def _costs(axes: Axes, bars: dict[str, dict[str, float]]) -> None:
+    """Draw bars, made of parts; those that would not be seen are left out."""
+    parts = dict.fromkeys(part for bar in bars.values() for part, us in bar.items() if us >= 0.5)
     left = dict.fromkeys(bars, 0.0)
-    for part, shade in zip(parts, _SHADES * 2, strict=False):
+    for part, shade in zip(parts, _SHADES, strict=False):
         widths = [bar.get(part, 0.0) for bar in bars.values()]
         axes.barh(list(bars), widths, left=list(left.values()), color=shade, label=part)
         left = {name: left[name] + width for name, width in zip(bars, widths, strict=True)}
@@ -51,8 +66,9 @@ def _latencies(axes: Axes, capacity: list[Capacity]) -> None:
         for name, color in (("p99", _DARK), ("p50", _LIGHT)):
             found = [point.latency_ms[name] for point in each.points]
             axes.plot(rates, found, color=color, marker=marker, label=f"{each.mode} {name}")
-    axes.set_xscale("log")
+    axes.set_xlim(left=0)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms:,g}"))
     axes.set_xlabel("batches per second", color=_INK)
     axes.set_ylabel("latency, ms", color=_INK)
     axes.legend(frameon=False)
@@ -65,9 +81,10 @@ def _growth(axes: Axes, growth: list[Growth]) -> None:
             [each.profiles for each in some],
             [each.cpu_us_per_event for each in some],
             marker="o",
-            label=f"{shards} shards",
+            label=f"{shards} shards" if shards > 1 else "1 shard",
         )
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda profiles, _: f"{profiles:,.0f}"))
     axes.set_ylim(bottom=0)
     axes.set_xlabel("profiles", color=_INK)
     axes.set_ylabel("CPU µs per event", color=_INK)
