@@ -106,10 +106,13 @@ def _show_stated(costs: StatedCosts, names: Mapping[int, str], profiles: int, en
     click.echo("each profile:")
     for name, size in parts.items():
         click.echo(f"  {name}: {size:.1f} bytes")
-    click.echo(
-        f"each event that counts: {costs.plain_bytes} bytes in each stream that takes it"
-        + (f", {costs.wide_bytes} in some" if costs.has_wide else "")
-    )
+    others = []
+    if costs.has_values:
+        others.append(f"{costs.plain_bytes + costs.value_bytes} with a value")
+    if costs.has_wide:
+        others.append(f"{costs.wide_bytes} in some")
+    plain = f"{costs.plain_bytes} bytes in each stream that takes it"
+    click.echo(f"each event that counts: {', '.join([plain, *others])}")
     held = entries if costs.streams else 0
     _show_criteria(costs, names)
     click.echo(
@@ -162,7 +165,7 @@ def _show(title: str, shard: Shard) -> None:
         click.echo(f"  {name}: {_per(size, rows, 'profile')}")
     entries, size = shard["entries"], shard["entry_bytes"]
     click.echo(
-        f"  stream entries: {entries}, {shard['bytes_per_entry']} bytes each; "
+        f"  stream entries: {entries}, {shard['bytes_per_entry']} bytes each without a value; "
         f"with room to grow {_per(size, entries, 'entry')}"
     )
     for each in sorted(sources, key=lambda each: (-each["array_bytes"], each["source"])):

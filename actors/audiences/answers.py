@@ -129,7 +129,7 @@ class Costs(Struct, frozen=True, kw_only=True):
         membership_bytes: one bit for each row and audience.
         sources: columns that criteria on users read.
         entries: of the streams that criteria on events read; `entry_bytes` of them, room included.
-        bytes_per_entry: of one plain entry.
+        bytes_per_entry: of one plain entry without a value.
         audiences, criteria, streams: how many are evaluated, different ones.
     """
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 from actors.audiences.criteria import Named, Node
 from actors.audiences.engine.costs import EngineCost, engine_cost
 from actors.audiences.engine.engine import Engine
+from actors.audiences.engine.entries import EntryStore
 from actors.audiences.engine.holdings import sources_of, streams_of
 from actors.audiences.engine.joint import JointEngine, joint_criterion_term
 from actors.audiences.engine.plan import leaves_of
@@ -27,10 +28,11 @@ from actors.profiles.retention import DAY_MS
 
 ROWS_GROWTH = 2  # arrays by row double when they are full
 _MEASURED = 1024  # rows: what the engine grows by at first
-_ENTRY_ROOM = 1.5  # of a row's segment that moves; `_LEAST_ENTRIES` of a small one
+_ENTRY_ROOM = 1.25  # of a row's segment that moves; `_LEAST_ENTRIES` of a small one
 _LEAST_ENTRIES = 4
 _ENTRIES_GROWTH = 3  # half may be abandoned, and the arrays grow by half
-_BYTES_PER_SEGMENT = 2 * (3 * 8 + 4)  # where a row's entries lie, and its next event
+_BYTES_PER_SEGMENT = 3 * 8  # where a row's entries, its values or its wide entries lie
+_BYTES_PER_EVENT_NUMBER = 4  # a row's next one
 _ENTRIES_AT_LEAST = 1024  # of the arrays
 
 
@@ -65,8 +67,9 @@ class StatedCosts(Struct, frozen=True):
     Attributes:
         audiences, leaves, streams: how many, different ones.
         row_bytes: per profile: its row and what finds it; `membership_bytes`, `column_bytes` too.
-        plain_bytes, wide_bytes: of one entry; `wide` ones have a weight or cease by themselves.
-        has_wide: whether there are any of those.
+        plain_bytes, value_bytes, wide_bytes: of one entry; of its value, if it has one; `wide`
+            ones have a weight or cease by themselves.
+        has_values, has_wide: whether there are any of those.
         criteria: of all audiences, in the order of their numbers.
     """
 
@@ -77,7 +80,9 @@ class StatedCosts(Struct, frozen=True):
     membership_bytes: float
     column_bytes: float
     plain_bytes: int
+    value_bytes: int
     wide_bytes: int
+    has_values: bool
     has_wide: bool
     criteria: tuple[CriterionCost, ...]
 
@@ -96,11 +101,14 @@ class StatedCosts(Struct, frozen=True):
         Besides, there are the values of attributes, each once, and 4096 users whose newest entries
         wait to be merged in.
         """
-        entry_bytes = self.wide_bytes if self.has_wide else self.plain_bytes
+        plain_bytes = self.plain_bytes + self.has_values * self.value_bytes
+        entry_bytes = self.wide_bytes if self.has_wide else plain_bytes
         room = max(entries * _ENTRY_ROOM, _LEAST_ENTRIES) if entries else 0
-        segments = profiles * (_ENTRIES_GROWTH * room * entry_bytes + _BYTES_PER_SEGMENT)
-        rows = max(profiles, _MEASURED) * self.profile_bytes * ROWS_GROWTH
-        return round(rows + segments + _ENTRIES_AT_LEAST * (self.plain_bytes + self.wide_bytes))
+        segments = (1 + self.has_values + self.has_wide) * _BYTES_PER_SEGMENT
+        row_bytes = self.profile_bytes + segments + _BYTES_PER_EVENT_NUMBER
+        rows = max(profiles, _MEASURED) * row_bytes * ROWS_GROWTH
+        least = _ENTRIES_AT_LEAST * (plain_bytes + self.wide_bytes)
+        return round(rows + profiles * _ENTRIES_GROWTH * room * entry_bytes + least)
 
 
 def stated_costs(nodes: Mapping[int, Node], workspace: WorkspaceInfo) -> StatedCosts:
@@ -159,7 +167,7 @@ def _stated(
         for number, node in sorted(nodes.items())
         for place, named in enumerate(criteria_of(node), 1)
     ]
-    criteria = _criteria(needs, columns, entries.entry_bytes, entries.wide_entry_bytes)
+    streams = frozenset(stream for *_, some in needs for stream in some)
     return StatedCosts(
         audiences=len(nodes),
         leaves=after.leaves,
@@ -168,9 +176,11 @@ def _stated(
         membership_bytes=memberships.nbytes / rows.capacity,
         column_bytes=sum(columns.values()),
         plain_bytes=entries.entry_bytes,
+        value_bytes=entries.value_bytes,
         wide_bytes=entries.wide_entry_bytes,
-        has_wide=any(entries.wide_entry_bytes in each.entry_bytes for each in criteria),
-        criteria=criteria,
+        has_values=any(each.has_values and not each.is_wide for each in streams),
+        has_wide=any(each.is_wide for each in streams),
+        criteria=_criteria(needs, columns, entries),
     )
 
 
@@ -185,7 +195,7 @@ def _measured(engine: Engine, workspaces: Sequence[WorkspaceInfo], rows: int) ->
 
 
 def _criteria(
-    needs: Sequence[_Needs], columns: Mapping[str, float], plain_bytes: int, wide_bytes: int
+    needs: Sequence[_Needs], columns: Mapping[str, float], entries: EntryStore
 ) -> tuple[CriterionCost, ...]:
     return tuple(
         CriterionCost(
@@ -194,7 +204,7 @@ def _criteria(
             place=place,
             row_bytes=sum(columns[repr(source)] for source in sources),
             columns=tuple(sorted(map(repr, sources))),
-            entry_bytes=tuple(wide_bytes if each.is_wide else plain_bytes for each in streams),
+            entry_bytes=tuple(_entry_bytes(each, entries) for each in streams),
             shared_with=sum(
                 not (sources.isdisjoint(others) and streams.isdisjoint(their_streams))
                 for *_, others, their_streams in needs
@@ -203,6 +213,12 @@ def _criteria(
         )
         for number, place, name, sources, streams in needs
     )
+
+
+def _entry_bytes(stream: Stream, entries: EntryStore) -> int:
+    if stream.is_wide:
+        return entries.wide_entry_bytes
+    return entries.entry_bytes + stream.has_values * entries.value_bytes
 
 
 def _needs(term: Term) -> tuple[frozenset[Source], frozenset[Stream]]:

@@ -32,7 +32,8 @@ async def test_the_cost_is_told_per_profile_entry_and_source(tmp_path: Path) -> 
         "  values of user criteria: 300 bytes, 60.0 per profile",
         "  entries of event criteria: 240 bytes, 48.0 per profile",
         "  together: 1104 bytes, 220.8 per profile",
-        "  stream entries: 10, 24 bytes each; with room to grow 240 bytes, 24.0 per entry",
+        "  stream entries: 10, 24 bytes each without a value; "
+        "with room to grow 240 bytes, 24.0 per entry",
         "    AttributeSource(name='status'): 24 bytes, 4.8 per profile, "
         "3 distinct values of 300 bytes",
     ]
@@ -100,13 +101,13 @@ def test_the_cost_of_a_document_is_told_without_a_deployment(tmp_path: Path) -> 
         "  columns of user criteria: 4.0 bytes",
         lines[5],
     ]
-    assert lines[6] == "each event that counts: 24 bytes in each stream that takes it"
+    assert lines[6] == "each event that counts: 16 bytes in each stream that takes it"
     assert lines[7:12] == [
         "audience gold:",
         "  criterion tier: 4.0 bytes per profile (AttributeSource(name='tier'))",
-        "  criterion twice: 24 bytes per event that counts; shared with 1 others",
+        "  criterion twice: 16 bytes per event that counts; shared with 1 others",
         "audience pinged:",
-        "  criterion 1: 24 bytes per event that counts; shared with 1 others",
+        "  criterion 1: 16 bytes per event that counts; shared with 1 others",
     ]
     assert lines[12].startswith("1000 profiles with 10 entries each: ")
 

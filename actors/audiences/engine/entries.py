@@ -16,6 +16,7 @@ from msgspec.structs import astuple
 from actors.audiences.engine.arrays import FAR, Bools, Codes, Floats, Ints, Places, grown
 from actors.audiences.engine.entry_columns import (
     PLAIN,
+    VALUES,
     WIDE,
     coming_changes,
     order_of,
@@ -44,7 +45,7 @@ class Entry(Struct, array_like=True, frozen=True, gc=False):
         stream: its number.
         t_ms: event time.
         event: counts the events of one user; entries of one event have the same.
-        value: as the stream takes it; a number as `bits_of`.
+        value: as the stream takes it; a number as `bits_of`; 0 if it takes none.
         weight: of a stream that takes weights.
         first, last: the ticks of evaluation at which it counts.
     """
@@ -92,12 +93,18 @@ class Entries(Struct, frozen=True):
 
 
 class EntryStore:
-    """Entries of all rows. `wide` streams have their own segments, with more columns."""
+    """Entries of all rows.
+
+    `wide` streams have their own segments, with more columns. So have the values of the others, as
+    most streams take none: those of a row lie in the order of the entries that have one.
+    """
 
     def __init__(self) -> None:
         self._plain = SegmentStore(PLAIN)
+        self._values = SegmentStore(VALUES)
         self._wide = SegmentStore(WIDE)
         self._is_wide: Bools = np.zeros(0, np.bool_)  # by stream
+        self._has_values: Bools = np.zeros(0, np.bool_)
         self._is_kept: Bools = np.zeros(0, np.bool_)
         self._waiting: dict[int, list[Entry]] = {}
         self._happened: dict[int, list[Happened]] = {}  # waiting too
@@ -106,7 +113,8 @@ class EntryStore:
     @property
     def nbytes(self) -> int:
         """The bytes of all arrays."""
-        return self._plain.nbytes + self._wide.nbytes + self._next_event.nbytes
+        stores = (self._plain, self._values, self._wide)
+        return sum(store.nbytes for store in stores) + self._next_event.nbytes
 
     @property
     def total(self) -> int:
@@ -115,22 +123,29 @@ class EntryStore:
 
     @property
     def entry_bytes(self) -> int:
-        """The bytes of one plain entry."""
+        """The bytes of one plain entry without a value."""
         return self._plain.entry_bytes
+
+    @property
+    def value_bytes(self) -> int:
+        """The bytes of the value of a plain entry."""
+        return self._values.entry_bytes
 
     @property
     def wide_entry_bytes(self) -> int:
         """The bytes of one entry of a wide stream."""
         return self._wide.entry_bytes
 
-    def know_stream(self, number: int, *, is_wide: bool) -> None:
+    def know_stream(self, number: int, *, is_wide: bool, has_values: bool) -> None:
         """Keep the entries of a stream from now on; its number was never used before."""
         if number >= len(self._is_kept):
             size = 2 * number + 64
             self._is_kept = grown(self._is_kept, size, 0)
             self._is_wide = grown(self._is_wide, size, 0)
+            self._has_values = grown(self._has_values, size, 0)
         self._is_kept[number] = True
         self._is_wide[number] = is_wide
+        self._has_values[number] = has_values
 
     def forget_stream(self, number: int) -> None:
         """Keep the entries of a stream no longer; rows lose them when they are next written."""
@@ -176,9 +191,9 @@ class EntryStore:
             wide = {name: column[of_wide] for name, column in came.items()}
             for name, always in (("first", -FAR), ("last", FAR), ("weight", 1.0)):
                 wide[name] = np.full(len(wide["place"]), always, WIDE[name])
-            self._merge_into(self._wide, rows, wide, since_ms)
+            self._merge_wide(rows, wide, since_ms)
             came = {name: column[~of_wide] for name, column in came.items()}
-        self._merge_into(self._plain, rows, came, since_ms)
+        self._merge_plain(rows, came, since_ms)
 
     def replace(self, row: int, entries: Iterable[Entry]) -> None:
         """Let a row have these entries alone."""
@@ -189,8 +204,8 @@ class EntryStore:
         """Let a row have no entries."""
         self._waiting.pop(row, None)
         self._happened.pop(row, None)
-        self._plain.clear(row)
-        self._wide.clear(row)
+        for store in (self._plain, self._values, self._wide):
+            store.clear(row)
         self._next_event[row] = 0
 
     def merge(self, since_ms: int) -> None:
@@ -208,9 +223,9 @@ class EntryStore:
             of_wide = self._is_wide[came["stream"]]
             if of_wide.any():
                 wide = wide_columns(entries, of_wide.nonzero()[0])
-                self._merge_into(self._wide, rows, wide, since_ms)
+                self._merge_wide(rows, wide, since_ms)
                 came = {name: column[~of_wide] for name, column in came.items()}
-        self._merge_into(self._plain, rows, came, since_ms)
+        self._merge_plain(rows, came, since_ms)
 
     def read(self, rows: Places, ticks: Ints) -> Entries:
         """Return the entries of rows.
@@ -219,7 +234,7 @@ class EntryStore:
             rows: which.
             ticks: of evaluation, one for all or one for each of `rows`.
         """
-        place, columns = self._plain.read(rows)
+        place, columns = self._read_plain(rows)
         nothing = np.zeros(0, np.int64)
         changes = (nothing, np.zeros(0, np.int32), nothing)
         weight: Floats | None = None
@@ -250,14 +265,31 @@ class EntryStore:
             run_starts(place, columns["stream"]),
         )
 
-    def _merge_into(
-        self,
-        store: SegmentStore,
-        rows: Ints,
-        came: Columns,
-        since_ms: int,
-    ) -> None:
-        old_place, old = store.read(rows)
+    def _read_plain(self, rows: Ints) -> tuple[Ints, Columns]:
+        place, columns = self._plain.read(rows)
+        values = np.zeros(len(place), np.int64)
+        if self._values.total:
+            _, found = self._values.read(rows)
+            values[self._has_values[columns["stream"]]] = found["value"]
+        return place, {**columns, "value": values}
+
+    def _merge_plain(self, rows: Ints, came: Columns, since_ms: int) -> None:
+        places, columns = self._merged(*self._read_plain(rows), came, since_ms)
+        values = columns.pop("value")
+        self._plain.write(rows, _lengths(places, rows), columns)
+        with_value = self._has_values[columns["stream"]]
+        if self._values.total or with_value.any():
+            lengths = _lengths(places[with_value], rows)
+            self._values.write(rows, lengths, {"value": values[with_value]})
+
+    def _merge_wide(self, rows: Ints, came: Columns, since_ms: int) -> None:
+        places, columns = self._merged(*self._wide.read(rows), came, since_ms)
+        self._wide.write(rows, _lengths(places, rows), columns)
+
+    def _merged(
+        self, old_place: Ints, old: Columns, came: Columns, since_ms: int
+    ) -> tuple[Ints, Columns]:
+        """Return what there was and what came, in order, without what is kept no longer."""
         places = np.concatenate([old_place, came["place"]])
         columns = {name: np.concatenate([old[name], came[name]]) for name in old}
         stays = self._is_kept[columns["stream"]] & (columns["t_ms"] >= since_ms)
@@ -265,6 +297,9 @@ class EntryStore:
             places = places[stays]
             columns = {name: column[stays] for name, column in columns.items()}
         order = order_of(places, columns)
-        columns = {name: column[order] for name, column in columns.items()}
-        lengths = np.bincount(places, minlength=len(rows)).astype(np.int64)
-        store.write(rows, lengths, columns)
+        return places[order], {name: column[order] for name, column in columns.items()}
+
+
+def _lengths(places: Ints, rows: Ints) -> Ints:
+    """Return how many entries each of the rows has."""
+    return np.bincount(places, minlength=len(rows)).astype(np.int64)

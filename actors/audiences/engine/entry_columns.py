@@ -8,8 +8,9 @@ import numpy as np
 from actors.audiences.engine.arrays import FAR, Codes, Ints, Places
 from actors.audiences.engine.segments import Columns
 
-PLAIN = {"stream": np.int32, "event": np.int32, "t_ms": np.int64, "value": np.int64}
-WIDE = {**PLAIN, "first": np.int64, "last": np.int64, "weight": np.float64}
+PLAIN = {"stream": np.int32, "event": np.int32, "t_ms": np.int64}
+VALUES = {"value": np.int64}
+WIDE = {**PLAIN, **VALUES, "first": np.int64, "last": np.int64, "weight": np.float64}
 _BITS = 63
 
 _Fields = tuple[Any, ...]

@@ -123,7 +123,7 @@ class Holdings:
         number, identity = len(self._identity_of), stream.identity
         self._identity_of.append(identity)
         self._number_of[stream] = self._number_by_identity[identity] = number
-        self._entries.know_stream(number, is_wide=stream.is_wide)
+        self._entries.know_stream(number, is_wide=stream.is_wide, has_values=stream.has_values)
         self._matcher = None
 
     def _release_stream(self, stream: Stream) -> None:

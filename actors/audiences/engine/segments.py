@@ -103,7 +103,7 @@ class SegmentStore:
     def _move(self, rows: Ints, lengths: Ints) -> None:
         """Give rows new segments with room to grow; what was in the old ones is not copied."""
         self._abandoned += int(self._room[rows].sum())
-        room = np.maximum(lengths + lengths // 2, _LEAST_ROOM)
+        room = np.maximum(lengths + lengths // 4, _LEAST_ROOM)
         ends = self._end + room.cumsum()
         self._start[rows] = ends - room
         self._room[rows] = room

@@ -69,6 +69,11 @@ class Stream(Struct, frozen=True):
         return isinstance(self.take, TakeNumber) and self.take.weight == "both"
 
     @property
+    def has_values(self) -> bool:
+        """Tell whether entries have a value; that of others is 0."""
+        return not isinstance(self.take, TakeNothing)
+
+    @property
     def identity(self) -> int:
         """A number that is the same for equal streams, whenever and wherever it is computed."""
         return hash_of(json.encode(self))

@@ -25,6 +25,7 @@ LOGIN = event("Login")
 BOTH = [WORKSPACE, replace(WORKSPACE, number=WORKSPACE.number + 1)]
 OVER = [each.number for each in BOTH]
 NODES: dict[int, Node] = {1: both(PREMIUM, LOGIN), 2: both(GOLD, ADULT), 3: negated(LOGIN)}
+VALUED: dict[int, Node] = {1: event("Login", frequency=("greater_than", 1, "sessions"))}
 
 
 def stated(nodes: dict[int, Node] = NODES) -> StatedCosts:
@@ -34,10 +35,16 @@ def stated(nodes: dict[int, Node] = NODES) -> StatedCosts:
 def test_each_criterion_says_what_it_needs_and_who_needs_it_too() -> None:
     first, second, third, fourth, fifth = stated().criteria
     assert (first.row_bytes, first.entry_bytes, first.shared_with) == (4.0, (), 1)
-    assert (second.row_bytes, second.entry_bytes, second.shared_with) == (0, (24,), 1)
+    assert (second.row_bytes, second.entry_bytes, second.shared_with) == (0, (16,), 1)
     assert (third.columns, third.shared_with) == (first.columns, 1)
     assert (fourth.row_bytes, fourth.shared_with) == (4.0, 0)
-    assert (fifth.entry_bytes, fifth.audience, fifth.place) == ((24,), 3, 1)
+    assert (fifth.entry_bytes, fifth.audience, fifth.place) == ((16,), 3, 1)
+
+
+def test_events_take_more_where_a_value_of_them_is_kept() -> None:
+    costs = stated(VALUED)
+    assert costs.criteria[0].entry_bytes == (24,)
+    assert costs.most_bytes(1000, 10) > stated({1: LOGIN}).most_bytes(1000, 10)
 
 
 def test_what_several_need_is_there_once() -> None:
@@ -98,22 +105,25 @@ def filled(engine: Engine, entries: list[int], rounds: int) -> int:
     st.lists(st.integers(0, 40), min_size=1, max_size=300),
     st.integers(1, 4),
     st.sampled_from([0, 800, 1100]),
+    st.sampled_from([NODES, VALUED]),
 )
-def test_nothing_takes_more_than_is_stated(entries: list[int], rounds: int, empty: int) -> None:
+def test_nothing_takes_more_than_is_stated(
+    entries: list[int], rounds: int, empty: int, nodes: dict[int, Node]
+) -> None:
     """Whatever the profiles have, and however they came to it."""
     everybody = entries + [0] * empty
-    most = stated().most_bytes(len(everybody), max(entries))
-    assert filled(one_engine(NODES), everybody, rounds) <= most
-    joint = joint_costs(NODES, dict.fromkeys(NODES, OVER), BOTH)
+    most = stated(nodes).most_bytes(len(everybody), max(entries))
+    assert filled(one_engine(nodes), everybody, rounds) <= most
+    joint = joint_costs(nodes, dict.fromkeys(nodes, OVER), BOTH)
     most = joint.most_bytes(len(everybody), max(entries))
-    assert filled(joint_engine(NODES), everybody, rounds) <= most
+    assert filled(joint_engine(nodes), everybody, rounds) <= most
 
 
 def test_audiences_over_several_workspaces_have_a_column_for_each() -> None:
     costs = joint_costs({1: both(PREMIUM, LOGIN)}, {1: OVER}, BOTH)
     user, event_ = costs.criteria
     assert len(user.columns) == len({*user.columns}) == 4  # and whether the user is live there
-    assert event_.entry_bytes == (24,)
+    assert event_.entry_bytes == (16,)
     assert (costs.audiences, costs.streams) == (1, 1)
 
 
