@@ -92,7 +92,10 @@ class StatedCosts(Struct, frozen=True):
         return self.row_bytes + self.membership_bytes + self.column_bytes
 
     def bytes_of(self, profiles: int, entries: int) -> int:
-        """Return what so many profiles with so many entries each take, without room to grow."""
+        """Return what so many profiles take with so many entries each, of which none has a value.
+
+        Without room to grow.
+        """
         return round(profiles * (self.profile_bytes + entries * self.plain_bytes))
 
     def most_bytes(self, profiles: int, entries: int) -> int:
