@@ -2,7 +2,7 @@
 
 Columns are measured on an engine of which only the definitions are real; rows without data take
 what rows with data take. What grows with data besides, distinct values and entries, is told per
-value and entry. All arrays have room to grow, and bounds include it (`arrays.grown`,
+value and entry. All arrays have room to grow, and bounds include it (`engine.growing`,
 `engine.segments`).
 """
 
@@ -18,6 +18,7 @@ from actors.audiences.engine.holdings import sources_of, streams_of
 from actors.audiences.engine.joint import JointEngine, joint_criterion_term
 from actors.audiences.engine.plan import leaves_of
 from actors.audiences.engine.records import Kept
+from actors.audiences.engine.segments import CHUNK
 from actors.audiences.engine.sources import Source
 from actors.audiences.engine.streams import Stream
 from actors.audiences.engine.terms import Term, node_term
@@ -26,14 +27,15 @@ from actors.model.profiles import Profile, ProfileKey, Section
 from actors.model.workspaces import WorkspaceInfo
 from actors.profiles.retention import DAY_MS
 
-ROWS_GROWTH = 2  # arrays by row double when they are full
+ROWS_GROWTH = 2  # arrays by row double at most when they are full
 _MEASURED = 1024  # rows: what the engine grows by at first
-_ENTRY_ROOM = 1.25  # of a row's segment that moves; `_LEAST_ENTRIES` of a small one
-_LEAST_ENTRIES = 4
-_ENTRIES_GROWTH = 3  # half may be abandoned, and the arrays grow by half
-_BYTES_PER_SEGMENT = 3 * 8  # where a row's entries, its values or its wide entries lie
+_ENTRY_ROOM = 1.25  # of a row's segment that moves, up to a multiple of `_ENTRIES_UNIT`
+_ENTRIES_UNIT = 4
+_ENTRIES_GROWTH = 3.4  # of chunks half is used at least, a third left behind; they grow by an 8th
+_BYTES_OF_OWNER = 4 / _ENTRIES_UNIT
+_BYTES_PER_SEGMENT = 8 + 4 + 4  # where a row's entries, its values or its wide entries lie
 _BYTES_PER_EVENT_NUMBER = 4  # a row's next one
-_ENTRIES_AT_LEAST = 1024  # of the arrays
+_ENTRIES_AT_LEAST = 3 * CHUNK  # of the arrays, whoever uses them
 
 
 # Of a criterion: number of its audience, its place, its id, and what it reads.
@@ -104,9 +106,10 @@ class StatedCosts(Struct, frozen=True):
         Besides, there are the values of attributes, each once, and 4096 users whose newest entries
         wait to be merged in.
         """
-        plain_bytes = self.plain_bytes + self.has_values * self.value_bytes
-        entry_bytes = self.wide_bytes if self.has_wide else plain_bytes
-        room = max(entries * _ENTRY_ROOM, _LEAST_ENTRIES) if entries else 0
+        value_bytes = self.has_values * (self.value_bytes + _BYTES_OF_OWNER)
+        plain_bytes = self.plain_bytes + _BYTES_OF_OWNER + value_bytes
+        entry_bytes = self.wide_bytes + _BYTES_OF_OWNER if self.has_wide else plain_bytes
+        room = entries * _ENTRY_ROOM + _ENTRIES_UNIT if entries else 0
         segments = (1 + self.has_values + self.has_wide) * _BYTES_PER_SEGMENT
         row_bytes = self.profile_bytes + segments + _BYTES_PER_EVENT_NUMBER
         rows = max(profiles, _MEASURED) * row_bytes * ROWS_GROWTH

@@ -9,7 +9,8 @@ from sys import getsizeof
 
 import numpy as np
 
-from actors.audiences.engine.arrays import Bytes, Codes, Places, grown
+from actors.audiences.engine.arrays import Bytes, Codes, Places
+from actors.audiences.engine.growing import Growing
 from actors.audiences.values import MISSING, StoredValue
 
 Predicate = Callable[[StoredValue], bool]
@@ -24,27 +25,38 @@ _CODE_BYTES = getsizeof(1 << 20)  # of a code as an object
 class CodedColumn:
     """One source of values: what is asked of it (`slots`), and the code of every row.
 
-    The dictionary is cleaned when it has doubled since the last time: codes of values that no row
-    has any more are given up.
+    A value that no row has any more is forgotten; its code is used again.
     """
 
     def __init__(self, rows: int) -> None:
-        self.codes: Codes = np.zeros(rows, np.int32)
+        self._codes = Growing(np.int32, MISSING_CODE)
         self.table: Bytes = np.zeros((0, _LEAST_CODES), np.uint8)  # (words, codes)
         self._values: list[StoredValue] = [MISSING]
+        self._users = [0]  # rows, by code; those without a value are not counted
+        self._free: list[int] = []  # codes
         self._code_of: dict[Hashable, int] = {MISSING: MISSING_CODE}
         self._slots: list[Predicate | None] = []
-        self._clean_at = _LEAST_CODES
+        self.know(rows)
+
+    @property
+    def codes(self) -> Codes:
+        """The code of each row."""
+        return self._codes.array
+
+    @property
+    def codes_end(self) -> int:
+        """What is more than any code."""
+        return len(self._values)
 
     @property
     def distinct(self) -> int:
-        """How many codes there are."""
-        return len(self._values)
+        """How many values there are."""
+        return len(self._code_of)
 
     @property
     def nbytes(self) -> int:
         """The bytes of the arrays."""
-        return self.codes.nbytes + self.table.nbytes
+        return self._codes.nbytes + self.table.nbytes
 
     @property
     def value_bytes(self) -> int:
@@ -54,7 +66,7 @@ class CodedColumn:
         """
         some = self._values[:: -(-len(self._values) // _MOST_MEASURED)]
         each = sum(map(_size_of, some)) / len(some)
-        index = getsizeof(self._values) + getsizeof(self._code_of)
+        index = sum(map(getsizeof, (self._values, self._users, self._code_of)))
         return round(each * len(self._values)) + index
 
     def add(self, predicate: Predicate) -> int:
@@ -78,17 +90,24 @@ class CodedColumn:
 
     def know(self, rows: int) -> None:
         """Make room for rows; new ones have no value."""
-        self.codes = grown(self.codes, rows, MISSING_CODE)
+        self._codes.grow(rows)
 
     def put(self, row: int, value: StoredValue) -> None:
         """Set the value of a row."""
         key = _key(value)
         code = self._code_of.get(key)
+        codes = self._codes.array
+        before = int(codes[row])
+        if code == before:
+            return
         if code is None:
-            if len(self._values) >= self._clean_at:
-                self._clean()
             code = self._learn(key, value)
-        self.codes[row] = code
+        codes[row] = code
+        self._users[code] += 1
+        if before != MISSING_CODE:
+            self._users[before] -= 1
+            if not self._users[before]:
+                self._forget(before)
 
     def value(self, code: int) -> StoredValue:
         """Return the value of a code."""
@@ -100,12 +119,17 @@ class CodedColumn:
         table.take(self.codes[rows], axis=1, out=into, mode="clip")
 
     def _learn(self, key: Hashable, value: StoredValue) -> int:
-        code = len(self._values)
-        if code == self.table.shape[1]:
-            wider = np.zeros((len(self.table), 2 * code), np.uint8)
-            wider[:, :code] = self.table
-            self.table = wider
-        self._values.append(value)
+        if self._free:
+            code = self._free.pop()
+            self._values[code] = value
+        else:
+            code = len(self._values)
+            self._values.append(value)
+            self._users.append(0)
+            if code == self.table.shape[1]:
+                wider = np.zeros((len(self.table), 2 * code), np.uint8)
+                wider[:, :code] = self.table
+                self.table = wider
         self._code_of[key] = code
         for word in range(len(self.table)):
             answers = 0
@@ -115,19 +139,10 @@ class CodedColumn:
             self.table[word, code] = answers
         return code
 
-    def _clean(self) -> None:
-        used = np.unique(np.append(self.codes, MISSING_CODE))
-        if 2 * len(used) <= len(self._values):
-            renamed = np.zeros(len(self._values), np.int32)
-            renamed[used] = np.arange(len(used), dtype=np.int32)
-            self.codes = renamed[self.codes]
-            self._values = [self._values[code] for code in used]
-            self._code_of = {_key(value): code for code, value in enumerate(self._values)}
-            size = max(_LEAST_CODES, 1 << (2 * len(used) - 1).bit_length())
-            table = np.zeros((len(self.table), size), np.uint8)
-            table[:, : len(used)] = self.table[:, used]
-            self.table = table
-        self._clean_at = max(2 * len(used), _LEAST_CODES)
+    def _forget(self, code: int) -> None:
+        del self._code_of[_key(self._values[code])]
+        self._values[code] = MISSING
+        self._free.append(code)
 
 
 def _size_of(value: StoredValue) -> int:

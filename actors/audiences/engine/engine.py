@@ -164,7 +164,7 @@ class Engine(EngineProfiles):
             found = unpack_entries(packed[place], self._holdings.number_of_identity)
             self._entries.add(int(rows[place]), found)
         self._memberships.put_new(rows, [each.kept.audiences for each in users])
-        self._rows.revision[rows] = [each.kept.revision for each in users]
+        self._rows.revision.array[rows] = [each.kept.revision for each in users]
         for row, each in zip(rows.tolist(), users, strict=True):
             self._fill(row, each.key, each.profile, each.derived)
         plan = self.plan(self._audiences)
@@ -173,7 +173,7 @@ class Engine(EngineProfiles):
         members = members_of(found_now, self._rows, alive)
         ready = settable(found_now, self._rows, alive)
         differs = self._memberships.differing(rows, plan.wanted, members, ready)
-        self._rows.due_ms[rows[differs]] = 0
+        self._rows.due_ms.array[rows[differs]] = 0
 
     def plan(self, audiences: Iterable[int]) -> Plan:
         """Return the joint evaluation of audiences; the last few are kept."""
@@ -223,7 +223,7 @@ class Engine(EngineProfiles):
             return {}
         plan = self.plan(self._audiences)
         found, _ = self.look(plan, np.array([row]), now_ms)
-        revision = int(self._rows.revision[row])
+        revision = int(self._rows.revision.array[row])
         members = set(self._memberships.of(row))
         wanted = np.array(
             [
@@ -265,8 +265,8 @@ class Engine(EngineProfiles):
         due_ms = np.where(ticks < FAR, (ticks + 1) >> 1, FAR)
         due_ms = np.where(alive, due_ms, FAR)
         if not is_whole:
-            due_ms = np.minimum(due_ms, self._rows.due_ms[rows])
-        self._rows.due_ms[rows] = due_ms
+            due_ms = np.minimum(due_ms, self._rows.due_ms.array[rows])
+        self._rows.due_ms.array[rows] = due_ms
 
     def _expirations(
         self,

@@ -24,6 +24,7 @@ from actors.audiences.engine.entry_columns import (
     run_starts,
     wide_columns,
 )
+from actors.audiences.engine.growing import Growing
 from actors.audiences.engine.segments import Columns, SegmentStore
 
 _MOST_WAITING = 4096  # rows: entries that wait take ten times as much memory as others
@@ -108,7 +109,7 @@ class EntryStore:
         self._is_kept: Bools = np.zeros(0, np.bool_)
         self._waiting: dict[int, list[Entry]] = {}
         self._happened: dict[int, list[Happened]] = {}  # waiting too
-        self._next_event: Codes = np.zeros(0, np.int32)
+        self._next_event = Growing(np.int32)
 
     @property
     def nbytes(self) -> int:
@@ -153,11 +154,11 @@ class EntryStore:
 
     def know(self, rows: int) -> None:
         """Make room for rows."""
-        self._next_event = grown(self._next_event, rows, 0)
+        self._next_event.grow(rows)
 
     def next_event(self, row: int) -> int:
         """Return the number of the row's next event."""
-        return int(self._next_event[row])
+        return int(self._next_event.array[row])
 
     def add(self, row: int, entries: Iterable[Entry]) -> None:
         """Add entries of later events than the row has."""
@@ -172,7 +173,7 @@ class EntryStore:
         self._note_event(row, happened[-1].event)
 
     def _note_event(self, row: int, event: int) -> None:
-        self._next_event[row] = max(int(self._next_event[row]), event + 1)
+        self._next_event.array[row] = max(int(self._next_event.array[row]), event + 1)
         if len(self._waiting) + len(self._happened) > _MOST_WAITING:
             self.merge(-FAR)
 
@@ -185,7 +186,7 @@ class EntryStore:
                 count, and weigh 1.
             since_ms: see above.
         """
-        np.maximum.at(self._next_event, rows[came["place"]], came["event"] + 1)
+        np.maximum.at(self._next_event.array, rows[came["place"]], came["event"] + 1)
         of_wide = self._is_wide[came["stream"]]
         if of_wide.any():
             wide = {name: column[of_wide] for name, column in came.items()}
@@ -206,7 +207,7 @@ class EntryStore:
         self._happened.pop(row, None)
         for store in (self._plain, self._values, self._wide):
             store.clear(row)
-        self._next_event[row] = 0
+        self._next_event.array[row] = 0
 
     def merge(self, since_ms: int) -> None:
         """Merge in what waits; the rows concerned lose what is older than `since_ms`."""

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from actors.audiences.engine.arrays import FAR, Codes, Ints, Places
-from actors.audiences.engine.segments import Columns
+from actors.audiences.engine.segments import Columns, Types
 
-PLAIN = {"stream": np.int32, "event": np.int32, "t_ms": np.int64}
-VALUES = {"value": np.int64}
-WIDE = {**PLAIN, **VALUES, "first": np.int64, "last": np.int64, "weight": np.float64}
+PLAIN: Types = {"stream": np.int32, "event": np.int32, "t_ms": np.int64}
+VALUES: Types = {"value": np.int64}
+WIDE: Types = {**PLAIN, **VALUES, "first": np.int64, "last": np.int64, "weight": np.float64}
 _BITS = 63
 
 _Fields = tuple[Any, ...]

@@ -114,7 +114,7 @@ class JointEngine(Engine):
         ]
         is_in = bool(lifetimes_ms) and not profile.is_opted_out
         until_ms = last_active_ms(profile) + max(lifetimes_ms) if is_in else -1
-        self._rows.alive_until_ms[row] = until_ms
+        self._rows.alive_until_ms.array[row] = until_ms
 
 
 class _JointHoldings(Holdings):

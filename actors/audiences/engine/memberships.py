@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 
 from actors.audiences.engine.arrays import Bools, Bytes, Ints, Places, grown, transpose, unpack
+from actors.audiences.engine.growing import Growing
 
 _LEAST_BYTES = 8
 
@@ -13,7 +14,7 @@ class Memberships:
     """The members of all audiences; an audience has a bit as long as it is known."""
 
     def __init__(self) -> None:
-        self._bits: Bytes = np.zeros((0, _LEAST_BYTES), np.uint8)
+        self._rows = Growing(np.uint8, shape=(_LEAST_BYTES,))
         self._sizes: Ints = np.zeros(8 * _LEAST_BYTES, np.int64)  # members by bit
         self._bit_of: dict[int, int] = {}
         self._free: list[int] = []
@@ -22,7 +23,11 @@ class Memberships:
     @property
     def nbytes(self) -> int:
         """The bytes of the array."""
-        return self._bits.nbytes
+        return self._rows.nbytes
+
+    @property
+    def _bits(self) -> Bytes:
+        return self._rows.array
 
     def __contains__(self, audience: int) -> bool:
         """Tell whether the audience has a bit."""
@@ -30,9 +35,7 @@ class Memberships:
 
     def know(self, rows: int) -> None:
         """Make room for rows."""
-        larger = np.zeros((rows, self._bits.shape[1]), np.uint8)
-        larger[: len(self._bits)] = self._bits
-        self._bits = larger
+        self._rows.grow(rows)
 
     def add(self, audience: int) -> None:
         """Give an audience a bit; nobody is in it."""
@@ -40,10 +43,12 @@ class Memberships:
             return
         bit = self._free.pop() if self._free else len(self._bit_of)
         if bit >= 8 * self._bits.shape[1]:
-            wider = np.zeros((len(self._bits), 2 * self._bits.shape[1]), np.uint8)
-            wider[:, : self._bits.shape[1]] = self._bits
-            self._bits = wider
-            self._sizes = grown(self._sizes, 8 * wider.shape[1], 0)
+            width = self._bits.shape[1]
+            wider = Growing(np.uint8, shape=(2 * width,))
+            wider.grow(len(self._rows))
+            wider.array[:, :width] = self._bits
+            self._rows = wider
+            self._sizes = grown(self._sizes, 16 * width, 0)
         self._bit_of[audience] = bit
 
     def remove(self, audience: int) -> None:

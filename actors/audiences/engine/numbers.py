@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from actors.audiences.engine.arrays import Floats, grown
+from actors.audiences.engine.arrays import Floats
+from actors.audiences.engine.growing import Growing
 from actors.audiences.values import StoredValue, parse_date, parse_number
 
 _NONE = np.nan
@@ -33,18 +34,24 @@ class NumberColumn:
     """
 
     def __init__(self, rows: int, parse: Parser) -> None:
-        self.values: Floats = np.full(rows, _NONE)
+        self._values = Growing(np.float64, _NONE)
         self.several: dict[int, list[str]] = {}
         self._parse = parse
+        self.know(rows)
+
+    @property
+    def values(self) -> Floats:
+        """The number of each row."""
+        return self._values.array
 
     @property
     def nbytes(self) -> int:
         """The bytes of the array."""
-        return self.values.nbytes
+        return self._values.nbytes
 
     def know(self, rows: int) -> None:
         """Make room for rows; new ones have no number."""
-        self.values = grown(self.values, rows, _NONE)
+        self._values.grow(rows)
 
     def put(self, row: int, value: StoredValue) -> None:
         """Set the value of a row, of a text or of a list of texts."""

@@ -63,7 +63,7 @@ class EngineProfiles:
         found = unpack_entries(kept.entries, self._holdings.number_of_identity)
         self._entries.replace(row, found)
         self._memberships.put(row, kept.audiences)
-        self._rows.revision[row] = kept.revision
+        self._rows.revision.array[row] = kept.revision
         self._fill(row, key, profile, derived)
 
     def refresh(self, key: ProfileKey, profile: Profile, derived: Derived = NO_DERIVED) -> None:
@@ -97,7 +97,7 @@ class EngineProfiles:
             row = self._row(key)
             self._begin(row)
             self._fill(row, key, profile, derived)
-        elif self._rows.alive_until_ms[row] < stored.received_ms:
+        elif self._rows.alive_until_ms.array[row] < stored.received_ms:
             # Its lifetime was over: the batch found an empty section, and left it with little.
             self._fill(row, key, profile, derived)
         else:
@@ -142,8 +142,8 @@ class EngineProfiles:
             found.extend(entry for entry in entries if entry.t_ms <= until_ms)
             first += len(stored.batch.events)
         self._entries.replace(row, found)
-        self._rows.revision[row] = revision
-        self._rows.due_ms[row] = 0
+        self._rows.revision.array[row] = revision
+        self._rows.due_ms.array[row] = 0
         return pack_entries(found, self._holdings.identity)
 
     def note_ready(self, key: ProfileKey, revision: int) -> None:
@@ -153,14 +153,14 @@ class EngineProfiles:
         """
         row = self._rows.find(key)
         if row is not None:
-            self._rows.revision[row] = revision
-            self._rows.due_ms[row] = 0
+            self._rows.revision.array[row] = revision
+            self._rows.due_ms.array[row] = 0
 
     def wake(self, key: ProfileKey, at_ms: int | None) -> None:
         """Let a profile be due at an instant for a reason of the caller's; `None`: for none."""
         row = self._rows.find(key)
         if row is not None:
-            self._rows.wake_ms[row] = FAR if at_ms is None else at_ms
+            self._rows.wake_ms.array[row] = FAR if at_ms is None else at_ms
 
     def trim(self, packed: bytes, now_ms: int) -> bytes:
         """Return packed entries without those that are past the lookback."""
@@ -194,7 +194,7 @@ class EngineProfiles:
 
     def next_due_ms(self) -> int | None:
         """Return when the first row is due; `None`: none ever."""
-        first = int(self._rows.due_ms.min(initial=FAR))
+        first = int(self._rows.due_ms.array.min(initial=FAR))
         return None if first >= FAR else first
 
     # -- Memberships -------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ class EngineProfiles:
 
     def first_members(self, audience: int, after: int | None, limit: int) -> list[int]:
         """Return the least MPIDs above `after` of an audience's members, ascending."""
-        mpids = self._rows.mpid[self._memberships.rows_of(audience)]
+        mpids = self._rows.mpid.array[self._memberships.rows_of(audience)]
         if after is not None:
             mpids = mpids[mpids > after]
         if len(mpids) > limit:
@@ -244,11 +244,11 @@ class EngineProfiles:
         """A profile that is new: nothing of it was stored before."""
         self._entries.clear(row)
         self._memberships.put(row, ())
-        self._rows.revision[row] = self._newest_revision
+        self._rows.revision.array[row] = self._newest_revision
 
     def _fill(self, row: int, key: ProfileKey, profile: Profile, derived: Derived) -> None:
         self._set_alive(row, profile)
-        self._rows.due_ms[row] = 0
+        self._rows.due_ms.array[row] = 0
         subject = self._subject(key, profile, derived)
         if subject is not None:
             self._mirror.fill(row, subject)
@@ -263,4 +263,4 @@ class EngineProfiles:
         section = profile.workspaces.get(self._workspace.number)
         is_in = section is not None and not section.is_aged_out and not profile.is_opted_out
         until_ms = last_active_ms(profile) + self._lifetime_ms if is_in else -1
-        self._rows.alive_until_ms[row] = until_ms
+        self._rows.alive_until_ms.array[row] = until_ms

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from sys import getsizeof
 
 import numpy as np
-from numpy.typing import NDArray
 
-from actors.audiences.engine.arrays import FAR, Bools, Ints, Places, grown
+from actors.audiences.engine.arrays import FAR, Bools, Places
+from actors.audiences.engine.growing import Growing, next_capacity
 from actors.model.profiles import ProfileKey
 from actors.model.workspaces import ENVIRONMENTS, Environment
 
-_LEAST_ROWS = 1024
 _NUMBERS_BYTES = getsizeof(1 << 40) + getsizeof(1 << 20)  # an MPID and its row as objects
 
 
@@ -27,12 +26,20 @@ class Rows:
 
     def __init__(self) -> None:
         self.capacity = 0
-        self.mpid: Ints = np.zeros(0, np.int64)
-        self.environment: NDArray[np.int8] = np.zeros(0, np.int8)
-        self.alive_until_ms: Ints = np.zeros(0, np.int64)
-        self.due_ms: Ints = np.zeros(0, np.int64)
-        self.wake_ms: Ints = np.zeros(0, np.int64)
-        self.revision: Ints = np.zeros(0, np.int64)
+        self.mpid = Growing(np.int64)
+        self.environment = Growing(np.int8)
+        self.alive_until_ms = Growing(np.int64, -1)
+        self.due_ms = Growing(np.int64, FAR)
+        self.wake_ms = Growing(np.int64, FAR)
+        self.revision = Growing(np.int64)
+        self._all = (
+            self.mpid,
+            self.environment,
+            self.alive_until_ms,
+            self.due_ms,
+            self.wake_ms,
+            self.revision,
+        )
         self._scope = 0
         self._row_of: dict[Environment, dict[int, int]] = {each: {} for each in ENVIRONMENTS}
         self._free: list[int] = []
@@ -45,15 +52,7 @@ class Rows:
     @property
     def nbytes(self) -> int:
         """The bytes of the arrays."""
-        arrays = (
-            self.mpid,
-            self.environment,
-            self.alive_until_ms,
-            self.due_ms,
-            self.wake_ms,
-            self.revision,
-        )
-        return sum(array.nbytes for array in arrays)
+        return sum(each.nbytes for each in self._all)
 
     @property
     def index_bytes(self) -> int:
@@ -78,27 +77,27 @@ class Rows:
                 self._grow()
         self._scope = key.scope
         self._row_of[key.environment][key.mpid] = row
-        self.mpid[row] = key.mpid
-        self.environment[row] = ENVIRONMENTS.index(key.environment)
-        self.alive_until_ms[row] = -1
-        self.due_ms[row] = FAR
-        self.wake_ms[row] = FAR
-        self.revision[row] = 0
+        self.mpid.array[row] = key.mpid
+        self.environment.array[row] = ENVIRONMENTS.index(key.environment)
+        self.alive_until_ms.array[row] = -1
+        self.due_ms.array[row] = FAR
+        self.wake_ms.array[row] = FAR
+        self.revision.array[row] = 0
         return row
 
     def drop(self, key: ProfileKey) -> int | None:
         """Give up the row of a profile; return which it was."""
         row = self._row_of[key.environment].pop(key.mpid, None)
         if row is not None:
-            self.alive_until_ms[row] = -1
-            self.due_ms[row] = self.wake_ms[row] = FAR
+            self.alive_until_ms.array[row] = -1
+            self.due_ms.array[row] = self.wake_ms.array[row] = FAR
             self._free.append(row)
         return row
 
     def key(self, row: int) -> ProfileKey:
         """Return whose row it is."""
-        environment = ENVIRONMENTS[int(self.environment[row])]
-        return ProfileKey(self._scope, environment, int(self.mpid[row]))
+        environment = ENVIRONMENTS[int(self.environment.array[row])]
+        return ProfileKey(self._scope, environment, int(self.mpid.array[row]))
 
     def used(self) -> Places:
         """Return all rows in use, ascending."""
@@ -114,19 +113,15 @@ class Rows:
 
     def due(self, now_ms: int) -> Places:
         """Return the rows that are due."""
-        first = np.minimum(self.due_ms[: self._end], self.wake_ms[: self._end])
+        first = np.minimum(self.due_ms.array[: self._end], self.wake_ms.array[: self._end])
         return np.flatnonzero(first <= now_ms)
 
     def is_alive(self, rows: Places, now_ms: int) -> Bools:
         """Tell which rows belong to the population."""
-        alive: Bools = self.alive_until_ms[rows] >= now_ms
+        alive: Bools = self.alive_until_ms.array[rows] >= now_ms
         return alive
 
     def _grow(self) -> None:
-        self.capacity = max(2 * self.capacity, _LEAST_ROWS)
-        self.mpid = grown(self.mpid, self.capacity, 0)
-        self.environment = grown(self.environment, self.capacity, 0)
-        self.alive_until_ms = grown(self.alive_until_ms, self.capacity, -1)
-        self.due_ms = grown(self.due_ms, self.capacity, FAR)
-        self.wake_ms = grown(self.wake_ms, self.capacity, FAR)
-        self.revision = grown(self.revision, self.capacity, 0)
+        self.capacity = next_capacity(self.capacity)
+        for each in self._all:
+            each.grow(self.capacity)

@@ -1,50 +1,65 @@
 """Entries of many rows in a few large arrays: every row has one segment of them.
 
-A segment has some room to grow; one that is full moves to the end. What it leaves behind is got
-back by compaction, when it is half of everything.
+A segment has some room to grow; one that is full moves. The arrays consist of chunks, of which one
+is open: segments that move go to its end. Once more than a third of all chunks was left behind,
+those of which most was are emptied, one by one, and used again; so no call has to move more than a
+few chunks, however many entries there are.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from actors.audiences.engine.arrays import Ints, grown, ranges
+from actors.audiences.engine.growing import Growing, next_capacity
 
 Columns = dict[str, NDArray[Any]]
+Types = Mapping[str, type[np.generic]]
 
-_LEAST_ROOM = 4
+CHUNK = 1 << 13  # entries
+_UNIT = 4  # entries: rooms are multiples of it
+_LEAST_ROOM = 1024  # entries that the arrays have room for
 
 
 class SegmentStore:
-    """Columns of entries, found by row. Cost of all calls: proportional to the entries touched."""
+    """Columns of entries, found by row. Cost of all calls: proportional to the entries touched.
 
-    def __init__(self, columns: Mapping[str, DTypeLike]) -> None:
-        self._columns: Columns = {name: np.empty(0, dtype) for name, dtype in columns.items()}
-        self._start = np.zeros(0, np.int64)
-        self._length = np.zeros(0, np.int64)
-        self._room = np.zeros(0, np.int64)
-        self._end = 0  # of what is in use or abandoned
-        self._abandoned = 0
+    Args:
+        columns: their types.
+        chunk: how many entries are got back at a time; a multiple of 4.
+    """
+
+    def __init__(self, columns: Types, chunk: int = CHUNK) -> None:
+        self._columns = {name: Growing(dtype) for name, dtype in columns.items()}
+        self._owners = Growing(np.int32)  # the row whose segment begins there, by unit
+        self._start = Growing(np.int64)
+        self._length = Growing(np.int32)
+        self._room = Growing(np.int32)
+        self._chunk = chunk
+        self._left: Ints = np.zeros(0, np.int64)  # entries left behind, by chunk
+        self._all_left = 0
+        self._free: list[int] = []  # chunks
+        self._end = self._border = 0  # of what is used of the open chunk, and of the chunk
         self.total = 0
 
     @property
     def nbytes(self) -> int:
         """The bytes of all arrays."""
-        per_row = self._start.nbytes + self._length.nbytes + self._room.nbytes
-        return per_row + sum(column.nbytes for column in self._columns.values())
+        arrays: tuple[Growing[Any], ...] = (self._start, self._length, self._room, self._owners)
+        return sum(each.nbytes for each in (*arrays, *self._columns.values()))
 
     @property
     def entry_bytes(self) -> int:
         """The bytes of one entry."""
-        return sum(column.itemsize for column in self._columns.values())
+        return sum(column.array.itemsize for column in self._columns.values())
 
     def lengths(self, rows: Ints) -> Ints:
         """Return how many entries each row has."""
         known = rows < len(self._length)
         lengths = np.zeros(len(rows), np.int64)
-        lengths[known] = self._length[rows[known]]
+        lengths[known] = self._length.array[rows[known]]
         return lengths
 
     def read(self, rows: Ints) -> tuple[Ints, Columns]:
@@ -59,10 +74,10 @@ class SegmentStore:
         lengths = self.lengths(rows)
         place = np.arange(len(rows), dtype=np.int64).repeat(lengths)
         if not len(place):
-            return place, {name: column[:0] for name, column in self._columns.items()}
-        starts = np.where(lengths > 0, self._start[np.minimum(rows, len(self._start) - 1)], 0)
-        at = ranges(starts, lengths)
-        return place, {name: column[at] for name, column in self._columns.items()}
+            return place, self._at(place)
+        start = self._start.array
+        starts = np.where(lengths > 0, start[np.minimum(rows, len(start) - 1)], 0)
+        return place, self._at(ranges(starts, lengths))
 
     def write(self, rows: Ints, lengths: Ints, entries: Columns) -> None:
         """Replace the segments of rows.
@@ -75,62 +90,100 @@ class SegmentStore:
         if not len(rows):
             return
         self._know(int(rows.max()) + 1)
-        self.total += int(lengths.sum()) - int(self._length[rows].sum())
-        self._length[rows] = lengths
-        outgrown = lengths > self._room[rows]
+        self.total += int(lengths.sum()) - int(self._length.array[rows].sum())
+        self._length.array[rows] = lengths
+        outgrown = lengths > self._room.array[rows]
         if outgrown.any():
             self._move(rows[outgrown], lengths[outgrown])
-        at = ranges(self._start[rows], lengths)
-        for name, column in self._columns.items():
-            column[at] = entries[name]
-        if self._abandoned * 2 > self._end:
-            self._compact()
+        self._put(rows, lengths, entries)
+        while self._all_left * 3 > (len(self._left) - len(self._free)) * self._chunk:
+            self._empty(int(self._left.argmax()))
 
     def clear(self, row: int) -> None:
         """Drop all entries of a row and its room."""
         if row < len(self._length):
-            self.total -= int(self._length[row])
-            self._abandoned += int(self._room[row])
-            self._length[row] = self._room[row] = 0
+            self.total -= int(self._length.array[row])
+            self._leave(np.array([row]))
+            self._length.array[row] = self._room.array[row] = 0
+
+    def _at(self, places: Ints) -> Columns:
+        return {name: column.array[places] for name, column in self._columns.items()}
+
+    def _put(self, rows: Ints, lengths: Ints, entries: Columns) -> None:
+        at = ranges(self._start.array[rows], lengths)
+        for name, column in self._columns.items():
+            column.array[at] = entries[name]
 
     def _know(self, rows: int) -> None:
         if rows > len(self._start):
-            size = max(rows, 2 * len(self._start), 64)
-            self._start = grown(self._start, size, 0)
-            self._length = grown(self._length, size, 0)
-            self._room = grown(self._room, size, 0)
+            capacity = max(rows, next_capacity(len(self._start)))
+            for each in (self._start, self._length, self._room):
+                each.grow(capacity)
 
     def _move(self, rows: Ints, lengths: Ints) -> None:
         """Give rows new segments with room to grow; what was in the old ones is not copied."""
-        self._abandoned += int(self._room[rows].sum())
-        room = np.maximum(lengths + lengths // 4, _LEAST_ROOM)
-        ends = self._end + room.cumsum()
-        self._start[rows] = ends - room
-        self._room[rows] = room
-        self._end = int(ends[-1])
-        self._reserve(self._end)
-
-    def _reserve(self, size: int) -> None:
-        for name, column in self._columns.items():
-            if size > len(column):
-                larger = np.empty(max(size, len(column) + len(column) // 2, 1024), column.dtype)
-                larger[: len(column)] = column
-                self._columns[name] = larger
-
-    def _compact(self) -> None:
-        rows = self._room.nonzero()[0]
-        rows = rows[self._start[rows].argsort()]
-        lengths = self._length[rows]
-        at = ranges(self._start[rows], lengths)
-        room = np.maximum(lengths + lengths // 4, _LEAST_ROOM)
+        self._leave(rows)
+        room = _up(lengths + lengths // 4 + (lengths == 0), _UNIT)
+        room = np.where(room > self._chunk, _up(room, self._chunk), room)
         ends = room.cumsum()
-        starts = ends - room
-        self._end = int(ends[-1]) if len(ends) else 0
-        to = ranges(starts, lengths)
-        for name, column in self._columns.items():
-            packed = np.empty(self._end + self._end // 4 + 1024, column.dtype)
-            packed[to] = column[at]
-            self._columns[name] = packed
-        self._start[rows] = starts
-        self._room[rows] = room
-        self._abandoned = 0
+        done = placed = 0  # rows, and their entries
+        while done < len(rows):
+            fit = int(ends.searchsorted(placed + self._border - self._end, side="right"))
+            if fit == done:
+                self._open(int(room[done]))
+                continue
+            starts = self._end - placed + ends[done:fit] - room[done:fit]
+            self._start.array[rows[done:fit]] = starts
+            self._end += int(ends[fit - 1]) - placed
+            self._reserve()
+            self._owners.array[starts // _UNIT] = rows[done:fit]
+            done, placed = fit, int(ends[fit - 1])
+        self._room.array[rows] = room
+
+    def _leave(self, rows: Ints) -> None:
+        """Count the segments of rows as left behind. Those of several chunks fill them."""
+        room = self._room.array[rows].astype(np.int64)
+        chunks = -(-room // self._chunk)
+        touched = ranges(self._start.array[rows] // self._chunk, chunks)
+        np.add.at(self._left, touched, np.minimum(room, self._chunk).repeat(chunks))
+        self._all_left += int(room.sum())
+
+    def _open(self, room: int) -> None:
+        """Open a chunk, or as many new ones as a segment needs."""
+        if room <= self._chunk and self._free:
+            first, count = self._free.pop(), 1
+        else:
+            first, count = len(self._left), -(-room // self._chunk)
+            self._left = grown(self._left, first + count, 0)
+        self._end = first * self._chunk
+        self._border = self._end + count * self._chunk
+
+    def _reserve(self) -> None:
+        """Have room for what is used of the open chunk."""
+        if self._end > len(self._owners) * _UNIT:
+            size = _up(max(self._end + self._end // 8, _LEAST_ROOM), _UNIT)
+            self._owners.grow(size // _UNIT)
+            for column in self._columns.values():
+                column.grow(size)
+
+    def _empty(self, chunk: int) -> None:
+        """Move all segments out of a chunk."""
+        start = chunk * self._chunk
+        if start < self._border <= start + self._chunk:
+            self._end = self._border  # nothing is to move to where it is
+        owners = self._owners.array[start // _UNIT : (start + self._chunk) // _UNIT]
+        starts = start + _UNIT * np.arange(len(owners))
+        stays = (self._start.array[owners] == starts) & (self._room.array[owners] > 0)
+        rows = owners[stays].astype(np.int64)
+        lengths = self._length.array[rows].astype(np.int64)
+        entries = self._at(ranges(starts[stays], lengths))
+        self._move(rows, lengths)
+        self._put(rows, lengths, entries)
+        self._all_left -= int(self._left[chunk])
+        self._left[chunk] = 0
+        self._free.append(chunk)
+
+
+def _up(numbers: Any, unit: int) -> Any:
+    """Return the next multiples of a unit."""
+    return -(-numbers // unit) * unit

@@ -16,7 +16,7 @@ def members_of(found: Evaluation, rows: Rows, alive: Bools) -> Bytes:
     environment.
     """
     evaluated = found.moment.rows
-    environments = rows.environment[evaluated]
+    environments = rows.environment.array[evaluated]
     live = np.zeros((len(ENVIRONMENTS), line_bytes(len(evaluated))), np.uint8)
     for number in range(len(ENVIRONMENTS)):
         pack((alive & (environments == number))[None], live[number : number + 1])
@@ -31,7 +31,7 @@ def settable(found: Evaluation, rows: Rows, alive: Bools) -> Bytes | None:
     A row that has not been filled for a definition keeps the membership that it has; but whoever
     is not in the population may leave.
     """
-    plan, of_rows = found.plan, rows.revision[found.moment.rows]
+    plan, of_rows = found.plan, rows.revision.array[found.moment.rows]
     if of_rows.min() >= plan.revisions.max(initial=0):
         return None
     ready = np.zeros((len(plan.revisions), line_bytes(len(of_rows))), np.uint8)

@@ -23,7 +23,7 @@ class PopulationFamily:
 
     def evaluate(self, moment: Moment, lines: Bytes, first_line: int, flips: Flips) -> None:
         """Compare with the end of each lifetime."""
-        until = 2 * np.minimum(self._rows.alive_until_ms[moment.rows], FAR // 4)
+        until = 2 * np.minimum(self._rows.alive_until_ms.array[moment.rows], FAR // 4)
         alive = until >= moment.ticks
         pack(alive[None], lines)
         places = np.arange(len(until), dtype=np.int64)
@@ -32,4 +32,4 @@ class PopulationFamily:
 
     def explain(self, leaf: Hashable, moment: Moment) -> object:
         """Return when the lifetime of the first row is over, in ms."""
-        return {"alive_until_ms": int(self._rows.alive_until_ms[moment.rows[0]])}
+        return {"alive_until_ms": int(self._rows.alive_until_ms.array[moment.rows[0]])}

@@ -38,11 +38,11 @@ class ReferenceFamily:
         """Test the pairs; nothing changes by time."""
         truth = np.empty((self.size, len(moment.rows)), np.bool_)
         for line, (holds, column, other) in enumerate(self._pairs):
-            codes = column.codes[moment.rows].astype(np.int64) * other.distinct
+            codes = column.codes[moment.rows].astype(np.int64) * other.codes_end
             pairs, which = np.unique(codes + other.codes[moment.rows], return_inverse=True)
             found = [
                 holds(column.value(code), other.value(other_code))
-                for code, other_code in (divmod(pair, other.distinct) for pair in pairs.tolist())
+                for code, other_code in (divmod(pair, other.codes_end) for pair in pairs.tolist())
             ]
             truth[line] = np.array(found, np.bool_)[which]
         pack(truth, lines)

@@ -1,0 +1,60 @@
+"""Arrays that grow keep what they hold."""
+
+import mmap
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.audiences.engine.growing import Growing, next_capacity
+
+
+class NeverLonger(mmap.mmap):
+    """Memory on a system that cannot make it longer."""
+
+    def resize(self, newsize: int) -> None:
+        raise SystemError(newsize)
+
+
+@given(
+    st.lists(st.integers(1, 20_000), max_size=8),
+    st.sampled_from([0, -1, 1 << 59]),
+    st.sampled_from([(), (3,)]),
+    st.sampled_from([mmap.mmap, NeverLonger]),
+)
+def test_rows_stay_and_new_ones_are_filled(
+    sizes: list[int], fill: int, shape: tuple[int, ...], memory: type[mmap.mmap]
+) -> None:
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(mmap, "mmap", memory)
+        growing = Growing(np.int64, fill, shape)
+        expected = np.zeros((0, *shape), np.int64)
+        for size in sizes:
+            growing.grow(size)
+            new = max(size - len(expected), 0)
+            expected = np.concatenate([expected, np.full((new, *shape), fill, np.int64)])
+            np.testing.assert_array_equal(growing.array, expected)
+            expected[:: size // 7 + 1] = growing.array[:: size // 7 + 1] = size
+    assert (len(growing), growing.nbytes) == (len(expected), expected.nbytes)
+
+
+def test_whoever_keeps_the_array_is_told() -> None:
+    """Rather than to read and write what nobody else sees; nothing is lost by it."""
+    growing = Growing(np.float64, np.nan)
+    growing.grow(3)
+    kept = growing.array[1:]
+    kept[:] = 5.0
+    with pytest.raises(BufferError):
+        growing.grow(10)
+    assert growing.array[1:].tolist() == [5.0, 5.0]
+    assert np.isnan(growing.array[0])
+    del kept
+    growing.grow(10)
+    assert growing.array[1:3].tolist() == [5.0, 5.0]
+    assert np.isnan(growing.array[3:]).all()
+
+
+def test_many_rows_get_no_more_new_ones_at_once_than_some() -> None:
+    assert [next_capacity(rows) for rows in (0, 1024, 3072)] == [1024, 2048, 6144]
+    assert next_capacity(1_000_000) == 1_065_536
