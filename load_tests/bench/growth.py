@@ -5,7 +5,6 @@ batches of users drawn at random from all of them are applied in this process.
 """
 
 import gc
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,10 +58,9 @@ async def measure(
     before, begun = _private(), cpu()
     deployment = InProcess(folder, workspace, shards, clock)
     try:
-        for shard in deployment.shards:
-            shard.audiences.columns.load_some(math.inf)  # which a deployment does while it serves
-        open_s, memory = cpu() - begun, _private() - before
         settle_memory()
+        load_s = pauses.longest_load_s(deployment.shards, clock, cpu)
+        open_s, memory = cpu() - begun, _private() - before
         sender = Sender(deployment, cpu)
         draws = Draws(options.seed)
         random = np.random.default_rng(options.seed)
@@ -85,6 +83,7 @@ async def measure(
                 taken, events = seconds, sum(len(each["events"]) for each in sent)
         disk_per_event = (_disk(deployment) - used) / events
         singles = [template(each, now_s) for each in batches(_SINGLES)]
+        longest_s = await pauses.longest_s(sender, deployment.shards, singles, clock, cpu)
         return Growth(
             profiles=profiles,
             shards=shards,
@@ -93,7 +92,7 @@ async def measure(
             disk_per_profile=disk / profiles,
             disk_per_event=disk_per_event,
             open_s=open_s,
-            longest_s=await pauses.longest_s(sender, deployment.shards, singles, clock, cpu),
+            longest_s={"load": load_s, **longest_s},
         )
     finally:
         deployment.close()

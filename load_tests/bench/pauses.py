@@ -2,12 +2,13 @@
 
 A shard does one thing after the other. Measured is the processor time of each call, so that what
 others do on the machine does not count: batches one by one, rounds of the sweeper, and the work
-that audiences do by themselves.
+that audiences do by themselves, and the loading of their columns after a start, during which their
+arrays grow.
 """
 
 from collections.abc import Callable, Sequence
 
-from actors.audience_worker import AudienceWorker
+from actors.audience_worker import LOAD_SLICE_S, AudienceWorker
 from actors.clock import Clock
 from actors.shard import Shard
 from actors.sweeper import Sweeper
@@ -15,6 +16,21 @@ from load_tests.bench.floors import CpuClock
 from load_tests.steady import Sender, Template
 
 _ROUNDS = 50  # of the sweeper, for each shard
+
+
+def longest_load_s(shards: Sequence[Shard], clock: Clock, cpu: CpuClock) -> float:
+    """Load the columns of audiences as a deployment does after a start, while it serves.
+
+    Returns the seconds of processor time of the longest call.
+    """
+    longest_s = 0.0
+    for shard in shards:
+        for part in shard.audiences.parts:
+            while part.columns.is_loading:
+                begun_s = cpu()
+                part.columns.load_some(clock.monotonic() + LOAD_SLICE_S)
+                longest_s = max(longest_s, cpu() - begun_s)
+    return longest_s
 
 
 async def longest_s(

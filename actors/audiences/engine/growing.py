@@ -31,7 +31,8 @@ class Growing(Generic[_ItemT]):
         shape: of one row.
 
     Attributes:
-        array: all rows. Growth replaces it: only who has it for one call may keep it.
+        array: all rows. Growth replaces it; who has kept it, or a part of it, keeps what it was,
+            and lets it be copied.
     """
 
     def __init__(self, dtype: type[_ItemT], fill: float = 0, shape: tuple[int, ...] = ()) -> None:
@@ -49,24 +50,15 @@ class Growing(Generic[_ItemT]):
         return len(self.array)
 
     def grow(self, rows: int) -> None:
-        """Make room for so many rows.
-
-        Raises:
-            BufferError: somebody else has kept `array`, or a part of it.
-        """
-        if rows <= len(self.array):
+        """Make room for so many rows."""
+        known = len(self.array)
+        if rows <= known:
             return
-        known, empty = len(self.array), self.array[:0].copy()
+        empty = self.array[:0].copy()
         row_bytes = empty.itemsize * math.prod(empty.shape[1:])
         self.array = empty  # memory of which there is an array keeps its size
-        size = known
-        try:
-            self._memory = _longer(self._memory, known * row_bytes, rows * row_bytes)
-            size = rows
-        finally:
-            if self._memory is not None:
-                whole = np.frombuffer(self._memory, empty.dtype)
-                self.array = whole.reshape(size, *empty.shape[1:])
+        self._memory = _longer(self._memory, known * row_bytes, rows * row_bytes)
+        self.array = np.frombuffer(self._memory, empty.dtype).reshape(rows, *empty.shape[1:])
         if self._fill:
             self.array[known:] = self._fill
 
@@ -76,7 +68,7 @@ def _longer(memory: mmap.mmap | None, used: int, size: int) -> mmap.mmap:
     if memory is not None:
         try:
             memory.resize(size)
-        except SystemError:  # only Linux can
+        except (BufferError, SystemError):  # somebody has kept it; only Linux can
             pass
         else:
             return memory

@@ -1,6 +1,7 @@
 """Which row a profile has, and what is known of a row besides its columns."""
 
 from collections.abc import Iterator
+from itertools import chain
 from sys import getsizeof
 
 import numpy as np
@@ -10,6 +11,7 @@ from actors.audiences.engine.growing import Growing, next_capacity
 from actors.model.profiles import ProfileKey
 from actors.model.workspaces import ENVIRONMENTS, Environment
 
+_PARTS = 64  # of what finds rows: each grows by itself, so that growth holds up nobody
 _NUMBERS_BYTES = getsizeof(1 << 40) + getsizeof(1 << 20)  # an MPID and its row as objects
 
 
@@ -41,13 +43,15 @@ class Rows:
             self.revision,
         )
         self._scope = 0
-        self._row_of: dict[Environment, dict[int, int]] = {each: {} for each in ENVIRONMENTS}
+        self._row_of: dict[Environment, tuple[dict[int, int], ...]] = {
+            each: tuple({} for _ in range(_PARTS)) for each in ENVIRONMENTS
+        }
         self._free: list[int] = []
         self._end = 0
 
     def __len__(self) -> int:
         """Return how many profiles have a row."""
-        return sum(len(rows) for rows in self._row_of.values())
+        return sum(map(len, chain.from_iterable(self._row_of.values())))
 
     @property
     def nbytes(self) -> int:
@@ -57,11 +61,12 @@ class Rows:
     @property
     def index_bytes(self) -> int:
         """The bytes of what finds the row of an MPID."""
-        return sum(getsizeof(rows) + len(rows) * _NUMBERS_BYTES for rows in self._row_of.values())
+        indexes = chain.from_iterable(self._row_of.values())
+        return sum(getsizeof(each) + len(each) * _NUMBERS_BYTES for each in indexes)
 
     def find(self, key: ProfileKey) -> int | None:
         """Return the row of a profile."""
-        return self._row_of[key.environment].get(key.mpid)
+        return self._row_of[key.environment][key.mpid % _PARTS].get(key.mpid)
 
     def take(self, key: ProfileKey) -> int:
         """Return the row of a profile, a new one if it has none; see to `capacity` afterwards."""
@@ -76,7 +81,7 @@ class Rows:
             if row == self.capacity:
                 self._grow()
         self._scope = key.scope
-        self._row_of[key.environment][key.mpid] = row
+        self._row_of[key.environment][key.mpid % _PARTS][key.mpid] = row
         self.mpid.array[row] = key.mpid
         self.environment.array[row] = ENVIRONMENTS.index(key.environment)
         self.alive_until_ms.array[row] = -1
@@ -87,7 +92,7 @@ class Rows:
 
     def drop(self, key: ProfileKey) -> int | None:
         """Give up the row of a profile; return which it was."""
-        row = self._row_of[key.environment].pop(key.mpid, None)
+        row = self._row_of[key.environment][key.mpid % _PARTS].pop(key.mpid, None)
         if row is not None:
             self.alive_until_ms.array[row] = -1
             self.due_ms.array[row] = self.wake_ms.array[row] = FAR

@@ -171,7 +171,7 @@ class SegmentStore:
         start = chunk * self._chunk
         if start < self._border <= start + self._chunk:
             self._end = self._border  # nothing is to move to where it is
-        owners = self._owners.array[start // _UNIT : (start + self._chunk) // _UNIT]
+        owners = self._owners.array[start // _UNIT : (start + self._chunk) // _UNIT].copy()
         starts = start + _UNIT * np.arange(len(owners))
         stays = (self._start.array[owners] == starts) & (self._room.array[owners] > 0)
         rows = owners[stays].astype(np.int64)

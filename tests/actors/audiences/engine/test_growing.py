@@ -39,20 +39,24 @@ def test_rows_stay_and_new_ones_are_filled(
     assert (len(growing), growing.nbytes) == (len(expected), expected.nbytes)
 
 
-def test_whoever_keeps_the_array_is_told() -> None:
-    """Rather than to read and write what nobody else sees; nothing is lost by it."""
+def test_whoever_keeps_an_array_keeps_what_it_was() -> None:
     growing = Growing(np.float64, np.nan)
     growing.grow(3)
     kept = growing.array[1:]
     kept[:] = 5.0
-    with pytest.raises(BufferError):
-        growing.grow(10)
-    assert growing.array[1:].tolist() == [5.0, 5.0]
-    assert np.isnan(growing.array[0])
-    del kept
     growing.grow(10)
-    assert growing.array[1:3].tolist() == [5.0, 5.0]
+    growing.array[1] = 6.0
+    assert kept.tolist() == [5.0, 5.0]
+    assert growing.array[1:3].tolist() == [6.0, 5.0]
     assert np.isnan(growing.array[3:]).all()
+
+
+def test_memory_that_nobody_keeps_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    growing = Growing(np.int32, shape=(2,))
+    growing.grow(3)
+    monkeypatch.setattr(mmap, "mmap", None)  # no other memory
+    growing.grow(100_000)
+    assert growing.array.shape == (100_000, 2)
 
 
 def test_many_rows_get_no_more_new_ones_at_once_than_some() -> None:
