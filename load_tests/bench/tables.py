@@ -22,19 +22,32 @@ def tables_of(report: BenchReport) -> list[Table]:
         )
         tables.append(table)
     if report.growth:
-        names = ["profiles", "shards", "CPU µs/event", "memory B", "disk B", "opened in CPU s"]
-        names += [f"longest {name}, ms" for name in report.growth[0].longest_s]
+        names = [
+            "profiles",
+            "shards",
+            "CPU µs/event",
+            "× parse",
+            "memory B",
+            "disk B",
+            "opened in CPU s",
+        ]
         table = _table("growth, memory and disk per profile", *names)
         for each in report.growth:
             table.add_row(
                 f"{each.profiles:,}",
                 str(each.shards),
                 f"{each.cpu_us_per_event:.1f}",
+                f"{each.to_parsing:.1f}",
                 f"{each.memory_per_profile:,.0f}",
                 f"{each.disk_per_profile:,.0f}",
                 f"{each.open_s:.1f}",
-                *(f"{seconds * 1000:.1f}" for seconds in each.longest_s.values()),
             )
+        tables.append(table)
+        calls = report.growth[0].longest_s
+        table = _table("longest call of a shard, CPU ms", "profiles", "shards", *calls)
+        for each in report.growth:
+            longest = (f"{seconds * 1000:.1f}" for seconds in each.longest_s.values())
+            table.add_row(f"{each.profiles:,}", str(each.shards), *longest)
         tables.append(table)
     table = _table("bars", "what", "value", "bar", "")
     for bar in report.bars:

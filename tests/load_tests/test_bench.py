@@ -64,13 +64,18 @@ GROWTH = [
         profiles=profiles,
         shards=shards,
         cpu_us_per_event=taken,
+        parse_us_per_event=parsing,
         memory_per_profile=900.0,
         disk_per_profile=3000.0,
         disk_per_event=2000.0,
         open_s=1.0,
         longest_s={"batch": 0.002, "sweep": 0.051},
     )
-    for profiles, shards, taken in ((1000, 2, 40.0), (100_000, 2, 52.0), (1000, 1, 400.0))
+    for profiles, shards, taken, parsing in (
+        (1000, 2, 40.0, 2.0),
+        (100_000, 2, 78.0, 3.0),  # when the processor was slower
+        (1000, 1, 400.0, 2.0),
+    )
 ]
 
 
@@ -249,7 +254,8 @@ async def test_growth_fills_the_stores_and_applies_batches_of_anybody(tmp_path: 
     assert found.disk_per_profile > 500
     assert found.disk_per_event > 0
     assert 0 < found.longest_s["batch"] < 1
-    assert found.longest_s.keys() == {"batch", "sweep", "audiences"}
+    assert found.parse_us_per_event > 0
+    assert found.longest_s.keys() == {"load", "batch", "sweep", "audiences"}
     sizes = await growth.sizes(tmp_path / "b", options, clock, time.process_time)
     assert min(sizes.log, sizes.profile, sizes.delivery) > 200
 
