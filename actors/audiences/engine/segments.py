@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.audiences.engine.arrays import Ints, grown, ranges
+from actors.audiences.engine.arrays import Bools, Ints, grown, ranges
 from actors.audiences.engine.growing import Growing, next_capacity
 
 Columns = dict[str, NDArray[Any]]
@@ -40,7 +40,7 @@ class SegmentStore:
         self._chunk = chunk
         self._left: Ints = np.zeros(0, np.int64)  # entries left behind, by chunk
         self._all_left = 0
-        self._free: list[int] = []  # chunks
+        self._is_free: Bools = np.zeros(0, np.bool_)  # by chunk
         self._end = self._border = 0  # of what is used of the open chunk, and of the chunk
         self.total = 0
 
@@ -96,12 +96,12 @@ class SegmentStore:
         if outgrown.any():
             self._move(rows[outgrown], lengths[outgrown])
         self._put(rows, lengths, entries)
-        while self._all_left * 3 > (len(self._left) - len(self._free)) * self._chunk:
+        while self._all_left * 3 > np.count_nonzero(~self._is_free) * self._chunk:
             self._empty(int(self._left.argmax()))
 
     def clear(self, row: int) -> None:
         """Drop all entries of a row and its room."""
-        if row < len(self._length):
+        if row < len(self._room) and self._room.array[row]:
             self.total -= int(self._length.array[row])
             self._leave(np.array([row]))
             self._length.array[row] = self._room.array[row] = 0
@@ -149,12 +149,17 @@ class SegmentStore:
         self._all_left += int(room.sum())
 
     def _open(self, room: int) -> None:
-        """Open a chunk, or as many new ones as a segment needs."""
-        if room <= self._chunk and self._free:
-            first, count = self._free.pop(), 1
+        """Open a chunk, or as many as a segment needs: free ones, or else new ones at the end."""
+        count = -(-room // self._chunk)
+        free = np.append(0, self._is_free.cumsum())
+        runs = np.flatnonzero(free[count:] - free[:-count] == count)
+        if len(runs):
+            first = int(runs[0])
+            self._is_free[first : first + count] = False
         else:
-            first, count = len(self._left), -(-room // self._chunk)
+            first = len(self._left)
             self._left = grown(self._left, first + count, 0)
+            self._is_free = grown(self._is_free, first + count, fill=False)
         self._end = first * self._chunk
         self._border = self._end + count * self._chunk
 
@@ -181,7 +186,7 @@ class SegmentStore:
         self._put(rows, lengths, entries)
         self._all_left -= int(self._left[chunk])
         self._left[chunk] = 0
-        self._free.append(chunk)
+        self._is_free[chunk] = True
 
 
 def _up(numbers: Any, unit: int) -> Any:

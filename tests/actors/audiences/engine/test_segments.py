@@ -3,18 +3,23 @@
 from unittest.mock import patch
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.audiences.engine.arrays import Ints
 from actors.audiences.engine.segments import Columns, SegmentStore
 
-ROWS = 12
-CHUNK = 16
+ROWS = 5
 
 writes = st.tuples(
     st.just("write"),
     st.dictionaries(
-        st.integers(0, ROWS - 1), st.lists(st.integers(-(2**40), 2**40), max_size=40), min_size=1
+        st.integers(0, ROWS - 1),
+        st.lists(st.integers(-(2**40), 2**40), max_size=9)
+        | st.integers(0, 40).map(lambda length: list(range(length))),
+        min_size=1,
+        max_size=3,
     ),
 )
 clears = st.tuples(st.just("clear"), st.integers(0, ROWS - 1))
@@ -28,14 +33,11 @@ def write(store: SegmentStore, entries: dict[int, list[int]]) -> None:
     store.write(np.array(list(entries), np.int64), lengths, columns)
 
 
-@given(st.lists(writes | clears | reads, max_size=60))
+@given(st.lists(writes | clears | reads, min_size=20, max_size=60), st.sampled_from([16, 32, 64]))
 @settings(max_examples=300, deadline=None)
-def test_every_row_has_what_was_written_last(steps: list[tuple[str, object]]) -> None:
-    """Segments grow, move, are given up, and chunks emptied; nobody sees it.
-
-    Some segments are longer than a chunk.
-    """
-    store = SegmentStore({"value": np.int64, "half": np.float32}, CHUNK)
+def test_every_row_has_what_was_written_last(steps: list[tuple[str, object]], chunk: int) -> None:
+    """Segments, some longer than a chunk, grow, move, are given up, and chunks emptied."""
+    store = SegmentStore({"value": np.int64, "half": np.float32}, chunk)
     plain: dict[int, list[int]] = {}
     for step in [*steps, ("read", list(range(ROWS)))]:
         match step:
@@ -56,31 +58,55 @@ def test_every_row_has_what_was_written_last(steps: list[tuple[str, object]]) ->
     assert store.total == sum(len(row) for row in plain.values())
 
 
-def test_room_that_was_left_behind_is_got_back() -> None:
-    """Rows that are written over and over, longer each time, do not fill the memory."""
+@pytest.mark.parametrize("longest", [40, 400, 1000])
+def test_room_that_was_left_behind_is_got_back(longest: int) -> None:
+    """Rows that are written over and over, shorter and longer, do not fill the memory."""
     store = SegmentStore({"value": np.int64, "half": np.float32}, 256)
-    for length in range(1, 2000):
-        write(store, {length % 5: list(range(length % 400)), 7: list(range(length))})
-    _, found = store.read(np.array([7]))
-    assert found["value"].tolist() == list(range(1999))
-    assert store.nbytes < 5 * (1999 + 5 * 400) * store.entry_bytes
+    for turn in range(40 * longest):
+        length = 7 * turn % longest
+        write(store, {turn % 40: [turn] * (length if turn % 40 < 20 else 10)})
+    assert store.total > 20 * 10
+    assert store.nbytes < 3.5 * 20 * (longest + 20) * store.entry_bytes + 50_000
+
+
+def test_rows_that_are_gone_leave_their_room() -> None:
+    """Also in the chunk that is open: what stays there has to move to another."""
+    store = SegmentStore({"value": np.int64, "half": np.float32}, 256)
+    for row in range(5000):
+        write(store, {row: [row] * 20})
+        if row >= 3:
+            store.clear(row - 3)
+        _, found = store.read(np.arange(max(row - 2, 0), row + 1))
+        assert found["value"].tolist() == np.arange(max(row - 2, 0), row + 1).repeat(20).tolist()
+    assert store.total == 3 * 20
+    assert store.nbytes < 5000 * 32 + 50_000
 
 
 def test_no_write_has_to_move_more_than_some_chunks() -> None:
     """However many entries there are."""
     store = SegmentStore({"value": np.int64, "half": np.float32}, 256)
     moved: list[int] = []
+    random = np.random.default_rng(1)
+    lengths, last = np.zeros((2, 500), np.int64)
     put = SegmentStore._put
 
-    def noted(self: SegmentStore, rows: object, lengths: np.ndarray, entries: Columns) -> None:
+    def noted(self: SegmentStore, rows: Ints, lengths: Ints, entries: Columns) -> None:
         moved[-1] += int(lengths.sum())
-        put(self, rows, lengths, entries)  # type: ignore[arg-type]
+        put(self, rows, lengths, entries)
 
     with patch.object(SegmentStore, "_put", noted):
-        for turn in range(40):
-            for row in range(500):
-                moved.append(0)
-                write(store, {row * 7 % 500: [turn] * (turn + row % 3)})
+        for turn in range(20_000):
+            row, length = random.integers([500, 700 if turn % 20 == 0 else 90]).tolist()
+            if turn % 3 == 0:
+                store.clear(row)
+            lengths[row] = length
+            moved.append(-length)
+            write(store, {row: [turn] * length})
+            last[row] = turn
+    place, found = store.read(np.arange(500))
+    np.testing.assert_array_equal(np.bincount(place, minlength=500), lengths)
+    np.testing.assert_array_equal(found["value"], last.repeat(lengths))
     assert store.total > 70 * 256
-    assert sum(moved) < 4 * sum(turn + row % 3 for turn in range(40) for row in range(500))
-    assert max(moved) < 3 * 256
+    assert sum(moved) < 20_000 * 45
+    assert store.nbytes < 10 * store.total * store.entry_bytes
+    assert 0 < max(moved) < 3 * 256
