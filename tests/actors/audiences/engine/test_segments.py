@@ -69,18 +69,21 @@ def test_room_that_was_left_behind_is_got_back(longest: int) -> None:
     assert store.nbytes < 3.5 * 20 * (longest + 20) * store.entry_bytes + 50_000
 
 
-def test_rows_that_are_gone_leave_their_room() -> None:
-    """Also in the chunk that is open: what stays there has to move to another."""
+@pytest.mark.parametrize("rows", [4, 8, 16])
+def test_what_stays_in_a_chunk_moves_to_another(rows: int) -> None:
+    """Also if that chunk is the open one, as it is with few rows."""
     store = SegmentStore({"value": np.int64, "half": np.float32}, 256)
-    for row in range(5000):
-        write(store, {row: [row] * 20})
-        if row > 3:
-            store.clear(row - 2)  # the first two stay
-        there = np.unique([0, min(row, 1), max(row - 1, 0), row])
-        _, found = store.read(there)
-        assert found["value"].tolist() == there.repeat(20).tolist()
-    assert store.total == 4 * 20
-    assert store.nbytes < 5000 * 32 + 50_000
+    random = np.random.default_rng(rows)
+    lengths, last = np.zeros((2, rows), np.int64)
+    for turn in range(3000):
+        row, length = random.integers([rows, 40]).tolist()
+        store.clear(row)
+        write(store, {row: [turn] * length})
+        lengths[row], last[row] = length, turn
+        _, found = store.read(np.arange(rows))
+        np.testing.assert_array_equal(found["value"], last.repeat(lengths))
+    assert store.total == lengths.sum()
+    assert store.nbytes < 10 * 256 * store.entry_bytes + 20_000
 
 
 def test_no_write_has_to_move_more_than_some_chunks() -> None:
