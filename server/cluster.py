@@ -303,7 +303,6 @@ class Cluster:
                 max_micro_batch_bytes=settings.max_micro_batch_bytes,
                 max_queue_bytes=settings.max_queue_bytes,
                 max_queue_s=settings.max_queue_s,
-                least_queue_bytes=2 * max(settings.max_body_bytes, LARGEST_BODY_BYTES),
             ),
             tls=tls_of(settings),
         )

@@ -18,12 +18,16 @@ T = TypeVar("T", bound=Sized)
 
 
 class _Line(Generic[T]):
-    """What waits of one input. `served`: bytes taken from it; the next turn is of who has least."""
+    """What waits of one input, `ahead` before `waiting`.
 
-    __slots__ = ("number", "served", "size", "waiting")
+    `served`: bytes taken from it; the next turn is of who has least.
+    """
+
+    __slots__ = ("ahead", "number", "served", "size", "waiting")
 
     def __init__(self, number: int, served: int) -> None:
         self.number = number
+        self.ahead: deque[T] = deque()
         self.waiting: deque[T] = deque()
         self.size = 0
         self.served = served
@@ -34,7 +38,8 @@ class FairQueue(Generic[T]):
 
     Attributes:
         size: bytes that wait, of all inputs.
-        max_size: the most of them; if it becomes less, `add` removes what is too much.
+        max_size: with so many nothing more is taken; if it becomes less, `add` removes what is too
+            much. What is taken when there are fewer may be of any size.
     """
 
     def __init__(self, max_size: int) -> None:
@@ -46,19 +51,20 @@ class FairQueue(Generic[T]):
         self._ended: dict[int, int] = {}
 
     def __len__(self) -> int:
-        return sum(len(line.waiting) for line in self._lines.values())
+        return sum(len(line.ahead) + len(line.waiting) for line in self._lines.values())
 
     def __bool__(self) -> bool:
         return bool(self._lines)
 
     def __iter__(self) -> Iterator[T]:
         for line in self._lines.values():
+            yield from line.ahead
             yield from line.waiting
 
     @property
     def heads(self) -> list[T]:
-        """Return what has waited longest, of each input."""
-        return [line.waiting[0] for line in self._lines.values()]
+        """Return what is next, of each input."""
+        return [(line.ahead or line.waiting)[0] for line in self._lines.values()]
 
     def add(self, line_of: int, one: T) -> list[T]:
         """Let something wait in an input's line.
@@ -67,28 +73,30 @@ class FairQueue(Generic[T]):
             What had to give way to it and waits no more: the last of the longest line. It is the
             new one itself, if its own line would become the longest.
         """
-        line = self._lines.get(line_of)
-        if line is None:
-            served = max(self._served, self._ended.pop(line_of, 0))
-            line = self._lines[line_of] = _Line(line_of, served)
-        line.waiting.append(one)
-        line.size += one.size
-        self.size += one.size
-        if self.size <= self.max_size:
-            return []
+        self._join(line_of, one).waiting.append(one)
         removed = []
         while self.size > self.max_size:
-            longest = max(self._lines.values(), key=_size)
-            last = longest.waiting.pop()
+            waiting = [each for each in self._lines.values() if each.waiting]
+            if not waiting:
+                break
+            longest = max(waiting, key=_size)
+            last = longest.waiting[-1]
+            if self.size - last.size < self.max_size:
+                break
+            longest.waiting.pop()
             self._leave(longest, last)
             removed.append(last)
         return removed
 
+    def add_ahead(self, line_of: int, one: T) -> None:
+        """Let something wait before all that was added to its line otherwise. It has room."""
+        self._join(line_of, one).ahead.append(one)
+
     def has_room(self, line_of: int, size: int) -> bool:
         """Tell whether something of a size could wait: without more, or as others give way."""
-        missing = self.size + size - self.max_size
-        if missing <= 0:
+        if self.size < self.max_size:
             return True
+        missing = self.size + size - self.max_size
         line = self._lines.get(line_of)
         own = size if line is None else line.size + size
         longer = (each.size - own for each in self._lines.values() if each is not line)
@@ -96,12 +104,13 @@ class FairQueue(Generic[T]):
 
     def next(self) -> T:
         """Return what is taken next. Raises ValueError if nothing waits."""
-        return self._next().waiting[0]
+        line = self._next()
+        return (line.ahead or line.waiting)[0]
 
     def take(self) -> T:
         """Remove and return what is next. Raises ValueError if nothing waits."""
         line = self._next()
-        one = line.waiting.popleft()
+        one = (line.ahead or line.waiting).popleft()
         self._served = line.served
         line.served += one.size
         self._leave(line, one)
@@ -113,10 +122,19 @@ class FairQueue(Generic[T]):
             return next(iter(lines))
         return min(lines, key=_served)
 
+    def _join(self, line_of: int, one: T) -> _Line[T]:
+        line = self._lines.get(line_of)
+        if line is None:
+            served = max(self._served, self._ended.pop(line_of, 0))
+            line = self._lines[line_of] = _Line(line_of, served)
+        line.size += one.size
+        self.size += one.size
+        return line
+
     def _leave(self, line: _Line[T], one: T) -> None:
         line.size -= one.size
         self.size -= one.size
-        if not line.waiting:
+        if not (line.ahead or line.waiting):
             del self._lines[line.number]
             if self._lines:
                 self._ended[line.number] = line.served

@@ -83,9 +83,9 @@ class Ingestion:
         left = len(entries)
         was_blocked = False
         began = self._slots.epoch
-        for _ in range(ROUNDS_PER_BATCH * len(entries)):
+        for number in range(ROUNDS_PER_BATCH * len(entries)):
             undone: list[tuple[_Entry, Undone]] = []
-            for entry, result in await self._round(units, context):
+            for entry, result in await self._round(units, context, is_further=number > 0):
                 if isinstance(result, FINAL):
                     results[entry.index] = result
                     left -= 1
@@ -112,9 +112,11 @@ class Ingestion:
         return _Entry(index, raw, route, slot, guess)
 
     async def _round(
-        self, units: Sequence[Sequence[_Entry]], context: BatchContext
+        self, units: Sequence[Sequence[_Entry]], context: BatchContext, *, is_further: bool
     ) -> list[tuple[_Entry, Result]]:
         """Send the head of every unit: as many batches as go to the same shard.
+
+        `is_further`: it is not the request's first round (`ShardQueue.submit`).
 
         What a shard has not taken because slots have moved is `Deferred` once it is known where to.
         """
@@ -132,17 +134,21 @@ class Ingestion:
                 items.append(Item(entry.raw, 0, number, entry.mpid, entry.is_guess))
         # All or nothing: what one shard applies of a request that another refuses comes again.
         for shard, (_, items) in sent.items():
-            if not self._queues[shard].has_room(context, [item.raw for item in items]):
+            raws = [item.raw for item in items]
+            if not (is_further or self._queues[shard].has_room(context, raws)):
                 raise ShardUnavailable("the queue of the shard is full")
         if len(sent) == 1:  # nearly every request of one batch: nothing to gather
             try:
-                results = await self._queues[shard].submit(context, items)
+                results = await self._queues[shard].submit(context, items, is_further=is_further)
             except SlotsMoved:
                 if self._slots.epoch == epoch:
                     raise
                 results = [Deferred()] * len(items)
             return list(zip(entries, results, strict=True))
-        futures = [self._queues[shard].submit(context, items) for shard, (_, items) in sent.items()]
+        futures = [
+            self._queues[shard].submit(context, items, is_further=is_further)
+            for shard, (_, items) in sent.items()
+        ]
         answers: list[list[Result]] = []
         outcomes = await asyncio.gather(*futures, return_exceptions=True)
         for outcome, (_, items) in zip(outcomes, sent.values(), strict=True):

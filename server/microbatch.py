@@ -36,7 +36,6 @@ class QueueOptions(Struct, frozen=True, kw_only=True):
     # What may wait is as much as the shard does in so many seconds; less than `max_queue_bytes`
     # where it is slow, and never less than what is under way at once.
     max_queue_s: float = 2.0
-    least_queue_bytes: int = 0  # however slow: what is larger would be refused for ever
     # What has to wait for another call to be made while one is under way. A call with its commit
     # costs as much as some twenty batches: with less than that waiting it is cheaper, and hardly
     # slower, to go with the next.
@@ -80,9 +79,7 @@ class ShardQueue:
         self._clock = clock
         self._waiting: FairQueue[_Group] = FairQueue(options.max_queue_bytes)
         self._pace = Pace(clock)
-        self._least_queue_bytes = max(
-            options.calls_in_flight * options.max_micro_batch_bytes, options.least_queue_bytes
-        )
+        self._least_queue_bytes = options.calls_in_flight * options.max_micro_batch_bytes
         self._in_flight: set[int] = set()  # numbers
         self._next_number = 0
         self._event_names: EventNames | None = None
@@ -90,8 +87,16 @@ class ShardQueue:
         self._is_resting = False
         self._refusals = 0
 
-    def submit(self, context: BatchContext, items: Sequence[Item]) -> asyncio.Future[list[Result]]:
+    def submit(
+        self, context: BatchContext, items: Sequence[Item], *, is_further: bool = False
+    ) -> asyncio.Future[list[Result]]:
         """Have items applied in order; the future gets their results once they are on disk.
+
+        Args:
+            context: of the request.
+            items: of it, for this shard.
+            is_further: some of the request has been to a shard already. The rest waits before what
+                has just come, and is not refused for want of room: all of it would come again.
 
         The future may get `StoreFull` or `ShardUnavailable` instead, `SlotsMoved` if nothing of it
         was or will be applied, as it may belong elsewhere by now; the second also if too much
@@ -100,7 +105,9 @@ class ShardQueue:
         """
         future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
         group = _Group(context, items, future, self._clock.monotonic())
-        if removed := self._waiting.add(context.input, group):
+        if is_further:
+            self._waiting.add_ahead(context.input, group)
+        elif removed := self._waiting.add(context.input, group):
             _fail(removed, ShardUnavailable("the queue of the shard is full"))
         self._pump()
         return future

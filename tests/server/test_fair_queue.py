@@ -41,11 +41,11 @@ def test_what_has_room_is_not_refused(waiting: list[tuple[int, int]], line: int,
     for number, (of, bytes_) in enumerate(waiting):
         queue.add(of, Thing(of, number, bytes_))
     has_room = queue.has_room(line, size)
-    is_free = size <= ROOM - queue.size
+    is_free = queue.size < ROOM
     newcomer = Thing(line, 99, size)
     removed = queue.add(line, newcomer)
-    assert is_free is (not removed)
     assert has_room or not is_free
+    assert not (is_free and newcomer in removed and len({of for of, _ in waiting} | {line}) == 1)
     assert not (has_room and newcomer in removed)
 
 
@@ -77,12 +77,32 @@ def test_who_waits_is_not_passed_by_those_who_come_again_and_again() -> None:
     assert [lines.count(line) for line in (1, *others)] == [7, 7, 7, 7]
 
 
-def test_something_larger_than_all_the_room_is_not_taken() -> None:
+def test_something_larger_than_all_the_room_is_taken_when_there_is_some() -> None:
+    """Or else it would be refused for ever."""
     queue: FairQueue[Thing] = FairQueue(ROOM)
-    queue.add(1, Thing(1, 0, 60))
-    large = Thing(2, 0, ROOM + 1)
-    assert queue.add(2, large) == [large]
-    assert (len(queue), queue.size) == (1, 60)
+    queue.add(1, Thing(1, 0, ROOM - 1))
+    assert queue.has_room(1, ROOM + 1)
+    assert queue.add(1, Thing(1, 1, ROOM + 1)) == []
+    assert not queue.has_room(1, 1)
+    last = Thing(1, 2, 1)
+    assert queue.add(1, last) == [last]
+    assert (len(queue), queue.size) == (2, 2 * ROOM)
+
+
+def test_what_goes_ahead_has_room_and_waits_before_the_others_of_its_input() -> None:
+    queue: FairQueue[Thing] = FairQueue(ROOM)
+    queue.add(1, Thing(1, 0, ROOM))
+    queue.add_ahead(1, Thing(1, 1, ROOM))
+    queue.add_ahead(1, Thing(1, 2, 1))
+    queue.add_ahead(2, Thing(2, 3, ROOM))
+    late = Thing(3, 4, 1)
+    assert late in queue.add(3, late) or late.number in {each.number for each in queue}
+    assert {each.number for each in queue.heads} >= {1, 3}
+    taken = [queue.take() for _ in range(len(queue))]
+    of_first = [each.number for each in taken if each.line == 1]
+    assert of_first[:2] == [1, 2]
+    assert 3 in {each.number for each in taken}
+    assert queue.size == 0
 
 
 @given(
@@ -111,7 +131,7 @@ def test_it_is_bounded_loses_nothing_and_keeps_the_order_of_each_input(
                 assert gone is lines[gone.line].pop()
         waiting = [each for line in lines.values() for each in line]
         assert sorted(each.number for each in queue) == sorted(each.number for each in waiting)
-        assert queue.size == sum(each.size for each in waiting) <= ROOM
+        assert queue.size == sum(each.size for each in waiting) < 2 * ROOM
         assert {each.number for each in queue.heads} == {
             each[0].number for each in lines.values() if each
         }

@@ -324,7 +324,7 @@ async def test_who_does_not_know_yet_where_slots_have_moved_is_refused() -> None
 
 
 async def test_a_full_queue_is_a_failure() -> None:
-    edge = Edge(max_queue_bytes=1, calls_in_flight=1)
+    edge = Edge(max_queue_bytes=0, calls_in_flight=1)
     with pytest.raises(ShardUnavailable):
         await edge.apply(of("a"))
 
@@ -333,12 +333,31 @@ async def test_a_request_is_refused_whole_if_one_of_its_shards_has_no_room() -> 
     """What another one had applied would come again."""
     edge = Edge(max_queue_bytes=10_000, calls_in_flight=1)
     crowded = edge.queues[first_shard("a")]
-    crowded._waiting.max_size = 1
+    crowded._waiting.max_size = 0
     other = next(each for each in "bcdefgh" if first_shard(each) != first_shard("a"))
     with pytest.raises(ShardUnavailable):
         await edge.apply(of(other), of("a"))
     assert edge.truth.applied == []
     assert len(await edge.apply(of(other))) == 1
+
+
+async def test_a_request_that_was_taken_once_is_not_refused_on_its_way() -> None:
+    """Nor does it wait at the end of the line again: what is applied of it would be for nothing."""
+    edge = Edge(calls_in_flight=1)
+
+    class Crowding(FakeCoordinator):
+        async def resolve(self, requests: Sequence[Unresolved]) -> list[int]:
+            for queue in edge.queues:
+                queue._waiting.max_size = 0
+            return await super().resolve(requests)
+
+    edge.ingestion._resolver._coordinator = cast(CoordinatorHandle, Crowding(edge.truth))
+    edge.truth.mpids["a"] = edge.truth.mpid_on(first_shard("a"))
+    results = await edge.apply(of("a"), of("b"), of("c"))
+    assert [type(each) for each in results] == [Accepted] * 3
+    assert edge.truth.asked
+    with pytest.raises(ShardUnavailable):
+        await edge.apply(of("a"))
 
 
 async def test_a_batch_that_nobody_takes_is_a_defect_not_a_loop() -> None:

@@ -316,23 +316,25 @@ async def test_no_more_waits_than_the_shard_does_in_time() -> None:
     assert 0 < sum(refused) < 66
 
 
-@pytest.mark.parametrize(("least", "room"), [(0, 200), (10_000, 20_000)])
-async def test_however_slow_a_shard_is_the_largest_request_has_room(least: int, room: int) -> None:
+async def test_however_slow_a_shard_is_the_largest_request_has_room() -> None:
     """It would be refused for ever, by an edge that has nothing to do."""
-    edge = Edge(calls_in_flight=1, max_micro_batch_bytes=100, least_queue_bytes=least)
+    edge = Edge(calls_in_flight=1, max_micro_batch_bytes=100)
     futures = [edge.submit(number % 10) for number in range(100)]
     for call in range(12):
         await settle()
         edge.clock.advance(1_000_000)
         edge.shard.answer(call)
     await settle()
-    assert edge.queue.room_bytes == room
+    assert edge.queue.room_bytes == 200
+    context, large = BatchContext(5, "key", "server_to_server", 5), [bytes(10_000)]
+    assert not edge.queue.has_room(context, large)
     call = 12
     while edge.queue.waiting_bytes or not all(each.done() for each in futures):
         edge.shard.answer(call)
         await settle()
         call += 1
     await asyncio.gather(*futures, return_exceptions=True)
+    assert edge.queue.has_room(context, large)
 
 
 async def test_an_input_that_floods_takes_neither_turn_nor_room_from_another() -> None:
