@@ -37,7 +37,6 @@ from server.supervisor import Watched
 from server.tls import tls_of
 
 logger = logging.getLogger("headwater.serve")
-LARGEST_BODY_BYTES = 4 * 1024 * 1024  # of routes with a limit of their own: Segment's
 
 START_TIMEOUT_S = 120.0  # a store of many gigabytes takes a while to be opened
 FORMER_S = 20.0  # in which a cluster ends the actors of a run that was killed

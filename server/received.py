@@ -14,7 +14,7 @@ from actors.clock import Clock
 from actors.errors import ShardUnavailable
 
 PRESSURE_S = 1.0  # how long refusals are counted, of which the first is logged
-LONGEST_RETRY_S = 20  # a sender that was refused once comes back some time
+LONGEST_RETRY_S = 10  # a sender that was refused once comes back some time
 
 logger = logging.getLogger("headwater.http")
 
