@@ -23,12 +23,13 @@ from actors.once import answer_with
 from actors.predictions.applying import Applying
 from actors.predictions.calls import PredictionShard
 from actors.predictions.objects import (
+    Operator,
+    Output,
     Prediction,
     PredictionFields,
     attributes_of,
     slug_of,
 )
-from actors.predictions.ranks import Operator, Output
 from actors.store.keys import slot_of_mpid
 from actors.store.slots import slots_of
 

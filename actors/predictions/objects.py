@@ -4,14 +4,16 @@ Their scores come from outside: nothing is trained here.
 """
 
 import re
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from msgspec import UNSET, Struct, UnsetType
 
 from actors.model.workspaces import Environment
 
 PredictionStatus = Literal["calculating", "active", "inactive"]
-OUTPUTS = ("score", "percentile")
+Output = Literal["score", "percentile"]
+Operator = Literal["equals", "greater_than", "greater_or_equal", "less_than", "less_than_or_equal"]
+OUTPUTS: tuple[Output, ...] = get_args(Output)
 # Without scores for three days of a daily schedule a prediction is not relied upon any more.
 STALE_MS = 72 * 3_600_000
 MAX_SLUG = 40

@@ -2,19 +2,16 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from typing import Literal
 
 import numpy as np
 
 from actors.audiences.engine.arrays import Bools, Floats, Ints, Places
 from actors.model.profiles import Scored
-from actors.predictions.objects import Ranking
+from actors.predictions.objects import Operator, Output, Ranking
 from actors.store.scores import MILLION
 
 TEN_THOUSAND = 10_000
 
-Output = Literal["score", "percentile"]
-Operator = Literal["equals", "greater_than", "greater_or_equal", "less_than", "less_than_or_equal"]
 _COMPARES: dict[Operator, Callable[[Floats, float], Bools]] = {
     "equals": np.equal,
     "greater_than": np.greater,

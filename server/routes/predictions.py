@@ -5,8 +5,7 @@ from typing import Any, get_args
 from aiohttp import web
 
 from actors.audiences.handles import AudienceDeskHandle
-from actors.predictions.objects import Prediction
-from actors.predictions.ranks import Operator, Output
+from actors.predictions.objects import OUTPUTS, Operator, Prediction
 from config.roles import Task
 from server import prediction_bodies as bodies
 from server.audience_problems import v2_errors
@@ -23,7 +22,6 @@ from server.problems import Refused, json_answer
 BINS = 100
 MAY_CHANGE: Task = "calculated_attributes:*"
 _RESOURCE = "prediction"
-_OUTPUTS: tuple[Output, ...] = get_args(Output)
 _OPERATORS: tuple[Operator, ...] = get_args(Operator)
 
 
@@ -144,7 +142,7 @@ async def distribution(request: web.Request) -> web.Response:
     caller = enter(request, "calculated_attributes:view")
     number = number_in_path(request, _RESOURCE)
     found = {}
-    for output in _OUTPUTS:
+    for output in OUTPUTS:
         found[output] = await _desk(caller).prediction_bins(number, output, BINS)
         if found[output] is None:
             raise _no_prediction()
@@ -156,8 +154,8 @@ async def size_at(request: web.Request) -> web.Response:
     caller = enter(request, "calculated_attributes:view")
     query = request.query
     output, operator = query.get("output"), query.get("operator")
-    if output not in _OUTPUTS:
-        raise Refused("BAD_REQUEST", f"output must be {' or '.join(_OUTPUTS)}.")
+    if output not in OUTPUTS:
+        raise Refused("BAD_REQUEST", f"output must be {' or '.join(OUTPUTS)}.")
     if operator not in _OPERATORS:
         raise Refused("BAD_REQUEST", f"operator must be {' or '.join(_OPERATORS)}.")
     try:

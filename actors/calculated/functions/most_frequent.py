@@ -7,7 +7,6 @@ from math import fsum
 from typing import Literal
 
 import msgspec
-import numpy as np
 
 from actors.calculated.definition import MAX_VALUE_LENGTH, Datapoint
 from actors.calculated.functions.contract import Takes
@@ -75,9 +74,8 @@ class MostFrequent:
         if not window.has("weight"):
             counted = Counter(order)
             return {texts[code]: [float(count)] for code, count in counted.items()}
-        column = np.asarray(window.column("weight"))
-        if len(column) >= _MANY and not (column % 1).any():  # sums of whole numbers are exact
-            totals = np.bincount(codes, column).tolist()
+        totals = _whole_sums(codes, window.column("weight")) if len(codes) >= _MANY else None
+        if totals is not None:
             return {texts[code]: [totals[code]] for code in dict.fromkeys(order)}
         weights: dict[int, list[float]] = {code: [] for code in order}
         for code, weight in zip(codes, window.column("weight"), strict=True):
@@ -101,6 +99,17 @@ class MostFrequent:
             tracked[text] = None
         totals = [fsum((*live.get(text, ()), counts.get(text, 0))) for text in tracked]
         return _greatest(tracked, totals)
+
+
+def _whole_sums(codes: Sequence[int], weights: Sequence[float]) -> list[float] | None:
+    """Return the sum of weights by code; `None` if not all are whole, as only then it is exact."""
+    import numpy as np  # an edge reads definitions alone, and is back sooner without it
+
+    column = np.asarray(weights)
+    if (column % 1).any():
+        return None
+    sums: list[float] = np.bincount(codes, column).tolist()
+    return sums
 
 
 def _greatest(texts: Iterable[str], totals: Sequence[float]) -> str:
