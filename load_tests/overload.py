@@ -77,7 +77,7 @@ class Phase(Struct, kw_only=True):
 
     Attributes:
         offered: requests per second that arrived, repeats included.
-        batches_per_second: acknowledged, while it lasted.
+        batches_per_second: acknowledged, while it lasted; `events`: in each second.
         statuses: of all answers; those that are neither 202 nor 429 nor 503 are wrong.
         without_retry_after: answers 429 and 503 that did not say when to come again.
         connections_broken: requests without an answer.
@@ -89,6 +89,7 @@ class Phase(Struct, kw_only=True):
 
     offered: float
     batches_per_second: float
+    events: list[int]
     statuses: dict[str, int]
     without_retry_after: int
     connections_broken: int
@@ -136,6 +137,7 @@ class _Sender:
         self._options = options
         self._clock = clock
         self._pool = pool
+        self._seconds = drive.seconds
         self._ledger = Ledger(pool)
         self._since_ms = clock.now_ms() - _BEFORE_FIRST_EVENT_MS
         traffic = IngestTraffic(target, KEY[1], KEY[3], pool, self._ledger)
@@ -153,6 +155,7 @@ class _Sender:
         return Phase(
             offered=(measured.statuses.total() + measured.retries["connection"]) / options.seconds,
             batches_per_second=measured.throughput(options.seconds)["batches_per_second"],
+            events=measured.by_second(self._seconds)["events"],
             statuses={str(status): count for status, count in sorted(measured.statuses.items())},
             without_retry_after=measured.without_retry_after,
             connections_broken=measured.retries["connection"],
@@ -232,13 +235,14 @@ class Overload:
         memory_after = await self._during(after.run())
         await flooding
         full = before.driver.measured.throughput(options.seconds)["events_per_second"]
+        last = await after.phase(memory_after)
         return OverloadResult(
             idle_bytes=idle,
             bound_bytes=bounds_of(idle, options.received_bytes, self._outputs, self._connections),
             before=await before.phase(memory_before),
             flood=await flood.phase(memory_flood),
-            after=await after.phase(memory_after),
-            full_again_s=_full_again_s(after.driver, closed.seconds, full),
+            after=last,
+            full_again_s=_full_again_s(last.events, full),
         )
 
     def _closed(self, seconds: float) -> DriveOptions:
@@ -299,9 +303,8 @@ def bounds_of(
     return {role: idle[role] + size for role, size in more.items()}
 
 
-def _full_again_s(driver: Driver, seconds: float, full: float) -> float | None:
+def _full_again_s(events: list[int], full: float) -> float | None:
     """Return when a second began in which enough was acknowledged."""
-    events = driver.measured.by_second(seconds)["events"]
     enough = (second for second, count in enumerate(events) if count >= full * ENOUGH)
     found = next(enough, None)
     return None if found is None else float(found)

@@ -14,6 +14,7 @@ from load_tests.verify import Counts
 PHASE = Phase(
     offered=10.0,
     batches_per_second=1000.0,
+    events=[5000, 5000],
     statuses={"202": 100},
     without_retry_after=0,
     connections_broken=0,
