@@ -1,9 +1,8 @@
 """How long a shard's other work has to wait for one call, when there are many profiles.
 
 A shard does one thing after the other. Measured is the processor time of each call, so that what
-others do on the machine does not count: batches one by one, rounds of the sweeper, and the work
-that audiences do by themselves, and the loading of their columns after a start, during which their
-arrays grow.
+others do on the machine does not count: batches one by one, rounds of the sweeper, the work that
+audiences do by themselves, and the loading of their columns after a start, while their arrays grow.
 """
 
 from collections.abc import Callable, Sequence

@@ -50,15 +50,21 @@ class Growing(Generic[_ItemT]):
         return len(self.array)
 
     def grow(self, rows: int) -> None:
-        """Make room for so many rows."""
+        """Make room for so many rows. Raises OSError if there is no memory; all stays as it was."""
         known = len(self.array)
         if rows <= known:
             return
         empty = self.array[:0].copy()
         row_bytes = empty.itemsize * math.prod(empty.shape[1:])
         self.array = empty  # memory of which there is an array keeps its size
-        self._memory = _longer(self._memory, known * row_bytes, rows * row_bytes)
-        self.array = np.frombuffer(self._memory, empty.dtype).reshape(rows, *empty.shape[1:])
+        size = known
+        try:
+            self._memory = _longer(self._memory, known * row_bytes, rows * row_bytes)
+            size = rows
+        finally:
+            if self._memory is not None:
+                whole = np.frombuffer(self._memory, empty.dtype)
+                self.array = whole.reshape(size, *empty.shape[1:])
         if self._fill:
             self.array[known:] = self._fill
 

@@ -76,10 +76,10 @@ class Rows:
         if self._free:
             row = self._free.pop()
         else:
+            if self._end == self.capacity:
+                self._grow()
             row = self._end
             self._end += 1
-            if row == self.capacity:
-                self._grow()
         self._scope = key.scope
         self._row_of[key.environment][key.mpid % _PARTS][key.mpid] = row
         self.mpid.array[row] = key.mpid
@@ -127,6 +127,7 @@ class Rows:
         return alive
 
     def _grow(self) -> None:
-        self.capacity = next_capacity(self.capacity)
+        capacity = next_capacity(self.capacity)
         for each in self._all:
-            each.grow(self.capacity)
+            each.grow(capacity)
+        self.capacity = capacity

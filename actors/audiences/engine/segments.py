@@ -115,8 +115,8 @@ class SegmentStore:
             column.array[at] = entries[name]
 
     def _know(self, rows: int) -> None:
-        if rows > len(self._start):
-            capacity = max(rows, next_capacity(len(self._start)))
+        if rows > len(self._room):  # the last to grow, if there is memory for all
+            capacity = max(rows, next_capacity(len(self._room)))
             for each in (self._start, self._length, self._room):
                 each.grow(capacity)
 
@@ -167,9 +167,9 @@ class SegmentStore:
         """Have room for what is used of the open chunk."""
         if self._end > len(self._owners) * _UNIT:
             size = _up(max(self._end + self._end // 8, _LEAST_ROOM), _UNIT)
-            self._owners.grow(size // _UNIT)
             for column in self._columns.values():
                 column.grow(size)
+            self._owners.grow(size // _UNIT)
 
     def _empty(self, chunk: int) -> None:
         """Move all segments out of a chunk."""

@@ -59,6 +59,21 @@ def test_memory_that_nobody_keeps_is_not_copied(monkeypatch: pytest.MonkeyPatch)
     assert growing.array.shape == (100_000, 2)
 
 
+def test_without_memory_all_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(mmap.mmap):
+        def resize(self, newsize: int) -> None:
+            raise OSError(12, "Cannot allocate memory")
+
+    with monkeypatch.context() as patches:
+        patches.setattr(mmap, "mmap", Full)
+        growing = Growing(np.int64, 7, (2,))
+        growing.grow(3)
+        for _ in range(2):
+            with pytest.raises(OSError, match="memory"):
+                growing.grow(10)
+        assert growing.array.tolist() == [[7, 7]] * 3
+
+
 def test_many_rows_get_no_more_new_ones_at_once_than_some() -> None:
     assert [next_capacity(rows) for rows in (0, 1024, 3072)] == [1024, 2048, 6144]
     assert next_capacity(1_000_000) == 1_065_536
