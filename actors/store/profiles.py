@@ -10,7 +10,8 @@ from actors.store.environment import Transaction
 from actors.store.keys import profile_key
 
 # What a decoded profile takes in memory for each byte that it takes on disk; measured with
-# tracemalloc over generated profiles of 1 to 5 devices, rounded up.
+# tracemalloc over generated profiles of 1 to 5 devices, rounded up. What it has as bytes, which may
+# be most of an active user's, takes no more than it does on disk.
 _MEMORY_PER_ENCODED_BYTE = 10
 _MEMORY_PER_ENTRY_BYTES = 600
 
@@ -215,10 +216,20 @@ class Profiles:
             self._used_bytes -= size
 
     def _keep(self, packed: bytes, profile: Profile, encoded_bytes: int) -> None:
-        size = encoded_bytes * _MEMORY_PER_ENCODED_BYTE + _MEMORY_PER_ENTRY_BYTES
+        size = _memory_of(profile, encoded_bytes)
         _, former = self._hot.pop(packed, (None, 0))
         self._hot[packed] = (profile, size)
         self._used_bytes += size - former
+
+
+def _memory_of(profile: Profile, encoded_bytes: int) -> int:
+    """Return what a hot copy takes, in bytes."""
+    raw = 0
+    for section in profile.workspaces.values():
+        raw += len(section.entries)
+        for state in section.calculated.values():
+            raw += len(state.data)
+    return (encoded_bytes - raw) * _MEMORY_PER_ENCODED_BYTE + raw + _MEMORY_PER_ENTRY_BYTES
 
 
 def _followed_key(packed: bytes, workspace: int) -> bytes:

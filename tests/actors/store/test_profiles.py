@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.calculated.state import CalculatedState
 from actors.errors import StoreFull
 from actors.model.profiles import IdentityValue, Lookup, Profile, ProfileKey, Section
 from actors.store.environment import Store, Transaction
@@ -136,6 +137,16 @@ def test_a_profile_that_changes_often_takes_its_room_once(store: Store) -> None:
         with transaction(store, profiles) as txn:
             profiles.stage(txn, key, NOW).last_stored_timestamp_ms += 1
     assert profiles.in_memory == 2
+
+
+def test_what_a_profile_has_as_bytes_takes_no_more_room_than_on_disk(store: Store) -> None:
+    """Of two of the same size on disk the one with bytes stays."""
+    profiles = Profiles(10 * 1024)
+    with transaction(store, profiles) as txn:
+        section = profiles.stage(txn, ANN, NOW).workspaces[11] = Section(NOW, NOW)
+        section.entries = bytes(3000)
+        section.calculated[1] = CalculatedState(data=bytes(2000))
+    assert profiles.in_memory == 1
 
 
 def test_a_profile_too_large_for_memory_is_served_from_disk(store: Store) -> None:
