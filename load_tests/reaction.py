@@ -9,7 +9,7 @@ time from when that event was due to be sent until the webhook is told.
 import asyncio
 import contextlib
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,7 @@ class ReactionResult(Struct, kw_only=True):
         highest_rate, load_rate: batches per second; `load_rate` as it was sent.
         probes: sent; `missing` of them were not told of in time.
         messages: that the webhook got.
+        acknowledged_ms: percentiles over the probes, from when one was due until it was answered.
         latency_ms: percentiles over the probes that were told of.
     """
 
@@ -73,6 +74,7 @@ class ReactionResult(Struct, kw_only=True):
     probes: int
     missing: int
     messages: int
+    acknowledged_ms: dict[str, float]
     latency_ms: dict[str, float]
 
 
@@ -138,28 +140,41 @@ async def react(options: ReactionOptions, folder: Path, clock: Clock) -> Reactio
         seconds = SETTLE_S + options.seconds
         sending = asyncio.create_task(load.run(highest * options.share, seconds))
         await asyncio.sleep(SETTLE_S)
-        due_s = await _probe(Target.of(server.url), options, clock)
+        due_s, answered_s = await _probe(Target.of(server.url), options, clock)
         sent = (await sending)["throughput"]
         await _await_all(receiver, due_s, clock)
     told_s = receiver.told_s
-    latencies = [told_s[each] - at_s for each, at_s in due_s.items() if each in told_s]
+    latencies = _since(due_s, told_s)
     return ReactionResult(
         highest_rate=highest,
         load_rate=sent["batches_per_second"],
         probes=len(due_s),
         missing=len(due_s) - len(latencies),
         messages=receiver.messages,
-        latency_ms=percentiles_ms(latencies) or dict.fromkeys(PERCENTILES, float("inf")),
+        acknowledged_ms=_percentiles_ms(_since(due_s, answered_s)),
+        latency_ms=_percentiles_ms(latencies),
     )
 
 
-async def _probe(target: Target, options: ReactionOptions, clock: Clock) -> dict[str, float]:
-    """Send probes; return customer id to when it was due."""
+def _since(due_s: Mapping[str, float], at_s: Mapping[str, float]) -> list[float]:
+    return [at_s[each] - due for each, due in due_s.items() if each in at_s]
+
+
+def _percentiles_ms(latencies: list[float]) -> dict[str, float]:
+    return percentiles_ms(latencies) or dict.fromkeys(PERCENTILES, float("inf"))
+
+
+async def _probe(
+    target: Target, options: ReactionOptions, clock: Clock
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Send probes; return customer id to when it was due, and to when it was answered."""
     due: asyncio.Queue[str] = asyncio.Queue()
     due_s: dict[str, float] = {}
+    answered_s: dict[str, float] = {}
     drive = DriveOptions(seconds=options.seconds, connections=0, seed=options.seed)
     async with asyncio.TaskGroup() as group:
-        workers = [group.create_task(_send_probes(target, due)) for _ in range(PROBE_CHANNELS)]
+        sending = (_send_probes(target, due, answered_s, clock) for _ in range(PROBE_CHANNELS))
+        workers = [group.create_task(each) for each in sending]
         started_s = clock.monotonic()
         for offset_s in arrival_times(options.probes_per_second, drive):
             at_s = started_s + offset_s
@@ -170,10 +185,12 @@ async def _probe(target: Target, options: ReactionOptions, clock: Clock) -> dict
         await due.join()
         for worker in workers:
             worker.cancel()
-    return due_s
+    return due_s, answered_s
 
 
-async def _send_probes(target: Target, due: "asyncio.Queue[str]") -> None:
+async def _send_probes(
+    target: Target, due: "asyncio.Queue[str]", answered_s: dict[str, float], clock: Clock
+) -> None:
     channel = Channel(target)
     event = {"event_type": "custom_event", "data": {"event_name": PROBE}}
     authorization = "Basic " + b64encode(f"{KEY[1]}:{KEY[3]}".encode()).decode()
@@ -190,6 +207,7 @@ async def _send_probes(target: Target, due: "asyncio.Queue[str]") -> None:
             with contextlib.suppress(OSError):  # it is then among those that are missing
                 while (await channel.exchange(request)).status in (429, 503):  # noqa: ASYNC110  # retries
                     await asyncio.sleep(RETRY_S)
+                answered_s[customer] = clock.monotonic()
             due.task_done()
     finally:
         channel.close()

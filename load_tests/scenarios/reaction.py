@@ -53,6 +53,8 @@ def table_of(report: ReactionReport) -> Table:
     table.add_row("probes", f"{result.probes:,}")
     table.add_row("not told of", f"{result.missing:,}")
     table.add_row("messages", f"{result.messages:,}")
+    for name, value in result.acknowledged_ms.items():
+        table.add_row(f"event to answer {name}", f"{value:,.1f} ms")
     for name, value in result.latency_ms.items():
         table.add_row(f"event to webhook {name}", f"{value:,.1f} ms")
     verdict = "within" if report.is_within else "ABOVE"

@@ -33,6 +33,7 @@ RESULT = ReactionResult(
     probes=10,
     missing=0,
     messages=10,
+    acknowledged_ms={"p50": 1.0, "p99": 10.0},
     latency_ms={"p50": 1.0, "p99": 20.0},
 )
 
@@ -89,5 +90,5 @@ async def test_every_probe_is_told_of_beside_load(tmp_path: Path) -> None:
     assert result.probes > 0
     assert result.missing == 0
     assert result.messages >= result.probes
-    assert 0 < result.latency_ms["p50"] <= result.latency_ms["max"]
+    assert 0 < result.acknowledged_ms["p50"] < result.latency_ms["p50"] <= result.latency_ms["max"]
     assert 0 < result.load_rate < result.highest_rate
