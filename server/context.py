@@ -169,7 +169,7 @@ UNKNOWN_INPUT = 0  # inputs are numbered from 1
 EDGES = web.AppKey("edges", Edges)
 
 
-def expect_body(
+async def expect_body(
     request: web.Request, edge: Edge, config: EdgeConfig, input_: int, limit_bytes: int
 ) -> None:
     """Make sure that the shards can take what a request brings, before its body is read.
@@ -182,10 +182,10 @@ def expect_body(
     """
     count_body(request, config, input_)
     size, room = expected_bytes(request, limit_bytes), edge.deployment.room_bytes()
-    request.app[RECEIVED].expect(request, config.workspace_slug, input_, size, room)
+    await request.app[RECEIVED].expect(request, config.workspace_slug, input_, size, room)
 
 
-def expect_body_with_key(request: web.Request) -> None:
+async def expect_body_with_key(request: web.Request) -> None:
     """Make sure that the shards can take a body that has to be read to know whose it is.
 
     All such bodies are counted as those of one input of the workspace that can take most, until
@@ -199,7 +199,7 @@ def expect_body_with_key(request: web.Request) -> None:
     request.app[RECEIVED].share(request, UNKNOWN_INPUT)
     size, room = expected_bytes(request, PART_BYTES), edge.deployment.room_bytes()
     workspace = edge.config.current.workspace_slug
-    request.app[RECEIVED].expect(request, workspace, UNKNOWN_INPUT, size, room)
+    await request.app[RECEIVED].expect(request, workspace, UNKNOWN_INPUT, size, room)
 
 
 def count_body(request: web.Request, config: EdgeConfig, input_: int) -> None:

@@ -1,17 +1,21 @@
 """How many bytes of bodies an edge holds for requests that are under way, and how many it may.
 
 What the shards cannot do in time is refused before its body is read: reading and taking apart what
-is refused afterwards would take the time that is needed for what is not. Memory is counted as it
-is taken: a length costs nothing to declare, and who only declares may not keep others out.
+is refused afterwards would take the time that is needed for what is not. Before that it waits a
+moment for room (`server.parking`). Memory is counted as it is taken: a length costs nothing to
+declare, and who only declares may not keep others out.
 """
 
+import asyncio
+import contextlib
 import logging
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 
 from aiohttp import web
 
 from actors.clock import Clock
 from actors.errors import ShardUnavailable
+from server.parking import PATIENCE_S, Parking
 
 PRESSURE_S = 1.0  # how long refusals are counted, of which the first is logged
 LONGEST_RETRY_S = 10  # a sender that was refused once comes back some time
@@ -76,20 +80,25 @@ class Received:
 
     Attributes:
         held: of all requests.
+        patience_s: how long a request waits for room before it is refused.
     """
 
     def __init__(self, most: int, clock: Clock) -> None:
         """Args: `most` that may be held, whatever the shards can do."""
         self._most = most
         self._pressure = _Pressure(clock)
+        self._parking = Parking()
         self.held = 0
+        self.patience_s = PATIENCE_S
         self._shares: dict[Hashable, int] = {}  # what is held, by whose it is
         self._inputs: dict[str, dict[int, int]] = {}  # bytes by workspace and input
 
-    def expect(
+    async def expect(
         self, request: web.Request, workspace: str, input_: int, size: int, room: int
     ) -> None:
         """Count a body that is about to be read for the shards, in place of how it was counted.
+
+        Where its input has its part under way, and nothing is left, it waits for room.
 
         Args:
             request: whose body it is.
@@ -99,16 +108,26 @@ class Received:
                 and what the others leave.
 
         Raises:
-            Overloaded: the input has its part under way, and nothing is left.
+            Overloaded: there was none in time, or newer requests wait for it.
         """
         self._leave_line(request)
         inputs = self._inputs.setdefault(workspace, {})
-        own = inputs.get(input_, 0) + size
-        if own > size and sum(inputs.values()) + size > room and own * len(inputs) > room:
-            raise self._pressure.refused("as much is under way as the shards can do in time")
+        if not _has_room(inputs, input_, size, room):
+            await self._wait_for_room(workspace, input_, size, room)
         self._pressure.taken()
-        inputs[input_] = own
+        inputs[input_] = inputs.get(input_, 0) + size
         request[_LINE] = workspace, input_, size
+
+    async def _wait_for_room(self, workspace: str, input_: int, size: int, room: int) -> None:
+        inputs = self._inputs[workspace]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.patience_s):
+                while await self._parking.wait((workspace, input_)):
+                    if _has_room(inputs, input_, size, room):
+                        # There may be room for more than this one.
+                        asyncio.get_running_loop().call_soon(self._parking.wake)
+                        return
+        raise self._pressure.refused("as much is under way as the shards can do in time")
 
     def share(self, request: web.Request, sharer: Hashable) -> None:
         """Count what is and will be held of a request as somebody's.
@@ -167,6 +186,15 @@ class Received:
             inputs[input_] -= size
             if not inputs[input_]:
                 del inputs[input_]
+            self._parking.wake()
+
+
+def _has_room(inputs: Mapping[int, int], input_: int, size: int, room: int) -> bool:
+    """Tell whether as much more of an input may be under way, beside what is, by input."""
+    own = inputs.get(input_, 0) + size
+    if own == size or sum(inputs.values()) + size <= room:
+        return True
+    return own * len(inputs) <= room
 
 
 def _sharer(request: web.Request) -> Hashable:

@@ -23,7 +23,7 @@ async def client_events(request: web.Request) -> web.Response:
     edge = edge_of(request)
     config = edge.config.current
     key = web_key(request.match_info["key"], config)
-    expect_body(request, edge, config, key.input, config.max_body_bytes)
+    await expect_body(request, edge, config, key.input, config.max_body_bytes)
     batch = one_batch(await read_body(request, config.max_body_bytes))
     context = BatchContext(
         input=key.input,

@@ -28,7 +28,7 @@ async def events(request: web.Request) -> web.Response:
     edge = edge_of(request)
     config = edge.config.current
     key = edge.basic.key_of(request.headers.get("Authorization"), config)
-    expect_body(request, edge, config, key.input, config.max_body_bytes)
+    await expect_body(request, edge, config, key.input, config.max_body_bytes)
     batch = one_batch(await read_body(request, config.max_body_bytes))
     used = _admit(edge, config, key, 1)
     [result] = await edge.deployment.apply([batch], _context(edge, key, is_historical=False))
@@ -60,7 +60,7 @@ async def _bulk(request: web.Request, *, is_historical: bool) -> web.Response:
     edge = edge_of(request)
     config = edge.config.current
     key = edge.basic.key_of(request.headers.get("Authorization"), config)
-    expect_body(request, edge, config, key.input, config.max_body_bytes)
+    await expect_body(request, edge, config, key.input, config.max_body_bytes)
     body = await read_body(request, config.max_body_bytes)
     batches = many_batches(body, config.max_batches)
     used = _admit(edge, config, key, len(batches))

@@ -30,7 +30,7 @@ async def _is_of_segment(request: web.Request) -> bool:
     header = headers.get("Authorization")
     if header is not None:
         return basic_password(header) == ""
-    expect_body_with_key(request)
+    await expect_body_with_key(request)
     try:
         await keep_received(request, MAX_BODY_BYTES)
         return write_key_of(await read_bytes(request, MAX_BODY_BYTES)) is not None

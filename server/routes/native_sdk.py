@@ -94,7 +94,7 @@ async def _enter(
     if key is None or not key.is_active:
         raise _unproven()
     if brings_events:
-        expect_body(request, edge, current, key.input, MAX_BODY_BYTES)
+        await expect_body(request, edge, current, key.input, MAX_BODY_BYTES)
     else:
         count_body(request, current, key.input)
     await keep_received(request, MAX_BODY_BYTES)

@@ -69,17 +69,17 @@ async def _received(request: web.Request) -> tuple[Writer, bytes]:
     """
     writer = writer_in_header(request)
     if writer is not None:
-        _expect(request, writer)
+        await _expect(request, writer)
         return writer, await _read(request)
-    expect_body_with_key(request)
+    await expect_body_with_key(request)
     body = await _read(request)
     writer = writer_of(request, body)
-    _expect(request, writer)
+    await _expect(request, writer)
     return writer, body
 
 
-def _expect(request: web.Request, writer: Writer) -> None:
-    expect_body(request, writer.edge, writer.config, writer.key.input, MAX_BODY_BYTES)
+async def _expect(request: web.Request, writer: Writer) -> None:
+    await expect_body(request, writer.edge, writer.config, writer.key.input, MAX_BODY_BYTES)
 
 
 async def _read(request: web.Request) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from aiohttp.web import Request
 
-from actors.clock import ManualClock
+from actors.clock import Clock, ManualClock
 from server.bodies import PART_BYTES
 from server.context import UNKNOWN_INPUT
 from server.limit_file import LimitFile
@@ -32,42 +32,76 @@ def hold(received: Received, sharer: str, size: int) -> Request:
     return one
 
 
-def expect(received: Received, size: int, input_: int = 1) -> Request:
+async def expect(received: Received, size: int, input_: int = 1) -> Request:
     """Let a request begin; return it, to be released."""
     one = request()
-    received.expect(one, "shop", input_, size, ROOM)
+    await received.expect(one, "shop", input_, size, ROOM)
     received.hold(one, size)
     return one
 
 
-def test_what_is_answered_makes_room() -> None:
-    received = Received(10_000, ManualClock())
-    first = expect(received, 600)
+def impatient(most: int, clock: Clock | None = None) -> Received:
+    """Return what lets nobody wait for room."""
+    received = Received(most, clock or ManualClock())
+    received.patience_s = 0.0
+    return received
+
+
+async def test_what_is_answered_makes_room() -> None:
+    received = impatient(10_000)
+    first = await expect(received, 600)
     with pytest.raises(Overloaded):
-        expect(received, 600)
+        await expect(received, 600)
     assert received.held == 600
     received.release(first)
     assert received.held == 0
-    received.release(expect(received, 600))
+    received.release(await expect(received, 600))
 
 
-def test_the_only_request_is_taken_however_slow_the_shards_are() -> None:
+async def test_a_request_waits_a_moment_for_room() -> None:
+    """What is answered may make room for more than one; then who came last is first."""
     received = Received(10_000, ManualClock())
-    expect(received, 5000)
+    first = await expect(received, ROOM)
+    waiting = [asyncio.create_task(expect(received, size)) for size in (200, 500, 400)]
+    await asyncio.sleep(0)
+    assert not any(each.done() for each in waiting)
+    received.release(first)
+    third, second = await waiting[2], await waiting[1]
+    assert not waiting[0].done()
+    assert received.held == 900
+    received.release(third)
+    received.release(second)
+    received.release(await waiting[0])
+    assert received.held == 0
+
+
+async def test_a_request_for_which_there_is_no_room_in_time_is_refused() -> None:
+    received = Received(10_000, ManualClock())
+    first = await expect(received, ROOM)
+    received.patience_s = 0.01
     with pytest.raises(Overloaded):
-        expect(received, 1)
+        await expect(received, 200)
+    received.release(first)
+    await expect(received, 200)
 
 
-def test_an_input_that_floods_leaves_the_others_their_part() -> None:
-    received = Received(10_000, ManualClock())
+async def test_the_only_request_is_taken_however_slow_the_shards_are() -> None:
+    received = impatient(10_000)
+    await expect(received, 5000)
+    with pytest.raises(Overloaded):
+        await expect(received, 1)
+
+
+async def test_an_input_that_floods_leaves_the_others_their_part() -> None:
+    received = impatient(10_000)
     for _ in range(10):
-        expect(received, 100)
+        await expect(received, 100)
     with pytest.raises(Overloaded):
-        expect(received, 100)
+        await expect(received, 100)
     for _ in range(5):  # half of the room is the other's
-        expect(received, 100, input_=2)
+        await expect(received, 100, input_=2)
     with pytest.raises(Overloaded):
-        expect(received, 100, input_=2)
+        await expect(received, 100, input_=2)
 
 
 def test_all_bodies_together_are_bounded() -> None:
@@ -116,39 +150,39 @@ def test_what_is_held_goes_with_the_request_to_whose_it_turns_out_to_be() -> Non
     assert received.held == 510
 
 
-def test_the_more_are_refused_the_later_they_are_to_come_again() -> None:
+async def test_the_more_are_refused_the_later_they_are_to_come_again() -> None:
     clock = ManualClock()
-    received = Received(10_000, clock)
-    expect(received, ROOM)
+    received = impatient(10_000, clock)
+    await expect(received, ROOM)
 
-    def refused(count: int) -> list[int]:
+    async def refused(count: int) -> list[int]:
         found = []
         for _ in range(count):
             with pytest.raises(Overloaded) as error:
-                expect(received, 100)
+                await expect(received, 100)
             found.append(error.value.retry_after_s)
         return found
 
-    assert set(refused(500)) == {1}
+    assert set(await refused(500)) == {1}
     clock.advance(1000)
-    times = refused(500)
+    times = await refused(500)
     assert set(times) == set(range(1, LONGEST_RETRY_S + 1))
     clock.advance(1000)
-    refused(1)
+    await refused(1)
     clock.advance(1000)
-    assert max(refused(100)) <= 2
+    assert max(await refused(100)) <= 2
 
 
-def test_the_first_refusal_of_a_while_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_first_refusal_of_a_while_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Each has its line in the access log; thousands a second would say no more."""
     clock = ManualClock()
-    received = Received(10_000, clock)
-    expect(received, ROOM)
+    received = impatient(10_000, clock)
+    await expect(received, ROOM)
     for _ in range(3):
         clock.advance(1000)
         for _ in range(100):
             with pytest.raises(Overloaded):
-                expect(received, 100)
+                await expect(received, 100)
     assert [each.__dict__["event"] for each in caplog.records] == ["overloaded"] * 3
     assert [each.__dict__["refused_per_taken"] for each in caplog.records] == [0, 100, 100]
 
@@ -170,6 +204,8 @@ async def test_a_body_is_refused_before_it_is_read(
 ) -> None:
     """It says when to come again; others of the edge are served."""
     world.deployment.room = 100
+    received = world.client.app[RECEIVED]
+    received.patience_s = 0.0
     held = asyncio.Event()
     let_go = asyncio.Event()
 
@@ -181,7 +217,6 @@ async def test_a_body_is_refused_before_it_is_read(
 
     slow = asyncio.create_task(world.client.post(path, data=body(), headers=headers))
     await held.wait()
-    received = world.client.app[RECEIVED]
     while not received.held:  # noqa: ASYNC110  # until its head was read
         await asyncio.sleep(0)
     answer = await world.client.post(path, json={}, headers=headers)
@@ -261,16 +296,17 @@ async def test_a_body_with_a_key_is_counted_of_its_input_once_that_is_known(
 ) -> None:
     """What has to be read first is an input of its own, so that each leaves the other its part."""
     received = world.client.app[RECEIVED]
+    received.patience_s = 0.0
     world.deployment.room = 100
     body = {"writeKey": "kw", "batch": [], "userId": "ann", "traits": {"text": "x" * 200}}
     flood = request()
-    received.expect(flood, "w1", 4, 100, world.deployment.room)
+    await received.expect(flood, "w1", 4, 100, world.deployment.room)
     answer = await world.client.post(path, json=body)
     assert (answer.status, (await answer.json())["code"]) == (503, "unavailable")
     received.release(flood)
     assert (await world.client.post(path, json=body)).status == 200
     nobodys = request()
-    received.expect(nobodys, "w1", UNKNOWN_INPUT, 100, world.deployment.room)
+    await received.expect(nobodys, "w1", UNKNOWN_INPUT, 100, world.deployment.room)
     assert (await world.client.post("/v1/batch", json=body, headers=basic("kw:"))).status == 200
     assert (await world.client.post(path, json=body)).status == 503
     received.release(nobodys)
