@@ -70,6 +70,7 @@ def slots_of(members: Sequence[object]) -> Slots:
     return members.slots if isinstance(members, Placed) else _evenly(len(members))
 
 
+@lru_cache(64)
 def even(shards: int) -> SlotMap:
     """Return the map of a new deployment: each shard has one run, all are as long."""
     return SlotMap(shards, _runs([shard_of_slot(slot, shards) for slot in range(SLOTS)]))
