@@ -22,7 +22,7 @@ class Parking:
         """Wait until there may be room; return False if another one is to have it."""
         waiting = self._lines.setdefault(line, [])
         if len(waiting) >= MOST_PARKED:
-            waiting.pop(0).set_result(False)
+            _tell(waiting.pop(0), is_next=False)
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         waiting.append(future)
         try:
@@ -36,5 +36,13 @@ class Parking:
     def wake(self) -> None:
         """Let the newest of each line see whether there is room."""
         for waiting in self._lines.values():
-            if waiting:
-                waiting.pop().set_result(True)
+            while waiting and not _tell(waiting.pop(), is_next=True):
+                pass
+
+
+def _tell(future: asyncio.Future[bool], *, is_next: bool) -> bool:
+    """Tell who waits; return False if it was given up, and that is about to be noticed."""
+    if future.done():
+        return False
+    future.set_result(is_next)
+    return True

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from server.parking import MOST_PARKED, Parking
 
 
@@ -48,15 +50,26 @@ async def test_who_has_waited_longest_gives_way_to_one_too_many() -> None:
     assert await done(tasks) == [False] * 2 + [None] * (MOST_PARKED + 1)
 
 
-async def test_who_is_gone_takes_nobodys_turn() -> None:
+@pytest.mark.parametrize("is_noticed", [True, False])
+async def test_who_is_gone_takes_nobodys_turn(*, is_noticed: bool) -> None:
+    """Also in the moment in which its request has not noticed yet."""
     parking = Parking()
-    tasks = await parked(parking, "a", 3)
-    tasks[2].cancel()
-    await asyncio.sleep(0)
+    tasks = await parked(parking, "a", MOST_PARKED)
+    for gone in (tasks[0], tasks[-1]):
+        gone.cancel()
+    if is_noticed:
+        await asyncio.sleep(0)
     parking.wake()
-    assert await done(tasks[:2]) == [None, True]
-    tasks[0].cancel()
-    await asyncio.sleep(0)
+    left = tasks[1:-1]
+    assert await done(left) == [None] * (MOST_PARKED - 3) + [True]
     tasks = await parked(parking, "a", 1)
     parking.wake()
     assert await done(tasks) == [True]
+
+
+async def test_a_new_one_may_take_the_place_of_one_that_is_gone() -> None:
+    parking = Parking()
+    tasks = await parked(parking, "a", MOST_PARKED)
+    tasks[0].cancel()
+    new = asyncio.create_task(parking.wait("a"))
+    assert await done([*tasks[1:], new]) == [None] * MOST_PARKED
