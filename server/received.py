@@ -18,7 +18,7 @@ from actors.errors import ShardUnavailable
 from server.parking import PATIENCE_S, Parking
 
 PRESSURE_S = 1.0  # how long refusals are counted, of which the first is logged
-LONGEST_RETRY_S = 10  # a sender that was refused once comes back some time
+LONGEST_RETRY_S = 30  # a sender that was refused once comes back some time
 
 logger = logging.getLogger("headwater.http")
 
