@@ -118,6 +118,7 @@ class Coordinator:
                     ),
                     self._rules,
                     self._strategy,
+                    each.newcomer,
                 )
                 for each in requests
             ]

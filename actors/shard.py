@@ -75,15 +75,16 @@ class Shard:
         self.metrics = metrics
         self._clock = clock
         self._duplicates = Duplicates(workspace.dedup_days)
+        self.identities = state.identities(workspace)
         self._identifier = Identifier(
             state.number,
             state.slots,
             workspace.scope,
             identity_rules(workspace),
             self.profiles,
+            self.identities.newcomer,
             state.other_scopes(workspace),
         )
-        self.identities = state.identities(workspace)
         self.counts = ShardCounts(metrics, state.number, options, self.store)
         self.ids = state.ids
         self._plans: Plans | None = None

@@ -7,10 +7,12 @@ from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
-from actors.clock import Clock
+from actors.clock import Clock, Randomness
 from actors.errors import StaleTerm
 from actors.identity.findings import Findings, Known, Question
+from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord
+from actors.model.micro_batches import Newcomer
 from actors.model.profiles import ProfileKey
 from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.profiles.identities import apply_identity_call
@@ -27,7 +29,13 @@ from actors.store.identities import (
     write_holders,
     write_written,
 )
-from actors.store.keys import identity_key, profile_key, slot_of_mpid
+from actors.store.keys import (
+    MPID_RANDOM_BITS,
+    identity_key,
+    profile_key,
+    slot_of_hash,
+    slot_of_mpid,
+)
 from actors.store.profiles import Profiles
 from actors.store.slots import Slots
 
@@ -48,6 +56,7 @@ class ShardIdentities:
         shard: int,
         slots: Slots,
         clock: Clock,
+        randomness: Randomness,
     ) -> None:
         """Set up.
 
@@ -56,7 +65,7 @@ class ShardIdentities:
             scope: the only one whose changes come here.
             other_scopes: whose MPIDs are not given to anybody either.
             priority: IDSync keys of the types that resolution looks at in it.
-            clock: of the times that are kept.
+            clock: of the times that are kept. randomness: of MPIDs.
         """
         self._store = store
         self._profiles = profiles
@@ -66,6 +75,7 @@ class ShardIdentities:
         self._shard = shard
         self._slots = slots
         self._clock = clock
+        self._randomness = randomness
         with store.read() as txn:
             self._written = read_written(txn, scope)
 
@@ -114,6 +124,32 @@ class ShardIdentities:
             raise
         self._profiles.published()
         self._written = written
+
+    def newcomer(
+        self, environment: Environment, names: Sequence[IdentityName], txn: Transaction
+    ) -> Newcomer | None:
+        """Say what there is to know here of somebody whose identities these are, if that is new.
+
+        Args:
+            environment, names: of the identities, of which the shard may have some.
+            txn: that sees what was written last.
+        """
+        keys = [identity_key(self._scope, environment, name.type, name.value) for name in names]
+        types = [
+            name.type
+            for name, key in zip(names, keys, strict=True)
+            if self._slots.shard_of(slot_of_hash(key)) == self._shard
+            and not read_holders(txn, key, name.type, name.value)
+        ]
+        if not types:
+            return None
+        mpid, slot = 0, slot_of_hash(keys[0])
+        if self._slots.shard_of(slot) == self._shard:
+            mpid = slot << MPID_RANDOM_BITS | self._randomness.bits(MPID_RANDOM_BITS)
+            if self._is_taken(mpid, txn):
+                mpid = 0
+        written = self._written
+        return Newcomer(written.start, written.nonce, written.write, types, mpid)
 
     def _admitted(self, term: Term) -> Written:
         """Return how far the shard is in a term; a new one begins with no writes."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from actors.clock import Clock
+from actors.clock import Clock, Randomness, SystemRandomness
 from actors.joints import Joints
 from actors.metric_groups import ShardMetrics
 from actors.model.workspaces import WorkspaceInfo
@@ -33,8 +33,12 @@ class ShardState:
         load_until_s: instant of the monotonic clock until when the start may load columns.
     """
 
-    def __init__(self, options: StoreOptions, clock: Clock) -> None:
+    def __init__(
+        self, options: StoreOptions, clock: Clock, randomness: Randomness | None = None
+    ) -> None:
         """Open the store.
+
+        `randomness`: of MPIDs; the operating system's by default.
 
         Raises:
             DataFolderError: it cannot be opened.
@@ -45,6 +49,7 @@ class ShardState:
         self.profiles = Profiles(options.profile_cache_bytes)
         self.load_until_s = clock.monotonic() + LOAD_S
         self._clock = clock
+        self._randomness = randomness or SystemRandomness()
         self._scopes = options.scopes
         self._probed_s: float | None = None  # when it last succeeded
         self._identities: dict[int, ShardIdentities] = {}
@@ -68,6 +73,7 @@ class ShardState:
                 self.number,
                 self.slots,
                 self._clock,
+                self._randomness,
             )
         return self._identities[workspace.scope]
 

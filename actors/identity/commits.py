@@ -19,6 +19,7 @@ from actors.identity.journal import Journal
 from actors.identity.knowledge import Knowledge
 from actors.identity.lanes import WriteLane
 from actors.metric_groups import CoordinatorMetrics
+from actors.model.micro_batches import Newcomer
 from actors.model.workspaces import Environment
 from actors.store.identities import IdentityChange, Term
 
@@ -69,6 +70,8 @@ class Commits:
         self._open_retries: dict[tuple[Environment, bytes], Cluster] = {}
         self._is_due = False
         self._is_closed = False
+        # Of each shard the last write when anything was forgotten: a later change is known.
+        self._forgotten = (0,) * len(shards)
         self._show_records()
         for change in journal.left:
             self._replay(change)
@@ -77,6 +80,18 @@ class Commits:
     def term(self) -> Term:
         """How the shards know this process."""
         return self._journal.term
+
+    def is_current(self, shard: int, newcomer: Newcomer) -> bool:
+        """See `Terms`."""
+        term = self.term
+        return (
+            newcomer.start == term.start
+            and newcomer.nonce == term.nonce
+            and newcomer.write >= self._forgotten[shard]
+        )
+
+    def _note_forgotten(self) -> None:
+        self._forgotten = tuple(lane.writes for lane in self._lanes)
 
     def start(self) -> None:
         """Begin to write what earlier processes have left."""
@@ -217,7 +232,10 @@ class Commits:
         self._begin_group()
         for cluster, change in zip(group, changes, strict=True):
             self._take_off(cluster, change)
+        trims = self._known.trims
         self._known.trim(self.in_flight.keys)
+        if self._known.trims != trims:
+            self._note_forgotten()
 
     def _begin_group(self) -> None:
         self._group = {}
@@ -295,6 +313,7 @@ class Commits:
             for lane in self._lanes:
                 lane.drop(number)
         self._known.trims += 1
+        self._note_forgotten()
         for number in past:
             self._settle(number)
         self._commit_soon(self._group)

@@ -19,6 +19,7 @@ from actors.identity.modify import modify
 from actors.identity.state import IdentityRecord, IdentityRules, IdentityState
 from actors.identity.strategy import Strategy
 from actors.identity.undo import Effect, undo
+from actors.model.micro_batches import Newcomer
 from actors.model.workspaces import Environment
 
 AnswerT = TypeVar("AnswerT")
@@ -38,6 +39,7 @@ class Decision(Struct, Generic[AnswerT], frozen=True, kw_only=True, eq=False):
         retry_key: a decision with the same one within an hour gives the first one's answer, which
             is an `IdentityAnswer`.
         is_limited: refused if too many wait for one of `names`.
+        newcomer: what a shard has said of them before.
     """
 
     kind: str
@@ -49,10 +51,14 @@ class Decision(Struct, Generic[AnswerT], frozen=True, kw_only=True, eq=False):
     place: IdentityName | None = None
     retry_key: bytes | None = None
     is_limited: bool = True
+    newcomer: Newcomer | None = None
 
 
 def of_call(
-    call: IdentityCall, rules: IdentityRules, strategy: Strategy
+    call: IdentityCall,
+    rules: IdentityRules,
+    strategy: Strategy,
+    newcomer: Newcomer | None = None,
 ) -> Decision[IdentityAnswer | IdentityProblem]:
     """Return the decision of an identify, login, logout or search call, or of a batch."""
     request = request_of(call, rules)
@@ -70,6 +76,7 @@ def of_call(
         place=request[0] if request and call.kind != "search" else None,
         retry_key=call.retry_key if call.kind == "logout" and not call.is_read_only else None,
         is_limited=not call.is_batch,
+        newcomer=newcomer,
     )
 
 

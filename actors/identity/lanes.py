@@ -14,6 +14,7 @@ from actors.identity.clusters import Pending
 from actors.identity.draft import Key
 from actors.identity.findings import Findings, Moment, Question
 from actors.identity.index import IndexShard
+from actors.model.micro_batches import Newcomer
 from actors.model.workspaces import ENVIRONMENTS
 from actors.store.identities import IdentityChange, Term
 
@@ -34,6 +35,10 @@ class Terms(Protocol):
 
     def refused(self, error: StaleTerm) -> None:
         """Take in that a shard does not listen in the present term."""
+        ...
+
+    def is_current(self, shard: int, newcomer: Newcomer) -> bool:
+        """Tell whether all that a shard had not written then is still known."""
         ...
 
 
@@ -124,6 +129,10 @@ class ReadLane(_Lane):
         self._candidates: dict[Pending, None] = {}
         self._asked: set[Key] = set()
 
+    def is_asked(self, key: Key) -> bool:
+        """Tell whether an entry or a record is being asked for, or going to be."""
+        return key in self._asked or key in self._wanted
+
     def ask(self, key: Key) -> None:
         """Ask for an entry or a record, unless that is under way."""
         if key not in self._asked:
@@ -191,6 +200,11 @@ class WriteLane(_Lane):
         self._is_started = False
         self._writes = 0
         self._since: float | None = None  # when what is being written was first sent
+
+    @property
+    def writes(self) -> int:
+        """How many writes were sent in this process."""
+        return self._writes
 
     @property
     def is_idle(self) -> bool:

@@ -10,7 +10,8 @@ from actors.identity.index import Index, IndexShard
 from actors.identity.knowledge import Knowledge
 from actors.identity.lanes import ReadLane, Terms
 from actors.identity.state import Missing
-from actors.store.keys import MPID_RANDOM_BITS
+from actors.model.micro_batches import Newcomer
+from actors.store.keys import MPID_RANDOM_BITS, slot_of_mpid
 
 
 class Reader:
@@ -35,6 +36,7 @@ class Reader:
             resume: is told which decisions have one thing less to wait for.
         """
         self._index = index
+        self._terms = terms
         self._lanes = [ReadLane(self, terms, shard, n) for n, shard in enumerate(shards)]
         self._known = known
         self._randomness = randomness
@@ -68,6 +70,37 @@ class Reader:
         if is_candidate_asked:
             pending.waits += 1
             self._lane_of(pending).ask_candidate(pending)
+
+    def take_in(self, pending: Pending, newcomer: Newcomer) -> None:
+        """Take in what a shard said before a decision began, as far as it is still so.
+
+        It is so if the shard had all that was decided and is forgotten: whatever was decided since
+        is known, and stays. What is being asked for is left to the answer, which may be older.
+        """
+        decision = pending.decision
+        environment = decision.environment
+        state = self._known.states[environment]
+        for name in decision.names:
+            key: Key = (environment, name)
+            shard = self._index.shard_of(key)
+            if (
+                name.type in newcomer.types
+                and self._terms.is_current(shard, newcomer)
+                and not self._lanes[shard].is_asked(key)
+            ):
+                state.learn_holders(name, [])
+        mpid, place = newcomer.mpid, decision.place
+        if not mpid or pending.candidate or place is None:
+            return
+        if (
+            slot_of_mpid(mpid) == self._index.slot_of(environment, place)
+            and self._terms.is_current(self._index.shard_of((environment, mpid)), newcomer)
+            and mpid not in self._candidates
+            and not self._known.knows_record(mpid)
+        ):
+            pending.candidate = mpid
+            pending.is_free = True
+            self._candidates[mpid] = pending
 
     def is_wanted(self, key: Key) -> bool:
         """Tell whether anybody still waits for an entry or a record."""

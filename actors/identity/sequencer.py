@@ -164,6 +164,8 @@ class Sequencer:
         if decision.retry_key is not None and self._is_repetition(pending, decision.retry_key):
             self._decided(pending)
             return
+        if decision.newcomer is not None:
+            self._reader.take_in(pending, decision.newcomer)
         state = self._states[decision.environment]
         unknown = [name for name in decision.names if not state.knows_holders(name)]
         if unknown:

@@ -79,14 +79,32 @@ class Moved(Struct, array_like=True, tag=4):
     is_settled: bool = False
 
 
+class Newcomer(Struct, array_like=True):
+    """What a shard saw of somebody it could not resolve, so that it need not be asked again.
+
+    Attributes:
+        start, nonce, write: of the coordinator's last write that it had (`store.identities`).
+        types: IDSync types of the identities sent that lie there, and that nobody had.
+        mpid: one near the first of all identities sent that nobody had; 0 if it is not there.
+    """
+
+    start: int
+    nonce: int
+    write: int
+    types: list[str]
+    mpid: int
+
+
 class Unresolved(Struct, array_like=True, tag=5):
     """Not applied: its identities are not all attached to one profile; ask the coordinator.
 
-    `identities`: (IDSync type, value as sent, trimmed), in priority order.
+    `identities`: (IDSync type, value as sent, trimmed), in priority order; `newcomer`: if nobody
+    has the first of them.
     """
 
     environment: Environment
     identities: list[tuple[str, str]]
+    newcomer: Newcomer | None = None
 
 
 class Deferred(Struct, array_like=True, tag=6):

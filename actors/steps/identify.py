@@ -4,14 +4,14 @@ Reads only. A batch whose identities are all attached to one profile of this sha
 any other goes back to the edge with what is to be done about it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from actors.batches.identities import batch_identities
 from actors.identity.keys import IdentityName, canonical
 from actors.identity.state import IdentityRecord, IdentityRules
 from actors.identity.steady import is_settled, newest_anonymous
 from actors.model.batches import Batch
-from actors.model.micro_batches import Deferred, Elsewhere, Moved, Unresolved
+from actors.model.micro_batches import Deferred, Elsewhere, Moved, Newcomer, Unresolved
 from actors.model.profiles import Lookup, Profile, ProfileKey
 from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.steps.work import Work
@@ -28,6 +28,7 @@ MAX_KNOWN_LENGTH = 512  # characters of all identities of a request; longer ones
 
 # Environment, and IDSync types and values as sent.
 _Sent = tuple[Environment, tuple[tuple[str, str], ...]]
+Newcomers = Callable[[Environment, Sequence[IdentityName], Transaction], Newcomer | None]
 
 
 class Identifier:
@@ -40,6 +41,7 @@ class Identifier:
         scope: int,
         rules: IdentityRules,
         profiles: Profiles,
+        newcomers: Newcomers,
         other_scopes: Sequence[int] = (),
     ) -> None:
         """Set up.
@@ -48,6 +50,7 @@ class Identifier:
             shard: that owns what is read here, by `slots`.
             scope: of the workspace; `rules`: its settings.
             profiles: of the shard.
+            newcomers: tells what is known of somebody who may be new.
             other_scopes: whose profiles are here as well.
         """
         self._shard = shard
@@ -57,6 +60,7 @@ class Identifier:
         self._rules = rules
         self._rank = {name: rank for rank, name in enumerate(rules.priority)}
         self._profiles = profiles
+        self._newcomers = newcomers
         self._has_erased = True  # as of the transaction under way
         # With a login ID the answer depends on the lookups of one record alone. A change of them
         # makes another list, so as long as a profile has the same one, the answer is the same.
@@ -130,7 +134,8 @@ class Identifier:
         if candidate is None and holders:
             candidate = holders[-1].mpid if has_login else newest_anonymous(holders)
         if candidate is None:
-            work.result = _unresolved(batch, sent, kinds)
+            newcomer = self._newcomers(batch.environment, request, txn)
+            work.result = _unresolved(batch, sent, kinds, newcomer)
         elif self._owns(slot_of_mpid(candidate)):
             key = ProfileKey(self._scope, batch.environment, candidate)
             profile = self._profiles.get(txn, key)
@@ -204,5 +209,10 @@ class Identifier:
         return is_settled(key.mpid, record, request, holders, self._rules)
 
 
-def _unresolved(batch: Batch, sent: Mapping[str, str], kinds: Sequence[str]) -> Unresolved:
-    return Unresolved(batch.environment, [(kind, sent[kind]) for kind in kinds])
+def _unresolved(
+    batch: Batch,
+    sent: Mapping[str, str],
+    kinds: Sequence[str],
+    newcomer: Newcomer | None = None,
+) -> Unresolved:
+    return Unresolved(batch.environment, [(kind, sent[kind]) for kind in kinds], newcomer)

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from actors.clock import Clock, ManualClock
+from actors.clock import Clock, ManualClock, Randomness
 from actors.metric_groups import ShardMetrics
 from actors.model.batches import BatchContext, StoredBatch
 from actors.model.micro_batches import EventName, EventNames, Item, MicroBatch
@@ -37,6 +37,7 @@ def open_shard(
     queue_limits: Mapping[int, int] = MappingProxyType({}),
     map_size_bytes: int = MAP_SIZE_BYTES,
     profile_cache_bytes: int = 1024 * 1024,
+    randomness: Randomness | None = None,
 ) -> Shard:
     """Open a shard, by default without connections and with room; the test closes its state."""
     clock = clock or ManualClock(NOW)
@@ -49,6 +50,7 @@ def open_shard(
             profile_cache_bytes=profile_cache_bytes,
         ),
         clock,
+        randomness,
     )
     options = ShardOptions(
         workspace=workspace, connections=connections, queue_limits=dict(queue_limits)

@@ -160,9 +160,11 @@ def test_unknown_identities_are_for_the_coordinator(tmp_path: Path) -> None:
     }
     with shard_on(tmp_path) as shard:
         [result] = shard.commit(micro(1, item(opened(**customer))))
-        assert result == Unresolved(
-            "production", [("customerid", "c-1"), ("email", "Ann@Example.com")]
-        )
+        assert isinstance(result, Unresolved)
+        assert result.environment == "production"
+        assert result.identities == [("customerid", "c-1"), ("email", "Ann@Example.com")]
+        assert result.newcomer is not None
+        assert result.newcomer.types == ["customerid", "email"]
         assert disk(shard)["log"] == {}
         # The coordinator's word decides, and makes the profile if it is not there yet.
         [result] = shard.commit(micro(2, item(opened(**customer), mpid=ANN)))

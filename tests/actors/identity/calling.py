@@ -13,7 +13,7 @@ from actors.identity.calls import (
     ModifyCall,
 )
 from actors.identity.state import IdentityRecord
-from actors.model.micro_batches import Unresolved
+from actors.model.micro_batches import Newcomer, Unresolved
 from actors.model.workspaces import Environment
 from tests.actors.identity.pool import TYPES, name, request
 from tests.actors.identity.simulation import SimulatedWorld
@@ -73,10 +73,10 @@ async def attempt(
     return await world.ask(lambda to: to.call(made))
 
 
-async def batch(world: SimulatedWorld, identities: str) -> int:
-    """Resolve a batch."""
+async def batch(world: SimulatedWorld, identities: str, newcomer: Newcomer | None = None) -> int:
+    """Resolve a batch. `newcomer`: what a shard has said of it."""
     sent = [(each.type, each.value) for each in request(identities)]
-    [mpid] = await world.ask(lambda to: to.resolve([Unresolved(PRODUCTION, sent)]))
+    [mpid] = await world.ask(lambda to: to.resolve([Unresolved(PRODUCTION, sent, newcomer)]))
     return mpid
 
 

@@ -17,7 +17,7 @@ from actors.identity.findings import Findings, Moment, Question
 from actors.identity.in_flight import InFlight
 from actors.identity.journal import Journal
 from actors.identity.knowledge import Knowledge
-from actors.identity.lanes import WriteLane
+from actors.identity.lanes import ReadLane, WriteLane
 from actors.identity.reading import Reader
 from actors.identity.state import IdentityRecord, IdentityState
 from actors.model.profiles import ProfileKey
@@ -129,6 +129,16 @@ def what_is_being_written_is_forgotten(patch: pytest.MonkeyPatch) -> None:
 def what_is_dropped_stays_known(patch: pytest.MonkeyPatch) -> None:
     """An old copy of the store had left something that is not written, but taken for true."""
     patch.setattr(Knowledge, "forget", lambda *_: None)
+
+
+def what_a_shard_has_said_stays_so(patch: pytest.MonkeyPatch) -> None:
+    """Also if somebody was made, written and forgotten since, or by the coordinator before."""
+    patch.setattr(Commits, "is_current", lambda *_: True)
+
+
+def what_is_being_asked_is_taken_from_what_was_said(patch: pytest.MonkeyPatch) -> None:
+    """The answer, which is older than what is decided now, comes when that is forgotten."""
+    patch.setattr(ReadLane, "is_asked", lambda *_: False)
 
 
 # -- MPIDs ----------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from actors.identity.findings import Findings, Question
 from actors.identity.index import Index
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRules
-from actors.model.micro_batches import Accepted
+from actors.model.micro_batches import Accepted, Newcomer
 from actors.model.profiles import ProfileKey
 from actors.model.workspaces import Environment
 from actors.shard import Shard
@@ -105,6 +105,17 @@ class ShardLine:
         return await answer
 
 
+class _Newcomers:
+    """What a shard says of newcomers, between two micro-batches."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+
+    def newcomer(self, environment: Environment, names: list[IdentityName]) -> Newcomer | None:
+        with self._shard.store.read() as txn:
+            return self._shard.identities.newcomer(environment, names, txn)
+
+
 class Run:
     """One process of the coordinator."""
 
@@ -153,7 +164,11 @@ class SimulatedWorld:
     def _open_shard(self, number: int) -> None:
         if self.shards[number] is None:
             self.shards[number] = open_shard(
-                self._shard_folders()[number], number, len(self.shards), clock=self._clock
+                self._shard_folders()[number],
+                number,
+                len(self.shards),
+                clock=self._clock,
+                randomness=SeededRandomness(self._random, self._mpids),
             )
 
     def _shard_folders(self) -> list[Path]:
@@ -288,6 +303,20 @@ class SimulatedWorld:
         [result] = await answer
         assert isinstance(result, Accepted), result
 
+    async def newcomer(self, names: Sequence[IdentityName]) -> Newcomer | None:
+        """Ask the shard of the first of some identities of production, as a batch does.
+
+        The answer may be old when it comes, and does not if the shard cannot be reached.
+        """
+        answer: asyncio.Future[Any] = self.loop.create_future()
+        sent = pickle.dumps(("production", list(names)))
+        self.send(self.shard_of(names[0]), "newcomer", sent, answer)
+        try:
+            told: Newcomer | None = await answer
+        except ShardUnavailable:
+            return None
+        return told
+
     def send(self, number: int, method: str, sent: bytes, answer: asyncio.Future[Any]) -> None:
         """Carry a call to a shard, or do to it what the faults are."""
         faults, draw = self.faults, self._random
@@ -340,7 +369,11 @@ class SimulatedWorld:
     def _deliver(self, number: int, method: str, sent: bytes, answer: asyncio.Future[Any]) -> None:
         shard = self.shards[number]
         assert shard is not None
-        targets = {"trail": ShardViews(shard, self._clock), "commit": shard}
+        targets = {
+            "trail": ShardViews(shard, self._clock),
+            "commit": shard,
+            "newcomer": _Newcomers(shard),
+        }
         target = targets.get(method, shard.identities)
         try:
             result = pickle.loads(pickle.dumps(getattr(target, method)(*pickle.loads(sent))))

@@ -36,6 +36,7 @@ from actors.identity.calls import (
     ModifyCall,
 )
 from actors.identity.decisions import Decision, of_call, of_erasure, of_lookup, of_modify, of_record
+from actors.identity.keys import IdentityName, canonical
 from actors.identity.registry import STRATEGIES
 from actors.identity.state import IdentityRecord
 from actors.model.micro_batches import Unresolved
@@ -112,6 +113,16 @@ class Clients:
             self._mpids.append(answer.mpid)
         self.history.end(call, answer)
 
+    async def _resolve(self, to: Coordinator, sent: list[tuple[str, str]]) -> int:
+        """Resolve a batch as an edge does, with what a shard has said, and that is old or not."""
+        newcomer = None
+        if self._world.draw(4):
+            names = [IdentityName(kind, canonical(kind, value)) for kind, value in sent]
+            newcomer = await self._world.newcomer(names)
+            await asyncio.sleep(0.01 * self._world.draw(3) ** 4)
+        [mpid] = await to.resolve([Unresolved(PRODUCTION, sent, newcomer)])
+        return mpid
+
     def _question(
         self, act: Act
     ) -> tuple[Decision[Any], Callable[[Coordinator], Coroutine[Any, Any, Any]]]:
@@ -146,7 +157,7 @@ class Clients:
             decision: Decision[Any] = of_call(call, rules, strategy)
             return (
                 replace(decision, run=lambda state, new: _mpid(decision.run(state, new))),
-                lambda to: _first(to.resolve([Unresolved(PRODUCTION, sent)])),
+                lambda to: self._resolve(to, sent),
             )
         retry_key = f"{act.retry} {sorted(act.identities.items())}".encode() if act.retry else None
         call = IdentityCall(
@@ -159,11 +170,6 @@ class Clients:
             retry_key=retry_key if act.kind == "logout" else None,
         )
         return of_call(call, rules, strategy), lambda to: to.call(call)
-
-
-async def _first(asking: Coroutine[Any, Any, list[int]]) -> int:
-    [mpid] = await asking
-    return mpid
 
 
 async def _record(to: Coordinator, mpid: int) -> Any:

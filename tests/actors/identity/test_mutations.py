@@ -19,7 +19,13 @@ from pathlib import Path
 import pytest
 
 from tests.actors import test_coordinator
-from tests.actors.identity import mutations, test_absence, test_recovery, test_sequencer
+from tests.actors.identity import (
+    mutations,
+    test_absence,
+    test_newcomers,
+    test_recovery,
+    test_sequencer,
+)
 from tests.actors.identity.mutations import Mutation
 from tests.actors.identity.plans import FAULTY, draw
 from tests.actors.identity.test_histories import fails
@@ -33,6 +39,7 @@ FOUND_BY_HISTORIES: list[Mutation] = [
     mutations.clusters_are_not_joined,
     mutations.answers_replace_what_is_known,
     mutations.what_is_being_written_is_forgotten,
+    mutations.what_a_shard_has_said_stays_so,
     mutations.any_mpid_is_free,
     mutations.intents_are_not_kept,
     mutations.nothing_is_replayed,
@@ -68,6 +75,10 @@ FOUND_BY_CASES: list[tuple[Mutation, Case]] = [
     (
         mutations.unasked_records_are_always_learnt,
         test_sequencer.test_what_comes_along_unasked_is_not_newer_than_what_was_forgotten,
+    ),
+    (
+        mutations.what_is_being_asked_is_taken_from_what_was_said,
+        test_newcomers.test_an_answer_that_is_older_than_what_was_decided_meanwhile_is_not_wrong,
     ),
     # Batches that name an MPID, which few histories have.
     (

@@ -47,7 +47,7 @@ class Known:
         self.store = store
         self.profiles = Profiles(1024 * 1024)
         self.identifier = Identifier(
-            0, Slots(even(2)), SCOPE, identity_rules(WORKSPACE), self.profiles
+            0, Slots(even(2)), SCOPE, identity_rules(WORKSPACE), self.profiles, lambda *_: None
         )
 
     def link(
