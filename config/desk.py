@@ -4,7 +4,7 @@ A revision is on disk before anybody hears of it; `config.publishing` tells them
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,8 +19,13 @@ from config.audit import AuditPage, AuditQuery
 from config.book import FILE, Book
 from config.compiled_outputs import output_plans
 from config.compiled_workspaces import shard_options
-from config.data_plans import lost_quarantines
-from config.differences import Difference, with_danger
+from config.draft_checks import (
+    DraftChecks,
+    MadeAudiences,
+    ReadersOfEvents,
+    check_danger,
+    refused,
+)
 from config.errors import ConfigError
 from config.exporting import unexpanded
 from config.merging import Data
@@ -33,15 +38,8 @@ from config.served import ServedDocument
 from config.settings import Settings
 from config.shards import ConfiguredShard
 from config.sheets import Applied, Entry, Sheet
-from config.workspace import WorkspaceDocument
 
 LOOK_S = 1.0  # how often shards are asked for their revisions
-
-
-# Returns (name of an event's data point, who reads it) of a workspace.
-ReadersOfEvents = Callable[[int], Iterable[tuple[str, str]]]
-# Returns name, case-folded, to number of the audiences that no document manages.
-MadeAudiences = Callable[[int], Mapping[str, int]]
 
 
 class ConfigDesk:
@@ -51,8 +49,7 @@ class ConfigDesk:
         self._book = book
         self._settings = settings
         self._publisher = Publisher(book, settings)
-        self._readers_of_events: ReadersOfEvents = lambda _: ()
-        self._made_audiences: MadeAudiences = lambda _: {}
+        self._checks = DraftChecks(book, self._publisher)
         self._changing = asyncio.Lock()
         self._access = AccessDesk(book, self._changing, self._publisher.announce)
 
@@ -76,8 +73,7 @@ class ConfigDesk:
                 manages.
         """
         self._publisher.bind(shards, take_over)
-        self._readers_of_events = readers_of_events
-        self._made_audiences = made_audiences
+        self._checks.bind(readers_of_events, made_audiences)
 
     async def run(self) -> None:
         """Tell shards that were away, for ever."""
@@ -164,8 +160,8 @@ class ConfigDesk:
         async with self._changing:
             draft = self._of_file(workspace, given, prune=prune)
             check_power(draft, power, self._book.access.roles)
-            self._check([draft])
-            found = await self._differences(draft)
+            self._checks.check([draft])
+            found = await self._checks.differences(draft)
             return Applied(found, draft.base)
 
     async def apply_file(
@@ -207,10 +203,10 @@ class ConfigDesk:
             try:
                 drafts = self._book.drafts_of_files(documents)
             except ConfigError as error:
-                raise _refused(error) from None
-            self._check(drafts)
+                raise refused(error) from None
+            self._checks.check(drafts)
             for each in drafts:
-                _check_danger(await self._differences(each))
+                check_danger(await self._checks.differences(each))
             self._write(drafts, FILE)
             await self._publisher.publish()
 
@@ -236,7 +232,7 @@ class ConfigDesk:
             try:
                 draft = self._book.draft(served.info.id, data, served.owned, "api")
             except ConfigError as error:
-                raise _refused(error) from None
+                raise refused(error) from None
             return await self._apply(draft, author, allow_dangerous)
 
     async def roll_back(
@@ -257,7 +253,7 @@ class ConfigDesk:
                     slug, data, revision.owned, "rollback", from_files(revision)
                 )
             except ConfigError as error:
-                raise _refused(error) from None
+                raise refused(error) from None
             check_power(draft, power, self._book.access.roles)
             return await self._apply(draft, author, allow_dangerous)
 
@@ -304,58 +300,16 @@ class ConfigDesk:
             if draft.workspace != slug:
                 raise ConfigError([("workspace.id", f"this is workspace '{slug}'")])
         except ConfigError as error:
-            raise _refused(error) from None
+            raise refused(error) from None
         return draft
 
-    def _check(self, drafts: Sequence[Draft]) -> None:
-        try:
-            self._book.check(drafts, is_running=True)
-        except ConfigError as error:
-            raise _refused(error) from None
-        for each in drafts:
-            self._check_tiers(each)
-            self._check_names(each)
-
-    def _check_tiers(self, draft: Draft) -> None:
-        """Refuse to hide events from what reads them (spec/rules.md, 8)."""
-        served = next((each for each in self._book.served if each.info.id == draft.workspace), None)
-        if served is None:
-            return
-        wanted = draft.document.workspace.event_tiers
-        tiers, info = {each.event: each.tier for each in wanted.overrides}, served.info
-        if (wanted.default, tiers) == (info.default_tier, info.tiers):
-            return
-        problems = [
-            Problem(f"{reader} reads the event '{name}'", "workspace.event_tiers")
-            for name, reader in self._readers_of_events(info.number)
-            if info.tiers.get(name, info.default_tier) == "personalize"
-            and tiers.get(name, wanted.default) != "personalize"
-        ]
-        if problems:
-            raise ConfigurationRefused("TIER_NOT_PERSONALIZE", problems)
-
-    def _check_names(self, draft: Draft) -> None:
-        """Refuse names of audiences that were made through the API (spec/audiences.md, 2)."""
-        served = next((each for each in self._book.served if each.info.id == draft.workspace), None)
-        if served is None or not draft.document.audiences:
-            return
-        taken, numbers = self._made_audiences(served.info.number), served.numbers.audiences
-        problems = [
-            Problem(f"already used by audience {holder}", f"audiences[{index}].name")
-            for index, each in enumerate(draft.document.audiences)
-            if (holder := taken.get(each.name.casefold())) is not None
-            and holder != numbers.get(each.id)
-        ]
-        if problems:
-            raise ConfigurationRefused("VALIDATION_ERROR", problems)
-
     async def _apply(self, draft: Draft, author: Author, allow_dangerous: bool) -> Applied:
-        self._check([draft])
+        self._checks.check([draft])
         if allow_dangerous:
             found = draft.differences
         else:
-            found = await self._differences(draft)
-            _check_danger(found)
+            found = await self._checks.differences(draft)
+            check_danger(found)
         applied = Applied(found, draft.revision)
         answer_with(applied)
         self._write([draft], author)
@@ -366,48 +320,4 @@ class ConfigDesk:
         try:
             self._book.write(drafts, author)
         except ConfigError as error:
-            raise _refused(error) from None
-
-    async def _differences(self, draft: Draft) -> tuple[Difference, ...]:
-        """Return what a draft changes; connections are only lost together with what waits."""
-        served = next(each for each in self._book.served if each.info.id == draft.workspace)
-        found = []
-        for each in draft.differences:
-            for name in _lost_connections(each, served.document, draft.document):
-                number = served.numbers.connections[name]
-                queues = await self._publisher.queues(served.info.number, number)
-                waiting = sum(queue["depth"] for queue in queues)
-                dead = sum(queue["dead_letters"] for queue in queues)
-                if waiting or dead:
-                    reason = f"deletes {waiting} deliveries that wait and {dead} dead letters"
-                    each = with_danger(each, reason)
-            found.append(each)
-        return tuple(found)
-
-
-def _lost_connections(
-    difference: Difference, before: WorkspaceDocument, after: WorkspaceDocument
-) -> list[str]:
-    """Return the ids of the connections that a change deletes."""
-    name = difference.name
-    if name is None:
-        return []
-    if difference.section == "data_plans":
-        plans = [[plan for plan in each.data_plans if plan.id == name] for each in (before, after)]
-        return lost_quarantines(*plans)
-    is_lost = difference.action == "delete" and difference.section == "connections"
-    return [name] if is_lost else []
-
-
-def _refused(error: ConfigError) -> ConfigurationRefused:
-    problems = [Problem(message, path or None) for path, message in error.problems]
-    return ConfigurationRefused("VALIDATION_ERROR", problems)
-
-
-def _check_danger(found: Sequence[Difference]) -> None:
-    if dangers := [each for each in found if each.danger is not None]:
-        problems = [
-            Problem(f"is dangerous, and has to be allowed: {each.danger}", each.path)
-            for each in dangers
-        ]
-        raise ConfigurationRefused("DANGEROUS", problems)
+            raise refused(error) from None
