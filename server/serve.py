@@ -37,6 +37,7 @@ from server.logs import configure_logging, set_level
 from server.ports import check_port
 from server.protocol_log import PROTOCOL_LOG
 from server.signing_pair import signing_pair
+from server.spawning import Spawner
 from server.supervisor import Supervisor
 from server.tls import tls_of
 from server.version import program_version
@@ -105,9 +106,8 @@ def _serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str],
         host = ServeHost(settings, program_version(), Path(run_dir) / "log")
         remote.start(settings.address)
         stack.callback(remote.stop)
-        cluster = Cluster(
-            settings, workspaces, configuration, server_key, signing, folder, host, clock
-        )
+        spawner = Spawner(settings, workspaces, configuration, server_key, signing, folder, host)
+        cluster = Cluster(settings, workspaces, spawner, folder, clock)
         watch = ConfigWatch(settings, workspaces, server_key, environ, cluster, clock)
         asyncio.run(_run(settings, watch, cluster, host, show))
 
