@@ -295,8 +295,10 @@ class Commits:
 
     def refused(self, error: StaleTerm) -> None:
         """The store is an old copy: what it had left is past, and the numbers go on elsewhere."""
+        intents = self.in_flight.intents
+        past = [number for number, cluster in intents.items() if cluster.is_replayed]
         try:
-            self._journal.begin_term(error.start, error.intent)
+            self._journal.begin_term(error.start, error.intent, past)
         except StoreFull:
             return  # to be tried again with the next refusal
         except StoreDamaged as fault:
@@ -306,8 +308,6 @@ class Commits:
             "the coordinator's store is older than the shards; what it had left is dropped",
             extra={"event": "coordinator_store_old"},
         )
-        intents = self.in_flight.intents
-        past = [number for number, cluster in intents.items() if cluster.is_replayed]
         for number in past:
             self._known.forget(intents[number].keys)
             for lane in self._lanes:

@@ -34,11 +34,12 @@ class Journal:
             self._start = intents.read_start(txn)
         self.begin_term()
 
-    def begin_term(self, start: int = 0, number: int = 0) -> None:
+    def begin_term(self, start: int = 0, number: int = 0, past: Iterable[int] = ()) -> None:
         """Begin a term after all that this store and the shards know of.
 
         Args:
             start, number: of a term and of an intent that a shard knows of.
+            past: intents that are not to be written any more, by the next process neither.
 
         Raises:
             StoreFull: the old term goes on.
@@ -47,7 +48,7 @@ class Journal:
         with self._store.write() as txn:
             intents.write_start(txn, start)
             intents.write_number(txn, number)
-            intents.forget(txn, self._settled)
+            intents.forget(txn, [*self._settled, *past])
         self._settled = []
         self._start, self.number = start, number
         self.term = Term(start, self._randomness.bits(_NONCE_BITS), number)

@@ -101,6 +101,31 @@ def test_a_store_that_is_an_old_copy_is_noticed(starts: int) -> None:
         simulate(3, LINK, seed, story)
 
 
+def test_what_an_old_copy_had_left_is_past_for_every_process_after_it() -> None:
+    """Also for one that begins before anything else was decided."""
+
+    async def story(world: SimulatedWorld) -> None:
+        k = (await call(world, "login", "cid:1 em:1")).mpid
+        world.crash_coordinator(0.0)
+        await asyncio.sleep(0)
+        world.keep_copy()
+        await asyncio.sleep(1)
+        await modify(world, k, "em", "1", "2")
+        f = (await call(world, "login", "em:1")).mpid
+        world.crash_coordinator(0.5)
+        world.use_copy()
+        for _ in range(2):
+            await asyncio.sleep(1)
+            world.crash_coordinator(0.0)
+        await asyncio.sleep(1)
+        assert await lookup(world, "em:2") == [k]
+        assert await lookup(world, "em:1") == [f]
+        world.check()
+
+    for seed in range(3):
+        simulate(3, LINK, seed, story)
+
+
 def test_a_coordinator_of_before_is_not_listened_to() -> None:
     async def story(world: SimulatedWorld) -> None:
         await call(world, "login", "cid:1")
