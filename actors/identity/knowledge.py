@@ -59,12 +59,12 @@ class Knowledge:
         """Forget what is known, but for what the shards do not have yet, if it is too much."""
         if sum(state.size for state in self.states.values()) <= MAX_KNOWN:
             return
-        for environment, state in self.states.items():
-            left = IdentityState(state.scope, environment)
-            for _, what in (key for key in kept if key[0] == environment):
-                if isinstance(what, int):
-                    left.learn_record(what, state.record(what))
-                else:
-                    left.learn_holders(what, state.holders(what))
-            self.states[environment] = left
+        left = {each: IdentityState(state.scope, each) for each, state in self.states.items()}
+        for environment, what in kept:
+            state = self.states[environment]
+            if not isinstance(what, int):
+                left[environment].learn_holders(what, state.holders(what))
+            elif state.knows_record(what):  # not if what is replayed changes its profile alone
+                left[environment].learn_record(what, state.record(what))
+        self.states.update(left)
         self.trims += 1
