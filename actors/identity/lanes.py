@@ -180,13 +180,13 @@ class ReadLane(_Lane):
                 term, questions, [each.candidate for each in candidates]
             )
         except Exception as error:
+            self._asked = set()  # who gives up during the pause drops what others may ask for again
             self._wanted |= dict.fromkeys(keys)
             self._candidates |= dict.fromkeys(candidates)
             self._handled(error, term)
             await asyncio.sleep(PAUSE_S)
             return
-        finally:
-            self._asked = set()
+        self._asked = set()
         self._learner.learned(questions, candidates, findings, asked)
 
 
