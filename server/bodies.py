@@ -73,7 +73,10 @@ async def read_bytes(request: web.Request, limit_bytes: int) -> bytes:
     if encoding and encoding != "identity" and body:
         content = inflated(body, encoding, limit_bytes)
         _hold(request, len(body) + len(content))
-        return content
+        body = content
+    received = request.app.get(RECEIVED)
+    if received is not None:
+        received.came(request, len(body))
     return body
 
 

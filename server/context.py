@@ -13,6 +13,7 @@ from server.bodies import PART_BYTES, expected_bytes
 from server.deployment import Deployment
 from server.edge_config import ConfigHolder, EdgeConfig
 from server.limits import RateLimiter
+from server.problems import too_large
 from server.received import RECEIVED
 
 # `Authorization` values whose workspace is remembered: a few spellings of each credential in use.
@@ -174,14 +175,30 @@ async def expect_body(
 ) -> None:
     """Make sure that the shards can take what a request brings, before its body is read.
 
-    `limit_bytes`: how long it may be.
+    `limit_bytes`: how long it may be. One that does not say how long it is counts as much as may
+    be there of it, until it is read.
+
+    Raises:
+        Refused: it is longer (413).
+        ShardUnavailable: see `expect`.
+    """
+    length = request.content_length or 0
+    if length > limit_bytes:
+        raise too_large(limit_bytes)
+    await expect(request, edge, config, input_, length or PART_BYTES)
+
+
+async def expect(
+    request: web.Request, edge: Edge, config: EdgeConfig, input_: int, size: int
+) -> None:
+    """Make sure that the shards can take so many bytes that a request brings.
 
     Raises:
         ShardUnavailable: they have as much to do of this input as they can do in time, or the edge
             holds as many bodies of it as it may.
     """
     count_body(request, config, input_)
-    size, room = expected_bytes(request, limit_bytes), edge.deployment.room_bytes()
+    room = edge.deployment.room_bytes()
     await request.app[RECEIVED].expect(request, config.workspace_slug, input_, size, room)
 
 

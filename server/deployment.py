@@ -88,12 +88,16 @@ class Deployment(Protocol):
     privacy: PrivacyGateway
     configuration: ConfigGateway
 
-    async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
+    async def apply(
+        self, batches: Sequence[bytes], context: BatchContext, *, is_further: bool = False
+    ) -> list[FinalResult]:
         """Apply the batches of one request, in order per user; return once they are on disk.
 
         Args:
             batches: the JSON text of each batch.
             context: what they have in common.
+            is_further: something of the request was applied before. Then these are not refused for
+                want of room, as all of it would come again.
 
         Returns:
             One result per batch, in their order.

@@ -1,4 +1,4 @@
-"""What waits for a shard, fairly: inputs take turns, and the one with most gives way."""
+"""What waits for a shard, fairly: inputs take turns, and each has its part of the room."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -34,12 +34,14 @@ class _Line(Generic[T]):
 
 
 class FairQueue(Generic[T]):
-    """A bounded queue with a line for each input; each line is in the order of arrival.
+    """A queue with a line for each input; each line is in the order of arrival.
+
+    Who adds asks `has_room` before. What waits is never refused: of a request for several shards
+    another one may have applied its part, and all of it would come again.
 
     Attributes:
         size: bytes that wait, of all inputs.
-        max_size: with so many nothing more is taken; if it becomes less, `add` removes what is too
-            much. What is taken when there are fewer may be of any size.
+        max_size: with so many there is room only for inputs that have less than their part of it.
     """
 
     def __init__(self, max_size: int) -> None:
@@ -66,41 +68,23 @@ class FairQueue(Generic[T]):
         """Return what is next, of each input."""
         return [(line.ahead or line.waiting)[0] for line in self._lines.values()]
 
-    def add(self, line_of: int, one: T) -> list[T]:
-        """Let something wait in an input's line.
-
-        Returns:
-            What had to give way to it and waits no more: the last of the longest line. It is the
-            new one itself, if its own line would become the longest.
-        """
+    def add(self, line_of: int, one: T) -> None:
+        """Let something wait in an input's line."""
         self._join(line_of, one).waiting.append(one)
-        removed = []
-        while self.size > self.max_size:
-            waiting = [each for each in self._lines.values() if each.waiting]
-            if not waiting:
-                break
-            longest = max(waiting, key=_size)
-            last = longest.waiting[-1]
-            if self.size - last.size < self.max_size:
-                break
-            longest.waiting.pop()
-            self._leave(longest, last)
-            removed.append(last)
-        return removed
 
     def add_ahead(self, line_of: int, one: T) -> None:
-        """Let something wait before all that was added to its line otherwise. It has room."""
+        """Let something wait before all that was added to its line otherwise."""
         self._join(line_of, one).ahead.append(one)
 
     def has_room(self, line_of: int, size: int) -> bool:
-        """Tell whether something of a size could wait: without more, or as others give way."""
+        """Tell whether something of a size may wait.
+
+        It may, of any size, if there is room, or if nothing of its input waits.
+        """
         if self.size < self.max_size:
             return True
-        missing = self.size + size - self.max_size
         line = self._lines.get(line_of)
-        own = size if line is None else line.size + size
-        longer = (each.size - own for each in self._lines.values() if each is not line)
-        return sum(more for more in longer if more > 0) >= missing
+        return line is None or (line.size + size) * len(self._lines) <= self.max_size
 
     def next(self) -> T:
         """Return what is taken next. Raises ValueError if nothing waits."""
@@ -144,7 +128,3 @@ class FairQueue(Generic[T]):
 
 def _served(line: _Line[T]) -> int:
     return line.served
-
-
-def _size(line: _Line[T]) -> int:
-    return line.size

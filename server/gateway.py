@@ -89,9 +89,11 @@ class Gateway:
         self._ingestion.take_over(router)
         self._connection_ids = connection_ids
 
-    async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
+    async def apply(
+        self, batches: Sequence[bytes], context: BatchContext, *, is_further: bool = False
+    ) -> list[FinalResult]:
         """See `Deployment`."""
-        return await self._ingestion.apply(batches, context)
+        return await self._ingestion.apply(batches, context, is_further=is_further)
 
     def room_bytes(self) -> int:
         """See `Deployment`."""

@@ -16,6 +16,7 @@ from server.envelopes import in_envelope
 from server.paths import CLIENT_PREFLIGHT
 from server.problems import BodyTimeout, error_answer, json_answer, log_defect, log_unavailable
 from server.rates import EXCEEDED
+from server.received import Overloaded
 
 # Where a handler leaves the client's `request_id` for an error to name.
 REQUEST_ID = web.RequestKey("identity_request_id", str)
@@ -107,6 +108,8 @@ def _found(error: Exception, request_id: str) -> tuple[IdentityProblem, Mapping[
             return TOO_MANY, {}
         case BodyTimeout():  # a 400 would be an answer to the web SDK
             return UNAVAILABLE, {}
+        case Overloaded():
+            return UNAVAILABLE, {"Retry-After": str(error.retry_after_s)}
         case ShardUnavailable() | StoreFull():
             log_unavailable(error, request_id)
             return UNAVAILABLE, {}

@@ -30,6 +30,7 @@ from actors.store.keys import slot_of_mpid
 from actors.store.slots import slots_of
 from server.deployment import FinalResult
 from server.microbatch import ShardQueue
+from server.received import QueueFull
 from server.resolving import Resolver, shards_of_names
 from server.routing import Route, Router
 
@@ -75,7 +76,9 @@ class Ingestion:
         """Go on with a router of the same identity scope."""
         self._router = router
 
-    async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
+    async def apply(
+        self, batches: Sequence[bytes], context: BatchContext, *, is_further: bool = False
+    ) -> list[FinalResult]:
         """See `Deployment.apply`."""
         entries = [self._entry(index, raw, context) for index, raw in enumerate(batches)]
         units = _units(entries)
@@ -85,7 +88,8 @@ class Ingestion:
         began = self._slots.epoch
         for number in range(ROUNDS_PER_BATCH * len(entries)):
             undone: list[tuple[_Entry, Undone]] = []
-            for entry, result in await self._round(units, context, is_further=number > 0):
+            is_further = is_further or number > 0
+            for entry, result in await self._round(units, context, is_further=is_further):
                 if isinstance(result, FINAL):
                     results[entry.index] = result
                     left -= 1
@@ -116,7 +120,7 @@ class Ingestion:
     ) -> list[tuple[_Entry, Result]]:
         """Send the head of every unit: as many batches as go to the same shard.
 
-        `is_further`: it is not the request's first round (`ShardQueue.submit`).
+        `is_further`: it is not the request's first (`ShardQueue.submit`).
 
         What a shard has not taken because slots have moved is `Deferred` once it is known where to.
         """
@@ -136,7 +140,7 @@ class Ingestion:
         for shard, (_, items) in sent.items():
             raws = [item.raw for item in items]
             if not (is_further or self._queues[shard].has_room(context, raws)):
-                raise ShardUnavailable("the queue of the shard is full")
+                raise QueueFull("the queue of the shard is full")
         if len(sent) == 1:  # nearly every request of one batch: nothing to gather
             try:
                 results = await self._queues[shard].submit(context, items, is_further=is_further)

@@ -96,24 +96,23 @@ class ShardQueue:
             context: of the request.
             items: of it, for this shard.
             is_further: some of the request has been to a shard already. The rest waits before what
-                has just come, and is not refused for want of room: all of it would come again.
+                has just come.
 
-        The future may get `StoreFull` or `ShardUnavailable` instead, `SlotsMoved` if nothing of it
-        was or will be applied, as it may belong elsewhere by now; the second also if too much
-        waits. Then the input of which most waits gives way, so that one that floods takes nothing
-        from the others.
+        Who submits asks `has_room` before, but for what is further: all of the request would come
+        again. The future may get `StoreFull` or `ShardUnavailable` instead, `SlotsMoved` if nothing
+        of it was or will be applied, as it may belong elsewhere by now.
         """
         future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
         group = _Group(context, items, future, self._clock.monotonic())
         if is_further:
             self._waiting.add_ahead(context.input, group)
-        elif removed := self._waiting.add(context.input, group):
-            _fail(removed, ShardUnavailable("the queue of the shard is full"))
+        else:
+            self._waiting.add(context.input, group)
         self._pump()
         return future
 
     def has_room(self, context: BatchContext, raws: Sequence[bytes]) -> bool:
-        """Tell whether items of a request could wait; if not, `submit` would refuse them."""
+        """Tell whether items of a request may wait: an input that floods takes no other's part."""
         size = sum(len(raw) + ITEM_OVERHEAD_BYTES for raw in raws)
         return self._waiting.has_room(context.input, size)
 

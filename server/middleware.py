@@ -16,7 +16,7 @@ from server.logs import log_access
 from server.openapi.takes import JSON
 from server.paths import SERVED_AS, Api, Served
 from server.rates import RATE_USED, USED
-from server.received import RECEIVED
+from server.received import RECEIVED, QueueFull
 
 REQUEST_ID = "X-Request-Id"
 # On every answer: it is what it says it is, and not which program in which version.
@@ -67,6 +67,8 @@ def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Mi
             what = request.get(SERVED_AS, what)
         except Exception as error:
             what = request.get(SERVED_AS, what)
+            if isinstance(error, QueueFull):
+                error = received.refused(str(error))
             response = what.errors(error, request, request_id)
             begun = request.get(BEGUN)
             if begun is not None:

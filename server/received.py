@@ -9,7 +9,8 @@ declare, and who only declares may not keep others out.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 
 from aiohttp import web
 
@@ -35,6 +36,10 @@ class Overloaded(ShardUnavailable):
         self.retry_after_s = retry_after_s
 
 
+class QueueFull(ShardUnavailable):
+    """A request is refused by the queue of a shard; `Received.refused` makes an answer of it."""
+
+
 class _Pressure:
     """How many requests are refused for each that is not, and so when they should come again.
 
@@ -58,8 +63,10 @@ class _Pressure:
             The error, with after how many seconds to come again, evenly spread.
         """
         now_s = self._clock.monotonic()
-        if now_s - self._began_s >= PRESSURE_S:
-            self._refused_per_taken = self._refused // max(self._taken, 1)
+        since_s = now_s - self._began_s
+        if since_s >= PRESSURE_S:
+            is_of_now = since_s < 2 * PRESSURE_S  # or else nobody was refused for a while
+            self._refused_per_taken = self._refused // max(self._taken, 1) if is_of_now else 0
             self._began_s, self._taken, self._refused = now_s, 0, 0
         self._refused += 1
         if self._refused == 1:
@@ -112,22 +119,33 @@ class Received:
         """
         self._leave_line(request)
         inputs = self._inputs.setdefault(workspace, {})
-        if not _has_room(inputs, input_, size, room):
-            await self._wait_for_room(workspace, input_, size, room)
+        has_room = partial(_has_room, inputs, input_, size, room)
+        if not has_room():
+            await self._wait_for_room((workspace, input_), has_room)
         self._pressure.taken()
-        inputs[input_] = inputs.get(input_, 0) + size
         request[_LINE] = workspace, input_, size
+        self._count(workspace, input_, size)
 
-    async def _wait_for_room(self, workspace: str, input_: int, size: int, room: int) -> None:
-        inputs = self._inputs[workspace]
+    async def _wait_for_room(self, line: Hashable, has_room: Callable[[], bool]) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.patience_s):
-                while await self._parking.wait((workspace, input_)):
-                    if _has_room(inputs, input_, size, room):
+                while await self._parking.wait(line, has_room):
+                    if has_room():
                         # There may be room for more than this one.
                         asyncio.get_running_loop().call_soon(self._parking.wake)
                         return
-        raise self._pressure.refused("as much is under way as the shards can do in time")
+        raise self.refused("as much is under way as the shards can do in time")
+
+    def refused(self, reason: str) -> Overloaded:
+        """Note that a request is refused as there are too many; return the error to raise."""
+        return self._pressure.refused(reason)
+
+    def came(self, request: web.Request, size: int) -> None:
+        """Count a body that is there, and inflated, for what it is and not for what it declared."""
+        if _LINE in request:
+            workspace, input_, expected = request[_LINE]
+            request[_LINE] = workspace, input_, size
+            self._count(workspace, input_, size - expected)
 
     def share(self, request: web.Request, sharer: Hashable) -> None:
         """Count what is and will be held of a request as somebody's.
@@ -160,7 +178,7 @@ class Received:
         own = self._shares.get(sharer, 0)
         free = self._most - self.held - more
         if free < 0 or (own > before and own + more > free):
-            raise self._pressure.refused("the edge holds as many bodies as it may")
+            raise self.refused("the edge holds as many bodies as it may")
         self.held += more
         self._shares[sharer] = own + more
         request[_HELD] = size
@@ -182,10 +200,15 @@ class Received:
         if _LINE in request:
             workspace, input_, size = request[_LINE]
             del request[_LINE]
-            inputs = self._inputs[workspace]
-            inputs[input_] -= size
-            if not inputs[input_]:
-                del inputs[input_]
+            self._count(workspace, input_, -size)
+
+    def _count(self, workspace: str, input_: int, more: int) -> None:
+        """Count so much more of an input; if it is less, others may have room."""
+        inputs = self._inputs[workspace]
+        left = inputs.pop(input_, 0) + more
+        if left:
+            inputs[input_] = left
+        if more < 0:
             self._parking.wake()
 
 

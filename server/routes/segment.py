@@ -4,7 +4,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from server.bodies import read_body
-from server.context import expect_body, expect_body_with_key
+from server.context import expect, expect_body, expect_body_with_key
 from server.openapi.takes import takes
 from server.paths import CLIENT_PREFLIGHT, Route, Served
 from server.problems import Refused
@@ -69,17 +69,13 @@ async def _received(request: web.Request) -> tuple[Writer, bytes]:
     """
     writer = writer_in_header(request)
     if writer is not None:
-        await _expect(request, writer)
+        await expect_body(request, writer.edge, writer.config, writer.key.input, MAX_BODY_BYTES)
         return writer, await _read(request)
     await expect_body_with_key(request)
     body = await _read(request)
     writer = writer_of(request, body)
-    await _expect(request, writer)
+    await expect(request, writer.edge, writer.config, writer.key.input, len(body))
     return writer, body
-
-
-async def _expect(request: web.Request, writer: Writer) -> None:
-    await expect_body(request, writer.edge, writer.config, writer.key.input, MAX_BODY_BYTES)
 
 
 async def _read(request: web.Request) -> bytes:

@@ -36,10 +36,12 @@ async def take_in(
     admit(edge, key.limits, len(sent.messages))
     received_ms = edge.clock.now_ms()
     skipped = list(sent.skipped)
+    is_further = False
     for (is_alias, is_of_browser), messages in groupby(sent.messages, _kind):
         if is_alias:
             for each in messages:
                 await apply_alias(each, _aliasing(each, edge, config, key, received_ms))
+            is_further = True
             continue
         context = BatchContext(
             input=key.input,
@@ -64,7 +66,9 @@ async def take_in(
                     skipped.append(Skipped(each.index, "invalid_message", UNWRITABLE))
             if not batches:
                 continue
-            results = await edge.deployment.apply(list(batches.values()), context)
+            together = list(batches.values())
+            results = await edge.deployment.apply(together, context, is_further=is_further)
+            is_further = True
             skipped += [
                 Skipped(index, "invalid_message", result.problems[0].message)
                 for index, result in zip(batches, results, strict=True)

@@ -132,7 +132,9 @@ class FakeDeployment:
     def room_bytes(self) -> int:
         return self.room
 
-    async def apply(self, batches: Sequence[bytes], context: BatchContext) -> list[FinalResult]:
+    async def apply(
+        self, batches: Sequence[bytes], context: BatchContext, *, is_further: bool = False
+    ) -> list[FinalResult]:
         self.calls += 1
         self._fail()
         return [self._apply_one(raw, context) for raw in batches]

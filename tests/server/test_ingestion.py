@@ -1,7 +1,7 @@
 """Batches find their way whatever the first shard says, and stay in order per user."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -40,6 +40,7 @@ from actors.store.keys import (
 from actors.store.slots import Placed, SlotMap, Slots, even
 from server.ingestion import Ingestion
 from server.microbatch import QueueOptions, ShardQueue
+from server.received import QueueFull
 from server.routing import Router
 
 SHARDS = 3
@@ -323,32 +324,47 @@ async def test_who_does_not_know_yet_where_slots_have_moved_is_refused() -> None
         await edge.apply(of("a"), of("b"), of("c"), of("d"))
 
 
-async def test_a_full_queue_is_a_failure() -> None:
-    edge = Edge(max_queue_bytes=0, calls_in_flight=1)
-    with pytest.raises(ShardUnavailable):
+def crowd(queues: Iterable[ShardQueue], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let queues have no room."""
+    for queue in queues:
+        monkeypatch.setattr(queue, "has_room", lambda *_: False)
+
+
+async def test_a_full_queue_is_a_failure_but_for_what_is_further(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was applied of its request before would come again."""
+    edge = Edge(calls_in_flight=1)
+    crowd(edge.queues, monkeypatch)
+    with pytest.raises(QueueFull):
         await edge.apply(of("a"))
+    assert edge.truth.applied == []
+    raws = [orjson.dumps(of("a", n=0))]
+    assert len(await edge.ingestion.apply(raws, CONTEXT, is_further=True)) == 1
 
 
-async def test_a_request_is_refused_whole_if_one_of_its_shards_has_no_room() -> None:
+async def test_a_request_is_refused_whole_if_one_of_its_shards_has_no_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """What another one had applied would come again."""
-    edge = Edge(max_queue_bytes=10_000, calls_in_flight=1)
-    crowded = edge.queues[first_shard("a")]
-    crowded._waiting.max_size = 0
+    edge = Edge(calls_in_flight=1)
+    crowd([edge.queues[first_shard("a")]], monkeypatch)
     other = next(each for each in "bcdefgh" if first_shard(each) != first_shard("a"))
-    with pytest.raises(ShardUnavailable):
+    with pytest.raises(QueueFull):
         await edge.apply(of(other), of("a"))
     assert edge.truth.applied == []
     assert len(await edge.apply(of(other))) == 1
 
 
-async def test_a_request_that_was_taken_once_is_not_refused_on_its_way() -> None:
+async def test_a_request_that_was_taken_once_is_not_refused_on_its_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Nor does it wait at the end of the line again: what is applied of it would be for nothing."""
     edge = Edge(calls_in_flight=1)
 
     class Crowding(FakeCoordinator):
         async def resolve(self, requests: Sequence[Unresolved]) -> list[int]:
-            for queue in edge.queues:
-                queue._waiting.max_size = 0
+            crowd(edge.queues, monkeypatch)
             return await super().resolve(requests)
 
     edge.ingestion._resolver._coordinator = cast(CoordinatorHandle, Crowding(edge.truth))
@@ -356,7 +372,7 @@ async def test_a_request_that_was_taken_once_is_not_refused_on_its_way() -> None
     results = await edge.apply(of("a"), of("b"), of("c"))
     assert [type(each) for each in results] == [Accepted] * 3
     assert edge.truth.asked
-    with pytest.raises(ShardUnavailable):
+    with pytest.raises(QueueFull):
         await edge.apply(of("a"))
 
 

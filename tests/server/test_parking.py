@@ -1,15 +1,23 @@
 """Requests that wait a moment for room."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from server.parking import MOST_PARKED, Parking
 
 
-async def parked(parking: Parking, line: str, count: int) -> list[asyncio.Task[bool]]:
+def always() -> bool:
+    """Tell of a request that there is room for it."""
+    return True
+
+
+async def parked(
+    parking: Parking, line: str, count: int, has_room: Callable[[], bool] = always
+) -> list[asyncio.Task[bool]]:
     """Let requests wait, one after the other."""
-    tasks = [asyncio.create_task(parking.wait(line)) for _ in range(count)]
+    tasks = [asyncio.create_task(parking.wait(line, has_room)) for _ in range(count)]
     await asyncio.sleep(0)
     return tasks
 
@@ -31,6 +39,23 @@ async def test_the_newest_goes_first() -> None:
     parking.wake()
     parking.wake()
     assert await done(tasks) == [True, True, True]
+
+
+async def test_one_that_is_too_large_keeps_nobody_from_going() -> None:
+    parking = Parking()
+    small = await parked(parking, "a", 2)
+    large = await parked(parking, "a", 1, lambda: False)
+    parking.wake()
+    assert await done([*small, *large]) == [None, True, None]
+
+
+async def test_who_is_told_and_gives_up_in_the_same_moment_leaves_it_to_the_next() -> None:
+    parking = Parking()
+    tasks = await parked(parking, "a", 2)
+    parking.wake()
+    tasks[1].cancel()
+    assert await done(tasks[:1]) == [True]
+    assert tasks[1].cancelled()
 
 
 async def test_one_of_each_line_goes() -> None:
@@ -71,5 +96,5 @@ async def test_a_new_one_may_take_the_place_of_one_that_is_gone() -> None:
     parking = Parking()
     tasks = await parked(parking, "a", MOST_PARKED)
     tasks[0].cancel()
-    new = asyncio.create_task(parking.wait("a"))
+    new = asyncio.create_task(parking.wait("a", always))
     assert await done([*tasks[1:], new]) == [None] * MOST_PARKED

@@ -2,8 +2,13 @@
 
 import asyncio
 import contextlib
+import gzip
+import io
+from collections.abc import AsyncIterator
 from typing import Any
+from unittest import mock
 
+import orjson
 import pytest
 from aiohttp.test_utils import make_mocked_request
 from aiohttp.web import Request
@@ -12,10 +17,10 @@ from actors.clock import Clock, ManualClock
 from server.bodies import PART_BYTES
 from server.context import UNKNOWN_INPUT
 from server.limit_file import LimitFile
-from server.received import LONGEST_RETRY_S, RECEIVED, Overloaded, Received
+from server.received import LONGEST_RETRY_S, RECEIVED, Overloaded, QueueFull, Received
 from tests.server.conftest import K1, World, basic, config_with, key_info, serving
 from tests.server.routes.batches import GOOD
-from tests.server.routes.identity import KEY, set_up
+from tests.server.routes.identity import KEY, KEY_ONLY, body, set_up
 
 ROOM = 1000
 
@@ -83,6 +88,34 @@ async def test_a_request_for_which_there_is_no_room_in_time_is_refused() -> None
         await expect(received, 200)
     received.release(first)
     await expect(received, 200)
+
+
+async def test_a_body_that_is_there_counts_for_what_it_is() -> None:
+    """It may be longer than was declared, as it was compressed, or shorter."""
+    received = impatient(10_000)
+    first, second = await expect(received, 100), await expect(received, 800)
+    received.came(first, 900)
+    with pytest.raises(Overloaded):
+        await expect(received, 1)
+    received.came(second, 0)
+    third = await expect(received, 100)
+    for each in (first, second, third):
+        received.release(each)
+    for _ in range(10):
+        await expect(received, 100)
+    with pytest.raises(Overloaded):
+        await expect(received, 1)
+
+
+async def test_a_large_request_that_waits_keeps_no_small_one_waiting() -> None:
+    received = Received(10_000, ManualClock())
+    first, _ = await expect(received, 200), await expect(received, 800)
+    waiting = [asyncio.create_task(expect(received, size)) for size in (100, 100, 900)]
+    await asyncio.sleep(0)
+    received.release(first)
+    await asyncio.gather(*waiting[:2])
+    assert not waiting[2].done()
+    waiting[2].cancel()
 
 
 async def test_the_only_request_is_taken_however_slow_the_shards_are() -> None:
@@ -171,6 +204,9 @@ async def test_the_more_are_refused_the_later_they_are_to_come_again() -> None:
     await refused(1)
     clock.advance(1000)
     assert max(await refused(100)) <= 2
+    await refused(500)
+    clock.advance(60_000)
+    assert set(await refused(100)) == {1}  # the flood of a minute ago says nothing of now
 
 
 async def test_the_first_refusal_of_a_while_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -311,3 +347,106 @@ async def test_a_body_with_a_key_is_counted_of_its_input_once_that_is_known(
     assert (await world.client.post(path, json=body)).status == 503
     received.release(nobodys)
     assert received.held == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "declared"),
+    [
+        pytest.param("/v2/events", K1, 3 * 2**20, id="server"),
+        pytest.param("/v1/batch", basic("kw:"), 5 * 2**20, id="tracking"),
+    ],
+)
+async def test_a_body_that_is_too_long_is_told_so_however_much_is_under_way(
+    world: World, path: str, headers: dict[str, str], declared: int
+) -> None:
+    """Or else its sender comes again and again."""
+    received = world.client.app[RECEIVED]
+    received.patience_s = 0.0
+    world.deployment.room = 1
+    for input_ in (1, 4):
+        await received.expect(request(), "w1", input_, 10, world.deployment.room)
+    answer = await world.client.post(path, data=io.BytesIO(bytes(declared)), headers=headers)
+    assert answer.status == 413
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+@pytest.mark.parametrize("is_declared", [True, False])
+async def test_a_body_counts_for_what_is_in_it_once_it_is_there(
+    world: World, encoding: str, *, is_declared: bool
+) -> None:
+    received, counted = world.client.app[RECEIVED], []
+    content = orjson.dumps(GOOD | {"note": "x" * 100_000})
+    sent = gzip.compress(content) if encoding == "gzip" else content
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield sent
+
+    apply = world.deployment.apply
+
+    async def applied(*arguments: Any, **options: Any) -> Any:
+        counted.append(received._inputs["w1"][1])
+        return await apply(*arguments, **options)
+
+    with mock.patch.object(world.deployment, "apply", applied):
+        answer = await world.client.post(
+            "/v2/events",
+            data=sent if is_declared else parts(),
+            headers=K1 | {"Content-Encoding": encoding},
+        )
+    assert answer.status == 202
+    assert counted == [len(content)]
+    assert received._inputs["w1"] == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        pytest.param("/v2/events", K1, id="server"),
+        pytest.param("/v1/batch", basic("kw:"), id="tracking"),
+    ],
+)
+async def test_who_meets_a_full_queue_is_told_as_others_when_to_come_again(
+    world: World, path: str, headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    world.deployment.failure = QueueFull("the queue of the shard is full")
+    message = {"type": "track", "event": "Seen", "userId": "ann", "messageId": "m1"}
+    body = GOOD if path == "/v2/events" else {"batch": [message]}
+    answer = await world.client.post(path, json=body, headers=headers)
+    assert answer.status == 503
+    assert int(answer.headers["Retry-After"]) >= 1
+    events = [each.__dict__.get("event") for each in caplog.records]
+    assert "overloaded" in events
+    assert "unavailable" not in events
+
+
+async def test_identity_calls_say_when_to_come_again(world: World) -> None:
+    set_up(world)
+    received = world.client.app[RECEIVED]
+    held = hold(received, "others", received._most)
+    with mock.patch.object(received, "refused", lambda reason: Overloaded(reason, 17)):
+        answer = await world.client.post("/v1/login", json=body(), headers=KEY_ONLY)
+    assert answer.status == 503
+    assert answer.headers["Retry-After"] == "17"
+    received.release(held)
+
+
+async def test_of_a_long_request_only_the_first_part_is_refused_for_want_of_room(
+    world: World,
+) -> None:
+    further: list[bool] = []
+    apply = world.deployment.apply
+
+    async def applied(*arguments: Any, is_further: bool = False) -> Any:
+        further.append(is_further)
+        return await apply(*arguments, is_further=is_further)
+
+    messages = [
+        {"type": "track", "event": "Seen", "userId": f"u{number}", "messageId": f"m{number}"}
+        for number in range(250)
+    ]
+    with mock.patch.object(world.deployment, "apply", applied):
+        answer = await world.client.post(
+            "/v1/batch", json={"batch": messages}, headers=basic("kw:")
+        )
+    assert answer.status == 200
+    assert further == [False, True, True]
