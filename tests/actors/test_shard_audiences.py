@@ -22,7 +22,15 @@ from msgspec.structs import replace
 from actors.audience_members import MemberViews
 from actors.audience_worker import AudienceWorker
 from actors.audiences.announce import FIRST_NUMBER, Subscription, shared
-from actors.audiences.criteria import AudienceMembership, CalculatedAttribute, Named, Node
+from actors.audiences.criteria import (
+    AudienceMembership,
+    CalculatedAttribute,
+    EventFilter,
+    Named,
+    Node,
+    Step,
+)
+from actors.audiences.criteria import Sequence as SequenceCriterion
 from actors.audiences.history import read_history
 from actors.audiences.told import LiveAudience, LiveAudiences, LiveSubscription
 from actors.calculated.definition import Attribute, LiveAttributes
@@ -94,6 +102,10 @@ DEFINITIONS: tuple[Node, ...] = (
     no_purchase(DAY),
     Named(CalculatedAttribute(1, passing("number", "greater_or_equal", 2))),
 )
+PLAYED, LOGGED_IN = (EventFilter("custom_event", (name,)) for name in ("Clip Played", "Login"))
+# What is to be the same is kept of events by itself: other audiences know them without it.
+OF_A_KIND = Named(SequenceCriterion((Step(PLAYED), Step(LOGGED_IN, same=("kind",)))))
+WITH_KINDS = (*DEFINITIONS, event("Clip Played"), OF_A_KIND, OF_A_KIND)
 
 
 def counted(name: str, **period: Any) -> dict[str, Any]:
@@ -117,6 +129,7 @@ class Story:
     def __init__(self, folder: Path, seed: int) -> None:
         self.random = Random(seed)
         self.people = PEOPLE if seed % 2 else PEOPLE + CALLERS
+        self.definitions = DEFINITIONS if seed % 3 else WITH_KINDS
         self.clock = ManualClock(NOW)
         self.folder = folder
         self.live = LiveAudiences()
@@ -201,7 +214,9 @@ class Story:
                 "event_type": "commerce_event",
                 "data": {"timestamp_unixtime_ms": at, "product_action": action},
             }
-        data = {"event_name": random.choice(NAMES), "timestamp_unixtime_ms": at}
+        data: dict[str, Any] = {"event_name": random.choice(NAMES), "timestamp_unixtime_ms": at}
+        if self.definitions is WITH_KINDS:
+            data["custom_attributes"] = {"kind": random.choice("ab")}
         return {"event_type": "custom_event", "data": data}
 
     def _failing(self, sent: Any) -> None:
@@ -239,7 +254,7 @@ class Story:
             known.pop(NESTED, None)
         else:
             revision = known[number].revision + 1 if number in known else self.live.version + 1
-            known[number] = self._audience(number, revision, random.choice(DEFINITIONS))
+            known[number] = self._audience(number, revision, random.choice(self.definitions))
         if LIST not in known and random.random() < 0.3:
             known[LIST] = replace(self._audience(LIST, 1, None), type="static")
         if NESTED not in known and 1 in known and random.random() < 0.3:
@@ -491,6 +506,36 @@ def test_whatever_happens_members_and_values_are_those_of_the_references(
     story.shard.state.close()
 
 
+def test_a_restart_before_the_walk_does_not_stop_at_a_sequence_of_what_is_the_same(
+    tmp_path: Path,
+) -> None:
+    """spec/audiences.md, 5, rule 14: of users not walked yet another audience has the events."""
+    story = Story(tmp_path, 0)
+    played = story._audience(1, 1, event("Clip Played", within_last(DAY)))
+    of_a_kind = story._audience(2, 2, OF_A_KIND)
+    story.live = LiveAudiences(version=1, audiences=(played,))
+    story.worker.set_audiences(story.live)
+    for mpid in PEOPLE:
+        clips = [happened("Clip Played", "a")] * mpid
+        body = {"environment": "production", "mpid": mpid, "events": clips}
+        login = {**body, "events": [happened("Login", "a" if mpid == 1 else "b")]}
+        where = context(story.clock.now_ms())
+        story.shard.commit(micro(mpid, item(body), item(login), where=where, names=KNOWN))
+    story.settle()
+    story.live = LiveAudiences(version=2, audiences=(played, of_a_kind))
+    story.worker.set_audiences(story.live)
+    story.shard.state.close()
+    story.open()
+    columns, now_ms = story.shard.audiences.columns, story.clock.now_ms()
+    for mpid in PEOPLE:
+        key = ProfileKey(WORKSPACE.scope, "production", mpid)
+        assert columns.expirations(key, now_ms) == {1: now_ms + DAY}
+    story.check()
+    known = {mpid: set(known_of(profile_of(story.shard, mpid))[0]) for mpid in PEOPLE}
+    assert known == {1: {1, 2}, 2: {1}, 3: {1}}
+    story.shard.state.close()
+
+
 def test_what_is_kept_of_events_goes_with_the_lookback(tmp_path: Path) -> None:
     story = Story(tmp_path, 0)
     story.live = LiveAudiences(version=1, audiences=(story._audience(1, 1, DEFINITIONS[0]),))
@@ -532,6 +577,12 @@ def test_another_number_of_shards_knows_the_same_members(tmp_path: Path, seed: i
                 found[mpid] = known_of(profile)
         shard.state.close()
     assert found == {mpid: known for mpid, known in before.items() if known is not None}
+
+
+def happened(name: str, kind: str) -> dict[str, Any]:
+    """Make an event of a kind."""
+    data = {"event_name": name, "custom_attributes": {"kind": kind}}
+    return {"event_type": "custom_event", "data": data}
 
 
 def known_of(profile: Profile | None) -> Any:

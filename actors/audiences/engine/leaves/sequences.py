@@ -18,7 +18,8 @@ _BITS = 63
 class SequenceStep(Struct, frozen=True):
     """One step: `before` takes what is to be the same as in the step before, `after` as after.
 
-    Both have the filter of the step, so they have entries of the same events.
+    Both have the filter of the step, so they have entries of the same events of every profile that
+    has been filled for the sequence; of others, another audience may have made entries in one.
     """
 
     before: Stream
@@ -165,6 +166,8 @@ class _StepTable:
     ) -> _Found:
         """Return the events that match, in the order (sequence, row, time, event).
 
+        None of a row that has not been filled for the sequence, where that shows.
+
         Args:
             moment: rows and what they have.
             order: of the entries.
@@ -185,8 +188,13 @@ class _StepTable:
         group, inside = _in_groups(cells, self._lines, rows)
         before = after = entries.value[inside]
         if not self._is_one:
-            _, other = _in_groups(self._after.cells(of_plan, wanted), self._lines, rows)
-            after = entries.value[other]
+            of_after, other = _in_groups(self._after.cells(of_plan, wanted), self._lines, rows)
+            if not np.array_equal(group, of_after):
+                size = len(self.is_absent) * rows
+                pairs = np.bincount(group, minlength=size) == np.bincount(of_after, minlength=size)
+                inside, other = inside[pairs[group]], other[pairs[of_after]]
+                group = group[pairs[group]]
+            before, after = entries.value[inside], entries.value[other]
         return _Found(group, order[inside], entries.t_ms[inside], before, after)
 
     def follow(self, ends: _Found, found: _Found, rows: int) -> _Found:
