@@ -99,6 +99,7 @@ class Readings:
             now_ms=self._clock.now_ms(),
             inputs=definition.inputs,
             calculated_attributes=_calculated(self._catalog.calculated | definition.calculated),
+            is_kept=True,
         )
         # What does not exist any more never has a value; it is no reason not to evaluate the rest.
         node = understand(definition.canonical, known_names).node

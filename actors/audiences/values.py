@@ -35,6 +35,8 @@ Version = tuple[int, int, int, int]
 Span = tuple[int, int]  # first and last ms, both included
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
+_FIRST_DAY = 1 - _EPOCH_DAY  # of the year 1
+_CYCLE_YEARS, _CYCLE_DAYS = 400, 146_097  # after which the calendar repeats itself
 _MONDAY = 4  # 1970-01-05 was one
 
 _NUMBER = re.compile(r"[ \t]*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t]*")
@@ -178,7 +180,9 @@ def calendar_period(unit: str, offset: int, now_ms: int) -> Span:
 
     Args:
         unit: `day`, `week` (from Monday), `month`, `quarter` or `year`.
-        offset: 0 is the period of `now_ms`, -1 the one before. Years before 1 are cut off.
+        offset: 0 is the period of `now_ms`, -1 the one before. Years before 1 are cut off: of a
+            period that lies there nothing is left.
+        now_ms: of any year.
     """
     day = now_ms // DAY_MS
     if unit == "day":
@@ -188,13 +192,17 @@ def calendar_period(unit: str, offset: int, now_ms: int) -> Span:
         after = first + 7
     else:
         months = {"month": 1, "quarter": 3, "year": 12}[unit]
-        today = date(1970, 1, 1) + timedelta(days=day)
-        period = (today.year * 12 + today.month - 1) // months + offset
+        cycles, day_of_cycle = divmod(day, _CYCLE_DAYS)
+        today = date(1970, 1, 1) + timedelta(days=day_of_cycle)
+        year = today.year + cycles * _CYCLE_YEARS
+        period = (year * 12 + today.month - 1) // months + offset
         first, after = _first_day(period * months), _first_day((period + 1) * months)
-    return first * DAY_MS, after * DAY_MS - 1
+    return max(first, _FIRST_DAY) * DAY_MS, max(after, _FIRST_DAY) * DAY_MS - 1
 
 
 def _first_day(month: int) -> int:
     """Return the day number, from 1970, of the first of a month; months count from year 0."""
     year, index = divmod(month, 12)
-    return date(max(year, 1), index + 1, 1).toordinal() - _EPOCH_DAY
+    cycles, year_of_cycle = divmod(year - 1970, _CYCLE_YEARS)
+    first = date(1970 + year_of_cycle, index + 1, 1).toordinal() - _EPOCH_DAY
+    return first + cycles * _CYCLE_DAYS

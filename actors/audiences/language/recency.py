@@ -25,6 +25,9 @@ CalendarUnit = Literal["day", "week", "month", "quarter", "year"]
 _TYPES: tuple[RecencyType, ...] = get_args(RecencyType)
 _UNITS: tuple[CalendarUnit, ...] = get_args(CalendarUnit)
 
+# Days of more than 270 years: before all events that are kept, and far from where instants end.
+_LEAST_OFFSET = -100_000
+
 
 def read_recency(members: Members, *, takes_within: bool = True) -> Recency:
     """Read `recency` of a criterion, or its shorthand `within`.
@@ -71,8 +74,10 @@ def _read(part: Members) -> Recency:
             return Recency(kind, start=start, end=end)
         case "calendar":
             unit = part.word("unit", _UNITS)
-            offset = part.optional_integer("offset", _not_positive)
-            return Recency(kind, unit=unit, offset=offset or 0)
+            offset = part.optional_integer("offset", _not_positive) or 0
+            if offset < _LEAST_OFFSET and not part.context.references.is_kept:
+                part.fail("offset", f"must be at least {_LEAST_OFFSET}.")
+            return Recency(kind, unit=unit, offset=offset)
 
 
 def _date(part: Members, name: str) -> str:

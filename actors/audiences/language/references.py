@@ -42,6 +42,7 @@ class References(Struct, frozen=True):
         lookback_ms: how far back it sees events, `None` without limit.
         now_ms: when the definition is checked.
         is_activation: what it refers to has to be active too.
+        is_kept: it was taken before, perhaps when more was; limits of later are none to it.
     """
 
     workspaces: frozenset[int]
@@ -59,3 +60,4 @@ class References(Struct, frozen=True):
     visible_tiers: frozenset[str] = frozenset({"personalize"})
     lookback_ms: int | None = None
     is_activation: bool = False
+    is_kept: bool = False

@@ -5,10 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from actors.audiences.criteria import Recency
 from actors.audiences.fields import AudienceFields
+from actors.audiences.objects import Definition
+from actors.audiences.readings import Readings
+from actors.clock import ManualClock
 from actors.errors import ShardUnavailable
 from tests.actors.audiences.desks import (
     ACTOR,
+    CATALOG,
     Desk,
     active,
     age_from,
@@ -20,7 +25,8 @@ from tests.actors.audiences.desks import (
     now,
     open_desk,
 )
-from tests.oracle.audiences.fixture import make_users
+from tests.oracle.audiences.build import event
+from tests.oracle.audiences.fixture import NOW, make_users
 
 DAY_MS = 86_400_000
 
@@ -196,3 +202,12 @@ async def test_an_input_outside_those_of_the_audience_is_refused(desk: Desk) -> 
     audience = await made(desk, "X", definition, inputs=(7,))
     moved = desk.calls.replace_audience(audience.number, AudienceFields(inputs=(8,)), ACTOR)
     assert (await code(moved))[0] == "REFERENCE_NOT_FOUND"
+
+
+def test_a_period_that_was_kept_before_there_was_a_limit_is_read() -> None:
+    recency = {"type": "calendar", "unit": "day", "offset": -200_000_000_000}
+    criteria = {"type": "event", "event_type": "custom_event", "event_name": "Login"}
+    canonical = {"version": 1, "criteria": {**criteria, "recency": recency}}
+    kept = Definition(canonical, canonical, (), {})
+    expected = event("Login", Recency("calendar", unit="day", offset=-200_000_000_000))
+    assert Readings(CATALOG, ManualClock(NOW)).node(kept) == expected

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from actors.audiences.values import (
     DAY_MS,
+    EARLIEST_MS,
     calendar_period,
     date_span,
     fold,
@@ -219,3 +220,21 @@ def test_calendar_periods_follow_each_other(unit: str, offset: int, now_ms: int)
 def test_a_period_before_the_first_year_is_empty() -> None:
     first, last = calendar_period("year", -5000, NOW)
     assert last < first
+
+
+@pytest.mark.parametrize("unit", ["day", "week", "month", "quarter", "year"])
+def test_however_long_ago_a_period_is_its_borders_are_instants(unit: str) -> None:
+    first, last = calendar_period(unit, -200_000_000_000, NOW)
+    assert EARLIEST_MS < last < first
+
+
+@pytest.mark.parametrize(
+    ("unit", "first"),
+    [("month", "9999-12-01"), ("quarter", "9999-10-01"), ("year", "9999-01-01")],
+)
+def test_the_last_year_that_dates_can_name_ends_as_any_other(unit: str, first: str) -> None:
+    now_ms, last_day_ms = parse_date("9999-12-15"), parse_date("9999-12-31")
+    assert now_ms is not None
+    assert last_day_ms is not None
+    assert calendar_period(unit, 0, now_ms) == (parse_date(first), last_day_ms + DAY_MS - 1)
+    assert calendar_period(unit, -1, last_day_ms + DAY_MS)[0] == parse_date(first)

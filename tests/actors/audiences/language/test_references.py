@@ -189,6 +189,11 @@ def test_a_window_beyond_the_lookback_is_warned_of(
     assert read(custom(recency=recency), lookback_ms=None).warnings == []
 
 
+def test_the_earliest_period_that_can_be_named_is_read() -> None:
+    recency = {"type": "calendar", "unit": "day", "offset": -100_000}
+    assert broken(custom(recency=recency)) == []
+
+
 def test_a_broken_reference_still_leaves_something_to_evaluate() -> None:
     """An input can go away under an audience that uses it (spec/audiences.md, 7)."""
     definition = read(custom(input_ids=[9]))

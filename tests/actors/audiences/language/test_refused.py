@@ -148,6 +148,7 @@ CONDITION = {"attribute_name": "kind", "type": "string", "operator": "equals", "
             "/recency/from",
         ),
         ({"recency": {"type": "calendar", "unit": "week", "offset": 1}}, "/recency/offset"),
+        ({"recency": {"type": "calendar", "unit": "day", "offset": -100_001}}, "/recency/offset"),
         ({"frequency": {"operator": "equals", "value": -1}}, "/frequency/value"),
         ({"frequency": {"operator": "equals", "value": 1.5}}, "/frequency/value"),
         ({"frequency": {"operator": "equals", "value": True}}, "/frequency/value"),

@@ -560,6 +560,13 @@ def test_then_is_a_sequence() -> None:
             "",
         ),
         (binary("greater_than", TIME, relative(-1, "month", boundary="start")), ""),
+        (
+            both(
+                binary("greater_than_equal", TIME, relative(-2e11, boundary="start")),
+                binary("less_than_equal", TIME, relative(-2e11, boundary="end")),
+            ),
+            "",
+        ),
         (binary("equals", count(), "2"), "/right"),
         (binary("equals", count(path="session_id"), 2), "/left/operand/path"),
         (binary("equals", count(operator="median"), 2), "/left/operator"),
