@@ -66,14 +66,18 @@ class CartFamily:
         changes = np.where(holds | ~only_leaves, changes_at, FAR)
         comes = waits & (ready > now) & (ready < changes_at)
         ticks = np.minimum(changes, np.where(comes, ready, FAR))
-        # When the newest leaves all others have left.
-        known = np.where(only_leaves, np.where(holds, FINAL, SURE), UNSURE)
-        flips.add(line + first_line, place, ticks, known)
+        # When the newest leaves all others have left, unless one begins to count by itself.
+        sure = only_leaves
         places, streams, changes = entries.changes
         if len(places):
+            is_changing = np.zeros(shape, np.bool_)
             for series in (self._added, self._bought):
-                which, line = series.of_streams(streams)
-                flips.add(line + first_line, places[which], changes[which])
+                which, changing = series.of_streams(streams)
+                flips.add(changing + first_line, places[which], changes[which])
+                is_changing[changing, places[which]] = True
+            sure = only_leaves & ~is_changing[line, place]
+        known = np.where(sure, np.where(holds, FINAL, SURE), UNSURE)
+        flips.add(line + first_line, place, ticks, known)
 
     def explain(self, leaf: Hashable, moment: Moment) -> object:
         """Return when something was put in and bought last by the first row."""

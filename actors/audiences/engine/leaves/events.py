@@ -94,16 +94,21 @@ class EventFamily:
             matter = np.arange(len(leaf))
         cell, leaf, holds, is_other = cell[matter], leaf[matter], holds[matter], is_other[matter]
         # The last to leave leaves nothing. A count that has one border below and none beyond it
-        # cannot pass that without changing sides, however many leave at once. Nothing comes back.
+        # cannot pass that without changing sides, however many leave at once. Nothing comes back,
+        # unless an entry begins to count by itself.
         is_last = (cells.count[cell] == 1) & is_other
         is_border = self._is_bordered[leaf] & (holds | self._is_below[leaf])
         sure = (is_last | is_border) & self._series.only_leaves(cells.series[cell])
-        flips.add(leaf + first_line, place[matter], ticks, np.where(sure, FINAL, UNSURE))
         places, streams, changes = entries.changes
         if len(places):
             which, series = self._series.of_streams(streams)
-            each, leaf = self._leaves_of(series)
-            flips.add(leaf + first_line, places[which][each], changes[which][each])
+            each, changing = self._leaves_of(series)
+            at = places[which][each]
+            flips.add(changing + first_line, at, changes[which][each])
+            is_changing = np.zeros(self.size * rows, np.bool_)
+            is_changing[changing * rows + at] = True
+            sure &= ~is_changing[leaf * rows + place[matter]]
+        flips.add(leaf + first_line, place[matter], ticks, np.where(sure, FINAL, UNSURE))
 
     def explain(self, leaf: Hashable, moment: Moment) -> object:
         """Return the number for the first row; nothing if there is none."""

@@ -7,16 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.audiences.criteria import CartAbandonment, Condition, EventFilter, Named, Node
 from actors.audiences.engine.engine import Engine
 from tests.actors.audiences.engine.worlds import (
     FIRST,
+    engine_of,
     engine_of_world,
     fill,
     members,
 )
+from tests.oracle.audiences.build import either, event, passing, within_last
 from tests.oracle.audiences.evaluate import is_member
 from tests.oracle.audiences.expiration import expiration_timestamp_ms
+from tests.oracle.audiences.fixture import DAY, HOUR, NOW, WORKSPACE, commerce, custom
 from tests.oracle.audiences.generators import World, make_world
+from tests.oracle.audiences.people import Surroundings
+from tests.oracle.audiences.users import Users
 
 
 def evaluate_all(engine: Engine, now_ms: int) -> dict[tuple[int, int], int | None]:
@@ -48,6 +54,44 @@ def test_memberships_expire_when_the_oracle_says(seed: int) -> None:
             node = world.definitions[number - FIRST]
             found = expiration_timestamp_ms(node, people[mpid], world.around, world.now_ms)
             assert expiration_ms == found, (mpid, node)
+
+
+_DUE = Condition("due", "event_attribute", passing("date", "older_than", 1, unit="days"))
+
+
+@pytest.mark.parametrize(
+    "returning",
+    [
+        event(EventFilter("custom_event", ("Bill",), where=_DUE), within_last(2 * DAY)),
+        Named(
+            CartAbandonment(
+                EventFilter("commerce_event", commerce_actions=("add_to_cart",), where=_DUE),
+                0,
+                within_last(2 * DAY),
+            )
+        ),
+    ],
+    ids=["event", "cart_abandonment"],
+)
+def test_what_begins_to_count_by_itself_keeps_a_user_in(returning: Node) -> None:
+    """One event counts until 2 days, another from 2.5 to 3.5 days; what bridges them until 3."""
+    node = either(returning, event("Login", within_last(2 * DAY)))
+    users = Users(WORKSPACE)
+    for hours, due_hours in ((0, -48), (24, None), (36, 36)):
+        at_ms = NOW + hours * HOUR
+        events = [custom("Login", at_ms)]
+        if due_hours is not None:
+            due = {"due": str(NOW + due_hours * HOUR)}
+            events = [custom("Bill", at_ms, **due), commerce("add_to_cart", at_ms)]
+            events[1]["data"]["custom_attributes"] = due
+        users.send(1, {"events": events}, at_ms)
+    now_ms = NOW + 38 * HOUR
+    engine = engine_of(WORKSPACE, {FIRST: node})
+    fill(engine, users.people(), now_ms)
+    around = Surroundings(WORKSPACE, {})
+    expected_ms = expiration_timestamp_ms(node, users.person(1), around, now_ms)
+    assert expected_ms == NOW + 84 * HOUR
+    assert evaluate_all(engine, now_ms) == {(1, FIRST): expected_ms}
 
 
 @given(st.integers(0, 2**32))
