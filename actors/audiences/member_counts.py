@@ -34,9 +34,11 @@ class MemberCounts:
             member_counts.put(txn, audience, span, so_far[0] + entered, so_far[1] + left)
 
     def published(self) -> None:
-        """The transaction is on disk."""
+        """The transaction is on disk; from memory, too, goes what is older than a day."""
         for (audience, span), (entered, left) in self._waiting.items():
             spans = self._spans[audience]
+            if span not in spans:
+                _drop_before(spans, _first_span(span * SPAN_MS))
             so_far = spans.get(span, (0, 0))
             spans[span] = (so_far[0] + entered, so_far[1] + left)
         self._waiting.clear()
@@ -48,9 +50,7 @@ class MemberCounts:
     def last_day(self, audience: int, now_ms: int) -> tuple[int, int]:
         """Return how many entered and left in the last 24 hours, up to `SPAN_MS` more of them."""
         spans = self._spans.get(audience, {})
-        first = _first_span(now_ms)
-        for span in [span for span in spans if span < first]:
-            del spans[span]
+        _drop_before(spans, _first_span(now_ms))
         entered = sum(each for each, _ in spans.values())
         return entered, sum(each for _, each in spans.values())
 
@@ -63,3 +63,8 @@ class MemberCounts:
 def _first_span(now_ms: int) -> int:
     """Return the oldest span of which a part lies within the last 24 hours."""
     return (now_ms - DAY_MS) // SPAN_MS
+
+
+def _drop_before(spans: dict[int, tuple[int, int]], first: int) -> None:
+    for span in [span for span in spans if span < first]:
+        del spans[span]
