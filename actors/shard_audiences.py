@@ -14,7 +14,13 @@ from actors.audience_columns import AudienceColumns
 from actors.audience_users import AudienceUsers
 from actors.audiences.calculations import Calculations
 from actors.audiences.engine.engine import Engine
-from actors.audiences.in_force import InForce, read_in_force, with_feed, write_in_force
+from actors.audiences.in_force import (
+    InForce,
+    read_in_force,
+    with_event_days,
+    with_feed,
+    write_in_force,
+)
 from actors.audiences.known import KnownAudiences
 from actors.audiences.member_changes import MemberChanges
 from actors.audiences.member_counts import MemberCounts
@@ -83,7 +89,8 @@ class ShardAudiences:
         loaded by `columns.load_some`, or when they are asked for.
 
         Raises:
-            StoreFull: the feed has other active connections than before, and that cannot be kept.
+            StoreFull: the feed has other active connections than before, or audiences see events
+                less or farther back, and that cannot be kept.
         """
         self._store = store
         self._profiles = profiles
@@ -140,9 +147,19 @@ class ShardAudiences:
         self.users = self._new_users()
 
     def _connect(self, feed: AttributeFeed) -> InForce:
-        """Take over the feed; what is in force says which of its connections are to be loaded."""
-        in_force = with_feed(self.in_force, feed.active)
-        if in_force != self.in_force:  # kept before a change of a value can pass a connection by
+        """Take over the feed, and how far back events are seen.
+
+        What is in force says which connections of the feed are to be loaded, and whether profiles
+        are to be walked for older events.
+        """
+        days = self._workspace.audience_event_days
+        # Where the days are not known yet they come to the disk with what is kept next: a start
+        # needs no room for them.
+        former = replace(self.in_force, event_days=self.in_force.event_days or days)
+        with self._store.read() as txn:
+            total = txn.entries("profiles")
+        in_force = with_event_days(with_feed(former, feed.active), days, total)
+        if in_force != former:  # kept before a change of a value can pass a connection by
             with self._store.write() as txn:
                 write_in_force(txn, in_force)
         self.feed = feed

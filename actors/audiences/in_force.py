@@ -40,6 +40,7 @@ class InForce(Struct, frozen=True, array_like=True):
         fed: numbers of the active connections of the Calculated Attributes feed.
         updates: number of a subscription that shares other attributes or takes other identities
             than before to the key of the profile that it comes to next: its members are told.
+        event_days: how far back audiences see events; 0 where an earlier version kept it.
     """
 
     audiences: LiveAudiences = field(default_factory=LiveAudiences)
@@ -57,6 +58,7 @@ class InForce(Struct, frozen=True, array_like=True):
     sent: Mapping[int, int] = {}
     fed: frozenset[int] = frozenset()
     updates: Mapping[int, bytes] = {}
+    event_days: int = 0
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -184,6 +186,23 @@ def with_feed(former: InForce, active: frozenset[int]) -> InForce:
     if former.attributes.attributes:
         loads |= dict.fromkeys(new, b"")
     return msgspec.structs.replace(former, loads=loads, fed=active)
+
+
+def with_event_days(former: InForce, days: int, total: int) -> InForce:
+    """Return what is in force where audiences see events so far back.
+
+    If that is farther than before, a new epoch begins: of older events that are stored profiles do
+    not know. `total`: how many profiles there are.
+    """
+    following = msgspec.structs.replace(former, event_days=days)
+    seeing = [each.number for each in former.audiences.audiences if each.type == "real_time"]
+    if days <= former.event_days or not seeing:
+        return following
+    epoch = former.epoch + 1
+    return msgspec.structs.replace(
+        _walked_from_the_start(following, epoch, total),
+        audience_epochs={**former.audience_epochs, **dict.fromkeys(seeing, epoch)},
+    )
 
 
 def combined(parts: Sequence[InForce], total: int) -> InForce:

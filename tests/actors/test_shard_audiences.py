@@ -44,6 +44,7 @@ from actors.model.profiles import AttributeValue, Profile, ProfileKey, Section
 from actors.outputs.audience_messages import MessageAudience
 from actors.profiles.identities import apply_identity_call
 from actors.shard import Shard
+from actors.shard_options import ShardOptions
 from actors.store.environment import Transaction
 from actors.store.identities import ProfileChange
 from actors.store.keys import profile_key
@@ -531,8 +532,37 @@ def test_a_restart_before_the_walk_does_not_stop_at_a_sequence_of_what_is_the_sa
         key = ProfileKey(WORKSPACE.scope, "production", mpid)
         assert columns.expirations(key, now_ms) == {1: now_ms + DAY}
     story.check()
-    known = {mpid: set(known_of(profile_of(story.shard, mpid))[0]) for mpid in PEOPLE}
-    assert known == {1: {1, 2}, 2: {1}, 3: {1}}
+    assert known_memberships(story) == {1: {1, 2}, 2: {1}, 3: {1}}
+    story.shard.state.close()
+
+
+def test_stored_events_count_when_the_lookback_is_raised_to_them(tmp_path: Path) -> None:
+    """What audiences keep of events was made without those that were too old then."""
+    story = Story(tmp_path, 0)
+    for number, ages in enumerate(((1, 2), (1,), (2, 3)), 1):
+        items = [
+            item({"environment": "production", "mpid": mpid, "events": [happened("Login", "a")]})
+            for mpid in ages
+        ]
+        where = context(story.clock.now_ms())
+        story.shard.commit(micro(number, *items, where=where, names=KNOWN))
+        story.clock.advance(15 * DAY)
+    once, twice = (event("Login", frequency=("equals", count)) for count in (1, 2))
+    audiences = (story._audience(1, 1, once), story._audience(2, 1, twice))
+    story.live = LiveAudiences(version=1, audiences=audiences)
+    story.worker.set_audiences(story.live)
+    story.settle()
+    assert known_memberships(story) == {1: {1}, 2: {1}, 3: {1}}
+    for days, expected in (
+        (60, {1: {2}, 2: {2}, 3: {1}}),
+        (20, {1: set(), 2: {1}, 3: {1}}),
+        (60, {1: {2}, 2: {2}, 3: {1}}),
+    ):
+        other = replace(WORKSPACE, audience_event_days=days, profile_idle_days=90)
+        story.shard.take_over(ShardOptions(workspace=other))
+        story.worker = AudienceWorker(story.shard, story.clock)
+        story.settle()
+        assert known_memberships(story) == expected
     story.shard.state.close()
 
 
@@ -577,6 +607,11 @@ def test_another_number_of_shards_knows_the_same_members(tmp_path: Path, seed: i
                 found[mpid] = known_of(profile)
         shard.state.close()
     assert found == {mpid: known for mpid, known in before.items() if known is not None}
+
+
+def known_memberships(story: Story) -> dict[int, set[int]]:
+    """Return the audiences that the first users are in."""
+    return {mpid: set(known_of(profile_of(story.shard, mpid))[0]) for mpid in PEOPLE}
 
 
 def happened(name: str, kind: str) -> dict[str, Any]:
