@@ -158,12 +158,12 @@ class Shard(Process):
     @restarting_if_damaged()
     def read_page(self, first: int, last: int, place: Place) -> Page:
         """See `actors.store.slot_pages.read_page`."""
-        return slot_pages.read_page(self._moving_store(), self._numbers, first, last, place)
+        return slot_pages.read_page(self._moving_store(), first, last, place)
 
     @restarting_if_damaged()
     def read_scattered(self, first: int, last: int, place: Place) -> Page:
         """See `actors.store.slot_pages.read_scattered`."""
-        return slot_pages.read_scattered(self._moving_store(), self._numbers, first, last, place)
+        return slot_pages.read_scattered(self._moving_store(), first, last, place)
 
     @restarting_if_damaged()
     def write_page(self, page: Page) -> None:
@@ -173,7 +173,7 @@ class Shard(Process):
     @restarting_if_damaged()
     def read_records(self) -> bytes:
         """See `actors.store.moving.read_records`."""
-        return moving.read_records(self._moving_store(), self._numbers)
+        return moving.read_records(self._moving_store())
 
     @restarting_if_damaged()
     def keep_records(self, records: bytes) -> None:
@@ -189,7 +189,7 @@ class Shard(Process):
         """
         if not self._is_moving:
             return
-        moving.settle(self._state.store, self._options.number, slots, self._numbers)
+        moving.settle(self._state.store, self._options.number, slots)
         # A coordinator may have told this process more than it was started with.
         workspaces = [each.options for each in self._shards.values()] or newest(self._workspaces)
         self._options = replace(self._options, slots=slots)
@@ -201,10 +201,6 @@ class Shard(Process):
         if not self._is_moving:
             raise ShardUnavailable("no slots are moving")
         return self._state.store
-
-    @property
-    def _numbers(self) -> list[int]:
-        return [each.workspace.number for each in self._workspaces]
 
     # -- Looking after ----------------------------------------------------------------------------
 

@@ -17,7 +17,8 @@ class StoreOptions(Struct, frozen=True, kw_only=True):
     Attributes:
         number: of the shard, from 0; `of` so many.
         folder: of its store.
-        workspaces: how many there are; `scopes`: all their identity scopes.
+        workspaces: how many there have ever been: slots bring what is kept of those that are left
+            out now. `scopes`: all identity scopes of those that are served.
         node_folder: on a cluster, what `folder` is in, on the node that runs the shard.
         is_begun: the store was made before: where it is missing, it is not made anew.
         slots: who owns which; `None`: all as many.

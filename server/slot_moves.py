@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 
 from actors import remote
 from actors.clock import Clock
-from actors.errors import ActorFailed, ShardUnavailable, StoreFull
+from actors.errors import ActorFailed, DataFolderError, ShardUnavailable, StoreFull
 from actors.store import moving
 from actors.store.folder import DataFolder
 from actors.store.slots import SlotMap, owners_of
@@ -29,7 +29,7 @@ EDGE_S = 1.0  # the shards wait for it; an edge on a node that is away is told w
 CLOSE_S = 3.0
 REST_S = 5.0  # an output that takes longer may get once more what it is getting
 
-_TROUBLE = (ActorFailed, ShardUnavailable, StoreFull, RuntimeError, OSError)
+_TROUBLE = (ActorFailed, ShardUnavailable, StoreFull, DataFolderError, RuntimeError, OSError)
 
 
 class SlotMoves:

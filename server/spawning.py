@@ -65,6 +65,7 @@ class Spawner:
     def shards(self) -> list[Watched]:
         """Spawn all shards, each on the node that has its data."""
         settings, folder = self._settings, self._folder
+        given = self._workspaces[0].numbers.workspaces  # also of those that are left out now
         parts = [shard_options(each, settings.shards) for each in self._workspaces]
         spawned = []
         for number in range(settings.shards):
@@ -74,7 +75,7 @@ class Spawner:
                 folder=folder.shard(number),
                 map_size_bytes=settings.map_size_bytes,
                 profile_cache_bytes=settings.profile_cache_bytes,
-                workspaces=len(parts),
+                workspaces=len(given),
                 scopes=frozenset(each.info.scope for each in self._workspaces),
                 node_folder=folder.node_folder,
                 is_begun=number < folder.made,

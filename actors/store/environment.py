@@ -186,6 +186,16 @@ class Store:
         """Have something called at the end of every write transaction, before it is committed."""
         self._finish = finish
 
+    @property
+    def workspaces(self) -> list[int]:
+        """The numbers of the workspaces that it has tables of, in order: served now, or before.
+
+        Raises:
+            StoreDamaged: the store does not work.
+        """
+        with _translated_errors(), self._environment.begin() as txn:
+            return _workspaces_in(txn)
+
     def of(self, workspace: int) -> "Store":
         """Return this store with a workspace's own tables in the place of those not shared.
 
@@ -255,22 +265,16 @@ def kept_workspaces(folder: Path) -> list[int]:
     Raises:
         DataFolderError: the files are damaged.
     """
-    numbers: set[int] = set()
     if not (folder / "data.mdb").exists():  # it was never opened
         return []
     try:
         with (
             lmdb.open(str(folder), readonly=True, create=False) as environment,
             environment.begin() as txn,
-            txn.cursor() as cursor,
         ):
-            for name in cursor.iternext(values=False):
-                _, _, number = name.decode().partition(" ")
-                if number:
-                    numbers.add(int(number))
+            return _workspaces_in(txn)
     except lmdb.Error as error:
         raise DataFolderError(f"{folder}: cannot be opened: {error}") from error
-    return sorted(numbers)
 
 
 def lock_folder(folder: Path) -> int:
@@ -286,6 +290,13 @@ def lock_folder(folder: Path) -> int:
         os.close(descriptor)
         raise DataFolderError(f"{folder} is in use by another process") from error
     return descriptor
+
+
+def _workspaces_in(txn: "lmdb.Transaction[bytes]") -> list[int]:
+    """Return whose tables there are: `Store.of` names them."""
+    with txn.cursor() as cursor:
+        names = [name.decode().partition(" ") for name in cursor.iternext(values=False)]
+    return sorted({int(number) for _, _, number in names if number})
 
 
 @contextmanager

@@ -81,10 +81,10 @@ def begin(store: Store, move: Move) -> None:
 # -- What a shard knows of itself ----------------------------------------------------------------
 
 
-def read_records(store: Store, workspaces: Sequence[int]) -> bytes:
+def read_records(store: Store) -> bytes:
     """Return what a shard knows of itself, for `keep_records` of the other."""
     found: Records = {}
-    for number in (0, *workspaces):
+    for number in (0, *store.workspaces):
         with view_of(store, number).read() as txn:
             kept = _OF_WORKSPACE if number else _OF_SHARD
             found[number] = {table: list(txn.scan(table)) for table in kept}
@@ -94,6 +94,8 @@ def read_records(store: Store, workspaces: Sequence[int]) -> bytes:
 
 def keep_records(store: Store, records: bytes) -> None:
     """Keep what the other shard knows of itself, until `settle`. Raises StoreFull."""
+    for number in _decode_records(records):
+        view_of(store, number)  # makes tables: `settle` looks for whose there are
     with store.write() as txn:
         txn.put("shard", _RECORDS, records)
 
@@ -101,13 +103,13 @@ def keep_records(store: Store, records: bytes) -> None:
 # -- Settling -------------------------------------------------------------------------------------
 
 
-def settle(store: Store, shard: int, slots: SlotMap, workspaces: Sequence[int]) -> None:
+def settle(store: Store, shard: int, slots: SlotMap) -> None:
     """Bring a store to who owns which slots now; nothing is marked any more after it.
 
     Args:
-        store: of shard `shard`, which does not serve yet.
+        store: of shard `shard`, which does not serve yet. It is settled for all workspaces that
+            it has tables of: one that is left out of a start may be back.
         slots: as they are owned.
-        workspaces: numbers of those that the deployment serves.
 
     Raises:
         StoreFull: it is to be done again.
@@ -115,7 +117,7 @@ def settle(store: Store, shard: int, slots: SlotMap, workspaces: Sequence[int]) 
     move = under_way(store)
     if move is None:
         return
-    views = {number: store.of(number) for number in workspaces}  # each may make tables
+    views = {number: store.of(number) for number in store.workspaces}
     for first, last in _not_owned(slots, shard, move):
         remove_slots(store, views, first, last)
     with store.write() as txn:
@@ -124,8 +126,8 @@ def settle(store: Store, shard: int, slots: SlotMap, workspaces: Sequence[int]) 
         if kept is not None and is_done:
             records = _decode_records(kept)
             _combine_shared(txn, _kept(records[0]))
-        for number in workspaces:
-            own = views[number].within(txn)
+        for number, view in views.items():
+            own = view.within(txn)
             if kept is not None and is_done:
                 _combine(own, _kept(records.get(number, {})), txn.entries("profiles"))
             if is_done:
@@ -146,7 +148,7 @@ def settle_folder(folder: Path, map_size_bytes: int, shard: int, slots: SlotMap)
     workspaces = kept_workspaces(folder) if folder.exists() else []
     store = Store(folder, map_size_bytes, len(workspaces))
     try:
-        settle(store, shard, slots, workspaces)
+        settle(store, shard, slots)
     finally:
         store.close()
 

@@ -1,6 +1,6 @@
 """What slots have, page by page: read in one shard's store, written in another's."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -34,17 +34,21 @@ class Page(Struct, array_like=True):
     following: Place | None
 
 
-def read_page(store: Store, workspaces: Sequence[int], first: int, last: int, place: Place) -> Page:
+def read_page(store: Store, first: int, last: int, place: Place) -> Page:
     """Return some of what slots have: of tables in the order of slots, and the users' logs.
 
     Args:
-        workspaces: numbers of those that the deployment serves.
+        store: all workspaces that it has tables of go with the slots, served or not.
         first, last: the slots.
         place: `following` of the page before.
     """
     sources: list[tuple[int, Table]] = [
         *((0, table) for table in BY_SLOT if table in SHARED_TABLES),
-        *((number, table) for number in workspaces for table in (*own_tables(BY_SLOT), "log")),
+        *(
+            (number, table)
+            for number in store.workspaces
+            for table in (*own_tables(BY_SLOT), "log")
+        ),
     ]
     page = Page({}, None)
     size = 0
@@ -69,15 +73,13 @@ def read_page(store: Store, workspaces: Sequence[int], first: int, last: int, pl
     return page
 
 
-def read_scattered(
-    store: Store, workspaces: Sequence[int], first: int, last: int, place: Place
-) -> Page:
+def read_scattered(store: Store, first: int, last: int, place: Place) -> Page:
     """Return some of what slots have in tables that are in other orders; see `read_page`.
 
     With it goes what the shards of an event, or of a group's member, have in common.
     """
     sources: list[tuple[int, Table]] = [
-        (number, table) for number in workspaces for table in (*SCATTERED, "event_names")
+        (number, table) for number in store.workspaces for table in (*SCATTERED, "event_names")
     ]
     page = Page({}, None)
     size = looked = 0

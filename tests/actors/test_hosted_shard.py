@@ -1,12 +1,13 @@
 """The process of a shard: how it begins on a full disk, and what it does while slots move."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from actors import disk_wait, hosted_shard
 from actors.errors import ShardUnavailable, SlotsMoved, SlotsMoving, StoreFull
@@ -14,13 +15,17 @@ from actors.hosted_shard import MOVING, PATIENCE_S, Shard
 from actors.model.micro_batches import Accepted, Result
 from actors.shard_options import ShardOptions, StoreOptions
 from actors.store import log, outbox
+from actors.store.environment import Table
 from actors.store.keys import MPID_RANDOM_BITS
 from actors.store.moving import Move
 from actors.store.slot_pages import Place
 from actors.store.slots import SlotMap, even
+from actors.waking import Waker
+from tests.actors.forwarding.support import connection
 from tests.actors.hosts import FakeHost
-from tests.actors.profiles.builders import WORKSPACE
+from tests.actors.profiles.builders import BACKEND, WORKSPACE
 from tests.actors.shards import MAP_SIZE_BYTES, item, micro, opened
+from tests.actors.store.builders import content
 from tests.actors.test_known_points import CHOOSING
 from tests.full_disk import Waits, file_size_limit
 
@@ -29,6 +34,7 @@ FIRST, LAST = 100, 199
 AFTER = BEFORE.moved(FIRST, LAST, 1)
 MOVED, STAYS = (slot << MPID_RANDOM_BITS | 7 for slot in (150, 300))
 NUMBER = WORKSPACE.number
+OTHER = replace(WORKSPACE, number=NUMBER + 1, id="w2")
 # A connection that chooses among new data points is to be remembered.
 NEWER = ShardOptions(workspace=WORKSPACE, connections=(CHOOSING,), revision=2)
 MOVE = Move(FIRST, LAST, BEFORE.epoch)
@@ -43,21 +49,24 @@ class Shards:
         self._folder = folder
         self._monkeypatch = monkeypatch
         self.options = ShardOptions(workspace=WORKSPACE)
+        self.others: Sequence[ShardOptions] = ()
         self.both = [self.start(0, is_restarted=False), self.start(1, is_restarted=False)]
 
     def start(self, number: int, *, is_restarted: bool, slots: SlotMap = BEFORE) -> Shard:
         """Start a process, by the configuration that `options` are of by now."""
         self._monkeypatch.setattr(hosted_shard, "is_restarted", lambda: is_restarted)
         self._monkeypatch.setattr(hosted_shard, "newest", lambda workspaces: workspaces)
+        self._monkeypatch.setattr(Waker, "wake", lambda *_: None)  # there are no forwarders
         options = StoreOptions(
             number=number,
             of=2,
             folder=self._folder / str(number),
             map_size_bytes=MAP_SIZE_BYTES,
             profile_cache_bytes=1 << 20,
+            workspaces=2,
             slots=slots,
         )
-        return Shard(options, [self.options], FakeHost())
+        return Shard(options, [self.options, *self.others], FakeHost())
 
     def die(self, number: int) -> None:
         """Start a process again."""
@@ -97,16 +106,33 @@ def encoded(mpid: int, number: int) -> bytes:
     return msgspec.msgpack.encode(micro(number, item(sent)))
 
 
-def commit(shard: Shard, epoch: int, mpid: int, number: int) -> list[Result]:
-    return _results(shard.commit(NUMBER, epoch, encoded(mpid, number)))
+def commit(
+    shard: Shard, epoch: int, mpid: int, number: int, workspace: int = NUMBER
+) -> list[Result]:
+    return _results(shard.commit(workspace, epoch, encoded(mpid, number)))
 
 
-def stored(shard: Shard) -> list[int]:
+def stored(shard: Shard, workspace: int = NUMBER) -> list[int]:
     """Return how many batches a shard has of the user who moves, and of the one who stays."""
-    store = shard._shards[NUMBER].store
-    with store.read() as txn:
-        owners = [log.decode(value).mpid for _, value in txn.scan("log")]
+    values = content(shard._state.store.of(workspace), "log").values()
+    owners = [log.decode(value).mpid for value in values]
     return [owners.count(MOVED), owners.count(STAYS)]
+
+
+def others_tables(shard: Shard) -> dict[Table, dict[bytes, bytes]]:
+    """Return what a shard has of users in the other workspace's tables."""
+    view = shard._state.store.of(OTHER.number)
+    tables: tuple[Table, ...] = ("log", "duplicates", "outbox")
+    return {table: content(view, table) for table in tables}
+
+
+def fill_both(shards: Shards) -> None:
+    """Serve two workspaces, and store something of both users in each."""
+    shards.others = [ShardOptions(workspace=OTHER, connections=(connection(1, input=BACKEND),))]
+    shards.end(BEFORE)
+    for workspace in (NUMBER, OTHER.number):
+        for number, mpid in enumerate((MOVED, STAYS)):
+            assert commit(shards.both[0], 0, mpid, number, workspace) == [Accepted(mpid, 1)]
 
 
 def test_users_are_on_the_other_shard_after_a_move(shards: Shards) -> None:
@@ -198,6 +224,43 @@ def test_a_move_in_which_all_ended_is_settled_at_the_nextstart(
     assert commit(owner, slots.epoch, MOVED, 5) == [Accepted(MOVED, 1)]
     counts = [stored(each) for each in shards.both]
     assert counts == ([[0, 1], [2, 0]] if is_committed else [[2, 1], [0, 0]])
+
+
+def test_a_workspace_that_is_left_out_of_a_start_moves_with_its_users(shards: Shards) -> None:
+    fill_both(shards)
+    before, served = others_tables(shards.both[0]), shards.others
+    shards.others = ()
+    shards.end(BEFORE)
+    shards.move()
+    for each in shards.both:
+        each.go_on(AFTER)
+    after = [others_tables(each) for each in shards.both]
+    for table, entries in before.items():
+        assert [len(each[table]) for each in after] == [1, 1], table
+        assert after[0][table] | after[1][table] == entries
+    shards.others = served
+    shards.end(AFTER)
+    # What was sent before is sent again, in another micro-batch.
+    again = micro(9, item(opened(MOVED, source_request_id=f"r-{MOVED}-0")))
+    target = shards.both[1]
+    target.commit(OTHER.number, AFTER.epoch, msgspec.msgpack.encode(again))
+    assert [stored(each, OTHER.number) for each in shards.both] == [[0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize("is_committed", [False, True])
+def test_a_move_is_settled_for_a_workspace_that_the_next_start_leaves_out(
+    shards: Shards, is_committed: bool
+) -> None:
+    fill_both(shards)
+    shards.move()
+    shards.others = ()
+    shards.end(AFTER if is_committed else BEFORE)
+    counts = [
+        {table: len(entries) for table, entries in others_tables(each).items()}
+        for each in shards.both
+    ]
+    lengths = (1, 1) if is_committed else (2, 0)
+    assert counts == [dict.fromkeys(("log", "duplicates", "outbox"), each) for each in lengths]
 
 
 def test_a_shard_that_died_on_a_full_disk_takes_a_newer_configuration_over_once_there_is_room(

@@ -9,7 +9,7 @@ import pytest
 
 from actors import remote
 from actors.clock import ManualClock, SystemClock
-from actors.errors import ShardUnavailable, StoreFull
+from actors.errors import DataFolderError, ShardUnavailable, StoreFull
 from actors.remote import Handle
 from actors.store import moving
 from actors.store.folder import DataFolder, read_slots
@@ -143,6 +143,7 @@ async def test_a_pass_ends_when_its_time_is_up(world: World) -> None:
         ("shard-1", "begin_move", ShardUnavailable("shard-1 does not answer")),
         ("shard-0", "read_page", ShardUnavailable("shard-0 does not answer")),
         ("shard-1", "write_page", StoreFull("the store's map is full")),
+        ("shard-1", "write_page", DataFolderError("shard-0001: no table can be made")),
         ("shard-0", "read_scattered", ShardUnavailable("shard-0 does not answer")),
         ("shard-0", "read_records", RuntimeError("an actor failed: KeyError")),
         ("shard-1", "keep_records", StoreFull("the store's map is full")),

@@ -50,6 +50,7 @@ def test_workspaces_share_what_is_known_of_users_and_nothing_else(tmp_path: Path
             keys = {b"3", b"12"} if table in SHARED_TABLES else {b"%d" % number}
             assert content(view, table).keys() == keys, table
     assert content(store, "log") == {}
+    assert store.workspaces == [3, 12]
     with pytest.raises(DataFolderError):  # more than it was opened for
         store.of(4)
     store.close()

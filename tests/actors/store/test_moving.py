@@ -85,16 +85,15 @@ class Owners:
 def move(stores: Sequence[Store], owners: Owners, following: SlotMap, wanted: Move) -> None:
     """Do what `server.transfer` and `server.slot_moves` have the shards do."""
     source, target = stores[SOURCE], stores[TARGET]
-    both = [WORKSPACE, OTHER]
     for store in stores:
         moving.begin(store, wanted)
     for reader in (slot_pages.read_page, slot_pages.read_scattered):
         place: Place | None = Place()
         while place is not None:
-            page = reader(source, both, wanted.first, wanted.last, place)
+            page = reader(source, wanted.first, wanted.last, place)
             slot_pages.write_page(target, page)
             place = page.following
-    moving.keep_records(target, moving.read_records(source, both))
+    moving.keep_records(target, moving.read_records(source))
     owners.now = following
     settle(stores, owners)
 
@@ -102,7 +101,7 @@ def move(stores: Sequence[Store], owners: Owners, following: SlotMap, wanted: Mo
 def settle(stores: Sequence[Store], owners: Owners) -> None:
     """Do what shards do before they serve."""
     for number, store in enumerate(stores):
-        moving.settle(store, number, owners.now, [WORKSPACE, OTHER])
+        moving.settle(store, number, owners.now)
 
 
 @given(
@@ -170,7 +169,7 @@ def test_another_number_of_shards_finds_everything_after_a_move_that_was_cut_off
             for store in stores:
                 moving.begin(store, Move(100, 199, BEFORE.epoch))
             for reader in (slot_pages.read_page, slot_pages.read_scattered):
-                page = reader(stores[SOURCE], [WORKSPACE], 100, 199, Place())
+                page = reader(stores[SOURCE], 100, 199, Place())
                 assert page.following is None
                 slot_pages.write_page(stores[TARGET], page)
         if is_committed:
