@@ -132,6 +132,9 @@ class SlotMoves:
         source, target = (each.handle.within(STEP_S) for each in pair)
         move = moving.Move(wanted.first, wanted.last, epoch)
         for each in (source, target):
+            # It may not have heard yet that a pass failed: its copies are of what was then.
+            await each.go_on(self.slots)
+        for each in (source, target):
             await each.begin_move(move)
         return await transfer(source, target, wanted.first, wanted.last, self._clock)
 

@@ -10,7 +10,10 @@ import pytest
 from actors import remote
 from actors.clock import ManualClock, SystemClock
 from actors.errors import DataFolderError, ShardUnavailable, StoreFull
+from actors.hosted_shard import Shard
+from actors.model.deliveries import Settlement
 from actors.remote import Handle
+from actors.shard_options import ShardOptions
 from actors.store import moving
 from actors.store.folder import DataFolder, read_slots
 from actors.store.slot_pages import Page
@@ -20,6 +23,19 @@ from server.problems import Refused
 from server.rebalance import Move
 from server.slot_moves import SlotMoves
 from server.supervisor import Watched
+from tests.actors.forwarding.support import connection
+from tests.actors.profiles.builders import BACKEND, WORKSPACE
+from tests.actors.store.builders import content
+from tests.actors.test_hosted_shard import (
+    BEFORE,
+    FIRST,
+    LAST,
+    MOVED,
+    NUMBER,
+    Shards,
+    commit,
+    stored,
+)
 
 WANTED = Move(0, 99, 1)
 
@@ -109,17 +125,19 @@ async def test_everybody_is_told_in_an_order_in_which_nothing_is_lost(world: Wor
         return names.index(name)
 
     outputs = [place(f"forwarder-{name} rest") for name in ("hook", "files")]
+    settled = [place(f"shard-{number} go_on") for number in (0, 1)]
     begun = [place(f"shard-{number} begin_move") for number in (0, 1)]
     copied = [place("shard-0 read_page"), place("shard-0 read_scattered")]
     kept = place("shard-1 keep_records")
-    going_on = [place(f"shard-{number} go_on") for number in (0, 1)]
-    assert max(outputs) < min(begun) < max(begun) < min(copied) < max(copied) < kept
+    going_on = [names.index(f"shard-{number} go_on", kept) for number in (0, 1)]
+    assert max(outputs) < min(settled) < max(settled) < min(begun)
+    assert max(begun) < min(copied) < max(copied) < kept
     assert kept < place("edge-0 start") < min(going_on), "edges know before the shards serve"
     assert not any(name.startswith("shard-2") for name in names), "others are not concerned"
     for name in ("shard-0", "shard-1", "forwarder-hook", "forwarder-files", "coordinator-0"):
-        [told] = [each for each in world.handles[name].asked if isinstance(each[-1], SlotMap)]
-        assert told[-1] == following
-    assert world.handles["shard-0"].asked[1] == ("begin_move", moving.Move(0, 99, before.epoch))
+        told = [each[-1] for each in world.handles[name].asked if isinstance(each[-1], SlotMap)]
+        assert told == ([before, following] if name.startswith("shard") else [following])
+    assert world.handles["shard-0"].asked[2] == ("begin_move", moving.Move(0, 99, before.epoch))
     assert world.moves.under_way is None
     assert not any(each.starting.locked() for each in world.watched)
 
@@ -139,6 +157,7 @@ async def test_a_pass_ends_when_its_time_is_up(world: World) -> None:
 @pytest.mark.parametrize(
     ("name", "method", "error"),
     [
+        ("shard-1", "go_on", StoreFull("the disk took no data")),
         ("shard-0", "begin_move", StoreFull("the disk took no data")),
         ("shard-1", "begin_move", ShardUnavailable("shard-1 does not answer")),
         ("shard-0", "read_page", ShardUnavailable("shard-0 does not answer")),
@@ -160,18 +179,26 @@ async def test_what_fails_before_the_commit_is_undone(
     assert refusal.headers == {"Retry-After": "1"}
     assert world.folder.slots == before == await asyncio.to_thread(read_slots, world.folder.path)
     for number in (0, 1):
-        assert ("go_on", before) in world.handles[f"shard-{number}"].asked
+        assert world.handles[f"shard-{number}"].asked[-1] == ("go_on", before)
     assert ("start", before) in world.handles["forwarder-hook"].asked
     assert not any(each.starting.locked() for each in world.watched)
     del world.handles[name].failures[method]
     assert await world.moves.move(WANTED) == WANTED
 
 
-async def test_who_does_not_go_on_is_left_to_the_supervisor(world: World) -> None:
-    world.handles["shard-0"].failures["go_on"] = StoreFull("no room")
+async def test_who_does_not_go_on_is_left_to_the_supervisor(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move_slots = world.folder.move_slots
+
+    def move_and_fill(slots: SlotMap) -> None:
+        move_slots(slots)
+        world.handles["shard-0"].failures["go_on"] = StoreFull("no room")
+
+    monkeypatch.setattr(world.folder, "move_slots", move_and_fill)
     world.handles["edge-0"].failures["start"] = ShardUnavailable("edge-0 does not answer")
     assert await world.moves.move(WANTED) == WANTED
-    assert "shard-1 go_on" in world.names
+    assert world.names.count("shard-1 go_on") == 2
     assert "coordinator-0 start" in world.names
 
 
@@ -197,6 +224,59 @@ async def test_of_two_at_once_one_is_refused(world: World) -> None:
         "Slots 0 to 99 are moving to shard 1 just now.",
     )
     assert await moving_now == WANTED
+
+
+class Directly:
+    """Calls a shard of this process as an actor is called."""
+
+    name = "a shard"
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+
+    def within(self, timeout_s: float) -> "Directly":
+        return self
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        async def call(*arguments: Any) -> Any:
+            return await asyncio.to_thread(getattr(self._shard, method), *arguments)
+
+        return call
+
+
+def test_what_the_giver_removes_after_a_pass_that_failed_does_not_come_back_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The getter was away when all were told to go on, and still has the copies."""
+    shards = Shards(tmp_path, monkeypatch)
+    shards.options = ShardOptions(workspace=WORKSPACE, connections=(connection(1, input=BACKEND),))
+    shards.end(BEFORE)
+    source = shards.both[0]
+    commit(source, 0, MOVED, 0)
+    identity = FIRST.to_bytes(2, "big") + b"an identity"
+    with source._state.store.write() as txn:
+        txn.put("identities", identity, b"")
+    shards.move()
+    source.go_on(BEFORE)
+    [waiting] = source.call(NUMBER, 0, "read_outbox", 1, 0, 9, 1 << 20)
+    source.call(NUMBER, 0, "settle", Settlement(1, done=[waiting.sequence]))
+    with source._state.store.write() as txn:
+        txn.delete("identities", identity)
+    folder = DataFolder(tmp_path / "data", 2, 1 << 20, SystemClock())
+    watched = []
+    for number, each in enumerate(shards.both):
+        handle = cast(Handle, Directly(each))
+        watched.append(
+            Watched("shard", str(number), handle, lambda to=handle: to.go_on(folder.slots))
+        )
+    moves = SlotMoves(watched, folder, asyncio.Lock(), ManualClock())
+    assert asyncio.run(moves.move(Move(FIRST, LAST, 1))) == Move(FIRST, LAST, 1)
+    assert [stored(each) for each in shards.both] == [[0, 0], [1, 0]]
+    for each in shards.both:
+        assert content(each._state.store, "identities") == {}
+        assert content(each._state.store.of(NUMBER), "outbox") == {}
+        each.close()
+    folder.close()
 
 
 async def test_a_forwarder_that_does_not_come_to_rest_is_started_again(
