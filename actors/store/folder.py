@@ -264,13 +264,15 @@ def place_shard(path: Path, number: int, node: str) -> None:
     Raises:
         DataFolderError: the folder is served; there is no cluster, or no such shard.
     """
-    layout = _read_layout(path)
-    if layout is None or not layout.nodes:
+    if _read_layout(path) is None:  # nor is a lock made in it
         raise DataFolderError(f"{path} is no data folder of a cluster")
-    if number >= layout.shards:
-        raise DataFolderError(f"there is no shard {number}: there are {layout.shards}, from 0")
     lock = lock_folder(path)
     try:
+        layout = _read_layout(path)  # whoever held it until now may have moved slots
+        if layout is None or not layout.nodes:
+            raise DataFolderError(f"{path} is no data folder of a cluster")
+        if number >= layout.shards:
+            raise DataFolderError(f"there is no shard {number}: there are {layout.shards}, from 0")
         nodes = [*layout.nodes[:number], node, *layout.nodes[number + 1 :]]
         changed = replace(layout, nodes=tuple(nodes))
         replace_file(path / LAYOUT_FILE, msgspec.json.encode(changed))

@@ -6,8 +6,9 @@ import pytest
 
 from actors.clock import SystemClock
 from actors.errors import DataFolderError
-from actors.store.environment import Store
-from actors.store.folder import DataFolder, place_shard, stores_of
+from actors.store import folder as folders
+from actors.store.environment import Store, lock_folder
+from actors.store.folder import DataFolder, place_shard, read_slots, stores_of
 from actors.store.placement import NODE_DATA_DIR, NodeFolder, placed, trouble_of
 from actors.store.slots import SlotMap
 
@@ -91,6 +92,32 @@ def test_a_shard_is_not_placed_anew_while_it_is_served(tmp_path: Path) -> None:
     folder.close()
     with pytest.raises(DataFolderError, match="there is no shard 2: there are 2, from 0"):
         place_shard(tmp_path, 2, "c")
+
+
+def test_a_shard_is_placed_by_what_holds_once_the_folder_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever serves may move slots until then."""
+    take(tmp_path, 2, "a", "b")
+    moved = read_slots(tmp_path).moved(0, 99, 1)
+
+    def lock_when_free(path: Path) -> int:
+        monkeypatch.undo()
+        serving = DataFolder(path, 2, MAP_SIZE_BYTES, SystemClock(), ["a", "b"])
+        serving.move_slots(moved)
+        serving.close()
+        return lock_folder(path)
+
+    monkeypatch.setattr(folders, "lock_folder", lock_when_free)
+    place_shard(tmp_path, 1, "c")
+    assert read_slots(tmp_path) == moved
+    assert take(tmp_path, 2, "a", "c") == ("a", "c")
+
+
+def test_what_is_no_data_folder_is_left_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(DataFolderError, match="is no data folder of a cluster"):
+        place_shard(tmp_path, 1, "c")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_a_cluster_places_shards(tmp_path: Path) -> None:
