@@ -199,7 +199,7 @@ class ShardQueue:
         try:
             if refusals != self._refusals:  # between the task's making and its first step
                 raise SlotsMoved("slots have moved")
-            results = await self._commit(micro)
+            results = await self._commit(micro, refusals)
         except (ShardUnavailable, StoreFull) as error:
             self._pace.failed()
             _fail(groups, error)
@@ -220,10 +220,12 @@ class ShardQueue:
             self._in_flight.discard(number)
             self._pump()
 
-    async def _commit(self, micro: MicroBatch) -> list[Result]:
+    async def _commit(self, micro: MicroBatch, refusals: int) -> list[Result]:
         """Have a micro-batch applied; one that failed by a defect is sent once more.
 
-        By its number the shard knows whether it was applied before the defect.
+        By its number the shard knows whether it was applied before the defect. Once slots have
+        moved it cannot be asked any more: what it had not applied it would, by the new map, for
+        users whom it may have given away. As it may have been applied, it goes nowhere else either.
         """
         encoded = _encode(micro)
         try:
@@ -231,6 +233,9 @@ class ShardQueue:
         except (ShardUnavailable, StoreFull):
             raise
         except Exception as error:
+            if refusals != self._refusals:
+                _report("a micro-batch met a defect before slots moved", error)
+                raise ShardUnavailable("slots have moved since a defect") from error
             results = _decode(await self._shard.commit(encoded))
             _report("a micro-batch was applied, and then met a defect", error)
             return results

@@ -411,6 +411,22 @@ async def test_a_micro_batch_that_was_applied_before_a_defect_is_answered() -> N
     assert len(reported) == 1
 
 
+async def test_what_met_a_defect_is_not_sent_again_once_slots_have_moved() -> None:
+    """Nor may it go elsewhere, as `SlotsMoved` would say: it may have been applied."""
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, problem: reported.append(problem))
+    edge = Edge()
+    future = edge.submit(1)
+    await settle()
+    edge.queue.refuse_waiting()
+    edge.shard.fail(0, ZeroDivisionError("a defect"))
+    with pytest.raises(ShardUnavailable) as error:
+        await future
+    assert not isinstance(error.value, SlotsMoved)
+    assert len(edge.shard.calls) == 1
+    assert [type(problem["exception"]) for problem in reported] == [ZeroDivisionError]
+
+
 async def test_a_defect_fails_no_request_but_the_one_that_it_is_about() -> None:
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
     edge = Edge(calls_in_flight=1)
