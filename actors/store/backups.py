@@ -13,7 +13,7 @@ from pathlib import Path
 import lmdb
 
 from actors.errors import DataFolderError
-from actors.store.checking import FILE, damage_of
+from actors.store.checking import FILE, damage_of, opened_to_look
 from actors.store.folder import LAYOUT_FILE, refuse_served_on_cluster, stores_of
 
 TRIES = 20_000
@@ -98,7 +98,7 @@ def _layout_of(data_dir: Path) -> bytes:
 def _opened(folder: Path, stack: ExitStack) -> lmdb.Environment:
     if not (folder / FILE).exists():
         raise DataFolderError(f"{folder}: there is no {FILE}")
-    return stack.enter_context(lmdb.open(str(folder), readonly=True, create=False))
+    return stack.enter_context(opened_to_look(folder))
 
 
 def _cut(environments: list[lmdb.Environment], stack: ExitStack) -> "list[lmdb.Transaction[bytes]]":

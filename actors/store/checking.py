@@ -15,6 +15,9 @@ import lmdb
 
 MAX_TABLES = 65_536
 FILE = "data.mdb"
+# Of address space alone, and all stores of a folder are mapped at once. Without it LMDB maps what
+# the file has as it is opened, and refuses to read a store which has grown since.
+MAP_SIZE_BYTES = 2**40
 
 
 class Damage(NamedTuple):
@@ -49,6 +52,13 @@ def damage_of(stores: Sequence[Path], *, is_whole: bool) -> Damage | None:
     return Damage(stores[int(number)], where + what)
 
 
+def opened_to_look(folder: Path, max_tables: int = 0) -> lmdb.Environment:
+    """Open a store that others may be writing to, to read it. Raises lmdb.Error."""
+    return lmdb.open(
+        str(folder), map_size=MAP_SIZE_BYTES, readonly=True, create=False, max_dbs=max_tables
+    )
+
+
 def look(number: int, folder: Path, *, is_whole: bool) -> None:
     """Read a store in this process; prints its number, and each table before it is read.
 
@@ -57,10 +67,7 @@ def look(number: int, folder: Path, *, is_whole: bool) -> None:
         lmdb.Error: LMDB finds it damaged.
     """
     print(number, flush=True)  # noqa: T201  # to the parent, as all that is printed here
-    with (
-        lmdb.open(str(folder), readonly=True, create=False, max_dbs=MAX_TABLES) as environment,
-        environment.begin() as txn,
-    ):
+    with opened_to_look(folder, MAX_TABLES) as environment, environment.begin() as txn:
         page = int(environment.stat()["psize"])
         least = (int(environment.info()["last_pgno"]) + 1) * page
         # The last pages may never have been written, if they were given back at once.

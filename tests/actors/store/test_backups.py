@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ import pytest
 from actors.clock import SystemClock
 from actors.errors import DataFolderError
 from actors.store import backups
-from actors.store.checking import damage_of
+from actors.store.checking import damage_of, opened_to_look
 from actors.store.environment import Store
 from actors.store.folder import DataFolder, stores_of
 from actors.store.placement import NodeFolder
@@ -226,3 +227,41 @@ def test_a_backup_can_be_taken_of_a_folder_that_is_held(data_dir: Path, tmp_path
     for store in held:
         store.close()
     folder.close()
+
+
+GROW = """
+import sys, lmdb
+with lmdb.open(sys.argv[1], map_size=1 << 30) as environment, environment.begin(write=True) as txn:
+    txn.put(b"grown", b"g" * (1 << 20))
+"""
+
+
+def grow(store: Path) -> None:
+    """Have another process commit to a store so that its file gets longer."""
+    subprocess.run([sys.executable, "-c", GROW, str(store)], check=True)
+
+
+@pytest.fixture
+def large(data_dir: Path) -> Path:
+    """Return a store over 10 MiB, which is what LMDB maps of it unless it is told."""
+    path = data_dir / shards(data_dir)[0]
+    store = Store(path, MAP_SIZE)
+    with store.write() as txn:
+        txn.put("profiles", b"large", b"p" * (12 << 20))
+    store.close()
+    return path
+
+
+def test_a_large_store_that_grows_just_then_is_backed_up(large: Path) -> None:
+    with ExitStack() as stack:
+        environment = backups._opened(large, stack)
+        grow(large)
+        [txn] = backups._cut([environment], stack)
+        assert txn.get(b"grown") is not None
+
+
+def test_a_large_store_that_grows_while_it_is_looked_at_is_whole(large: Path) -> None:
+    with opened_to_look(large) as environment:
+        grow(large)
+        with environment.begin() as txn:
+            assert txn.get(b"grown") is not None
