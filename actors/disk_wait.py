@@ -1,4 +1,4 @@
-"""A process that is started again while its disk takes nothing, or is full, waits for it.
+"""A process that others serve without waits for its disk while that takes nothing, or is full.
 
 Without that its constructor would fail, and an actor whose constructor has failed ends the
 deployment.
@@ -20,15 +20,15 @@ LOOK_S = 1.0
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 
 
-def wait_for_disk(folder: Path, *, is_restarted: bool, pause: Event | None = None) -> None:
+def wait_for_disk(folder: Path, *, may_wait: bool, pause: Event | None = None) -> None:
     """Return once files can be opened for writing in a folder, or if there is no point in waiting.
 
     Args:
         folder: of a store.
-        is_restarted: the process has served before, in this run; else nothing is waited for.
+        may_wait: the run has begun, with this process or without; else nothing is waited for.
         pause: waited for between two looks.
     """
-    if is_restarted:
+    if may_wait:
         _wait(partial(_trouble, folder), pause)
 
 
@@ -36,7 +36,7 @@ def wait_for_room(
     begin: Callable[[], None],
     undo: Callable[[], None],
     *,
-    is_restarted: bool,
+    may_wait: bool,
     pause: Event | None = None,
 ) -> None:
     """Begin what has to write something, as often as it takes until the store has room for it.
@@ -44,17 +44,17 @@ def wait_for_room(
     Args:
         begin: what is to be done; raises StoreFull.
         undo: called before it is done again.
-        is_restarted, pause: see `wait_for_disk`.
+        may_wait, pause: see `wait_for_disk`.
 
     Raises:
-        StoreFull: there is no room, and the process has not served before.
+        StoreFull: there is no room, at the start of a run.
     """
 
     def attempt() -> str | None:
         try:
             begin()
         except StoreFull as error:
-            if not is_restarted:
+            if not may_wait:
                 raise
             undo()
             return str(error)

@@ -103,7 +103,7 @@ class Coordinator(Process):
     ) -> None:
         """Args: `slots` returns who owns which now; it can be pickled."""
         super().__init__(host, "coordinator", "0")
-        wait_for_disk(folder, is_restarted=is_restarted())
+        wait_for_disk(folder, may_wait=is_restarted())
         self._folder = folder
         self._map_size_bytes = map_size_bytes
         self._read_slots = slots
@@ -115,7 +115,7 @@ class Coordinator(Process):
         self._following: asyncio.Task[None] | None = None
         self._is_reopening = False
         self._is_closed = False
-        wait_for_room(self._open, self._let_go, is_restarted=is_restarted())
+        wait_for_room(self._open, self._let_go, may_wait=is_restarted())
 
     def _open(self) -> None:
         """Take up what the stores have, by the map of slots as it is now. Raises StoreFull."""

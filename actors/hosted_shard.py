@@ -67,8 +67,9 @@ class Shard(Process):
         super().__init__(host, "shard", str(options.number))
         self._clock = SystemClock()
         self._metrics = ShardMetrics(host.version)
-        options = found_here(options, self._clock, is_restarted=is_restarted())
-        wait_for_disk(options.folder, is_restarted=is_restarted())
+        is_back = options.is_late or is_restarted()
+        options = found_here(options, self._clock, may_wait=is_back)
+        wait_for_disk(options.folder, may_wait=is_back)
         self._options = options
         self._workspaces = workspaces
         self._decode = msgspec.msgpack.Decoder(MicroBatch).decode
@@ -80,8 +81,8 @@ class Shard(Process):
         self._moving_since_s = self._clock.monotonic()
         if not self._is_moving:
             begin = partial(self._begin, newest(workspaces))
-            wait_for_room(begin, self._open_anew, is_restarted=is_restarted())
-        elif not is_restarted():  # a run has ended in the midst of a move
+            wait_for_room(begin, self._open_anew, may_wait=is_back)
+        elif not is_back:  # a run has ended in the midst of a move
             self.go_on(self._state.slots.map)
         else:
             logger.warning("a shard waits while slots move", extra={"event": "shard_moving"})

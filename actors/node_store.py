@@ -16,17 +16,17 @@ LOOK_S = 2.0
 
 
 def found_here(
-    options: StoreOptions, clock: Clock, *, is_restarted: bool, pause: Event | None = None
+    options: StoreOptions, clock: Clock, *, may_wait: bool, pause: Event | None = None
 ) -> StoreOptions:
     """Return options with the folder that the store has on this node.
 
-    A node that comes back may not have its disk yet, or another one. A shard that was serving
-    before then waits, so that the others go on, and never begins with an empty store.
+    A node that comes back may not have its disk yet, or another one. A shard that others
+    serve without then waits, so that they go on, and never begins with an empty store.
 
     Args:
         options: as `serve` sees them.
         clock: for how long another process may have the store.
-        is_restarted: the shard has served before, in this run.
+        may_wait: the run has begun, with this shard or without it; its store was made before.
         pause: waited for between two looks.
 
     Raises:
@@ -39,12 +39,12 @@ def found_here(
     while True:
         try:
             options.node_folder.take()
-            trouble = trouble_of(folder, clock, must_exist=options.is_begun or is_restarted)
+            trouble = trouble_of(folder, clock, must_exist=options.is_begun or may_wait)
         except DataFolderError as error:
             trouble = str(error)
         if trouble is None:
             return replace(options, folder=folder)
-        if not is_restarted:
+        if not may_wait:
             raise DataFolderError(trouble)
         if trouble != said:
             logger.critical(

@@ -21,6 +21,7 @@ class StoreOptions(Struct, frozen=True, kw_only=True):
             out now. `scopes`: all identity scopes of those that are served.
         node_folder: on a cluster, what `folder` is in, on the node that runs the shard.
         is_begun: the store was made before: where it is missing, it is not made anew.
+        is_late: its node was away as the run began, which serves without it.
         slots: who owns which; `None`: all as many.
     """
 
@@ -33,6 +34,7 @@ class StoreOptions(Struct, frozen=True, kw_only=True):
     scopes: frozenset[int] = frozenset()
     node_folder: NodeFolder | None = None
     is_begun: bool = False
+    is_late: bool = False
     slots: SlotMap | None = None
 
 

@@ -67,8 +67,11 @@ class Spawner:
         settings, folder = self._settings, self._folder
         given = self._workspaces[0].numbers.workspaces  # also of those that are left out now
         parts = [shard_options(each, settings.shards) for each in self._workspaces]
+        there = remote.nodes() if folder.nodes else frozenset()
         spawned = []
         for number in range(settings.shards):
+            node = folder.nodes[number] if folder.nodes else None
+            is_begun = number < folder.made
             options = StoreOptions(
                 number=number,
                 of=settings.shards,
@@ -78,10 +81,10 @@ class Spawner:
                 workspaces=len(given),
                 scopes=frozenset(each.info.scope for each in self._workspaces),
                 node_folder=folder.node_folder,
-                is_begun=number < folder.made,
+                is_begun=is_begun,
+                is_late=is_begun and node is not None and node not in there,
                 slots=folder.slots,
             )
-            node = folder.nodes[number] if folder.nodes else None
             # One call at a time: the order of calls is the order of changes.
             handle = remote.spawn(
                 shard_name(number), Shard, options, parts, self._host, calls_at_once=1, node=node

@@ -27,7 +27,7 @@ def test_it_waits_until_the_disk_can_be_written_and_says_so_once(
 ) -> None:
     looks = Waits(3, unwell.undo)
     with caplog.at_level(logging.CRITICAL):
-        wait_for_disk(tmp_path, is_restarted=True, pause=looks)
+        wait_for_disk(tmp_path, may_wait=True, pause=looks)
     assert looks.count == 3
     [record] = caplog.records
     assert record.__dict__["reason"] == "Read-only file system"
@@ -35,12 +35,12 @@ def test_it_waits_until_the_disk_can_be_written_and_says_so_once(
 
 def test_a_first_start_does_not_wait(tmp_path: Path, unwell: pytest.MonkeyPatch) -> None:
     """Who starts it is to read what is wrong."""
-    wait_for_disk(tmp_path, is_restarted=False, pause=Waits(-1, unwell.undo))
+    wait_for_disk(tmp_path, may_wait=False, pause=Waits(-1, unwell.undo))
 
 
 def test_nothing_is_waited_for_on_a_disk_that_is_well(tmp_path: Path) -> None:
     looks = Waits(1, pytest.fail)
-    wait_for_disk(tmp_path, is_restarted=True, pause=looks)
+    wait_for_disk(tmp_path, may_wait=True, pause=looks)
     assert looks.count == 0
 
 
@@ -65,7 +65,7 @@ def test_a_beginning_is_tried_until_there_is_room_and_each_reason_is_said_once(
 ) -> None:
     looks, beginning = Waits(0, list), Beginning("disk", "disk", "map")
     with caplog.at_level(logging.CRITICAL):
-        wait_for_room(beginning.begin, beginning.undo, is_restarted=True, pause=looks)
+        wait_for_room(beginning.begin, beginning.undo, may_wait=True, pause=looks)
     assert looks.count == 3
     assert beginning.done == ["undone", "undone", "undone", "begun"]
     assert [each.__dict__["reason"] for each in caplog.records] == ["disk", "map"]
@@ -74,5 +74,5 @@ def test_a_beginning_is_tried_until_there_is_room_and_each_reason_is_said_once(
 def test_a_first_beginning_without_room_fails_at_once() -> None:
     looks, beginning = Waits(1, pytest.fail), Beginning("disk")
     with pytest.raises(StoreFull, match="disk"):
-        wait_for_room(beginning.begin, beginning.undo, is_restarted=False, pause=looks)
+        wait_for_room(beginning.begin, beginning.undo, may_wait=False, pause=looks)
     assert (looks.count, beginning.done) == (0, [])

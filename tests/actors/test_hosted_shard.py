@@ -313,3 +313,37 @@ def test_a_shard_without_room_after_a_move_serves_once_there_is_some(
         each.go_on(AFTER)
     assert commit(shards.both[0], 1, STAYS, 1) == [Accepted(STAYS, 1)]
     assert stored(shards.both[0]) == [0, 2]
+
+
+def test_a_shard_that_comes_late_waits_for_its_store_and_for_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others serve without it: a constructor that fails would end them."""
+    waits: list[bool] = []
+
+    def found_here(options: StoreOptions, clock: object, *, may_wait: bool) -> StoreOptions:
+        waits.append(may_wait)
+        return options
+
+    def wait_for_disk(folder: Path, *, may_wait: bool) -> None:
+        waits.append(may_wait)
+
+    def wait_for_room(begin: Any, undo: Any, *, may_wait: bool) -> None:
+        waits.append(may_wait)
+        begin()
+
+    monkeypatch.setattr(hosted_shard, "found_here", found_here)
+    monkeypatch.setattr(hosted_shard, "wait_for_disk", wait_for_disk)
+    monkeypatch.setattr(hosted_shard, "wait_for_room", wait_for_room)
+    monkeypatch.setattr(hosted_shard, "newest", lambda workspaces: workspaces)
+    options = StoreOptions(
+        number=1,
+        of=2,
+        folder=tmp_path,
+        map_size_bytes=MAP_SIZE_BYTES,
+        profile_cache_bytes=1 << 20,
+        is_begun=True,
+        is_late=True,
+    )
+    Shard(options, [ShardOptions(workspace=WORKSPACE)], FakeHost()).close()
+    assert waits == [True, True, True]

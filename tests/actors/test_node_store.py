@@ -42,12 +42,12 @@ def options(path: Path, *, is_begun: bool) -> StoreOptions:
 
 def test_a_first_start_makes_the_store(tmp_path: Path) -> None:
     wanted = options(tmp_path, is_begun=False)
-    assert found_here(wanted, SystemClock(), is_restarted=False) == wanted
+    assert found_here(wanted, SystemClock(), may_wait=False) == wanted
 
 
 def test_a_later_start_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(DataFolderError, match="shard-0001 is not there, as it was before"):
-        found_here(options(tmp_path, is_begun=True), SystemClock(), is_restarted=False)
+        found_here(options(tmp_path, is_begun=True), SystemClock(), may_wait=False)
 
 
 def test_a_shard_that_comes_back_waits_for_its_disk(
@@ -62,7 +62,7 @@ def test_a_shard_that_comes_back_waits_for_its_disk(
         if len(looks) == 3:
             Store(wanted.folder, MAP_SIZE_BYTES).close()
 
-    found = found_here(wanted, SystemClock(), is_restarted=True, pause=Pause(mount))
+    found = found_here(wanted, SystemClock(), may_wait=True, pause=Pause(mount))
     assert found.folder == wanted.folder
     assert len(looks) == 3
     assert [each.message for each in caplog.records] == ["a shard waits for its store"]
@@ -72,4 +72,4 @@ def test_without_a_cluster_the_folder_is_taken_as_it_is(tmp_path: Path) -> None:
     plain = StoreOptions(
         number=0, of=1, folder=tmp_path, map_size_bytes=MAP_SIZE_BYTES, profile_cache_bytes=0
     )
-    assert found_here(plain, SystemClock(), is_restarted=True) is plain
+    assert found_here(plain, SystemClock(), may_wait=True) is plain

@@ -174,8 +174,16 @@ def test_a_deployment_starts_without_a_node_and_has_its_slots_when_it_comes(
     served.process.start(is_ready=False)
     accept(served, of_alpha.name, 1)
     assert send(served, of_beta.name, 1) == 503
+    # It comes late, with another's disk: its shard has not served in this run, and stops nobody.
+    other = cluster.data_dir("other")
+    NodeFolder(other, "another deployment").take({})
+    cluster.add("beta", other)
+    [waits] = eventually(lambda: told(served, "store_missing"), bool)
+    assert waits["reason"] == f"{other} belongs to another deployment"
+    accept(served, of_alpha.name, 2)
+    cluster.lose("beta")
     cluster.add("beta")
     accept(served, of_beta.name, 1)
-    for user in (of_alpha, of_beta):
-        assert names(served, user) == ["Event 0", "Event 1"]
+    assert names(served, of_alpha) == ["Event 0", "Event 1", "Event 2"]
+    assert names(served, of_beta) == ["Event 0", "Event 1"]
     assert served.process.stop() == 0
