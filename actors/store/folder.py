@@ -43,6 +43,8 @@ FORMAT = 3
 LAYOUT_FILE = "layout.json"
 
 _GENERATION = re.compile(r"shards-\d+")  # and not a copy that somebody has made of one
+# And not one that a repair has set aside, or left half made.
+_COORDINATORS = re.compile(r"configuration|(scope|workspace)-\d+")
 
 
 class _Layout(Struct, frozen=True):
@@ -166,7 +168,7 @@ class DataFolder:
     def _prepare(
         self, shards: int, map_size_bytes: int, clock: Clock, nodes: Sequence[str]
     ) -> _Layout:
-        for store in self.coordinator.glob("*/"):
+        for store in coordinator_stores(self.coordinator):
             wait_until_free(store, clock)
         layout = found = _read_layout(self.path)
         if layout is None:
@@ -237,10 +239,10 @@ def stores_of(path: Path) -> list[Path]:
     if layout is None:
         raise DataFolderError(f"{path} is no data folder: it has no layout.json")
     if layout.nodes:
-        coordinator = sorted((path / "coordinator").glob("*/"))
+        coordinator = coordinator_stores(path / "coordinator")
         return [*(each.relative_to(path) for each in coordinator), *stores_of_node(path)]
     shards = [_shard_folder(path, layout, number) for number in range(layout.shards)]
-    found = [*sorted((path / "coordinator").glob("*/")), *shards]
+    found = [*coordinator_stores(path / "coordinator"), *shards]
     return [each.relative_to(path) for each in found]
 
 
@@ -278,6 +280,12 @@ def place_shard(path: Path, number: int, node: str) -> None:
         replace_file(path / LAYOUT_FILE, msgspec.json.encode(changed))
     finally:
         os.close(lock)
+
+
+def coordinator_stores(coordinator: Path) -> list[Path]:
+    """Return the folders of all stores of the coordinator that there are."""
+    found = sorted(coordinator.glob("*/"))
+    return [each for each in found if _COORDINATORS.fullmatch(each.name)]
 
 
 def scope_store(coordinator: Path, scope: int) -> Path:

@@ -212,6 +212,18 @@ def test_a_repair_keeps_what_can_be_read(data_dir: Path) -> None:
         list(repair_store(data_dir, store))
 
 
+def test_a_folder_whose_coordinator_was_repaired_is_served_and_backed_up(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """What was set aside is damaged still, and no store."""
+    spoil(data_dir / "coordinator/configuration/data.mdb", 0.45, 0.5)
+    list(repair_store(data_dir, Path("coordinator/configuration")))
+    assert (data_dir / "coordinator/configuration.damaged").is_dir()
+    DataFolder(data_dir, 2, MAP_SIZE, SystemClock()).close()
+    backups.back_up(data_dir, tmp_path / "copy")
+    assert not (tmp_path / "copy/coordinator/configuration.damaged").exists()
+
+
 def test_a_folder_that_is_served_is_not_repaired(data_dir: Path) -> None:
     folder = DataFolder(data_dir, 2, MAP_SIZE, SystemClock())
     with pytest.raises(DataFolderError, match="in use"):
