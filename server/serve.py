@@ -45,6 +45,7 @@ from server.version import program_version
 logger = logging.getLogger("headwater.serve")
 
 RAY_CHECK_S = 0.5
+ADMIN_STOP_S = 2.0  # for the admin port's requests; the actors are stopped only afterwards
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -227,9 +228,11 @@ async def _start_admin(
         access_log=None,
         logger=PROTOCOL_LOG,
         keepalive_timeout=RUNNER_OPTIONS["keepalive_timeout"],
+        shutdown_timeout=ADMIN_STOP_S,
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
+    stack.push_async_callback(cluster.moves.close)  # the port would wait for one that is stuck
     site = web.TCPSite(runner, settings.admin_host, settings.admin_port)
     await site.start()
     port: int = runner.addresses[0][1]
