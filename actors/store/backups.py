@@ -7,18 +7,28 @@ what a crash at that instant would have left. Nothing is stopped for it.
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import lmdb
 
 from actors.errors import DataFolderError
 from actors.store.checking import FILE, damage_of, opened_to_look
+from actors.store.files import replace_file
 from actors.store.folder import LAYOUT_FILE, refuse_served_on_cluster, stores_of
 
 TRIES = 20_000
 # Small files that are replaced in one step. Not of the limits and the spool: they begin anew.
-_FILES = ("node.json", "server.key", "master.key", "identity-*.json")
+_FILES = (
+    LAYOUT_FILE,
+    "node.json",
+    "server.key",
+    "master.key",
+    "dsr.pair",
+    "identity-*.json",
+)
+# Of a workspace's store: files that its entries speak of, each whole before an entry does.
+_SPOKEN_OF = ("results/*.zip", "downloads/*.zip")
 _COMPLETE = "backup.complete"
 
 
@@ -41,27 +51,26 @@ def back_up(data_dir: Path, target: Path) -> int:
         target: must not exist. It appears when it is complete; its owner alone can read it.
 
     Raises:
-        DataFolderError: no data folder, no room, a target that exists, or stores that are written
-            so often that no instant between two writes was found.
+        DataFolderError: no data folder, no room, a target that exists, slots that move or settings
+            that change meanwhile, or stores that are written so often that no instant between two
+            writes was found.
     """
     _refuse_existing(target)
     refuse_served_on_cluster(data_dir)
     stores = stores_of(data_dir)
-    layout = _layout_of(data_dir)
+    files = _files_of(data_dir)
     with _appearing(target) as partial, ExitStack() as stack:
         environments = [_opened(data_dir / store, stack) for store in stores]
         cut = _cut(environments, stack)
-        if _layout_of(data_dir) != layout:
-            raise DataFolderError("slots have moved just then; try again")
+        if _files_of(data_dir) != files:
+            raise DataFolderError("slots have moved, or settings have changed; try again")
         for store, environment, txn in zip(stores, environments, cut, strict=True):
             copy = partial / store
             copy.mkdir(0o700, parents=True)
             environment.copy(str(copy), compact=True, txn=txn)
-        if layout:
-            (partial / LAYOUT_FILE).write_bytes(layout)
-        for pattern in _FILES:
-            for file in data_dir.glob(pattern):
-                shutil.copy(file, partial / file.name)
+            _copy_spoken_of(data_dir / store, copy)
+        for name, content in files.items():
+            replace_file(partial / name, content)
         (partial / _COMPLETE).touch()
     return sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
 
@@ -89,10 +98,18 @@ def restore(backup: Path, data_dir: Path) -> None:
         (partial / _COMPLETE).unlink()
 
 
-def _layout_of(data_dir: Path) -> bytes:
-    """Return who owns what, as the stores of an instant have to agree with it."""
-    file = data_dir / LAYOUT_FILE
-    return file.read_bytes() if file.exists() else b""
+def _files_of(data_dir: Path) -> dict[str, bytes]:
+    """Return the small files, with which the stores of an instant have to agree."""
+    found = (file for pattern in _FILES for file in data_dir.glob(pattern))
+    return {file.name: file.read_bytes() for file in found}
+
+
+def _copy_spoken_of(store: Path, copy: Path) -> None:
+    for pattern in _SPOKEN_OF:
+        for file in store.glob(pattern):
+            (folder := copy / file.parent.name).mkdir(0o700, exist_ok=True)
+            with suppress(FileNotFoundError):  # deleted since, as it will be by who restores
+                shutil.copy(file, folder)
 
 
 def _opened(folder: Path, stack: ExitStack) -> lmdb.Environment:

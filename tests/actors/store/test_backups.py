@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -84,6 +85,45 @@ def test_a_backup_comes_back_with_all_entries_and_keys(data_dir: Path, tmp_path:
     assert (tmp_path / "again" / "server.key").read_bytes() == b"k" * 32
     assert (tmp_path / "again").stat().st_mode & 0o077 == 0
     DataFolder(tmp_path / "again", 2, MAP_SIZE, SystemClock()).close()
+
+
+def test_a_backup_has_the_pair_that_signs_and_the_files_that_entries_speak_of(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    store = data_dir / "coordinator/workspace-1"
+    with_entries(store)
+    (data_dir / "dsr.pair").write_bytes(b"pair")
+    for name in ("results/r1.zip", "downloads/d1.zip", "results/r2.tmp"):
+        (store / name).parent.mkdir(exist_ok=True)
+        (store / name).write_bytes(name.encode())
+    backups.back_up(data_dir, tmp_path / "copy")
+    backups.restore(tmp_path / "copy", tmp_path / "again")
+    assert (tmp_path / "again/dsr.pair").read_bytes() == b"pair"
+    again = tmp_path / "again/coordinator/workspace-1"
+    for name in ("results/r1.zip", "downloads/d1.zip"):
+        assert (again / name).read_bytes() == name.encode()
+    assert not (again / "results/r2.tmp").exists(), "it is being written"
+
+
+@pytest.mark.parametrize("name", ["identity-1.json", "layout.json"])
+def test_stores_and_settings_of_a_backup_agree(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Those who start anew with other settings change the stores and then say so."""
+    (data_dir / "identity-1.json").write_bytes(b"before")
+    backups.back_up(data_dir, tmp_path / "copy")
+    assert (tmp_path / "copy/identity-1.json").read_bytes() == b"before"
+    cut = backups._cut
+
+    def cut_before_a_change(*arguments: Any) -> Any:
+        txns = cut(*arguments)
+        (data_dir / name).write_bytes(b"after")
+        return txns
+
+    monkeypatch.setattr(backups, "_cut", cut_before_a_change)
+    with pytest.raises(DataFolderError, match="settings have changed; try again"):
+        backups.back_up(data_dir, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_backup_is_of_one_instant_while_somebody_writes(data_dir: Path, tmp_path: Path) -> None:
