@@ -26,7 +26,8 @@ from actors.privacy.signing import Signer, SigningPair
 from actors.remote import Handle, is_restarted
 from actors.remote_handles import forwarder_name, remote_shards
 from actors.store.environment import Store
-from actors.store.folder import scope_store, workspace_store
+from actors.store.files import wait_until_free
+from actors.store.folder import coordinator_stores, scope_store, workspace_store
 from actors.store.slots import SlotMap, Slots
 from actors.waking import Waker
 
@@ -104,6 +105,9 @@ class Coordinator(Process):
         """Args: `slots` returns who owns which now; it can be pickled."""
         super().__init__(host, "coordinator", "0")
         wait_for_disk(folder, may_wait=is_restarted())
+        if is_restarted():  # the process before may be ending still
+            for store in coordinator_stores(folder):
+                wait_until_free(store, SystemClock())
         self._folder = folder
         self._map_size_bytes = map_size_bytes
         self._read_slots = slots

@@ -30,6 +30,7 @@ from actors.shard_options import ShardOptions, StoreOptions
 from actors.shard_state import ShardState
 from actors.store import micro_batches, moving, slot_pages
 from actors.store.environment import Store
+from actors.store.files import wait_until_free
 from actors.store.moving import Move
 from actors.store.slot_pages import Page, Place
 from actors.store.slots import SlotMap
@@ -70,6 +71,8 @@ class Shard(Process):
         is_back = options.is_late or is_restarted()
         options = found_here(options, self._clock, may_wait=is_back)
         wait_for_disk(options.folder, may_wait=is_back)
+        if is_back:  # the process before may be ending still
+            wait_until_free(options.folder, self._clock)
         self._options = options
         self._workspaces = workspaces
         self._decode = msgspec.msgpack.Decoder(MicroBatch).decode

@@ -1,6 +1,7 @@
 """The coordinator's process: what runs in it by itself."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +18,9 @@ from actors.errors import SlotsMoving, StoreFull
 from actors.groups.definitions import GroupDefinition
 from actors.groups.desk import GroupDesk
 from actors.hosted_coordinator import Coordinator
-from actors.store.environment import Store
+from actors.store import files
+from actors.store.environment import Store, lock_folder
+from actors.store.folder import workspace_store
 from actors.store.slots import SlotMap
 from config.sealing import Sealer
 from tests.actors.aliasing import SOURCE, request
@@ -126,6 +129,18 @@ async def test_a_coordinator_that_died_on_a_full_disk_begins_once_there_is_room(
     [alias] = await coordinator.call(WORKSPACE.number, "aliases", SOURCE)
     assert alias.state == "pending"
     await coordinator.close()
+
+
+async def test_a_coordinator_that_died_waits_until_its_former_process_has_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await started(tmp_path).close()
+    former = lock_folder(workspace_store(tmp_path, WORKSPACE.number))
+    monkeypatch.setattr(hosted_coordinator, "is_restarted", lambda: True)
+    waits = Waits(3, lambda: os.close(former))
+    monkeypatch.setattr(files, "Event", lambda: waits)
+    await started(tmp_path).close()
+    assert waits.count == 3
 
 
 async def test_a_first_start_on_a_full_disk_fails(tmp_path: Path) -> None:

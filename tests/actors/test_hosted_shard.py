@@ -1,5 +1,6 @@
 """The process of a shard: how it begins on a full disk, and what it does while slots move."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,8 +15,8 @@ from actors.errors import ShardUnavailable, SlotsMoved, SlotsMoving, StoreFull
 from actors.hosted_shard import MOVING, PATIENCE_S, Shard
 from actors.model.micro_batches import Accepted, Result
 from actors.shard_options import ShardOptions, StoreOptions
-from actors.store import log, outbox
-from actors.store.environment import Table
+from actors.store import files, log, outbox
+from actors.store.environment import Table, lock_folder
 from actors.store.keys import MPID_RANDOM_BITS
 from actors.store.moving import Move
 from actors.store.slot_pages import Place
@@ -347,3 +348,14 @@ def test_a_shard_that_comes_late_waits_for_its_store_and_for_room(
     )
     Shard(options, [ShardOptions(workspace=WORKSPACE)], FakeHost()).close()
     assert waits == [True, True, True]
+
+
+def test_a_shard_that_died_waits_until_its_former_process_has_let_go(
+    shards: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards.both[0].close()
+    former = lock_folder(tmp_path / "0")
+    waits = Waits(3, lambda: os.close(former))
+    monkeypatch.setattr(files, "Event", lambda: waits)
+    shards.both[0] = shards.start(0, is_restarted=True)
+    assert waits.count == 3

@@ -1,6 +1,6 @@
 """How shards are set up as they are spawned."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
@@ -26,7 +26,7 @@ NODES = ("alpha", "beta")
 
 
 def spawner_of(
-    folder: DataFolder, settings: Settings, served: list[ServedDocument], run_dir: Path
+    folder: DataFolder, settings: Settings, served: Sequence[ServedDocument], run_dir: Path
 ) -> Spawner:
     return Spawner(
         settings,
@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Iterator[DataFolder]:
 @pytest.fixture
 def spawner(tmp_path: Path, folder: DataFolder) -> Spawner:
     settings = Settings(data_dir=folder.path, shards=2, nodes=NODES, address="127.0.0.1:1")
-    return spawner_of(folder, settings, [], tmp_path)
+    return spawner_of(folder, settings, Started(tmp_path / "other", DOCUMENT).served, tmp_path)
 
 
 def spawned(spawner: Spawner, there: set[str], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
