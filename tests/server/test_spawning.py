@@ -48,8 +48,10 @@ def folder(tmp_path: Path) -> Iterator[DataFolder]:
 
 @pytest.fixture
 def spawner(tmp_path: Path, folder: DataFolder) -> Spawner:
+    (tmp_path / "other").mkdir()
+    started = Started(tmp_path / "other", DOCUMENT)
     settings = Settings(data_dir=folder.path, shards=2, nodes=NODES, address="127.0.0.1:1")
-    return spawner_of(folder, settings, Started(tmp_path / "other", DOCUMENT).served, tmp_path)
+    return spawner_of(folder, settings, started.served, tmp_path)
 
 
 def spawned(spawner: Spawner, there: set[str], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
