@@ -4,7 +4,8 @@ Each call is short, and one transaction that also holds how far it came: ingesti
 them, and after a crash the next one goes on where the last commit was.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -25,11 +26,20 @@ from actors.model.profiles import ProfileKey
 from actors.model.workspaces import ENVIRONMENTS
 from actors.shard import Shard
 from actors.store import member_counts, static_lists
-from actors.store.keys import profile_key_parts
+from actors.store.environment import Transaction
+from actors.store.keys import profile_key, profile_key_parts
 
 DUE_SLICE = 1000
 LOAD_SLICE_S = 0.02
 WALK_SLICE_S = 0.02  # a walk reads what is stored of each user, which may be much
+# What goes wrong with one user; the store's errors, and want of memory, concern everybody.
+_FAULTS = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
+
+logger = logging.getLogger("headwater.audiences")
+
+
+class _PassedOver(Exception):
+    """A user cannot be evaluated; the transaction is to be run again without him."""
 
 
 class AudienceWorker:
@@ -43,6 +53,7 @@ class AudienceWorker:
         self._clock = clock
         self._changes = AudienceChanges(shard, clock, slice_size)
         self._loads = AudienceLoads(shard, self._changes, clock)
+        self._passed_over: set[bytes] = set()  # those for whom evaluation fails as it is defined
 
     # -- What it is told --------------------------------------------------------------------------
 
@@ -61,6 +72,7 @@ class AudienceWorker:
                     member_counts.clear(txn, audience.number)
             write_in_force(txn, following)
         self._audiences.work_by(following)
+        self._passed_over.clear()
         self._shard.state.joints.arrange(self._number, self._shard.metrics)
         self._shard.subscribe()
         return live.version
@@ -75,6 +87,7 @@ class AudienceWorker:
             following = with_attributes(in_force, live, begun_id, txn.entries("profiles"))
             write_in_force(txn, following)
         self._audiences.work_by(following)
+        self._passed_over.clear()
         return live.version
 
     def change_list(
@@ -105,7 +118,8 @@ class AudienceWorker:
         What was changed otherwise than by a batch comes first, then what time has brought about,
         then columns that a start has left out, then the walk over all profiles, then what
         subscriptions are to be told of all members, as they begin or when they share other
-        attributes.
+        attributes. A user for whom the walk or the passing of time fails is left as he is: the
+        others are not to wait for him.
         """
         audiences = self._audiences
         live = {each.subscription.number for each in audiences.in_force.audiences.subscriptions}
@@ -116,6 +130,8 @@ class AudienceWorker:
         parts = (self._follow, self._expire, self._load, self._walk, self._loads.step)
         try:
             return any(part() for part in parts)
+        except _PassedOver:
+            return True
         except StoreFull:
             self._load()  # which takes no room, and which whoever asks for members waits for
             raise
@@ -167,9 +183,11 @@ class AudienceWorker:
         """Evaluate those for whom the passing of time can have changed something."""
         for part in self._audiences.parts:
             rows = part.engine.due(self._clock.now_ms())
-            if len(rows):
+            due = map(profile_key, part.engine.keys_of(rows[:DUE_SLICE]))
+            keys = [each for each in due if each not in self._passed_over]
+            if keys:
                 with self._changes.changing() as txn:
-                    self._changes.refresh(txn, part.engine.keys_of(rows[:DUE_SLICE]))
+                    self._refresh(txn, keys)
                 return len(rows) > DUE_SLICE or part is not self._audiences.parts[-1]
         return False
 
@@ -193,7 +211,22 @@ class AudienceWorker:
                 if walked and self._clock.monotonic() >= deadline_s:
                     following = packed
                     break
-                self._changes.refresh(txn, (profile_key_parts(packed),))
+                if packed not in self._passed_over:
+                    self._refresh(txn, (packed,))
                 walked += 1
             self._changes.keep(txn, with_walk(in_force, walked, following))
         return following is not None or bool(in_force.loads)
+
+    def _refresh(self, txn: Transaction, keys: Iterable[bytes]) -> None:
+        """Evaluate users. Raises `_PassedOver`, from now on without the one for whom it fails."""
+        for packed in keys:
+            key = profile_key_parts(packed)
+            try:
+                self._changes.refresh(txn, (key,))
+            except _FAULTS as error:
+                self._passed_over.add(packed)
+                logger.exception(
+                    "a user cannot be evaluated; audiences and attributes go on without him",
+                    extra={"event": "user_passed_over", "mpid": key.mpid},
+                )
+                raise _PassedOver from error

@@ -15,6 +15,7 @@ from actors.audiences.predicates import predicate
 from actors.audiences.values import MISSING, StoredValue
 from actors.calculated.definition import Category, Definition
 from actors.calculated.functions.contract import Function
+from actors.calculated.numbers import SUMMABLE_END
 from actors.calculated.rows import Content, Kept
 from actors.model.batches import StoredBatch
 
@@ -99,7 +100,7 @@ class RowMatcher:
         for row in qualifying:
             value = self._read(row)
             weight = product_quantity(row) if self._uses_quantity else 1.0
-            if type(value) is not str or weight <= 0:
+            if type(value) is not str or not 0 < weight < SUMMABLE_END:
                 continue
             content: Content
             content = self._contents[value] if weight == 1.0 else self._content(value, weight)
@@ -118,7 +119,8 @@ class RowMatcher:
     ) -> list[Kept]:
         if self._uses_quantity:
             weights = [product_quantity(row) for row in qualifying]
-            return [(time_ms, place, None, weight) for weight in weights if weight > 0]
+            usable = [weight for weight in weights if 0 < weight < SUMMABLE_END]
+            return [(time_ms, place, None, weight) for weight in usable]
         if not self._takes_time:
             return [(time_ms, place, None, 1.0)]
         stamp_ms = stored.received_ms if self._is_stamped_at_receipt else time_ms

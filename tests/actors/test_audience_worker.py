@@ -1,20 +1,27 @@
 """What a shard does for its audiences by itself."""
 
+import logging
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from actors.audience_worker import AudienceWorker
 from actors.audiences.told import LiveAudience, LiveAudiences
+from actors.calculated.definition import Attribute, LiveAttributes
+from actors.calculated.remaking import remake_outdated
 from actors.clock import ManualClock
 from actors.errors import StoreFull
+from actors.model.micro_batches import Accepted
 from actors.model.profiles import Profile, ProfileKey
 from actors.shard import Shard
 from actors.store.environment import Transaction
 from actors.store.keys import profile_key
+from tests.actors.calculated.builders import definition, of_products
 from tests.actors.profiles.builders import MINUTE, NOW, WORKSPACE
-from tests.actors.shards import context, item, micro, open_shard, opened
+from tests.actors.shards import context, item, micro, open_shard, opened, profile_of
 from tests.oracle.audiences.build import event, within_last
 
 OPENED = LiveAudience(
@@ -81,3 +88,86 @@ def test_columns_are_loaded_while_the_disk_is_full(tmp_path: Path) -> None:
         assert shard.audiences.engine.size(1) == 1
         settle(worker)
         assert not shard.audiences.followed
+
+
+COUNTED = of_products("count", None, quantity=True, period={"type": "all"})
+PRODUCTS = Attribute(1, "bought", 1, definition(**COUNTED))
+
+
+def bought(mpid: int, *quantities: float) -> dict[str, Any]:
+    """Make a batch with one purchase of so many of each product."""
+    products = [{"id": "p", "name": "Pin", "quantity": each} for each in quantities]
+    data = {"product_action": {"action": "purchase", "products": products}}
+    event = {"event_type": "commerce_event", "data": data}
+    return {"environment": "production", "mpid": mpid, "events": [event]}
+
+
+def value_of(shard: Shard, mpid: int) -> object:
+    """Return a user's value of `PRODUCTS`."""
+    profile = profile_of(shard, mpid)
+    assert profile is not None
+    return profile.workspaces[WORKSPACE.number].calculated[PRODUCTS.number].value
+
+
+def test_quantities_too_great_to_be_added_up_hold_up_nobody(tmp_path: Path) -> None:
+    """They are left out of what was stored before the attribute came, and of what comes after."""
+    clock = ManualClock(NOW)
+    shard = open_shard(tmp_path, clock=clock)
+    with closing(shard.state):
+        worker = AudienceWorker(shard, clock)
+        for number in (1, 2):
+            shard.commit(micro(number, item(bought(1, 1e308, 2)), where=context(NOW)))
+        worker.set_calculated_attributes(LiveAttributes(1, (PRODUCTS,)))
+        settle(worker)
+        assert value_of(shard, 1) == "4"
+        [result] = shard.commit(micro(3, item(bought(1, 1e308, 3)), where=context(NOW)))
+        assert isinstance(result, Accepted)
+        assert value_of(shard, 1) == "7"
+
+
+def test_a_user_for_whom_the_walk_fails_holds_up_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """He is passed over until something else is defined, and it is logged."""
+    clock = ManualClock(NOW)
+    shard = open_shard(tmp_path, clock=clock)
+
+    def remake(txn: Transaction, key: ProfileKey, *arguments: Any) -> Any:
+        if key.mpid == 2:
+            raise ValueError("a value that nobody has thought of")
+        return remake_outdated(txn, key, *arguments)
+
+    with closing(shard.state):
+        worker = AudienceWorker(shard, clock)
+        items = [item(bought(mpid, mpid), unit=mpid) for mpid in (1, 2, 3)]
+        shard.commit(micro(1, *items, where=context(NOW)))
+        worker.set_calculated_attributes(LiveAttributes(1, (PRODUCTS,)))
+        with pytest.MonkeyPatch.context() as patch, caplog.at_level(logging.ERROR):
+            patch.setattr("actors.audience_users.remake_outdated", remake)
+            settle(worker)
+        assert worker.calculated_progress() == (1, 3, 3, True)
+        assert [value_of(shard, mpid) for mpid in (1, 3)] == ["1", "3"]
+        assert [vars(record)["event"] for record in caplog.records] == ["user_passed_over"]
+        worker.set_calculated_attributes(LiveAttributes(2, (replace(PRODUCTS, revision=2),)))
+        settle(worker)
+        assert value_of(shard, 2) == "2"
+
+
+def test_the_walk_goes_no_further_while_the_disk_is_full(tmp_path: Path) -> None:
+    """Want of room concerns everybody: nobody is passed over for it."""
+    clock = ManualClock(NOW)
+    shard = open_shard(tmp_path, clock=clock)
+
+    def full(*_: object) -> None:
+        raise StoreFull("no room")
+
+    with closing(shard.state):
+        worker = AudienceWorker(shard, clock)
+        shard.commit(micro(1, item(bought(1, 5)), where=context(NOW)))
+        worker.set_calculated_attributes(LiveAttributes(1, (PRODUCTS,)))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("actors.audience_users.remake_outdated", full)
+            with pytest.raises(StoreFull):
+                worker.audience_step()
+        settle(worker)
+        assert value_of(shard, 1) == "5"

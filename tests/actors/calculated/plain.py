@@ -77,7 +77,7 @@ def _rows(arrival: int, event: PlainEvent, defined: Definition) -> list[_Row]:
         text = row.text
         if function == "count" or function.endswith("timestamp"):
             text = ""
-        if text is None or weight <= 0:
+        if text is None or weight <= 0 or weight >= 2**960:  # too great to be added up
             continue
         if function in FUNCTIONS_OF_NUMBERS and not _is_number(text):
             continue

@@ -50,7 +50,7 @@ class Arrival(Struct):
 
 
 texts = st.sampled_from(["1", "0.1", "0.2", "-3", "1e3", "7.25", "n/a", "A", "a", "", "0.7", "b"])
-quantities = st.sampled_from([None, 1, 2, 0.1, 2.5, 0, -1])
+quantities = st.sampled_from([None, 1, 2, 0.1, 2.5, 0, -1, 1e308])
 rows = st.lists(st.builds(PlainRow, st.none() | texts, quantities), min_size=1, max_size=3)
 hours = st.integers(0, 72)
 # Of each batch: hours after the one before, and its events as (hour, rows).
