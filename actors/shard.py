@@ -94,7 +94,9 @@ class Shard:
         outbox.begin_sums(self.store)
         outbox.complete_ids(self.store)
         with self.store.read() as txn:
-            self._names = KnownNames(event_names.read_all(txn))
+            self._names = KnownNames(
+                event_names.read_all(txn), options.workspace.limits.unique_event_names
+            )
             self.groups = KnownGroups(read_live(txn))
             self.outbox = ShardOutbox(self.store, txn, options, self.ids, wake)
         self.audiences = self._make_audiences()
@@ -153,6 +155,7 @@ class Shard:
         except StoreFull:
             self._set_up(former)
             raise
+        self._names.limit = workspace.limits.unique_event_names
         self.counts.take_over(self.options)
         self.outbox.take_over(options)
         self.subscribe()

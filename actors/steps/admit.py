@@ -27,13 +27,20 @@ class KnownNames:
 
     The coordinator decides, because the limit is the workspace's. Memory follows disk: `learn`
     stages, `published` and `abandon` say what became of the transaction.
+
+    Attributes:
+        limit: names that the workspace may have. What was said to be full is so no longer once it
+            is raised.
     """
 
-    def __init__(self, names: Iterable[EventName]) -> None:
+    def __init__(self, names: Iterable[EventName], limit: int) -> None:
+        self.limit = limit
         self._names: dict[str, set[str]] = {kind: set() for kind in _NAMED_BY}  # by event type
         for each in names:
             self._names[each.event_type].add(each.name)
         self._is_full = self._was_full = False
+        # Said with this micro-batch: it holds though the coordinator may know another limit yet.
+        self._is_just_told = False
         self._staged: list[EventName] = []
 
     def learn(self, txn: Transaction, told: EventNames) -> None:
@@ -43,16 +50,19 @@ class KnownNames:
         self._staged += fresh
         for each in fresh:
             self._names[each.event_type].add(each.name)
+        self._is_just_told = told.is_full
         self._is_full = self._is_full or told.is_full
 
     def sort(self, events: Sequence[Event]) -> tuple[list[EventName], int]:
         """Return the names to ask the coordinator for, and how many events are one too many."""
         unknown: list[EventName] = []
         surplus = 0
+        count = sum(map(len, self._names.values()))
+        is_full = self._is_just_told or (self._is_full and count >= self.limit)
         for event in events:
             if self.allows(event):
                 continue
-            if self._is_full:
+            if is_full:
                 surplus += 1
             elif (name := limited_name(event)) is not None and name not in unknown:
                 unknown.append(name)
@@ -70,12 +80,14 @@ class KnownNames:
         """What was learnt is on disk."""
         self._staged.clear()
         self._was_full = self._is_full
+        self._is_just_told = False
 
     def abandon(self) -> None:
         """What was learnt is not on disk: forget it. It will be asked for again."""
         for each in self._staged:
             self._names[each.event_type].discard(each.name)
         self._staged.clear()
+        self._is_just_told = False
         self._is_full = self._was_full  # else names that were never learnt would be too many
 
 

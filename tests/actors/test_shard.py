@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from actors.clock import ManualClock
 from actors.errors import StoreFull
@@ -27,6 +28,7 @@ from actors.model.micro_batches import (
     Unresolved,
 )
 from actors.model.profiles import Lookup
+from actors.model.workspaces import WorkspaceInfo
 from actors.pipeline.settings import PipelineSettings, Takes
 from actors.shard import Shard
 from actors.shard_views import ShardViews
@@ -234,6 +236,31 @@ def test_event_names_are_asked_for_and_then_known(tmp_path: Path) -> None:
         [dropped] = shard.commit(micro(4, item(opened(ANN, "Later")), names=full))
         assert dropped == Accepted(ANN, 0)
         assert [len(each.batch.events) for each in logged(shard, ANN)] == [1, 1, 1, 0]
+
+
+def test_a_raised_limit_of_event_names_holds_at_once(tmp_path: Path) -> None:
+    """Events whose names were one too many before are left out no longer."""
+    fresh = EventName("custom_event", "Fresh")
+    full = EventNames(KNOWN.admitted, is_full=True)
+
+    def limited(limit: int) -> WorkspaceInfo:
+        limits = replace(WORKSPACE.limits, unique_event_names=limit)
+        return replace(WORKSPACE, limits=limits)
+
+    with shard_on(tmp_path, workspace=limited(len(KNOWN.admitted))) as shard:
+        for number, names in ((1, full), (2, None)):
+            [result] = shard.commit(micro(number, item(opened(ANN, "Fresh")), names=names))
+            assert result == Accepted(ANN, 0)
+        shard.take_over(replace(shard.options, workspace=limited(len(KNOWN.admitted) + 1)))
+        [result] = shard.commit(micro(3, item(opened(ANN, "Fresh")), names=None))
+        assert result == Unregistered([fresh])
+        # A coordinator that has not heard of it yet decides all the same.
+        [result] = shard.commit(micro(4, item(opened(ANN, "Fresh")), names=full))
+        assert result == Accepted(ANN, 0)
+        told = EventNames([fresh, *KNOWN.admitted], is_full=True)
+        assert shard.commit(micro(5, item(opened(ANN, "Fresh")), names=told)) == [Accepted(ANN, 1)]
+        [result] = shard.commit(micro(6, item(opened(ANN, "Later")), names=None))
+        assert result == Accepted(ANN, 0)
 
 
 def test_an_upload_is_applied_once_however_it_is_sent(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class Step:
 
     def __init__(self, store: Store, names: set[EventName]) -> None:
         self.store = store
-        self.names = KnownNames(names)
+        self.names = KnownNames(names, limit=2)
         self._duplicates = Duplicates(window_days=30)
 
     def admit(self, *works: Work, now_ms: int = NOW) -> list[Result | None]:
