@@ -136,6 +136,10 @@ class Ingestion:
                     break
                 entries.append(entry)
                 items.append(Item(entry.raw, 0, number, entry.mpid, entry.is_guess))
+        if len(units) > 1:  # one user may be named in several ways (spec/events-api.md, 5.2)
+            for entries, items in sent.values():
+                pairs = sorted(zip(entries, items, strict=True), key=lambda pair: pair[0].index)
+                entries[:], items[:] = [each for each, _ in pairs], [each for _, each in pairs]
         # All or nothing: what one shard applies of a request that another refuses comes again.
         for shard, (_, items) in sent.items():
             raws = [item.raw for item in items]

@@ -106,13 +106,17 @@ def admit(
     The first of equal uploads wins; only one that is applied registers its ids.
     """
     held_up: set[int] = set()
+    # Users of a request: another unit of it may name one of them in another way.
+    held_users: set[tuple[int, str, int]] = set()
     for work in works:
         if work.result is not None:
             continue
-        if work.unit in held_up:
-            work.result = Deferred()
-            continue
         batch = work.decoded
+        user = None if work.mpid is None else (id(work.context), batch.environment, work.mpid)
+        if work.unit in held_up or user in held_users:
+            work.result = Deferred()
+            held_up.add(work.unit)
+            continue
         keys = _upload_keys(work)
         repeated = [kind for kind, key in keys if duplicates.is_known(txn, key, now_ms)]
         if repeated:
@@ -122,6 +126,8 @@ def admit(
         if unknown:
             work.result = Unregistered(unknown)
             held_up.add(work.unit)
+            if user is not None:
+                held_users.add(user)
             continue
         if surplus:
             batch.events = [event for event in batch.events if names.allows(event)]

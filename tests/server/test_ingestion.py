@@ -280,6 +280,17 @@ async def test_batches_that_share_any_identity_stay_in_order() -> None:
     assert [number for _, _, number in edge.truth.applied] == [0, 1, 2, 3]
 
 
+async def test_a_user_named_in_several_ways_keeps_the_order_of_the_request() -> None:
+    """spec/events-api.md, 5.2: also where nothing that the batches share says that it is one."""
+    edge = Edge()
+    home = first_shard("a")
+    other = next(name for name in "bcdefghijklmn" if first_shard(name) == home)
+    edge.truth.mpids["a"] = edge.truth.mpids[other] = edge.truth.mpid_on(home)
+    results = await edge.apply(of("a"), of(other), of("a"))
+    assert all(isinstance(result, Accepted) for result in results)
+    assert [number for _, _, number in edge.truth.applied] == [0, 1, 2]
+
+
 @pytest.mark.parametrize("error", [StoreFull("full"), ShardUnavailable("gone")])
 async def test_a_failure_is_the_requests(error: Exception) -> None:
     edge = Edge()

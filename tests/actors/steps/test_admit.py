@@ -118,6 +118,21 @@ def test_unknown_names_are_asked_for_each_once(step: Step) -> None:
     assert results == [Unregistered([B, C]), Deferred(), None, Unregistered([B]), None]
 
 
+def test_a_user_waits_for_names_in_all_units_of_a_request(step: Step) -> None:
+    """Another unit may name him in another way; other users and other requests do not wait."""
+    where = context()
+    works = [
+        work("B", unit=1),
+        work("A", unit=2),
+        work("A", unit=2, mpid=2),  # after one of its unit that waits
+        work("A", unit=3, mpid=3),
+        work("A", unit=4),
+    ]
+    for each in works[:4]:
+        each.context = where
+    assert step.admit(*works) == [Unregistered([B]), Deferred(), Deferred(), None, None]
+
+
 def test_a_repeat_is_one_even_with_unknown_names(step: Step) -> None:
     step.admit(work("A", source_request_id="r"))
     assert step.admit(work("B", source_request_id="r")) == [Duplicate("duplicate_request_id")]
