@@ -20,6 +20,7 @@ from actors.forwarding.faults import Fault, FaultMemory, NoFaults
 from actors.forwarding.holding import HOLD_SWEEP_MS
 from actors.forwarding.intake import Courier, Intake
 from actors.forwarding.journal import Journal
+from actors.forwarding.parking import Parking
 from actors.forwarding.receivers import Receivers
 from actors.forwarding.requests import RequestCourier
 from actors.forwarding.streams import FIRST_BACK_OFF_MS, OutboxSource, Stream
@@ -96,7 +97,8 @@ class Forwarder:
     def _courier(self, output: StreamOutput | BulkOutput) -> Courier:
         if isinstance(output, BulkOutput):
             return BundleCourier(output, self._desk, self._tasks.spawn)
-        return RequestCourier(output, self._desk, self._tasks.spawn, self._journal)
+        parking = Parking(self._desk, self._connections.may_park)
+        return RequestCourier(output, self._desk, self._tasks.spawn, self._journal, parking)
 
     # -- What the actor offers --------------------------------------------------------------------
 

@@ -18,6 +18,9 @@ WINDOW = 20_000
 WINDOW_BYTES = 64 * 1024 * 1024
 MIN_SHARE = 500
 MIN_SHARE_BYTES = 1024 * 1024
+# What may wait for a retry beside it, without payloads: some 1.5 KB each.
+PARKED = 20_000
+MIN_PARKED = 2000
 
 
 class ConnectionState:
@@ -105,6 +108,16 @@ class Connections:
     def share_bytes(self) -> int:
         """How many bytes of payload each stream may have in memory."""
         return max(WINDOW_BYTES // max(len(self.streams), 1), MIN_SHARE_BYTES)
+
+    def may_park(self, stream: Stream) -> bool:
+        """Whether a stream may, and has to, let go of payloads that are not needed for long.
+
+        At a quarter of its share: at half of it nothing more is read.
+        """
+        is_crowded = (
+            stream.waiting > self.share // 4 or stream.waiting_bytes > self.share_bytes // 4
+        )
+        return is_crowded and stream.parked < max(PARKED // len(self.streams), MIN_PARKED)
 
     def of(self, stream: Stream) -> ConnectionState:
         """Return the connection of a stream."""

@@ -7,7 +7,7 @@ being retried is blocked; when too much waits behind it, its order is given up f
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import count
 from typing import Literal
 
@@ -22,6 +22,7 @@ Ordering = Literal["user", "none", "strict"]
 MAX_BLOCKED = 200
 BARRIER_OFF_MS = 20 * 60 * 1000
 BARRIER_CYCLE_MS = BARRIER_OFF_MS + 10 * 60 * 1000  # the last part of it half open
+LONG_WAIT_MS = 1000  # to read something again costs about a ms
 UNLIMITED = 2**62
 
 
@@ -47,6 +48,7 @@ class Entry(Struct):
         rereads: those of its stream when it was read.
         chunk: its chunk id, where it was split off.
         most_together: how many may share a request with it.
+        left_out: the bytes of its payload, if that is in the outbox alone (`parking`).
     """
 
     delivery: Delivery
@@ -55,6 +57,17 @@ class Entry(Struct):
     chunk: str | None = None
     family: Family | None = None
     most_together: int = UNLIMITED
+    left_out: int | None = None
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether its payload has to be fetched before it may be sent."""
+        return self.left_out is not None
+
+    @property
+    def size(self) -> int:
+        """How many bytes its payload has."""
+        return len(self.delivery.payload) if self.left_out is None else self.left_out
 
     @property
     def is_stale(self) -> bool:
@@ -101,7 +114,7 @@ class Request:
 
     def add(self, lane: Lane, entry: Entry, now_ms: int) -> bool:
         """Add a delivery if there is room for it; there always is for the first."""
-        size = len(entry.delivery.payload)
+        size = entry.size
         most = min(self._most, entry.most_together)
         if not self.entries:
             self.opened_ms = now_ms
@@ -124,7 +137,7 @@ class Request:
         lanes = [each for each in self.lanes.values() if each.connection == connection]
         for lane in lanes:
             del self.lanes[lane.key]
-        self.size -= sum(len(each.delivery.payload) for each in removed)
+        self.size -= sum(each.size for each in removed)
         together = (each.most_together for each in self.entries)
         self._most = min([self._limits.max_deliveries, *together])
         self.is_full = bool(self.entries) and len(self.entries) >= self._most
@@ -139,11 +152,20 @@ class Lanes:
         ordering: Ordering,
         limits: RequestLimits,
         on_barrier_off: Callable[[Entry], None],
+        on_long_wait: Callable[[Sequence[Entry]], None],
     ) -> None:
-        """Begin empty. `on_barrier_off` is told the first delivery of a lane that is given up."""
+        """Begin empty.
+
+        Args:
+            ordering: what shares a lane.
+            limits: of a request.
+            on_barrier_off: told the first delivery of a lane that is given up.
+            on_long_wait: told what waits for something that is not due for long.
+        """
         self._ordering = ordering
         self._limits = limits
         self._on_barrier_off = on_barrier_off
+        self._on_long_wait = on_long_wait
         self._lanes: dict[Hashable, Lane] = {}
         self._ready: deque[Lane] = deque()
         self._timers: list[tuple[int, int, Lane]] = []
@@ -275,7 +297,11 @@ class Lanes:
             if self._is_hopeless(lane):
                 self._give_up_order(lane, now_ms)
             else:
-                heapq.heappush(self._timers, (lane.entries[0].due_ms, next(self._numbers), lane))
+                due_ms = lane.entries[0].due_ms
+                heapq.heappush(self._timers, (due_ms, next(self._numbers), lane))
+                # In a strict order nothing else could be sent meanwhile.
+                if due_ms >= now_ms + LONG_WAIT_MS and self._ordering != "strict":
+                    self._on_long_wait(lane.entries)
 
     def _drop_if_empty(self, lane: Lane) -> bool:
         if lane.entries:

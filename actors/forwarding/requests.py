@@ -10,6 +10,7 @@ from actors.forwarding.changes import ChangeRequest, Changes
 from actors.forwarding.desk import Desk
 from actors.forwarding.journal import Journal
 from actors.forwarding.lanes import Entry, Lanes, Request
+from actors.forwarding.parking import Parking, let_go
 from actors.forwarding.splitting import halves, joined
 from actors.forwarding.streams import Stream
 from actors.model.deliveries import DeadLetter, Delivery
@@ -30,7 +31,14 @@ Spawn = Callable[[Coroutine[Any, Any, None]], None]
 class RequestCourier:
     """Keeps the deliveries of one stream output in memory, in order, until they are settled."""
 
-    def __init__(self, output: StreamOutput, desk: Desk, spawn: Spawn, journal: Journal) -> None:
+    def __init__(
+        self,
+        output: StreamOutput,
+        desk: Desk,
+        spawn: Spawn,
+        journal: Journal,
+        parking: Parking,
+    ) -> None:
         """Set up.
 
         Args:
@@ -38,12 +46,14 @@ class RequestCourier:
             desk: of the forwarder.
             spawn: runs a coroutine beside the forwarder, which is told when it has ended.
             journal: of requests that bring changes of membership together.
+            parking: of what waits for long.
         """
         self.output = output
         self._desk = desk
         self._spawn = spawn
         self._journal = journal
-        self._lanes = Lanes(desk.output.ordering, output.limits, desk.barrier_off)
+        self._parking = parking
+        self._lanes = Lanes(desk.output.ordering, output.limits, desk.barrier_off, parking.park)
         self._changes = Changes(output.limits, journal)
 
     # -- What the forwarder calls -----------------------------------------------------------------
@@ -72,14 +82,19 @@ class RequestCourier:
     def dispatch(self, now_ms: int) -> None:
         """Send all requests that may be sent now."""
         self._lanes.limit(self.output.limits)  # a module may have registered others
-        while (free_ms := self._desk.free_ms(now_ms)) is not None:
+        while (free_ms := self._free_ms(now_ms)) is not None:
             if free_ms > now_ms:
                 if self._is_due(now_ms):
                     self._desk.pace.held_back(now_ms)
                 return
-            request = self._changes.take(now_ms) or self._lanes.take(now_ms)
+            request = self._fetched() or self._changes.take(now_ms) or self._lanes.take(now_ms)
             if request is None:
                 return
+            if any(entry.is_parked for entry in request.entries):
+                assert isinstance(request, Request), "changes that go together are not parked"
+                self._parking.begin()
+                self._spawn(self._fetch(request))
+                continue
             events = sum(entry.delivery.event_count for entry in request.entries)
             carried = Counter(entry.delivery.connection for entry in request.entries)
             begun = self._desk.enter(events, carried)
@@ -88,14 +103,19 @@ class RequestCourier:
     def next_due_ms(self) -> int | None:
         """Return when `dispatch` may have something to do, if nothing else happens before."""
         due_ms = self._due_ms()
-        free_ms = self._desk.free_ms(self._desk.clock.now_ms())
+        free_ms = self._free_ms(self._desk.clock.now_ms())
         return None if due_ms is None or free_ms is None else max(due_ms, free_ms)
+
+    def _free_ms(self, now_ms: int) -> int | None:
+        return None if self._parking.is_full else self._desk.free_ms(now_ms)
 
     def _is_due(self, now_ms: int) -> bool:
         due_ms = self._due_ms()
         return due_ms is not None and due_ms <= now_ms
 
     def _due_ms(self) -> int | None:
+        if self._parking.fetched:
+            return 0
         times = [self._lanes.next_due_ms(), self._changes.next_due_ms()]
         return min((each for each in times if each is not None), default=None)
 
@@ -118,6 +138,27 @@ class RequestCourier:
     def status(self) -> dict[str, Any]:
         """Describe itself for a status page."""
         return {"paused_until_ms": self._desk.pace.paused_until_ms}
+
+    # -- What was parked --------------------------------------------------------------------------
+
+    async def _fetch(self, request: Request) -> None:
+        lost = await self._parking.fetch(request)
+        for entry in lost:
+            self._give_back(entry)
+        if not request.entries:
+            self._lanes.finish(request, [], self._desk.clock.now_ms())
+        for connection in {entry.delivery.connection for entry in lost}:
+            await self.release(connection)  # what is behind it must not come before it
+
+    def _fetched(self) -> Request | None:
+        """Return a request that has been fetched, without what may not be sent any more."""
+        while self._parking.fetched:
+            request = self._parking.fetched.popleft()
+            request.entries = self._still_wanted(request.entries)
+            if request.entries:
+                return request
+            self._lanes.finish(request, [], self._desk.clock.now_ms())
+        return None
 
     # -- One request ------------------------------------------------------------------------------
 
@@ -316,7 +357,7 @@ class RequestCourier:
         """Take an entry out of memory; it will be read again, whole."""
         entry.stream.forget([entry.delivery.sequence])
         if entry.family is None:
-            entry.stream.release(entry.delivery)
+            let_go(entry)
         else:
             entry.family.is_given_back = True
             self._close_part(entry)

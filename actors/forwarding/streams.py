@@ -84,6 +84,7 @@ class Stream:
         self.has_failed_to_settle = False  # and nothing has been settled since
         self.waiting = 0  # deliveries in memory, dead ones too, and the bytes of their payloads
         self.waiting_bytes = 0
+        self.parked = 0  # deliveries in memory without their payloads, not among those
         self.not_before_ms = 0
         self.next_read_ms = 0
         self.rereads = 0  # how often all that had been read was to be read again

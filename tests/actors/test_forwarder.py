@@ -732,7 +732,9 @@ async def test_the_age_of_what_waits_is_shown(clock: ManualClock, simulation: Si
 
 def test_the_age_of_what_waits_costs_one_pass_over_it() -> None:
     """Also while a request of many users is under way: each of them has a lane of its own."""
-    lanes = Lanes("user", RequestLimits(max_deliveries=5000), lambda entry: None)
+    lanes = Lanes(
+        "user", RequestLimits(max_deliveries=5000), lambda entry: None, lambda entries: None
+    )
     stream = Stream(MemoryOutbox(), 0, connection(), lambda: None)
     for number in range(5000):
         lanes.add(Entry(delivery(number, mpid=number, created_ms=number + 7), stream, 0), 0)

@@ -1,0 +1,166 @@
+"""What waits for its retry lets the rest of its connection go on (spec/connections.md, 3.4)."""
+
+from collections import Counter
+
+import pytest
+
+from actors.clock import ManualClock
+from actors.forwarder import Forwarder
+from actors.forwarding import connections
+from actors.forwarding.connections import MIN_SHARE, MIN_SHARE_BYTES
+from actors.forwarding.pace import BreakerLimits
+from actors.model.deliveries import Delivery
+from actors.outputs.contract import Delivered, Outcome, RequestLimits, Retry
+from tests.actors.forwarding.support import (
+    MemoryOutbox,
+    ScriptedOutput,
+    Simulation,
+    connection,
+    delivery,
+)
+
+CONNECTIONS = 40  # of which each may have the least that there is
+LAST = 10_000
+NEVER_OPEN = BreakerLimits(failures=10**9)
+
+
+class Ill:
+    """Takes nothing of some users, until they are well."""
+
+    def __init__(self, *users: int) -> None:
+        self.users = set(users)
+
+    def __call__(self, each: Delivery) -> Outcome:
+        """Answer a delivery."""
+        return Retry("no", 503) if each.mpid in self.users else Delivered(200)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def simulation(clock: ManualClock) -> Simulation:
+    return Simulation(clock)
+
+
+def of_users(count: int, *users: int, size: int = 10) -> MemoryOutbox:
+    """Return an outbox with so many deliveries of each of some users in turn, and one of user 9."""
+    made = [
+        delivery(turn * len(users) + place + 1, user, payload=b"x" * size)
+        for turn in range(count)
+        for place, user in enumerate(users)
+    ]
+    return MemoryOutbox([*made, delivery(LAST, 9)])
+
+
+def start(simulation: Simulation, output: ScriptedOutput, shard: MemoryOutbox) -> Forwarder:
+    infos = [connection(number) for number in range(1, CONNECTIONS + 1)]
+    return simulation.start(output, [shard], infos, breaker=NEVER_OPEN)
+
+
+def in_memory(forwarder: Forwarder) -> tuple[int, int]:
+    state = forwarder.state()["connections"]["c1"]
+    return state["in_memory"], state["in_memory_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("count", "users", "size"),
+    [
+        pytest.param(600, [1], 10, id="one whose order was given up"),
+        pytest.param(190, [1, 2, 3], 10, id="some whose order is kept"),
+        pytest.param(30, [1, 2], MIN_SHARE_BYTES // 20, id="few with large payloads"),
+    ],
+)
+async def test_users_who_keep_failing_do_not_hold_up_the_others_of_their_connection(
+    clock: ManualClock, simulation: Simulation, count: int, users: list[int], size: int
+) -> None:
+    shard = of_users(count, *users, size=size)
+    output = ScriptedOutput(clock, Ill(*users))
+    forwarder = start(simulation, output, shard)
+    await simulation.run(15)
+    assert [each.sequence for each in output.delivered] == [LAST]
+    kept, kept_bytes = in_memory(forwarder)
+    assert kept <= MIN_SHARE // 2
+    assert kept_bytes <= MIN_SHARE_BYTES // 2
+    await simulation.stop()
+
+
+async def test_what_was_parked_is_sent_whole_once_and_in_order(
+    clock: ManualClock, simulation: Simulation
+) -> None:
+    shard = of_users(190, 1, 2, 3)
+    ill = Ill(1, 2, 3)
+    output = ScriptedOutput(clock, ill, RequestLimits(max_deliveries=7))
+    forwarder = start(simulation, output, shard)
+    await simulation.run(60)
+    ill.users = set()
+    await simulation.run(60)
+    assert shard.waiting == {}
+    assert in_memory(forwarder) == (0, 0)
+    assert all(each.payload == b"x" * 10 for each in output.delivered if each.mpid != 9)
+    for user in (1, 2, 3):
+        of_user = [each.sequence for each in output.delivered if each.mpid == user]
+        assert of_user == list(range(user, 571, 3))
+    await simulation.stop()
+
+
+async def test_how_much_is_parked_is_bounded(
+    clock: ManualClock, simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parked = 300
+    monkeypatch.setattr(connections, "PARKED", parked)
+    monkeypatch.setattr(connections, "MIN_PARKED", parked)
+    most = parked + MIN_SHARE
+    shard = of_users(most + 200, 1)
+    output = ScriptedOutput(clock, Ill(1))
+    forwarder = start(simulation, output, shard)
+    await simulation.run(15)
+    assert MIN_SHARE < len(set(output.sequences)) <= most
+    assert in_memory(forwarder)[0] <= MIN_SHARE
+    await simulation.stop()
+
+
+async def test_what_was_erased_while_it_was_parked_is_not_sent(
+    clock: ManualClock, simulation: Simulation
+) -> None:
+    """Even if nobody has told the forwarder."""
+    shard = of_users(190, 1, 2, 3)
+    ill = Ill(1, 2, 3)
+    output = ScriptedOutput(clock, ill)
+    forwarder = start(simulation, output, shard)
+    await simulation.run(60)
+    erased = [each for each in range(300, 310) if each % 3]  # of user 3 is in memory what is left
+    for sequence in erased:
+        del shard.waiting[1, sequence]
+    ill.users = set()
+    await simulation.run(60)
+    assert Counter(each.sequence for each in output.delivered) == Counter(
+        [*(each for each in range(1, 571) if each not in erased), LAST]
+    )
+    assert shard.waiting == {}
+    assert in_memory(forwarder) == (0, 0)
+    await simulation.stop()
+
+
+async def test_a_shard_that_does_not_answer_when_something_is_due_is_read_again_in_order(
+    clock: ManualClock, simulation: Simulation
+) -> None:
+    shard = of_users(190, 1, 2, 3)
+    ill = Ill(1, 2, 3)
+    output = ScriptedOutput(clock, ill, RequestLimits(max_deliveries=7))
+    forwarder = start(simulation, output, shard)
+    await simulation.run(60)
+    shard.is_available = False
+    ill.users = set()
+    await simulation.run(60)
+    assert shard.waiting
+    shard.is_available = True
+    await simulation.run(60)
+    assert shard.waiting == {}
+    assert in_memory(forwarder) == (0, 0)
+    for user in (1, 2, 3):
+        of_user = [each.sequence for each in output.delivered if each.mpid == user]
+        assert of_user == list(range(user, 571, 3))
+    await simulation.stop()
