@@ -6,12 +6,14 @@ blocks and runs in threads.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import hashlib
 import os
 import re
 import shutil
-from functools import cached_property
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -227,6 +229,8 @@ class RemoteStorage:
         # Object stores show an upload when it is complete, other machines as it grows.
         self._is_renaming = settings.protocol == SFTP
         self._spool_dir = spool_dir
+        self._file_system: Any = None
+        self._opening = threading.Lock()
         self.hosts = storage_hosts(settings.url, options)
         if settings.protocol in S3:
             client = options.setdefault("config_kwargs", {}).setdefault("connector_args", {})
@@ -248,42 +252,70 @@ class RemoteStorage:
         """Upload the file and its line of the manifest, each replacing an earlier one."""
         if not spool.exists():
             raise SpoolLost(f"{spool} is gone, and was not published")
-        file_system = self._target[0]
-        if self._is_renaming:
-            folder = self._path(file.folder)
-            temporary = f"{folder}/.{file.name}.tmp"
-            file_system.makedirs(folder, exist_ok=True)
-            file_system.put_file(str(spool), temporary)
-            file_system.mv(temporary, self._path(file.path))
-            file_system.makedirs(self._path(f"{MANIFEST}/{file.hour}"), exist_ok=True)
-        else:
-            file_system.put_file(str(spool), self._path(file.path))
-        sidecar = f"{MANIFEST}/{file.hour}/{file.name}.ndjson"
-        file_system.pipe_file(self._path(sidecar), file.line())
+        with self._opened() as file_system:
+            if self._is_renaming:
+                folder = self._path(file.folder)
+                temporary = f"{folder}/.{file.name}.tmp"
+                file_system.makedirs(folder, exist_ok=True)
+                file_system.put_file(str(spool), temporary)
+                file_system.mv(temporary, self._path(file.path))
+                file_system.makedirs(self._path(f"{MANIFEST}/{file.hour}"), exist_ok=True)
+            else:
+                file_system.put_file(str(spool), self._path(file.path))
+            sidecar = f"{MANIFEST}/{file.hour}/{file.name}.ndjson"
+            file_system.pipe_file(self._path(sidecar), file.line())
         spool.unlink()
 
     def verify(self, name: str) -> None:
         """Write and delete a file."""
-        file_system = self._target[0]
-        if self._is_renaming:
-            file_system.makedirs(self._path(""), exist_ok=True)
-        file_system.pipe_file(self._path(name), b"{}")
-        file_system.rm_file(self._path(name))
+        with self._opened() as file_system:
+            if self._is_renaming:
+                file_system.makedirs(self._path(""), exist_ok=True)
+            file_system.pipe_file(self._path(name), b"{}")
+            file_system.rm_file(self._path(name))
 
-    @cached_property
-    def _target(self) -> tuple[Any, str]:
-        """The file system and the path in it; some connect as they are made.
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Any]:
+        """Lend the file system, which all threads share.
+
+        That of SFTP has one session from its beginning to its end: after an error, which may have
+        ended it, the next caller gets another.
+        """
+        with self._opening:
+            if self._file_system is None:
+                self._file_system = self._open()
+            file_system = self._file_system
+        try:
+            yield file_system
+        except Exception:
+            if self._protocol == SFTP:
+                self._retire(file_system)
+            raise
+
+    def _retire(self, file_system: Any) -> None:
+        with self._opening:
+            if self._file_system is not file_system:
+                return  # another thread has done it
+            self._file_system = None
+        with contextlib.suppress(Exception):  # what ended the session is raised already
+            file_system.client.close()
+
+    def _open(self) -> Any:
+        """Return the file system; some connect as they are made.
 
         Made of its class: fsspec's own functions let the options name another protocol.
         """
-        kind = fsspec.get_filesystem_class(self._protocol)
+        kind = self._kind
         options = {**kind._get_kwargs_from_urls(self._url), **self._options}
         if self._protocol == SFTP:  # its library would resolve the name once more
             [(host, port, _)] = self.hosts
             options["sock"] = asyncio.run(self._egress.connect(host, port))
         # One of the cache would have the sockets and the rules of an output that has ended.
-        file_system = kind(**options, skip_instance_cache=True)
-        return file_system, kind._strip_protocol(self._url).rstrip("/")
+        return kind(**options, skip_instance_cache=True)
+
+    @property
+    def _kind(self) -> Any:
+        return fsspec.get_filesystem_class(self._protocol)
 
     def _path(self, relative: str) -> str:
-        return f"{self._target[1]}/{relative}".rstrip("/")
+        return f"{self._kind._strip_protocol(self._url).rstrip('/')}/{relative}".rstrip("/")

@@ -12,11 +12,12 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import _registry
 
 from actors.clock import ManualClock
-from actors.outputs.contract import Delivered, Fatal
+from actors.outputs.contract import Delivered, Fatal, Retry
 from actors.outputs.egress import EgressRules
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.file import FileOutput
 from actors.outputs.file_settings import FileSettings
+from tests.actors.forwarding.support import delivery
 
 
 class Library(MemoryFileSystem):  # type: ignore[misc]
@@ -24,11 +25,22 @@ class Library(MemoryFileSystem):  # type: ignore[misc]
 
     protocol = "sftp"
     peers: list[Any] = []  # noqa: RUF012  # emptied by the fixture
+    closed: list[str] = []  # noqa: RUF012  # likewise
 
     def __init__(self, host: str, sock: socket.socket, **options: Any) -> None:
         super().__init__(**options)
         self.peers.append((host, sock.getpeername()))
         sock.close()
+        self._number = len(self.peers)
+        self.client = self
+
+    def close(self) -> None:
+        self.closed.append(f"session {self._number}")
+
+    def put_file(self, *arguments: Any, **options: Any) -> None:
+        if self._number == 1:
+            raise OSError("Socket is closed")
+        super().put_file(*arguments, **options)
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
@@ -42,6 +54,7 @@ class Library(MemoryFileSystem):  # type: ignore[misc]
 @pytest.fixture(autouse=True)
 def library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Library, "peers", [])
+    monkeypatch.setattr(Library, "closed", [])
     monkeypatch.setitem(_registry, "sftp", Library)
 
 
@@ -98,3 +111,17 @@ async def test_a_name_that_changes_its_mind_after_the_check_is_refused(
     assert isinstance(outcome, Fatal)
     assert outcome.reason == "egress_refused"
     assert Library.peers == []
+
+
+async def test_a_session_that_has_ended_is_followed_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: int
+) -> None:
+    resolves_to(monkeypatch, *["127.0.0.1"] * 4)
+    output = await open_output(tmp_path, port, "127.0.0.1")
+    first = delivery(1)
+    bundle = output.open_bundle("web", output.group(first), first)
+    await bundle.add([first])
+    assert await bundle.send() == Retry("OSError: Socket is closed")
+    assert await bundle.send() == Delivered()
+    assert len(Library.peers) == 2
+    assert Library.closed == ["session 1"]
