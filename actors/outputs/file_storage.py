@@ -27,6 +27,9 @@ from actors.outputs.storage_kinds import S3, SFTP, StorageHost, storage_hosts
 
 MANIFEST = "_manifest"
 _TEMPORARY = re.compile(r"\.(.+_\d{14}(\d{3})?_\d{5}\..+|CDPAudiences_.+\.zip)\.tmp")
+# A server that says nothing for so long is gone: its upload is tried again with another session.
+SFTP_SILENCE_S = 60
+SFTP_KEEPALIVE_S = 30
 _STAMP = re.compile(r"_(\d{10})\d{4}(?:\d{3})?_\d{5}\.")
 
 
@@ -311,7 +314,11 @@ class RemoteStorage:
             [(host, port, _)] = self.hosts
             options["sock"] = asyncio.run(self._egress.connect(host, port))
         # One of the cache would have the sockets and the rules of an output that has ended.
-        return kind(**options, skip_instance_cache=True)
+        file_system = kind(**options, skip_instance_cache=True)
+        if self._protocol == SFTP:  # its library waits for ever
+            file_system.ftp.get_channel().settimeout(SFTP_SILENCE_S)
+            file_system.client.get_transport().set_keepalive(SFTP_KEEPALIVE_S)
+        return file_system
 
     @property
     def _kind(self) -> Any:

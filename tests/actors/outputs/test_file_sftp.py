@@ -26,13 +26,26 @@ class Library(MemoryFileSystem):  # type: ignore[misc]
     protocol = "sftp"
     peers: list[Any] = []  # noqa: RUF012  # emptied by the fixture
     closed: list[str] = []  # noqa: RUF012  # likewise
+    limits: list[tuple[str, float]] = []  # noqa: RUF012  # likewise
 
     def __init__(self, host: str, sock: socket.socket, **options: Any) -> None:
         super().__init__(**options)
         self.peers.append((host, sock.getpeername()))
         sock.close()
         self._number = len(self.peers)
-        self.client = self
+        self.client = self.ftp = self
+
+    def get_channel(self) -> Any:
+        return self
+
+    def get_transport(self) -> Any:
+        return self
+
+    def settimeout(self, timeout_s: float) -> None:
+        self.limits.append(("silence", timeout_s))
+
+    def set_keepalive(self, interval_s: float) -> None:
+        self.limits.append(("keepalive", interval_s))
 
     def close(self) -> None:
         self.closed.append(f"session {self._number}")
@@ -55,6 +68,7 @@ class Library(MemoryFileSystem):  # type: ignore[misc]
 def library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Library, "peers", [])
     monkeypatch.setattr(Library, "closed", [])
+    monkeypatch.setattr(Library, "limits", [])
     monkeypatch.setitem(_registry, "sftp", Library)
 
 
@@ -125,3 +139,12 @@ async def test_a_session_that_has_ended_is_followed_by_another(
     assert await bundle.send() == Delivered()
     assert len(Library.peers) == 2
     assert Library.closed == ["session 1"]
+
+
+async def test_a_server_that_falls_silent_is_waited_for_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: int
+) -> None:
+    resolves_to(monkeypatch, "127.0.0.1", "127.0.0.1")
+    output = await open_output(tmp_path, port, "127.0.0.1")
+    assert await output.test() == Delivered()
+    assert Library.limits == [("silence", 60), ("keepalive", 30)]
