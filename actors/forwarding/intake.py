@@ -79,11 +79,12 @@ class Intake:
                 min(READ_PAGE, share - stream.waiting),
                 min(READ_PAGE_BYTES, share_bytes - stream.waiting_bytes),
             )
-            stream.recover()
             if stream.is_near_end:
                 stream.next_read_ms = self._now_ms() + self._pause_ms
             self._put_back(deliveries)
             await self._accept(stream, deliveries)
+            if stream.not_before_ms <= self._now_ms():  # else there was no room for what it has
+                stream.recover()
         except SOURCE_FAULTS as error:
             self._desk.source_failed(stream, error)
         finally:

@@ -358,3 +358,12 @@ async def test_whatever_cannot_be_built_the_rest_arrives_once_and_in_order(
     for user in set(users):
         mine = [each for each in arrived if users[each - 1] == user]
         assert mine == sorted(mine)
+
+
+async def test_a_shard_is_left_alone_for_longer_each_time_a_bundle_cannot_be_written() -> None:
+    def no_room(each: Delivery) -> None:
+        raise OSError("no space left on device")
+
+    shard = MemoryOutbox([delivery(1)])
+    await run(ListOutput(on_add=no_room), shard)
+    assert 5 < shard.reads < 20
