@@ -16,7 +16,7 @@ from actors.outputs.kafka_records import Record, records_of
 from actors.outputs.kafka_settings import KafkaSettings
 from actors.outputs.module import OutputModule, SettingProblem
 from actors.outputs.synthetic import synthetic_delivery
-from actors.outputs.user_order import PRECEDED, UserOrder
+from actors.outputs.user_order import in_order
 
 _GRAVITY = (Delivered, Retry, Split, Fatal)  # of several records the worst counts
 
@@ -75,7 +75,7 @@ class KafkaOutput:
             for record in records:
                 by_topic.setdefault(record.topic, []).append((index, record))
         await self._write(by_topic, outcomes)
-        return _in_order(deliveries, outcomes)
+        return in_order(deliveries, outcomes)
 
     async def _write(self, by_topic: dict[str, list[Entry]], outcomes: list[Outcome]) -> None:
         opening = self._opened()
@@ -160,17 +160,6 @@ def _fail(entries: list[Entry], outcome: Outcome, outcomes: list[Outcome]) -> No
     for index, _ in entries:
         if _GRAVITY.index(type(outcome)) > _GRAVITY.index(type(outcomes[index])):
             outcomes[index] = outcome
-
-
-def _in_order(deliveries: Sequence[Delivery], outcomes: list[Outcome]) -> list[Outcome]:
-    """Have what follows a user's delivery that is sent again be sent again as well."""
-    order = UserOrder()
-    ordered: list[Outcome] = []
-    for delivery, outcome in zip(deliveries, outcomes, strict=True):
-        is_early = isinstance(outcome, Delivered) and order.holds(delivery)
-        ordered.append(PRECEDED if is_early else outcome)
-        order.note(delivery, outcome)
-    return ordered
 
 
 def splitting_settings(settings: KafkaSettings) -> Iterator[SettingProblem]:

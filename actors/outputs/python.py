@@ -26,6 +26,7 @@ from actors.outputs.mistakes import described, uncancelled
 from actors.outputs.module import OutputModule, OutputSettings
 from actors.outputs.python_jobs import Job
 from actors.outputs.python_loading import LoadFailed, Wanted
+from actors.outputs.user_order import in_order
 
 logger = logging.getLogger("headwater.output")
 
@@ -153,7 +154,7 @@ class PythonOutput:
         if not isinstance(results, list) or len(results) != count:
             problem = f"{self._settings.class_name}.send must return a list of {count} results"
             return [Fatal("invalid_module_response", problem)] * count
-        return [self._outcome(each) for each in results]
+        return in_order(deliveries, [self._outcome(each) for each in results])
 
     async def _find(self) -> Any:
         folder = self._environment.python_dir

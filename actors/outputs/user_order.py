@@ -1,7 +1,9 @@
 """Order per user among the deliveries of one `send` (spec/connections.md, 3.4)."""
 
+from collections.abc import Sequence
+
 from actors.model.deliveries import Delivery
-from actors.outputs.contract import Outcome, Retry, Split
+from actors.outputs.contract import Delivered, Outcome, Retry, Split
 
 PRECEDED = Retry("what precedes it is sent again")
 
@@ -23,3 +25,14 @@ class UserOrder:
         """Take in what became of a delivery; those of a user come in their order."""
         if delivery.mpid is not None and isinstance(outcome, Retry | Split):
             self._again.add((delivery.connection, delivery.mpid))
+
+
+def in_order(deliveries: Sequence[Delivery], outcomes: list[Outcome]) -> list[Outcome]:
+    """Have what follows a user's delivery that is sent again be sent again as well."""
+    order = UserOrder()
+    ordered: list[Outcome] = []
+    for delivery, outcome in zip(deliveries, outcomes, strict=True):
+        is_early = isinstance(outcome, Delivered) and order.holds(delivery)
+        ordered.append(PRECEDED if is_early else outcome)
+        order.note(delivery, outcome)
+    return ordered

@@ -16,6 +16,7 @@ from actors.outputs.egress import EgressRules
 from actors.outputs.environment import NOWHERE, OutputEnvironment, OutputPlace
 from actors.outputs.http_answers import EXCERPT_BYTES
 from actors.outputs.python import PythonOutput, PythonSettings
+from actors.outputs.user_order import PRECEDED
 from tests.actors.forwarding.support import delivery
 
 IMPORTS = "from actors.outputs.python_jobs import Delivered, Fatal, Job, Result, Retry\n"
@@ -110,6 +111,14 @@ async def test_what_it_returns_holds_for_a_job(
     tmp_path: Path, results: str, expected: object
 ) -> None:
     assert await open_output(tmp_path, returning(results)).send([delivery(1)]) == [expected]
+
+
+async def test_what_follows_a_job_of_its_user_that_is_sent_again_is_sent_again_behind_it(
+    tmp_path: Path,
+) -> None:
+    output = open_output(tmp_path, returning("[Retry('busy'), Delivered(), Delivered()]"))
+    jobs = [delivery(1, mpid=1), delivery(2, mpid=1), delivery(3, mpid=2)]
+    assert await output.send(jobs) == [Retry("busy"), PRECEDED, Delivered()]
 
 
 @pytest.mark.parametrize(
