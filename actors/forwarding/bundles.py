@@ -69,7 +69,8 @@ class BundleCourier:
         due: list[tuple[int, Stream, str, Group]] = []
         for stream, groups in self._groups.items():
             for name, group in groups.items():
-                if group.is_lost and self._may_leave(stream, group):
+                is_stale = group.is_lost or group.rereads != stream.rereads
+                if is_stale and self._may_leave(stream, group):
                     self._spawn(self._release(stream, name, group))
                 is_over = group.open and now_ms >= group.open.opened_ms + self.output.max_wait_ms
                 if is_over and not stream.is_reading:

@@ -281,6 +281,19 @@ class GatedOutput(ListOutput):
         return GatedBundle(self)
 
 
+class GatedOutbox(MemoryOutbox):
+    """An outbox whose reads can be made to wait."""
+
+    def __init__(self, deliveries: Sequence[Delivery]) -> None:
+        super().__init__(deliveries)
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def read(self, *place: int) -> list[Delivery]:
+        await self.gate.wait()
+        return await super().read(*place)
+
+
 async def test_bundles_that_wait_are_filled_anew(
     clock: ManualClock, simulation: Simulation
 ) -> None:
@@ -373,27 +386,49 @@ async def test_bundles_are_filled_anew_although_it_was_just_looked_for_what_is_o
 ) -> None:
     """Which is done where an environment is off."""
 
-    class GatedOutbox(MemoryOutbox):
-        async def read(self, *place: int) -> list[Delivery]:
-            await gate.wait()
-            return await super().read(*place)
-
-    gate = asyncio.Event()
-    gate.set()
     outbox = GatedOutbox([delivery(n) for n in (1, 2, 3)])
     output = GatedOutput(max_rows=10)
     output.max_wait_ms = 2 * HOLD_SWEEP_MS
     forwarder = simulation.start({"production": output}, [outbox])
     await simulation.run(HOLD_SWEEP_MS / 1000 - 1)
-    gate.clear()
+    outbox.gate.clear()
     clock.advance(1000)
     forwarder.wake(0)
     for _ in range(10):
         await asyncio.sleep(0)
     await erase(forwarder, outbox, 2)
-    gate.set()
+    outbox.gate.set()
     await simulation.run(4 * HOLD_SWEEP_MS / 1000)
     assert output.begun == [[1, 3]]
+    assert outbox.waiting == {}
+    await simulation.stop()
+
+
+async def test_an_upload_that_fails_while_it_is_looked_for_what_is_overdue_is_filled_anew(
+    clock: ManualClock, simulation: Simulation
+) -> None:
+    """Also if the erasure was before both."""
+    outbox = GatedOutbox([delivery(n) for n in (1, 2, 3)])
+    output = GatedOutput(failures=1, max_rows=10)
+    output.max_wait_ms = HOLD_SWEEP_MS - 5000
+    forwarder = simulation.start({"production": output}, [outbox])
+    await simulation.run((HOLD_SWEEP_MS - 6000) / 1000)
+    output.send_gate.clear()
+    clock.advance(2000)
+    forwarder.wake(0)
+    await until(lambda: output.begun == [[1, 2, 3]])
+    await erase(forwarder, outbox, 2)
+    outbox.gate.clear()
+    clock.advance(4000)
+    forwarder.wake(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    output.send_gate.set()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    outbox.gate.set()
+    await simulation.run(2 * HOLD_SWEEP_MS / 1000)
+    assert output.begun[1:] == [[1, 3]]
     assert outbox.waiting == {}
     await simulation.stop()
 
