@@ -63,14 +63,15 @@ class AudienceUsers:
             return
         if section.epoch == section.entries_epoch == epoch:
             return
-        is_new = not section.newest_log_id and not section.newest_historical_id
-        if is_new and not profile.status_messages:  # nothing is stored or was copied yet
+        is_blank = _is_blank(profile, section)
+        if section.epoch or not is_blank:  # else it may be by what came that there is a section
+            audiences.changes.caught_up(key, section.epoch)
+        if is_blank:
             section.epoch = section.entries_epoch = epoch
             self._engine.note_ready(key, epoch)
             return
         now_ms, lookback_ms = self._clock.now_ms(), self._engine.lookback_ms
         attributes, epochs = audiences.attributes, audiences.in_force.attribute_epochs
-        audiences.changes.caught_up(key, section.epoch)
         history = remake_outdated(txn, key, section, attributes, epochs, lookback_ms, now_ms)
         section.epoch = section.entries_epoch = epoch
         self._columns.load(key, profile)
@@ -290,3 +291,9 @@ class AudienceUsers:
         self._calculations.clear()
         self._audiences.feed.abandon()
         self._audiences.telling.updates.clear()
+
+
+def _is_blank(profile: Profile, section: Section) -> bool:
+    """Tell whether nothing that a profile could be made ready from is stored or was copied yet."""
+    is_logged = bool(section.newest_log_id or section.newest_historical_id)
+    return not (is_logged or profile.status_messages or section.calculated)

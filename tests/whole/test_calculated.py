@@ -416,6 +416,24 @@ async def test_22_27_seeds_come_over_http(world: World) -> None:
     assert (await seed(world, {}, basic("k1-backend:s1")))[0] == 403
 
 
+async def test_28_seeds_of_a_draft_take_effect_when_it_is_activated(world: World) -> None:
+    """Section 8, for who is known by the seed alone; an edited cut-off date ends it (case 28)."""
+    number = await make(world, "LTV", definition("sum", "amt") | SEEDED)
+    for customer in ("a", "b"):
+        assert await seed(world, seeds_of(customer, {"value": 100})) == (202, None)
+    await ask(world, 204, "POST", f"/{number}/activation")
+    settle(world)
+    assert await value(world, "a", "LTV") == "100"
+    await buy(world, "a", amt="5")
+    assert await value(world, "a", "LTV") == "105"
+    edited = definition("sum", "amt") | {"seeding": {"cutoff_date": "2024-01-02"}}
+    await ask(world, 204, "PUT", f"/{number}", {"draft_definition": edited})
+    await ask(world, 204, "POST", f"/{number}/activation")
+    settle(world)
+    assert await value(world, "a", "LTV") == "5"
+    assert await value(world, "b", "LTV") is None
+
+
 async def test_18_historical_events_wait_for_the_next_definition(world: World) -> None:
     """Case 18: they change nothing; an edited definition that is activated counts them
     (spec/events-api.md, worked case 56)."""

@@ -1,0 +1,102 @@
+"""What is made of users who are known without an event, when something new holds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from actors.calculated.calls import Planting
+from actors.calculated.definition import Attribute, LiveAttributes
+from actors.calculated.state import Seed
+from actors.calculated.worker import CalculatedWorker
+from actors.clock import ManualClock
+from tests.actors.audience_shards import Asked, audience
+from tests.actors.calculated.builders import AS_OF_MS, definition
+from tests.actors.shards import profile_of
+from tests.oracle.audiences.build import event
+from tests.oracle.audiences.fixture import WORKSPACE
+
+LOGIN = {"event_name": "Login"}
+SUM = definition("sum", "amt", datapoint=LOGIN, cutoff="2026-03-01")
+CUTOFF_MS = SUM.cutoff_ms or 0
+LTV = Attribute(1, "LTV", 1, SUM)
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Iterator[Asked]:
+    asked = Asked(tmp_path, ManualClock(AS_OF_MS), workspace=WORKSPACE)
+    yield asked
+    asked.shard.state.close()
+
+
+def calculate(asked: Asked, *attributes: Attribute) -> None:
+    """Let these be the active attributes, and do all that is due."""
+    version = asked.shard.audiences.in_force.attributes.version + 1
+    asked.worker.set_calculated_attributes(LiveAttributes(version, attributes, next_number=9))
+    asked.settle()
+
+
+def seed(asked: Asked, mpid: int, number: float) -> None:
+    """Have a user seeded whom identities have led to."""
+    seeds = {1: Seed("LTV", "sum", CUTOFF_MS, number=number)}
+    planting = Planting("production", mpid, True, seeds, {}, asked.clock.now_ms())
+    assert CalculatedWorker(asked.shard, asked.clock).plant_seeds([planting]) == 0
+
+
+def log_in(asked: Asked, mpid: int, amt: str) -> None:
+    data = LOGIN | {"custom_event_type": "other", "custom_attributes": {"amt": amt}}
+    asked.send(mpid, {"events": [{"event_type": "custom_event", "data": data}]})
+
+
+def kept(asked: Asked, mpid: int) -> dict[int, object]:
+    """Return what a user has of attributes, by number."""
+    profile = profile_of(asked.shard, mpid)
+    assert profile is not None
+    section = profile.workspaces[WORKSPACE.number]
+    return {number: state.value for number, state in section.calculated.items()}
+
+
+def test_seeds_of_a_draft_take_effect_for_who_has_no_event_when_it_is_activated(
+    asked: Asked,
+) -> None:
+    """spec/calculated-attributes.md, 8."""
+    seed(asked, 1, 100)
+    assert kept(asked, 1) == {1: None}
+    calculate(asked, LTV)
+    assert kept(asked, 1) == {1: "100"}
+    log_in(asked, 1, "5")
+    assert kept(asked, 1) == {1: "105"}
+
+
+def test_an_edit_reaches_who_has_a_seed_and_no_event(asked: Asked) -> None:
+    """Case 28: another cut-off date makes the seed invalid."""
+    calculate(asked, LTV)
+    seed(asked, 1, 100)
+    assert kept(asked, 1) == {1: "100"}
+    later = definition("sum", "amt", datapoint=LOGIN, cutoff="2026-03-02")
+    calculate(asked, replace(LTV, revision=2, definition=later))
+    assert kept(asked, 1) == {}
+    log_in(asked, 1, "5")
+    assert kept(asked, 1) == {1: "5"}
+
+
+def test_a_deleted_attribute_leaves_no_seed_with_who_has_no_event(asked: Asked) -> None:
+    """spec/calculated-attributes.md, 5 (case 29)."""
+    calculate(asked, LTV)
+    seed(asked, 1, 100)
+    calculate(asked)
+    assert kept(asked, 1) == {}
+
+
+def test_who_has_no_event_is_not_counted_as_entering_with_the_first_pass(asked: Asked) -> None:
+    """spec/audiences.md, 7."""
+    never = event("Login", frequency=("equals", 0))
+    asked.define(audience(1, never))
+    seed(asked, 1, 100)
+    asked.settle()
+    asked.define(audience(1, never), audience(2, never))
+    now_ms = asked.clock.now_ms()
+    assert {each: asked.shard.audiences.engine.size(each) for each in (1, 2)} == {1: 1, 2: 1}
+    changes = asked.shard.audiences.changes
+    assert [changes.last_day(each, now_ms)[0] for each in (1, 2)] == [1, 0]
