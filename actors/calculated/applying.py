@@ -46,12 +46,12 @@ def apply(
         if calculator.number in waiting:
             continue
         state = section.calculated.get(calculator.number)
-        if state is None:
-            state = calculator.start(None)
+        if state is None or not state.revision:  # there is a seed at most
+            state = calculator.start(None if state is None else state.seed)
         elif state.revision != calculator.revision:
             continue  # what is added up there is of another definition
         is_changed = calculator.update(state, events, now_ms)
-        if state.data:
+        if state.data or state.seed is not None:
             section.calculated[calculator.number] = state
         if is_changed:
             changed[calculator.number] = state.value
@@ -164,7 +164,7 @@ def plant(
             state = section.calculated[number] = CalculatedState()
         state.seed = seed
         return {}
-    if state is None:
+    if state is None or not state.revision:
         state = section.calculated[number] = calculator.start(None)
     return {number: state.value} if calculator.plant(state, seed) else {}
 

@@ -94,10 +94,9 @@ class CalculatedWorker:
         profile = shard.profiles.stage(txn, key, now_ms)
         section = self._active_section(profile, now_ms)
         shard.audiences.feed.note(key, profile, shard.audiences.attributes)
-        in_force = shard.audiences.in_force
-        # What is not ready for the present epoch takes the seed when it is made so.
-        is_ready = section.epoch == in_force.epoch
-        waiting = () if is_ready else tuple(shard.audiences.attributes.by_number)
+        epochs = shard.audiences.in_force.attribute_epochs
+        # What began after the section was made ready takes the seed when it comes to it.
+        waiting = [number for number, (epoch, _) in epochs.items() if epoch > section.epoch]
         for number, seed in planting.seeds.items():
             applying.plant(section, number, seed, shard.audiences.attributes, waiting)
         self._set_attributes(section, planting)

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from actors.audience_worker import AudienceWorker
+from actors.audiences.told import LiveAudiences
 from actors.calculated.calls import Planting
 from actors.calculated.definition import Attribute, LiveAttributes
 from actors.calculated.state import Seed
@@ -87,6 +89,25 @@ def test_a_deleted_attribute_leaves_no_seed_with_who_has_no_event(asked: Asked) 
     seed(asked, 1, 100)
     calculate(asked)
     assert kept(asked, 1) == {}
+
+
+def test_a_seed_that_comes_during_a_walk_for_something_else_has_effect_at_once(
+    asked: Asked,
+) -> None:
+    for mpid in (1, 2):
+        log_in(asked, mpid, "1")
+    calculate(asked, LTV)
+    worker = AudienceWorker(asked.shard, asked.clock, slice_size=1)
+    worker.set_audiences(LiveAudiences(version=1, audiences=(audience(1, event("Login")),)))
+    for mpid in (1, 2):
+        seed(asked, mpid, 100)
+        assert kept(asked, mpid) == {1: "101"}
+    while worker.audience_step():
+        pass
+    for mpid in (1, 2):
+        assert kept(asked, mpid) == {1: "101"}
+        log_in(asked, mpid, "5")
+        assert kept(asked, mpid) == {1: "106"}
 
 
 def test_who_has_no_event_is_not_counted_as_entering_with_the_first_pass(asked: Asked) -> None:

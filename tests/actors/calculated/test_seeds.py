@@ -8,7 +8,7 @@ from actors.calculated.applying import apply, expire, plant, rebuild, values
 from actors.calculated.definition import Attribute, LiveAttributes
 from actors.calculated.live import KnownAttributes
 from actors.calculated.seeds import SeedsInvalid, SeedTarget, read_seeds
-from actors.calculated.state import Seed
+from actors.calculated.state import CalculatedState, Seed
 from actors.model.profiles import Section
 from tests.actors.calculated.builders import (
     AS_OF_MS,
@@ -235,6 +235,19 @@ def test_a_seed_that_came_early_has_effect_at_activation() -> None:
     assert apply(section, stored(BUYS[0]), active, AS_OF_MS, waiting={1}) == {}
     assert plant(section, 1, seed, active, {1}) == {}
     assert rebuild(section, [stored(BUYS[0])], active.index_of({1}), AS_OF_MS, 0) == {1: "8"}
+
+
+@pytest.mark.parametrize("amt", ["5", "n/a"])
+def test_a_seed_that_no_initialization_came_to_is_gone_on_from(amt: str) -> None:
+    """Such were left by earlier versions: what comes now counts, and so does the seed."""
+    seed, section = seed_of("sum", MARCH_1, {"value": 100}, "ca1"), Section(1, 1)
+    active = known(definition("sum", "amt", cutoff=MARCH_1))
+    for again in (False, True):
+        section.calculated[1] = CalculatedState(seed=seed)
+        if again:
+            assert plant(section, 1, seed, active, ()) == {1: "100"}
+        apply(section, stored(buy("03-09T13:00", amt=amt)), active, AS_OF_MS)
+        assert values(section, active) == {"ca1": "105" if amt == "5" else "100"}
 
 
 def test_seed_values_take_the_first_of_100_places() -> None:
