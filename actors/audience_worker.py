@@ -64,10 +64,7 @@ class AudienceWorker:
             return in_force.audiences.version
         with self._shard.store.write() as txn:
             following = with_audiences(in_force, live, txn.entries("profiles"))
-            kept = {each.number for each in live.audiences} | live.leaving
             for audience in in_force.audiences.audiences:
-                if audience.type == "static" and audience.number not in kept:
-                    static_lists.clear(txn, audience.number)
                 if audience.number not in following.starts:
                     member_counts.clear(txn, audience.number)
             write_in_force(txn, following)
@@ -91,7 +88,12 @@ class AudienceWorker:
         return live.version
 
     def change_list(
-        self, number: int, audience: int, add: Sequence[int], remove: Sequence[int]
+        self,
+        number: int,
+        audience: int,
+        add: Sequence[int],
+        remove: Sequence[int],
+        is_cleared: bool = False,
     ) -> None:
         """Apply a change to the list of a static audience, unless it was applied before."""
         in_force = self._audiences.in_force
@@ -104,6 +106,10 @@ class AudienceWorker:
             for change, mpids in ((static_lists.add, add), (static_lists.remove, remove))
         }
         with self._changes.changing() as txn:
+            if is_cleared:
+                cleared = static_lists.clear(txn, audience)
+                if live is not None:  # the document has it again
+                    self._changes.refresh(txn, cleared)
             for change, changed in keys.items():
                 for key in changed:
                     change(txn, audience, key)

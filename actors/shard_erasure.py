@@ -70,7 +70,7 @@ class ShardErasure:
         key = self._key(environment, mpid)
         packed = profile_key(key)
         with self._changes.changing() as txn:
-            for audience in self._static_audiences():
+            for audience in static_lists.audiences(txn):
                 static_lists.remove(txn, audience, key)
             profile = self._shard.profiles.open(txn, packed)
             if profile is None or self._number not in profile.workspaces:
@@ -137,10 +137,6 @@ class ShardErasure:
         if profile is None:
             return removed, None
         return (removed, "record") if is_recorded else (removed + 1, None)
-
-    def _static_audiences(self) -> set[int]:
-        parts = self._shard.audiences.parts
-        return {number for part in parts for number in part.known.static}
 
     def _key(self, environment: Environment, mpid: int) -> ProfileKey:
         return ProfileKey(self._scope, environment, mpid)

@@ -25,7 +25,12 @@ class AudienceShard(Protocol):
         ...
 
     async def change_list(
-        self, number: int, audience: int, add: Sequence[int], remove: Sequence[int]
+        self,
+        number: int,
+        audience: int,
+        add: Sequence[int],
+        remove: Sequence[int],
+        is_cleared: bool = False,
     ) -> None:
         """Apply a change to the list of a static audience, unless it was applied before.
 
@@ -33,6 +38,7 @@ class AudienceShard(Protocol):
             number: of the change; ascending, over all audiences.
             audience: whose list it is; it may not be live yet, or any more.
             add, remove: MPIDs of this shard; users who come later are members as well.
+            is_cleared: whether all are removed before.
         """
         ...
 

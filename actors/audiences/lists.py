@@ -53,7 +53,9 @@ class StaticLists:
             add, remove = (_by_shard(mpids, shards) for mpids in (change.add, change.remove))
             await asyncio.gather(
                 *(
-                    shard.change_list(number, change.audience, add[place], remove[place])
+                    shard.change_list(
+                        number, change.audience, add[place], remove[place], change.is_cleared
+                    )
                     for place, shard in enumerate(shards)
                 )
             )

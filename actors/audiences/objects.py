@@ -232,11 +232,15 @@ class Download(Struct, frozen=True, kw_only=True):
 
 
 class ListChange(Struct, frozen=True, array_like=True):
-    """MPIDs to be added to and removed from a static audience; waits until all shards have it."""
+    """MPIDs to be added to and removed from a static audience; waits until all shards have it.
+
+    `is_cleared`: all are removed before, as the audience is deleted.
+    """
 
     audience: int
-    add: tuple[int, ...]
-    remove: tuple[int, ...]
+    add: tuple[int, ...] = ()
+    remove: tuple[int, ...] = ()
+    is_cleared: bool = False
 
 
 class Counters(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from actors.audiences.core import Core
 from actors.audiences.fields import AudienceFields, given
-from actors.audiences.objects import Audience, Definition
+from actors.audiences.objects import Audience, Definition, ListChange
 from actors.audiences.rules import (
     RUNNING,
     check_name,
@@ -226,10 +226,13 @@ def forget_audience(state: AudienceState, number: int, now_ms: int) -> None:
     """Take an audience out, with all that hangs on it."""
     for each in state.subscriptions_of(number):
         state.end_subscription(each.number, now_ms)
-    del state.audiences[number]
+    audience = state.audiences.pop(number)
     for key, change in list(state.list_changes.items()):
         if change.audience == number:
             del state.list_changes[key]
+    if audience.type == "static":
+        change = ListChange(number, is_cleared=True)
+        state.list_changes[state.take("next_change")] = change
     state.tell_shards()
 
 

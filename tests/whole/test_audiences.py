@@ -294,6 +294,40 @@ async def test_a_static_list_has_members_that_come_later(world: World) -> None:
     assert await members(world, made["id"]) == []
 
 
+async def test_a_list_stays_until_its_audience_is_deleted(world: World) -> None:
+    """Section 2.1: deactivating takes the memberships, and no more."""
+
+    def on_disk() -> int:
+        found = 0
+        for shard in world.shards:
+            with shard.store.read() as txn:
+                found += len(list(txn.scan("static_lists")))
+        return found
+
+    await send(world, "ann")
+    ann = await world.mpid("ann")
+    made = await ask(world, 201, "POST", "", {"name": "List", "type": "static"})
+    path = f"/{made['id']}"
+    await ask(world, 204, "POST", f"{path}/activation")
+    await ask(world, 202, "PUT", f"{path}/members", {"add": [ann]})
+    await world.settle_audiences()
+    for downstream in ("", "?clear_downstream=true"):
+        await ask(world, 204, "DELETE", f"{path}/activation{downstream}")
+        await world.settle_audiences()
+        assert await members(world, made["id"]) == []
+        await ask(world, 204, "POST", f"{path}/activation")
+        await world.settle_audiences()
+        assert await members(world, made["id"]) == [ann]
+    draft = await ask(world, 201, "POST", "", {"name": "Draft", "type": "static"})
+    await ask(world, 202, "PUT", f"/{draft['id']}/members", {"add": [ann]})
+    await world.settle_audiences()
+    assert on_disk()
+    for number in (draft["id"], made["id"]):
+        await ask(world, 204, "DELETE", f"/{number}")
+    await world.settle_audiences()
+    assert on_disk() == 0
+
+
 async def test_the_client_endpoint_tells_the_ids_alone(tmp_path: Path) -> None:
     """Case 24 of the profiles."""
     document = changed(AUDIENCE_DOCUMENT, workspace={"client_audience_api": True})

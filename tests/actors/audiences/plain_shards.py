@@ -77,13 +77,19 @@ class PlainShard:
         return known
 
     async def change_list(
-        self, number: int, audience: int, add: Sequence[int], remove: Sequence[int]
+        self,
+        number: int,
+        audience: int,
+        add: Sequence[int],
+        remove: Sequence[int],
+        is_cleared: bool = False,
     ) -> None:
         self._answer()
         if self.list_changes and number <= self.list_changes[-1]:
             return
         self.list_changes.append(number)
-        self.lists[audience] = (self.lists.get(audience, set()) | set(add)) - set(remove)
+        former = set() if is_cleared else self.lists.get(audience, set())
+        self.lists[audience] = (former | set(add)) - set(remove)
 
     async def audience_progress(self) -> ShardProgress:
         self._answer()
