@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -266,9 +267,8 @@ def test_what_the_giver_removes_after_a_pass_that_failed_does_not_come_back_with
     watched = []
     for number, each in enumerate(shards.both):
         handle = cast(Handle, Directly(each))
-        watched.append(
-            Watched("shard", str(number), handle, lambda to=handle: to.go_on(folder.slots))
-        )
+        going_on = partial(handle.go_on, folder.slots)
+        watched.append(Watched("shard", str(number), handle, going_on))
     moves = SlotMoves(watched, folder, asyncio.Lock(), ManualClock())
     assert asyncio.run(moves.move(Move(FIRST, LAST, 1))) == Move(FIRST, LAST, 1)
     assert [stored(each) for each in shards.both] == [[0, 0], [1, 0]]
