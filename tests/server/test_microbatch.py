@@ -420,10 +420,11 @@ async def test_what_met_a_defect_is_not_sent_again_once_slots_have_moved() -> No
     await settle()
     edge.queue.refuse_waiting()
     edge.shard.fail(0, ZeroDivisionError("a defect"))
+    await settle()
+    assert len(edge.shard.calls) == 1
     with pytest.raises(ShardUnavailable) as error:
         await future
     assert not isinstance(error.value, SlotsMoved)
-    assert len(edge.shard.calls) == 1
     assert [type(problem["exception"]) for problem in reported] == [ZeroDivisionError]
 
 

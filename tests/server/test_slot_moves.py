@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -245,6 +244,15 @@ class Directly:
         return call
 
 
+def directly(number: int, shard: Shard, folder: DataFolder) -> Watched:
+    handle = cast(Handle, Directly(shard))
+
+    async def start() -> None:
+        await handle.go_on(folder.slots)
+
+    return Watched("shard", str(number), handle, start)
+
+
 def test_what_the_giver_removes_after_a_pass_that_failed_does_not_come_back_with_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,11 +272,7 @@ def test_what_the_giver_removes_after_a_pass_that_failed_does_not_come_back_with
     with source._state.store.write() as txn:
         txn.delete("identities", identity)
     folder = DataFolder(tmp_path / "data", 2, 1 << 20, SystemClock())
-    watched = []
-    for number, each in enumerate(shards.both):
-        handle = cast(Handle, Directly(each))
-        going_on = partial(handle.go_on, folder.slots)
-        watched.append(Watched("shard", str(number), handle, going_on))
+    watched = [directly(number, each, folder) for number, each in enumerate(shards.both)]
     moves = SlotMoves(watched, folder, asyncio.Lock(), ManualClock())
     assert asyncio.run(moves.move(Move(FIRST, LAST, 1))) == Move(FIRST, LAST, 1)
     assert [stored(each) for each in shards.both] == [[0, 0], [1, 0]]
