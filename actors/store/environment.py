@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -59,6 +60,10 @@ SHARED_TABLES: Final[frozenset[Table]] = frozenset(
 
 # EFBIG: a file may not grow further, by the file system or a limit of the process.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+
+# Write transactions between two looks for readers that are dead. Only these use up pages that such
+# a reader keeps, so it is they that are counted; a look costs some microseconds.
+READER_CHECK_WRITES = 128
 
 
 class Transaction:
@@ -180,6 +185,7 @@ class Store:
         except lmdb.Error as error:
             os.close(self._lock)
             raise DataFolderError(f"{folder}: cannot be opened: {error}") from error
+        self._writes = count()  # of all views
         self._finish: Callable[[Transaction], None] | None = None
 
     def finish_with(self, finish: Callable[[Transaction], None]) -> None:
@@ -224,15 +230,20 @@ class Store:
     def write(self) -> Iterator[Transaction]:
         """Run a write transaction; on an exception nothing of it remains.
 
+        Pages that a reader of another process kept are free again soon after it was killed.
+
         Raises:
             StoreFull: the disk or the map has no room; nothing was written.
             StoreDamaged: the store does not work; it may or may not be written.
         """
-        with _translated_errors(), self._environment.begin(write=True) as txn:
-            made = Transaction(txn, self._tables)
-            yield made
-            if self._finish is not None:
-                self._finish(made)
+        with _translated_errors():
+            if next(self._writes) % READER_CHECK_WRITES == 0:
+                self._environment.reader_check()
+            with self._environment.begin(write=True) as txn:
+                made = Transaction(txn, self._tables)
+                yield made
+                if self._finish is not None:
+                    self._finish(made)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:

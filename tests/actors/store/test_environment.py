@@ -1,6 +1,9 @@
 """Transactions on a shard's tables: what is seen when, and what a failure leaves."""
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import lmdb
@@ -8,6 +11,7 @@ import pytest
 
 from actors.errors import DataFolderError, StoreDamaged, StoreFull
 from actors.store.environment import (
+    READER_CHECK_WRITES,
     SHARED_TABLES,
     TABLES,
     Store,
@@ -95,6 +99,27 @@ def test_a_transaction_sees_its_own_changes_and_others_only_what_is_committed(st
         with store.read() as during:
             assert during.get("meta", b"key") is None
     assert content(store, "meta") == {b"key": b"1"}
+
+
+def test_a_reader_that_was_killed_keeps_no_pages(store: Store, tmp_path: Path) -> None:
+    """Else the file would grow with every write until the map is full."""
+    read = (
+        "import lmdb, signal, sys; environment = lmdb.open(sys.argv[1], readonly=True);"
+        "txn = environment.begin(); print(flush=True); signal.pause()"
+    )
+    folder = str(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", read, folder], stdout=subprocess.PIPE) as reader:
+        assert reader.stdout is not None
+        reader.stdout.readline()
+        reader.send_signal(signal.SIGKILL)
+
+    def overwrite(times: int) -> int:
+        for _ in range(times):
+            with store.write() as txn:
+                txn.put("log", b"key", PAGE)
+        return store.used_bytes()
+
+    assert overwrite(2 * READER_CHECK_WRITES) == overwrite(4 * READER_CHECK_WRITES)
 
 
 def test_a_key_is_removed_once(store: Store) -> None:
