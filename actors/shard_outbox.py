@@ -268,7 +268,7 @@ class ShardOutbox:
         """Return what `read_outbox` does, for `outbox.decode`: cheap to send elsewhere."""
         with self._store.read() as txn:
             found = outbox.read_encoded(txn, connection, after_sequence, limit, max_bytes)
-        if not found:
+        if not found and connection in self._outputs:  # else there is nobody to be woken
             self._caught_up.add(connection)
         return found
 

@@ -485,3 +485,15 @@ class CollectingMachine(RuleBasedStateMachine):
 
 TestCollecting = CollectingMachine.TestCase
 TestCollecting.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+def test_what_is_due_for_a_connection_that_is_gone_fails_no_commit(tmp_path: Path) -> None:
+    """Its forwarder may read the outbox once more before it is ended."""
+    world = World(tmp_path, collecting(TEN_MINUTES))
+    world.send(ANN, "a")
+    world.connect()
+    assert world.shard.outbox.read_outbox(1, 0, 10, 1 << 20) == []
+    world.clock.advance(20 * MINUTE_MS)
+    world.send(ANN, "b")
+    assert world.woken == []
+    world.close()
