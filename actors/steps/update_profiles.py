@@ -72,14 +72,16 @@ def update_profile(
     drop_oldest_devices(section, workspace.limits.devices, drops)
     _apply_ad_tracking(profile, batch, moment)
     update_location(section, batch, moment)
-    update_attribution(
-        section,
-        batch,
-        events.get("custom_event", ()),
-        events.get("uninstall", ()),
-        device_key,
-        moment,
-    )
+    # What is known of a dropped device goes with it: one seen longer ago than all goes at once.
+    if device_key is None or device_key in section.devices:
+        update_attribution(
+            section,
+            batch,
+            events.get("custom_event", ()),
+            events.get("uninstall", ()),
+            device_key,
+            moment,
+        )
     update_attributes(section, batch, events.get("user_attribute_change", ()), context, moment)
     consent_changes = update_consent(section, batch, moment)
     note_starts(section, events.get("session_start", ()))

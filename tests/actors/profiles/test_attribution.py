@@ -1,6 +1,7 @@
 """Install and uninstall attribution."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -9,6 +10,7 @@ from tests.actors.profiles.builders import (
     DAY,
     NOW,
     STAMP,
+    WORKSPACE,
     apply,
     batch,
     context,
@@ -116,3 +118,20 @@ def test_history_replaces_no_newer_install() -> None:
     older = {"publisher": "Radio"}
     apply(profile, *historical(NOW - 5 * DAY, mp_deviceid=STAMP, attribution_info=older))
     assert [one.publisher for one in section(profile).attribution] == ["Paper"]
+
+
+def test_a_device_that_is_dropped_at_once_leaves_no_attribution() -> None:
+    """History of devices older than all that there is room for."""
+    profile, limit = new_profile(), WORKSPACE.limits.devices
+    for number in range(limit + 5):
+        is_old = number >= limit
+        sent_ms = NOW - DAY if is_old else NOW
+        sent = batch(
+            _attributed(timestamp_ms=sent_ms, **SOURCE),
+            event("uninstall", sent_ms),
+            mp_deviceid=str(UUID(int=number + 1)),
+        )
+        apply(profile, sent, context(is_historical=is_old))
+    kept = section(profile)
+    assert {one.device_key for one in kept.attribution} == kept.devices.keys()
+    assert len(kept.devices) == limit
