@@ -1,8 +1,10 @@
 """Bundles on their way to an output, each with what was put into it."""
 
+from array import array
 from collections import deque
 from collections.abc import Sequence
 
+from actors.forwarding.streams import REMEMBERED_IDS
 from actors.model.deliveries import Delivery
 from actors.outputs.contract import Bundle, Outcome
 
@@ -15,15 +17,16 @@ class Pack:
         self.first = first  # carries the attempts of the whole bundle
         self.opened_ms = now_ms
         self.due_ms = first.next_attempt_ms
-        self.sequences: list[int] = []
-        self.ids: list[tuple[str, int | None]] = []
+        self.sequences = array("Q")
+        # No more of them are remembered once they are delivered.
+        self.ids: deque[tuple[str, int | None]] = deque(maxlen=REMEMBERED_IDS)
         self.events = 0
         self.failure: tuple[str, int, Outcome] | None = None
 
     def took(self, deliveries: Sequence[Delivery]) -> None:
         """Remember what the bundle took."""
-        self.sequences += [delivery.sequence for delivery in deliveries]
-        self.ids += [(delivery.delivery_id, delivery.mpid) for delivery in deliveries]
+        self.sequences.extend(delivery.sequence for delivery in deliveries)
+        self.ids.extend((delivery.delivery_id, delivery.mpid) for delivery in deliveries)
         self.events += sum(delivery.event_count for delivery in deliveries)
 
 
