@@ -122,8 +122,14 @@ class Forwarder(Process):
         return {} if self._forwarder is None else self._forwarder.state()
 
     async def resume(self, connection: int) -> bool:
-        """Let a faulted connection send again; tell whether it was faulted."""
-        return self._forwarder is not None and self._forwarder.resume_faulted(connection)
+        """Let a faulted connection send again; tell whether it was faulted.
+
+        Raises:
+            ShardUnavailable: nothing is delivered just now, and nobody would keep it.
+        """
+        if self._forwarder is None:
+            raise ShardUnavailable("forwarder")
+        return self._forwarder.resume_faulted(connection)
 
     async def ask_outputs(self, method: str, *arguments: str) -> list[Any]:
         """See `actors.forwarding.receivers.Receivers`. Raises ShardUnavailable."""
@@ -179,6 +185,7 @@ class Forwarder(Process):
         try:
             await made.run()
         finally:
+            self._forwarder = None  # whoever asks it for something from now on would be forgotten
             for each in following:
                 each.cancel()
             await asyncio.gather(*following, return_exceptions=True)

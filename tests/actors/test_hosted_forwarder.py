@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from actors import hosted_forwarder
+from actors.errors import ShardUnavailable
 from actors.forwarding.desk import OutputInfo
 from actors.forwarding.plan import OutputPlan
 from actors.hosted_forwarder import Forwarder, ForwarderOptions
 from actors.outputs.environment import OutputEnvironment, OutputPlace
 from actors.outputs.retry import PROFILES
+from tests.actors.forwarding.support import connection, until
 from tests.actors.hosts import FakeHost, no_slots
 
 
@@ -27,6 +29,30 @@ class FakeCoordinator:
 
     async def output_state(self, output: str) -> dict[str, bytes]:
         return {}
+
+
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Forwarder:
+    """Return the process of an output that has one connection."""
+    plan = OutputPlan(
+        info=OutputInfo("hook", PROFILES["stream"]),
+        module="webhook",
+        settings={},
+        is_audience=False,
+        connections=(connection(),),
+        place=OutputPlace(),
+    )
+    options = ForwarderOptions(
+        plan=plan,
+        workspace=1,
+        workspace_id="shop",
+        sharers=(),
+        slots=no_slots(),
+        spool_dir=tmp_path,
+        egress_allow=(),
+    )
+    monkeypatch.setattr(hosted_forwarder, "RemoteConfiguration", lambda *_: FakeConfiguration())
+    monkeypatch.setattr(hosted_forwarder, "RemoteCoordinator", lambda *_: FakeCoordinator())
+    return Forwarder(options, FakeHost())
 
 
 async def run_until_made_again(
@@ -45,26 +71,7 @@ async def run_until_made_again(
 
     monkeypatch.setattr(hosted_forwarder, "open_outputs", open_outputs)
     monkeypatch.setattr(hosted_forwarder, "RESTART_PAUSE_S", 0.0)
-    plan = OutputPlan(
-        info=OutputInfo("hook", PROFILES["stream"]),
-        module="webhook",
-        settings={},
-        is_audience=False,
-        connections=(),
-        place=OutputPlace(),
-    )
-    options = ForwarderOptions(
-        plan=plan,
-        workspace=1,
-        workspace_id="shop",
-        sharers=(),
-        slots=no_slots(),
-        spool_dir=tmp_path,
-        egress_allow=(),
-    )
-    monkeypatch.setattr(hosted_forwarder, "RemoteConfiguration", lambda *_: FakeConfiguration())
-    monkeypatch.setattr(hosted_forwarder, "RemoteCoordinator", lambda *_: FakeCoordinator())
-    forwarder = Forwarder(options, FakeHost())
+    forwarder = made(tmp_path, monkeypatch)
     await forwarder.start(no_slots())
     async with asyncio.timeout(5):
         await opened_again.wait()
@@ -86,3 +93,21 @@ async def test_what_an_output_has_in_memory_outlives_its_forwarder(
     first, second = await run_until_made_again(tmp_path, monkeypatch)
     first.memory[str] = "only here"
     assert second.memory == {str: "only here"}
+
+
+async def test_a_connection_is_not_resumed_while_nothing_is_delivered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as while users move between shards: nobody would know of it afterwards."""
+    monkeypatch.setattr(hosted_forwarder, "open_outputs", lambda *_: {})
+    forwarder = made(tmp_path, monkeypatch)
+    with pytest.raises(ShardUnavailable):
+        await forwarder.resume(1)
+    await forwarder.start(no_slots())
+    await until(lambda: forwarder._forwarder is not None)
+    assert await forwarder.resume(1) is False  # it is not faulted
+    await forwarder.rest()
+    await until(lambda: forwarder._forwarder is None)
+    with pytest.raises(ShardUnavailable):
+        await forwarder.resume(1)
+    await forwarder.stop()
