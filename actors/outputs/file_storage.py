@@ -147,6 +147,7 @@ class LocalStorage:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._entering = threading.Lock()
         self.hosts: list[StorageHost] = []
 
     def clean(self) -> None:
@@ -173,7 +174,8 @@ class LocalStorage:
             if not _has_content(target, file.sha256):
                 raise SpoolLost(f"{spool} is gone, and was not published") from None
         _sync_folder(target.parent)
-        self._enter(file, is_repeated)
+        with self._entering:  # what is written anew must have what others are about to append
+            self._enter(file, is_repeated)
 
     def _enter(self, file: Finished, is_repeated: bool) -> None:
         manifest = self._root / MANIFEST / f"{file.hour}.ndjson"

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from actors.outputs.egress import EgressRules
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.file import MODULE, FileOutput, file_name, folder_name
 from actors.outputs.file_settings import FileSettings
+from actors.outputs.file_storage import Finished, LocalStorage
 from actors.outputs.storage_kinds import check_options, check_url, storage_hosts
 from tests.actors.forwarding.support import MemoryOutbox, Simulation, change, delivery, until
 
@@ -405,6 +407,24 @@ async def test_starting_removes_only_temporary_files_that_nobody_writes(tmp_path
     assert not left.exists()
     assert foreign.exists()
     assert await bundle.send() == Delivered()
+
+
+def test_uploads_that_are_repeated_together_keep_their_lines_of_the_manifest(
+    tmp_path: Path,
+) -> None:
+    storage = LocalStorage(tmp_path / "lake")
+
+    def publish(number: int) -> None:
+        spool = storage.spool("", f"{number}.ndjson")
+        spool.write_bytes(b"{}")
+        sha256 = hashlib.sha256(b"{}").hexdigest()
+        storage.publish(spool, Finished(f"{number}.ndjson", 1, 2, None, None, sha256, "2026010100"))
+
+    with ThreadPoolExecutor(16) as threads:
+        for _ in range(5):
+            list(threads.map(publish, range(16)))
+    entered = [each["file"] for each in manifest(tmp_path)]
+    assert sorted(entered) == sorted(f"{number}.ndjson" for number in range(16))
 
 
 async def test_the_test_call_writes_and_deletes_a_file(tmp_path: Path) -> None:
