@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from actors.audiences.core import Core
 from actors.audiences.live import span_of
+from actors.audiences.milestones import settle_milestones
 from actors.audiences.objects import Audience, Counters, DateRange
 from actors.audiences.rules import (
     RUNNING,
@@ -73,6 +74,7 @@ class Lifecycle:
                 raise refused("INVALID_STATE", message)
             check_unreferenced(changed, core.readings, number)
             changed.put(replace(self._touched(audience, actor), status="inactive"))
+            settle_milestones(changed, core.catalog, core.readings, core.neighbours())
             if clear_downstream:
                 leaving = (*changed.counters.leaving, number)
                 changed.counters = replace(changed.counters, leaving=leaving)

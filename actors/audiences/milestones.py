@@ -16,23 +16,44 @@ def settle_milestones(
 ) -> None:
     """Activate the audiences of milestones that are to be calculated, and no others.
 
-    Those are the ones that have an active connection, or a descendant that has one.
+    Those are the ones that have an active connection, or a descendant that has one, and those that
+    audiences which are evaluated refer to.
 
     Raises:
         AudienceRefused: one of them cannot be evaluated.
     """
-    connected = {each.audience for each in state.subscriptions.values() if each.is_active}
+    needed = _needed(state, readings)
     for journey in state.journeys.values():
         for milestone in journey.milestones:
             audience = state.audiences[milestone.audience]
-            is_needed = milestone.audience in connected or any(
-                each.audience in connected for each in below(journey, milestone.number)
-            )
+            is_needed = milestone.audience in needed
             if is_needed and audience.status not in RUNNING:
                 check_runnable(state, catalog, readings, neighbours, audience)
                 state.put(replace(audience, status="activating"))
             elif not is_needed and audience.status in RUNNING:
                 state.put(replace(audience, status="inactive"))
+
+
+def _needed(state: AudienceState, readings: Readings) -> set[int]:
+    """Return the audiences that are wanted for themselves, and all that those refer to."""
+    connected = {each.audience for each in state.subscriptions.values() if each.is_active}
+    wanted = [
+        number
+        for number, each in state.audiences.items()
+        if each.journey is None and each.status in (*RUNNING, "calculating")
+    ]
+    for journey in state.journeys.values():
+        for milestone in journey.milestones:
+            with_those_below = [milestone, *below(journey, milestone.number)]
+            if any(each.audience in connected for each in with_those_below):
+                wanted.append(milestone.audience)
+    needed: set[int] = set()
+    while wanted:
+        number = wanted.pop()
+        if number not in needed and number in state.audiences:
+            needed.add(number)
+            wanted += readings.targets(state, number)
+    return needed
 
 
 def renew_audiences(

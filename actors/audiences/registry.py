@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from actors.audiences.core import Core
 from actors.audiences.fields import AudienceFields, given
+from actors.audiences.milestones import settle_milestones
 from actors.audiences.objects import Audience, Definition, ListChange
 from actors.audiences.rules import (
     RUNNING,
@@ -134,6 +135,7 @@ class Registry:
                 raise refused("INVALID_STATE", "It is the audience of a journey's milestone.")
             check_unreferenced(changed, core.readings, number)
             forget_audience(changed, number, core.clock.now_ms())
+            settle_milestones(changed, core.catalog, core.readings, core.neighbours())
             answer_with(True)
         await core.push()
         return True

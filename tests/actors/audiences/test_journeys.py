@@ -9,7 +9,17 @@ import pytest
 from actors.audiences.fields import JourneyFields, MilestoneFields, SubscriptionFields
 from actors.audiences.objects import Journey, Milestone
 from actors.errors import AudienceRefused
-from tests.actors.audiences.desks import ACTOR, HOOK, Desk, age_from, attribute, clips, open_desk
+from tests.actors.audiences.desks import (
+    ACTOR,
+    HOOK,
+    Desk,
+    age_from,
+    attribute,
+    clips,
+    made,
+    member_of,
+    open_desk,
+)
 from tests.oracle.audiences.fixture import make_users
 
 
@@ -82,6 +92,22 @@ async def test_a_child_is_part_of_its_parent(desk: Desk) -> None:
     others = await milestone(desk, journey, "O", parent=first.number, kind="remaining_users")
     await connect(desk, others)
     assert desk.members(others.audience) == {1002}
+
+
+async def test_a_milestone_that_a_running_audience_refers_to_stays_active(desk: Desk) -> None:
+    """Section 8, rule 4; afterwards it is active only while it is connected."""
+    _, first, _, _ = await split(desk)
+    other = await made(desk, "B", member_of(first.audience))
+    assert await desk.calls.activate_audience(other.number, ACTOR)
+    await desk.settle()
+    assert desk.members(other.number) == {1001, 1002}
+    [connected] = await desk.calls.subscriptions(first.audience)
+    assert await desk.calls.delete_subscription(first.audience, connected.number)
+    await desk.settle()
+    assert await status(desk, first) == "active"
+    assert desk.members(other.number) == {1001, 1002}
+    assert await desk.calls.deactivate_audience(other.number, False, ACTOR)
+    assert await status(desk, first) == "inactive"
 
 
 async def test_only_a_leaf_can_be_deleted_and_a_split_has_one_rest(desk: Desk) -> None:
