@@ -17,6 +17,9 @@ DAY_MS = 24 * 60 * 60 * 1000
 UNIT_MS: dict[str, int] = {"days": DAY_MS, "weeks": 7 * DAY_MS}
 EXTENDED_UNIT_MS: dict[str, int] = UNIT_MS | {"hours": DAY_MS // 24, "months": 30 * DAY_MS}
 
+# Actions go by their documented names in definitions, by the derived ones in events and tiers.
+_DERIVED_ACTIONS = {"remove_from_wish_list": "remove_from_wishlist"}
+
 MAX_LAST_EVENTS = 10_000
 MAX_VALUE_LENGTH = 4096  # characters; longer text is cut (10)
 
@@ -38,6 +41,11 @@ class Datapoint(Struct, frozen=True, array_like=True):
     attribute_name: str | None = None
     category: Category = "event_attribute"
     uses_quantity: bool = False
+
+    @property
+    def action(self) -> str | None:
+        """The subtype of a commerce event as events have it."""
+        return self.subtype and _DERIVED_ACTIONS.get(self.subtype, self.subtype)
 
     @property
     def is_stamped_at_receipt(self) -> bool:

@@ -9,8 +9,6 @@ from actors.model.batches import AttributeText, Event
 from actors.model.workspaces import WorkspaceInfo
 from actors.profiles.tiers import event_name
 
-# Actions go by their documented names in definitions, by the derived ones in events.
-_DERIVED_ACTIONS = {"remove_from_wish_list": "remove_from_wishlist"}
 _NAMED_TYPES = frozenset({"custom_event", "screen_view", "commerce_event"})
 
 
@@ -24,9 +22,7 @@ class _OfType:
             datapoint = each.attribute.definition.datapoint
             name = datapoint.event_name
             if event_type == "commerce_event":
-                name = datapoint.subtype and _DERIVED_ACTIONS.get(
-                    datapoint.subtype, datapoint.subtype
-                )
+                name = datapoint.action
             if name is None or event_type not in _NAMED_TYPES:
                 any_name.append(each)
             else:

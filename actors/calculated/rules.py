@@ -90,7 +90,7 @@ def event_of(definition: Definition) -> str | None:
     """Return the name of the event's data point; `None` if events of any name count."""
     datapoint = definition.datapoint
     if datapoint.event_type == "commerce_event":
-        return datapoint.subtype
+        return datapoint.action
     if datapoint.event_type not in ("custom_event", "screen_view"):
         return datapoint.event_type
     return datapoint.event_name

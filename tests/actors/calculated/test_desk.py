@@ -62,6 +62,17 @@ def fields(name: str = "ltv", calculation: str = "count", **members: Any) -> Att
     return AttributeFields(name=name, draft_definition=definition_json(calculation, **members))
 
 
+async def test_the_tier_of_an_action_is_that_of_its_derived_name(store: Store) -> None:
+    """spec/calculated-attributes.md, 5: definitions have the documented name."""
+    tiers = {"remove_from_wishlist": "preserve"}
+    desk = desk_over(store, FakeShard(), tiers=tiers)
+    action = {"event_type": "commerce_event", "custom_event_type": "remove_from_wish_list"}
+    number = await desk.create_calculated(fields(datapoint=action), "ops")
+    with pytest.raises(CalculatedRefused) as refused:
+        await desk.activate_calculated(number, "ops")
+    assert refused.value.code == "TIER_NOT_PERSONALIZE"
+
+
 async def test_all_shards_are_told_of_an_activation(store: Store) -> None:
     """With the number, the name, the revision and what is to be calculated."""
     shards = [FakeShard(), FakeShard()]
