@@ -101,7 +101,9 @@ async def test_a_milestone_that_a_running_audience_refers_to_stays_active(desk: 
     assert await desk.calls.activate_audience(other.number, ACTOR)
     await desk.settle()
     assert desk.members(other.number) == {1001, 1002}
-    [connected] = await desk.calls.subscriptions(first.audience)
+    subscriptions = await desk.calls.subscriptions(first.audience)
+    assert subscriptions is not None
+    [connected] = subscriptions
     assert await desk.calls.delete_subscription(first.audience, connected.number)
     await desk.settle()
     assert await status(desk, first) == "active"
