@@ -119,13 +119,21 @@ class Forwarder:
                 await self._tasks.pause(self._timeout_s(now_ms))
             await self._drain()
         finally:
-            await self._tasks.cancel()
-            for courier in self._couriers:
-                await courier.close()
-            for output in self.receivers.outputs:
+            try:
+                await self._let_go()
+            finally:
+                self._stopped.set()
+
+    async def _let_go(self) -> None:
+        await self._tasks.cancel()
+        for courier in self._couriers:
+            await courier.close()
+        for output in self.receivers.outputs:
+            try:
                 await output.stop()
-            self._journal.close()
-            self._stopped.set()
+            except Exception as error:  # the others have connections and files as well
+                self._desk.notices.not_stopped(error)
+        self._journal.close()
 
     async def stop(self) -> None:
         """Finish what is under way, settle it, and return; what waits stays in the outboxes."""

@@ -45,6 +45,13 @@ class Notices:
             },
         )
 
+    def not_stopped(self, error: Exception) -> None:
+        """An output raised when it was to let go of what it has."""
+        logger.error(
+            "An output could not be stopped in good order",
+            extra={"event": "output_error", "output": self._output, "error": described(error)},
+        )
+
     # -- Of connections ---------------------------------------------------------------------------
 
     def faulted(self, connection: str, delivery: Delivery, why: Fatal) -> None:

@@ -20,6 +20,7 @@ from actors.forwarding.streams import Stream
 from actors.forwarding.waiting import wait_for_change
 from actors.metric_groups import ForwarderMetrics
 from actors.model.deliveries import Delivery
+from actors.model.workspaces import ENVIRONMENTS
 from actors.outputs.contract import Delivered, Fatal, Outcome, RequestLimits, Retry, Split
 from actors.steps.enqueue import delivery_id
 from tests.actors.forwarding.support import (
@@ -800,3 +801,23 @@ async def test_every_user_gets_everything_once_in_the_order_of_processing(
     for user in set(users):
         mine = [each.sequence for each in output.delivered if each.mpid == user]
         assert mine == sorted(mine)
+
+
+async def test_an_output_that_cannot_be_stopped_keeps_nobody_waiting(
+    clock: ManualClock, simulation: Simulation, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And the output of the other environment is stopped as well."""
+
+    class Broken(ScriptedOutput):
+        async def stop(self) -> None:
+            stopped.append(self)
+            raise OSError("no space left on device")
+
+    stopped: list[ScriptedOutput] = []
+    outputs = Broken(clock), Broken(clock)
+    simulation.start(dict(zip(ENVIRONMENTS, outputs, strict=True)), [MemoryOutbox()])
+    await simulation.run(1)
+    await simulation.stop()
+    assert sorted(map(id, stopped)) == sorted(map(id, outputs))
+    events = [getattr(each, "event", None) for each in caplog.records]
+    assert events.count("output_error") == 2
