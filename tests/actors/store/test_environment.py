@@ -105,12 +105,12 @@ def test_a_reader_that_was_killed_keeps_no_pages(store: Store, tmp_path: Path) -
     """Else the file would grow with every write until the map is full."""
     read = (
         "import lmdb, signal, sys; environment = lmdb.open(sys.argv[1], readonly=True);"
-        "txn = environment.begin(); print(flush=True); signal.pause()"
+        "txn = environment.begin(); print('reads', flush=True); signal.pause()"
     )
-    folder = str(tmp_path)
+    folder = str(tmp_path / "store")
     with subprocess.Popen([sys.executable, "-c", read, folder], stdout=subprocess.PIPE) as reader:
         assert reader.stdout is not None
-        reader.stdout.readline()
+        assert reader.stdout.readline() == b"reads\n"
         reader.send_signal(signal.SIGKILL)
 
     def overwrite(times: int) -> int:
