@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from actors.calculated.definition import Attribute
+from actors.calculated.definition import Attribute, Definition
 from actors.calculated.detection import NUMERIC_FUNCTIONS
 from actors.calculated.objects import AttributeFields, CalculatedAttribute
 from actors.calculated.reading import canonical, read_definition
@@ -33,8 +33,7 @@ logger = logging.getLogger("headwater.http")
 
 MAY_CHANGE: Task = "calculated_attributes:*"
 MAX_PREVIEWED = 100
-# What a previewed definition is called: no attribute has this number, so no seed is for it.
-NO_NUMBER = 0
+NO_NUMBER = 0  # of a previewed definition that no attribute has: no seed is for it
 
 _RESOURCE = "calculated_attribute"
 _FIELDS = frozenset({"name", "description", "draft_definition"})
@@ -161,7 +160,7 @@ async def preview(request: web.Request) -> web.Response:
     messages = check_definition(definition, bounds, as_of_ms)
     if messages:
         raise CalculatedRefused("VALIDATION_ERROR", messages)
-    attribute = Attribute(NO_NUMBER, "", 0, read_definition(canonical(definition)))
+    attribute = await _previewed(read_definition(canonical(definition)), caller)
     values = await caller.edge.deployment.calculated.preview(attribute, None, mpids, as_of_ms)
     return json_answer(
         [{"mpid": mpid, "value": value} for mpid, value in zip(mpids, values, strict=True)]
@@ -185,6 +184,15 @@ ROUTES = management_routes(
     ("DELETE", _ONE + "/draft", delete_draft),
     ("GET", _ONE + "/calculation", calculation),
 )
+
+
+async def _previewed(definition: Definition, caller: Caller) -> Attribute:
+    """Return the attribute that has a definition, draft or active: seeds of it are included."""
+    for each, _ in await caller.edge.deployment.calculated.desk.calculated_attributes():
+        for known in (each.active, each.draft):
+            if known is not None and read_definition(known) == definition:
+                return Attribute(each.number, each.name, each.revision, definition)
+    return Attribute(NO_NUMBER, "", 0, definition)
 
 
 async def _warning(caller: Caller, fields: AttributeFields) -> dict[str, str]:

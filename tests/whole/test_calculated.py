@@ -300,6 +300,27 @@ async def test_a_preview_keeps_nothing(world: World) -> None:
     assert await ask(world, 200, "GET") == []
 
 
+async def test_22_a_preview_of_what_an_attribute_has_includes_its_seeds(world: World) -> None:
+    """Section 6; of another definition there are none."""
+    seeded = definition("sum", "amt") | SEEDED
+    number = await make(world, "LTV", seeded)
+    assert await seed(world, seeds_of("a", {"value": 100})) == (202, None)
+    await buy(world, "a", amt="-3")
+    mpid = await world.mpid("a")
+
+    async def previewed(defined: dict[str, Any]) -> Any:
+        body = {"definition": defined, "mpids": [mpid]}
+        [found] = await ask(world, 200, "POST", "/preview", body)
+        return found["value"]
+
+    assert await previewed(seeded) == "97"
+    await ask(world, 204, "POST", f"/{number}/activation")
+    assert await previewed(seeded) == "97"
+    later = {"seeding": {"cutoff_date": "2024-01-02"}}
+    assert await previewed(seeded | later) == "-3"
+    assert await previewed(definition("sum", "amt")) == "-3"
+
+
 async def test_29_one_that_an_audience_uses_stays(world: World) -> None:
     """Case 29: deleted are attribute, values and seeds, once no audience refers to it."""
     number = await activate(world, "LTV", definition("sum", "amt") | SEEDED)
