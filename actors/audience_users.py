@@ -74,8 +74,8 @@ class AudienceUsers:
         attributes, epochs = audiences.attributes, audiences.in_force.attribute_epochs
         history = remake_outdated(txn, key, section, attributes, epochs, lookback_ms, now_ms)
         section.epoch = section.entries_epoch = epoch
-        self._columns.load(key, profile)
         self._touched[key] = profile
+        self._columns.load(key, profile)
         batches = [*history.own, *history.copied]
         section.entries = self._engine.rebuild_events(key, batches, epoch, now_ms)
 
@@ -136,13 +136,13 @@ class AudienceUsers:
         audiences, columns, engine = self._audiences, self._columns, self._engine
         section = profile.workspaces[self._workspace.number]
         section.epoch = section.entries_epoch = audiences.in_force.epoch  # of a new section
+        self._touched[key] = profile  # before its columns change: `abandon` is to know
         if audiences.followed and profile_key(key) in audiences.followed:
             engine.refresh(key, profile, columns.derived(profile, section))
         applying.apply(section, stored, audiences.attributes, self._clock.now_ms())
         derived = columns.derived(profile, section)
         columns.append(section, engine.observe(key, profile, stored, derived))
         engine.wake(key, applying.next_expiry(section))
-        self._touched[key] = profile
         for joint in audiences.joints:
             joint.users.apply(key, profile, stored)
 
@@ -182,8 +182,8 @@ class AudienceUsers:
             joint.users.forget(key)
 
     def _touch(self, key: ProfileKey, profile: Profile, section: Section) -> None:
-        self._columns.refresh(key, profile, section)
         self._touched[key] = profile
+        self._columns.refresh(key, profile, section)
 
     # -- Together ---------------------------------------------------------------------------------
 

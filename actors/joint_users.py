@@ -53,8 +53,8 @@ class JointUsers(AudienceUsers):
             batches = self._parts.batches(txn, key, profile, since_ms)
             self._audiences.changes.caught_up(key, section.epoch)
             section.epoch = section.entries_epoch = epoch
-            self._columns.load(key, profile)
             self._touched[key] = profile
+            self._columns.load(key, profile)
             section.entries = self._engine.rebuild_events(key, batches, epoch, now_ms)
         else:  # nothing is stored yet
             section.epoch = section.entries_epoch = epoch
@@ -69,9 +69,9 @@ class JointUsers(AudienceUsers):
     def apply(self, key: ProfileKey, profile: Profile, stored: StoredBatch) -> None:
         section = self._columns.own(profile)
         section.epoch = section.entries_epoch = self._audiences.in_force.epoch
+        self._touched[key] = profile
         derived = self._columns.derived(profile, section)
         self._columns.append(section, self._engine.observe(key, profile, stored, derived))
-        self._touched[key] = profile
 
     def cut(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
         section, now_ms = self._columns.own(profile), self._clock.now_ms()

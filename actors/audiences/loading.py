@@ -40,17 +40,21 @@ class Loading:
     def go_on(self, deadline_s: float) -> None:
         """Take page after page until an instant of the monotonic clock, or the end."""
         while not self.is_done and self._clock.monotonic() < deadline_s:
-            self._take(self._page())
+            found, following = self._page()
+            self._take(found)
+            if following is None:
+                self.is_done = True
+            else:
+                self._next = following
 
-    def _page(self) -> list[tuple[ProfileKey, Profile]]:
+    def _page(self) -> tuple[list[tuple[ProfileKey, Profile]], bytes | None]:
+        """Return who is to be taken next, and where to go on, `None` after the last."""
         found: list[tuple[ProfileKey, Profile]] = []
         with self._store.read() as txn:
             for seen, (packed, encoded) in enumerate(txn.scan("profiles", start=self._next)):
                 if seen == PAGE:
-                    self._next = packed
-                    return found
+                    return found, packed
                 key = profile_key_parts(packed)
                 if not self._knows(key):
                     found.append((key, decode_profile(encoded)))
-        self.is_done = True
-        return found
+        return found, None

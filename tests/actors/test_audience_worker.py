@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.audience_worker import AudienceWorker
+from actors.audiences.engine.memberships import Memberships
 from actors.audiences.told import LiveAudience, LiveAudiences
 from actors.calculated.definition import Attribute, LiveAttributes
 from actors.calculated.remaking import remake_outdated
@@ -88,6 +89,52 @@ def test_columns_are_loaded_while_the_disk_is_full(tmp_path: Path) -> None:
         assert shard.audiences.engine.size(1) == 1
         settle(worker)
         assert not shard.audiences.followed
+
+
+def without_memory(*_: object) -> None:
+    raise OSError("no memory")
+
+
+def test_a_user_for_whose_columns_there_was_no_memory_enters_with_the_next_batch(
+    tmp_path: Path,
+) -> None:
+    """A commit that failed has left no columns of him behind."""
+    clock = ManualClock(NOW)
+    shard = open_shard(tmp_path, clock=clock)
+    with closing(shard.state):
+        worker = AudienceWorker(shard, clock)
+        worker.set_audiences(LiveAudiences(version=1, audiences=(OPENED,)))
+        settle(worker)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Memberships, "know", without_memory)
+            with pytest.raises(OSError, match="no memory"):
+                shard.commit(micro(1, item(opened(1)), where=context(NOW)))
+        shard.commit(micro(2, item(opened(1)), where=context(NOW)))
+        assert shard.audiences.engine.size(1) == 1
+
+
+@pytest.mark.parametrize("lacking", [(Memberships, "know"), (Memberships, "put_new")])
+def test_users_for_whose_columns_there_was_no_memory_are_loaded_later(
+    tmp_path: Path, lacking: tuple[type, str]
+) -> None:
+    """After a start: none of them is taken for loaded."""
+    clock = ManualClock(NOW)
+    shard = open_shard(tmp_path, clock=clock)
+    with closing(shard.state):
+        worker = AudienceWorker(shard, clock)
+        worker.set_audiences(LiveAudiences(version=1, audiences=(OPENED,)))
+        settle(worker)
+        shard.commit(micro(1, item(opened(1)), where=context(NOW)))
+    shard = slowly_started(tmp_path, clock)
+    with closing(shard.state):
+        worker = AudienceWorker(shard, clock)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(*lacking, without_memory)
+            with pytest.raises(OSError, match="no memory"):
+                worker.audience_step()
+        settle(worker)
+        assert not shard.audiences.columns.is_loading
+        assert shard.audiences.engine.size(1) == 1
 
 
 COUNTED = of_products("count", None, quantity=True, period={"type": "all"})

@@ -155,6 +155,14 @@ class Engine(EngineProfiles):
         """
         if not users:
             return
+        try:
+            self._load_new(users, now_ms)
+        except BaseException:
+            for each in users:  # else they would count as loaded
+                self.forget(each.key)
+            raise
+
+    def _load_new(self, users: Sequence[Loaded], now_ms: int) -> None:
         since_ms = now_ms - self.lookback_ms
         rows = np.array([self._row(each.key) for each in users], np.int64)
         packed = [each.kept.entries for each in users]

@@ -231,14 +231,14 @@ class EngineProfiles:
     # -- Inside ------------------------------------------------------------------------------------
 
     def _row(self, key: ProfileKey) -> int:
-        row = self._rows.take(key)
+        self._rows.make_room()
         capacity = self._rows.capacity
         if capacity != self._known:
             self._mirror.know(capacity)
             self._entries.know(capacity)
             self._memberships.know(capacity)
             self._known = capacity
-        return row
+        return self._rows.take(key)  # last: without room everywhere nobody has got a row
 
     def _begin(self, row: int) -> None:
         """A profile that is new: nothing of it was stored before."""

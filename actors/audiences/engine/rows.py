@@ -68,16 +68,23 @@ class Rows:
         """Return the row of a profile."""
         return self._row_of[key.environment][key.mpid % _PARTS].get(key.mpid)
 
+    def make_room(self) -> None:
+        """Let there be room for one more row, up to `capacity`. Raises OSError if it cannot be."""
+        if self._free or self._end < self.capacity:
+            return
+        capacity = next_capacity(self.capacity)
+        for each in self._all:
+            each.grow(capacity)
+        self.capacity = capacity
+
     def take(self, key: ProfileKey) -> int:
-        """Return the row of a profile, a new one if it has none; see to `capacity` afterwards."""
+        """Return the row of a profile, a new one if it has none: `make_room` comes before."""
         row = self.find(key)
         if row is not None:
             return row
         if self._free:
             row = self._free.pop()
         else:
-            if self._end == self.capacity:
-                self._grow()
             row = self._end
             self._end += 1
         self._scope = key.scope
@@ -125,9 +132,3 @@ class Rows:
         """Tell which rows belong to the population."""
         alive: Bools = self.alive_until_ms.array[rows] >= now_ms
         return alive
-
-    def _grow(self) -> None:
-        capacity = next_capacity(self.capacity)
-        for each in self._all:
-            each.grow(capacity)
-        self.capacity = capacity
