@@ -187,15 +187,16 @@ class AudienceWorker:
 
     def _expire(self) -> bool:
         """Evaluate those for whom the passing of time can have changed something."""
-        for part in self._audiences.parts:
+        has_more = False
+        for part in self._audiences.parts:  # all: one that always has some would starve the others
             rows = part.engine.due(self._clock.now_ms())
             due = map(profile_key, part.engine.keys_of(rows[:DUE_SLICE]))
             keys = [each for each in due if each not in self._passed_over]
             if keys:
                 with self._changes.changing() as txn:
                     self._refresh(txn, keys)
-                return len(rows) > DUE_SLICE or part is not self._audiences.parts[-1]
-        return False
+                has_more = has_more or len(rows) > DUE_SLICE
+        return has_more
 
     def _load(self) -> bool:
         """Load columns that are missing since the start."""

@@ -95,16 +95,25 @@ class Shared:
     def _open(self, options: ShardOptions) -> Shard:
         return Shard(self._state, options, self._clock, ShardMetrics("t"), lambda _: None)
 
-    def login(self) -> None:
+    def login(self, mpid: int = 1) -> None:
         self._sent += 1
         done = {"event_type": "custom_event", "data": {"event_name": "Login"}}
-        body = {"environment": "production", "mpid": 1, "events": [done]}
+        body = {"environment": "production", "mpid": mpid, "events": [done]}
         where = context(self._clock.now_ms())
         self.home.commit(micro(self._sent, item(body), where=where, names=KNOWN))
 
     def settle(self) -> None:
         while self.worker.audience_step():
             pass
+
+    def members(self) -> set[int]:
+        """Return who is in the audience over both workspaces."""
+        found = {mpid: profile_of(self.home, mpid) for mpid in range(1, 30)}
+        return {
+            mpid
+            for mpid, profile in found.items()
+            if profile and JOINT.number in profile.joint[WORKSPACE.number].audiences
+        }
 
     def kept(self) -> InForce:
         with self.home.store.read() as txn:
@@ -150,6 +159,37 @@ def test_audiences_that_met_a_full_disk_are_in_force_once_they_are_told_again(
         assert profile is not None
         assert profile.joint[WORKSPACE.number].audiences.keys() == {JOINT.number}
         assert shared.home.outbox.read_outbox(TOLD.number, 0, 10, 1 << 20)
+
+
+def test_what_is_due_in_the_home_before_each_step_holds_up_nothing_else(tmp_path: Path) -> None:
+    """Users leave one over several workspaces, and a new definition comes to everybody."""
+    clock = ManualClock(NOW)
+    own = replace(JOINT, number=6, node=event("Login", within_last(30 * MINUTE)), workspaces=())
+    with closing(Shared(tmp_path, clock)) as shared:
+        shared.worker.set_audiences(LiveAudiences(version=1, audiences=(JOINT, own)))
+        shared.settle()
+        shared.login()
+        clock.advance(30 * MINUTE + 1)
+        shared.settle()
+        for mpid in range(2, 30):
+            shared.login(mpid)
+            clock.advance(MINUTE)
+        clock.advance(2 * MINUTE + 1)  # user 1 is due to leave `JOINT`, user 2 `own`
+
+        def step() -> None:
+            assert len(shared.home.audiences.engine.due(clock.now_ms()))
+            shared.worker.audience_step()
+            clock.advance(MINUTE)
+
+        assert 1 in shared.members()
+        step()
+        assert 1 not in shared.members()
+        assert 2 in shared.members()
+        other = replace(own, number=7)
+        shared.worker.set_audiences(LiveAudiences(version=2, audiences=(JOINT, own, other)))
+        assert shared.home.audiences.in_force.cursor is not None
+        step()
+        assert shared.home.audiences.in_force.cursor is None
 
 
 def _with_room_for(writes: int) -> Any:
