@@ -190,12 +190,13 @@ class AudienceWorker:
         has_more = False
         for part in self._audiences.parts:  # all: one that always has some would starve the others
             rows = part.engine.due(self._clock.now_ms())
-            due = map(profile_key, part.engine.keys_of(rows[:DUE_SLICE]))
+            looked_at = rows[: DUE_SLICE + len(self._passed_over)]  # those stay due
+            due = map(profile_key, part.engine.keys_of(looked_at))
             keys = [each for each in due if each not in self._passed_over]
             if keys:
                 with self._changes.changing() as txn:
                     self._refresh(txn, keys)
-                has_more = has_more or len(rows) > DUE_SLICE
+                has_more = has_more or len(rows) > len(looked_at)
         return has_more
 
     def _load(self) -> bool:

@@ -1,6 +1,7 @@
 """What a shard does for its audiences by itself."""
 
 import logging
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from actors.audience_changes import AudienceChanges
 from actors.audience_worker import AudienceWorker
 from actors.audiences.engine.memberships import Memberships
 from actors.audiences.told import LiveAudience, LiveAudiences
@@ -198,6 +200,34 @@ def test_a_user_for_whom_the_walk_fails_holds_up_nobody(
         worker.set_calculated_attributes(LiveAttributes(2, (replace(PRODUCTS, revision=2),)))
         settle(worker)
         assert value_of(shard, 2) == "2"
+
+
+def test_users_for_whom_the_passing_of_time_fails_hold_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also if they are as many as are evaluated at once; they stay due."""
+    monkeypatch.setattr("actors.audience_worker.DUE_SLICE", 2)
+    refresh = AudienceChanges.refresh
+
+    def failing(self: AudienceChanges, txn: Transaction, keys: Sequence[ProfileKey]) -> None:
+        if keys[0].mpid in (1, 2):
+            raise ValueError("a value that nobody has thought of")
+        refresh(self, txn, keys)
+
+    clock = ManualClock(NOW)
+    shard = open_shard(tmp_path, clock=clock)
+    with closing(shard.state):
+        worker = AudienceWorker(shard, clock)
+        worker.set_audiences(LiveAudiences(version=1, audiences=(OPENED,)))
+        settle(worker)
+        items = [item(opened(mpid), unit=mpid) for mpid in range(1, 6)]
+        shard.commit(micro(1, *items, where=context(NOW)))
+        assert shard.audiences.engine.size(1) == 5
+        clock.advance(2 * MINUTE)
+        monkeypatch.setattr(AudienceChanges, "refresh", failing)
+        settle(worker)
+        assert shard.audiences.engine.size(1) == 2
+        assert [vars(record)["mpid"] for record in caplog.records] == [1, 2]
 
 
 def test_the_walk_goes_no_further_while_the_disk_is_full(tmp_path: Path) -> None:
