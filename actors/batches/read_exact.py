@@ -104,6 +104,10 @@ def _events(entries: list[Any], shapes: dict[type, EventShape], reading: Reading
                 sent_uuid, kept_uuid = uuid, to_uuid(uuid, reading)
             body.session_uuid = kept_uuid
         shape.data.complete(body, reading)
+        for name, _ in shape.data.parts:
+            part = getattr(body, name)
+            if part is not None:  # whoever asks an event for it gets an object like any other
+                setattr(body, name, msgspec.to_builtins(part))
         check = None if shape.kind.needs else shape.kind.check
         if check is not None and (faults := check(_Members(body))):
             raise Invalid(faults)

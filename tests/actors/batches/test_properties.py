@@ -59,6 +59,8 @@ def is_sound(batch: Batch) -> bool:
     """Tell whether a batch can be stored, sent and looked up."""
     assert msgspec.json.decode(msgspec.json.encode(batch), type=Batch).events == batch.events
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(batch), type=Batch) == batch
+    for event in batch.events:  # whoever asks for a member gets what is stored
+        assert {name: event.get(name) for name in event.data} == event.data
     return all(value == value.strip() != "" for value in batch_identities(batch).values())
 
 

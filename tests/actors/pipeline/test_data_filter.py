@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from actors.model.batches import Event
 from actors.model.profiles import AttributeValue, IdentityValue
+from actors.pipeline.points import attribute_names
 from actors.pipeline.settings import DataFilter, PipelineSettings
+from tests.actors.batches.support import decoded
 from tests.actors.pipeline.support import (
     batch_of,
     connection_of,
@@ -152,6 +155,25 @@ def test_an_attribute_of_commerce_events_is_removed_of_their_products_too() -> N
     data = payload["events"][0]["data"]
     assert data["custom_attributes"] == {"c": "3"}
     assert data["product_action"]["products"][0]["custom_attributes"] == {"b": "2"}
+
+
+def test_a_change_of_an_identity_goes_out_unless_its_type_is_off() -> None:
+    """Whatever the form in which the batch was read."""
+    change = {"identity_type": "email", "identity": "a@b.c", "timestamp_unixtime_ms": 1}
+    body = {"events": [{"event_type": "user_identity_change", "data": {"new": change}}]}
+    [changed] = decoded(body).events
+    batch = batch_of(replace(changed, event_id=4))
+    assert ids_of(sent(off(events=[("other", "Ping")]), batch)) == [4]
+    payloads, _ = run(connection_of(off(user_identities=["email"])), batch)
+    assert payloads == []
+
+
+def test_products_in_the_cart_have_data_points() -> None:
+    """Whatever the form in which the batch was read."""
+    product = {"id": "p", "custom_attributes": {"size": "L"}}
+    data = {"product_action": {"action": "checkout"}, "shopping_cart": {"products": [product]}}
+    events = decoded({"events": [{"event_type": "commerce_event", "data": data}]}).events
+    assert attribute_names(events[0]) == {"size"}
 
 
 def test_lifecycle_events_are_not_filtered() -> None:
