@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from actors.batches.coerce import text_of, to_string
+from actors.batches.coerce import is_rounded, text_of, to_string
 from actors.batches.exact import dict_of, keeps, keeps_within, list_of, text
 from actors.batches.reading import Coerce, Fields, Invalid, Reading, array_of, as_object
 from actors.model.batches import AttributeText
@@ -25,7 +25,8 @@ def attribute_value(value: Any, limits: Limits) -> AttributeText:
     """Return a user attribute's value as it is kept: text, list of texts or null.
 
     Raises:
-        LeftOut: an object, a list with an object or a list inside, or over a limit.
+        LeftOut: an object, a list with an object or a list inside, over a limit, or an
+            integer beyond 64 bits.
     """
     if value is None:
         return None
@@ -50,7 +51,7 @@ def _attribute_list(value: list[Any], limits: Limits) -> list[str]:
 def _text(value: Any) -> str:
     if type(value) is str:
         return value
-    if isinstance(value, (list, dict)):
+    if isinstance(value, (list, dict)) or is_rounded(value):
         raise LeftOut("attribute_type")
     return text_of(value)
 
@@ -132,7 +133,7 @@ def _within_limits(attributes: Fields, reading: Reading, most: int) -> Fields:
     for name, value in attributes.items():
         if value is not None:
             if type(value) is not str:
-                if isinstance(value, (list, dict)):
+                if isinstance(value, (list, dict)) or is_rounded(value):
                     drops.append("attribute_type")
                     continue
                 value = text_of(value)

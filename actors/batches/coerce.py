@@ -37,6 +37,11 @@ def text_of(value: bool | int | float) -> str:
     return format(Decimal(text), "f") if "e" in text else text
 
 
+def is_rounded(value: Any) -> bool:
+    """Tell whether a value may be an integer beyond 64 bits, of which the parser kept no more."""
+    return type(value) is float and abs(value) >= INT64_END
+
+
 @keeps(str)
 def to_string(value: Any, _: Reading) -> str:
     """String."""
@@ -90,6 +95,14 @@ def to_number(value: Any, _: Reading) -> int | float | None:
     if number in (float("inf"), float("-inf")):
         raise Invalid("must be a finite number.")
     return number
+
+
+@keeps(str)
+def to_id(value: Any, reading: Reading) -> str:
+    """String that tells one thing from another; a number that the parser has rounded does not."""
+    if is_rounded(value):
+        raise Invalid("must be within 64 bits.")
+    return to_string(value, reading)
 
 
 @keeps(bool)

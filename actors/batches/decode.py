@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 from actors.batches.attributes import to_deleted_attributes, to_user_attributes
-from actors.batches.coerce import one_of, to_integer, to_string, to_uuid
+from actors.batches.coerce import one_of, to_id, to_integer, to_string, to_uuid
 from actors.batches.consent import to_consent_state
 from actors.batches.device import complete_device, to_application_info, to_device_info
 from actors.batches.exact import INT64, takes
@@ -64,7 +64,7 @@ def decode_batch(raw: bytes, context: BatchContext, workspace: WorkspaceInfo) ->
     if fields is None:
         fields = _read_members(raw, reading)
     if "batch_context" in fields:
-        fields.setdefault("context", fields.pop("batch_context"))
+        fields["context"] = fields.pop("batch_context") | fields.get("context", {})
     if context.channel in _CLIENT_CHANNELS:
         timestamp_ms = fields.get("timestamp_unixtime_ms", context.received_ms)
     else:
@@ -200,7 +200,7 @@ def _to_attribution(value: Any, reading: Reading) -> dict[str, str | None] | Non
 
 _FIELDS: dict[str, Coerce] = {
     "events": to_events,
-    "source_request_id": to_string,
+    "source_request_id": to_id,
     "environment": one_of("production", "development", "unknown"),
     "user_identities": to_user_identities,
     "mpid": to_integer,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from actors.batches.coerce import INT64_END, ZERO_ID, to_string
+from actors.batches.coerce import ZERO_ID, to_id
 from actors.batches.exact import dict_of, keeps, takes
 from actors.batches.reading import (
     MAX_PROBLEMS,
@@ -115,9 +115,7 @@ def canonical_name(name: str) -> str | None:
 @takes(str)
 def to_identity(value: Any, reading: Reading) -> str | None:
     """Coerce an identity's value: a String, trimmed; blank is absent."""
-    if type(value) is float and abs(value) >= INT64_END:
-        raise Invalid("must be within 64 bits.")  # rounded by the parser: it may be another's
-    text = to_string(value, reading).strip()
+    text = to_id(value, reading).strip()
     if len(text) > MAX_IDENTITY:
         raise Invalid(f"must have at most {MAX_IDENTITY} characters.")
     return text or None

@@ -53,6 +53,17 @@ def test_event_attributes_of_other_kinds_are_left_out() -> None:
     assert paths(custom(custom_attributes=[])) == ["events[0].data.custom_attributes"]
 
 
+def test_event_attributes_that_the_parser_would_round_are_left_out() -> None:
+    """spec/events-api.md, 6."""
+    raw = (
+        b'{"events":[{"event_type":"custom_event","data":{"event_name":"e","custom_attributes":'
+        b'{"iccid":89310410106543789301,"long":18446744073709551615}}}]}'
+    )
+    batch = decoded(raw)
+    assert batch.events[0].data["custom_attributes"] == {"long": "18446744073709551615"}
+    assert batch.drops == ["attribute_type"]
+
+
 def test_custom_flags_are_kept_as_sent() -> None:
     """spec/events-api.md, worked case 22."""
     flags = {"o": {"a": [1, 2]}, "n": None, "x": 1.5}
@@ -126,6 +137,8 @@ def test_user_attributes_are_texts_lists_and_tags() -> None:
     [
         pytest.param({"o": {"a": 1}}, "attribute_type", id="object"),
         pytest.param({"o": [["a"]]}, "attribute_type", id="list in a list"),
+        pytest.param({"o": 1e20}, "attribute_type", id="number the parser would round"),
+        pytest.param({"o": ["a", -1e20]}, "attribute_type", id="list with such a number"),
         pytest.param({"": "x"}, "attribute_name_empty", id="empty name"),
         pytest.param({"n" * 257: "x"}, "attribute_name_length", id="long name"),
         pytest.param({"o": "x" * 4097}, "attribute_value_length", id="long value"),

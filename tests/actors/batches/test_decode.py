@@ -157,9 +157,14 @@ def test_the_context_names_a_data_plan(name: str, sent: Any, kept: Any) -> None:
     assert decoded({name: sent}).context == kept
 
 
-def test_the_contexts_own_name_wins_over_its_alias() -> None:
-    body = {"batch_context": {"data_plan": {"plan_id": "b"}}, "context": {}}
-    assert decoded(body).context == {}
+@pytest.mark.parametrize(
+    ("context", "plan"), [({}, "b"), (None, "b"), ({"data_plan": {"plan_id": "c"}}, "c")]
+)
+def test_the_contexts_own_name_wins_over_its_alias_where_both_say_something(
+    context: Any, plan: str
+) -> None:
+    body = {"batch_context": {"data_plan": {"plan_id": "b"}}, "context": context}
+    assert decoded(body).context == {"data_plan": {"plan_id": plan}}
 
 
 @pytest.mark.parametrize(

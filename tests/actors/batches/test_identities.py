@@ -124,6 +124,11 @@ def test_an_identity_that_the_parser_would_round_is_refused() -> None:
     assert decoded(raw).user_identities == {"customer_id": "18446744073709551615"}
 
 
+def test_a_request_id_that_the_parser_would_round_is_refused() -> None:
+    """Else the next one, rounded to the same, would count as a repetition."""
+    assert paths(b'{"source_request_id":123456789012345678901234}') == ["source_request_id"]
+
+
 def test_the_identities_for_lookups_have_idsync_keys() -> None:
     """spec/identity.md, 2 and 9."""
     batch = decoded(
