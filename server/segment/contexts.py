@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server.segment.values import as_id, as_object
+from server.segment.values import as_id, as_object, is_amount, is_whole
 
 BROWSER_LIBRARIES = ("analytics.js", "RudderLabs JavaScript")
 _PAGE = ("url", "path", "referrer", "title", "search")
@@ -59,15 +59,13 @@ def event_members(context: dict[str, Any]) -> dict[str, Any]:
     """Return the members of an event's data that its context gives."""
     members: dict[str, Any] = {}
     place = as_object(context.get("location"))
-    if isinstance(place.get("latitude"), int | float) and isinstance(
-        place.get("longitude"), int | float
-    ):
+    if is_amount(place.get("latitude")) and is_amount(place.get("longitude")):
         members["location"] = {
             "latitude": place["latitude"],
             "longitude": place["longitude"],
         }
     session = context.get("sessionId")
-    if isinstance(session, int) and not isinstance(session, bool):
+    if is_whole(session):
         members["session_id"] = session
     return members
 

@@ -1,40 +1,49 @@
 """Track calls whose name has a meaning: commerce and lifecycle events (spec/clients.md, 6.4)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from server.segment.values import as_object, attributes_of
+from server.segment.values import attributes_of, is_amount, is_scalar, is_whole
 
 Properties = dict[str, Any]
 
+
+class _Member(NamedTuple):
+    """A member that properties can become: the first of `names` whose value fits it."""
+
+    names: tuple[str, ...]
+    fits: Callable[[Any], bool] = is_scalar
+
+
 _PRODUCT = {
-    "name": "name",
-    "brand": "brand",
-    "category": "category",
-    "variant": "variant",
-    "price": "price",
-    "quantity": "quantity",
-    "coupon": "coupon_code",
-    "position": "position",
+    "id": _Member(("product_id", "sku")),
+    "name": _Member(("name",)),
+    "brand": _Member(("brand",)),
+    "category": _Member(("category",)),
+    "variant": _Member(("variant",)),
+    "price": _Member(("price",), is_amount),
+    "quantity": _Member(("quantity",), is_amount),
+    "coupon_code": _Member(("coupon",)),
+    "position": _Member(("position",), is_whole),
 }
-# Where one member can have several names the first that is there counts; the others are left over.
-_PRODUCT_ID = ("product_id", "sku")
-_ORDER: dict[str, tuple[str, ...]] = {
-    "transaction_id": ("order_id",),
-    "total_amount": ("total", "revenue", "value"),
-    "tax_amount": ("tax",),
-    "shipping_amount": ("shipping",),
-    "coupon_code": ("coupon",),
-    "affiliation": ("affiliation",),
-    "checkout_step": ("step",),
-    "checkout_options": ("payment_method", "shipping_method"),
+_ORDER = {
+    "transaction_id": _Member(("order_id",)),
+    "total_amount": _Member(("total", "revenue", "value"), is_amount),
+    "tax_amount": _Member(("tax",), is_amount),
+    "shipping_amount": _Member(("shipping",), is_amount),
+    "coupon_code": _Member(("coupon",)),
+    "affiliation": _Member(("affiliation",)),
+    "checkout_step": _Member(("step",), is_whole),
+    "checkout_options": _Member(("payment_method", "shipping_method")),
 }
 _PROMOTION = {
-    "promotion_id": "id",
-    "name": "name",
-    "creative": "creative",
-    "position": "position",
+    "id": _Member(("promotion_id",)),
+    "name": _Member(("name",)),
+    "creative": _Member(("creative",)),
+    "position": _Member(("position",)),
 }
+_LIST = {"product_impression_list": _Member(("list_id", "category"))}
+_CURRENCY = {"currency_code": _Member(("currency",))}
 
 
 class Meaning(NamedTuple):
@@ -58,15 +67,15 @@ def _of_product(action: str) -> Callable[[Properties], Meaning | None]:
     """Read an event about one product, whose properties are the event's own."""
 
     def read(properties: Properties) -> Meaning | None:
-        product, rest = _product(properties)
+        product, rest = _taken(properties, _PRODUCT)
         if not product:
             return None
-        currency = rest.pop("currency", None)
+        currency, rest = _taken(rest, _CURRENCY)
         attributes = attributes_of(rest)
         if attributes:
             product["custom_attributes"] = attributes
         data = {"product_action": {"action": action, "products": [product]}}
-        return Meaning("commerce_event", data | _currency(currency), {})
+        return Meaning("commerce_event", data | currency, {})
 
     return read
 
@@ -75,49 +84,35 @@ def _of_order(action: str) -> Callable[[Properties], Meaning | None]:
     """Read an event about a cart or an order, with a list of products."""
 
     def read(properties: Properties) -> Meaning | None:
-        rest = dict(properties)
-        products = _products(rest.pop("products", None))
-        details: dict[str, Any] = {}
-        for member, names in _ORDER.items():
-            found = next((name for name in names if rest.get(name) is not None), None)
-            if found is not None:
-                details[member] = rest.pop(found)
+        products, rest = _products(properties)
+        details, rest = _taken(rest, _ORDER)
         if not products and not details:
             return None
-        currency = rest.pop("currency", None)
+        currency, rest = _taken(rest, _CURRENCY)
         data = {"product_action": {"action": action, "products": products, **details}}
-        return Meaning("commerce_event", data | _currency(currency), rest)
+        return Meaning("commerce_event", data | currency, rest)
 
     return read
 
 
 def _of_list(properties: Properties) -> Meaning | None:
     """Read an event about products that were shown."""
-    rest = dict(properties)
-    products = _products(rest.pop("products", None))
+    products, rest = _products(properties)
     if not products:
         return None
-    listed = rest.pop("list_id", None)
-    if listed is None:
-        listed = rest.pop("category", None)
-    impression = {"product_impression_list": listed, "products": products}
-    currency = rest.pop("currency", None)
-    data = {"product_impressions": [impression]}
-    return Meaning("commerce_event", data | _currency(currency), rest)
+    listed, rest = _taken(rest, _LIST)
+    currency, rest = _taken(rest, _CURRENCY)
+    data = {"product_impressions": [listed | {"products": products}]}
+    return Meaning("commerce_event", data | currency, rest)
 
 
 def _of_promotion(action: str) -> Callable[[Properties], Meaning | None]:
     """Read an event about one promotion."""
 
     def read(properties: Properties) -> Meaning | None:
-        promotion = {
-            member: properties[name]
-            for name, member in _PROMOTION.items()
-            if properties.get(name) is not None
-        }
+        promotion, rest = _taken(properties, _PROMOTION)
         if not promotion:
             return None
-        rest = {name: value for name, value in properties.items() if name not in _PROMOTION}
         data = {"promotion_action": {"action": action, "promotions": [promotion]}}
         return Meaning("commerce_event", data, rest)
 
@@ -134,33 +129,39 @@ def _of_transition(transition: str, **members: bool) -> Callable[[Properties], M
     return read
 
 
-def _product(sent: Properties) -> tuple[dict[str, Any], Properties]:
-    """Return a product's own members, and the properties that are none."""
-    product = {
-        member: sent[name] for name, member in _PRODUCT.items() if sent.get(name) is not None
-    }
-    rest = {name: value for name, value in sent.items() if name not in _PRODUCT}
-    for name in _PRODUCT_ID:
-        if rest.get(name) is not None:
-            product["id"] = rest.pop(name)
-            break
-    return product, rest
+def _taken(sent: Properties, members: Mapping[str, _Member]) -> tuple[dict[str, Any], Properties]:
+    """Return the members that properties become, and the properties that are left.
+
+    A value that does not fit stays a property: in its member it would cost the whole event.
+    """
+    taken: dict[str, Any] = {}
+    rest = dict(sent)
+    for member, (names, fits) in members.items():
+        for name in names:
+            if fits(rest.get(name)):
+                taken[member] = rest.pop(name)
+                break
+    return taken, rest
 
 
-def _products(sent: Any) -> list[dict[str, Any]]:
+def _products(sent: Properties) -> tuple[list[dict[str, Any]], Properties]:
+    """Return the products of a list, and the properties that are left."""
+    rest = dict(sent)
+    listed = rest.get("products")
+    if not isinstance(listed, list):
+        return [], rest
+    rest["products"] = [each for each in listed if not isinstance(each, dict)] or None
     products = []
-    for each in sent if isinstance(sent, list) else ():
-        product, rest = _product(as_object(each))
-        attributes = attributes_of(rest)
+    for each in listed:
+        if not isinstance(each, dict):
+            continue
+        product, others = _taken(each, _PRODUCT)
+        attributes = attributes_of(others)
         if attributes:
             product["custom_attributes"] = attributes
         if product:
             products.append(product)
-    return products
-
-
-def _currency(value: Any) -> dict[str, Any]:
-    return {} if value is None else {"currency_code": value}
+    return products, rest
 
 
 _MEANINGS: dict[str, Callable[[Properties], Meaning | None]] = {

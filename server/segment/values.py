@@ -1,12 +1,16 @@
 """Traits and properties: nested JSON as the flat values of batches (spec/clients.md, 6.3)."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
 
 MAX_DEPTH = 32  # deeper objects are kept as JSON
+_INT64_END = 1 << 63
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -44,6 +48,29 @@ def as_id(value: Any) -> str | None:
             return None
         return str(int(value)) if value.is_integer() else repr(value)
     return str(value)
+
+
+def is_scalar(value: Any) -> bool:
+    """Tell whether a member of batches that is a text takes a value."""
+    return isinstance(value, str | int | float)
+
+
+def is_amount(value: Any) -> bool:
+    """Tell whether a member of batches that is a number takes a value: one, or its decimal text."""
+    if isinstance(value, str):
+        return _DECIMAL.fullmatch(value) is not None and math.isfinite(float(value))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return is_whole(value)
+
+
+def is_whole(value: Any) -> bool:
+    """Tell whether a member of batches that is an integer takes a value."""
+    if isinstance(value, str):
+        return _WHOLE.fullmatch(value) is not None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -_INT64_END < value < _INT64_END and value == int(value)
 
 
 def _leaves(values: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
