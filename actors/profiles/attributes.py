@@ -53,8 +53,11 @@ def _writes(
     for event in changes:
         is_deleted = event.get("deleted")
         writes[event.get("user_attribute_name")] = _DELETED if is_deleted else event.get("new")
+    # Apps' SDKs only ever add to the list: what was set again is in the snapshot too.
+    is_set_again = batch.user_attributes if context.channel == "native" else ()
     for name in batch.deleted_user_attributes:
-        writes[name] = _DELETED
+        if name not in is_set_again:
+            writes[name] = _DELETED
     if context.updates_attributes or context.channel not in _SNAPSHOT_CHANNELS:
         writes.update(batch.user_attributes)
     elif context.channel == "javascript":

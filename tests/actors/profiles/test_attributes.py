@@ -210,6 +210,23 @@ def test_a_client_writes_by_change_events_and_deletions(channel: Channel) -> Non
     assert attributes(profile) == {}
 
 
+def test_an_app_sets_again_what_it_removed_before_the_upload() -> None:
+    """spec/profiles.md, 3.2: its list of removed names keeps the name; removed later, it goes."""
+    profile = new_profile()
+    where = context(channel="native", source=IOS)
+    apply(profile, batch(user_attributes={"a": "old", "b": "old"}))
+    changes = [
+        event("user_attribute_change", user_attribute_name="a", new=None, deleted=True),
+        event("user_attribute_change", user_attribute_name="a", new="new", deleted=False),
+        event("user_attribute_change", user_attribute_name="b", new="new", deleted=False),
+        event("user_attribute_change", user_attribute_name="b", new=None, deleted=True),
+    ]
+    removed = ["a", "b"]
+    sent = batch(*changes, deleted_user_attributes=removed, user_attributes={"a": "new"})
+    apply(profile, sent, where)
+    assert attributes(profile) == {"a": "new"}
+
+
 # -- Against a reference --------------------------------------------------------------------------
 
 _names = st.sampled_from("abc")
@@ -232,7 +249,7 @@ _batches = st.builds(
     st.lists(_names, max_size=2),
     st.dictionaries(_names, _values, max_size=3),
 )
-_channels = st.sampled_from(["server_to_server", "javascript"])
+_channels = st.sampled_from(["server_to_server", "javascript", "native"])
 
 
 def _reference(batches: list[tuple[Batch, BatchContext]]) -> dict[str, AttributeText]:
@@ -244,11 +261,14 @@ def _reference(batches: list[tuple[Batch, BatchContext]]) -> dict[str, Attribute
                 state.pop(change.data["user_attribute_name"], None)
             else:
                 state[change.data["user_attribute_name"]] = change.data["new"]
+        is_set_again = sent.user_attributes if where.channel == "native" else {}
         for name in sent.deleted_user_attributes:
-            state.pop(name, None)
+            if name not in is_set_again:
+                state.pop(name, None)
         if where.channel == "server_to_server":
             state.update(sent.user_attributes)
-        else:  # of a page's snapshot only tags count that nothing else of the batch is about
+        elif where.channel == "javascript":
+            # Of a page's snapshot only tags count that nothing else of the batch is about.
             told = {change.data["user_attribute_name"] for change in sent.events}
             told |= set(sent.deleted_user_attributes)
             tags = [name for name, value in sent.user_attributes.items() if value is None]
