@@ -57,7 +57,7 @@ async def take_in(
         for some in _parts(list(messages)):
             batches: dict[int, bytes] = {}
             for each in some:
-                time_ms = event_time_ms(each.members, sent.sent_at, received_ms)
+                time_ms = event_time_ms(each.members, sent, received_ms)
                 try:
                     batches[each.index] = batch_of(
                         each, key.input_id, time_ms, has_semantic_events=key.has_semantic_events

@@ -16,7 +16,7 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_MESSAGE_BYTES = 512 * 1024
 MAX_MESSAGES = 2500
 
-_DEFAULTS = ("context", "integrations", "timestamp")
+_DEFAULTS = ("context", "integrations")
 
 _ABSENT = msgspec.Raw(b"null")
 
@@ -72,11 +72,12 @@ class Skipped(Struct, frozen=True, order=True):
 
 
 class Sent(NamedTuple):
-    """What a request holds; `sent_at` as sent."""
+    """What a request holds; `sent_at` and `timestamp`: its own, as sent."""
 
     messages: list[Message]
     skipped: list[Skipped]
     sent_at: Any
+    timestamp: Any
 
 
 def read_many(body: bytes) -> Sent:
@@ -143,7 +144,7 @@ def _sent(found: Sequence[Message | Skipped], read: _Body) -> Sent:
     if skipped and not messages:
         first = skipped[0]
         raise SegmentRefused(400, "invalid_request", f"No message is valid: {first.message}")
-    return Sent(messages, skipped, _value(read.sent_at))
+    return Sent(messages, skipped, _value(read.sent_at), _value(read.timestamp))
 
 
 def _checked(

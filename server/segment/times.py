@@ -3,25 +3,26 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from server.segment.requests import Sent
+
 MAX_SKEW_MS = 60_000
 _END_MS = 253_402_300_800_000  # the year 10000
 
 
-def event_time_ms(message: dict[str, Any], sent_at: Any, received_ms: int) -> int:
+def event_time_ms(message: dict[str, Any], request: Sent, received_ms: int) -> int:
     """Return the time of a message, moved by how far the client's clock is wrong.
 
     Args:
         message: its members.
-        sent_at: of the request; a message's own one wins.
+        request: whose own times count where the message has none; RudderStack's Node SDK gives
+            there when it sent, and in each message's `originalTimestamp` when that happened.
         received_ms: by our clock; also what counts where the message says nothing readable.
     """
-    sent = message.get("timestamp")
-    if sent is None:
-        sent = message.get("originalTimestamp")
-    time_ms = _time_ms(sent)
+    told = (message.get("timestamp"), message.get("originalTimestamp"), request.timestamp)
+    time_ms = _time_ms(next((each for each in told if each is not None), None))
     if time_ms is None:
         return received_ms
-    sent_ms = _time_ms(message.get("sentAt") or sent_at)
+    sent_ms = _time_ms(message.get("sentAt") or request.sent_at)
     if sent_ms is not None and abs(received_ms - sent_ms) > MAX_SKEW_MS:
         time_ms += received_ms - sent_ms
     return time_ms

@@ -398,6 +398,25 @@ async def test_events_are_dated_by_a_clock_that_is_right(world: World, clock: Ma
     ]
 
 
+async def test_the_time_of_a_request_is_none_of_its_messages_that_have_their_own(
+    world: World, clock: ManualClock
+) -> None:
+    """RudderStack's Node SDK sends when it flushed beside when each message happened."""
+    clock.advance(MINUTE_MS)
+    messages = [
+        {"type": "track", "userId": "u6", "event": "E"} | times
+        for times in (
+            {"originalTimestamp": "2026-01-01T00:00:10Z"},
+            {"originalTimestamp": "2026-01-01T00:00:20Z", "timestamp": "2026-01-01T00:00:30Z"},
+            {},
+        )
+    ]
+    flushed = {"timestamp": "2026-01-01T00:00:59Z", "sentAt": "2026-01-01T00:00:59Z"}
+    await track(world, "/v1/batch", {"batch": messages} | flushed)
+    times = [each["data"]["timestamp_unixtime_ms"] for each in await world.events("u6")]
+    assert times == [T + 10_000, T + 30_000, T + 59_000]
+
+
 async def test_bodies_may_be_compressed_and_are_bounded(world: World) -> None:
     """Worked case 35."""
     body = json.dumps({"userId": "u7", "event": "E"}).encode()
