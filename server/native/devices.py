@@ -41,6 +41,7 @@ _DEVICE = {
     "dbv": "bluetooth_version",
     "dsnfc": "has_nfc",
     "dst": "supports_telephony",
+    "idst": "is_dst",
 }
 _PLATFORMS = {"firetv": "fire_tv"}
 _APP = {

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import orjson
 
 from server.native.commerce import commerce_data
 from server.native.identities import identity_record
-from server.native.members import Members, as_object, as_text, renamed
+from server.native.members import Members, as_list, as_object, as_text, renamed
 
 _COMMON = {
     "ct": "timestamp_unixtime_ms",
@@ -19,7 +20,8 @@ _COMMON = {
     "flags": "custom_flags",
     "cs": "device_current_state",
 }
-_UUID = re.compile(r"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
+_UUID = re.compile(r"[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}", re.IGNORECASE)
+_BEHAVIOR = re.compile(r"[0-9]{1,9}")  # a mask of bits
 _LOCATION = {"lat": "latitude", "lng": "longitude", "acc": "accuracy"}
 _CUSTOM_TYPES = {
     name.replace("_", ""): name
@@ -54,8 +56,9 @@ def event_of(message: Any) -> orjson.Fragment | None:
     if kind is None:
         return None
     data = renamed(sent, _COMMON) | kind.data(sent)
-    if not _UUID.fullmatch(as_text(data.get("session_uuid"))):
-        data.pop("session_uuid", None)
+    session = as_text(data.pop("session_uuid", None))
+    if _UUID.fullmatch(session):
+        data["session_uuid"] = str(UUID(session))  # with its dashes
     location = renamed(as_object(sent.get("lc")), _LOCATION)
     if location:
         data["location"] = location
@@ -104,6 +107,45 @@ def _identity_change(sent: Members) -> Members:
     return {"new": identity_record(sent.get("ni")), "old": identity_record(sent.get("oi"))}
 
 
+def _crash(sent: Members) -> Members:
+    """The messages that were left before the crash are kept as their texts."""
+    names = {
+        "c": "class_name",
+        "s": "severity",
+        "m": "message",
+        "st": "stack_trace",
+        "eh": "exception_handled",
+        "sn": "session_number",
+        "plc": "pl_crash_report_file_base64",
+        "iba": "ios_image_base_address",
+        "is": "ios_image_size",
+        "tc": "topmost_context",
+    }
+    data = renamed(sent, names)
+    labels = (as_text(as_object(each).get("l")) for each in as_list(sent.get("bc")))
+    breadcrumbs = [label for label in labels if label]
+    if breadcrumbs:
+        data["breadcrumbs"] = breadcrumbs
+    return data
+
+
+def _push(sent: Members) -> Members:
+    names = {
+        "t": "push_message_type",
+        "to": "push_message_token",
+        "pay": "push_notification_payload",
+        "as": "application_state",
+        "aid": "action_identifier",
+    }
+    data = renamed(sent, names)
+    network, behavior = as_text(sent.get("n")), as_text(sent.get("bhv"))
+    if network:
+        data["network"] = network
+    if _BEHAVIOR.fullmatch(behavior):
+        data["push_message_behavior"] = behavior
+    return data
+
+
 _TYPES: dict[str, _Type] = {
     "ss": _Type("session_start", _session_start),
     "se": _Type("session_end", _session_end),
@@ -111,38 +153,11 @@ _TYPES: dict[str, _Type] = {
     "v": _Type("screen_view", _with({"n": "screen_name"})),
     "cm": _Type("commerce_event", commerce_data),
     "o": _Type("opt_out", _with({"s": "is_opted_out"})),
-    "x": _Type(
-        "crash_report",
-        _with(
-            {
-                "c": "class_name",
-                "s": "severity",
-                "m": "message",
-                "st": "stack_trace",
-                "eh": "exception_handled",
-                "sn": "session_number",
-                "plc": "pl_crash_report_file_base64",
-                "iba": "ios_image_base_address",
-                "is": "ios_image_size",
-                "tc": "topmost_context",
-            }
-        ),
-    ),
+    "x": _Type("crash_report", _crash),
     "fr": _Type("first_run", _with({})),
     "ast": _Type("application_state_transition", _transition),
     "pr": _Type("push_registration", _with({"to": "registration_token", "r": "register"})),
-    "pm": _Type(
-        "push_message",
-        _with(
-            {
-                "t": "push_message_type",
-                "to": "push_message_token",
-                "pay": "push_notification_payload",
-                "as": "application_state",
-                "aid": "action_identifier",
-            }
-        ),
-    ),
+    "pm": _Type("push_message", _push),
     "npe": _Type(
         "network_performance",
         _with(

@@ -231,9 +231,23 @@ async def test_each_type_of_message_becomes_its_event(world: World) -> None:
             {"product_impressions": [{"product_impression_list": "L", "products": [{"id": "a"}]}]},
         ),
         (
-            {"dt": "x", "c": "C", "m": "M", "st": "S", "eh": "true", "sn": "3"},
+            {
+                "dt": "x",
+                "c": "C",
+                "m": "M",
+                "st": "S",
+                "eh": "true",
+                "sn": "3",
+                "bc": [{"dt": "bc", "l": "tapped"}, 5, {"l": ["x"]}, {}, {"l": "paid"}],
+            },
             "crash_report",
-            {"class_name": "C", "message": "M", "exception_handled": True, "session_number": 3},
+            {
+                "class_name": "C",
+                "message": "M",
+                "exception_handled": True,
+                "session_number": 3,
+                "breadcrumbs": ["tapped", "paid"],
+            },
         ),
         ({"dt": "fr"}, "first_run", {}),
         (
@@ -251,10 +265,34 @@ async def test_each_type_of_message_becomes_its_event(world: World) -> None:
             {"registration_token": "tok", "register": True},
         ),
         (
-            {"dt": "pm", "t": "received", "pay": "{}", "as": "background", "aid": "a"},
+            {
+                "dt": "pm",
+                "t": "received",
+                "pay": "{}",
+                "as": "background",
+                "aid": "a",
+                "n": "gcm",
+                "bhv": "11",
+            },
             "push_message",
-            {"push_message_type": "received", "application_state": "background"},
+            {
+                "push_message_type": "received",
+                "application_state": "background",
+                "network": "gcm",
+                "push_message_behavior": 11,
+            },
         ),
+        (
+            {"dt": "pm", "t": "action", "n": {"of": "apn"}, "bhv": "often"},
+            "push_message",
+            {"push_message_type": "action"},
+        ),
+        (
+            {"dt": "pm", "t": "action", "n": [], "bhv": 10**30},
+            "push_message",
+            {"push_message_type": "action"},
+        ),
+        ({"dt": "x", "m": "M", "bc": "tapped"}, "crash_report", {"message": "M"}),
         (
             {"dt": "npe", "v": "GET", "url": "u", "te": 5, "bo": 1, "bi": 2},
             "network_performance",
@@ -281,6 +319,24 @@ async def test_each_type_of_message_becomes_its_event(world: World) -> None:
         assert data["location"]["latitude"] == 1.5
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("0A0A0A0A00004000800000000000000A", "0a0a0a0a-0000-4000-8000-00000000000a"),
+        ("0a0a0a0a-0000-4000-8000-00000000000a", "0a0a0a0a-0000-4000-8000-00000000000a"),
+        ("0a0a0a0a-000040008000-00000000000a", None),
+        ("0a0a0a0a00004000800000000000000", None),
+    ],
+)
+async def test_a_session_may_be_written_without_dashes(
+    world: World, sent: str, kept: str | None
+) -> None:
+    """What is no id of a session is left out; the event stays."""
+    for message in ({"dt": "v", "n": "Home", "sid": sent}, {"dt": "ss", "id": sent}):
+        [event] = await stored(world, message)
+        assert event["data"].get("session_uuid") == kept
+
+
 async def test_device_and_app_are_described(world: World) -> None:
     response = await send(
         world,
@@ -299,6 +355,7 @@ async def test_device_and_app_are_described(world: World) -> None:
             "vid": "0a0a0a0a-0000-4000-8000-00000000000c",
             "tz": "-5",
             "lat": "false",
+            "idst": "true",
         },
         ctx={"dpln": {"id": "plan", "v": 3}},
         ia={"5": {"k": "v"}},
@@ -310,6 +367,7 @@ async def test_device_and_app_are_described(world: World) -> None:
     device = batch.device_info
     assert (device["platform"], device["os_version"]) == ("iOS", "17.2")
     assert (device["screen_height"], device["timezone_offset"]) == (800, -5)
+    assert device["is_dst"] is True
     assert batch.application_info["application_name"] == "Shop"
     assert batch.context["data_plan"] == {"plan_id": "plan", "plan_version": 3}
     assert batch.integration_attributes == {"5": {"k": "v"}}
