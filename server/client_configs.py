@@ -87,11 +87,10 @@ def _pixel_config(pixel: Pixel) -> dict[str, Any]:
     return members
 
 
-def native_config(config: EdgeConfig, query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the configuration of the native SDKs, without what is different in every answer.
-
-    They do not say their environment, and are told of plans in production.
-    """
+def native_config(
+    config: EdgeConfig, environment: Environment, query: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the configuration of the native SDKs, without what is different in every answer."""
     sdks = config.client_sdks
     alias_days = config.identity.alias_window_ms // DAY_MS
     members: dict[str, Any] = {
@@ -109,6 +108,6 @@ def native_config(config: EdgeConfig, query: Mapping[str, str]) -> dict[str, Any
         "amw": alias_days,
         "pio": 30,
         "crml": 1_024_000,
-        "dpr": data_plan_result(config, query, "production"),
+        "dpr": data_plan_result(config, query, environment),
     }
     return {name: value for name, value in members.items() if value is not None}

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from actors.model.batches import BatchContext
 from actors.model.micro_batches import Rejected
+from actors.model.workspaces import Environment
 from server.bodies import as_text, json_object, keep_received, read_bytes
 from server.browsers import client_address
 from server.client_configs import native_config
@@ -22,14 +23,18 @@ from server.problems import Refused, client_error_answer, json_answer
 
 CONFIG_PREFIXES = ("/config",)
 EVENT_PREFIXES = ("/nativeevents",)
-CACHED = {"Cache-Control": "max-age=600"}
+ENVIRONMENT = "x-mp-env"  # of the app's build: 0 as the SDK finds, 1 development, 2 production
+DEVELOPMENT = "1"
+CACHED = {"Cache-Control": "max-age=600", "Vary": ENVIRONMENT}
 MAX_BODY_BYTES = 2 * 1024 * 1024  # crash reports are long
 
 
 async def config(request: web.Request) -> web.Response:
     """GET /v4/{key}/config: what an app's SDK works by; 304 while that has not changed."""
     edge, current, _ = await _enter(request, CONFIG_PREFIXES)
-    members = native_config(current, request.query)
+    is_development = request.headers.get(ENVIRONMENT) == DEVELOPMENT
+    environment: Environment = "development" if is_development else "production"
+    members = native_config(current, environment, request.query)
     tag = f'"{sha256(orjson.dumps(members)).hexdigest()[:32]}"'
     headers = CACHED | {"ETag": tag}
     if request.headers.get("If-None-Match", "").strip('"') == tag.strip('"'):

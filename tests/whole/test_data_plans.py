@@ -13,7 +13,6 @@ from actors.clock import ManualClock
 from actors.forwarding.desk import OutputInfo
 from actors.model.deliveries import DeadLetter, Delivery, Settlement
 from config.compiled_outputs import output_plans
-from server.client_configs import native_config
 from tests.actors.plans.plans import IDENTITIES, Data, document, event, quote
 from tests.whole.world import DOCUMENT, WEB_KEY, World, changed, running, serving
 
@@ -311,7 +310,29 @@ async def test_sdks_are_told_of_the_plan_that_they_ask_for(tmp_path: Path) -> No
             assert found["dtpn"]["vers"]["version"] == number
         for query in ({"plan_id": "nope"}, {"plan_id": "web_plan", "plan_version": "2"}):
             assert (await told(world, **query)).keys() == {"error_message"}
-        config = world.edge.config_of(world.number)
-        app = native_config(config, {"plan_id": "web_plan"})["dpr"]
-        assert app == await told(world, plan_id="web_plan")  # that in production
-        assert "dpr" not in native_config(config, {})
+
+
+async def test_an_app_is_told_of_the_plan_of_its_build(tmp_path: Path) -> None:
+    """spec/clients.md, 5.1: the header `x-mp-env`; the answer of one build is not the other's."""
+    data = planned(document(event="drop_event"))
+    data["data_plans"][0]["versions"].append(
+        {"version": 2, "activated_environment": "development", "document": {}}
+    )
+    data["inputs"] = [
+        each | {"key_only_auth": True} if each["id"] == "ios" else each for each in data["inputs"]
+    ]
+    async with running(tmp_path, document=data) as world:
+        path = "/v4/k2-ios-app/config"
+        query = {"plan_id": "web_plan"}
+        tags = {}
+        for build, number in ((None, 1), ("0", 1), ("1", 2), ("2", 1)):
+            headers = {} if build is None else {"x-mp-env": build}
+            response = await world.client.get(path, params=query, headers=headers)
+            assert response.headers["Vary"] == "x-mp-env"
+            told_of = (await response.json())["dpr"]
+            assert told_of["dtpn"]["vers"]["version"] == number
+            env = "1" if build == "1" else "0"
+            assert told_of == await told(world, plan_id="web_plan", env=env)
+            tags[build] = response.headers["ETag"]
+        assert tags["0"] == tags["2"] != tags["1"]
+        assert "dpr" not in await (await world.client.get(path)).json()
