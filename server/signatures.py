@@ -55,17 +55,24 @@ def targets_of(raw_path: str, prefixes: Sequence[str]) -> list[str]:
 
 
 def date_ms(date: str) -> int | None:
-    """Read a date of ISO 8601, basic or extended, or RFC 1123; `None` if it is none of them."""
+    """Read a date of ISO 8601, basic or extended, or RFC 1123.
+
+    `None` if it is none of them, or its zone has a name whose offset is not known: Android writes
+    the device's zone by any name, and several zones share one.
+    """
+    date = date.strip()
     try:
-        moment = datetime.fromisoformat(date.strip())
+        moment = datetime.fromisoformat(date)
+        is_utc = moment.tzinfo is None
     except ValueError:
         try:
-            moment = parsedate_to_datetime(_OFFSET_FROM_GMT.sub(r"\1\2", date.strip()))
+            moment = parsedate_to_datetime(_OFFSET_FROM_GMT.sub(r"\1\2", date))
         except (ValueError, OverflowError):
             return None
-    if moment.tzinfo is None:
+        is_utc = date.endswith("-0000")  # UTC of a place that is not told, by RFC 5322
+    if is_utc:
         moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)
+    return None if moment.tzinfo is None else round(moment.timestamp() * 1000)
 
 
 def _without_unsigned(query: str) -> Iterator[str]:
