@@ -25,7 +25,8 @@ SYNCS_PER_S = 270
 async def cookie_sync(request: web.Request) -> web.Response:
     """GET /v1/cookiesync/{module}?mpid=&id=: an image, whatever comes of it.
 
-    An unknown module or user changes nothing. HEAD looks only. 429 beyond `SYNCS_PER_S`.
+    An unknown module or user changes nothing, nor do those that several workspaces know. HEAD
+    looks only. 429 beyond `SYNCS_PER_S`.
     """
     partner_id = request.query.get("id", "")
     if len(partner_id) > MAX_ID_CHARS:
@@ -36,6 +37,7 @@ async def cookie_sync(request: web.Request) -> web.Response:
     except Refused:
         return gif()
     if partner_id and request.method == "GET":
+        found: list[tuple[Edge, KeyInfo, Environment]] = []
         for edge in request.app[EDGES].all:
             key = _key_of(edge, module)
             if key is not None:
@@ -43,7 +45,11 @@ async def cookie_sync(request: web.Request) -> web.Response:
                 admit(edge, [Limit("app", name, SYNCS_PER_S, SYNCS_PER_S)], 1)
                 environment = await _environment_of(edge, mpid)
                 if environment is not None:
-                    await _store(request, edge, key, environment, mpid, partner_id)
+                    found.append((edge, key, environment))
+        # Workspaces of one identity scope share users, and each numbers its outputs by itself:
+        # where two can be meant, one of them would get the id of another's partner.
+        if len(found) == 1:
+            await _store(request, *found[0], mpid, partner_id)
     return gif()
 
 

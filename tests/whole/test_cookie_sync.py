@@ -215,6 +215,24 @@ async def test_the_image_of_another_workspace_is_found(tmp_path: Path) -> None:
         assert await known_id(first) is None
 
 
+async def test_an_answer_that_two_workspaces_could_mean_is_stored_in_neither(
+    tmp_path: Path,
+) -> None:
+    """They share their users, and output 2 of each is another partner's."""
+    documents = [with_pixel(named("w1", "s")), with_pixel(named("w2", "s"), "-w2")]
+    async with serving(tmp_path, documents) as [first, second]:
+        await first.accept(ANN)
+        mpid = await first.mpid("ann")
+        await sync(first, mpid, "p1")
+        assert await known_id(first) == "p1"
+        await second.accept(ANN)
+        assert await second.mpid("ann") == mpid
+        stored = len(first.log()) + len(second.log())
+        response = await sync(first, mpid, "p2")
+        assert (response.status, response.content_type) == (200, "image/gif")
+        assert len(first.log()) + len(second.log()) == stored
+
+
 async def test_there_is_no_forwarder_to_be_told_of_a_purge(world: World) -> None:
     status, _ = await ask(world, "DELETE", "/output-connections/sync/queue")
     assert (status, world.forwarders.reread_outputs) == (204, [])
