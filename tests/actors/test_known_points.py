@@ -109,3 +109,16 @@ async def test_shards_tell_each_other_what_is_news_and_when_it_was_first_receive
     await exchange.work()
     assert second.points == first.points
     assert (first.told, second.told) == (1, 2)
+
+
+async def test_what_a_shard_sees_while_others_are_told_is_told_the_next_time() -> None:
+    class Seeing(FakeShard):
+        async def learn_points(self, points: dict[DataPoint, int]) -> None:
+            await super().learn_points(points)
+            first.points |= FakeShard(late=3).points
+
+    first, second = FakeShard(a=1), Seeing(b=2)
+    exchange = PointsExchange([first, second])
+    await exchange.work()
+    await exchange.work()
+    assert second.points == FakeShard(a=1, b=2, late=3).points
