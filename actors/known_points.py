@@ -5,7 +5,7 @@ what comes later, it gets once it is switched on. As long as all outputs get new
 nothing of this is done.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -18,7 +18,7 @@ from actors.store import data_points, log
 from actors.store.environment import Store, Transaction
 
 MAX_POINTS = 20_000  # of a workspace; what is above counts as new for good
-# What is looked at of the past when an output begins to choose: a second or two.
+# What is looked at of the past when a connection begins to choose: a second or two.
 SCANNED_BATCHES = 20_000
 
 
@@ -50,12 +50,14 @@ class KnownPoints:
         new = choosing - self._started_ms.keys()
         if new:
             with self._store.write() as txn:
-                found = {} if self._started_ms else _scan(txn)
+                # Also where there are others: what came to inputs that no connection had, or while
+                # none chose, is in the log alone. Times that are known stay: some chose by them.
+                found = _scan(txn, self._first_ms)
                 for point, first_ms in found.items():
                     data_points.write_point(txn, point, first_ms)
                 for connection in new:
                     data_points.write_start(txn, connection, now_ms)
-            self._first_ms = found | self._first_ms
+            self._first_ms |= found
             self._started_ms |= dict.fromkeys(new, now_ms)
         self._connections = connections
         self.is_tracking = bool(choosing)
@@ -126,8 +128,11 @@ class KnownPoints:
         return {point: all(each.shows(point) for each in filters) for point in self.data_points()}
 
 
-def _scan(txn: Transaction) -> dict[DataPoint, int]:
-    """Return the points of the newest stored batches, with the times of their first receipt."""
+def _scan(txn: Transaction, known: Collection[DataPoint]) -> dict[DataPoint, int]:
+    """Return further points of the newest stored batches, with the times of their first receipt.
+
+    They are as many as there is room for beside the known ones.
+    """
     found: dict[DataPoint, int] = {}
     skipped = max(txn.entries("log") - SCANNED_BATCHES, 0)
     for _, encoded in islice(txn.scan("log"), skipped, None):
@@ -138,6 +143,6 @@ def _scan(txn: Transaction) -> dict[DataPoint, int]:
             "user_identities": [{"identity_type": name} for name in batch.user_identities],
         }
         for point in points_of(batch.events, as_outgoing):
-            if len(found) < MAX_POINTS:
+            if point not in known and len(known) + len(found) < MAX_POINTS:
                 found.setdefault(point, stored.received_ms)
     return found

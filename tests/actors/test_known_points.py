@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from actors import known_points
 from actors.known_points import KnownPoints
@@ -11,6 +12,7 @@ from actors.outgoing import outgoing_batch
 from actors.pipeline.points import DataPoint
 from actors.pipeline.settings import DataFilter, PipelineSettings
 from actors.points_exchange import PointsExchange
+from actors.store import data_points, log
 from actors.store.environment import Store
 from tests.actors.forwarding.support import connection
 from tests.actors.pipeline.support import RECEIVED_MS, batch_of, custom
@@ -60,6 +62,22 @@ def test_a_connection_of_later_knows_more(store: Store) -> None:
     later = connection(2, pipeline=CHOOSING.pipeline)
     points.begin([CHOOSING, later], RECEIVED_MS + 1)
     assert [points.is_known_to(number, OPEN) for number in (1, 2, 3)] == [False, True, False]
+
+
+def test_a_connection_of_later_knows_what_only_the_log_has(store: Store) -> None:
+    points = known(store)
+    points.begin([CHOOSING], RECEIVED_MS - 9)
+    see(points, "Open")
+    with store.write() as txn:
+        log.append(txn, replace(batch_of(custom("Open")), received_ms=RECEIVED_MS - 10))
+        log.append(txn, replace(batch_of(custom("Ping")), log_id=9))
+    later = connection(2, pipeline=CHOOSING.pipeline)
+    points.begin([CHOOSING, later], RECEIVED_MS + 1)
+    ping = DataPoint("Event", "other", "Ping")
+    assert [points.is_known_to(number, ping) for number in (1, 2)] == [False, True]
+    assert not points.is_known_to(1, OPEN)  # it has been left out as a new one till now
+    with store.read() as txn:
+        assert data_points.read_points(txn)[ping] == RECEIVED_MS
 
 
 def test_there_are_at_most_so_many(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
