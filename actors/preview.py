@@ -1,5 +1,6 @@
 """What a connection would get of a batch, without anything being changed."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 from itertools import chain
 from typing import Any
@@ -15,11 +16,12 @@ from actors.clock import Clock
 from actors.errors import BatchRejected, Problem
 from actors.groups.live import keep_read_only
 from actors.model.batches import Batch, BatchContext, StoredBatch
+from actors.model.deliveries import Delivery
 from actors.model.micro_batches import Rejected
 from actors.model.profiles import ConsentChange, Lookup, Profile, ProfileKey
 from actors.model.workspaces import Environment
 from actors.outgoing import outgoing_batch
-from actors.pipeline.candidate import STEPS
+from actors.pipeline.candidate import STEPS, Drop
 from actors.pipeline.compiling import Pipeline
 from actors.predictions.objects import OWNED
 from actors.shard import Shard
@@ -86,6 +88,8 @@ class ShardPreviews:
             return None
         context = self._context(pipeline)
         work = self._work(raw, context)
+        if work.checked is not None and work.checked.drops_batch:
+            return _answer([], [Drop(connection, "unplanned_batch")])
         work.mpid, batch = mpid, work.decoded
         identities = self._identities(batch)
         profile: Profile | None = None
@@ -122,25 +126,7 @@ class ShardPreviews:
         outgoing = outgoing_batch(
             stored, profile, self._workspace, changes, shard.groups.ids, calculated
         )
-        deliveries, drops = enqueue(outgoing, stored, profile, [pipeline])
-        return {
-            "payloads": [
-                {
-                    "delivery_id": each.delivery_id,
-                    "environment": each.environment,
-                    "body": orjson.loads(each.payload),
-                }
-                for each in deliveries
-            ],
-            "dropped": [
-                {
-                    "event_index": each.event_index,
-                    "reason": each.reason,
-                    "step": STEPS[each.reason],
-                }
-                for each in drops
-            ],
-        }
+        return _answer(*enqueue(outgoing, stored, profile, [pipeline]))
 
     def _work(self, raw: bytes, context: BatchContext) -> Work:
         """Decode a batch, without what is blocked of it. Raises BatchRejected."""
@@ -170,3 +156,20 @@ class ShardPreviews:
                 key = ProfileKey(self._workspace.scope, environment, mpid)
                 kept = self._shard.profiles.get(txn, key)
         return Profile(self._clock.now_ms()) if kept is None else deepcopy(kept)
+
+
+def _answer(deliveries: Sequence[Delivery], drops: Sequence[Drop]) -> dict[str, Any]:
+    return {
+        "payloads": [
+            {
+                "delivery_id": each.delivery_id,
+                "environment": each.environment,
+                "body": orjson.loads(each.payload),
+            }
+            for each in deliveries
+        ],
+        "dropped": [
+            {"event_index": each.event_index, "reason": each.reason, "step": STEPS[each.reason]}
+            for each in drops
+        ],
+    }

@@ -38,6 +38,7 @@ STEPS = {
     "forwarding_rule:consent": 6,
     "forwarding_rule:event_attribute": 7,
     "filtered": 8,
+    "unplanned_batch": 9,
     "unsupported_type": 11,
     "setting": 11,
     "event_arrived_late": 12,

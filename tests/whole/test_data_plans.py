@@ -238,6 +238,17 @@ async def test_a_preview_shows_a_batch_as_it_goes_on(world: World) -> None:
     assert await quarantined(world) == []
 
 
+async def test_a_preview_shows_a_dropped_batch_as_dropped(tmp_path: Path) -> None:
+    sent = {"mpid": 1 << 40, "events": [OTHER, quote({"premium": 1})], "context": TAG}
+    path = "/output-connections/backend-hook/preview"
+    async with running(tmp_path, document=planned(document(event="drop_batch"))) as world:
+        answer = await ask(world, "POST", path, sent)
+        assert await answer.json() == {
+            "payloads": [],
+            "dropped": [{"event_index": None, "reason": "unplanned_batch", "step": 9}],
+        }
+
+
 async def test_a_plan_holds_in_its_workspace_alone(tmp_path: Path) -> None:
     written = document(event="drop_event")
     other: Data = {
