@@ -26,7 +26,12 @@ _INT64 = frozenset(
 )
 _INT64_END = "_unixtime_ms"
 # What senders name themselves.
-_FREE = frozenset({"custom_attributes", "custom_flags", "user_attributes", "user_identities"})
+_FREE = frozenset(
+    {
+        *("custom_attributes", "custom_flags", "user_attributes", "user_identities"),
+        "partner_identities",
+    }
+)
 
 
 def quarantine_delivery(
@@ -61,9 +66,13 @@ def quarantine_batch(
     blocked: Blocked, stored: StoredBatch, plan: tuple[str, int]
 ) -> dict[str, Any]:
     """Return the batch as JSON values; see `quarantine_delivery`."""
-    batch = inbound_batch(stored)
+    batch, entered = inbound_batch(stored), blocked.entered
     if batch["mpid"] is None:
         del batch["mpid"]
+    if entered.partner_identities:
+        batch["partner_identities"] = entered.partner_identities
+    if entered.ip is not None:
+        batch["ip"] = entered.ip
     plan_id, version = plan
     named = {
         "plan_id": plan_id,
@@ -71,7 +80,7 @@ def quarantine_batch(
         "block_metadata": block_metadata(blocked),
     }
     batch["context"] = {**batch.get("context", {}), "data_plan": named}
-    batch["events"] = [_event(each) for each in blocked.entered.events]
+    batch["events"] = [_event(each) for each in entered.events]
     shown: dict[str, Any] = _with_texts(batch)
     return shown
 

@@ -406,6 +406,24 @@ def test_a_dropped_batch_of_a_named_user_is_delivered_as_theirs(tmp_path: Path) 
             assert list(txn.scan("profiles")) == []
 
 
+def test_a_quarantine_batch_has_all_that_was_sent(tmp_path: Path) -> None:
+    workspace = replace(WORKSPACE, partner_identities=frozenset({"acme_id"}))
+    dropping = version(1, document(event="drop_batch"))
+    with planned(tmp_path, dropping, workspace=workspace) as here:
+        sent = {
+            "partner_identities": {"acme_id": "7"},
+            "ip": "192.0.2.1",
+            "consent_state": {
+                "gdpr": {"ads": {"consented": True, "timestamp_unixtime_ms": NOW}},
+            },
+        }
+        here.send(event("custom_event", event_name="Other"), mpid=MPID, **sent)
+        [held] = here.quarantined()
+        assert held["partner_identities"] == sent["partner_identities"]
+        assert held["ip"] == sent["ip"]
+        assert held["consent_state"]["gdpr"].keys() == {"ads"}
+
+
 def test_names_of_blocked_events_are_not_learnt(tmp_path: Path) -> None:
     with planned(tmp_path, version(1, document(event="drop_event"))) as here:
         result = here.send(event("custom_event", event_name="Never heard of"), mpid=MPID)
