@@ -142,6 +142,13 @@ COMMERCE_FIELDS: dict[str, Coerce] = {
 }
 
 
+# Parts of an event whose action has a name, and what makes it the name that is kept.
+ACTION_NAMES: dict[str, Coerce] = {
+    "product_action": _to_action,
+    "promotion_action": _to_promotion_action_name,
+}
+
+
 def check_parts(data: Members) -> list[Fault]:
     """Check that exactly one of the three parts is there."""
     if sum(data.get(name) not in _EMPTY for name in PARTS) == 1:

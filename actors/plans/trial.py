@@ -5,13 +5,15 @@ Values keep the form in which they were written, so that results can name it.
 
 from collections.abc import Mapping
 from copy import deepcopy
+from json import dumps
 from typing import Any
 
-import orjson
-
+from actors.batches.commerce import ACTION_NAMES
 from actors.batches.decode import decode_batch
 from actors.batches.identities import canonical_name
-from actors.batches.reading import Fields
+from actors.batches.parse import MAX_DEPTH, parse_json
+from actors.batches.reading import Fields, Reading
+from actors.errors import BatchRejected, Problem
 from actors.model.batches import BatchContext
 from actors.model.workspaces import InputInfo, WorkspaceInfo
 from actors.plans.document import PlanDocument
@@ -41,6 +43,7 @@ _NOBODY = WorkspaceInfo(
     immutable_ids=frozenset(),
 )
 _CONTEXT = BatchContext(0, "", "server_to_server", 0)
+_READING = Reading(_NOBODY, _NOBODY.inputs[0], 0, drops=[])
 
 
 def try_batch(plan: PlanDocument, batch: Any) -> dict[str, Any]:
@@ -48,12 +51,15 @@ def try_batch(plan: PlanDocument, batch: Any) -> dict[str, Any]:
 
     Returns:
         `results`, one for each event or object with violations, and `batch`, what is left of it
-        after blocking, `None` if that is nothing.
+        after blocking, `None` if that is nothing. Integers beyond 64 bits are floats in both, as
+        everywhere behind the Events API.
 
     Raises:
         BatchRejected: the Events API would not take it.
     """
-    decode_batch(orjson.dumps(batch), _CONTEXT, _NOBODY)
+    raw = _encode(batch)
+    decode_batch(raw, _CONTEXT, _NOBODY)
+    batch = parse_json(raw)
     events = [each["data"] for each in _events(batch)]
     entries = validate(
         plan,
@@ -68,12 +74,23 @@ def try_batch(plan: PlanDocument, batch: Any) -> dict[str, Any]:
     return {"results": results, "batch": _left(batch, judge(entries, plan.actions))}
 
 
+def _encode(batch: Any) -> bytes:
+    """Return the text of a batch, whatever its JSON values are. Raises BatchRejected."""
+    try:
+        return dumps(batch).encode()
+    except RecursionError:
+        message = f"Request body is not valid JSON: nested deeper than {MAX_DEPTH} levels."
+        raise BatchRejected([Problem(message)]) from None
+
+
 def _events(batch: Fields) -> list[Fields]:
     return batch.get("events") or []
 
 
 def _looked(event: Fields) -> Looked:
-    data: Fields = event["data"]
+    kind, data = event["event_type"].lower(), event["data"]
+    if kind == "commerce_event":
+        data = data | _named_actions(data)
 
     def get(name: str) -> Any:
         value = data.get(name)
@@ -81,7 +98,16 @@ def _looked(event: Fields) -> Looked:
             return data.get("event_name")
         return value.lower() if name == "custom_event_type" and isinstance(value, str) else value
 
-    return Looked(event["event_type"].lower(), get, lambda: data)
+    return Looked(kind, get, lambda: data)
+
+
+def _named_actions(data: Fields) -> Fields:
+    """Return the parts that have an action, under the name by which it is planned."""
+    return {
+        part: data[part] | {"action": to_name(data[part]["action"], _READING)}
+        for part, to_name in ACTION_NAMES.items()
+        if data.get(part)
+    }
 
 
 def _named(batch: Fields) -> list[tuple[str, Any]]:

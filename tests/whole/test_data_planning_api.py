@@ -209,10 +209,15 @@ async def test_case_23_a_batch_is_tried_without_being_sent(world: World) -> None
     found = await done(world, "POST", "/validate", {"document": dropping, "batch": batch})
     assert found["batch"]["events"][0]["data"]["custom_attributes"] == {"premium": 1}
     assert world.log() == []
+    nested: list[Any] = []
+    for _ in range(300):
+        nested = [nested]
     for body, message in (
         ({"document": {"x": 1}, "batch": batch}, "Invalid data plan document."),
         ({"document": document(), "batch": {"events": [{}]}}, "Invalid Event Batch."),
         ({"document": document(), "batch": []}, "Invalid Event Batch."),
+        ({"document": document(), "batch": {"mpid": 1 << 70}}, "Invalid Event Batch."),
+        ({"document": document(), "batch": {"x": nested}}, "Invalid Event Batch."),
     ):
         status, error = await refusal(world, "POST", "/validate", body)
         assert (status, error["message"]) == (400, message)
