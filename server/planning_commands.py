@@ -17,7 +17,12 @@ import zstandard
 from actors.errors import BatchRejected
 from actors.plans.document import DocumentProblem, DocumentRefused, compile_document
 from actors.plans.trial import try_batch
-from server.quarantine_replay import NoQuarantineBatch, ReplayOptions, replayed
+from server.quarantine_replay import (
+    NoQuarantineBatch,
+    NothingToFindBy,
+    ReplayOptions,
+    replayed,
+)
 
 CONFIG = "mp.config.json"
 TIMEOUT_S = 30.0
@@ -116,7 +121,12 @@ def replay(
                 if not dry_run:
                     _send(f"{url.rstrip('/')}/v2/events", pair, orjson.dumps(batch))
                 sent += 1
-            except (orjson.JSONDecodeError, NoQuarantineBatch, _NotTaken) as error:
+            except (
+                orjson.JSONDecodeError,
+                NoQuarantineBatch,
+                NothingToFindBy,
+                _NotTaken,
+            ) as error:
                 failed += 1
                 click.echo(f"{file}:{number}: {error}", err=True)
         word = "would be sent" if dry_run else "sent"

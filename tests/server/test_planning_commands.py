@@ -220,6 +220,97 @@ def test_more_is_sent_where_that_is_asked_for(written: Any, receiver: Receiver) 
     assert sent["device_info"] == QUARANTINED["device_info"]
 
 
+CHANGES: list[Data] = [
+    *(
+        {"event_type": "user_attribute_change", "data": {"user_attribute_name": name}}
+        for name in ("age", "tier")
+    ),
+    *(
+        {"event_type": "user_identity_change", "data": {side: {"identity_type": kind}}}
+        for side, kind in (("new", "twitter"), ("old", "ios_idfv"), ("new", "email"))
+    ),
+    {"event_type": "opt_out", "data": {"is_opted_out": True}},
+]
+
+
+def quarantined(*events: Data, **members: Any) -> Data:
+    """Make a quarantine batch all of whose events are blocked."""
+    made: Data = json.loads(json.dumps(QUARANTINED | members))
+    numbered = [
+        each | {"data": {"event_id": str(index), **each["data"]}}
+        for index, each in enumerate(events)
+    ]
+    ids = [each["data"]["event_id"] for each in numbered]
+    made["context"]["data_plan"]["block_metadata"]["blocked_event_ids"] = ids
+    return made | {"events": numbered}
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ([], []),
+        (["--user-attributes"], [CHANGES[0]]),
+        (["--user-identities"], CHANGES[2:4]),
+        (["--user-attributes", "--user-identities"], [CHANGES[0], *CHANGES[2:4]]),
+    ],
+)
+def test_changes_of_the_user_are_sent_again_where_that_is_asked_for(
+    flags: list[str], told: list[Data], written: Any, receiver: Receiver
+) -> None:
+    other = {"event_type": "custom_event", "data": {"event_name": "Other"}}
+    replay(receiver, "--file", written("q.ndjson", quarantined(*CHANGES, other)), *flags)
+    [sent] = receiver.bodies
+    assert sent["events"] == [*told, other]
+
+
+def test_consent_and_partners_of_that_time_are_not_sent_again(
+    written: Any, receiver: Receiver
+) -> None:
+    consent = {"gdpr": {"ads": {"consented": True, "timestamp_unixtime_ms": "1"}}}
+    batch = quarantined(CHANGES[-1], consent_state=consent, partner_identities={"p": "1"})
+    file = written("q.ndjson", batch)
+    done = replay(receiver, "--file", file)
+    assert done.output == f"{file}: 0 sent, 1 skipped, 0 failed\n"
+    replay(receiver, "--file", file, "--user-attributes")
+    [sent] = receiver.bodies
+    assert not {"consent_state", "partner_identities"} & sent.keys()
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {},
+        {"user_identities": {"twitter": "t"}, "mp_deviceid": "d"},
+        {"user_identities": {}, "device_info": {"ios_idfv": "i", "push_token": "p"}},
+    ],
+)
+def test_blocked_identities_are_sent_for_whom_the_others_find(
+    others: Data, written: Any, receiver: Receiver
+) -> None:
+    file = written("q.ndjson", quarantined(**others))
+    assert replay(receiver, "--file", file, "--user-identities").exit_code == 0
+    [sent] = receiver.bodies
+    assert "mpid" not in sent
+    assert sent["device_info"]["ios_idfv"] == "i"
+
+
+def test_blocked_identities_that_nobody_would_be_found_by_are_told(
+    written: Any, receiver: Receiver
+) -> None:
+    identities = {"twitter": "t", "alias": "no lookup"}
+    file = written("q.ndjson", quarantined(user_identities=identities))
+    done = replay(receiver, "--file", file, "--user-identities")
+    assert (done.exit_code, receiver.bodies) == (1, [])
+    assert f"{file}:1: no identity is left to find MPID 77 by" in done.output
+    assert "/v1/77/modify" in done.output
+    assert replay(receiver, "--file", file, "--user-attributes").exit_code == 0
+    assert receiver.bodies[0]["mpid"] == "77"
+    named = quarantined(user_identities=identities, mpid=None)
+    assert (
+        replay(receiver, "--file", written("n.ndjson", named), "--user-identities").exit_code == 0
+    )
+
+
 def test_a_dry_run_sends_nothing(written: Any, receiver: Receiver) -> None:
     file = written("q.ndjson", QUARANTINED)
     done = replay(receiver, "--file", file, "--dry-run")
