@@ -18,7 +18,7 @@ from server.middleware import SECURITY_HEADERS
 from server.openapi.document import OPENAPI, Document
 from server.openapi.takes import takes
 from server.paths import Route, register
-from server.problems import Refused, error_answer, json_answer
+from server.problems import RETRY_AFTER_UNAVAILABLE_S, Refused, error_answer, json_answer
 from server.rebalance import MAX_BODY_BYTES as REBALANCE_BYTES
 from server.rebalance import read_move, shown
 from server.routes import openapi, operations
@@ -41,6 +41,7 @@ class Admin:
         metrics_token: bearer token that `/metrics` asks for, `None` for none.
         max_series: label sets on one page of metrics.
         moves: of slots between shards.
+        has_started: whether there are actors to answer from; until then only health is told.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Admin:
         metrics_token: str | None,
         max_series: int,
         moves: SlotMoves,
+        has_started: Callable[[], bool],
     ) -> None:
         self.snapshots = snapshots
         self.status = status
@@ -64,6 +66,7 @@ class Admin:
         self.metrics_token = metrics_token
         self.max_series = max_series
         self.moves = moves
+        self.has_started = has_started
 
 
 ADMIN = web.AppKey("admin", Admin)
@@ -82,7 +85,7 @@ def make_admin_app(admin: Admin, health: Health) -> web.Application:
 
 async def metrics(request: web.Request) -> web.Response:
     """GET /metrics: what all processes report, for Prometheus."""
-    admin = request.app[ADMIN]
+    admin = _started(request)
     if admin.metrics_token is not None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         is_known = compare_digest(
@@ -130,15 +133,27 @@ async def move_slots(request: web.Request) -> web.Response:
 
 async def status_page(request: web.Request) -> web.Response:
     """GET /status: what works and what does not, for everybody; as JSON by `Accept`."""
-    shown = await request.app[ADMIN].board.condition()
+    shown = await _started(request).board.condition()
     if "application/json" in request.headers.get("Accept", ""):
         return json_answer(shown)
     return web.Response(text=as_page(shown), content_type="text/html", charset="utf-8")
 
 
+def _started(request: web.Request) -> Admin:
+    """Return what the port answers from, once there is something."""
+    admin = request.app[ADMIN]
+    if not admin.has_started():
+        raise Refused(
+            "SERVICE_UNAVAILABLE",
+            "The deployment is starting.",
+            {"Retry-After": str(RETRY_AFTER_UNAVAILABLE_S)},
+        )
+    return admin
+
+
 def _enter(request: web.Request) -> Admin:
     """Return what the port answers from, if an administrator asks."""
-    admin = request.app[ADMIN]
+    admin = _started(request)
     credential = bearer(request, "platform", _config_of(request, admin), admin.clock)
     if credential.role not in ADMINISTRATORS:
         raise Refused("FORBIDDEN", "The credential's role does not allow this.")

@@ -30,7 +30,13 @@ LOOK_S = 5.0  # after which it is looked again whether an actor's node is there
 
 
 class Cluster:
-    """Starts and stops what a deployment consists of; `watched` lists it."""
+    """Starts and stops what a deployment consists of.
+
+    Attributes:
+        watched: what it consists of.
+        port: of the edges; the one taken, once they listen.
+        has_started: whether all of it works.
+    """
 
     def __init__(
         self,
@@ -43,6 +49,7 @@ class Cluster:
         """Set up; `workspaces`: as the configuration has them now."""
         self.watched: list[Watched] = []
         self.port = settings.port
+        self.has_started = False
         self._outputs: dict[int, set[str]] = {}  # number of a workspace to those with a forwarder
         self._settings = settings
         self._workspaces = workspaces
@@ -82,6 +89,12 @@ class Cluster:
             elif each.start is not None:
                 await each.start()
         self._folder.begun()
+        self.has_started = True
+
+    @property
+    def recovered_shards(self) -> int:
+        """How many shards have opened their stores so far."""
+        return sum(each.role == "shard" and each.pid is not None for each in self.watched)
 
     @property
     def _slots(self) -> SlotMap:

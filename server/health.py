@@ -46,8 +46,9 @@ class Health:
     async def started(self) -> tuple[bool, dict[str, Any]]:
         """Return whether every shard has recovered once; a later restart does not undo it."""
         if not self._has_recovered:
-            shards = (await self._checks()).get("shards", OK)
-            if not _passes(shards):
+            checks = await self._checks()
+            shards = checks.get("shards", OK)
+            if not _passes(shards) or not _passes(checks.get("process", OK)):
                 share = _SHARE.fullmatch(shards)
                 counts = (int(share[1]), int(share[2])) if share else (0, None)
                 return False, {"recovered_shards": counts[0], "of": counts[1]}

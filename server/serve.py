@@ -8,44 +8,32 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
-from typing import Any
-
-from aiohttp import web
 
 from actors import remote
 from actors.clock import SystemClock
-from actors.errors import ActorFailed, ShardUnavailable
-from actors.metric_groups import AdminMetrics
-from actors.remote_handles import remote_shards
+from actors.errors import ActorFailed
 from actors.store.folder import DataFolder
-from actors.store.slots import Slots, even
 from config.desk_options import ConfigDeskOptions
 from config.errors import ConfigError
 from config.settings import Settings
-from server.admin import Admin, make_admin_app
-from server.app import RUNNER_OPTIONS
+from server.admin_port import AdminPort
 from server.banner import banner
 from server.beginning import begin, kept_key
 from server.cluster import Cluster
 from server.config_watch import ConfigWatch
 from server.demo.settings import check_development
-from server.health import Health, Readiness
 from server.host import ServeHost
-from server.log_levels import LogLevels
 from server.log_socket import LogReceiver
-from server.logs import configure_logging, set_level
+from server.logs import configure_logging
 from server.ports import check_port
-from server.protocol_log import PROTOCOL_LOG
 from server.signing_pair import signing_pair
 from server.spawning import Spawner
-from server.supervisor import Supervisor
 from server.tls import tls_of
 from server.version import program_version
 
 logger = logging.getLogger("headwater.serve")
 
 RAY_CHECK_S = 0.5
-ADMIN_STOP_S = 2.0  # for the admin port's requests; the actors are stopped only afterwards
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -135,10 +123,12 @@ async def _run(
         receiver = LogReceiver(host.log_socket, sys.stdout)
         stack.callback(receiver.close)
         stack.push_async_callback(cluster.stop)
+        admin = AdminPort(settings, watch, cluster)
+        admin_port = await admin.open(stack)
         starting = asyncio.create_task(cluster.start())
         stopping = asyncio.create_task(is_told_to_stop.wait())
         losing = asyncio.create_task(_lost_ray())
-        stack.push_async_callback(_cancel, losing)
+        stack.callback(losing.cancel)
         await asyncio.wait((starting, stopping, losing), return_when=asyncio.FIRST_COMPLETED)
         if losing.done():
             starting.cancel()
@@ -148,22 +138,22 @@ async def _run(
             starting.cancel()
             return
         await starting
-        admin_port, health, failure = await _start_admin(settings, watch, cluster, stack)
+        admin.begin(stack)
         if settings.workspace:  # else it ends the process, as when its terminal is closed
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, watch.reload)
         show(banner(settings, watch.documents, cluster.port, admin_port, watch.is_example))
         logger.info("serving", extra={"event": "serving", "port": cluster.port})
-        await asyncio.wait((stopping, failure, losing), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((stopping, admin.failure, losing), return_when=asyncio.FIRST_COMPLETED)
         if losing.done():  # nothing could be asked to stop in order any more
             cluster.kill()
             raise losing.result()
         logger.info("stopping", extra={"event": "stopping"})
-        health.is_draining = True
+        admin.health.is_draining = True
         await cluster.drain()
         await asyncio.sleep(settings.shutdown_grace_s)
     logger.info("stopped", extra={"event": "stopped"})
-    if failure.done():
-        raise failure.result()
+    if admin.failure.done():
+        raise admin.failure.result()
 
 
 async def _lost_ray() -> ActorFailed:
@@ -176,89 +166,3 @@ async def _lost_ray() -> ActorFailed:
         extra={"event": "ray_lost", "ended": name},
     )
     return ActorFailed(f"Ray's process {name} has ended")
-
-
-async def _start_admin(
-    settings: Settings,
-    watch: ConfigWatch,
-    cluster: Cluster,
-    stack: AsyncExitStack,
-) -> tuple[int, Health, asyncio.Future[ActorFailed]]:
-    """Start the supervisor and the admin port.
-
-    Returns:
-        The port, its health, and what is set if an actor dies for good.
-    """
-    clock = SystemClock()
-    metrics = AdminMetrics(program_version())
-    following = asyncio.create_task(watch.run(metrics))
-    stack.push_async_callback(_cancel, following)
-    supervisor = Supervisor(
-        cluster.watched, metrics, settings.metrics_interval_s, settings.data_dir, clock
-    )
-    watching = asyncio.create_task(supervisor.run())
-    stack.push_async_callback(_cancel, watching)
-
-    async def set_everywhere(logger_name: str, level: str | None) -> None:
-        set_level(settings, logger_name, level)
-        await supervisor.set_log_level(logger_name, level)
-
-    log_levels = LogLevels(set_everywhere)
-    stack.push_async_callback(log_levels.close)
-    token = settings.metrics_token
-    admin = Admin(
-        supervisor.snapshots,
-        supervisor.status,
-        supervisor.board,
-        log_levels,
-        watch.holders,
-        clock,
-        None if token is None else token.get_secret_value(),
-        settings.metrics_max_series,
-        cluster.moves,
-    )
-    first = watch.holders[0]
-    health = Health(
-        _readiness(first.current.workspace, settings.shards),
-        lambda: first.current.revision,
-        clock.now_ms(),
-    )
-    runner = web.AppRunner(
-        make_admin_app(admin, health),
-        access_log=None,
-        logger=PROTOCOL_LOG,
-        keepalive_timeout=RUNNER_OPTIONS["keepalive_timeout"],
-        shutdown_timeout=ADMIN_STOP_S,
-    )
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    stack.push_async_callback(cluster.moves.close)  # the port would wait for one that is stuck
-    site = web.TCPSite(runner, settings.admin_host, settings.admin_port)
-    await site.start()
-    port: int = runner.addresses[0][1]
-    return port, health, supervisor.failure
-
-
-def _readiness(workspace: int, count: int) -> Readiness:
-    """Return a check of all shards, which all workspaces share."""
-    shards = remote_shards(workspace, Slots(even(count)))
-
-    async def check() -> dict[str, str]:
-        answers = await asyncio.gather(*(each.ready() for each in shards), return_exceptions=True)
-        reached = [each for each in answers if isinstance(each, str)]
-        broken = [each for each in reached if each != "ok"]
-        for each in answers:
-            if isinstance(each, BaseException) and not isinstance(each, ShardUnavailable):
-                raise each
-        return {
-            "config": "ok",
-            "shards": f"{len(reached)}/{count}",
-            "storage": broken[0] if broken else "ok",
-        }
-
-    return check
-
-
-async def _cancel(task: "asyncio.Task[Any]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -59,7 +59,7 @@ async def start(clock: ManualClock, tmp_path: Path) -> AsyncIterator[Start]:
     log_levels = LogLevels(tell)
     folder = DataFolder(tmp_path, 2, 1 << 20, SystemClock())
 
-    async def make(token: str | None = None) -> Client:
+    async def make(token: str | None = None, *, has_started: bool = True) -> Client:
         admin = Admin(
             snapshots,
             status,
@@ -70,6 +70,7 @@ async def start(clock: ManualClock, tmp_path: Path) -> AsyncIterator[Start]:
             token,
             1000,
             SlotMoves([], folder, asyncio.Lock(), clock),
+            lambda: has_started,
         )
         health = Health(readiness, lambda: 7, clock.now_ms())
         client = TestClient(TestServer(make_admin_app(admin, health)))
@@ -158,6 +159,17 @@ async def test_a_token_holds_for_the_workspace_of_its_client_only(
 )
 async def test_health_is_served_here_too(start: Start, path: str, status: int) -> None:
     assert (await (await start("right")).get(path)).status == status
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/status", "/admin/status", "/admin/slots"])
+async def test_what_needs_the_actors_waits_for_them(
+    start: Start, clock: ManualClock, path: str
+) -> None:
+    client = await start(has_started=False)
+    answer = await client.get(path, headers=bearer_of("ops", clock))
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    assert "starting" in await answer.text()
+    assert (await client.get("/healthz")).status == 200
 
 
 async def test_the_status_page_is_for_everybody(start: Start) -> None:

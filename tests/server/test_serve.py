@@ -1,8 +1,8 @@
-"""How `serve` ends its admin port while a request there is stuck."""
+"""In which order `serve` starts what it consists of."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,35 +13,34 @@ from aiohttp import ClientSession
 from actors.clock import SystemClock
 from actors.store.folder import DataFolder
 from config.settings import Settings
-from server import serve, slot_moves, tokens
+from server import serve
 from server.edge_config import ConfigHolder
-from server.rebalance import Move
 from server.slot_moves import SlotMoves
 from tests.clients.tools import free_port
 from tests.server.conftest import config_with
 
-SOON_S = 0.05
-LATE_S = 20.0  # aiohttp itself gives requests 60
+LATE_S = 20.0
 
 
-class StuckMoves(SlotMoves):
-    """Whose passes never end by themselves."""
+class SlowCluster:
+    """Whose store takes until `may_start` is set to be opened."""
 
-    def __init__(self, folder: DataFolder) -> None:
-        super().__init__([], folder, asyncio.Lock(), SystemClock())
-        self.has_begun = asyncio.Event()
+    def __init__(self, moves: SlotMoves) -> None:
+        self.watched: list[Any] = []
+        self.moves = moves
+        self.port = 0
+        self.recovered_shards = 0
+        self.has_started = False
+        self.is_starting = asyncio.Event()
+        self.may_start = asyncio.Event()
 
-    async def _pass(self, wanted: Move) -> Move:
-        self.has_begun.set()
-        await asyncio.Event().wait()
-        return wanted
+    async def start(self) -> None:
+        self.is_starting.set()
+        await self.may_start.wait()
+        self.has_started = True
 
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[DataFolder]:
-    made = DataFolder(tmp_path, 2, 1 << 20, SystemClock())
-    yield made
-    made.close()
+    async def stop(self) -> None:
+        """Nothing was started."""
 
 
 @pytest.fixture
@@ -50,61 +49,55 @@ async def http() -> AsyncIterator[ClientSession]:
         yield session
 
 
-async def started(moves: SlotMoves, folder: DataFolder, stack: AsyncExitStack) -> str:
-    """Start an admin port of a deployment without actors; return where slots are moved."""
+class Run:
+    """`serve` without Ray."""
 
-    async def run(metrics: object) -> None:
-        await asyncio.Event().wait()
+    def __init__(self, folder: Path) -> None:
+        self.settings = Settings(data_dir=folder, shards=2, admin_port=free_port())
+        self.url = f"http://{self.settings.admin_host}:{self.settings.admin_port}"
+        self._folder = DataFolder(folder, 2, 1 << 20, SystemClock())
+        self.cluster = SlowCluster(SlotMoves([], self._folder, asyncio.Lock(), SystemClock()))
+        self.shown = asyncio.Event()
 
-    watch: Any = SimpleNamespace(run=run, holders=[ConfigHolder(config_with())])
-    cluster: Any = SimpleNamespace(watched=[], moves=moves)
-    settings = Settings(data_dir=folder.path, shards=2, admin_port=free_port())
-    port, _, _ = await serve._start_admin(settings, watch, cluster, stack)
-    return f"http://{settings.admin_host}:{port}/admin/slots"
+    async def run(self) -> None:
+        async def follow(metrics: object) -> None:
+            await asyncio.Event().wait()
+
+        watch: Any = SimpleNamespace(
+            run=follow, holders=[ConfigHolder(config_with())], documents=[], is_example=False
+        )
+        cluster: Any = self.cluster
+        host: Any = SimpleNamespace(log_socket=self._folder.path / "log")
+        try:
+            await serve._run(self.settings, watch, cluster, host, lambda _: self.shown.set())
+        finally:
+            self._folder.close()
 
 
-def bearer() -> dict[str, str]:
-    config = config_with()
-    known = config.credentials["ops"]
-    audience = config.token_audiences[0]
-    token = tokens.issue(known, known.secret_digest, audience, config, SystemClock())
-    return {"Authorization": f"Bearer {token}"}
-
-
-async def test_a_move_that_is_stuck_does_not_hold_the_end_up(
-    folder: DataFolder, http: ClientSession, monkeypatch: pytest.MonkeyPatch
+async def test_health_is_answered_while_stores_are_opened(
+    tmp_path: Path, http: ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slot_moves, "CLOSE_S", SOON_S)
-    monkeypatch.setattr(serve, "ADMIN_STOP_S", 10 * LATE_S)
-    moves = StuckMoves(folder)
-    stack = AsyncExitStack()
-    url = await started(moves, folder, stack)
-    wanted = {"first": 0, "last": 9, "to": 1}
-    asking = asyncio.create_task(http.post(url, json=wanted, headers=bearer()))
-    await moves.has_begun.wait()
+    """spec/observability.md, 7: a probe would end a process that does not answer."""
+    monkeypatch.setattr(serve, "banner", lambda *_: "")
+    made = Run(tmp_path)
+    running = asyncio.create_task(made.run())
     async with asyncio.timeout(LATE_S):
-        await stack.aclose()
-        await moves.close()  # as the cluster does once more
-    await asyncio.gather(asking, return_exceptions=True)
+        await made.cluster.is_starting.wait()
+        statuses = [
+            (await http.get(f"{made.url}/{path}")).status for path in ("healthz", "startupz")
+        ]
+        assert (statuses, made.shown.is_set()) == ([200, 503], False)
+        made.cluster.may_start.set()
+        await made.shown.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_a_request_that_is_stuck_does_not_hold_the_end_up(
-    folder: DataFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(serve, "ADMIN_STOP_S", SOON_S)
-    stack = AsyncExitStack()
-    url = await started(SlotMoves([], folder, asyncio.Lock(), SystemClock()), folder, stack)
-    port = int(url.split(":")[2].split("/")[0])
-    reading, writing = await asyncio.open_connection("127.0.0.1", port)
-    head = [
-        "POST /admin/slots HTTP/1.1",
-        "Host: a",
-        f"Authorization: {bearer()['Authorization']}",
-        "Content-Length: 9",
-        "Expect: 100-continue",
-    ]
-    writing.write("\r\n".join([*head, "", ""]).encode())
-    assert b"100" in await reading.readline(), "its body is waited for"
-    async with asyncio.timeout(LATE_S):
-        await stack.aclose()
-    writing.close()
+async def test_nothing_is_started_where_the_admin_port_is_taken(tmp_path: Path) -> None:
+    made = Run(tmp_path)
+    with socket.socket() as other:
+        other.bind((made.settings.admin_host, made.settings.admin_port))
+        other.listen()
+        with pytest.raises(OSError, match=str(made.settings.admin_port)):
+            await made.run()
+    assert not made.cluster.is_starting.is_set()
