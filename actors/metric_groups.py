@@ -90,6 +90,8 @@ class ShardMetrics:
         self.queue_bytes = forwarding.FORWARDER_QUEUE_BYTES.on(self.registry)
         self.dead_letters = forwarding.FORWARDER_DEAD_DEPTH.on(self.registry)
         self.forwarder_drops = forwarding.FORWARDER_DROPS.on(self.registry)
+        self.forwarder_events = forwarding.FORWARDER_EVENTS.on(self.registry)
+        self.dead = forwarding.FORWARDER_DEAD.on(self.registry)
         self.config_revision = deployment.CONFIG_REVISION.on(self.registry)
         _show_build(self.registry, version)
 

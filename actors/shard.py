@@ -98,7 +98,7 @@ class Shard:
                 event_names.read_all(txn), options.workspace.limits.unique_event_names
             )
             self.groups = KnownGroups(read_live(txn))
-            self.outbox = ShardOutbox(self.store, txn, options, self.ids, wake)
+            self.outbox = ShardOutbox(self.store, txn, options, self.ids, wake, metrics)
         self.audiences = self._make_audiences()
         self._batches = ShardBatches(self)
         state.joints.enter(self, metrics)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from actors.audiences.announce import FIRST_NUMBER, Subscription
 from actors.collecting import Collector, Gathered, Part
+from actors.metric_groups import ShardMetrics
 from actors.model.batches import StoredBatch
 from actors.model.deliveries import DeadLetter, Delivery, Settlement
 from actors.queues import Queues
@@ -39,11 +40,13 @@ class ShardOutbox:
         options: ShardOptions,
         ids: Ids,
         wake: Callable[[str], None],
+        metrics: ShardMetrics,
     ) -> None:
         """Args: `wake` is called with the id of an output for which there is something."""
         self._store = store
         self._ids = ids
         self._wake = wake
+        self._metrics = metrics
         connections = {each.number: each.id for each in options.all_connections}
         self.queues = Queues(txn, options.queue_limits, connections)
         self.collector = Collector(txn, options.connections, ids.next)
@@ -210,6 +213,7 @@ class ShardOutbox:
                 self.queues.left(connection, -count, -gathered.sizes[connection])
         self.queues.died(self._dead)
         if self._dead:
+            self._count_dead()
             self._report_full()
         added = list(self._added)
         self._forget_taken()
@@ -240,6 +244,13 @@ class ShardOutbox:
         count = len(self._taken)
         self.published()
         return count
+
+    def _count_dead(self) -> None:
+        """Count what no forwarder will see."""
+        for letter in self._dead:
+            name = self.queues.name_of(letter.delivery.connection)
+            self._metrics.forwarder_events.labels(name, "failed").inc(letter.delivery.event_count)
+            self._metrics.dead.labels(name, letter.reason).inc()
 
     def _report_full(self) -> None:
         """Say once that a queue is full, and again only when it has been below its limit."""

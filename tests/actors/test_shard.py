@@ -480,6 +480,11 @@ def test_what_has_no_room_in_a_queue_becomes_a_dead_letter(tmp_path: Path) -> No
         dead = views.dead_letters(1, 0, 100)
         assert [len(kept), len(dead)] == [2, 2]
         assert {letter.reason for letter in dead} == {"queue_full"}
+        value, hook = shard.metrics.registry.get_sample_value, connection(1).id
+        counted = {"connection": hook, "reason": "queue_full"}
+        assert value("headwater_forwarder_dlq_total", counted) == 2
+        counted = {"connection": hook, "result": "failed"}
+        assert value("headwater_forwarder_events_total", counted) == 2
         assert len(shard.outbox.read_outbox(2, 0, 100, 2**20)) == 4
         assert views.dead_letter(1, dead[0].delivery.delivery_id) == dead[0]
         # Room that is made counts, and so does what is put back.

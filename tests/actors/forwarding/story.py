@@ -12,7 +12,7 @@ from actors.forwarder import Forwarder
 from actors.forwarding.desk import OutputInfo
 from actors.forwarding.lanes import Ordering
 from actors.forwarding.pace import RateLimit
-from actors.metric_groups import ForwarderMetrics
+from actors.metric_groups import ForwarderMetrics, ShardMetrics
 from actors.model.deliveries import DeadLetter, Delivery
 from actors.outputs.contract import RequestLimits
 from actors.outputs.retry import PROFILES
@@ -73,7 +73,9 @@ class Story:
             queue_limits=dict.fromkeys(CONNECTIONS, QUEUE_BYTES),
         )
         with self.store.read() as txn:
-            self.shard = ShardOutbox(self.store, txn, options, self._ids, self._wake)
+            self.shard = ShardOutbox(
+                self.store, txn, options, self._ids, self._wake, ShardMetrics("test")
+            )
         self.receiver = MoodyReceiver(self.clock, self.ledger, setup.limits)
         self._begin()
 
