@@ -189,7 +189,7 @@ class Forwarder:
 
     def _apply(self, change: Change) -> None:
         """Act on it that a connection is not what it was."""
-        self._desk.show_status(change.state)
+        self._desk.show(change.state)
         if change.is_held:
             self._release(change.state.info.number)
         self._changed.set()

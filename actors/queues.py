@@ -116,6 +116,7 @@ class Queues:
         for number, name in self._ids.items():
             metrics.queue_depth.labels(name).set(self._count[number])
             metrics.queue_bytes.labels(name).set(self._bytes[number])
+            metrics.dead.labels(name, "queue_full")  # at 0: else its first rise is not seen
         for (number, reason), count in self._dead.items():
             if count or number in self._ids:
                 metrics.dead_letters.labels(self.name_of(number), reason).set(count)

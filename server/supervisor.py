@@ -143,8 +143,10 @@ class Supervisor:
         pid = await self._try(watched, watched.handle.pid)
         if pid is None:
             return False
+        # Also before the first: a series that begins at its first value is no rise to Prometheus.
+        restarts = self._metrics.actor_restarts.labels(watched.role, watched.instance)
         if watched.pid not in (None, pid):
-            self._metrics.actor_restarts.labels(watched.role, watched.instance).inc()
+            restarts.inc()
             logger.error(
                 "an actor's process died and was started again",
                 extra={"event": "actor_restarted", "actor": f"{watched.role}-{watched.instance}"},

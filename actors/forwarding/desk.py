@@ -26,6 +26,16 @@ AUTH_STATUSES = frozenset({401, 403})
 AUTH_FAILURES = 20
 TOO_MANY_REQUESTS = 429
 REFUSED_FOR_MS = 15 * 60 * 1000
+# Of the dead letters that a forwarder makes (spec/connections.md, 3.7 and 3.8).
+REASONS_OF_HELD = ("payload_too_large", "build_error", "connection_inactive")
+REASONS = (
+    *REASONS_OF_HELD,
+    "retry_exhausted",
+    "fatal_response",
+    "connection_faulted",
+    "invalid_module_response",
+    "egress_refused",
+)
 
 
 class OutputInfo(Struct, frozen=True):
@@ -64,7 +74,7 @@ class Desk:
         self.show_pace()
         self._gauge = metrics.in_flight.labels(output.id)
         for state in connections.values():
-            self.show_status(state)
+            self.show(state)
 
     # -- Concurrency ------------------------------------------------------------------------------
 
@@ -302,6 +312,13 @@ class Desk:
         stream.may_have_more = True
         stream.back_off(self.clock.now_ms())
         self.notices.source_failed(stream.connection.id, error)
+
+    def show(self, state: ConnectionState) -> None:
+        """Show a connection, and what may be counted of it at 0: else a first rise is not seen."""
+        self.show_status(state)
+        is_held = state.info.is_subscription  # then most failures leave no dead letter (`held`)
+        for reason in REASONS_OF_HELD if is_held else REASONS:
+            self.metrics.dead.labels(state.info.id, reason)
 
     def show_status(self, state: ConnectionState) -> None:
         """Show a connection's status."""

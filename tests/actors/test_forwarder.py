@@ -712,6 +712,7 @@ async def test_counts_are_kept_by_connection(clock: ManualClock) -> None:
     assert value("headwater_forwarder_events_total", labels | {"result": "sent"}) == 2
     assert value("headwater_forwarder_events_total", labels | {"result": "failed"}) == 1
     assert value("headwater_forwarder_dlq_total", labels | {"reason": "fatal_response"}) == 1
+    assert value("headwater_forwarder_dlq_total", labels | {"reason": "retry_exhausted"}) == 0
     requests = {"code": "404", "class": "fatal"}
     assert value("headwater_forwarder_requests_total", labels | requests) == 1
     assert value("headwater_connection_status", labels) == 1

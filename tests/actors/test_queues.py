@@ -87,6 +87,8 @@ def test_metrics_show_every_connection(store: Store) -> None:
         for name, reason in (("web-hook", "queue_full"), ("9", "rejected"))
     ]
     assert died == [1, 1]
+    begun = {"connection": "web-hook", "reason": "queue_full"}
+    assert read("headwater_forwarder_dlq_total", begun) == 0  # or its first rise was not seen
 
 
 changes = st.lists(

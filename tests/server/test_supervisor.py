@@ -101,10 +101,14 @@ async def test_who_is_back_from_death_begins_at_once(
         begun.set()
 
     watched = [Watched("edge", "0", cast(Handle, actor), begin)]
-    checking = Supervisor(watched, AdminMetrics("test"), 60.0, tmp_path, ManualClock())
+    metrics = AdminMetrics("test")
+    checking = Supervisor(watched, metrics, 60.0, tmp_path, ManualClock())
     await checking._check()
     assert begun.is_set()
     assert pauses == [supervisor.AGAIN_S] * 3
+    labels = {"role": "edge", "id": "0"}
+    restarts = metrics.registry.get_sample_value("headwater_actor_restarts_total", labels)
+    assert restarts == 0, "the first of them would be no rise to Prometheus"
 
 
 class Swept:
