@@ -265,6 +265,7 @@ class Forwarder(Process):
             "subscriptions",  # of audiences: labels have to stay few
         )
         self._metrics.drops.labels(slug, reason).inc(count)
+        self._metrics.events.labels(slug, "dropped").inc(count)
 
     @property
     def _sharers(self) -> tuple[int, ...]:

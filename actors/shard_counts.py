@@ -208,6 +208,7 @@ class ShardCounts:
         for (connection, reason), count in drops.items():
             slug = self._connections[connection]
             metrics.forwarder_drops.labels(slug, reason).inc(count)
+            metrics.forwarder_events.labels(slug, "dropped").inc(count)
             if reason in ALERTS:
                 logger.warning(
                     "A connection does not get what its output does not take",

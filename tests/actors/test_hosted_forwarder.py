@@ -95,6 +95,28 @@ async def test_what_an_output_has_in_memory_outlives_its_forwarder(
     assert second.memory == {str: "only here"}
 
 
+async def test_what_an_output_leaves_out_is_counted_among_the_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed: list[OutputEnvironment] = []
+
+    def open_outputs(module: str, settings: Any, surroundings: OutputEnvironment) -> dict[Any, Any]:
+        handed.append(surroundings)
+        return {}
+
+    monkeypatch.setattr(hosted_forwarder, "open_outputs", open_outputs)
+    forwarder = made(tmp_path, monkeypatch)
+    await forwarder.start(no_slots())
+    await until(lambda: handed)
+    handed[0].count_drop(1, "no_identity", 3)
+    value = forwarder._metrics.registry.get_sample_value
+    name = connection().id
+    for metric, label in (("events", {"result": "dropped"}), ("drops", {"reason": "no_identity"})):
+        labels = {"connection": name, **label}
+        assert value(f"headwater_forwarder_{metric}_total", labels) == 3
+    await forwarder.stop()
+
+
 async def test_a_connection_is_not_resumed_while_nothing_is_delivered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
