@@ -1,12 +1,14 @@
 """The application of the admin port: metrics, health, status (spec/observability.md, 6 and 7)."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hmac import compare_digest
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
-from actors.clock import Clock
+from actors.clock import Clock, SystemRandomness
 from actors.metric_snapshots import merge
 from config.roles import ADMINISTRATORS
 from server.auth import bearer, bearer_client
@@ -14,13 +16,15 @@ from server.bodies import read_body
 from server.edge_config import ConfigHolder, EdgeConfig
 from server.health import HEALTH, Health
 from server.log_levels import MAX_BODY_BYTES, LogLevels, read_log_level
+from server.logs import log_access
 from server.middleware import SECURITY_HEADERS
 from server.openapi.document import OPENAPI, Document
 from server.openapi.takes import takes
-from server.paths import Route, register
+from server.paths import Route, Served, register
 from server.problems import RETRY_AFTER_UNAVAILABLE_S, Refused, error_answer, json_answer
 from server.rebalance import MAX_BODY_BYTES as REBALANCE_BYTES
 from server.rebalance import read_move, shown
+from server.request_ids import REQUEST_ID, RequestIds, shown_method
 from server.routes import openapi, operations
 from server.slot_moves import SlotMoves
 from server.status_board import StatusBoard, as_page
@@ -74,12 +78,13 @@ ADMIN = web.AppKey("admin", Admin)
 
 def make_admin_app(admin: Admin, health: Health) -> web.Application:
     """Build the application that answers on the admin port."""
-    app = web.Application(middlewares=[_with_error_bodies])
+    app = web.Application()
     app[ADMIN] = admin
     app[HEALTH] = health
     routes = (*operations.ROUTES, *openapi.ROUTES, *ROUTES)
     app[OPENAPI] = Document("Headwater: admin port", routes)
-    register(app, routes)
+    served = register(app, routes)
+    app.middlewares.append(_around(served, admin.clock, RequestIds(SystemRandomness())))
     return app
 
 
@@ -177,6 +182,8 @@ ROUTES = (
 )
 
 
+# Asked every few seconds by probes and Prometheus (spec/observability.md, 8).
+_OFTEN = frozenset({*(route.path for route in operations.ROUTES), "/metrics"})
 _HEADERS = SECURITY_HEADERS | {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
@@ -186,14 +193,30 @@ _HEADERS = SECURITY_HEADERS | {
 }
 
 
-@web.middleware
-async def _with_error_bodies(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    response: web.StreamResponse
-    try:
-        response = await handler(request)
-    except Exception as error:
-        response = error_answer(error, request, "none")
-    response.headers.update(_HEADERS)
-    return response
+def _around(served: Mapping[Handler, Served], clock: Clock, ids: RequestIds) -> Middleware:
+    """Make what surrounds every request: its id, errors, and the line in the access log."""
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started_s = clock.monotonic()
+        request_id = ids.of(request)
+        response: web.StreamResponse
+        try:
+            response = await handler(request)
+        except Exception as error:
+            response = error_answer(error, request, request_id)
+        response.headers.update(_HEADERS)
+        response.headers[REQUEST_ID] = request_id
+        what = served.get(request.match_info.handler)
+        path = "" if what is None else what.path
+        log_access(
+            logging.DEBUG if path in _OFTEN else logging.INFO,
+            request_id,
+            shown_method(request),
+            path,
+            response.status,
+            clock.monotonic() - started_s,
+        )
+        return response
+
+    return answer

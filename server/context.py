@@ -1,6 +1,5 @@
 """What every route and the middleware can reach: the workspaces that an edge serves."""
 
-import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from server.edge_config import ConfigHolder, EdgeConfig
 from server.limits import RateLimiter
 from server.problems import too_large
 from server.received import RECEIVED
+from server.request_ids import RequestIds
 
 # `Authorization` values whose workspace is remembered: a few spellings of each credential in use.
 # Nobody has verified them, so longer ones, which only waste memory, are not kept.
@@ -92,12 +92,7 @@ class Edges:
         self._keys: _Places = {}
         self._clients: _Places = {}
         self._headers: _Places = {}
-        self._request_prefix = f"{randomness.bits(64):016x}-"
-        self._request_numbers = itertools.count(1)
-
-    def new_request_id(self) -> str:
-        """Return an id for a request that brought none."""
-        return f"{self._request_prefix}{next(self._request_numbers):x}"
+        self.request_ids = RequestIds(randomness)
 
     def of(self, request: web.Request) -> Edge:
         """Return the workspace of what names it first: path, `Authorization`, `x-mp-key`.

@@ -4,7 +4,6 @@ One middleware, because each costs a coroutine per request.
 """
 
 import logging
-import re
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -17,8 +16,8 @@ from server.openapi.takes import JSON
 from server.paths import SERVED_AS, Api, Served
 from server.rates import RATE_USED, USED
 from server.received import RECEIVED, QueueFull
+from server.request_ids import REQUEST_ID, shown_method
 
-REQUEST_ID = "X-Request-Id"
 # On every answer: it is what it says it is, and not which program in which version.
 SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff", "Server": "Headwater"}
 CORS_HEADERS = {
@@ -26,7 +25,6 @@ CORS_HEADERS = {
     "Access-Control-Expose-Headers": "X-MP-Max-Age, Retry-After",
 }
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")  # spec/observability.md, 8
 _CORS_TOO = SECURITY_HEADERS | CORS_HEADERS
 # What these answer is of people or of the configuration: no proxy or browser may keep it.
 _PRIVATE: frozenset[Api] = frozenset({"platform", "profile", "dsr"})
@@ -34,7 +32,6 @@ _PLATFORM = "/platform/"
 # What `server.streams` knows of a request, and what it has begun to answer.
 SHOWN_ID = web.RequestKey("request_id", str)
 BEGUN = web.RequestKey("begun", web.StreamResponse)
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _NOWHERE = Served("none", "", unrouted_answer)
 
 
@@ -56,9 +53,7 @@ def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Mi
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         edges, received = request.app[EDGES], request.app[RECEIVED]
         started_s = edges.clock.monotonic()
-        request_id = request.headers.get(REQUEST_ID)
-        if request_id is None or not _REQUEST_ID.fullmatch(request_id):
-            request_id = edges.new_request_id()
+        request_id = edges.request_ids.of(request)
         request[SHOWN_ID] = request_id
         what = served.get(request.match_info.handler, _NOWHERE)
         response: web.StreamResponse
@@ -89,7 +84,7 @@ def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Mi
             response.charset = "utf-8"
         if what.api in _PRIVATE:
             headers.setdefault("Cache-Control", "no-store")
-        method = request.method if request.method in _METHODS else "other"
+        method = shown_method(request)
         duration_s = edges.clock.monotonic() - started_s
         edges.metrics.count_request(
             what.api, method, response.status, duration_s, request.content_length or 0

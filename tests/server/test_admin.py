@@ -172,6 +172,42 @@ async def test_what_needs_the_actors_waits_for_them(
     assert (await client.get("/healthz")).status == 200
 
 
+async def test_every_answer_has_the_id_of_its_request(start: Start) -> None:
+    """spec/observability.md, worked case 24."""
+    client = await start()
+    for path in ("/healthz", "/metrics", "/admin/status", "/nowhere"):
+        answer = await client.get(path, headers={"X-Request-Id": "abc-1"})
+        assert answer.headers["X-Request-Id"] == "abc-1"
+        made = set()
+        for given in ("a" * 200, "jane@example.com"):
+            answer = await client.get(path, headers={"X-Request-Id": given})
+            made.add(answer.headers["X-Request-Id"])
+        assert len(made - {"a" * 200, "jane@example.com"}) == 2
+
+
+async def test_one_access_line_per_request_names_the_route(
+    start: Start, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """spec/observability.md, 8; probes and Prometheus ask too often for more than debug."""
+    caplog.set_level(logging.DEBUG, "headwater.access")
+    client = await start()
+    await client.get("/healthz")
+    await client.get("/metrics")
+    headers = bearer_of("ops", clock) | {"X-Request-Id": "abc-1"}
+    await client.get("/admin/status?secret=1", headers=headers)
+    await client.get("/nowhere/jane@example.com")
+    lines = [record.__dict__ for record in caplog.records if record.name == "headwater.access"]
+    assert [
+        (line["levelname"], line["method"], line["path"], line["status"]) for line in lines
+    ] == [
+        ("DEBUG", "GET", "/healthz", 200),
+        ("DEBUG", "GET", "/metrics", 200),
+        ("INFO", "GET", "/admin/status", 200),
+        ("INFO", "GET", "", 404),
+    ]
+    assert lines[2]["request_id"] == "abc-1"
+
+
 async def test_the_status_page_is_for_everybody(start: Start) -> None:
     client = await start()
     page = await client.get("/status")
