@@ -41,7 +41,7 @@ def _apply(registry: Registry, wanted: DocumentAttribute, now_ms: int) -> None:
     if any(each.name == wanted.name for each in others):
         logger.error(
             "a calculated attribute of the workspace document was not taken over",
-            extra={"event": "calculated_not_applied", "calculated_attribute": wanted.number},
+            extra={"event": "calculated_not_applied", "calculated": wanted.number},
         )
         return
     definition = canonical(wanted.definition)
