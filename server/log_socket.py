@@ -85,7 +85,7 @@ class LogStream(io.TextIOBase):
     def write(self, text: str) -> int:
         """Send a text; on any trouble write it to standard error."""
         try:
-            self._connected().send(text.encode(errors="replace")[:MAX_LINE_BYTES])
+            self._connected().send(_packet(text))
         except BlockingIOError:
             sys.stderr.write(text)
         except OSError:
@@ -118,3 +118,12 @@ class LogStream(io.TextIOBase):
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def _packet(text: str) -> bytes:
+    """Return a text as it is sent: one that is too long is cut, but still ends its line."""
+    packet = text.encode(errors="replace")
+    if len(packet) <= MAX_LINE_BYTES:
+        return packet
+    end = b"\n" if text.endswith("\n") else b""
+    return packet[: MAX_LINE_BYTES - len(end)] + end

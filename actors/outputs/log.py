@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Sequence
 
+import msgspec
+
 from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Outcome, RequestLimits
 from actors.outputs.environment import OutputEnvironment
@@ -10,11 +12,16 @@ from actors.outputs.module import OutputModule, OutputSettings
 
 logger = logging.getLogger("headwater.output")
 
+# As written into the line, of which `server.log_socket` takes 100 KiB: more would be no JSON.
+MAX_DATA_BYTES = 90 * 1024
+LONGEST_CHARACTER = 6  # such as \u0001
+
 
 class LogSettings(OutputSettings):
     """Settings of the module `log`.
 
-    `include_data`: the payload itself, personal data and all, is in the line.
+    `include_data`: the payload itself, personal data and all, is in the line; of a long one the
+    beginning.
     """
 
     include_data: bool = False
@@ -60,7 +67,11 @@ class LogOutput:
             "size_bytes": len(delivery.payload),
         }
         if self._settings.include_data:
-            extra["data"] = delivery.payload.decode("utf-8", "replace")
+            data = delivery.payload.decode("utf-8", "replace")
+            if len(msgspec.json.encode(data)) > MAX_DATA_BYTES:
+                data = data[: MAX_DATA_BYTES // LONGEST_CHARACTER]
+                extra["data_is_cut"] = True
+            extra["data"] = data
         logger.info("A delivery was logged", extra=extra)
 
 

@@ -85,6 +85,17 @@ async def test_a_line_that_is_too_long_is_cut(tmp_path: Path, received: io.Strin
     stream.close()
 
 
+async def test_a_line_that_is_cut_does_not_run_into_the_next(
+    tmp_path: Path, received: io.StringIO
+) -> None:
+    stream = LogStream(tmp_path / "log")
+    stream.write("x" * MAX_LINE_BYTES + "\n")
+    stream.write("next\n")
+    await until(lambda: received.getvalue().endswith("next\n"))
+    assert received.getvalue().splitlines() == ["x" * (MAX_LINE_BYTES - 1), "next"]
+    stream.close()
+
+
 def test_without_a_reader_lines_go_to_standard_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
