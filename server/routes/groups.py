@@ -97,9 +97,10 @@ async def members(request: web.Request) -> web.Response:
     return json_answer(page)
 
 
+@audited("read", "user", "mpid")
 async def of_user(request: web.Request) -> web.Response:
     """GET .../users/{mpid}/groups?environment=: the groups of one user."""
-    caller = enter(request, MAY_READ)
+    caller = enter(request, MAY_READ, "user_activity:view")
     mpid = int64(request.match_info["mpid"], "mpid")
     found = await caller.edge.deployment.groups.groups_of(mpid, environment(request))
     if found is None:

@@ -115,9 +115,10 @@ async def post_scores(request: web.Request) -> web.Response:
     return json_answer({"received": len(rows), "unknown": unknown}, 202)
 
 
+@audited("read", "user", "mpid")
 async def user(request: web.Request) -> web.Response:
     """GET .../predictions/{id}/users/{mpid}: what it gives one user."""
-    caller = enter(request, "calculated_attributes:view")
+    caller = enter(request, "calculated_attributes:view", "user_activity:view")
     prediction = await _prediction(request, caller)
     mpid = request.match_info["mpid"]
     if not is_int64(mpid):

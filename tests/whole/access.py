@@ -154,11 +154,9 @@ GUARDS = {
         GET /platform/workspaces/{workspace}/groups
         GET /platform/workspaces/{workspace}/groups/{group}
         GET /platform/workspaces/{workspace}/groups/{group}/members
-        GET /platform/workspaces/{workspace}/users/{mpid}/groups
         GET /platform/experimental/workspaces/{workspace}/groups
         GET /platform/experimental/workspaces/{workspace}/groups/{group}
         GET /platform/experimental/workspaces/{workspace}/groups/{group}/members
-        GET /platform/experimental/workspaces/{workspace}/users/{mpid}/groups
         GET ~/calculatedattributes
         POST ~/calculatedattributes/preview
         GET ~/calculatedattributes/{calculated_attribute}
@@ -166,7 +164,6 @@ GUARDS = {
         GET ~/calculatedattributes/{calculated_attribute}/calculation
         GET ~/predictions
         GET ~/predictions/{prediction}
-        GET ~/predictions/{prediction}/users/{mpid}
         GET ~/predictions/{prediction}/distribution
         GET ~/predictions/{prediction}/distribution/size-at
     """,
@@ -229,6 +226,9 @@ GUARDS = {
         PUT /platform/identity/{scope}/config
     """,
     "user_activity:view": """
+        GET /platform/workspaces/{workspace}/users/{mpid}/groups
+        GET /platform/experimental/workspaces/{workspace}/users/{mpid}/groups
+        GET ~/predictions/{prediction}/users/{mpid}
         GET /platform/identity/{scope}/aliases
         GET /platform/identity/{scope}/{environment}/lookup
         POST /platform/identity/{scope}/{environment}/explain

@@ -330,8 +330,20 @@ async def test_a_read_only_credential_may_only_read(world: World) -> None:
     for method, path, body in CHANGES:
         response = await ask(world, method, path, body, client="viewer")
         assert (response.status, (await problems(response))[0]["code"]) == (403, "FORBIDDEN")
-    for path in ("/groups", "/groups/household", f"/users/{await world.mpid('u1')}/groups"):
+    for path in ("/groups", "/groups/household"):
         await answer(world, 200, "GET", path, client="viewer")
+
+
+async def test_who_may_see_no_people_does_not_see_the_groups_of_one(world: World) -> None:
+    """spec/privacy.md, 10.2: each access is in the audit log besides."""
+    await elm_street(world)
+    mpid = await world.mpid("u1")
+    await answer(world, 403, "GET", f"/users/{mpid}/groups", client="viewer")
+    await answer(world, 200, "GET", f"/users/{mpid}/groups")
+    response = await world.get("/platform/v2/accounts/1/audit-logs")
+    items = (await response.json())["items"]
+    read = [each["resource_id"] for each in items if each["action"] == "read"]
+    assert read.count(str(mpid)) == 1
 
 
 async def test_requests_without_a_token_or_to_another_workspace_are_refused(world: World) -> None:

@@ -314,3 +314,21 @@ async def test_what_is_done_to_predictions_is_in_the_audit_log(world: World) -> 
     ]
     [scores] = [each for each in items if each["resource_type"] == "prediction_scores"]
     assert scores["after"] == {"received": 1}
+
+
+async def test_a_score_is_for_who_may_see_people_and_each_look_is_in_the_audit_log(
+    world: World,
+) -> None:
+    """spec/predictions.md, 10; spec/privacy.md, 10.2."""
+    [one] = await people(world, "one")
+    number = (await call(world, 201, "POST", "", LIKELY))["id"]
+    await post(world, number, {one: 0.5})
+    path = f"/platform/v2/workspaces/1/predictions/{number}"
+    viewer = await world.token("viewer")
+    assert (await world.client.get(path, headers=viewer)).status == 200
+    assert (await world.client.get(f"{path}/users/{one}", headers=viewer)).status == 403
+    await call(world, 200, "GET", f"/{number}/users/{one}")
+    response = await world.get("/platform/v2/accounts/1/audit-logs")
+    items = (await response.json())["items"]
+    read = [each["resource_id"] for each in items if each["action"] == "read"]
+    assert read.count(str(one)) == 1
