@@ -40,6 +40,7 @@ class Core:
         shards: all of them, in order.
         clock, randomness: of dates and ids.
         woken: set when there is work for the background.
+        told: set when the shards were told of something, such as another audience.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Core:
         self.clock = clock
         self.randomness = randomness
         self.woken = asyncio.Event()
+        self.told = asyncio.Event()
         self._keeper = AudienceKeeper(store)
         self._pushed: int | None = None  # the version that this process has told all shards
 
@@ -180,6 +182,7 @@ class Core:
                 self._go_beyond(known)
             else:
                 self._pushed = live.version
+                self.told.set()
 
     async def progress(self) -> list[ShardProgress]:
         """Ask all shards how far they are. Raises ShardUnavailable."""

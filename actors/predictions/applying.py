@@ -13,10 +13,12 @@ from typing import cast
 from msgspec.structs import replace
 
 from actors.audiences.core import Core
+from actors.audiences.objects import EVALUATED
 from actors.errors import ShardUnavailable, StoreFull
 from actors.predictions.calls import PredictionShard
 from actors.predictions.objects import Prediction, Ranking, Writing
 from actors.predictions.ranks import Census
+from actors.predictions.thresholds import Thresholds
 
 logger = logging.getLogger("headwater.predictions")
 
@@ -29,12 +31,13 @@ WRITTEN_PER_S = 2_000  # users of a shard: ingestion comes first
 
 
 class Applying:
-    """The work behind the predictions. `woken`: set when one has changed."""
+    """The work behind the predictions. `woken`: set when one, or what reads it, has changed."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._shards = cast(Sequence[PredictionShard], core.shards)
-        self.woken = asyncio.Event()
+        self.woken = core.told
+        self._thresholds = (-1, Thresholds(()))  # with the version that they are of
 
     async def census(self, prediction: Prediction) -> Census:
         """Count the scores of users who may have one. Raises ShardUnavailable."""
@@ -96,10 +99,14 @@ class Applying:
         if prediction.applied < prediction.posted:
             is_late = now_ms - (prediction.applied_ms or 0) >= LATEST_MS
             return is_late or now_ms - prediction.posted_ms >= QUIET_MS
+        if self._is_seen_elsewhere(prediction):
+            return True
         return now_ms - (prediction.applied_ms or 0) >= DAY_MS
 
     async def _apply(self, prediction: Prediction) -> None:
         """Give all users what their scores come to."""
+        await self._core.push()  # of what audiences compare with, the shards go by what they know
+        seen_at = self._seen_at(prediction)
         census = await self.census(prediction)
         await self._write(_writing(prediction, census.ranking()))
         with self._core.changing() as changed:
@@ -110,7 +117,26 @@ class Applying:
                     applied=prediction.posted,
                     applied_ms=self._core.clock.now_ms(),
                     users=census.users,
+                    seen_at=None if seen_at is None else tuple(sorted(seen_at)),
                 )
+
+    def _is_seen_elsewhere(self, prediction: Prediction) -> bool:
+        """Tell whether an audience may see what was too small to be written."""
+        if prediction.seen_at is None:
+            return False
+        seen_at = self._seen_at(prediction)
+        return seen_at is None or not seen_at <= set(prediction.seen_at)
+
+    def _seen_at(self, prediction: Prediction) -> frozenset[float] | None:
+        """Return what audiences compare its values with; `None` where that cannot be told."""
+        state = self._core.state
+        version, thresholds = self._thresholds
+        if version != state.counters.version:
+            live = (each for each in state.audiences.values() if each.status in EVALUATED)
+            nodes = (node for each in live if (node := self._core.node_of(each)) is not None)
+            thresholds = Thresholds(nodes)
+            self._thresholds = (state.counters.version, thresholds)
+        return thresholds.of(prediction.number, prediction.slug)
 
     async def _write(self, writing: Writing) -> None:
         async def write(shard: PredictionShard) -> None:

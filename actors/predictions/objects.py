@@ -31,6 +31,8 @@ class Prediction(Struct, frozen=True, kw_only=True):
         posted: how often scores came; `applied`: up to which of these users have what came.
         posted_ms, applied_ms: when that was last, `None` if never.
         users: who had a score when it was last applied.
+        seen_at: what audiences compared its values with then; smaller changes of a value were left
+            out where none of these lay between. `None`: all were written.
     """
 
     number: int
@@ -51,6 +53,7 @@ class Prediction(Struct, frozen=True, kw_only=True):
     posted_ms: int | None = None
     applied_ms: int | None = None
     users: int = 0
+    seen_at: tuple[float, ...] | None = ()
 
     @property
     def attributes(self) -> tuple[str, ...]:

@@ -1,12 +1,10 @@
 """What a shard does for predictions (spec/predictions.md, 6)."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 
 from actors.audience_changes import AudienceChanges
-from actors.audiences.criteria import Prediction, Test, UserAttribute
-from actors.audiences.language.dependencies import criteria_of
 from actors.audiences.standing import decode_standing
 from actors.batches.coerce import text_of
 from actors.clock import Clock
@@ -14,6 +12,7 @@ from actors.model.profiles import AttributeValue, ProfileKey, Scored, Section
 from actors.model.workspaces import Environment
 from actors.predictions.objects import Writing, attributes_of
 from actors.predictions.ranks import scored
+from actors.predictions.thresholds import Thresholds
 from actors.shard import Shard
 from actors.store import scores
 from actors.store.environment import Transaction
@@ -138,17 +137,9 @@ class PredictionWorker:
 
     def _constants(self, writing: Writing) -> frozenset[float] | None:
         """Return what audiences compare the values with; `None` where that cannot be told."""
-        found: set[float] = set()
-        for audience in self._shard.audiences.in_force.audiences.audiences:
-            for named in () if audience.node is None else criteria_of(audience.node):
-                match named.criterion:
-                    case Prediction(writing.number, _, test):
-                        found.update(_constants_of(test))
-                    case UserAttribute(name, test) if name in attributes_of(writing.slug):
-                        if test.type != "number" or test.value_ref is not None:
-                            return None
-                        found.update(_constants_of(test))
-        return frozenset(found)
+        audiences = self._shard.audiences.in_force.audiences.audiences
+        nodes = (each.node for each in audiences if each.node is not None)
+        return Thresholds(nodes).of(writing.number, writing.slug)
 
 
 def _set(section: Section, writing: Writing, given: Scored | None, now_ms: int) -> None:
@@ -177,9 +168,3 @@ def _is_seen(
         for before, after in pairs
         for each in constants
     )
-
-
-def _constants_of(test: Test) -> Iterator[float]:
-    for each in (test.value, test.min_value, test.max_value, *test.values):
-        if isinstance(each, int | float) and not isinstance(each, bool):
-            yield float(each)

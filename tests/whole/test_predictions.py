@@ -146,6 +146,26 @@ async def test_16_a_small_change_is_written_where_an_audience_sees_it(world: Wor
     assert await members(world, low) == [two]
 
 
+async def test_16_a_new_audience_sees_what_was_too_small_to_be_written(world: World) -> None:
+    """As `size-at` counts, however its threshold came about."""
+    one, _ = await people(world, "one", "two")
+    number = (await call(world, 201, "POST", body=LIKELY))["id"]
+    await post(world, number, {one: 0.499})
+    await post(world, number, {one: 0.501})
+    assert await values(world, "one") == ("0.499", "0")
+    audience, _ = await connected(world, "Likely", scored(number, 0.5))
+    await settle(world)
+    path = f"/{number}/distribution/size-at?output=score&operator=greater_or_equal&value=0.5"
+    assert await call(world, 200, "GET", path) == {"users": 1}
+    assert await members(world, audience) == [one]
+    await post(world, number, {one: 0.502})
+    body = {"name": "Likely", "definition": {"version": 1, "criteria": scored(number, 0.5015)}}
+    await ask(world, 200, "PUT", f"/{audience}", body)
+    await settle(world)
+    assert await members(world, audience) == [one]
+    assert await values(world, "one") == ("0.502", "0")
+
+
 async def test_17_who_opts_out_or_is_away_for_too_long_loses_both_values(world: World) -> None:
     one, two = await people(world, "one", "two")
     number = (await call(world, 201, "POST", body=LIKELY | {"active_within_days": 5}))["id"]
