@@ -125,6 +125,7 @@ class Desks:
             lambda: self._uses(workspace.number),
             clock,
             lambda: [each.calculated for each in others().values()],
+            lambda: self.audiences.predicted,
         )
         self.audiences = AudienceDesk(
             store,

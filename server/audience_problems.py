@@ -14,6 +14,7 @@ from server.problems import MAX_PROBLEMS, error_answer, json_answer
 # A document that is wrong is 400; a rule about other state that is broken is 422.
 STATUS: Mapping[str, int] = {
     "VALIDATION_ERROR": 400,
+    "UNKNOWN_FIELD": 400,
     "FORBIDDEN": 403,
     "NOT_FOUND": 404,
     "CONFLICT": 409,

@@ -108,6 +108,12 @@ class AudienceDesk:
         """What the desks of other workspaces have to know."""
         return Elsewhere(self._core.catalog, self._core.state)
 
+    @property
+    def predicted(self) -> frozenset[str]:
+        """The names of the attributes that predictions have."""
+        found = self._core.state.predictions.values()
+        return frozenset(name for each in found for name in each.attributes)
+
     def receiving(self) -> frozenset[str]:
         """Return the outputs (ids) that audiences are connected to, also of other accounts."""
         core = self._core

@@ -50,6 +50,7 @@ class CalculatedDesk:
         count_uses: CountUses,
         clock: Clock,
         others: Callable[[], Sequence["CalculatedDesk"]] = tuple,
+        predicted: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         """Set up, with the attributes of the workspace document; nothing runs before `run`.
 
@@ -62,11 +63,13 @@ class CalculatedDesk:
             count_uses: tells which attributes audiences refer to.
             clock: of the attributes' times.
             others: returns the desks of the deployment's other workspaces.
+            predicted: returns the names of the attributes that predictions have.
         """
         self._catalog = catalog
         self._count_uses = count_uses
         self._clock = clock
         self._others = others
+        self._predicted = predicted
         self._keeper = RegistryKeeper(store)
         self._told = CalculatedShards(shards, self._keeper, clock)
         self._is_behind = False  # the document's attributes are still to be brought in
@@ -210,7 +213,8 @@ class CalculatedDesk:
         """Make the draft the active definition, to be initialised; tell whether there is one.
 
         Raises:
-            CalculatedRefused: there is no draft, too many are active, or the event's tier.
+            CalculatedRefused: there is no draft, a prediction has taken the name, too many are
+                active, or the event's tier.
             ShardUnavailable: a shard was not told; it will be, and the change holds.
             StoreFull: nothing was changed, or a shard was not told for want of room.
         """
@@ -220,6 +224,8 @@ class CalculatedDesk:
         rules.check_unmanaged(former, self._catalog)
         if former.draft is None:
             raise CalculatedRefused("VALIDATION_ERROR", [rules.NO_DRAFT])
+        if former.name in self._predicted():  # since it was drafted
+            raise CalculatedRefused("VALIDATION_ERROR", [rules.NAME_TAKEN])
         if former.active is None and self._active_of_account() >= self._catalog.max_active:
             raise CalculatedRefused("VALIDATION_ERROR", [rules.LIMIT_REACHED])
         rules.check_tier(read_definition(former.draft), self._catalog)
@@ -322,7 +328,7 @@ class CalculatedDesk:
 
     def _names(self, but: int | None) -> frozenset[str]:
         listed = self._keeper.registry.listed()
-        return frozenset(each.name for each in listed if each.number != but)
+        return self._predicted().union(each.name for each in listed if each.number != but)
 
 
 def _target(attribute: CalculatedAttribute, definition: Json) -> SeedTarget | None:

@@ -18,6 +18,7 @@ NAME_FIXED = (
     "Calculated attribute name cannot be changed once the calculated attribute has been activated."
 )
 LIMIT_REACHED = "You have reached the account limit on active calculated attributes."
+NAME_TAKEN = "Field 'name' must be unique."
 NO_DRAFT = "No draft definition was found to activate."
 IN_USE = "Calculated attribute is in use."
 MANAGED = "Managed by configuration file."
@@ -104,7 +105,7 @@ def _name_messages(
     if len(name) > MAX_NAME_LENGTH:
         return [f"Field 'name' must be a text of at most {MAX_NAME_LENGTH} characters."]
     if name in taken:
-        return ["Field 'name' must be unique."]
+        return [NAME_TAKEN]
     if former is not None and former.activated_ms is not None and name != former.name:
         return [NAME_FIXED]
     return []

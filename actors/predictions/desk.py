@@ -111,9 +111,7 @@ class Predictions:
             values = given(fields)
             goal, is_absent = self._goal(values.pop("goal"), changed)
             slug = _free_slug(changed, core, str(fields.name))
-            if sum(not each.is_off for each in changed.predictions.values()) >= MAX_ACTIVE:
-                message = f"There are {MAX_ACTIVE} active predictions."
-                raise refused("LIMIT_EXCEEDED", message)
+            _check_active_limit(changed)
             made = Prediction(
                 number=changed.take("next_prediction"),
                 slug=slug,
@@ -143,11 +141,17 @@ class Predictions:
         return after
 
     async def switch_prediction(self, number: int, is_on: bool) -> Prediction | None:
-        """Activate or deactivate; while it is off, users keep the values that they have."""
+        """Activate or deactivate; while it is off, users keep the values that they have.
+
+        Raises:
+            AudienceRefused: too many are active.
+        """
         with self._core.changing() as changed:
             former = changed.predictions.get(number)
             if former is None or former.is_leaving:
                 return None
+            if is_on and former.is_off:
+                _check_active_limit(changed)
             after = changed.predictions[number] = replace(former, is_off=not is_on)
             answer_with(after)
         self._applying.woken.set()
@@ -221,6 +225,7 @@ class Predictions:
         is_absent = sent.get("absent", False)
         if not isinstance(is_absent, bool):
             raise refused("VALIDATION_ERROR", "must be true or false.", "/goal/absent")
+        _check_no_recency(sent)
         criterion = {name: value for name, value in sent.items() if name != "absent"}
         frame = Frame(
             number=None, type="real_time", workspaces=(self._core.catalog.workspace,), inputs=()
@@ -242,12 +247,30 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
+def _check_no_recency(goal: dict[str, Any]) -> None:
+    """Refuse the field itself: one that says nothing would be read as none."""
+    found = {"/goal": goal}
+    for name in ("or", "nodes"):
+        nodes = goal.get(name)
+        if isinstance(nodes, list):
+            found |= {f"/goal/{name}/{index}": each for index, each in enumerate(nodes)}
+    for path, each in found.items():
+        if isinstance(each, dict) and "recency" in each:
+            raise refused("UNKNOWN_FIELD", "is not for goals.", f"{path}/recency")
+
+
 def _check_goal_event(node: Node) -> None:
     criterion = None if isinstance(node, Group) else node.criterion
     if not isinstance(criterion, EventCriterion):
         raise refused("VALIDATION_ERROR", "must be event criteria, alone or in an `or`.", "/goal")
     if criterion.recency != Recency():
         raise refused("VALIDATION_ERROR", "is not for goals.", "/goal/recency")
+
+
+def _check_active_limit(state: AudienceState) -> None:
+    """Check that one more may be active."""
+    if sum(not each.is_off for each in state.predictions.values()) >= MAX_ACTIVE:
+        raise refused("LIMIT_EXCEEDED", f"There are {MAX_ACTIVE} active predictions.")
 
 
 def _free_slug(state: AudienceState, core: Core, name: str) -> str:

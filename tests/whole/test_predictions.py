@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from actors.clock import ManualClock
+from actors.predictions import desk
 from actors.predictions.objects import OWNED
 from tests.whole.cases import dropped
 from tests.whole.test_audiences import (
@@ -20,6 +21,7 @@ from tests.whole.test_audiences import (
     send,
     status_is,
 )
+from tests.whole.test_calculated import definition
 from tests.whole.world import World, running
 
 GOAL = {"type": "event", "event_type": "custom_event", "event_name": "Bought"}
@@ -248,11 +250,37 @@ async def test_deactivated_it_takes_nothing_and_users_keep_what_they_have(world:
     assert await values(world, "one") == ("0.7", "0")
 
 
+async def test_one_that_is_activated_again_counts_to_the_limit(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "MAX_ACTIVE", 1)
+    number = (await call(world, 201, "POST", body=LIKELY))["id"]
+    await call(world, 200, "POST", f"/{number}/activate")  # it is one of them
+    await call(world, 200, "POST", f"/{number}/deactivate")
+    await call(world, 201, "POST", body=LIKELY | {"name": "Other"})
+    refused = await call(world, 422, "POST", f"/{number}/activate")
+    assert refused["errors"][0]["code"] == "LIMIT_EXCEEDED"
+    assert (await call(world, 200, "GET", f"/{number}"))["status"] == "inactive"
+
+
+async def test_no_calculated_attribute_is_called_as_one_of_a_prediction(world: World) -> None:
+    """Neither one that is made nor one that was a draft before."""
+    body = {"name": NAMES[1], "draft_definition": definition("count")}
+    drafted = await ask(world, 201, "POST", "/../calculatedattributes", body)
+    await call(world, 201, "POST", body=LIKELY)
+    refused = await ask(world, 400, "POST", f"/../calculatedattributes/{drafted}/activation")
+    assert refused["errors"][0]["message"] == "Field 'name' must be unique."
+    body |= {"name": NAMES[0]}
+    refused = await ask(world, 400, "POST", "/../calculatedattributes", body)
+    assert refused["errors"][0]["message"] == "Field 'name' must be unique."
+
+
 async def test_31_what_is_wrong_is_refused_with_its_path(world: World) -> None:
     bodies = (
         (LIKELY | {"horizon_days": 0}, "/horizon_days"),
         (LIKELY | {"horizon_days": 91}, "/horizon_days"),
-        (LIKELY | {"goal": GOAL | {"recency": {"type": "all"}}}, None),
+        (LIKELY | {"goal": GOAL | {"recency": {"type": "all"}}}, "/goal/recency"),
+        (LIKELY | {"goal": {"or": [GOAL, GOAL | {"recency": {}}]}}, "/goal/or/1/recency"),
         (LIKELY | {"goal": GOAL | {"within": {"value": 1, "unit": "days"}}}, "/goal/recency"),
         (LIKELY | {"goal": status_is("gold")}, "/goal"),
         (LIKELY | {"goal": {"type": "event"}}, "/goal/event_type"),
@@ -263,9 +291,10 @@ async def test_31_what_is_wrong_is_refused_with_its_path(world: World) -> None:
         (LIKELY | {"name": "!"}, "/name"),
     )
     for body, path in bodies:
-        if path is not None:
-            refused = await call(world, 400, "POST", body=body)
-            assert refused["errors"][0]["path"] == path, body
+        refused = await call(world, 400, "POST", body=body)
+        assert refused["errors"][0]["path"] == path, body
+        is_unknown = path.endswith("/recency") and "recency" in str(body)
+        assert (refused["errors"][0]["code"] == "UNKNOWN_FIELD") is is_unknown, body
     either = LIKELY | {"goal": {"or": [GOAL, GOAL | {"event_name": "Ordered"}], "absent": True}}
     made = await call(world, 201, "POST", body=either)
     assert made["goal"]["absent"] is True
