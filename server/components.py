@@ -29,8 +29,8 @@ class Look(Struct, frozen=True):
     """What the metrics said at one time.
 
     Attributes:
-        requests: (API, class of status such as `5`) to answers.
-        seconds, timed: API to the time that requests took, and how many there were.
+        requests: (API, class of status such as `5`, edge) to answers.
+        seconds, timed: (API, edge) to the time that requests took, and how many there were.
         up: role to whether each of its actors answers.
         connections: states of all connections.
     """
@@ -107,15 +107,22 @@ def condition(before: Look, now: Look) -> Condition:
 
 
 def _add(totals: Totals, key: tuple[str, ...], sample: Series) -> None:
-    totals[key] = totals.get(key, 0.0) + sample.value
+    of_edge = (*key, sample.labels["instance"])
+    totals[of_edge] = totals.get(of_edge, 0.0) + sample.value
 
 
 def _since(before: Totals, now: Totals) -> Totals:
-    """Return what was counted between two looks; a counter that went back began anew."""
-    return {
-        key: value - (earlier if (earlier := before.get(key, 0.0)) <= value else 0.0)
-        for key, value in now.items()
-    }
+    """Return what all edges counted between two looks, without which of them it was.
+
+    A counter that went back began anew. In a sum that would not be seen, or what the edge that
+    began anew had counted before would be looked at once more.
+    """
+    found: Totals = {}
+    for key, value in now.items():
+        earlier = before.get(key, 0.0)
+        gained = value - (earlier if earlier <= value else 0.0)
+        found[key[:-1]] = found.get(key[:-1], 0.0) + gained
+    return found
 
 
 def _of_requests(requests: Totals, names: Sequence[str]) -> State:

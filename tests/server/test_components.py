@@ -4,7 +4,7 @@ import pytest
 
 from actors.metric_groups import AdminMetrics, EdgeMetrics, ForwarderMetrics
 from actors.metric_snapshots import snapshot
-from server.components import NOTHING_YET, Condition, State, condition, look
+from server.components import NOTHING_YET, Condition, Look, State, condition, look
 from server.status_board import StatusBoard, as_page
 
 
@@ -91,6 +91,26 @@ async def test_a_counter_that_began_anew_counts_as_it_is() -> None:
     now.answer("events", 503, 10)
     looks = [look(await each.snapshots()) for each in (before, now)]
     assert states(condition(*looks))["ingestion"] == "down"
+
+
+async def test_an_edge_that_began_anew_does_not_bring_back_what_others_had_counted() -> None:
+    """All the failures are from before the look, and another edge has them."""
+    failed, restarted = Processes(), Processes()
+    failed.answer("events", 503, 100)
+    restarted.answer("events", 202, 10)
+    restarted.answer("events", 503, 10)
+
+    async def looked(*edges: Processes) -> Look:
+        each = {
+            ("edge", str(number)): snapshot(it.edge.registry) for number, it in enumerate(edges)
+        }
+        return look(await edges[0].snapshots() | each)
+
+    before = await looked(failed, restarted)
+    failed.answer("events", 202, 10)
+    anew = Processes()
+    anew.answer("events", 202, 10)
+    assert states(condition(before, await looked(failed, anew)))["ingestion"] == "operational"
 
 
 @pytest.mark.parametrize(
