@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from actors.calculated.calls import CalculatedShard
@@ -14,6 +15,7 @@ from actors.calculated.seeds import SeedTarget
 from actors.clock import ManualClock
 from actors.errors import CalculatedRefused, ShardUnavailable
 from actors.store.environment import Store
+from server.logs import JsonFormatter
 from tests.actors.calculated.builders import AS_OF_MS, definition_json, ms
 
 DAYS_9 = {"type": "within", "within": 9, "within_unit": "days"}
@@ -192,3 +194,23 @@ async def test_the_document_is_in_force_from_the_start(store: Store) -> None:
         assert found[0].revision == revision
     desk = desk_over(store, FakeShard())
     assert await desk.delete_calculated(3), "the document has it no more"
+
+
+async def test_the_log_says_which_attribute_of_the_document_is_not_there(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its name was given to another one through the API since."""
+    desk = desk_over(store, FakeShard())
+    await desk.create_calculated(fields("ltv"), "ops")
+    attribute = DocumentAttribute(
+        number=3,
+        id="ltv",
+        name="ltv",
+        description="",
+        definition=definition_json("count", period=DAYS_9),
+        is_active=True,
+    )
+    desk.take_over(CalculatedCatalog(attributes=(attribute,)))
+    [record] = [each for each in caplog.records if "not taken over" in each.getMessage()]
+    line = msgspec.json.decode(JsonFormatter("coordinator", "0").format(record))
+    assert line["ctx"] == {"calculated": 3}
