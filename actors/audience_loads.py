@@ -102,4 +102,5 @@ class AudienceLoads:
 
     def _values(self, number: int, key: ProfileKey, profile: Profile) -> list[Delivery]:
         audiences, now_ms = self._audiences, self._clock.now_ms()
-        return audiences.feed.current(key, profile, audiences.attributes, number, now_ms)
+        known, audience_ids = audiences.attributes, audiences.audience_ids
+        return audiences.feed.current(key, profile, known, number, now_ms, audience_ids)

@@ -197,6 +197,8 @@ class AudienceUsers:
         deliveries = self._finish(txn) if self._touched else []
         for joint in self._audiences.joints:
             deliveries += joint.users.finish_for(self._workspace.number, txn)
+        if self._touched:  # memberships, which what is told of values has with it, are settled
+            deliveries += self._audiences.changed_values(self._clock.now_ms())
         for profile in self._touched.values():
             section = self._columns.own(profile)
             if section.is_aged_out and section.devices and not is_member_anywhere(profile, section):
@@ -210,7 +212,6 @@ class AudienceUsers:
         for key, profile in self._touched.items():
             deliveries += self._settle_unevaluated(txn, key, profile, calculated, now_ms)
         changes = self._engine.evaluate(self._engine.rows_of(self._touched), now_ms, expiring=())
-        deliveries += audiences.changed_values(now_ms)
         for change in changes:
             made = MemberChange(change.key, change.audience, "add" if change.entered else "delete")
             profile = self._touched[change.key]

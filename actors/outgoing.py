@@ -117,12 +117,6 @@ def private_parts(stored: StoredBatch, profile: Profile | None) -> dict[str, Any
     return parts
 
 
-def audience_ids(stored: StoredBatch, profile: Profile | None) -> list[int]:
-    """Return the numbers of the audiences that the user is in, for modules that show them."""
-    section = None if profile is None else profile.workspaces.get(stored.workspace)
-    return sorted(section.audiences) if section is not None else []
-
-
 def inbound_batch(stored: StoredBatch) -> dict[str, Any]:
     """Return a batch in the form in which it may be sent in, as normalised, with its batch id.
 

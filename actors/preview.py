@@ -126,7 +126,8 @@ class ShardPreviews:
         outgoing = outgoing_batch(
             stored, profile, self._workspace, changes, shard.groups.ids, calculated
         )
-        return _answer(*enqueue(outgoing, stored, profile, [pipeline]))
+        audience_ids = shard.audiences.audience_ids(profile)
+        return _answer(*enqueue(outgoing, stored, profile, [pipeline], audience_ids))
 
     def _work(self, raw: bytes, context: BatchContext) -> Work:
         """Decode a batch, without what is blocked of it. Raises BatchRejected."""

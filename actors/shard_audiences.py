@@ -21,7 +21,7 @@ from actors.audiences.in_force import (
     with_feed,
     write_in_force,
 )
-from actors.audiences.known import KnownAudiences
+from actors.audiences.known import KnownAudiences, memberships
 from actors.audiences.member_changes import MemberChanges
 from actors.audiences.member_counts import MemberCounts
 from actors.audiences.telling import Telling
@@ -32,7 +32,7 @@ from actors.calculated.live import KnownAttributes
 from actors.clock import Clock
 from actors.metric_groups import ShardMetrics
 from actors.model.deliveries import Delivery
-from actors.model.profiles import Section
+from actors.model.profiles import Profile, Section
 from actors.model.workspaces import WorkspaceInfo
 from actors.profiles.retention import DAY_MS
 from actors.store.environment import Store
@@ -220,9 +220,31 @@ class ShardAudiences:
         """Return the calculated attributes that a user has, by name."""
         return applying.values(section, self.attributes)
 
+    def joint_memberships(self, profile: Profile) -> dict[int, str]:
+        """Return the audiences over several workspaces, this one too, that a user is in.
+
+        Returns:
+            Number to name.
+        """
+        number = self._workspace.number
+        return {
+            audience: live.name
+            for joint in self.joints
+            for audience in joint.columns.standing(profile)
+            if (live := joint.known.by_number.get(audience)) and number in live.workspaces
+        }
+
+    def audience_ids(self, profile: Profile | None) -> list[int]:
+        """Return the numbers of the audiences that a user is shown to be in, in their order."""
+        section = profile and profile.workspaces.get(self._workspace.number)
+        if not profile or not section:
+            return []
+        return sorted(memberships(section, self.known, self.joint_memberships(profile)))
+
     def changed_values(self, now_ms: int) -> list[Delivery]:
         """Return what the Calculated Attributes feed is to tell of a transaction so far."""
-        return self.feed.deliveries(self.attributes, self.in_force.loads, now_ms)
+        loads = self.in_force.loads
+        return self.feed.deliveries(self.attributes, loads, now_ms, self.audience_ids)
 
     def show(self) -> None:
         """Bring the metrics up to date; while columns are loaded sizes stay as they are."""

@@ -4,7 +4,7 @@ All of it is in the transaction of `actors.shard.Shard.commit`, whose steps come
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -15,7 +15,7 @@ from actors.model.profiles import ConsentChange, Profile, ProfileKey
 from actors.outgoing import outgoing_batch
 from actors.profiles.recent import note_stored, seen_bytes
 from actors.profiles.tiers import kept_events
-from actors.steps.enqueue import enqueue
+from actors.steps.enqueue import Chosen, choose
 from actors.steps.quarantine import quarantine
 from actors.steps.update_profiles import update_profile
 from actors.steps.work import Work
@@ -26,22 +26,45 @@ if TYPE_CHECKING:
     from actors.shard import Shard
 
 
+class Waiting(NamedTuple):
+    """What goes out of a batch once the audiences of its user are known."""
+
+    chosen: Chosen
+    stored: StoredBatch
+    profile: Profile | None
+
+
 class ShardBatches:
     """Applies batches of which it is known whose they are, and that they may go further."""
 
     def __init__(self, shard: "Shard") -> None:
         self._shard = shard
 
-    def apply(self, works: Sequence[Work], txn: Transaction) -> None:
-        """Apply every batch that is still without a result, in order."""
+    def apply(self, works: Sequence[Work], txn: Transaction) -> list[Waiting]:
+        """Apply every batch that is still without a result, in order.
+
+        Returns:
+            What is to be completed (`complete`) once memberships are those that the batches have
+            brought about.
+        """
         outbox = self._shard.outbox
+        waiting: list[Waiting] = []
         for work in works:
             if work.result is None:
-                outbox.take(self._apply_one(work, txn), work.context.received_ms)
+                outbox.take(self._apply_one(work, txn, waiting), work.context.received_ms)
                 work.result = Accepted(work.mpid, len(work.decoded.events))
+        return waiting
 
-    def _apply_one(self, work: Work, txn: Transaction) -> list[Delivery]:
-        """Change the profile, append to the log, and return what is to be delivered."""
+    def complete(self, waiting: Sequence[Waiting]) -> None:
+        """Let the outbox take, in order, what has waited for memberships."""
+        shard = self._shard
+        for each in waiting:
+            audience_ids = shard.audiences.audience_ids(each.profile)
+            deliveries = self._made(each.chosen, each.stored, audience_ids)
+            shard.outbox.take(deliveries, each.stored.received_ms)
+
+    def _apply_one(self, work: Work, txn: Transaction, waiting: list[Waiting]) -> list[Delivery]:
+        """Change the profile, append to the log, and return what is to be delivered already."""
         shard, batch = self._shard, work.decoded
         workspace, audiences = shard.options.workspace, shard.audiences
         log_id, checked = self._give_ids(work), work.checked
@@ -55,7 +78,7 @@ class ShardBatches:
         else:
             key = ProfileKey(workspace.scope, batch.environment, work.mpid)
             profile, stored, changes = self._change_profile(work, key, log_id, txn)
-        deliveries = self._deliveries(stored, profile, changes)
+        deliveries = self._deliveries(stored, profile, changes, waiting)
         kept = kept_events(batch, workspace)
         if len(kept) < len(batch.events):
             stored = replace(stored, batch=replace(batch, events=kept))
@@ -117,22 +140,40 @@ class ShardBatches:
         return deliveries
 
     def _deliveries(
-        self, stored: StoredBatch, profile: Profile | None, changes: Sequence[ConsentChange]
+        self,
+        stored: StoredBatch,
+        profile: Profile | None,
+        changes: Sequence[ConsentChange],
+        waiting: list[Waiting],
     ) -> list[Delivery]:
-        """Return what connections get of a batch, but for what is collected first."""
+        """Return what connections get of a batch, but for what is collected first, or waits.
+
+        All of an input wait for the one that shows audiences: a connection's order stays.
+        """
         shard = self._shard
         pipelines = shard.pipelines.get(stored.input)
         if pipelines is None:
             return []
-        workspace, outbox = shard.options.workspace, shard.outbox
+        workspace = shard.options.workspace
         section = profile and profile.workspaces.get(workspace.number)
         calculated = shard.audiences.calculated(section) if section else {}
         outgoing = outgoing_batch(stored, profile, workspace, changes, shard.groups.ids, calculated)
         if shard.points.is_tracking:
             shard.points.see(stored, outgoing)
-        deliveries, drops = enqueue(outgoing, stored, profile, pipelines)
-        if drops:
-            shard.counts.dropped(drops)
+        chosen = choose(outgoing, stored, profile, pipelines)
+        if any(each.shape.settings.include_audience_ids for each in pipelines):
+            waiting.append(Waiting(chosen, stored, profile))
+            return []
+        return self._made(chosen, stored, ())
+
+    def _made(
+        self, chosen: Chosen, stored: StoredBatch, audience_ids: Sequence[int]
+    ) -> list[Delivery]:
+        """Make the deliveries of a batch; return those that are not collected first."""
+        shard, outbox = self._shard, self._shard.outbox
+        deliveries = chosen.deliveries(audience_ids)
+        if chosen.drops:
+            shard.counts.dropped(chosen.drops)
         for delivery in deliveries:
             delivery.sequence = shard.ids.next()
         if stored.input in outbox.collector.inputs:

@@ -75,7 +75,7 @@ class ShardViews:
                         self._shard.audiences.known,
                         ends_ms,
                         attributes=self._shard.audiences.attributes,
-                        joint=self._joint_memberships(profile),
+                        joint=self._shard.audiences.joint_memberships(profile),
                     )
                     if body is not None:
                         return body
@@ -95,7 +95,7 @@ class ShardViews:
                         self._shard.audiences.known,
                         self._expirations(each, mpid),
                         attributes=self._shard.audiences.attributes,
-                        joint=self._joint_memberships(profile),
+                        joint=self._shard.audiences.joint_memberships(profile),
                     )
                     if body is not None:
                         return body
@@ -153,20 +153,6 @@ class ShardViews:
         for joint in audiences.joints:
             found |= joint.columns.expirations(key, now_ms)
         return found
-
-    def _joint_memberships(self, profile: Profile) -> dict[int, str]:
-        """Return the audiences over several workspaces, this one too, that a user is in.
-
-        Returns:
-            Number to name.
-        """
-        number = self._workspace.number
-        return {
-            audience: live.name
-            for joint in self._shard.audiences.joints
-            for audience in joint.columns.standing(profile)
-            if (live := joint.known.by_number.get(audience)) and number in live.workspaces
-        }
 
     def _get(self, txn: Transaction, environment: Environment, mpid: int) -> Profile | None:
         return self._profiles.get(txn, ProfileKey(self._workspace.scope, environment, mpid))

@@ -27,24 +27,33 @@ NO_NAMES: Mapping[int, str] = {}
 NO_AUDIENCES = KnownAudiences(LiveAudiences())
 
 
+def memberships(
+    section: Section, known: KnownAudiences, joint: Mapping[int, str] = NO_NAMES
+) -> dict[int, str]:
+    """Return the names of the audiences that a user is in, by number; without those that are gone.
+
+    `joint`: those over several workspaces.
+    """
+    names = {
+        number: known.by_number[number].name
+        for number in section.audiences
+        if number in known.by_number
+    }
+    return names | dict(joint)
+
+
 def shown_memberships(
     section: Section,
     known: KnownAudiences,
     expirations: Mapping[int, int],
     joint: Mapping[int, str] = NO_NAMES,
 ) -> list[dict[str, Any]]:
-    """Return a user's memberships by audience (spec/profiles.md, 7.3); those of audiences that are
-    gone are not shown. `joint`: names of those over several workspaces that the user is in."""
-    names = {
-        number: known.by_number[number].name
-        for number in section.audiences
-        if number in known.by_number
-    }
+    """Return a user's `memberships` by audience (spec/profiles.md, 7.3)."""
     return [
         {
             "audience_id": number,
             "audience_name": name,
             "expiration_timestamp_ms": expirations.get(number),
         }
-        for number, name in sorted((names | dict(joint)).items())
+        for number, name in sorted(memberships(section, known, joint).items())
     ]

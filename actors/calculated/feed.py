@@ -22,6 +22,7 @@ FEED_ID = "calculated_attributes"  # in the workspace document, where no input c
 FEED_NUMBER = 0  # no other input has it: theirs begin at 1
 
 Values = dict[str, str | list[str]]  # by name, of one user
+AudienceIds = Callable[[Profile], Sequence[int]]  # numbers of the audiences that a user is in
 
 
 class AttributeFeed:
@@ -58,7 +59,11 @@ class AttributeFeed:
         self._before[key] = (profile, before)
 
     def deliveries(
-        self, known: KnownAttributes, loads: Mapping[int, bytes], now_ms: int
+        self,
+        known: KnownAttributes,
+        loads: Mapping[int, bytes],
+        now_ms: int,
+        audience_ids: AudienceIds,
     ) -> list[Delivery]:
         """Make the deliveries of all that has changed since it was noted, and forget the notes.
 
@@ -66,6 +71,7 @@ class AttributeFeed:
             known: what is active.
             loads: connections whose first load is under way, to the key that it comes to next.
             now_ms: of the change.
+            audience_ids: tells which audiences a user is in.
         """
         noted, self._before = self._before, {}
         made: list[Delivery] = []
@@ -80,18 +86,26 @@ class AttributeFeed:
                     for each in self._pipelines
                     if each.connection.number not in loads or packed < loads[each.connection.number]
                 ]
-                made += self._deliver(key, profile, changed, gone, pipelines, now_ms)
+                ids = audience_ids(profile)
+                made += self._deliver(key, profile, changed, gone, pipelines, now_ms, ids)
         return made
 
     def current(
-        self, key: ProfileKey, profile: Profile, known: KnownAttributes, number: int, now_ms: int
+        self,
+        key: ProfileKey,
+        profile: Profile,
+        known: KnownAttributes,
+        number: int,
+        now_ms: int,
+        audience_ids: AudienceIds,
     ) -> list[Delivery]:
         """Make the delivery of what a user has, for a connection that is new."""
         found = self._values(profile, known)
         if not found:
             return []
         pipelines = [each for each in self._pipelines if each.connection.number == number]
-        return self._deliver(key, profile, found, [], pipelines, now_ms)
+        ids = audience_ids(profile)
+        return self._deliver(key, profile, found, [], pipelines, now_ms, ids)
 
     def abandon(self) -> None:
         """The transaction failed, or nobody has asked for what changed in it."""
@@ -105,6 +119,7 @@ class AttributeFeed:
         gone: list[str],
         pipelines: Sequence[Pipeline],
         now_ms: int,
+        audience_ids: Sequence[int],
     ) -> list[Delivery]:
         batch = Batch(
             key.environment,
@@ -130,7 +145,7 @@ class AttributeFeed:
         # Without its sections a profile enriches the batch with identities alone.
         bare = replace(profile, workspaces={})
         outgoing = outgoing_batch(stored, bare, self._workspace, (), calculated=changed)
-        deliveries, _ = enqueue(outgoing, stored, profile, pipelines)
+        deliveries, _ = enqueue(outgoing, stored, profile, pipelines, audience_ids)
         for delivery in deliveries:
             delivery.sequence = self._next_id()
         return deliveries

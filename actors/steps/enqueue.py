@@ -11,7 +11,7 @@ from typing import Any
 from actors.model.batches import StoredBatch
 from actors.model.deliveries import DeadLetter, Delivery
 from actors.model.profiles import Profile
-from actors.outgoing import audience_ids, inbound_batch, private_parts
+from actors.outgoing import inbound_batch, private_parts
 from actors.pipeline.candidate import Candidate, Drop
 from actors.pipeline.compiling import Pipeline
 from actors.steps.payload import Shaped
@@ -22,22 +22,37 @@ def enqueue(
     stored: StoredBatch,
     profile: Profile | None,
     pipelines: Sequence[Pipeline],
+    audience_ids: Sequence[int] = (),
 ) -> tuple[list[Delivery], list[Drop]]:
     """Make the deliveries of one batch.
 
     Args:
-        outgoing: the batch as `actors.outgoing.outgoing_batch` returns it.
-        stored: the same batch as processed.
-        profile: the user's, `None` if the batch is unattributed.
-        pipelines: those of the connections of the batch's input, in any status.
+        outgoing, stored, profile, pipelines: as of `choose`.
+        audience_ids: as of `Chosen.deliveries`.
 
     Returns:
-        The deliveries, their sequences 0 for the shard to assign, by connection and then in the
-        order of the events; and what was left out.
+        As `Chosen.deliveries`; and what was left out.
     """
-    deliveries: list[Delivery] = []
+    chosen = choose(outgoing, stored, profile, pipelines)
+    return chosen.deliveries(audience_ids), chosen.drops
+
+
+def choose(
+    outgoing: dict[str, Any],
+    stored: StoredBatch,
+    profile: Profile | None,
+    pipelines: Sequence[Pipeline],
+) -> "Chosen":
+    """Decide what of one batch goes to which connections.
+
+    Args:
+        outgoing: the batch as `actors.outgoing.outgoing_batch` returns it.
+        stored: the same batch as processed.
+        profile: the user's, `None` if the batch is unattributed. It may change afterwards.
+        pipelines: those of the connections of the batch's input, in any status.
+    """
+    wanted: list[tuple[Candidate, Pipeline]] = []
     drops: list[Drop] = []
-    shapes: dict[int, Shaped] = {}
     events = stored.batch.events
     for pipeline in pipelines:
         number = pipeline.connection.number
@@ -48,17 +63,60 @@ def enqueue(
             continue
         if events and not candidate.events:
             continue  # every event has its own reason
-        shape = pipeline.shape
-        shaped = shapes.get(id(shape))
-        if shaped is None:
-            batch = inbound_batch(stored) if shape.settings.is_raw else outgoing
-            if shape.settings.include_private:
-                batch = batch | private_parts(stored, profile)
-            if shape.settings.include_audience_ids:
-                batch = batch | {"audience_ids": audience_ids(stored, profile)}
-            shaped = shapes[id(shape)] = shape.apply(batch, events)
-        deliveries += _deliveries(candidate, pipeline, shaped)
-    return deliveries, drops
+        wanted.append((candidate, pipeline))
+    private: dict[str, Any] = {}
+    if any(pipeline.shape.settings.include_private for _, pipeline in wanted):
+        private = private_parts(stored, profile)
+    return Chosen(outgoing, stored, private, wanted, drops)
+
+
+class Chosen:
+    """What goes out of one batch: all that is known of its user is in it but for the audiences,
+    which are known only when all batches of a transaction are applied.
+
+    Attributes:
+        drops: what was left out; making the deliveries may add to it.
+    """
+
+    def __init__(
+        self,
+        outgoing: dict[str, Any],
+        stored: StoredBatch,
+        private: dict[str, Any],
+        wanted: Sequence[tuple[Candidate, Pipeline]],
+        drops: list[Drop],
+    ) -> None:
+        """Args: `private`: what `actors.outgoing.private_parts` returns, if any wants it."""
+        self._outgoing = outgoing
+        self._stored = stored
+        self._private = private
+        self._wanted = wanted
+        self.drops = drops
+
+    def deliveries(self, audience_ids: Sequence[int]) -> list[Delivery]:
+        """Make the deliveries.
+
+        Args:
+            audience_ids: numbers of the audiences that the user is in, for modules that show them.
+
+        Returns:
+            They are by connection and then in the order of the events, their sequences 0 for the
+            shard to assign.
+        """
+        made: list[Delivery] = []
+        shapes: dict[int, Shaped] = {}
+        for candidate, pipeline in self._wanted:
+            shape = pipeline.shape
+            shaped = shapes.get(id(shape))
+            if shaped is None:
+                batch = inbound_batch(self._stored) if shape.settings.is_raw else self._outgoing
+                if shape.settings.include_private:
+                    batch = batch | self._private
+                if shape.settings.include_audience_ids:
+                    batch = batch | {"audience_ids": audience_ids}
+                shaped = shapes[id(shape)] = shape.apply(batch, self._stored.batch.events)
+            made += _deliveries(candidate, pipeline, shaped)
+        return made
 
 
 def _refusal(candidate: Candidate, pipeline: Pipeline) -> str | None:

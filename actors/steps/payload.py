@@ -36,7 +36,7 @@ class PayloadSettings(Struct, frozen=True):
         mappings: events that go out under another name.
         has_flat_events: commerce events are expanded.
         include_private: with `actors.outgoing.private_parts`.
-        include_audience_ids: with `actors.outgoing.audience_ids`.
+        include_audience_ids: with the audiences that the user is in.
     """
 
     excluded_types: frozenset[str]

@@ -5,6 +5,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from msgspec.structs import replace
 
@@ -23,9 +24,10 @@ from actors.outputs.audience_messages import MessageAudience
 from actors.shard import Shard
 from actors.shard_options import ShardOptions, StoreOptions
 from actors.shard_state import ShardState
+from actors.steps.payload import WHOLE
 from actors.store.environment import Store, Transaction
 from tests.actors.forwarding.support import connection
-from tests.actors.profiles.builders import MINUTE, NOW, WORKSPACE
+from tests.actors.profiles.builders import BACKEND, MINUTE, NOW, WORKSPACE
 from tests.actors.shards import MAP_SIZE_BYTES, context, item, micro, profile_of
 from tests.oracle.audiences.build import event, within_last
 
@@ -68,7 +70,8 @@ LIVE = LiveAudiences(
 
 
 class Shared:
-    """A shard with two workspaces, of which the first has a connection of the feed."""
+    """A shard with two workspaces, of which the first has a connection of the feed and one of its
+    server's batches."""
 
     def __init__(self, folder: Path, clock: ManualClock) -> None:
         store = StoreOptions(
@@ -85,9 +88,13 @@ class Shared:
         self._state = ShardState(store, clock)
         home = replace(WORKSPACE, neighbours={OTHER: 30})
         other = replace(WORKSPACE, number=OTHER, id="other", neighbours={WORKSPACE.number: 30})
-        fed = connection(1, input=FEED_NUMBER)
+        connections = (
+            connection(1, input=FEED_NUMBER, settings=WHOLE),
+            connection(2, input=BACKEND, settings=WHOLE),
+        )
+        limits = dict.fromkeys((1, 2), 1 << 30)
         self.home = self._open(
-            ShardOptions(workspace=home, connections=(fed,), queue_limits={1: 1 << 30})
+            ShardOptions(workspace=home, connections=connections, queue_limits=limits)
         )
         self.other = self._open(ShardOptions(workspace=other))
         self.worker = AudienceWorker(self.home, clock)
@@ -140,6 +147,19 @@ def test_what_feeds_of_the_home_have_heard_outlives_a_restart(tmp_path: Path) ->
         assert shared.kept() == shared.home.audiences.in_force
         shared.settle()
         assert shared.home.outbox.read_outbox(1, 0, 10, 1 << 20) == told
+
+
+def test_outputs_are_shown_memberships_over_several_workspaces(tmp_path: Path) -> None:
+    """With the batch and the changed value that bring a user into the audience."""
+    with closing(Shared(tmp_path, ManualClock(NOW))) as shared:
+        attribute = Attribute(1, "logins", 1, read_definition(LOGINS))
+        shared.worker.set_calculated_attributes(LiveAttributes(1, (attribute,)))
+        shared.worker.set_audiences(LIVE)
+        shared.settle()
+        shared.login()
+        for number in (1, 2):
+            [told] = shared.home.outbox.read_outbox(number, 0, 10, 1 << 20)
+            assert orjson.loads(told.payload)["audience_ids"] == [JOINT.number]
 
 
 @pytest.mark.parametrize("writes", [0, 1, 2])

@@ -226,10 +226,8 @@ async def test_a_connection_is_encrypted_and_the_server_proves_who_it_is(tmp_pat
 def test_batches_come_with_the_users_audiences_where_they_are_shown(
     settings: PayloadSettings, expected: list[int] | None
 ) -> None:
-    user = profile()
-    user.workspaces[workspace().number].audiences = {7: 1, 3: 1}
     stored = batch_of(custom("A"))
-    outgoing = outgoing_batch(stored, user, workspace(), [])
+    outgoing = outgoing_batch(stored, profile(), workspace(), [])
     info = connection(1, settings=settings)
-    [made], _ = enqueue(outgoing, stored, user, compile_pipelines([info]))
+    [made], _ = enqueue(outgoing, stored, profile(), compile_pipelines([info]), [3, 7])
     assert json.loads(made.payload).get("audience_ids") == expected
