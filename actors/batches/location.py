@@ -16,13 +16,16 @@ _FIELDS: dict[str, Coerce] = {
     "dma_code": to_integer,
     "location_source": to_string,
 }
+_OF_COORDINATES = frozenset({"accuracy", "location_source"})  # without them these say nothing
 
 
 def to_location(value: Any, reading: Reading) -> Fields | None:
-    """Coerce a location; coordinates off the globe are left out, an empty one is absent."""
+    """Coerce a location; coordinates off the globe are left out, one that is nowhere is absent."""
     location = read_fields(as_object(value), _FIELDS, reading)
     if abs(location.get("latitude", 0)) > 90 or abs(location.get("longitude", 0)) > 180:
         location.pop("latitude", None)
         location.pop("longitude", None)
         reading.drops.append("location_invalid")
+        if location.keys() <= _OF_COORDINATES:
+            return None
     return location or None

@@ -18,6 +18,11 @@ OSLO = {"latitude": 59.91, "longitude": 10.75}
         ({"latitude": 90, "longitude": -180}, {"latitude": 90, "longitude": -180}),
         ({"latitude": 90.1, "longitude": 0, "country_code": "NO"}, {"country_code": "NO"}),
         ({"latitude": 0, "longitude": -180.1}, None),
+        ({"latitude": 91, "longitude": 0, "accuracy": 5, "location_source": "lat_long"}, None),
+        (
+            {"latitude": 91, "longitude": 0, "accuracy": 5, "dma_code": 7},
+            {"accuracy": 5, "dma_code": 7},
+        ),
         ({}, None),
         (None, None),
     ],
@@ -32,7 +37,10 @@ def test_the_batch_is_where_its_context_or_first_located_event_is() -> None:
     """spec/events-api.md, 11.2."""
     events = [
         OPENED,
-        {"event_type": "session_start", "data": {"location": {"latitude": 91, "longitude": 0}}},
+        {
+            "event_type": "session_start",
+            "data": {"location": {"latitude": 91, "longitude": 0, "accuracy": 5}},
+        },
         {"event_type": "session_start", "data": {"location": PARIS}},
         {"event_type": "session_end", "data": {"location": OSLO}},
     ]
