@@ -110,7 +110,7 @@ def user_view(
         },
         "devices": [shown_device(device) for device in devices],
         "user_identities": _user_identities(profile),
-        "user_attributes": _listed_attributes(section, groups),
+        "user_attributes": _listed_attributes(section, groups, attributes),
         "calculated_attributes": _calculated(section, attributes),
         "consent_state": _consent_state(section),
         "attribution": [
@@ -131,7 +131,7 @@ def _calculated(section: Section, attributes: KnownAttributes | None) -> list[di
     if attributes is None:
         return []
     found = values(section, attributes)
-    names = sorted(each.name for each in attributes.by_number.values())
+    names = sorted(attributes.numbers)
     return [{"name": name, "value": found.get(name, "-")} for name in names]
 
 
@@ -164,14 +164,20 @@ def _user_attributes(section: Section, groups: Mapping[int, str]) -> dict[str, A
     return own | group_attributes(section, groups)
 
 
-def _listed_attributes(section: Section, groups: Mapping[int, str]) -> list[dict[str, Any]]:
-    """List the attributes: reserved ones first, in their order, then the others by name."""
+def _listed_attributes(
+    section: Section, groups: Mapping[int, str], calculated: KnownAttributes | None
+) -> list[dict[str, Any]]:
+    """List the attributes: reserved ones first, in their order, then the others by name.
+
+    What a calculated one hides (spec/profiles.md, 3.2) is left out, whether or not it has a value.
+    """
+    hidden = () if calculated is None else calculated.numbers
     reserved = {name: place for place, name in enumerate(_RESERVED)}
     named = sorted(
         _user_attributes(section, groups).items(),
         key=lambda each: (reserved.get(each[0].lower(), len(reserved)), each[0]),
     )
-    return [{"name": name, "value": value} for name, value in named]
+    return [{"name": name, "value": value} for name, value in named if name not in hidden]
 
 
 def _attribution(section: Section) -> list[dict[str, Any]]:

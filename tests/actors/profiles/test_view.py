@@ -4,6 +4,10 @@ from typing import Any
 
 import pytest
 
+from actors.calculated.definition import Attribute, LiveAttributes
+from actors.calculated.live import KnownAttributes
+from actors.calculated.reading import canonical, read_definition
+from actors.calculated.state import CalculatedState
 from actors.model.profiles import Lookup, Profile
 from actors.profiles.view import PROFILE_FIELDS, profile_view, user_row, user_view
 from tests.actors.profiles.builders import (
@@ -204,6 +208,28 @@ def test_the_device_id_is_the_advertising_id_else_the_vendor_id(
     view = user_view(MPID, profile, WORKSPACE)
     assert view is not None
     assert view["workspace_usage"]["device_id"] == device_id
+
+
+@pytest.mark.parametrize("has_value", [True, False])
+def test_an_attribute_that_a_calculated_one_hides_is_not_listed(*, has_value: bool) -> None:
+    """spec/profiles.md, 3.2; whether or not the calculated one has a value."""
+    definition = {
+        "recipe_type": "event",
+        "datapoint": {"type": "event", "event_type": "custom_event", "event_name": "Opened"},
+        "calculation_type": "count",
+        "time_period": {"type": "since", "date": "2025-12-20T00:00:00"},
+    }
+    attribute = Attribute(1, "visits", 1, read_definition(canonical(definition)))
+    known = KnownAttributes(LiveAttributes(1, (attribute,)), WORKSPACE)
+    profile = _customer()
+    apply(profile, batch(user_attributes={"visits": "1", "color": "red"}))
+    if has_value:
+        profile.workspaces[WORKSPACE.number].calculated[1] = CalculatedState(1, "340")
+    shown = user_view(MPID, profile, WORKSPACE, attributes=known)
+    assert shown is not None
+    assert shown["user_attributes"] == [{"name": "color", "value": "red"}]
+    value = "340" if has_value else "-"
+    assert shown["calculated_attributes"] == [{"name": "visits", "value": value}]
 
 
 def test_a_search_row_has_what_tells_users_apart() -> None:
