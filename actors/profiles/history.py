@@ -20,6 +20,9 @@ from actors.store.environment import Transaction
 Place = tuple[int, int]  # (time in ms, log id): pages go from the greatest to the least
 Apart = tuple[Place, StoredBatch | bytes]  # not of the live chain; bytes are an encoded copy
 
+# Batches that one page looks at: the shard does nothing else while it decodes them.
+MOST_LOOKED_AT = 2_000
+
 
 def read_page(
     txn: Transaction,
@@ -29,6 +32,9 @@ def read_page(
     query: TimelineQuery,
 ) -> dict[str, Any]:
     """Return `{"items", "next_cursor", "last_updated_ms"}`.
+
+    Where few batches match, a page ends after `MOST_LOOKED_AT` of them with what was found, which
+    may be nothing; it goes on from its cursor like any other.
 
     Args:
         key: of the user.
@@ -48,13 +54,15 @@ def read_page(
             raise CursorInvalid(query.cursor)
     items: list[dict[str, Any]] = []
     following: str | None = None
-    for stored, copied_from, place, next_live_id in _merged(txn, key, section, live_id, before):
-        item = timeline_item(stored, workspace, query, copied_from)
-        if item is None:
-            continue
-        if len(items) == query.limit:
+    merged = _merged(txn, key, section, live_id, before, query.start_ms)
+    for looked_at, (stored, copied_from, place, next_live_id) in enumerate(merged):
+        if looked_at == MOST_LOOKED_AT:
             break
-        items.append(item)
+        item = timeline_item(stored, workspace, query, copied_from)
+        if item is not None:
+            if len(items) == query.limit:
+                break
+            items.append(item)
         following = f"{key.mpid}.{next_live_id}.{place[0]}.{place[1]}"
     else:
         following = None
@@ -66,15 +74,21 @@ def read_page(
 
 
 def _merged(
-    txn: Transaction, key: ProfileKey, section: Section, live_id: int, before: Place | None
+    txn: Transaction,
+    key: ProfileKey,
+    section: Section,
+    live_id: int,
+    before: Place | None,
+    start_ms: int | None,
 ) -> Iterator[tuple[StoredBatch, int | None, Place, int]]:
     """Yield batches newest first, each with the MPID that it was copied from (`None`: it was not),
     its place, and the live batch that is next after it.
 
     Edges have clocks of their own, so a batch may have been received later than one that was
-    committed after it; places go down all the same.
+    committed after it; places go down all the same. Of a live batch that tells nothing about its
+    events, which may be of any time after its receipt too, so `start_ms` does not end the chain.
     """
-    apart = _apart(txn, key, section, before)
+    apart = _apart(txn, key, section, before, start_ms)
     place = before
     for stored in log.chain(txn, live_id):
         received = (stored.received_ms, stored.log_id)
@@ -87,15 +101,24 @@ def _merged(
 
 
 def _apart(
-    txn: Transaction, key: ProfileKey, section: Section, before: Place | None
+    txn: Transaction,
+    key: ProfileKey,
+    section: Section,
+    before: Place | None,
+    start_ms: int | None,
 ) -> list[Apart]:
-    """Return the historical batches and the copies below a place, the newest last."""
+    """Return the historical batches and the copies below a place, the newest last.
+
+    Those that end before `start_ms` are left out.
+    """
     found: list[Apart] = [
         (_place(stored), stored) for stored in log.chain(txn, section.newest_historical_id)
     ]
     found += (((copy.newest_ms, copy.log_id), copy.encoded) for copy in copies.read(txn, key))
     if before is not None:
         found = [each for each in found if each[0] < before]
+    if start_ms is not None:
+        found = [each for each in found if each[0][0] >= start_ms]
     return sorted(found, key=lambda each: each[0])
 
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from actors.errors import CursorInvalid
 from actors.model.batches import Event
 from actors.model.profiles import ProfileKey, Section
+from actors.profiles import history
 from actors.profiles.history import read_page
 from actors.profiles.timeline import TimelineQuery
 from actors.store import log
@@ -90,6 +91,51 @@ def test_live_batches_are_in_the_order_of_their_commit(made: list[tuple[bool, in
     assert [name for name in whole if name not in live] == [
         f"e{number}" for _, number in sorted(old, reverse=True)
     ]
+
+
+@given(batches, st.sampled_from(["e1", "e2", "none"]), st.integers(1, 5))
+@settings(deadline=None, max_examples=40)
+def test_a_page_ends_after_so_many_batches_whatever_matches(
+    made: list[tuple[bool, int]], wanted: str, most: int
+) -> None:
+    """What it has not come to is on the pages after it, none of which looks at more."""
+    with pytest.MonkeyPatch.context() as patch, temporary_store() as store:
+        section = write(store, made)
+        query = {"event_names": (wanted,), "limit": 1000}
+        whole = names(page(store, section, **query))
+        patch.setattr(history, "MOST_LOOKED_AT", most)
+        found: list[str] = []
+        cursor: str | None = None
+        for _ in range(max(-(-len(made) // most), 1)):
+            part = page(store, section, cursor=cursor, **query)
+            found += names(part)
+            cursor = part["next_cursor"]
+        assert cursor is None
+        assert found == whole
+
+
+@pytest.mark.parametrize(("most", "has_more"), [(3, False), (2, True)])
+def test_a_page_of_as_many_batches_as_may_be_looked_at_is_the_last(
+    monkeypatch: pytest.MonkeyPatch, most: int, *, has_more: bool
+) -> None:
+    monkeypatch.setattr(history, "MOST_LOOKED_AT", most)
+    with temporary_store() as store:
+        section = write(store, [(False, 1), (False, 2), (False, 3)])
+        part = page(store, section, event_names=("none",))
+    assert part["items"] == []
+    assert (part["next_cursor"] is not None) == has_more
+
+
+def test_what_ended_before_the_time_that_is_asked_for_is_not_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of historical batches; the events of live ones may be later than these were received."""
+    monkeypatch.setattr(history, "MOST_LOOKED_AT", 2)
+    with temporary_store() as store:
+        section = write(store, [(True, 1), (True, 2), (True, 3), (False, 9)])
+        part = page(store, section, start_ms=NOW + 3)
+    assert names(part) == ["e4", "e3"]
+    assert part["next_cursor"] is None
 
 
 def test_what_is_past_its_retention_ends_the_list() -> None:
