@@ -6,7 +6,7 @@ from actors.groups.merging import merged
 from actors.groups.runs import GroupRun, Phase
 from actors.groups.stored import StoredProfile, StoredSection, decode, decode_attribute
 from actors.model.profiles import GroupMembership, Profile, ProfileKey
-from actors.profiles.retention import DAY_MS
+from actors.profiles.retention import DAY_MS, last_active_ms
 from actors.shard import Shard
 from actors.store import groups
 from actors.store.environment import Table, Transaction
@@ -169,7 +169,7 @@ class GroupPhases:
         if profile_key_parts(key).scope != self._workspace.scope:
             return None
         profile = decode(encoded)
-        idle_ms = run.started_ms - profile.last_stored_timestamp_ms
+        idle_ms = run.started_ms - last_active_ms(profile)
         if idle_ms > self._workspace.profile_idle_days * DAY_MS:
             return None
         return self._section(profile)

@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import Raw, Struct, field
 
-from actors.model.profiles import AttributeValue, GroupMembership
+from actors.model.profiles import AttributeValue, GroupMembership, StatusMessage
 
 
 class StoredSection(Struct, array_like=True):
@@ -36,6 +36,9 @@ class StoredProfile(Struct, array_like=True):
     user_identities: Raw
     partner_identities: Raw
     workspaces: dict[int, StoredSection]
+    opt_out_updated_ms: Raw = Raw()
+    source_mpid: Raw = Raw()
+    status_messages: list[StatusMessage] = field(default_factory=list)
 
 
 decode = msgspec.msgpack.Decoder(StoredProfile).decode

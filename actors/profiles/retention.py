@@ -4,13 +4,25 @@ What is due is already as good as gone: it is neither shown nor built upon. A sw
 disk.
 """
 
-from actors.model.profiles import Profile, Section
+from collections.abc import Sequence
+from typing import Protocol
+
+from actors.model.profiles import Profile, Section, StatusMessage
 from actors.model.workspaces import WorkspaceInfo
 
 DAY_MS = 24 * 60 * 60 * 1000
 
 
-def last_active_ms(profile: Profile) -> int:
+class Active(Protocol):
+    """What of a profile tells when data last came to it."""
+
+    @property
+    def last_stored_timestamp_ms(self) -> int: ...
+    @property
+    def status_messages(self) -> Sequence[StatusMessage]: ...
+
+
+def last_active_ms(profile: Active) -> int:
     """Return when data last came to a profile: in a batch or through an alias."""
     merged = [each.timestamp_ms for each in profile.status_messages if each.kind == "merged_from"]
     return max([profile.last_stored_timestamp_ms, *merged])

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from actors.clock import ManualClock
 from actors.errors import ShardUnavailable, StaleGroupRun
 from actors.groups import phases
 from actors.groups.runs import GroupRun, RunDefinition
 from actors.groups.worker import GroupWorker
+from actors.model.profiles import ProfileKey, StatusMessage
 from actors.model.workspaces import ENVIRONMENTS
 from actors.store.resharding import reshard
 from tests.actors.groups.pool import (
@@ -324,6 +326,25 @@ async def test_a_late_call_of_an_earlier_run_is_refused(tmp_path: Path) -> None:
         with pytest.raises(StaleGroupRun):
             late.write_group_values(1, [(b"key", b"value")])
         assert made.kept("group_values") == 0
+
+
+async def test_a_user_whom_an_alias_keeps_alive_stays_in_its_groups(tmp_path: Path) -> None:
+    """spec/profiles.md, 6 and 9: the lifetime begins anew with an alias, too."""
+    users = all_of("production", MPIDS[:3], {"home": HOME})
+    idle = [replace(each, idle_days=WORKSPACE.profile_idle_days + 1) for each in users[:2]]
+    async with pool(tmp_path, 1) as made:
+        made.put(users)
+        [shard] = made.shards
+        key = ProfileKey(WORKSPACE.scope, "production", MPIDS[0])
+        with shard.transaction() as txn:
+            profile = shard.profiles.stage(txn, key, NOW)
+            profile.status_messages = [StatusMessage("merged_from", 7, NOW - DAY)]
+        made.put(idle)
+        await made.desk.create_group(DEFINITIONS[0])
+        await made.desk.run_group("g")
+        await made.desk.work()
+        alive = {("production", MPIDS[0]), ("production", MPIDS[2])}
+        assert set(made.inherited(users)) == alive
 
 
 async def test_a_member_that_ages_out_and_returns_has_left(tmp_path: Path) -> None:
