@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from actors.batches.identities import PROFILE_NAMES
 from actors.clock import Clock
 from actors.identity.calls import IdentityAnswer, IdentityCall, IdentityProblem
 from actors.identity.state import IdentityRecord
@@ -69,20 +70,32 @@ class Subjects:
     async def identities(self, sent: Submission) -> dict[str, str] | None:
         """Return the identities of the profile that a request is about, as profiles call them.
 
-        `None` if there is no such profile. Of two environments production's counts.
+        `None` if there is no such profile. Of two environments production's counts, of several
+        identities of one type what the profile shows, else the newest, and of several devices the
+        one seen last.
         """
         for environment, mpid in await self.of(sent):
+            record = await self._identities.record(environment, mpid)
+            if record is None:
+                continue
+            # The record outlives what is shown: of who has aged out that is nothing.
+            found = {
+                PROFILE_NAMES[each.type]: each.value
+                for each in record.lookups
+                if each.type in PROFILE_NAMES
+            }
             shard = self._shards[slots_of(self._shards).shard_of(slot_of_mpid(mpid))]
-            shown = await shard.profile(mpid, environment, _SHOWN)
-            if shown is not None:
-                return {each["type"]: each["value"] for name in _SHOWN for each in shown[name]}
+            shown = await shard.profile(mpid, environment, _SHOWN) or {}
+            newest: dict[str, str] = {}
+            for name in _SHOWN:
+                for each in shown.get(name, ()):
+                    newest.setdefault(each["type"], each["value"])
+            return found | newest
         return None
 
     async def _mpid(self, environment: Environment, identities: dict[str, str]) -> int:
-        """Return whom an identify call would answer that writes nothing; 0 for nobody."""
+        """Return whom a search finds; 0 for nobody."""
         answer = await self._identities.call(
-            IdentityCall(
-                "identify", environment, identities, self._clock.now_ms(), is_read_only=True
-            )
+            IdentityCall("search", environment, identities, self._clock.now_ms())
         )
         return answer.mpid if isinstance(answer, IdentityAnswer) else 0

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from aiohttp import web
@@ -19,6 +20,7 @@ from actors.forwarding.plan import OutputPlan
 from actors.metric_groups import ForwarderMetrics
 from actors.model.deliveries import Settlement
 from actors.outputs.egress import EgressRules
+from actors.outputs.dsr_messages import decode
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.registry import open_outputs
 from actors.outputs.retry import PROFILES
@@ -27,6 +29,7 @@ from tests.actors.forwarding.support import Receiver
 from tests.actors.outputs.firehose.support import MemoryState, Module, registration
 from tests.whole.sent import batch
 from tests.whole.subject_requests import (
+    DAY_MS,
     KEY,
     MOMENT_MS,
     accepted,
@@ -87,6 +90,15 @@ def with_outputs(*outputs: dict[str, Any], active: bool = True) -> dict[str, Any
             ),
         ],
     )
+
+
+def phone(number: int) -> dict[str, Any]:
+    """Return what a batch has of one of a user's phones."""
+    vendor = f"{number:08d}-2222-4333-8444-555555555555"
+    return {
+        "mp_deviceid": str(UUID(int=number)),
+        "device_info": {"platform": "iOS", "ios_idfv": vendor},
+    }
 
 
 def webhook(url: str, **settings: Any) -> dict[str, Any]:
@@ -215,6 +227,46 @@ async def test_case_22_an_erasure_is_forwarded_on_receipt(
         assert response.status == 202
         assert [each["status"] for each in await forwards(world, request_id)] == ["sent"]
         assert await world.privacy.read_forwards(5, 0, 10, 10_000) == []
+
+
+async def sent_identities(world: World, request_id: str) -> dict[str, str]:
+    """Return the identities that wait for the one output, by their names in the message."""
+    waiting = await world.privacy.read_forwards(5, 0, 10, 10_000)
+    [found] = [decode(each.payload) for each in waiting]
+    assert found.subject_request_id == request_id
+    return found.subject_identities
+
+
+@pytest.mark.parametrize("is_swept", [True, False], ids=["swept", "not swept yet"])
+async def test_of_who_has_aged_out_all_identities_are_sent(
+    tmp_path: Path, clock: ManualClock, is_swept: bool
+) -> None:
+    made = with_outputs(webhook("https://hooks.example.com/erase"))
+    async with running(tmp_path, document=made, clock=clock) as world:
+        for email in ("old@example.test", "new@example.test"):
+            await world.accept(batch("zoe", user_identities={"email": email}, **phone(1)))
+        clock.advance(31 * DAY_MS)
+        if is_swept:
+            world.sweep()
+        request_id = await accepted(world, body(subject_identities=CUSTOMER))
+        assert await sent_identities(world, request_id) == {
+            "controller_customer_id": "zoe",
+            "email": "new@example.test",
+            "ios_vendor_id": phone(1)["device_info"]["ios_idfv"],
+        }
+
+
+async def test_of_several_devices_the_one_seen_last_is_sent(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    made = with_outputs(webhook("https://hooks.example.com/erase"))
+    async with running(tmp_path, document=made, clock=clock) as world:
+        for number in (1, 2, 1):
+            await world.accept(batch("zoe", **phone(number)))
+            clock.advance(1000)
+        request_id = await accepted(world, body(subject_identities=CUSTOMER))
+        sent = await sent_identities(world, request_id)
+        assert sent["ios_vendor_id"] == phone(1)["device_info"]["ios_idfv"]
 
 
 async def test_case_22_a_module_is_sent_what_it_takes_and_passed_by_otherwise(

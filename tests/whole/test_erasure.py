@@ -284,6 +284,23 @@ async def test_a_device_alone_finds_an_anonymous_user(world: World, clock: Manua
     assert world.log() == []
 
 
+@pytest.mark.parametrize("strategy", ["profile_link", "profile_isolation"])
+async def test_a_login_that_nobody_has_hides_no_anonymous_user(
+    tmp_path: Path, clock: ManualClock, strategy: str
+) -> None:
+    """A search finds the device's user, for whom a login would have made another one."""
+    identity = {"strategy": strategy, "login_ids": ["customerid"], "unique_ids": ["customerid"]}
+    made = changed(DOCUMENT, identity=identity)
+    async with running(tmp_path, document=made, clock=clock) as world:
+        await world.accept(batch(None, custom("Seen"), **DEVICE))
+        asked = {
+            "controller_customer_id": {"value": "never seen"},
+            "ios_vendor_id": {"value": DEVICE["device_info"]["ios_idfv"]},
+        }
+        await erased(world, clock, subject_identities=asked)
+        assert world.log() == []
+
+
 async def test_versions_1_and_2_erase_everybody_whom_an_identity_finds(
     world: World, clock: ManualClock
 ) -> None:
