@@ -13,6 +13,7 @@ from actors.calculated import applying
 from actors.calculated.live import KnownAttributes, ShownValues
 from actors.clock import Clock
 from actors.model.profiles import Profile, ProfileKey, Section
+from actors.model.workspaces import WorkspaceInfo
 from actors.store.environment import Store
 from actors.store.profiles import Profiles
 
@@ -28,14 +29,20 @@ class AudienceColumns:
     """
 
     def __init__(
-        self, store: Store, profiles: Profiles, workspace: int, engine: Engine, clock: Clock
+        self,
+        store: Store,
+        profiles: Profiles,
+        workspace: WorkspaceInfo,
+        engine: Engine,
+        clock: Clock,
     ) -> None:
-        """Args: `workspace`: number of the one whose users they are."""
+        """Args: `workspace`: the one whose users they are."""
         self.engine = engine
         self.kept: set[int] = set()
         self._store = store
         self._profiles = profiles
-        self._workspace = workspace
+        self._workspace = workspace.number
+        self._regulations = workspace.regulations
         self._clock = clock
         self._loading: Loading | None = None
 
@@ -146,7 +153,7 @@ class AudienceColumns:
         """Return what criteria read; `audiences`: by default those that are not evaluated here."""
         if audiences is None:
             audiences = frozenset(self.kept.intersection(section.audiences))
-        return derived_of(section, self._attributes, audiences)
+        return derived_of(section, self._attributes, audiences, self._regulations)
 
     # -- Reading ----------------------------------------------------------------------------------
 
@@ -170,13 +177,22 @@ class AudienceColumns:
         return self.engine.expirations_of(key, now_ms)
 
 
-def derived_of(section: Section, attributes: KnownAttributes, audiences: frozenset[int]) -> Derived:
-    """Return what criteria read of a user's calculated attributes, and of these audiences."""
+def derived_of(
+    section: Section,
+    attributes: KnownAttributes,
+    audiences: frozenset[int],
+    regulations: frozenset[str],
+) -> Derived:
+    """Return what criteria read of a user's calculated attributes, and of these audiences.
+
+    `regulations`: of the workspace, by which consent is seen.
+    """
     return Derived(
         calculated=ShownValues(section.calculated, attributes.by_number),
         predictions=_outputs(section) if section.predictions else {},
         audiences=audiences,
         names=attributes.numbers,
+        regulations=regulations,
     )
 
 

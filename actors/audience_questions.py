@@ -177,7 +177,12 @@ class QuestionViews:
         section = profile.workspaces.get(self._workspace.number)
         if section is None:
             return False
-        derived = derived_of(section, self._audiences.attributes, self._memberships(profile))
+        derived = derived_of(
+            section,
+            self._audiences.attributes,
+            self._memberships(profile),
+            self._workspace.regulations,
+        )
         if asking.reads_events:
             read = read_recent if asking.is_real_time else read_history
             history = read(txn, key, section, asking.since_ms)

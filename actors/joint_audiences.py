@@ -122,8 +122,8 @@ class JointColumns(AudienceColumns):
         self._parts = parts
         self._over = over
         self._joint_engine = JointEngine(parts.workspaces, lookback_ms)
-        number = home.options.workspace.number
-        super().__init__(home.store, home.profiles, number, self._joint_engine, clock)
+        workspace = home.options.workspace
+        super().__init__(home.store, home.profiles, workspace, self._joint_engine, clock)
 
     def _activate(self, audience: LiveAudience, node: Node, epoch: int) -> None:
         over = [each for each in audience.workspaces if each in self._over]

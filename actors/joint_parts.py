@@ -44,7 +44,12 @@ class JointParts:
             audiences=audiences,
             workspaces={
                 number: replace(
-                    derived_of(profile.workspaces[number], each.audiences.attributes, _NOTHING),
+                    derived_of(
+                        profile.workspaces[number],
+                        each.audiences.attributes,
+                        _NOTHING,
+                        each.options.workspace.regulations,
+                    ),
                     groups=each.groups.ids,
                 )
                 for number, each in self._shards.items()

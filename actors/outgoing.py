@@ -96,11 +96,9 @@ def outgoing_batch(
     if source is not None and source.split is not None:
         group = {"id": source.split.id, "group": group_of(source.split, stored)}
         outgoing["context"] = {**outgoing.get("context", {}), "user_split": group}
-    if section is not None and section.consent_state:
-        outgoing["consent_state"] = {
-            regulation: {purpose: _record(record) for purpose, record in purposes.items()}
-            for regulation, purposes in section.consent_state.items()
-        }
+    consent = {} if section is None else _consent_state(section, workspace.regulations)
+    if consent:
+        outgoing["consent_state"] = consent
     return outgoing
 
 
@@ -221,6 +219,14 @@ def _attributes(
     if section.groups:
         attributes.update(group_attributes(section, groups))
     return attributes
+
+
+def _consent_state(section: Section, regulations: frozenset[str]) -> dict[str, Any]:
+    return {
+        regulation: {purpose: _record(record) for purpose, record in purposes.items()}
+        for regulation, purposes in section.consent_state.items()
+        if regulation in regulations
+    }
 
 
 def _record(record: ConsentRecord) -> dict[str, Any]:

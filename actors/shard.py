@@ -136,8 +136,8 @@ class Shard:
         """Go on with another configuration of the workspace, between two micro-batches.
 
         Its identity scope and the scope's settings have to be the same. Inputs that are gone are
-        still known: an edge may not have heard yet. Where other lookbacks or tiers hold for
-        audiences, their columns are loaded anew, which takes as long as at a start.
+        still known: an edge may not have heard yet. Where other lookbacks, tiers or regulations
+        hold for audiences, their columns are loaded anew, which takes as long as at a start.
 
         Raises:
             StoreFull: nothing was taken over.

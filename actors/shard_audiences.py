@@ -51,6 +51,7 @@ _COLUMNS = (
     "default_tier",
     "audience_event_days",
     "profile_idle_days",
+    "regulations",
 )
 
 
@@ -123,8 +124,7 @@ class ShardAudiences:
 
     def _new_columns(self, lookback_ms: int, groups: Mapping[int, str]) -> AudienceColumns:
         engine = Engine(self._workspace, lookback_ms, groups)
-        number = self._workspace.number
-        return AudienceColumns(self._store, self._profiles, number, engine, self._clock)
+        return AudienceColumns(self._store, self._profiles, self._workspace, engine, self._clock)
 
     def _new_users(self) -> AudienceUsers:
         calculations = Calculations(self._workspace)

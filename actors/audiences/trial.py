@@ -129,6 +129,7 @@ def _derived(place: Place, stored: Iterable[StoredBatch], now_ms: int) -> Derive
             if (value := calculate(each, own, place.workspace, now_ms)) is not None
         },
         names={each.name: each.number for each in place.attributes},
+        regulations=place.workspace.regulations,
     )
 
 

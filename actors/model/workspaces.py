@@ -98,3 +98,9 @@ class WorkspaceInfo(Struct, frozen=True):
     dedup_days: int = 30
     alias_delay_ms: int = 24 * 60 * 60 * 1000
     neighbours: dict[int, int] = {}
+
+    @property
+    def regulations(self) -> frozenset[str]:
+        """Those that are enabled: records of others are kept and not seen."""
+        is_enabled = {"gdpr": self.gdpr_purposes is not None, "ccpa": self.is_ccpa_enabled}
+        return frozenset(name for name, enabled in is_enabled.items() if enabled)

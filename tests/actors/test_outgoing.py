@@ -44,6 +44,8 @@ def workspace(**changes: Any) -> WorkspaceInfo:
         "login_ids": frozenset(),
         "unique_ids": frozenset(),
         "immutable_ids": frozenset(),
+        "gdpr_purposes": frozenset({"marketing"}),
+        "is_ccpa_enabled": True,
     }
     return WorkspaceInfo(**values | changes)
 
@@ -229,6 +231,26 @@ def test_a_clients_snapshot_enriches_its_batch(channel: str, tier: str) -> None:
 def test_partner_feeds_are_named() -> None:
     outgoing = outgoing_batch(stored(input=1), profile(), workspace(), [])
     assert outgoing["source_info"]["partner"] == "Ads"
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [
+        ({}, {"gdpr", "ccpa"}),
+        ({"gdpr_purposes": None}, {"ccpa"}),
+        ({"is_ccpa_enabled": False}, {"gdpr"}),
+        ({"gdpr_purposes": None, "is_ccpa_enabled": False}, set()),
+    ],
+)
+def test_consent_by_a_regulation_that_is_off_does_not_go_out(
+    settings: dict[str, Any], shown: set[str]
+) -> None:
+    """spec/privacy.md, 1."""
+    record = ConsentRecord(True, 1, 2)
+    state = {"gdpr": {"marketing": record}, "ccpa": {"data_sale_opt_out": record}}
+    known = profile(consent_state=state)
+    outgoing = outgoing_batch(stored(), known, workspace(**settings), [])
+    assert outgoing.get("consent_state", {}).keys() == shown
 
 
 def test_consent_and_its_changes_go_out() -> None:

@@ -25,6 +25,7 @@ from actors.audiences.announce import FIRST_NUMBER, Subscription, shared
 from actors.audiences.criteria import (
     AudienceMembership,
     CalculatedAttribute,
+    Consent,
     EventFilter,
     Named,
     Node,
@@ -58,6 +59,7 @@ from tests.oracle.audiences.build import (
     both,
     event,
     exclude,
+    named,
     negated,
     passing,
     purchase,
@@ -563,6 +565,29 @@ def test_stored_events_count_when_the_lookback_is_raised_to_them(tmp_path: Path)
         story.worker = AudienceWorker(story.shard, story.clock)
         story.settle()
         assert known_memberships(story) == expected
+    story.shard.state.close()
+
+
+def test_consent_by_a_regulation_that_is_off_makes_nobody_a_member(tmp_path: Path) -> None:
+    """spec/privacy.md, 1: it is hidden, and seen again when the regulation is on again."""
+    story = Story(tmp_path, 0)
+    record = {"ads": {"consented": True, "timestamp_unixtime_ms": NOW}}
+    sent = item({"environment": "production", "mpid": 1, "consent_state": {"gdpr": record}})
+    story.shard.commit(micro(1, sent, where=context(story.clock.now_ms()), names=KNOWN))
+    agreed = named(Consent("gdpr", "ads", "consented"))
+    audiences = (story._audience(1, 1, agreed), story._audience(2, 1, negated(agreed)))
+    story.live = LiveAudiences(version=1, audiences=audiences)
+    story.worker.set_audiences(story.live)
+    story.settle()
+    assert known_of(profile_of(story.shard, 1))[0].keys() == {1}
+    for workspace, audiences_of in (
+        (replace(WORKSPACE, gdpr_purposes=None), {2}),
+        (replace(WORKSPACE, is_ccpa_enabled=False), {1}),
+    ):
+        story.shard.take_over(ShardOptions(workspace=workspace))
+        story.worker = AudienceWorker(story.shard, story.clock)
+        story.settle()
+        assert known_of(profile_of(story.shard, 1))[0].keys() == audiences_of
     story.shard.state.close()
 
 

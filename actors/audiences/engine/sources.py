@@ -33,6 +33,7 @@ class Derived(Struct, frozen=True):
         audiences: static and standard audiences that the user is in.
         names: of calculated attributes to their numbers; one that has a value hides the user
             attribute of its name.
+        regulations: those that are enabled; consent by others is not seen.
         workspaces: for an evaluation over several, what others have made in each of them.
         groups: of such a part, number to id of the group definitions.
     """
@@ -42,6 +43,7 @@ class Derived(Struct, frozen=True):
     segments: frozenset[int] = frozenset()
     audiences: frozenset[int] = frozenset()
     names: Mapping[str, int] = {}
+    regulations: frozenset[str] = frozenset({"gdpr", "ccpa"})
     workspaces: Mapping[int, "Derived"] = {}
     groups: Mapping[int, str] = {}
 
@@ -177,7 +179,9 @@ class ConsentSource(Struct, frozen=True):
     field: Literal["consented", "document", "location", "hardware_id", "timestamp_ms"]
 
     def read(self, subject: Subject) -> StoredValue:
-        """Return the value; `MISSING` without a record."""
+        """Return the value; `MISSING` without a record that is to be seen."""
+        if self.regulation not in subject.derived.regulations:
+            return MISSING
         record = subject.section.consent_state.get(self.regulation, {}).get(self.purpose)
         return MISSING if record is None else _text(getattr(record, self.field))
 
