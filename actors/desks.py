@@ -147,6 +147,7 @@ class Desks:
             options.privacy,
             surroundings,
             self.audiences.receiving,
+            lambda: self._expire_downloads(workspace.number),
             seal,
             clock,
             randomness,
@@ -184,6 +185,11 @@ class Desks:
                 each.follow()
             for each in others:
                 each.catch_up()
+
+    def _expire_downloads(self, workspace: int) -> int:
+        """Remove the files that a workspace's users may be in; return how many there were."""
+        all_desks = (self, *self._others().values())
+        return sum(each.audiences.expire_downloads(workspace) for each in all_desks)
 
     def _uses(self, workspace: int) -> Mapping[int, int]:
         """Return how many audiences refer to each calculated attribute, by number; also those that

@@ -120,6 +120,10 @@ class AudienceDesk:
         found = (core.output_of(each) for each in core.state.subscriptions.values())
         return frozenset(each.id for each in found if each is not None)
 
+    def expire_downloads(self, workspace: int) -> int:
+        """See `actors.audiences.downloads.Downloads.expire_downloads`."""
+        return self._downloads.expire_downloads(workspace)
+
     def take_over(self, catalog: Catalog, *, is_other: bool) -> None:
         """Go by another workspace document; its audiences come in with `catch_up`.
 

@@ -28,6 +28,7 @@ class Downloads:
         """Args: `folder`: of the files; made when there is one."""
         self._core = core
         self._folder = folder
+        self._recalled = 0  # how often `expire_downloads` was called
 
     async def create_download(
         self,
@@ -100,6 +101,33 @@ class Downloads:
             elif each.status == "pending":
                 await self._make_download(each)
 
+    def expire_downloads(self, workspace: int) -> int:
+        """Remove the files that users of a workspace may be in; they can be ordered again.
+
+        One that is being made is made anew.
+
+        Returns:
+            How many files there were.
+
+        Raises:
+            StoreFull: none was removed.
+        """
+        audiences = self._core.state.audiences
+        found = [
+            each
+            for each in self._core.state.downloads.values()
+            if each.status == "ready"
+            and (each.audience not in audiences or workspace in audiences[each.audience].workspaces)
+        ]
+        self._recalled += 1
+        if found:
+            with self._core.changing() as changed:
+                for each in found:
+                    changed.downloads[each.id] = replace(each, status="expired", file=None)
+        for each in found:
+            (self._folder / str(each.file)).unlink(missing_ok=True)
+        return len(found)
+
     def _sweep(self) -> None:
         """Remove files that nobody can have: their process died, or could not keep that they are
         there. They have identities of users, and may be what the disk is full of."""
@@ -114,7 +142,7 @@ class Downloads:
         if audience is None:
             self._keep_download(replace(ordered, status="failed"))
             return
-        now_ms = self._core.clock.now_ms()
+        now_ms, recalled = self._core.clock.now_ms(), self._recalled
         name = archive_name(ordered.id, now_ms)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -134,6 +162,10 @@ class Downloads:
                 extra={"event": "download_failed", "download": ordered.id},
             )
             self._keep_download(replace(ordered, status="failed"))
+            return
+        if recalled != self._recalled:  # somebody may be in it who was erased meanwhile
+            (self._folder / name).unlink(missing_ok=True)
+            self._core.woken.set()
             return
         self._keep_download(replace(ordered, status="ready", file=name, size_bytes=size))
 

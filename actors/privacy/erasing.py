@@ -104,6 +104,7 @@ class Eraser:
         results: Results,
         reread: Callable[[str], Awaitable[None]],
         receiving: Callable[[], Collection[str]],
+        expire_downloads: Callable[[], int],
         clock: Clock,
     ) -> None:
         """Set up.
@@ -115,6 +116,7 @@ class Eraser:
             results: what people asked for.
             reread: has the forwarder of an output (its id) let go of what it holds in memory.
             receiving: returns the outputs that audiences are connected to.
+            expire_downloads: removes the files of audiences' members; returns how many there were.
             clock: of the times that are kept.
         """
         self._store = store
@@ -123,10 +125,12 @@ class Eraser:
         self._shards = shards
         self._reread = reread
         self._receiving = receiving
+        self._expire_downloads = expire_downloads
         self._forwarders: Sequence[str] = ()
         self._clock = clock
         # In their order: what waits goes before the memberships end, which outputs are told of;
-        # and with the identity record nothing new can come to a profile any more.
+        # and with the identity record nothing new can come to a profile any more. Files of members
+        # come last: none that is made from then on has them.
         self._stages: dict[str, _Work] = {
             "results": _of_users(results.forget_about),
             "identities": _of_users(self._erase_identities),
@@ -136,6 +140,7 @@ class Eraser:
             "answers": _of_users(partial(self._erase_walking, "answers")),
             "events": _of_users(self._erase_events),
             "profiles": _of_users(self._erase_profiles),
+            "downloads": self._erase_downloads,
         }
 
     def take_over(self, forwarders: Sequence[str]) -> None:
@@ -240,6 +245,11 @@ class Eraser:
             more, left = await owner.erase_profile(environment, mpid, has_record)
             removed += more
         return removed
+
+    async def _erase_downloads(self, requests: Sequence[SubjectRequest]) -> dict[str, int]:
+        """Remove all files, for who is in which is not kept."""
+        about = [each.id for each in requests if each.subjects]
+        return dict.fromkeys(about, self._expire_downloads()) if about else {}
 
     def _owner(self, mpid: int) -> ErasingShard:
         return self._shards[slots_of(self._shards).shard_of(slot_of_mpid(mpid))]

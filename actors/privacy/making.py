@@ -34,6 +34,7 @@ def privacy_desk(
     options: PrivacyOptions,
     surroundings: Surroundings,
     receiving: Callable[[], Collection[str]],
+    expire_downloads: Callable[[], int],
     seal: Seal,
     clock: Clock,
     randomness: Randomness,
@@ -45,7 +46,15 @@ def privacy_desk(
     subjects = Subjects(coordinator, shards, clock)
     erasing = cast(Sequence[ErasingShard], shards)
     eraser = Eraser(
-        store, coordinator, applying, erasing, results, surroundings.reread, receiving, clock
+        store,
+        coordinator,
+        applying,
+        erasing,
+        results,
+        surroundings.reread,
+        receiving,
+        expire_downloads,
+        clock,
     )
     controller, base = str(workspace.number), f"https://{surroundings.domain}"
     return PrivacyDesk(

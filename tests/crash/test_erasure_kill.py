@@ -101,7 +101,7 @@ def test_case_17_erasures_complete_however_often_everything_is_killed(tmp_path: 
     for request_id in ids:
         shown = report(served, request_id)
         stores = [each["store"] for each in shown["stages"]]
-        assert (shown["profiles"], len(stores), len(set(stores))) == (1, 8, 8)
+        assert (shown["profiles"], len(stores), len(set(stores))) == (1, 9, 9)
     assert [served.find(name) for name in ERASED] == [[]] * len(ERASED)
     assert before == {name: (served.profile(name), served.events(name)) for name in KEPT}
     assert served.process.stop() == 0

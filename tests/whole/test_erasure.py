@@ -15,6 +15,7 @@ from actors.model.workspaces import ENVIRONMENTS
 from actors.privacy import walking
 from actors.store import outbox
 from actors.store.environment import TABLES, Store
+from tests.actors.audiences.test_downloads import files_of
 from tests.whole.sent import DAY, batch, custom
 from tests.whole.subject_requests import (
     CREDENTIALS,
@@ -24,6 +25,7 @@ from tests.whole.subject_requests import (
     fulfil,
     status,
 )
+from tests.whole.test_audience_reads import ask, downloaded
 from tests.whole.test_audiences import AUDIENCE_DOCUMENT, changes, connected, members, status_is
 from tests.whole.world import LocalShard, World, changed, named, running, serving
 
@@ -36,6 +38,7 @@ STAGES = (
     "answers",
     "events",
     "profiles",
+    "downloads",
 )
 NEEDLE = "zoe.needle@example.test"
 LOGINS = ["customerid", "email"]
@@ -140,8 +143,36 @@ async def test_case_16_all_of_a_user_is_gone_and_nothing_of_anybody_else(
         "answers": 0,
         "events": 10,
         "profiles": 1,
+        "downloads": 0,
     }
     assert (record.sent.identities, record.subjects, len(record.about)) == ((), (), 1)
+
+
+async def test_files_of_members_go_and_can_be_ordered_again(
+    world: World, clock: ManualClock, tmp_path: Path
+) -> None:
+    audience, _ = await connected(world, "Gold", status_is("gold"))
+    for name in ("zoe", "bob"):
+        await world.accept(person(name))
+    await world.settle_audiences()
+    ordering = ("POST", f"{audience}/download", {"identity_types": ["customer_id"]})
+    request_id = await accepted(world, body())
+    clock.advance(8 * DAY)
+    ordered = await ask(world, 202, *ordering)
+    await world.settle_audiences()
+    rows = await downloaded(world, ordered["status_url"])
+    assert {row["identity_value"] for row in rows} == {"zoe", "bob"}
+    await fulfil(world, clock, days=1)
+    shown = await (await world.get(ordered["status_url"])).json()
+    assert shown["status"] == "expired"
+    assert files_of(tmp_path) == []
+    record = await world.privacy.request(request_id)
+    assert record is not None
+    assert {each.store: each.removed for each in record.stages}["downloads"] == 1
+    again = await ask(world, 202, *ordering)
+    await world.settle_audiences()
+    rows = await downloaded(world, again["status_url"])
+    assert {row["identity_value"] for row in rows} == {"bob"}
 
 
 async def test_a_run_of_many_requests_takes_few_commits(

@@ -16,7 +16,7 @@ from actors.audiences.fields import AudienceFields
 from actors.audiences.objects import Download, Variation
 from actors.audiences.variations import variation
 from actors.errors import AudienceRefused, ShardUnavailable, StoreFull
-from tests.actors.audiences.desks import ACTOR, Desk, attribute, open_desk
+from tests.actors.audiences.desks import ACTOR, CATALOG, Desk, attribute, open_desk
 from tests.full_disk import file_size_limit
 from tests.oracle.audiences.fixture import EMAIL, NOW, make_users
 
@@ -57,6 +57,11 @@ async def downloaded(desk: Desk, ordered: Download | None) -> dict[str, bytes]:
     assert len(content) == found.size_bytes
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Return the files of downloads."""
+    return list(folder.rglob("downloads/*"))
 
 
 def rows(content: bytes) -> list[list[str]]:
@@ -183,6 +188,38 @@ async def test_a_file_is_made_anew_when_a_shard_was_away_and_kept_for_a_week(
     assert await desk.calls.read_download(ordered.id, 0) == b""
     assert list((tmp_path / "downloads").iterdir()) == []
     assert await desk.calls.download(number + 1, ordered.id) is None
+
+
+async def test_a_file_that_is_being_made_when_somebody_is_erased_is_made_anew(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """spec/privacy.md, 5.2, row 11: the part that is written may have the one who is erased."""
+    number = await listed(desk)
+    ordered = await desk.calls.create_download(number, ("email",), None)
+    assert ordered is not None
+    [shard] = desk.shards
+    export = shard.export_members
+
+    async def interrupted(*arguments: Any) -> Any:
+        found = await export(*arguments)
+        assert desk.desk.expire_downloads(CATALOG.workspace) == 0
+        shard.identities = {}
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shard, "export_members", interrupted)
+        await desk.desk.work()
+    found = await desk.calls.download(number, ordered.id)
+    assert found is not None
+    assert found.status == "pending"
+    files = await downloaded(desk, ordered)
+    assert not [name for name, content in files.items() if EMAIL.encode() in content]
+    assert desk.desk.expire_downloads(CATALOG.workspace + 1) == 0
+    assert desk.desk.expire_downloads(CATALOG.workspace) == 1
+    found = await desk.calls.download(number, ordered.id)
+    assert found is not None
+    assert (found.status, found.file) == ("expired", None)
+    assert files_of(tmp_path) == []
 
 
 async def test_nothing_stays_of_a_file_that_the_disk_has_no_room_for(
