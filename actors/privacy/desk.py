@@ -148,6 +148,7 @@ class PrivacyDesk:
                 expected_ms=None,
                 changed_ms=now_ms,
             )
+            request = forwards.give_up(txn, request, self._outputs)
             request = notices_of(request, self._schedule.callbacks_ms(now_ms))
             subject_requests.write(txn, request)
             answer_with(request)

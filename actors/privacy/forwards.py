@@ -15,11 +15,14 @@ from actors.model.deliveries import DeadLetter, Delivery, Settlement
 from actors.model.workspaces import Environment
 from actors.outputs import dsr_messages
 from actors.outputs.dsr_messages import NO_IDENTITY, DsrMessage, subject_identities
-from actors.privacy.requests import Forward, SubjectRequest, Submission
+from actors.privacy.requests import UNFINISHED, Forward, SubjectRequest, Submission
 from actors.store import outbox, subject_requests
 from actors.store.environment import Transaction
 
 INACTIVE = "connection_inactive"
+# What one transaction lets go of: some milliseconds, for which the coordinator does nothing else.
+GIVEN_UP_TOGETHER = 200
+GIVEN_UP_BYTES = 1024 * 1024
 SKIPPED = "No matching identities available."
 _LAST = b"dsr_last_forward"
 
@@ -124,13 +127,46 @@ def give_up(
     txn: Transaction, request: SubjectRequest, outputs: Mapping[str, DsrOutput]
 ) -> SubjectRequest:
     """Let go of what waits for outputs that are not active any more; return the request."""
+    active = _connections(outputs)
     kept = []
     for forward in request.forwards or ():
-        if forward.status == "pending" and forward.output not in outputs:
+        if forward.status == "pending" and forward.connection not in active:
             outbox.settle(txn, Settlement(forward.connection, [forward.sequence]))
             forward = replace(forward, status="failed", message=INACTIVE)
         kept.append(forward)
     return request if request.forwards is None else replace(request, forwards=tuple(kept))
+
+
+def stranded(txn: Transaction, outputs: Mapping[str, DsrOutput]) -> list[int]:
+    """Return the connections for which something waits though they are not active any more."""
+    return sorted(outbox.depths(txn).keys() - _connections(outputs))
+
+
+def give_up_some(
+    txn: Transaction, connection: int, after: int, outputs: Mapping[str, DsrOutput]
+) -> int | None:
+    """Let go of some of what waits for a stranded connection: of requests that are over.
+
+    Others may still be sent if the output is active again before they are over.
+
+    Returns:
+        The sequence after which the next call goes on, `None` at the end.
+    """
+    waiting = outbox.decode(
+        outbox.read_encoded(txn, connection, after, GIVEN_UP_TOGETHER, GIVEN_UP_BYTES)
+    )
+    for delivery in waiting:
+        request_id = dsr_messages.decode(delivery.payload).subject_request_id
+        request = subject_requests.read(txn, request_id)
+        if request is None:  # it was forgotten
+            outbox.settle(txn, Settlement(connection, [delivery.sequence]))
+        elif request.status not in UNFINISHED:
+            subject_requests.write(txn, give_up(txn, request, outputs))
+    return waiting[-1].sequence if waiting else None
+
+
+def _connections(outputs: Mapping[str, DsrOutput]) -> set[int]:
+    return {each.connection for each in outputs.values()}
 
 
 def _with_outcome(

@@ -1,11 +1,13 @@
 """Brings requests whose run has come to their end (spec/privacy.md, 4.1 and 5)."""
 
+import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
 from actors.clock import Clock
+from actors.errors import StoreFull
 from actors.output_states import Seal
 from actors.privacy import forwards
 from actors.privacy.callbacks import notices_of
@@ -55,6 +57,7 @@ class Fulfilment:
         self._outputs = {each.output: each for each in options.outputs}
         self._profiles_for = options.profiles_for
         self._eraser.take_over(options.forwarders)
+        self._may_be_stranded = True
 
     async def fulfil(self) -> bool:
         """Fulfil what is due, at most `RUN_SIZE` requests; tell whether there was anything.
@@ -62,6 +65,8 @@ class Fulfilment:
         Raises:
             ShardUnavailable, StoreFull: they are not done yet; the next call goes on.
         """
+        if self._may_be_stranded:
+            await self._give_up()
         now_ms = self._clock.now_ms()
         self._results.expire(now_ms)
         with self._store.read() as txn:
@@ -79,6 +84,22 @@ class Fulfilment:
             if request.sent.type != "erasure":
                 self._complete({request.id: await self._result(request)})
         return bool(due)
+
+    async def _give_up(self) -> None:
+        """Let go of what waits, with raw identities, for outputs that will never be sent it."""
+        outputs, self._may_be_stranded = self._outputs, False
+        try:
+            with self._store.read() as txn:
+                stranded = forwards.stranded(txn, outputs)
+            for connection in stranded:
+                after: int | None = 0
+                while after is not None:
+                    with self._store.write() as txn:
+                        after = forwards.give_up_some(txn, connection, after, outputs)
+                    await asyncio.sleep(0)
+        except StoreFull:
+            self._may_be_stranded = True
+            raise
 
     async def _begun(self, due: Sequence[SubjectRequest]) -> list[SubjectRequest]:
         """Keep whom requests are about: once their identities are gone nobody can tell."""

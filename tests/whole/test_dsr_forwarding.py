@@ -19,8 +19,8 @@ from actors.forwarder import Forwarder
 from actors.forwarding.plan import OutputPlan
 from actors.metric_groups import ForwarderMetrics
 from actors.model.deliveries import Settlement
-from actors.outputs.egress import EgressRules
 from actors.outputs.dsr_messages import decode
+from actors.outputs.egress import EgressRules
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.registry import open_outputs
 from actors.outputs.retry import PROFILES
@@ -420,16 +420,55 @@ async def test_what_has_failed_is_not_looked_for_in_all_that_waits(
             await accepted(world, body(subject_identities={"email": {"value": f"{n}@example.com"}}))
             for n in range(3)
         ]
-        [_, kept, _] = await world.privacy.read_forwards(5, 0, 10, 10_000)
     off = with_outputs(webhook("https://hooks.example.com/erase"), active=False)
     async with running(tmp_path, document=off, clock=clock) as world:
-        assert (await world.client.delete(f"/v3/requests/{ids[1]}", headers=KEY)).status == 202
+        await world.privacy.fulfil()
+        assert len(await world.privacy.read_forwards(5, 0, 10, 10_000)) == 3, "none is over yet"
         with monkeypatch.context() as patch:
             patch.delattr("actors.store.outbox.read_encoded")
             await fulfil(world, clock)
-        assert [(await forwards(world, each))[0]["status"] for each in ids] == [
-            "failed",
-            "pending",
-            "failed",
+        assert [(await forwards(world, each))[0]["status"] for each in ids] == ["failed"] * 3
+        assert await world.privacy.read_forwards(5, 0, 10, 10_000) == []
+
+
+async def test_what_waits_for_an_output_that_is_off_goes_when_the_request_is_cancelled(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    made = with_outputs(webhook("https://hooks.example.com/erase"))
+    async with running(tmp_path, document=made, clock=clock) as world:
+        request_id = await accepted(world, body())
+    off = with_outputs(webhook("https://hooks.example.com/erase"), active=False)
+    async with running(tmp_path, document=off, clock=clock) as world:
+        response = await world.client.delete(f"/v3/requests/{request_id}", headers=KEY)
+        assert response.status == 202
+        assert [each["status"] for each in await forwards(world, request_id)] == ["failed"]
+        assert await world.privacy.read_forwards(5, 0, 10, 10_000) == []
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False], ids=["cancelled", "completed"])
+async def test_what_waits_of_a_request_that_is_over_goes_with_its_output(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
+) -> None:
+    """Nobody would ever send it, and it has raw identities."""
+    monkeypatch.setattr("actors.privacy.forwards.GIVEN_UP_TOGETHER", 1)
+    made = with_outputs(webhook("https://hooks.example.com/erase"))
+    async with running(tmp_path, document=made, clock=clock) as world:
+        emails = ("a@example.test", "b@example.test")
+        ids = [
+            await accepted(world, body(subject_identities={"email": {"value": each}}))
+            for each in emails
         ]
-        assert await world.privacy.read_forwards(5, 0, 10, 10_000) == [kept]
+        if is_cancelled:
+            for each in ids:
+                await world.client.delete(f"/v3/requests/{each}", headers=KEY)
+        else:
+            await fulfil(world, clock)
+        pending = await accepted(world, body(subject_identities=CUSTOMER))
+        assert len(await world.privacy.read_forwards(5, 0, 10, 10_000)) == 3
+    off = with_outputs(webhook("https://hooks.example.com/erase"), active=False)
+    async with running(tmp_path, document=off, clock=clock) as world:
+        await world.privacy.fulfil()
+        for each in ids:
+            [found] = await forwards(world, each)
+            assert (found["status"], found["status_message"]) == ("failed", "connection_inactive")
+        assert list(await sent_identities(world, pending)) == ["controller_customer_id"]
