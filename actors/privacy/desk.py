@@ -123,10 +123,10 @@ class PrivacyDesk:
         with self._store.read() as txn:
             return subject_requests.read(txn, request_id)
 
-    async def requests_of(self, group: str) -> list[SubjectRequest]:
-        """Return the requests of a group, by id."""
+    async def requests_of(self, group: str, after: str) -> list[SubjectRequest]:
+        """Return the next requests of a group behind an id; see `subject_requests.of_group`."""
         with self._store.read() as txn:
-            return subject_requests.of_group(txn, group)
+            return subject_requests.of_group(txn, group, after)
 
     async def cancel(self, request_id: str) -> SubjectRequest | None:
         """Cancel a pending request; `None` if there is none of that id.

@@ -13,6 +13,7 @@ An id is a UUID in its 36 characters.
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 
 import msgspec
@@ -22,6 +23,7 @@ from actors.privacy.requests import UNFINISHED, RequestType, Status, SubjectRequ
 from actors.store.environment import Transaction
 
 KEPT_MS = 365 * 24 * 3600 * 1000  # after the end (spec/privacy.md, 8)
+GROUP_PAGE = 200  # a few ms, for which the coordinator does nothing else
 _ID_BYTES = 36
 MOMENTS_END_MS = 2**63
 
@@ -69,9 +71,15 @@ def existing(txn: Transaction, request_id: str) -> SubjectRequest:
     return request
 
 
-def of_group(txn: Transaction, group: str) -> list[SubjectRequest]:
-    """Return the requests of a group, by id."""
-    return [_found(txn, key) for key, _ in txn.scan("subject_requests", prefix=_group_key(group))]
+def of_group(txn: Transaction, group: str, after: str) -> list[SubjectRequest]:
+    """Return the next requests of a group, at most `GROUP_PAGE`, in the order of their ids.
+
+    `after`: the last id that was returned, at first an empty text.
+    """
+    prefix = _group_key(group)
+    start = prefix + after.encode() + b"\0" if after else prefix
+    found = itertools.islice(txn.scan("subject_requests", start=start, prefix=prefix), GROUP_PAGE)
+    return [_found(txn, key) for key, _ in found]
 
 
 def same(txn: Transaction, fingerprint: bytes) -> str | None:

@@ -80,8 +80,12 @@ async def of_group(request: web.Request) -> web.Response:
     group = request.query.get("group_id")
     if group is None:
         raise invalid("group_id is missing.")
-    found = await edge.deployment.privacy.desk.requests_of(group)
-    return answer(request, [_shown(each, request, edge) for each in found])
+    shown: list[dict[str, Any]] = []
+    after = ""
+    while page := await edge.deployment.privacy.desk.requests_of(group, after):
+        shown += [_shown(each, request, edge) for each in page]
+        after = page[-1].id
+    return answer(request, shown)
 
 
 async def cancel(request: web.Request) -> web.Response:

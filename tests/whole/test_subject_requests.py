@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from actors.clock import ManualClock
 from actors.privacy.limits import HOUR_MS, WINDOWS
+from actors.store import subject_requests
 from tests.signing import DOMAIN
 from tests.whole.subject_requests import (
     DAY_MS,
@@ -28,6 +30,7 @@ from tests.whole.subject_requests import (
     document,
     fulfil,
     new_id,
+    numbered_id,
     status,
     submit,
 )
@@ -241,6 +244,55 @@ async def test_requests_are_found_by_their_group(world: World) -> None:
     assert await response.json() == []
     response = await world.client.get("/v3/requests", headers=KEY)
     assert await refused(response) == (400, "group_id is missing.")
+
+
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "scheme"),
+    [
+        pytest.param(("127.0.0.0/8",), "https", "https", id="a trusted proxy that ends TLS"),
+        pytest.param(("127.0.0.0/8",), "https, http", "https", id="two proxies"),
+        pytest.param(("127.0.0.0/8",), "gopher", "http", id="no scheme of ours"),
+        pytest.param(("127.0.0.0/8",), None, "http", id="no header"),
+        pytest.param((), "https", "http", id="no trusted proxy"),
+    ],
+)
+async def test_addresses_have_the_scheme_by_which_the_client_came(
+    tmp_path: Path,
+    clock: ManualClock,
+    trusted: tuple[str, ...],
+    forwarded: str | None,
+    scheme: str,
+) -> None:
+    networks = tuple(ip_network(each) for each in trusted)
+    headers = {} if forwarded is None else {"X-Forwarded-Proto": forwarded}
+    async with running(
+        tmp_path, document=document(), clock=clock, trusted_proxies=networks
+    ) as world:
+        shown = await (await world.client.get("/v3/discovery", headers=headers)).json()
+        assert shown["processor_certificate"].startswith(f"{scheme}://")
+        request_id = await accepted(world, body(subject_request_type="access"))
+        await fulfil(world, clock)
+        path = f"/v3/requests/{request_id}"
+        shown = await (await world.client.get(path, headers=KEY | headers)).json()
+        assert shown["results_url"].startswith(f"{scheme}://")
+
+
+async def test_a_group_of_any_size_is_read_page_by_page(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be 80,000 in it, and nobody else is served while one page is read."""
+    monkeypatch.setattr(subject_requests, "GROUP_PAGE", 2)
+    for count in range(5):
+        response = await world.client.get("/v3/requests", params={"group_id": "g"}, headers=KEY)
+        shown = [each["subject_request_id"] for each in await response.json()]
+        assert shown == [numbered_id(number) for number in range(count)]
+        page = await world.privacy.requests_of("g", "")
+        assert len(page) == min(count, 2)
+        identities = {"email": {"value": f"{count}@example.test"}}
+        sent = body(
+            subject_request_id=numbered_id(count), subject_identities=identities, group_id="g"
+        )
+        await accepted(world, sent)
 
 
 async def test_a_request_is_shown_as_its_own_version_on_all_paths(world: World) -> None:
