@@ -217,7 +217,7 @@ class Settings(BaseSettings):
         "it there are no such outputs: a workspace document names code, and does not bring it.",
     )
     trusted_proxies: Annotated[Items[Network], NoDecode, CommaList] = Field(
-        default=(), description="Networks whose X-Forwarded-For is believed."
+        default=(), description="Networks whose X-Forwarded-For and X-Forwarded-Proto are believed."
     )
     auth_max_skew_s: int = Field(
         default=24 * 3600,

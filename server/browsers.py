@@ -1,4 +1,4 @@
-"""What a client's request tells beside its body: whom it asks, its address and user agent.
+"""What a client's request tells beside its body: whom it asks and how, its address and user agent.
 
 Source: spec/clients.md, 2.
 """
@@ -34,6 +34,19 @@ def client_address(request: web.Request, config: EdgeConfig) -> str | None:
         if not _is_trusted(name, config.trusted_proxies):
             break
     return address
+
+
+def scheme_of(request: web.Request, config: EdgeConfig) -> str:
+    """Return the scheme that a request came by: what a trusted proxy before us says, or our own.
+
+    Of several proxies the first one's word counts, which the client has reached.
+    """
+    peer = request.remote
+    if peer is not None and config.trusted_proxies and _is_trusted(peer, config.trusted_proxies):
+        named = request.headers.get("X-Forwarded-Proto", "").split(",")[0].strip().lower()
+        if named in ("http", "https"):
+            return named
+    return request.scheme
 
 
 def user_agent(request: web.Request) -> str | None:

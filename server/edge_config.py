@@ -134,7 +134,7 @@ class EdgeConfig(Struct, frozen=True, kw_only=True):
         connections: id to number.
         token_key: signs bearer tokens.
         token_audiences: that a token may be asked for.
-        trusted_proxies: whose X-Forwarded-For is believed.
+        trusted_proxies: whose X-Forwarded-For and X-Forwarded-Proto are believed.
         egress_allow: what outputs may reach although it is private, for settings that are tried.
         python_dir: where the classes of outputs are, likewise.
         workspace_key: `None` if the workspace has none; `seeding_limits` hold for its requests.

@@ -14,7 +14,7 @@ from actors.store.audit_log import Action, AuditEntry, Author
 from server.addresses import ADDRESSES
 from server.auth import workspace_credentials
 from server.bodies import read_bytes
-from server.browsers import client_address, host_of
+from server.browsers import client_address, host_of, scheme_of
 from server.context import EDGES, Edge, edge_of
 from server.dsr_answers import answer, version_of
 from server.dsr_bodies import MAIN_TYPES, read_submission
@@ -123,6 +123,7 @@ async def results(request: web.Request) -> web.StreamResponse:
 async def discovery(request: web.Request) -> web.Response:
     """GET /v3/discovery: what can be asked for, and the certificate of the signatures."""
     version = version_of(request)
+    base = _base(request, request.app[EDGES].first)
     return json_answer(
         {
             "api_version": version,
@@ -130,7 +131,7 @@ async def discovery(request: web.Request) -> web.Response:
                 {"identity_type": name, "identity_format": "raw"} for name in MAIN_TYPES
             ],
             "supported_subject_request_types": list(TYPES),
-            "processor_certificate": f"{request.scheme}://{host_of(request)}{_CERTIFICATES[version]}",
+            "processor_certificate": base + _CERTIFICATES[version],
         }
     )
 
@@ -202,9 +203,14 @@ async def _audit(request: web.Request, edge: Edge, action: Action, found: Subjec
     await write_entry(edge, config, entry)
 
 
+def _base(request: web.Request, edge: Edge) -> str:
+    """Return what the addresses begin with by which the client reaches us."""
+    return f"{scheme_of(request, edge.config.current)}://{host_of(request)}"
+
+
 def _shown(found: SubjectRequest, request: web.Request, edge: Edge) -> dict[str, Any]:
     """Show a request in the version that it was made with."""
-    base = f"{request.scheme}://{host_of(request)}"
+    base = _base(request, edge)
     shown = statement(found, str(edge.config.current.workspace), base)
     if found.sent.version == "1.0":
         del shown["group_id"]
