@@ -254,9 +254,11 @@ def _check_administrator(data: Data) -> None:
     """Refuse to leave nobody who could make another credential."""
     for each in data[SECTION]:
         is_active = each.get("status", "active") == "active"
-        apis = each.get("apis")  # as it was sent: whether it may be so is checked afterwards
+        # As they were sent: whether they may be so is checked afterwards.
+        role, apis = each.get("role"), each.get("apis")
+        is_administrator = isinstance(role, str) and role in ADMINISTRATORS
         is_for_platform = isinstance(apis, list) and "platform" in apis
-        if is_active and each.get("role") in ADMINISTRATORS and is_for_platform:
+        if is_active and is_administrator and is_for_platform:
             return
     raise refused("VALIDATION_ERROR", "It is the last active administrator of the Platform API.")
 

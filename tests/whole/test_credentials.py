@@ -155,6 +155,11 @@ async def test_the_only_administrator_keeps_a_list_of_apis(world: World, apis: A
     assert (await ask(world, 422, "PATCH", "/ops", {"apis": apis}))["errors"]
 
 
+@pytest.mark.parametrize("role", [["admin"], {"admin": True}, None, 5])
+async def test_the_only_administrator_keeps_a_role_that_is_a_text(world: World, role: Any) -> None:
+    assert (await ask(world, 422, "PATCH", "/ops", {"role": role}))["errors"]
+
+
 async def test_those_of_others_are_not_there(world: World) -> None:
     for path in ("/1/accounts/2", "/2/accounts/1"):
         response = await world.client.get(
