@@ -112,18 +112,22 @@ async def delete_plan(request: web.Request) -> web.Response:
 async def create_version(request: web.Request) -> web.Response:
     """POST .../plans/{plan}/versions: add a version; without a number, the next one."""
     caller = enter_planning(request, "data_plans:*")
+    if "from" in request.query:
+        raise PlanRefused(400, "from: a version can be made of its body alone.")
     body = await planning_body(request)
+    number = 0
 
     def change(sheet: Sheet, plan: DataPlan, item: Body) -> None:
+        nonlocal number
         taken = {each.version for each in plan.versions}
         made = read_new_version(body, max(*taken, plan.last_version or 0) + 1, _outputs(sheet))
         if made["version"] in taken:
             raise version_exists(made["version"], plan.id)
         item["versions"].append(made)
-        body["version"] = made["version"]
+        number = made["version"]
 
     sheet = await _edit(request, caller, "create", change, "data_plan_version")
-    return _one_version(request.match_info["plan"], body["version"], sheet)
+    return _one_version(request.match_info["plan"], number, sheet)
 
 
 async def version(request: web.Request) -> web.Response:

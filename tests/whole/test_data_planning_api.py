@@ -1,5 +1,6 @@
 """The Data Planning API: the worked cases of spec/data-plans.md, by number."""
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator, Mapping
 from io import BytesIO
@@ -385,3 +386,20 @@ async def test_plans_of_a_file_are_changed_in_the_file(tmp_path: Path) -> None:
         assert (status, error["message"]) == (409, "Managed by configuration file.")
         await done(world, "POST", "", {"data_plan_name": "Another"})
         assert len(await done(world, "GET")) == 2
+
+
+async def test_versions_that_are_made_at_once_all_get_a_number(world: World) -> None:
+    """One that has to be tried again takes the next number, not the one that it nearly had."""
+    await done(world, "POST", "", web_plan())
+    answers = await asyncio.gather(
+        *(ask(world, "POST", "/web_plan/versions", {}) for _ in range(3)),
+    )
+    assert [status for status, _, _ in answers] == [200] * 3
+    assert sorted(each["version"] for _, each, _ in answers) == [2, 3, 4]
+
+
+async def test_a_version_is_not_made_of_a_catalog_that_is_not_there(world: World) -> None:
+    await done(world, "POST", "", web_plan())
+    status, error = await refusal(world, "POST", "/web_plan/versions?from=catalog", {})
+    assert (status, error["code"]) == (400, "BAD_REQUEST")
+    assert len((await done(world, "GET", "/web_plan"))["data_plan_versions"]) == 1
