@@ -38,7 +38,8 @@ async def one(request: web.Request) -> web.Response:
 async def replace(request: web.Request) -> web.Response:
     """PUT .../workspaces/{id}: change what is given; the rest may be as it is shown.
 
-    A purpose of GDPR cannot be removed.
+    What a body leaves out of a regulation, of retention or of limits stays too. A purpose of GDPR
+    cannot be removed.
     """
     caller = enter(request)
     if caller.credential.tasks.isdisjoint(FIELDS.values()):
@@ -54,7 +55,7 @@ async def replace(request: web.Request) -> web.Response:
         is_owned = "workspace" in sheet.served.owned.get("workspace", frozenset())
         if is_owned and not sheet.document.workspace.config.allow_api_edits:
             raise refused("MANAGED", MANAGED)
-        data["workspace"].update(given)
+        _lay_over(data["workspace"], given)
         kept = set(sheet.document.workspace.regulations.gdpr.purposes)
         if kept - _purposes(data["workspace"]):
             path = "regulations.gdpr.purposes"
@@ -65,6 +66,16 @@ async def replace(request: web.Request) -> web.Response:
 
 
 ROUTES = management_routes(config_errors, ("GET", WORKSPACE, one), ("PUT", WORKSPACE, replace))
+
+
+def _lay_over(kept: Data, given: Mapping[str, Any]) -> None:
+    """Change what is given, member by member; a list is given as a whole."""
+    for name, value in given.items():
+        former = kept.get(name)
+        if isinstance(former, dict) and isinstance(value, dict):
+            _lay_over(former, value)
+        else:
+            kept[name] = value
 
 
 def _purposes(workspace: Any) -> set[str]:

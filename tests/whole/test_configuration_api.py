@@ -647,3 +647,21 @@ async def test_a_workspace_is_shown_and_changed(world: World) -> None:
     assert (await ask(world, "PUT", "", {"id": "other"}))[0] == 422
     assert (await ask(world, "PUT", "", {"colour": "red"}))[0] == 400
     assert (await ask(world, "PUT", "", {"retention": {"events_days": 1}}))[0] == 422
+
+
+async def test_what_a_body_leaves_out_of_a_workspace_stays(world: World) -> None:
+    """One regulation says nothing of the other, nor one term of retention of the others."""
+    _, before = await ask(world, "GET", "")
+    assert before["regulations"]["ccpa"] == {"enabled": True}
+    purposes = [*before["regulations"]["gdpr"]["purposes"], "metrics"]
+    body = {"regulations": {"gdpr": {"purposes": purposes}}, "retention": {"events_days": 900}}
+    assert (await ask(world, "PUT", "", body))[0] == 200
+    body = {"regulations": {"ccpa": {"enabled": False}}, "retention": {"profile_idle_days": 60}}
+    status, shown = await ask(world, "PUT", "", body)
+    assert status == 200
+    assert shown["regulations"] == {
+        "gdpr": {"enabled": True, "purposes": purposes},
+        "ccpa": {"enabled": False},
+    }
+    kept = before["retention"] | {"events_days": 900, "profile_idle_days": 60}
+    assert shown["retention"] == kept
