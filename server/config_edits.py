@@ -78,12 +78,22 @@ def hidden(sheet: Sheet) -> Data:
 
 
 def find(sheet: Sheet, section: str, name: str) -> Place:
-    """Return the object that a path names by number or id. Raises Refused (404)."""
+    """Return the object that a path names by number or id. Raises Refused (404).
+
+    A number that is another object's id means the object of that number.
+    """
     for each in places(sheet, section):
-        if name in (str(each.number), each.item["id"]):
+        if name == str(each.number):
             return each
-    kind = section.removesuffix("s")
-    raise Refused("NOT_FOUND", f"There is no such {kind}.")
+    return find_slug(sheet, section, name)
+
+
+def find_slug(sheet: Sheet, section: str, slug: str) -> Place:
+    """Return the object of an id. Raises Refused (404)."""
+    for each in places(sheet, section):
+        if slug == each.item["id"]:
+            return each
+    raise Refused("NOT_FOUND", f"There is no such {section.removesuffix('s')}.")
 
 
 def check_unmanaged(sheet: Sheet, place: Place) -> None:
@@ -199,8 +209,10 @@ def flag(request: web.Request, name: str) -> bool:
 
 
 def free_id(data: Data, section: str, *words: object) -> str:
-    """Make an id of words that no object of a section has."""
+    """Make an id of words that no object of a section has, and that is not read as a number."""
     base = _NOT_OF_SLUG.sub("-", "-".join(map(str, words)).lower()).strip("-")[:56] or section[:-1]
+    if base.isdecimal():
+        base = f"{section[:-1]}-{base}"
     taken = {each["id"] for each in data.get(section, [])}
     made, number = base, 1
     while made in taken:

@@ -18,6 +18,7 @@ from server.config_edits import (
     check_unmanaged,
     edit,
     find,
+    find_slug,
     free_id,
     places,
     settable,
@@ -87,7 +88,7 @@ async def add(
         return f"{kind.section}[{len(objects) - 1}]"
 
     sheet = await edit(caller, "create", kind.resource, change, check=check)
-    return find(sheet, kind.section, made["id"])
+    return find_slug(sheet, kind.section, made["id"])
 
 
 async def replace(request: web.Request, kind: Kind, check: Check | None = None) -> web.Response:

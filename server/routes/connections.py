@@ -23,6 +23,7 @@ from server.config_edits import (
     created,
     edit,
     find,
+    find_slug,
     free_id,
     id_of,
     is_forced,
@@ -94,18 +95,20 @@ async def create(request: web.Request) -> web.Response:
     caller = enter(request, "connections:connect_integration")
     body = await body_of(request, caller)
     _check_fields(body, _FIELDS)
+    slug = ""
 
     def change(sheet: Sheet, data: Data) -> str:
+        nonlocal slug
         connections = data.setdefault("connections", [])
         item = _item(body, sheet, data)
         words = (item.get("input", "connection"), item.get("output", ""))
         item.setdefault("id", free_id(data, "connections", *words))
         connections.append(item)
-        body["id"] = item["id"]
+        slug = item["id"]
         return f"connections[{len(connections) - 1}]"
 
     sheet = await edit(caller, "create", "output_connection", change)
-    return await _answer(caller, sheet, request, body["id"], 201)
+    return await _answer(caller, sheet, request, slug, 201)
 
 
 @takes("Connection")
@@ -277,9 +280,9 @@ def _item(body: dict[str, Any], sheet: Sheet, data: Data) -> dict[str, Any]:
 
 
 async def _answer(
-    caller: Caller, sheet: Sheet, request: web.Request, name: str | None = None, status: int = 200
+    caller: Caller, sheet: Sheet, request: web.Request, slug: str | None = None, status: int = 200
 ) -> web.Response:
-    place = _named(request, sheet) if name is None else find(sheet, "connections", name)
+    place = _named(request, sheet) if slug is None else find_slug(sheet, "connections", slug)
     [(_, told)] = await _with_forwarders(caller, [place])
     return json_answer(_shown(place, sheet, told), status, {"ETag": place.etag})
 

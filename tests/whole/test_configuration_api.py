@@ -223,6 +223,18 @@ async def test_a_wrong_input_is_refused_by_its_own_path(
     assert (await world.configuration.sheet(1)).served.revision == 1
 
 
+async def test_an_object_is_its_number_before_it_is_its_id(world: World) -> None:
+    """Ids may be all digits; none is made so, and what was made is what is shown."""
+    _, made = await ask(world, "POST", "/inputs", {"name": "2"})
+    assert (made["id"], made["slug"], made["name"]) == (5, "input-2", "2")
+    _, made = await ask(world, "POST", "/inputs", {"id": "7", "name": "Six"})
+    assert (made["id"], made["slug"], made["name"]) == (6, "7", "Six")
+    assert (await ask(world, "GET", "/inputs/7"))[1]["name"] == "Six"
+    _, made = await ask(world, "POST", "/inputs", {"name": "Seven"})
+    assert made["id"] == 7
+    assert (await ask(world, "GET", "/inputs/7"))[1]["name"] == "Seven"
+
+
 # -- Outputs ---------------------------------------------------------------------------------------
 
 
