@@ -16,7 +16,7 @@ from config.roles import Task
 from server.audience_gateway import AudienceGateway
 from server.bodies import json_object, read_body
 from server.context import EDGES, Edge
-from server.management import Caller, authorized
+from server.management import Caller, authorized, body_limit
 from server.parameters import is_int64
 from server.problems import Refused
 
@@ -26,7 +26,7 @@ MAY_READ_AUDIENCES: Task = "audiences:view"
 
 async def json_body(request: web.Request, caller: Caller) -> dict[str, Any]:
     """Read a body that has to be a JSON object."""
-    return json_object(await read_body(request, caller.config.max_body_bytes))
+    return json_object(await read_body(request, body_limit(request, caller)))
 
 
 def number_in_path(request: web.Request, name: str) -> int:

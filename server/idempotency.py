@@ -14,6 +14,7 @@ from server.auth import bearer
 from server.bodies import keep_received
 from server.context import edge_of
 from server.management import count
+from server.openapi.takes import limit_of
 from server.problems import Refused
 
 logger = logging.getLogger("headwater.http")
@@ -43,7 +44,7 @@ def once(handler: Handler) -> Handler:
         config = edge.config.current
         # Of whichever API: the handler checks which, and what was done is shown to its sender.
         credential = bearer(request, None, config, edge.clock)
-        body = await keep_received(request, config.max_body_bytes)
+        body = await keep_received(request, limit_of(handler, config.max_body_bytes))
         key = _digest(credential.client_id, request.path.rstrip("/"), sent)
         content = _digest(request.query_string, body)
         begun = await edge.deployment.begin_request(key, content)

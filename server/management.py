@@ -14,7 +14,7 @@ from server.browsers import client_address
 from server.context import Edge, edge_of
 from server.edge_config import Credential, EdgeConfig
 from server.limits import MINUTE_MS, Limit
-from server.openapi.takes import JSON, body_of
+from server.openapi.takes import JSON, body_of, limit_of
 from server.problems import Refused
 from server.rates import RATE_USED, admit
 
@@ -71,6 +71,11 @@ def _check_content_type(request: web.Request) -> None:
     _, media = body_of(request.match_info.handler) or ("", JSON)
     if media == JSON and request.can_read_body and request.content_type != JSON:
         raise Refused("UNSUPPORTED_MEDIA_TYPE", f"The body must be {JSON}.")
+
+
+def body_limit(request: web.Request, caller: Caller) -> int:
+    """Return how many bytes the body of a request may have."""
+    return limit_of(request.match_info.handler, caller.config.max_body_bytes)
 
 
 def count(request: web.Request, edge: Edge, limits: Sequence[Limit]) -> None:

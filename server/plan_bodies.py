@@ -10,9 +10,10 @@ from typing import Any, get_args
 
 from aiohttp import web
 
-from actors.plans.document import MAX_BYTES, DocumentRefused, compile_document
+from actors.plans.document import DocumentRefused, compile_document
 from config.data_plans import MAX_NAME, ActivatedEnvironment
 from server.bodies import json_object, read_body
+from server.management import Caller, body_limit
 from server.plan_problems import INVALID_JSON, PlanRefused, document_refused
 from server.problems import Refused
 
@@ -23,8 +24,8 @@ EMPTY: dict[str, Any] = {"data_points": []}
 Body = dict[str, Any]
 
 
-async def planning_body(request: web.Request) -> Body:
-    """Read a JSON object of at most 10 MB.
+async def planning_body(request: web.Request, caller: Caller) -> Body:
+    """Read a JSON object.
 
     Raises:
         PlanRefused: it is none, or a document in it is wrong, with all that is (400).
@@ -32,7 +33,7 @@ async def planning_body(request: web.Request) -> Body:
     """
     if request.content_type != "application/json":
         raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
-    text = await read_body(request, MAX_BYTES)
+    text = await read_body(request, body_limit(request, caller))
     try:
         body = json_object(text)
     except Refused:

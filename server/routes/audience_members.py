@@ -38,6 +38,8 @@ from server.problems import Refused, json_answer
 from server.routes.audiences import AUDIENCE, AUDIENCES
 
 SHOWN_DIFFERENCES = 100
+# Of 10,000 users to be added and as many to be removed, each a MPID of 20 characters, indented.
+MAX_CHANGE_BYTES = 1024 * 1024
 
 
 async def members(request: web.Request) -> web.Response:
@@ -83,7 +85,7 @@ async def explain(request: web.Request) -> web.Response:
 
 
 @audited("update", "audience_list", "audience")
-@takes("MemberChange")
+@takes("MemberChange", max_bytes=MAX_CHANGE_BYTES)
 async def change_list(request: web.Request) -> web.Response:
     """PUT .../audiences/{id}/members: add to and remove from the list of a static audience."""
     use = await enter_owned(request, MAY_CHANGE_AUDIENCES)

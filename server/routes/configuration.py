@@ -18,7 +18,7 @@ from server.bodies import read_body
 from server.bodiless import without_body
 from server.config_edits import flag, moment
 from server.config_problems import config_errors
-from server.management import WORKSPACE, audit, enter
+from server.management import WORKSPACE, audit, body_limit, enter
 from server.openapi.takes import takes
 from server.paging import paged
 from server.parameters import int64
@@ -55,7 +55,7 @@ async def export(request: web.Request) -> web.Response:
     return web.Response(text=text, content_type="text/yaml", charset="utf-8", headers=headers)
 
 
-@takes("WorkspaceDocument", "text/yaml")
+@takes("WorkspaceDocument", "text/yaml", MAX_BYTES)
 async def apply(request: web.Request) -> web.Response:
     """PUT .../config?dry_run=&prune=&allow_dangerous=: lay a document over what holds."""
     caller = enter(request, *APPLYING)
@@ -63,7 +63,7 @@ async def apply(request: web.Request) -> web.Response:
         raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be text/yaml.")
     prune = flag(request, "prune")
     is_dry, allow_dangerous = flag(request, "dry_run"), flag(request, "allow_dangerous")
-    body = await read_body(request, max(MAX_BYTES, caller.config.max_body_bytes))
+    body = await read_body(request, body_limit(request, caller))
     try:
         data = await asyncio.to_thread(read_sent, body.decode())
     except (ConfigError, RecursionError) as error:

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from actors.errors import BatchRejected
-from actors.plans.document import DocumentRefused, compile_document
+from actors.plans.document import MAX_BYTES, DocumentRefused, compile_document
 from actors.plans.trial import try_batch
 from actors.store.revisions import Stamp
 from config.data_plans import DataPlan, DataPlanVersion
@@ -50,11 +50,11 @@ async def listed(request: web.Request) -> web.Response:
     return paged(request, shown, "data_plan_id")
 
 
-@takes("DataPlan")
+@takes("DataPlan", max_bytes=MAX_BYTES)
 async def create(request: web.Request) -> web.Response:
     """POST .../plans: make a plan; its id is a slug of its name."""
     caller = enter_planning(request, "data_plans:*")
-    body = await planning_body(request)
+    body = await planning_body(request, caller)
 
     def change(sheet: Sheet, data: Data) -> str:
         item = read_plan(body, _outputs(sheet))
@@ -75,11 +75,11 @@ async def one(request: web.Request) -> web.Response:
     return _whole(request.match_info["plan"], await _sheet(caller))
 
 
-@takes("DataPlan")
+@takes("DataPlan", max_bytes=MAX_BYTES)
 async def change_plan(request: web.Request) -> web.Response:
     """PATCH .../plans/{plan}: its name and description."""
     caller = enter_planning(request, "data_plans:*")
-    name, body = request.match_info["plan"], await planning_body(request)
+    name, body = request.match_info["plan"], await planning_body(request, caller)
     if body.get("data_plan_id", name) != name:
         raise PlanRefused(400, f"data_plan_id: is not {name}.")
 
@@ -108,13 +108,13 @@ async def delete_plan(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-@takes("DataPlanVersion")
+@takes("DataPlanVersion", max_bytes=MAX_BYTES)
 async def create_version(request: web.Request) -> web.Response:
     """POST .../plans/{plan}/versions: add a version; without a number, the next one."""
     caller = enter_planning(request, "data_plans:*")
     if "from" in request.query:
         raise PlanRefused(400, "from: a version can be made of its body alone.")
-    body = await planning_body(request)
+    body = await planning_body(request, caller)
     number = 0
 
     def change(sheet: Sheet, plan: DataPlan, item: Body) -> None:
@@ -137,11 +137,11 @@ async def version(request: web.Request) -> web.Response:
     return _one_version(plan.id, found.version, sheet)
 
 
-@takes("DataPlanVersion")
+@takes("DataPlanVersion", max_bytes=MAX_BYTES)
 async def change_version(request: web.Request) -> web.Response:
     """PATCH .../plans/{plan}/versions/{version}?force=: document, environment, quarantine."""
     caller = enter_planning(request, "data_plans:*")
-    body = await planning_body(request)
+    body = await planning_body(request, caller)
 
     def change(sheet: Sheet, plan: DataPlan, item: Body) -> None:
         _, found = _version(request, sheet)
@@ -176,11 +176,11 @@ async def delete_version(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-@takes("PlanTrial")
+@takes("PlanTrial", max_bytes=MAX_BYTES)
 async def validate(request: web.Request) -> web.Response:
     """POST .../plans/validate: what a document finds in a batch; nothing is kept."""
-    enter_planning(request, "data_plans:view")
-    body = await planning_body(request)
+    caller = enter_planning(request, "data_plans:view")
+    body = await planning_body(request, caller)
     document, batch = body.get("document"), body.get("batch")
     if document is None or batch is None:
         raise PlanRefused(400, "A required value was missing.")

@@ -20,6 +20,8 @@ from server.paths import management_routes
 from server.problems import Refused, json_answer
 
 BINS = 100
+# Of 10,000 rows, each a MPID of 20 characters as a text and a score of 20, indented.
+MAX_SCORES_BYTES = 2 * 1024 * 1024
 MAY_CHANGE: Task = "calculated_attributes:*"
 _RESOURCE = "prediction"
 _OPERATORS: tuple[Operator, ...] = get_args(Operator)
@@ -101,7 +103,7 @@ async def deactivate(request: web.Request) -> web.Response:
     return await _switch(request, is_on=False)
 
 
-@takes("Scores")
+@takes("Scores", max_bytes=MAX_SCORES_BYTES)
 async def post_scores(request: web.Request) -> web.Response:
     """POST .../predictions/{id}/scores: keep scores of up to 10,000 users."""
     caller = enter(request, MAY_CHANGE)

@@ -424,3 +424,12 @@ async def test_what_is_sent_of_a_standard_audience_has_no_attributes(world: Worl
     [change] = message["changes"]
     assert change["identities"] == {"customer_id": "ann"}
     assert not change.get("user_attributes")
+
+
+async def test_ten_thousand_users_are_added_and_removed_at_once(world: World) -> None:
+    """spec/audiences.md, 14."""
+    made = await ask(world, 201, "POST", "", {"name": "List", "type": "static"})
+    path = f"/{made['id']}/members"
+    first = -(2**63)
+    add, remove = (list(range(each, each + 10_000)) for each in (first, first + 10_000))
+    await ask(world, 202, "PUT", path, {"add": add, "remove": remove})

@@ -1,5 +1,6 @@
 """Predictions whose scores are posted, over HTTP with real shards (spec/predictions.md)."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -65,6 +66,22 @@ async def post(world: World, number: int, scores: dict[int, float]) -> Any:
 async def values(world: World, name: str) -> tuple[str | None, str | None]:
     attributes = await world.attributes(name)
     return attributes.get(NAMES[0]), attributes.get(NAMES[1])
+
+
+async def test_ten_thousand_scores_are_posted_at_once(world: World) -> None:
+    """Of MPIDs as long as they come, as texts, indented; one more row is refused."""
+    number = (await call(world, 201, "POST", body=LIKELY))["id"]
+    rows = [{"mpid": str(each - 2**63), "score": 0.12345678901234567} for each in range(10_001)]
+    url = f"/platform/v2/workspaces/{world.number}/predictions/{number}/scores"
+    headers = {**await world.token(), "Content-Type": "application/json"}
+    for sent, status in ((rows[1:], 202), (rows, 400)):
+        text = json.dumps({"rows": sent}, indent=2)
+        response = await world.client.post(url, data=text, headers=headers)
+        assert response.status == status
+    key = {"Idempotency-Key": "k1"}
+    text = json.dumps({"rows": rows[1:]}, indent=2)
+    response = await world.client.post(url, data=text, headers=headers | key)
+    assert await response.json() == {"received": 10_000, "unknown": 10_000}
 
 
 def scored(number: int, value: float, output: str = "score", **more: Any) -> dict[str, Any]:
