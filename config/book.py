@@ -15,7 +15,7 @@ from actors.store import audit_log, revisions
 from actors.store.access import CustomRole
 from actors.store.audit_log import AuditEntry, Author
 from actors.store.environment import Store
-from actors.store.revisions import Revision
+from actors.store.revisions import Revision, RevisionHead
 from config.access import AccessBook
 from config.audit import AuditLog, Version, entries_of
 from config.compiled_workspaces import served_documents
@@ -86,7 +86,8 @@ class Book:
             kept = revisions.read_numbers(txn)
             self._numbers = KeptNumbers() if kept is None else decode_numbers(kept)
             for workspace in revisions.read_served(txn):
-                *_, last = revisions.read_revisions(txn, workspace)
+                last = revisions.read_last_revision(txn, workspace)
+                assert last is not None, "what is served was applied"
                 self._pages[workspace] = read_page(last, self._sealer)
         self._served = self._compile(self._pages, self._numbers)
 
@@ -113,10 +114,10 @@ class Book:
         page = self._pages[workspace]
         return page.revision, page.data, page.document
 
-    def revisions(self, workspace: str) -> list[Revision]:
-        """Return the kept revisions of a workspace, oldest first."""
+    def revisions(self, workspace: str) -> list[RevisionHead]:
+        """Return the kept revisions of a workspace, oldest first, without their documents."""
         with self._store.read() as txn:
-            return revisions.read_revisions(txn, workspace)
+            return revisions.read_heads(txn, workspace)
 
     def former(self, workspace: str, number: int) -> tuple[Revision, Data] | None:
         """Return one revision and its document, `None` if it is not kept."""
@@ -242,8 +243,8 @@ class Book:
             for each in workspaces:
                 if each in self._pages:
                     pages[each] = self._pages[each]
-                elif found := revisions.read_revisions(txn, each):
-                    pages[each] = read_page(found[-1], self._sealer)
+                elif last := revisions.read_last_revision(txn, each):
+                    pages[each] = read_page(last, self._sealer)
         self._pages = pages
 
     def take_over_numbers(self, numbers: KeptNumbers) -> None:

@@ -31,14 +31,27 @@ class Stamp(Struct, frozen=True, array_like=True):
     is_draft: bool = False
 
 
-class Revision(Struct, frozen=True, array_like=True, kw_only=True):
-    """One revision of a workspace.
+class RevisionHead(Struct, frozen=True, array_like=True, kw_only=True):
+    """What a list shows of a revision of a workspace.
 
     Attributes:
         number: from 1, of the workspace.
         applied_ms, actor: when, and by whom.
         origin: `file`, `api`, `rollback` or `example`.
         summary: one line for each object that was changed; no values.
+    """
+
+    number: int
+    applied_ms: int
+    actor: str
+    origin: str
+    summary: tuple[str, ...]
+
+
+class Revision(RevisionHead, frozen=True, array_like=True, kw_only=True):
+    """One revision of a workspace, whole.
+
+    Attributes:
         owned: section to the ids of what a configuration file owns there.
         stamps: `<section>/<id>` to the stamp of each object.
         sealed: the document.
@@ -47,11 +60,6 @@ class Revision(Struct, frozen=True, array_like=True, kw_only=True):
             `owned` alone.
     """
 
-    number: int
-    applied_ms: int
-    actor: str
-    origin: str
-    summary: tuple[str, ...]
     owned: dict[str, frozenset[str]]
     stamps: dict[str, Stamp]
     sealed: bytes
@@ -60,12 +68,24 @@ class Revision(Struct, frozen=True, array_like=True, kw_only=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Revision)
+_head_decoder = msgspec.msgpack.Decoder(RevisionHead)
 
 
-def read_revisions(txn: Transaction, workspace: str) -> list[Revision]:
-    """Return the kept revisions of a workspace, oldest first."""
+def read_heads(txn: Transaction, workspace: str) -> list[RevisionHead]:
+    """Return what is shown of the kept revisions of a workspace, oldest first.
+
+    Their documents, which together may be large, are never in memory at once.
+    """
     found = txn.scan("revisions", prefix=_prefix(workspace))
-    return [_decoder.decode(encoded) for _, encoded in found]
+    return [_head_decoder.decode(encoded) for _, encoded in found]
+
+
+def read_last_revision(txn: Transaction, workspace: str) -> Revision | None:
+    """Return the revision of a workspace that holds, `None` if there never was one."""
+    last = None
+    for _, encoded in txn.scan("revisions", prefix=_prefix(workspace)):
+        last = encoded
+    return None if last is None else _decoder.decode(last)
 
 
 def read_revision(txn: Transaction, workspace: str, number: int) -> Revision | None:
