@@ -152,12 +152,20 @@ class ConfigDesk:
             data=data,
         )
 
-    async def plan_file(self, workspace: int, given: Data, power: Tasks, prune: bool) -> Applied:
+    async def plan_file(
+        self,
+        workspace: int,
+        given: Data,
+        power: Tasks,
+        prune: bool,
+        versions: frozenset[int] | None = None,
+    ) -> Applied:
         """Tell what a document would change; see `apply_file`.
 
         Raises ConfigurationRefused, ShardUnavailable.
         """
         async with self._changing:
+            self._check_version(workspace, versions)
             draft = self._of_file(workspace, given, prune=prune)
             check_power(draft, power, self._book.access.roles)
             self._checks.check([draft])
@@ -172,6 +180,7 @@ class ConfigDesk:
         power: Tasks,
         prune: bool,
         allow_dangerous: bool,
+        versions: frozenset[int] | None = None,
     ) -> Applied:
         """Lay a document over what holds; it is on disk when this returns.
 
@@ -181,15 +190,17 @@ class ConfigDesk:
             author: who does it; `power`: the tasks of their role, beyond which it changes nothing.
             prune: see `Book.draft_of_file`.
             allow_dangerous: whether what is dangerous may be done.
+            versions: revisions of the workspace, one of which has to hold; `None` takes any.
 
         Raises:
-            ConfigurationRefused: what would hold then is not right, it is beyond the author's
-                power (`FORBIDDEN`), or it is dangerous, and that is not allowed; nothing was
-                changed.
+            ConfigurationRefused: another revision holds (`MISMATCH`), what would hold then is not
+                right, it is beyond the author's power (`FORBIDDEN`), or it is dangerous, and that
+                is not allowed; nothing was changed.
             ShardUnavailable: whether it is dangerous cannot be told now; nothing was changed.
             StoreFull: nothing was changed.
         """
         async with self._changing:
+            self._check_version(workspace, versions)
             draft = self._of_file(workspace, given, prune=prune)
             check_power(draft, power, self._book.access.roles)
             return await self._apply(draft, author, allow_dangerous)
@@ -236,13 +247,20 @@ class ConfigDesk:
             return await self._apply(draft, author, allow_dangerous)
 
     async def roll_back(
-        self, workspace: int, number: int, author: Author, power: Tasks, allow_dangerous: bool
+        self,
+        workspace: int,
+        number: int,
+        author: Author,
+        power: Tasks,
+        allow_dangerous: bool,
+        versions: frozenset[int] | None = None,
     ) -> Applied | None:
         """Make the document of an earlier revision the next one; `None` if it is not kept.
 
         Takes and raises what `apply_file` does.
         """
         async with self._changing:
+            self._check_version(workspace, versions)
             slug = self._book.of(workspace).info.id
             found = self._book.former(slug, number)
             if found is None:
@@ -288,6 +306,12 @@ class ConfigDesk:
         """Have take effect what a call that was cut off has left."""
         async with self._changing:
             await self._publisher.publish()
+
+    def _check_version(self, workspace: int, versions: frozenset[int] | None) -> None:
+        """Refuse to change what has changed since it was read."""
+        if versions is not None and self._book.of(workspace).revision not in versions:
+            message = "The configuration has changed since it was read."
+            raise ConfigurationRefused("MISMATCH", [Problem(message)])
 
     def _of_file(self, workspace: int, given: Data, *, prune: bool) -> Draft:
         slug = self._book.of(workspace).info.id

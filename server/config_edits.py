@@ -53,7 +53,12 @@ class Place(NamedTuple):
     @property
     def etag(self) -> str:
         """Changes with every change of the object."""
-        return f'"{self.stamp.revision if self.stamp else 0}"'
+        return etag_of(self.stamp)
+
+
+def etag_of(stamp: Stamp | None) -> str:
+    """Return what changes with every change of an object that has a stamp."""
+    return f'"{stamp.revision if stamp else 0}"'
 
 
 def places(sheet: Sheet, section: str) -> list[Place]:
@@ -104,10 +109,10 @@ def check_unmanaged(sheet: Sheet, place: Place) -> None:
         raise refused("MANAGED", MANAGED)
 
 
-def check_match(request: web.Request, place: Place) -> None:
+def check_match(request: web.Request, etag: str) -> None:
     """Refuse an edit of something that has changed since the editor has read it (`If-Match`)."""
     tags = _wanted_tags(request)
-    if tags is not None and place.etag not in tags:
+    if tags is not None and etag not in tags:
         raise refused("MISMATCH", "The object has changed since it was read.")
 
 

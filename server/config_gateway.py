@@ -23,7 +23,14 @@ class ConfigDeskHandle(Protocol):
         """Return a workspace to be looked at or edited."""
         ...
 
-    async def plan_file(self, workspace: int, given: Data, power: Tasks, prune: bool) -> Applied:
+    async def plan_file(
+        self,
+        workspace: int,
+        given: Data,
+        power: Tasks,
+        prune: bool,
+        versions: frozenset[int] | None,
+    ) -> Applied:
         """Tell what a document would change."""
         ...
 
@@ -35,6 +42,7 @@ class ConfigDeskHandle(Protocol):
         power: Tasks,
         prune: bool,
         allow_dangerous: bool,
+        versions: frozenset[int] | None,
     ) -> Applied:
         """Lay a document over what holds."""
         ...
@@ -54,7 +62,13 @@ class ConfigDeskHandle(Protocol):
         ...
 
     async def roll_back(
-        self, workspace: int, number: int, author: Author, power: Tasks, allow_dangerous: bool
+        self,
+        workspace: int,
+        number: int,
+        author: Author,
+        power: Tasks,
+        allow_dangerous: bool,
+        versions: frozenset[int] | None,
     ) -> Applied | None:
         """Make the document of an earlier revision the next one."""
         ...
@@ -137,16 +151,25 @@ class ConfigGateway:
         """Return the workspace as it holds now."""
         return await self._desk.sheet(self._workspace)
 
-    async def plan(self, given: Data, power: Tasks, *, prune: bool) -> Applied:
+    async def plan(
+        self, given: Data, power: Tasks, versions: frozenset[int] | None, *, prune: bool
+    ) -> Applied:
         """Tell what a document would change."""
-        return await self._desk.plan_file(self._workspace, given, power, prune)
+        return await self._desk.plan_file(self._workspace, given, power, prune, versions)
 
     async def apply(
-        self, given: Data, author: Author, power: Tasks, *, prune: bool, allow_dangerous: bool
+        self,
+        given: Data,
+        author: Author,
+        power: Tasks,
+        versions: frozenset[int] | None,
+        *,
+        prune: bool,
+        allow_dangerous: bool,
     ) -> Applied:
         """Lay a document over what holds."""
         return await self._desk.apply_file(
-            self._workspace, given, author, power, prune, allow_dangerous
+            self._workspace, given, author, power, prune, allow_dangerous, versions
         )
 
     async def edit(
@@ -164,10 +187,18 @@ class ConfigGateway:
         return await self._desk.revision(self._workspace, number)
 
     async def roll_back(
-        self, number: int, author: Author, power: Tasks, *, allow_dangerous: bool
+        self,
+        number: int,
+        author: Author,
+        power: Tasks,
+        versions: frozenset[int] | None,
+        *,
+        allow_dangerous: bool,
     ) -> Applied | None:
         """Make the document of an earlier revision the next one."""
-        return await self._desk.roll_back(self._workspace, number, author, power, allow_dangerous)
+        return await self._desk.roll_back(
+            self._workspace, number, author, power, allow_dangerous, versions
+        )
 
     async def roles(self) -> Manifest:
         """Return the custom roles. Raises ShardUnavailable."""

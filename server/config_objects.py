@@ -113,7 +113,7 @@ def editable(request: web.Request, sheet: Sheet, kind: Kind) -> Place:
     """Return the object that the path names, if it may be changed."""
     place = find(sheet, kind.section, request.match_info[kind.resource])
     check_unmanaged(sheet, place)
-    check_match(request, place)
+    check_match(request, place.etag)
     return place
 
 

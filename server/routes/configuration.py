@@ -16,7 +16,7 @@ from config.sheets import Applied, Entry
 from server.auditing import audited
 from server.bodies import read_body
 from server.bodiless import without_body
-from server.config_edits import flag, moment
+from server.config_edits import flag, moment, wanted_versions
 from server.config_problems import config_errors
 from server.management import WORKSPACE, audit, body_limit, enter
 from server.openapi.takes import takes
@@ -51,7 +51,7 @@ async def export(request: web.Request) -> web.Response:
     came = together(sheet.served.owned, sheet.served.from_files)
     data = exported(sheet.document, sheet.data, came)
     text = await asyncio.to_thread(as_yaml, data)
-    headers = {"ETag": f'"{sheet.served.revision}"'}
+    headers = _tagged(sheet.served.revision)
     return web.Response(text=text, content_type="text/yaml", charset="utf-8", headers=headers)
 
 
@@ -69,13 +69,14 @@ async def apply(request: web.Request) -> web.Response:
     except (ConfigError, RecursionError) as error:
         raise _unreadable(error) from None
     configuration, power = caller.edge.deployment.configuration, caller.credential.tasks
+    versions = wanted_versions(request)
     if is_dry:
-        return json_answer(_applied(await configuration.plan(data, power, prune=prune)))
+        return _answer(await configuration.plan(data, power, versions, prune=prune))
     done = await configuration.apply(
-        data, caller.author, power, prune=prune, allow_dangerous=allow_dangerous
+        data, caller.author, power, versions, prune=prune, allow_dangerous=allow_dangerous
     )
     audit(caller, "update", "config")
-    return json_answer(_applied(done))
+    return _answer(done)
 
 
 async def ids(request: web.Request) -> web.Response:
@@ -119,12 +120,13 @@ async def roll_back(request: web.Request) -> web.Response:
         _number(request),
         caller.author,
         caller.credential.tasks,
+        wanted_versions(request),
         allow_dangerous=flag(request, "allow_dangerous"),
     )
     if done is None:
         raise _no_revision()
     audit(caller, "rollback", "config")
-    return json_answer(_applied(done))
+    return _answer(done)
 
 
 _CONFIG = WORKSPACE + "/config"
@@ -139,6 +141,14 @@ ROUTES = management_routes(
     ("GET", _REVISION, revision),
     ("POST", _REVISION + "/rollback", roll_back),
 )
+
+
+def _tagged(revision: int) -> dict[str, str]:
+    return {"ETag": f'"{revision}"'}
+
+
+def _answer(done: Applied) -> web.Response:
+    return json_answer(_applied(done), headers=_tagged(done.revision))
 
 
 def _applied(done: Applied) -> dict[str, Any]:

@@ -260,7 +260,7 @@ def _forwarded_to(sheet: Sheet, place: Place) -> str | None:
 def _checked(request: web.Request, sheet: Sheet) -> Place:
     place = _named(request, sheet)
     check_unmanaged(sheet, place)
-    check_match(request, place)
+    check_match(request, place.etag)
     return place
 
 

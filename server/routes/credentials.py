@@ -228,7 +228,7 @@ def _find(sheet: Sheet, request: web.Request) -> Place:
 def _editable(request: web.Request, sheet: Sheet) -> Place:
     place = _find(sheet, request)
     check_unmanaged(sheet, place)
-    check_match(request, place)
+    check_match(request, place.etag)
     return place
 
 

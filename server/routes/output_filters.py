@@ -55,7 +55,7 @@ async def copy(request: web.Request) -> web.Response:
 
     def change(sheet: Sheet, data: Data) -> str:
         own = _named(request, sheet)
-        check_match(request, own)
+        check_match(request, own.etag)
         for index, name in enumerate(targets):
             if isinstance(name, bool) or not isinstance(name, int | str):
                 raise refused("UNKNOWN_FIELD", "must be the id of an output", f"to[{index}]")

@@ -8,7 +8,15 @@ from aiohttp import web
 from config.merging import Data
 from config.roles import Task
 from config.sheets import Sheet
-from server.config_edits import MANAGED, body_of, edit, moment, settable
+from server.config_edits import (
+    MANAGED,
+    body_of,
+    check_match,
+    edit,
+    etag_of,
+    moment,
+    settable,
+)
 from server.config_problems import config_errors, refused
 from server.management import WORKSPACE, enter
 from server.openapi.takes import takes
@@ -31,7 +39,7 @@ _READ_ONLY = frozenset({"id", "slug", "created_on", "dsr_key"})
 async def one(request: web.Request) -> web.Response:
     """GET .../workspaces/{id}: the workspace."""
     caller = enter(request, "user:core")
-    return json_answer(_shown(await caller.edge.deployment.configuration.sheet()))
+    return _answer(await caller.edge.deployment.configuration.sheet())
 
 
 @takes("Workspace")
@@ -55,6 +63,7 @@ async def replace(request: web.Request) -> web.Response:
         is_owned = "workspace" in sheet.served.owned.get("workspace", frozenset())
         if is_owned and not sheet.document.workspace.config.allow_api_edits:
             raise refused("MANAGED", MANAGED)
+        check_match(request, _etag(sheet))
         _lay_over(data["workspace"], given)
         kept = set(sheet.document.workspace.regulations.gdpr.purposes)
         if kept - _purposes(data["workspace"]):
@@ -62,10 +71,18 @@ async def replace(request: web.Request) -> web.Response:
             raise refused("VALIDATION_ERROR", "A purpose cannot be removed.", path)
         return "workspace"
 
-    return json_answer(_shown(await edit(caller, "update", "workspace", change)))
+    return _answer(await edit(caller, "update", "workspace", change))
 
 
 ROUTES = management_routes(config_errors, ("GET", WORKSPACE, one), ("PUT", WORKSPACE, replace))
+
+
+def _answer(sheet: Sheet) -> web.Response:
+    return json_answer(_shown(sheet), headers={"ETag": _etag(sheet)})
+
+
+def _etag(sheet: Sheet) -> str:
+    return etag_of(sheet.stamps.get("workspace"))
 
 
 def _lay_over(kept: Data, given: Mapping[str, Any]) -> None:

@@ -578,6 +578,24 @@ async def test_a_document_is_planned_applied_and_rolled_back(world: World) -> No
         assert (await ask(world, "POST", f"/config/revisions/{unknown}/rollback"))[0] == 404
 
 
+async def test_a_document_is_not_laid_over_what_its_editor_has_not_seen(world: World) -> None:
+    """spec/platform-api.md, 1: v2 `If-Match`, of applying, planning and rolling back."""
+    response = await raw(world, "GET", "/config")
+    text, tag = await response.text(), {"If-Match": response.headers["ETag"]}
+    applied = await raw(world, "PUT", "/config", text.replace("W1", "W2"), headers=tag)
+    assert (applied.status, applied.headers["ETag"]) == (200, '"2"')
+    for method, path, body in (
+        ("PUT", "/config", text),
+        ("PUT", "/config?dry_run=true", text),
+        ("POST", "/config/revisions/1/rollback", None),
+    ):
+        assert (await ask(world, method, path, body, headers=tag))[0] == 412
+    assert (await world.configuration.sheet(1)).served.revision == 2
+    seen = {"If-Match": applied.headers["ETag"]}
+    undone = await raw(world, "POST", "/config/revisions/1/rollback", headers=seen)
+    assert (undone.status, undone.headers["ETag"]) == (200, '"3"')
+
+
 async def test_a_document_that_is_wrong_changes_nothing(world: World) -> None:
     """spec/connections.md, worked case 39."""
     data = await exported(world)
@@ -677,3 +695,15 @@ async def test_what_a_body_leaves_out_of_a_workspace_stays(world: World) -> None
     }
     kept = before["retention"] | {"events_days": 900, "profile_idle_days": 60}
     assert shown["retention"] == kept
+
+
+async def test_a_workspace_is_not_changed_over_the_head_of_another_editor(world: World) -> None:
+    """spec/platform-api.md, 1: v2 `If-Match`."""
+    tag = {"If-Match": (await raw(world, "GET", "")).headers["ETag"]}
+    assert (await ask(world, "POST", "/inputs", {"name": "Another"}))[0] == 201
+    changed_to = await raw(world, "PUT", "", {"name": "Mine"}, headers=tag)
+    assert changed_to.status == 200
+    assert (await ask(world, "PUT", "", {"name": "Yours"}, headers=tag))[0] == 412
+    shown = await raw(world, "GET", "")
+    assert (await shown.json())["name"] == "Mine"
+    assert shown.headers["ETag"] == changed_to.headers["ETag"] != tag["If-Match"]
