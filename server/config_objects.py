@@ -1,6 +1,6 @@
 """Objects of one section of the configuration: listed, shown, made and changed alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -115,6 +115,24 @@ def editable(request: web.Request, sheet: Sheet, kind: Kind) -> Place:
     check_unmanaged(sheet, place)
     check_match(request, place.etag)
     return place
+
+
+def connections_at(sheet: Sheet, end: str, slug: str) -> list[Place]:
+    """Return the connections whose `input` or `output` an object is."""
+    return [each for each in places(sheet, "connections") if each.item.get(end) == slug]
+
+
+def remove_connections(sheet: Sheet, data: Data, gone: Sequence[Place]) -> None:
+    """Delete connections together with what they join.
+
+    Raises:
+        ConfigurationRefused: a configuration file owns one (409).
+    """
+    for each in gone:
+        check_unmanaged(sheet, each)
+    positions = {each.position for each in gone}
+    kept = enumerate(data.get("connections", []))
+    data["connections"] = [each for position, each in kept if position not in positions]
 
 
 def _answer(place: Place, kind: Kind) -> web.Response:

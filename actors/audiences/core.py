@@ -87,7 +87,7 @@ class Core:
         """
         return {
             audience.name.casefold(): audience.number
-            for each in self._of_account(state)
+            for each in self.of_account(state)
             for audience in each.audiences.values()
             if with_documents or audience.document_id is None
         }
@@ -101,7 +101,7 @@ class Core:
             AudienceRefused: they are too many (spec/audiences.md, 15).
         """
         most = self.catalog.max_active
-        if sum(map(active_audiences, self._of_account(state))) + added > most:
+        if sum(map(active_audiences, self.of_account(state))) + added > most:
             message = f"At most {most} audiences of an account can be active."
             raise refused("LIMIT_EXCEEDED", message)
 
@@ -145,7 +145,7 @@ class Core:
             definitions += [each.definition for each in journey.milestones]
         self.readings.forget_all_but(each for each in definitions if each is not None)
 
-    def _of_account(self, state: AudienceState) -> list[AudienceState]:
+    def of_account(self, state: AudienceState) -> list[AudienceState]:
         """Return the state of this workspace, and those of the others of its account."""
         account = self.catalog.account
         others = [each for each in self._elsewhere().values() if each.catalog.account == account]

@@ -23,6 +23,7 @@ from actors.audiences.rules import (
     check_runnable,
     check_unreferenced,
     frame_of,
+    reads_input,
     refused,
 )
 from actors.audiences.state import AudienceState
@@ -47,6 +48,19 @@ class Registry:
     async def audience(self, number: int) -> Audience | None:
         """Return one audience."""
         return self._core.state.audiences.get(number)
+
+    async def readers_of_input(self, number: int) -> list[int]:
+        """Return the running audiences of the account that are of an input, those of journeys too.
+
+        Not those that are of all inputs: one that is deleted takes nothing from them.
+        """
+        core = self._core
+        return sorted(
+            audience.number
+            for state in core.of_account(core.state)
+            for audience in state.audiences.values()
+            if reads_input(state, audience, number)
+        )
 
     async def create_audience(self, fields: AudienceFields, actor: str) -> Audience:
         """Add a draft."""

@@ -1,6 +1,7 @@
 """Rules about an audience that depend on other objects (spec/audiences.md, 2, 8 and 15)."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from actors.audiences.catalog import Catalog
 from actors.audiences.objects import Audience, Definition, Status
@@ -106,6 +107,15 @@ def definitions_by(state: AudienceState, audience: Audience) -> Sequence[Definit
     return () if audience.definition is None else (audience.definition,)
 
 
+def reads_input(state: AudienceState, audience: Audience, number: int) -> bool:
+    """Tell whether an audience that runs is of an input, or has a criterion that is."""
+    if audience.status not in RUNNING and audience.status != "calculating":
+        return False
+    return number in audience.inputs or any(
+        _names_input(each.canonical, number) for each in definitions_by(state, audience)
+    )
+
+
 def active_audiences(state: AudienceState) -> int:
     """Return how many audiences count against the limit of active ones.
 
@@ -126,3 +136,10 @@ def check_unreferenced(state: AudienceState, readings: Readings, number: int) ->
     if users:
         listed = ", ".join(map(str, users))
         raise refused("NESTED_AUDIENCE", f"Audiences {listed} refer to this one.")
+
+
+def _names_input(part: Any, number: int) -> bool:
+    """Look for an input in the canonical form of a criterion, and in those within it."""
+    if isinstance(part, dict):
+        return number in part.get("input_ids", ()) or _names_input(list(part.values()), number)
+    return isinstance(part, list) and any(_names_input(each, number) for each in part)

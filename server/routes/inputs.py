@@ -6,12 +6,20 @@ from typing import Any
 from aiohttp import web
 
 from actors.clock import Randomness
-from config.merging import Data
+from config.merging import Data, together
 from config.sheets import Sheet
 from server import config_objects
 from server.bodiless import without_body
-from server.config_edits import Place, created, edit, is_forced
-from server.config_objects import Kind, add, editable, list_all, show
+from server.config_edits import Place, check_unmanaged, created, edit, is_forced, places
+from server.config_objects import (
+    Kind,
+    add,
+    connections_at,
+    editable,
+    list_all,
+    remove_connections,
+    show,
+)
 from server.config_problems import config_errors, refused
 from server.context import edge_of
 from server.management import WORKSPACE, enter
@@ -20,6 +28,7 @@ from server.paths import management_routes
 from server.problems import Refused, json_answer
 
 MAX_KEYS = 5
+IN_USE = "Connections or audiences use the input."
 NO_STORE = {"Cache-Control": "no-store"}
 _OWN = ("number", "keys")  # of the document, and not to be sent here
 
@@ -53,7 +62,8 @@ async def replace(request: web.Request) -> web.Response:
 async def delete(request: web.Request) -> web.Response:
     """DELETE .../inputs/{id}?force=: delete one, with its connections if that is forced.
 
-    Those that are not active go with it, unless something waits for them.
+    Those that are not active go with it, unless something waits for them. What a file owns goes
+    with nothing, nor does an audience become one of all inputs.
     """
     caller = enter(request, "connections:configure_inputs")
     force = is_forced(request)
@@ -61,25 +71,34 @@ async def delete(request: web.Request) -> web.Response:
     def change(sheet: Sheet, data: Data) -> str:
         place = editable(request, sheet, INPUT)
         slug = place.item["id"]
-        used = [each for each in data.get("connections", []) if each.get("input") == slug]
-        is_used = any(each.get("active", True) for each in used)
-        audiences = [each for each in data.get("audiences", []) if slug in each.get("inputs", ())]
-        if (is_used or audiences) and not force:
-            raise refused("VALIDATION_ERROR", "Connections or audiences use the input.")
-        data["connections"] = [each for each in data.get("connections", []) if each not in used]
+        used = connections_at(sheet, "input", slug)
+        audiences = [
+            each for each in places(sheet, "audiences") if slug in each.item.get("inputs", ())
+        ]
+        is_used = any(each.item.get("active", True) for each in used)
+        if (is_used or any(_is_held(sheet, each) for each in audiences)) and not force:
+            raise refused("VALIDATION_ERROR", IN_USE)
+        remove_connections(sheet, data, used)
         for each in audiences:
-            each["inputs"] = [other for other in each["inputs"] if other != slug]
+            check_unmanaged(sheet, each)
+            left = [other for other in each.item["inputs"] if other != slug]
+            if not left and _is_held(sheet, each):
+                message = f"Audience '{each.item['id']}' is of this input alone."
+                raise refused("VALIDATION_ERROR", message)
+            data["audiences"][each.position]["inputs"] = left
         del data["inputs"][place.position]
         return place.path
 
     async def check(sheet: Sheet, _: Data) -> None:
-        slug = editable(request, sheet, INPUT).item["id"]
-        configuration = caller.edge.deployment.configuration
-        for each in sheet.document.connections:
-            if each.input == slug and not force:
-                number = sheet.served.numbers.connections[each.id]
-                if (await configuration.queue(number)).depth:
-                    raise refused("VALIDATION_ERROR", f"Something waits for connection {number}.")
+        if force:
+            return
+        place = editable(request, sheet, INPUT)
+        deployment = caller.edge.deployment
+        if await deployment.audiences.desk.readers_of_input(place.number):
+            raise refused("VALIDATION_ERROR", IN_USE)
+        for each in connections_at(sheet, "input", place.item["id"]):
+            if (await deployment.configuration.queue(each.number)).depth:
+                raise refused("VALIDATION_ERROR", f"Something waits for connection {each.number}.")
 
     await edit(caller, "delete", "input", change, allow_dangerous=True, check=check)
     return web.Response(status=204)
@@ -136,6 +155,12 @@ def shown(place: Place) -> dict[str, Any]:
         for each in place.item["keys"]
     ]
     return created(place) | {"status": "active"} | item | {"keys": keys}
+
+
+def _is_held(sheet: Sheet, audience: Place) -> bool:
+    """Tell whether an audience is as the document has it: the API has taken over the others."""
+    came = together(sheet.served.owned, sheet.served.from_files)
+    return audience.item["id"] in came.get("audiences", frozenset())
 
 
 def _pair(randomness: Randomness) -> dict[str, str]:

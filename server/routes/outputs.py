@@ -21,7 +21,15 @@ from config.sheets import Sheet
 from server import config_objects
 from server.bodiless import without_body
 from server.config_edits import Check, Place, created, edit, find, is_forced
-from server.config_objects import Kind, add, editable, list_all, show
+from server.config_objects import (
+    Kind,
+    add,
+    connections_at,
+    editable,
+    list_all,
+    remove_connections,
+    show,
+)
 from server.config_problems import config_errors, refused
 from server.context import edge_of
 from server.management import WORKSPACE, audit, enter
@@ -61,10 +69,10 @@ async def delete(request: web.Request) -> web.Response:
 
     def change(sheet: Sheet, data: Data) -> str:
         place = editable(request, sheet, OUTPUT)
-        used = [each for each in data.get("connections", []) if each["output"] == place.item["id"]]
+        used = connections_at(sheet, "output", place.item["id"])
         if used and not force:
             raise refused("VALIDATION_ERROR", "Connections use the output.")
-        data["connections"] = [each for each in data.get("connections", []) if each not in used]
+        remove_connections(sheet, data, used)
         del data["outputs"][place.position]
         return place.path
 
