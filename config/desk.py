@@ -33,7 +33,7 @@ from config.pages import Draft, from_files
 from config.powers import check_power
 from config.publishing import Publisher
 from config.roles import Tasks
-from config.secret_values import with_kept_secrets
+from config.secret_values import new_masks, with_kept_secrets
 from config.served import ServedDocument
 from config.settings import Settings
 from config.shards import ConfiguredShard
@@ -242,6 +242,7 @@ class ConfigDesk:
                 raise ConfigurationRefused("STALE", [Problem("The configuration has changed.")])
             try:
                 draft = self._book.draft(served.info.id, data, served.owned, "api")
+                _check_masks(draft, self._book.page(served.info.id)[1])
             except ConfigError as error:
                 raise refused(error) from None
             return await self._apply(draft, author, allow_dangerous)
@@ -323,6 +324,7 @@ class ConfigDesk:
             draft = self._book.draft_of_file(given, prune=prune)
             if draft.workspace != slug:
                 raise ConfigError([("workspace.id", f"this is workspace '{slug}'")])
+            _check_masks(draft, data)
         except ConfigError as error:
             raise refused(error) from None
         return draft
@@ -345,3 +347,9 @@ class ConfigDesk:
             self._book.write(drafts, author)
         except ConfigError as error:
             raise refused(error) from None
+
+
+def _check_masks(draft: Draft, kept: Data) -> None:
+    """Refuse what was read of a secret in its place. Raises ConfigError."""
+    if problems := list(new_masks(draft.data, draft.document, kept)):
+        raise ConfigError(problems)

@@ -16,7 +16,7 @@ from actors.model.workspaces import ENVIRONMENTS
 from actors.outputs.module import OutputModule
 from actors.outputs.registry import MODULES
 from config.data_plans import DataPlan
-from config.errors import Location, is_written
+from config.errors import Location, format_path, is_written
 from config.merging import Data, counterpart, name_of
 from config.module_settings import connection_model
 from config.outputs import Output
@@ -103,6 +103,22 @@ def with_kept_secrets(given: Data, kept: Data, document: WorkspaceDocument) -> D
         if is_written(holder, last) and value_at(holder, last) in unknown:
             holder[last[0]] = secret
     return result
+
+
+def new_masks(data: Data, document: WorkspaceDocument, kept: Data) -> Iterator[tuple[str, str]]:
+    """List, as path and message, masks in the place of secrets that nothing is known of.
+
+    That of a secret which stood elsewhere, or under another name, when it was read.
+
+    Args:
+        data: a document with the secrets that are kept; `document` is made of it.
+        kept: what holds now; of a mask that it has itself, nobody knows better.
+    """
+    for where in secret_places(document, data):
+        value = value_at(data, where)
+        is_mask = isinstance(value, str) and value.startswith(MASK)
+        if is_mask and counterpart(kept, where, data) != value:
+            yield format_path(where), "is a mask; give the secret"
 
 
 def _in_model(value: object, where: Location) -> Iterator[Location]:

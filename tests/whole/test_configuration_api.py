@@ -249,6 +249,35 @@ async def test_secrets_of_outputs_are_masked_and_a_mask_changes_nothing(world: W
     assert sheet.data["outputs"][0]["settings"]["headers"] == {"X-Token": "very-secret-token"}
 
 
+async def test_a_mask_is_never_taken_for_the_secret_that_it_hides(world: World) -> None:
+    """Of a copy, and of a header that is called otherwise, nobody knows which secret is meant."""
+    _, shown = await ask(world, "GET", "/outputs/hook")
+    copied = {name: shown[name] for name in ("kind", "module", "settings")} | {"name": "Copy"}
+    renamed = shown["settings"] | {"headers": {"X-Other": "***********oken"}}
+    for method, path, body, header in (
+        ("POST", "/outputs", copied, "X-Token"),
+        ("PUT", "/outputs/hook", {"settings": renamed}, "X-Other"),
+    ):
+        status, answer = await ask(world, method, path, body)
+        assert (status, message(answer)) == (422, "is a mask; give the secret")
+        assert answer["errors"][0]["path"] == f"settings.headers.{header}"
+    data = await exported(world)
+    data["outputs"][0]["settings"] = renamed
+    status, answer = await ask(world, "PUT", "/config?dry_run=true", json.dumps(data))
+    assert (status, message(answer)) == (422, "is a mask; give the secret")
+    assert answer["errors"][0]["path"] == "outputs[0].settings.headers.X-Other"
+    assert (await world.configuration.sheet(1)).served.revision == 1
+
+
+async def test_a_mask_that_was_stored_once_keeps_nothing_from_being_changed(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    stored = {"url": "https://hook.example.com/in", "headers": {"X-Token": "***********oken"}}
+    document = changed(EDITABLE, outputs=[EDITABLE["outputs"][0] | {"settings": stored}])
+    async with running(tmp_path, document=document, clock=clock) as world:
+        assert (await ask(world, "PUT", "/outputs/hook", {"name": "Renamed"}))[0] == 200
+
+
 async def test_lists_come_page_by_page(world: World) -> None:
     """spec/platform-api.md, 1."""
     other = {"module": "devnull", "kind": "event", "name": "Another"}
