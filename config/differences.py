@@ -79,8 +79,11 @@ def fixed_for_life(
 ) -> Iterator[tuple[str, str]]:
     """List, as path and message, what objects cannot become.
 
-    Source: spec/audiences.md, 2; spec/data-plans.md, 1.
+    Source: spec/audiences.md, 2; spec/data-plans.md, 1; spec/privacy.md, 1.
     """
+    old, new = (each.workspace.regulations.gdpr for each in (before, after))
+    if not set(old.purposes) <= set(new.purposes):  # also of one that is switched off
+        yield "workspace.regulations.gdpr.purposes", "Purposes cannot be removed."
     yield from locked_problems(before.data_plans, after.data_plans)
     former = {each.id: each for each in before.audiences}
     for index, audience in enumerate(after.audiences):

@@ -65,10 +65,6 @@ async def replace(request: web.Request) -> web.Response:
             raise refused("MANAGED", MANAGED)
         check_match(request, _etag(sheet))
         _lay_over(data["workspace"], given)
-        kept = set(sheet.document.workspace.regulations.gdpr.purposes)
-        if kept - _purposes(data["workspace"]):
-            path = "regulations.gdpr.purposes"
-            raise refused("VALIDATION_ERROR", "A purpose cannot be removed.", path)
         return "workspace"
 
     return _answer(await edit(caller, "update", "workspace", change))
@@ -93,15 +89,6 @@ def _lay_over(kept: Data, given: Mapping[str, Any]) -> None:
             _lay_over(former, value)
         else:
             kept[name] = value
-
-
-def _purposes(workspace: Any) -> set[str]:
-    """Return the purposes that a section names, as far as it is well-formed."""
-    regulations = workspace.get("regulations")
-    gdpr = regulations.get("gdpr") if isinstance(regulations, dict) else None
-    purposes = gdpr.get("purposes") if isinstance(gdpr, dict) else None
-    found = purposes if isinstance(purposes, list) else []
-    return {each.strip().lower() for each in found if isinstance(each, str)}
 
 
 def _shown(sheet: Sheet) -> dict[str, Any]:

@@ -300,6 +300,38 @@ def test_a_new_workspace_and_another_strategy_need_a_start(tmp_path: Path) -> No
                 book.check(drafts, is_running=True)
 
 
+PURPOSES = "workspace.regulations.gdpr.purposes"
+
+
+@pytest.mark.parametrize(
+    ("gdpr", "found"),
+    [
+        pytest.param({"enabled": True, "purposes": ["ads"]}, [PURPOSES], id="removed"),
+        pytest.param({"enabled": True, "purposes": ["ads", "post"]}, [PURPOSES], id="renamed"),
+        pytest.param({"enabled": False}, [PURPOSES], id="removed while it is off"),
+        pytest.param({"enabled": False, "purposes": ["mail", "ads"]}, [], id="switched off"),
+        pytest.param({"enabled": True, "purposes": ["ads", " Mail", "x"]}, [], id="added to"),
+    ],
+)
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_purpose_is_never_removed(
+    gdpr: Data, found: list[str], is_running: bool, tmp_path: Path
+) -> None:
+    """spec/privacy.md, 1: neither by a document, nor at a start, nor by going back."""
+    had = setting("workspace.regulations", {"gdpr": {"enabled": True, "purposes": ["ads", "mail"]}})
+    with opened(tmp_path) as book:
+        apply(book, shop(had))
+        data = shop(setting("workspace.regulations", {"gdpr": gdpr}))
+        back = book.draft("acme-shop", data, {}, "rollback")
+        for drafts in (book.drafts_of_files([data]), [back]):
+            problems: list[tuple[str, str]] = []
+            try:
+                book.check(drafts, is_running=is_running)
+            except ConfigError as error:
+                problems = error.problems
+            assert problems == [(each, "Purposes cannot be removed.") for each in found]
+
+
 def test_a_workspace_that_was_left_out_comes_back_as_it_was(tmp_path: Path) -> None:
     with opened(tmp_path) as book:
         apply(book, shop(), other())

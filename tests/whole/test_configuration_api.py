@@ -702,7 +702,8 @@ async def test_a_workspace_is_shown_and_changed(world: World) -> None:
     assert (status, shown["name"]) == (200, "Renamed")
     body["regulations"] = {"gdpr": {"enabled": True, "purposes": ["ads"]}}
     status, answer = await ask(world, "PUT", "", body)
-    assert (status, message(answer)) == (422, "A purpose cannot be removed.")
+    assert (status, message(answer)) == (422, "Purposes cannot be removed.")
+    assert answer["errors"][0]["path"] == "regulations.gdpr.purposes"
     assert (await ask(world, "PUT", "", {"id": "other"}))[0] == 422
     assert (await ask(world, "PUT", "", {"colour": "red"}))[0] == 400
     assert (await ask(world, "PUT", "", {"retention": {"events_days": 1}}))[0] == 422
