@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from actors.desk_options import DeskOptions
 from actors.errors import ConfigurationRefused, Problem
 from actors.forwarding.plan import OutputPlan
@@ -19,11 +21,13 @@ from config.audit import AuditPage, AuditQuery
 from config.book import FILE, Book
 from config.compiled_outputs import output_plans
 from config.compiled_workspaces import shard_options
+from config.differences import with_returns
 from config.draft_checks import (
     DraftChecks,
     MadeAudiences,
     ReadersOfEvents,
     check_danger,
+    check_masks,
     refused,
 )
 from config.errors import ConfigError
@@ -33,7 +37,7 @@ from config.pages import Draft, from_files
 from config.powers import check_power
 from config.publishing import Publisher
 from config.roles import Tasks
-from config.secret_values import new_masks, with_kept_secrets
+from config.secret_values import with_kept_secrets
 from config.served import ServedDocument
 from config.settings import Settings
 from config.shards import ConfiguredShard
@@ -242,7 +246,7 @@ class ConfigDesk:
                 raise ConfigurationRefused("STALE", [Problem("The configuration has changed.")])
             try:
                 draft = self._book.draft(served.info.id, data, served.owned, "api")
-                _check_masks(draft, self._book.page(served.info.id)[1])
+                check_masks(draft, self._book.page(served.info.id)[1])
             except ConfigError as error:
                 raise refused(error) from None
             return await self._apply(draft, author, allow_dangerous)
@@ -274,6 +278,9 @@ class ConfigDesk:
             except ConfigError as error:
                 raise refused(error) from None
             check_power(draft, power, self._book.access.roles)
+            now = self._book.page(slug)[2]
+            returning = with_returns(draft.differences, now, draft.document)
+            draft = replace(draft, differences=tuple(returning))
             return await self._apply(draft, author, allow_dangerous)
 
     async def release(self, workspace: int, section: str, name: str) -> None:
@@ -324,7 +331,7 @@ class ConfigDesk:
             draft = self._book.draft_of_file(given, prune=prune)
             if draft.workspace != slug:
                 raise ConfigError([("workspace.id", f"this is workspace '{slug}'")])
-            _check_masks(draft, data)
+            check_masks(draft, data)
         except ConfigError as error:
             raise refused(error) from None
         return draft
@@ -347,9 +354,3 @@ class ConfigDesk:
             self._book.write(drafts, author)
         except ConfigError as error:
             raise refused(error) from None
-
-
-def _check_masks(draft: Draft, kept: Data) -> None:
-    """Refuse what was read of a secret in its place. Raises ConfigError."""
-    if problems := list(new_masks(draft.data, draft.document, kept)):
-        raise ConfigError(problems)

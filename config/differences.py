@@ -4,7 +4,7 @@ Compares documents as they are understood: what is written out and what is left 
 the same. Names fields and never their values, which may be secret.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
@@ -74,6 +74,17 @@ def with_danger(difference: Difference, reason: str) -> Difference:
     return replace(difference, danger="; ".join(reasons))
 
 
+def with_returns(
+    found: Iterable[Difference], before: WorkspaceDocument, after: WorkspaceDocument
+) -> list[Difference]:
+    """Return the differences of a rollback: dangerous is also what it changes of who gets in.
+
+    What has been rotated, revoked or deleted since was so on purpose, and would work again.
+    """
+    old, new = _ways_in(before), _ways_in(after)
+    return [_with_return(each, old.get(each.path, {}), new.get(each.path, {})) for each in found]
+
+
 def fixed_for_life(
     before: WorkspaceDocument, after: WorkspaceDocument
 ) -> Iterator[tuple[str, str]]:
@@ -135,6 +146,34 @@ def _of_section(section: _Section) -> Iterator[Difference]:
     for name, before in old.items():
         if name not in new:
             yield Difference("delete", section.name, name, (), _lost(before, None))
+
+
+def _with_return(
+    difference: Difference, old: Mapping[str, object], new: Mapping[str, object]
+) -> Difference:
+    back = [way for way, secrets in new.items() if old.get(way) != secrets]
+    if back:
+        difference = with_danger(difference, f"brings back {', '.join(back)}")
+    gone = [way for way in old if way not in new]
+    if gone and difference.section == "api_credentials":  # of keys, every document is told so
+        difference = with_danger(difference, f"takes away {', '.join(gone)}")
+    return difference
+
+
+def _ways_in(document: WorkspaceDocument) -> dict[str, dict[str, object]]:
+    """Return, by path of an object, what lets somebody in through it, and with which secrets."""
+    ways: dict[str, dict[str, object]] = {}
+    for each in document.api_credentials:
+        if each.status == "active":
+            secrets = (each.client_secret, each.former_secrets)
+            ways[f"api_credentials/{each.client_id}"] = {f"credential {each.client_id}": secrets}
+    for source in document.inputs:
+        if source.status == "active":
+            active = (each for each in source.keys if each.status == "active")
+            ways[f"inputs/{source.id}"] = {f"key {each.key}": each.secret for each in active}
+    own = document.workspace.dsr_credentials
+    ways["workspace"] = {} if own is None else {f"key {own.key}": own.secret}
+    return ways
 
 
 def _is_of_objects(value: object) -> bool:

@@ -11,8 +11,10 @@ from config.book import Book
 from config.data_plans import lost_quarantines
 from config.differences import Difference, with_danger
 from config.errors import ConfigError
+from config.merging import Data
 from config.pages import Draft
 from config.publishing import Publisher
+from config.secret_values import new_masks
 from config.served import ServedDocument
 from config.workspace import WorkspaceDocument
 
@@ -110,6 +112,12 @@ def check_danger(found: Sequence[Difference]) -> None:
             for each in dangers
         ]
         raise ConfigurationRefused("DANGEROUS", problems)
+
+
+def check_masks(draft: Draft, kept: Data) -> None:
+    """Refuse a mask that is to become a secret; `kept`: what holds now. Raises ConfigError."""
+    if problems := list(new_masks(draft.data, draft.document, kept)):
+        raise ConfigError(problems)
 
 
 def refused(error: ConfigError) -> ConfigurationRefused:

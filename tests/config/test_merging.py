@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.differences import differences, needing_restart
+from config.differences import differences, needing_restart, with_returns
 from config.errors import ConfigError
 from config.load import parse_workspace
 from config.merging import Data, merged_document, name_of, names_in
@@ -125,6 +125,27 @@ def test_a_key_that_is_taken_away_is_dangerous() -> None:
     assert lines(shop(), gone) == ["! - input ios (takes away key us1-ios-key)"]
     dsr = shop(setting("workspace.dsr_credentials.key", "us1-another-key"))
     assert lines(shop(), dsr) == ["! ~ workspace: dsr_credentials (takes away key us1-dsr-key)"]
+
+
+def test_a_rollback_that_changes_nobodys_way_in_is_not_dangerous() -> None:
+    """One that does is, whether by a key's secret, its status, or that of its input."""
+
+    def returns(before: Data) -> list[str]:
+        old, new = parse_workspace(before), parse_workspace(shop())
+        found = with_returns(differences(old, new), old, new)
+        return [each.line() for each in found]
+
+    assert returns(shop(setting("inputs.0.name", "Other"))) == ["~ input web: name"]
+    for change in (
+        setting("inputs.0.keys.0.secret", "another"),
+        setting("inputs.0.keys.0.status", "revoked"),
+        setting("inputs.0.status", "inactive"),
+    ):
+        [line] = returns(shop(change))
+        assert line.startswith("! ~ input web")
+        assert line.endswith("(brings back key us1-web-key)")
+    [line] = returns(shop(setting("workspace.dsr_credentials.secret", "another")))
+    assert line == "! ~ workspace: dsr_credentials (brings back key us1-dsr-key)"
 
 
 def test_another_strategy_needs_a_restart_and_the_window_of_aliases_does_not() -> None:

@@ -170,4 +170,36 @@ async def test_a_rollback_brings_back_only_what_its_author_could_make(world: Wor
     assert (await ask(world, sender, "PUT", "", data))[0] == 200
     path_of_last = f"/revisions/{last['revision']}/rollback"
     assert (await ask(world, sender, "POST", path_of_last))[0] == 200
-    assert (await ask(world, admin, "POST", path))[0] == 200
+    assert (await ask(world, admin, "POST", f"{path}?allow_dangerous=true"))[0] == 200
+
+
+async def test_a_rollback_lets_nobody_in_again_unless_that_is_allowed(world: World) -> None:
+    """Who was shut out since: by another secret, by being revoked, by being deleted."""
+    admin = await world.token()
+    credentials = "/platform/v2/organizations/1/accounts/1/credentials"
+    for method, path, body in (
+        ("POST", f"{credentials}/viewer/rotate", {"immediate": True}),
+        ("DELETE", f"{credentials}/compliance", None),
+        ("PATCH", f"{credentials}/user", {"status": "inactive"}),
+        ("POST", credentials, {"client_id": "made-since", "apis": ["platform"]}),
+        ("POST", f"{WORKSPACE}/inputs/backend/keys", None),
+        ("DELETE", f"{WORKSPACE}/inputs/backend/keys/k1-backend", None),
+    ):
+        done = await world.client.request(method, path, json=body, headers=admin)
+        assert done.status < 300, path
+        await world.follow()
+    before, path = await exported(world), "/revisions/1/rollback"
+    status, answer = await ask(world, admin, "POST", path)
+    assert status == 422
+    found = {each["path"]: each["message"].partition(": ")[2] for each in answer["errors"]}
+    issued = before["inputs"][0]["keys"][0]["key"]
+    assert found == {
+        "api_credentials/viewer": "brings back credential viewer",
+        "api_credentials/compliance": "brings back credential compliance",
+        "api_credentials/user": "brings back credential user",
+        "api_credentials/made-since": "takes away credential made-since",
+        "inputs/backend": f"takes away key {issued}; brings back key k1-backend",
+    }
+    assert await exported(world) == before
+    status, _ = await ask(world, admin, "POST", f"{path}?allow_dangerous=true")
+    assert status == 200
