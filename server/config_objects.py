@@ -1,6 +1,6 @@
 """Objects of one section of the configuration: listed, shown, made and changed alike."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -24,9 +24,10 @@ from server.config_edits import (
     settable,
 )
 from server.config_problems import refused
-from server.management import enter
+from server.management import Caller, enter
 from server.paging import paged
 from server.problems import json_answer
+from server.read_back import differing
 
 
 class Kind(NamedTuple):
@@ -45,6 +46,26 @@ class Kind(NamedTuple):
     changed_with: Task
     withheld: tuple[str, ...]
     shown: Callable[[Place], dict[str, Any]]
+
+
+# What an output or a connection keeps back is not for who makes it to decide. With what holds where
+# nothing is said.
+FILTERING: Mapping[str, Any] = {"filters": {}, "send_new_data_points_by_default": True}
+
+
+def check_filtering(caller: Caller, given: Member, held: Member) -> None:
+    """Refuse to change filters without the task for that (spec/privacy.md, 10.2).
+
+    Args:
+        caller: who asks.
+        given: what a body sets of an output or a connection.
+        held: what it has now; nothing of one that is made.
+
+    Raises:
+        Refused: a filter is to become another one (403).
+    """
+    if differing(given, {**FILTERING, **held}, FILTERING):
+        caller.require("data_filter:*")
 
 
 async def list_all(request: web.Request, kind: Kind) -> web.Response:
@@ -79,6 +100,7 @@ async def add(
         if name in body:
             raise refused("UNKNOWN_FIELD", "cannot be set here", name)
     made: Member = {}
+    check_filtering(caller, body, {})
 
     def change(sheet: Sheet, data: Data) -> str:
         objects = data.setdefault(kind.section, [])
@@ -102,6 +124,7 @@ async def replace(request: web.Request, kind: Kind, check: Check | None = None) 
     def change(sheet: Sheet, data: Data) -> str:
         place = editable(request, sheet, kind)
         given = settable(body, kind.shown(place), (*CREATED, *kind.withheld))
+        check_filtering(caller, given, place.item)
         data[kind.section][place.position].update(given)
         return place.path
 

@@ -31,6 +31,7 @@ from server.config_edits import (
     places,
     settable,
 )
+from server.config_objects import check_filtering
 from server.config_problems import config_errors, refused
 from server.management import WORKSPACE, Caller, enter
 from server.openapi.takes import takes
@@ -95,6 +96,7 @@ async def create(request: web.Request) -> web.Response:
     caller = enter(request, "connections:connect_integration")
     body = await body_of(request, caller)
     _check_fields(body, _FIELDS)
+    check_filtering(caller, body, {})
     slug = ""
 
     def change(sheet: Sheet, data: Data) -> str:
@@ -123,6 +125,7 @@ async def replace(request: web.Request) -> web.Response:
     def change(sheet: Sheet, data: Data) -> str:
         place = _checked(request, sheet)
         given = settable(body, _shown(place, sheet, told), _READ_ONLY)
+        check_filtering(caller, given, place.item)
         data["connections"][place.position].update(_item(given, sheet, data))
         return place.path
 

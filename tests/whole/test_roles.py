@@ -106,6 +106,38 @@ async def test_tasks_are_listed_with_what_they_allow(world: World) -> None:
     assert "connections:view" not in str(listed)
 
 
+async def test_who_makes_outputs_and_connections_does_not_change_what_they_keep_back(
+    world: World,
+) -> None:
+    """spec/connections.md, 2.4: it can be sent back as it is; the rest needs `data_filter:*`."""
+    tasks = ("connections:configure_outputs", "connections:connect_integration")
+    await put(world, role("maker", *tasks), role("filterer", *tasks, "data_filter:*"))
+    maker, filterer = await as_role(world, "maker"), await as_role(world, "filterer")
+    filters = {"event_types": {"disabled": ["location"]}}
+    output, connection = f"{WORKSPACE}/outputs/hook", f"{WORKSPACE}/output-connections/web-hook"
+    new = {"kind": "event", "module": "devnull"}
+    others: list[Any] = [{}, {"event_types": {"disabled": []}}, {"colour": 1}, None]
+    for path in (output, connection):
+        assert await status_of(world, filterer, "PUT", path, {"filters": filters}) == 200
+        await world.follow()
+        for other in others:
+            assert await status_of(world, maker, "PUT", path, {"filters": other}) == 403
+        shown = await (await world.client.get(path, headers=maker)).json()
+        assert shown["filters"] == filters
+        assert await status_of(world, maker, "PUT", path, shown) == 200
+        await world.follow()
+    only_known = {"send_new_data_points_by_default": False}
+    assert await status_of(world, maker, "PUT", output, only_known) == 403
+    outputs, connections = f"{WORKSPACE}/outputs", f"{WORKSPACE}/output-connections"
+    for given, status in (({"filters": filters}, 403), (only_known, 403), ({"filters": {}}, 201)):
+        body = {**new, "name": "New", **given}
+        assert await status_of(world, maker, "POST", outputs, body) == status
+        await world.follow()
+    joined = {"input_id": "web", "output_id": "new", "filters": filters}
+    assert await status_of(world, maker, "POST", connections, joined) == 403
+    assert await status_of(world, filterer, "POST", connections, joined) == 201
+
+
 async def test_a_manifest_is_replaced_as_a_whole(world: World) -> None:
     first = await ask(world, "GET", f"{BASE}/roles")
     empty: dict[str, Any] = {
