@@ -17,7 +17,7 @@ from actors.forwarding.packs import Group, Pack
 from actors.forwarding.requests import Spawn
 from actors.forwarding.streams import SOURCE_FAULTS, Stream
 from actors.model.deliveries import Delivery
-from actors.outputs.contract import BulkOutput, Delivered, Outcome, Retry, Split
+from actors.outputs.contract import BulkOutput, Delivered, Failed, Outcome, Retry, Split
 from actors.outputs.mistakes import uncancelled
 
 MAX_OPEN = 64  # bundles of one stream that take deliveries; each may be an open file
@@ -272,7 +272,7 @@ class BundleCourier:
         elif isinstance(outcome, Retry):
             delayed = self._desk.delayed(pack.first, started_ms, outcome)
             if delayed is None:
-                pack.failure = ("retry_exhausted", started_ms, outcome)
+                self._give_up(stream, pack, "retry_exhausted", started_ms, outcome)
             else:
                 group.is_lost = outcome.is_lost
                 pack.first = delayed
@@ -280,7 +280,17 @@ class BundleCourier:
                 stream.settle_delayed(delayed)
         else:
             reason = "payload_too_large" if isinstance(outcome, Split) else outcome.reason
+            self._give_up(stream, pack, reason, started_ms, outcome)
+
+    def _give_up(
+        self, stream: Stream, pack: Pack, reason: str, started_ms: int, outcome: Failed
+    ) -> None:
+        """Have a bundle buried, or its subscription faulted: then all that waits is let go of."""
+        held = self._desk.held(pack.first, reason, outcome)
+        if held is None:
             pack.failure = (reason, started_ms, outcome)
+        else:
+            stream.settle_delayed(held)
 
     async def _bury(
         self,

@@ -17,7 +17,7 @@ from actors.forwarding.streams import Stream
 from actors.metric_groups import ForwarderMetrics
 from actors.model.deliveries import DeadLetter, Delivery
 from actors.outputs import retry
-from actors.outputs.contract import Delivered, Fatal, Outcome, Refused, Retry
+from actors.outputs.contract import Delivered, Failed, Fatal, Outcome, Refused, Retry
 from actors.outputs.dsr_messages import NO_IDENTITY
 from actors.outputs.retry import RetrySchedule
 
@@ -243,7 +243,7 @@ class Desk:
         if state.auth_failures >= AUTH_FAILURES and not state.is_faulted:
             self._fault(state, delivery, fault)
 
-    def held(self, delivery: Delivery, reason: str, outcome: Retry | Fatal) -> Delivery | None:
+    def held(self, delivery: Delivery, reason: str, outcome: Failed) -> Delivery | None:
         """Fault a subscription whose receiver refuses it, or does not answer to the last.
 
         What waits for it is held, however long, until it is resumed (spec/connections.md, 1.3).
@@ -255,7 +255,7 @@ class Desk:
         state = self.connections[delivery.connection]
         if not state.info.is_subscription or reason == "payload_too_large":
             return None
-        is_refused = isinstance(outcome, Fatal)
+        is_refused = not isinstance(outcome, Retry)
         if not state.is_faulted:
             fault = Fatal(reason, outcome.excerpt, outcome.http_status)
             self._fault(state, delivery, fault)

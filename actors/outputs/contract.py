@@ -60,7 +60,8 @@ class Split(Struct, frozen=True):
 class Refused(Struct, frozen=True):
     """Nothing can be sent until somebody acts: the connection is faulted, and the delivery waits.
 
-    Of an upload of a `BulkOutput` it is final. Source: spec/connections.md, 1.3.
+    Of an upload of a `BulkOutput` for a connection of an input it is final.
+    Source: spec/connections.md, 1.3.
     """
 
     reason: str
@@ -68,7 +69,8 @@ class Refused(Struct, frozen=True):
     http_status: int | None = None
 
 
-Outcome = Delivered | Retry | Fatal | Split | Refused
+Failed = Retry | Fatal | Split | Refused
+Outcome = Delivered | Failed
 
 
 class RequestLimits(Struct, frozen=True):

@@ -12,16 +12,20 @@ from hypothesis import strategies as st
 from actors.clock import ManualClock
 from actors.forwarding.pace import BreakerLimits, RateLimit
 from actors.model.deliveries import Delivery
-from actors.outputs.contract import Delivered, Fatal, Outcome, Retry
+from actors.outputs.contract import Delivered, Fatal, Outcome, Refused, Retry, Split
 from tests.actors.forwarding.support import (
+    NUMBER,
     MemoryOutbox,
     Simulation,
+    change,
     connection,
     delivery,
+    followed,
     until,
 )
 
 Check = Callable[[Delivery], None]
+DAY_S = 86_400
 
 
 @pytest.fixture
@@ -296,6 +300,28 @@ class FailingBundle(ListBundle):
         return await super().send()
 
 
+class AnsweringOutput(ListOutput):
+    """Every upload has the same answer."""
+
+    def __init__(self, answer: Outcome) -> None:
+        super().__init__()
+        self.answer = answer
+        self.tried: list[list[int]] = []
+
+    def open_bundle(self, input_id: str, group: str, first: Delivery) -> ListBundle:
+        return AnsweringBundle(self)
+
+
+class AnsweringBundle(ListBundle):
+    def __init__(self, output: AnsweringOutput) -> None:
+        super().__init__(output)
+        self._answering = output
+
+    async def send(self) -> Outcome:
+        self._answering.tried.append([each.sequence for each in self._taken])
+        return self._answering.answer
+
+
 async def test_dead_letters_that_have_to_be_made_again_are_no_probe_of_the_output(
     clock: ManualClock,
 ) -> None:
@@ -316,6 +342,67 @@ async def test_dead_letters_that_have_to_be_made_again_are_no_probe_of_the_outpu
     assert [each.delivery.sequence for each in shard.dead] == [1]
     assert output.sent == [[2]]
     assert shard.waiting == {}
+    await simulation.stop()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "lasts_s", "then"),
+    [
+        pytest.param(
+            Fatal("fatal_response", "no", 401), "401-Unauthorized", 1, [[1], [3]], id="refused"
+        ),
+        pytest.param(
+            Refused("invalid_settings", "no"), "invalid_settings", 1, [[1], [3]], id="settings"
+        ),
+        pytest.param(
+            # That the second user entered may have arrived.
+            Retry("busy", 429),
+            "Retry Count Exceeded",
+            2 * DAY_S,
+            [[1], [3], [4]],
+            id="given up",
+        ),
+    ],
+)
+async def test_changes_whose_upload_fails_wait_until_the_subscription_is_resumed(
+    clock: ManualClock, answer: Outcome, reason: str, lasts_s: int, then: list[list[int]]
+) -> None:
+    """Case 32 of the connections, with a receiver of files; others of the output go on."""
+    shard = MemoryOutbox([change(1, 1, "add"), change(2, 2, "add")])
+    output = AnsweringOutput(answer)
+    simulation = Simulation(clock)
+    forwarder = simulation.start(output, [shard], [])
+    forwarder.follow([followed()])
+    await simulation.run(lasts_s + 10)
+    fault = forwarder.fault(NUMBER)
+    assert fault is not None
+    assert (fault.reason_code, fault.first_delivery_id) == (reason, "dl_1")
+    tried = len(output.tried)
+    shard.add(change(3, 3, "add"), change(4, 2, "delete"))
+    forwarder.wake(0)
+    await simulation.run(9 * DAY_S)
+    assert len(output.tried) == tried
+    assert shard.dead == []
+    output.answer = Delivered()
+    forwarder.follow([followed(resumed=1)])
+    await simulation.run(60)
+    assert sorted(output.tried[tried:]) == then
+    assert shard.waiting == {}
+    assert forwarder.fault(NUMBER) is None
+    await simulation.stop()
+
+
+async def test_an_upload_of_a_subscription_that_is_too_large_is_buried_alone(
+    clock: ManualClock,
+) -> None:
+    """The changes are at fault, and not what they are sent to."""
+    shard = MemoryOutbox([change(1, 1, "add")])
+    simulation = Simulation(clock)
+    forwarder = simulation.start(AnsweringOutput(Split("too large", 413)), [shard], [])
+    forwarder.follow([followed()])
+    await simulation.run(60)
+    assert [each.reason for each in shard.dead] == ["payload_too_large"]
+    assert forwarder.fault(NUMBER) is None
     await simulation.stop()
 
 
