@@ -44,7 +44,7 @@ def output_plans(document: WorkspaceDocument, numbers: Numbers) -> list[OutputPl
             settings=enabled_settings(output, MODULES[output.module]),
             is_audience=output.kind == "audience",
             connections=tuple(each for each in connections if each.output == output.id),
-            place=_place(output, document, numbers),
+            place=output_place(output, document, numbers),
         )
         for output in document.outputs
         if output.kind != COOKIE_SYNC
@@ -65,7 +65,8 @@ def shown_headers(
     return {numbers.connections[each.id]: by_output[each.output] for each in document.connections}
 
 
-def _place(output: Output, document: WorkspaceDocument, numbers: Numbers) -> OutputPlace:
+def output_place(output: Output, document: WorkspaceDocument, numbers: Numbers) -> OutputPlace:
+    """Return where an output stands in its workspace."""
     workspace, account = document.workspace, document.account
     names = {each.id: each.name for each in document.inputs}
     model = MODULES[output.module].connection_settings_model

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from actors.outputs.environment import OutputState
 from actors.store.access import AccountUser, Manifest
 from actors.store.audit_log import AuditEntry, Author
 from config.audit import AuditPage, AuditQuery
@@ -140,12 +141,19 @@ class ConfigGateway:
         desk: ConfigDeskHandle,
         shards: Sequence[QueueShard],
         forwarder_of: Callable[[str], ForwarderHandle],
+        output_states: OutputState,
     ) -> None:
-        """Args: `forwarder_of`: returns a handle to the forwarder of an output."""
+        """Set up.
+
+        Args:
+            forwarder_of: returns a handle to the forwarder of an output.
+            output_states: what the workspace's outputs keep.
+        """
         self._workspace = workspace
         self._desk = desk
         self._shards = shards
         self._forwarder_of = forwarder_of
+        self.output_states = output_states
 
     async def sheet(self) -> Sheet:
         """Return the workspace as it holds now."""

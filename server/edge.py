@@ -19,6 +19,7 @@ from actors.groups.handles import GroupDeskHandle, GroupReader
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import EdgeMetrics
 from actors.model.workspaces import WorkspaceInfo
+from actors.outputs.environment import OutputState
 from actors.privacy.signing import SigningPair
 from actors.store.slots import Placed, slots_of
 from config.served import ServedDocument
@@ -246,5 +247,6 @@ def _gateway(served: EdgeWorkspace, queues: Sequence[ShardQueue], max_queue_byte
             served.config_desk,
             cast(Sequence[QueueShard], shards),
             served.forwarder_of,
+            cast(OutputState, coordinator),
         ),
     )

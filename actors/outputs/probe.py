@@ -37,23 +37,20 @@ async def probe(
     Args:
         module: of the output.
         settings: its validated settings for one environment, saved or not.
-        environment: the spool folder is not used: it may be that of the running output.
+        environment: the spool folder is not used: it may be that of the running output. What is
+            kept is the same as the running output's, which gets to know of tokens that were renewed
+            for the probe.
     """
     began = environment.clock.monotonic()
     outcome: Outcome | None = None
     error = f"no answer within {TIMEOUT_S:.0f} s"
     with tempfile.TemporaryDirectory(prefix="headwater-probe-") as folder:
-        output = module.open(settings, replace(environment, spool_dir=Path(folder)))
         try:
-            async with asyncio.timeout(TIMEOUT_S):
-                await output.start()
-                outcome = await output.test()
+            outcome = await _attempt(module, settings, replace(environment, spool_dir=Path(folder)))
         except TimeoutError:
             pass
         except Exception as raised:  # a mistake of an output; its text may hold secrets
             error = type(raised).__name__
-        finally:
-            await output.stop()
     latency_ms = round((environment.clock.monotonic() - began) * 1000)
     if outcome is None:
         return ProbeResult(False, None, latency_ms, None, error)
@@ -64,6 +61,18 @@ async def probe(
         outcome.excerpt if outcome.http_status is not None else None,
         _problem(outcome),
     )
+
+
+async def _attempt(
+    module: OutputModule, settings: OutputSettings, environment: OutputEnvironment
+) -> Outcome:
+    output = module.open(settings, environment)
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            await output.start()
+            return await output.test()
+    finally:
+        await output.stop()
 
 
 def _problem(outcome: Outcome) -> str | None:

@@ -1,5 +1,6 @@
 """Outputs (spec/platform-api.md, 15; spec/connections.md, 1.2)."""
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,9 @@ from actors.model.workspaces import ENVIRONMENTS
 from actors.outputs.egress import EgressRules
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.module import OutputModule, OutputSettings
-from actors.outputs.probe import ProbeResult, probe
+from actors.outputs.probe import probe
 from actors.outputs.registry import MODULES
+from config.compiled_outputs import output_place
 from config.merging import Data
 from config.outputs import Output
 from config.sheets import Sheet
@@ -93,15 +95,19 @@ async def try_out(request: web.Request) -> web.Response:
     module = MODULES[output.module]
     audit(caller, "test", "output")
     settings = module.settings_model.model_validate(output.settings_in(tried))
-    return json_answer(msgspec.to_builtins(await _probe(request, output.id, module, settings)))
+    surroundings = dataclasses.replace(
+        _surroundings(request, output.id),
+        place=output_place(output, sheet.document, sheet.served.numbers),
+        state=caller.edge.deployment.configuration.output_states,
+    )
+    return json_answer(msgspec.to_builtins(await probe(module, settings, surroundings)))
 
 
-async def _probe(
-    request: web.Request, output: str, module: OutputModule, settings: OutputSettings
-) -> ProbeResult:
+def _surroundings(request: web.Request, output: str) -> OutputEnvironment:
+    """Return what a probe of an output is opened with, whether it is saved or not."""
     edge = edge_of(request)
     config = edge.config.current
-    surroundings = OutputEnvironment(
+    return OutputEnvironment(
         output=output,
         clock=edge.clock,
         egress=EgressRules(config.egress_allow),
@@ -110,7 +116,6 @@ async def _probe(
         workspace_number=config.workspace,
         python_dir=config.python_dir,
     )
-    return await probe(module, settings, surroundings)
 
 
 def _trying(request: web.Request) -> Check:
@@ -119,7 +124,7 @@ def _trying(request: web.Request) -> Check:
     async def check(sheet: Sheet, data: Data) -> None:
         for item in data["outputs"]:
             for module, settings in _untried(sheet, item):
-                result = await _probe(request, item["id"], module, settings)
+                result = await probe(module, settings, _surroundings(request, item["id"]))
                 if not result.ok:
                     problem = f"could not be used: {result.error}"
                     raise refused("VALIDATION_ERROR", problem, "settings")

@@ -41,6 +41,17 @@ async def test_a_mistake_is_named_and_its_text_is_not_shown(tmp_path: Path) -> N
     )
 
 
+class Unopened(DevnullOutput):
+    """An output that cannot even be made."""
+
+    def __init__(self, settings: DevnullSettings, environment: OutputEnvironment) -> None:
+        raise AssertionError("hidden")
+
+
+async def test_that_an_output_cannot_be_opened_is_an_answer_too(tmp_path: Path) -> None:
+    assert (await result_of(Unopened, tmp_path)).error == "AssertionError"
+
+
 async def test_it_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "TIMEOUT_S", 0.01)
     result = await result_of(Endless, tmp_path)
