@@ -20,6 +20,9 @@ from actors.outputs.warehouse.output import WarehouseOutput
 from actors.outputs.warehouse.settings import WarehouseConnectionSettings, WarehouseSettings
 
 DEFAULT_PORT = "5432"
+# A row has to fit into a page; what is not of attributes takes some 2300, with texts moved out.
+ROW_BYTES = 8160
+OTHER_COLUMNS_BYTES = 2500
 CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_MS = 30_000
 # The server ends a statement itself, and says why; only one that is silent is left to us.
@@ -98,6 +101,7 @@ class PostgresEngine:
     """A database, logged in to once for each transaction."""
 
     has_indexes = True
+    max_attribute_bytes = ROW_BYTES - OTHER_COLUMNS_BYTES
 
     def __init__(self, settings: PostgresSettings, egress: EgressRules) -> None:
         self._dsn = settings.dsn

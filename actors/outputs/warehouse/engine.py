@@ -31,9 +31,11 @@ class Engine(Protocol):
 
     Attributes:
         has_indexes: tables get an index on what rows are looked up by.
+        max_attribute_bytes: room of a row for attributes; see `RowRoom`.
     """
 
     has_indexes: bool
+    max_attribute_bytes: int | None
 
     def transaction(self) -> AbstractAsyncContextManager[Session]:
         """Begin a transaction; leaving it commits, an error rolls back."""

@@ -9,6 +9,7 @@ from actors.outputs.warehouse.catalog import Catalog
 from actors.outputs.warehouse.columns import Column
 from actors.outputs.warehouse.names import quoted
 from actors.outputs.warehouse.reading import EventRow
+from actors.outputs.warehouse.room import RowRoom
 
 DEDUP_DAYS = 31
 COUNTED_DAYS = 30
@@ -105,8 +106,16 @@ async def _count(catalog: Catalog, counted: Counter[str], today: date) -> None:
 class EventTables:
     """Writes event rows into tables that are made, and get their columns, as they are needed."""
 
-    def __init__(self, catalog: Catalog, *, has_device_stamp: bool, max_columns: int) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        has_device_stamp: bool,
+        max_columns: int,
+        max_attribute_bytes: int | None,
+    ) -> None:
         self._catalog = catalog
+        self._max_attribute_bytes = max_attribute_bytes
         self._layout = (*columns.COMMON, *([columns.DEVICE_STAMP] if has_device_stamp else []))
         self._max_columns = max_columns
         self.full: set[str] = set()  # tables that had no room for an attribute
@@ -125,9 +134,12 @@ class EventTables:
             if len(attributes) < len(wanted):
                 self.full.add(table)
         layout += [Column(name, "text") for name in attributes.values()]
+        room = RowRoom(self._max_attribute_bytes)
         await catalog.insert(
             table,
             layout,
-            (row.values + [row.attributes.get(name) for name in attributes] for row in rows),
+            (row.values + room.cells(row.attributes, attributes) for row in rows),
         )
+        if room.was_short:
+            self.full.add(table)
         return table

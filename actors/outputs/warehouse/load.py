@@ -29,6 +29,7 @@ class LoadSettings(Struct, frozen=True):
     has_device_stamp: bool
     max_columns: int
     has_indexes: bool
+    max_attribute_bytes: int | None
 
 
 class LoadResult(Struct):
@@ -70,11 +71,13 @@ async def load(
         catalog,
         has_device_stamp=settings.has_device_stamp,
         max_columns=settings.max_columns,
+        max_attribute_bytes=settings.max_attribute_bytes,
     )
     users = Users(
         catalog,
         has_attribute_columns=settings.has_attribute_columns,
         max_columns=settings.max_columns,
+        max_attribute_bytes=settings.max_attribute_bytes,
     )
     await _load_events(catalog, tables, settings, readings, journal)
     if readings.users:

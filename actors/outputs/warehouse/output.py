@@ -44,6 +44,7 @@ class WarehouseOutput:
             settings.store_device_stamp,
             settings.max_columns,
             engine.has_indexes,
+            engine.max_attribute_bytes,
         )
         self._reader = Reader(
             has_attribute_columns=settings.user_attribute_columns,
@@ -131,7 +132,7 @@ class WarehouseOutput:
             result = await load(session, self._load_settings, name, readings, now_ms)
         for table in sorted(result.full_tables - self._full_tables):
             logger.error(
-                "A table has all the columns that it may have; further attributes stay in its JSON",
+                "A table has no room for all attributes; some are in its JSON alone",
                 extra={
                     "event": "warehouse_columns_limit",
                     "output": self._environment.output,

@@ -10,6 +10,7 @@ from actors.outputs.warehouse.catalog import USERS, Catalog
 from actors.outputs.warehouse.columns import Column, as_json
 from actors.outputs.warehouse.names import quoted
 from actors.outputs.warehouse.reading import Membership, UserRow, attribute_columns
+from actors.outputs.warehouse.room import RowRoom
 
 STATE = ("identities", "userattributes", "is_deleted", "last_seen")
 
@@ -17,8 +18,16 @@ STATE = ("identities", "userattributes", "is_deleted", "last_seen")
 class Users:
     """Writes what loads know of users; each row is the latest state, whatever the order."""
 
-    def __init__(self, catalog: Catalog, *, has_attribute_columns: bool, max_columns: int) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        has_attribute_columns: bool,
+        max_columns: int,
+        max_attribute_bytes: int | None,
+    ) -> None:
         self._catalog = catalog
+        self._max_attribute_bytes = max_attribute_bytes
         self._has_attribute_columns = has_attribute_columns
         self._max_columns = max_columns
         self.is_full = False
@@ -39,9 +48,9 @@ class Users:
         }
         wanted = dict.fromkeys(name for each in flat.values() for name in each)
         made = await catalog.attribute_columns(USERS, wanted, self._max_columns)
-        self.is_full = len(made) < len(wanted)
         attributes = catalog.known_attributes(USERS) if self._has_attribute_columns else {}
         extra = [Column(name, "text") for name in attributes.values()]
+        room = RowRoom(self._max_attribute_bytes)
         await catalog.stage(
             "_users",
             [*columns.USERS, *extra],
@@ -54,11 +63,12 @@ class Users:
                     user.seen_ms,
                     None,
                     False,
-                    *(flat[mpid].get(original) for original in attributes),
+                    *room.cells(flat[mpid], attributes),
                 ]
                 for mpid, user in latest.items()
             ),
         )
+        self.is_full = len(made) < len(wanted) or room.was_short
         table, staged = catalog.path(USERS), quoted("_users")
         renewed = [*STATE, *attributes.values()]
         assignments = ", ".join(f"{quoted(each)} = s.{quoted(each)}" for each in renewed)

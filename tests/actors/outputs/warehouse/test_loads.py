@@ -120,6 +120,30 @@ async def test_a_table_that_is_full_gets_no_more_columns(
     assert [vars(each)["event"] for each in alerts] == ["warehouse_columns_limit"]
 
 
+@pytest.mark.parametrize("length", [9, 200])
+async def test_a_user_with_more_attributes_than_a_row_has_room_for_stops_nobody(
+    warehouse: Warehouse, length: int
+) -> None:
+    """What has no room in its column is in the JSON columns as everything else."""
+    many = {f"a{n}": f"{n:04d}{'é' * length}" for n in range(500)}
+    loaded = [
+        batch(1, [event(1, custom_attributes=many)], user_attributes=many),
+        batch(2, [event(2)], mpid=2, user_attributes={"a499": "x"}),
+    ]
+    assert isinstance(await warehouse.load(loaded, events_threshold=1), Delivered)
+    [(first, kept), (last, _)] = warehouse.query(
+        "SELECT ua_a0, userattributes FROM {s}.users WHERE mpid = 1 "
+        "UNION ALL SELECT ua_a499, userattributes FROM {s}.users WHERE mpid = 2"
+    )
+    assert (first, last) == (many["a0"], "x")
+    assert (kept if isinstance(kept, dict) else json.loads(kept)) == many
+    [(first, kept)] = warehouse.query(
+        "SELECT ea_a0, eventattributes FROM {s}.event_other_foo WHERE eventid = 1"
+    )
+    assert first == many["a0"]
+    assert (kept if isinstance(kept, dict) else json.loads(kept)) == many
+
+
 async def test_a_table_that_somebody_dropped_is_made_again(warehouse: Warehouse) -> None:
     await warehouse.load([batch(1, [event(1), event(2, "")])], events_threshold=1)
     for table in ("event_other_foo", "otherevents", "users", "_loads"):
