@@ -11,20 +11,25 @@ def requiring(names: frozenset[str], is_shown: Callable[[str], bool]) -> Step:
 
     Args:
         names: of identities, as profiles call them; a user has to have one of them.
-        is_shown: tells whether the filter lets an identity through; else it does not count.
+        is_shown: tells whether the filter lets an identity of the user through; else it does not
+            count. Those of devices are nothing that a filter has a switch for.
     """
 
     def check_identities(candidate: Candidate) -> str | None:
-        has_one = any(name in names and is_shown(name) for name in _names(candidate))
+        has_one = any(name in names and is_shown(name) for name in _user_names(candidate))
+        has_one = has_one or any(name in names for name in _device_names(candidate))
         return None if has_one else "missing_identity"
 
     return check_identities
 
 
-def _names(candidate: Candidate) -> Iterator[str]:
-    """Yield the names of all identities of the user and of the batch's device."""
+def _user_names(candidate: Candidate) -> Iterator[str]:
     for each in candidate.outgoing["user_identities"]:
         yield each["identity_type"]
+
+
+def _device_names(candidate: Candidate) -> Iterator[str]:
+    """Yield the names of the identities of the batch's device, and of the user's other ones."""
     for member, value in candidate.stored.batch.device_info.items():
         key = DEVICE_IDENTITIES.get(member)
         if value and key in PROFILE_NAMES:

@@ -11,7 +11,7 @@ from actors.model.profiles import Device, Profile
 from actors.outgoing import outgoing_batch
 from actors.pipeline.candidate import Drop
 from actors.pipeline.compiling import compile_pipelines
-from actors.pipeline.settings import PipelineSettings, Takes
+from actors.pipeline.settings import NO_FILTER, DataFilter, PipelineSettings, Takes
 from actors.steps.enqueue import delivery_id, enqueue
 from tests.actors.forwarding.support import connection
 from tests.actors.test_outgoing import NOW_MS, a_batch, profile, stored, workspace
@@ -28,7 +28,9 @@ def sent(
     batch: StoredBatch, user: Profile | None = None, **changes: Any
 ) -> tuple[list[dict[str, Any]], list[Drop]]:
     pipeline = PipelineSettings(
-        takes=Takes(**changes.pop("takes", {})), is_supported=changes.pop("is_supported", True)
+        takes=Takes(**changes.pop("takes", {})),
+        is_supported=changes.pop("is_supported", True),
+        filter=changes.pop("filter", NO_FILTER),
     )
     outgoing = outgoing_batch(batch, user, workspace(), [])
     pipelines = compile_pipelines([connection(1, pipeline=pipeline, **changes)])
@@ -96,6 +98,19 @@ def test_case_24_one_required_identity_suffices(where: str) -> None:
     user = profile(devices={"d": Device("d", 1, 1, identities=known)})
     payloads, drops = sent(batch_of(event(), device_info=device), user, takes=ADVERTISING)
     assert (len(payloads), drops) == (1, [])
+
+
+def test_devices_have_their_identities_where_new_data_points_are_off() -> None:
+    """No filter has a switch for them; what is off of the user does not count."""
+    off = DataFilter(sends_new=False)
+    device = {"android_advertising_id": "a-1"}
+    start = event("session_start")
+    payloads, drops = sent(batch_of(start, device_info=device), takes=ADVERTISING, filter=off)
+    assert (len(payloads), drops) == (1, [])
+    takes = {"required_identities": frozenset({"email"})}
+    batch = batch_of(start, user_identities={"email": "e@example.com"})
+    _, drops = sent(batch, profile(), takes=takes, filter=off)
+    assert [each.reason for each in drops] == ["missing_identity"]
 
 
 def test_a_batch_that_has_lost_its_events_is_not_asked_for_identities() -> None:
