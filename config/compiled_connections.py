@@ -186,13 +186,13 @@ def _shape(connection: Connection, output: Output, *, is_feed: bool) -> _Shape:
         is_batched = settings.send_as_batch
     if is_feed:  # it has no other batches, and defaults of the output are for its other inputs
         settings = settings.model_copy(update={"send_batches_without_events": True})
-    includes_device_id = any(
-        getattr(each, "include_mp_device_id", False)
-        for each in enabled_settings(output, module).values()
-    )
     payload = payload_settings(
         settings,
-        include_mp_device_id=includes_device_id,
+        device_id_environments=frozenset(
+            environment
+            for environment, each in enabled_settings(output, module).items()
+            if getattr(each, "include_mp_device_id", False)
+        ),
         include_audience_ids=module.gets_audience_ids,
     )
     how = collecting(settings, is_batched=is_batched, default_wait_s=module.batch_wait_s)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from actors.model.workspaces import Environment
 from actors.outputs.module import OutputSettings
 from actors.pipeline.connection import Collecting
 from actors.steps.payload import PayloadSettings
@@ -166,14 +167,15 @@ def collecting(
 def payload_settings(
     settings: ConnectionSettings,
     *,
-    include_mp_device_id: bool = False,
+    device_id_environments: frozenset[Environment] = frozenset(),
     include_audience_ids: bool = False,
 ) -> PayloadSettings:
     """Compile connection settings.
 
     Args:
         settings: the connection's.
-        include_mp_device_id: the output asks for it on all its connections (spec 7.1).
+        device_id_environments: where the output asks for the device's id on all its connections
+            (spec 7.1).
         include_audience_ids: its module shows them (spec 7.4).
     """
     is_raw = settings.raw_data_feed
@@ -192,7 +194,7 @@ def payload_settings(
         include_location=settings.include_location,
         include_event_batch_location=settings.include_event_batch_location,
         include_metadata=settings.include_metadata,
-        include_mp_device_id=settings.include_mp_device_id or include_mp_device_id,
+        include_mp_device_id=settings.include_mp_device_id,
         include_consent_state=settings.include_consent_state,
         include_system_notifications=settings.include_system_notifications,
         ids_as_strings=settings.ids_as_strings,
@@ -200,4 +202,5 @@ def payload_settings(
         is_raw=is_raw,
         has_flat_events=settings.expand_commerce_events,
         include_audience_ids=include_audience_ids,
+        device_id_environments=device_id_environments,
     )

@@ -11,6 +11,7 @@ import orjson
 from msgspec import Struct
 
 from actors.model.batches import Event
+from actors.model.workspaces import Environment
 from actors.outgoing import inbound_event, outgoing_event
 from actors.pipeline.data_filter import Filter, remove_attributes
 from actors.pipeline.expansion import expand_commerce
@@ -31,6 +32,8 @@ class PayloadSettings(Struct, frozen=True):
 
     Attributes:
         excluded_types: event types that do not go out.
+        device_id_environments: those whose batches have the device's id in any case, besides
+            `include_mp_device_id`.
         excluded_metadata: paths below the batch, such as `("device_info", "device")`.
         hidden: what the data filter removes from the batches and events that go out.
         mappings: events that go out under another name.
@@ -56,6 +59,7 @@ class PayloadSettings(Struct, frozen=True):
     has_flat_events: bool = False
     include_private: bool = False
     include_audience_ids: bool = False
+    device_id_environments: frozenset[Environment] = frozenset()
 
 
 # Everything, for modules that shape batches themselves.
@@ -248,7 +252,10 @@ def _shape_head(head: dict[str, Any], settings: PayloadSettings) -> None:
             head.pop(name, None)
     for path in settings.excluded_metadata:
         _remove(head, path)
-    if not settings.include_mp_device_id:
+    has_device_id = (
+        settings.include_mp_device_id or head.get("environment") in settings.device_id_environments
+    )
+    if not has_device_id:
         head.pop("mp_deviceid", None)
     if not settings.include_consent_state:
         head.pop("consent_state", None)

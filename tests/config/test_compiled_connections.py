@@ -76,6 +76,16 @@ def test_an_environment_that_is_off_gets_nothing(tmp_path: Path) -> None:
     assert lake.environments == {"production", "development"}
 
 
+def test_the_device_id_goes_out_in_the_environments_whose_output_asks_for_it(
+    tmp_path: Path,
+) -> None:
+    there = {"development": {"settings": {"include_mp_device_id": True}}}
+    document, numbers = compiled(tmp_path, setting("outputs.0.environments", there))
+    hook, *_ = connection_infos(document, numbers)
+    assert not hook.settings.include_mp_device_id
+    assert hook.settings.device_id_environments == {"development"}
+
+
 @pytest.mark.parametrize("shards", [1, 3])
 def test_a_queues_room_is_shared_by_the_shards(tmp_path: Path, shards: int) -> None:
     document, numbers = compiled(tmp_path, setting("outputs.1.queue", {"max_bytes": 900}))

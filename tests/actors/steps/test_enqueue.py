@@ -190,9 +190,14 @@ def test_settings_add_and_remove_parts() -> None:
 
 
 def test_an_output_can_ask_for_the_device_id_on_all_its_connections() -> None:
-    settings = payload_settings(ConnectionSettings(), include_mp_device_id=True)
-    [sent] = payloads(rich(), connection(settings=settings))
-    assert sent["mp_deviceid"] == "d-1"
+    """In the environments in which it does."""
+    for environments, has_one in ((("production",), True), (("development",), False)):
+        settings = payload_settings(
+            ConnectionSettings(), device_id_environments=frozenset(environments)
+        )
+        [sent] = payloads(rich(), connection(settings=settings))
+        assert sent["environment"] == "production"
+        assert ("mp_deviceid" in sent) == has_one
 
 
 @pytest.mark.parametrize("path", ["device_name", "device_info.device", "$.device_info.device"])
