@@ -68,5 +68,23 @@ def _storages_past_the_egress_rules(stored: Data) -> None:
                 )
 
 
+def _raw_feeds_of_warehouses(stored: Data) -> None:
+    """A warehouse could be sent events as they came in, of which it has never loaded any."""
+    outputs = [
+        each for each in stored.get("outputs", []) if each["module"].startswith("warehouse_")
+    ]
+    names = {each["id"] for each in outputs}
+    connections = [each for each in stored.get("connections", []) if each["output"] in names]
+    for settings in (
+        *(each.get("connection_defaults", {}) for each in outputs),
+        *(each.get("settings", {}) for each in connections),
+    ):
+        settings.pop("raw_data_feed", None)
+
+
 # In the order in which they came.
-_STEPS: tuple[_Step, ...] = (_several_former_secrets, _storages_past_the_egress_rules)
+_STEPS: tuple[_Step, ...] = (
+    _several_former_secrets,
+    _storages_past_the_egress_rules,
+    _raw_feeds_of_warehouses,
+)

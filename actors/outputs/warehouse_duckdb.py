@@ -89,7 +89,7 @@ class DuckdbEngine:
     """The file."""
 
     has_indexes = False  # its zone maps find what was loaded lately
-    max_attribute_bytes = None
+    max_attribute_bytes: int | None = None
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)

@@ -101,7 +101,7 @@ class PostgresEngine:
     """A database, logged in to once for each transaction."""
 
     has_indexes = True
-    max_attribute_bytes = ROW_BYTES - OTHER_COLUMNS_BYTES
+    max_attribute_bytes: int | None = ROW_BYTES - OTHER_COLUMNS_BYTES
 
     def __init__(self, settings: PostgresSettings, egress: EgressRules) -> None:
         self._dsn = settings.dsn

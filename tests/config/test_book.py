@@ -76,6 +76,29 @@ def test_what_was_applied_holds_after_a_restart(tmp_path: Path) -> None:
         assert [each.revision for each in book.served] == [1, 1]
 
 
+def test_a_raw_feed_of_a_warehouse_that_an_earlier_version_has_stored_is_off(
+    tmp_path: Path,
+) -> None:
+    """Nothing could be loaded of it."""
+    warehouse = {
+        "id": "dwh",
+        "kind": "data_warehouse",
+        "module": "warehouse_duckdb",
+        "name": "Warehouse",
+        "settings": {"path": str(tmp_path / "w.duckdb")},
+        "connection_defaults": {"raw_data_feed": True},
+    }
+    joined = {"id": "web-dwh", "input": "web", "output": "dwh", "settings": {"raw_data_feed": True}}
+    with opened(tmp_path) as book:
+        apply(book, shop())
+    store_as_it_is(
+        tmp_path, shop(setting("outputs.2", warehouse), setting("connections.3", joined))
+    )
+    with opened(tmp_path) as book:
+        _, _, document = book.page("acme-shop")
+        assert document.connections[3].settings == document.outputs[2].connection_defaults == {}
+
+
 def test_a_credential_rotated_by_an_earlier_version_keeps_its_former_secret(
     tmp_path: Path,
 ) -> None:

@@ -52,4 +52,6 @@ class WarehouseConnectionSettings(ConnectionSettings):
     def _keeps_event_ids(self) -> Self:
         if self.expand_commerce_events:
             raise ValueError("expand_commerce_events: a warehouse has columns for commerce events")
+        if self.raw_data_feed:
+            raise ValueError("raw_data_feed: events as they came in have no ids to load them by")
         return self

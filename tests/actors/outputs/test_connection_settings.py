@@ -12,6 +12,7 @@ from actors.outputs.connection_settings import (
     collecting,
     payload_settings,
 )
+from actors.outputs.warehouse.settings import WarehouseConnectionSettings
 from actors.pipeline.connection import Collecting
 
 
@@ -36,6 +37,12 @@ def test_case_33_two_ways_of_batching_exclude_each_other() -> None:
 def test_what_would_have_no_effect_is_refused(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValidationError, match=problem):
         ConnectionSettings.model_validate(settings)
+
+
+@pytest.mark.parametrize("name", ["expand_commerce_events", "raw_data_feed"])
+def test_a_warehouse_is_sent_no_events_that_it_could_not_load(name: str) -> None:
+    with pytest.raises(ValidationError, match=name):
+        WarehouseConnectionSettings.model_validate({name: True})
 
 
 def test_every_toggled_type_is_an_event_type_and_has_one_toggle() -> None:
