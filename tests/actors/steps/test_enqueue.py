@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.model.batches import Event, StoredBatch
+from actors.model.workspaces import ENVIRONMENTS
 from actors.outgoing import outgoing_batch
 from actors.outputs.connection_settings import ConnectionSettings, payload_settings
 from actors.pipeline.candidate import Drop
@@ -191,13 +192,13 @@ def test_settings_add_and_remove_parts() -> None:
 
 def test_an_output_can_ask_for_the_device_id_on_all_its_connections() -> None:
     """In the environments in which it does."""
-    for environments, has_one in ((("production",), True), (("development",), False)):
+    for environment in ENVIRONMENTS:
         settings = payload_settings(
-            ConnectionSettings(), device_id_environments=frozenset(environments)
+            ConnectionSettings(), device_id_environments=frozenset({environment})
         )
         [sent] = payloads(rich(), connection(settings=settings))
         assert sent["environment"] == "production"
-        assert ("mp_deviceid" in sent) == has_one
+        assert ("mp_deviceid" in sent) == (environment == "production")
 
 
 @pytest.mark.parametrize("path", ["device_name", "device_info.device", "$.device_info.device"])
