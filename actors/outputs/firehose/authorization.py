@@ -16,7 +16,7 @@ from actors.clock import Randomness
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.firehose.client import ModuleClient
 from actors.outputs.firehose.registration import Authentication
-from actors.outputs.firehose.settings import FirehoseSettings
+from actors.outputs.firehose.settings import FirehoseSettings, endpoint_problem
 from actors.outputs.firehose.tokens import PREFIX, KeptTokens, Tokens
 
 logger = logging.getLogger("headwater.forwarder")
@@ -167,6 +167,9 @@ class Authorization:
     async def _request(
         self, wanted: Authentication, url: str, form: dict[str, str], refresh_token: str | None
     ) -> Tokens:
+        problem = endpoint_problem(url, allow_insecure=self._settings.allow_insecure)
+        if problem is not None:  # written in the document, or kept before that was looked at
+            raise AuthorizationMissing(f"the URL of the token endpoint {problem}")
         form[wanted.param_client_id_name] = wanted.client_id
         if self._settings.client_secret is not None:
             form[wanted.param_secret_name] = self._settings.client_secret.get_secret_value()

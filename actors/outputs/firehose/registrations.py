@@ -1,6 +1,7 @@
 """The registration in force: asked for, checked and kept (spec/connections.md, 4.2)."""
 
 import logging
+from collections.abc import Iterator
 from hashlib import sha256
 
 import orjson
@@ -14,7 +15,7 @@ from actors.outputs.firehose.registration import (
     RegistrationInvalid,
     parse_registration,
 )
-from actors.outputs.firehose.settings import FirehoseSettings
+from actors.outputs.firehose.settings import FirehoseSettings, endpoint_problem
 
 logger = logging.getLogger("headwater.forwarder")
 
@@ -36,6 +37,7 @@ class Registrations:
     ) -> None:
         self._url = settings.registration_url
         self._is_written = settings.registration is not None
+        self._allow_insecure = settings.allow_insecure
         self._environment = environment
         self._client = client
         self._name = f"registration-{sha256((self._url or '').encode()).hexdigest()[:16]}"
@@ -87,7 +89,22 @@ class Registrations:
         except orjson.JSONDecodeError:
             problem = "the answer is not a module_registration_response, as JSON in UTF-8"
             raise RegistrationInvalid([problem]) from None
-        return parse_registration(found, self.in_force)
+        registration = parse_registration(found, self.in_force)
+        if problems := list(self._endpoint_problems(registration)):
+            raise RegistrationInvalid(problems)
+        return registration
+
+    def _endpoint_problems(self, registration: Registration) -> Iterator[str]:
+        for kind in ("event", "audience"):
+            name = f"{kind}_processing_registration"
+            wanted = getattr(registration.processing(kind), "authentication", None)
+            for field in ("authorization_url", "token_url", "refresh_url"):
+                url = getattr(wanted, field, None)
+                if url is None:
+                    continue
+                problem = endpoint_problem(url, allow_insecure=self._allow_insecure)
+                if problem is not None:
+                    yield f"{name}.authentication.{field}: {problem}"
 
     def _refuse(self, problems: list[str]) -> list[str]:
         shown = [each[:SHOWN_CHARACTERS] for each in problems[:SHOWN_PROBLEMS]]

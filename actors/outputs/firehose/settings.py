@@ -54,6 +54,23 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
+def endpoint_problem(url: str, *, allow_insecure: bool) -> str | None:
+    """Say why a URL that a module has registered is not used, `None` if it is.
+
+    Secrets go there: in the clear to this machine alone, unless that is allowed (spec 4).
+    """
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        is_url = False
+    if not is_url:
+        return "must be an http or https URL"
+    if parts.scheme == "http" and not is_loopback(url) and not allow_insecure:
+        return "must be https, unless allow_insecure is set"
+    return None
+
+
 Url = Annotated[str, AfterValidator(_url)]
 HeaderText = Annotated[SecretStr, Field(min_length=1), AfterValidator(_header_text)]
 

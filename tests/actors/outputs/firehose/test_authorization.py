@@ -77,6 +77,52 @@ async def authorize(output: FirehoseOutput) -> None:
     assert await output.end_authorization("c-1", state) is None
 
 
+NOT_SECRET = "must be https, unless allow_insecure is set"
+NO_URL = "must be an http or https URL"
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("http://acme.example/token", NOT_SECRET),
+        ("foo", NO_URL),
+        ("https:///token", NO_URL),
+        ("https://[x/token", NO_URL),
+    ],
+)
+async def test_a_secret_is_sent_to_no_endpoint_in_the_clear(
+    module: Module, url: str, problem: str
+) -> None:
+    """A written registration too; and what is no URL is not tried again for a day."""
+    place = Place()
+    module.registration = registered(module, token_url=url)
+    asked = place.open(module.url)
+    await asked.start()
+    where = "event_processing_registration.authentication.token_url"
+    assert await asked.refresh_registration() == [f"{where}: {problem}"]
+    await asked.stop()
+    written = place.open(registration=dict(module.registration), event_url=module.url)
+    await written.start()
+    back = await written.begin_authorization(BACK)
+    assert back is not None
+    state = parse_qs(urlsplit(back).query)["state"][0]
+    said = await written.end_authorization("c-1", state)
+    assert said == f"the URL of the token endpoint {problem}"
+    await written.stop()
+
+
+@pytest.mark.parametrize("name", ["authorization_url", "refresh_url"])
+async def test_every_endpoint_of_a_module_is_looked_at(module: Module, name: str) -> None:
+    place = Place()
+    module.registration = registered(module, **{name: "http://acme.example/x"})
+    for allow_insecure, problems in ((False, [NOT_SECRET]), (True, [])):
+        output = place.open(module.url, allow_insecure=allow_insecure)
+        await output.start()
+        found = await output.refresh_registration()
+        assert [each.split(": ")[1] for each in found] == problems
+        await output.stop()
+
+
 def events_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [getattr(each, "event", "") for each in caplog.records]
 
