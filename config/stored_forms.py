@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.model.workspaces import ENVIRONMENTS
+from actors.outputs.identity_types import types_of_members, types_of_users
 from actors.outputs.storage_kinds import check_options, check_url
 from config.merging import Data
 from config.outputs import merged
@@ -82,9 +83,48 @@ def _raw_feeds_of_warehouses(stored: Data) -> None:
         settings.pop("raw_data_feed", None)
 
 
+def _identities_that_nobody_has(stored: Data) -> None:
+    """Any identity type could be named. Outputs that name none that there is are off."""
+    for output in stored.get("outputs", []):
+        known = {"audience_csv": types_of_members, "redis_profile": types_of_users}.get(
+            output["module"]
+        )
+        if known is None:
+            continue
+        environments = output.get("environments", {})
+        everywhere = output.get("settings", {})
+        own = {name: environments.get(name, {}).get("settings", {}) for name in ENVIRONMENTS}
+        for name in ENVIRONMENTS:
+            given = own[name].get("identities", everywhere.get("identities"))
+            if given is not None and not any(_is_known(each, known) for each in given):
+                there = output.setdefault("environments", {}).get(name, {})
+                output["environments"][name] = there | {"enabled": False}
+                logger.error(
+                    "an output is off until its identities are mended",
+                    extra={
+                        "event": "identities_refused",
+                        "output": output["id"],
+                        "environment": name,
+                    },
+                )
+        for settings in (everywhere, *own.values()):
+            left = [each for each in settings.get("identities", ()) if _is_known(each, known)]
+            if left:
+                settings["identities"] = left
+
+
+def _is_known(name: str, known: Callable[[list[str]], tuple[str, ...]]) -> bool:
+    try:
+        known([name])
+    except ValueError:
+        return False
+    return True
+
+
 # In the order in which they came.
 _STEPS: tuple[_Step, ...] = (
     _several_former_secrets,
     _storages_past_the_egress_rules,
     _raw_feeds_of_warehouses,
+    _identities_that_nobody_has,
 )

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from actors.model.deliveries import Delivery
 from actors.outputs import audience_messages
@@ -21,6 +21,7 @@ from actors.outputs.environment import OutputEnvironment
 from actors.outputs.file_bundle import FileBundle, FilePlace
 from actors.outputs.file_formats import RowWriter
 from actors.outputs.file_settings import Roll, StorageSettings
+from actors.outputs.identity_types import types_of_members
 from actors.outputs.module import OutputModule
 
 COLUMNS = ("mpid", "scanned_timestamp_ms", "identity_value", "identity_type", "action")
@@ -32,7 +33,9 @@ class AudienceCsvSettings(StorageSettings):
 
     mode: Literal["delta", "snapshot"] = "delta"
     interval_minutes: int = Field(default=60, ge=1, le=7 * 24 * 60)
-    identities: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    identities: Annotated[
+        tuple[str, ...], Field(strict=False, min_length=1), AfterValidator(types_of_members)
+    ]
 
     @property
     def takes_lists(self) -> bool:

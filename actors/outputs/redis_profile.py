@@ -18,6 +18,7 @@ from actors.model.deliveries import Delivery
 from actors.outputs.certificates import Certificates, tls_context
 from actors.outputs.contract import Delivered, Fatal, Outcome, RequestLimits, Retry
 from actors.outputs.environment import OutputEnvironment
+from actors.outputs.identity_types import types_of_users
 from actors.outputs.module import OutputModule, OutputSettings
 from actors.outputs.redis_client import open_client, outcome_of
 
@@ -88,7 +89,9 @@ class RedisProfileSettings(OutputSettings):
     key: Annotated[str, AfterValidator(_key)] = (
         "{workspace}:{environment}:{identity_type}:{identity}"
     )
-    identities: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = (
+    identities: Annotated[
+        tuple[str, ...], Field(strict=False, min_length=1), AfterValidator(types_of_users)
+    ] = (
         MPID,
         "customer_id",
         "email",

@@ -12,6 +12,7 @@ import aiohttp
 import orjson
 from pydantic import AfterValidator, Field, SecretStr
 
+from actors.batches.identities import canonical_name
 from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Fatal, Outcome, RequestLimits, Retry, Split
 from actors.outputs.environment import OutputEnvironment
@@ -48,7 +49,9 @@ class SegmentRelaySettings(OutputSettings):
     url: Annotated[str, AfterValidator(_url)]
     write_key: SecretStr
     path: Annotated[str, Field(pattern=r"^/[\w./~-]*$")] = BATCH_PATH
-    user_id: str = "customer_id"
+    user_id: Annotated[str, AfterValidator(lambda name: canonical_name(name) or name)] = (
+        "customer_id"
+    )
     include_traits: bool = False
     compression: Literal["none", "gzip"] = "none"
     timeout_s: float = Field(default=30.0, gt=0, le=600)

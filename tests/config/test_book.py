@@ -99,6 +99,28 @@ def test_a_raw_feed_of_a_warehouse_that_an_earlier_version_has_stored_is_off(
         assert document.connections[3].settings == document.outputs[2].connection_defaults == {}
 
 
+def test_of_identities_that_an_earlier_version_has_stored_those_stay_that_exist(
+    tmp_path: Path,
+) -> None:
+    """An output that had no other is off."""
+
+    def files(name: str, identities: list[str]) -> Data:
+        settings = {"url": f"file://{tmp_path}", "identities": identities}
+        kind = {"kind": "audience", "module": "audience_csv"}
+        return {"id": name, "name": name, "settings": settings} | kind
+
+    with opened(tmp_path) as book:
+        apply(book, shop())
+    some, none = files("some", ["shoe_size", "email"]), files("none", ["shoe_size"])
+    store_as_it_is(tmp_path, shop(setting("outputs.2", some), setting("outputs.3", none)))
+    with opened(tmp_path) as book:
+        _, _, document = book.page("acme-shop")
+        kept, off = document.outputs[2:]
+        assert kept.settings["identities"] == ["email"]
+        assert kept.enabled_environments
+        assert not off.enabled_environments
+
+
 def test_a_credential_rotated_by_an_earlier_version_keeps_its_former_secret(
     tmp_path: Path,
 ) -> None:

@@ -220,6 +220,13 @@ def test_a_user_is_known_by_identity_device_or_mpid() -> None:
     assert nobody["anonymousId"] == "5"
 
 
+def test_the_identity_that_users_are_known_by_may_be_named_as_in_idsync() -> None:
+    settings = SegmentRelaySettings.model_validate(
+        {"url": "https://relay.example.com", "write_key": "k", "user_id": "customerid"}
+    )
+    assert settings.user_id == "customer_id"
+
+
 def test_the_context_tells_of_device_app_and_consent() -> None:
     [message] = messages(
         event("custom_event", event_name="Hi"),
