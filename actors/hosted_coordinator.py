@@ -27,7 +27,7 @@ from actors.remote import Handle, is_restarted
 from actors.remote_handles import forwarder_name, remote_shards
 from actors.store.environment import Store
 from actors.store.files import wait_until_free
-from actors.store.folder import coordinator_stores, scope_store, workspace_store
+from actors.store.layout import coordinator_stores, scope_store, workspace_store
 from actors.store.slots import SlotMap, Slots
 from actors.waking import Waker
 

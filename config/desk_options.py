@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from actors.clock import SystemClock
 from actors.store.environment import Store
-from actors.store.folder import configuration_store
+from actors.store.layout import configuration_store
 from config.book import Book
 from config.desk import ConfigDesk
 from config.sealing import Sealer

@@ -16,7 +16,8 @@ from actors.privacy.signing import SigningPair
 from actors.remote import Handle
 from actors.remote_handles import COORDINATOR_NAME, edge_name, forwarder_name, shard_name
 from actors.shard_options import StoreOptions
-from actors.store.folder import DataFolder, read_slots
+from actors.store.folder import DataFolder
+from actors.store.layout import read_slots
 from actors.store.slots import SlotMap
 from config.compiled_workspaces import shard_options
 from config.desk_options import ConfigDeskOptions

@@ -15,7 +15,8 @@ import lmdb
 from actors.errors import DataFolderError
 from actors.store.checking import FILE, damage_of, opened_to_look
 from actors.store.files import replace_file
-from actors.store.folder import LAYOUT_FILE, refuse_served_on_cluster, stores_of
+from actors.store.folder import refuse_served_on_cluster
+from actors.store.layout import LAYOUT_FILE, stores_of
 
 TRIES = 20_000
 # Small files that are replaced in one step. Not of the limits and the spool: they begin anew.

@@ -1,21 +1,8 @@
-"""The data folder: whose it is, which format it has, and where each store is in it.
+"""The data folder: whose it is, and what is done to it as it is taken.
 
-    LOCK            held while somebody serves
-    layout.json     format, generation and number of shards
-    server.key      signs tokens, where no setting does
-    master.key      seals the kept workspace documents, where no setting does
-    dsr.pair        signs what is said of data subject requests, where no setting does; sealed
-    identity-<scope>.json   identity settings that the stores agree with
-    coordinator/configuration/          the workspace documents that were applied
-    coordinator/scope-<number>/         the coordinator's store of an identity scope
-    coordinator/workspace-<number>/     and of a workspace
-    shards-<generation>/shard-<number>/     the shards' stores
-    spool/<output>/ files that are being written
-    limits          counters of rate limits
-    node.json       on a cluster: whose the folder is; other nodes have it and their shards' stores
-
-A change of the number of shards makes a new generation beside the old one; `layout.json` is then
-replaced in one step, so that a crash leaves either the one or the other.
+`LOCK` in it is held while somebody serves. A change of the number of shards makes a new generation
+beside the old one; `layout.json` is then replaced in one step, so that a crash leaves either the
+one or the other.
 """
 
 import os
@@ -25,8 +12,6 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.clock import Clock
@@ -34,31 +19,21 @@ from actors.errors import DataFolderError
 from actors.store.checking import FILE, damage_of
 from actors.store.environment import lock_folder
 from actors.store.files import replace_file, wait_until_free
+from actors.store.layout import (
+    FORMAT,
+    Layout,
+    coordinator_stores,
+    is_other_nodes,
+    read_layout,
+    stores_of,
+    write_layout,
+)
 from actors.store.moving import settle_folder
-from actors.store.placement import NODE_FILE, NodeFolder, placed, stores_of_node
+from actors.store.placement import NodeFolder, placed
 from actors.store.resharding import reshard
-from actors.store.slots import Run, SlotMap, even
-
-FORMAT = 3
-LAYOUT_FILE = "layout.json"
+from actors.store.slots import SlotMap, even
 
 _GENERATION = re.compile(r"shards-\d+")  # and not a copy that somebody has made of one
-# And not one that a repair has set aside, or left half made.
-_COORDINATORS = re.compile(r"configuration|(scope|workspace)-\d+")
-
-
-class _Layout(Struct, frozen=True):
-    """What `layout.json` says. A newer format may have more; its number is what counts."""
-
-    format: int
-    generation: int
-    shards: int
-    nodes: tuple[str, ...] = ()  # of each shard; empty without a cluster
-    deployment: str = ""
-    is_begun: bool = False  # of before `made`: there have been all
-    made: int = 0  # how many stores of a cluster there have been: none is made anew
-    runs: tuple[Run, ...] = ()  # who owns which slots; empty: all as many
-    epoch: int = 0  # of that map
 
 
 class DataFolder:
@@ -97,7 +72,7 @@ class DataFolder:
 
     def shard(self, number: int) -> Path:
         """Return the folder of a shard's store."""
-        return _shard_folder(self.path, self._layout, number)
+        return self._layout.shard_in(self.path, number)
 
     @property
     def shards(self) -> list[Path]:
@@ -122,7 +97,7 @@ class DataFolder:
     @property
     def slots(self) -> SlotMap:
         """Which shard owns which slots."""
-        return _slots_of(self._layout)
+        return self._layout.slots
 
     def move_slots(self, slots: SlotMap) -> None:
         """Have slots owned by other shards, from now on; on disk when this returns.
@@ -131,15 +106,15 @@ class DataFolder:
             OSError: it may be so or not; `slots` tells.
         """
         try:
-            self._write_layout(replace(self._layout, runs=slots.runs, epoch=slots.epoch))
+            write_layout(self.path, replace(self._layout, runs=slots.runs, epoch=slots.epoch))
         finally:
-            self._layout = _read_layout(self.path) or self._layout
+            self._layout = read_layout(self.path) or self._layout
 
     def begun(self) -> None:
         """Note that all stores of the cluster have been made."""
         if self.nodes and self.made < self._layout.shards:
             self._layout = replace(self._layout, made=self._layout.shards)
-            self._write_layout(self._layout)
+            write_layout(self.path, self._layout)
 
     @property
     def coordinator(self) -> Path:
@@ -167,30 +142,27 @@ class DataFolder:
 
     def _prepare(
         self, shards: int, map_size_bytes: int, clock: Clock, nodes: Sequence[str]
-    ) -> _Layout:
+    ) -> Layout:
         for store in coordinator_stores(self.coordinator):
             wait_until_free(store, clock)
-        layout = found = _read_layout(self.path)
+        layout = found = read_layout(self.path)
         if layout is None:
-            layout = _Layout(FORMAT, 1, shards)
+            layout = Layout(FORMAT, 1, shards)
         else:
             for number in range(layout.shards):
-                wait_until_free(_shard_folder(self.path, layout, number), clock)
+                wait_until_free(layout.shard_in(self.path, number), clock)
             self._refuse_damaged()
             if layout.shards != shards and not layout.nodes:
                 layout = self._move(layout, shards, map_size_bytes)
         if nodes or layout.nodes:
             layout = _placed(layout, shards, nodes, is_new=found is None)
         if layout != found:
-            self._write_layout(layout)
+            write_layout(self.path, layout)
         for folder in self.path.iterdir():  # of a move that was cut off, or is done
             is_generation = _GENERATION.fullmatch(folder.name)
-            if is_generation and folder != _generation(self.path, layout):
+            if is_generation and folder != layout.generation_in(self.path):
                 shutil.rmtree(folder)
         return layout
-
-    def _write_layout(self, layout: _Layout) -> None:
-        replace_file(self.path / LAYOUT_FILE, msgspec.json.encode(layout))
 
     def _refuse_damaged(self) -> None:
         stores = [self.path / store for store in stores_of(self.path)]
@@ -202,48 +174,17 @@ class DataFolder:
                 "`headwater data check` tells more; restore a backup, or try a repair"
             )
 
-    def _move(self, layout: _Layout, shards: int, map_size_bytes: int) -> _Layout:
-        moved = _Layout(FORMAT, layout.generation + 1, shards)
-        if (unfinished := _generation(self.path, moved)).exists():
+    def _move(self, layout: Layout, shards: int, map_size_bytes: int) -> Layout:
+        moved = Layout(FORMAT, layout.generation + 1, shards)
+        if (unfinished := moved.generation_in(self.path)).exists():
             shutil.rmtree(unfinished)
-        old = [_shard_folder(self.path, layout, number) for number in range(layout.shards)]
-        new = [_shard_folder(self.path, moved, number) for number in range(shards)]
-        slots = _slots_of(layout)
+        old = [layout.shard_in(self.path, number) for number in range(layout.shards)]
+        new = [moved.shard_in(self.path, number) for number in range(shards)]
+        slots = layout.slots
         for number, folder in enumerate(old):
             settle_folder(folder, map_size_bytes, number, slots)
         reshard(old, new, map_size_bytes)
         return moved
-
-
-def read_slots(path: Path) -> SlotMap:
-    """Return which shard of a data folder, which somebody holds, owns which slots.
-
-    Raises:
-        DataFolderError: it is none, of another format, or damaged.
-    """
-    layout = _read_layout(path)
-    if layout is None:
-        raise DataFolderError(f"{path} is no data folder: it has no layout.json")
-    return _slots_of(layout)
-
-
-def stores_of(path: Path) -> list[Path]:
-    """Return the folders of all stores of a data folder, from there.
-
-    Raises:
-        DataFolderError: it is none, of another format, or damaged.
-    """
-    if _is_other_nodes(path):
-        return stores_of_node(path)
-    layout = _read_layout(path)
-    if layout is None:
-        raise DataFolderError(f"{path} is no data folder: it has no layout.json")
-    if layout.nodes:
-        coordinator = coordinator_stores(path / "coordinator")
-        return [*(each.relative_to(path) for each in coordinator), *stores_of_node(path)]
-    shards = [_shard_folder(path, layout, number) for number in range(layout.shards)]
-    found = [*coordinator_stores(path / "coordinator"), *shards]
-    return [each.relative_to(path) for each in found]
 
 
 def refuse_served_on_cluster(path: Path) -> None:
@@ -255,7 +196,7 @@ def refuse_served_on_cluster(path: Path) -> None:
     Raises:
         DataFolderError: it is served; or it is no data folder.
     """
-    if _is_other_nodes(path) or ((layout := _read_layout(path)) is not None and layout.nodes):
+    if is_other_nodes(path) or ((layout := read_layout(path)) is not None and layout.nodes):
         for store in stores_of(path):
             os.close(lock_folder(path / store))
 
@@ -266,77 +207,23 @@ def place_shard(path: Path, number: int, node: str) -> None:
     Raises:
         DataFolderError: the folder is served; there is no cluster, or no such shard.
     """
-    if _read_layout(path) is None:  # nor is a lock made in it
+    if read_layout(path) is None:  # nor is a lock made in it
         raise DataFolderError(f"{path} is no data folder of a cluster")
     lock = lock_folder(path)
     try:
-        layout = _read_layout(path)  # whoever held it until now may have moved slots
+        layout = read_layout(path)  # whoever held it until now may have moved slots
         if layout is None or not layout.nodes:
             raise DataFolderError(f"{path} is no data folder of a cluster")
         if number >= layout.shards:
             raise DataFolderError(f"there is no shard {number}: there are {layout.shards}, from 0")
         nodes = [*layout.nodes[:number], node, *layout.nodes[number + 1 :]]
         changed = replace(layout, nodes=tuple(nodes))
-        replace_file(path / LAYOUT_FILE, msgspec.json.encode(changed))
+        write_layout(path, changed)
     finally:
         os.close(lock)
 
 
-def coordinator_stores(coordinator: Path) -> list[Path]:
-    """Return the folders of all stores of the coordinator that there are."""
-    found = sorted(coordinator.glob("*/"))
-    return [each for each in found if _COORDINATORS.fullmatch(each.name)]
-
-
-def scope_store(coordinator: Path, scope: int) -> Path:
-    """Return the folder of the coordinator's store of an identity scope."""
-    return coordinator / f"scope-{scope}"
-
-
-def workspace_store(coordinator: Path, workspace: int) -> Path:
-    """Return the folder of the coordinator's store of a workspace."""
-    return coordinator / f"workspace-{workspace}"
-
-
-def configuration_store(coordinator: Path) -> Path:
-    """Return the folder of the coordinator's store of what was applied."""
-    return coordinator / "configuration"
-
-
-def _slots_of(layout: _Layout) -> SlotMap:
-    return SlotMap(layout.shards, layout.runs or even(layout.shards).runs, layout.epoch)
-
-
-def _read_layout(path: Path) -> _Layout | None:
-    try:
-        encoded = (path / LAYOUT_FILE).read_bytes()
-    except FileNotFoundError:
-        if any(path.glob("shards-*")):
-            raise DataFolderError(f"{path} has stores but no layout.json; restore it") from None
-        return None
-    try:
-        layout = msgspec.json.decode(encoded, type=_Layout)
-    except msgspec.DecodeError as error:
-        raise DataFolderError(f"{path}/layout.json is damaged: {error}") from error
-    if layout.format > FORMAT:
-        raise DataFolderError(
-            f"{path} was written by a newer version of headwater (format {layout.format}, "
-            f"this one knows {FORMAT}); use that version"
-        )
-    if layout.format < FORMAT:
-        raise DataFolderError(
-            f"{path} was written by an older version of headwater (format "
-            f"{layout.format}, this one knows {FORMAT}); use that version, or an empty folder"
-        )
-    return replace(layout, is_begun=False, made=layout.shards) if layout.is_begun else layout
-
-
-def _is_other_nodes(path: Path) -> bool:
-    """Whether a folder is that of a node of a cluster on which `serve` does not run."""
-    return (path / NODE_FILE).exists() and not (path / LAYOUT_FILE).exists()
-
-
-def _placed(layout: _Layout, shards: int, nodes: Sequence[str], *, is_new: bool) -> _Layout:
+def _placed(layout: Layout, shards: int, nodes: Sequence[str], *, is_new: bool) -> Layout:
     """Return a layout with the node of each shard. Raises DataFolderError as `placed` does."""
     # What was served without a cluster is all on the node of `serve`, the first.
     kept = layout.nodes or (() if is_new else (nodes[0],) * shards)
@@ -348,11 +235,3 @@ def _placed(layout: _Layout, shards: int, nodes: Sequence[str], *, is_new: bool)
         shards=shards,
         runs=layout.runs or even(layout.shards).runs,  # further shards begin without slots
     )
-
-
-def _generation(path: Path, layout: _Layout) -> Path:
-    return path / f"shards-{layout.generation}"
-
-
-def _shard_folder(path: Path, layout: _Layout, number: int) -> Path:
-    return _generation(path, layout) / f"shard-{number:04d}"

@@ -25,9 +25,10 @@ from actors.model.profiles import Lookup, ProfileKey
 from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.store import intents
 from actors.store.environment import Store, Transaction
-from actors.store.folder import DataFolder, scope_store
+from actors.store.folder import DataFolder
 from actors.store.identities import Holder, IndexEntry, decode_entry, write_holders
 from actors.store.keys import identity_key, profile_key, slot_of_mpid
+from actors.store.layout import scope_store
 from actors.store.moving import settle_folder
 from actors.store.slots import Placed, Slots, slots_of
 

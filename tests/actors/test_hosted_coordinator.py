@@ -20,7 +20,7 @@ from actors.groups.desk import GroupDesk
 from actors.hosted_coordinator import Coordinator
 from actors.store import files
 from actors.store.environment import Store, lock_folder
-from actors.store.folder import workspace_store
+from actors.store.layout import workspace_store
 from actors.store.slots import SlotMap
 from config.sealing import Sealer
 from tests.actors.aliasing import SOURCE, request

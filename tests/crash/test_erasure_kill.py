@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from actors.store.environment import TABLES, Store
-from actors.store.folder import stores_of
+from actors.store.layout import stores_of
 from tests.serving import KEY, SECRET, WORKSPACE, Served, eventually
 from tests.whole.subject_requests import new_id
 

@@ -15,7 +15,8 @@ from actors.model.deliveries import Settlement
 from actors.remote import Handle
 from actors.shard_options import ShardOptions
 from actors.store import moving
-from actors.store.folder import DataFolder, read_slots
+from actors.store.folder import DataFolder
+from actors.store.layout import read_slots
 from actors.store.slot_pages import Page
 from actors.store.slots import SlotMap, owners_of
 from server import transfer

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from actors.store.folder import FORMAT
+from actors.store.layout import FORMAT
 from tests.serving import WORKSPACE, Served, eventually, serving
 
 pytestmark = pytest.mark.ray

@@ -43,7 +43,7 @@ from actors.shard_options import StoreOptions
 from actors.shard_state import ShardState
 from actors.store import log
 from actors.store.environment import Store
-from actors.store.folder import configuration_store, scope_store, workspace_store
+from actors.store.layout import configuration_store, scope_store, workspace_store
 from actors.sweeper import Sweeper
 from config.book import FILE, Book
 from config.compiled_workspaces import desk_options, shard_options

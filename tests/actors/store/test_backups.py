@@ -16,7 +16,8 @@ from actors.errors import DataFolderError
 from actors.store import backups
 from actors.store.checking import damage_of, opened_to_look
 from actors.store.environment import Store
-from actors.store.folder import DataFolder, stores_of
+from actors.store.folder import DataFolder
+from actors.store.layout import stores_of
 from actors.store.placement import NodeFolder
 from actors.store.repairs import repair_store
 

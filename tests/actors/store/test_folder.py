@@ -7,7 +7,8 @@ import pytest
 
 from actors.clock import SystemClock
 from actors.errors import DataFolderError
-from actors.store.folder import FORMAT, DataFolder
+from actors.store.folder import DataFolder
+from actors.store.layout import FORMAT
 
 MAP_SIZE_BYTES = 16 * 1024 * 1024
 

@@ -22,10 +22,11 @@ from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.shard import Shard
 from actors.store import identity_settings, intents
 from actors.store.environment import Store
-from actors.store.folder import DataFolder, scope_store
+from actors.store.folder import DataFolder
 from actors.store.identities import IdentityChange, Term, decode_entry
 from actors.store.identity_settings import IdentitySettings, bring_to_settings
 from actors.store.keys import identity_key, profile_key, shard_of_slot, slot_of_mpid
+from actors.store.layout import scope_store
 from actors.store.trail import TrailEntry
 from tests.actors.coordinators import LoneCoordinator
 from tests.actors.profiles.builders import NOW, WORKSPACE

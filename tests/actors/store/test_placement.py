@@ -8,7 +8,8 @@ from actors.clock import SystemClock
 from actors.errors import DataFolderError
 from actors.store import folder as folders
 from actors.store.environment import Store, lock_folder
-from actors.store.folder import DataFolder, place_shard, read_slots, stores_of
+from actors.store.folder import DataFolder, place_shard
+from actors.store.layout import read_slots, stores_of
 from actors.store.placement import NODE_DATA_DIR, NodeFolder, placed, trouble_of
 from actors.store.slots import SlotMap
 
