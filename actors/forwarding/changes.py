@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from actors.forwarding.entries import Entry
 from actors.forwarding.journal import Journal
-from actors.forwarding.lanes import Entry
 from actors.forwarding.streams import Stream
 from actors.forwarding.subscriptions import inheriting, superfluous
 from actors.model.deliveries import Delivery

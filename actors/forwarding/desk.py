@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from actors.clock import Clock, Randomness
 from actors.forwarding.connections import ConnectionState
+from actors.forwarding.entries import Entry
 from actors.forwarding.faults import Fault, FaultMemory
-from actors.forwarding.lanes import Entry, Ordering
+from actors.forwarding.lanes import Ordering
 from actors.forwarding.notices import Notices, alert
 from actors.forwarding.pace import BreakerLimits, Pace, RateLimit
 from actors.forwarding.streams import Stream

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from actors.forwarding.desk import Desk
-from actors.forwarding.lanes import Entry, Request
+from actors.forwarding.entries import Entry
+from actors.forwarding.lanes import Request
 from actors.forwarding.streams import SOURCE_FAULTS, Stream
 
 

@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from actors.forwarding.changes import ChangeRequest, Changes
 from actors.forwarding.desk import Desk
+from actors.forwarding.entries import Entry
 from actors.forwarding.journal import Journal
-from actors.forwarding.lanes import Entry, Lanes, Request
+from actors.forwarding.lanes import Lanes, Request
 from actors.forwarding.parking import Parking, let_go
 from actors.forwarding.splitting import halves, joined
 from actors.forwarding.streams import Stream

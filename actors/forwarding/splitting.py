@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from msgspec.structs import replace
 
-from actors.forwarding.lanes import Entry, Family
+from actors.forwarding.entries import Entry, Family
 from actors.model.deliveries import DeadLetter, Delivery
 from actors.steps.enqueue import delivery_id
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from actors.clock import ManualClock
 from actors.forwarder import Forwarder
 from actors.forwarding.desk import OutputInfo
-from actors.forwarding.lanes import Entry, Lanes
+from actors.forwarding.entries import Entry
+from actors.forwarding.lanes import Lanes
 from actors.forwarding.streams import Stream
 from actors.forwarding.waiting import wait_for_change
 from actors.metric_groups import ForwarderMetrics
