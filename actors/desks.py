@@ -15,6 +15,7 @@ from actors.alias_runner import AliasRunner
 from actors.audiences.calls import AudienceShard
 from actors.audiences.desk import AudienceDesk
 from actors.audiences.stepping import AudienceSteps, SteppingShard
+from actors.calculated.attributes import CalculatedAttributes
 from actors.calculated.calls import CalculatedShard
 from actors.calculated.desk import CalculatedDesk
 from actors.clock import Clock, Randomness
@@ -118,14 +119,16 @@ class Desks:
             randomness,
             partial(asyncio.sleep, options.slice_pause_s),
         )
-        self.calculated = CalculatedDesk(
+        self.calculated = CalculatedAttributes(
             store,
             options.calculated,
             cast(Sequence[CalculatedShard], shards),
-            lambda: self._uses(workspace.number),
             clock,
             lambda: [each.calculated for each in others().values()],
             lambda: self.audiences.predicted,
+        )
+        self._calculated_desk = CalculatedDesk(
+            self.calculated, lambda: self._uses(workspace.number), clock
         )
         self.audiences = AudienceDesk(
             store,
@@ -217,7 +220,7 @@ class Desks:
 
     async def call_calculated(self, method: str, *arguments: Any) -> Any:
         """Call a method of `actors.calculated.desk.CalculatedDesk`."""
-        return await self._released(partial(getattr(self.calculated, method), *arguments))
+        return await self._released(partial(getattr(self._calculated_desk, method), *arguments))
 
     async def call_privacy(self, method: str, *arguments: Any) -> Any:
         """Call a method of `actors.privacy.desk.PrivacyDesk`."""

@@ -4,120 +4,42 @@ Part of the coordinator's process. Every change is on disk, and known to all sha
 answered; a shard that could not be told is told before anything else is done.
 """
 
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
 from actors.calculated import rules
-from actors.calculated.calls import CalculatedShard
-from actors.calculated.document import apply_document
-from actors.calculated.keeper import RegistryKeeper
-from actors.calculated.objects import (
-    AttributeFields,
-    CalculatedAttribute,
-    CalculatedCatalog,
-    Json,
-    Progress,
-)
+from actors.calculated.attributes import CalculatedAttributes
+from actors.calculated.objects import AttributeFields, CalculatedAttribute, Json, Progress
 from actors.calculated.reading import canonical, read_definition
 from actors.calculated.seeds import SeedTarget
-from actors.calculated.told_shards import CalculatedShards
 from actors.clock import Clock
-from actors.errors import CalculatedRefused, StoreFull
+from actors.errors import CalculatedRefused
 from actors.once import answer_with
-from actors.store.environment import Store
-
-logger = logging.getLogger("headwater.calculated")
 
 # Number of an attribute to how many audiences refer to it, draft or active.
 CountUses = Callable[[], Mapping[int, int]]
 
 
 class CalculatedDesk:
-    """Keeps the attributes, and has the shards calculate the active ones.
-
-    Attributes:
-        active: name to number, of the active ones: what audiences may refer to. Always the same
-            object, kept up to date.
-    """
+    """What the API can ask of the attributes of a workspace, and do to them."""
 
     def __init__(
-        self,
-        store: Store,
-        catalog: CalculatedCatalog,
-        shards: Sequence[CalculatedShard],
-        count_uses: CountUses,
-        clock: Clock,
-        others: Callable[[], Sequence["CalculatedDesk"]] = tuple,
-        predicted: Callable[[], frozenset[str]] = frozenset,
+        self, attributes: CalculatedAttributes, count_uses: CountUses, clock: Clock
     ) -> None:
-        """Set up, with the attributes of the workspace document; nothing runs before `run`.
-
-        If there is no room for them, a later `take_over` brings them in.
+        """Set up.
 
         Args:
-            store: of the coordinator.
-            catalog: of the workspace.
-            shards: all of them, in order.
-            count_uses: tells which attributes audiences refer to.
+            attributes: of the workspace.
+            count_uses: tells which of them audiences refer to.
             clock: of the attributes' times.
-            others: returns the desks of the deployment's other workspaces.
-            predicted: returns the names of the attributes that predictions have.
         """
-        self._catalog = catalog
+        self._attributes = attributes
+        self._keeper = attributes.keeper
         self._count_uses = count_uses
         self._clock = clock
-        self._others = others
-        self._predicted = predicted
-        self._keeper = RegistryKeeper(store)
-        self._told = CalculatedShards(shards, self._keeper, clock)
-        self._is_behind = False  # the document's attributes are still to be brought in
-        try:
-            apply_document(self._keeper, catalog, clock.now_ms())
-        except StoreFull as error:
-            self._is_behind = True
-            logger.critical(
-                "calculated attributes of the workspace document wait for room in the store",
-                extra={"event": "calculated_waits_for_room", "reason": str(error)},
-            )
-        self.active: dict[str, int] = {}
-        self._show_active()
-
-    def take_over(self, catalog: CalculatedCatalog) -> None:
-        """Go on with another workspace document; shards are told soon. Raises StoreFull."""
-        if catalog == self._catalog and not self._is_behind:
-            return
-        apply_document(self._keeper, catalog, self._clock.now_ms())
-        self._catalog = catalog
-        self._is_behind = False
-        self._show_active()
-        self._told.wake()
-
-    @property
-    def next_number(self) -> int:
-        """The least number that no attribute made here through the API has or had."""
-        return self._keeper.registry.counters.next_number
-
-    @property
-    def numbers(self) -> set[int]:
-        """The numbers of all attributes, those too that a document has and that are not here."""
-        of_document = {each.number for each in self._catalog.attributes}
-        return of_document | self._keeper.registry.attributes.keys()
-
-    def named(self, name: str) -> int | None:
-        """Return the number of the attribute of a name."""
-        found = self._keeper.registry.attributes.values()
-        return next((each.number for each in found if each.name == name), None)
 
     # -- Reading ----------------------------------------------------------------------------------
-
-    def readers_of_events(self) -> Iterator[tuple[str, str]]:
-        """Yield (name of an event's data point, who reads it) of all active attributes."""
-        for each in self._keeper.registry.listed():
-            name = None if each.active is None else rules.event_of(read_definition(each.active))
-            if name is not None:
-                yield name, f"calculated attribute {each.number}"
 
     async def calculated_attributes(self) -> list[tuple[CalculatedAttribute, int]]:
         """Return all attributes, by number, each with how many audiences refer to it."""
@@ -151,7 +73,7 @@ class CalculatedDesk:
             return None
         if attribute.active is None:
             return attribute, Progress(is_done=False, percent=0)
-        return attribute, await self._told.progress(attribute)
+        return attribute, await self._attributes.told.progress(attribute)
 
     # -- Changing ---------------------------------------------------------------------------------
 
@@ -163,12 +85,11 @@ class CalculatedDesk:
             StoreFull: nothing was added.
         """
         now_ms = self._clock.now_ms()
-        rules.check_fields(fields, None, self._names(None), self._catalog, now_ms)
+        rules.check_fields(
+            fields, None, self._attributes.names(None), self._attributes.catalog, now_ms
+        )
         with self._keeper.changing() as changed:
-            number = changed.take_number(
-                least=max((each.next_number for each in self._others()), default=0),
-                used={number for each in (self, *self._others()) for number in each.numbers},
-            )
+            number = self._attributes.take_number(changed)
             changed.put(
                 CalculatedAttribute(
                     number=number,
@@ -195,9 +116,11 @@ class CalculatedDesk:
         former = self._keeper.registry.attributes.get(number)
         if former is None:
             return False
-        rules.check_unmanaged(former, self._catalog)
+        rules.check_unmanaged(former, self._attributes.catalog)
         now_ms = self._clock.now_ms()
-        rules.check_fields(fields, former, self._names(number), self._catalog, now_ms)
+        rules.check_fields(
+            fields, former, self._attributes.names(number), self._attributes.catalog, now_ms
+        )
         changes: dict[str, object] = {"last_modified_by": actor, "last_modified_ms": now_ms}
         for name in ("name", "description"):
             if getattr(fields, name) is not None:
@@ -221,14 +144,14 @@ class CalculatedDesk:
         former = self._keeper.registry.attributes.get(number)
         if former is None:
             return False
-        rules.check_unmanaged(former, self._catalog)
+        rules.check_unmanaged(former, self._attributes.catalog)
         if former.draft is None:
             raise CalculatedRefused("VALIDATION_ERROR", [rules.NO_DRAFT])
-        if former.name in self._predicted():  # since it was drafted
+        if former.name in self._attributes.predicted():  # since it was drafted
             raise CalculatedRefused("VALIDATION_ERROR", [rules.NAME_TAKEN])
-        if former.active is None and self._active_of_account() >= self._catalog.max_active:
+        if former.active is None and self._attributes.is_at_limit:
             raise CalculatedRefused("VALIDATION_ERROR", [rules.LIMIT_REACHED])
-        rules.check_tier(read_definition(former.draft), self._catalog)
+        rules.check_tier(read_definition(former.draft), self._attributes.catalog)
         with self._keeper.changing() as changed:
             changed.put(
                 replace(
@@ -242,7 +165,7 @@ class CalculatedDesk:
             )
             changed.tell_shards()
             answer_with(True)
-        await self.push()
+        await self._attributes.push()
         return True
 
     async def deactivate_calculated(self, number: int, actor: str) -> bool:
@@ -253,7 +176,7 @@ class CalculatedDesk:
         former = self._keeper.registry.attributes.get(number)
         if former is None or former.active is None:
             return False
-        rules.check_unmanaged(former, self._catalog)
+        rules.check_unmanaged(former, self._attributes.catalog)
         self._check_unused(number)
         with self._keeper.changing() as changed:
             changed.put(
@@ -267,7 +190,7 @@ class CalculatedDesk:
             )
             changed.tell_shards()
             answer_with(True)
-        await self.push()
+        await self._attributes.push()
         return True
 
     async def delete_calculated_draft(self, number: int, actor: str) -> bool:
@@ -275,7 +198,7 @@ class CalculatedDesk:
         former = self._keeper.registry.attributes.get(number)
         if former is None or former.draft is None:
             return False
-        rules.check_unmanaged(former, self._catalog)
+        rules.check_unmanaged(former, self._attributes.catalog)
         now_ms = self._clock.now_ms()
         with self._keeper.changing() as changed:
             changed.put(
@@ -292,43 +215,18 @@ class CalculatedDesk:
         former = self._keeper.registry.attributes.get(number)
         if former is None:
             return False
-        rules.check_unmanaged(former, self._catalog)
+        rules.check_unmanaged(former, self._attributes.catalog)
         self._check_unused(number)
         with self._keeper.changing() as changed:
             del changed.attributes[number]
             changed.tell_shards()
             answer_with(True)
-        await self.push()
+        await self._attributes.push()
         return True
-
-    # -- Shards -----------------------------------------------------------------------------------
-
-    async def run(self) -> None:
-        """Tell shards what they could not be told, for ever."""
-        await self._told.run()
-
-    async def push(self) -> None:
-        """Tell all shards what holds, unless they know. Raises ShardUnavailable, StoreFull."""
-        self._show_active()
-        await self._told.push()
-
-    def _show_active(self) -> None:
-        listed = self._keeper.registry.listed()
-        self.active.clear()
-        self.active.update({each.name: each.number for each in listed if each.active is not None})
-
-    def _active_of_account(self) -> int:
-        account = self._catalog.account
-        others = (each for each in self._others() if each._catalog.account == account)
-        return sum(len(each.active) for each in (self, *others))
 
     def _check_unused(self, number: int) -> None:
         if self._count_uses().get(number, 0):
             raise CalculatedRefused("IN_USE", [rules.IN_USE])
-
-    def _names(self, but: int | None) -> frozenset[str]:
-        listed = self._keeper.registry.listed()
-        return self._predicted().union(each.name for each in listed if each.number != but)
 
 
 def _target(attribute: CalculatedAttribute, definition: Json) -> SeedTarget | None:
