@@ -41,7 +41,6 @@ def audience_catalog(document: WorkspaceDocument, numbers: Numbers) -> Catalog:
             for each in document.outputs
             if each.kind == "audience"
         },
-        purposes=purposes,
         default_tier=tiers.default,
         tiers={each.event: each.tier for each in tiers.overrides},
         lookback_days=workspace.retention.audience_event_days,

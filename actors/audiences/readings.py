@@ -163,7 +163,6 @@ class Readings:
                 if not each.is_leaving
                 and (is_activation or each.status(self._clock.now_ms()) != "inactive")
             ),
-            purposes=_purposes(places),
             tiers=tiers,
             default_tier=default_tier,
             visible_tiers=frozenset(visible),
@@ -197,15 +196,6 @@ def strictest_tiers(
         for name in names
     }
     return max((default for default, _ in places), key=_TIERS.index), strictest
-
-
-def _purposes(places: Sequence[Catalog]) -> dict[str, frozenset[str]]:
-    """Return the purposes that any of some workspaces has, by regulation."""
-    found: dict[str, frozenset[str]] = {}
-    for each in places:
-        for regulation, purposes in each.purposes.items():
-            found[regulation] = found.get(regulation, frozenset()) | purposes
-    return found
 
 
 def _calculated(names: dict[str, int]) -> tuple[CalculatedAttributeReference, ...]:

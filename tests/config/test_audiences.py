@@ -237,16 +237,13 @@ def test_ids_are_numbered_and_definitions_speak_of_numbers(tmp_path: Path) -> No
             },
         ),
     )
-    gdpr = {"enabled": True, "purposes": ["Ads"]}
-    regulations = setting("workspace.regulations", {"gdpr": gdpr})
-    loaded = load(document(*changes, regulations), tmp_path)
+    loaded = load(document(*changes), tmp_path)
     numbers = assign_numbers(loaded, Numbers())
     assert numbers.audiences == {"big-spenders": 1, "b": 70, "s": 2}
     assert numbers.calculated_attributes == {"ltv": 1}
     catalog = audience_catalog(loaded, numbers)
     assert catalog.inputs == {1: "web", 2: "ios", 3: "crm"}
     assert catalog.calculated == {"lifetime_value": 1}
-    assert catalog.purposes == {"gdpr": frozenset({"ads"})}
     [output] = catalog.outputs.values()
     assert (output.id, output.module, output.identities) == (
         "seg-csv",

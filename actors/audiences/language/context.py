@@ -73,12 +73,6 @@ class Context:
         if number not in self.references.predictions:
             self.fail(place, "is no prediction.", "REFERENCE_NOT_FOUND")
 
-    def check_purpose(self, place: str, regulation: str, purpose: str) -> None:
-        """Check that consent of a purpose is kept, for else no user would ever have it."""
-        if purpose not in self.references.purposes.get(regulation, ()):
-            message = f"is no purpose of {regulation} in the workspaces, as far as it is enabled."
-            self.fail(place, message, "REFERENCE_NOT_FOUND")
-
     def check_workspace(self, place: str, number: int) -> None:
         """Check that a workspace is one of the audience's."""
         if number not in self.references.workspaces:

@@ -37,7 +37,6 @@ class References(Struct, frozen=True):
         audience: number of the audience whose definition is checked, `None` of one to be made.
         is_referenced: other audiences ask about this one.
         segments: ids of analytics segments. predictions: ids of predictions.
-        purposes: of consent in the workspaces, by regulation; one that is off is not there.
         tiers: name of an event's data point to tier, `default_tier` of all others.
         visible_tiers: tiers whose events this audience sees.
         lookback_ms: how far back it sees events, `None` without limit.
@@ -56,7 +55,6 @@ class References(Struct, frozen=True):
     is_referenced: bool = False
     segments: frozenset[int] = frozenset()
     predictions: frozenset[int] = frozenset()
-    purposes: dict[str, frozenset[str]] = field(default_factory=dict)
     tiers: dict[str, str] = field(default_factory=dict)
     default_tier: str = "personalize"
     visible_tiers: frozenset[str] = frozenset({"personalize"})

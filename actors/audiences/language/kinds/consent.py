@@ -20,7 +20,6 @@ def read_consent(members: Members, _: Scope) -> Consent:
     """Read a criterion on a consent record: its state, or a test of one of its fields."""
     regulation = members.word("regulation", _REGULATIONS)
     purpose = members.text("purpose")
-    members.context.check_purpose(members.at("purpose"), regulation, purpose)
     field = members.optional_word("field", _FIELDS)
     if field is not None:
         test = read_fixed_test(members, "date" if field == "timestamp" else "string")

@@ -248,7 +248,7 @@ _fixed: list[st.SearchStrategy[Json]] = [
         lambda purpose, state: (
             {"type": "consent", "regulation": "gdpr", "purpose": purpose} | state
         ),
-        st.sampled_from(["ads", "a.b"]),
+        names,
         st.booleans().map(lambda consented: {"consented": consented})
         | st.sampled_from(["not_true", "exists"]).map(lambda operator: {"operator": operator})
         | operations("date").map(lambda test: {"field": "timestamp", **test}),

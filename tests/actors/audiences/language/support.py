@@ -24,7 +24,6 @@ REFERENCES = References(
     audiences={11: AudienceReference(), 12: AudienceReference(reads_membership=True)},
     segments=frozenset({21}),
     predictions=frozenset({31}),
-    purposes={"gdpr": frozenset({"ads", "a.b"}), "ccpa": frozenset({"data_sale_opt_out"})},
     lookback_ms=30 * DAY_MS,
 )
 

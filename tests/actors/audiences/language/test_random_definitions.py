@@ -16,7 +16,6 @@ from tests.oracle.audiences.vocabulary import (
     CALCULATED,
     INPUTS,
     PREDICTIONS,
-    PURPOSES,
     SEGMENTS,
     STATIC_AUDIENCE,
 )
@@ -31,7 +30,6 @@ REFERENCES = References(
     audiences={number: AudienceReference() for number in (*AUDIENCES, STATIC_AUDIENCE)},
     segments=frozenset(SEGMENTS),
     predictions=frozenset(PREDICTIONS),
-    purposes={regulation: frozenset({purpose}) for regulation, purpose in PURPOSES},
 )
 
 

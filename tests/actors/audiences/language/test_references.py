@@ -59,25 +59,6 @@ def test_what_does_not_exist_is_named(criterion: dict[str, Any], name: str) -> N
     assert broken(criterion) == [("REFERENCE_NOT_FOUND", f"/definition/{name}")]
 
 
-@pytest.mark.parametrize(
-    ("regulation", "purpose"),
-    [
-        pytest.param("gdpr", "ad", id="misspelt"),
-        pytest.param("gdpr", "Ads", id="in another case"),
-        pytest.param("gdpr", "data_sale_opt_out", id="of another regulation"),
-        pytest.param("ccpa", "data_sale_opt_out", id="of a regulation that is off"),
-    ],
-)
-def test_a_purpose_of_which_no_consent_is_kept_is_refused(regulation: str, purpose: str) -> None:
-    criterion = {"type": "consent", "regulation": regulation, "operator": "not_true"}
-    purposes = {"gdpr": frozenset({"ads"})}
-    assert broken({**criterion, "purpose": purpose}, purposes=purposes) == [
-        ("REFERENCE_NOT_FOUND", "/definition/purpose")
-    ]
-    known = {**criterion, "regulation": "gdpr", "purpose": "ads"}
-    assert broken(known, purposes=purposes) == []
-
-
 def test_an_input_outside_those_of_the_audience_is_refused() -> None:
     """spec/audiences.md, worked case 21."""
     expected = [("REFERENCE_NOT_FOUND", "/definition/input_ids/0")]
