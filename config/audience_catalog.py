@@ -19,12 +19,7 @@ from config.workspace import WorkspaceDocument
 def audience_catalog(document: WorkspaceDocument, numbers: Numbers) -> Catalog:
     """Return the catalog of a document, all of whose objects have their numbers."""
     workspace = document.workspace
-    tiers, regulations = workspace.event_tiers, workspace.regulations
-    purposes = {}
-    if regulations.gdpr.enabled:
-        purposes["gdpr"] = frozenset(regulations.gdpr.purposes)
-    if regulations.ccpa.enabled:
-        purposes["ccpa"] = frozenset({"data_sale_opt_out"})
+    tiers = workspace.event_tiers
     return Catalog(
         workspace=numbers.workspaces[workspace.id],
         workspace_name=workspace.name,

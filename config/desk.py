@@ -33,7 +33,7 @@ from config.draft_checks import (
 from config.errors import ConfigError
 from config.exporting import unexpanded
 from config.merging import Data
-from config.pages import Draft, from_files
+from config.pages import Draft, from_files, with_purposes
 from config.powers import check_power
 from config.publishing import Publisher
 from config.roles import Tasks
@@ -270,15 +270,19 @@ class ConfigDesk:
             found = self._book.former(slug, number)
             if found is None:
                 return None
-            revision, data = found
+            revision, former = found
+            now = self._book.page(slug)[2]
             try:
                 draft = self._book.draft(
-                    slug, data, revision.owned, "rollback", from_files(revision)
+                    slug,
+                    with_purposes(former, now),
+                    revision.owned,
+                    "rollback",
+                    from_files(revision),
                 )
             except ConfigError as error:
                 raise refused(error) from None
             check_power(draft, power, self._book.access.roles)
-            now = self._book.page(slug)[2]
             returning = with_returns(draft.differences, now, draft.document)
             draft = replace(draft, differences=tuple(returning))
             return await self._apply(draft, author, allow_dangerous)

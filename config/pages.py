@@ -94,11 +94,40 @@ def draft_of_file(
     kept = {} if page is None else page.data
     former = {} if page is None else from_files(page.revision)
     data = merged_document(kept, given, former if prune else {})
+    if page is not None:
+        data = with_purposes(data, page.document)
     owned = names_in(given)
     came = together(former, owned)
     if origin == "example":  # it is nobody's file; only the desks of these have to know
         owned = {section: owned.get(section, frozenset()) for section in DESKS}
     return draft_of(page, workspace, data, owned, origin, came)
+
+
+def with_purposes(data: Data, former: WorkspaceDocument) -> Data:
+    """Return a document with the purposes of GDPR that there were as well.
+
+    They are only ever added to (spec/privacy.md, 1): a file from before one was added is not out of
+    date for that, nor is an earlier revision.
+    """
+    workspace = data.get("workspace")
+    regulations = _members(workspace, "regulations")
+    gdpr = _members(regulations, "gdpr")
+    purposes = gdpr.get("purposes", []) if gdpr is not None else None
+    if not isinstance(purposes, list | tuple):
+        return data  # it is refused
+    given = {each.strip().lower() for each in purposes if isinstance(each, str)}
+    missing = [each for each in former.workspace.regulations.gdpr.purposes if each not in given]
+    if not missing:
+        return data
+    gdpr = {**(gdpr or {}), "purposes": [*purposes, *missing]}
+    regulations = {**(regulations or {}), "gdpr": gdpr}
+    return {**data, "workspace": {**(workspace or {}), "regulations": regulations}}
+
+
+def _members(section: Any, name: str) -> Data | None:
+    """Return a section of a section, `None` if it is none."""
+    found = section.get(name, {}) if isinstance(section, Mapping) else None
+    return dict(found) if isinstance(found, Mapping) else None
 
 
 def draft_of(

@@ -66,7 +66,6 @@ class Catalog(Struct, frozen=True, kw_only=True):
         inputs: number to id.
         calculated: name to number, of the active calculated attributes.
         outputs: those of kind `audience`, by number.
-        purposes: of consent, by regulation; a regulation that is off is not there.
         default_tier, tiers: of events (spec/rules.md, 8).
         lookback_days: of real-time audiences; `events_days`: that events are kept at all.
         max_active: real-time audiences that may be active at once.
@@ -83,7 +82,6 @@ class Catalog(Struct, frozen=True, kw_only=True):
     inputs: dict[int, str]
     calculated: dict[str, int] = {}
     outputs: dict[int, AudienceOutput] = {}
-    purposes: dict[str, frozenset[str]] = {}
     default_tier: str = "personalize"
     tiers: dict[str, str] = {}
     lookback_days: int = 30

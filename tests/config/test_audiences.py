@@ -99,6 +99,21 @@ CRITERIA = "audiences.0.definition.criteria"
 
 
 @pytest.mark.parametrize(
+    "regulations",
+    [
+        pytest.param({"gdpr": {"enabled": True, "purposes": ["ads"]}}, id="on"),
+        pytest.param({"gdpr": {"enabled": False, "purposes": ["ads"]}}, id="off"),
+        pytest.param({}, id="not spoken of"),
+    ],
+)
+def test_an_audience_may_ask_for_consent_of_any_purpose(regulations: Data, tmp_path: Path) -> None:
+    """While its regulation is off there is none of it (spec/privacy.md, 1), and may be later."""
+    consent = {"type": "consent", "regulation": "gdpr", "purpose": "ads", "operator": "consented"}
+    changes = setting(CRITERIA, consent), setting("workspace.regulations", regulations)
+    assert load(document(*changes), tmp_path).audiences[0].id == "big-spenders"
+
+
+@pytest.mark.parametrize(
     ("change", "problem"),
     [
         (

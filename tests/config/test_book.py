@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -349,32 +350,47 @@ PURPOSES = "workspace.regulations.gdpr.purposes"
 
 
 @pytest.mark.parametrize(
-    ("gdpr", "found"),
+    ("gdpr", "left_out"),
     [
-        pytest.param({"enabled": True, "purposes": ["ads"]}, [PURPOSES], id="removed"),
-        pytest.param({"enabled": True, "purposes": ["ads", "post"]}, [PURPOSES], id="renamed"),
-        pytest.param({"enabled": False}, [PURPOSES], id="removed while it is off"),
+        pytest.param({"enabled": True, "purposes": ["ads"]}, ["mail"], id="removed"),
+        pytest.param({"enabled": True, "purposes": ["ads", "post"]}, ["mail"], id="renamed"),
+        pytest.param({"enabled": False}, ["ads", "mail"], id="removed while it is off"),
         pytest.param({"enabled": False, "purposes": ["mail", "ads"]}, [], id="switched off"),
         pytest.param({"enabled": True, "purposes": ["ads", " Mail", "x"]}, [], id="added to"),
+        pytest.param(None, ["ads", "mail"], id="not spoken of"),
     ],
 )
 @pytest.mark.parametrize("is_running", [True, False])
 def test_a_purpose_is_never_removed(
-    gdpr: Data, found: list[str], is_running: bool, tmp_path: Path
+    gdpr: Data | None, left_out: list[str], is_running: bool, tmp_path: Path
 ) -> None:
-    """spec/privacy.md, 1: neither by a document, nor at a start, nor by going back."""
+    """spec/privacy.md, 1: an edit that removes one is refused, and a file leaves it as it is."""
     had = setting("workspace.regulations", {"gdpr": {"enabled": True, "purposes": ["ads", "mail"]}})
     with opened(tmp_path) as book:
         apply(book, shop(had))
-        data = shop(setting("workspace.regulations", {"gdpr": gdpr}))
-        back = book.draft("acme-shop", data, {}, "rollback")
-        for drafts in (book.drafts_of_files([data]), [back]):
-            problems: list[tuple[str, str]] = []
-            try:
-                book.check(drafts, is_running=is_running)
-            except ConfigError as error:
-                problems = error.problems
-            assert problems == [(each, "Purposes cannot be removed.") for each in found]
+        data = shop(setting("workspace.regulations", {} if gdpr is None else {"gdpr": gdpr}))
+        problems: list[tuple[str, str]] = []
+        try:
+            book.check([book.draft("acme-shop", data, {}, "api")], is_running=is_running)
+        except ConfigError as error:
+            problems = error.problems
+        assert problems == [(PURPOSES, "Purposes cannot be removed.")] * bool(left_out)
+
+        [draft] = book.drafts_of_files([data])
+        book.check([draft], is_running=is_running)
+        given = [each.strip().lower() for each in (gdpr or {}).get("purposes", [])]
+        found = draft.document.workspace.regulations.gdpr
+        assert list(found.purposes) == [*given, *left_out]
+        assert found.enabled is bool(gdpr and gdpr["enabled"])
+
+
+@pytest.mark.parametrize("gdpr", ["on", {"purposes": "ads"}, {"purposes": [7]}])
+def test_purposes_that_are_none_are_refused_in_a_file_too(gdpr: Any, tmp_path: Path) -> None:
+    had = setting("workspace.regulations", {"gdpr": {"enabled": True, "purposes": ["ads"]}})
+    with opened(tmp_path) as book:
+        apply(book, shop(had))
+        with pytest.raises(ConfigError, match="gdpr"):
+            book.drafts_of_files([shop(setting("workspace.regulations", {"gdpr": gdpr}))])
 
 
 def test_a_workspace_that_was_left_out_comes_back_as_it_was(tmp_path: Path) -> None:

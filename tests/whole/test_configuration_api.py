@@ -704,6 +704,11 @@ async def test_a_workspace_is_shown_and_changed(world: World) -> None:
     status, answer = await ask(world, "PUT", "", body)
     assert (status, message(answer)) == (422, "Purposes cannot be removed.")
     assert answer["errors"][0]["path"] == "regulations.gdpr.purposes"
+    status, back = await ask(world, "POST", "/config/revisions/1/rollback")
+    assert (status, back["revision"]) == (200, 3)
+    _, shown = await ask(world, "GET", "")
+    assert shown["name"] == "W1"
+    assert sorted(shown["regulations"]["gdpr"]["purposes"]) == sorted(purposes)
     assert (await ask(world, "PUT", "", {"id": "other"}))[0] == 422
     assert (await ask(world, "PUT", "", {"colour": "red"}))[0] == 400
     assert (await ask(world, "PUT", "", {"retention": {"events_days": 1}}))[0] == 422
