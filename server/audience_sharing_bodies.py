@@ -19,8 +19,10 @@ MAX_PLATFORMS, MAX_PLATFORM, MAX_DETAILS = 100, 256, 4096
 
 def read_sharing(
     body: dict[str, Any], owner: int, shown: Mapping[str, Any]
-) -> tuple[Level | None, dict[int, Level]]:
+) -> tuple[Level | None, dict[int, Level] | None]:
     """Read the levels of an audience: that of all accounts, and account to its own.
+
+    What is not given is `None`.
 
     Args:
         body: as it was sent; it may name the owner as such, as what is shown does.
@@ -30,14 +32,16 @@ def read_sharing(
     read = BodyReader(body)
     read.read_only(shown, ("requests",))
     default = read.word("default_level", LEVELS)
-    levels: dict[int, Level] = {}
-    for inner in _accounts(read, "accounts"):
-        account = inner.integer("account_id", 1, required=True)
-        if account == owner and inner.raw("level") == OWNER:
-            continue
-        level = inner.word("level", LEVELS, required=True)
-        if account is not None and level is not None:
-            levels[account] = cast(Level, level)
+    levels: dict[int, Level] | None = None
+    if read.has("accounts"):
+        levels = {}
+        for inner in _accounts(read, "accounts"):
+            account = inner.integer("account_id", 1, required=True)
+            if account == owner and inner.raw("level") == OWNER:
+                continue
+            level = inner.word("level", LEVELS, required=True)
+            if account is not None and level is not None:
+                levels[account] = cast(Level, level)
     read.finish()
     return cast(Level | None, default), levels
 

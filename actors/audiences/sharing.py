@@ -35,7 +35,7 @@ class Sharing:
         )
 
     async def share_audience(
-        self, number: int, default: Level | None, levels: Mapping[int, Level]
+        self, number: int, default: Level | None, levels: Mapping[int, Level] | None
     ) -> Audience | None:
         """Set the levels of an audience; `None` if there is no such audience.
 
@@ -45,7 +45,7 @@ class Sharing:
         Args:
             number: of the audience.
             default: for accounts without a level of their own; `None` leaves it.
-            levels: account to level.
+            levels: account to level, in place of all that there are; `None` leaves them.
 
         Raises:
             AudienceRefused: there is no such account, or it is the owner.
@@ -56,7 +56,7 @@ class Sharing:
             audience = changed.audiences.get(number)
             if audience is None:
                 return None
-            for account in levels:
+            for account in levels or ():
                 if account == audience.account:
                     raise refused("INVALID_STATE", "The owner's level cannot be set.", "/accounts")
                 if account not in accounts:
@@ -65,11 +65,11 @@ class Sharing:
             shared = replace(
                 audience,
                 default_level=audience.default_level if default is None else default,
-                levels=dict(levels),
+                levels=audience.levels if levels is None else dict(levels),
                 access_requests={
                     account: each
                     for account, each in audience.access_requests.items()
-                    if account not in levels
+                    if account not in (levels or ())
                 },
             )
             changed.put(shared)

@@ -190,6 +190,20 @@ async def test_a_lower_level_stops_what_the_receiver_is_sent(pair: Pair) -> None
     await as_receiver(other, one, 204, "DELETE", path)
 
 
+async def test_a_default_level_alone_leaves_the_levels_of_accounts(pair: Pair) -> None:
+    one, other = pair
+    number = await make_active(one)
+    shared = await share(one, number, "usable")
+    joined = await join(other, one, number)
+    changed = await ask(one, 200, "PUT", f"/{number}/sharing", {"default_level": "view_only"})
+    assert changed == shared | {"default_level": "view_only"}
+    path = f"/{number}/subscriptions/{joined}"
+    assert (await as_receiver(other, one, 200, "GET", path))["is_active"] is True
+    # A list that is given is the whole of it.
+    await ask(one, 200, "PUT", f"/{number}/sharing", {"accounts": []})
+    assert (await as_receiver(other, one, 200, "GET", path))["is_active"] is False
+
+
 async def test_owner_and_receiver_meet_only_their_own_connections(pair: Pair) -> None:
     """They may hold secrets."""
     one, other = pair
