@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from actors.audiences.core import Core
 from actors.audiences.fields import JourneyFields, MilestoneFields, given
 from actors.audiences.milestones import renew_audiences, settle_milestones
+from actors.audiences.names import milestone_name
 from actors.audiences.objects import Audience, Definition, Journey, Milestone
 from actors.audiences.readings import Frame
-from actors.audiences.registry import MAX_NAME_LENGTH, forget_audience
+from actors.audiences.registry import forget_audience
 from actors.audiences.rules import (
     check_name,
     check_places,
@@ -263,8 +264,9 @@ class Journeys:
     ) -> Audience:
         core = self._core
         now_ms = core.clock.now_ms()
-        name = _audience_name(journey, made)
-        check_name(core.names(state), name, None)
+        taken = core.names(state)
+        name = milestone_name(journey.name, made.name, taken)
+        check_name(taken, name, None)
         return state.put(
             Audience(
                 number=core.take_number(state),
@@ -291,12 +293,13 @@ class Journeys:
 
     def _rename(self, journey: Journey, milestone: Milestone, state: AudienceState) -> None:
         audience = state.audiences[milestone.audience]
-        name = _audience_name(journey, milestone)
-        check_name(self._core.names(state), name, audience.number)
+        others = {
+            name: number
+            for name, number in self._core.names(state).items()
+            if number != audience.number
+        }
+        name = milestone_name(journey.name, milestone.name, others)
+        check_name(others, name, None)
         is_default = audience.external_name == audience.name
         external_name = name if is_default else audience.external_name
         state.put(replace(audience, name=name, external_name=external_name))
-
-
-def _audience_name(journey: Journey, milestone: Milestone) -> str:
-    return f"{journey.name} - {milestone.name}"[:MAX_NAME_LENGTH]

@@ -5,7 +5,6 @@ where a rule is broken, ShardUnavailable if a shard was not told (it will be; th
 StoreFull.
 """
 
-from collections.abc import Collection
 from typing import Any
 
 from msgspec import UNSET
@@ -14,7 +13,8 @@ from msgspec.structs import replace
 from actors.audiences.core import Core
 from actors.audiences.fields import AudienceFields, given
 from actors.audiences.milestones import settle_milestones
-from actors.audiences.objects import Audience, Definition, ListChange
+from actors.audiences.names import copy_name
+from actors.audiences.objects import Audience, Canonical, Definition, ListChange
 from actors.audiences.rules import (
     RUNNING,
     check_name,
@@ -27,9 +27,8 @@ from actors.audiences.rules import (
     refused,
 )
 from actors.audiences.state import AudienceState
+from actors.audiences.trees import members_document, milestone
 from actors.once import answer_with
-
-MAX_NAME_LENGTH = 100
 
 # What a member of the definition's meaning is: changing one of these changes who is a member.
 _MEANING = ("definition", "inputs", "workspaces", "range")
@@ -165,7 +164,7 @@ class Registry:
             clone = replace(
                 original,
                 number=core.take_number(changed),
-                name=_copy_name(original.name, core.names(changed)),
+                name=copy_name(original.name, core.names(changed)),
                 status="draft",
                 revision=1,
                 created_by=actor,
@@ -182,8 +181,9 @@ class Registry:
                 levels={},
                 default_level=changed.counters.default_level,
             )
-            if original.journey is not None:
-                clone = replace(clone, definition=None)
+            document = _journeys_document(original, changed)
+            if document is not None:
+                clone = replace(clone, definition=self._read_definition(clone, document, changed))
             made = changed.put(replace(clone, external_name=clone.name))
             answer_with(made)
         return made
@@ -200,6 +200,8 @@ class Registry:
         if "workspaces" in changes:
             changes["workspaces"] = tuple(dict.fromkeys(changes["workspaces"]))
             check_reach(audience, changes["workspaces"])
+        if audience.journey is not None:
+            _check_journeys(audience, changes, state)
         if "name" in changes and audience.external_name == audience.name:
             changes.setdefault("external_name", changes["name"])
         sent = changes.pop("definition", UNSET)
@@ -215,9 +217,6 @@ class Registry:
             if audience.definition is None or not is_elsewhere:
                 return after
             sent = audience.definition.sent
-        if audience.journey is not None:
-            message = "The definition follows from the journey's milestones."
-            raise refused("INVALID_STATE", message, "/definition")
         return replace(after, definition=self._read_definition(after, sent, state))
 
     def _read_definition(
@@ -257,10 +256,25 @@ def _meaning(audience: Audience) -> tuple[Any, ...]:
     return (canonical, audience.inputs, audience.workspaces, audience.range)
 
 
-def _copy_name(name: str, taken: Collection[str]) -> str:
-    """Return the name of a copy: it is none of those taken, and not too long."""
-    suffix, number = " (copy)", 1
-    while (made := name[: MAX_NAME_LENGTH - len(suffix)] + suffix).casefold() in taken:
-        number += 1
-        suffix = f" (copy {number})"
-    return made
+def _journeys_document(audience: Audience, state: AudienceState) -> Canonical | None:
+    """Return the definition by which a milestone's audience is evaluated; `None` of any other."""
+    journey = None if audience.journey is None else state.journeys[audience.journey]
+    found = None if journey is None else milestone(journey, audience.milestone or 0)
+    return None if journey is None or found is None else members_document(journey, found)
+
+
+def _check_journeys(audience: Audience, changes: dict[str, Any], state: AudienceState) -> None:
+    """Take out of changes what the journey of a milestone's audience decides.
+
+    Raises:
+        AudienceRefused: it is to become another.
+    """
+    decided = {
+        "workspaces": audience.workspaces,
+        "inputs": audience.inputs,
+        "definition": _journeys_document(audience, state),
+    }
+    for name, shown in decided.items():
+        if changes.pop(name, shown) != shown:
+            message = f"The {name} follows from the audience's journey."
+            raise refused("INVALID_STATE", message, f"/{name}")

@@ -6,8 +6,15 @@ from typing import Any
 
 import pytest
 
-from actors.audiences.fields import JourneyFields, MilestoneFields, SubscriptionFields
+from actors.audiences.fields import (
+    AudienceFields,
+    JourneyFields,
+    MilestoneFields,
+    SubscriptionFields,
+)
 from actors.audiences.objects import Journey, Milestone
+from actors.audiences.trees import members_document
+from actors.audiences.trees import milestone as found_milestone
 from actors.errors import AudienceRefused
 from tests.actors.audiences.desks import (
     ACTOR,
@@ -16,11 +23,12 @@ from tests.actors.audiences.desks import (
     age_from,
     attribute,
     clips,
+    code,
     made,
     member_of,
     open_desk,
 )
-from tests.oracle.audiences.fixture import make_users
+from tests.oracle.audiences.fixture import APP, make_users
 
 
 @pytest.fixture
@@ -214,6 +222,79 @@ async def test_names_follow_the_journey_and_are_unique(desk: Desk) -> None:
     assert await refused(twice) == "NAME_NOT_UNIQUE"
     same = MilestoneFields(name="M1", definition=clips(0))
     assert await refused(desk.calls.create_milestone(journey, same, ACTOR)) == "NAME_NOT_UNIQUE"
+
+
+async def test_names_that_are_cut_are_numbered(desk: Desk) -> None:
+    """What tells the milestones apart may be what there is no room for."""
+    long = "x" * 97
+    journey = await desk.calls.create_journey(JourneyFields(name=long), ACTOR)
+    milestones = [
+        await milestone(desk, journey.number, each, definition=clips(0)) for each in ("M1", "M2")
+    ]
+
+    async def names() -> list[str]:
+        found = [await desk.calls.audience(each.audience) for each in milestones]
+        return [each.name for each in found if each is not None]
+
+    assert await names() == [f"{long} -", f"{'x' * 96} (2)"]
+    longer = JourneyFields(name="y" * 100)
+    assert await desk.calls.replace_journey(journey.number, longer, ACTOR)
+    assert await names() == ["y" * 100, f"{'y' * 96} (2)"]
+    for index in (0, 1):
+        fields = MilestoneFields(name=f"N{index}")
+        number = milestones[index].number
+        assert await desk.calls.replace_milestone(journey.number, number, fields, ACTOR)
+    assert await names() == ["y" * 100, f"{'y' * 96} (2)"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        pytest.param("inputs", (APP,), id="inputs"),
+        pytest.param("workspaces", (3, 4), id="workspaces"),
+        pytest.param("definition", attribute("gold"), id="definition"),
+        pytest.param("definition", None, id="no definition"),
+    ],
+)
+async def test_what_the_journey_decides_cannot_be_changed_behind_its_back(
+    desk: Desk, field: str, value: Any
+) -> None:
+    _, first, _, _ = await split(desk)
+    fields = AudienceFields(**{field: value})
+    call = desk.calls.replace_audience(first.audience, fields, ACTOR)
+    assert await code(call) == ("INVALID_STATE", f"/{field}")
+
+
+async def test_what_the_journey_decides_can_be_sent_back_with_another_name(desk: Desk) -> None:
+    number, _, second, _ = await split(desk)
+    journey = await desk.calls.journey(number)
+    audience = await desk.calls.audience(second.audience)
+    assert journey is not None
+    assert audience is not None
+    kept = found_milestone(journey, second.number)
+    assert kept is not None
+    fields = AudienceFields(
+        name="Adults",
+        inputs=audience.inputs,
+        workspaces=audience.workspaces,
+        definition=members_document(journey, kept),
+    )
+    after = await desk.calls.replace_audience(second.audience, fields, ACTOR)
+    assert after is not None
+    assert (after.name, after.revision, after.status) == ("Adults", audience.revision, "active")
+
+
+async def test_a_clone_of_a_milestones_audience_has_the_same_members(desk: Desk) -> None:
+    """Section 8, rule 1."""
+    journey, first, second, rest = await split(desk)
+    child = await milestone(desk, journey, "C", parent=first.number, definition=clips(1))
+    for original, members in [(second, {1003}), (rest, {1004, 1005}), (child, {1001})]:
+        clone = await desk.calls.clone_audience(original.audience, ACTOR)
+        assert clone is not None
+        assert (clone.status, clone.journey) == ("draft", None)
+        assert await desk.calls.activate_audience(clone.number, ACTOR)
+        await desk.settle()
+        assert desk.members(clone.number) == members
 
 
 async def test_a_milestones_audience_is_managed_by_its_journey_alone(desk: Desk) -> None:
