@@ -30,6 +30,7 @@ _READ_BACK = (  # members of the object that may be sent back and change nothing
     "size",
     "is_estimate",
     "calculation_percent_complete",
+    "pending_prediction",
     "added_last_24_hours",
     "dropped_last_24_hours",
     "volatility",

@@ -130,7 +130,9 @@ async def test_15_an_audience_on_a_prediction_has_whom_size_at_counts(world: Wor
     everybody, _ = await connected(world, "Any", scored(number, 0))
     nobody, _ = await connected(world, "None", {"not": scored(number, 0)})
     assert await members(world, everybody) == []
-    assert (await ask(world, 200, "GET", f"/{audience}"))["pending_prediction"] is True
+    shown = await ask(world, 200, "GET", f"/{audience}")
+    assert shown["pending_prediction"] is True
+    assert await ask(world, 200, "PUT", f"/{audience}", shown | {"tags": ["likely"]})
     await post(world, number, {mpid: place / 10 for place, mpid in enumerate(mpids)})
     assert await members(world, audience) == [mpids[9]]
     assert "pending_prediction" not in await ask(world, 200, "GET", f"/{audience}")
