@@ -39,7 +39,6 @@ def shown_audience(
     is_faulted: bool,
     journeys: Mapping[int, Journey],
     now_ms: int,
-    estimate: Estimate | None = None,
 ) -> dict[str, Any]:
     """Return an audience as version 2 shows it.
 
@@ -49,7 +48,6 @@ def shown_audience(
         is_faulted: one of its connections is.
         journeys: by number; that of a milestone's audience has to be there.
         now_ms: when.
-        estimate: shown in place of the size.
     """
     definition = audience.definition
     document = None if definition is None else definition.canonical
@@ -76,8 +74,6 @@ def shown_audience(
         "revision": audience.revision,
         "warnings": [] if definition is None else shown_warnings(definition.warnings),
     }
-    if estimate is not None:
-        body |= {"size": estimate.estimate, "is_estimate": True}
     if definition is not None and _is_imported(definition):
         body["imported_definition"] = definition.sent
     if audience.type == "standard":
@@ -282,11 +278,13 @@ def _sizes(audience: Audience, counts: Counts | None) -> dict[str, Any]:
         return dict.fromkeys(unknown)
     found = counts or NO_COUNTS
     changes = found.added + found.dropped
+    # What is counted while users are still being evaluated is no size.
+    is_partial = audience.status == "activating" and audience.type == "real_time"
     return {
-        "size": found.size,
+        "size": None if is_partial else found.size,
         "added_last_24_hours": found.added,
         "dropped_last_24_hours": found.dropped,
-        "volatility": changes / found.size if found.size else None,
+        "volatility": changes / found.size if found.size and not is_partial else None,
     }
 
 

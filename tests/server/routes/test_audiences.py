@@ -183,7 +183,12 @@ async def test_an_active_audience_has_a_size_and_before_an_estimate(world: Audie
     await world.ask(204, "POST", f"{number}/activation")
     shown = await world.ask(200, "GET", str(number))
     assert (shown["status"], shown["size"], shown["is_estimate"]) == ("activating", 2, True)
+    for path in ("", "/v1/audiences?accountId=2"):  # lists estimate nothing
+        [listed] = await world.ask(200, "GET", path)
+        assert (listed["size"], "is_estimate" in listed) == (None, False)
     await world.desk.settle()
+    for path in ("", "/v1/audiences?accountId=2"):
+        assert [each["size"] for each in await world.ask(200, "GET", path)] == [2]
     shown = await world.ask(200, "GET", str(number))
     assert (shown["status"], shown["size"], shown["volatility"]) == ("active", 2, 0.0)
     assert "is_estimate" not in shown
