@@ -14,6 +14,7 @@ from actors.audiences.objects import AudienceType, DateRange, Variation
 from actors.audiences.variations import BUCKETS
 from actors.errors import AudienceRefused
 from actors.model.workspaces import ENVIRONMENTS, Environment
+from actors.outputs.identity_types import types_of_members
 from server.audience_members import BodyReader
 
 MAX_NAME = 100
@@ -204,10 +205,16 @@ def _share(read: BodyReader) -> int:
 def read_download(body: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
     """Read the identity types and variations of a download."""
     read = BodyReader(body)
-    types = read.texts("identity_types", 100, 256, least=1, required=True)
+    names = read.texts("identity_types", 100, 256, least=1, required=True)
+    types: list[str] = []
+    for index, name in enumerate(names or ()):
+        try:
+            types += types_of_members([name])
+        except ValueError:
+            read.fail(f"identity_types/{index}", "must be identity types")
     variations = read.texts("variants", 6, MAX_NAME, least=1) if read.has("variants") else None
     read.finish()
-    return types or (), variations
+    return tuple(types), variations
 
 
 def audience_type(name: str) -> AudienceType | None:

@@ -63,7 +63,7 @@ class Downloads:
             id=f"{core.randomness.bits(ID_BITS):032x}",
             audience=number,
             identity_types=tuple(dict.fromkeys(identity_types)),
-            variations=variations,
+            variations=None if variations is None else tuple(dict.fromkeys(variations)),
             status="pending",
             created_ms=core.clock.now_ms(),
         )

@@ -136,7 +136,7 @@ async def test_variations_get_a_file_each(desk: Desk) -> None:
     members = desk.members(number)
     desk.shards[0].identities = dict.fromkeys(members, (("email", "e"),))
     files = await downloaded(
-        desk, await desk.calls.create_download(number, ("email",), ("A", "Control"))
+        desk, await desk.calls.create_download(number, ("email",), ("A", "Control", "A"))
     )
     for name in ("A", "Control"):
         [table] = [each for file, each in files.items() if f"_Any-{name}_" in file]

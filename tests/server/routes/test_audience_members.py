@@ -131,6 +131,9 @@ async def test_a_file_of_members_is_ordered_and_fetched(world: AudienceWorld) ->
     number = await world.activate("Gold", attribute("gold"))
     problem = await world.refuse(400, "POST", f"{number}/download", {"identity_types": []})
     assert problem["path"] == "/identity_types"
+    body = {"identity_types": ["email", "partner:braze", "google_advertising_id", "Email"]}
+    problem = await world.refuse(400, "POST", f"{number}/download", body)
+    assert problem["path"] == "/identity_types/3"
     ordered = await world.ask(202, "POST", f"{number}/download", {"identity_types": ["email"]})
     pending = await world.ask(200, "GET", ordered["status_url"])
     assert pending == {"status": "pending", "url": None}
