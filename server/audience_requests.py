@@ -5,6 +5,7 @@ it is shared (spec/audiences.md, 12.1). One over several workspaces lies in one 
 found below each of them (14).
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -103,6 +104,30 @@ async def use_of(request: web.Request, caller: Caller, number: int) -> Use:
     return own
 
 
+async def uses_by_audience(
+    request: web.Request, caller: Caller, numbers: Sequence[int]
+) -> list[tuple[Use, list[int]]]:
+    """Return audiences with the use of the workspace that they lie in, the caller's own first.
+
+    Those that the caller may not see are with its own, where there are none of these numbers.
+    """
+    own, *others = uses_of(request, caller)
+    seen = {each.number for each in await own.audiences()}
+    left = [each for each in numbers if each not in seen]
+    found: list[tuple[Use, list[int]]] = []
+    for use in others:
+        if not left:
+            break
+        seen = {each.number for each in await use.audiences()}
+        there = [each for each in left if each in seen]
+        left = [each for each in left if each not in seen]
+        if there:
+            found.append((use, there))
+    elsewhere = {number for _, there in found for number in there}
+    rest = [each for each in numbers if each not in elsewhere]
+    return [(own, rest), *found] if rest else found
+
+
 async def enter_use(request: web.Request, task: Task) -> Use:
     """Check the token, its task, and that its account may see the audience of the path.
 
@@ -130,13 +155,18 @@ async def enter_owned(request: web.Request, task: Task) -> Use:
     """
     use = await enter_use(request, task)
     if use.is_shared:
-        raise Refused("FORBIDDEN", "The audience belongs to another account.")
+        raise another_accounts()
     return use
 
 
 def visible(caller: Caller, audience: Audience) -> bool:
     """Tell whether an audience is one of the workspace that the path names."""
     return caller.config.workspace in audience.workspaces
+
+
+def another_accounts() -> Refused:
+    """Make the error of an audience that its own account alone may manage."""
+    return Refused("FORBIDDEN", "The audience belongs to another account.")
 
 
 def no_audience() -> Refused:

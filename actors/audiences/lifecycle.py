@@ -3,7 +3,7 @@
 Methods raise as those of `actors.audiences.registry` do.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from actors.audiences.rules import (
     check_unreferenced,
     refused,
 )
+from actors.audiences.state import AudienceState
 from actors.audiences.told import Progress
 from actors.once import answer_with
 
@@ -83,40 +84,30 @@ class Lifecycle:
         await core.push()
         return True
 
-    async def calculate_audiences(self, numbers: Sequence[int], actor: str) -> int:
+    async def calculate_audiences(
+        self, numbers: Sequence[int], actor: str, elsewhere: Collection[int] = ()
+    ) -> int:
         """Calculate standard audiences together; return the credits that it costs.
 
         The cost is that of the longest range among them (spec/audiences.md, 8.1). Those of the
         workspace document, too: it says what they are, and not when they are calculated.
+
+        Args:
+            numbers: as they were asked for.
+            actor: who does it.
+            elsewhere: those among them that lie in other workspaces, and are left out.
         """
-        core = self._core
-        now_ms, days = core.clock.now_ms(), core.catalog.events_days
-        with core.changing() as changed:
-            cost = 1
-            for index, number in enumerate(numbers):
-                path = f"/audience_ids/{index}"
-                audience = changed.audiences.get(number)
-                if audience is None:
-                    raise refused("REFERENCE_NOT_FOUND", f"There is no audience {number}.", path)
-                if audience.type != "standard":
-                    raise refused("INVALID_STATE", "Only standard audiences are calculated.", path)
-                if shown_status(audience, now_ms) in ("calculating", "expired"):
-                    message = "The audience is being calculated, or has expired."
-                    raise refused("INVALID_STATE", message, path)
-                check_runnable(changed, core.catalog, core.readings, core.neighbours(), audience)
-                cost = max(cost, credits_of(audience.range or DateRange(), now_ms, days))
-                changed.put(
-                    replace(
-                        self._touched(audience, actor),
-                        status="calculating",
-                        calculations=audience.calculations + 1,
-                    )
-                )
-            changed.counters = self._spent(changed.counters, cost, now_ms)
-            changed.tell_shards()
+        with self._core.changing() as changed:
+            cost = self._calculate(changed, numbers, actor, elsewhere)
             answer_with(cost)
-        await core.push()
+        await self._core.push()
         return cost
+
+    async def check_calculation(
+        self, numbers: Sequence[int], actor: str, elsewhere: Collection[int]
+    ) -> None:
+        """Raise what `calculate_audiences` would; nothing is changed."""
+        self._calculate(self._core.state.copy(), numbers, actor, elsewhere)
 
     async def calculation_percent(self, number: int) -> int | None:
         """Return how much of all users an audience was evaluated for that is being activated or
@@ -158,6 +149,37 @@ class Lifecycle:
                 changed.tell_shards()
         await core.push()
         return any(is_waiting(each) for each in core.state.audiences.values()) or bool(left)
+
+    def _calculate(
+        self, state: AudienceState, numbers: Sequence[int], actor: str, elsewhere: Collection[int]
+    ) -> int:
+        core = self._core
+        now_ms, days = core.clock.now_ms(), core.catalog.events_days
+        cost = 1
+        for index, number in enumerate(numbers):
+            if number in elsewhere:
+                continue
+            path = f"/audience_ids/{index}"
+            audience = state.audiences.get(number)
+            if audience is None:
+                raise refused("REFERENCE_NOT_FOUND", f"There is no audience {number}.", path)
+            if audience.type != "standard":
+                raise refused("INVALID_STATE", "Only standard audiences are calculated.", path)
+            if shown_status(audience, now_ms) in ("calculating", "expired"):
+                message = "The audience is being calculated, or has expired."
+                raise refused("INVALID_STATE", message, path)
+            check_runnable(state, core.catalog, core.readings, core.neighbours(), audience)
+            cost = max(cost, credits_of(audience.range or DateRange(), now_ms, days))
+            state.put(
+                replace(
+                    self._touched(audience, actor),
+                    status="calculating",
+                    calculations=audience.calculations + 1,
+                )
+            )
+        state.counters = self._spent(state.counters, cost, now_ms)
+        state.tell_shards()
+        return cost
 
     def _finished(self, audience: Audience) -> Audience:
         if audience.type == "standard":

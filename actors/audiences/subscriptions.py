@@ -73,7 +73,11 @@ class Subscriptions:
         return made
 
     async def connect_audiences(
-        self, audiences: Sequence[int], fields: SubscriptionFields, actor: str
+        self,
+        audiences: Sequence[int],
+        fields: SubscriptionFields,
+        actor: str,
+        receiver: int | None = None,
     ) -> list[Subscription | AudienceRefused]:
         """Connect many audiences to one output; each succeeds or fails by itself."""
         core = self._core
@@ -82,7 +86,7 @@ class Subscriptions:
             for audience in audiences:
                 tried = changed.copy()
                 try:
-                    results.append(self._connect_one(tried, audience, fields, actor))
+                    results.append(self._connect_one(tried, audience, fields, actor, receiver))
                 except AudienceRefused as error:
                     results.append(error)
                 else:
@@ -155,18 +159,23 @@ class Subscriptions:
         await core.push()
         return True
 
-    async def send_audience(self, audience: int, numbers: Sequence[int]) -> bool:
+    async def send_audience(
+        self, audience: int, numbers: Sequence[int], receiver: int | None = None
+    ) -> bool:
         """Send all members of a standard audience once; tell whether there is such an audience.
 
         Args:
             audience: has to be calculated, and not too long ago.
             numbers: of its subscriptions that are to be sent to.
+            receiver: see the module.
         """
         core = self._core
         with core.changing() as changed:
             found = changed.audiences.get(audience)
             if found is None:
                 return False
+            if receiver is not None:  # its owner sends those of the document, too
+                self._check_use(found, receiver)
             if found.type != "standard":
                 raise refused("INVALID_STATE", "Only standard audiences are sent.")
             status = shown_status(found, core.clock.now_ms())
@@ -175,7 +184,7 @@ class Subscriptions:
             known = {
                 each.number: each
                 for each in changed.subscriptions_of(audience)
-                if each.receiver is None
+                if each.receiver == receiver
             }
             for index, number in enumerate(numbers):
                 path = f"/subscription_ids/{index}"
@@ -192,17 +201,22 @@ class Subscriptions:
         return True
 
     def _connect_one(
-        self, state: AudienceState, audience: int, fields: SubscriptionFields, actor: str
+        self,
+        state: AudienceState,
+        audience: int,
+        fields: SubscriptionFields,
+        actor: str,
+        receiver: int | None,
     ) -> Subscription:
         """Connect one audience of many."""
         found = state.audiences.get(audience)
         if found is None:
             raise refused("NOT_FOUND", f"There is no audience {audience}.")
-        self._check_use(found, None)
+        self._check_use(found, receiver)
         if found.test is not None:
             message = "An audience with an A/B test cannot be connected in bulk."
             raise refused("INVALID_STATE", message)
-        return self._connect(state, audience, fields, actor, None)
+        return self._connect(state, audience, fields, actor, receiver)
 
     def _connect(
         self,

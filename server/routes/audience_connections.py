@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from actors.audiences.objects import Subscription
-from actors.errors import ShardUnavailable
+from actors.errors import AudienceRefused, ShardUnavailable
 from server import audience_connection_bodies as bodies
 from server.audience_problems import shown_problems, v2_errors
 from server.audience_requests import (
@@ -18,6 +18,7 @@ from server.audience_requests import (
     json_body,
     no_audience,
     number_in_path,
+    uses_by_audience,
 )
 from server.audience_views import shown_subscription
 from server.auditing import audited
@@ -105,9 +106,13 @@ async def connect(request: web.Request) -> web.Response:
     desk = caller.edge.deployment.audiences.desk
     if output not in await desk.audience_outputs():
         raise Refused("NOT_FOUND", "There is no such output that takes audiences.")
-    results = await desk.connect_audiences(audiences, fields, caller.credential.client_id)
+    results: dict[int, Subscription | AudienceRefused] = {}
+    for use, numbers in await uses_by_audience(request, caller, audiences):
+        made_here = await use.desk.connect_audiences(numbers, fields, use.actor, use.receiver)
+        results |= zip(numbers, made_here, strict=True)
     rows: list[dict[str, Any]] = []
-    for audience, result in zip(audiences, results, strict=True):
+    for audience in audiences:
+        result = results[audience]
         if isinstance(result, Subscription):
             rows.append({"audience_id": audience, "subscription_id": result.number})
             made = shown_subscription(result)

@@ -13,13 +13,14 @@ from server.audience_requests import (
     MAY_CHANGE_AUDIENCES,
     MAY_READ_AUDIENCES,
     Use,
+    another_accounts,
     enter_owned,
     enter_use,
     json_body,
     no_audience,
     number_in_path,
     own_use,
-    use_of,
+    uses_by_audience,
     uses_of,
     visible,
 )
@@ -165,20 +166,32 @@ async def clone(request: web.Request) -> web.Response:
 
 @audited("update", "audience")
 async def calculate(request: web.Request) -> web.Response:
-    """POST .../audiences/calculate: calculate standard audiences together."""
+    """POST .../audiences/calculate: calculate standard audiences, those of a workspace together.
+
+    None is begun with if one of them cannot be.
+    """
     caller = enter(request, MAY_CHANGE_AUDIENCES)
     numbers = bodies.read_numbers(await json_body(request, caller), "audience_ids")
-    use = await use_of(request, caller, numbers[0])
-    credits_ = await use.desk.calculate_audiences(numbers, use.actor)
-    return json_answer({"credits": credits_}, 202)
+    uses = await uses_by_audience(request, caller, numbers)
+    if any(use.is_shared for use, _ in uses):
+        raise another_accounts()
+    runs = [(use, frozenset(numbers) - frozenset(there)) for use, there in uses]
+    if len(runs) > 1:
+        for use, elsewhere in runs:
+            await use.desk.check_calculation(numbers, use.actor, elsewhere)
+    costs = [
+        await use.desk.calculate_audiences(numbers, use.actor, elsewhere) for use, elsewhere in runs
+    ]
+    return json_answer({"credits": sum(costs)}, 202)
 
 
 @audited("update", "audience", "audience", _as_written)
 async def send(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/send: send all members of a standard audience once."""
-    use = await enter_owned(request, MAY_CHANGE_AUDIENCES)
+    use = await enter_use(request, MAY_CHANGE_AUDIENCES)
     numbers = bodies.read_numbers(await json_body(request, use.caller), "subscription_ids")
-    if not await use.desk.send_audience(number_in_path(request, "audience"), numbers):
+    number = number_in_path(request, "audience")
+    if not await use.desk.send_audience(number, numbers, use.receiver):
         raise no_audience()
     return web.Response(status=202)
 

@@ -190,6 +190,36 @@ async def test_a_lower_level_stops_what_the_receiver_is_sent(pair: Pair) -> None
     await as_receiver(other, one, 204, "DELETE", path)
 
 
+async def test_a_receiver_connects_in_bulk_and_sends_what_it_may_use(pair: Pair) -> None:
+    one, other = pair
+    await send(one, "a", status="premium")
+    body = {"name": "Once", "type": "standard", "range": "all", "definition": PREMIUM}
+    number = (await ask(one, 201, "POST", "", body))["id"]
+    await ask(one, 202, "POST", "/calculate", {"audience_ids": [number]})
+    await one.settle_audiences()
+
+    async def connect() -> Any:
+        url = "/platform/v2/workspaces/2/outputs/2/connect-audiences"
+        headers = await other.token()
+        response = await other.client.post(url, json={"audience_ids": [number]}, headers=headers)
+        [row] = await response.json()
+        return row["subscription_id"] if "errors" not in row else row["errors"][0]["code"]
+
+    assert await connect() == "NOT_FOUND"
+    await share(one, number, "view_only")
+    assert await connect() == "FORBIDDEN"
+    await share(one, number, "usable")
+    joined = await connect()
+    await ask(other, 403, "POST", "/calculate", {"audience_ids": [number]})
+    numbers = {"subscription_ids": [joined]}
+    await as_receiver(other, one, 202, "POST", f"/{number}/send", numbers)
+    await one.settle_audiences()
+    assert told(one, joined) == [("add", {"customer_id": "a"})]
+    await ask(one, 422, "POST", f"/{number}/send", numbers)
+    await share(one, number, "view_only")
+    await as_receiver(other, one, 403, "POST", f"/{number}/send", numbers)
+
+
 async def test_a_default_level_alone_leaves_the_levels_of_accounts(pair: Pair) -> None:
     one, other = pair
     number = await make_active(one)

@@ -225,6 +225,44 @@ async def test_lists_and_standard_audiences_are_over_several_workspaces_too(pair
     assert await members(one, made["id"]) == sorted(both)
 
 
+async def test_a_workspace_connects_calculates_and_sends_those_that_lie_in_another(
+    pair: Pair,
+) -> None:
+    one, other = pair
+    await send(one, "a", custom("Bought"))
+    body = {"type": "standard", "range": "all", "definition": count("Bought", 1)}
+    joint = (await ask(one, 201, "POST", "", body | {"name": "J", "workspaces": BOTH}))["id"]
+    single = (await ask(other, 201, "POST", "", body | {"name": "S"}))["id"]
+    draft = (await ask(one, 201, "POST", "", {"name": "D", "workspaces": BOTH}))["id"]
+    answer = await ask(other, 422, "POST", "/calculate", {"audience_ids": [single, joint, draft]})
+    assert answer["errors"][0]["path"] == "/audience_ids/2"
+    assert (await ask(other, 200, "GET", f"/{single}"))["status"] == "draft"
+    numbers = {"audience_ids": [single, joint]}
+    answer = await ask(other, 202, "POST", "/calculate", numbers)
+    assert answer == {"credits": 4}  # two years of events, in each of two runs
+    assert (await ask(one, 200, "GET", f"/{joint}"))["status"] == "calculating"
+    for world in pair:
+        await world.settle_audiences()
+    url = "/platform/v2/workspaces/2/outputs/2/connect-audiences"
+    response = await other.client.post(
+        url, json={"audience_ids": [joint, 99, single]}, headers=await other.token()
+    )
+    rows = await response.json()
+    assert [each["audience_id"] for each in rows] == [joint, 99, single]
+    assert ["subscription_id" in each for each in rows] == [True, False, True]
+    own = await joined(one, joint)
+    theirs = rows[0]["subscription_id"]
+    path = f"/{joint}/send"
+    await ask(other, 422, "POST", path, {"subscription_ids": [own]})
+    await ask(one, 422, "POST", path, {"subscription_ids": [theirs]})
+    await ask(other, 202, "POST", path, {"subscription_ids": [theirs]})
+    for world in pair:
+        await world.settle_audiences()
+    [mpid] = await mpids(one, "a")
+    assert changes(one, theirs) == [("add", mpid)]
+    assert changes(one, own) == []
+
+
 async def test_an_audience_over_several_can_ask_for_others(pair: Pair) -> None:
     one, other = pair
     await send(one, "a", status="premium")
