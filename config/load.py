@@ -7,11 +7,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from actors.identity.registry import STRATEGIES
+from actors.outputs.egress import EgressRules
 from actors.outputs.module import OutputModule
 from actors.outputs.registry import MODULES
 from config.audience_tests import failed_tests
 from config.deployment import deployment_problems
 from config.errors import ConfigError, Found, Location, format_path, found_by_model
+from config.module_settings import refused_targets
 from config.numbers import KeptNumbers, assign_all
 from config.plan_files import read_plan_files
 from config.sources import Expansion, read_yaml
@@ -176,6 +178,25 @@ def validate_files(paths: Sequence[Path], environ: Mapping[str, str]) -> list[st
         found = failed_tests(document, others)
         problems += [(source.locate(where), message) for where, message in found]
     return ConfigError(problems).lines()
+
+
+def refused_by(egress: EgressRules, paths: Sequence[Path], environ: Mapping[str, str]) -> list[str]:
+    """Return one line `path: message` per URL of valid documents that nothing can be sent to.
+
+    Args:
+        egress: what the operator has opened.
+        paths, environ: see `validate_files`.
+    """
+    loaded, _ = _load_all(paths, environ, MODULES, STRATEGIES)
+    found = {
+        (source.locate(where), message): None
+        for document, source in loaded
+        for index, output in enumerate(document.outputs)
+        for where, message in refused_targets(
+            output, ("outputs", index), MODULES[output.module], egress
+        )
+    }
+    return ConfigError(list(found)).lines()
 
 
 class _Source:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.outputs.connection_settings import ConnectionSettings
+from actors.outputs.egress import EgressRules
 from actors.outputs.module import OutputModule, OutputSettings
 from config.errors import Found, Location, found_by_model, is_written
 from config.fields import EnvironmentName
@@ -83,6 +84,24 @@ def enabled_settings(output: Output, module: OutputModule) -> dict[Environment, 
         each: module.settings_model.model_validate(output.settings_in(each))
         for each in output.enabled_environments
     }
+
+
+def refused_targets(
+    output: Output, where: Location, module: OutputModule, egress: EgressRules
+) -> Iterator[Found]:
+    """List the URLs of a valid output that it cannot send to (spec/connections.md, 3.8).
+
+    Only what is known without resolving names.
+    """
+    base = Layer((*where, "settings"), output.settings)
+    for name, settings in enabled_settings(output, module).items():
+        over = getattr(output.environments, name).settings
+        layers = (Layer((*where, "environments", name, "settings"), over), base)
+        for target in module.targets(settings):
+            refusal = egress.refusal(target.url, allow_insecure=target.allow_insecure)
+            if refusal is not None:
+                location = (target.setting,)
+                yield _origin(location, layers, base.where) + location, refusal
 
 
 def _kind_problems(

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from actors.errors import DataFolderError, ShardUnavailable, StoreDamaged, StoreFull
+from actors.outputs.egress import EgressRules
 from config.errors import ConfigError
-from config.load import validate_files
+from config.load import refused_by, validate_files
 from config.settings import load_settings
 from server.audience_commands import audiences
 from server.cluster_commands import cluster
@@ -88,11 +89,19 @@ def config() -> None:
 def validate(files: tuple[Path, ...]) -> None:
     """Check workspace documents; list everything that is wrong with them.
 
-    Several are checked as the workspaces of one deployment as well.
+    Several are checked as the workspaces of one deployment as well. Targets of outputs that
+    HEADWATER_EGRESS_ALLOW would have to name, as it is set here, are warned of.
     """
     problems = validate_files(files, os.environ)
     if problems:
         _fail(problems)
+    try:
+        egress = EgressRules(load_settings({}, os.environ).egress_allow)
+    except ConfigError as error:
+        _fail(error.lines())
+    # The settings of the service may be others than those that are known here.
+    for line in refused_by(egress, files, os.environ):
+        click.echo(f"warning: {line}", err=True)
     *others, last = map(str, files)
     click.echo(f"{', '.join(others)} and {last} are valid." if others else f"{last} is valid.")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -34,6 +34,22 @@ def takes_everything(_: Any) -> Takes:
 def no_domain(_: Any) -> str:
     """Return where an output is that is in no domain."""
     return ""
+
+
+class Target(NamedTuple):
+    """A URL that requests go to, and the setting that has it.
+
+    `allow_insecure`: whether that may be plain http though the operator has not opened it.
+    """
+
+    setting: str
+    url: str
+    allow_insecure: bool
+
+
+def no_targets(_: Any) -> Iterable[Target]:
+    """Return where an output sends whose settings have no URL."""
+    return ()
 
 
 def no_headers(_: Any) -> dict[str, str]:
@@ -73,6 +89,7 @@ class OutputModule:
         always_takes: what of that is so whatever the settings, to be shown to people.
         domain: tells of validated settings whose the receiver is, for those who made a data subject
             request that it got.
+        targets: tells of validated settings which URLs are requested, as far as they have them.
         headers: tells of validated settings the headers that all requests have, to be shown to
             people: `HIDDEN` stands for secrets.
     """
@@ -89,6 +106,7 @@ class OutputModule:
     always_takes: Takes = EVERYTHING
     headers: Callable[[Any], dict[str, str]] = no_headers
     domain: Callable[[Any], str] = no_domain
+    targets: Callable[[Any], Iterable[Target]] = no_targets
     connection_settings_model: type[OutputSettings] | None = None
     gets_audience_ids: bool = False
     gets_aliases: bool = False

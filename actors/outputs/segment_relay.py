@@ -23,7 +23,7 @@ from actors.outputs.http_answers import (
     outcome_of,
     read_bounded,
 )
-from actors.outputs.module import HIDDEN, OutputModule, OutputSettings
+from actors.outputs.module import HIDDEN, OutputModule, OutputSettings, Target
 from actors.outputs.segment_messages import EVENT_TYPES, messages_of
 from actors.outputs.user_order import PRECEDED, UserOrder
 from actors.pipeline.settings import Takes
@@ -210,6 +210,7 @@ MODULE = OutputModule(
     open=SegmentRelayOutput,
     takes=lambda _: TAKES,
     always_takes=TAKES,
+    targets=lambda settings: [Target("url", settings.url, settings.allow_insecure)],
     headers=lambda settings: _plain_headers(settings) | {"Authorization": HIDDEN},
     connection_settings_model=SegmentRelayConnectionSettings,
 )

@@ -23,7 +23,7 @@ from actors.outputs.http_answers import (
     outcome_of,
     read_bounded,
 )
-from actors.outputs.module import HIDDEN, OutputModule
+from actors.outputs.module import HIDDEN, OutputModule, Target
 from actors.outputs.synthetic import synthetic_delivery
 from actors.outputs.webhook_settings import WebhookSettings
 
@@ -181,5 +181,6 @@ MODULE = OutputModule(
     open=WebhookOutput,
     headers=shown_headers,
     domain=lambda settings: urlsplit(settings.url).hostname or "",
+    targets=lambda settings: [Target("url", settings.url, settings.allow_insecure)],
     whole_batches=lambda _: (),
 )

@@ -49,6 +49,68 @@ def test_everything_that_is_wrong_is_listed_on_standard_error(tmp_path: Path) ->
     assert {"inputs[0].kind", "version", "unknown"} <= problems
 
 
+@pytest.mark.parametrize(
+    ("module", "more"),
+    [
+        pytest.param("webhook", "", id="webhook"),
+        pytest.param("segment_relay", "write_key: key", id="segment_relay"),
+    ],
+)
+def test_it_is_warned_of_targets_that_are_not_opened(
+    tmp_path: Path, module: str, more: str
+) -> None:
+    """spec/connections.md, 3.8; the document is valid, and another process may have opened them."""
+    text = EXAMPLE.read_text()
+    start, end = text.index("  - id: files"), text.index("# Which input goes")
+    output = f"""
+  - id: files
+    kind: event
+    module: {module}
+    name: Out
+    settings: {{url: "http://10.0.0.1:81/in", {more}}}
+    environments:
+      production: {{settings: {{url: "http://1.1.1.1/in"}}}}
+      development: {{settings: {{allow_insecure: true}}}}
+
+"""
+    file = tmp_path / "shop.yaml"
+    file.write_text(text[:start] + output + text[end:])
+    command = ["config", "validate", str(file)]
+    refused = CliRunner().invoke(main, command)
+    assert (refused.exit_code, refused.stdout) == (0, f"{file} is valid.\n")
+    assert refused.stderr.splitlines() == [
+        "warning: outputs[0].environments.production.settings.url: http is only allowed to targets"
+        " in egress.allow or with allow_insecure",
+        "warning: outputs[0].settings.url: 10.0.0.1 is not a public address and is not in"
+        " egress.allow",
+    ]
+    opened = {"HEADWATER_EGRESS_ALLOW": "10.0.0.0/8,1.1.1.1"}
+    assert CliRunner().invoke(main, command, env=opened).stderr == ""
+
+
+def test_it_is_warned_of_each_url_of_a_module(tmp_path: Path) -> None:
+    text = EXAMPLE.read_text()
+    start, end = text.index("  - id: files"), text.index("# Which input goes")
+    output = """
+  - id: files
+    kind: event
+    module: firehose
+    name: Out
+    settings:
+      registration_url: http://127.0.0.1:7070
+      event_url: https://8.8.8.8/events
+      dsr_url: https://[fe80::1]/dsr
+
+"""
+    file = tmp_path / "shop.yaml"
+    file.write_text(text[:start] + output + text[end:])
+    lines = CliRunner().invoke(main, ["config", "validate", str(file)]).stderr.splitlines()
+    assert [line.split(": ")[1] for line in lines] == [
+        "outputs[0].settings.registration_url",
+        "outputs[0].settings.dsr_url",
+    ]
+
+
 def test_placeholders_are_looked_up_in_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "shop.yaml"
     file.write_text(EXAMPLE.read_text().replace("demo-client", '"${env:CLIENT}"'))

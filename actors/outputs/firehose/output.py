@@ -39,7 +39,7 @@ from actors.outputs.firehose.settings import (
 )
 from actors.outputs.firehose.takes import takes
 from actors.outputs.firehose.tokens import tokens_of
-from actors.outputs.module import OutputModule
+from actors.outputs.module import OutputModule, Target
 
 logger = logging.getLogger("headwater.forwarder")
 
@@ -230,4 +230,7 @@ MODULE = OutputModule(
     takes=takes,
     problems=output_problems,
     domain=lambda settings: urlsplit(settings.url_of("dsr") or "").hostname or "",
+    targets=lambda settings: [
+        Target(name, url, settings.allow_insecure) for name, url in settings.urls.items()
+    ],
 )

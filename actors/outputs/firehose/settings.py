@@ -103,12 +103,17 @@ class FirehoseSettings(OutputSettings):
     def _check(self) -> "FirehoseSettings":
         if self.registration is None and self.registration_url is None:
             raise ValueError("registration_url or registration is required")
-        for name in ("registration_url", "event_url", "audience_url", "dsr_url"):
-            url = getattr(self, name)
-            is_plain = url is not None and urlsplit(url).scheme == "http"
+        for name, url in self.urls.items():
+            is_plain = urlsplit(url).scheme == "http"
             if is_plain and not is_loopback(url) and not self.allow_insecure:
                 raise ValueError(f"{name} must be https, unless allow_insecure is set")
         return self
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """The URLs that are given, by the names of their settings."""
+        names = ("registration_url", "event_url", "audience_url", "dsr_url")
+        return {name: url for name in names if (url := getattr(self, name)) is not None}
 
     def url_of(self, kind: str) -> str | None:
         """Return where messages of a kind of output go."""
