@@ -41,9 +41,9 @@ def is_excepted(batch: dict[str, Any]) -> bool:
     """Tell whether the page lists a valid batch among those that are refused all the same."""
     if any(value is not None for value in (batch.get("partner_identities") or {}).values()):
         return True
-    identities = [*(batch.get("user_identities") or {}).values()]
-    identities += [(batch.get("device_info") or {}).get(name) for name in DEVICE_IDENTITIES]
-    if any(isinstance(value, float) and abs(value) >= 2**63 for value in identities):
+    ids = [batch.get("source_request_id"), *(batch.get("user_identities") or {}).values()]
+    ids += [(batch.get("device_info") or {}).get(name) for name in DEVICE_IDENTITIES]
+    if any(isinstance(value, float) and abs(value) >= 2**63 for value in ids):
         return True
     for event in batch.get("events") or ():
         kind, data = event["event_type"], event["data"]
