@@ -9,7 +9,13 @@ import msgspec
 
 from actors.store.keys import SLOTS
 from actors.store.slots import SlotMap
-from server.platform_client import ApiRefused, PlatformApi, Unanswered, with_credentials
+from server.platform_client import (
+    ApiRefused,
+    PlatformApi,
+    Unanswered,
+    checked_url,
+    with_credentials,
+)
 from server.rebalance import Move, PlanRefused, evening, left, read_shown
 
 PASS_TIMEOUT_S = 120.0
@@ -17,7 +23,11 @@ PAUSE_S = 1.0  # between two passes, for what had to wait
 PATIENCE_S = 60.0  # without any progress: a shard, or all, may be starting again
 
 _admin_url = click.option(
-    "--admin-url", default="http://127.0.0.1:9090", show_default=True, help="The admin port."
+    "--admin-url",
+    default="http://127.0.0.1:9090",
+    show_default=True,
+    callback=checked_url,
+    help="The admin port.",
 )
 
 

@@ -4,19 +4,24 @@ import base64
 import gzip
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import click
 import orjson
 import zstandard
 
+from actors.clock import SystemClock
 from actors.errors import BatchRejected
+from actors.outputs.retry import parse_retry_after
 from actors.plans.document import DocumentProblem, DocumentRefused, compile_document
 from actors.plans.trial import try_batch
+from server.platform_client import checked_url
 from server.quarantine_replay import (
     NoQuarantineBatch,
     NothingToFindBy,
@@ -66,7 +71,10 @@ def validate(
     if out_file is None:
         click.echo(answer)
     else:
-        out_file.write_text(answer + "\n", "utf-8")
+        try:
+            out_file.write_text(answer + "\n", "utf-8")
+        except OSError as error:
+            raise click.ClickException(f"{out_file} cannot be written: {error.strerror}") from None
     if found["results"]:
         sys.exit(1)
 
@@ -86,7 +94,7 @@ def lint(**given: Any) -> None:
 @click.option("--file", "files", type=_FILE, multiple=True, required=True, help="Of batches.")
 @click.option("--input-key", required=True, help="Key of the input that they are sent through.")
 @click.option("--input-secret", required=True, envvar="HEADWATER_INPUT_SECRET")
-@click.option("--url", default="http://127.0.0.1:8080", show_default=True)
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, callback=checked_url)
 @click.option("--event-attributes", is_flag=True, help="Send events with blocked attributes, too.")
 @click.option("--user-attributes", is_flag=True, help="Send blocked attributes of users, too.")
 @click.option("--user-identities", is_flag=True, help="Send blocked identities, too.")
@@ -106,8 +114,6 @@ def replay(
             "Events with blocked attributes were delivered without them, and come a second time.",
             err=True,
         )
-    if not url.startswith(("http://", "https://")):
-        raise click.ClickException("--url must be an http or https URL")
     pair = base64.b64encode(f"{input_key}:{input_secret}".encode()).decode()
     has_failed = False
     for file in files:
@@ -153,44 +159,49 @@ def _send(url: str, pair: str, body: bytes) -> None:
         except HTTPError as error:
             if error.code not in (429, 503) or left == 1:
                 raise _NotTaken(f"is answered {error.code}") from None
-            time.sleep(float(error.headers.get("Retry-After") or 1))
-        except (URLError, OSError) as error:
+            asked_s = parse_retry_after(error.headers["Retry-After"], SystemClock().now_ms())
+            time.sleep(1.0 if asked_s is None else asked_s)
+        except OSError as error:
             raise click.ClickException(f"{url} does not answer: {error}") from None
+        except (HTTPException, ValueError):  # the text is what was sent
+            raise click.ClickException(f"{url} does not answer as HTTP wants it") from None
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of a file output's file that are not empty, with their numbers."""
     try:
-        content = file.read_bytes()
+        content = _inflated(file.read_bytes(), file.suffix)
+    except (zlib.error, gzip.BadGzipFile, EOFError, zstandard.ZstdError):
+        raise click.ClickException(f"{file} is no {file.suffix} file, or damaged") from None
     except OSError as error:
         raise click.ClickException(f"{file} cannot be read: {error.strerror}") from None
-    if file.suffix == ".gz":
-        content = gzip.decompress(content)
-    elif file.suffix == ".zst":
-        content = zstandard.ZstdDecompressor().decompressobj().decompress(content)
     for number, line in enumerate(content.split(b"\n"), 1):
         if line.strip():
             yield number, line
 
 
+def _inflated(content: bytes, suffix: str) -> bytes:
+    """Return what a file holds; raises what its compression does, EOFError if it is cut off."""
+    if suffix == ".gz":
+        return gzip.decompress(content)
+    if suffix != ".zst":
+        return content
+    inflating = zstandard.ZstdDecompressor().decompressobj()
+    inflated = inflating.decompress(content)
+    if not inflating.eof:
+        raise EOFError
+    return inflated
+
+
 def _document(given: dict[str, Any]) -> Any:
     """Return the version document that options or the configuration file name."""
-    config = given["config"] or Path(CONFIG)
-    planning: dict[str, Any] = {}
     names = ("version", "version_file", "plan", "plan_file")
-    if not any(given[name] for name in names) and (given["config"] or config.exists()):
-        written = _json(None, config, CONFIG)
-        planning = written.get("planningConfig") or {} if isinstance(written, dict) else {}
+    planning = {} if any(given[name] for name in names) else _planning(given["config"])
     version_file = given["version_file"] or planning.get("dataPlanVersionFile")
     plan_file = given["plan_file"] or planning.get("dataPlanFile")
-    number = given["version_number"] or planning.get("versionNumber")
     if given["plan"] or plan_file:
-        whole = _json(given["plan"], plan_file and Path(plan_file), "--dataPlan")
-        versions = whole.get("data_plan_versions", []) if isinstance(whole, dict) else []
-        found = [each for each in versions if isinstance(each, dict) and each["version"] == number]
-        if not found:
-            raise click.ClickException(f"the plan has no version {number} (--versionNumber)")
-        [version, *_] = found
+        number = given["version_number"] or planning.get("versionNumber")
+        version = _version(given["plan"], plan_file and Path(plan_file), number)
     else:
         version = _json(
             given["version"],
@@ -198,6 +209,40 @@ def _document(given: dict[str, Any]) -> Any:
             "--dataPlanVersion or --dataPlanVersionFile",
         )
     return version.get("version_document", version) if isinstance(version, dict) else version
+
+
+def _planning(config: Path | None) -> dict[str, Any]:
+    """Return `planningConfig` of a configuration file; `config`: None is that of this folder."""
+    file = config or Path(CONFIG)
+    if config is None and not file.exists():
+        return {}
+    written = _json(None, file, CONFIG)
+    if not isinstance(written, dict):
+        raise click.ClickException(f"{file} must hold an object")
+    planning = written.get("planningConfig")
+    if planning is None:
+        return {}
+    if not isinstance(planning, dict):
+        raise click.ClickException(f"{file}: planningConfig must be an object")
+    for name in ("dataPlanVersionFile", "dataPlanFile"):
+        value = planning.get(name)
+        if value is not None and (not isinstance(value, str) or "\0" in value):
+            raise click.ClickException(f"{file}: planningConfig.{name} must be a path")
+    return planning
+
+
+def _version(plan: str | None, file: Path | None, number: Any) -> Any:
+    """Return the version of that number of a whole plan, which was given as JSON or as a file."""
+    whole = _json(plan, file, "--dataPlan or --dataPlanFile")
+    versions = whole.get("data_plan_versions") if isinstance(whole, dict) else None
+    if not isinstance(versions, list):
+        raise click.ClickException(f"{file or '--dataPlan'}: data_plan_versions must be a list")
+    if number is None:
+        raise click.ClickException("give --versionNumber: a whole plan has several versions")
+    for each in versions:
+        if isinstance(each, dict) and each.get("version") == number:
+            return each
+    raise click.ClickException(f"the plan has no version {number} (--versionNumber)")
 
 
 def _json(text: str | None, file: Path | None, what: str) -> Any:

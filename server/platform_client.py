@@ -1,18 +1,20 @@
 """The Platform API for commands that talk to a running deployment (spec/platform-api.md)."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlencode
+from urllib.error import HTTPError
+from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 import click
 
 TIMEOUT_S = 30.0
+_URL = re.compile(r"https?://[!-~]+")  # printable ASCII
 
 
 class Unanswered(click.ClickException):
@@ -29,7 +31,11 @@ class ApiRefused(click.ClickException):
 
 
 class PlatformApi:
-    """The Platform API of one workspace."""
+    """The Platform API of one workspace.
+
+    URLs are those that `checked_url` has let through. Whatever is asked raises ApiRefused,
+    Unanswered, or ClickException for an answer that is not of a Platform API.
+    """
 
     def __init__(self, url: str, client_id: str, client_secret: str, workspace: str) -> None:
         self._base = url.rstrip("/")
@@ -44,6 +50,8 @@ class PlatformApi:
                 "grant_type": "client_credentials",
             },
         )
+        if not isinstance(answer, dict) or not isinstance(answer.get("access_token"), str):
+            raise self._not_understood()
         self._token = answer["access_token"]
 
     def at(self, url: str, timeout_s: float) -> "PlatformApi":
@@ -92,7 +100,7 @@ class PlatformApi:
         data = None if body is None else json.dumps(body).encode()
         with self._open(path, data, method) as response:
             answer = response.read()
-        return json.loads(answer) if answer else None
+            return json.loads(answer) if answer else None
 
     @contextmanager
     def _open(
@@ -105,16 +113,21 @@ class PlatformApi:
         headers = {"Content-Type": content_type}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        if not self._base.startswith(("http://", "https://")):
-            raise click.ClickException("--url must be an http or https URL")
         request = Request(self._base + path, data, headers, method=method)  # noqa: S310
         try:
             with urlopen(request, timeout=self._timeout_s) as response:  # noqa: S310
                 yield response
         except HTTPError as error:
             raise ApiRefused(error.code, _reasons(error)) from None
-        except (URLError, OSError) as error:
+        except OSError as error:
             raise Unanswered(f"{self._base} does not answer: {error}") from None
+        except HTTPException:  # its text is what was sent
+            raise Unanswered(f"{self._base} does not answer as HTTP wants it") from None
+        except (ValueError, RecursionError):  # no JSON, no UTF-8, or it leads to what is no URL
+            raise self._not_understood() from None
+
+    def _not_understood(self) -> click.ClickException:
+        return click.ClickException(f"{self._base} answers, but not as the Platform API does")
 
 
 def _reasons(error: HTTPError) -> list[str]:
@@ -127,8 +140,25 @@ def _reasons(error: HTTPError) -> list[str]:
             f"{each['path']}: {each['message']}" if "path" in each else str(each["message"])
             for each in body["errors"]
         ]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError, OSError, HTTPException):
         return [error.reason]
+
+
+def checked_url(context: click.Context, option: click.Parameter, url: str) -> str:
+    """Return the URL that an option was given, if something can be asked there.
+
+    Raises:
+        ClickException: names the option.
+    """
+    try:
+        parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")
+        is_url = bool(_URL.fullmatch(url) and parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url or "@" in parts.netloc:
+        raise click.ClickException(f"{option.opts[0]} must be an http or https URL with a host")
+    return url
 
 
 def with_access(command: Callable[..., None], *, is_required: bool = True) -> Callable[..., None]:
@@ -150,7 +180,11 @@ def with_credentials(
     """Let commands that find their workspace otherwise take the rest of these options."""
     options = (
         click.option(
-            "--url", default="http://127.0.0.1:8080", show_default=True, help="Of the edges."
+            "--url",
+            default="http://127.0.0.1:8080",
+            show_default=True,
+            callback=checked_url,
+            help="Of the edges.",
         ),
         click.option(
             "--client-id",

@@ -58,6 +58,13 @@ def replayed(batch: Any, options: ReplayOptions) -> Members | None:
         NoQuarantineBatch, NothingToFindBy: see there.
     """
     blocked = _metadata(batch)
+    try:
+        return _blocked_of(batch, blocked, options)
+    except (AttributeError, KeyError, TypeError):
+        raise NoQuarantineBatch("its members are not those of a batch") from None
+
+
+def _blocked_of(batch: Members, blocked: Members, options: ReplayOptions) -> Members | None:
     wanted = set(_texts(blocked, "blocked_event_ids"))
     if options.event_attributes:
         wanted |= {each["event_id"] for each in blocked.get("blocked_event_attributes", ())}

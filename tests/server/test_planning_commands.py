@@ -145,6 +145,7 @@ class Receiver:
         self.bodies: list[Data] = []
         self.credentials: set[str] = set()
         self.answers: list[int] = []
+        self.retry_after = "0"
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -155,7 +156,7 @@ class Receiver:
                     outer.bodies.append(json.loads(body))
                 outer.credentials.add(self.headers["Authorization"])
                 self.send_response(status)
-                self.send_header("Retry-After", "0")
+                self.send_header("Retry-After", outer.retry_after)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -353,3 +354,10 @@ def test_what_is_refused_is_told_and_what_is_too_much_is_sent_again(
     assert done.exit_code == 1
     assert f"{file}:1: is answered 403\n" in done.output
     assert "secret" not in done.output
+
+
+def test_a_date_that_a_receiver_asks_to_wait_for_is_read(written: Any, receiver: Receiver) -> None:
+    receiver.answers = [429, 503]
+    receiver.retry_after = "Thu, 01 Jan 2026 00:00:00 GMT"  # is over
+    assert replay(receiver, "--file", written("q.ndjson", QUARANTINED)).exit_code == 0
+    assert len(receiver.bodies) == 1
