@@ -1,6 +1,7 @@
 """Makes workspace documents of files and folders (spec/connections.md, 10)."""
 
 from collections.abc import Collection, Mapping, Sequence
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,7 @@ def _load_all(
     loaded: list[tuple[WorkspaceDocument, _Source]] = []
     problems: list[tuple[str, str]] = []
     for index, path in enumerate(paths):
-        if path.resolve() in [
-            each.resolve() for each in paths[:index]
-        ]:  # everything in it would be used twice
+        if realpath(path) in map(realpath, paths[:index]):  # all of it would be used twice
             problems.append((str(path), "is given twice"))
             continue
         name = str(path) if len(paths) > 1 else ""
@@ -217,12 +216,16 @@ class _Source:
     def read(cls, path: Path, name: str) -> "_Source":
         """Read one file, or every YAML file of a folder in the order of their names."""
         source = cls(name)
-        source._is_folder = path.is_dir()
         files = [path]
-        if source._is_folder:
-            files = sorted(each for each in path.iterdir() if each.suffix in {".yaml", ".yml"})
-            if not files:
-                raise ConfigError([(name or path.name, "has no *.yaml or *.yml file")])
+        try:
+            source._is_folder = path.is_dir()
+            if source._is_folder:
+                files = sorted(each for each in path.iterdir() if each.suffix in {".yaml", ".yml"})
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror}"
+            raise ConfigError([(name or path.name, reason)]) from None
+        if not files:
+            raise ConfigError([(name or path.name, "has no *.yaml or *.yml file")])
         for file in files:
             source._add(file, str(file) if name else file.name)
         return source

@@ -19,7 +19,9 @@ _PLACEHOLDER = re.compile(
 # The library's texts quote single characters and kinds of token, such as '<block end>', but also
 # texts of the file: both values of a repeated key, or an unquoted password that begins with * or !.
 _QUOTE = re.compile("['\"]")
-_SHOWS_NO_TEXT = re.compile(r"""(?:[^'"]|'(?:.|<[a-z -]+>)')*""")
+_SHOWS_NO_TEXT = re.compile(
+    r"""(?:[^'"]|'(?:.|\\(?:[tnr]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})|<[a-z -]+>)')*"""
+)
 NOT_HERE = "placeholders are put in by `headwater config`, where the file is"
 _HALF = "holds half of a surrogate pair, which is no character"
 _UNKNOWN = "unknown placeholder; there are ${env:NAME}, ${env:NAME:-default} and ${file:path}"
@@ -66,6 +68,8 @@ def read_text(path: Path) -> str:
         raise ConfigError([(path.name, f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError:
         raise ConfigError([(path.name, "is not UTF-8 text")]) from None
+    except ValueError:  # NUL, which YAML can write
+        raise ConfigError([(path.name, "cannot be read: no file has such a name")]) from None
 
 
 def _mended(text: str) -> str:

@@ -2,10 +2,12 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 import click
+import lmdb
 
 from actors.errors import DataFolderError
 from actors.store import backups
@@ -28,12 +30,10 @@ def data() -> None:
 def check(data_dir: Path | None) -> None:
     """Read every entry of every store; end with 1 if one is damaged. May be served meanwhile."""
     is_damaged = False
-    try:
+    with _told():
         for store, damage in backups.check(_folder(data_dir)):
             click.echo(f"{store}: {'ok' if damage is None else damage}")
             is_damaged |= damage is not None
-    except DataFolderError as error:
-        _fail(error)
     sys.exit(1 if is_damaged else 0)
 
 
@@ -45,10 +45,8 @@ def backup(target: Path, data_dir: Path | None) -> None:
 
     The copy has the keys that seal and sign: keep it as safe as the folder.
     """
-    try:
+    with _told():
         size = backups.back_up(_folder(data_dir), target)
-    except DataFolderError as error:
-        _fail(error)
     click.echo(f"{target}: {size / 2**20:,.1f} MiB")
 
 
@@ -58,10 +56,8 @@ def backup(target: Path, data_dir: Path | None) -> None:
 def restore(source: Path, data_dir: Path | None) -> None:
     """Make a data folder, which must not exist yet, of a BACKUP."""
     folder = _folder(data_dir)
-    try:
+    with _told():
         backups.restore(source, folder)
-    except DataFolderError as error:
-        _fail(error)
     click.echo(f"{folder} is restored; serve it with --data-dir")
 
 
@@ -73,13 +69,11 @@ def repair(data_dir: Path | None) -> None:
     A damaged store is set aside, not deleted. Nobody may serve the folder.
     """
     folder = _folder(data_dir)
-    try:
+    with _told():
         found = [store for store, damage in backups.check(folder) if damage is not None]
         for store in found:
             for line in repair_store(folder, store):
                 click.echo(line)
-    except DataFolderError as error:
-        _fail(error)
     if not found:
         click.echo("nothing is damaged")
 
@@ -93,10 +87,8 @@ def place(shard: int, node: str, data_dir: Path | None) -> None:
 
     In the data folder of `serve`, while nobody serves it. The node that had it no longer needs it.
     """
-    try:
+    with _told():
         place_shard(_folder(data_dir), shard, node)
-    except DataFolderError as error:
-        _fail(error)
     click.echo(f"shard {shard} is on {node}")
 
 
@@ -107,5 +99,13 @@ def _folder(data_dir: Path | None) -> Path:
         raise click.ClickException("\n".join(error.lines())) from error
 
 
-def _fail(error: DataFolderError) -> NoReturn:
-    raise click.ClickException(str(error)) from error
+@contextmanager
+def _told() -> Iterator[None]:
+    """End with a line that says why a data folder cannot be used, or not by this user."""
+    try:
+        yield
+    except (DataFolderError, lmdb.Error) as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        raise click.ClickException(f"{where}{error.strerror}") from error

@@ -137,6 +137,21 @@ def test_a_key_that_is_no_string_is_named(tmp_path: Path) -> None:
             "workspace.yaml: line 3, column 2: found duplicate key",
             id="a key twice",
         ),
+        pytest.param(
+            "version:\n\t1: 2\n",
+            r"workspace.yaml: line 2, column 1: found character '\t' that cannot start any token",
+            id="a tab",
+        ),
+        pytest.param(
+            'version: "\\é"\n',
+            "workspace.yaml: line 1, column 12: found unknown escape character 'é'",
+            id="an escape",
+        ),
+        pytest.param(
+            'version: "\\\u200b"\n',
+            r"workspace.yaml: line 1, column 12: found unknown escape character '\u200b'",
+            id="an escape of what cannot be seen",
+        ),
         pytest.param("- version\n", "workspace.yaml: must be a mapping", id="a list"),
         pytest.param("", "workspace.yaml: must be a mapping", id="nothing"),
         pytest.param(

@@ -3,6 +3,9 @@
 import asyncio
 import gzip
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,10 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.clock import SystemClock
+from actors.store.environment import Store
+from actors.store.folder import DataFolder
+from config.load import EXAMPLE
 from server.cli import main
 from tests.actors.plans.plans import document
 
@@ -232,3 +239,67 @@ def test_a_line_that_is_no_batch_is_counted_and_the_others_go_on(
     result = run(*REPLAY, "--dry-run", "--user-attributes", "--file", file)
     assert result.stderr == f"{file}:1: its members are not those of a batch\n"
     assert result.stdout == f"{file}: 1 would be sent, 0 skipped, 1 failed\n"
+
+
+NOBODY = 65_534
+
+
+@contextmanager
+def closed(path: Path) -> Iterator[None]:
+    """Let nobody enter a folder or read a file, though this process may be root's."""
+    path.chmod(0)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(NOBODY)
+        yield
+    finally:
+        if user == 0:
+            os.seteuid(0)
+        path.chmod(0o700)
+
+
+@pytest.mark.parametrize("name", ["shop.yaml", "."])
+@pytest.mark.parametrize("command", ["validate", "plan", "apply"])
+def test_a_document_in_a_folder_that_one_may_not_enter_is_named(
+    command: str, name: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    with closed(tmp_path):
+        line = the_line(run("config", command, folder / name))
+    assert line == f"{(folder / name).name}: cannot be read: Permission denied"
+
+
+def test_a_document_whose_name_no_file_can_have_is_told(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    line = the_line(run("config", "validate", loop))
+    assert line == "loop: cannot be read: Too many levels of symbolic links"
+    assert the_line(run("config", "validate", "a" * 300)).endswith(
+        "cannot be read: File name too long"
+    )
+    file = tmp_path / "shop.yaml"
+    file.write_text(EXAMPLE.read_text().replace("demo-client", '"${file:a\\0b}"'))
+    assert "no file has such a name" in the_line(run("config", "validate", file))
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Path:
+    """Return a data folder that has been served."""
+    size = 2**24
+    folder = DataFolder(tmp_path / "data", 1, size, SystemClock())
+    for path in (folder.coordinator, *folder.shards):
+        Store(path, size).close()
+    folder.close()
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    "command", [("check",), ("backup", "/nowhere/copy"), ("repair",)], ids=" ".join
+)
+def test_a_data_folder_of_another_user_is_named(command: tuple[str, ...], served: Path) -> None:
+    with closed(served):
+        line = the_line(run("data", *command, "--data-dir", served))
+    assert "Permission denied" in line
+    assert str(served) in line
