@@ -19,11 +19,8 @@ Shard = Mapping[str, Any]  # as GET .../audiences/costs shows one
 
 
 @click.group()
-@partial(with_access, is_required=False)
-@click.pass_context
-def audiences(context: click.Context, /, **access: str | None) -> None:
+def audiences() -> None:
     """Audiences of a running deployment, or of a workspace document."""
-    context.obj = access
 
 
 @audiences.command("explain-cost")
@@ -49,18 +46,18 @@ def audiences(context: click.Context, /, **access: str | None) -> None:
     show_default=True,
     help="With --file: events of a profile that count, once for each stream that takes them.",
 )
-@click.pass_obj
+@partial(with_access, is_required=False)
 def explain_cost(
-    access: dict[str, str | None], files: tuple[Path, ...], profiles: int, entries: int
+    files: tuple[Path, ...], profiles: int, entries: int, **access: str | None
 ) -> None:
     """Tell what audiences take of memory: per profile, stream entry and criterion."""
     if files:
         _state(files, profiles, entries)
         return
-    missing = [name for name, value in access.items() if value is None]
-    if missing:
-        raise click.UsageError(f"Without --file, --{missing[0].replace('_', '-')} is needed.")
-    _measure({name: str(value) for name, value in access.items()})
+    for name in ("client_id", "client_secret"):
+        if access[name] is None:
+            raise click.UsageError(f"Without --file, --{name.replace('_', '-')} is needed.")
+    _measure(access)
 
 
 def _state(files: Sequence[Path], profiles: int, entries: int) -> None:
@@ -138,7 +135,7 @@ def _show_criteria(costs: StatedCosts, names: Mapping[int, str]) -> None:
         click.echo(f"  criterion {each.id or each.place}: {', '.join(needs) or '0 bytes'}{shared}")
 
 
-def _measure(access: dict[str, str]) -> None:
+def _measure(access: dict[str, Any]) -> None:
     """Tell of a running deployment."""
     shards: list[Shard] = PlatformApi(**access).get("/audiences/costs")["shards"]
     for number, shard in enumerate(shards):

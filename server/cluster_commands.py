@@ -99,7 +99,7 @@ def rebalance(
 
 
 def _admin(admin_url: str, access: dict[str, str]) -> PlatformApi:
-    return PlatformApi(workspace="1", **access).at(admin_url, PASS_TIMEOUT_S)
+    return PlatformApi(workspace=None, **access).at(admin_url, PASS_TIMEOUT_S)
 
 
 def _planned(

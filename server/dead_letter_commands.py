@@ -14,18 +14,15 @@ from server.platform_client import PlatformApi, with_access
 
 
 @click.group("dead-letters")
-@with_access
-@click.pass_context
-def dead_letters(context: click.Context, /, **access: str) -> None:
+def dead_letters() -> None:
     """Deliveries that failed for good: list them, read one, send them again."""
-    context.obj = access
 
 
 @dead_letters.command("list")
 @click.argument("connection")
 @click.option("--reason", help="Only those of one reason.")
-@click.pass_obj
-def list_(access: dict[str, str], connection: str, reason: str | None) -> None:
+@with_access
+def list_(connection: str, reason: str | None, **access: str) -> None:
     """List the dead letters of a CONNECTION, oldest first, a JSON object per line."""
     for letter in _all(PlatformApi(**access), connection, reason):
         click.echo(json.dumps(letter))
@@ -34,8 +31,8 @@ def list_(access: dict[str, str], connection: str, reason: str | None) -> None:
 @dead_letters.command()
 @click.argument("connection")
 @click.argument("delivery_id")
-@click.pass_obj
-def show(access: dict[str, str], connection: str, delivery_id: str) -> None:
+@with_access
+def show(connection: str, delivery_id: str, **access: str) -> None:
     """Show one dead letter with its payload."""
     letter = PlatformApi(**access).get(f"{_path(connection)}/{quote(delivery_id, safe='')}")
     click.echo(json.dumps(letter, indent=2))
@@ -45,10 +42,8 @@ def show(access: dict[str, str], connection: str, delivery_id: str) -> None:
 @click.argument("connection")
 @click.argument("delivery_ids", nargs=-1)
 @click.option("--all", "is_all", is_flag=True, help="All of the connection.")
-@click.pass_obj
-def replay(
-    access: dict[str, str], connection: str, delivery_ids: tuple[str, ...], is_all: bool
-) -> None:
+@with_access
+def replay(connection: str, delivery_ids: tuple[str, ...], is_all: bool, **access: str) -> None:
     """Put dead letters of a CONNECTION into its queue again, by their DELIVERY_IDS or --all."""
     if is_all == bool(delivery_ids):
         raise click.UsageError("give delivery ids, or --all")
@@ -60,8 +55,8 @@ def replay(
 @dead_letters.command()
 @click.argument("connection")
 @click.option("--reason", help="Only those of one reason.")
-@click.pass_obj
-def export(access: dict[str, str], connection: str, reason: str | None) -> None:
+@with_access
+def export(connection: str, reason: str | None, **access: str) -> None:
     """Write the dead letters of a CONNECTION with their payloads, a JSON object per line."""
     query = {} if reason is None else {"reason": reason}
     for line in PlatformApi(**access).lines(f"{_path(connection)}/export", **query):
@@ -73,13 +68,13 @@ def export(access: dict[str, str], connection: str, reason: str | None) -> None:
 @click.argument("delivery_ids", nargs=-1)
 @click.option("--reason", help="All of one reason.")
 @click.option("--all", "is_all", is_flag=True, help="All of the connection.")
-@click.pass_obj
+@with_access
 def purge(
-    access: dict[str, str],
     connection: str,
     delivery_ids: tuple[str, ...],
     reason: str | None,
     is_all: bool,
+    **access: str,
 ) -> None:
     """Delete dead letters of a CONNECTION for good, by DELIVERY_IDS, --reason or --all."""
     if [bool(delivery_ids), reason is not None, is_all].count(True) != 1:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -31,15 +32,14 @@ class ApiRefused(click.ClickException):
 
 
 class PlatformApi:
-    """The Platform API of one workspace.
+    """The Platform API of one workspace; without a name, of the one that the credential is of.
 
     URLs are those that `checked_url` has let through. Whatever is asked raises ApiRefused,
     Unanswered, or ClickException for an answer that is not of a Platform API.
     """
 
-    def __init__(self, url: str, client_id: str, client_secret: str, workspace: str) -> None:
+    def __init__(self, url: str, client_id: str, client_secret: str, workspace: str | None) -> None:
         self._base = url.rstrip("/")
-        self._workspace = f"/platform/v2/workspaces/{quote(workspace, safe='')}"
         self._timeout_s = TIMEOUT_S
         self._token = ""
         answer = self._ask(
@@ -53,6 +53,8 @@ class PlatformApi:
         if not isinstance(answer, dict) or not isinstance(answer.get("access_token"), str):
             raise self._not_understood()
         self._token = answer["access_token"]
+        name = self._claimed_workspace() if workspace is None else workspace
+        self._workspace = f"/platform/v2/workspaces/{quote(name, safe='')}"
 
     def at(self, url: str, timeout_s: float) -> "PlatformApi":
         """Return the same credential at another port, with another patience."""
@@ -92,6 +94,14 @@ class PlatformApi:
         where = self._below(path, query)
         with self._open(where, text.encode(), "PUT", content_type) as response:
             return json.load(response)
+
+    def _claimed_workspace(self) -> str:
+        """Return the number of the workspace in the token (spec/platform-api.md, 2)."""
+        try:
+            claims = json.loads(urlsafe_b64decode(self._token.split(".")[1] + "=="))
+            return str(claims["workspaces"][0])
+        except (ValueError, LookupError, TypeError):
+            raise self._not_understood() from None
 
     def _below(self, path: str, query: dict[str, str]) -> str:
         return self._workspace + path + (f"?{urlencode(query)}" if query else "")
@@ -162,13 +172,13 @@ def checked_url(context: click.Context, option: click.Parameter, url: str) -> st
 
 
 def with_access(command: Callable[..., None], *, is_required: bool = True) -> Callable[..., None]:
-    """Let a group of commands take the options that `PlatformApi` is made of.
+    """Let a command take the options that `PlatformApi` is made of.
 
-    `is_required`: not where some of the commands need no deployment.
+    `is_required`: not where the command may need no deployment.
     """
     return with_credentials(
         click.option(
-            "--workspace", default="1", show_default=True, help="Number or id of the workspace."
+            "--workspace", help="Number or id of the workspace [that of the API credential]."
         )(command),
         is_required=is_required,
     )

@@ -198,4 +198,4 @@ def _command(served: Served, *arguments: str) -> None:
     from server.cli import main
 
     access = ["--url", served.process.url, "--client-id", "ops", "--client-secret", "ops-secret"]
-    main(["dead-letters", *access, *arguments], standalone_mode=False)
+    main(["dead-letters", *arguments, *access], standalone_mode=False)

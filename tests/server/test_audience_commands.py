@@ -15,7 +15,7 @@ ACCESS = {"HEADWATER_CLIENT_ID": "ops", "HEADWATER_CLIENT_SECRET": "ops-secret"}
 async def explained(world: AudienceWorld) -> Result:
     """Run the command with the administrator's credential in the environment."""
     url = str(world.client.make_url("/"))
-    where = ["audiences", "--url", url, "--workspace", "3", "explain-cost"]
+    where = ["audiences", "explain-cost", "--url", url, "--workspace", "3"]
     return await asyncio.to_thread(CliRunner().invoke, main, where, env=ACCESS)
 
 
@@ -53,7 +53,7 @@ async def test_several_shards_are_added_up(tmp_path: Path) -> None:
 async def test_a_caller_whom_nobody_knows_is_told_so(tmp_path: Path) -> None:
     async with audience_world(tmp_path) as world:
         url = str(world.client.make_url("/"))
-        where = ["audiences", "--url", url, "--client-secret", "wrong", "explain-cost"]
+        where = ["audiences", "explain-cost", "--url", url, "--client-secret", "wrong"]
         result = await asyncio.to_thread(CliRunner().invoke, main, where, env=ACCESS)
     assert result.exit_code == 1
     assert "401" in result.output

@@ -32,8 +32,8 @@ def command(world: World) -> Command:
     url = str(world.client.make_url("/"))
 
     async def run(*arguments: str, env: dict[str, str] = ACCESS, url: str = url) -> Result:
-        where = ["dead-letters", "--url", url, "--workspace", "3"]
-        return await asyncio.to_thread(CliRunner().invoke, main, [*where, *arguments], env=env)
+        command = ["dead-letters", *arguments, "--url", url]
+        return await asyncio.to_thread(CliRunner().invoke, main, command, env=env)
 
     return run
 
@@ -163,3 +163,26 @@ async def test_letters_are_purged(
 async def test_a_purge_needs_to_know_which(command: Command) -> None:
     assert (await command("purge", "5")).exit_code == 2
     assert (await command("purge", "5", "dl_1", "--all")).exit_code == 2
+
+
+@pytest.mark.parametrize("workspace", ["w1", "3"])
+async def test_a_workspace_is_named_after_the_command(
+    world: World, command: Command, workspace: str
+) -> None:
+    """Without it, as everywhere else here, it is the one that the credential is of."""
+    world.deployment.letters[5] = [letter(1)]
+    result = await command("list", "backend-hook", "--workspace", workspace)
+    assert json.loads(result.stdout) == letter(1)
+
+
+async def test_another_workspace_than_the_credentials_is_refused(command: Command) -> None:
+    result = await command("list", "backend-hook", "--workspace", "1")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: 404: ")
+
+
+@pytest.mark.parametrize("name", ["list", "show", "replay", "export", "purge"])
+def test_help_needs_no_credential(name: str) -> None:
+    result = CliRunner().invoke(main, ["dead-letters", name, "--help"], env=dict.fromkeys(ACCESS))
+    assert result.exit_code == 0
+    assert "--workspace" in result.stdout
