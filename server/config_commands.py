@@ -22,7 +22,23 @@ _PRUNE = click.option(
 )
 
 
-@click.command()
+class _NotPlanned(click.UsageError):
+    """A plan was asked for wrongly."""
+
+    exit_code = 1
+
+
+class _Plan(click.Command):
+    """A command that ends with 2 for something else than for being called wrongly."""
+
+    def parse_args(self, context: click.Context, /, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(context, args)
+        except click.UsageError as error:
+            raise _NotPlanned(error.format_message(), error.ctx) from None
+
+
+@click.command(cls=_Plan)
 @_FILE
 @_PRUNE
 @with_credentials

@@ -14,7 +14,7 @@ import zstandard
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.clock import SystemClock
@@ -30,6 +30,8 @@ ASKING = [
     ("config", "export", "shop"),
     ("config", "ids", "shop"),
     ("cluster", "status"),
+    ("dead-letters", "list", "crm"),
+    ("audiences", "explain-cost"),
 ]
 
 
@@ -82,6 +84,7 @@ def test_batches_are_not_sent_to_what_is_no_url(url: str, tmp_path: Path) -> Non
     assert the_line(run(*REPLAY, "--file", file, "--url", url)).startswith("Error: --url must be ")
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_text_after_the_scheme_ends_a_command_otherwise(rest: str) -> None:
     """What is a URL by chance is not asked: port 1 has nobody, and others have no such host."""
@@ -303,3 +306,16 @@ def test_a_data_folder_of_another_user_is_named(command: tuple[str, ...], served
         line = the_line(run("data", *command, "--data-dir", served))
     assert "Permission denied" in line
     assert str(served) in line
+
+
+@pytest.mark.parametrize("arguments", [[], ["--prune"], ["--never", "shop.yaml"], ["a", "b"]])
+def test_a_plan_that_was_not_made_is_told_from_one_with_changes(arguments: list[str]) -> None:
+    """2 would be changes (spec/connections.md, 10)."""
+    assert run("config", "plan", *arguments).exit_code == 1
+
+
+def test_a_plan_without_credentials_is_told_from_one_with_changes() -> None:
+    command = ["config", "plan", str(EXAMPLE)]
+    result = CliRunner().invoke(main, command, env=dict.fromkeys(ACCESS))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "--client-id" in result.stderr
