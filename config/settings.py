@@ -24,6 +24,18 @@ from config.fields import ClientId, Items, canonical_word
 from config.sources import read_yaml
 
 PREFIX = "HEADWATER_"
+# Variables that are no settings: of commands, of the nodes of a cluster, of the demo, of an image.
+_NO_SETTINGS = frozenset(
+    {
+        "settings",
+        "client_id",
+        "client_secret",
+        "input_secret",
+        "node_data_dir",
+        "demo_url",
+        "commit",
+    }
+)
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RAYS_OWN = frozenset({"CPU", "GPU", "memory", "object_store_memory"})
 _DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*")
@@ -345,6 +357,17 @@ def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Setti
                 path = f"{Path(str(file)).name}:{format_path(location)}"
             problems.append((path, message))
         raise ConfigError(problems) from None
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Return the names of variables that begin as those of settings do, and that nobody reads."""
+    return sorted(
+        name
+        for name, value in environ.items()
+        if value
+        and name.upper().startswith(PREFIX)
+        and name[len(PREFIX) :].lower() not in Settings.model_fields.keys() | _NO_SETTINGS
+    )
 
 
 def _read_file(path: Path) -> dict[str, Any]:

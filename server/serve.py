@@ -15,7 +15,7 @@ from actors.errors import ActorFailed
 from actors.store.folder import DataFolder
 from config.desk_options import ConfigDeskOptions
 from config.errors import ConfigError
-from config.settings import Settings
+from config.settings import Settings, unknown_variables
 from server.admin_port import AdminPort
 from server.banner import banner
 from server.beginning import begin, kept_key
@@ -53,6 +53,11 @@ def serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str], 
         OSError: a port cannot be taken.
     """
     configure_logging(settings, "serve", "0")
+    for name in unknown_variables(environ):
+        logger.warning(
+            "an environment variable is called like a setting, and is none",
+            extra={"event": "variable_unknown", "variable": name},
+        )
     # Until there is a loop; Ray puts handlers of its own in their place.
     for number in STOP_SIGNALS:
         signal.signal(number, _leave)

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from config.errors import ConfigError
-from config.settings import Settings, load_settings
+from config.settings import PREFIX, Settings, load_settings, unknown_variables
 
 
 def lines(flags: dict[str, Any], environ: dict[str, str] | None = None) -> list[str]:
@@ -198,3 +199,32 @@ def test_the_folder_of_python_outputs_is_the_same_for_every_process(
     settings = load_settings({}, {"HEADWATER_PYTHON_OUTPUTS": "outputs"})
     assert settings.python_outputs == tmp_path / "outputs"
     assert load_settings({}, {}).python_outputs is None
+
+
+def test_a_mistyped_variable_is_known_for_one() -> None:
+    environ = {
+        "HEADWATER_SHARD": "4",
+        "headwater_ports": "1",
+        "HEADWATER_EDGE": "",  # as good as not set
+        "headwater_port": "1",
+        "HEADWATER_SHARDS": "4",
+        "PATH": "/bin",
+    }
+    assert unknown_variables(environ) == ["HEADWATER_SHARD", "headwater_ports"]
+
+
+def test_every_variable_that_the_program_reads_is_known() -> None:
+    root = Path(__file__).parents[2]
+    files = [
+        file
+        for package in ("server", "actors", "config")
+        for file in (root / package).rglob("*")
+        if file.suffix in {".py", ".yaml", ""} and file.is_file()
+    ]
+    named = {
+        name
+        for file in files
+        for name in re.findall(rf"\b{PREFIX}[A-Z_]*[A-Z]\b", file.read_text())
+    }
+    assert {"HEADWATER_CLIENT_ID", "HEADWATER_NODE_DATA_DIR", "HEADWATER_COMMIT"} <= named
+    assert unknown_variables(dict.fromkeys(named, "x")) == []

@@ -1,5 +1,6 @@
 """The command line: what it prints, where, and how it ends."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,17 @@ def test_serving_ends_with_what_is_wrong(
     assert result.exit_code == 1
     assert named in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_serving_warns_of_a_variable_that_is_no_setting(tmp_path: Path) -> None:
+    """Before anything is started; it stops nothing, as the missing document does."""
+    command = ["serve", "--data-dir", str(tmp_path / "data"), "--workspace", "none.yaml"]
+    environ = {"HEADWATER_SHARD": "4", "HEADWATER_CLIENT_ID": "ops"}
+    result = CliRunner().invoke(main, command, env=environ)
+    [line] = [json.loads(each) for each in result.stdout.splitlines()]
+    assert (line["level"], line["event"]) == ("warning", "variable_unknown")
+    assert line["ctx"] == {"variable": "HEADWATER_SHARD"}
+    assert "none.yaml" in result.stderr
 
 
 def test_a_type_that_users_share_cannot_be_made_unique(
