@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from actors.audiences.told import LiveAudiences, LiveSubscription
 from actors.calculated.definition import LiveAttributes
+from actors.calculated.readable import readable
 from actors.store.environment import Transaction
 
 _KEY = b"in_force"
@@ -66,9 +67,22 @@ _decoder = msgspec.msgpack.Decoder(InForce)
 
 
 def read_in_force(txn: Transaction) -> InForce:
-    """Return what the shard was told last, and how far it is."""
+    """Return what the shard was told last, and how far it is.
+
+    A calculated attribute that cannot be read is left out: its values and seeds stay, and are not
+    shown.
+    """
     encoded = txn.get("meta", _KEY)
-    return InForce() if encoded is None else _decoder.decode(encoded)
+    if encoded is None:
+        return InForce()
+    try:
+        return _decoder.decode(encoded)
+    except msgspec.ValidationError:
+        members = msgspec.msgpack.decode(encoded)
+        version, attributes, kept, *others = members[1]
+        found, left_out = readable(attributes)
+        members[1] = [version, found, left_out.union(kept), *others]
+        return msgspec.convert(members, InForce)
 
 
 def write_in_force(txn: Transaction, in_force: InForce) -> None:

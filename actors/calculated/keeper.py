@@ -3,11 +3,13 @@
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.calculated.definition import Attribute, LiveAttributes
 from actors.calculated.objects import CalculatedAttribute, Counters
+from actors.calculated.readable import readable
 from actors.calculated.reading import read_definition
 from actors.store import calculated as table
 from actors.store.environment import Store
@@ -46,14 +48,16 @@ class Registry(Struct):
 
     def live(self) -> LiveAttributes:
         """Return what shards have to know."""
+        active = [
+            Attribute(each.number, each.name, each.revision, read_definition(each.active))
+            for each in self.listed()
+            if each.active is not None
+        ]
+        found, left_out = readable(msgspec.to_builtins(active))
         return LiveAttributes(
             self.counters.version,
-            tuple(
-                Attribute(each.number, each.name, each.revision, read_definition(each.active))
-                for each in self.listed()
-                if each.active is not None
-            ),
-            frozenset(each.number for each in self.attributes.values() if each.active is None),
+            found,
+            left_out.union(each.number for each in self.attributes.values() if each.active is None),
             self.counters.next_number,
         )
 

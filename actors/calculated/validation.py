@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from actors.audiences.values import date_span
+from actors.audiences.values import LATEST_MS, date_span
 from actors.batches.events import EVENT_TYPES
 from actors.calculated.conditions import MAX_CONDITIONS, check_condition
 from actors.calculated.definition import (
@@ -58,7 +58,12 @@ _OF_CONDITION = frozenset(
     {"type", "operator", "attribute_name", "value", "values", "min_value", "max_value"}
 )
 
+_TEXTS_OF_DATAPOINT = ("event_name", "attribute_name")  # kept also where they mean nothing
 _SUBTYPES = {"custom_event": CUSTOM_EVENT_TYPES, "commerce_event": COMMERCE_EVENT_TYPES}
+
+
+_FIRST_MS = -62_135_596_800_000  # the begin of the year 1
+_LAST_MS = 253_402_300_799_999  # the end of the year 9999
 
 
 class Bounds(Struct, frozen=True):
@@ -121,16 +126,21 @@ def cutoff_day_ms(seeding: Any) -> int | None:
 
 
 def date_ms(value: Any) -> int | None:
-    """Return the instant of an ISO date or timestamp; a date is its 00:00 UTC."""
+    """Return the instant of an ISO date or timestamp of the years 1 to 9999, UTC.
+
+    A date is its 00:00 UTC.
+    """
     if not isinstance(value, str) or "-" not in value:  # epoch digits are no ISO date
         return None
     span = date_span(value.strip())
-    return None if span is None else span[0]
+    # With an offset an instant may lie outside the years that can be shown.
+    return span[0] if span is not None and _FIRST_MS <= span[0] <= _LAST_MS else None
 
 
 def date_text(at_ms: int) -> str:
     """Write an instant as definitions have it: UTC, in seconds."""
-    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    # `strftime` writes years before 1000 with less than four digits, which are no date.
+    return datetime.fromtimestamp(at_ms // 1000, UTC).replace(tzinfo=None).isoformat()
 
 
 def _check_period(period: Any, bounds: Bounds, now_ms: int) -> Iterable[str]:
@@ -170,7 +180,7 @@ def _check_within(period: dict[str, Any], bounds: Bounds) -> Iterable[str]:
     length, days = _count(period.get("within")), bounds.retention_days
     units = EXTENDED_UNIT_MS if bounds.has_extended_windows else UNIT_MS
     unit_ms = units.get(str(period.get("within_unit")))
-    if not length:
+    if not length or length * max(units.values()) > LATEST_MS:
         yield "Invalid 'within' time period specification"
     elif unit_ms is not None and days is not None and length * unit_ms > days * DAY_MS:
         yield (
@@ -195,6 +205,7 @@ def _check_datapoint(definition: dict[str, Any]) -> Iterable[str]:
         or not isinstance(event_type, str)
         or event_type not in EVENT_TYPES
         or (category is not None and category not in CATEGORIES)
+        or not all(_is_optional_text(datapoint.get(each)) for each in _TEXTS_OF_DATAPOINT)
         or (needs_attribute and not is_name(datapoint.get("attribute_name")))
         or not isinstance(datapoint.get("use_product_quantity") or False, bool)
     ):
@@ -202,8 +213,13 @@ def _check_datapoint(definition: dict[str, Any]) -> Iterable[str]:
     if event_type == "custom_event" and not is_name(datapoint.get("event_name")):
         yield "Invalid data point custom event name"
     subtype = datapoint.get("custom_event_type")
-    if subtype is not None and subtype not in _SUBTYPES.get(str(event_type), ()):
+    known = _SUBTYPES.get(str(event_type), frozenset())
+    if subtype is not None and not (isinstance(subtype, str) and subtype in known):
         yield "Invalid data point custom event type"
+
+
+def _is_optional_text(value: Any) -> bool:
+    return value is None or isinstance(value, str)
 
 
 def _check_conditions(conditions: Any) -> Iterable[str]:

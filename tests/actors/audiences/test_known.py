@@ -3,14 +3,25 @@
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+from msgspec.structs import replace
+
 from actors.audiences.fields import AudienceFields, SubscriptionFields
 from actors.audiences.in_force import InForce, read_in_force, with_audiences, write_in_force
 from actors.audiences.known import KnownAudiences, shown_memberships
 from actors.audiences.told import LiveAudiences
+from actors.calculated.definition import (
+    Attribute,
+    Datapoint,
+    DateRange,
+    Definition,
+    LiveAttributes,
+)
 from actors.model.profiles import Section
 from actors.profiles.view import profile_view, user_view
 from actors.store.environment import Store
 from tests.actors.audiences.desks import ACTOR, HOOK, MAP_SIZE_BYTES, attribute, clips, open_desk
+from tests.actors.calculated.builders import definition
 from tests.oracle.audiences.fixture import WORKSPACE, make_users
 
 
@@ -45,6 +56,31 @@ async def test_what_a_shard_was_told_is_there_after_a_restart(tmp_path: Path) ->
         with store.read() as txn:
             assert read_in_force(txn).audiences == live
         store.close()
+
+
+def test_an_attribute_that_cannot_be_read_does_not_keep_the_others_from_being_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its values and seeds stay, and the log says which one it is."""
+    good = Attribute(3, "ltv", 1, definition("count"))
+    datapoint = Datapoint("screen_view", cast(str, ["Home"]))
+    bad = Attribute(4, "views", 1, Definition("count", datapoint, DateRange("all")))
+    told_all = InForce(
+        attributes=LiveAttributes(7, (good, bad), frozenset({5}), 9),
+        epoch=2,
+        attribute_epochs={3: (1, 10), 4: (2, 20)},
+    )
+    store = Store(tmp_path, MAP_SIZE_BYTES)
+    with store.write() as txn:
+        write_in_force(txn, told_all)
+    with store.read() as txn:
+        in_force = read_in_force(txn)
+    store.close()
+    assert in_force == replace(
+        told_all, attributes=LiveAttributes(7, (good,), frozenset({4, 5}), 9)
+    )
+    [record] = [each for each in caplog.records if "cannot be read" in each.getMessage()]
+    assert record.__dict__["calculated"] == 4
 
 
 async def test_memberships_are_shown_by_audience_as_long_as_it_exists(tmp_path: Path) -> None:

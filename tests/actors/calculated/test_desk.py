@@ -1,7 +1,9 @@
 """The desk of calculated attributes and shards that do not answer, or know more."""
 
 import pytest
+from msgspec.structs import replace
 
+from actors.calculated.keeper import RegistryKeeper
 from actors.calculated.objects import AttributeFields
 from actors.calculated.seeds import SeedTarget
 from actors.errors import CalculatedRefused, ShardUnavailable
@@ -40,6 +42,30 @@ async def test_all_shards_are_told_of_an_activation(store: Store) -> None:
     assert shards[0].known.kept == {number}, "values and seeds stay"
     assert await desk.delete_calculated(number)
     assert shards[0].known.kept == frozenset()
+
+
+async def test_shards_are_not_told_what_they_could_not_read_again(store: Store) -> None:
+    """An earlier version took names of screens that are no text; values and seeds stay."""
+    shard = FakeShard()
+    former = desk_of(attributes_over(store, shard))
+    number = await former.create_calculated(fields(), "ops")
+    keeper = RegistryKeeper(store)
+    with keeper.changing() as changed:
+        drafted = changed.attributes[number]
+        assert drafted.draft is not None
+        screen = drafted.draft["datapoint"] | {"event_type": "screen_view", "event_name": ["Home"]}
+        changed.put(replace(drafted, active=drafted.draft | {"datapoint": screen}))
+        changed.tell_shards()
+    attributes = attributes_over(store, shard)
+    desk = desk_of(attributes)
+    await attributes.push()
+    assert shard.known.version == 1
+    assert shard.known.attributes == ()
+    assert shard.known.kept == {number}
+    draft_definition = fields().draft_definition
+    await desk.change_calculated(number, AttributeFields(draft_definition=draft_definition), "ops")
+    await desk.activate_calculated(number, "ops")
+    assert [each.number for each in shard.known.attributes] == [number]
 
 
 async def test_a_shard_that_was_not_told_is_told_before_anything_else(store: Store) -> None:

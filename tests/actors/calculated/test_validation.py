@@ -1,13 +1,19 @@
 """Messages about definitions (spec/calculated-attributes.md, 6.2; worked case 15)."""
 
+from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
+import msgspec
 import pytest
 
+from actors.calculated.definition import Definition
+from actors.calculated.objects import CalculatedAttribute
 from actors.calculated.reading import canonical, read_definition
 from actors.calculated.validation import Bounds, check_definition
 from tests.actors.calculated.builders import (
     AS_OF_MS,
+    UNBOUND,
     condition,
     definition_json,
     of_products,
@@ -157,11 +163,42 @@ def test_15_conditions_are_checked(tested: Any, expected: list[str]) -> None:
         ({"event_type": "install"}, ["Invalid data point specification"]),
         ({"attribute_category": "event_field"}, ["Invalid data point specification"]),
         ({"event_type": "screen_view", "event_name": None}, []),
+        ({"event_type": "screen_view", "event_name": 7}, ["Invalid data point specification"]),
+        ({"event_type": "purchase", "event_name": ["x"]}, ["Invalid data point specification"]),
+        ({"attribute_name": {"of": "x"}}, ["Invalid data point specification"]),
+        ({"custom_event_type": ["search"]}, ["Invalid data point custom event type"]),
     ],
 )
 def test_15_the_data_point_is_checked(datapoint: Json, expected: list[str]) -> None:
     """Case 15, and each message about a data point."""
     assert found(definition_json("count", datapoint=datapoint)) == expected
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_an_instant_outside_the_years_that_can_be_shown_is_no_date(at: str) -> None:
+    """Its offset puts it into the year 0 or 10000."""
+    since = definition_json("count", period={"type": "since", "date": at})
+    assert found(since, UNBOUND) == ["Invalid time period specification"]
+    seeded = definition_json("count", cutoff=at)
+    assert found(seeded, UNBOUND) == ["Invalid seeding specification"]
+
+
+@pytest.mark.parametrize("year", ["0001", "0999", "9999"])
+def test_the_dates_of_all_other_years_read_back_as_they_are(year: str) -> None:
+    """Years have four digits, also those before 1000."""
+    sent = definition_json("count", period={"type": "since", "date": f"{year}-01-01"})
+    assert found(sent, UNBOUND) == []
+    shown = canonical(sent)
+    assert shown["time_period"]["date"] == f"{year}-01-01T00:00:00"
+    assert canonical(shown) == shown
+
+
+def test_a_rolling_range_is_not_longer_than_time() -> None:
+    """A workspace document may reach back as far as it likes, but not farther than can be kept."""
+    assert found(definition_json("count", period=within(10_000_000, "days")), UNBOUND) == []
+    assert found(definition_json("count", period=within(10**30, "days")), UNBOUND) == [
+        "Invalid 'within' time period specification"
+    ]
 
 
 def test_an_attribute_is_needed_by_functions_of_values_only() -> None:
@@ -267,3 +304,77 @@ def test_what_is_shown_has_all_members_and_means_the_same() -> None:
     }
     assert canonical(shown) == shown
     assert read_definition(canonical(shown)) == read_definition(shown)
+
+
+_SCALARS: list[Any] = [
+    *(None, True, False, 0, 1, -1, 7, 0.5, 1e300, 10**30, 1 << 63, float("inf"), float("nan")),
+    *("", " ", "x", "1", "true", "days", "2026-03-01", "9999-12-31T23:59:59-14:00"),
+]
+_ANYTHING: list[Any] = [*_SCALARS, [], {}, *([each] for each in _SCALARS), {"x": 1}, [["x"]], [{}]]
+_VALID = [
+    definition_json("count", period=within(3, "weeks"), cutoff="2026-03-01"),
+    definition_json("first_occurrence", "amt", period={"type": "last_events", "count": 3}),
+    definition_json("count", datapoint={"event_type": "screen_view", "event_name": "Home"}),
+    definition_json("count", period={"type": "all"}, conditions=[condition("date", "a", "exists")]),
+    definition_json(**of_products("sum", "price", True)),
+    definition_json(
+        "count",
+        conditions=[
+            condition("string", "a", "in_list", values=["x"]),
+            condition("number", "a", "between", min_value=1, max_value=2),
+            condition("date", "a", "between_dates", min_value="2026-03-01", max_value="2026-03-02"),
+            condition("boolean", "a", "equals", True),
+            condition("number", "a", "equals", 1),
+        ],
+    ),
+]
+
+
+def _parts(sent: Json) -> list[Json]:
+    """Return the objects whose members are to be something else."""
+    return [
+        sent,
+        sent["datapoint"],
+        sent["time_period"],
+        sent["seeding"] or {},
+        *sent["conditions"],
+    ]
+
+
+def _mutated(valid: Json) -> Iterator[Json]:
+    """Yield a definition with each of its members replaced by anything."""
+    for at, part in enumerate(_parts(valid)):
+        for name in part:
+            for other in _ANYTHING:
+                sent = deepcopy(valid)
+                _parts(sent)[at][name] = other
+                yield sent
+
+
+@pytest.mark.parametrize("valid", _VALID)
+def test_what_is_valid_is_read_back_from_disk_as_it_was(valid: Json) -> None:
+    """Shards and the coordinator decode by type: what they cannot read stops every start."""
+    sent_and_valid = [each for each in _mutated(valid) if not found(each, UNBOUND)]
+    assert len(sent_and_valid) > 10
+    for sent in sent_and_valid:
+        _check_kept(sent)
+
+
+def _check_kept(sent: Json) -> None:
+    shown = canonical(sent)
+    assert found(shown, UNBOUND) == []
+    assert canonical(shown) == shown
+    meant = read_definition(shown)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(meant), type=Definition) == meant
+    kept = CalculatedAttribute(
+        number=1,
+        name="ltv",
+        description="",
+        draft=shown,
+        active=None,
+        created_by="ops",
+        created_ms=0,
+        last_modified_by="ops",
+        last_modified_ms=0,
+    )
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(kept), type=CalculatedAttribute) == kept
