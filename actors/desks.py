@@ -14,6 +14,7 @@ from msgspec import structs
 from actors.alias_runner import AliasRunner
 from actors.audiences.calls import AudienceShard
 from actors.audiences.desk import AudienceDesk
+from actors.audiences.objects import Audience
 from actors.audiences.stepping import AudienceSteps, SteppingShard
 from actors.calculated.attributes import CalculatedAttributes
 from actors.calculated.calls import CalculatedShard
@@ -57,6 +58,18 @@ def readers_of_events(
     yield from all_desks[workspace].calculated.readers_of_events()
     for desks in all_desks.values():
         yield from desks.audiences.readers_of_events(workspace)
+
+
+def calculated_in_use(workspace: int, all_desks: Mapping[int, "Desks"]) -> Mapping[int, int]:
+    """Return number to an audience that refers to it, of the active calculated attributes of a
+    workspace that audiences refer to which no document manages."""
+    desks = all_desks[workspace]
+    active = set(desks.calculated.active.values())
+    return {
+        number: audience.number
+        for audience, number in desks.users_of_calculated(workspace)
+        if audience.document_id is None and number in active
+    }
 
 
 class Desks:
@@ -128,7 +141,9 @@ class Desks:
             lambda: self.audiences.predicted,
         )
         self._calculated_desk = CalculatedDesk(
-            self.calculated, lambda: self._uses(workspace.number), clock
+            self.calculated,
+            lambda: Counter(number for _, number in self.users_of_calculated(workspace.number)),
+            clock,
         )
         self.audiences = AudienceDesk(
             store,
@@ -194,16 +209,15 @@ class Desks:
         all_desks = (self, *self._others().values())
         return sum(each.audiences.expire_downloads(workspace) for each in all_desks)
 
-    def _uses(self, workspace: int) -> Mapping[int, int]:
-        """Return how many audiences refer to each calculated attribute, by number; also those that
+    def users_of_calculated(self, workspace: int) -> Iterator[tuple[Audience, int]]:
+        """Yield (audience, number of a calculated attribute that it refers to); also of those that
         lie in another workspace and are about this one too."""
-        uses = Counter(self.audiences.calculated_uses())
+        yield from self.audiences.calculated_uses()
         for each in self._others().values():
-            for name, count in each.audiences.calculated_names(workspace).items():
+            for audience, name in each.audiences.calculated_names(workspace):
                 number = self.calculated.named(name)
                 if number is not None:
-                    uses[number] += count
-        return uses
+                    yield audience, number
 
     async def call(self, method: str, *arguments: Any) -> Any:
         """Call the method of that name of whichever part has it."""

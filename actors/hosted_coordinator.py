@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from actors.clock import SystemClock, SystemRandomness
 from actors.desk_options import DeskOptions
-from actors.desks import Desks, other_desks, readers_of_events
+from actors.desks import Desks, calculated_in_use, other_desks, readers_of_events
 from actors.disk_wait import wait_for_disk, wait_for_room
 from actors.errors import ShardUnavailable, SlotsMoving
 from actors.hosting import Host, Process, restarting_if_damaged
@@ -59,9 +59,10 @@ class Configuration(Protocol):
         take_over: Callable[[DeskOptions], None],
         readers_of_events: Callable[[int], Iterable[tuple[str, str]]],
         made_audiences: Callable[[int], Mapping[str, int]],
+        calculated_in_use: Callable[[int], Mapping[int, int]],
     ) -> None:
-        """Say whom to tell, who reads which events of a workspace, and which names its account's
-        audiences have that no document manages."""
+        """Say whom to tell, who reads which events of a workspace, and of the audiences that no
+        document manages which names its account's have, and which attributes they refer to."""
         ...
 
     async def release(self, workspace: int, section: str, name: str) -> None:
@@ -164,6 +165,7 @@ class Coordinator(Process):
             lambda options: desks_of[options.workspace.number].take_over(options),
             lambda workspace: readers_of_events(workspace, desks_of),
             lambda workspace: desks_of[workspace].audiences.made_names(),
+            lambda workspace: calculated_in_use(workspace, desks_of),
         )
 
     async def start(self, epoch: int) -> None:

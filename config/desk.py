@@ -23,6 +23,7 @@ from config.compiled_outputs import output_plans
 from config.compiled_workspaces import shard_options
 from config.differences import with_returns
 from config.draft_checks import (
+    CalculatedInUse,
     DraftChecks,
     MadeAudiences,
     ReadersOfEvents,
@@ -67,6 +68,7 @@ class ConfigDesk:
         take_over: Callable[[DeskOptions], None],
         readers_of_events: ReadersOfEvents,
         made_audiences: MadeAudiences,
+        calculated_in_use: CalculatedInUse,
     ) -> None:
         """Say whom to tell: the shards of each workspace, and its part of the coordinator.
 
@@ -75,9 +77,10 @@ class ConfigDesk:
             readers_of_events: returns by whom events of a workspace, by its number, are read.
             made_audiences: returns what its account's audiences are called that no document
                 manages.
+            calculated_in_use: returns which calculated attributes such audiences refer to.
         """
         self._publisher.bind(shards, take_over)
-        self._checks.bind(readers_of_events, made_audiences)
+        self._checks.bind(readers_of_events, made_audiences, calculated_in_use)
 
     async def run(self) -> None:
         """Tell shards that were away, for ever."""

@@ -22,6 +22,8 @@ from config.workspace import WorkspaceDocument
 ReadersOfEvents = Callable[[int], Iterable[tuple[str, str]]]
 # Returns name, case-folded, to number of the audiences that no document manages.
 MadeAudiences = Callable[[int], Mapping[str, int]]
+# Returns number of an active calculated attribute to one of those that refer to it.
+CalculatedInUse = Callable[[int], Mapping[int, int]]
 
 
 class DraftChecks:
@@ -32,11 +34,18 @@ class DraftChecks:
         self._publisher = publisher
         self._readers_of_events: ReadersOfEvents = lambda _: ()
         self._made_audiences: MadeAudiences = lambda _: {}
+        self._calculated_in_use: CalculatedInUse = lambda _: {}
 
-    def bind(self, readers_of_events: ReadersOfEvents, made_audiences: MadeAudiences) -> None:
+    def bind(
+        self,
+        readers_of_events: ReadersOfEvents,
+        made_audiences: MadeAudiences,
+        calculated_in_use: CalculatedInUse,
+    ) -> None:
         """Say whom to ask; see `ConfigDesk.bind`."""
         self._readers_of_events = readers_of_events
         self._made_audiences = made_audiences
+        self._calculated_in_use = calculated_in_use
 
     def check(self, drafts: Sequence[Draft]) -> None:
         """Check what can be told at once. Raises ConfigurationRefused."""
@@ -49,6 +58,7 @@ class DraftChecks:
             if served is not None:
                 self._check_tiers(each, served)
                 self._check_names(each, served)
+                self._check_calculated(each, served)
 
     async def differences(self, draft: Draft) -> tuple[Difference, ...]:
         """Return what a draft changes; connections are only lost together with what waits.
@@ -102,6 +112,28 @@ class DraftChecks:
         ]
         if problems:
             raise ConfigurationRefused("VALIDATION_ERROR", problems)
+
+    def _check_calculated(self, draft: Draft, served: ServedDocument) -> None:
+        """Refuse to take calculated attributes from audiences that were made through the API
+        (spec/calculated-attributes.md, 5). Of its own audiences the document was checked."""
+        numbers = served.numbers.calculated_attributes
+        ends = {
+            each.name: f"calculated_attributes/{each.name}"
+            for each in draft.differences
+            if (each.section, each.action) == ("calculated_attributes", "delete")
+        } | {
+            each.id: f"calculated_attributes[{index}].active"
+            for index, each in enumerate(draft.document.calculated_attributes)
+            if not each.active
+        }
+        used = self._calculated_in_use(served.info.number) if ends else {}
+        problems = [
+            Problem(f"used by audience {used[numbers[name]]}", path)
+            for name, path in ends.items()
+            if name in numbers and numbers[name] in used
+        ]
+        if problems:
+            raise ConfigurationRefused("IN_USE", problems)
 
 
 def check_danger(found: Sequence[Difference]) -> None:

@@ -6,7 +6,6 @@ and known to all shards, when it is answered. A shard that could not be told is 
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from actors.audiences.language.dependencies import dependencies_of
 from actors.audiences.language.event_filters import data_points_of
 from actors.audiences.lifecycle import Lifecycle
 from actors.audiences.lists import StaticLists
+from actors.audiences.objects import Audience
 from actors.audiences.queries import Queries
 from actors.audiences.registry import Registry
 from actors.audiences.rules import RUNNING, definitions_by
@@ -167,27 +167,23 @@ class AudienceDesk:
         part = next(each for each in self._parts if hasattr(each, method))
         return await getattr(part, method)(*arguments)
 
-    def calculated_uses(self) -> Mapping[int, int]:
-        """Return how many audiences refer to each calculated attribute, by number."""
-        uses: Counter[int] = Counter()
+    def calculated_uses(self) -> Iterator[tuple[Audience, int]]:
+        """Yield (audience, number of a calculated attribute that it refers to)."""
         for audience in self._core.state.audiences.values():
             node = self._core.node_of(audience)
             if node is not None:
-                uses.update(dependencies_of(node).calculated_attributes)
-        return uses
+                for number in dependencies_of(node).calculated_attributes:
+                    yield audience, number
 
-    def calculated_names(self, workspace: int) -> Mapping[str, int]:
-        """Return how many audiences that lie here, and are about another workspace too, refer to
-        each calculated attribute of it, by name."""
-        names: Counter[str] = Counter()
+    def calculated_names(self, workspace: int) -> Iterator[tuple[Audience, str]]:
+        """Yield (audience, name of a calculated attribute of another workspace that it refers to)
+        of the audiences that lie here, and are about that workspace too."""
         state = self._core.state
         for audience in state.audiences.values():
             if workspace in audience.workspaces:
-                found = {
-                    name for each in definitions_by(state, audience) for name in each.calculated
-                }
-                names.update(found)
-        return names
+                definitions = definitions_by(state, audience)
+                for name in {name for each in definitions for name in each.calculated}:
+                    yield audience, name
 
     def made_names(self) -> Mapping[str, int]:
         """Return the names of the account's audiences that no document manages, case-folded, each

@@ -63,6 +63,7 @@ class FakeConfiguration:
         take_over: Callable[[DeskOptions], None],
         readers_of_events: Callable[[int], Iterable[tuple[str, str]]],
         made_audiences: Callable[[int], Mapping[str, int]],
+        calculated_in_use: Callable[[int], Mapping[int, int]],
     ) -> None:
         """Nothing is ever told."""
 

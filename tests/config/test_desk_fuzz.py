@@ -123,7 +123,7 @@ class Site:
             self.book.serve(["acme-shop"])
             self.book.write(self.book.drafts_of_files([shop()]), FILE)
         shards = {each.info.number: self.shards for each in self.book.served}
-        self.desk.bind(shards, lambda _: None, lambda _: (), lambda _: {})
+        self.desk.bind(shards, lambda _: None, lambda _: (), lambda _: {}, lambda _: {})
 
     async def state(self) -> Any:
         """Return all that a change can change, as anybody can see it."""

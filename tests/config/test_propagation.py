@@ -140,5 +140,5 @@ def site_of(store: Store, folder: Path, shards: list[SlowShard]) -> Site:
     """Return a site with shards of its own."""
     site = Site(store, folder, 0)
     site.shards = [*shards]
-    site.desk.bind({1: site.shards}, lambda _: None, lambda _: (), lambda _: {})
+    site.desk.bind({1: site.shards}, lambda _: None, lambda _: (), lambda _: {}, lambda _: {})
     return site

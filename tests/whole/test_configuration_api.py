@@ -123,6 +123,45 @@ async def test_case_37_an_event_that_is_read_keeps_its_tier(world: World, place:
     assert status == 200
 
 
+async def test_a_document_takes_no_attribute_from_an_audience_that_was_made_through_the_api(
+    world: World,
+) -> None:
+    """spec/calculated-attributes.md, 5: it is neither deleted nor deactivated while it is used."""
+    data = YAML(typ="safe").load(await (await raw(world, "GET", "/config")).text())
+    buys = {"id": "buys", "name": "Buys", "definition": definition("count")}
+    criterion = {
+        "type": "calculated_attribute",
+        "attribute_name": "Buys",
+        "value_type": "number",
+        "operator": "greater_than",
+        "value": 0,
+    }
+    filed = {"id": "often", "name": "Often", "definition": criterion}
+    with_both = data | {"calculated_attributes": [buys], "audiences": [filed]}
+    switched_off = data | {"calculated_attributes": [buys | {"active": False}]}
+    assert (await ask(world, "PUT", "/config", json.dumps(with_both)))[0] == 200
+    headers = await world.token()
+    url = f"/platform/v2/workspaces/{world.number}/audiences"
+    made = await (
+        await world.client.post(
+            url, json={"name": "Gold", "definition": criterion}, headers=headers
+        )
+    ).json()
+    for document, path in (
+        (data, "calculated_attributes/buys"),
+        (switched_off, "calculated_attributes[0].active"),
+    ):
+        for query in ("?prune=true&dry_run=true", "?prune=true"):
+            status, answer = await ask(world, "PUT", "/config" + query, json.dumps(document))
+            [error] = answer["errors"]
+            assert (status, error["code"], error["path"]) == (422, "IN_USE", path)
+            assert error["message"] == f"used by audience {made['id']}"
+    removed = await world.client.delete(f"{url}/{made['id']}", headers=headers)
+    assert removed.status == 204
+    status, _ = await ask(world, "PUT", "/config?prune=true", json.dumps(data))
+    assert status == 200, "the audience of the document goes with it"
+
+
 async def test_a_document_takes_no_name_of_an_audience_that_was_made_through_the_api(
     world: World,
 ) -> None:

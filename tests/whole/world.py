@@ -23,7 +23,7 @@ from actors.audiences.handles import desk_handle
 from actors.audiences.stepping import SteppingShard
 from actors.calculated.handles import calculated_handle
 from actors.clock import Clock, ManualClock, SystemRandomness
-from actors.desks import Desks, other_desks, readers_of_events
+from actors.desks import Desks, calculated_in_use, other_desks, readers_of_events
 from actors.groups.handles import GroupDeskHandle
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.identity.sequencer import Sequencer
@@ -565,6 +565,7 @@ async def serving(
             lambda options: all_desks[options.workspace.number].take_over(options),
             lambda workspace: readers_of_events(workspace, all_desks),
             lambda workspace: all_desks[workspace].audiences.made_names(),
+            lambda workspace: calculated_in_use(workspace, all_desks),
         )
 
         async def take_over(served: ServedDocument) -> None:
