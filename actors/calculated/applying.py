@@ -47,11 +47,11 @@ def apply(
             continue
         state = section.calculated.get(calculator.number)
         if state is None or not state.revision:  # there is a seed at most
-            state = calculator.start(None if state is None else state.seed)
+            state = calculator.begin(state)
         elif state.revision != calculator.revision:
             continue  # what is added up there is of another definition
         is_changed = calculator.update(state, events, now_ms)
-        if state.data or state.seed is not None:
+        if state.data or state.seed is not None or state.next_seed is not None:
             section.calculated[calculator.number] = state
         if is_changed:
             changed[calculator.number] = state.value
@@ -101,10 +101,10 @@ def rebuild(
     changed: dict[int, Value] = {}
     for calculator in index.calculators:
         former = section.calculated.pop(calculator.number, None)
-        state = calculator.start(None if former is None else former.seed)
+        state = calculator.begin(former)
         seen = [each for each in events.get(calculator, ()) if each[0] >= earliest_ms]
         calculator.update(state, seen, now_ms)
-        if state.data or state.seed is not None:
+        if state.data or state.seed is not None or state.next_seed is not None:
             section.calculated[calculator.number] = state
         if state.value != (None if former is None else former.value):
             changed[calculator.number] = state.value
@@ -116,7 +116,7 @@ def calculate(
     batches: Iterable[StoredBatch],
     workspace: WorkspaceInfo,
     as_of_ms: int,
-    seed: Seed | None = None,
+    former: CalculatedState | None = None,
 ) -> Value:
     """Calculate a value of which nothing is kept (spec/calculated-attributes.md, 6, preview).
 
@@ -125,10 +125,10 @@ def calculate(
         batches: as in `rebuild`.
         workspace: whose tiers hold.
         as_of_ms: stands for now; later events are not seen.
-        seed: of the user.
+        former: what is kept of the user under this number, for its seeds.
     """
     calculator = Calculator(attribute)
-    state = calculator.start(seed)
+    state = calculator.begin(former)
     events = _events_of(batches, EventIndex((calculator,), workspace)).get(calculator, ())
     calculator.update(state, [each for each in events if each[0] <= as_of_ms], as_of_ms)
     return state.value
@@ -155,14 +155,19 @@ def plant(
 ) -> dict[int, Value]:
     """Put a seed in the place of the former one of this attribute; return the changed values.
 
-    One of an attribute that is not active, or not initialised yet, has effect when it is.
+    One of an attribute that is not active, or not initialised yet, has effect when it is; likewise
+    one that is for the draft of an active attribute, whose seed in force stays until then.
     """
     calculator = known.by_number.get(number)
     state = section.calculated.get(number)
-    if calculator is None or number in waiting:
+    is_of_draft = calculator is not None and not calculator.is_seeded_by(seed)
+    if calculator is None or number in waiting or is_of_draft:
         if state is None:
             state = section.calculated[number] = CalculatedState()
-        state.seed = seed
+        if is_of_draft:
+            state.next_seed = seed
+        else:
+            state.seed = seed
         return {}
     if state is None or not state.revision:
         state = section.calculated[number] = calculator.start(None)

@@ -37,6 +37,21 @@ class Calculator:
         state.value = self._value_without_rows(state.seed, had_rows=False)
         return state
 
+    def begin(self, former: CalculatedState | None) -> CalculatedState:
+        """Return the state of a user of whom no event has come, with his seeds.
+
+        Those are taken from what was kept of the user under any definition. What is for neither
+        this definition nor a later draft is gone (spec/calculated-attributes.md, 8).
+        """
+        if former is None:
+            return self.start(None)
+        if not self.is_seeded_by(former.seed) and self.is_seeded_by(former.next_seed):
+            return self.start(former.next_seed)
+        state = self.start(former.seed)
+        if former.revision in (0, self.revision):
+            state.next_seed = former.next_seed
+        return state
+
     def update(self, state: CalculatedState, events: Sequence[Qualified], now_ms: int) -> bool:
         """Add events, in order of arrival; tell whether the value is another one now."""
         former = state.value

@@ -41,7 +41,9 @@ class CalculatedState(Struct, array_like=True, dict=True):
         value: as it is shown, with the seed.
         expiry_ms: instant from which `value` is another one without new events, 0 if never.
         data: what new events are added to, in the form of `actors.calculated.calculator`.
+        seed: in force.
         texts: what codes in `data` stand for.
+        next_seed: of a draft beside the definition in force: it has effect at activation.
     """
 
     revision: int = 0
@@ -50,3 +52,4 @@ class CalculatedState(Struct, array_like=True, dict=True):
     data: bytes = b""
     seed: Seed | None = None
     texts: list[str] = []
+    next_seed: Seed | None = None

@@ -78,9 +78,8 @@ class CalculatedWorker:
             if section is None:
                 continue
             batches = read_history(txn, key, section, 0).own
-            state = section.calculated.get(attribute.number)
-            seed = None if state is None else state.seed
-            return applying.calculate(attribute, batches, self._workspace, as_of_ms, seed)
+            former = section.calculated.get(attribute.number)
+            return applying.calculate(attribute, batches, self._workspace, as_of_ms, former)
         return None
 
     def _plant(self, txn: Transaction, planting: Planting) -> bool:

@@ -8,7 +8,7 @@ from actors.calculated.applying import calculate
 from actors.calculated.definition import Attribute, Definition, LiveAttributes
 from actors.calculated.live import KnownAttributes
 from actors.calculated.reading import canonical, read_definition
-from actors.calculated.state import Seed, Value
+from actors.calculated.state import CalculatedState, Seed, Value
 from actors.calculated.validation import Bounds, check_definition
 from actors.model.batches import Batch, Event, StoredBatch
 from actors.model.workspaces import WorkspaceInfo
@@ -129,7 +129,8 @@ def previewed(
 ) -> Value:
     """Return the value over these events, each in a batch of its own."""
     batches = [stored(each, log_id=at) for at, each in enumerate(events, 1)]
-    return calculate(Attribute(7, "ltv", 1, defined), batches, workspace, as_of_ms, seed)
+    former = CalculatedState(seed=seed)
+    return calculate(Attribute(7, "ltv", 1, defined), batches, workspace, as_of_ms, former)
 
 
 def known(*definitions: Definition, revision: int = 1) -> KnownAttributes:

@@ -14,7 +14,7 @@ from actors.calculated.definition import Attribute, LiveAttributes
 from actors.calculated.live import KnownAttributes
 from actors.calculated.reading import canonical, read_definition
 from actors.calculated.seeds import SeedTarget, read_seeds
-from actors.calculated.state import Seed
+from actors.calculated.state import CalculatedState, Seed
 from actors.calculated.validation import check_definition
 from actors.model.batches import StoredBatch
 from actors.model.profiles import Section
@@ -92,7 +92,8 @@ def follow(randomness: Random) -> int:
         plant(anew, NUMBER, planted, known, (NUMBER,))
     rebuild(anew, came, known.index, last_ms, 0)
     assert present(anew) == present(section), (shown, seed)
-    assert calculate(attribute, came, WORKSPACE, last_ms, planted) == present(section)
+    former = CalculatedState(seed=planted)
+    assert calculate(attribute, came, WORKSPACE, last_ms, former) == present(section)
     last_ms += randomness.choice((1, HOUR, DAY, 7 * DAY))
     expire(section, known, last_ms)
     check(last_ms)

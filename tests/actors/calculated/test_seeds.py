@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from actors.calculated.applying import apply, expire, plant, rebuild, values
+from actors.calculated.applying import apply, calculate, expire, plant, rebuild, values
 from actors.calculated.definition import Attribute, LiveAttributes
 from actors.calculated.live import KnownAttributes
 from actors.calculated.seeds import SeedsInvalid, SeedTarget, read_seeds
@@ -235,6 +236,39 @@ def test_a_seed_that_came_early_has_effect_at_activation() -> None:
     assert apply(section, stored(BUYS[0]), active, AS_OF_MS, waiting={1}) == {}
     assert plant(section, 1, seed, active, {1}) == {}
     assert rebuild(section, [stored(BUYS[0])], active.index_of({1}), AS_OF_MS, 0) == {1: "8"}
+
+
+def test_13_a_seed_of_the_draft_of_an_active_attribute_waits_for_its_activation() -> None:
+    """Cases 13 and 28: until then the value follows the seed in force, and after it the new one."""
+    active, section = known(definition("sum", "amt", cutoff=MARCH_1)), Section(1, 1)
+    apply(section, stored(*BUYS), active, AS_OF_MS)
+    plant(section, 1, seed_of("sum", MARCH_1, {"value": 100}, "ca1"), active, ())
+    assert plant(section, 1, seed_of("sum", MARCH_3, {"value": 50}, "ca1"), active, ()) == {}
+    assert values(section, active) == {"ca1": "127.3"}
+    apply(section, stored(buy("03-09T13:00", amt="1")), active, AS_OF_MS)
+    rebuild(section, [stored(*BUYS)], active.index, AS_OF_MS, 0)
+    section = msgspec.msgpack.decode(msgspec.msgpack.encode(section), type=Section)
+    assert values(section, active) == {"ca1": "127.3"}
+
+    edited = Attribute(1, "ca1", 2, definition("sum", "amt", cutoff=MARCH_3))
+    assert calculate(edited, [stored(*BUYS)], WORKSPACE, AS_OF_MS, section.calculated[1]) == "47"
+    active = KnownAttributes(LiveAttributes(2, (edited,)), WORKSPACE)
+    assert rebuild(section, [stored(*BUYS)], active.index, AS_OF_MS, 0) == {1: "47"}
+
+
+def test_a_seed_of_a_draft_waits_for_users_of_whom_nothing_has_come() -> None:
+    """Events and a seed in force come between; an activation that it is not for deletes it."""
+    active, section = known(definition("sum", "amt", cutoff=MARCH_1)), Section(1, 1)
+    plant(section, 1, seed_of("sum", MARCH_3, {"value": 50}, "ca1"), active, ())
+    assert values(section, active) == {}
+    apply(section, stored(*BUYS), active, AS_OF_MS)
+    plant(section, 1, seed_of("sum", MARCH_1, {"value": 100}, "ca1"), active, ())
+    assert values(section, active) == {"ca1": "127.3"}
+    assert section.calculated[1].next_seed is not None
+    other = Attribute(1, "ca1", 2, definition("max", "amt", cutoff=MARCH_3))
+    active = KnownAttributes(LiveAttributes(2, (other,)), WORKSPACE)
+    rebuild(section, [stored(*BUYS)], active.index, AS_OF_MS, 0)
+    assert (section.calculated[1].seed, section.calculated[1].next_seed) == (None, None)
 
 
 @pytest.mark.parametrize("amt", ["5", "n/a"])
