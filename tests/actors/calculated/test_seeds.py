@@ -264,11 +264,11 @@ def test_a_seed_of_a_draft_waits_for_users_of_whom_nothing_has_come() -> None:
     apply(section, stored(*BUYS), active, AS_OF_MS)
     plant(section, 1, seed_of("sum", MARCH_1, {"value": 100}, "ca1"), active, ())
     assert values(section, active) == {"ca1": "127.3"}
-    assert section.calculated[1].next_seed is not None
     other = Attribute(1, "ca1", 2, definition("max", "amt", cutoff=MARCH_3))
     active = KnownAttributes(LiveAttributes(2, (other,)), WORKSPACE)
     rebuild(section, [stored(*BUYS)], active.index, AS_OF_MS, 0)
     assert (section.calculated[1].seed, section.calculated[1].next_seed) == (None, None)
+    assert values(section, active) == {"ca1": "-3"}
 
 
 @pytest.mark.parametrize("amt", ["5", "n/a"])
