@@ -2,8 +2,14 @@
 
 from typing import NamedTuple
 
-from actors.batches.identities import DEVICE_STAMP
-from actors.identity.calls import AliasRequest, ChangeRequest, ModifyCall
+from actors.batches.identities import DEVICE_STAMP, MAX_IDENTITY
+from actors.identity.calls import (
+    AliasRequest,
+    ChangeRequest,
+    IdentityAnswer,
+    IdentityCall,
+    ModifyCall,
+)
 from actors.model.workspaces import Environment
 from server.deployment import Deployment
 from server.edge_config import IdentityCalls, KeyInfo
@@ -44,7 +50,7 @@ async def apply_alias(message: Message, at: Aliasing) -> None:
         return
     if target is not None:
         await _join(source, target, message, at)
-    elif user is not None:
+    elif user is not None and len(user) <= MAX_IDENTITY:
         change = ChangeRequest(CUSTOMER, previous, user)
         await at.deployment.modify(ModifyCall(at.environment, source, (change,), at.received_ms))
 
@@ -55,9 +61,15 @@ async def _by_customer(value: str, at: Aliasing) -> int | None:
 
 
 async def _by_device(anonymous_id: str, at: Aliasing) -> int | None:
+    """Return whose the messages with an anonymous id alone are: never a known user.
+
+    Not by a search, which some workspaces answer for immutable identities only.
+    """
     stamp = device_stamp(at.key.input_id, anonymous_id)
-    found = await at.deployment.lookup(at.environment, DEVICE_STAMP, stamp)
-    return found[0] if found else None
+    sent = {DEVICE_STAMP: stamp}
+    call = IdentityCall("identify", at.environment, sent, at.received_ms, is_read_only=True)
+    found = await at.deployment.identity_call(call)
+    return found.mpid or None if isinstance(found, IdentityAnswer) else None
 
 
 async def _join(source: int, target: int, message: Message, at: Aliasing) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse
 
+from actors.batches.identities import MAX_IDENTITY
 from actors.clock import ManualClock
 from server.context import EDGES
 from tests.whole.test_recorded import RECORDED
@@ -362,6 +363,44 @@ async def test_an_alias_replaces_a_customer_id_that_may_change(
         mpid = await world.mpid("old")
         await track(world, "/v1/alias", {"previousId": "old", "userId": "new"})
         assert (await world.find("old"), await world.find("new")) == ([], [mpid])
+
+
+LINK = {"strategy": "profile_link"}
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+async def test_an_alias_of_a_shared_browser_leaves_its_known_users_alone(
+    tmp_path: Path, clock: ManualClock, shards: int
+) -> None:
+    """spec/identity.md, 1: who has a login ID is not found by a device alone."""
+    linking = document() | {"identity": LINK | {"search_requires_immutable": True}}
+    async with running(tmp_path, shards=shards, clock=clock, document=linking) as world:
+        await track(world, "/v1/track", {"anonymousId": "anon-1", "event": "Before"})
+        [anonymous] = [each.mpid for each in world.log()]
+        await track(world, "/v1/identify", {"userId": "bob", "anonymousId": "anon-1"})
+        bob = await world.mpid("bob")
+        assert bob != anonymous
+        await track(world, "/v1/alias", {"previousId": "anon-1", "userId": "bob"})
+        deployment = world.edge.app[EDGES].first.deployment
+        accepted = await deployment.aliases_of("production", bob)
+        found = [(each.request.source_mpid, each.request.destination_mpid) for each in accepted]
+        assert found == [(anonymous, bob)]
+        await track(world, "/v1/alias", {"previousId": "anon-1", "userId": "carol"})
+        assert (await world.find("bob"), await world.find("carol")) == ([bob], [anonymous])
+        await track(world, "/v1/alias", {"previousId": "anon-1", "userId": "dave"})
+        assert await world.find("dave") == []  # nobody is left whom the device tells
+
+
+@pytest.mark.parametrize(("length", "count"), [(MAX_IDENTITY, 1), (MAX_IDENTITY + 1, 0)])
+async def test_an_alias_gives_no_customer_id_that_is_too_long(
+    world: World, length: int, count: int
+) -> None:
+    """spec/identity.md, 2."""
+    user = "u" * length
+    await track(world, "/v1/track", {"anonymousId": "anon-1", "event": "Before"})
+    await track(world, "/v1/alias", {"previousId": "anon-1", "userId": user})
+    deployment = world.edge.app[EDGES].first.deployment
+    assert len(await deployment.lookup("production", "customerid", user)) == count
 
 
 async def test_an_alias_of_two_who_are_known_copies_the_history(world: World) -> None:
