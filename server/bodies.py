@@ -158,7 +158,7 @@ def json_object(body: bytes) -> dict[str, Any]:
     try:
         value = _any(body)
     except UNREADABLE as error:
-        raise _malformed(error) from None
+        value = _again(_any, body, error)
     if not isinstance(value, dict):
         raise Refused("BAD_REQUEST", "Request body must be a JSON object.")
     return value

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from actors.model.micro_batches import Rejected
-from server.bodies import json_object, read_body
+from server.bodies import one_batch, read_body
 from server.management import (
     WORKSPACE,
     audit,
@@ -21,8 +21,7 @@ async def preview(request: web.Request) -> web.Response:
     """
     caller = enter(request, "connections:connect_integration")
     connection = connection_number(request, caller.config)
-    raw = await read_body(request, caller.config.max_body_bytes)
-    json_object(raw)  # refuses what is not JSON, as every body of the API
+    raw = one_batch(await read_body(request, caller.config.max_body_bytes))
     audit(caller, "preview", "connection")
     found = await caller.edge.deployment.preview(connection, raw)
     if found is None:

@@ -62,9 +62,10 @@ def test_the_elements_of_a_bulk_body_are_its_batches(elements: list[Any]) -> Non
             assert batch == text.encode()
 
 
-def test_every_escape_but_half_a_pair_stays() -> None:
+@pytest.mark.parametrize("read", [lambda body: orjson.loads(one_batch(body)), json_object])
+def test_every_escape_but_half_a_pair_stays(read: Callable[[bytes], Any]) -> None:
     body = rb'{"a":"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\\ud83d\ud83d\ud83d\ude00\ude00"}'
-    value = orjson.loads(one_batch(body))
+    value = read(body)
     assert value == {"a": '"\\/\b\f\n\r\té\U0001f600\\ud83d\ufffd\U0001f600\ufffd'}
 
 

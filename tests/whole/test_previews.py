@@ -1,5 +1,6 @@
 """What a connection would get, and what it does get (spec/connections.md, 2)."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,15 @@ async def test_case_45_the_preview_of_a_filtered_batch_tells_why(world: World) -
         "payloads": [],
         "dropped": [{"event_index": 0, "reason": "filtered", "step": 8}],
     }
+
+
+async def test_a_preview_replaces_half_a_surrogate_pair_as_what_is_sent_does(world: World) -> None:
+    body = json.dumps(batch(custom("cut"), mpid=None)).replace("cut", r"cut \ud83d")
+    headers = {"Content-Type": "application/json"} | await world.token()
+    response = await world.client.post(PATH, data=body.encode(), headers=headers)
+    assert response.status == 200, await response.text()
+    [payload] = (await response.json())["payloads"]
+    assert payload["body"]["events"][0]["data"]["event_name"] == "cut \ufffd"
 
 
 async def test_a_preview_is_what_is_then_sent(world: World) -> None:

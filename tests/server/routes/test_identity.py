@@ -71,6 +71,12 @@ async def test_a_new_user_is_answered(world: World) -> None:
     assert world.deployment.identity_calls == [IdentityCall("identify", "production", STAMP, T)]
 
 
+async def test_half_a_surrogate_pair_costs_no_client_its_user(world: World) -> None:
+    """Web browsers send such halves of strings that they cut; a 400 leaves them without an MPID."""
+    sent = json.dumps(body({"other": "cut"})).replace("cut", r"cut \ud83d").encode()
+    assert (await asked(world, "/v1/identify", sent)).identities == {"other": "cut \ufffd"}
+
+
 async def test_matched_identities_are_shown_as_they_were_sent(world: World) -> None:
     """spec/identity.md, worked cases 2 and 13: never one that was not sent."""
     world.deployment.identity_answer = IdentityAnswer(
