@@ -3,11 +3,16 @@
 Source: spec/clients.md, 2.
 """
 
+import re
 from ipaddress import ip_address
 
 from aiohttp import web
 
 from server.edge_config import EdgeConfig, Network
+
+_WITH_PORT = re.compile(
+    r"\[(?P<ipv6>[0-9a-fA-F:.]+)\](?::[0-9]{1,5})?|(?P<ipv4>[0-9.]+):[0-9]{1,5}"
+)
 
 
 def host_of(request: web.Request) -> str:
@@ -27,8 +32,8 @@ def client_address(request: web.Request, config: EdgeConfig) -> str | None:
     forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
     address = peer
     for hop in reversed(forwarded.split(",")):
-        name = hop.strip()
-        if not _is_address(name):
+        name = _address_of(hop.strip())
+        if name is None:
             break
         address = name
         if not _is_trusted(name, config.trusted_proxies):
@@ -55,12 +60,18 @@ def user_agent(request: web.Request) -> str | None:
     return None if sent is None else sent.encode(errors="replace").decode()
 
 
-def _is_address(text: str) -> bool:
+def _address_of(hop: str) -> str | None:
+    """Return the address of a hop, which some proxies write with its port; `None` if it has none.
+
+    IPv6 is in brackets where a port follows: without them its last group would be one.
+    """
+    named = _WITH_PORT.fullmatch(hop)
+    address = hop if named is None else named["ipv6"] or named["ipv4"]
     try:
-        ip_address(text)
+        ip_address(address)
     except ValueError:
-        return False
-    return True
+        return None
+    return address
 
 
 def _is_trusted(address: str, networks: tuple[Network, ...]) -> bool:

@@ -144,7 +144,17 @@ async def test_address_and_user_agent_come_from_the_request(world: World) -> Non
             ("127.0.0.0/8", "10.0.0.0/8"), "1.2.3.4,10.0.0.9", "1.2.3.4", id="two trusted proxies"
         ),
         pytest.param(("127.0.0.0/8",), "2001:db8::1", "2001:db8::1", id="IPv6"),
+        pytest.param(("127.0.0.0/8",), "1.2.3.4:5678", "1.2.3.4", id="IPv4 with a port"),
+        pytest.param(("127.0.0.0/8",), "[2001:db8::1]:5678", "2001:db8::1", id="IPv6 with a port"),
+        pytest.param(("127.0.0.0/8",), "[2001:db8::1]", "2001:db8::1", id="IPv6 in brackets"),
+        pytest.param(
+            ("127.0.0.0/8", "10.0.0.0/8"),
+            "1.2.3.4:5,10.0.0.9:6",
+            "1.2.3.4",
+            id="two trusted proxies with ports",
+        ),
         pytest.param(("127.0.0.0/8",), "unknown", "127.0.0.1", id="no address"),
+        pytest.param(("127.0.0.0/8",), "1.2.3:80", "127.0.0.1", id="no address but a port"),
         pytest.param(("127.0.0.0/8",), None, "127.0.0.1", id="no header"),
     ],
 )
