@@ -43,7 +43,8 @@ def apply_identity_call(profile: Profile, change: ProfileChange, priority: Colle
     """Apply what an identity call does to a profile beside its lookups (spec/identity.md, 7.7).
 
     A change may come twice, the second time after batches that were received later. So of a type
-    that resolution looks at the lookups decide what is shown, and of any other what is newer.
+    that resolution looks at the lookups decide what is shown, and of any other what is newer. Where
+    a lookup has gone, the one linked last of those left is shown, in canonical form (1).
 
     Args:
         profile: changed in place; its lookups are those after the call, newest link last.
@@ -55,11 +56,15 @@ def apply_identity_call(profile: Profile, change: ProfileChange, priority: Colle
         current = shown.get(BATCH_NAMES[key])
         if current is None or canonical(key, current.value) != value:
             continue
+        linked: list[str] = []
         if key in priority:
-            is_gone = value not in _linked(profile, key)
+            linked = _linked(profile, key)
+            is_gone = value not in linked
         else:
             is_gone = current.updated_ms <= change.time_ms
-        if is_gone:
+        if is_gone and linked:
+            shown[BATCH_NAMES[key]] = IdentityValue(linked[-1], change.time_ms, change.time_ms)
+        elif is_gone:
             del shown[BATCH_NAMES[key]]
     for key, value in change.shown.items():
         current = shown.get(BATCH_NAMES[key])

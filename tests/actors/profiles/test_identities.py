@@ -122,6 +122,21 @@ def test_a_removal_clears_the_value_only_if_it_is_the_one_that_is_shown() -> Non
     assert _called(profile, gone) == {}
 
 
+def test_a_removal_shows_the_value_linked_last_of_those_that_are_left() -> None:
+    """spec/identity.md, 1: also one that was hidden by what is removed, as by a wrong login."""
+    emails = ("first@example.com", "ann@example.com", "wrong@example.com")
+    profile = _found_by(*(("email", each) for each in emails))
+    _called(profile, ProfileChange(1, NOW, {"email": "Wrong@example.com"}))
+    profile.lookups.pop()
+    removal = ProfileChange(1, NOW + 1, {}, [("email", "wrong@example.com")])
+    assert _called(profile, removal) == {"email": "ann@example.com"}
+    assert profile.user_identities["email"].updated_ms == NOW + 1
+    profile.lookups.pop()
+    again = {"email": "First@example.com"}
+    replacing = ProfileChange(1, NOW + 2, again, [("email", "ann@example.com")])
+    assert _called(profile, replacing) == again
+
+
 def test_a_call_that_is_applied_again_undoes_nothing_that_came_after_it() -> None:
     """A coordinator that has started again writes its last decisions once more."""
     profile = _found_by(("email", "ann@example.com"))
