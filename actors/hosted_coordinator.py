@@ -16,6 +16,7 @@ from actors.disk_wait import wait_for_disk, wait_for_room
 from actors.errors import ShardUnavailable, SlotsMoving
 from actors.hosting import Host, Process, restarting_if_damaged
 from actors.identity.sequencer import Sequencer
+from actors.identity.waiting import Waiting
 from actors.metric_groups import CoordinatorMetrics
 from actors.metric_snapshots import snapshot
 from actors.output_states import Seal
@@ -126,7 +127,7 @@ class Coordinator(Process):
         """Take up what the stores have, by the map of slots as it is now. Raises StoreFull."""
         self._metrics = CoordinatorMetrics(self._host.version)
         folder, map_size_bytes, configuration = self._folder, self._map_size_bytes, self._options
-        clock, randomness = SystemClock(), SystemRandomness()
+        clock, randomness, waiting = SystemClock(), SystemRandomness(), Waiting()
         self._stores: list[Store] = [configuration.open_store(folder)]
         self._configuration = configuration.open_desk(self._stores[0])
         workspaces = self._configuration.desk_options()
@@ -139,7 +140,7 @@ class Coordinator(Process):
             if scope not in self._sequencers:
                 self._stores.append(Store(scope_store(folder, scope), map_size_bytes))
                 self._sequencers[scope] = Sequencer(
-                    self._stores[-1], handles, scope, clock, randomness, self._metrics
+                    self._stores[-1], handles, scope, clock, randomness, self._metrics, waiting
                 )
             own = workspace_store(folder, number)
             self._stores.append(Store(own, map_size_bytes))

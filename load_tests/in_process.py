@@ -16,6 +16,7 @@ from actors.handles import CoordinatorHandle, ShardHandle
 from actors.identity.findings import Findings, Question
 from actors.identity.sequencer import Sequencer
 from actors.identity.state import identity_rules
+from actors.identity.waiting import Waiting
 from actors.metric_groups import CoordinatorMetrics, ShardMetrics
 from actors.model.batches import BatchContext
 from actors.model.micro_batches import EventName, EventNames, MicroBatch, Result, Unresolved
@@ -169,7 +170,13 @@ class InProcess:
         self.store = Store(folder / "coordinator", settings.map_size_bytes)
         self._stack.callback(self.store.close)
         sequencer = Sequencer(
-            self.store, handles, info.scope, clock, SystemRandomness(), CoordinatorMetrics("load")
+            self.store,
+            handles,
+            info.scope,
+            clock,
+            SystemRandomness(),
+            CoordinatorMetrics("load"),
+            Waiting(),
         )
         self._stack.callback(sequencer.close)
         self.coordinator = Coordinator(

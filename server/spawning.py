@@ -33,7 +33,7 @@ from server.tls import tls_of
 # Calls that an asynchronous actor works on at once; HTTP requests are not among them.
 CALLS_AT_ONCE = 100
 # A call that waits for a shard that is away takes its place for five seconds; the others must not
-# run out of places meanwhile (spec/identity.md, V15).
+# run out of places meanwhile (spec/identity.md, V15): see `actors.identity.waiting`.
 COORDINATOR_CALLS_AT_ONCE = 1000
 
 

@@ -52,6 +52,7 @@ class Pending:
         candidate: an MPID for a new record, 0 if none is drawn; `is_free` once that is certain.
         waits: how many answers and decisions before it have to come first.
         reads: entries and records that it has asked for.
+        awaited: shards for which it counts as waiting.
         followers: decisions that have to come after it.
         blocked_by: the cluster that has to be written first; `member_of`: that it is part of.
         queued: identities for which it counts as waiting.
@@ -69,6 +70,7 @@ class Pending:
     keys: list[Key] = field(init=False)
     waits: int = 0
     reads: list[Key] = field(default_factory=list)
+    awaited: set[int] = field(default_factory=set)
     followers: list["Pending"] = field(default_factory=list)
     blocked_by: "Cluster | None" = None
     member_of: "Cluster | None" = None

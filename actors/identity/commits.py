@@ -93,6 +93,10 @@ class Commits:
     def _note_forgotten(self) -> None:
         self._forgotten = tuple(lane.writes for lane in self._lanes)
 
+    def is_silent(self, shard: int) -> bool:
+        """Tell whether a shard does not answer now."""
+        return self._lanes[shard].is_silent
+
     def start(self) -> None:
         """Begin to write what earlier processes have left."""
         for lane in self._lanes:

@@ -23,6 +23,7 @@ logger = logging.getLogger("headwater.actors")
 PAUSE_S = 0.05  # before a shard that did not answer is asked again
 MAX_KEYS = 5000  # asked in one call
 AWAY_S = 1.0  # a write takes milliseconds; a shard that takes longer is away
+SILENT_S = 0.25  # and may be, so that not all who need it should wait
 
 
 class Terms(Protocol):
@@ -85,6 +86,20 @@ class _Lane:
         self._shard = shard
         self._number = number
         self._task: asyncio.Task[None] | None = None
+        self._since: float | None = None  # when what is not answered yet was first sent
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the shard has not answered for so long that it may be away."""
+        return self._unanswered_s > SILENT_S
+
+    @property
+    def _unanswered_s(self) -> float:
+        return 0.0 if self._since is None else asyncio.get_running_loop().time() - self._since
+
+    def _sent(self) -> None:
+        if self._since is None:
+            self._since = asyncio.get_running_loop().time()
 
     def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if self._task is None:
@@ -164,6 +179,7 @@ class ReadLane(_Lane):
             self._candidates = {}
             if keys or candidates:
                 await self._ask(keys, candidates)
+        self._since = None
 
     async def _ask(self, keys: list[Key], candidates: list[Pending]) -> None:
         about = {each: Question(each, [], []) for each in ENVIRONMENTS}
@@ -175,6 +191,7 @@ class ReadLane(_Lane):
         questions = [each for each in about.values() if each.names or each.mpids]
         self._asked = set(keys)
         term, asked = self._terms.term, self._learner.moment
+        self._sent()
         try:
             findings = await self._shard.read_identities(
                 term, questions, [each.candidate for each in candidates]
@@ -186,6 +203,7 @@ class ReadLane(_Lane):
             self._handled(error, term)
             await asyncio.sleep(PAUSE_S)
             return
+        self._since = None
         self._asked = set()
         self._learner.learned(questions, candidates, findings, asked)
 
@@ -199,7 +217,6 @@ class WriteLane(_Lane):
         self._parts: dict[int, IdentityChange] = {}
         self._is_started = False
         self._writes = 0
-        self._since: float | None = None  # when what is being written was first sent
 
     @property
     def writes(self) -> int:
@@ -214,9 +231,7 @@ class WriteLane(_Lane):
     @property
     def is_away(self) -> bool:
         """Whether the shard has not answered for longer than a write takes."""
-        if self._since is None:
-            return False
-        return asyncio.get_running_loop().time() - self._since > AWAY_S
+        return self._unanswered_s > AWAY_S
 
     def add(self, part: IdentityChange) -> None:
         """Write a part of an intent, once there is a loop to run in: see `start`."""
@@ -239,8 +254,7 @@ class WriteLane(_Lane):
             parts = list(self._parts.values())
             self._writes += 1
             term = self._terms.term
-            if self._since is None:
-                self._since = asyncio.get_running_loop().time()
+            self._sent()
             try:
                 await self._shard.write_identities(term, self._writes, parts)
             except Exception as error:

@@ -50,6 +50,17 @@ class Reader:
         """The present one."""
         return Moment(self._known.trims, self._newest)
 
+    def is_silent(self, shard: int) -> bool:
+        """Tell whether a shard does not answer now."""
+        return self._lanes[shard].is_silent
+
+    def awaited(self, pending: Pending) -> set[int]:
+        """Return the shards that are asked for what a decision needs."""
+        shards = {self._index.shard_of(key) for key in pending.reads}
+        if pending.candidate and not pending.is_free:
+            shards.add(self._index.shard_of((pending.decision.environment, pending.candidate)))
+        return shards
+
     def read(self, pending: Pending, missing: Missing) -> None:
         """Ask the shards for what a decision needs."""
         environment = pending.decision.environment

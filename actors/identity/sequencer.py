@@ -30,6 +30,7 @@ from actors.identity.journal import Journal
 from actors.identity.knowledge import Knowledge
 from actors.identity.reading import Reader
 from actors.identity.state import Missing
+from actors.identity.waiting import Waiting
 from actors.metric_groups import CoordinatorMetrics
 from actors.store.environment import Store
 from actors.store.slots import slots_of
@@ -48,6 +49,7 @@ class Sequencer:
         clock: Clock,
         randomness: Randomness,
         metrics: CoordinatorMetrics,
+        waiting: Waiting,
     ) -> None:
         """Begin a new term; what earlier ones left is written from the first call on.
 
@@ -58,11 +60,13 @@ class Sequencer:
             clock: of the times that are kept.
             randomness: of MPIDs.
             metrics: of this process.
+            waiting: of this process, too.
 
         Raises:
             StoreFull: there is no room for the term.
         """
-        index = Index(scope, slots_of(shards))
+        self._index = index = Index(scope, slots_of(shards))
+        self._waiting = waiting
         known = Knowledge(scope)
         journal = Journal(store, randomness)
         self._states = known.states
@@ -83,7 +87,8 @@ class Sequencer:
 
         Raises:
             HotIdentity: too many wait for one of its identities; nothing was decided.
-            ShardUnavailable: a shard was away for too long; it may be decided, and is then done.
+            ShardUnavailable: a shard was away for too long; it may be decided, and is then done. Or
+                one is away and too many wait already.
             StoreFull: likewise, for want of room.
             StoreDamaged: the store of the coordinator does not work.
         """
@@ -123,6 +128,7 @@ class Sequencer:
             for pending in made:
                 pending.leave()
                 self._in_flight.release(pending)
+                self._waiting.end(pending)
                 self._decided(pending)
 
     def forget_settled(self) -> None:
@@ -170,6 +176,7 @@ class Sequencer:
         unknown = [name for name in decision.names if not state.knows_holders(name)]
         if unknown:
             self._reader.read(pending, Missing(set(unknown), set()))
+            self._set_aside(pending)
             return
         draft = Draft(state, decision.now_ms, self._reader.absent(pending))
         try:
@@ -192,6 +199,11 @@ class Sequencer:
         clusters = {open_clusters[key]: None for key in touched if key in open_clusters}
         retry_key = decision.retry_key if isinstance(answer, IdentityAnswer) else None
         if clusters or retry_key is not None or draft.is_changed:
+            shards = {self._index.shard_of(key) for key in draft.changed}
+            shards.update(*(each.shards for each in clusters))
+            if not self._waiting.begin(pending, shards, self._is_silent):
+                self._decided(pending)
+                return
             commits.add(pending, answer, draft, clusters, retry_key)
         else:
             pending.succeed(answer)
@@ -206,9 +218,16 @@ class Sequencer:
             return True
 
     def _set_aside(self, pending: Pending) -> None:
-        """A decision waits, unless it was refused."""
+        """A decision waits, unless it was refused, or is now."""
+        if not pending.is_done:
+            cluster = pending.blocked_by
+            shards = self._reader.awaited(pending) if cluster is None else cluster.missing
+            self._waiting.begin(pending, shards, self._is_silent)
         if pending.is_done:
             self._decided(pending)
+
+    def _is_silent(self, shard: int) -> bool:
+        return self._reader.is_silent(shard) or self._commits.is_silent(shard)
 
     def _decided(self, pending: Pending) -> None:
         """A decision is made or given up: those that come after it in its call may be made."""

@@ -7,6 +7,7 @@ from actors.coordinator import Coordinator
 from actors.identity.index import IndexShard
 from actors.identity.sequencer import Sequencer
 from actors.identity.state import IdentityRules
+from actors.identity.waiting import Waiting
 from actors.metric_groups import CoordinatorMetrics
 from actors.store.environment import Store
 from tests.actors.profiles.builders import WORKSPACE
@@ -27,7 +28,7 @@ class LoneCoordinator(Coordinator):
     ) -> None:
         metrics = CoordinatorMetrics("test")
         self._own_store = store
-        self._own_sequencer = Sequencer(store, shards, scope, clock, randomness, metrics)
+        self._own_sequencer = Sequencer(store, shards, scope, clock, randomness, metrics, Waiting())
         super().__init__(
             self._own_sequencer, shards, WORKSPACE.number, rules, store, max_event_names, clock
         )

@@ -27,6 +27,7 @@ from actors.desks import Desks, calculated_in_use, other_desks, readers_of_event
 from actors.groups.handles import GroupDeskHandle
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.identity.sequencer import Sequencer
+from actors.identity.waiting import Waiting
 from actors.metric_groups import CoordinatorMetrics, EdgeMetrics, ShardMetrics
 from actors.model.batches import StoredBatch
 from actors.model.deliveries import Delivery
@@ -511,7 +512,7 @@ async def serving(
                 store = stack.enter_context(closing(Store(scope_folder, MAP_SIZE)))
                 kept.append(store)
                 sequencers[workspace.scope] = Sequencer(
-                    store, handles, workspace.scope, clock, SystemRandomness(), metrics
+                    store, handles, workspace.scope, clock, SystemRandomness(), metrics, Waiting()
                 )
                 stack.callback(sequencers[workspace.scope].close)
             own = workspace_store(folder / "coordinator", workspace.number)

@@ -7,6 +7,7 @@ import pytest
 
 from actors.errors import HotIdentity, ShardUnavailable
 from actors.identity import knowledge
+from actors.identity.waiting import MAX_WAITING
 from actors.store.retries import RETENTION_MS
 from tests.actors.identity.calling import (
     PRODUCTION,
@@ -17,7 +18,7 @@ from tests.actors.identity.calling import (
     lookup,
     modify,
 )
-from tests.actors.identity.pool import DEFAULT, LINK, TYPES
+from tests.actors.identity.pool import DEFAULT, LINK, TYPES, name
 from tests.actors.identity.simulation import SimulatedWorld, simulate
 from tests.actors.profiles.builders import NOW
 
@@ -65,6 +66,43 @@ def test_v15_what_waits_for_a_shard_blocks_no_reader_of_other_identities() -> No
         assert (await taking).changed[0] == ("email", k)
 
     simulate(2, LINK, 1, story)
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["to be read", "to be written"])
+def test_v15_no_more_than_so_many_calls_wait_for_a_shard_that_is_away(*, is_known: bool) -> None:
+    """All others are told at once, or calls that do not need it would find no place."""
+
+    async def story(world: SimulatedWorld) -> None:
+        here = at(world, 0, "cid")
+        names = [f"cid:u{number}" for number in range(500)]
+        logins = [call(world, "login", each) for each in names if world.shard_of(name(each)) == 0]
+        users = [each.mpid for each in await asyncio.gather(*logins)]
+        emails = [f"e{number}" for number in range(1000) if world.shard_of(name(f"em:e{number}"))]
+        if is_known:
+            await asyncio.gather(*(lookup(world, f"em:{each}") for each in emails))
+        world.crash_shard(1, 20.0)
+        waiting = [asyncio.create_task(modify(world, users[0], "em", None, emails[0]))]
+        await asyncio.sleep(0.5)
+        calls = zip(users[1:] * 2, emails[1:], strict=False)
+        waiting += [
+            asyncio.create_task(modify(world, user, "em", None, email)) for user, email in calls
+        ]
+        assert len(waiting) > MAX_WAITING
+        began_s = world.loop.time()
+        resolving = asyncio.create_task(batch(world, f"em:{emails[-1]} {at(world, 1, 'das')}"))
+        await call(world, "login", here)
+        refused, left = await asyncio.wait(waiting, timeout=0.2)
+        assert world.loop.time() - began_s < 0.5
+        assert len(left) == MAX_WAITING
+        assert not resolving.done()
+        for each in (*refused, *left, resolving):
+            with pytest.raises(ShardUnavailable):
+                await each
+        await asyncio.sleep(20)
+        await asyncio.gather(*(lookup(world, f"em:{each}") for each in emails))
+        world.check()
+
+    simulate(2, DEFAULT, 1, story)
 
 
 def test_a_shard_that_stays_away_is_told_after_five_seconds() -> None:
