@@ -130,7 +130,8 @@ class Settings(BaseSettings):
     workspace: Annotated[Items[Path], NoDecode, BeforeValidator(_documents)] = Field(
         default=(),
         description="The workspace documents, each a file or folder; one for each workspace that "
-        "is served. Without any, the example that comes with the program, whose keys are public.",
+        "is served. Without any, what the data folder has served last; if that is nothing, the "
+        "example that comes with the program, whose keys are public.",
     )
     address: str | None = Field(
         default=None, description="Address of a Ray cluster. Without one, Ray is started inside."
@@ -243,7 +244,8 @@ class Settings(BaseSettings):
     bootstrap_client_id: ClientId | None = Field(
         default=None,
         description="Client id of the first API credential, an administrator's of the first "
-        "workspace; made when nothing has been served from the data folder yet.",
+        "workspace; made when nothing has been served from the data folder yet, in place of the "
+        "example's if that is what is served.",
     )
     bootstrap_client_secret: SecretStr | None = Field(
         default=None, min_length=32, description="Secret of bootstrap_client_id."

@@ -18,6 +18,7 @@ from config.pages import Draft
 from config.served import ServedDocument
 from config.settings import Settings
 from server.first_credentials import with_first_credentials
+from server.public_keys import check_keys
 
 
 def begin(
@@ -40,7 +41,8 @@ def begin(
         show: prints what a person wants to read: the secret of a first credential.
 
     Raises:
-        ConfigError: the files, or what was applied last, cannot be used; nothing was changed.
+        ConfigError: the files, or what was applied last, cannot be used, or not where they would
+            be served; nothing was changed.
         DataFolderError, StoreFull: the data folder cannot be used.
     """
     store = configuration.open_store(folder.coordinator)
@@ -50,7 +52,9 @@ def begin(
             book.take_over_numbers(decode_numbers(kept))
         drafts = _drafts(book, settings.workspace, environ)
         drafts = with_first_credentials(drafts, book, settings, show)
-        _apply_identity_settings(book.preview(drafts), settings, folder)
+        workspaces = book.preview(drafts)
+        check_keys((each.document for each in workspaces), settings)
+        _apply_identity_settings(workspaces, settings, folder)
         book.write(drafts, FILE)
         return book.served
     finally:

@@ -36,7 +36,8 @@ def main() -> None:
     "--workspace",
     type=_PATH,
     multiple=True,
-    help="Workspace document, once for each workspace; without any, the example.",
+    help="Workspace document, once for each workspace; without any, what the data folder has "
+    "served last, or the example if it is new.",
 )
 @click.option("--data-dir", type=_PATH, help="Folder of the stores [./data].")
 @click.option("--host", help="Address that edges listen on [127.0.0.1].")

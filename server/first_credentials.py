@@ -18,9 +18,10 @@ def with_first_credentials(
 ) -> list[Draft]:
     """Return drafts in which each new workspace has a credential that may manage it.
 
-    In an empty store the first workspace gets the one of the settings, if they have one; else one
-    is made for each workspace whose document has none, and shown. It is shown before it is kept: a
-    start that fails in between shows another one next time.
+    In an empty store the first workspace gets the one of the settings, if they have one, in place
+    of the example's, whose secret is public; else one is made for each workspace whose document has
+    none, and shown. It is shown before it is kept: a start that fails in between shows another one
+    next time.
 
     Args:
         drafts: of all workspaces that are served.
@@ -35,14 +36,17 @@ def with_first_credentials(
     result = []
     for place, draft in enumerate(drafts):
         made = None
-        if place == 0 and given is not None and given["client_id"] not in _names(draft.document):
+        others = draft.data.get(SECTION, ())
+        if place == 0 and given is not None and draft.origin == "example":
+            made, others = given, ()
+        elif place == 0 and given is not None and given["client_id"] not in _names(draft.document):
             made = given
         elif draft.base == 0 and not _has_administrator(draft.document):
             made = _generated()
             show(_text(draft.workspace, made))
         if made is not None:
             item = {**made, "role": "admin", "apis": ["platform", "profile"]}
-            data = draft.data | {SECTION: [*draft.data.get(SECTION, ()), item]}
+            data = draft.data | {SECTION: [*others, item]}
             draft = book.draft(draft.workspace, data, draft.owned, draft.origin, draft.from_files)
         result.append(draft)
     return result

@@ -1,12 +1,12 @@
 """How the demo shop is served: its own workspace, on this machine only."""
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from config.errors import ConfigError
 from config.settings import Settings
+from server.ports import is_loopback
 
 WORKSPACE = Path(__file__).with_name("workspace.yaml")
 
@@ -38,13 +38,6 @@ def check_development(settings: Settings) -> None:
     Raises:
         ConfigError: it would be served to a network.
     """
-    if settings.development and not _is_loopback(settings.host):
+    if settings.development and not is_loopback(settings.host):
         message = "shows what is known of visitors to everybody: host must be a loopback address"
         raise ConfigError([("development", message)])
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

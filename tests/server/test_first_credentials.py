@@ -116,6 +116,16 @@ def test_the_example_has_one(tmp_path: Path) -> None:
     assert (started.text, list(started.credentials())) == ("", ["demo-client"])
 
 
+@pytest.mark.parametrize("client_id", ["first", "demo-client"])
+def test_that_of_the_settings_takes_the_place_of_the_examples(
+    tmp_path: Path, client_id: str
+) -> None:
+    """Whose secret is public."""
+    given = GIVEN | {"bootstrap_client_id": client_id}
+    assert Started(tmp_path, **given).credentials() == {client_id: SECRET}
+    assert Started(tmp_path).credentials() == {client_id: SECRET}
+
+
 @pytest.mark.parametrize("name", sorted(GIVEN))
 def test_half_of_it_is_refused_and_nothing_is_kept(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="go together"):
