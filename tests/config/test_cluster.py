@@ -19,12 +19,13 @@ from ray.scripts.scripts import start
 from ruamel.yaml import YAML
 
 from actors.store.placement import NODE_DATA_DIR
+from config.errors import ConfigError
 from config.settings import Settings, load_settings
 from tests.ray_cluster import INSTALLED, launcher
 from tests.serving import eventually
 
 FOLDER = files("config") / "cluster"
-HEAD, RAYLET, EDGES = 6379, 6380, 8080
+RAYLET, EDGES, ADMIN = 6380, 8080, 9090
 RAY_OPTIONS = {option for each in start.params for option in each.opts}
 
 
@@ -140,17 +141,57 @@ def test_a_node_of_the_manifest_is_one_pod_with_a_volume_of_its_own() -> None:
     assert len(set(used)) == len(used)
 
 
-def test_probes_ask_for_ray_and_not_for_edges() -> None:
-    """Edges are not ready while one shard is away, and have to go on for all others."""
-    for number, (group, _, container) in enumerate(groups()):
+def test_a_pod_is_ready_once_it_has_an_edge() -> None:
+    """`/readyz` is 503 while one shard is away, and edges have to go on for all others."""
+    for group, _, container in groups():
         assert group["rayStartParams"]["node-manager-port"] == str(RAYLET)
         assert container["livenessProbe"]["tcpSocket"]["port"] == RAYLET
-        ready = HEAD if number == 0 else RAYLET
-        assert container["readinessProbe"]["tcpSocket"]["port"] == ready
+        asked = container["readinessProbe"]["httpGet"]
+        ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+        assert (asked["path"], ports[asked["port"]]) == ("/healthz", EDGES)
+
+
+def test_workers_find_a_head_whose_edge_waits_for_them() -> None:
+    """No edge listens before the shards of all nodes have started once."""
+    service = cluster()["headGroupSpec"]["headService"]["spec"]
+    assert service == {"clusterIP": "None", "publishNotReadyAddresses": True}
+
+
+def linked(service: dict[str, Any]) -> dict[str, str]:
+    """Return what Kubernetes puts into the environment of pods for a service."""
+    name = service["metadata"]["name"].upper().replace("-", "_")
+    port = service["spec"]["ports"][0]["port"]
+    return {
+        f"{name}_SERVICE_HOST": "10.96.0.7",
+        f"{name}_SERVICE_PORT": str(port),
+        f"{name}_PORT": f"tcp://10.96.0.7:{port}",
+        f"{name}_PORT_{port}_TCP": f"tcp://10.96.0.7:{port}",
+    }
+
+
+def test_settings_do_not_come_from_the_names_of_services() -> None:
+    """A service of our name makes a variable of a setting's name, and of no use for it."""
+    found = {k: v for each in manifest()["Service"] for k, v in linked(each).items()}
+    with pytest.raises(ConfigError, match="HEADWATER_PORT: must be a whole number"):
+        load_settings({}, found)
+    assert [pod["enableServiceLinks"] for _, pod, _ in groups()] == [False, False, False]
+
+
+def test_prometheus_reaches_the_admin_port_and_nobody_else_does() -> None:
+    _, metrics = manifest()["Service"]
+    [policy] = manifest()["NetworkPolicy"]
+    assert metrics["spec"]["selector"] == {"app": "headwater", "ray.io/node-type": "head"}
+    assert [each["port"] for each in metrics["spec"]["ports"]] == [ADMIN]
+    assert (head_settings().admin_host, head_settings().admin_port) == ("0.0.0.0", ADMIN)
+    [rule] = [each for each in policy["spec"]["ingress"] if each.get("ports") == [{"port": ADMIN}]]
+    [source] = rule["from"]
+    assert source.keys() == {"namespaceSelector", "podSelector"}
+    secret = (FOLDER / "kuberay.yaml").read_text().partition("apiVersion")[0]
+    assert "--from-literal=HEADWATER_METRICS_TOKEN=" in secret
 
 
 def test_edges_are_open_and_ray_is_not() -> None:
-    [service] = manifest()["Service"]
+    service, _ = manifest()["Service"]
     [policy] = manifest()["NetworkPolicy"]
     for group, _, _ in groups():
         labels = group["template"]["metadata"]["labels"]
@@ -162,7 +203,7 @@ def test_edges_are_open_and_ray_is_not() -> None:
     for rule in policy["spec"]["ingress"]:
         open_ports = [each["port"] for each in rule.get("ports", ())]
         among = [{"podSelector": policy["spec"]["podSelector"]}]
-        assert open_ports == [EDGES] or rule["from"] == among
+        assert open_ports in ([EDGES], [ADMIN]) or rule["from"] == among
 
 
 @pytest.fixture
