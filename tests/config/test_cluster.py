@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,15 @@ def node_of(group: dict[str, Any]) -> str:
 def head_settings() -> Settings:
     _, _, container = next(groups())
     return load_settings({}, {each["name"]: each["value"] for each in container["env"]})
+
+
+def test_neither_an_image_nor_a_machine_gets_data_and_keys_of_who_deploys() -> None:
+    lines = (Path(__file__).parents[2] / ".dockerignore").read_text().splitlines()
+    left_out = [line for line in lines if not line.startswith("#")]
+    assert left_out == launcher()["rsync_exclude"]
+    here = (str(Settings().data_dir), ".demo/data", ".git", ".venv", ".mypy_cache", ".hypothesis")
+    for path in here:
+        assert any(fnmatch(path.partition("/")[0], each) for each in left_out), path
 
 
 # -- The launcher file ----------------------------------------------------------------------------
