@@ -56,7 +56,7 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Headwater needs Python 3.11 or newer; make PYTHON=python3.12 names another one."; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \
-		|| { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
+		|| { rm -rf $(VENV); echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
 
 $(RUNTIME): requirements.lock pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
