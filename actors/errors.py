@@ -49,6 +49,10 @@ class ActorFailed(ShardUnavailable):
     """An actor cannot be started, and is not tried again: its constructor has failed. Says why."""
 
 
+class CannotListen(OSError):
+    """A port cannot be listened on. Says which, and why."""
+
+
 class DataFolderError(Exception):
     """The data folder cannot be used: in use, of a newer format, or damaged. Says what to do."""
 

@@ -36,6 +36,7 @@ from actors.errors import (
     ActorFailed,
     AudienceRefused,
     CalculatedRefused,
+    CannotListen,
     ConfigurationRefused,
     CursorInvalid,
     DataFolderError,
@@ -70,6 +71,7 @@ NODE_SHARE = 0.001
 OWN_ERRORS = (
     AudienceRefused,
     CalculatedRefused,
+    CannotListen,
     ConfigurationRefused,
     CursorInvalid,
     DataFolderError,

@@ -174,8 +174,8 @@ class Settings(BaseSettings):
     max_queue_bytes: int = Field(
         default=64 * 1024 * 1024,
         ge=1024,
-        description="What may wait per edge, shard and workspace; beyond it requests of the input "
-        "with most get 503.",
+        description="What may wait per edge, shard and workspace; beyond it requests get 503, save "
+        "those of inputs of which less waits than their part.",
     )
     max_queue_s: float = Field(
         default=2.0,
@@ -223,7 +223,7 @@ class Settings(BaseSettings):
         description="Networks, hosts and host:port that outputs may reach although they are "
         "private or without TLS.",
     )
-    # Absolute: the processes that read it run elsewhere.
+    # Absolute, as web_sdk_file is: the processes that read it run elsewhere.
     python_outputs: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
         default=None,
         description="Folder of the files that outputs of the module `python` are made of. Without "
@@ -278,7 +278,7 @@ class Settings(BaseSettings):
         description="File of that certificate's private key (PEM): RSA, not encrypted.",
     )
 
-    web_sdk_file: Path | None = Field(
+    web_sdk_file: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
         default=None,
         description="The web SDK (dist/mparticle.js of the npm package @mparticle/web-sdk), to be "
         "served below /js/v2/. Without it pages get the SDK elsewhere.",

@@ -40,6 +40,7 @@ from server.health import HEALTH
 from server.ingestion import Ingestion
 from server.limits import RateLimiter
 from server.microbatch import QueueOptions, ShardQueue
+from server.ports import cannot_listen
 from server.privacy_gateway import PrivacyGateway
 from server.routing import Router
 from server.tls import Tls
@@ -161,21 +162,24 @@ class EdgeProcess:
         """Listen, beside other edges on the same ports; return that of HTTP.
 
         Raises:
-            OSError: a port cannot be taken, or the certificate not be used.
+            CannotListen: a port cannot be taken, or the certificate not be used.
         """
         runner = web.AppRunner(
             self.app, handle_signals=False, shutdown_timeout=SHUTDOWN_S, **RUNNER_OPTIONS
         )
         await runner.setup()
-        site = web.TCPSite(runner, host, port, reuse_port=True)
-        await site.start()
+        asked = port
+        try:
+            await web.TCPSite(runner, host, port, reuse_port=True).start()
+            if self._tls is not None:
+                asked = self._tls.port
+                context = self._tls.context()
+                await web.TCPSite(runner, host, asked, reuse_port=True, ssl_context=context).start()
+        except OSError as error:
+            await runner.cleanup()
+            raise cannot_listen(host, asked, error) from error
         self._runner = runner
         bound: int = runner.addresses[0][1]
-        if self._tls is not None:
-            context = self._tls.context()
-            await web.TCPSite(
-                runner, host, self._tls.port, reuse_port=True, ssl_context=context
-            ).start()
         return bound
 
     def take_over(self, config: EdgeConfig, workspace: WorkspaceInfo) -> None:

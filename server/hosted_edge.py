@@ -87,7 +87,7 @@ class Edge(Process):
         Args: `slots`: as they are owned now; what waits for a shard by another map is refused.
 
         Raises:
-            OSError: the port cannot be taken.
+            CannotListen: the port cannot be taken.
             ShardUnavailable: the coordinator does not tell the configuration.
         """
         if self._slots.take_over(slots):

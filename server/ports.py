@@ -1,4 +1,4 @@
-"""Whether a port can be listened on, told before anything is started.
+"""Where is listened, and whether that can be, told before anything is started.
 
 Edges share their port with `SO_REUSEPORT`. So would another deployment of the same user that
 listens on it already: each would get a part of the other's requests, and nobody would notice.
@@ -7,9 +7,13 @@ listens on it already: each would get a part of the other's requests, and nobody
 import errno
 import socket
 from ipaddress import ip_address
+from itertools import combinations
 from threading import Event
 
 from actors.clock import Clock
+from actors.errors import CannotListen
+from config.errors import ConfigError
+from config.settings import Settings
 
 WAIT_S = 5.0  # for the processes of a run that was killed to be gone
 PAUSE_S = 0.05
@@ -27,7 +31,7 @@ def check_port(host: str, port: int, clock: Clock) -> None:
     """Return if nobody listens on a port; port 0 is always free.
 
     Raises:
-        OSError: somebody does, or this process may not; says which address it is about.
+        CannotListen: somebody does, or this process may not.
     """
     if port == 0:
         return
@@ -39,8 +43,31 @@ def check_port(host: str, port: int, clock: Clock) -> None:
             if error.errno == errno.EADDRINUSE and clock.monotonic() < deadline:
                 Event().wait(PAUSE_S)
                 continue
-            raise OSError(f"{host}:{port} cannot be listened on: {error.strerror}") from error
+            raise cannot_listen(host, port, error) from error
         return
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
+    """Return the error that says what is wrong with a port."""
+    return CannotListen(f"{host}:{port} cannot be listened on: {error.strerror or error}")
+
+
+def check_ports_differ(settings: Settings) -> None:
+    """Raise ConfigError if two of the ports that are listened on are the same.
+
+    Edges share theirs, so that one of HTTP and of HTTPS could be the same, and each would be sent
+    the other's connections.
+    """
+    ports = {"port": settings.port, "admin_port": settings.admin_port}
+    if settings.tls_cert is not None:
+        ports["tls_port"] = settings.tls_port
+    problems = [
+        (name, f"must not be {number}, which is that of {other}")
+        for (other, taken), (name, number) in combinations(ports.items(), 2)
+        if number == taken != 0
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def _bind(host: str, port: int) -> None:

@@ -25,7 +25,7 @@ from server.demo.settings import check_development
 from server.host import ServeHost
 from server.log_socket import LogReceiver
 from server.logs import configure_logging
-from server.ports import check_port
+from server.ports import check_port, check_ports_differ
 from server.signing_pair import signing_pair
 from server.spawning import Spawner
 from server.tls import tls_of
@@ -46,7 +46,7 @@ def serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str], 
         show: prints what a person wants to read.
 
     Raises:
-        ConfigError: the workspace documents cannot be used.
+        ConfigError: the settings or the workspace documents cannot be used.
         DataFolderError: the data folder cannot be used.
         StoreFull: there is no room in it.
         ShardUnavailable: an actor cannot be started, or Ray's own processes have ended.
@@ -74,6 +74,8 @@ def _leave(number: int, frame: object) -> None:
 def _serve(settings: Settings, environ: Mapping[str, str], show: Callable[[str], None]) -> None:
     check_development(settings)
     _check_nodes(settings)
+    check_ports_differ(settings)
+    _check_web_sdk(settings)
     settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
     environ = {**environ, "HEADWATER_DATA_DIR": str(settings.data_dir)}
     clock = SystemClock()
@@ -112,6 +114,16 @@ def _check_nodes(settings: Settings) -> None:
         raise ConfigError([("nodes", "are those of a Ray cluster, which address has to name")])
     if len(set(settings.nodes)) < len(settings.nodes):
         raise ConfigError([("nodes", "names a node twice")])
+
+
+def _check_web_sdk(settings: Settings) -> None:
+    """Raise ConfigError if the web SDK cannot be served; edges read it for each page."""
+    if settings.web_sdk_file is not None:
+        try:
+            settings.web_sdk_file.read_bytes()
+        except OSError as error:
+            message = f"cannot be read: {error.strerror}"
+            raise ConfigError([("web_sdk_file", message)]) from None
 
 
 async def _run(

@@ -16,7 +16,7 @@ def test_a_missing_venv_module_is_told_each_time(tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text(HALF_A_PYTHON)
     python.chmod(0o700)
-    command = ["make", "-f", MAKEFILE, f"PYTHON={python}", ".venv/bin/python"]
+    command = ["make", "-f", str(MAKEFILE), f"PYTHON={python}", ".venv/bin/python"]
     for _ in range(2):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode != 0

@@ -1,5 +1,6 @@
 """What callers of an actor see when it dies; Ray's actor is played by a list of answers."""
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,14 @@ import pytest
 from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError, RayTaskError
 
 from actors import remote
-from actors.errors import ActorFailed, DataFolderError, ShardUnavailable, SlotsMoved, SlotsMoving
+from actors.errors import (
+    ActorFailed,
+    CannotListen,
+    DataFolderError,
+    ShardUnavailable,
+    SlotsMoved,
+    SlotsMoving,
+)
 from actors.remote import Handle
 
 
@@ -45,6 +53,13 @@ OUT_OF_MEMORY: Exception = OutOfMemoryError("killed")  # type: ignore[no-untyped
 async def test_an_actor_that_has_died_is_asked_again(death: Exception) -> None:
     """Whatever it died of: Ray itself kills processes when the machine's memory runs out."""
     assert await Handle("shard-0", Actor(death, death, 7)).ask() == 7
+
+
+async def test_why_an_edge_does_not_listen_is_told_in_its_words() -> None:
+    error = pickle.loads(pickle.dumps(CannotListen("0.0.0.0:80 cannot be listened on: taken")))
+    actor = Actor(RayTaskError("start", "trace", error))  # type: ignore[no-untyped-call]
+    with pytest.raises(CannotListen, match=r"^0\.0\.0\.0:80 cannot be listened on: taken$"):
+        await Handle("edge-0", actor).ask()
 
 
 async def test_an_actor_whose_slots_are_moving_is_asked_again_and_one_whose_have_moved_is_not() -> (

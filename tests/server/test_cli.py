@@ -12,6 +12,7 @@ from actors.store.folder import DataFolder
 from actors.store.identities import Holder, IndexEntry, write_holders
 from actors.store.keys import identity_key
 from config.load import EXAMPLE
+from config.settings import load_settings
 from server.cli import main
 from server.version import program_version
 
@@ -140,6 +141,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ),
         pytest.param(["--settings", "none.yaml"], "none.yaml", id="settings"),
         pytest.param(["--shards", "0"], "shards", id="a setting"),
+        pytest.param(["--port", "9091", "--admin-port", "9091"], "admin_port: ", id="equal ports"),
     ],
 )
 def test_serving_ends_with_what_is_wrong(
@@ -162,6 +164,20 @@ def test_serving_warns_of_a_variable_that_is_no_setting(tmp_path: Path) -> None:
     assert (line["level"], line["event"]) == ("warning", "variable_unknown")
     assert line["ctx"] == {"variable": "HEADWATER_SHARD"}
     assert "none.yaml" in result.stderr
+
+
+def test_a_web_sdk_that_cannot_be_read_is_told_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by a page that has none."""
+    monkeypatch.chdir(tmp_path)
+    environ = {"HEADWATER_WEB_SDK_FILE": "mparticle.js"}
+    result = CliRunner().invoke(main, ["serve", "--data-dir", "data"], env=environ)
+    assert (result.exit_code, result.stderr.splitlines()[-1:]) == (
+        1,
+        ["web_sdk_file: cannot be read: No such file or directory"],
+    )
+    assert load_settings({}, environ).web_sdk_file == tmp_path / "mparticle.js"
 
 
 def test_a_type_that_users_share_cannot_be_made_unique(

@@ -1,17 +1,20 @@
 """An edge put together for several workspaces: whose shards get what, and what waits for them."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import NamedTuple, cast
 
 import pytest
-from aiohttp import ClientResponse
+from aiohttp import ClientResponse, ClientSession
 from aiohttp.test_utils import TestClient, TestServer
 from msgspec import structs
 
 from actors.audiences.handles import AudienceDeskHandle
 from actors.calculated.desk import CalculatedDesk
-from actors.clock import ManualClock, SystemRandomness
+from actors.clock import ManualClock, SystemClock, SystemRandomness
+from actors.errors import CannotListen
 from actors.groups.handles import GroupDeskHandle
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import EdgeMetrics
@@ -21,7 +24,10 @@ from server.edge import EdgeProcess, EdgeWorkspace
 from server.limit_file import LimitFile
 from server.limits import RateLimiter
 from server.microbatch import ITEM_OVERHEAD_BYTES, QueueOptions
+from server.ports import check_port
 from server.privacy_gateway import PrivacyGateway
+from server.tls import Tls
+from tests.clients.tools import free_port
 from tests.server.conftest import WORKSPACE, Client, basic, config_with, key_info
 from tests.server.test_microbatch import SlowShard
 
@@ -72,21 +78,61 @@ def workspace(number: int, shards: list[SlowBatches]) -> EdgeWorkspace:
     )
 
 
-@pytest.fixture
-async def slow(clock: ManualClock, limit_file: LimitFile) -> AsyncIterator[Slow]:
-    shards = [[SlowBatches(), SlowBatches()] for _ in range(2)]
-    edge = EdgeProcess(
-        [workspace(3, shards[0]), workspace(4, shards[1])],
+def edge_of(
+    workspaces: list[EdgeWorkspace],
+    clock: ManualClock,
+    limit_file: LimitFile,
+    tls: Tls | None = None,
+) -> EdgeProcess:
+    return EdgeProcess(
+        workspaces,
         QueueOptions(calls_in_flight=1, max_micro_batch_bytes=1000, max_queue_bytes=10_000),
         RateLimiter(limit_file),
         EdgeMetrics("test"),
         clock,
         SystemRandomness(),
+        tls,
     )
+
+
+@pytest.fixture
+async def slow(clock: ManualClock, limit_file: LimitFile) -> AsyncIterator[Slow]:
+    shards = [[SlowBatches(), SlowBatches()] for _ in range(2)]
+    edge = edge_of([workspace(3, shards[0]), workspace(4, shards[1])], clock, limit_file)
     server = TestServer(edge.app)
     await server.start_server(**RUNNER_OPTIONS)
     async with TestClient(server) as client:
         yield Slow(edge, client, shards)
+
+
+async def test_a_port_that_is_taken_is_named_and_tried_again(
+    clock: ManualClock, limit_file: LimitFile
+) -> None:
+    """It may be one of another machine, where nobody has looked before."""
+    edge = edge_of([workspace(3, [SlowBatches()])], clock, limit_file)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        reason = rf"^127\.0\.0\.1:{port} cannot be listened on: .*address already in use"
+        with pytest.raises(CannotListen, match=reason):
+            await edge.start("127.0.0.1", port)
+    assert await edge.start("127.0.0.1", port) == port
+    async with ClientSession() as session:
+        assert (await session.get(f"http://127.0.0.1:{port}/healthz")).status == 200
+    await edge.stop()
+
+
+async def test_a_certificate_that_is_not_there_leaves_no_port_open(
+    clock: ManualClock, limit_file: LimitFile, tmp_path: Path
+) -> None:
+    """Such as one that a node of a cluster does not have."""
+    port, absent = free_port(), tmp_path / "absent.pem"
+    tls = Tls(absent, absent, 4443)
+    edge = edge_of([workspace(3, [SlowBatches()])], clock, limit_file, tls)
+    with pytest.raises(CannotListen, match=r"127\.0\.0\.1:4443 .*: No such file or directory$"):
+        await edge.start("127.0.0.1", port)
+    check_port("127.0.0.1", port, SystemClock())
 
 
 async def test_batches_go_to_their_own_workspaces_shards(slow: Slow) -> None:
