@@ -3,13 +3,16 @@
 import json
 import re
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from config.settings import Settings
 from tests.actors.metrics.declared import DECLARED
 
 FOLDER = files("config") / "monitoring"
+README = Path(__file__).parents[2] / "README.md"
 SUFFIXES = ("", "_bucket", "_sum", "_count")
 
 
@@ -55,6 +58,17 @@ def test_alerts_group_by_labels_that_their_metrics_have() -> None:
         wanted = {label.strip() for group in asked for label in group.split(",")} - {"le"}
         wanted |= set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
         assert wanted <= labels[name], rule["alert"]
+
+
+def test_prometheus_keeps_the_labels_that_alerts_group_by() -> None:
+    """It would put the address that it asks in the place of `instance`."""
+    text = README.read_text("utf-8").partition("### Metrics")[2]
+    example = YAML(typ="safe").load(text.split("```yaml")[1].split("```")[0])
+    [job] = example["scrape_configs"]
+    assert job["honor_labels"] is True
+    [targets] = job["static_configs"]
+    admin = Settings()
+    assert targets == {"targets": [f"{admin.admin_host}:{admin.admin_port}"]}
 
 
 def test_the_dashboard_asks_for_metrics_that_exist() -> None:
