@@ -37,8 +37,7 @@ EVENTS_PER_BATCH = 5
 OTHER_PROFILES = 10_000  # of the shard that is not killed
 PROBES = 2000  # bodies of one
 CHANNELS = 8  # of probes of edges
-PROBE_PAUSE_S = 0.02
-LOOK_S = 0.02
+LOOK_S = 0.05  # looking costs some milliseconds of the processors that are measured
 CALM_S = 2.0  # of probes before a kill
 PATIENCE_S = 120.0
 _MAP_BYTES = 64 * 1024**3
@@ -56,6 +55,7 @@ class RecoveryOptions(Struct, frozen=True, kw_only=True):
     Attributes:
         profiles: of the shard that is killed.
         kills: of the shard, and of an edge.
+        pause_s: of each client between two batches, and before it tries again.
     """
 
     profiles: int
@@ -63,6 +63,7 @@ class RecoveryOptions(Struct, frozen=True, kw_only=True):
     attributes: int
     audiences: int
     seed: int
+    pause_s: float = 0.02
 
 
 class Kill(Struct, kw_only=True):
@@ -107,9 +108,12 @@ class _Probe:
         answered: acknowledged since `reset`, and begun since.
     """
 
-    def __init__(self, target: Target, bodies: Sequence[bytes], clock: Clock) -> None:
+    def __init__(
+        self, target: Target, bodies: Sequence[bytes], pause_s: float, clock: Clock
+    ) -> None:
         self._target = target
         self._bodies = bodies
+        self._pause_s = pause_s
         self._clock = clock
         self._sent = 0
         self.reset()
@@ -131,10 +135,10 @@ class _Probe:
                 request = request_bytes(self._target, "POST", "/v2/events", _AUTHORIZATION, body)
                 while not await self._attempt(channel, request):
                     self.refused += 1
-                    await asyncio.sleep(PROBE_PAUSE_S)
+                    await asyncio.sleep(self._pause_s)
                 self.slowest_s = max(self.slowest_s, self._clock.monotonic() - began_s)
                 self.answered += began_s >= self._since_s
-                await asyncio.sleep(PROBE_PAUSE_S)
+                await asyncio.sleep(self._pause_s)
         finally:
             channel.close()
 
@@ -300,7 +304,7 @@ class Recovery:
             )
             for place, each in enumerate(people * (PROBES // MODELS))
         ]
-        return _Probe(target, bodies, self._clock)
+        return _Probe(target, bodies, self._options.pause_s, self._clock)
 
     @contextlib.asynccontextmanager
     async def _probing(self, probes: Sequence[_Probe]) -> AsyncIterator[float]:

@@ -81,12 +81,14 @@ _FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
 @click.option("--kills", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--attributes", type=click.IntRange(0, 100), default=20, show_default=True)
 @click.option("--audiences", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--pause", "pause_s", type=click.FloatRange(0), default=0.02, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--folder", type=_FOLDER, help="Of the data: a million profiles take 4 GB.")
 @click.option("--json", "json_file", type=_FILE, help="Write all results to this file.")
 def command(folder: Path | None, json_file: Path | None, **flags: Any) -> None:
     """Kill a shard with many profiles, and an edge, and time until they serve again.
 
+    Meanwhile two and eight clients send single batches, each with a pause (seconds) between two.
     Ends with 1 if one takes longer than its bar, or if others were refused meanwhile.
     """
     options = RecoveryOptions(**flags)
