@@ -23,7 +23,9 @@ logger = logging.getLogger("headwater.actors")
 PAUSE_S = 0.05  # before a shard that did not answer is asked again
 MAX_KEYS = 5000  # asked in one call
 AWAY_S = 1.0  # a write takes milliseconds; a shard that takes longer is away
-SILENT_S = 0.25  # and may be, so that not all who need it should wait
+# Beyond what a slow disk or a long call takes it may be away, so that not all who need it should
+# wait.
+SILENT_S = 0.5
 
 
 class Terms(Protocol):

@@ -3,7 +3,6 @@
 Source: spec/identity.md, V15.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 
 from actors.errors import ShardUnavailable
@@ -14,10 +13,10 @@ MAX_WAITING = 300
 
 
 class Waiting:
-    """Counts for each shard the calls that wait for it, of all scopes of a process."""
+    """The calls that wait for shards, of all scopes of a process."""
 
     def __init__(self) -> None:
-        self._calls: Counter[int] = Counter()
+        self._calls: set[Pending] = set()
 
     def begin(
         self, pending: Pending, shards: Iterable[int], is_silent: Callable[[int], bool]
@@ -36,18 +35,16 @@ class Waiting:
         if not more or not pending.decision.is_limited:
             return True
         if any(map(is_silent, more)):
-            waiting = sum(count for shard, count in self._calls.items() if is_silent(shard))
+            known = set[int]().union(*(each.awaited for each in self._calls))
+            silent = set(filter(is_silent, known))
+            waiting = sum(not silent.isdisjoint(each.awaited) for each in self._calls)
             if waiting >= MAX_WAITING:
                 pending.fail(ShardUnavailable("too many calls wait for a shard that is away"))
                 return False
         pending.awaited |= more
-        self._calls.update(more)
+        self._calls.add(pending)
         return True
 
     def end(self, pending: Pending) -> None:
         """A decision waits for nothing any more."""
-        for shard in pending.awaited:
-            self._calls[shard] -= 1
-            if not self._calls[shard]:
-                del self._calls[shard]
-        pending.awaited = set()
+        self._calls.discard(pending)
