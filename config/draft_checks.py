@@ -117,6 +117,8 @@ class DraftChecks:
         """Refuse to take calculated attributes from audiences that were made through the API
         (spec/calculated-attributes.md, 5). Of its own audiences the document was checked."""
         numbers = served.numbers.calculated_attributes
+        # Of one that the API has taken over, the document does not say whether it is active.
+        owned = draft.owned.get("calculated_attributes", frozenset())
         ends = {
             each.name: f"calculated_attributes/{each.name}"
             for each in draft.differences
@@ -124,7 +126,7 @@ class DraftChecks:
         } | {
             each.id: f"calculated_attributes[{index}].active"
             for index, each in enumerate(draft.document.calculated_attributes)
-            if not each.active
+            if not each.active and each.id in owned
         }
         used = self._calculated_in_use(served.info.number) if ends else {}
         problems = [

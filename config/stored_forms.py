@@ -113,6 +113,16 @@ def _identities_that_nobody_has(stored: Data) -> None:
                 settings["identities"] = left
 
 
+def _texts_of_data_points(stored: Data) -> None:
+    """Calculated attributes could have a number where the name of an event or attribute belongs."""
+    for attribute in stored.get("calculated_attributes", []):
+        for name in ("datapoint", "data_point"):
+            point = attribute["definition"].get(name)
+            for member in ("event_name", "attribute_name"):
+                if isinstance(point, dict) and not isinstance(point.get(member), str | None):
+                    point[member] = str(point[member])
+
+
 def _is_known(name: str, known: Callable[[list[str]], tuple[str, ...]]) -> bool:
     try:
         known([name])
@@ -127,4 +137,5 @@ _STEPS: tuple[_Step, ...] = (
     _storages_past_the_egress_rules,
     _raw_feeds_of_warehouses,
     _identities_that_nobody_has,
+    _texts_of_data_points,
 )

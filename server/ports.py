@@ -58,7 +58,9 @@ def check_ports_differ(settings: Settings) -> None:
     Edges share theirs, so that one of HTTP and of HTTPS could be the same, and each would be sent
     the other's connections.
     """
-    ports = {"port": settings.port, "admin_port": settings.admin_port}
+    ports = {"port": settings.port}
+    if settings.host == settings.admin_host:  # two addresses have each their own
+        ports["admin_port"] = settings.admin_port
     if settings.tls_cert is not None:
         ports["tls_port"] = settings.tls_port
     problems = [

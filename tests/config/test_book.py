@@ -100,6 +100,29 @@ def test_a_raw_feed_of_a_warehouse_that_an_earlier_version_has_stored_is_off(
         assert document.connections[3].settings == document.outputs[2].connection_defaults == {}
 
 
+@pytest.mark.parametrize("member", ["event_name", "attribute_name"])
+@pytest.mark.parametrize("point", ["datapoint", "data_point"])
+def test_a_number_that_an_earlier_version_has_stored_in_a_data_point_is_a_text(
+    point: str, member: str, tmp_path: Path
+) -> None:
+    """It meant nothing there, or the name of a screen."""
+    definition: Data = {
+        "recipe_type": "event",
+        point: {"type": "event", "event_type": "screen_view", member: 404},
+        "conditions": [],
+        "calculation_type": "count",
+        "time_period": {"type": "since", "date": "2024-01-01T00:00:00"},
+    }
+    pages = {"id": "pages", "name": "pages", "active": True, "definition": definition}
+    with opened(tmp_path) as book:
+        apply(book, shop())
+    store_as_it_is(tmp_path, shop(setting("calculated_attributes", [pages])))
+    with opened(tmp_path) as book:
+        _, _, document = book.page("acme-shop")
+        [attribute] = document.calculated_attributes
+        assert attribute.definition[point][member] == "404"
+
+
 def test_of_identities_that_an_earlier_version_has_stored_those_stay_that_exist(
     tmp_path: Path,
 ) -> None:

@@ -57,6 +57,9 @@ def test_a_port_on_which_somebody_listens_is_refused(
             id="HTTPS and health",
         ),
         pytest.param({"tls_port": 8080}, [], id="no HTTPS"),
+        pytest.param(
+            {"admin_port": 8080, "host": "10.0.0.5"}, [], id="HTTP and health, each on an address"
+        ),
         pytest.param({"port": 0, "admin_port": 0}, [], id="any free ones"),
     ],
 )

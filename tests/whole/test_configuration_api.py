@@ -162,6 +162,32 @@ async def test_a_document_takes_no_attribute_from_an_audience_that_was_made_thro
     assert status == 200, "the audience of the document goes with it"
 
 
+async def test_an_attribute_that_the_api_has_taken_over_hinders_no_edit(world: World) -> None:
+    """What a document said of it before does not hold any more."""
+    data = YAML(typ="safe").load(await (await raw(world, "GET", "/config")).text())
+    buys = {"id": "buys", "name": "Buys", "active": False, "definition": definition("count")}
+    text = json.dumps(data | {"calculated_attributes": [buys]})
+    assert (await ask(world, "PUT", "/config", text))[0] == 200
+    assert (await ask(world, "PUT", "/config", json.dumps(data)))[0] == 200
+    headers = await world.token()
+    url = f"/platform/v2/workspaces/{world.number}"
+    listed = await world.client.get(f"{url}/calculatedattributes", headers=headers)
+    [attribute] = await listed.json()
+    activation = f"{url}/calculatedattributes/{attribute['id']}/activation"
+    assert (await world.client.post(activation, headers=headers)).ok
+    criterion = {
+        "type": "calculated_attribute",
+        "attribute_name": "Buys",
+        "value_type": "number",
+        "operator": "greater_than",
+        "value": 0,
+    }
+    gold = {"name": "Gold", "definition": criterion}
+    assert (await world.client.post(f"{url}/audiences", json=gold, headers=headers)).status == 201
+    assert (await ask(world, "PUT", "", {"name": "Renamed"}))[0] == 200
+    assert (await ask(world, "PUT", "/config", json.dumps(data)))[0] == 200
+
+
 async def test_a_document_takes_no_name_of_an_audience_that_was_made_through_the_api(
     world: World,
 ) -> None:
