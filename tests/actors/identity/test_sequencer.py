@@ -7,6 +7,7 @@ import pytest
 
 from actors.errors import HotIdentity, ShardUnavailable
 from actors.identity import knowledge
+from actors.identity.lanes import SILENT_S
 from actors.identity.waiting import MAX_WAITING
 from actors.store.retries import RETENTION_MS
 from tests.actors.identity.calling import (
@@ -82,7 +83,7 @@ def test_v15_no_more_than_so_many_calls_wait_for_a_shard_that_is_away(*, is_know
             await asyncio.gather(*(lookup(world, f"em:{each}") for each in emails))
         world.crash_shard(1, 20.0)
         waiting = [asyncio.create_task(modify(world, users[0], "em", None, emails[0]))]
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(SILENT_S + 0.1)
         calls = zip(users[1:] * 2, emails[1:], strict=False)
         waiting += [
             asyncio.create_task(modify(world, user, "em", None, email)) for user, email in calls
