@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
-from actors.forwarding.desk import Desk
+from actors.forwarding.desk import Desk, anew
 from actors.forwarding.packs import Group, Pack
 from actors.forwarding.requests import Spawn
 from actors.forwarding.streams import SOURCE_FAULTS, Stream
@@ -22,9 +22,7 @@ from actors.outputs.mistakes import uncancelled
 
 MAX_OPEN = 64  # bundles of one stream that take deliveries; each may be an open file
 MAX_QUEUED = 2  # bundles of one group that wait to be sent, before its stream is not read on
-BURY_PAGE = 500
-BURY_PAGE_BYTES = 8 * 1024 * 1024
-BURY_AGAIN_MS = 10_000
+GIVE_UP_AGAIN_MS = 10_000
 
 
 class BundleCourier:
@@ -242,7 +240,7 @@ class BundleCourier:
         """Let the next bundle of a group follow, or let go of the group."""
         pack = group.queue[0] if group.queue else None
         if pack is not None and pack.failure is not None:
-            await self._bury(stream, group, pack, *pack.failure)
+            await self._give_up(stream, group, pack, *pack.failure)
         group.is_sending = False
         if not self._desk.connections[stream.connection.number].is_sending:
             await self.release(stream.connection.number)
@@ -272,7 +270,7 @@ class BundleCourier:
         elif isinstance(outcome, Retry):
             delayed = self._desk.delayed(pack.first, started_ms, outcome)
             if delayed is None:
-                self._give_up(stream, pack, "retry_exhausted", started_ms, outcome)
+                pack.failure = ("retry_exhausted", started_ms, outcome)
             else:
                 group.is_lost = outcome.is_lost
                 pack.first = delayed
@@ -280,51 +278,46 @@ class BundleCourier:
                 stream.settle_delayed(delayed)
         else:
             reason = "payload_too_large" if isinstance(outcome, Split) else outcome.reason
-            self._give_up(stream, pack, reason, started_ms, outcome)
-
-    def _give_up(
-        self, stream: Stream, pack: Pack, reason: str, started_ms: int, outcome: Failed
-    ) -> None:
-        """Have a bundle buried, or its subscription faulted: then all that waits is let go of."""
-        held = self._desk.held(pack.first, reason, outcome)
-        if held is None:
             pack.failure = (reason, started_ms, outcome)
-        else:
-            stream.settle_delayed(held)
 
-    async def _bury(
+    async def _give_up(
         self,
         stream: Stream,
         group: Group,
         pack: Pack,
         reason: str,
         started_ms: int,
-        outcome: Outcome,
+        outcome: Failed,
     ) -> None:
-        """Make dead letters of a bundle; their payloads are read from the outbox once more."""
-        wanted = set(pack.sequences)
-        after, last = min(wanted) - 1, max(wanted)
+        """Have a bundle buried, or its subscription faulted: then all that waits is let go of."""
+        is_held = self._desk.is_held(pack.first, reason)
         try:
-            while wanted and after < last:  # what was erased is not there any more
-                page = await stream.source.read(
-                    stream.connection.number, after, BURY_PAGE, BURY_PAGE_BYTES
-                )
-                if not page:
-                    break
-                for delivery in page:
-                    if delivery.sequence in wanted:
-                        letter = self._desk.letter(delivery, reason, started_ms, outcome)
-                        letter.delivery.attempts = pack.first.attempts + 1
-                        self._desk.buried(letter)
-                        stream.settle_dead(letter)
-                wanted.difference_update(delivery.sequence for delivery in page)
-                after = page[-1].sequence
-                await stream.settled()
+            if not is_held:
+                await self._bury(stream, pack, reason, started_ms, outcome)
+            elif isinstance(outcome, Retry):
+                # Before the fault: what is let go of must be known to have been tried.
+                await self._mark_tried(stream, pack, outcome)
         except SOURCE_FAULTS:
-            pack.due_ms = self._desk.clock.now_ms() + BURY_AGAIN_MS
+            pack.due_ms = self._desk.clock.now_ms() + GIVE_UP_AGAIN_MS
             return
-        await self._discard(pack)
-        group.queue.popleft()
+        if is_held:
+            stream.settle_delayed(self._desk.held(pack.first, reason, outcome))
+        else:
+            await self._discard(pack)
+            group.queue.popleft()
+
+    async def _bury(
+        self, stream: Stream, pack: Pack, reason: str, started_ms: int, outcome: Failed
+    ) -> None:
+        async for delivery in pack.read_again(stream):
+            letter = self._desk.letter(delivery, reason, started_ms, outcome)
+            letter.delivery.attempts = pack.first.attempts + 1
+            self._desk.buried(letter)
+            stream.settle_dead(letter)
+
+    async def _mark_tried(self, stream: Stream, pack: Pack, outcome: Failed) -> None:
+        async for delivery in pack.read_again(stream):
+            stream.settle_delayed(anew(delivery, outcome))
 
     def _packs(self) -> Iterator[Pack]:
         for groups in self._groups.values():

@@ -244,26 +244,26 @@ class Desk:
         if state.auth_failures >= AUTH_FAILURES and not state.is_faulted:
             self._fault(state, delivery, fault)
 
-    def held(self, delivery: Delivery, reason: str, outcome: Failed) -> Delivery | None:
+    def is_held(self, delivery: Delivery, reason: str) -> bool:
+        """Whether a subscription is faulted by the failure of a delivery, which is then held.
+
+        Else the delivery is buried: those of connections of inputs, and where it is itself at
+        fault.
+        """
+        is_subscription = self.connections[delivery.connection].info.is_subscription
+        return is_subscription and reason != "payload_too_large"
+
+    def held(self, delivery: Delivery, reason: str, outcome: Failed) -> Delivery:
         """Fault a subscription whose receiver refuses it, or does not answer to the last.
 
         What waits for it is held, however long, until it is resumed (spec/connections.md, 1.3).
-
-        Returns:
-            The delivery, to be tried anew then; `None` for connections of inputs, and where the
-            delivery itself is at fault.
+        Returns the delivery, to be tried anew then.
         """
         state = self.connections[delivery.connection]
-        if not state.info.is_subscription or reason == "payload_too_large":
-            return None
-        is_refused = not isinstance(outcome, Retry)
         if not state.is_faulted:
             fault = Fatal(reason, outcome.excerpt, outcome.http_status)
             self._fault(state, delivery, fault)
-        attempts = 0 if is_refused else 1  # else the receiver may have it
-        return replace(
-            delivery, attempts=attempts, first_attempt_ms=0, next_attempt_ms=0, delayed_ms=0
-        )
+        return anew(delivery, outcome)
 
     def suspended(self, delivery: Delivery, why: Fatal) -> None:
         """Fault a connection: its receiver wants no more, or nothing can be sent to it."""
@@ -335,3 +335,9 @@ class Desk:
                 self.metrics.blocked_users,
             ):
                 gauge.remove(state.info.id)
+
+
+def anew(delivery: Delivery, outcome: Failed) -> Delivery:
+    """Return a delivery that failed with an outcome for good, and is to be tried anew later."""
+    attempts = 1 if isinstance(outcome, Retry) else 0  # 1: the receiver may have it
+    return replace(delivery, attempts=attempts, first_attempt_ms=0, next_attempt_ms=0, delayed_ms=0)

@@ -2,11 +2,14 @@
 
 from array import array
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
-from actors.forwarding.streams import REMEMBERED_IDS
+from actors.forwarding.streams import REMEMBERED_IDS, Stream
 from actors.model.deliveries import Delivery
-from actors.outputs.contract import Bundle, Outcome
+from actors.outputs.contract import Bundle, Failed
+
+PAGE = 500
+PAGE_BYTES = 8 * 1024 * 1024
 
 
 class Pack:
@@ -21,13 +24,34 @@ class Pack:
         # No more of them are remembered once they are delivered.
         self.ids: deque[tuple[str, int | None]] = deque(maxlen=REMEMBERED_IDS)
         self.events = 0
-        self.failure: tuple[str, int, Outcome] | None = None
+        self.failure: tuple[str, int, Failed] | None = None
 
     def took(self, deliveries: Sequence[Delivery]) -> None:
         """Remember what the bundle took."""
         self.sequences.extend(delivery.sequence for delivery in deliveries)
         self.ids.extend((delivery.delivery_id, delivery.mpid) for delivery in deliveries)
         self.events += sum(delivery.event_count for delivery in deliveries)
+
+    async def read_again(self, stream: Stream) -> AsyncIterator[Delivery]:
+        """Yield what was put in, from the outbox; what was erased is not there any more.
+
+        What is said of the deliveries of a page is settled before the next page is read.
+
+        Raises:
+            ShardUnavailable, StoreFull: the rest cannot be read now.
+        """
+        wanted = set(self.sequences)
+        after, last = min(wanted) - 1, max(wanted)
+        while wanted and after < last:
+            page = await stream.source.read(stream.connection.number, after, PAGE, PAGE_BYTES)
+            if not page:
+                break
+            for delivery in page:
+                if delivery.sequence in wanted:
+                    yield delivery
+            wanted.difference_update(delivery.sequence for delivery in page)
+            after = page[-1].sequence
+            await stream.settled()
 
 
 class Group:

@@ -17,6 +17,7 @@ from actors.forwarding.streams import Stream
 from actors.model.deliveries import DeadLetter, Delivery
 from actors.outputs.contract import (
     Delivered,
+    Failed,
     Fatal,
     Outcome,
     Refused,
@@ -266,9 +267,8 @@ class RequestCourier:
             reason = "payload_too_large" if outcome.http_status is None else "fatal_response"
         else:
             reason = outcome.reason
-            held = self._desk.held(entry.delivery, reason, outcome)
-            if held is not None:
-                return self._hold(entry, held)
+            if self._desk.is_held(entry.delivery, reason):
+                return self._hold(entry, reason, outcome)
         self._bury(entry, self._desk.letter(entry.delivery, reason, started_ms, outcome))
         return []
 
@@ -283,9 +283,8 @@ class RequestCourier:
     def _delay(self, entry: Entry, outcome: Retry, started_ms: int) -> list[Entry]:
         delayed = self._desk.delayed(entry.delivery, started_ms, outcome)
         if delayed is None:
-            held = self._desk.held(entry.delivery, "retry_exhausted", outcome)
-            if held is not None:
-                return self._hold(entry, held)
+            if self._desk.is_held(entry.delivery, "retry_exhausted"):
+                return self._hold(entry, "retry_exhausted", outcome)
             letter = self._desk.letter(entry.delivery, "retry_exhausted", started_ms, outcome)
             self._bury(entry, letter)
             return []
@@ -294,10 +293,10 @@ class RequestCourier:
             entry.stream.settle_delayed(delayed)
         return [entry]
 
-    def _hold(self, entry: Entry, held: Delivery) -> list[Entry]:
+    def _hold(self, entry: Entry, reason: str, outcome: Failed) -> list[Entry]:
         """Have a delivery wait in its outbox for its connection to be resumed."""
-        entry.delivery = held
-        entry.stream.settle_delayed(held)
+        entry.delivery = self._desk.held(entry.delivery, reason, outcome)
+        entry.stream.settle_delayed(entry.delivery)
         return [entry]
 
     def _split(self, entry: Entry, together: int) -> list[Entry] | None:

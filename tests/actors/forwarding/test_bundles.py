@@ -13,6 +13,7 @@ from actors.clock import ManualClock
 from actors.forwarding.pace import BreakerLimits, RateLimit
 from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Fatal, Outcome, Refused, Retry, Split
+from actors.outputs.retry import RetrySchedule
 from tests.actors.forwarding.support import (
     NUMBER,
     MemoryOutbox,
@@ -389,6 +390,47 @@ async def test_changes_whose_upload_fails_wait_until_the_subscription_is_resumed
     assert sorted(output.tried[tried:]) == then
     assert shard.waiting == {}
     assert forwarder.fault(NUMBER) is None
+    await simulation.stop()
+
+
+class OneGroupOutput(AnsweringOutput):
+    """The changes of all users go up together."""
+
+    def group(self, delivery: Delivery) -> str:
+        return "all"
+
+
+@pytest.mark.parametrize(
+    ("answer", "then"),
+    [
+        pytest.param(Retry("busy", 429), [[1, 3]], id="may have arrived"),
+        pytest.param(Fatal("fatal_response", "no", 401), [[1]], id="has not arrived"),
+    ],
+)
+@pytest.mark.parametrize("is_away_for_a_while", [False, True])
+async def test_all_users_of_an_upload_that_may_have_arrived_are_told_of_again(
+    clock: ManualClock, answer: Outcome, then: list[list[int]], is_away_for_a_while: bool
+) -> None:
+    """Else the second user, who leaves while it is held, would stay in the receiver's list."""
+    shard = MemoryOutbox([change(1, 1, "add"), change(2, 2, "add")])
+    output = OneGroupOutput(answer)
+    simulation = Simulation(clock)
+    schedule = RetrySchedule(base_s=1, cap_s=1, jitter=0, max_age_s=10, min_attempts=3)
+    forwarder = simulation.start(output, [shard], [], schedule=schedule)
+    forwarder.follow([followed()])
+    await simulation.run(5)
+    shard.is_available = not is_away_for_a_while
+    await simulation.run(20)
+    shard.is_available = True
+    await simulation.run(60)
+    assert forwarder.fault(NUMBER) is not None
+    shard.add(change(3, 2, "delete"))
+    tried = len(output.tried)
+    output.answer = Delivered()
+    forwarder.follow([followed(resumed=1)])
+    await simulation.run(60)
+    assert output.tried[tried:] == then
+    assert (shard.waiting, shard.dead) == ({}, [])
     await simulation.stop()
 
 
