@@ -37,6 +37,7 @@ from config.pages import (
     Page,
     draft_of,
     draft_of_file,
+    is_example,
     next_page,
     read_page,
     unsealed,
@@ -125,15 +126,26 @@ class Book:
             found = revisions.read_revision(txn, workspace, number)
         return None if found is None else (found, unsealed(found, self._sealer))
 
+    def is_example(self, workspace: str) -> bool:
+        """Whether the example holds as it came for a workspace; see `pages.is_example`."""
+        page = self._pages.get(workspace)
+        return page is not None and is_example(page.revision)
+
     # -- Changing ---------------------------------------------------------------------------------
 
     def drafts_of_files(self, documents: Sequence[Data], origin: str = "file") -> list[Draft]:
-        """Lay the documents of files over what holds for their workspaces.
+        """Lay the documents of the operator's files over what holds for their workspaces.
+
+        All of that stays, but for what came with the example: it is nobody's, and goes as a whole
+        for the first file.
 
         Raises:
             ConfigError: with all that is wrong with what would hold then.
         """
-        drafts = [self.draft_of_file(each, prune=False, origin=origin) for each in documents]
+        drafts = []
+        for each in documents:
+            is_first = self.is_example(workspace_of(each))
+            drafts.append(self.draft_of_file(each, prune=is_first, origin=origin))
         names = [each.workspace for each in drafts]
         if repeated := {each for each in names if names.count(each) > 1}:
             raise ConfigError(("workspace.id", f"'{each}' is given twice") for each in repeated)

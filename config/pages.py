@@ -103,6 +103,13 @@ def draft_of_file(
     return draft_of(page, workspace, data, owned, origin, came)
 
 
+def is_example(revision: Revision) -> bool:
+    """Whether the example holds as it came: no file has had a say, nor has the API."""
+    # A file that changed nothing made no revision, but owns what it has.
+    owned = {section for section, names in revision.owned.items() if names}
+    return revision.origin == "example" and owned <= set(DESKS)
+
+
 def with_purposes(data: Data, former: WorkspaceDocument) -> Data:
     """Return a document with the purposes of GDPR that there were as well.
 

@@ -41,7 +41,7 @@ def with_first_credentials(
             made, others = given, ()
         elif place == 0 and given is not None and given["client_id"] not in _names(draft.document):
             made = given
-        elif draft.base == 0 and not _has_administrator(draft.document):
+        elif _is_new(draft, book) and not _has_administrator(draft.document):
             made = _generated()
             show(_text(draft.workspace, made))
         if made is not None:
@@ -50,6 +50,11 @@ def with_first_credentials(
             draft = book.draft(draft.workspace, data, draft.owned, draft.origin, draft.from_files)
         result.append(draft)
     return result
+
+
+def _is_new(draft: Draft, book: Book) -> bool:
+    """Whether nobody can have a credential of a workspace: the example's go with it."""
+    return draft.base == 0 or book.is_example(draft.workspace)
 
 
 def _given(settings: Settings) -> dict[str, str] | None:

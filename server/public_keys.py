@@ -20,26 +20,32 @@ def check_keys(documents: Iterable[WorkspaceDocument], settings: Settings) -> No
     """
     if is_loopback(settings.host):
         return
-    public = set(_secrets(load_workspace(EXAMPLE, {})))
-    problems = [
-        (
-            "workspace",
-            f"the example's keys are public, and '{each.workspace.id}' has them: name a document "
-            "with keys of your own, or listen on this machine only (host)",
-        )
-        for each in documents
-        if not public.isdisjoint(_secrets(each))
-    ]
+    public = {secret for _, secret in _secrets(load_workspace(EXAMPLE, {}))}
+    problems = []
+    for each in documents:
+        holders = dict.fromkeys(holder for holder, secret in _secrets(each) if secret in public)
+        if holders:
+            problems.append(("workspace", _message(each.workspace.id, holders)))
     if problems:
         raise ConfigError(problems)
 
 
-def _secrets(document: WorkspaceDocument) -> Iterator[tuple[str, str]]:
-    """Yield what gives access: keys of inputs and client ids, each with its secret."""
+def _secrets(document: WorkspaceDocument) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield what gives access, keys of inputs and client ids with secrets, after who has it."""
     for source in document.inputs:
         for key in source.keys:
             if key.status == "active":
-                yield key.key, key.secret.get_secret_value()
-    for credential in document.api_credentials:
-        if credential.status == "active":
-            yield credential.client_id, credential.client_secret.get_secret_value()
+                yield f"inputs '{source.id}'", (key.key, key.secret.get_secret_value())
+    for each in document.api_credentials:
+        if each.status == "active":
+            secret = (each.client_id, each.client_secret.get_secret_value())
+            yield f"api_credentials '{each.client_id}'", secret
+
+
+def _message(workspace: str, holders: Iterable[str]) -> str:
+    return (
+        f"the example's keys are public, and '{workspace}' has them: {', '.join(holders)}. Give "
+        "each of these a secret of your own in your document, or switch it off there (status): "
+        "what was applied before stays as long as the document does not have it. Or take another "
+        "data folder (data_dir), or listen on this machine only (host)"
+    )

@@ -311,6 +311,27 @@ def test_what_came_with_the_example_is_no_files_and_can_be_pruned(tmp_path: Path
         assert pruned(book, shop(without("web-lake"))) == ["- connection web-lake"]
 
 
+def laid_over(book: Book, data: Data) -> list[str]:
+    """Return what an operator's file would do."""
+    return [each.line() for [draft] in [book.drafts_of_files([data])] for each in draft.differences]
+
+
+def test_the_first_file_replaces_the_example_and_a_second_one_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path) as book:
+        book.write(book.drafts_of_files([shop()], "example"), Author("ops"))
+        assert laid_over(book, shop(without("web-lake"))) == ["- connection web-lake"]
+        apply(book, shop())  # the same: a file has it from now on, in the same revision
+        assert (book.served[0].revision, laid_over(book, shop(without("web-lake")))) == (1, [])
+
+
+def test_an_example_that_was_edited_stays_when_a_file_is_laid_over_it(tmp_path: Path) -> None:
+    """Somebody works with it: only a prune takes it away."""
+    with opened(tmp_path) as book:
+        book.write(book.drafts_of_files([shop()], "example"), Author("ops"))
+        edit(book, shop(add_lake), owned=book.served[0].owned)
+        assert laid_over(book, shop(without("web-lake"))) == []
+
+
 def test_what_an_earlier_version_stored_is_pruned_by_its_last_file(tmp_path: Path) -> None:
     """It did not keep what came with files before; that stays."""
     with opened(tmp_path) as book:

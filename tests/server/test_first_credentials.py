@@ -13,6 +13,7 @@ from actors.clock import ManualClock
 from actors.store.folder import DataFolder
 from config.desk_options import ConfigDeskOptions
 from config.errors import ConfigError
+from config.load import EXAMPLE
 from config.settings import Settings
 from server.beginning import begin
 from tests.whole.world import DOCUMENT, changed, named
@@ -71,6 +72,16 @@ def test_a_workspace_without_an_administrator_gets_one_that_is_shown_once(tmp_pa
     assert (made.role, made.apis) == ("admin", ("platform", "profile"))
     again = Started(tmp_path, BARE)
     assert (again.text, again.credentials()) == ("", first.credentials())
+
+
+def test_a_document_that_replaces_the_example_gets_one_as_well(tmp_path: Path) -> None:
+    """That of the example goes with it."""
+    Started(tmp_path)
+    document = YAML(typ="safe").load(EXAMPLE.read_text()) | {"api_credentials": []}
+    first = Started(tmp_path, document)
+    assert first.credentials() == shown_in(first.text)
+    assert len(first.credentials()) == 1
+    assert Started(tmp_path, document).credentials() == first.credentials()
 
 
 def test_the_document_or_the_settings_may_have_it(tmp_path: Path) -> None:

@@ -59,6 +59,34 @@ def test_a_copy_of_the_example_is_served_once_its_secrets_are_others(tmp_path: P
     assert Started(tmp_path, copy, host=NETWORK).credentials() == {"demo-client": "another"}
 
 
+def test_a_copy_of_the_example_takes_the_place_of_the_example(tmp_path: Path) -> None:
+    """Nothing of it is left, which has no owner and keys that are public."""
+    Started(tmp_path)
+    copy = copied()
+    copy["api_credentials"] = [{**copy["api_credentials"][0], "client_id": "ops"}]
+    copy["inputs"] = [{**copy["inputs"][0], "id": "shop"}]
+    copy["inputs"][0]["keys"] = [{"key": "us1-shop-backend-key", "secret": "another"}]
+    copy["connections"] = [{"id": "shop-files", "input": "shop", "output": "files"}]
+    started = Started(tmp_path, copy, host=NETWORK)
+    assert sorted(started.credentials()) == ["ops"]
+    document = started.served[0].document
+    assert [each.id for each in document.inputs] == ["shop"]
+    assert [each.id for each in document.connections] == ["shop-files"]
+
+
+def test_who_still_has_public_keys_is_named_with_the_ways_out(tmp_path: Path) -> None:
+    """What came with a document of one's own stays when the next one does not have it."""
+    copy = copied()
+    Started(tmp_path, copy)
+    copy["inputs"][1]["keys"][0]["secret"] = "another"
+    copy["api_credentials"][0]["client_id"] = "ops"
+    with pytest.raises(ConfigError) as refused:
+        Started(tmp_path, copy, host=NETWORK)
+    [line] = refused.value.lines()
+    assert line.startswith(f"{DEMO}: inputs 'backend', api_credentials 'demo-client'. ")
+    assert all(way in line for way in ("(status)", "(data_dir)", "(host)"))
+
+
 def test_what_is_switched_off_does_no_harm(tmp_path: Path) -> None:
     copy = copied()
     for each in copy["inputs"]:
