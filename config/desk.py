@@ -54,7 +54,7 @@ class ConfigDesk:
         self._book = book
         self._settings = settings
         self._publisher = Publisher(book, settings)
-        self._checks = DraftChecks(book, self._publisher)
+        self._checks = DraftChecks(book, self._publisher, settings)
         self._changing = asyncio.Lock()
         self._access = AccessDesk(book, self._changing, self._publisher.announce)
 

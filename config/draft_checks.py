@@ -13,9 +13,11 @@ from config.differences import Difference, with_danger
 from config.errors import ConfigError
 from config.merging import Data
 from config.pages import Draft
+from config.public_keys import check_keys
 from config.publishing import Publisher
 from config.secret_values import new_masks
 from config.served import ServedDocument
+from config.settings import Settings
 from config.workspace import WorkspaceDocument
 
 # Returns (name of an event's data point, who reads it) of a workspace.
@@ -29,9 +31,10 @@ CalculatedInUse = Callable[[int], Mapping[int, int]]
 class DraftChecks:
     """Checks drafts against what holds, and against what desks, shards and forwarders have."""
 
-    def __init__(self, book: Book, publisher: Publisher) -> None:
+    def __init__(self, book: Book, publisher: Publisher, settings: Settings) -> None:
         self._book = book
         self._publisher = publisher
+        self._settings = settings
         self._readers_of_events: ReadersOfEvents = lambda _: ()
         self._made_audiences: MadeAudiences = lambda _: {}
         self._calculated_in_use: CalculatedInUse = lambda _: {}
@@ -51,6 +54,7 @@ class DraftChecks:
         """Check what can be told at once. Raises ConfigurationRefused."""
         try:
             self._book.check(drafts, is_running=True)
+            check_keys((each.document for each in drafts), self._settings)
         except ConfigError as error:
             raise refused(error) from None
         for each in drafts:

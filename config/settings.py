@@ -6,7 +6,7 @@ Sources, each over the one before: the defaults here, a YAML file (`--settings F
 
 import re
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -308,6 +308,14 @@ class Settings(BaseSettings):
     log_format: Annotated[Literal["json", "console"], canonical_word("json", "console")] = Field(
         default="json", description="JSON lines for collectors, console for people."
     )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether edges are reached from this machine only."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     @classmethod
     def settings_customise_sources(

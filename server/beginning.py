@@ -15,10 +15,10 @@ from config.errors import ConfigError
 from config.load import EXAMPLE, load_workspaces, read_document
 from config.numbers import decode_numbers
 from config.pages import Draft
+from config.public_keys import check_keys
 from config.served import ServedDocument
 from config.settings import Settings
 from server.first_credentials import with_first_credentials
-from server.public_keys import check_keys
 
 
 def begin(

@@ -6,7 +6,6 @@ listens on it already: each would get a part of the other's requests, and nobody
 
 import errno
 import socket
-from ipaddress import ip_address
 from itertools import combinations
 from threading import Event
 
@@ -17,14 +16,6 @@ from config.settings import Settings
 
 WAIT_S = 5.0  # for the processes of a run that was killed to be gone
 PAUSE_S = 0.05
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether who listens on a host is reached from this machine only."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def check_port(host: str, port: int, clock: Clock) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 from config.errors import ConfigError
 from config.settings import Settings
-from server.ports import is_loopback
 
 WORKSPACE = Path(__file__).with_name("workspace.yaml")
 
@@ -38,6 +37,6 @@ def check_development(settings: Settings) -> None:
     Raises:
         ConfigError: it would be served to a network.
     """
-    if settings.development and not is_loopback(settings.host):
+    if settings.development and not settings.is_local:
         message = "shows what is known of visitors to everybody: host must be a loopback address"
         raise ConfigError([("development", message)])

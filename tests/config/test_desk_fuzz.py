@@ -114,8 +114,8 @@ def mutated(draw: st.DrawFn, data: Data) -> Any:
 class Site:
     """A desk with its shards."""
 
-    def __init__(self, store: Store, folder: Path, depth: int) -> None:
-        settings_ = Settings(data_dir=folder)
+    def __init__(self, store: Store, folder: Path, depth: int, host: str = "127.0.0.1") -> None:
+        settings_ = Settings(data_dir=folder, host=host)
         self.book = Book(store, Sealer("m" * 32), settings_, ManualClock(1000))
         self.desk = ConfigDesk(self.book, settings_)
         self.shards = [FakeShard(depth), FakeShard(0)]

@@ -1,12 +1,12 @@
 """Keeps the secrets of the example, which everybody can read, from a network."""
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 from config.errors import ConfigError
 from config.load import EXAMPLE, load_workspace
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
-from server.ports import is_loopback
 
 
 def check_keys(documents: Iterable[WorkspaceDocument], settings: Settings) -> None:
@@ -18,16 +18,20 @@ def check_keys(documents: Iterable[WorkspaceDocument], settings: Settings) -> No
     Raises:
         ConfigError: a document has one that works.
     """
-    if is_loopback(settings.host):
+    if settings.is_local:
         return
-    public = {secret for _, secret in _secrets(load_workspace(EXAMPLE, {}))}
-    problems = []
+    public, problems = _public(), []
     for each in documents:
         holders = dict.fromkeys(holder for holder, secret in _secrets(each) if secret in public)
         if holders:
             problems.append(("workspace", _message(each.workspace.id, holders)))
     if problems:
         raise ConfigError(problems)
+
+
+@cache
+def _public() -> frozenset[tuple[str, str]]:
+    return frozenset(secret for _, secret in _secrets(load_workspace(EXAMPLE, {})))
 
 
 def _secrets(document: WorkspaceDocument) -> Iterator[tuple[str, tuple[str, str]]]:
