@@ -6,6 +6,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import msgspec
 from msgspec import Struct
 
+from actors.batches.parse import parse_json
+from actors.errors import BatchRejected
 from server.bodies import UNREADABLE, without_half_pairs
 from server.segment.values import as_id
 
@@ -42,7 +44,6 @@ _Messages = msgspec.defstruct(
 
 _decode_body = msgspec.json.Decoder(_Body).decode
 _decode_messages = msgspec.json.Decoder(_Messages).decode
-_decode = msgspec.json.Decoder().decode
 
 
 class SegmentRefused(Exception):
@@ -132,9 +133,10 @@ def _messages(batch: msgspec.Raw) -> list[msgspec.Raw]:
 
 
 def _value(raw: msgspec.Raw) -> Any:
+    """Return a value as the Events API reads it, `None` if it cannot be read."""
     try:
-        return _decode(raw)
-    except UNREADABLE:
+        return parse_json(bytes(raw))
+    except BatchRejected:
         return None
 
 

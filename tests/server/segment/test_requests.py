@@ -2,8 +2,10 @@
 
 import tracemalloc
 
+import orjson
 import pytest
 
+from server.segment.batches import batch_of
 from server.segment.requests import (
     MAX_BODY_BYTES,
     MAX_MESSAGES,
@@ -72,3 +74,12 @@ def test_a_body_of_very_many_things_takes_no_memory_for_each(body: bytes) -> Non
 def test_half_a_surrogate_pair_refuses_no_message() -> None:
     body = rb'{"type":"track","event":"Seen \ud83d","userId":"ann"}'
     assert read_one(body, "track").messages[0].members["event"] == "Seen \ufffd"
+
+
+def test_a_number_beyond_64_bits_refuses_no_message() -> None:
+    """JavaScript writes a float such as 1e20 with all its digits, as if it were an integer."""
+    message = b'{"type":"track","event":"Seen","userId":"u","properties":{"n":1%b}}'
+    [sent] = read_many(bodies_of(message)).messages
+    assert sent.members["properties"] == {"n": 1e20}
+    raw = batch_of(sent, "in", 1, has_semantic_events=True)
+    assert orjson.loads(raw)["events"][0]["data"]["custom_attributes"]["n"] == 1e20
