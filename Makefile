@@ -2,13 +2,14 @@
 #
 #   make serve     start Headwater on an embedded default; FLAGS="--port 8081" and so on
 #   make demo-web  serve a demo shop to click in, on this machine; needs npm
-#   make test      run all tests
+#   make test      run all tests, two at a time; JOBS=4, FLAGS="tests/config" and so on
 #   make lint      ruff and mypy
 #   make load      measure a deployment that is started for it; FLAGS="--mode single --seconds 10"
 #   make lock      resolve the dependencies anew
 
 PYTHON ?= python3
 FLAGS ?=
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
@@ -28,7 +29,7 @@ demo-web: $(COMPILED) $(WEB_SDK)
 	@exec $(BIN)/headwater demo-web --web-sdk-file $(WEB_SDK) --data-dir .demo/data $(FLAGS)
 
 test: $(DEV) $(COMPILED)
-	$(BIN)/python -m pytest $(FLAGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) $(FLAGS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .

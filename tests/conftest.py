@@ -1,7 +1,37 @@
-"""What holds for every test: no Ray unless it asks for it."""
+"""What holds for every test: no Ray unless it asks for it, and which run side by side."""
+
+from pathlib import Path
 
 import pytest
 import ray
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+HERE = Path(__file__).parent
+# One process runs all of these one after the other: they share a deployment and SDKs.
+TOGETHER = "tests/clients/"
+# What takes longest begins first, so that no process is left alone with it at the end.
+LONGEST = ("clients", "crash", "whole", "actors")
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives the tests of a file to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return TOGETHER if nodeid.startswith(TOGETHER) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        package = item.path.relative_to(HERE).parts[0]
+        return LONGEST.index(package) if package in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)

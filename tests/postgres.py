@@ -13,20 +13,16 @@ from typing import Any
 
 import psycopg
 
+from tests.installing import install
+
 ROOT = Path("/usr/lib/postgresql")
 USER = "admin"
-INSTALL = (
-    ("apt-get", "update", "-q"),
-    ("apt-get", "install", "-q", "-y", "--no-install-recommends", "postgresql"),
-)
 
 
 def _programs() -> Path:
     """Return the folder of the newest version's programs."""
     if not list(ROOT.glob("*/bin/initdb")):
-        as_root = () if os.geteuid() == 0 else ("sudo", "-n")
-        for command in INSTALL:
-            subprocess.run([*as_root, *command], check=True, capture_output=True)
+        assert install("postgresql"), "there is no PostgreSQL, and it cannot be installed"
     return max(ROOT.glob("*/bin"), key=lambda each: float(each.parent.name))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.clients.tools import run, toolchain
+from tests.installing import one_at_a_time
 
 SOURCES = Path(__file__).parent
 BUILT = ("node_modules", "target")  # by a person who works on a program
@@ -127,10 +128,12 @@ def _java_program(project: Path) -> Program:
     toolchain("javac", "default-jdk-headless")
     maven = toolchain("mvn", "maven")
     copy = (maven, "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=target/jars")
-    copied = subprocess.run(copy, cwd=project, capture_output=True, text=True, check=False)
+    with one_at_a_time():
+        copied = subprocess.run(copy, cwd=project, capture_output=True, text=True, check=False)
     if "Could not find artifact" in copied.stdout or "was not found in" in copied.stdout:
         pytest.skip(f"Maven does not get an artifact that {project.name}/pom.xml names")
     assert copied.returncode == 0, copied.stdout
-    run(maven, "-q", "-B", "compile", folder=project)
+    with one_at_a_time():
+        run(maven, "-q", "-B", "compile", folder=project)
     target = project / "target"
     return Program(("java", "-cp", f"{target / 'classes'}:{target / 'jars' / '*'}", "Main"))

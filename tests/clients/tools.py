@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.installing import install
+
 INSTALL_S = 600
 BROWSER_FLAGS = [
     "--no-sandbox",
@@ -40,9 +42,7 @@ def run(*command: str, folder: Path | None = None, environ: dict[str, str] | Non
 def toolchain(command: str, *packages: str) -> str:
     """Return the path of a command, installed from Debian's packages if need be, or skip."""
     found = shutil.which(command)
-    if found is None and shutil.which("apt-get") is not None and os.geteuid() == 0:
-        run("apt-get", "update", "-q")
-        run("apt-get", "install", "-y", "-q", "--no-install-recommends", *packages)
+    if found is None and install(*packages):
         found = shutil.which(command)
     if found is None:
         pytest.skip(f"there is no {command}, and it cannot be installed")

@@ -18,6 +18,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.installing import install
 from tests.serving import PATIENCE_S, PAUSE_S, Served, eventually, serving
 
 pytestmark = pytest.mark.ray
@@ -37,9 +38,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 @pytest.fixture(scope="module", autouse=True)
 def strace() -> None:
     """Have strace, installed if it is not there."""
-    if shutil.which("strace") is None:
-        subprocess.run(["apt-get", "install", "-y", "-q", "strace"], check=False, timeout=300)
-    if shutil.which("strace") is None:
+    if shutil.which("strace") is None and not install("strace"):
         pytest.skip("there is no strace, and it could not be installed")
 
 

@@ -1,6 +1,5 @@
 """A Redis of the tests' own, installed if it is missing."""
 
-import os
 import shutil
 import signal
 import socket
@@ -11,19 +10,15 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
+from tests.installing import install
+
 PROGRAM = "redis-server"
-INSTALL = (
-    ("apt-get", "update", "-q"),
-    ("apt-get", "install", "-q", "-y", "--no-install-recommends", PROGRAM),
-)
 START_S = 10.0
 
 
 def _program() -> str:
     if shutil.which(PROGRAM) is None:
-        as_root = () if os.geteuid() == 0 else ("sudo", "-n")
-        for command in INSTALL:
-            subprocess.run([*as_root, *command], check=True, capture_output=True)
+        assert install(PROGRAM), "there is no Redis, and it cannot be installed"
     found = shutil.which(PROGRAM)
     assert found is not None, "it was just installed"
     return found

@@ -5,7 +5,6 @@ anybody else's tests are skipped.
 """
 
 import atexit
-import os
 import shutil
 import signal
 import socket
@@ -22,6 +21,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.installing import install, one_at_a_time
 
 POM = Path(__file__).parent / "pom.xml"
 CLUSTER = "MkU3OEVBNTcwNTJENDM2Qg"
@@ -44,17 +45,13 @@ def shared_broker() -> "Broker":
 def _need_java() -> None:
     if shutil.which("java") and shutil.which("mvn"):
         return
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(["apt-get", "update", "-qq"], check=False)
-        packages = ["default-jre-headless", "maven"]
-        subprocess.run(["apt-get", "install", "-qq", "-y", *packages], check=False)
-    if not (shutil.which("java") and shutil.which("mvn")):
+    if not install("default-jre-headless", "maven"):
         pytest.skip("a Kafka broker needs java and mvn")
 
 
 @cache
 def _classpath() -> str:
-    with tempfile.NamedTemporaryFile("r") as file:
+    with tempfile.NamedTemporaryFile("r") as file, one_at_a_time():
         done = subprocess.run(
             [
                 *("mvn", "-q", "-B", "-f", str(POM), "dependency:build-classpath"),
