@@ -59,12 +59,16 @@ class _Index:
         self._places = numbers.argsort(kind="stable")
         self._counts = np.append(np.bincount(numbers), 0).astype(np.int64)
         self._starts = self._counts.cumsum() - self._counts
+        self._is_unique = bool(self._counts.max() <= 1)
 
     def find(self, numbers: Ints | Codes) -> tuple[Ints, Ints]:
         """Return which of these numbers are in the list, each as often as it is, and where."""
         # The last count stands for all numbers that are greater than any in the list.
         known = np.minimum(numbers, len(self._counts) - 1)
         count = self._counts[known]
+        if self._is_unique:
+            which = count.nonzero()[0]
+            return which, self._places[self._starts[known[which]]]
         which = np.arange(len(known), dtype=np.int64).repeat(count)
         return which, self._places[ranges(self._starts[known], count)]
 

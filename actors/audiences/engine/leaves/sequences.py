@@ -260,14 +260,22 @@ def _nearest(sources: tuple[Ints, Ints, Ints], targets: tuple[Ints, Ints, Ints])
     Returns:
         For each target the index of the source, -1 if there is none, or its value is `UNLIKE`.
     """
+    if not (len(sources[0]) and len(targets[0])):
+        return np.full(len(targets[0]), -1, np.int64)
+    keys = None if sources[1].any() or targets[1].any() else _keys(sources, targets)
+    if keys is not None:
+        of_sources, of_targets = keys
+        sort = of_sources.argsort(kind="stable")  # they are nearly sorted
+        source = sort[of_sources[sort].searchsorted(of_targets) - 1]
+        same = (sources[0][source] == targets[0]) & (sources[2][source] < targets[2])
+        return np.where(same, source, -1)
     of_source = len(sources[0])
     group, value, place = (np.concatenate(pair) for pair in zip(sources, targets, strict=True))
     is_source = np.arange(len(group)) < of_source
     # A target comes before the sources of its own place.
-    keys = (is_source, place, group) if not value.any() else (is_source, place, value, group)
-    sort = np.lexsort(keys)
+    sort = np.lexsort((is_source, place, value, group))
     index = np.where(is_source[sort], np.arange(len(sort)), -1)
-    last = np.maximum.accumulate(index) if len(index) else index
+    last = np.maximum.accumulate(index)
     source = np.where(last >= 0, sort[last], -1)
     same = (
         (source >= 0)
@@ -278,3 +286,19 @@ def _nearest(sources: tuple[Ints, Ints, Ints], targets: tuple[Ints, Ints, Ints])
     nearest = np.full(len(group), -1, np.int64)
     nearest[sort] = np.where(same, source, -1)
     return nearest[of_source:]
+
+
+def _keys(
+    sources: tuple[Ints, Ints, Ints], targets: tuple[Ints, Ints, Ints]
+) -> tuple[Ints, Ints] | None:
+    """Return numbers in the order (group, place); `None` if they do not fit into 63 bits."""
+    earliest = min(int(sources[2].min()), int(targets[2].min()))
+    latest = max(int(sources[2].max()), int(targets[2].max()))
+    last_group = max(int(sources[0].max()), int(targets[0].max()))
+    bits = (latest - earliest).bit_length()
+    if last_group.bit_length() + bits > _BITS:
+        return None
+    of_sources, of_targets = (
+        (group << bits) | (place - earliest) for group, _, place in (sources, targets)
+    )
+    return of_sources, of_targets
