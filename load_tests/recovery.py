@@ -182,8 +182,9 @@ class Recovery:
         async with self._serving() as target:
             start_s = self._clock.monotonic() - began_s
             loaded_s = await self._loaded(target)
-            shards = [await self._kill_shard(target) for _ in range(self._options.kills)]
+            # Edges first: a shard that was killed loads its columns for minutes after it is back.
             edges = [await self._kill_edge(target) for _ in range(self._options.kills)]
+            shards = [await self._kill_shard(target) for _ in range(self._options.kills)]
         return RecoveryResult(start_s=start_s, loaded_s=loaded_s, shards=shards, edges=edges)
 
     @contextlib.asynccontextmanager
