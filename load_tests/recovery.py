@@ -8,45 +8,34 @@ the time from the kill to the first answer 202 that was still missing.
 import asyncio
 import contextlib
 import random
-from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-import msgspec
 import psutil  # type: ignore[import-untyped]
 from msgspec import Struct
 
 from actors.clock import Clock
-from actors.store.environment import Store
-from actors.store.folder import DataFolder
-from actors.store.keys import MPID_RANDOM_BITS
-from load_tests.bench.deployment import workspace_document
 from load_tests.client import Channel, Target, request_bytes
 from load_tests.draws import Draws
-from load_tests.many_profiles import fill
-from load_tests.people import Batch, Person
+from load_tests.filled import (
+    AUTHORIZATION,
+    EDGES,
+    MODELS,
+    SHARDS,
+    Filled,
+    NotServed,
+    anonymous_batch,
+)
+from load_tests.people import Person
 from load_tests.reader import fetch_token
-from load_tests.server_process import KEY, ServerProcess, own_access
+from load_tests.server_process import own_access
 from load_tests.steady import template
 
-SHARDS, EDGES = 2, 2
-MODELS = 500  # users whose profiles are copied
-MODEL_BATCHES = 4
-BATCHES_PER_REQUEST = 100
-EVENTS_PER_BATCH = 5
-OTHER_PROFILES = 10_000  # of the shard that is not killed
 PROBES = 2000  # bodies of one
 CHANNELS = 8  # of probes of edges
 LOOK_S = 0.05  # looking costs some milliseconds of the processors that are measured
 CALM_S = 2.0  # of probes before a kill
 PATIENCE_S = 120.0
-_MAP_BYTES = 64 * 1024**3
-_OTHER_SLOT = 0xC000  # of the second half, which the second shard has
-_AUTHORIZATION = "Basic " + b64encode(f"{KEY[1]}:{KEY[3]}".encode()).decode()
-
-
-class NotRecovered(Exception):
-    """Something is still refused long after the kill. Says what."""
 
 
 class RecoveryOptions(Struct, frozen=True, kw_only=True):
@@ -132,7 +121,7 @@ class _Probe:
                 began_s = self._clock.monotonic()
                 body = self._bodies[self._sent % len(self._bodies)]
                 self._sent += 1
-                request = request_bytes(self._target, "POST", "/v2/events", _AUTHORIZATION, body)
+                request = request_bytes(self._target, "POST", "/v2/events", AUTHORIZATION, body)
                 while not await self._attempt(channel, request):
                     self.refused += 1
                     await asyncio.sleep(self._pause_s)
@@ -156,86 +145,33 @@ class Recovery:
     def __init__(self, options: RecoveryOptions, folder: Path, clock: Clock) -> None:
         self._options = options
         self._clock = clock
-        self._data = folder / "data"
         self._probes = 0
-        workspace = folder / "workspace.yaml"
-        document = workspace_document(options.attributes, options.audiences, options.seed)
-        workspace.write_bytes(msgspec.json.encode(document))
-        self._server = ServerProcess(
-            self._data,
+        self._filled = Filled(
+            folder,
+            options.profiles,
+            options.attributes,
+            options.audiences,
+            options.seed,
             clock,
-            *("--workspace", str(workspace), "--shards", str(SHARDS), "--edges", str(EDGES)),
-            environ={"HEADWATER_LOG_LEVEL": "warning"},
         )
+        self._server = self._filled.server
 
     async def run(self) -> RecoveryResult:
         """Measure.
 
         Raises:
             RuntimeError: the deployment did not start.
-            NotRecovered: it did not recover.
+            NotServed: it did not serve, or did not recover.
         """
-        async with self._serving():
-            await self._send_models()
-        await asyncio.to_thread(self._fill)
+        await self._filled.fill()
         began_s = self._clock.monotonic()
-        async with self._serving() as target:
+        async with self._filled.serving() as target:
             start_s = self._clock.monotonic() - began_s
             loaded_s = await self._loaded(target)
             # Edges first: a shard that was killed loads its columns for minutes after it is back.
             edges = [await self._kill_edge(target) for _ in range(self._options.kills)]
             shards = [await self._kill_shard(target) for _ in range(self._options.kills)]
         return RecoveryResult(start_s=start_s, loaded_s=loaded_s, shards=shards, edges=edges)
-
-    @contextlib.asynccontextmanager
-    async def _serving(self) -> AsyncIterator[Target]:
-        await asyncio.to_thread(self._server.start)
-        try:
-            yield Target.of(self._server.url)
-        finally:
-            await asyncio.to_thread(self._server.stop)
-
-    async def _send_models(self) -> None:
-        target = Target.of(self._server.url)
-        draws, now_s = Draws(self._options.seed), self._clock.now_ms() // 1000 - 1
-        people = [Person(self._options.seed, number) for number in range(MODELS)]
-        bodies = [
-            f"{turn:06x}{place:06x}".encode().join(
-                template(
-                    _anonymous(each, draws)
-                    | {"user_identities": {"customer_id": each.customer_id}},
-                    now_s,
-                )
-            )
-            for turn in range(MODEL_BATCHES)
-            for place, each in enumerate(people)
-        ]
-        channel = Channel(target)
-        try:
-            for start in range(0, len(bodies), BATCHES_PER_REQUEST):
-                body = b"[%b]" % b",".join(bodies[start : start + BATCHES_PER_REQUEST])
-                request = request_bytes(target, "POST", "/v2/bulkevents", _AUTHORIZATION, body)
-                answer = await channel.exchange(request)
-                if answer.status != 202:
-                    raise NotRecovered(f"{answer.status} {answer.body[:200]!r}")
-        finally:
-            channel.close()
-
-    def _fill(self) -> None:
-        folder = DataFolder(self._data, SHARDS, _MAP_BYTES, self._clock)
-        stores = [Store(each, _MAP_BYTES) for each in folder.shards]
-        try:
-            fill(stores, [self._mpids(shard) for shard in range(SHARDS)])
-        finally:
-            for store in stores:
-                store.close()
-            folder.close()
-
-    def _mpids(self, shard: int) -> Sequence[int]:
-        if shard == 0:
-            return range(1, self._options.profiles + 1)
-        first = _OTHER_SLOT << MPID_RANDOM_BITS
-        return range(first, first + OTHER_PROFILES)
 
     async def _loaded(self, target: Target) -> float:
         """Wait until audiences are listed, which they are once their columns are loaded."""
@@ -248,7 +184,7 @@ class Recovery:
         try:
             while (answer := await channel.exchange(request)).status != 200:
                 if self._clock.monotonic() - began_s > PATIENCE_S * 5:
-                    raise NotRecovered(f"audiences: {answer.status} {answer.body[:200]!r}")
+                    raise NotServed(f"audiences: {answer.status} {answer.body[:200]!r}")
                 await asyncio.sleep(1.0)
         finally:
             channel.close()
@@ -296,12 +232,12 @@ class Recovery:
     def _probe(self, target: Target, shard: int) -> _Probe:
         draws, now_s = Draws(self._options.seed), self._clock.now_ms() // 1000 - 1
         people = [Person(self._options.seed, number) for number in range(MODELS)]
-        mpids = self._mpids(shard)
+        mpids = self._filled.mpids(shard)
         chosen = random.Random(self._options.seed)  # to be repeated, not to be secret
         self._probes += 1
         bodies = [
             f"{self._probes:06x}{place:06x}".encode().join(
-                template(_anonymous(each, draws) | {"mpid": chosen.choice(mpids)}, now_s)
+                template(anonymous_batch(each, draws) | {"mpid": chosen.choice(mpids)}, now_s)
             )
             for place, each in enumerate(people * (PROBES // MODELS))
         ]
@@ -321,11 +257,11 @@ class Recovery:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _until(self, is_so: Callable[[], bool]) -> float:
-        """Return how long it took. Raises NotRecovered."""
+        """Return how long it took. Raises NotServed."""
         began_s = self._clock.monotonic()
         while not is_so():
             if self._clock.monotonic() - began_s > PATIENCE_S:
-                raise NotRecovered(f"nothing came back within {PATIENCE_S:g} s")
+                raise NotServed(f"nothing came back within {PATIENCE_S:g} s")
             await asyncio.sleep(LOOK_S)
         return self._clock.monotonic() - began_s
 
@@ -335,12 +271,6 @@ class Recovery:
 
     def _listening(self, target: Target) -> list[psutil.Process]:
         return [each for each in self._server.actors("Edge") if _listens(each, target)]
-
-
-def _anonymous(person: Person, draws: Draws) -> Batch:
-    batch = person.next_batch(EVENTS_PER_BATCH, draws)
-    batch.pop("user_identities", None)
-    return batch
 
 
 def _kill(victim: psutil.Process, probes: Sequence[_Probe]) -> None:

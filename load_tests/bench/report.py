@@ -99,6 +99,18 @@ class Growth(Struct, frozen=True, kw_only=True):
         return self.cpu_us_per_event / self.parse_us_per_event
 
 
+class Start(Struct, frozen=True, kw_only=True):
+    """How long a deployment takes to start, until `/readyz` says that all shards serve.
+
+    Attributes:
+        profiles: of its first shard.
+        ready_s: by the clock, from the command on.
+    """
+
+    profiles: int
+    ready_s: float
+
+
 class Bar(Struct, frozen=True, kw_only=True):
     """One figure and the bound that it is held against."""
 
@@ -126,11 +138,16 @@ class BenchReport(Struct, kw_only=True):
     capacity: list[Capacity]
     bare: Capacity | None
     growth: list[Growth]
+    start: Start | None
     bars: list[Bar]
 
 
 def bars_of(
-    floors: Floors | None, capacity: list[Capacity], bare: Capacity | None, growth: list[Growth]
+    floors: Floors | None,
+    capacity: list[Capacity],
+    bare: Capacity | None,
+    growth: list[Growth],
+    start: Start | None,
 ) -> list[Bar]:
     """Hold the figures of a run against the bounds that Headwater sets itself."""
     bars: list[Bar] = []
@@ -158,6 +175,8 @@ def bars_of(
         bars.append(_at_most("memory per profile", sizes[-1].memory_per_profile, 1024, "bytes"))
         longest_ms = max(sizes[-1].longest_s.values()) * 1000
         bars.append(_at_most(f"pause at {sizes[-1].profiles:,} profiles", longest_ms, 50, "ms"))
+    if start is not None:
+        bars.append(_at_most(f"start with {start.profiles:,} profiles", start.ready_s, 5, "s"))
     return bars
 
 

@@ -53,7 +53,7 @@ def tables_of(report: BenchReport) -> list[Table]:
     for bar in report.bars:
         sign = "≥" if bar.is_at_least else "≤"
         verdict = "met" if bar.is_met else "NOT MET"
-        value = f"{bar.value:,.2f}" if bar.unit in ("×", "ms") else f"{bar.value:,.0f}"
+        value = f"{bar.value:,.2f}" if bar.unit in ("×", "ms", "s") else f"{bar.value:,.0f}"
         table.add_row(bar.what, f"{value} {bar.unit}", f"{sign} {bar.bound:,g}", verdict)
     tables.append(table)
     return tables

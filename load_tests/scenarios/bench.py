@@ -14,8 +14,9 @@ from load_tests.bench import deployment, growth
 from load_tests.bench.charts import write_charts
 from load_tests.bench.floors import http_us, parse_us, ray_us, store_us
 from load_tests.bench.growth import GrowthOptions
-from load_tests.bench.report import BenchReport, Capacity, Floors, Growth, bars_of
+from load_tests.bench.report import BenchReport, Capacity, Floors, Growth, Start, bars_of
 from load_tests.bench.tables import tables_of
+from load_tests.filled import Filled, NotServed
 from load_tests.generator import LoadFailed
 from load_tests.pool import Pool, PoolOptions
 from load_tests.reader import ReadBackFailed
@@ -25,17 +26,19 @@ from load_tests.server_process import ServerProcess
 
 MODES = ("bulk", "single")
 _FLOOR_BATCHES = 4_000
+_START_PROFILES = 1_000_000
 
 
 class BenchOptions(Struct, frozen=True, kw_only=True):
     """How to run.
 
     Attributes:
-        parts: `floors`, `capacity`, `growth`.
+        parts: `floors`, `capacity`, `growth`, `start`.
         seconds: of each measurement of a deployment; a floor takes as long.
         shares: of the highest rate, at which latency is measured.
         profiles: how many there are, one measurement each, with `shards[0]` shards; with the other
-            numbers of shards only the first is measured.
+            numbers of shards only the first is measured. A start is measured with as many as the
+            most, but no more than a million.
     """
 
     parts: tuple[str, ...]
@@ -57,6 +60,7 @@ async def bench(options: BenchOptions, folder: Path, clock: Clock) -> BenchRepor
         RuntimeError: the deployment did not start.
         LoadFailed: its load could not be sent.
         ReadBackFailed: its profiles could not be read.
+        NotServed: it refused the batches of which profiles are made.
     """
     capacity: list[Capacity] = []
     bare: Capacity | None = None
@@ -82,13 +86,18 @@ async def bench(options: BenchOptions, folder: Path, clock: Clock) -> BenchRepor
                         Path(own), number, shards, _growth_options(options), clock, processor_time
                     )
                 )
+    start: Start | None = None
+    if "start" in options.parts:
+        with tempfile.TemporaryDirectory(dir=folder) as own:
+            start = await _start(options, Path(own), clock)
     return BenchReport(
         scenario="bench",
         floors=floors,
         capacity=capacity,
         bare=bare,
         growth=grown,
-        bars=bars_of(floors, capacity, bare, grown),
+        start=start,
+        bars=bars_of(floors, capacity, bare, grown, start),
     )
 
 
@@ -120,6 +129,15 @@ async def _capacity(options: BenchOptions, mode: str, folder: Path, clock: Clock
         return await deployment.measure(server, folder, load, clock)
     finally:
         await asyncio.to_thread(server.stop)
+
+
+async def _start(options: BenchOptions, folder: Path, clock: Clock) -> Start:
+    profiles = min(max(options.profiles), _START_PROFILES)
+    filled = Filled(folder, profiles, options.attributes, options.audiences, options.seed, clock)
+    await filled.fill()
+    began_s = clock.monotonic()
+    async with filled.serving():
+        return Start(profiles=profiles, ready_s=clock.monotonic() - began_s)
 
 
 async def _floors(
@@ -181,7 +199,7 @@ def _integers(context: click.Context, parameter: click.Parameter, value: str) ->
 
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 _FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
-_PARTS = ("capacity", "floors", "growth")
+_PARTS = ("capacity", "floors", "growth", "start")
 
 
 @click.command("bench")
@@ -208,7 +226,7 @@ def command(json_file: Path | None, charts_folder: Path | None, **flags: object)
     with tempfile.TemporaryDirectory(prefix="headwater-bench-") as folder:
         try:
             report = asyncio.run(bench(options, Path(folder), SystemClock()))
-        except (RuntimeError, LoadFailed, ReadBackFailed, OSError) as error:
+        except (RuntimeError, LoadFailed, NotServed, ReadBackFailed, OSError) as error:
             raise click.ClickException(str(error)) from error
     console = Console(width=100)
     for table in tables_of(report):

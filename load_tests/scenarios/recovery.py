@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from actors.clock import SystemClock
+from load_tests.filled import NotServed
 from load_tests.reader import ReadBackFailed
-from load_tests.recovery import Kill, NotRecovered, Recovery, RecoveryOptions, RecoveryResult
+from load_tests.recovery import Kill, Recovery, RecoveryOptions, RecoveryResult
 from load_tests.report import write_json
 
 SHARD_AT_MOST_S, EDGE_AT_MOST_S = 5.0, 3.0  # the bars
@@ -96,7 +97,7 @@ def command(folder: Path | None, json_file: Path | None, **flags: Any) -> None:
         recovery = Recovery(options, Path(own), SystemClock())
         try:
             result = asyncio.run(recovery.run())
-        except (RuntimeError, NotRecovered, ReadBackFailed, OSError) as error:
+        except (RuntimeError, NotServed, ReadBackFailed, OSError) as error:
             raise click.ClickException(str(error)) from error
     report = report_of(options, result)
     Console(width=110).print(table_of(report))

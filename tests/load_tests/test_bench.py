@@ -20,7 +20,7 @@ from load_tests.bench import deployment, growth, reads
 from load_tests.bench.charts import write_charts
 from load_tests.bench.floors import Sizes, http_us, parse_us, ray_us, store_us
 from load_tests.bench.reads import Reads
-from load_tests.bench.report import BenchReport, Capacity, Floors, Growth, Point, bars_of
+from load_tests.bench.report import BenchReport, Capacity, Floors, Growth, Point, Start, bars_of
 from load_tests.bench.tables import tables_of
 from load_tests.people import Person
 from load_tests.pool import Pool, PoolOptions
@@ -77,10 +77,11 @@ GROWTH = [
         (1000, 1, 400.0, 2.0),
     )
 ]
+START = Start(profiles=1_000_000, ready_s=5.1)
 
 
 def test_every_figure_is_held_against_its_bar() -> None:
-    bars = {bar.what: bar for bar in bars_of(FLOORS, [BULK, SINGLE], BARE, GROWTH)}
+    bars = {bar.what: bar for bar in bars_of(FLOORS, [BULK, SINGLE], BARE, GROWTH, START)}
     assert {what: bar.is_met for what, bar in bars.items()} == {
         "bulk, events": True,
         "bulk, p50 at half": True,
@@ -96,6 +97,7 @@ def test_every_figure_is_held_against_its_bar() -> None:
         "CPU at 100,000 profiles, to 1,000": True,
         "memory per profile": True,
         "pause at 100,000 profiles": False,
+        "start with 1,000,000 profiles": False,
     }
     with_and_without = bars["CPU of ingestion with attributes and audiences, to without"]
     assert with_and_without.value == pytest.approx(15 / 9)  # forwarders are not asked
@@ -106,9 +108,9 @@ def test_every_figure_is_held_against_its_bar() -> None:
 
 
 def test_what_was_not_measured_has_no_bar() -> None:
-    assert bars_of(FLOORS, [], None, []) == []
+    assert bars_of(FLOORS, [], None, [], None) == []
     some = replace(BULK, points=[], reads_ms={})
-    assert [bar.what for bar in bars_of(None, [some], None, GROWTH[:1])] == ["bulk, events"]
+    assert [bar.what for bar in bars_of(None, [some], None, GROWTH[:1], None)] == ["bulk, events"]
 
 
 def test_a_report_is_shown_and_drawn(tmp_path: Path) -> None:
@@ -118,7 +120,8 @@ def test_a_report_is_shown_and_drawn(tmp_path: Path) -> None:
         capacity=[BULK, SINGLE],
         bare=BARE,
         growth=GROWTH,
-        bars=bars_of(FLOORS, [BULK, SINGLE], BARE, GROWTH),
+        start=START,
+        bars=bars_of(FLOORS, [BULK, SINGLE], BARE, GROWTH, START),
     )
     text = io.StringIO()
     for table in tables_of(report):
