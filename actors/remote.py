@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -26,7 +27,8 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 
 import psutil  # type: ignore[import-untyped]
 import ray
-from ray._private import ray_constants
+from ray._private import parameter, ray_constants
+from ray._private.node import Node
 from ray._private.state import actors
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -106,16 +108,17 @@ def start(address: str | None) -> None:
         patience = {"gcs_rpc_server_reconnect_timeout_s": CONTROL_PATIENCE_S}
         for name, seconds in patience.items():  # Ray's agents, which are Python, read it here
             os.environ.setdefault(f"RAY_{name}", str(seconds))
-        ray.init(
-            address="local",  # without it, Ray joins any other instance that runs on this machine
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            object_store_memory=OBJECT_STORE_BYTES,
-            namespace=NAMESPACE,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _system_config=patience,
-        )
+        with _without_idle_processes():
+            ray.init(
+                address="local",  # without it, Ray joins any other one that runs on this machine
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",
+                object_store_memory=OBJECT_STORE_BYTES,
+                namespace=NAMESPACE,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _system_config=patience,
+            )
     else:
         ray.init(
             address=address,
@@ -123,6 +126,28 @@ def start(address: str | None) -> None:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
+
+
+@contextlib.contextmanager
+def _without_idle_processes() -> Iterator[None]:
+    """Let Ray start no autoscaler, no dashboard and nothing that brings output to the driver.
+
+    They would have nothing to do, take 150 MiB, and hold up the start. `ray.init` has no arguments
+    for it; those of a cluster belong to `ray start`.
+    """
+    params, dashboard = parameter.RayParams, Node.start_api_server
+    bare = partial(params, no_monitor=True, include_log_monitor=False)  # type: ignore[arg-type]
+    parameter.RayParams = bare  # type: ignore[misc, assignment]
+    Node.start_api_server = _no_dashboard  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        parameter.RayParams = params  # type: ignore[misc]
+        Node.start_api_server = dashboard  # type: ignore[method-assign]
+
+
+def _no_dashboard(node: Node, **_: object) -> None:
+    node._webui_url = ""
 
 
 def stop() -> None:

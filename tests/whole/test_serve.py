@@ -75,6 +75,13 @@ def test_a_deployment_goes_on_with_another_number_of_shards(tmp_path: Path) -> N
     assert len(delivered) == len(set(delivered)) == USERS
 
 
+def test_ray_runs_nothing_that_a_deployment_has_no_use_for(served: Served) -> None:
+    commands = [" ".join(each.cmdline()) for each in served.process.processes()]
+    assert any("gcs_server" in each for each in commands)
+    for idle in ("monitor.py", "log_monitor.py", "dashboard/dashboard.py"):
+        assert not any(idle in each for each in commands)
+
+
 STAMP = "6f9619ff-8b86-4d01-b42d-00cf4fc964f1"
 
 
