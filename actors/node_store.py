@@ -1,4 +1,4 @@
-"""The store of a shard on the node of a cluster that has its data."""
+"""The store of a shard, where its data are: on a cluster on one of the nodes."""
 
 import logging
 from threading import Event
@@ -9,6 +9,7 @@ from actors.clock import Clock
 from actors.errors import DataFolderError
 from actors.shard_options import StoreOptions
 from actors.store.placement import trouble_of
+from actors.store.presence import absence_of
 
 logger = logging.getLogger("headwater.actors")
 
@@ -20,8 +21,9 @@ def found_here(
 ) -> StoreOptions:
     """Return options with the folder that the store has on this node.
 
-    A node that comes back may not have its disk yet, or another one. A shard that others
-    serve without then waits, so that they go on, and never begins with an empty store.
+    A node that comes back may not have its disk yet, or another one, and a disk may go while all
+    is served. A shard that others serve without then waits, so that they go on, and never begins
+    with an empty store.
 
     Args:
         options: as `serve` sees them.
@@ -32,14 +34,16 @@ def found_here(
     Raises:
         DataFolderError: it cannot be opened, at the start of a run.
     """
-    if options.node_folder is None:
-        return options
-    folder = options.node_folder.here(options.folder)
+    node_folder = options.node_folder
+    folder = options.folder if node_folder is None else node_folder.here(options.folder)
     said = None
     while True:
         try:
-            options.node_folder.take()
-            trouble = trouble_of(folder, clock, must_exist=options.is_begun or may_wait)
+            if node_folder is None:  # `serve` has looked for damage
+                trouble = absence_of(folder, must_exist=options.is_begun)
+            else:
+                node_folder.take()
+                trouble = trouble_of(folder, clock, must_exist=options.is_begun or may_wait)
         except DataFolderError as error:
             trouble = str(error)
         if trouble is None:

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from actors.errors import IdentitiesShared
 from actors.store.folder import DataFolder
 from actors.store.identity_settings import IdentitySettings, bring_to_settings
+from actors.store.layout import scope_store, workspace_store
 from config.book import FILE, Book
 from config.desk_options import ConfigDeskOptions
 from config.errors import ConfigError
@@ -43,7 +44,8 @@ def begin(
     Raises:
         ConfigError: the files, or what was applied last, cannot be used, or not where they would
             be served; nothing was changed.
-        DataFolderError, StoreFull: the data folder cannot be used.
+        DataFolderError, StoreFull: the data folder cannot be used, or a store of what is served is
+            missing.
     """
     store = configuration.open_store(folder.coordinator)
     try:
@@ -54,6 +56,9 @@ def begin(
         drafts = with_first_credentials(drafts, book, settings, show)
         workspaces = book.preview(drafts)
         check_keys((each.document for each in workspaces), settings)
+        for each in workspaces:
+            scope = scope_store(folder.coordinator, each.info.scope)
+            folder.refuse_missing([scope, workspace_store(folder.coordinator, each.info.number)])
         _apply_identity_settings(workspaces, settings, folder)
         book.write(drafts, FILE)
         return book.served

@@ -5,23 +5,25 @@ beside the old one; `layout.json` is then replaced in one step, so that a crash 
 one or the other.
 """
 
+import logging
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from actors.clock import Clock
 from actors.errors import DataFolderError
-from actors.store.checking import FILE, damage_of
+from actors.store.checking import damage_of
 from actors.store.environment import lock_folder
 from actors.store.files import replace_file, wait_until_free
 from actors.store.layout import (
     FORMAT,
     Layout,
+    configuration_store,
     coordinator_stores,
     is_other_nodes,
     read_layout,
@@ -30,8 +32,11 @@ from actors.store.layout import (
 )
 from actors.store.moving import settle_folder
 from actors.store.placement import NodeFolder, placed
+from actors.store.presence import absence_of, is_there, repaired_in
 from actors.store.resharding import reshard
 from actors.store.slots import SlotMap, even
+
+logger = logging.getLogger("headwater.serve")
 
 _GENERATION = re.compile(r"shards-\d+")  # and not a copy that somebody has made of one
 
@@ -52,8 +57,8 @@ class DataFolder:
         Args: `nodes` of the cluster that have shards.
 
         Raises:
-            DataFolderError: in use, of a newer format, damaged, or not writable; its shards are
-                on other nodes than these.
+            DataFolderError: in use, of a newer format, damaged, or not writable; a store is
+                missing; its shards are on other nodes than these.
             StoreFull: there is no room to change the number of shards.
             StoreDamaged: a store does not work while the number of shards is changed.
         """
@@ -91,7 +96,7 @@ class DataFolder:
 
     @property
     def made(self) -> int:
-        """How many shards of a cluster have had a store: none of these is made anew."""
+        """How many shards have had a store: none of these is made anew."""
         return self._layout.made
 
     @property
@@ -111,10 +116,28 @@ class DataFolder:
             self._layout = read_layout(self.path) or self._layout
 
     def begun(self) -> None:
-        """Note that all stores of the cluster have been made."""
-        if self.nodes and self.made < self._layout.shards:
-            self._layout = replace(self._layout, made=self._layout.shards)
-            write_layout(self.path, self._layout)
+        """Note which stores there are: all have started, and none may be missing from now on."""
+        there = tuple(each.name for each in coordinator_stores(self.coordinator) if is_there(each))
+        if gone := set(self._layout.coordinator).difference(there):
+            logger.warning(
+                "stores of workspaces that are not served are not there any more",
+                extra={"event": "stores_gone", "stores": sorted(gone)},
+            )
+        layout = replace(self._layout, made=self._layout.shards, coordinator=there)
+        if layout != self._layout:
+            self._layout = layout
+            write_layout(self.path, layout)
+
+    def refuse_missing(self, stores: Iterable[Path]) -> None:
+        """Refuse to be served without stores of the coordinator that there were before.
+
+        Args: `stores` of what is served: others may have been removed.
+
+        Raises:
+            DataFolderError: one is missing.
+        """
+        for store in stores:
+            _refuse_missing(store, must_exist=store.name in self._layout.coordinator)
 
     @property
     def coordinator(self) -> Path:
@@ -151,6 +174,7 @@ class DataFolder:
         else:
             for number in range(layout.shards):
                 wait_until_free(layout.shard_in(self.path, number), clock)
+            self._refuse_all_missing(layout)
             self._refuse_damaged()
             if layout.shards != shards and not layout.nodes:
                 layout = self._move(layout, shards, map_size_bytes)
@@ -164,10 +188,20 @@ class DataFolder:
                 shutil.rmtree(folder)
         return layout
 
+    def _refuse_all_missing(self, layout: Layout) -> None:
+        configuration = configuration_store(self.coordinator)
+        _refuse_missing(configuration, must_exist=configuration.name in layout.coordinator)
+        if not layout.nodes:  # which look themselves for what they have
+            for number in range(layout.made):
+                _refuse_missing(layout.shard_in(self.path, number), must_exist=True)
+        for folder in (self.coordinator, layout.generation_in(self.path)):
+            for store in sorted(repaired_in(folder)):
+                _refuse_missing(store, must_exist=False)
+
     def _refuse_damaged(self) -> None:
         stores = [self.path / store for store in stores_of(self.path)]
         # One that has no file yet is of a run that was cut off while it made it.
-        damage = damage_of([each for each in stores if (each / FILE).exists()], is_whole=False)
+        damage = damage_of([each for each in stores if is_there(each)], is_whole=False)
         if damage is not None:
             raise DataFolderError(
                 f"{damage.store} is damaged: {damage.what}. "
@@ -175,7 +209,9 @@ class DataFolder:
             )
 
     def _move(self, layout: Layout, shards: int, map_size_bytes: int) -> Layout:
-        moved = Layout(FORMAT, layout.generation + 1, shards)
+        moved = Layout(
+            FORMAT, layout.generation + 1, shards, made=shards, coordinator=layout.coordinator
+        )
         if (unfinished := moved.generation_in(self.path)).exists():
             shutil.rmtree(unfinished)
         old = [layout.shard_in(self.path, number) for number in range(layout.shards)]
@@ -198,7 +234,8 @@ def refuse_served_on_cluster(path: Path) -> None:
     """
     if is_other_nodes(path) or ((layout := read_layout(path)) is not None and layout.nodes):
         for store in stores_of(path):
-            os.close(lock_folder(path / store))
+            if (path / store).exists():
+                os.close(lock_folder(path / store))
 
 
 def place_shard(path: Path, number: int, node: str) -> None:
@@ -221,6 +258,13 @@ def place_shard(path: Path, number: int, node: str) -> None:
         write_layout(path, changed)
     finally:
         os.close(lock)
+
+
+def _refuse_missing(store: Path, *, must_exist: bool) -> None:
+    """Raise DataFolderError if a store is missing."""
+    trouble = absence_of(store, must_exist=must_exist)
+    if trouble is not None:
+        raise DataFolderError(trouble)
 
 
 def _placed(layout: Layout, shards: int, nodes: Sequence[str], *, is_new: bool) -> Layout:

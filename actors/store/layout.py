@@ -27,6 +27,7 @@ from msgspec.structs import replace
 from actors.errors import DataFolderError
 from actors.store.files import replace_file
 from actors.store.placement import NODE_FILE, stores_of_node
+from actors.store.presence import repaired_in
 from actors.store.slots import Run, SlotMap, even
 
 FORMAT = 3
@@ -45,7 +46,8 @@ class Layout(Struct, frozen=True):
     nodes: tuple[str, ...] = ()  # of each shard; empty without a cluster
     deployment: str = ""
     is_begun: bool = False  # of before `made`: there have been all
-    made: int = 0  # how many stores of a cluster there have been: none is made anew
+    made: int = 0  # how many shards' stores there have been: none is made anew
+    coordinator: tuple[str, ...] = ()  # its stores, by name, as all had started the last time
     runs: tuple[Run, ...] = ()  # who owns which slots; empty: all as many
     epoch: int = 0  # of that map
 
@@ -110,7 +112,9 @@ def read_slots(path: Path) -> SlotMap:
 
 
 def stores_of(path: Path) -> list[Path]:
-    """Return the folders of all stores of a data folder, from there.
+    """Return the folders of all stores of a data folder, from there; those that are missing too.
+
+    Of a cluster's shards it has those that are there.
 
     Raises:
         DataFolderError: it is none, of another format, or damaged.
@@ -120,12 +124,15 @@ def stores_of(path: Path) -> list[Path]:
     layout = read_layout(path)
     if layout is None:
         raise DataFolderError(f"{path} is no data folder: it has no layout.json")
+    coordinator = path / "coordinator"
+    known = {coordinator / name for name in layout.coordinator} | repaired_in(coordinator)
+    found = [
+        each.relative_to(path) for each in sorted(known.union(coordinator_stores(coordinator)))
+    ]
     if layout.nodes:
-        coordinator = coordinator_stores(path / "coordinator")
-        return [*(each.relative_to(path) for each in coordinator), *stores_of_node(path)]
-    shards = [layout.shard_in(path, number) for number in range(layout.shards)]
-    found = [*coordinator_stores(path / "coordinator"), *shards]
-    return [each.relative_to(path) for each in found]
+        return [*found, *stores_of_node(path)]
+    shards = (layout.shard_in(path, number) for number in range(layout.shards))
+    return [*found, *(each.relative_to(path) for each in shards)]
 
 
 def coordinator_stores(coordinator: Path) -> list[Path]:

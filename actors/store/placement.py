@@ -14,8 +14,9 @@ from msgspec import Struct
 
 from actors.clock import Clock
 from actors.errors import DataFolderError
-from actors.store.checking import FILE, damage_of
+from actors.store.checking import damage_of
 from actors.store.files import replace_file, wait_until_free
+from actors.store.presence import absence_of, is_there, repaired_in
 
 # In the environment of `ray start`: the data folder of that node, if its path is another one.
 NODE_DATA_DIR = "HEADWATER_NODE_DATA_DIR"
@@ -96,8 +97,8 @@ def trouble_of(store: Path, clock: Clock, *, must_exist: bool) -> str | None:
     Args:
         must_exist: it was made before. Where it is missing, the disk is not the shard's.
     """
-    if not (store / FILE).exists():
-        return f"{store} is not there, as it was before" if must_exist else None
+    if not is_there(store):
+        return absence_of(store, must_exist=must_exist)
     try:
         wait_until_free(store, clock)
     except DataFolderError as error:
@@ -107,5 +108,11 @@ def trouble_of(store: Path, clock: Clock, *, must_exist: bool) -> str | None:
 
 
 def stores_of_node(path: Path) -> list[Path]:
-    """Return the folders of the stores that a node of a cluster has, from its data folder."""
-    return [each.relative_to(path) for each in sorted(path.glob("shards-*/shard-????"))]
+    """Return the folders of the stores that a node of a cluster has, from its data folder.
+
+    Also of those that a repair which was cut off has taken away.
+    """
+    known = set(path.glob("shards-*/shard-????"))
+    for generation in path.glob("shards-*"):
+        known |= repaired_in(generation)
+    return [each.relative_to(path) for each in sorted(known)]

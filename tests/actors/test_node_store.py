@@ -5,6 +5,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from msgspec.structs import replace
 
 from actors.clock import SystemClock
 from actors.errors import DataFolderError
@@ -72,4 +73,19 @@ def test_without_a_cluster_the_folder_is_taken_as_it_is(tmp_path: Path) -> None:
     plain = StoreOptions(
         number=0, of=1, folder=tmp_path, map_size_bytes=MAP_SIZE_BYTES, profile_cache_bytes=0
     )
-    assert found_here(plain, SystemClock(), may_wait=True) is plain
+    assert found_here(plain, SystemClock(), may_wait=True) == plain
+
+
+def test_a_shard_whose_store_went_while_it_was_served_waits_for_it(tmp_path: Path) -> None:
+    """On a single machine too; in the first run it may have died before it made its store."""
+    wanted = replace(options(tmp_path, is_begun=True), node_folder=None)
+    looks: list[int] = []
+
+    def mount() -> None:
+        looks.append(len(looks))
+        Store(wanted.folder, MAP_SIZE_BYTES).close()
+
+    assert found_here(wanted, SystemClock(), may_wait=True, pause=Pause(mount)) == wanted
+    assert looks == [0]
+    first = replace(options(tmp_path / "first", is_begun=False), node_folder=None)
+    assert found_here(first, SystemClock(), may_wait=True) == first
