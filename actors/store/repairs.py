@@ -1,10 +1,13 @@
 """Keeps what can still be read of a damaged store.
 
 Each table is read from its beginning and from its end, by processes that may not survive it; what
-lies between the two places where they had to stop is lost.
+lies between the two places where they had to stop is lost. What stops them otherwise, such as a
+full disk, says nothing of the store: then nothing is changed.
 """
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +19,16 @@ from actors.errors import DataFolderError
 from actors.store.checking import FILE, MAX_TABLES
 from actors.store.environment import lock_folder
 from actors.store.folder import refuse_served_on_cluster
+from actors.store.presence import aside_of, repaired_of
 
+# How a process ends that the damaged store has stopped: by LMDB, or as it reads what is not there.
+_UNREADABLE = 3
+_STOPPED = frozenset(
+    {
+        _UNREADABLE,
+        *(-each for each in (signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE)),
+    }
+)
 AT_ONCE = 1000  # entries of one transaction: what a process that ends loses of what it has read
 
 
@@ -29,10 +41,11 @@ def repair_store(data_dir: Path, store: Path) -> Iterator[str]:
 
     Raises:
         DataFolderError: somebody serves it; not even the list of its tables can be read; there is
-            a store that was set aside already.
+            a store that was set aside already; what can be read could not be written. Nothing was
+            changed.
     """
-    damaged, aside = data_dir / store, (data_dir / store).with_name(f"{store.name}.damaged")
-    made = damaged.with_name(f"{store.name}.repaired")
+    damaged = data_dir / store
+    aside, made = aside_of(damaged), repaired_of(damaged)
     if aside.exists() or made.exists():
         raise DataFolderError(f"{aside} or {made} exists already; move it away first")
     lock = lock_folder(data_dir)
@@ -42,10 +55,14 @@ def repair_store(data_dir: Path, store: Path) -> Iterator[str]:
         if tables is None:
             raise DataFolderError(f"{damaged}: its tables cannot be read; restore a backup")
         made.mkdir(0o700)
-        for table in tables:
-            if _run(damaged, made, "forward", table) is None:
-                _run(damaged, made, "backward", table)
-                yield f"{store}: table {table} is not whole"
+        try:
+            for table in tables:
+                if _run(damaged, made, "forward", table) is None:
+                    _run(damaged, made, "backward", table)
+                    yield f"{store}: table {table} is not whole"
+        except BaseException:
+            shutil.rmtree(made, ignore_errors=True)
+            raise
         # The damaged one goes first: a repair that is cut off here is seen at the next start.
         damaged.rename(aside)
         made.rename(damaged)
@@ -55,26 +72,46 @@ def repair_store(data_dir: Path, store: Path) -> Iterator[str]:
 
 
 def _run(damaged: Path, made: Path, what: str, table: str) -> list[str] | None:
+    """Do one step in a process of its own; return what it prints, `None` if the store stopped it.
+
+    Raises:
+        DataFolderError: something else has.
+    """
     command = [sys.executable, "-m", __spec__.name, str(damaged), str(made), what, table]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    return done.stdout.splitlines() if done.returncode == 0 else None
+    if done.returncode == 0:
+        return done.stdout.splitlines()
+    if done.returncode in _STOPPED:
+        return None
+    told = done.stderr.strip().splitlines() or [
+        f"the process that does it ended: {done.returncode}"
+    ]
+    raise DataFolderError(f"{damaged} is not repaired, and nothing was changed: {told[-1]}")
+
+
+class _Unreadable(Exception):
+    """The damaged store cannot be read any further."""
 
 
 def list_tables(damaged: Path) -> list[str]:
-    """Return the names of a store's tables. Raises lmdb.Error."""
-    with (
-        lmdb.open(str(damaged), readonly=True, create=False) as environment,
-        environment.begin() as txn,
-        txn.cursor() as cursor,
-    ):
-        return [name.decode() for name in cursor.iternext(values=False)]
+    """Return the names of a store's tables. Raises _Unreadable."""
+    try:
+        with (
+            lmdb.open(str(damaged), readonly=True, create=False) as environment,
+            environment.begin() as txn,
+            txn.cursor() as cursor,
+        ):
+            return [name.decode() for name in cursor.iternext(values=False)]
+    except (lmdb.Error, UnicodeDecodeError) as error:
+        raise _Unreadable(str(error)) from error
 
 
 def move(damaged: Path, made: Path, table: str, *, is_backward: bool) -> None:
     """Copy the entries of a table, as far as they can be read, to another store.
 
     Raises:
-        lmdb.Error: it went no further.
+        _Unreadable: it went no further.
+        lmdb.Error: the other store takes nothing.
     """
     name = table.encode()
     size = max((damaged / FILE).stat().st_size * 4, 2**24)
@@ -84,35 +121,51 @@ def move(damaged: Path, made: Path, table: str, *, is_backward: bool) -> None:
         old.begin() as reading,
     ):
         target = new.open_db(name)
+        waiting: list[tuple[bytes, bytes]] = []
+        try:
+            for entry in _entries(old, reading, name, is_backward=is_backward):
+                waiting.append(entry)
+                if len(waiting) >= AT_ONCE:
+                    _put(new, target, waiting)
+                    waiting.clear()
+        except _Unreadable:
+            _put(new, target, waiting)
+            raise
+        _put(new, target, waiting)
+
+
+def _entries(
+    old: lmdb.Environment, reading: "lmdb.Transaction[bytes]", name: bytes, *, is_backward: bool
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the entries of a table, as far as they can be read. Raises _Unreadable."""
+    try:
         with reading.cursor(db=old.open_db(name, txn=reading, create=False)) as cursor:
-            entries = iter(cursor.iterprev() if is_backward else cursor.iternext())
-            waiting: list[tuple[bytes, bytes]] = []
-            try:
-                for entry in entries:
-                    waiting.append(entry)
-                    if len(waiting) >= AT_ONCE:
-                        _put(new, target, waiting)
-            finally:
-                _put(new, target, waiting)
+            for key, value in cursor.iterprev() if is_backward else cursor.iternext():
+                if not 0 < len(key) <= old.max_key_size():
+                    raise _Unreadable("no store has such a key")
+                yield key, value
+    except lmdb.Error as error:
+        raise _Unreadable(str(error)) from error
 
 
-def _put(new: lmdb.Environment, target: object, waiting: list[tuple[bytes, bytes]]) -> None:
+def _put(new: lmdb.Environment, target: object, entries: list[tuple[bytes, bytes]]) -> None:
     with new.begin(write=True) as txn:
-        for key, value in waiting:
+        for key, value in entries:
             txn.put(key, value, db=target)  # type: ignore[arg-type]
-    waiting.clear()
 
 
 def main() -> None:
-    """Do one step for `repair_store`; end with 1 if LMDB stops it."""
+    """Do one step for `repair_store`; tell by how it ends what has stopped it, if something did."""
     damaged, made, what, table = sys.argv[1:]
     try:
         if what == "list":
             print("\n".join(list_tables(Path(damaged))))  # noqa: T201  # to the parent
         else:
             move(Path(damaged), Path(made), table, is_backward=what == "backward")
-    except lmdb.Error:
-        sys.exit(1)
+    except _Unreadable:
+        sys.exit(_UNREADABLE)
+    except (lmdb.Error, OSError) as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

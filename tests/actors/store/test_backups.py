@@ -20,6 +20,7 @@ from actors.store.folder import DataFolder
 from actors.store.layout import stores_of
 from actors.store.placement import NodeFolder
 from actors.store.repairs import repair_store
+from tests.full_disk import file_size_limit
 
 MAP_SIZE = 64 * 1024 * 1024
 ENTRIES = 3000
@@ -251,6 +252,30 @@ def test_a_repair_keeps_what_can_be_read(data_dir: Path) -> None:
     assert (data_dir / store).with_name("shard-0000.damaged").is_dir()
     with pytest.raises(DataFolderError, match="move it away"):
         list(repair_store(data_dir, store))
+
+
+@pytest.mark.parametrize("limit_bytes", [4096, 256 * 1024])
+def test_a_repair_that_has_no_room_changes_nothing(data_dir: Path, limit_bytes: int) -> None:
+    """A full disk says nothing of the store: no table is given up for it."""
+    store = data_dir / shards(data_dir)[0]
+    before = sorted(each.name for each in store.parent.iterdir())
+    content = (store / "data.mdb").read_bytes()
+    assert len(content) >= 2 * limit_bytes
+    repair = repair_store(data_dir, shards(data_dir)[0])
+    told = rf"{store} is not repaired, and nothing was changed: .*(File too large|Input/output)"
+    with file_size_limit(limit_bytes), pytest.raises(DataFolderError, match=told):
+        next(repair)
+    assert sorted(each.name for each in store.parent.iterdir()) == before
+    assert (store / "data.mdb").read_bytes() == content
+
+
+def test_a_repair_that_is_broken_off_leaves_nothing(data_dir: Path) -> None:
+    store = shards(data_dir)[0]
+    spoil(data_dir / store / "data.mdb", 0.45, 0.5)
+    repair = repair_store(data_dir, store)
+    assert "is not whole" in next(repair)
+    repair.close()  # type: ignore[attr-defined]  # a generator's
+    assert not (data_dir / store).with_name("shard-0000.repaired").exists()
 
 
 def test_a_folder_whose_coordinator_was_repaired_is_served_and_backed_up(
