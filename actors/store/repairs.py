@@ -10,7 +10,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import lmdb
@@ -29,11 +30,16 @@ _STOPPED = frozenset(
         *(-each for each in (signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE)),
     }
 )
+# LMDB's files, and our own. What else is in a store's folder its entries speak of.
+_OF_STORE = frozenset({FILE, "lock.mdb", "LOCK"})
 AT_ONCE = 1000  # entries of one transaction: what a process that ends loses of what it has read
 
 
 def repair_store(data_dir: Path, store: Path) -> Iterator[str]:
     """Replace a damaged store by what can be read of it; yield a line for each loss.
+
+    Files that its entries speak of, such as results of access requests, are those of what takes
+    its place. A repair that was cut off while it put that in place is ended.
 
     Args:
         data_dir: that nobody serves.
@@ -46,29 +52,45 @@ def repair_store(data_dir: Path, store: Path) -> Iterator[str]:
     """
     damaged = data_dir / store
     aside, made = aside_of(damaged), repaired_of(damaged)
-    if aside.exists() or made.exists():
+    is_ending = aside.exists() and made.exists() and not damaged.exists()
+    if not is_ending and (aside.exists() or made.exists()):
         raise DataFolderError(f"{aside} or {made} exists already; move it away first")
     lock = lock_folder(data_dir)
     try:
         refuse_served_on_cluster(data_dir)
-        tables = _run(damaged, made, "list", "")
-        if tables is None:
-            raise DataFolderError(f"{damaged}: its tables cannot be read; restore a backup")
-        made.mkdir(0o700)
-        try:
-            for table in tables:
-                if _run(damaged, made, "forward", table) is None:
-                    _run(damaged, made, "backward", table)
+        if not is_ending:
+            with closing(_fill(damaged, made)) as lost:
+                for table in lost:
                     yield f"{store}: table {table} is not whole"
-        except BaseException:
-            shutil.rmtree(made, ignore_errors=True)
-            raise
-        # The damaged one goes first: a repair that is cut off here is seen at the next start.
-        damaged.rename(aside)
+            # The damaged one goes first: a repair that is cut off here is seen at the next start.
+            damaged.rename(aside)
+        for each in aside.iterdir():
+            if each.name not in _OF_STORE:
+                each.rename(made / each.name)
         made.rename(damaged)
         yield f"{store}: repaired; the damaged one is {aside.name}"
     finally:
         os.close(lock)
+
+
+def _fill(damaged: Path, made: Path) -> Generator[str]:
+    """Make a store of what can be read of a damaged one; yield the tables that are not whole.
+
+    Raises:
+        DataFolderError: as `repair_store`; nothing is left of what was made.
+    """
+    tables = _run(damaged, made, "list", "")
+    if tables is None:
+        raise DataFolderError(f"{damaged}: its tables cannot be read; restore a backup")
+    made.mkdir(0o700)
+    try:
+        for table in tables:
+            if _run(damaged, made, "forward", table) is None:
+                _run(damaged, made, "backward", table)
+                yield table
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
 
 
 def _run(damaged: Path, made: Path, what: str, table: str) -> list[str] | None:

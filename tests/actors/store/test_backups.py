@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import lmdb
 import msgspec
 import pytest
 
@@ -276,6 +277,61 @@ def test_a_repair_that_is_broken_off_leaves_nothing(data_dir: Path) -> None:
     assert "is not whole" in next(repair)
     repair.close()  # type: ignore[attr-defined]  # a generator's
     assert not (data_dir / store).with_name("shard-0000.repaired").exists()
+
+
+@pytest.mark.parametrize("renames", [None, 1, 2])
+def test_a_repair_keeps_the_files_that_entries_speak_of(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, renames: int | None
+) -> None:
+    """They go with the store, and none stays in what is set aside, whenever the repair is cut off.
+
+    `renames`: after so many.
+    """
+    store = Path("coordinator/workspace-1")
+    one_table(data_dir / store)
+    files = ("results/r1.zip", "downloads/d1.zip")
+    for name in files:
+        (data_dir / store / name).parent.mkdir()
+        (data_dir / store / name).write_bytes(name.encode())
+    if renames is not None:
+        with monkeypatch.context() as cut:
+            cut.setattr(Path, "rename", cut_off_after(renames))
+            with pytest.raises(KeyboardInterrupt):
+                list(repair_store(data_dir, store))
+        with pytest.raises(DataFolderError, match="a repair was cut off, and `headwater data rep"):
+            DataFolder(data_dir, 2, MAP_SIZE, SystemClock())
+        assert "workspace-1: repaired" in command("repair", "--data-dir", str(data_dir))
+    else:
+        list(repair_store(data_dir, store))
+    for name in files:
+        assert (data_dir / store / name).read_bytes() == name.encode()
+    aside = (data_dir / store).with_name("workspace-1.damaged")
+    assert {each.name for each in aside.iterdir()} <= {"data.mdb", "lock.mdb"}
+    DataFolder(data_dir, 2, MAP_SIZE, SystemClock()).close()
+
+
+def one_table(folder: Path) -> None:
+    """Make a store that is quick to repair: each table takes two processes."""
+    folder.mkdir(parents=True)
+    with (
+        lmdb.open(str(folder), max_dbs=1) as environment,
+        environment.begin(write=True) as txn,
+    ):
+        txn.put(b"key", b"value", db=environment.open_db(b"meta", txn))
+
+
+def cut_off_after(renames: int) -> Callable[[Path, Path], Path]:
+    """Make a `Path.rename` with which a process ends after it has done some."""
+    done: list[Path] = []
+    rename = Path.rename
+
+    def rename_or_end(self: Path, target: Path) -> Path:
+        if len(done) == renames:
+            raise KeyboardInterrupt
+        done.append(target)
+        return rename(self, target)
+
+    return rename_or_end
 
 
 def test_a_folder_whose_coordinator_was_repaired_is_served_and_backed_up(
