@@ -115,12 +115,6 @@ def outbox_key(connection: int, sequence: int) -> bytes:
     return _OUTBOX.pack(connection, sequence)
 
 
-def outbox_parts(key: bytes) -> tuple[int, int]:
-    """Return (connection, sequence) of a delivery's key."""
-    connection, sequence = _OUTBOX.unpack(key)
-    return connection, sequence
-
-
 def dead_id_key(connection: int, delivery_id: str) -> bytes:
     """Return the key by which a dead letter is found."""
     return connection.to_bytes(4, "big") + delivery_id.encode()

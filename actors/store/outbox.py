@@ -15,7 +15,7 @@ import msgspec
 from actors.model.deliveries import DeadLetter, Delivery, Settlement
 from actors.store import dead_ids, queue_sums
 from actors.store.environment import Store, Transaction
-from actors.store.keys import outbox_key, outbox_parts
+from actors.store.keys import outbox_key
 
 # In `meta`, with the number of a connection behind it.
 _DEAD_BYTES = b"dead_bytes"
@@ -217,12 +217,12 @@ def dead_counts(txn: Transaction) -> Counter[tuple[int, str]]:
 
 
 def depths(txn: Transaction) -> dict[int, tuple[int, int]]:
-    """Return deliveries and bytes of the outbox by connection."""
+    """Return deliveries and bytes that wait, by connection: of the outbox, and parts of batches."""
     if queue_sums.are_kept(txn):
         return queue_sums.waiting(txn)
     counts: dict[int, tuple[int, int]] = {}
-    for key, encoded in txn.scan("outbox"):
-        connection, _sequence = outbox_parts(key)
+    for key, encoded in itertools.chain(txn.scan("outbox"), txn.scan("pending_parts")):
+        connection = int.from_bytes(key[:4], "big")  # the first thing in either
         count, size = counts.get(connection, (0, 0))
         counts[connection] = (count + 1, size + len(encoded))
     return counts

@@ -13,13 +13,14 @@ from actors.store.environment import Transaction
 _WAITING = b"queue_waiting"
 _DEAD = b"queue_dead"
 _KEPT = b"queue_sums_kept"
+_OF_ALL = b"\x01"  # earlier versions began without parts that are collected, and wrote b""
 
 _SUM = struct.Struct(">QQ")
 
 
 def are_kept(txn: Transaction) -> bool:
     """Tell whether the sums are of all that there is: a store of before has none."""
-    return txn.get("meta", _KEPT) is not None
+    return txn.get("meta", _KEPT) == _OF_ALL
 
 
 def begin(
@@ -35,7 +36,7 @@ def begin(
         change_waiting(txn, connection, count, size)
     for (connection, reason), count in dead.items():
         change_dead(txn, connection, reason, count)
-    txn.put("meta", _KEPT, b"")
+    txn.put("meta", _KEPT, _OF_ALL)
 
 
 def drop(txn: Transaction) -> None:
@@ -65,7 +66,7 @@ def change_dead(txn: Transaction, connection: int, reason: str, count: int) -> N
 
 
 def waiting(txn: Transaction) -> dict[int, tuple[int, int]]:
-    """Return deliveries and bytes of the outbox by connection."""
+    """Return deliveries and bytes that wait, by connection; collected parts are of them."""
     return {
         int.from_bytes(key[len(_WAITING) :], "big"): _SUM.unpack(encoded)
         for key, encoded in txn.scan("meta", prefix=_WAITING)

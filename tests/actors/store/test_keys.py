@@ -20,7 +20,6 @@ from actors.store.keys import (
     log_key,
     micro_batch_key,
     outbox_key,
-    outbox_parts,
     profile_key,
     profile_key_parts,
     shard_of_slot,
@@ -141,7 +140,7 @@ def test_deliveries_lie_by_connection_and_then_in_the_order_of_their_sequence(
     one: tuple[int, int], other: tuple[int, int]
 ) -> None:
     """Byte order is the order of the numbers."""
-    assert outbox_parts(outbox_key(*one)) == one
+    assert outbox_key(*one).startswith(one[0].to_bytes(4, "big"))
     assert (outbox_key(*one) < outbox_key(*other)) == (one < other)
 
 

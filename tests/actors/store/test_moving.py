@@ -1,6 +1,7 @@
 """Slots that move to another store: everything is there once, whatever ends when."""
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,6 +154,9 @@ def test_everything_is_at_its_owner_once(
         assert is_moved or writes != NEVER
         for number, contents in before.items():
             check(contents, read(path, 1, 2, number), Slots(owners.now))
+        with opened(path) as stores:
+            for store, number in itertools.product(stores, before):
+                check_sums(store.of(number))
 
 
 @pytest.mark.parametrize("is_committed", [False, True])
@@ -204,6 +208,21 @@ def check(before: Sequence[Content], after: Sequence[Content], slots: Slots) -> 
         for key in content["group_members"]:
             assert groups.group_of_member(key) in content["group_values"]
         assert before[number]["event_names"].items() <= content["event_names"].items()
+
+
+def check_sums(view: Store) -> None:
+    """See that all that waits is counted anew, also what is collected: nothing is left of it."""
+    outbox.begin_sums(view)
+    with view.write() as txn:
+        depths = outbox.depths(txn)
+        cleared = {}
+        for connection in depths:
+            count, size = outbox.clear(txn, connection, NEVER)
+            parts, parts_size = pending.clear(txn, connection, NEVER)
+            cleared[connection] = (count + parts, size + parts_size)
+        assert depths == cleared
+        assert outbox.depths(txn) == {}
+        assert (txn.entries("outbox"), txn.entries("pending_parts")) == (0, 0)
 
 
 def test_maps_count_and_keep_whole_runs() -> None:

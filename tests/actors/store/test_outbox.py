@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from actors.model.deliveries import DeadLetter, Delivery, Settlement
-from actors.store import dead_ids, outbox, queue_sums
+from actors.store import dead_ids, outbox, pending, queue_sums
 from actors.store.environment import Store, Table, Transaction
-from actors.store.keys import dead_id_key, outbox_key
-from tests.actors.store.builders import dead, delivery
+from actors.store.keys import dead_id_key, outbox_key, pending_key
+from tests.actors.store.builders import NOW, dead, delivery
 
 ALL = 1 << 30
 
@@ -220,6 +220,19 @@ def test_a_store_of_before_is_counted_once_and_from_then_on_kept_up(store: Store
         assert outbox.dead_counts(txn) == {(1, dead(delivery(2)).reason): 1}
         outbox.settle(txn, Settlement(1, done=[1]))
         assert outbox.depths(txn) == {}
+
+
+def test_a_store_that_was_counted_without_what_is_collected_is_counted_anew(store: Store) -> None:
+    outbox.begin_sums(store)
+    with store.write() as txn:
+        part = delivery(1)
+        key = pending_key(1, "production", 5, None)
+        size = pending.add(txn, key, pending.Pending(1, 1, 5, NOW, NOW), part)
+        txn.delete("meta", b"queue_waiting" + (1).to_bytes(4, "big"))
+        txn.put("meta", b"queue_sums_kept", b"")  # as a version left it after a move
+    outbox.begin_sums(store)
+    with store.read() as txn:
+        assert outbox.depths(txn) == {1: (1, size)}
 
 
 def test_counting_does_not_read_what_waits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The outbox against two dicts, whatever is added, settled, settled again and replayed."""
+"""The outbox against two dicts, whatever is added, collected, settled, settled again, replayed."""
 
 import tempfile
 from collections import Counter
@@ -10,12 +10,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace
 
 from actors.model.deliveries import DeadLetter, Delivery, Settlement
-from actors.store import dead_ids, outbox
+from actors.store import dead_ids, outbox, pending, queue_sums
 from actors.store.environment import Store
+from actors.store.keys import pending_key
+from actors.store.pending import Pending
 from tests.actors.store.builders import MAP_SIZE_BYTES, NOW, dead, delivery
 
 ALL = 1 << 30
 connections = st.sampled_from([1, 2])
+devices = st.sampled_from(["a", None])
 # How a delivery is picked: by its place among all that were ever made, also those that are gone.
 picks = st.sets(st.integers(min_value=0, max_value=15), max_size=4)
 
@@ -101,6 +104,34 @@ class OutboxMachine(RuleBasedStateMachine):
         with self._store.write() as txn:
             reasons = outbox.discard(txn, connection, asked)
         assert reasons == [letter.reason for letter in gone]
+
+    @rule(connection=connections, device=devices, payload=st.binary(max_size=300))
+    def collect(self, connection: int, device: str | None, payload: bytes) -> None:
+        """A batch is collected before it becomes a delivery."""
+        part = delivery(self._next(), connection, payload=payload)
+        key = pending_key(connection, "production", 5, device)
+        with self._store.write() as txn:
+            batch = pending.get(txn, key) or Pending(part.sequence, connection, 5, NOW, NOW)
+            self._bytes[connection] += pending.add(txn, key, batch, part)
+        self._counts[connection] += 1
+
+    @rule(connection=connections, device=devices)
+    def complete(self, connection: int, device: str | None) -> None:
+        """What was collected is due."""
+        key = pending_key(connection, "production", 5, device)
+        with self._store.write() as txn:
+            batch = pending.get(txn, key)
+            if batch is not None:
+                _, removed = pending.take_out(txn, key, batch)
+                self._counts[connection] -= removed.count
+                self._bytes[connection] -= removed.size
+
+    @rule()
+    def begin_anew(self) -> None:
+        """Slots have moved, and the shard starts."""
+        with self._store.write() as txn:
+            queue_sums.drop(txn)
+        outbox.begin_sums(self._store)
 
     @invariant()
     def waits_what_was_added_and_not_settled(self) -> None:
