@@ -61,7 +61,7 @@ def back_up(data_dir: Path, target: Path) -> int:
     stores = stores_of(data_dir)
     files = _files_of(data_dir)
     with _appearing(target) as partial, ExitStack() as stack:
-        environments = [_opened(data_dir / store, stack) for store in stores]
+        environments = [_opened(data_dir / store, stack, len(stores)) for store in stores]
         cut = _cut(environments, stack)
         if _files_of(data_dir) != files:
             raise DataFolderError("slots have moved, or settings have changed; try again")
@@ -113,10 +113,10 @@ def _copy_spoken_of(store: Path, copy: Path) -> None:
                 shutil.copy(file, folder)
 
 
-def _opened(folder: Path, stack: ExitStack) -> lmdb.Environment:
+def _opened(folder: Path, stack: ExitStack, at_once: int) -> lmdb.Environment:
     if not (folder / FILE).exists():
         raise DataFolderError(f"{folder}: there is no {FILE}")
-    return stack.enter_context(opened_to_look(folder))
+    return stack.enter_context(opened_to_look(folder, at_once=at_once))
 
 
 def _cut(environments: list[lmdb.Environment], stack: ExitStack) -> "list[lmdb.Transaction[bytes]]":

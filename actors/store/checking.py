@@ -4,6 +4,7 @@ LMDB has no checksums, and a file that was cut off or overwritten can end the pr
 it: so whoever wants to know lets another process look. A store may be looked at while it is served.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,9 +16,11 @@ import lmdb
 
 MAX_TABLES = 65_536
 FILE = "data.mdb"
-# Of address space alone, and all stores of a folder are mapped at once. Without it LMDB maps what
-# the file has as it is opened, and refuses to read a store which has grown since.
+# Of address space alone. Without it LMDB maps what the file has as it is opened, and refuses to
+# read a store which has grown since.
 MAP_SIZE_BYTES = 2**40
+ALL_MAPS_BYTES = 2**46  # half of what a process has; a backup maps all stores of a folder at once
+GROWTH = 4  # of a file while it is looked at, where there are so many stores that less is left
 
 
 class Damage(NamedTuple):
@@ -52,11 +55,18 @@ def damage_of(stores: Sequence[Path], *, is_whole: bool) -> Damage | None:
     return Damage(stores[int(number)], where + what)
 
 
-def opened_to_look(folder: Path, max_tables: int = 0) -> lmdb.Environment:
-    """Open a store that others may be writing to, to read it. Raises lmdb.Error."""
-    return lmdb.open(
-        str(folder), map_size=MAP_SIZE_BYTES, readonly=True, create=False, max_dbs=max_tables
-    )
+def opened_to_look(folder: Path, max_tables: int = 0, at_once: int = 1) -> lmdb.Environment:
+    """Open a store that others may be writing to, to read it.
+
+    Args: `at_once`: how many are opened together.
+
+    Raises:
+        lmdb.Error, OSError: it cannot be opened.
+    """
+    page = os.sysconf("SC_PAGE_SIZE")
+    share = min(MAP_SIZE_BYTES, ALL_MAPS_BYTES // at_once // page * page)
+    size = max(share, (folder / FILE).stat().st_size // page * page * GROWTH)
+    return lmdb.open(str(folder), map_size=size, readonly=True, create=False, max_dbs=max_tables)
 
 
 def look(number: int, folder: Path, *, is_whole: bool) -> None:

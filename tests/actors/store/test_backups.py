@@ -388,10 +388,26 @@ def large(data_dir: Path) -> Path:
 
 def test_a_large_store_that_grows_just_then_is_backed_up(large: Path) -> None:
     with ExitStack() as stack:
-        environment = backups._opened(large, stack)
+        environment = backups._opened(large, stack, 1)
         grow(large)
         [txn] = backups._cut([environment], stack)
         assert txn.get(b"grown") is not None
+
+
+def test_a_folder_of_many_stores_is_backed_up(tmp_path: Path) -> None:
+    """All are mapped at once, and a process has addresses for 2**47 bytes."""
+    folder = DataFolder(tmp_path / "data", 130, MAP_SIZE, SystemClock())
+    for store in folder.shards:
+        one_table(store)
+    folder.close()
+    backups.back_up(tmp_path / "data", tmp_path / "copy")
+    assert len(list((tmp_path / "copy").rglob("data.mdb"))) == 130
+
+
+def test_a_store_among_many_may_grow_while_it_is_looked_at(large: Path) -> None:
+    """Its share of the addresses may be less than its file has."""
+    with opened_to_look(large, at_once=2**26) as environment:
+        assert environment.info()["map_size"] > 3 * (large / "data.mdb").stat().st_size
 
 
 def test_a_large_store_that_grows_while_it_is_looked_at_is_whole(large: Path) -> None:
