@@ -17,6 +17,7 @@ from actors.store.checking import FILE, damage_of, opened_to_look
 from actors.store.files import replace_file
 from actors.store.folder import refuse_served_on_cluster
 from actors.store.layout import LAYOUT_FILE, stores_of
+from actors.store.permissions import FILE_MODE
 
 TRIES = 20_000
 # Small files that are replaced in one step. Not of the limits and the spool: they begin anew.
@@ -95,7 +96,13 @@ def restore(backup: Path, data_dir: Path) -> None:
         if damage is not None:
             raise DataFolderError(f"{backup / store} is damaged: {damage}")
     with _appearing(data_dir) as partial:
-        shutil.copytree(backup, partial, dirs_exist_ok=True)
+        for folder, _, files in os.walk(backup, followlinks=True):
+            copy = partial / Path(folder).relative_to(backup)
+            copy.mkdir(exist_ok=True)
+            for (
+                name
+            ) in files:  # without its mode, which whoever carried the backup may have changed
+                shutil.copyfile(Path(folder, name), copy / name)
         (partial / _COMPLETE).unlink()
 
 
@@ -134,7 +141,10 @@ def _cut(environments: list[lmdb.Environment], stack: ExitStack) -> "list[lmdb.T
 
 @contextmanager
 def _appearing(target: Path) -> Iterator[Path]:
-    """Fill a folder under another name; it gets its own once all of it is on disk."""
+    """Fill a folder under another name; it gets its own once all of it is on disk.
+
+    Its owner alone can read it, and all that is in it.
+    """
     partial = target.with_name(f".{target.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -142,7 +152,9 @@ def _appearing(target: Path) -> Iterator[Path]:
         yield partial
         for folder, _, files in os.walk(partial):
             for name in files:
+                Path(folder, name).chmod(FILE_MODE)
                 _fsync(Path(folder, name))
+            Path(folder).chmod(0o700)
             _fsync(Path(folder))
         partial.rename(target)
         _fsync(target.parent)

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, get_args
 import lmdb
 
 from actors.errors import DataFolderError, StoreDamaged, StoreFull
+from actors.store.permissions import FILE_MODE, keep_private, make_private
 
 Table = Literal[
     "shard",
@@ -166,19 +167,22 @@ class Store:
         Raises:
             DataFolderError: another process holds the folder, or the files are damaged.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         self._folder = folder
         self._lock = lock_folder(folder)
         try:
             self._environment = lmdb.open(
                 str(folder),
                 map_size=map_size_bytes,
+                mode=FILE_MODE,
                 max_dbs=len(TABLES) + workspaces * (len(TABLES) - len(SHARED_TABLES)),
                 readahead=False,  # access is random once the data outgrow memory
                 # Else what the process's memory held gets to disk in the unused parts of pages:
                 # secrets that are kept sealed, and what erasures have taken.
                 meminit=True,
             )
+            for file in folder.glob("*.mdb"):  # of a version that made them readable for all
+                keep_private(file)
             self._tables: dict[Table, Any] = {
                 table: self._environment.open_db(table.encode()) for table in TABLES
             }

@@ -31,6 +31,7 @@ from actors.store.layout import (
     write_layout,
 )
 from actors.store.moving import settle_folder
+from actors.store.permissions import make_private
 from actors.store.placement import NodeFolder, placed
 from actors.store.presence import absence_of, is_there, repaired_in
 from actors.store.resharding import reshard
@@ -64,8 +65,7 @@ class DataFolder:
         """
         self.path = path
         try:
-            # Stores hold what is known of people, and LMDB's files are readable for everybody.
-            path.mkdir(0o700, parents=True, exist_ok=True)
+            make_private(path)
             self._lock = lock_folder(path)
         except OSError as error:
             raise DataFolderError(f"{path} cannot be used: {error.strerror}") from error

@@ -16,6 +16,7 @@ from actors.clock import Clock
 from actors.errors import DataFolderError
 from actors.store.checking import damage_of
 from actors.store.files import replace_file, wait_until_free
+from actors.store.permissions import make_private
 from actors.store.presence import absence_of, is_there, repaired_in
 
 # In the environment of `ray start`: the data folder of that node, if its path is another one.
@@ -47,7 +48,7 @@ class NodeFolder(Struct, frozen=True):
         folder = self._folder(environ)
         file = folder / NODE_FILE
         try:
-            folder.mkdir(0o700, parents=True, exist_ok=True)
+            make_private(folder)
             if not file.exists():
                 replace_file(file, msgspec.json.encode({"deployment": self.deployment}))
             kept = msgspec.json.decode(file.read_bytes())

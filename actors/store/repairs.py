@@ -20,6 +20,7 @@ from actors.errors import DataFolderError
 from actors.store.checking import FILE, MAX_TABLES
 from actors.store.environment import lock_folder
 from actors.store.folder import refuse_served_on_cluster
+from actors.store.permissions import FILE_MODE
 from actors.store.presence import aside_of, repaired_of
 
 # How a process ends that the damaged store has stopped: by LMDB, or as it reads what is not there.
@@ -139,7 +140,7 @@ def move(damaged: Path, made: Path, table: str, *, is_backward: bool) -> None:
     size = max((damaged / FILE).stat().st_size * 4, 2**24)
     with (
         lmdb.open(str(damaged), readonly=True, create=False, max_dbs=MAX_TABLES) as old,
-        lmdb.open(str(made), map_size=size, max_dbs=MAX_TABLES) as new,
+        lmdb.open(str(made), map_size=size, max_dbs=MAX_TABLES, mode=FILE_MODE) as new,
         old.begin() as reading,
     ):
         target = new.open_db(name)
