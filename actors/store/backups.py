@@ -99,9 +99,7 @@ def restore(backup: Path, data_dir: Path) -> None:
         for folder, _, files in os.walk(backup, followlinks=True):
             copy = partial / Path(folder).relative_to(backup)
             copy.mkdir(exist_ok=True)
-            for (
-                name
-            ) in files:  # without its mode, which whoever carried the backup may have changed
+            for name in files:  # without modes, which whoever carried the backup may have changed
                 shutil.copyfile(Path(folder, name), copy / name)
         (partial / _COMPLETE).unlink()
 
