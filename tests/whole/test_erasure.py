@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors import shard_erasure
+from actors import section_removal
 from actors.clock import ManualClock
 from actors.errors import ShardUnavailable
 from actors.identity.calls import AliasRequest
@@ -459,7 +459,7 @@ async def test_aliases_that_name_the_user_are_forgotten(world: World, clock: Man
 async def test_large_users_are_erased_in_steps(
     world: World, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard_erasure, "STEP_BATCHES", 2)
+    monkeypatch.setattr(section_removal, "STEP_BATCHES", 2)
     monkeypatch.setattr(walking, "STEP_ENTRIES", 1)
     for each in range(5):
         await world.accept(person("zoe", custom(f"E{each}")))

@@ -212,7 +212,7 @@ async def test_what_comes_to_a_shared_user_during_an_erasure_goes_with_the_rest(
     await accepted(first, body())
     clock.advance(9 * DAY_MS)
     await cut_off(first, monkeypatch, "erase_profile", is_done=False)
-    monkeypatch.setattr("actors.shard_erasure.STEP_BATCHES", 2)
+    monkeypatch.setattr("actors.section_removal.STEP_BATCHES", 2)
     for number in range(5):
         await first.accept(person("zoe", custom(f"Late {number}")))
     assert len(first.log()) == 5
