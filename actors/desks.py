@@ -21,6 +21,8 @@ from actors.calculated.calls import CalculatedShard
 from actors.calculated.desk import CalculatedDesk
 from actors.clock import Clock, Randomness
 from actors.coordinator import Coordinator
+from actors.deletions.deleting import DeletingShard, SectionDeleter
+from actors.deletions.desk import DeletionDesk
 from actors.desk_options import DeskOptions
 from actors.errors import HeldByFile, StoreFull
 from actors.groups.desk import GroupDesk
@@ -76,7 +78,7 @@ class Desks:
     """Answers calls for one workspace, and does its work in the background.
 
     Attributes:
-        coordinator, aliases, groups, calculated, audiences, privacy, points: its parts.
+        coordinator, aliases, groups, calculated, audiences, privacy, deletions, points: its parts.
     """
 
     def __init__(
@@ -171,6 +173,17 @@ class Desks:
             randomness,
             metrics,
         )
+        self.deletions = DeletionDesk(
+            store,
+            SectionDeleter(
+                store,
+                self.coordinator,
+                self.aliases.applying,
+                cast(Sequence[DeletingShard], shards),
+                lambda: self._expire_downloads(workspace.number),
+            ),
+            clock,
+        )
         self._steps = AudienceSteps(cast(Sequence[SteppingShard], shards), asyncio.sleep)
         self.points = PointsExchange(cast(Sequence[PointShard], shards))
         self._once = Once(store, seal, clock)
@@ -181,6 +194,7 @@ class Desks:
             RepeatDesk(store, seal, clock),
             OutputStateDesk(store, seal),
             self.groups,
+            self.deletions,
             self,
         )
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -246,6 +260,7 @@ class Desks:
             "aliases": self.aliases.run,
             "data_subject_requests": self.privacy.run,
             "dsr_callbacks": self.privacy.run_callbacks,
+            "bulk_deletions": self.deletions.run,
             "groups": self.groups.run,
             "calculated": self.calculated.run,
             "audiences": self.audiences.run,

@@ -9,6 +9,7 @@ objects.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from actors.deletions.requests import BulkDeletion
 from actors.identity.alias_calls import AliasShard
 from actors.identity.aliases import Alias
 from actors.identity.calls import (
@@ -162,6 +163,16 @@ class CoordinatorHandle(Protocol):
 
     async def aliases(self, mpid: int) -> list[Alias]:
         """See `AliasRunner.aliases`."""
+        ...
+
+    async def bulk_delete(
+        self, request_id: str, environment: Environment, mpids: Sequence[int]
+    ) -> bool:
+        """See `DeletionDesk.bulk_delete`."""
+        ...
+
+    async def bulk_deletion(self, request_id: str) -> BulkDeletion | None:
+        """See `DeletionDesk.bulk_deletion`."""
         ...
 
     async def history(self, environment: Environment, mpid: int) -> list[TrailEntry]:

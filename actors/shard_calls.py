@@ -14,6 +14,7 @@ from actors.predictions.worker import PredictionWorker
 from actors.preview import ShardPreviews
 from actors.shard import Shard
 from actors.shard_aliases import ShardAliases
+from actors.shard_deletion import ShardDeletion
 from actors.shard_erasure import ShardErasure
 from actors.shard_exports import ShardExports
 from actors.shard_options import ShardOptions
@@ -45,6 +46,7 @@ class ShardCalls:
             MemberViews(shard, clock),
             QuestionViews(shard, clock),
             ShardErasure(shard, changes),
+            ShardDeletion(shard, changes),
             ShardExports(shard),
             ShardPreviews(shard, clock),
             shard.identities,

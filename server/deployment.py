@@ -7,6 +7,7 @@ through handles, which are Ray actors in a deployment and plain objects in tests
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from actors.deletions.requests import BulkDeletion
 from actors.groups.definitions import GroupDefinition, KeptDefinition
 from actors.identity.aliases import Alias
 from actors.identity.calls import (
@@ -148,6 +149,16 @@ class Deployment(Protocol):
         Raises:
             CursorInvalid: the query's cursor was not given out by the page before.
         """
+        ...
+
+    async def bulk_delete(
+        self, request_id: str, environment: Environment, mpids: Sequence[int]
+    ) -> bool:
+        """Take a bulk deletion of profiles; tell whether there is room for it: `DeletionDesk`."""
+        ...
+
+    async def bulk_deletion(self, request_id: str) -> BulkDeletion | None:
+        """Return a bulk deletion, `None` if there is none of that id, or none any more."""
         ...
 
     async def identity_call(self, call: IdentityCall) -> IdentityAnswer | IdentityProblem:

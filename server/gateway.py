@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
 from actors.batches.identities import DEVICE_STAMP, PROFILE_NAMES
+from actors.deletions.requests import BulkDeletion
 from actors.errors import CursorInvalid, ShardUnavailable
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.identity.aliases import Alias
@@ -141,6 +142,16 @@ class Gateway:
     ) -> dict[str, Any] | None:
         """See `Deployment`."""
         return await self._owner(mpid).timeline(mpid, environment, query)
+
+    async def bulk_delete(
+        self, request_id: str, environment: Environment, mpids: Sequence[int]
+    ) -> bool:
+        """See `Deployment`."""
+        return await self._coordinator.bulk_delete(request_id, environment, mpids)
+
+    async def bulk_deletion(self, request_id: str) -> BulkDeletion | None:
+        """See `Deployment`."""
+        return await self._coordinator.bulk_deletion(request_id)
 
     # -- Identity calls ---------------------------------------------------------------------------
 

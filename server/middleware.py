@@ -27,7 +27,7 @@ CORS_HEADERS = {
 
 _CORS_TOO = SECURITY_HEADERS | CORS_HEADERS
 # What these answer is of people or of the configuration: no proxy or browser may keep it.
-_PRIVATE: frozenset[Api] = frozenset({"platform", "profile", "dsr"})
+_PRIVATE: frozenset[Api] = frozenset({"platform", "profile", "deletion", "dsr"})
 _PLATFORM = "/platform/"
 # What `server.streams` knows of a request, and what it has begun to answer.
 SHOWN_ID = web.RequestKey("request_id", str)

@@ -19,6 +19,7 @@ Api = Literal[
     "identity",
     "oauth",
     "profile",
+    "deletion",
     "platform",
     "dsr",
     "operations",

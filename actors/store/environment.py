@@ -51,6 +51,7 @@ Table = Literal[
     "output_states",
     "audit_log",
     "subject_requests",
+    "bulk_deletions",
     "access",
 ]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)

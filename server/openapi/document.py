@@ -37,6 +37,7 @@ _SECURITY: dict[Api, list[dict[str, list[str]]]] = {
     "segment": [{"basic": []}, {}],
     "identity": [{"basic": []}, {"key": []}],
     "dsr": [{"basic": []}],
+    "deletion": [{"basic": []}],
     "profile": [{"bearer": []}],
     "platform": [{"bearer": []}],
 }

@@ -206,6 +206,11 @@ _WRITTEN: Mapping[str, Schema] = {
         environment_type=_ENVIRONMENT,
         identity=_object(["type", "value"], type=_TEXT, value=_TEXT),
     ),
+    "BulkDeletion": _object(
+        ["mpids"],
+        environment=_ENVIRONMENT,
+        mpids=_many(_MPID, minItems=1, maxItems=1000),
+    ),
     "Criteria": _map(_ANYTHING),
     "Audience": _object(
         name=_TEXT,

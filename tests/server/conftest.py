@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from actors.batches.decode import decode_batch
 from actors.clock import ManualClock
+from actors.deletions.requests import BulkDeletion
 from actors.errors import BatchRejected
 from actors.identity.aliases import Alias
 from actors.identity.calls import (
@@ -116,6 +117,8 @@ class FakeDeployment:
         self.modify_calls: list[ModifyCall] = []
         self.modify_answer: ModifyAnswer | IdentityProblem = ModifyAnswer(())
         self.aliases: list[AliasRequest] = []
+        self.deletions: dict[str, BulkDeletion] = {}
+        self.takes_deletions = True
         self.alias_answer: IdentityProblem | None = None
         self.records: dict[tuple[Environment, int], IdentityRecord] = {}
         self.histories: dict[int, list[TrailEntry]] = {}
@@ -185,6 +188,24 @@ class FakeDeployment:
         if mpid not in self.users:
             return None
         return {"items": [], "next_cursor": None, "last_updated_ms": T}
+
+    async def bulk_delete(
+        self, request_id: str, environment: Environment, mpids: Sequence[int]
+    ) -> bool:
+        self._fail()
+        if self.takes_deletions:
+            self.deletions[request_id] = BulkDeletion(
+                id=request_id,
+                environment=environment,
+                mpids=tuple(mpids),
+                requested=len(mpids),
+                received_ms=T,
+            )
+        return self.takes_deletions
+
+    async def bulk_deletion(self, request_id: str) -> BulkDeletion | None:
+        self._fail()
+        return self.deletions.get(request_id)
 
     async def explain(self, call: IdentityCall) -> Explanation:
         self.explained.append(call)

@@ -13,6 +13,8 @@ GUARDS = {
         POST /v2/events
         POST /v2/bulkevents
         POST /v2/bulkevents/historical
+        POST /userprofile/experimental/bulkdelete
+        GET /userprofile/experimental/bulkdelete/{request_id}
     """,
     "identity": """
         POST /v1/identify

@@ -285,6 +285,7 @@ class World:
         self.groups = desks.groups
         self.audiences = desks.audiences
         self.privacy = desks.privacy
+        self.deletions = desks.deletions
         self.coordinator_stores = coordinator_stores
         self._coordinator_metrics = metrics
         self._handles = handles

@@ -1,0 +1,116 @@
+"""Deletes the sections that a workspace has of users (spec/profiles.md, 10).
+
+All of it may be done again: what was cut off goes on with what is left, and deletes nothing that
+was not asked for.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Protocol
+
+from actors.model.workspaces import Environment
+from actors.privacy.erasing import TOGETHER, RecordEraser
+from actors.store import aliases
+from actors.store.environment import Store
+from actors.store.keys import slot_of_mpid
+from actors.store.slots import slots_of
+
+
+class DeletingShard(Protocol):
+    """What is asked of a shard: `actors.shard_deletion.ShardDeletion`."""
+
+    async def seen_here(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
+        """Return those of some users whom the workspace has a section of."""
+        ...
+
+    async def seen_elsewhere(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
+        """Return those of some users whom another workspace has a section of."""
+        ...
+
+    async def delete_sections(
+        self, environment: Environment, mpids: Sequence[int], recordless: Collection[int]
+    ) -> list[int]:
+        """Delete sections of users; return those who are to be given to another call.
+
+        Args:
+            recordless: those whose identity record is erased.
+        """
+        ...
+
+
+class SectionDeleter:
+    """Deletes sections of one workspace. Calls raise HotIdentity, ShardUnavailable, StoreFull."""
+
+    def __init__(
+        self,
+        store: Store,
+        identities: RecordEraser,
+        applying: asyncio.Lock,
+        shards: Sequence[DeletingShard],
+        expire_downloads: Callable[[], int],
+    ) -> None:
+        """Set up.
+
+        Args:
+            store: of the workspace, in the coordinator.
+            identities: of its identity scope; `shards`: all of them, in order.
+            applying: `actors.alias_runner.AliasRunner.applying` of the workspace.
+            expire_downloads: removes the files of audiences' members; returns how many there were.
+        """
+        self._store = store
+        self._identities = identities
+        self._applying = applying
+        self._shards = shards
+        self._expire_downloads = expire_downloads
+
+    async def find(self, environment: Environment, mpids: Iterable[int]) -> list[int]:
+        """Return those of some users whom the workspace has a section of."""
+        found = await asyncio.gather(
+            *(shard.seen_here(environment, own) for shard, own in self._by_owner(mpids))
+        )
+        return list(itertools.chain.from_iterable(found))
+
+    async def delete(self, environment: Environment, mpids: Sequence[int]) -> None:
+        """Delete the sections of users, and the identity records of those who have no other.
+
+        No alias is applied meanwhile. Files of members come last: none that is made from then on
+        has the users.
+        """
+        async with self._applying:
+            with self._store.write() as txn:
+                for mpid in mpids:
+                    aliases.forget(txn, environment, mpid)
+            await asyncio.gather(
+                *(self._delete_on(shard, environment, own) for shard, own in self._by_owner(mpids))
+            )
+        self._expire_downloads()
+
+    async def _delete_on(
+        self, shard: DeletingShard, environment: Environment, mpids: Sequence[int]
+    ) -> None:
+        for start in range(0, len(mpids), TOGETHER):
+            left = mpids[start : start + TOGETHER]
+            while left:
+                recordless = await self._erase_records(shard, environment, left)
+                left = await shard.delete_sections(environment, left, recordless)
+
+    async def _erase_records(
+        self, shard: DeletingShard, environment: Environment, mpids: Sequence[int]
+    ) -> list[int]:
+        """Erase the identity records of those whom no other workspace has; return whose.
+
+        They go before the sections, so that nothing new can come to a profile any more.
+        """
+        shared = frozenset(await shard.seen_elsewhere(environment, mpids))
+        alone = [mpid for mpid in mpids if mpid not in shared]
+        await asyncio.gather(*(self._identities.erase(environment, mpid) for mpid in alone))
+        return alone
+
+    def _by_owner(self, mpids: Iterable[int]) -> Iterator[tuple[DeletingShard, list[int]]]:
+        slots = slots_of(self._shards)
+        by_shard: dict[int, list[int]] = {}
+        for mpid in mpids:
+            by_shard.setdefault(slots.shard_of(slot_of_mpid(mpid)), []).append(mpid)
+        for number, own in by_shard.items():
+            yield self._shards[number], own
