@@ -92,7 +92,7 @@ class Served:
 
     def post(self, path: str, body: Any, key: str = KEY, secret: str = SECRET) -> tuple[int, Any]:
         """Post JSON with an input's credentials; return status and body."""
-        return self._ask("POST", path, json.dumps(body).encode(), basic(f"{key}:{secret}"))
+        return self.ask("POST", path, json.dumps(body).encode(), basic(f"{key}:{secret}"))
 
     def get(self, path: str) -> tuple[int, Any]:
         """Read something with the administrator's token."""
@@ -100,12 +100,12 @@ class Served:
 
     def get_from(self, url: str, path: str) -> tuple[int, Any]:
         """Read something from another port with the administrator's token."""
-        return self._ask("GET", path, None, self._bearer(), url)
+        return self.ask("GET", path, None, self._bearer(), url)
 
     def manage(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Change something with the administrator's token."""
         data = None if body is None else json.dumps(body).encode()
-        return self._ask(method, path, data, self._bearer())
+        return self.ask(method, path, data, self._bearer())
 
     def _bearer(self) -> dict[str, str]:
         if not self._token:
@@ -114,7 +114,7 @@ class Served:
                 "client_secret": "ops-secret",
                 "grant_type": "client_credentials",
             }
-            _, answer = self._ask("POST", "/oauth/token", json.dumps(fields).encode(), {})
+            _, answer = self.ask("POST", "/oauth/token", json.dumps(fields).encode(), {})
             self._token = answer["access_token"]
         return {"Authorization": f"Bearer {self._token}"}
 
@@ -148,9 +148,10 @@ class Served:
         files = [file for file in files if "_manifest" not in file.parts]
         return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
-    def _ask(
+    def ask(
         self, method: str, path: str, data: bytes | None, headers: dict[str, str], url: str = ""
     ) -> tuple[int, Any]:
+        """Send a request; return status and body, decoded."""
         headers = {"Content-Type": "application/json", **headers}
         request = Request((url or self.process.url) + path, data, headers, method=method)
         try:

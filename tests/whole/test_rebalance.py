@@ -136,7 +136,7 @@ def delivered(receiver: Receiver) -> dict[str, list[int]]:
 def posted(served: Served, first: int, last: int, to: int) -> tuple[int, Any]:
     body = json.dumps({"first": first, "last": last, "to": to}).encode()
     url = served.process.admin_url
-    return served._ask("POST", "/admin/slots", body, served._bearer(), url)
+    return served.ask("POST", "/admin/slots", body, served._bearer(), url)
 
 
 def test_users_move_with_all_that_belongs_to_them_and_nobody_notices(
