@@ -88,6 +88,13 @@ class JointUsers(AudienceUsers):
                 section.entries, section.epoch, section.entries_epoch = b"", 0, 0
             self._touch(key, profile, section)
 
+    def take_less(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
+        """Take a profile that has lost a workspace's section: its events count no more."""
+        if self._columns.section(profile) is not None:
+            self.catch_up(txn, key, profile)
+            self.cut(txn, key, profile)
+            self.refresh(key, profile)
+
     def finish_for(self, workspace: int, txn: Transaction) -> list[Delivery]:
         """Do what `finish` does, within the transaction of a workspace, by its number.
 

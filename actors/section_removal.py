@@ -71,6 +71,8 @@ class SectionRemoval:
     def remove(self, txn: Transaction, key: ProfileKey, *, has_record: bool) -> Removal:
         """Delete the rest of a user's data, or as much of it as can go by now.
 
+        In a transaction of `changes`: audiences over several workspaces follow at its end.
+
         Of a profile that another workspace has data of, only this workspace's part. Who is the last
         is decided here, where each takes its part out in one transaction: two that remove a user at
         once see each other before. The last one leaves the identity record for the coordinator,
@@ -94,6 +96,9 @@ class SectionRemoval:
         if profile is None:
             return Removal(removed, None)
         profile.workspaces.pop(self._number, None)
+        if profile.workspaces:
+            for joint in self._shard.audiences.joints:
+                joint.users.take_less(txn, key, profile)
         is_recorded = has_record and not erased.is_erased(txn, key)
         if profile.workspaces or is_recorded:
             self._shard.profiles.write(txn, packed, profile)

@@ -66,7 +66,7 @@ class ShardDeletion:
                 self._removal.leave_audiences(txn, key)
         removals: list[tuple[ProfileKey, Removal]] = []
         records = 0
-        with self._shard.transaction() as txn:
+        with self._changes.changing() as txn:
             for key in keys:
                 if records >= STEP_BATCHES:
                     break

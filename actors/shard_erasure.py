@@ -79,7 +79,7 @@ class ShardErasure:
             How many records were removed, and what is left to be erased first, `None` at the end.
         """
         key = self._key(environment, mpid)
-        with self._shard.transaction() as txn:
+        with self._changes.changing() as txn:
             removal = self._removal.remove(txn, key, has_record=has_record)
         self._removal.forget(key, removal)
         return removal.records, removal.left

@@ -11,7 +11,9 @@ from actors.clock import ManualClock
 from actors.errors import ShardUnavailable
 from tests.whole.sent import custom
 from tests.whole.subject_requests import DAY_MS, KEY, MOMENT_MS, PATHS, accepted, body, submit
+from tests.whole.test_audiences import members
 from tests.whole.test_erasure import DOCUMENT, IDENTITY, NEEDLE, failing, person, places_of, stores
+from tests.whole.test_joint_audiences import count, make
 from tests.whole.world import LocalShard, World, basic, changed, named, serving
 
 SECOND = {"key": "kd-second", "secret": "s2"}
@@ -219,3 +221,20 @@ async def test_what_comes_to_a_shared_user_during_an_erasure_goes_with_the_rest(
     await first.privacy.work()
     assert first.log() == []
     assert [each["name"] for each in await second.events(zoe)] == ["There"]
+
+
+async def test_events_that_are_erased_count_no_more_where_those_of_both_did(
+    worlds: list[World], clock: ManualClock
+) -> None:
+    """In an audience over both workspaces (spec/audiences.md, 5, rule 12)."""
+    first, second = worlds
+    for each in worlds:
+        await each.accept(person("zoe", custom("Bought")))
+    zoe = await first.mpid("zoe")
+    once = await make(first, "Once", count("Bought", 1))
+    twice = await make(first, "Twice", count("Bought", 2))
+    assert [await members(first, each) for each in (once, twice)] == [[zoe]] * 2
+    assert (await submit(second, body(), headers=KEYS[1])).status == 201
+    clock.advance(9 * DAY_MS)
+    await second.privacy.work()
+    assert [await members(first, each) for each in (once, twice)] == [[zoe], []]

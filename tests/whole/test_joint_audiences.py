@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from actors.clock import ManualClock
+from tests.whole.bulk_deletions import deleted
 from tests.whole.sent import custom
 from tests.whole.test_audiences import (
     OUTPUT,
@@ -358,6 +359,36 @@ async def test_who_ages_out_of_one_workspace_stays_while_another_has_him(
         assert changes(one, subscription) == [("add", mpid), ("delete", mpid)]
         await send(other, "a", status="gold")
         assert await members(one, gold) == [mpid]
+
+
+async def test_what_a_workspace_has_deleted_of_a_user_counts_no_more(pair: Pair) -> None:
+    """spec/profiles.md, 10."""
+    one, other = pair
+    await send(one, "a", custom("Bought"), status="premium")
+    await send(other, "a", custom("Bought"), status="gold")
+    made = {
+        name: await make(one, name, definition)
+        for name, definition in (
+            ("Premium", status_is("premium")),
+            ("Gold", status_is("gold")),
+            ("Once", count("Bought", 1)),
+            ("Twice", count("Bought", 2)),
+        )
+    }
+    twice = await joined(one, made["Twice"])
+    await one.settle_audiences()
+    a = await one.mpid("a")
+    assert [await members(one, each) for each in made.values()] == [[a]] * 4
+
+    await deleted(one, a)
+
+    assert [await members(one, each) for each in made.values()] == [[], [a], [a], []]
+    assert changes(one, twice) == [("add", a), ("delete", a)]
+    await send(other, "a", custom("Bought"))
+    assert await members(one, made["Twice"]) == [a]
+    await deleted(other, a)
+    assert [await members(one, each) for each in made.values()] == [[]] * 4
+    assert changes(one, twice) == [("add", a), ("delete", a)] * 2
 
 
 async def test_who_opts_out_anywhere_leaves(pair: Pair) -> None:
