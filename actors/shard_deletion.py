@@ -49,7 +49,8 @@ class ShardDeletion:
     ) -> list[int]:
         """Delete sections of users with their events, as much of them as one call may.
 
-        A user is out of all audiences, and is not shown any more, when the first call returns.
+        Users are out of all audiences, and their profiles not shown any more, when the first call
+        returns.
 
         Args:
             mpids: of the users, some tens: they share transactions.

@@ -81,9 +81,13 @@ class SectionDeleter:
             with self._store.write() as txn:
                 for mpid in mpids:
                     aliases.forget(txn, environment, mpid)
-            await asyncio.gather(
-                *(self._delete_on(shard, environment, own) for shard, own in self._by_owner(mpids))
+            ended = await asyncio.gather(
+                *(self._delete_on(shard, environment, own) for shard, own in self._by_owner(mpids)),
+                return_exceptions=True,  # or the others would go on without the lock
             )
+        for each in ended:
+            if each is not None:
+                raise each
         self._expire_downloads()
 
     async def _delete_on(

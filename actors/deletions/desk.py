@@ -17,7 +17,7 @@ from actors.store import bulk_deletions
 from actors.store.environment import Store
 
 RETRY_PAUSE_S = 5.0
-MAX_WAITING = 1_000  # requests; 10 MB, and more than a day's work is not to be promised
+MAX_WAITING = 1_000  # requests: at most some 10 MB, and a quarter of an hour's work
 
 logger = logging.getLogger("headwater.actors")
 

@@ -15,7 +15,7 @@ from actors.deletions.requests import BulkDeletion
 from actors.store.environment import Transaction
 
 KEPT_MS = 7 * 24 * 3600 * 1000  # after the end
-# With those that wait; what is kept of one is some hundred bytes, and of one that waits 10 KB.
+# With those that wait. What is kept of one that has ended takes some hundred bytes.
 MAX_KEPT = 10_000
 _KEYS_OF_ONE = 2
 _ID_BYTES = 36

@@ -119,7 +119,7 @@ async def test_case_16_all_of_a_user_is_gone_and_nothing_of_anybody_else(
 
     assert [each for each in changes(world, subscription) if each[1] == zoe] == [("delete", zoe)]
     assert set(places_of(NEEDLE, *stores(world))) <= {"outbox"}  # the removals, until they are sent
-    assert not [each for each in world.outgoing() if each.get("mpid") == str(zoe)]
+    assert not [each for each in world.outgoing() if each.get("mpid") == zoe]
     response = await world.get(f"/userprofile/v1/1/1/1/{zoe}", fields="user_attributes")
     assert response.status == 404
     assert await world.find("zoe") == await world.find(NEEDLE) == []
