@@ -26,6 +26,7 @@ from tests.whole.test_audiences import (
     status_is,
 )
 from tests.whole.test_erasure import failing
+from tests.whole.test_erasure_shared import meanwhile
 from tests.whole.world import LocalShard, T, World, basic, changed, named, running, serving
 
 SECOND = named("w2", "shared")
@@ -239,23 +240,9 @@ async def test_who_is_deleted_while_the_group_job_runs_is_made_no_member(
     """Between the phase that notes whom a group has, and the one that writes it."""
     await test_groups.elm_street(world)
     u1, u2 = await world.mpid("u1"), await world.mpid("u2")
-    former = LocalShard.__getattr__
-
-    def find(shard: LocalShard, method: str) -> Any:
-        call = former(shard, method)
-        if method != "write_group_values":
-            return call
-
-        async def late(*arguments: Any) -> Any:
-            monkeypatch.setattr(LocalShard, "__getattr__", former)
-            await deleted(world, u1)
-            return await call(*arguments)
-
-        return late
-
-    monkeypatch.setattr(LocalShard, "__getattr__", find)
+    done = meanwhile(monkeypatch, "write_group_values", lambda: deleted(world, u1))
     await test_groups.run(world, "household")
-    assert LocalShard.__getattr__ is former
+    assert done
     page = await test_groups.members(world, test_groups.ELM_STREET)
     assert page["mpids"] == [u2]
 
