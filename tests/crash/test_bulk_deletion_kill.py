@@ -2,12 +2,13 @@
 
 import random
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.serving import KEY, SECRET, Served, eventually
+from tests.serving import KEY, SECRET, Served, eventually, serving
 from tests.whole.bulk_deletions import PATH, over
 from tests.whole.world import basic
 
@@ -46,14 +47,17 @@ def wait_until(moment_s: float) -> None:
     eventually(time.monotonic, lambda now: now >= moment_s)
 
 
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    yield from serving(tmp_path)
+
+
 def test_deletions_complete_and_are_counted_however_often_everything_is_killed(
-    tmp_path: Path,
+    served: Served,
 ) -> None:
     seed = random.SystemRandom().getrandbits(32)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    served = Served(tmp_path)
-    served.start()
     names = [f"zoe{number}" for number in range(ROUNDS * OF_ROUND * OF_REQUEST)]
     come(served, [*names, *KEPT])
     batches = eventually(served.delivered, lambda found: len(found) == len(names) + len(KEPT))
