@@ -83,6 +83,7 @@ class Shard:
             identity_rules(workspace),
             self.profiles,
             self.identities.newcomer,
+            self._duplicates,
             state.other_scopes(workspace),
         )
         self.counts = ShardCounts(metrics, state.number, options, self.store)
@@ -222,9 +223,10 @@ class Shard:
             self._names.learn(txn, micro.event_names)
         self.check_plans(works)
         stages.end("plan")
-        self._identifier.identify(works, txn)
+        now_ms = self._clock.now_ms()
+        self._identifier.identify(works, txn, now_ms)
         stages.end("identity")
-        admit(works, txn, self._duplicates, self._names, self._clock.now_ms())
+        admit(works, txn, self._duplicates, self._names, now_ms)
         stages.end("dedup")
         waiting = self._batches.apply(works, txn)
         stages.end("profile")

@@ -8,16 +8,11 @@ from collections.abc import Iterable, Sequence
 
 from actors.model.batches import Event
 from actors.model.micro_batches import Deferred, Duplicate, EventName, EventNames, Unregistered
+from actors.steps.uploads import keys_as_sent, keys_of_owner
 from actors.steps.work import Work
 from actors.store import event_names
 from actors.store.duplicates import Duplicates
 from actors.store.environment import Transaction
-from actors.store.keys import (
-    duplicate_key,
-    slot_of_hash,
-    slot_of_mpid,
-    unattributed_digest,
-)
 
 _NAMED_BY = {"custom_event": "event_name", "screen_view": "screen_name"}
 
@@ -117,12 +112,15 @@ def admit(
             work.result = Deferred()
             held_up.add(work.unit)
             continue
-        keys = _upload_keys(work)
-        repeated = [kind for kind, key in keys if duplicates.is_known(txn, key, now_ms)]
-        if repeated:
-            work.result = Duplicate(f"duplicate_{repeated[0]}")
-            continue
         unknown, surplus = names.sort(batch.events)
+        if ids := work.upload_ids:
+            keys = keys_of_owner(work, ids, work.mpid) + keys_as_sent(work, ids)
+            look = duplicates.find if unknown else duplicates.remember
+            place = look(txn, keys, now_ms)
+            if place is not None:
+                kind, _ = ids[place % len(ids)]
+                work.result = Duplicate(f"duplicate_{kind}")
+                continue
         if unknown:
             work.result = Unregistered(unknown)
             held_up.add(work.unit)
@@ -132,22 +130,3 @@ def admit(
         if surplus:
             batch.events = [event for event in batch.events if names.allows(event)]
             batch.drops += ["event_name_limit"] * surplus
-        for _, key in keys:
-            duplicates.remember(txn, key, now_ms)
-
-
-def _upload_keys(work: Work) -> list[tuple[str, bytes]]:
-    """Return kind and deduplication key of each id that the sender gave the upload.
-
-    A batch that belongs to nobody lies where its first id says, so of one with both ids another
-    one with the same `batch_id` alone is not seen to be a repeat.
-    """
-    ids = work.upload_ids
-    if not ids:
-        return []
-    api_key, mpid = work.context.api_key, work.mpid
-    if mpid is None:
-        slot = slot_of_hash(unattributed_digest(api_key, *ids[0]))
-    else:
-        slot = slot_of_mpid(mpid)
-    return [(kind, duplicate_key(slot, api_key, kind, name, mpid)) for kind, name in ids]

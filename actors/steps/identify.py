@@ -1,7 +1,8 @@
 """Step `identify`: whose batch it is (spec/events-api.md, 8.3; spec/identity.md, 9).
 
 Reads only. A batch whose identities are all attached to one profile of this shard is resolved here;
-any other goes back to the edge with what is to be done about it.
+any other goes back to the edge with what is to be done about it, unless it is an upload that was
+applied here before (spec/events-api.md, 5.4): whose it was then, it may not be now.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,14 +12,22 @@ from actors.identity.keys import IdentityName, canonical
 from actors.identity.state import IdentityRecord, IdentityRules
 from actors.identity.steady import is_settled, newest_anonymous
 from actors.model.batches import Batch
-from actors.model.micro_batches import Deferred, Elsewhere, Moved, Newcomer, Unresolved
+from actors.model.micro_batches import Deferred, Duplicate, Elsewhere, Moved, Newcomer, Unresolved
 from actors.model.profiles import Lookup, Profile, ProfileKey
 from actors.model.workspaces import ENVIRONMENTS, Environment
+from actors.steps.uploads import Ids, Keys, keys_as_sent, keys_of_owner
 from actors.steps.work import Work
 from actors.store import erased
+from actors.store.duplicates import Duplicates
 from actors.store.environment import Transaction
 from actors.store.identities import Holder, read_holders
-from actors.store.keys import identity_key, slot_of_hash, slot_of_mpid, unattributed_digest
+from actors.store.keys import (
+    identity_key,
+    sent_digest,
+    slot_of_hash,
+    slot_of_mpid,
+    unattributed_digest,
+)
 from actors.store.profiles import Profiles
 from actors.store.slots import Slots
 
@@ -42,6 +51,7 @@ class Identifier:
         rules: IdentityRules,
         profiles: Profiles,
         newcomers: Newcomers,
+        duplicates: Duplicates,
         other_scopes: Sequence[int] = (),
     ) -> None:
         """Set up.
@@ -51,6 +61,7 @@ class Identifier:
             scope: of the workspace; `rules`: its settings.
             profiles: of the shard.
             newcomers: tells what is known of somebody who may be new.
+            duplicates: uploads that were applied here.
             other_scopes: whose profiles are here as well.
         """
         self._shard = shard
@@ -61,20 +72,22 @@ class Identifier:
         self._rank = {name: rank for rank, name in enumerate(rules.priority)}
         self._profiles = profiles
         self._newcomers = newcomers
+        self._duplicates = duplicates
         self._has_erased = True  # as of the transaction under way
         # With a login ID the answer depends on the lookups of one record alone. A change of them
         # makes another list, so as long as a profile has the same one, the answer is the same.
-        self._known: dict[_Sent, tuple[ProfileKey, list[Lookup]]] = {}
+        self._known: dict[_Sent, tuple[ProfileKey, list[Lookup], bytes]] = {}
 
     @property
     def remembered(self) -> int:
         """How many requests are known to be settled; at most `MAX_KNOWN`."""
         return len(self._known)
 
-    def identify(self, works: Sequence[Work], txn: Transaction) -> None:
+    def identify(self, works: Sequence[Work], txn: Transaction, now_ms: int) -> None:
         """Set each batch's MPID, or the result that sends it elsewhere, in order.
 
-        After a batch that cannot be applied here, the rest of its unit is `Deferred`.
+        After a batch that cannot be applied here, the rest of its unit is `Deferred`. One that was
+        applied before is `Duplicate`.
         """
         held_up: set[int] = set()
         self._has_erased = txn.entries("erased") > 0
@@ -84,13 +97,17 @@ class Identifier:
             if work.unit in held_up:
                 work.result = Deferred()
                 continue
-            self._resolve(work, txn)
+            self._resolve(work, txn, now_ms)
             if work.checked is not None and work.checked.blocked is not None:
                 self._check_owner(work)
-            if work.result is not None:
+            if work.result is None:
+                continue
+            if work.sent is not None and (ids := work.upload_ids):
+                self._check_repeat(work, ids, keys_as_sent(work, ids), txn, now_ms)
+            if not isinstance(work.result, Duplicate):
                 held_up.add(work.unit)
 
-    def _resolve(self, work: Work, txn: Transaction) -> None:
+    def _resolve(self, work: Work, txn: Transaction, now_ms: int) -> None:
         batch = work.decoded
         if batch.mpid is not None:
             # A hint of somebody else: the shard of the MPID has found that it is of another scope.
@@ -102,6 +119,10 @@ class Identifier:
                     work.mpid = batch.mpid
                     return
                 work.hint = None
+                if ids := work.upload_ids:
+                    keys = keys_of_owner(work, ids, batch.mpid)
+                    if self._check_repeat(work, ids, keys, txn, now_ms):
+                        return  # what an erased user sent before
             batch.mpid = None  # treated as absent
         sent = batch_identities(batch)
         if not sent:
@@ -110,25 +131,34 @@ class Identifier:
         if work.hint is not None and not work.is_guess:
             if not self._is_erased(batch.environment, work.hint, txn):
                 work.mpid = work.hint
+                if work.upload_ids and (request := self._request(sent)):
+                    first = self._key(batch.environment, request[0])
+                    if self._owns(slot_of_hash(first)):
+                        work.sent = sent_digest(first, sent)
                 return
             work.hint = None  # since it was resolved
         as_sent = batch.environment, tuple(sent.items())
         known = self._known.get(as_sent)
         if known is not None:
-            key, lookups = known
+            key, lookups, digest = known
             profile = self._profiles.get(txn, key)
             if profile is not None and profile.lookups is lookups:
                 work.mpid = key.mpid
+                if self._owns(slot_of_hash(digest)):
+                    work.sent = digest
                 return
             del self._known[as_sent]
-        rank = self._rank
-        kinds = [kind for kind in sent if kind in rank]
-        if not kinds:
+        request = self._request(sent)
+        if not request:
             work.by_identities = False
             return
-        kinds.sort(key=rank.__getitem__)
-        request = [IdentityName(kind, canonical(kind, sent[kind])) for kind in kinds]
-        holders = self._holders(batch.environment, request[0], txn)
+        kinds = [each.type for each in request]
+        first = self._key(batch.environment, request[0])
+        digest = sent_digest(first, sent)
+        holders = None
+        if self._owns(slot_of_hash(first)):
+            work.sent = digest
+            holders = read_holders(txn, first, request[0].type, request[0].value)
         has_login = not self._rules.login_ids.isdisjoint(kinds)
         candidate = work.hint
         if candidate is None and holders:
@@ -146,13 +176,24 @@ class Identifier:
             if has_login and sum(map(len, sent.values())) <= MAX_KNOWN_LENGTH:
                 if len(self._known) >= MAX_KNOWN:
                     self._known.clear()
-                self._known[as_sent] = key, profile.lookups
+                self._known[as_sent] = key, profile.lookups, digest
         elif has_login:
             work.result = Moved(candidate)
         elif len(request) == 1:  # the entry that was read says all there is to know
             work.result = Moved(candidate, is_settled=True)
         else:
             work.result = _unresolved(batch, sent, kinds)
+
+    def _check_repeat(
+        self, work: Work, ids: Ids, keys: Keys, txn: Transaction, now_ms: int
+    ) -> bool:
+        """Tell whether a batch was applied under one of the keys: then it is a `Duplicate`."""
+        place = self._duplicates.find(txn, keys, now_ms)
+        if place is None:
+            return False
+        kind, _ = ids[place]
+        work.result = Duplicate(f"duplicate_{kind}")
+        return True
 
     def _check_owner(self, work: Work) -> None:
         """Send a batch that has become nobody's to where its repeats are looked for."""
@@ -189,14 +230,13 @@ class Identifier:
     def _owns(self, slot: int) -> bool:
         return self._slots.shard_of(slot) == self._shard
 
-    def _holders(
-        self, environment: Environment, name: IdentityName, txn: Transaction
-    ) -> list[Holder] | None:
-        """Return the holders of an identity, `None` if another shard has them."""
-        key = identity_key(self._scope, environment, name.type, name.value)
-        if not self._owns(slot_of_hash(key)):
-            return None
-        return read_holders(txn, key, name.type, name.value)
+    def _request(self, sent: Mapping[str, str]) -> list[IdentityName]:
+        """Return the identities that may find a profile, in the order of priority."""
+        kinds = sorted(self._rank.keys() & sent.keys(), key=self._rank.__getitem__)
+        return [IdentityName(kind, canonical(kind, sent[kind])) for kind in kinds]
+
+    def _key(self, environment: Environment, name: IdentityName) -> bytes:
+        return identity_key(self._scope, environment, name.type, name.value)
 
     def _is_settled(
         self,

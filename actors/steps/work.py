@@ -18,6 +18,8 @@ class Work(Struct):
         batch: decoded, from step `decode` on.
         mpid: whose it is, from step `identify` on; `None` if nobody's.
         by_identities: it was found by the batch's identities, not named by the batch.
+        sent: those identities (`actors.store.keys.sent_digest`), if repeats of the batch are looked
+            for here by them.
         checked: what its data plan says of it, `None` if it names none or nobody has looked.
     """
 
@@ -29,6 +31,7 @@ class Work(Struct):
     batch: Batch | None = None
     mpid: int | None = None
     by_identities: bool = False
+    sent: bytes | None = None
     result: Result | None = None
     checked: Checked | None = None
 

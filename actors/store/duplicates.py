@@ -1,5 +1,7 @@
 """Uploads that were applied, remembered for the deduplication window (spec/events-api.md, 5.4)."""
 
+from collections.abc import Sequence
+
 from actors.store.environment import Transaction
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -17,9 +19,27 @@ class Duplicates:
         accepted = txn.get("duplicates", key)
         return accepted is not None and now_ms - _milliseconds(accepted) <= self._window_ms
 
-    def remember(self, txn: Transaction, key: bytes, now_ms: int) -> None:
-        """Note that an upload was accepted now."""
-        txn.put("duplicates", key, now_ms.to_bytes(8, "big"))
+    def find(self, txn: Transaction, keys: Sequence[bytes], now_ms: int) -> int | None:
+        """Return the place of the first of several keys of an upload that is known."""
+        known = (place for place, key in enumerate(keys) if self.is_known(txn, key, now_ms))
+        return next(known, None)
+
+    def remember(self, txn: Transaction, keys: Sequence[bytes], now_ms: int) -> int | None:
+        """Note under each key that an upload is accepted now, unless it was before.
+
+        Returns the place of a key under which it was: then nothing is noted. Nearly always it was
+        under none, so each key is looked for and written in one go.
+        """
+        accepted = now_ms.to_bytes(8, "big")
+        for place, key in enumerate(keys):
+            if txn.put_new("duplicates", key, accepted):
+                continue
+            if self.is_known(txn, key, now_ms):
+                for written in keys[:place]:
+                    txn.delete("duplicates", written)
+                return place
+            txn.put("duplicates", key, accepted)
+        return None
 
     def sweep(self, txn: Transaction, now_ms: int, limit: int) -> int:
         """Look at the next `limit` keys and forget those past the window; return how many."""

@@ -91,6 +91,10 @@ class Transaction:
         """Write a value."""
         self._txn.put(key, value, db=self._tables[table])
 
+    def put_new(self, table: Table, key: bytes, value: bytes) -> bool:
+        """Write the value of a key that has none yet; return whether it had none."""
+        return bool(self._txn.put(key, value, overwrite=False, db=self._tables[table]))
+
     def append(self, table: Table, key: bytes, value: bytes) -> None:
         """Write a value whose key is greater than all in the table: cheaper than `put`.
 

@@ -27,6 +27,7 @@ A slot is 16 bits of a key's hash; an MPID carries its slot in the upper 16 of i
 
 import hashlib
 import struct
+from collections.abc import Mapping
 
 from actors.model.profiles import ProfileKey
 from actors.model.workspaces import Environment
@@ -98,6 +99,27 @@ def duplicate_key(slot: int, api_key: str, kind: str, upload_id: str, mpid: int 
     text = f"{api_key}\0{kind}\0{upload_id}\0{mpid}"
     digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
     return slot.to_bytes(2, "big") + digest
+
+
+def sent_digest(first: bytes, identities: Mapping[str, str]) -> bytes:
+    """Return slot u16 | 16 bytes of hash of the identities that a batch was sent with.
+
+    Args:
+        first: key of the one that comes first in the order of priority; its slot is that of all.
+        identities: IDSync type to value, in any order.
+    """
+    text = "\0".join([f"{kind}\0{identities[kind]}" for kind in sorted(identities)])
+    return first[:2] + hashlib.blake2b(first + text.encode(), digest_size=16).digest()
+
+
+def repeat_key(sent: bytes, api_key: str, kind: str, upload_id: str) -> bytes:
+    """Return the deduplication key of an upload by its identities, whoever has them.
+
+    Args:
+        sent: what `sent_digest` returns of them; the others as of `duplicate_key`.
+    """
+    text = f"{api_key}\0{kind}\0{upload_id}\0".encode() + sent
+    return sent[:2] + hashlib.blake2b(text, digest_size=16).digest()
 
 
 def log_key(log_id: int) -> bytes:

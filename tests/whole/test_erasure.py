@@ -473,3 +473,19 @@ async def test_large_users_are_erased_in_steps(
     assert (removed["deliveries"], removed["events"]) == (5, 6)
     assert len(world.log()) == 5
     assert places_of(NEEDLE, *stores(world)) == []
+
+
+async def test_what_an_erased_user_sent_is_not_applied_anew_when_it_is_sent_again(
+    world: World, clock: ManualClock
+) -> None:
+    """spec/events-api.md, 5.4: the same batch sent again, also later, is applied once."""
+    by_identities = person("zoe", custom("Before"), source_request_id="r1")
+    await world.accept(by_identities)
+    by_mpid = person("zoe", custom("Also before"), source_request_id="r2")
+    by_mpid["mpid"] = await world.mpid("zoe")
+    await world.accept(by_mpid)
+    await erased(world, clock)
+    await world.accept(by_identities)
+    await world.accept(by_mpid)
+    assert await world.find("zoe") == []
+    assert world.log() == []

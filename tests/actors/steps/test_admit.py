@@ -23,9 +23,11 @@ from actors.steps.work import Work
 from actors.store import event_names
 from actors.store.duplicates import Duplicates
 from actors.store.environment import Store
+from actors.store.keys import sent_digest
 from tests.actors.profiles.builders import DAY, NOW, WORKSPACE, context
 
 A, B, C = (EventName("custom_event", name) for name in "ABC")
+SENT, OTHER = (sent_digest(bytes(16), {"email": each}) for each in ("ann", "bob"))
 
 
 class Step:
@@ -55,11 +57,19 @@ def step(store: Store) -> Step:
     return Step(store, {A})
 
 
-def work(*names: str, unit: int = 0, mpid: int | None = 1, key: str = "key", **ids: Any) -> Work:
+def work(
+    *names: str,
+    unit: int = 0,
+    mpid: int | None = 1,
+    sent: bytes | None = None,
+    key: str = "key",
+    **ids: Any,
+) -> Work:
     events = [{"event_type": "custom_event", "data": {"event_name": name}} for name in names]
     made = Work(orjson.dumps({"events": events, **ids}), unit, None, False, context())
     made.context.api_key = key
     made.mpid = mpid
+    made.sent = sent
     return made
 
 
@@ -86,6 +96,28 @@ def test_an_upload_is_admitted_once(
     calls = [[first, second]] if is_together else [[first], [second]]
     results = [result for works in calls for result in step.admit(*works)]
     assert results == [None, None if reason is None else Duplicate(reason)]
+
+
+@pytest.mark.parametrize(
+    ("second", "is_repeat"),
+    [
+        pytest.param({"mpid": 2, "sent": SENT}, True, id="of somebody else by now"),
+        pytest.param({"mpid": 2, "sent": OTHER}, False, id="of another user"),
+        pytest.param({"mpid": 2, "sent": None}, False, id="of another user, who is named"),
+        pytest.param({"mpid": 1, "sent": OTHER}, True, id="with other identities"),
+        pytest.param({"mpid": 1, "sent": None}, True, id="with the user named"),
+        pytest.param({"mpid": 2, "sent": SENT, "key": "k2"}, False, id="of another key"),
+    ],
+)
+@pytest.mark.parametrize("is_together", [True, False], ids=["one micro-batch", "two"])
+def test_an_upload_is_known_by_its_user_and_by_its_identities(
+    step: Step, second: dict[str, Any], is_repeat: bool, is_together: bool
+) -> None:
+    """spec/events-api.md, 5.4."""
+    works = [work(sent=SENT, source_request_id="r"), work(**second, source_request_id="r")]
+    calls = [works] if is_together else [works[:1], works[1:]]
+    results = [result for each in calls for result in step.admit(*each)]
+    assert results == [None, Duplicate("duplicate_request_id") if is_repeat else None]
 
 
 @pytest.mark.parametrize(("age_ms", "is_repeat"), [(30 * DAY, True), (30 * DAY + 1, False)])

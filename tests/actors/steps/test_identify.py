@@ -8,12 +8,15 @@ import orjson
 import pytest
 
 from actors.identity.state import identity_rules
-from actors.model.micro_batches import Deferred, Moved, Rejected, Result, Unresolved
+from actors.model.micro_batches import Deferred, Duplicate, Moved, Rejected, Result, Unresolved
 from actors.model.profiles import Lookup, ProfileKey
 from actors.model.workspaces import Environment
 from actors.steps.decode import Decoder
 from actors.steps.identify import MAX_KNOWN_LENGTH, Identifier
+from actors.steps.uploads import keys_as_sent, keys_of_owner
 from actors.steps.work import Work
+from actors.store import erased
+from actors.store.duplicates import Duplicates
 from actors.store.environment import Store
 from actors.store.identities import Holder, IndexEntry, read_holders, write_holders
 from actors.store.keys import MPID_RANDOM_BITS, SLOTS, identity_key, shard_of_slot, slot_of_hash
@@ -46,8 +49,15 @@ class Known:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.profiles = Profiles(1024 * 1024)
+        self.duplicates = Duplicates(window_days=30)
         self.identifier = Identifier(
-            0, Slots(even(2)), SCOPE, identity_rules(WORKSPACE), self.profiles, lambda *_: None
+            0,
+            Slots(even(2)),
+            SCOPE,
+            identity_rules(WORKSPACE),
+            self.profiles,
+            lambda *_: None,
+            self.duplicates,
         )
 
     def link(
@@ -70,8 +80,13 @@ class Known:
         """Run the step; return each batch's MPID, or the result that sends it elsewhere."""
         Decoder(WORKSPACE).decode(works)
         with self.store.read() as txn:
-            self.identifier.identify(works, txn)
+            self.identifier.identify(works, txn, NOW)
         return [work.mpid if work.result is None else work.result for work in works]
+
+    def keep(self, batch: Work) -> None:
+        """Note by its identities alone that a batch was applied here."""
+        with self.store.write() as txn:
+            self.duplicates.remember(txn, keys_as_sent(batch, batch.upload_ids), NOW)
 
 
 @pytest.fixture
@@ -256,3 +271,65 @@ def test_after_one_that_cannot_be_applied_its_unit_waits(known: Known) -> None:
     assert results[3:5] == [Moved(AWAY), Deferred()]
     assert [results[5], results[7]] == [HERE, HERE]
     assert isinstance(results[6], Rejected)
+
+
+@pytest.mark.parametrize(
+    ("members", "result"),
+    [
+        pytest.param({"source_request_id": "r"}, Duplicate("duplicate_request_id"), id="request"),
+        pytest.param({"batch_id": 7}, Duplicate("duplicate_batch_id"), id="batch"),
+        pytest.param({"batch_id": 8}, None, id="another id"),
+        pytest.param({}, None, id="no id"),
+    ],
+)
+def test_what_was_applied_to_somebody_is_not_resolved_anew(
+    known: Known, members: dict[str, Any], result: Duplicate | None
+) -> None:
+    """spec/events-api.md, 5.4: his e-mail address finds him no longer since he has logged in."""
+    known.link(HERE, ("email", EMAIL))
+    first = work(email=EMAIL, source_request_id="r", batch_id=7)
+    assert known.identify(first) == [HERE]
+    known.keep(first)
+    known.link(HERE, ("customerid", CUSTOMER))
+    again = work(email=EMAIL, **members)
+    assert known.identify(again) == [result or unresolved(("email", EMAIL))]
+
+
+def test_a_repeat_does_not_hold_up_its_unit(known: Known) -> None:
+    known.link(HERE, ("customerid", CUSTOMER))
+    first = work(email=EMAIL, source_request_id="r", hint=HERE)
+    assert known.identify(first) == [HERE]
+    known.keep(first)
+    again = work(email=EMAIL, source_request_id="r")
+    assert known.identify(again, work(CUSTOMER)) == [Duplicate("duplicate_request_id"), HERE]
+
+
+def test_repeats_are_kept_by_identities_where_the_first_of_them_lies(known: Known) -> None:
+    known.link(HERE, ("customerid", CUSTOMER), ("email", EMAIL))
+    known.link(ALSO_HERE, ("customerid", FAR_CUSTOMER))
+    batches = [
+        work(CUSTOMER, EMAIL),
+        work(CUSTOMER, EMAIL),  # now it is known to be settled
+        work(CUSTOMER, hint=HERE, source_request_id="r"),
+        work(FAR_CUSTOMER, EMAIL, hint=HERE, source_request_id="r"),
+        work(FAR_CUSTOMER, hint=ALSO_HERE, is_guess=True),
+        work(CUSTOMER, mpid=HERE),
+    ]
+    known.identify(*batches)
+    assert [batch.sent is not None for batch in batches] == [True] * 3 + [False] * 3
+    assert batches[0].sent == batches[1].sent != batches[2].sent
+
+
+def test_what_somebody_erased_has_sent_is_a_repeat_though_it_names_identities(known: Known) -> None:
+    """spec/events-api.md, 5.4, and spec/privacy.md, 5.2: the MPID is treated as absent."""
+    known.link(HERE, ("customerid", CUSTOMER))
+    known.link(ALSO_HERE)
+    batch = work(CUSTOMER, mpid=ALSO_HERE, source_request_id="r")
+    assert known.identify(batch) == [ALSO_HERE]
+    with known.store.write() as txn:
+        keys = keys_of_owner(batch, batch.upload_ids, ALSO_HERE)
+        known.duplicates.remember(txn, keys, NOW)
+        erased.write(txn, ProfileKey(SCOPE, "production", ALSO_HERE), NOW)
+    again = work(CUSTOMER, mpid=ALSO_HERE, source_request_id="r")
+    other = work(CUSTOMER, mpid=ALSO_HERE, source_request_id="s")
+    assert known.identify(again, other) == [Duplicate("duplicate_request_id"), HERE]

@@ -10,14 +10,14 @@ from actors.store.keys import duplicate_key
 from tests.actors.store.builders import DAY, NOW, content, temporary_store
 
 WINDOW_DAYS = 30
-KEY = duplicate_key(0, "key-1", "request_id", "r-1", 5)
+KEY, OTHER, OLD = (duplicate_key(0, "key-1", "request_id", f"r-{each}", 5) for each in range(3))
 
 
 def _remember(store: Store, ages_days: list[int]) -> None:
-    duplicates = Duplicates(WINDOW_DAYS)
     with store.write() as txn:
         for number, age in enumerate(ages_days):
-            duplicates.remember(txn, number.to_bytes(18, "big"), NOW - age * DAY)
+            accepted_ms = NOW - age * DAY
+            txn.put("duplicates", number.to_bytes(18, "big"), accepted_ms.to_bytes(8, "big"))
 
 
 def _sweep(store: Store, duplicates: Duplicates, limit: int) -> int:
@@ -39,8 +39,23 @@ def test_an_upload_is_known_for_the_window(store: Store, later_ms: int, is_known
     duplicates = Duplicates(WINDOW_DAYS)
     with store.write() as txn:
         assert not duplicates.is_known(txn, KEY, NOW)
-        duplicates.remember(txn, KEY, NOW)
+        duplicates.remember(txn, [KEY], NOW)
         assert duplicates.is_known(txn, KEY, NOW + later_ms) is is_known
+
+
+def test_an_upload_that_is_known_by_one_key_is_noted_under_no_other(store: Store) -> None:
+    """spec/events-api.md, 5.4: only an accepted batch registers an id."""
+    duplicates = Duplicates(WINDOW_DAYS)
+    with store.write() as txn:
+        assert duplicates.remember(txn, [OLD], NOW - WINDOW_DAYS * DAY - 1) is None
+        assert duplicates.remember(txn, [KEY], NOW - DAY) is None
+        assert duplicates.remember(txn, [OTHER, OLD, KEY], NOW) == 2
+        assert not duplicates.is_known(txn, OTHER, NOW)
+        assert not duplicates.is_known(txn, OLD, NOW)
+        assert not duplicates.is_known(txn, KEY, NOW + WINDOW_DAYS * DAY)
+        assert duplicates.remember(txn, [OTHER, OLD], NOW) is None
+        assert duplicates.is_known(txn, OTHER, NOW + WINDOW_DAYS * DAY)
+        assert duplicates.is_known(txn, OLD, NOW + WINDOW_DAYS * DAY)
 
 
 def test_an_upload_is_forgotten_with_the_transaction_that_failed(store: Store) -> None:
@@ -49,7 +64,7 @@ def test_an_upload_is_forgotten_with_the_transaction_that_failed(store: Store) -
 
     def fail() -> None:
         with store.write() as txn:
-            duplicates.remember(txn, KEY, NOW)
+            duplicates.remember(txn, [KEY], NOW)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -22,6 +22,8 @@ from actors.store.keys import (
     outbox_key,
     profile_key,
     profile_key_parts,
+    repeat_key,
+    sent_digest,
     shard_of_slot,
     slot_of_hash,
     slot_of_mpid,
@@ -107,6 +109,10 @@ def test_an_identity_keeps_its_key_over_releases() -> None:
     assert key.hex() == "59e634156252adffc50e0e960433a926"
     digest = duplicate_key(0, "key-1", "batch_id", "12", 5)
     assert digest.hex() == "00006ee8dfe72307801c91b6d6c5e3acf9de"
+    sent = sent_digest(key, {"email": "ann@example.com"})
+    assert (
+        repeat_key(sent, "key-1", "batch_id", "12").hex() == "59e69c41a4c953785b96e43314287b460834"
+    )
 
 
 @given(st.text(max_size=4096))
@@ -121,6 +127,34 @@ def test_an_upload_is_remembered_where_its_batch_lies(
 ) -> None:
     """So that it moves with it to another shard."""
     assert slot_of_hash(duplicate_key(slot, "key-1", "request_id", upload_id, mpid)) == slot
+
+
+@given(st.binary(min_size=16, max_size=16), st.dictionaries(st.text(), st.text()), st.text())
+def test_an_upload_is_remembered_where_its_first_identity_lies(
+    first: bytes, identities: dict[str, str], upload_id: str
+) -> None:
+    """So that it moves with it to another shard."""
+    sent = sent_digest(first, identities)
+    assert slot_of_hash(sent) == slot_of_hash(first)
+    key = repeat_key(sent, "key-1", "request_id", upload_id)
+    assert (slot_of_hash(key), len(key)) == (slot_of_hash(first), 18)
+
+
+def test_uploads_differ_by_identities_in_any_order() -> None:
+    """spec/events-api.md, 5.4."""
+    both = {"email": "ann", "customerid": "bob"}
+    others = [{"email": "ann"}, {"email": "bob", "customerid": "ann"}, {"other": "ann"}, {}]
+    sent = [sent_digest(bytes(16), each) for each in (both, *others)]
+    sent.append(sent_digest(bytes(15) + b"1", both))
+    keys = {
+        repeat_key(each, api_key, kind, request_id)
+        for each in sent
+        for api_key in ("key-1", "key-2")
+        for kind in ("request_id", "batch_id")
+        for request_id in ("1", "2")
+    }
+    assert len(keys) == 48
+    assert sent_digest(bytes(16), dict(reversed(both.items()))) == sent[0]
 
 
 def test_uploads_differ_by_key_kind_id_and_user() -> None:
