@@ -205,7 +205,14 @@ class Shard:
 
     def _decoded(self, micro: MicroBatch) -> list[Work]:
         works = [
-            Work(item.raw, item.unit, item.mpid, item.is_guess, micro.contexts[item.context])
+            Work(
+                item.raw,
+                item.unit,
+                item.mpid,
+                item.is_guess,
+                micro.contexts[item.context],
+                is_question=item.is_question,
+            )
             for item in micro.items
         ]
         self._decoder.decode(works)

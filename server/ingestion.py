@@ -1,8 +1,8 @@
 """Applies the batches of one request, wherever they belong, in order per user.
 
-Each round sends the head of every unit (batches of the request that share an identity) to its
-shard. What comes back unapplied goes elsewhere, or to the coordinator first, in the next round.
-Nearly always there is one round.
+Each round sends the head of every unit (`server/ordering.py`) to its shard. What comes back
+unapplied goes elsewhere, or to the coordinator first, in the next round. Nearly always there is one
+round.
 """
 
 import asyncio
@@ -25,35 +25,23 @@ from actors.model.micro_batches import (
     Result,
     Unregistered,
     Unresolved,
+    Whose,
 )
 from actors.store.keys import slot_of_mpid
 from actors.store.slots import slots_of
 from server.deployment import FinalResult
 from server.microbatch import ShardQueue
+from server.ordering import Entry, Order, Unit
 from server.received import QueueFull
 from server.resolving import Resolver, shards_of_names
-from server.routing import Route, Router
+from server.routing import Router
 
 MAX_GUESSES = 200_000  # about 40 MB
-# A batch is at most moved, resolved, held up by its names, and applied.
-ROUNDS_PER_BATCH = 5
+# A batch is at most asked about, moved, resolved, held up by its names, and applied.
+ROUNDS_PER_BATCH = 6
 
-Undone = Deferred | Elsewhere | Moved | Unregistered | Unresolved
+Undone = Deferred | Elsewhere | Moved | Unregistered | Unresolved | Whose
 FINAL = (Accepted, Duplicate, Rejected)
-
-
-class _Entry:
-    """One batch on its way, to a slot. `mpid`: what the coordinator said, or a guess."""
-
-    __slots__ = ("index", "is_guess", "mpid", "raw", "route", "slot")
-
-    def __init__(self, index: int, raw: bytes, route: Route, slot: int, mpid: int | None) -> None:
-        self.index = index
-        self.raw = raw
-        self.route = route
-        self.slot = slot
-        self.mpid = mpid
-        self.is_guess = mpid is not None
 
 
 class Ingestion:
@@ -81,16 +69,21 @@ class Ingestion:
     ) -> list[FinalResult]:
         """See `Deployment.apply`."""
         entries = [self._entry(index, raw, context) for index, raw in enumerate(batches)]
-        units = _units(entries)
+        order = Order(entries, self._slots.shard_of)
         results: list[FinalResult | None] = [None] * len(entries)
         left = len(entries)
         was_blocked = False
         began = self._slots.epoch
         for number in range(ROUNDS_PER_BATCH * len(entries)):
-            undone: list[tuple[_Entry, Undone]] = []
+            undone: list[tuple[Entry, Undone]] = []
             is_further = is_further or number > 0
-            for entry, result in await self._round(units, context, is_further=is_further):
+            units, is_question = order.next_round()
+            answers = await self._round(
+                units, context, is_question=is_question, is_further=is_further
+            )
+            for entry, result in answers:
                 if isinstance(result, FINAL):
+                    entry.is_done = True
                     results[entry.index] = result
                     left -= 1
                     if entry.route.guess_key is not None:
@@ -102,30 +95,35 @@ class Ingestion:
                 return cast(list[FinalResult], results)
             if undone:
                 await self._ask_coordinator(undone)
-            units = [rest for unit in units if (rest := _unanswered(unit, results))]
         if was_blocked:
             raise ShardUnavailable("the shards do not have the same data plans yet")
         if self._slots.epoch != began:
             raise SlotsMoved("slots move again and again")
         raise RuntimeError("a batch found no shard that would take it")
 
-    def _entry(self, index: int, raw: bytes, context: BatchContext) -> _Entry:
+    def _entry(self, index: int, raw: bytes, context: BatchContext) -> Entry:
         route = self._router.route(raw, context.api_key, context.input)
         guess = None if route.guess_key is None else self._guesses.get(route.guess_key)
         slot = route.slot if guess is None else slot_of_mpid(guess)
-        return _Entry(index, raw, route, slot, guess)
+        return Entry(index, raw, route, slot, guess)
 
     async def _round(
-        self, units: Sequence[Sequence[_Entry]], context: BatchContext, *, is_further: bool
-    ) -> list[tuple[_Entry, Result]]:
+        self,
+        units: Sequence[Unit],
+        context: BatchContext,
+        *,
+        is_question: bool,
+        is_further: bool,
+    ) -> list[tuple[Entry, Result]]:
         """Send the head of every unit: as many batches as go to the same shard.
 
-        `is_further`: it is not the request's first (`ShardQueue.submit`).
+        `is_question`: only asks whose they are. `is_further`: it is not the request's first
+        (`ShardQueue.submit`).
 
         What a shard has not taken because slots have moved is `Deferred` once it is known where to.
         """
         epoch, shard_of = self._slots.epoch, self._slots.shard_of
-        sent: dict[int, tuple[list[_Entry], list[Item]]] = {}
+        sent: dict[int, tuple[list[Entry], list[Item]]] = {}
         for unit in units:
             shard, number = shard_of(unit[0].slot), next(self._units)
             if shard not in sent:
@@ -135,8 +133,8 @@ class Ingestion:
                 if shard_of(entry.slot) != shard:
                     break
                 entries.append(entry)
-                items.append(Item(entry.raw, 0, number, entry.mpid, entry.is_guess))
-        if len(units) > 1:  # one user may be named in several ways (spec/events-api.md, 5.2)
+                items.append(Item(entry.raw, 0, number, entry.mpid, entry.is_guess, is_question))
+        if len(units) > 1:  # a user may have several of what is named (spec/events-api.md, 5.2)
             for entries, items in sent.values():
                 pairs = sorted(zip(entries, items, strict=True), key=lambda pair: pair[0].index)
                 entries[:], items[:] = [each for each, _ in pairs], [each for _, each in pairs]
@@ -172,17 +170,20 @@ class Ingestion:
             for pair in zip(entries, results, strict=True)
         ]
 
-    async def _ask_coordinator(self, undone: Iterable[tuple[_Entry, Undone]]) -> None:
+    async def _ask_coordinator(self, undone: Iterable[tuple[Entry, Undone]]) -> None:
         """Redirect what was not applied, with what the coordinator says of it."""
-        unresolved: list[tuple[_Entry, Unresolved]] = []
+        unresolved: list[tuple[Entry, Unresolved]] = []
         names: dict[EventName, None] = {}
         for entry, result in undone:
             match result:
                 case Moved():
-                    self._redirect(entry, result.mpid, is_guess=not result.is_settled)
+                    mpid = result.mpid
+                    entry.redirect(slot_of_mpid(mpid), mpid, is_guess=not result.is_settled)
                 case Elsewhere(slot=slot):
-                    entry.mpid, entry.is_guess = None, False
-                    entry.slot = slot
+                    entry.redirect(slot, None, is_guess=False)
+                case Whose(mpid=owner):
+                    slot = entry.slot if owner is None else slot_of_mpid(owner)
+                    entry.redirect(slot, owner, is_guess=False)
                 case Unresolved():
                     unresolved.append((entry, result))
                 case Unregistered(names=unknown):
@@ -192,18 +193,13 @@ class Ingestion:
         if unresolved:
             mpids = await self._resolver.resolve([request for _, request in unresolved])
             for (entry, _), mpid in zip(unresolved, mpids, strict=True):
-                self._redirect(entry, mpid, is_guess=False)
+                entry.redirect(slot_of_mpid(mpid), mpid, is_guess=False)
         if names:
             told = await self._coordinator.admit_event_names(list(names))
             for queue in self._queues:
                 queue.tell(told)
 
-    def _redirect(self, entry: _Entry, mpid: int, *, is_guess: bool) -> None:
-        entry.mpid = mpid
-        entry.is_guess = is_guess
-        entry.slot = slot_of_mpid(mpid)
-
-    def _learn(self, entry: _Entry, key: bytes, result: FinalResult) -> None:
+    def _learn(self, entry: Entry, key: bytes, result: FinalResult) -> None:
         if not isinstance(result, Accepted) or result.mpid is None:
             return
         shard_of = self._slots.shard_of
@@ -213,31 +209,3 @@ class Ingestion:
             if len(self._guesses) >= MAX_GUESSES:
                 del self._guesses[next(iter(self._guesses))]
             self._guesses[key] = result.mpid
-
-
-def _unanswered(unit: Sequence[_Entry], results: Sequence[FinalResult | None]) -> Sequence[_Entry]:
-    return [entry for entry in unit if results[entry.index] is None]
-
-
-def _units(entries: Sequence[_Entry]) -> list[Sequence[_Entry]]:
-    """Group batches that share an identity, directly or through others, each in their order."""
-    if len(entries) == 1:
-        return [entries]
-    parents = list(range(len(entries)))
-
-    def root(index: int) -> int:
-        while parents[index] != index:
-            parents[index] = index = parents[parents[index]]
-        return index
-
-    owners: dict[object, int] = {}
-    for entry in entries:
-        index = entry.index
-        for key in entry.route.unit_keys:
-            owner = owners.setdefault(key, index)
-            if owner != index:
-                parents[root(index)] = root(owner)
-    units: dict[int, list[_Entry]] = {}
-    for entry in entries:
-        units.setdefault(root(entry.index), []).append(entry)
-    return list(units.values())

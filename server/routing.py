@@ -20,7 +20,7 @@ from actors.batches.identities import (
 from actors.identity.keys import IdentityName, canonical
 from actors.model.workspaces import Environment
 from actors.store.keys import identity_key, slot_of_hash, slot_of_mpid, unattributed_digest
-from server.bodies import UNREADABLE
+from server.bodies import UNREADABLE, without_half_pairs
 
 
 class _Routing(Struct):
@@ -78,7 +78,10 @@ class Router:
         try:
             fields = _decode(raw)
         except UNREADABLE:
-            return _anywhere(raw)
+            try:
+                fields = _decode(without_half_pairs(raw))  # as the shard reads it
+            except UNREADABLE:
+                return _anywhere(raw)
         if fields.mpid is not None and (mpid := _integer(fields.mpid)):
             return Route(slot_of_mpid(mpid), (mpid,), None)
         found = _identities(fields)

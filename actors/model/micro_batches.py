@@ -12,7 +12,8 @@ class Item(Struct, array_like=True):
 
     `unit` numbers the batches of one request that share an identity: after the first of a unit
     that cannot be applied here, the rest of the unit comes back `Deferred`, so that their order
-    holds. `mpid` is the answer of the coordinator, or a guess of the edge where `is_guess`.
+    holds. `mpid` is the answer of the coordinator, or a guess of the edge where `is_guess`. If
+    `is_question`, it is only to be told whose the batch is.
     """
 
     raw: bytes
@@ -20,6 +21,7 @@ class Item(Struct, array_like=True):
     unit: int = 0
     mpid: int | None = None
     is_guess: bool = False
+    is_question: bool = False
 
 
 class EventName(Struct, frozen=True, array_like=True, order=True):
@@ -123,4 +125,20 @@ class Elsewhere(Struct, array_like=True, tag=8):
     slot: int
 
 
-Result = Accepted | Duplicate | Rejected | Moved | Unresolved | Deferred | Unregistered | Elsewhere
+class Whose(Struct, array_like=True, tag=9):
+    """Not applied: it was only asked whose it is. `mpid` is `None` if that is nobody."""
+
+    mpid: int | None
+
+
+Result = (
+    Accepted
+    | Duplicate
+    | Rejected
+    | Moved
+    | Unresolved
+    | Deferred
+    | Unregistered
+    | Elsewhere
+    | Whose
+)

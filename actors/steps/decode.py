@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from actors.batches.decode import decode_batch
 from actors.errors import BatchRejected
 from actors.model.batches import Batch, BatchContext
-from actors.model.micro_batches import Deferred, Rejected, Unregistered, Unresolved
+from actors.model.micro_batches import Deferred, Rejected, Unregistered, Unresolved, Whose
 from actors.model.workspaces import WorkspaceInfo
 from actors.steps.work import Work
 
@@ -14,7 +14,7 @@ from actors.steps.work import Work
 MAX_KEPT = 2_000
 MAX_KEPT_BYTES = 8 * 1024
 # What comes back as soon as somebody else has done their part.
-_COMES_BACK = (Unresolved, Unregistered, Deferred)
+_COMES_BACK = (Unresolved, Unregistered, Deferred, Whose)
 
 
 class Decoder:

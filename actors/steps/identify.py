@@ -12,7 +12,15 @@ from actors.identity.keys import IdentityName, canonical
 from actors.identity.state import IdentityRecord, IdentityRules
 from actors.identity.steady import is_settled, newest_anonymous
 from actors.model.batches import Batch
-from actors.model.micro_batches import Deferred, Duplicate, Elsewhere, Moved, Newcomer, Unresolved
+from actors.model.micro_batches import (
+    Deferred,
+    Duplicate,
+    Elsewhere,
+    Moved,
+    Newcomer,
+    Unresolved,
+    Whose,
+)
 from actors.model.profiles import Lookup, Profile, ProfileKey
 from actors.model.workspaces import ENVIRONMENTS, Environment
 from actors.steps.uploads import Ids, Keys, keys_as_sent, keys_of_owner
@@ -87,7 +95,7 @@ class Identifier:
         """Set each batch's MPID, or the result that sends it elsewhere, in order.
 
         After a batch that cannot be applied here, the rest of its unit is `Deferred`. One that was
-        applied before is `Duplicate`.
+        applied before is `Duplicate`; one that it is only asked about is `Whose`.
         """
         held_up: set[int] = set()
         self._has_erased = txn.entries("erased") > 0
@@ -101,6 +109,8 @@ class Identifier:
             if work.checked is not None and work.checked.blocked is not None:
                 self._check_owner(work)
             if work.result is None:
+                if work.is_question:
+                    work.result = Whose(work.mpid)
                 continue
             if work.sent is not None and (ids := work.upload_ids):
                 self._check_repeat(work, ids, keys_as_sent(work, ids), txn, now_ms)

@@ -14,6 +14,7 @@ class Work(Struct):
     Attributes:
         raw: its bytes, as sent.
         unit: see `actors.model.micro_batches.Item`.
+        is_question: it is only asked whose it is.
         hint: MPID that the edge sent along; the coordinator's word unless `is_guess`.
         batch: decoded, from step `decode` on.
         mpid: whose it is, from step `identify` on; `None` if nobody's.
@@ -34,6 +35,7 @@ class Work(Struct):
     sent: bytes | None = None
     result: Result | None = None
     checked: Checked | None = None
+    is_question: bool = False
 
     @property
     def decoded(self) -> Batch:

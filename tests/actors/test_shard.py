@@ -26,6 +26,7 @@ from actors.model.micro_batches import (
     Rejected,
     Unregistered,
     Unresolved,
+    Whose,
 )
 from actors.model.profiles import Lookup
 from actors.model.workspaces import WorkspaceInfo
@@ -208,6 +209,19 @@ def test_after_one_that_has_to_wait_its_unit_waits(tmp_path: Path) -> None:
         *(Rejected, Accepted),
         *(Moved, Deferred),
     ]
+
+
+def test_what_is_only_asked_about_is_not_applied(tmp_path: Path) -> None:
+    """Nor registered: it comes again, by an id that it has, and is applied."""
+    batch = opened(ANN, source_request_id="r")
+    question = item(batch)
+    question.is_question = True
+    with shard_on(tmp_path) as shard:
+        assert shard.commit(micro(1, question)) == [Whose(ANN)]
+        assert profile_of(shard, ANN) is None
+        assert shard.commit(micro(2, item(batch, mpid=ANN))) == [Accepted(ANN, 1)]
+        assert shard.commit(micro(3, question)) == [Whose(ANN)]
+        assert shard.commit(micro(4, item(batch))) == [Duplicate("duplicate_request_id")]
 
 
 def test_event_names_are_asked_for_and_then_known(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from actors.model.micro_batches import (
     Result,
     Unregistered,
     Unresolved,
+    Whose,
 )
 from actors.store.keys import (
     MPID_RANDOM_BITS,
@@ -58,6 +59,13 @@ class Truth:
         self.asked: list[list[str]] = []  # of the coordinator
         self.failure: Exception | None = None
         self.moving: SlotMap | None = None  # the map by which shards own slots, if not evenly
+
+    def customer(self, body: dict[str, Any]) -> str:
+        """Return whose a batch is that names an MPID or a customer."""
+        if "mpid" in body:
+            return next(each for each, mpid in self.mpids.items() if mpid == body["mpid"])
+        name: str = body["user_identities"]["customer_id"]
+        return name
 
     def owner(self, mpid: int) -> int:
         """Return the shard that owns an MPID."""
@@ -106,7 +114,7 @@ class FakeShard:
             return Rejected([Problem("bad")])
         if body.get("again"):
             return Duplicate("duplicate_request_id")
-        customer = body["user_identities"]["customer_id"]
+        customer = self._truth.customer(body)
         if "blocked" in body:  # its identities: shard to the slot where it goes from there
             slot = body["blocked"].get(str(self._number))
             if slot is not None:
@@ -120,6 +128,8 @@ class FakeShard:
             return Unresolved("production", [("customerid", customer)])
         if self._truth.owner(mpid) != self._number:
             return Moved(mpid)
+        if item.is_question:
+            return Whose(mpid)
         name = body.get("name")
         if name is not None and name not in self._truth.names:
             return Unregistered([EventName("custom_event", name)])
@@ -291,6 +301,45 @@ async def test_a_user_named_in_several_ways_keeps_the_order_of_the_request() -> 
     assert [number for _, _, number in edge.truth.applied] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("distance", range(SHARDS))
+async def test_a_user_named_by_mpid_behind_a_batch_that_comes_back_waits_for_it(
+    distance: int,
+) -> None:
+    """spec/events-api.md, 5.2: wherever the batch before went first."""
+    edge = Edge()
+    home = (first_shard("a") + distance) % SHARDS
+    mpid = edge.truth.mpids["a"] = edge.truth.mpid_on(home)
+    new = next(each for each in "bcdefgh" if first_shard(each) == home)
+    by_mpid: dict[str, Any] = {"mpid": mpid}
+    results = await edge.apply(
+        of("a", fresh=True), by_mpid, of(new), by_mpid | {"name": "x"}, of("a"), by_mpid
+    )
+    assert results[2] == Accepted(edge.truth.mpids[new], 1)
+    assert [*results[:2], *results[3:]] == [Accepted(mpid, 1)] * 5
+    assert edge.order("a") == [0, 1, 3, 4, 5]
+
+
+async def test_whose_batches_are_is_asked_once_if_users_are_named_in_several_ways() -> None:
+    """However many there are, and however many of them are new."""
+    edge = Edge(max_micro_batch_bytes=100_000)
+    bodies = []
+    for number in range(20):
+        mpid = edge.truth.mpids[f"c{number}"] = edge.truth.mpid_on(number % SHARDS)
+        bodies += [of(f"new-{number}"), {"mpid": mpid}]
+    results = await edge.apply(*bodies)
+    assert all(isinstance(result, Accepted) for result in results)
+    assert len(edge.truth.applied) == 40
+    assert (len(edge.truth.calls), len(edge.truth.asked)) == (2 * SHARDS, 1)
+
+
+async def test_users_named_in_several_ways_take_one_call_where_one_shard_has_them() -> None:
+    edge = Edge()
+    home = first_shard("a")
+    mpid = edge.truth.mpids["a"] = edge.truth.mpid_on(home)
+    assert await edge.apply(of("a"), {"mpid": mpid}) == [Accepted(mpid, 1)] * 2
+    assert edge.truth.calls == [(home, [0, 1])]
+
+
 @pytest.mark.parametrize("error", [StoreFull("full"), ShardUnavailable("gone")])
 async def test_a_failure_is_the_requests(error: Exception) -> None:
     edge = Edge()
@@ -411,12 +460,20 @@ batches = st.lists(
         lambda customer, name, kind: of(customer, name=name) | ({kind: True} if kind else {}),
         st.sampled_from("abcdef"),
         st.sampled_from([None, None, "x", "y"]),
-        st.sampled_from([None, None, None, "bad", "again", "fresh"]),
+        st.sampled_from([None, None, None, "bad", "again", "fresh", "named"]),
     ),
     min_size=1,
     max_size=20,
 )
 homes = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, SHARDS - 1))
+
+
+def named(edge: Edge, body: dict[str, Any]) -> dict[str, Any]:
+    """Name the user by MPID instead, if that is wanted and he has one."""
+    mpid = edge.truth.mpids.get(body["user_identities"]["customer_id"])
+    if "named" not in body or mpid is None:
+        return body
+    return {"mpid": mpid, "name": body["name"]}
 
 
 @given(st.lists(batches, min_size=1, max_size=3), homes)
@@ -432,6 +489,7 @@ def test_every_batch_is_applied_once_and_in_order(
             edge.truth.mpids[customer] = edge.truth.mpid_on(shard)
         for bodies in requests:
             edge.truth.applied.clear()
+            bodies = [named(edge, body) for body in bodies]
             results = await edge.apply(*bodies)
             for number, (body, result) in enumerate(zip(bodies, results, strict=True)):
                 if body.get("bad"):
@@ -439,7 +497,7 @@ def test_every_batch_is_applied_once_and_in_order(
                 elif body.get("again"):
                     assert isinstance(result, Duplicate)
                 else:
-                    customer = body["user_identities"]["customer_id"]
+                    customer = edge.truth.customer(body)
                     assert result == Accepted(edge.truth.mpids[customer], 1)
                     assert sum(each == number for _, _, each in edge.truth.applied) == 1
             for customer in "abcdef":

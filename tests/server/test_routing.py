@@ -113,6 +113,24 @@ def test_the_shard_that_is_asked_is_the_one_that_resolves(
             assert found.slot == slot_of_hash(digest)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(
+            rb'{"user_identities":{"email":"a@b.c"},"device_info":{"brand":"Pixel \ud83d"}}',
+            id="beside an identity",
+        ),
+        pytest.param(rb'{"user_identities":{"customer_id":"\udc00 x"}}', id="in an identity"),
+        pytest.param(rb'{"source_request_id":"\ud83d"}', id="in the id of a batch of nobody's"),
+    ],
+)
+def test_half_a_surrogate_pair_leads_nowhere_else(body: bytes) -> None:
+    """spec/events-api.md, 3.2 and 5.2: the shard reads it as U+FFFD."""
+    mended = body.replace(rb"\ud83d", rb"\ufffd").replace(rb"\udc00", rb"\ufffd")
+    assert mended != body
+    assert route(body) == route(mended)
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

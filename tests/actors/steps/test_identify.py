@@ -8,7 +8,15 @@ import orjson
 import pytest
 
 from actors.identity.state import identity_rules
-from actors.model.micro_batches import Deferred, Duplicate, Moved, Rejected, Result, Unresolved
+from actors.model.micro_batches import (
+    Deferred,
+    Duplicate,
+    Moved,
+    Rejected,
+    Result,
+    Unresolved,
+    Whose,
+)
 from actors.model.profiles import Lookup, ProfileKey
 from actors.model.workspaces import Environment
 from actors.steps.decode import Decoder
@@ -333,3 +341,12 @@ def test_what_somebody_erased_has_sent_is_a_repeat_though_it_names_identities(kn
     again = work(CUSTOMER, mpid=ALSO_HERE, source_request_id="r")
     other = work(CUSTOMER, mpid=ALSO_HERE, source_request_id="s")
     assert known.identify(again, other) == [Duplicate("duplicate_request_id"), HERE]
+
+
+def test_whose_a_batch_is_may_only_be_asked(known: Known) -> None:
+    known.link(HERE, ("customerid", CUSTOMER))
+    works = [work(CUSTOMER), work(CUSTOMER, EMAIL), work(CUSTOMER), work(unit=1)]
+    for each in works:
+        each.is_question = True
+    new = unresolved(("customerid", CUSTOMER), ("email", EMAIL))
+    assert known.identify(*works) == [Whose(HERE), new, Deferred(), Whose(None)]

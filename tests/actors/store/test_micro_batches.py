@@ -14,6 +14,7 @@ from actors.model.micro_batches import (
     Result,
     Unregistered,
     Unresolved,
+    Whose,
 )
 from actors.store.environment import Store
 from actors.store.micro_batches import RING, forget_all, remember, seen
@@ -28,6 +29,8 @@ RESULTS: list[Result] = [
     Unresolved("development", [("customerid", "c-1"), ("email", "Ann@Example.com")]),
     Deferred(),
     Unregistered([EventName("custom_event", "Ping")]),
+    Whose(-5),
+    Whose(None),
 ]
 
 
