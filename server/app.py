@@ -127,13 +127,15 @@ ROUTES = tuple(
 )
 
 # What an edge's web.AppRunner has to be given: bodies are inflated by server.bodies, within the
-# limit; the access log is server.logs's; a pixel's query of 8 KB has to be readable; whoever sends
-# the head of a request too slowly, or nothing, is left after longer than proxies keep connections.
+# limit; the access log is server.logs's; a pixel's query of 8 KB has to be readable, and all the
+# cookies of a site; whoever sends the head of a request too slowly, or nothing, is left after
+# longer than proxies keep connections.
 RUNNER_OPTIONS: dict[str, Any] = {
     "auto_decompress": False,
     "access_log": None,
     "logger": PROTOCOL_LOG,
     "max_line_size": 16 * 1024,
+    "max_field_size": 16 * 1024,
     "keepalive_timeout": 75.0,
 }
 

@@ -3,6 +3,8 @@
 import itertools
 from typing import Any
 
+import pytest
+
 from tests.whole.cases import EV, newest
 from tests.whole.test_events_client import PATH, TEXT, post
 from tests.whole.world import WEB_KEY, T, World
@@ -116,3 +118,14 @@ async def test_case_12_a_batch_counts_once_however_it_was_sent(world: World) -> 
     await accept(world, sent, Accept="text/plain;charset=UTF-8")
     await accept(world, sent, Origin="https://shop.example")
     assert len(world.log()) == 1
+
+
+@pytest.mark.parametrize(("length", "status"), [(12_000, 202), (16_300, 202), (17_000, 400)])
+async def test_a_page_of_a_site_with_many_cookies_is_heard(
+    world: World, length: int, status: int
+) -> None:
+    """A page sends what other parts of the site have set for its domain with each request."""
+    cookie = {"Cookie": "c=" + "x" * (length - 2)}
+    response = await world.client.post(PATH, json=batch(EV), headers=TEXT | cookie)
+    assert response.status == status
+    assert len(world.log()) == (status == 202)
