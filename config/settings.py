@@ -108,10 +108,17 @@ class Settings(BaseSettings):
     port: Port = Field(default=8080, description="Port of the edges; 0 takes any free one.")
     tls_cert: Path | None = Field(
         default=None,
-        description="File of the certificate chain (PEM) with which edges serve HTTPS too.",
+        description=(
+            "File of the certificate chain (PEM) with which edges serve HTTPS too. Edges look "
+            "every 10 seconds whether it or the key has changed; new connections get the new one."
+        ),
     )
     tls_key: Path | None = Field(
-        default=None, description="File of the certificate's private key (PEM), not encrypted."
+        default=None,
+        description=(
+            "File of the certificate's private key (PEM), not encrypted; looked at like the "
+            "certificate."
+        ),
     )
     tls_port: Annotated[int, Field(ge=1, le=65535)] = Field(
         default=8443, description="Port of HTTPS, beside that of HTTP, if there is a certificate."

@@ -43,7 +43,7 @@ from server.microbatch import QueueOptions, ShardQueue
 from server.ports import cannot_listen
 from server.privacy_gateway import PrivacyGateway
 from server.routing import Router
-from server.tls import Tls
+from server.tls import ServedCertificate, Tls
 
 SHUTDOWN_S = 4.0  # for requests that are in flight when the port is closed
 # Between two slices of what is asked about all users: most of a shard's time is ingestion's.
@@ -152,6 +152,7 @@ class EdgeProcess:
             max_received_bytes=max_received_bytes,
         )
         self._runner: web.AppRunner | None = None
+        self._renewing: asyncio.Task[None] | None = None
 
     def refuse_waiting(self) -> None:
         """Refuse what waits for shards: slots have moved, and it may be for another one now."""
@@ -173,8 +174,10 @@ class EdgeProcess:
             await web.TCPSite(runner, host, port, reuse_port=True).start()
             if self._tls is not None:
                 asked = self._tls.port
-                context = self._tls.context()
-                await web.TCPSite(runner, host, asked, reuse_port=True, ssl_context=context).start()
+                served = await asyncio.to_thread(ServedCertificate, self._tls)
+                site = web.TCPSite(runner, host, asked, reuse_port=True, ssl_context=served.context)
+                await site.start()
+                self._renewing = asyncio.get_running_loop().create_task(served.run())
         except OSError as error:
             await runner.cleanup()
             raise cannot_listen(host, asked, error) from error
@@ -199,6 +202,8 @@ class EdgeProcess:
 
     async def stop(self) -> None:
         """Stop listening, and return once what is in flight has been answered."""
+        if self._renewing is not None:
+            self._renewing.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

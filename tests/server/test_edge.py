@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -18,6 +19,7 @@ from actors.errors import CannotListen
 from actors.groups.handles import GroupDeskHandle
 from actors.handles import CoordinatorHandle, ShardHandle
 from actors.metric_groups import EdgeMetrics
+from server import tls
 from server.app import RUNNER_OPTIONS
 from server.config_gateway import ConfigDeskHandle, ForwarderHandle
 from server.edge import EdgeProcess, EdgeWorkspace
@@ -27,7 +29,8 @@ from server.microbatch import ITEM_OVERHEAD_BYTES, QueueOptions
 from server.ports import check_port
 from server.privacy_gateway import PrivacyGateway
 from server.tls import Tls
-from tests.clients.tools import free_port
+from tests.actors.outputs.harness import eventually
+from tests.clients.tools import certificate, free_port
 from tests.server.conftest import WORKSPACE, Client, basic, config_with, key_info
 from tests.server.test_microbatch import SlowShard
 
@@ -82,7 +85,7 @@ def edge_of(
     workspaces: list[EdgeWorkspace],
     clock: ManualClock,
     limit_file: LimitFile,
-    tls: Tls | None = None,
+    served: Tls | None = None,
 ) -> EdgeProcess:
     return EdgeProcess(
         workspaces,
@@ -91,7 +94,7 @@ def edge_of(
         EdgeMetrics("test"),
         clock,
         SystemRandomness(),
-        tls,
+        served,
     )
 
 
@@ -128,11 +131,54 @@ async def test_a_certificate_that_is_not_there_leaves_no_port_open(
 ) -> None:
     """Such as one that a node of a cluster does not have."""
     port, absent = free_port(), tmp_path / "absent.pem"
-    tls = Tls(absent, absent, 4443)
-    edge = edge_of([workspace(3, [SlowBatches()])], clock, limit_file, tls)
+    of_none = Tls(absent, absent, 4443)
+    edge = edge_of([workspace(3, [SlowBatches()])], clock, limit_file, of_none)
     with pytest.raises(CannotListen, match=r"127\.0\.0\.1:4443 .*: No such file or directory$"):
         await edge.start("127.0.0.1", port)
     check_port("127.0.0.1", port, SystemClock())
+
+
+async def _certificate_at(port: int, name: str) -> bytes:
+    """Return the certificate that a new connection is shown, which asks for a name or for none."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    _, writer = await asyncio.open_connection(
+        "127.0.0.1", port, ssl=context, server_hostname=name, ssl_handshake_timeout=10
+    )
+    shown: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    return shown
+
+
+@pytest.mark.parametrize("name", ["localhost", ""], ids=["by name", "by address"])
+async def test_a_new_connection_is_shown_the_renewed_certificate(
+    clock: ManualClock,
+    limit_file: LimitFile,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+) -> None:
+    """While only half of it is there, the former one is shown."""
+    monkeypatch.setattr(tls, "LOOK_S", 0.01)
+    (cert, key), port = certificate(tmp_path), free_port()
+    edge = edge_of([workspace(3, [SlowBatches()])], clock, limit_file, Tls(cert, key, port))
+    await edge.start("127.0.0.1", 0)
+    former = ssl.PEM_cert_to_DER_cert(cert.read_text())
+    assert await _certificate_at(port, name) == former
+    (tmp_path / "renewed").mkdir()
+    renewed = certificate(tmp_path / "renewed")
+    renewed[0].replace(cert)
+    refused = "certificate_refused"
+    await eventually(lambda: refused in [vars(each).get("event") for each in caplog.records])
+    assert await _certificate_at(port, name) == former
+    renewed[1].replace(key)
+    expected = ssl.PEM_cert_to_DER_cert(cert.read_text())
+    async with asyncio.timeout(10):
+        while await _certificate_at(port, name) != expected:
+            pass
+    await edge.stop()
 
 
 async def test_batches_go_to_their_own_workspaces_shards(slow: Slow) -> None:
