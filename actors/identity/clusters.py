@@ -12,6 +12,7 @@ from actors.identity.decisions import Decision
 from actors.identity.draft import Key
 from actors.identity.index import Index
 from actors.model.workspaces import Environment
+from actors.store.identities import IdentityChange
 from actors.store.trail import TrailEntry
 
 _TRAIL_STEP = 1 << 20  # more decisions than go into one cluster
@@ -114,6 +115,8 @@ class Cluster:
         trail: of each decision, in order, what it did to each record.
         waiting: decisions that have to wait until it is written.
         missing: shards that do not have it yet.
+        losing: those of them that have to write first what it takes from records.
+        rest: what is written after that.
         is_replayed: it was found at the start.
     """
 
@@ -126,6 +129,8 @@ class Cluster:
     trail: list[dict[int, TrailEntry]] = field(default_factory=list)
     waiting: dict[Pending, None] = field(default_factory=dict)
     missing: set[int] = field(default_factory=set)
+    losing: set[int] = field(default_factory=set)
+    rest: dict[int, IdentityChange] = field(default_factory=dict)
 
     def add_keys(self, keys: Iterable[Key], index: Index) -> None:
         """Write these, too."""

@@ -14,7 +14,7 @@ from actors.errors import StaleTerm, StoreDamaged, StoreFull
 from actors.identity.clusters import Cluster, Pending
 from actors.identity.draft import Draft, Key
 from actors.identity.in_flight import InFlight
-from actors.identity.index import Index, IndexShard, change_of, keys_of
+from actors.identity.index import Index, IndexShard, change_of, keys_of, losses_of
 from actors.identity.journal import Journal
 from actors.identity.knowledge import Knowledge
 from actors.identity.lanes import WriteLane
@@ -256,11 +256,19 @@ class Commits:
     # -- Writing ----------------------------------------------------------------------------------
 
     def _take_off(self, cluster: Cluster, change: IdentityChange) -> None:
-        """Have an intent written, and let everybody wait who looks at what it changes."""
+        """Have an intent written, and let everybody wait who looks at what it changes.
+
+        What concerns several shards is written on each when its turn comes. So records lose first:
+        else a batch could be told by one shard that an identity has another user by now, and a
+        later one by another shard that it has not.
+        """
         parts = self._index.split(change)
         cluster.missing = set(parts)
         self.in_flight.add(change.intent, cluster)
-        for shard, part in parts.items():
+        losses = self._index.split(losses_of(change)) if len(parts) > 1 else {}
+        if losses:
+            cluster.losing, cluster.rest = set(losses), parts
+        for shard, part in (losses or parts).items():
             self._lanes[shard].add(part)
         if not parts:
             self._settle(change.intent)
@@ -276,10 +284,17 @@ class Commits:
         """Take in that a shard has its parts of some intents."""
         for number in numbers:
             cluster = self.in_flight.intents.get(number)
-            if cluster is not None:
-                cluster.missing.discard(shard)
-                if not cluster.missing:
-                    self._settle(number)
+            if cluster is None:
+                continue
+            if cluster.losing:
+                cluster.losing.discard(shard)
+                if not cluster.losing:
+                    for each, part in cluster.rest.items():
+                        self._lanes[each].add(part)
+                continue
+            cluster.missing.discard(shard)
+            if not cluster.missing:
+                self._settle(number)
         self._commit_soon(self._group)
 
     def _settle(self, number: int) -> None:

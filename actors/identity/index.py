@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from actors.identity.draft import Key
 from actors.identity.findings import Findings, Question
 from actors.identity.keys import IdentityName
@@ -87,6 +89,19 @@ def keys_of(change: IdentityChange) -> list[Key]:
     ]
     keys += [(environment, record.mpid) for record in change.records]
     return keys + [(environment, profile.mpid) for profile in change.profiles]
+
+
+def losses_of(change: IdentityChange) -> IdentityChange:
+    """Return what a change takes from records, without what it gives to them or to others."""
+    losses = IdentityChange(change.scope, change.environment, [], [], change.intent)
+    for record in change.records:
+        if record.is_erased:
+            losses.records.append(record)
+        elif any(each.removed for each in record.trail):
+            attached = [lookup for each in record.trail for lookup in each.attached]
+            left = [lookup for lookup in record.lookups if lookup not in attached]
+            losses.records.append(replace(record, lookups=left, trail=[]))
+    return losses
 
 
 def record_of(change: RecordChange) -> IdentityRecord | None:

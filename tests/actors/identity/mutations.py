@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from actors.identity import commits
 from actors.identity.clusters import Cluster, Pending
 from actors.identity.commits import Commits
 from actors.identity.draft import Draft, Key
@@ -298,6 +299,15 @@ def a_logout_is_remembered_when_committed(patch: pytest.MonkeyPatch) -> None:
             self._open_retries = open_retries
 
     patch.setattr(Commits, "answers_again", answers_committed)
+
+
+def records_lose_when_others_gain(patch: pytest.MonkeyPatch) -> None:
+    """Shards are written at once, each with all that it gets of an intent."""
+
+    def no_losses(change: IdentityChange) -> IdentityChange:
+        return IdentityChange(change.scope, change.environment, [], [], change.intent)
+
+    patch.setattr(commits, "losses_of", no_losses)
 
 
 # -- Shards ---------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.identity.draft import Key
-from actors.identity.index import Index, change_of, keys_of
+from actors.identity.index import Index, change_of, keys_of, losses_of
 from actors.identity.keys import IdentityName
 from actors.identity.state import IdentityRecord, IdentityState
 from actors.model.profiles import Lookup
@@ -19,6 +19,7 @@ from actors.store.identities import (
 )
 from actors.store.keys import MPID_RANDOM_BITS, SLOTS
 from actors.store.slots import Slots, even
+from actors.store.trail import TrailEntry
 
 SCOPE = 7
 NAMES = [IdentityName("email", f"{number}@example.com") for number in range(30)]
@@ -52,6 +53,33 @@ def test_changes_go_to_their_owners_and_nowhere_else(
         assert (part.scope, part.environment, part.intent) == (SCOPE, "development", 9)
     keys = [key for part in parts.values() for key in keys_of(part)]
     assert Counter(keys) == Counter(keys_of(change))
+
+
+def test_losses_are_what_records_had_and_have_no_longer() -> None:
+    """One who gets something else at the same time does not get it yet; gains alone are none."""
+    kept, lost, got = (Lookup("email", f"{number}@example.com", number) for number in range(3))
+
+    def changed(
+        mpid: int, lookups: list[Lookup], attached: list[Lookup], removed: list[Lookup]
+    ) -> RecordChange:
+        entry = TrailEntry(1, 5, "modify", mpid, attached, removed)
+        return RecordChange(mpid, lookups, 5, source_mpid=3, trail=[entry])
+
+    erased = RecordChange(MPIDS[2], [], 0, is_erased=True)
+    change = IdentityChange(
+        SCOPE,
+        "production",
+        [IndexEntry("email", "1@example.com", [])],
+        [
+            changed(MPIDS[0], [kept, got], [got], [lost]),
+            changed(MPIDS[1], [kept, got], [got], []),
+            erased,
+        ],
+        9,
+        [ProfileChange(MPIDS[0], 5)],
+    )
+    left = RecordChange(MPIDS[0], [kept], 5, source_mpid=3)
+    assert losses_of(change) == IdentityChange(SCOPE, "production", [], [left, erased], 9)
 
 
 def test_an_identity_and_a_record_of_its_slot_lie_together() -> None:

@@ -23,6 +23,7 @@ from tests.actors.identity import (
     mutations,
     test_absence,
     test_newcomers,
+    test_races,
     test_recovery,
     test_sequencer,
 )
@@ -79,6 +80,11 @@ FOUND_BY_CASES: list[tuple[Mutation, Case]] = [
     (
         mutations.what_is_being_asked_is_taken_from_what_was_said,
         test_newcomers.test_an_answer_that_is_older_than_what_was_decided_meanwhile_is_not_wrong,
+    ),
+    # What a shard has is looked at by batches that it resolves; histories have no shards' batches.
+    (
+        mutations.records_lose_when_others_gain,
+        test_races.test_x8_who_loses_an_identity_has_lost_it_before_a_shard_says_who_has_it,
     ),
     # Batches that name an MPID, which few histories have.
     (

@@ -18,6 +18,7 @@ from actors.errors import ShardUnavailable
 from actors.identity.calls import IdentityProblem
 from actors.identity.state import IdentityRules
 from tests.actors.identity.calling import (
+    PRODUCTION,
     attempt,
     batch,
     call,
@@ -164,6 +165,28 @@ def test_x8_a_takeover_is_never_seen_by_halves() -> None:
         assert changed == (("email", k), ("email", f))
         assert seen == [f] * seen.count(f) + [k] * seen.count(k)
         assert seen[-1] == k
+
+    from_every_seed(LINK, story)
+
+
+def test_x8_who_loses_an_identity_has_lost_it_before_a_shard_says_who_has_it() -> None:
+    """So that batches, which each ask one shard, do not find the former user after the new one."""
+
+    async def story(world: SimulatedWorld) -> None:
+        k = (await call(world, "login", "cid:c1")).mpid
+        f = (await call(world, "login", "cid:c2 em:e2")).mpid
+        taking = asyncio.create_task(modify(world, k, "em", None, "e2"))
+        while not taking.done():
+            records = world.records()
+            losing, gaining = (
+                [kind for kind, *_ in records[PRODUCTION, mpid] if kind == "email"]
+                for mpid in (f, k)
+            )
+            [holder] = world.entries()[PRODUCTION, "email", "e2"]
+            assert not losing or (holder.mpid == f and not gaining)
+            await asyncio.sleep(0.0005)
+        assert await held(world, f) == {"cid:c2"}
+        assert await held(world, k) == {"cid:c1", "em:e2"}
 
     from_every_seed(LINK, story)
 
