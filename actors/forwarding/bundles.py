@@ -232,6 +232,7 @@ class BundleCourier:
             desk.leave(_carried(stream, pack))  # a shard that does not answer takes nobody's turn
         desk.ended(begun, pack.first.delivery_id, [outcome])
         desk.count_attempt(stream.connection.number, outcome, pack.first.attempts)
+        desk.answered([pack.first], [outcome])
         desk.metrics.request_duration.labels(desk.output.id).observe(desk.clock.monotonic() - began)
         await self._settle(stream, group, pack, outcome, started_ms)
         await self._end(stream, name, group)

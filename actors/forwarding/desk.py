@@ -146,10 +146,30 @@ class Desk:
         if attempts_before:
             self.metrics.retries.labels(slug).inc()
 
+    def answered(self, deliveries: Sequence[Delivery], outcomes: Sequence[Outcome]) -> None:
+        """Fault connections whose credentials many requests in a row were refused for.
+
+        Called once for each request, however many deliveries it carried: they had one answer.
+        """
+        by_connection: dict[int, list[tuple[Delivery, Outcome]]] = {}
+        for each in zip(deliveries, outcomes, strict=True):
+            by_connection.setdefault(each[0].connection, []).append(each)
+        for connection, pairs in by_connection.items():
+            state = self.connections[connection]
+            if any(_is_accepted(outcome) for _, outcome in pairs):
+                state.auth_failures = 0
+                continue
+            refused = [(each, why) for each, why in pairs if _is_auth_failure(why)]
+            if not refused:
+                continue  # nobody answered
+            state.auth_failures += 1
+            if state.auth_failures >= AUTH_FAILURES and not state.is_faulted:
+                delivery, why = refused[0]
+                self._fault(state, delivery, Fatal("fatal_response", why.excerpt, why.http_status))
+
     def delivered(self, connection: int, events: int, oldest_ms: int) -> None:
         """Note a success; `oldest_ms`: receipt time of the oldest of what was delivered."""
         state = self.connections[connection]
-        state.auth_failures = 0
         state.refused_since_ms = None
         state.last_sent_ms = self.clock.now_ms()
         self.metrics.events.labels(state.info.id, "sent").inc(events)
@@ -160,8 +180,6 @@ class Desk:
         """Note a failure; return the delivery with its next attempt, `None` if it is given up."""
         attempts = delivery.attempts + 1
         first_ms = delivery.first_attempt_ms or started_ms
-        if outcome.http_status is not None:
-            self.connections[delivery.connection].auth_failures = 0
         now_ms = self.clock.now_ms()
         schedule = self.output.schedule
         if retry.is_given_up(schedule, attempts, (now_ms - first_ms) / 1000):
@@ -227,7 +245,7 @@ class Desk:
         return letter
 
     def buried(self, letter: DeadLetter) -> None:
-        """Note a dead letter; many refusals of our credentials in a row are a fault."""
+        """Note a dead letter."""
         if letter.reason == NO_IDENTITY:
             return  # it was passed by, and is counted among what was left out
         delivery = letter.delivery
@@ -236,13 +254,6 @@ class Desk:
         self.metrics.dead.labels(state.info.id, letter.reason).inc()
         fault = Fatal(letter.reason, letter.response_excerpt or "", letter.http_status)
         self.notices.dead(state.info.id, delivery, fault)
-        if letter.http_status not in AUTH_STATUSES:
-            if letter.http_status is not None:  # else it is of no answer
-                state.auth_failures = 0
-            return
-        state.auth_failures += 1
-        if state.auth_failures >= AUTH_FAILURES and not state.is_faulted:
-            self._fault(state, delivery, fault)
 
     def is_held(self, delivery: Delivery, reason: str) -> bool:
         """Whether a subscription is faulted by the failure of a delivery, which is then held.
@@ -335,6 +346,17 @@ class Desk:
                 self.metrics.blocked_users,
             ):
                 gauge.remove(state.info.id)
+
+
+def _is_auth_failure(outcome: Outcome) -> bool:
+    return isinstance(outcome, Fatal) and outcome.http_status in AUTH_STATUSES
+
+
+def _is_accepted(outcome: Outcome) -> bool:
+    """Whether somebody answered who did not refuse our credentials."""
+    if isinstance(outcome, Delivered):
+        return True
+    return outcome.http_status is not None and not _is_auth_failure(outcome)
 
 
 def anew(delivery: Delivery, outcome: Failed) -> Delivery:

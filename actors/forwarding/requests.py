@@ -190,6 +190,7 @@ class RequestCourier:
             for delivery, outcome in zip(deliveries, outcomes, strict=True)
         }.items():
             desk.count_attempt(connection, outcome, attempts)
+        desk.answered(deliveries, outcomes)
         if isinstance(request, ChangeRequest):
             back = self._settle_together(request, outcomes, started_ms)
             kept = self._still_wanted(back)

@@ -182,17 +182,32 @@ class Ledger:
             elif isinstance(outcome, Retry):
                 self._retry(job, each, outcome, began_ms, now_ms)
             elif isinstance(outcome, Fatal):
-                self._failed(job, each, outcome.reason, outcome.http_status, now_ms)
+                self._failed(job, each, outcome.reason, outcome.http_status)
             elif isinstance(outcome, Split) and len(deliveries) == 1 and len(events) == 1:
-                self._failed(job, each, "fatal_response", outcome.http_status, now_ms)
+                self._failed(job, each, "fatal_response", outcome.http_status)
             is_suspension = isinstance(outcome, Delivered) and outcome.is_suspension
             if is_suspension or isinstance(outcome, Refused):
                 self._fault(number, now_ms)
+        for number in {each.connection for each in deliveries}:
+            pairs = zip(deliveries, outcomes, strict=True)
+            self._count_refusal(number, [out for each, out in pairs if each.connection == number])
+        for number, count in self.refusals.items():
+            if count >= AUTH_FAILURES and not self.is_faulted[number]:
+                self._fault(number, now_ms)
+
+    def _count_refusal(self, number: int, outcomes: Sequence[Outcome]) -> None:
+        """Count a request, whatever it carried, that was refused for its credentials."""
+        answers = [each for each in outcomes if each.http_status or isinstance(each, Delivered)]
+        if not answers:
+            return
+        is_refused = all(
+            isinstance(each, Fatal) and each.http_status in {401, 403} for each in answers
+        )
+        self.refusals[number] = self.refusals[number] + 1 if is_refused else 0
 
     def _delivered(self, job: Job, delivery: Delivery, events: frozenset[int]) -> None:
         job.open -= events
         job.got |= events
-        self.refusals[delivery.connection] = 0
         self.sent_events[delivery.connection] += len(events)
         if job.is_delivered:
             self.delivered_ids.add((job.delivery.delivery_id, job.delivery.mpid))
@@ -203,33 +218,19 @@ class Ledger:
         tries = self.tries[delivery.sequence, delivery.delivery_id]
         tries.attempts += 1
         tries.first_ms = tries.first_ms or began_ms
-        if outcome.http_status is not None:
-            self.refusals[delivery.connection] = 0
         age_s = (now_ms - tries.first_ms) / 1000
         if age_s > SCHEDULE.max_age_s and tries.attempts >= SCHEDULE.min_attempts:
-            self._failed(job, delivery, "retry_exhausted", outcome.http_status, now_ms)
+            self._failed(job, delivery, "retry_exhausted", outcome.http_status)
             return
         delay_ms = 1000 * min(SCHEDULE.cap_s, SCHEDULE.base_s * 2 ** (tries.attempts - 1))
         asked_ms = 1000 * (outcome.retry_after_s or 0)
         tries.due_ms = now_ms + int(max(delay_ms * (1 - SCHEDULE.jitter), asked_ms))
         tries.latest_ms = now_ms + int(max(delay_ms * (1 + SCHEDULE.jitter), asked_ms)) + 1
 
-    def _failed(
-        self, job: Job, delivery: Delivery, reason: str, status: int | None, now_ms: int
-    ) -> None:
+    def _failed(self, job: Job, delivery: Delivery, reason: str, status: int | None) -> None:
         events = events_of(delivery)
         job.open -= events
         job.failed |= dict.fromkeys(events, (reason, status))
-        if job.open:
-            return  # it fails, or not, as a whole
-        _, status = job.failed[max(job.failed)]
-        number = delivery.connection
-        if status in {401, 403}:
-            self.refusals[number] += 1
-            if self.refusals[number] >= AUTH_FAILURES:
-                self._fault(number, now_ms)
-        elif status is not None:
-            self.refusals[number] = 0
 
     # -- Settlements ------------------------------------------------------------------------------
 

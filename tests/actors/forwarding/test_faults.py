@@ -10,7 +10,7 @@ from actors.clock import ManualClock
 from actors.errors import ShardUnavailable, StoreFull
 from actors.forwarding.faults import Fault, KeptFaults
 from actors.model.deliveries import Delivery
-from actors.outputs.contract import Delivered, Fatal, Outcome, Retry
+from actors.outputs.contract import Delivered, Fatal, Outcome, RequestLimits, Retry
 from tests.actors.forwarding.support import (
     MemoryOutbox,
     ScriptedOutput,
@@ -18,6 +18,7 @@ from tests.actors.forwarding.support import (
     connection,
     delivery,
 )
+from tests.actors.forwarding.test_bundles import OneGroupOutput
 
 
 class State:
@@ -109,6 +110,60 @@ async def test_another_answer_in_between_begins_the_count_anew() -> None:
     await simulation.run(3600)
     assert forwarder.state()["connections"]["c1"]["status"] == "active"
     assert len(shard.dead) == 47
+    await simulation.stop()
+
+
+async def test_one_answer_for_many_deliveries_is_one_refusal() -> None:
+    clock = ManualClock()
+    output = ScriptedOutput(
+        clock,
+        lambda each: refuse(each) if each.sequence <= 30 else Delivered(200),
+        RequestLimits(max_deliveries=30),
+    )
+    simulation = Simulation(clock)
+    shard = MemoryOutbox([delivery(n, n) for n in range(1, 61)])
+    forwarder = simulation.start(output, [shard])
+    await simulation.run(60)
+    assert [len(sent) for _, sent in output.requests] == [30, 30]
+    assert forwarder.state()["connections"]["c1"]["status"] == "active"
+    assert (len(shard.dead), len(output.delivered)) == (30, 30)
+    await simulation.stop()
+
+
+@pytest.mark.parametrize(
+    ("requests", "status"),
+    [pytest.param(19, "active", id="19"), pytest.param(20, "faulted", id="20")],
+)
+async def test_twenty_refused_requests_in_a_row_are_a_fault(requests: int, status: str) -> None:
+    clock = ManualClock()
+    output = ScriptedOutput(clock, refuse, RequestLimits(max_deliveries=30))
+    simulation = Simulation(clock)
+    shard = MemoryOutbox([delivery(n, n) for n in range(1, requests * 30 + 1)])
+    forwarder = simulation.start(output, [shard], max_in_flight=1)
+    await simulation.run(60)
+    assert len(shard.dead) == requests * 30
+    shown = forwarder.state()["connections"]["c1"]
+    assert shown["status"] == status
+    if status == "faulted":
+        assert shown["fault"]["first_job_id"] == delivery(571).delivery_id
+    await simulation.stop()
+
+
+async def test_an_upload_of_many_deliveries_is_one_refusal() -> None:
+    clock = ManualClock()
+    output = OneGroupOutput(Fatal("fatal_response", "who are you?", 401))
+    output.max_rows = 30
+    simulation = Simulation(clock)
+    shard = MemoryOutbox([delivery(n) for n in range(1, 30 * 19 + 1)])
+    forwarder = simulation.start(output, [shard])
+    await simulation.run(60)
+    assert len(shard.dead) == 30 * 19
+    assert forwarder.state()["connections"]["c1"]["status"] == "active"
+    shard.add(*(delivery(n) for n in range(1000, 1060)))
+    forwarder.wake(0)
+    await simulation.run(60)
+    assert len(shard.dead) == 30 * 20
+    assert forwarder.state()["connections"]["c1"]["status"] == "faulted"
     await simulation.stop()
 
 
