@@ -1,25 +1,27 @@
 """Output `warehouse_postgres`: rows in a PostgreSQL database (spec/connections.md, 7.4)."""
 
 import re
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from tempfile import NamedTemporaryFile
+from typing import Any
 
 import psycopg
 from psycopg import AsyncRawCursor, conninfo
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import Field
 
+from actors.outputs.certificates import Certificates
 from actors.outputs.contract import Fatal, Outcome, Retry
 from actors.outputs.egress import EgressRefused, EgressRules
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.module import OutputModule
 from actors.outputs.postgres_connection import PostgresConnection
+from actors.outputs.postgres_dsn import DEFAULT_PORT, Dsn
 from actors.outputs.warehouse.columns import Column
 from actors.outputs.warehouse.names import quoted
 from actors.outputs.warehouse.output import WarehouseOutput
 from actors.outputs.warehouse.settings import WarehouseConnectionSettings, WarehouseSettings
 
-DEFAULT_PORT = "5432"
 # A row has to fit into a page; what is not of attributes takes some 2300, with texts moved out.
 ROW_BYTES = 8160
 OTHER_COLUMNS_BYTES = 2500
@@ -27,8 +29,6 @@ CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_MS = 30_000
 # The server ends a statement itself, and says why; only one that is silent is left to us.
 SILENCE_AFTER_TIMEOUT_S = 5.0
-# Would let the connection go elsewhere than to `host`, or read files of this machine for it.
-REFUSED_OPTIONS = ("hostaddr", "service", "passfile")
 # Login refused, no privileges, no such database.
 _REFUSALS = re.compile(r"28...|42501|3D000")
 # libpq gives no SQLSTATE for what a server says before a session begins.
@@ -40,30 +40,32 @@ _LOGIN_REFUSALS = re.compile(
 _DATA_ERRORS = re.compile(r"2[23]...")
 
 
-def _dsn(dsn: SecretStr) -> SecretStr:
-    try:
-        options = conninfo.conninfo_to_dict(dsn.get_secret_value())
-    except psycopg.ProgrammingError:  # its text has what was written
-        raise ValueError("must be a connection string such as postgresql://user@host/db") from None
-    hosts = str(options.get("host") or "").split(",")
-    if not all(hosts) or any(each.startswith(("/", "@")) for each in hosts):
-        raise ValueError("must name a host")
-    if len(str(options.get("port") or DEFAULT_PORT).split(",")) not in (1, len(hosts)):
-        raise ValueError("must have one port, or as many as hosts")
-    for name in REFUSED_OPTIONS:
-        if name in options:
-            raise ValueError(f"must not have {name}")
-    return dsn
+@contextmanager
+def _authorities(certificates: str | None) -> Iterator[dict[str, str]]:
+    """Yield the options for who may have signed the server's certificate; libpq wants a file.
+
+    Raises:
+        OSError: there is no room for it.
+    """
+    if certificates is None:
+        yield {}
+        return
+    with NamedTemporaryFile("w", encoding="ascii", prefix="headwater-", suffix=".pem") as file:
+        file.write(certificates)
+        file.flush()
+        yield {"sslrootcert": file.name}
 
 
 class PostgresSettings(WarehouseSettings):
     """Settings of the module `warehouse_postgres`.
 
     `dsn`: where and as whom to log in, with what TLS: encrypted unless `sslmode` says otherwise.
-    `timeout_s`: for one statement.
+    `ca_certificate`: PEM of who has signed the server's certificate, which then has to be one of
+    its host unless `sslmode` says otherwise. `timeout_s`: for one statement.
     """
 
-    dsn: Annotated[SecretStr, AfterValidator(_dsn)]
+    dsn: Dsn
+    ca_certificate: Certificates | None = None
     timeout_s: float = Field(default=300.0, gt=0, le=3600)
 
 
@@ -105,6 +107,7 @@ class PostgresEngine:
 
     def __init__(self, settings: PostgresSettings, egress: EgressRules) -> None:
         self._dsn = settings.dsn
+        self._ca_certificate = settings.ca_certificate
         self._timeout_ms = round(settings.timeout_s * 1000)
         self._egress = egress
 
@@ -135,17 +138,19 @@ class PostgresEngine:
         options["host"] = ",".join(host for host, _, _ in targets)
         options["port"] = ",".join(port or DEFAULT_PORT for _, port, _ in targets)
         options["hostaddr"] = ",".join(address for _, _, address in targets)
+        has_authorities = self._ca_certificate is not None or "sslrootcert" in options
         defaults: dict[str, Any] = {
-            "sslmode": "require",
+            "sslmode": "verify-full" if has_authorities else "require",
             "connect_timeout": CONNECT_TIMEOUT_S,
             "tcp_user_timeout": self._timeout_ms,
             "application_name": "headwater",
         }
-        connection = await PostgresConnection.connect(
-            conninfo.make_conninfo(**defaults | options),
-            autocommit=True,
-            cursor_factory=AsyncRawCursor,
-        )
+        with _authorities(self._ca_certificate) as authorities:
+            connection = await PostgresConnection.connect(
+                conninfo.make_conninfo(**defaults | options | authorities),
+                autocommit=True,
+                cursor_factory=AsyncRawCursor,
+            )
         connection.silence_s = self._timeout_ms / 1000 + SILENCE_AFTER_TIMEOUT_S
         try:
             for name, value in (
