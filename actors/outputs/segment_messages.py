@@ -1,7 +1,7 @@
 """A batch as messages of Segment's HTTP API (spec/connections.md, 7.5)."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -20,6 +20,7 @@ EVENT_TYPES = frozenset(
     }
 )
 WEB_CHANNELS = ("javascript", "pixel")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _DEVICE = {
     "device_manufacturer": "manufacturer",
@@ -66,7 +67,7 @@ def messages_of(delivery: Delivery, user_id: str, *, include_traits: bool) -> li
     if not events:
         return [_identify(batch, delivery, common)]
     return [
-        common | {"timestamp": _time(_moment(event, delivery)), **message}
+        common | {"timestamp": _event_time(event, delivery), **message}
         for event in events
         for message in _of_event(event, batch)
     ]
@@ -192,13 +193,22 @@ def _is_web(batch: Mapping[str, Any]) -> bool:
     return (batch.get("application_info") or {}).get("os") == "MobileWeb"
 
 
-def _moment(event: Mapping[str, Any], delivery: Delivery) -> int:
-    return int((event.get("data") or {}).get("timestamp_unixtime_ms") or delivery.created_ms)
+def _event_time(event: Mapping[str, Any], delivery: Delivery) -> str:
+    """Return when something happened; when it came, if the calendar has no such year.
+
+    Clients do send such times.
+    """
+    moment_ms = int((event.get("data") or {}).get("timestamp_unixtime_ms") or delivery.created_ms)
+    try:
+        return _time(moment_ms)
+    except OverflowError:
+        return _time(delivery.created_ms)
 
 
 def _time(moment_ms: int) -> str:
-    moment = datetime.fromtimestamp(moment_ms / 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment_ms % 1000:03d}Z"
+    """Raises OverflowError if it is not within the years 1 to 9999."""
+    moment = EPOCH + timedelta(milliseconds=moment_ms)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _renamed(source: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

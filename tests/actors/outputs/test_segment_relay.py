@@ -196,6 +196,24 @@ def test_a_screen_of_the_web_is_a_page() -> None:
     assert message["type"] == "page"
 
 
+@pytest.mark.parametrize(
+    ("time_ms", "said"),
+    [
+        pytest.param(253_402_300_799_999, "9999-12-31T23:59:59.999Z", id="the calendar's last"),
+        pytest.param(253_402_300_800_000, "2026-01-01T00:00:00.000Z", id="a ms later"),
+        pytest.param(2**63 - 1, "2026-01-01T00:00:00.000Z", id="the last of all"),
+        pytest.param(-62_135_596_800_000, "0001-01-01T00:00:00.000Z", id="the calendar's first"),
+        pytest.param(-62_135_596_800_001, "2026-01-01T00:00:00.000Z", id="a ms before"),
+        pytest.param(-(2**63), "2026-01-01T00:00:00.000Z", id="the first of all"),
+    ],
+)
+def test_an_event_of_no_year_of_the_calendar_happened_when_it_came(time_ms: int, said: str) -> None:
+    """And costs the others of its batch nothing."""
+    odd = event("custom_event", event_name="Odd", timestamp_unixtime_ms=time_ms)
+    found = messages(odd, event("custom_event", event_name="Even"))
+    assert [each["timestamp"] for each in found] == [said, "2026-01-01T00:00:01.500Z"]
+
+
 def test_a_batch_without_events_tells_who_its_user_is() -> None:
     [message] = messages(user_attributes={"plan": "pro"}, deleted_user_attributes=["old"])
     assert message["type"] == "identify"
