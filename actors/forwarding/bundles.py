@@ -4,9 +4,11 @@ Deliveries are grouped by (connection, source) and by what the output says. The 
 follow one another, each settled before the next begins: so at most one upload of a group can have
 been made without its settlement, and the first delivery of what is read again after a crash is the
 first delivery of that upload. It gets the same name and is replaced. For the same reason a bundle
-that lost what it had is let go of with all that waits behind it, and not alone.
+that lost what it had is let go of with all that waits behind it, and not alone. One that could not
+be filled, though the disk has room, is an attempt: what comes for its group waits until it is due.
 """
 
+import errno
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
@@ -23,6 +25,7 @@ from actors.outputs.mistakes import uncancelled
 MAX_OPEN = 64  # bundles of one stream that take deliveries; each may be an open file
 MAX_QUEUED = 2  # bundles of one group that wait to be sent, before its stream is not read on
 GIVE_UP_AGAIN_MS = 10_000
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class BundleCourier:
@@ -73,8 +76,12 @@ class BundleCourier:
                 is_over = group.open and now_ms >= group.open.opened_ms + self.output.max_wait_ms
                 if is_over and not stream.is_reading:
                     group.close()
-                if self._may_send(stream, group) and now_ms >= group.queue[0].due_ms:
+                if not self._may_send(stream, group) or now_ms < group.queue[0].due_ms:
+                    continue
+                if not group.queue[0].is_waiting:
                     due.append((group.queue[0].opened_ms, stream, name, group))
+                elif not stream.is_reading:
+                    self._spawn(self._release(stream, name, group))
         for _, stream, name, group in sorted(due, key=itemgetter(0)):
             if group.queue[0].failure is not None:  # nothing is sent
                 group.is_sending = True
@@ -100,6 +107,8 @@ class BundleCourier:
                     continue
                 if group.queue[0].failure is not None:
                     times.append(group.queue[0].due_ms)
+                elif group.queue[0].is_waiting:
+                    times += [] if stream.is_reading else [group.queue[0].due_ms]
                 elif free_ms is not None:
                     times.append(max(group.queue[0].due_ms, free_ms))
         return min(times, default=None)
@@ -150,7 +159,11 @@ class BundleCourier:
             if rereads != stream.rereads:
                 stream.forget([each.sequence for each in members])
                 break
+            if group.queue and group.queue[-1].is_waiting:
+                group.queue[-1].breaks(members)
+                break
             offered = members[:1] if group.is_careful else members
+            started_ms = self._desk.clock.now_ms()
             try:
                 if group.open is None:
                     self._make_room(groups)
@@ -158,13 +171,16 @@ class BundleCourier:
                 pack = group.open
                 taken = await uncancelled(pack.bundle.add(offered))
                 is_full = taken < len(offered) or pack.bundle.is_full
-            except OSError:
-                # Most likely the disk is full. What was taken is still in the outbox.
-                await self._give_up_open(stream, group, members)
-                stream.back_off(self._desk.clock.now_ms())
-                self._desk.notices.no_room(stream.connection.id)
-                return
             except Exception as error:
+                if isinstance(error, OSError) and error.errno in NO_ROOM:
+                    # What was taken is still in the outbox.
+                    await self._give_up_open(stream, group, members)
+                    stream.back_off(self._desk.clock.now_ms())
+                    self._desk.notices.no_room(stream.connection.id)
+                    return
+                if isinstance(error, OSError) and group.open is not None:
+                    await self._break(stream, group, members, started_ms, error)
+                    return
                 # A mistake in an output must cost one delivery, and not the others.
                 if await self._refuse(stream, group, members, error):
                     continue
@@ -195,6 +211,25 @@ class BundleCourier:
             group.open = None
         stream.forget(sequences)
 
+    async def _break(
+        self,
+        stream: Stream,
+        group: Group,
+        members: list[Delivery],
+        started_ms: int,
+        error: OSError,
+    ) -> None:
+        """Count it as an attempt that a bundle could not be filled, and have it wait."""
+        pack = group.open
+        assert pack is not None, "it was being filled"
+        first = pack.first
+        outcome = Retry(f"{type(error).__name__}: {error}")
+        await self._discard(pack)
+        pack.breaks(members)
+        group.close()
+        self._desk.count_attempt(stream.connection.number, outcome, first.attempts)
+        self._retry(stream, pack, outcome, started_ms)
+
     async def _refuse(
         self, stream: Stream, group: Group, members: list[Delivery], error: Exception
     ) -> bool:
@@ -214,6 +249,8 @@ class BundleCourier:
         return was_empty
 
     async def _discard(self, pack: Pack) -> None:
+        if pack.is_broken:
+            return
         try:
             await uncancelled(pack.bundle.discard())
         except Exception as error:
@@ -269,17 +306,21 @@ class BundleCourier:
             await stream.settled()
             group.queue.popleft()
         elif isinstance(outcome, Retry):
-            delayed = self._desk.delayed(pack.first, started_ms, outcome)
-            if delayed is None:
-                pack.failure = ("retry_exhausted", started_ms, outcome)
-            else:
-                group.is_lost = outcome.is_lost
-                pack.first = delayed
-                pack.due_ms = delayed.next_attempt_ms
-                stream.settle_delayed(delayed)
+            group.is_lost = self._retry(stream, pack, outcome, started_ms) and outcome.is_lost
         else:
             reason = "payload_too_large" if isinstance(outcome, Split) else outcome.reason
             pack.failure = (reason, started_ms, outcome)
+
+    def _retry(self, stream: Stream, pack: Pack, outcome: Retry, started_ms: int) -> bool:
+        """Have a bundle wait for its next attempt; tell whether there is one."""
+        delayed = self._desk.delayed(pack.first, started_ms, outcome)
+        if delayed is None:
+            pack.failure = ("retry_exhausted", started_ms, outcome)
+            return False
+        pack.first = delayed
+        pack.due_ms = delayed.next_attempt_ms
+        stream.settle_delayed(delayed)
+        return True
 
     async def _give_up(
         self,

@@ -13,7 +13,12 @@ PAGE_BYTES = 8 * 1024 * 1024
 
 
 class Pack:
-    """A bundle and what was put into it: all that is left in memory of its deliveries."""
+    """A bundle and what was put into it: all that is left in memory of its deliveries.
+
+    Attributes:
+        failure: reason, begin and outcome of what failed for good, to be buried.
+        is_broken: there is no bundle any more; see `breaks`.
+    """
 
     def __init__(self, bundle: Bundle, first: Delivery, now_ms: int) -> None:
         self.bundle = bundle
@@ -25,6 +30,20 @@ class Pack:
         self.ids: deque[tuple[str, int | None]] = deque(maxlen=REMEMBERED_IDS)
         self.events = 0
         self.failure: tuple[str, int, Failed] | None = None
+        self.is_broken = False
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it could not be filled, and is to be filled anew when it is due."""
+        return self.is_broken and self.failure is None
+
+    def breaks(self, waiting: Sequence[Delivery]) -> None:
+        """Note that it could not be filled: what it has, and what waits behind it, is read again.
+
+        Until it is due that waits here, without being in the bundle, which was discarded.
+        """
+        self.is_broken = True
+        self.sequences.extend(delivery.sequence for delivery in waiting)
 
     def took(self, deliveries: Sequence[Delivery]) -> None:
         """Remember what the bundle took."""

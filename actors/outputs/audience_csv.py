@@ -25,7 +25,9 @@ from actors.outputs.identity_types import types_of_members
 from actors.outputs.module import OutputModule
 
 COLUMNS = ("mpid", "scanned_timestamp_ms", "identity_value", "identity_type", "action")
+# Folders have room for names of 255 bytes; the rest of a name, while it is written, has 56 at most.
 MAX_NAME = 100
+MAX_NAME_BYTES = 180
 
 
 class AudienceCsvSettings(StorageSettings):
@@ -53,6 +55,7 @@ def delta_name(first: Delivery) -> str:
     audience = audience_messages.decode(first.payload).audience
     name = re.sub(r"[\s/\\]", "", audience.external_name)
     safe = re.sub(r"[^\w.-]", "_", name)[:MAX_NAME]
+    safe = safe.encode()[:MAX_NAME_BYTES].decode(errors="ignore")  # no half characters
     moment = datetime.fromtimestamp(first.created_ms // 1000, UTC)
     digits = int(first.delivery_id.removeprefix("dl_"), 16) % 100_000
     return f"{audience.id}_{safe}_delta_{moment:%Y%m%d%H%M%S}_{digits:05d}.csv"

@@ -189,7 +189,8 @@ class Bundle(Protocol):
         """Take deliveries in order until full; return how many were taken.
 
         Raises:
-            OSError: no room for them; the bundle has to be discarded.
+            OSError: they could not be written; the bundle has to be discarded. Where the disk has
+                no room for them it is tried again and again, else as often as an upload.
         """
         ...
 

@@ -1,6 +1,7 @@
 """Bundles take turns, and mistakes of their output cost the delivery that shows them alone."""
 
 import asyncio
+import errno
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -491,8 +492,111 @@ async def test_whatever_cannot_be_built_the_rest_arrives_once_and_in_order(
 
 async def test_a_shard_is_left_alone_for_longer_each_time_a_bundle_cannot_be_written() -> None:
     def no_room(each: Delivery) -> None:
-        raise OSError("no space left on device")
+        raise OSError(errno.ENOSPC, "no space left on device")
 
     shard = MemoryOutbox([delivery(1)])
     await run(ListOutput(on_add=no_room), shard)
     assert 5 < shard.reads < 20
+
+
+class Unwritable:
+    """No file can be made for some users."""
+
+    def __init__(self, *users: int) -> None:
+        self.users = set(users)
+        self.tried_ms: list[int] = []
+        self.clock = ManualClock()
+
+    def __call__(self, each: Delivery) -> None:
+        if each.mpid in self.users:
+            self.tried_ms.append(self.clock.now_ms())
+            raise OSError(errno.ENAMETOOLONG, "File name too long")
+
+
+async def test_a_bundle_that_cannot_be_written_is_tried_as_often_as_an_upload(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Others go on meanwhile, and what comes for it later waits behind it."""
+    unwritable = Unwritable(1)
+    shard = MemoryOutbox([delivery(1), delivery(2), delivery(3, mpid=2)])
+    output = ListOutput(on_add=unwritable)
+    simulation = Simulation(unwritable.clock)
+    forwarder = simulation.start(output, [shard])
+    start_ms = unwritable.clock.now_ms()
+    await simulation.run(5)
+    assert output.sent == [[3]]
+    shard.add(delivery(4), delivery(5, mpid=2))
+    forwarder.wake(0)
+    await simulation.run(60)
+    assert output.sent == [[3], [5]]
+    assert [(at_ms - start_ms) / 1000 for at_ms in unwritable.tried_ms] == [0, 10, 30]
+    assert shard.waiting[1, 1].attempts == 3
+    assert {each.__dict__["event"] for each in caplog.records} == {"delivery_delayed"}
+    unwritable.users.clear()
+    await simulation.run(60)
+    assert output.sent == [[3], [5], [1, 2, 4]]
+    assert shard.waiting == {}
+    await simulation.stop()
+
+
+async def test_what_can_never_be_written_becomes_dead_letters_that_say_why() -> None:
+    unwritable = Unwritable(1)
+    shard = MemoryOutbox([delivery(1), delivery(2), delivery(3, mpid=2)])
+    output = ListOutput(on_add=unwritable)
+    simulation = Simulation(unwritable.clock)
+    simulation.start(output, [shard])
+    await simulation.run(2 * DAY_S)
+    assert len(unwritable.tried_ms) == 103
+    assert [each.delivery.sequence for each in shard.dead] == [1, 2]
+    for letter in shard.dead:
+        assert letter.reason == "retry_exhausted"
+        assert letter.response_excerpt == "OSError: [Errno 36] File name too long"
+    assert shard.waiting == {}
+    await simulation.stop()
+
+
+async def test_changes_that_can_never_be_written_wait_until_the_subscription_is_resumed() -> None:
+    unwritable = Unwritable(1)
+    shard = MemoryOutbox([change(1, 1, "add"), change(2, 2, "add")])
+    output = ListOutput(on_add=unwritable)
+    simulation = Simulation(unwritable.clock)
+    forwarder = simulation.start(output, [shard], [])
+    forwarder.follow([followed()])
+    await simulation.run(2 * DAY_S)
+    fault = forwarder.fault(NUMBER)
+    assert fault is not None
+    assert fault.message == "OSError: [Errno 36] File name too long"
+    assert shard.dead == []
+    unwritable.users.clear()
+    forwarder.follow([followed(resumed=1)])
+    await simulation.run(60)
+    assert output.sent == [[2], [1]]
+    assert shard.waiting == {}
+    await simulation.stop()
+
+
+async def test_a_bundle_that_cannot_be_written_outlives_neither_a_pause_nor_a_rereading() -> None:
+    unwritable = Unwritable(1)
+    shard = MemoryOutbox([delivery(1), delivery(2)])
+    output = ListOutput(on_add=unwritable)
+    simulation = Simulation(unwritable.clock)
+    forwarder = simulation.start(output, [shard])
+    await simulation.run(5)
+    forwarder.connect([connection(is_active=False)])
+    await simulation.run(60)
+    assert len(unwritable.tried_ms) == 1
+    unwritable.users.clear()
+    forwarder.connect([connection()])
+    await simulation.run(60)
+    assert output.sent == [[1, 2]]
+    unwritable.users = {1}
+    shard.add(delivery(3), delivery(4))
+    forwarder.wake(0)
+    await simulation.run(5)
+    del shard.waiting[1, 3]  # erased
+    unwritable.users.clear()
+    await forwarder.reread()
+    await simulation.run(60)
+    assert output.sent == [[1, 2], [4]]
+    assert shard.waiting == {}
+    await simulation.stop()

@@ -96,6 +96,25 @@ def test_a_name_cannot_leave_its_folder() -> None:
     assert delta_name(change(1, "add", {}, audience)).startswith("7_....etc_delta_")
 
 
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        pytest.param("v" * 200, "v" * 100, id="one byte each"),
+        pytest.param("観" * 200, "観" * 60, id="three bytes each"),
+        pytest.param("v" + "観" * 200, "v" + "観" * 59, id="none is cut in two"),
+        pytest.param("𝒜" * 200, "𝒜" * 45, id="four bytes each"),
+    ],
+)
+async def test_a_long_name_is_cut_to_what_a_folder_has_room_for(
+    tmp_path: Path, name: str, kept: str
+) -> None:
+    audience = MessageAudience(2**63 - 1, "x", name)
+    first = change(1, "add", {"email": "a@example.com"}, audience)
+    assert delta_name(first).startswith(f"{2**63 - 1}_{kept}_delta_2026")
+    await write(open_output(tmp_path), first)
+    assert [path.name for path in published(tmp_path)] == [delta_name(first)]
+
+
 def test_audiences_and_variations_have_files_of_their_own(tmp_path: Path) -> None:
     output = open_output(tmp_path)
     other = MessageAudience(7, "Paris fans", "Paris / Fans - A")
