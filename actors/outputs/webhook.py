@@ -24,7 +24,7 @@ from actors.outputs.http_answers import (
     read_bounded,
 )
 from actors.outputs.module import HIDDEN, OutputModule, Target
-from actors.outputs.synthetic import synthetic_delivery
+from actors.outputs.synthetic import synthetic_delivery, synthetic_subject_request
 from actors.outputs.webhook_settings import WebhookSettings
 
 THREAD_GZIP_BYTES = 32 * 1024  # from about here compressing takes longer than changing threads
@@ -102,8 +102,11 @@ class WebhookOutput:
             await self._session.close()
 
     async def test(self) -> Outcome:
-        """Send one synthetic batch, whose header says that it is one."""
-        delivery = synthetic_delivery(self._environment.output, self._environment.clock)
+        """Send one synthetic batch, or data subject request; its header says that it is one."""
+        environment = self._environment
+        is_dsr = environment.place.kind == "dsr"
+        made = synthetic_subject_request if is_dsr else synthetic_delivery
+        delivery = made(environment.output, environment.clock)
         return await self._post([delivery], {"X-CDP-Test": "true"})
 
     async def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from actors.clock import ManualClock
+from actors.outputs import webhook
 from actors.outputs.contract import Delivered, Fatal, Retry, Split
 from actors.outputs.egress import EgressRules
-from actors.outputs.environment import OutputEnvironment
+from actors.outputs.environment import OutputEnvironment, OutputPlace
+from actors.outputs.probe import probe
 from actors.outputs.webhook import WebhookOutput, signature
 from actors.outputs.webhook_settings import WebhookSettings, secret_bytes
 from tests.actors.forwarding.support import MemoryOutbox, Receiver, Simulation, delivery
@@ -246,6 +249,29 @@ async def test_the_test_call_says_that_it_is_one(receiver: Receiver, opened: Ope
     assert json.loads(body)["environment"] == "development"
     receiver.answer = answering(401)
     assert await output.test() == Fatal("fatal_response", "because", 401)
+
+
+async def test_the_test_call_of_data_subject_requests_is_a_request_of_nobody(
+    receiver: Receiver,
+) -> None:
+    """spec/connections.md, 4.5: nobody's data can be erased by it."""
+    place = OutputPlace(number=7, kind="dsr")
+    environment = replace(surroundings("127.0.0.1"), place=place)
+    settings = WebhookSettings.model_validate({"url": receiver.url, "signing_secret": SECRET})
+    result = await probe(webhook.MODULE, settings, environment)
+    assert (result.ok, result.http_status, result.error) == (True, 200, None)
+    [(headers, body)] = receiver.requests
+    assert headers["x-cdp-test"] == "true"
+    assert headers["webhook-signature"].startswith("v1,")
+    assert json.loads(body) == {
+        "subject_request_id": "00000000-0000-0000-0000-000000000000",
+        "subject_request_type": "erasure",
+        "submitted_time": 1767225600.0,
+        "subject_identities": {},
+        "api_version": "3.0",
+        "regulation": "unknown",
+        "account": {"account_id": 7},
+    }
 
 
 async def test_case_16_with_a_real_receiver() -> None:
