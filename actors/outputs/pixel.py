@@ -5,18 +5,16 @@ by `server.client_configs`, and what partners answer comes to `server.routes.coo
 """
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
 from actors.outputs.devnull import DevnullOutput
 from actors.outputs.module import OutputModule, OutputSettings
+from actors.outputs.web_urls import web_url
 
 
 def _url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http or https URL")
+    web_url(url)
     return url
 
 

@@ -26,6 +26,7 @@ from actors.outputs.http_answers import (
 from actors.outputs.module import HIDDEN, OutputModule, OutputSettings, Target
 from actors.outputs.segment_messages import EVENT_TYPES, messages_of
 from actors.outputs.user_order import PRECEDED, UserOrder
+from actors.outputs.web_urls import web_url
 from actors.pipeline.settings import Takes
 
 MAX_BODY_BYTES = 500 * 1024
@@ -35,9 +36,7 @@ _FRAME_BYTES = 64  # of a body around its messages: its name, and when it was se
 
 
 def _url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http or https URL")
+    parts = web_url(url)
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError("must not hold credentials, a query or a fragment")
     return url.rstrip("/")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from actors.outputs.module import OutputSettings
+from actors.outputs.web_urls import web_url
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS = frozenset(
@@ -42,9 +43,7 @@ def _header_name(name: str) -> str:
 
 
 def _url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http or https URL")
+    parts = web_url(url)
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not hold credentials; use authorization_header")
     return url

@@ -89,6 +89,10 @@ def test_a_web_input_is_joined_with_a_consent_rule(tmp_path: Path) -> None:
             "outputs[0].settings.pixel_url: must be an http or https URL",
         ),
         (
+            (*joined(), setting("outputs.0.settings.redirect_url", "https://example.com:99999/")),
+            "outputs[0].settings.redirect_url: must have a port from 1 to 65535",
+        ),
+        (
             (*joined(), setting("outputs.0.kind", "event")),
             "outputs[0].kind: module 'pixel' can be cookie_sync",
         ),

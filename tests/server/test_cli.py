@@ -90,6 +90,25 @@ def test_it_is_warned_of_targets_that_are_not_opened(
     assert CliRunner().invoke(main, command, env=opened).stderr == ""
 
 
+@pytest.mark.parametrize("port", ["99999", "abc", "0"])
+def test_a_port_that_there_cannot_be_is_a_problem_of_its_setting(tmp_path: Path, port: str) -> None:
+    text = EXAMPLE.read_text()
+    start, end = text.index("  - id: files"), text.index("# Which input goes")
+    output = f"""
+  - id: files
+    kind: event
+    module: webhook
+    name: Out
+    settings: {{url: "https://example.com:{port}/in"}}
+
+"""
+    file = tmp_path / "shop.yaml"
+    file.write_text(text[:start] + output + text[end:])
+    refused = CliRunner().invoke(main, ["config", "validate", str(file)])
+    assert refused.exit_code == 1
+    assert "outputs[0].settings.url: must have a port from 1 to 65535" in refused.stderr
+
+
 def test_it_is_warned_of_each_url_of_a_module(tmp_path: Path) -> None:
     text = EXAMPLE.read_text()
     start, end = text.index("  - id: files"), text.index("# Which input goes")

@@ -14,15 +14,14 @@ from actors.outputs.firehose.registration import (
 )
 from actors.outputs.firehose.setting_values import value_problems
 from actors.outputs.module import OutputSettings
+from actors.outputs.web_urls import web_url
 
 # A text may be a secret: which one is, only the registration says.
 SettingValue = SecretStr | bool | int | float
 
 
 def _url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http or https URL")
+    parts = web_url(url)
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not hold credentials; use token")
     return url
@@ -60,12 +59,9 @@ def endpoint_problem(url: str, *, allow_insecure: bool) -> str | None:
     Secrets go there: in the clear to this machine alone, unless that is allowed (spec 4).
     """
     try:
-        parts = urlsplit(url)
-        is_url = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        is_url = False
-    if not is_url:
-        return "must be an http or https URL"
+        parts = web_url(url)
+    except ValueError as error:
+        return str(error)
     if parts.scheme == "http" and not is_loopback(url) and not allow_insecure:
         return "must be https, unless allow_insecure is set"
     return None

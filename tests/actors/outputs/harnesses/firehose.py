@@ -24,6 +24,7 @@ class FirehoseHarness(WebhookHarness):
     }
     wrong = (
         ({"event_url": "ftp://a.example"}, "settings.event_url"),
+        ({"dsr_url": "https://a.example:99999/in"}, "settings.dsr_url"),
         ({"timeout_s": "30"}, "settings.timeout_s"),
         ({"registration": {"name": ""}}, "settings.registration"),
     )

@@ -14,6 +14,7 @@ class SegmentRelayHarness(WebhookHarness):
     secrets = {"write_key": "hidden"}  # noqa: RUF012  # read only
     wrong = (
         ({"url": "ftp://a.example"}, "settings.url"),
+        ({"url": "https://a.example:99999/in"}, "settings.url"),
         ({"path": "v1"}, "settings.path"),
         ({"compression": "zip"}, "settings.compression"),
     )

@@ -24,6 +24,7 @@ class WebhookHarness(Harness):
     }
     wrong = (
         ({"url": "ftp://a.example"}, "settings.url"),
+        ({"url": "https://a.example:99999/in"}, "settings.url"),
         ({"timeout_s": "30"}, "settings.timeout_s"),
         ({"batch": {"max_batches": 0}}, "settings.batch.max_batches"),
     )
