@@ -9,16 +9,28 @@ mend them.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from actors.model.workspaces import ENVIRONMENTS
 from actors.outputs.identity_types import types_of_members, types_of_users
+from actors.outputs.postgres_dsn import check_dsn
 from actors.outputs.storage_kinds import check_options, check_url
+from actors.outputs.web_urls import web_url
 from config.merging import Data
 from config.outputs import merged
 
 logger = logging.getLogger("headwater.configuration")
+
+_URLS = (
+    "url",
+    "registration_url",
+    "event_url",
+    "audience_url",
+    "dsr_url",
+    "pixel_url",
+    "redirect_url",
+)
 
 # Changes a document in place; one that has the new form already stays as it is.
 _Step = Callable[[Data], None]
@@ -45,24 +57,51 @@ def _several_former_secrets(stored: Data) -> None:
 
 def _storages_past_the_egress_rules(stored: Data) -> None:
     """Files could go wherever fsspec can reach. Outputs that send them to such places are off."""
+
+    def check(settings: Data) -> None:
+        check_url(settings["url"])
+        check_options(settings["url"], settings.get("storage_options", {}))
+
+    _turn_off(stored, ("file", "audience_csv"), check, "storage")
+
+
+def _ports_that_there_cannot_be(stored: Data) -> None:
+    """A URL could have any port. Outputs that send to such a one, in vain, are off."""
+
+    def check(settings: Data) -> None:
+        for name in _URLS:
+            if settings.get(name) is not None:
+                web_url(settings[name])
+
+    _turn_off(stored, ("webhook", "segment_relay", "firehose", "pixel"), check, "url")
+
+
+def _options_of_postgres(stored: Data) -> None:
+    """Most of what libpq knows could be in a DSN. Outputs that have what is refused now are off."""
+    _turn_off(stored, ("warehouse_postgres",), lambda settings: check_dsn(settings["dsn"]), "dsn")
+
+
+def _turn_off(
+    stored: Data, modules: Collection[str], check: Callable[[Data], None], what: str
+) -> None:
+    """Turn outputs off in those environments where a check of their settings raises ValueError."""
     for output in stored.get("outputs", []):
-        if output["module"] not in ("file", "audience_csv"):
+        if output["module"] not in modules:
             continue
         for name in ENVIRONMENTS:
             there = output.get("environments", {}).get(name, {})
             if not there.get("enabled", True):
                 continue
-            settings = merged(output.get("settings", {}), there.get("settings", {}))
             try:
-                check_url(settings["url"])
-                check_options(settings["url"], settings.get("storage_options", {}))
+                check(merged(output.get("settings", {}), there.get("settings", {})))
             except ValueError as problem:
                 output.setdefault("environments", {})[name] = there | {"enabled": False}
                 logger.error(
-                    "an output is off until its storage is mended: %s",
+                    "an output is off until its %s is mended: %s",
+                    what,
                     problem,
                     extra={
-                        "event": "storage_refused",
+                        "event": f"{what}_refused",
                         "output": output["id"],
                         "environment": name,
                     },
@@ -138,4 +177,6 @@ _STEPS: tuple[_Step, ...] = (
     _raw_feeds_of_warehouses,
     _identities_that_nobody_has,
     _texts_of_data_points,
+    _ports_that_there_cannot_be,
+    _options_of_postgres,
 )

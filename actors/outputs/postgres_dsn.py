@@ -44,9 +44,10 @@ ALLOWED_OPTIONS = frozenset(
 SYSTEM_AUTHORITIES = ("sslrootcert", "system")
 
 
-def _dsn(dsn: SecretStr) -> SecretStr:
+def check_dsn(dsn: str) -> None:
+    """Check a connection string; ValueError shows nothing of it but names of options."""
     try:
-        options = conninfo.conninfo_to_dict(dsn.get_secret_value())
+        options = conninfo.conninfo_to_dict(dsn)
     except psycopg.ProgrammingError:  # its text has what was written
         raise ValueError("must be a connection string such as postgresql://user@host/db") from None
     hosts = str(options.get("host") or "").split(",")
@@ -62,6 +63,10 @@ def _dsn(dsn: SecretStr) -> SecretStr:
     for name, value in options.items():
         if name not in ALLOWED_OPTIONS and (name, value) != SYSTEM_AUTHORITIES:
             raise ValueError(f"must not have {name}")
+
+
+def _dsn(dsn: SecretStr) -> SecretStr:
+    check_dsn(dsn.get_secret_value())
     return dsn
 
 

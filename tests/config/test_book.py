@@ -195,6 +195,65 @@ def test_an_output_with_a_storage_that_an_earlier_version_took_is_off_and_says_w
             edit(book, data)
 
 
+@pytest.mark.parametrize(
+    ("module", "kind", "settings", "problem"),
+    [
+        pytest.param(
+            "webhook", "event", {"url": "https://example.com:99999/"}, "have a port", id="webhook"
+        ),
+        pytest.param(
+            "segment_relay",
+            "event",
+            {"url": "https://example.com:0", "write_key": "k"},
+            "have a port",
+            id="segment_relay",
+        ),
+        pytest.param(
+            "firehose",
+            "dsr",
+            {"registration_url": "https://example.com", "dsr_url": "https://example.com:0"},
+            "have a port",
+            id="firehose",
+        ),
+        pytest.param(
+            "pixel",
+            "cookie_sync",
+            {"pixel_url": "https://example.com:99999/"},
+            "have a port",
+            id="pixel",
+        ),
+        pytest.param(
+            "warehouse_postgres",
+            "data_warehouse",
+            {"dsn": "postgresql://a:hidden@b/c?sslkeylogfile=/tmp/keys"},
+            "not have sslkeylogfile",
+            id="warehouse_postgres",
+        ),
+    ],
+)
+def test_an_output_with_settings_that_an_earlier_version_took_is_off_and_says_why(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    module: str,
+    kind: str,
+    settings: Data,
+    problem: str,
+) -> None:
+    far = {"id": "far", "kind": kind, "module": module, "name": "Far", "settings": settings}
+    with opened(tmp_path) as book:
+        apply(book, shop())
+    store_as_it_is(tmp_path, shop(lambda data: data["outputs"].append(far)))
+    with opened(tmp_path) as book:
+        _, data, document = book.page("acme-shop")
+        assert document.outputs_by_id["far"].enabled_environments == ()
+        [first, _] = [each for each in caplog.records if each.levelname == "ERROR"]
+        assert problem in first.getMessage()
+        assert "hidden" not in first.getMessage()
+        data["outputs"][-1]["environments"]["production"]["enabled"] = True
+        with pytest.raises(ConfigError, match=problem):
+            edit(book, data)
+
+
 def test_nothing_of_a_secret_lies_on_disk(tmp_path: Path) -> None:
     with opened(tmp_path) as book:
         apply(book, shop(setting("inputs.0.keys.0.secret", "very-secret-secret")))
