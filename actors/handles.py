@@ -93,7 +93,7 @@ class ShardHandle(IndexShard, AliasShard, Protocol):
         """See `ShardViews.dead_letter`."""
         ...
 
-    async def replay(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
+    async def replay(self, connection: int, delivery_ids: Sequence[str]) -> int:
         """See `Shard.replay`. Raises StoreFull."""
         ...
 

@@ -11,7 +11,7 @@ from actors.model.deliveries import DeadLetter, Delivery, Settlement
 from actors.queues import Queues
 from actors.shard_options import ShardOptions
 from actors.steps.enqueue import admit_to_queue
-from actors.store import dead_ids, outbox, pending
+from actors.store import outbox, pending
 from actors.store.environment import Store, Transaction
 from actors.store.ids import Ids, write_last
 from actors.store.keys import outbox_key
@@ -290,15 +290,13 @@ class ShardOutbox:
         self.queues.left(settlement.connection, settled.left, settled.freed_bytes)
         self.queues.died(settled.dead)
 
-    def replay(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
-        """Put dead letters back into the outbox (`None`: all); return how many were there.
+    def replay(self, connection: int, delivery_ids: Sequence[str]) -> int:
+        """Put all dead letters of some ids back into the outbox; return how many were there.
 
         Raises:
             StoreFull: nothing was changed.
         """
         with self._store.write() as txn:
-            if delivery_ids is None:
-                delivery_ids = dead_ids.all_ids(txn, connection)
             reasons, size = outbox.replay(txn, connection, delivery_ids, self._ids.next)
             write_last(txn, self._ids.last)
         self.queues.revived((connection, reason) for reason in reasons)

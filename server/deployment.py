@@ -212,8 +212,8 @@ class Deployment(Protocol):
         """
         ...
 
-    async def replay_dead_letters(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
-        """Put all dead letters of some ids back into the outbox (`None`: all); return how many."""
+    async def replay_dead_letters(self, connection: int, delivery_ids: Sequence[str]) -> int:
+        """Put all dead letters of some ids back into the outbox; return how many."""
         ...
 
     async def discard_dead_letters(self, connection: int, delivery_ids: Sequence[str]) -> int:

@@ -242,7 +242,7 @@ class Gateway:
         oldest = min(letters, key=lambda letter: letter.delivery.sequence)
         return shown_whole(oldest, self._connection_ids[connection])
 
-    async def replay_dead_letters(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
+    async def replay_dead_letters(self, connection: int, delivery_ids: Sequence[str]) -> int:
         """See `Deployment`."""
         counts = await asyncio.gather(
             *(shard.replay(connection, delivery_ids) for shard in self._shards)

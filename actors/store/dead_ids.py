@@ -8,7 +8,7 @@ import itertools
 
 from actors.model.deliveries import Delivery
 from actors.store.environment import Transaction
-from actors.store.keys import dead_id_key, dead_id_parts, further_dead_id_key
+from actors.store.keys import dead_id_key, further_dead_id_key
 
 
 def add(txn: Transaction, delivery: Delivery) -> None:
@@ -35,9 +35,3 @@ def letter_keys(txn: Transaction, connection: int, delivery_id: str) -> list[byt
     further = txn.scan("dead_ids", prefix=further_dead_id_key(key))
     sequences = itertools.chain([] if first is None else [first], (each for _, each in further))
     return sorted(key[:4] + each for each in sequences)
-
-
-def all_ids(txn: Transaction, connection: int) -> list[str]:
-    """Return the ids of all dead letters of a connection, each once."""
-    keys = txn.scan("dead_ids", prefix=connection.to_bytes(4, "big"))
-    return list(dict.fromkeys(dead_id_parts(key)[1] for key, _ in keys))

@@ -148,12 +148,6 @@ def further_dead_id_key(key: bytes, sequence: int | None = None) -> bytes:
     return prefix if sequence is None else prefix + _U64.pack(sequence)
 
 
-def dead_id_parts(key: bytes) -> tuple[int, str]:
-    """Return (connection, delivery id) of a key by which a dead letter is found."""
-    delivery_id, _, _sequence = key[4:].partition(b"\0")
-    return int.from_bytes(key[:4], "big"), delivery_id.decode()
-
-
 def pending_key(connection: int, environment: Environment, mpid: int, device: str | None) -> bytes:
     """Return the key of what is collected of one user on one device, or on none that is known."""
     text = f"{_ENVIRONMENT_CODE[environment]}\0{mpid}\0{'' if device is None else device}"

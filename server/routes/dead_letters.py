@@ -7,7 +7,14 @@ from aiohttp import web
 
 from server.auditing import audited
 from server.bodies import json_object, read_body
-from server.dead_letter_filter import NAMES, DeadLetterFilter, dead_letter_filter, ids_of, page_of
+from server.dead_letter_filter import (
+    NAMES,
+    PAGE,
+    DeadLetterFilter,
+    dead_letter_filter,
+    ids_of,
+    page_of,
+)
 from server.management import (
     WORKSPACE,
     connection_number,
@@ -49,7 +56,11 @@ async def one(request: web.Request) -> web.Response:
 
 @audited("replay", "dead_letters", "connection")
 async def replay(request: web.Request) -> web.Response:
-    """POST .../dlq/replay: put some or all of them into the queue again."""
+    """POST .../dlq/replay: put some or all of them into the queue again.
+
+    Shards do so a page at a time, that nothing waits long for them. What an error ends half way can
+    be asked for again.
+    """
     caller = enter(request, "connections:connect_integration")
     connection = connection_number(request, caller.config)
     which = _which(json_object(await read_body(request, caller.config.max_body_bytes)))
@@ -57,9 +68,10 @@ async def replay(request: web.Request) -> web.Response:
     if isinstance(which, DeadLetterFilter):
         # Listed to the end before the first is replayed, so that no page moves meanwhile.
         pages = [ids async for ids in ids_of(deployment, connection, which)]
-        which = [delivery_id for ids in pages for delivery_id in ids]
-    replayed = await deployment.replay_dead_letters(connection, which)
-    return json_answer({"replayed": replayed}, 202)
+    else:
+        pages = [which[start : start + PAGE] for start in range(0, len(which), PAGE)]
+    replayed = [await deployment.replay_dead_letters(connection, ids) for ids in pages]
+    return json_answer({"replayed": sum(replayed)}, 202)
 
 
 @audited("delete", "dead_letters", "connection")
@@ -126,11 +138,11 @@ def _not_found() -> Refused:
     return Refused("NOT_FOUND", "There is no such dead letter.")
 
 
-def _which(body: dict[str, Any]) -> DeadLetterFilter | list[str] | None:
-    """Read what is to be replayed: by filter, by ids, or all (`None`)."""
+def _which(body: dict[str, Any]) -> DeadLetterFilter | list[str]:
+    """Read what is to be replayed: by filter, which all of them pass too, or by ids."""
     match body:
         case {"all": True, **rest} if not rest:
-            return None
+            return DeadLetterFilter()
         case {"ids": list(ids), **rest} if not rest:
             if not all(isinstance(each, str) for each in ids):
                 raise invalid("ids", "must be a list of delivery ids")

@@ -11,11 +11,12 @@ from msgspec.structs import replace
 from actors.metric_groups import ShardMetrics
 from actors.model.deliveries import DeadLetter, Settlement
 from actors.queues import Queues
-from actors.store import dead_ids, outbox
+from actors.store import outbox
 from actors.store.environment import Store
 from actors.store.keys import outbox_key
 from tests.actors.forwarding.support import delivery
 from tests.actors.store.builders import temporary_store
+from tests.actors.store.dead_index import dead_letter_ids
 
 LIMITS = {1: 5000, 2: 100}
 IDS = {1: "web-hook", 2: "web-lake"}
@@ -134,7 +135,7 @@ def test_counts_kept_up_are_those_of_a_new_start(steps: list[tuple[str, int, int
                         ]
                         settlement = Settlement(connection, delayed=later)
                     case "revive":
-                        ids = dead_ids.all_ids(txn, connection)[place : place + 1]
+                        ids = dead_letter_ids(txn, connection)[place : place + 1]
                         reasons, size = outbox.replay(txn, connection, ids, lambda: next(sequences))
                         queues.revived((connection, reason) for reason in reasons)
                         queues.added(connection, len(reasons), size)

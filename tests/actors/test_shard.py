@@ -504,7 +504,7 @@ def test_what_has_no_room_in_a_queue_becomes_a_dead_letter(tmp_path: Path) -> No
         # Room that is made counts, and so does what is put back.
         shard.outbox.settle(Settlement(1, done=[each.sequence for each in kept]))
         assert shard.outbox.replay(1, [dead[0].delivery.delivery_id]) == 1
-        assert shard.outbox.replay(1, None) == 1
+        assert shard.outbox.replay(1, [dead[1].delivery.delivery_id]) == 1
         shard.commit(micro(3, item(opened(ANN))))
         assert len(shard.outbox.read_outbox(1, 0, 100, 2**20)) == 2
         assert shard.outbox.queues.depths()["c1"]["dead_letters"] == 1
@@ -544,9 +544,11 @@ def test_replayed_dead_letters_wake_their_output(tmp_path: Path) -> None:
     with shard_on(tmp_path, wake=woken.append, **limits) as shard:
         shard.commit(micro(1, item(opened(ANN))))
         assert woken == []
-        assert shard.outbox.replay(1, None) == 1
+        [dead] = ShardViews(shard, ManualClock(NOW)).dead_letters(1, 0, 10)
+        ids = [dead.delivery.delivery_id]
+        assert shard.outbox.replay(1, ids) == 1
         assert woken == ["hook"]
-        assert shard.outbox.replay(1, None) == 0
+        assert shard.outbox.replay(1, ids) == 0
         assert shard.outbox.replay(1, ["dl_none"]) == 0
         assert woken == ["hook"]
 

@@ -12,7 +12,7 @@ from actors.model.deliveries import DeadLetter
 from actors.model.micro_batches import Accepted, Duplicate
 from actors.model.profiles import Lookup, ProfileKey
 from actors.shard import Shard
-from actors.store import dead_ids, outbox, trail
+from actors.store import outbox, trail
 from actors.store.environment import Table
 from actors.store.keys import profile_key
 from actors.store.trail import RETENTION_MS, TrailEntry
@@ -20,6 +20,7 @@ from actors.sweeper import Sweeper
 from tests.actors.forwarding.support import connection, delivery
 from tests.actors.profiles.builders import DAY, NOW, WORKSPACE
 from tests.actors.shards import attributes_of, disk, item, micro, open_shard, opened, profile_of
+from tests.actors.store.dead_index import dead_letter_ids
 
 IDLE = WORKSPACE.profile_idle_days * DAY
 EVENTS = WORKSPACE.events_days * DAY
@@ -219,7 +220,7 @@ def bury(swept: Swept, *letters: DeadLetter) -> None:
 def kept(swept: Swept) -> list[int]:
     with swept.shard.store.read() as txn:
         found = outbox.dead_letters(txn, 1, 0, 1000)
-        assert set(dead_ids.all_ids(txn, 1)) == {each.delivery.delivery_id for each in found}
+        assert set(dead_letter_ids(txn, 1)) == {each.delivery.delivery_id for each in found}
     return [each.delivery.sequence for each in found]
 
 

@@ -111,6 +111,7 @@ class FakeDeployment:
         self.searched: list[tuple[str, str | None, Environment | None]] = []
         self.queries: list[TimelineQuery] = []
         self.letters: dict[int, list[dict[str, Any]]] = {}
+        self.replayed: list[list[str]] = []  # ids of each call
         self.checks: dict[str, str] = {"config": "ok", "shards": "2/2", "storage": "ok"}
         self.identity_calls: list[IdentityCall] = []
         self.identity_answer: IdentityAnswer | IdentityProblem = IdentityAnswer(77, (), True, False)
@@ -263,13 +264,10 @@ class FakeDeployment:
                 return letter
         return None
 
-    async def replay_dead_letters(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
+    async def replay_dead_letters(self, connection: int, delivery_ids: Sequence[str]) -> int:
+        self.replayed.append(list(delivery_ids))
         letters = self.letters.get(connection, [])
-        kept = [
-            letter
-            for letter in letters
-            if delivery_ids is not None and letter["delivery_id"] not in delivery_ids
-        ]
+        kept = [letter for letter in letters if letter["delivery_id"] not in delivery_ids]
         self.letters[connection] = kept
         return len(letters) - len(kept)
 

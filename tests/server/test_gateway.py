@@ -41,7 +41,7 @@ class FakeShard:
             for sequence in sorted(sequences)
         ]
         self._condition = condition
-        self.replayed: list[Sequence[str] | None] = []
+        self.replayed: list[Sequence[str]] = []
         self.released = asyncio.Event()
 
     async def dead_letters(
@@ -56,7 +56,7 @@ class FakeShard:
     async def discard(self, connection: int, delivery_ids: Sequence[str]) -> int:
         return len(delivery_ids)
 
-    async def replay(self, connection: int, delivery_ids: Sequence[str] | None) -> int:
+    async def replay(self, connection: int, delivery_ids: Sequence[str]) -> int:
         self.replayed.append(delivery_ids)
         return len(self._letters)
 
@@ -177,9 +177,8 @@ async def test_of_dead_letters_with_one_id_on_several_shards_the_oldest_is_found
 async def test_a_replay_is_counted_over_all_shards() -> None:
     fakes = [FakeShard(1, 2), FakeShard(), FakeShard(3)]
     made, _ = gateway(*fakes)
-    assert await made.replay_dead_letters(1, None) == 3
     assert await made.replay_dead_letters(1, ["dl_1"]) == 3
-    assert [fake.replayed for fake in fakes] == [[None, ["dl_1"]]] * 3
+    assert [fake.replayed for fake in fakes] == [[["dl_1"]]] * 3
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.model.deliveries import DeadLetter
-from actors.store import dead_ids, outbox
+from actors.store import outbox
 from actors.store.dead_retention import DEAD_LETTER_MS, DeadRetention
 from actors.store.environment import Store, Transaction
 from tests.actors.store.builders import NOW, content, dead, delivery, temporary_store
+from tests.actors.store.dead_index import dead_letter_ids
 
 ALL = 1 << 30
 
@@ -42,7 +43,7 @@ def test_a_letter_goes_with_its_id_when_it_is_too_old(
         removed = DeadRetention(ALL).sweep(txn, NOW + 1 + age_ms, 10)
         assert removed == ([] if left else [(1, "rejected")])
         assert kept(txn) == left
-        assert dead_ids.all_ids(txn, 1) == [f"dl_{number}" for number in left]
+        assert dead_letter_ids(txn, 1) == [f"dl_{number}" for number in left]
 
 
 def test_each_connection_keeps_its_newest_bytes(store: Store) -> None:
@@ -129,7 +130,7 @@ def test_steps_remove_all_that_should_go_and_nothing_else(
         left = content(store, "dead_letters")
         with store.read() as txn:
             sums = outbox.dead_bytes(txn)
-            found = [*dead_ids.all_ids(txn, 1), *dead_ids.all_ids(txn, 2)]
+            found = [*dead_letter_ids(txn, 1), *dead_letter_ids(txn, 2)]
         for connection in (1, 2):
             prefix = connection.to_bytes(4, "big")
             young = [

@@ -12,7 +12,6 @@ from actors.store.keys import (
     MPID_RANDOM_BITS,
     SLOTS,
     dead_id_key,
-    dead_id_parts,
     duplicate_key,
     further_dead_id_key,
     identity_key,
@@ -190,5 +189,4 @@ def test_an_id_of_a_dead_letter_and_a_place_in_a_ring_have_their_bytes() -> None
     key = dead_id_key(258, "dl_a")
     assert key.hex() == "00000102" + b"dl_a".hex()
     assert further_dead_id_key(key, 15).hex() == key.hex() + "00" + "000000000000000f"
-    assert dead_id_parts(key) == dead_id_parts(further_dead_id_key(key, 15)) == (258, "dl_a")
     assert micro_batch_key(1, 15).hex() == "0000000000000001" + "0f"

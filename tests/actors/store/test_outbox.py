@@ -7,10 +7,11 @@ import pytest
 from msgspec.structs import replace
 
 from actors.model.deliveries import DeadLetter, Delivery, Settlement
-from actors.store import dead_ids, outbox, pending, queue_sums
+from actors.store import outbox, pending, queue_sums
 from actors.store.environment import Store, Table, Transaction
 from actors.store.keys import dead_id_key, outbox_key, pending_key
 from tests.actors.store.builders import NOW, dead, delivery
+from tests.actors.store.dead_index import dead_letter_ids
 
 ALL = 1 << 30
 
@@ -93,7 +94,7 @@ def test_a_settlement_that_comes_again_changes_nothing(store: Store) -> None:
         outbox.settle(txn, Settlement(1, done=[3]))
         assert outbox.settle(txn, settlement) == (0, 0, [])
         assert waiting(txn) == [10]
-        assert dead_ids.all_ids(txn, 1) == []
+        assert dead_letter_ids(txn, 1) == []
 
 
 def test_a_settlement_concerns_one_connection(store: Store) -> None:
@@ -129,7 +130,7 @@ def test_a_replayed_delivery_comes_last_with_its_id_and_no_attempts(store: Store
         assert read(txn, after=5) == [delivery(9, delivery_id="dl_2", event_count=2)]
         assert outbox.depths(txn)[1][1] == size + outbox.add(txn, delivery(5))
         assert outbox.dead_letters(txn, 1, 0, ALL) == []
-        assert dead_ids.all_ids(txn, 1) == []
+        assert dead_letter_ids(txn, 1) == []
         assert outbox.replay(txn, 1, asked, count(10).__next__) == ([], 0)
 
 
@@ -141,7 +142,7 @@ def test_dead_letters_are_listed_by_connection_in_pages(store: Store) -> None:
             outbox.bury(txn, letter)
         assert outbox.dead_letters(txn, 1, 0, 2) == letters[:2]
         assert outbox.dead_letters(txn, 1, 300, 2) == letters[2:]
-        assert dead_ids.all_ids(txn, 1) == ["dl_3", "dl_300", "dl_70000"]
+        assert dead_letter_ids(txn, 1) == ["dl_3", "dl_300", "dl_70000"]
         assert [each.delivery.connection for each in outbox.all_dead_letters(txn)] == [1, 1, 1, 2]
 
 
@@ -157,11 +158,11 @@ def test_dead_letters_of_two_users_with_one_id_are_all_replayed(store: Store) ->
     """Senders' ids of batches are unique per user only."""
     with store.write() as txn:
         of_two_users(txn)
-        assert dead_ids.all_ids(txn, 1) == ["dl_2", "dl_23"]
+        assert dead_letter_ids(txn, 1) == ["dl_2", "dl_23"]
         reasons, _ = outbox.replay(txn, 1, ["dl_2"], count(9).__next__)
         assert len(reasons) == 2
         assert [(each.sequence, each.mpid) for each in read(txn)] == [(9, 2), (10, 3)]
-        assert dead_ids.all_ids(txn, 1) == ["dl_23"]
+        assert dead_letter_ids(txn, 1) == ["dl_23"]
 
 
 def test_dead_letters_of_two_users_with_one_id_are_all_discarded(store: Store) -> None:
@@ -203,7 +204,7 @@ def test_dead_letters_that_a_version_of_before_has_lost_are_found(
     with store.write() as txn:
         assert outbox.dead_letter(txn, 1, "dl_2") == letters[0]
         assert len(outbox.discard(txn, 1, ["dl_2"])) == len(letters)
-        assert dead_ids.all_ids(txn, 1) == ["dl_23"]
+        assert dead_letter_ids(txn, 1) == ["dl_23"]
 
 
 def test_a_store_of_before_is_counted_once_and_from_then_on_kept_up(store: Store) -> None:

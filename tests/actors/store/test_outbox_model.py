@@ -10,11 +10,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace
 
 from actors.model.deliveries import DeadLetter, Delivery, Settlement
-from actors.store import dead_ids, outbox, pending, queue_sums
+from actors.store import outbox, pending, queue_sums
 from actors.store.environment import Store
 from actors.store.keys import pending_key
 from actors.store.pending import Pending
 from tests.actors.store.builders import MAP_SIZE_BYTES, NOW, dead, delivery
+from tests.actors.store.dead_index import dead_letter_ids
 
 ALL = 1 << 30
 connections = st.sampled_from([1, 2])
@@ -150,7 +151,7 @@ class OutboxMachine(RuleBasedStateMachine):
             letters = [each for n in (1, 2) for each in outbox.dead_letters(txn, n, 0, ALL)]
             assert letters == list(outbox.all_dead_letters(txn))
             assert {each.delivery.delivery_id: each for each in letters} == self._dead
-            ids = [each for n in (1, 2) for each in dead_ids.all_ids(txn, n)]
+            ids = [each for n in (1, 2) for each in dead_letter_ids(txn, n)]
             assert sorted(ids) == sorted(self._dead)
             for letter in letters:
                 died = letter.delivery

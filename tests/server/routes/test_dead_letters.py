@@ -106,6 +106,27 @@ async def test_dead_letters_are_replayed(known: World, body: Any, replayed: int)
 
 
 @pytest.mark.parametrize(
+    ("body", "sizes"),
+    [
+        pytest.param({"all": True}, [1000, 1000, 500], id="all"),
+        pytest.param({"filter": {"http_status": 400}}, [1000, 1000, 500], id="by filter"),
+        pytest.param({"ids": [f"dl_{n}" for n in range(2500)]}, [1000, 1000, 500], id="by ids"),
+    ],
+)
+async def test_many_are_replayed_a_page_at_a_time(
+    known: World, body: Any, sizes: list[int]
+) -> None:
+    """One transaction of all would hold up everything else of their shard."""
+    known.deployment.letters[5] = [letter(n % 60, delivery_id=f"dl_{n}") for n in range(2500)]
+    response = await replay(known, body)
+    assert await response.json() == {"replayed": 2500}
+    assert [len(ids) for ids in known.deployment.replayed] == sizes
+    assert [each for ids in known.deployment.replayed for each in ids] == [
+        f"dl_{n}" for n in range(2500)
+    ]
+
+
+@pytest.mark.parametrize(
     "body",
     [
         {},
