@@ -16,8 +16,10 @@ from actors.outputs.contract import Outcome
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.file_bundle import FileBundle, FilePlace
 from actors.outputs.file_columns import moment_of
-from actors.outputs.file_formats import RowWriter, open_writer
+from actors.outputs.file_formats import CsvWriter, NdjsonWriter, RowWriter
+from actors.outputs.file_parquet import ParquetWriter
 from actors.outputs.file_settings import FileSettings
+from actors.outputs.file_waiting import WaitingRows
 from actors.outputs.module import OutputModule, SettingProblem
 
 MAX_FOLDER_NAME = 100
@@ -53,6 +55,7 @@ class FileOutput:
         self.settings = settings
         self._environment = environment
         self._place = FilePlace(settings, environment)
+        self._waiting: WaitingRows = environment.memory.setdefault(WaitingRows, WaitingRows())
         self.max_wait_ms = int(settings.roll.max_wait_s * 1000)
         self._has_one_group = (
             settings.split_by != "event_name" and settings.folder_by_date == "none"
@@ -102,7 +105,14 @@ class FileOutput:
         return FileBundle(self._place, folder, name, self.settings.roll, self._open_writer)
 
     def _open_writer(self, spool: Path) -> RowWriter:
-        return open_writer(self.settings, spool, self._environment.clock.now_ms())
+        now_ms, compression = self._environment.clock.now_ms(), self.settings.compression
+        match self.settings.format:
+            case "ndjson":
+                return NdjsonWriter(spool, now_ms, compression)
+            case "csv":
+                return CsvWriter(spool, now_ms, compression)
+            case "parquet":
+                return ParquetWriter(spool, now_ms, compression, self._waiting)
 
 
 def file_problems(settings: FileSettings, kind: str) -> Iterator[SettingProblem]:

@@ -1,4 +1,4 @@
-"""The formats of the output `file`: NDJSON, CSV and Parquet (spec/connections.md, 7.2)."""
+"""How rows become files, and the formats of lines: NDJSON and CSV (spec/connections.md, 7.2)."""
 
 import csv
 import fcntl
@@ -7,11 +7,9 @@ import hashlib
 import io
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
-import numpy as np
 import orjson
 import zstandard
 
@@ -19,12 +17,9 @@ from actors.model.deliveries import Delivery
 from actors.outputs.file_columns import (
     COLUMNS,
     CONVERSIONS,
-    OF_EVENT,
-    Kind,
     as_integer,
 )
 from actors.outputs.file_rows import Row, rows
-from actors.outputs.file_settings import FileSettings
 from actors.outputs.file_storage import Finished, hour_of
 from actors.outputs.file_values import ColumnReader
 
@@ -32,7 +27,6 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 BUFFER_BYTES = 256 * 1024  # a call of the operating system for this much, not for every few rows
-PARQUET_ROW_GROUP = 10_000
 GZIP_LEVEL = 6
 ZSTD_LEVEL = 3
 
@@ -172,8 +166,8 @@ class CsvWriter(_LineWriter):
     def write(self, delivery: Delivery) -> None:
         """Add a line per event."""
         for row in rows(delivery.payload, delivery.delivery_id, self._loaded_ms):
-            self._lines.writerow([_csv_text(value) for value in _values(row)])
-            self._count(_event_ms(row))
+            self._lines.writerow([_csv_text(value) for value in values_of(row)])
+            self._count(event_ms(row))
         self._drain()
 
     def _drain(self) -> None:
@@ -192,111 +186,9 @@ def _csv_text(value: Any) -> Any:
     return value
 
 
-_values = ColumnReader(CONVERSIONS).values
+values_of = ColumnReader(CONVERSIONS).values
 
 
-def _event_ms(row: Row) -> int | None:
+def event_ms(row: Row) -> int | None:
+    """Return when a row's event happened."""
     return as_integer(row.data.get("timestamp_unixtime_ms"))
-
-
-class ParquetWriter(RowWriter):
-    """One event per row, in row groups."""
-
-    def __init__(self, path: Path, loaded_ms: int, compression: str) -> None:
-        super().__init__(path, loaded_ms)
-        # Importing it takes 0.2 s and 40 MB: only processes that write Parquet pay for it.
-        import pyarrow
-        import pyarrow.parquet
-
-        types: dict[Kind, Any] = {
-            "text": pyarrow.string(),
-            "integer": pyarrow.int64(),
-            "number": pyarrow.float64(),
-            "boolean": pyarrow.bool_(),
-            "date": pyarrow.date32(),
-            "time": pyarrow.timestamp("ms", tz="UTC"),
-            "map": pyarrow.map_(pyarrow.string(), pyarrow.string()),
-        }
-        self._record_batch = pyarrow.RecordBatch
-        self._array = pyarrow.array
-        self._map, self._text, self._offset = types["map"], types["text"], pyarrow.int32()
-        self._map_array = pyarrow.MapArray
-        self._schema = pyarrow.schema([(name, types[kind]) for name, kind, _ in COLUMNS])
-        self._writer = pyarrow.parquet.ParquetWriter(
-            self._raw, self._schema, compression=compression
-        )
-        self._waiting: list[list[Any]] = []  # rows
-        self._batches: list[tuple[int, int]] = []  # of each its first row, and how many it has
-        self._waiting_bytes = 0
-        self._drained_bytes = self._raw.tell()
-
-    def write(self, delivery: Delivery) -> None:
-        """Add a row per event."""
-        of_batch = list(rows(delivery.payload, delivery.delivery_id, self._loaded_ms))
-        found = [_values(row) for row in of_batch]
-        self._batches.append((len(self._waiting), len(found)))
-        self._waiting += found
-        for row in of_batch:
-            self._count(_event_ms(row))
-        self._waiting_bytes += len(delivery.payload)
-        if len(self._waiting) >= PARQUET_ROW_GROUP:
-            self._drain()
-
-    def size(self) -> int:
-        """Return the bytes written, and those of the payloads that wait for their row group."""
-        return self._drained_bytes + self._waiting_bytes
-
-    def abandon(self) -> None:
-        """Close the file; its footer, which closing writes, is thrown away with it."""
-        self._hashed.is_abandoned = True
-        self._writer.close()
-        super().abandon()
-
-    def _drain(self) -> None:
-        if not self._waiting:
-            return
-        # What the rows of a batch share is converted once, and repeated as arrays are.
-        of_rows = list(zip(*self._waiting, strict=True))
-        of_batches = list(zip(*[self._waiting[first] for first, _ in self._batches], strict=True))
-        counts = [count for _, count in self._batches]
-        repeats = self._array(np.repeat(np.arange(len(counts)), counts))
-        arrays = []
-        for at, field in enumerate(self._schema):
-            column = of_rows[at] if at in OF_EVENT else of_batches[at]
-            is_map = field.type == self._map
-            array = self._maps(column) if is_map else self._array(column, field.type)
-            arrays.append(array if at in OF_EVENT else array.take(repeats))
-        self._writer.write_batch(self._record_batch.from_arrays(arrays, schema=self._schema))
-        self._batches.clear()
-        self._waiting.clear()
-        self._waiting_bytes = 0
-        self._drained_bytes = self._raw.tell()  # asks the system, too dear for every delivery
-
-    def _maps(self, column: Sequence[dict[str, str | None] | None]) -> Any:
-        """Return an array of maps, without making an object of each entry."""
-        offsets: list[int | None] = []  # null where there is no map
-        names: list[str] = []
-        texts: list[str | None] = []
-        for each in column:
-            offsets.append(None if each is None else len(names))
-            if each is not None:
-                names.extend(each)
-                texts.extend(each.values())
-        offsets.append(len(names))
-        starts = self._array(offsets, self._offset)
-        keys, values = self._array(names, self._text), self._array(texts, self._text)
-        return self._map_array.from_arrays(starts, keys, values)
-
-    def _close_format(self) -> None:
-        self._drain()
-        self._writer.close()
-
-
-def open_writer(settings: FileSettings, path: Path, loaded_ms: int) -> RowWriter:
-    """Begin a file in the format of the settings."""
-    writers: dict[str, Callable[[Path, int, str], RowWriter]] = {
-        "ndjson": NdjsonWriter,
-        "csv": CsvWriter,
-        "parquet": ParquetWriter,
-    }
-    return writers[settings.format](path, loaded_ms, settings.compression)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from actors.model.deliveries import Delivery
 from actors.outputs.file_columns import COLUMNS, CONVERSIONS
-from actors.outputs.file_formats import ParquetWriter
+from actors.outputs.file_parquet import ParquetWriter
 from actors.outputs.file_rows import rows
 from actors.outputs.file_values import ColumnReader
+from actors.outputs.file_waiting import WaitingRows
 
 LOADED_MS = 1_767_225_600_000
 integers = st.integers(-(2**63), 2**63 - 1)
@@ -81,7 +82,7 @@ def test_parquet_has_the_values_of_each_row(
 ) -> None:
     """What is written once for a batch is there in each of its rows, in their order."""
     path = tmp_path_factory.mktemp("rows") / "rows.parquet"
-    writer = ParquetWriter(path, LOADED_MS, "snappy")
+    writer = ParquetWriter(path, LOADED_MS, "snappy", WaitingRows())
     expected = []
     for number, batch in enumerate(sent):
         payload, name = orjson.dumps(batch), f"dl_{number}"
