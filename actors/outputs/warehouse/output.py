@@ -6,10 +6,10 @@ from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from msgspec import msgpack
+from msgspec import MsgspecError, msgpack
 
 from actors.model.deliveries import Delivery
-from actors.outputs.contract import Delivered, Outcome
+from actors.outputs.contract import Delivered, Outcome, Retry
 from actors.outputs.environment import OutputEnvironment
 from actors.outputs.warehouse.engine import Engine
 from actors.outputs.warehouse.hygiene import clean
@@ -111,9 +111,17 @@ class WarehouseOutput:
         return len(readings.events)
 
     async def load(self, spool: "Spool", feed: FeedTable | None) -> Outcome:
-        """Load what was collected, and clean up if a day has passed since."""
+        """Load what was collected, and clean up if a day has passed since.
+
+        Where the spool file is gone or damaged the deliveries have to be collected anew.
+        """
         async with self._turn:
-            outcome = await self._reach(self._load(spool, feed))
+            now_ms = self._environment.clock.now_ms()
+            try:
+                name, readings = await asyncio.to_thread(self._read, spool, feed, now_ms)
+            except (OSError, MsgspecError) as error:
+                return Retry(f"{type(error).__name__}: {error}", is_lost=True)
+            outcome = await self._reach(self._load(name, readings, now_ms))
             now_ms = self._environment.clock.now_ms()
             hygiene = self._settings.hygiene
             if (
@@ -125,9 +133,7 @@ class WarehouseOutput:
                 await self._clean(hygiene.days, now_ms)
             return outcome
 
-    async def _load(self, spool: "Spool", feed: FeedTable | None) -> None:
-        now_ms = self._environment.clock.now_ms()
-        name, readings = await asyncio.to_thread(self._read, spool, feed, now_ms)
+    async def _load(self, name: str, readings: Readings, now_ms: int) -> None:
         async with self._engine.transaction() as session:
             result = await load(session, self._load_settings, name, readings, now_ms)
         for table in sorted(result.full_tables - self._full_tables):

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -297,3 +299,23 @@ async def test_a_delivery_that_cannot_be_loaded_is_the_only_one_left_out(
     assert shard.waiting == {}
     assert [(each.delivery.sequence, each.reason) for each in shard.dead] == [(3, "build_error")]
     assert warehouse.query("SELECT eventid FROM {s}.otherevents ORDER BY 1") == [(1,), (2,), (4,)]
+
+
+@pytest.mark.parametrize("is_cut", [False, True], ids=["gone", "cut short"])
+async def test_a_load_whose_spool_file_is_lost_is_collected_anew(
+    warehouse: Warehouse, tmp_path: Path, is_cut: bool
+) -> None:
+    shard = MemoryOutbox([batch(n, [event(n)]) for n in (1, 2, 3)])
+    simulation = Simulation(warehouse.clock)
+    simulation.start(warehouse.open(), [shard])
+    await simulation.run(30)
+    [name] = os.listdir(tmp_path / "spool1")
+    spool = tmp_path / "spool1" / name
+    if is_cut:
+        os.truncate(spool, os.stat(spool).st_size - 5)
+    else:
+        os.unlink(spool)
+    await simulation.run(600)
+    await simulation.stop()
+    assert (shard.waiting, shard.dead) == ({}, [])
+    assert warehouse.query("SELECT eventid FROM {s}.otherevents ORDER BY 1") == [(1,), (2,), (3,)]
