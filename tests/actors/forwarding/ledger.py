@@ -172,8 +172,8 @@ class Ledger:
         now_ms: int,
     ) -> None:
         """Note how a request ended, of a forwarder that lives."""
-        for each in deliveries:
-            self.under_way[each.sequence] -= 1
+        for sequence in {each.sequence for each in deliveries}:  # it may carry parts of one
+            self.under_way[sequence] -= 1
         self.asked.update({each.connection for each in deliveries})
         for each, outcome in zip(deliveries, outcomes, strict=True):
             job, number, events = self.jobs[each.sequence], each.connection, events_of(each)
