@@ -97,7 +97,7 @@ class Forwarder:
     def _courier(self, output: StreamOutput | BulkOutput) -> Courier:
         if isinstance(output, BulkOutput):
             return BundleCourier(output, self._desk, self._tasks.spawn)
-        parking = Parking(self._desk, self._connections.may_park)
+        parking = Parking(self._desk, self._connections)
         return RequestCourier(output, self._desk, self._tasks.spawn, self._journal, parking)
 
     # -- What the actor offers --------------------------------------------------------------------

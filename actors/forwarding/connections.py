@@ -18,8 +18,8 @@ WINDOW = 20_000
 WINDOW_BYTES = 64 * 1024 * 1024
 MIN_SHARE = 500
 MIN_SHARE_BYTES = 1024 * 1024
-# What may wait for a retry beside it, without payloads: some 1.5 KB each.
-PARKED = 20_000
+# What may wait for a retry beside it, as `Parked`: some 350 bytes each, 700 where no order is kept.
+PARKED = 400_000
 MIN_PARKED = 2000
 
 
@@ -96,6 +96,7 @@ class Connections:
         self._notify = notify
         self.states: dict[int, ConnectionState] = {}
         self.streams: list[Stream] = []
+        self._parked = 0
         for info in infos:
             self._add(info, self._faults.get(info.number))
 
@@ -110,14 +111,25 @@ class Connections:
         return max(WINDOW_BYTES // max(len(self.streams), 1), MIN_SHARE_BYTES)
 
     def may_park(self, stream: Stream) -> bool:
-        """Whether a stream may, and has to, let go of payloads that are not needed for long.
+        """Whether a stream may, and has to, let go of what is not needed for long.
 
-        At a quarter of its share: at half of it nothing more is read.
+        At a quarter of its share: at half of it nothing more is read. It may have as much parked as
+        it leaves free for the others, so that one that fails alone has half of what there is.
         """
         is_crowded = (
             stream.waiting > self.share // 4 or stream.waiting_bytes > self.share_bytes // 4
         )
-        return is_crowded and stream.parked < max(PARKED // len(self.streams), MIN_PARKED)
+        return is_crowded and stream.parked < max(PARKED - self._parked, MIN_PARKED)
+
+    def park(self, stream: Stream) -> None:
+        """Count a delivery as parked."""
+        stream.parked += 1
+        self._parked += 1
+
+    def unpark(self, stream: Stream) -> None:
+        """Undo `park`."""
+        stream.parked -= 1
+        self._parked -= 1
 
     def of(self, stream: Stream) -> ConnectionState:
         """Return the connection of a stream."""

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from actors.clock import Clock, Randomness
 from actors.forwarding.connections import ConnectionState
-from actors.forwarding.entries import Entry
+from actors.forwarding.entries import Waiting
 from actors.forwarding.faults import Fault, FaultMemory
 from actors.forwarding.lanes import Ordering
 from actors.forwarding.notices import Notices, alert
@@ -313,11 +313,11 @@ class Desk:
         }
         self._faults.write(faults)
 
-    def barrier_off(self, entry: Entry) -> None:
+    def barrier_off(self, entry: Waiting) -> None:
         """Note that a user's order was given up."""
         slug = entry.stream.connection.id
         self.metrics.barrier_disabled.labels(slug).inc()
-        self.notices.barrier_off(slug, entry.delivery)
+        self.notices.barrier_off(slug, entry.delivery_id)
 
     def source_failed(self, stream: Stream, error: Exception) -> None:
         """Leave a shard that did not answer alone for a while."""

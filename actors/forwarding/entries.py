@@ -34,7 +34,6 @@ class Entry(Struct):
         rereads: those of its stream when it was read.
         chunk: its chunk id, where it was split off.
         most_together: how many may share a request with it.
-        left_out: the bytes of its payload, if that is in the outbox alone (`parking`).
     """
 
     delivery: Delivery
@@ -43,24 +42,69 @@ class Entry(Struct):
     chunk: str | None = None
     family: Family | None = None
     most_together: int = UNLIMITED
-    left_out: int | None = None
 
     @property
-    def is_parked(self) -> bool:
-        """Whether its payload has to be fetched before it may be sent."""
-        return self.left_out is not None
+    def sequence(self) -> int:
+        """Its place in its outbox."""
+        return self.delivery.sequence
+
+    @property
+    def connection(self) -> int:
+        """The number of its connection."""
+        return self.delivery.connection
+
+    @property
+    def delivery_id(self) -> str:
+        """By what its receiver knows it."""
+        return self.delivery.delivery_id
+
+    @property
+    def attempts(self) -> int:
+        """How often it was tried in vain."""
+        return self.delivery.attempts
+
+    @property
+    def created_ms(self) -> int:
+        """When its cause was received."""
+        return self.delivery.created_ms
 
     @property
     def size(self) -> int:
         """How many bytes its payload has."""
-        return len(self.delivery.payload) if self.left_out is None else self.left_out
+        return len(self.delivery.payload)
+
+    @property
+    def due_ms(self) -> int:
+        """When it may be attempted."""
+        return self.delivery.next_attempt_ms
 
     @property
     def is_stale(self) -> bool:
         """Whether it has to be read again before it may be sent again: it may be gone."""
         return self.rereads != self.stream.rereads
 
+
+class Parked(Struct, gc=False):
+    """What stays in memory of a delivery that waits for long (`parking`): as little as may be.
+
+    All else is in its outbox. The members that `Entry` has as well mean the same; `delivery_id` is
+    empty where it was not tried.
+    """
+
+    stream: Stream
+    sequence: int
+    size: int
+    due_ms: int
+    attempts: int
+    created_ms: int
+    rereads: int
+    most_together: int
+    delivery_id: str
+
     @property
-    def due_ms(self) -> int:
-        """When it may be attempted."""
-        return self.delivery.next_attempt_ms
+    def connection(self) -> int:
+        """The number of its connection."""
+        return self.stream.connection.number
+
+
+Waiting = Entry | Parked

@@ -7,11 +7,14 @@ being retried is blocked; when too much waits behind it, its order is given up f
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterator, MutableSequence
 from itertools import count
+from operator import attrgetter
 from typing import Literal
 
-from actors.forwarding.entries import Entry
+from actors.forwarding.entries import Entry, Parked, Waiting
+from actors.forwarding.lane import Lane, Request
+from actors.forwarding.streams import Stream
 from actors.outputs.contract import RequestLimits
 
 Ordering = Literal["user", "none", "strict"]
@@ -20,70 +23,9 @@ MAX_BLOCKED = 200
 BARRIER_OFF_MS = 20 * 60 * 1000
 BARRIER_CYCLE_MS = BARRIER_OFF_MS + 10 * 60 * 1000  # the last part of it half open
 LONG_WAIT_MS = 1000  # to read something again costs about a ms
+NEVER_MS = 2**63
 
-
-class Lane:
-    """Deliveries that keep their order. `key` is a number where there is only one."""
-
-    __slots__ = ("connection", "entries", "is_listed", "key", "request")
-
-    def __init__(self, key: Hashable, connection: int) -> None:
-        self.key = key
-        self.connection = connection
-        self.entries: deque[Entry] = deque()
-        self.request: Request | None = None
-        self.is_listed = False
-
-    @property
-    def is_blocked(self) -> bool:
-        """Whether it waits for the retry of its first delivery."""
-        return self.request is None and self.entries[0].delivery.attempts > 0
-
-
-class Request:
-    """The deliveries of one request: open while it is filled, then under way."""
-
-    __slots__ = ("_limits", "_most", "entries", "is_full", "lanes", "opened_ms", "size")
-
-    def __init__(self, limits: RequestLimits) -> None:
-        self._limits = limits
-        self._most = limits.max_deliveries
-        self.entries: list[Entry] = []
-        self.lanes: dict[Hashable, Lane] = {}
-        self.size = 0
-        self.opened_ms = 0
-        self.is_full = False
-
-    def add(self, lane: Lane, entry: Entry, now_ms: int) -> bool:
-        """Add a delivery if there is room for it; there always is for the first."""
-        size = entry.size
-        most = min(self._most, entry.most_together)
-        if not self.entries:
-            self.opened_ms = now_ms
-        elif len(self.entries) >= most or self.size + size > self._limits.max_bytes:
-            self.is_full = True
-            return False
-        self.entries.append(entry)
-        self.lanes[lane.key] = lane
-        self.size += size
-        self._most = most
-        self.is_full = len(self.entries) >= most
-        return True
-
-    def remove(self, connection: int) -> tuple[list[Entry], list[Lane]]:
-        """Take out the deliveries of a connection; return them and their lanes."""
-        removed = [each for each in self.entries if each.delivery.connection == connection]
-        if not removed:
-            return [], []
-        self.entries = [each for each in self.entries if each.delivery.connection != connection]
-        lanes = [each for each in self.lanes.values() if each.connection == connection]
-        for lane in lanes:
-            del self.lanes[lane.key]
-        self.size -= sum(each.size for each in removed)
-        together = (each.most_together for each in self.entries)
-        self._most = min([self._limits.max_deliveries, *together])
-        self.is_full = bool(self.entries) and len(self.entries) >= self._most
-        return removed, lanes
+_created_ms = attrgetter("created_ms")
 
 
 class Lanes:
@@ -93,8 +35,8 @@ class Lanes:
         self,
         ordering: Ordering,
         limits: RequestLimits,
-        on_barrier_off: Callable[[Entry], None],
-        on_long_wait: Callable[[Sequence[Entry]], None],
+        on_barrier_off: Callable[[Waiting], None],
+        on_long_wait: Callable[[MutableSequence[Waiting]], None],
     ) -> None:
         """Begin empty.
 
@@ -102,15 +44,19 @@ class Lanes:
             ordering: what shares a lane.
             limits: of a request.
             on_barrier_off: told the first delivery of a lane that is given up.
-            on_long_wait: told what waits for something that is not due for long.
+            on_long_wait: told what waits for something that is not due for long; may park it.
         """
         self._ordering = ordering
         self._limits = limits
         self._on_barrier_off = on_barrier_off
         self._on_long_wait = on_long_wait
         self._lanes: dict[Hashable, Lane] = {}
-        self._ready: deque[Lane] = deque()
-        self._timers: list[tuple[int, int, Lane]] = []
+        # Lanes whose first delivery may go: what was tried in vain takes turns with what was not.
+        self._fresh: deque[Lane] = deque()
+        self._tried: deque[Lane] = deque()
+        self._is_turn_of_tried = False
+        # When to look again at a lane, or at a parked delivery that has none of its own.
+        self._timers: list[tuple[int, int, Lane | Parked]] = []
         self._numbers = count()
         self._open = Request(limits)
         self._barriers_off: dict[Hashable, int] = {}  # key of the lane -> since when
@@ -133,10 +79,26 @@ class Lanes:
         lane.entries.append(entry)
         self._arrange(lane, now_ms)
 
-    def take(self, now_ms: int) -> Request | None:
-        """Return the next request to be sent, `None` if nothing is due."""
+    @property
+    def has_fresh(self) -> bool:
+        """Whether something may go, as far as is known, that has not failed before."""
+        return bool(self._fresh)
+
+    def take(self, now_ms: int, *, is_probe: bool = False) -> Request | None:
+        """Return the next request to be sent, `None` if nothing is due.
+
+        `is_probe`: it decides whether more is sent at all, so rather what has not failed before.
+        """
+        if is_probe:
+            self._is_turn_of_tried = False
         while self._timers and self._timers[0][0] <= now_ms:
-            self._arrange(heapq.heappop(self._timers)[2], now_ms)
+            due_ms, _, waiting = heapq.heappop(self._timers)
+            if isinstance(waiting, Parked):
+                self._add_alone(waiting, now_ms)
+                continue
+            if waiting.timer_ms == due_ms:
+                waiting.timer_ms = 0
+            self._arrange(waiting, now_ms)
         self._fill(now_ms)
         request = self._open
         if not request.entries:
@@ -157,19 +119,19 @@ class Lanes:
                 returned.setdefault(key, []).append(entry)
         for key, lane in request.lanes.items():
             lane.request = None
-            lane.entries.extendleft(reversed(returned.get(key, [])))
+            lane.entries[:0] = returned.get(key, [])
             self._arrange(lane, now_ms)
 
     def next_due_ms(self) -> int | None:
         """Return when `take` may have something, if nothing is added or finished before."""
-        if self._ready:
+        if self._fresh or self._tried:
             return 0
         times = [self._timers[0][0]] if self._timers else []
         if self._open.entries:
             times.append(self._open.opened_ms + self._limits.max_wait_ms)
         return min(times, default=None)
 
-    def remove(self, connection: int) -> list[Entry]:
+    def remove(self, connection: int) -> list[Waiting]:
         """Take out all that waits for a connection and is not under way."""
         removed, begun = self._open.remove(connection)
         for lane in begun:
@@ -179,27 +141,48 @@ class Lanes:
                 removed += lane.entries
                 lane.entries.clear()
                 self._drop_if_empty(lane)
-        return removed
+        alone = [each for each in self._alone() if each.connection == connection]
+        if alone:
+            gone = set(map(id, alone))
+            self._timers = [each for each in self._timers if id(each[2]) not in gone]
+            heapq.heapify(self._timers)
+        return removed + alone
 
     def blocked(self) -> Counter[int]:
         """Count blocked lanes by connection. Costs one pass over all lanes."""
-        heads = (
-            lane.entries[0] for lane in self._lanes.values() if lane.entries and lane.is_blocked
-        )
-        return Counter(head.delivery.connection for head in heads)
+        lanes = (each for each in self._lanes.values() if each.entries and each.is_blocked)
+        counts = Counter(each.connection for each in lanes)
+        for stream, parked in Counter(each.stream for each in self._alone()).items():
+            counts[stream.connection.number] += parked
+        return counts
 
     def oldest(self) -> dict[int, int]:
         """Return the oldest receipt time of what waits, by connection. Costs one pass."""
         oldest: dict[int, int] = {}
+
+        def note(connection: int, created_ms: int) -> None:
+            oldest[connection] = min(oldest.get(connection, created_ms), created_ms)
+
+        for lane in self._lanes.values():
+            if lane.entries:
+                note(lane.connection, min(map(_created_ms, lane.entries)))
         requests = dict.fromkeys(lane.request for lane in self._lanes.values() if lane.request)
-        waiting: list[Iterable[Entry]] = [each.entries for each in requests]
-        waiting += (each.entries for each in self._lanes.values())
-        for delivery in (entry.delivery for entries in waiting for entry in entries):
-            earlier_ms = oldest.get(delivery.connection, delivery.created_ms)
-            oldest[delivery.connection] = min(earlier_ms, delivery.created_ms)
+        for entry in (entry for each in requests for entry in each.entries):
+            note(entry.connection, entry.created_ms)
+        by_stream: dict[Stream, int] = {}
+        for parked in self._alone():
+            stream, created_ms = parked.stream, parked.created_ms
+            if created_ms < by_stream.get(stream, NEVER_MS):
+                by_stream[stream] = created_ms
+        for stream, created_ms in by_stream.items():
+            note(stream.connection.number, created_ms)
         return oldest
 
     # -- Inside -----------------------------------------------------------------------------------
+
+    def _alone(self) -> Iterator[Parked]:
+        """Yield what is parked without a lane."""
+        return (each[2] for each in self._timers if isinstance(each[2], Parked))
 
     def _key(self, entry: Entry) -> Hashable:
         delivery = entry.delivery
@@ -212,15 +195,20 @@ class Lanes:
     def _fill(self, now_ms: int) -> None:
         """Move deliveries that are due into the open request, lane by lane."""
         request = self._open
-        while self._ready and not request.is_full:
-            lane = self._ready[0]
+        while not request.is_full:
+            is_tried = bool(self._tried) and (self._is_turn_of_tried or not self._fresh)
+            ready = self._tried if is_tried else self._fresh
+            if not ready:
+                return
+            lane = ready[0]
             if self._is_due(lane, now_ms):
                 if not request.add(lane, lane.entries[0], now_ms):
                     return
-                lane.entries.popleft()
+                del lane.entries[0]
                 lane.request = request
+                self._is_turn_of_tried = not is_tried
             else:
-                self._ready.popleft()
+                ready.popleft()
                 lane.is_listed = False
                 self._arrange(lane, now_ms)
 
@@ -234,16 +222,28 @@ class Lanes:
             return
         if self._is_due(lane, now_ms):
             lane.is_listed = True
-            self._ready.append(lane)
+            (self._tried if lane.entries[0].attempts else self._fresh).append(lane)
         elif lane.request is None:
             if self._is_hopeless(lane):
                 self._give_up_order(lane, now_ms)
             else:
-                due_ms = lane.entries[0].due_ms
-                heapq.heappush(self._timers, (due_ms, next(self._numbers), lane))
-                # In a strict order nothing else could be sent meanwhile.
-                if due_ms >= now_ms + LONG_WAIT_MS and self._ordering != "strict":
-                    self._on_long_wait(lane.entries)
+                self._await_retry(lane, now_ms)
+
+    def _await_retry(self, lane: Lane, now_ms: int) -> None:
+        """Have a lane be looked at when its first delivery is due, and have little of it kept."""
+        due_ms = lane.entries[0].due_ms
+        # In a strict order nothing else could be sent meanwhile.
+        if due_ms >= now_ms + LONG_WAIT_MS and self._ordering != "strict":
+            self._on_long_wait(lane.entries)
+            first = lane.entries[0]
+            if isinstance(first, Parked) and isinstance(lane.key, int):
+                lane.entries.clear()
+                self._drop_if_empty(lane)
+                heapq.heappush(self._timers, (due_ms, next(self._numbers), first))
+                return
+        if lane.timer_ms != due_ms:
+            lane.timer_ms = due_ms
+            heapq.heappush(self._timers, (due_ms, next(self._numbers), lane))
 
     def _drop_if_empty(self, lane: Lane) -> bool:
         if lane.entries:
@@ -253,8 +253,8 @@ class Lanes:
             del self._lanes[lane.key]
         return True
 
-    def _add_alone(self, entry: Entry, now_ms: int) -> None:
-        lane = Lane(next(self._numbers), entry.delivery.connection)
+    def _add_alone(self, entry: Waiting, now_ms: int) -> None:
+        lane = Lane(next(self._numbers), entry.connection)
         self._lanes[lane.key] = lane
         lane.entries.append(entry)
         self._arrange(lane, now_ms)

@@ -73,14 +73,14 @@ class Notices:
             },
         )
 
-    def barrier_off(self, connection: str, delivery: Delivery) -> None:
-        """A user's order was given up; `delivery` is the one that the others waited for."""
+    def barrier_off(self, connection: str, delivery_id: str) -> None:
+        """A user's order was given up; `delivery_id` is of what the others waited for."""
         logger.warning(
             "Too much waits behind a delivery that is retried; its user's order is given up",
             extra={
                 "event": "order_barrier_disabled",
                 "connection": connection,
-                "delivery_id": delivery.delivery_id,
+                "delivery_id": delivery_id,
             },
         )
 

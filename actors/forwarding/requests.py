@@ -8,10 +8,12 @@ from msgspec.structs import replace
 
 from actors.forwarding.changes import ChangeRequest, Changes
 from actors.forwarding.desk import Desk
-from actors.forwarding.entries import Entry
+from actors.forwarding.entries import Entry, Parked, Waiting
 from actors.forwarding.journal import Journal
-from actors.forwarding.lanes import Lanes, Request
-from actors.forwarding.parking import Parking, let_go
+from actors.forwarding.lane import Request
+from actors.forwarding.lanes import Lanes
+from actors.forwarding.pace import HALF_OPEN
+from actors.forwarding.parking import Parking
 from actors.forwarding.splitting import halves, joined
 from actors.forwarding.streams import Stream
 from actors.model.deliveries import DeadLetter, Delivery
@@ -89,18 +91,31 @@ class RequestCourier:
                 if self._is_due(now_ms):
                     self._desk.pace.held_back(now_ms)
                 return
-            request = self._fetched() or self._changes.take(now_ms) or self._lanes.take(now_ms)
+            request = self._next(now_ms)
             if request is None:
                 return
-            if any(entry.is_parked for entry in request.entries):
-                assert isinstance(request, Request), "changes that go together are not parked"
+            entries = request.entries if isinstance(request, ChangeRequest) else request.ready
+            if isinstance(request, Request) and len(entries) < len(request.entries):
                 self._parking.begin()
                 self._spawn(self._fetch(request))
                 continue
-            events = sum(entry.delivery.event_count for entry in request.entries)
-            carried = Counter(entry.delivery.connection for entry in request.entries)
+            events = sum(entry.delivery.event_count for entry in entries)
+            carried = Counter(entry.connection for entry in entries)
             begun = self._desk.enter(events, carried)
-            self._spawn(self._send(request, begun, carried))
+            self._spawn(self._send(request, entries, begun, carried))
+
+    def _next(self, now_ms: int) -> Request | ChangeRequest | None:
+        """Return the next request.
+
+        While the breaker lets a single one pass, that is none of what has failed before, if there
+        is another: users whose deliveries always fail would have it open again and again.
+        """
+        is_probe = self._desk.pace.breaker_state(now_ms) == HALF_OPEN
+        if is_probe and self._lanes.has_fresh:
+            request = self._lanes.take(now_ms, is_probe=True)
+            if request is not None:
+                return request
+        return self._fetched() or self._changes.take(now_ms) or self._lanes.take(now_ms)
 
     def next_due_ms(self) -> int | None:
         """Return when `dispatch` may have something to do, if nothing else happens before."""
@@ -149,14 +164,15 @@ class RequestCourier:
             self._give_back(entry)
         if not request.entries:
             self._lanes.finish(request, [], self._desk.clock.now_ms())
-        for connection in {entry.delivery.connection for entry in lost}:
+        for connection in {entry.connection for entry in lost}:
             await self.release(connection)  # what is behind it must not come before it
 
     def _fetched(self) -> Request | None:
         """Return a request that has been fetched, without what may not be sent any more."""
         while self._parking.fetched:
             request = self._parking.fetched.popleft()
-            request.entries = self._still_wanted(request.entries)
+            kept = self._still_wanted(request.ready)
+            request.entries = list(kept)
             if request.entries:
                 return request
             self._lanes.finish(request, [], self._desk.clock.now_ms())
@@ -165,12 +181,16 @@ class RequestCourier:
     # -- One request ------------------------------------------------------------------------------
 
     async def _send(
-        self, request: Request | ChangeRequest, begun: int, carried: Counter[int]
+        self,
+        request: Request | ChangeRequest,
+        entries: Sequence[Entry],
+        begun: int,
+        carried: Counter[int],
     ) -> None:
         desk = self._desk
         started_ms = desk.clock.now_ms()
         began = desk.clock.monotonic()
-        deliveries = [entry.delivery for entry in request.entries]
+        deliveries = [entry.delivery for entry in entries]
         if isinstance(request, ChangeRequest):
             self._journal.begin(request.stream, request.parts)
         try:
@@ -199,7 +219,7 @@ class RequestCourier:
             self._changes.finish(request, kept, desk.clock.now_ms())
         else:
             back = []
-            for entry, outcome in zip(request.entries, outcomes, strict=True):
+            for entry, outcome in zip(entries, outcomes, strict=True):
                 back += self._settle(entry, outcome, started_ms, len(deliveries))
             kept = self._still_wanted(back)
             self._lanes.finish(request, kept, desk.clock.now_ms())
@@ -354,11 +374,11 @@ class RequestCourier:
                 self._give_back(entry)
         return kept
 
-    def _give_back(self, entry: Entry) -> None:
+    def _give_back(self, entry: Waiting) -> None:
         """Take an entry out of memory; it will be read again, whole."""
-        entry.stream.forget([entry.delivery.sequence])
-        if entry.family is None:
-            let_go(entry)
+        entry.stream.forget([entry.sequence])
+        if isinstance(entry, Parked) or entry.family is None:
+            self._parking.let_go(entry)
         else:
             entry.family.is_given_back = True
             self._close_part(entry)

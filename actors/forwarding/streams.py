@@ -84,7 +84,7 @@ class Stream:
         self.has_failed_to_settle = False  # and nothing has been settled since
         self.waiting = 0  # deliveries in memory, dead ones too, and the bytes of their payloads
         self.waiting_bytes = 0
-        self.parked = 0  # deliveries in memory without their payloads, not among those
+        self.parked = 0  # deliveries of which little is in memory (`parking`), not among those
         self.not_before_ms = 0
         self.next_read_ms = 0
         self.rereads = 0  # how often all that had been read was to be read again
@@ -194,6 +194,10 @@ class Stream:
         if self.is_reading:
             self._newer[delivery.sequence] = delivery
         self._notify()
+
+    def unwritten(self, sequence: int) -> Delivery | None:
+        """Return a delivery that is to be written back, unless the source is known to have it."""
+        return self._delayed.get(sequence) or self._being_delayed.get(sequence)
 
     def settled(self) -> asyncio.Future[None]:
         """Return what is done once all that is unsettled now has been applied."""

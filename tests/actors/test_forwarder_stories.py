@@ -14,11 +14,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from actors.clock import ManualClock
+from actors.forwarding import connections
 from tests.actors.forwarding.simulated import SimulatedLoop
 from tests.actors.forwarding.story import CONNECTIONS, Setup, Story
 
@@ -30,7 +32,8 @@ Step = tuple[Any, ...]  # name of a method of `Story`, and its arguments
 
 async def tell(clock: ManualClock, setup: Setup, steps: Sequence[Step], seed: int) -> None:
     """Tell a story to its end."""
-    with tempfile.TemporaryDirectory() as folder:
+    bounds = patch.multiple(connections, WINDOW=0, MIN_SHARE=0)  # which the story sets
+    with bounds, tempfile.TemporaryDirectory() as folder:
         story = Story(Path(folder), clock, setup, seed)
         try:
             for name, *arguments in steps:
@@ -105,6 +108,7 @@ setups = st.builds(
     requests_per_second=st.sampled_from([None, None, 0.5, 5.0]),
     events_per_second=st.sampled_from([None, None, 2.0]),
     together=st.sampled_from([1, 1, 3]),
+    in_memory=st.sampled_from([connections.WINDOW, 4]),
 )
 waits = st.sampled_from([0.05, 1, 4, 10, 30, 60, 900, 3600, DAY_S, 3 * DAY_S, 7 * DAY_S - 20])
 steps = st.one_of(

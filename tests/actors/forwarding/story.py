@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from actors.clock import ManualClock
 from actors.forwarder import Forwarder
+from actors.forwarding import connections
 from actors.forwarding.desk import OutputInfo
 from actors.forwarding.lanes import Ordering
 from actors.forwarding.pace import RateLimit
@@ -38,13 +39,14 @@ MAP_SIZE_BYTES = 16 * 1024 * 1024
 
 
 class Setup(NamedTuple):
-    """How an output is configured."""
+    """How an output is configured, and how many deliveries of a connection may be in memory."""
 
     ordering: Ordering = "user"
     max_in_flight: int = 16
     requests_per_second: float | None = None
     events_per_second: float | None = None
     together: int = 1
+    in_memory: int = connections.WINDOW
 
     @property
     def limits(self) -> RequestLimits:
@@ -83,6 +85,7 @@ class Story:
 
     def _begin(self) -> None:
         setup = self._setup
+        connections.WINDOW = connections.MIN_SHARE = setup.in_memory
         rates = RateLimit(setup.requests_per_second, events_per_second=setup.events_per_second)
         output = OutputInfo("hook", PROFILES["stream"], setup.ordering, setup.max_in_flight, rates)
         self.ledger.begin_life(self.waiting(), setup.ordering)

@@ -27,7 +27,7 @@ NEVER_OPEN = BreakerLimits(failures=10**9)
 class Ill:
     """Takes nothing of some users, until they are well."""
 
-    def __init__(self, *users: int) -> None:
+    def __init__(self, *users: int | None) -> None:
         self.users = set(users)
 
     def __call__(self, each: Delivery) -> Outcome:
@@ -45,7 +45,7 @@ def simulation(clock: ManualClock) -> Simulation:
     return Simulation(clock)
 
 
-def of_users(count: int, *users: int, size: int = 10) -> MemoryOutbox:
+def of_users(count: int, *users: int | None, size: int = 10) -> MemoryOutbox:
     """Return an outbox with so many deliveries of each of some users in turn, and one of user 9."""
     made = [
         delivery(turn * len(users) + place + 1, user, payload=b"x" * size)
@@ -163,4 +163,123 @@ async def test_a_shard_that_does_not_answer_when_something_is_due_is_read_again_
     for user in (1, 2, 3):
         of_user = [each.sequence for each in output.delivered if each.mpid == user]
         assert of_user == list(range(user, 571, 3))
+    await simulation.stop()
+
+
+@pytest.mark.parametrize("is_full", [False, True], ids=["is written", "cannot be written"])
+async def test_attempts_of_what_was_parked_are_counted_on(
+    clock: ManualClock, simulation: Simulation, is_full: bool
+) -> None:
+    """What is read again from the outbox may be older than what it has to be told."""
+    shard = of_users(MIN_SHARE, None)
+    shard.is_full = is_full
+    output = ScriptedOutput(clock, lambda each: Retry("no", 503))
+    forwarder = start(simulation, output, shard)
+    await simulation.run(35)
+    assert in_memory(forwarder)[0] <= MIN_SHARE // 2
+    tries: dict[int, list[int]] = {}
+    for _, sent in output.requests:
+        for each in sent:
+            tries.setdefault(each.sequence, []).append(each.attempts)
+    assert all(each == [0, 1, 2] for each in tries.values())
+    assert len(tries) >= MIN_SHARE
+    shard.is_full = False
+    await simulation.run(60)
+    await simulation.stop()
+
+
+async def test_what_was_parked_is_let_go_of_with_its_connection(
+    clock: ManualClock, simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Again and again: what is let go of must count no more."""
+    for name in ("PARKED", "MIN_PARKED"):
+        monkeypatch.setattr(connections, name, 600)
+    shard = of_users(190, 1, 2, None)
+    ill = Ill(1, 2, None)
+    output = ScriptedOutput(clock, ill)
+    forwarder = start(simulation, output, shard)
+    infos = [connection(number) for number in range(2, CONNECTIONS + 1)]
+    for _ in range(5):
+        await simulation.run(60)
+        assert 0 < in_memory(forwarder)[0] <= MIN_SHARE // 2
+        forwarder.connect([connection(is_active=False), *infos])
+        await simulation.run(60)
+        assert in_memory(forwarder) == (0, 0)
+        forwarder.connect([connection(), *infos])
+    ill.users = set()
+    await simulation.run(3600)
+    assert shard.waiting == {}
+    for user in (1, 2):
+        of_user = [each.sequence for each in output.delivered if each.mpid == user]
+        assert of_user == list(range(user, 571, 3))
+    await simulation.stop()
+
+
+async def test_one_stream_that_fails_leaves_as_much_parking_free_as_it_has(
+    clock: ManualClock, simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "PARKED", 600)
+    monkeypatch.setattr(connections, "MIN_PARKED", 10)
+    shard = of_users(3 * MIN_SHARE, None)
+    output = ScriptedOutput(clock, Ill(None))
+    forwarder = start(simulation, output, shard)
+    await simulation.run(5)
+    kept = in_memory(forwarder)[0]
+    assert MIN_SHARE // 2 < kept <= MIN_SHARE
+    assert len(output.sequences) - kept == pytest.approx(300, abs=2)
+    shard.add(*(delivery(LAST + n, None, connection=2) for n in range(1, 400)))
+    forwarder.wake(0)
+    await simulation.run(5)
+    others = forwarder.state()["connections"]["c2"]["in_memory"]
+    assert others <= MIN_SHARE // 2  # it could park as well
+    await simulation.stop()
+
+
+@pytest.mark.parametrize(
+    ("breaker", "settled"),
+    [
+        pytest.param(NEVER_OPEN, 0, id="at once, without a breaker"),
+        # Half of what had not failed before fails the first time: enough in a row now and then.
+        pytest.param(BreakerLimits(), 1800, id="once all have failed who do, with one"),
+    ],
+)
+async def test_no_well_user_waits_for_one_who_always_fails(
+    clock: ManualClock,
+    simulation: Simulation,
+    monkeypatch: pytest.MonkeyPatch,
+    breaker: BreakerLimits,
+    settled: int,
+) -> None:
+    """Every second one of 600 does, for an hour, and all of them do something every 6 minutes.
+
+    With a fiftieth of the memory that there is.
+    """
+    for name in ("WINDOW", "WINDOW_BYTES", "MIN_SHARE", "PARKED", "MIN_PARKED"):
+        monkeypatch.setattr(connections, name, getattr(connections, name) // 50)
+    users = range(1, 601)
+    shard = MemoryOutbox()
+    arrived_ms: dict[int, int] = {}
+
+    def answer(each: Delivery) -> Outcome:
+        if (each.mpid or 0) % 2:
+            return Retry("no", 500)
+        arrived_ms[each.sequence] = clock.now_ms()
+        return Delivered(200)
+
+    output = ScriptedOutput(clock, answer)
+    forwarder = simulation.start(output, [shard], breaker=breaker)
+    added_ms: dict[int, int] = {}
+    for sequence in range(1, 6001):
+        user = users[sequence % 600]
+        shard.add(delivery(sequence, user))
+        if user % 2 == 0:
+            added_ms[sequence] = clock.now_ms()
+        if sequence % 10 == 0:
+            forwarder.wake(0)
+            await simulation.run(6)
+    await simulation.run(60)
+    assert arrived_ms.keys() == added_ms.keys()
+    waited_ms = [arrived_ms[each] - at_ms for each, at_ms in added_ms.items() if each > settled]
+    assert max(waited_ms) <= 60_000
+    assert len(shard.waiting) == 3000
     await simulation.stop()
