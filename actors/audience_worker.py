@@ -223,6 +223,8 @@ class AudienceWorker:
                     self._refresh(txn, (packed,))
                 walked += 1
             self._changes.keep(txn, with_walk(in_force, walked, following))
+        if following is None and in_force.ended_over:  # nobody is in what has ended any more
+            self._shard.state.joints.arrange(self._number, self._shard.metrics)
         return following is not None or bool(in_force.loads)
 
     def _refresh(self, txn: Transaction, keys: Iterable[bytes]) -> None:

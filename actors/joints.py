@@ -45,21 +45,16 @@ class Joints:
         workspace = home.options.workspace
         scope = {number, *workspace.neighbours}
         in_force = home.audiences.in_force
-        wanted = {
-            each
-            for audience in in_force.audiences.audiences
-            if audience.is_joint
-            for each in audience.workspaces
-            if each in scope
-        }
+        over = (each.workspaces for each in in_force.audiences.audiences if each.is_joint)
+        wanted = in_force.ended_over.union(*over) & scope
         joint = self._joint.get(number)
         if not wanted:
             self._joint.pop(number, None)
         elif wanted <= self._shards.keys():
-            over = {number: home} | {each: self._shards[each] for each in sorted(wanted)}
-            if joint is None or joint.over != over.keys():
+            shards = {number: home} | {each: self._shards[each] for each in sorted(wanted)}
+            if joint is None or joint.over != shards.keys():
                 clock, ids = self._clock, self._ids
-                self._joint[number] = JointAudiences(home, over, clock, ids.next, metrics)
+                self._joint[number] = JointAudiences(home, shards, clock, ids.next, metrics)
             else:
                 joint.work_by(in_force)
 

@@ -42,6 +42,8 @@ class InForce(Struct, frozen=True, array_like=True):
         updates: number of a subscription that shares other attributes or takes other identities
             than before to the key of the profile that it comes to next: its members are told.
         event_days: how far back audiences see events; 0 where an earlier version kept it.
+        ended_over: numbers of the workspaces that audiences over several were about which have
+            ended: until the walk is done there are users to whom they still have to be.
     """
 
     audiences: LiveAudiences = field(default_factory=LiveAudiences)
@@ -60,6 +62,7 @@ class InForce(Struct, frozen=True, array_like=True):
     fed: frozenset[int] = frozenset()
     updates: Mapping[int, bytes] = {}
     event_days: int = 0
+    ended_over: frozenset[int] = frozenset()
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -113,10 +116,13 @@ def with_audiences(former: InForce, live: LiveAudiences, total: int) -> InForce:
     if not changed and not gone:
         return msgspec.structs.replace(following, audience_epochs=epochs)
     epoch = former.epoch + 1
+    joint = {each.number for each in live.audiences if each.is_joint}
+    ended = [each for each in known.values() if each.is_joint and each.number not in joint]
     return msgspec.structs.replace(
         _walked_from_the_start(following, epoch, total),
         audience_epochs=epochs | dict.fromkeys(changed, epoch),
         starts=starts | dict.fromkeys(changed - known.keys(), epoch),
+        ended_over=former.ended_over.union(*(each.workspaces for each in ended)),
     )
 
 
@@ -130,7 +136,7 @@ def with_walk(former: InForce, count: int, following: bytes | None) -> InForce:
         return walked
     audiences = former.audiences.audiences
     calculated = {each.number: each.revision for each in audiences if each.type == "standard"}
-    return msgspec.structs.replace(walked, calculated=calculated)
+    return msgspec.structs.replace(walked, calculated=calculated, ended_over=frozenset())
 
 
 def with_load(former: InForce, number: int, sends: int | None, following: bytes | None) -> InForce:
@@ -274,8 +280,9 @@ def combined(parts: Sequence[InForce], total: int) -> InForce:
         sent=sent,
         fed=fed,
         updates=dict.fromkeys({number for each in parts for number in each.updates}, b""),
+        ended_over=frozenset[int]().union(*(each.ended_over for each in parts)),
     )
-    if not told.audiences and not latest.attributes.attributes:
+    if not (told.audiences or latest.attributes.attributes or following.ended_over):
         return following
     return _walked_from_the_start(following, epoch, total)
 

@@ -122,6 +122,11 @@ class Shared:
             if profile and JOINT.number in profile.joint[WORKSPACE.number].audiences
         }
 
+    def actions(self) -> list[str]:
+        """Return what the subscription of that audience is told, in order."""
+        deliveries = self.home.outbox.read_outbox(TOLD.number, 0, 10, 1 << 20)
+        return [orjson.loads(each.payload)["changes"][0]["action"] for each in deliveries]
+
     def kept(self) -> InForce:
         with self.home.store.read() as txn:
             return read_in_force(txn)
@@ -210,6 +215,47 @@ def test_what_is_due_in_the_home_before_each_step_holds_up_nothing_else(tmp_path
         assert shared.home.audiences.in_force.cursor is not None
         step()
         assert shared.home.audiences.in_force.cursor is None
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_members_leave_the_last_audience_over_several_workspaces(
+    tmp_path: Path, restarts: bool
+) -> None:
+    """As they leave any other: those with it downstream are told, over a restart as well."""
+    clock = ManualClock(NOW)
+    ended = replace(LIVE, version=2, audiences=(), leaving=frozenset({JOINT.number}))
+    with closing(Shared(tmp_path, clock)) as shared:
+        shared.worker.set_audiences(LIVE)
+        shared.settle()
+        shared.login()
+        shared.worker.set_audiences(ended)
+        if not restarts:
+            shared.settle()
+    with closing(Shared(tmp_path, clock)) as shared:
+        shared.settle()
+        assert not shared.members()
+        assert shared.actions() == ["add", "delete"]
+        assert not shared.home.audiences.joints
+        clock.advance(61 * MINUTE)
+        shared.worker.set_audiences(replace(LIVE, version=3))
+        shared.settle()
+        assert not shared.members()
+        assert shared.actions() == ["add", "delete"]
+
+
+def test_the_workspaces_of_the_last_audience_are_looked_at_until_all_have_left(
+    tmp_path: Path,
+) -> None:
+    """And no longer: their batches are not to pay for it."""
+    with closing(Shared(tmp_path, ManualClock(NOW))) as shared:
+        shared.worker.set_audiences(LIVE)
+        shared.settle()
+        assert shared.other.audiences.joints
+        shared.worker.set_audiences(LiveAudiences(version=2))
+        assert shared.other.audiences.joints
+        shared.settle()
+        assert not shared.other.audiences.joints
+        assert not shared.kept().ended_over
 
 
 def _with_room_for(writes: int) -> Any:
