@@ -9,6 +9,7 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
+from actors.audience_changes import AudienceChanges
 from actors.audience_worker import AudienceWorker
 from actors.audiences.announce import FIRST_NUMBER, Subscription
 from actors.audiences.in_force import InForce, read_in_force
@@ -22,6 +23,7 @@ from actors.metric_groups import ShardMetrics
 from actors.model.micro_batches import EventName, EventNames
 from actors.outputs.audience_messages import MessageAudience
 from actors.shard import Shard
+from actors.shard_erasure import ShardErasure
 from actors.shard_options import ShardOptions, StoreOptions
 from actors.shard_state import ShardState
 from actors.steps.payload import WHOLE
@@ -32,7 +34,7 @@ from tests.actors.shards import MAP_SIZE_BYTES, context, item, micro, profile_of
 from tests.oracle.audiences.build import event, within_last
 
 OTHER = WORKSPACE.number + 1
-KNOWN = EventNames([EventName("custom_event", "Login")], is_full=False)
+KNOWN = EventNames([EventName("custom_event", name) for name in ("Login", "Logout")], is_full=False)
 LOGINS = canonical(
     {
         "recipe_type": "event",
@@ -102,15 +104,17 @@ class Shared:
     def _open(self, options: ShardOptions) -> Shard:
         return Shard(self._state, options, self._clock, ShardMetrics("t"), lambda _: None)
 
-    def login(self, mpid: int = 1) -> None:
+    def login(self, mpid: int = 1, of: Shard | None = None, name: str = "Login") -> None:
         self._sent += 1
-        done = {"event_type": "custom_event", "data": {"event_name": "Login"}}
+        done = {"event_type": "custom_event", "data": {"event_name": name}}
         body = {"environment": "production", "mpid": mpid, "events": [done]}
         where = context(self._clock.now_ms())
-        self.home.commit(micro(self._sent, item(body), where=where, names=KNOWN))
+        micro_batch = micro(self._sent, item(body), where=where, names=KNOWN)
+        (of or self.home).commit(micro_batch)
 
-    def settle(self) -> None:
-        while self.worker.audience_step():
+    def settle(self, of: Shard | None = None) -> None:
+        worker = AudienceWorker(of, self._clock) if of else self.worker
+        while worker.audience_step():
             pass
 
     def members(self) -> set[int]:
@@ -256,6 +260,33 @@ def test_the_workspaces_of_the_last_audience_are_looked_at_until_all_have_left(
         shared.settle()
         assert not shared.other.audiences.joints
         assert not shared.kept().ended_over
+
+
+@pytest.mark.parametrize("erases_home", [False, True])
+def test_erased_events_do_not_keep_a_user_in_an_audience_over_several_workspaces(
+    tmp_path: Path, erases_home: bool
+) -> None:
+    """What another of the workspaces has of the user does."""
+    clock = ManualClock(NOW)
+    with closing(Shared(tmp_path, clock)) as shared:
+        shared.worker.set_audiences(LIVE)
+        shared.settle()
+        erased, kept = shared.home, shared.other
+        if not erases_home:
+            erased, kept = kept, erased
+        shared.login(1, erased)
+        shared.login(1, kept, "Logout")
+        shared.login(2, erased)
+        shared.login(2, kept)
+        assert shared.members() == {1, 2}
+        erasure = ShardErasure(erased, AudienceChanges(erased, clock))
+        for mpid in (1, 2):
+            erasure.leave_audiences("production", mpid)
+            erasure.erase_events("production", mpid)
+            erasure.erase_profile("production", mpid, has_record=False)
+        shared.settle(kept)
+        assert shared.members() == {2}
+        assert shared.actions() == ["add", "add", "delete"]
 
 
 def _with_room_for(writes: int) -> Any:
