@@ -40,6 +40,11 @@ def live_audiences(
         owned_attributes=frozenset(
             name for each in state.predictions.values() for name in each.attributes
         ),
+        leaving_tests={
+            number: audience.test
+            for number in state.counters.leaving
+            if (audience := state.audiences.get(number)) is not None and audience.test is not None
+        },
     )
 
 

@@ -107,10 +107,12 @@ class Telling:
     def is_of_variation(self, live: LiveSubscription, mpid: int) -> bool:
         """Tell whether a member of the audience is one of those that a subscription is for."""
         number = live.subscription.audience
+        if live.variation is None:
+            return True
         audience = self._known.by_number.get(number)
-        if live.variation is None or audience is None or audience.test is None:
-            return live.variation is None
-        return variation(number, audience.test, mpid) == live.variation
+        leaving = self._in_force().audiences.leaving_tests
+        test = leaving.get(number) if audience is None else audience.test
+        return test is not None and variation(number, test, mpid) == live.variation
 
     def _is_told(self, live: LiveSubscription, change: MemberChange, only: int | None) -> bool:
         number = live.subscription.number

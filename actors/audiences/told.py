@@ -3,6 +3,7 @@
 All of it is plain structs and can be pickled. Audiences and calculated attributes go by number.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -74,8 +75,9 @@ class LiveAudiences(Struct, frozen=True, kw_only=True):
     """All that shards have to know; a greater `version` is newer.
 
     Members of an audience that is not in it any more lose their membership. Nothing is sent of
-    that, except `delete` for members of those in `leaving`. The user attributes in
-    `owned_attributes` are written by predictions alone.
+    that, except `delete` for members of those in `leaving`; `leaving_tests` are the A/B tests that
+    these have, by number of the audience. The user attributes in `owned_attributes` are written by
+    predictions alone.
     """
 
     version: int = 0
@@ -83,6 +85,7 @@ class LiveAudiences(Struct, frozen=True, kw_only=True):
     subscriptions: tuple[LiveSubscription, ...] = ()
     leaving: frozenset[int] = frozenset()
     owned_attributes: frozenset[str] = frozenset()
+    leaving_tests: Mapping[int, AbTest] = {}
 
 
 class Progress(Struct, frozen=True):

@@ -1,6 +1,6 @@
 """Shards with standard audiences, for tests; walks come to two profiles at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import orjson
@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from actors.audience_worker import AudienceWorker
 from actors.audiences.announce import FIRST_NUMBER, Subscription
 from actors.audiences.criteria import AudienceMembership, Named, Node
+from actors.audiences.objects import AbTest
 from actors.audiences.told import LiveAudience, LiveAudiences, LiveSubscription, Span
 from actors.clock import ManualClock
 from actors.outputs.audience_messages import MessageAudience
@@ -62,6 +63,7 @@ def tell(
     *audiences: LiveAudience,
     subscriptions: Sequence[LiveSubscription] = (),
     leaving: frozenset[int] = frozenset(),
+    leaving_tests: Mapping[int, AbTest] | None = None,
 ) -> None:
     """Let the shard know what holds; nothing is done yet."""
     asked.live = LiveAudiences(
@@ -69,6 +71,7 @@ def tell(
         audiences=audiences,
         subscriptions=tuple(subscriptions),
         leaving=leaving,
+        leaving_tests=leaving_tests or {},
     )
     asked.worker.set_audiences(asked.live)
 

@@ -86,6 +86,18 @@ async def test_deactivation_takes_memberships_and_clears_outputs_if_asked(desk: 
     assert desk.shards[0].live.leaving == set()
 
 
+async def test_variations_of_what_is_deactivated_are_known_until_outputs_are_cleared(
+    desk: Desk,
+) -> None:
+    audience = await active(desk, "Premium", attribute("premium"))
+    split = await desk.calls.create_test(audience.number, (Variation("A", 5000),), ACTOR)
+    assert split is not None
+    assert await desk.calls.deactivate_audience(audience.number, True, ACTOR)
+    assert desk.shards[0].live.leaving_tests == {audience.number: split.test}
+    await desk.settle()
+    assert desk.shards[0].live.leaving_tests == {}
+
+
 async def test_a_clone_is_a_draft_of_another_name(desk: Desk) -> None:
     """Rule 1 of section 8."""
     audience = await active(desk, "Premium", attribute("premium"), tags=("vip",))
