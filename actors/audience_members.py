@@ -90,12 +90,13 @@ class MemberViews:
         if live is None:
             return []
         announced, now_ms = live.subscription, self._clock.now_ms()
+        telling = self._audiences.part_of(announced.audience).telling
         found: list[MemberRow] = []
         with self._shard.store.read() as txn:
             for key, encoded in self._page(txn, announced.audience, after, limit):
                 profile = decode_profile(encoded)
                 wanted = set(identity_types) - announced.withheld.of(profile)
-                if not self._audiences.telling.is_of_variation(live, key.mpid):
+                if not telling.is_of_variation(live, key.mpid):
                     wanted = set()
                 identities = (each for each in all_identities(profile) if each[0] in wanted)
                 found.append(MemberRow(key.mpid, now_ms, tuple(identities)))

@@ -10,9 +10,11 @@ import pytest
 from msgspec.structs import replace
 
 from actors.audience_changes import AudienceChanges
+from actors.audience_members import MemberViews
 from actors.audience_worker import AudienceWorker
 from actors.audiences.announce import FIRST_NUMBER, Subscription
 from actors.audiences.in_force import InForce, read_in_force
+from actors.audiences.objects import AbTest, Variation
 from actors.audiences.told import LiveAudience, LiveAudiences, LiveSubscription
 from actors.calculated.definition import Attribute, LiveAttributes
 from actors.calculated.feed import FEED_NUMBER
@@ -21,6 +23,7 @@ from actors.clock import ManualClock
 from actors.errors import StoreFull
 from actors.metric_groups import ShardMetrics
 from actors.model.micro_batches import EventName, EventNames
+from actors.model.profiles import IdentityValue, ProfileKey
 from actors.outputs.audience_messages import MessageAudience
 from actors.shard import Shard
 from actors.shard_erasure import ShardErasure
@@ -287,6 +290,43 @@ def test_erased_events_do_not_keep_a_user_in_an_audience_over_several_workspaces
         shared.settle(kept)
         assert shared.members() == {2}
         assert shared.actions() == ["add", "add", "delete"]
+
+
+def test_a_variation_over_several_workspaces_is_listed_to_outputs(tmp_path: Path) -> None:
+    """Its members are those of the audience who are of it."""
+    clock = ManualClock(NOW)
+    split = AbTest(1, (Variation("A", 10_000),), "ann", 0)
+    with closing(Shared(tmp_path, clock)) as shared:
+        listed = {
+            name: LiveSubscription(
+                subscription=replace(TOLD, number=FIRST_NUMBER + place),
+                variation=name,
+                is_faulted=False,
+                resumed=0,
+                sends=0,
+            )
+            for place, name in enumerate(("A", "Control"), 1)
+        }
+        audiences = (replace(JOINT, test=split),)
+        shared.worker.set_audiences(
+            LiveAudiences(version=1, audiences=audiences, subscriptions=tuple(listed.values()))
+        )
+        shared.settle()
+        shared.login()
+        with shared.home.transaction() as txn:
+            key = ProfileKey(WORKSPACE.scope, "production", 1)
+            profile = shared.home.profiles.stage(txn, key, NOW)
+            profile.user_identities["email"] = IdentityValue("a@b.example", NOW, NOW)
+        views = MemberViews(shared.home, clock)
+        found = {
+            name: [
+                identity
+                for row in views.export_subscribed(each.subscription.number, ["email"], None, 10)
+                for identity in row.identities
+            ]
+            for name, each in listed.items()
+        }
+        assert found == {"A": [("email", "a@b.example")], "Control": []}
 
 
 def _with_room_for(writes: int) -> Any:
