@@ -110,7 +110,9 @@ def _fixed(operator: str, date: object) -> Window:
             return Window(last_ms=_span(date)[0] - 1)
         case "after":
             return Window(first_ms=_span(date)[0])
-        case "on" | "equals":
+        case "on":
+            return Window(*calendar_period("day", 0, _span(date)[0]))
+        case "equals":
             return Window(*_span(date))
     raise ValueError(f"{operator} has no window")
 

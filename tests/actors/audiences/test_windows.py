@@ -24,6 +24,7 @@ DAY_START = 1_772_928_000_000  # 2026-03-08T00:00:00Z
         (Recency("before", date="2026-03-08T00:00:00.001Z"), EARLIEST_MS, DAY_START),
         (Recency("after", date="2026-03-08"), DAY_START, LATEST_MS),
         (Recency("on", date="2026-03-08"), DAY_START, DAY_START + DAY_MS - 1),
+        (Recency("on", date="2026-03-09T01:30:00+02:00"), DAY_START, DAY_START + DAY_MS - 1),
         (
             Recency("between_dates", start="2026-03-08", end="2026-03-09"),
             DAY_START,
@@ -51,6 +52,7 @@ def test_recencies_are_windows(recency: Recency, first_ms: int, last_ms: int) ->
         (ValueTest("date", "before", "2026-03-08"), EARLIEST_MS, DAY_START - 1),
         (ValueTest("date", "after", "2026-03-08"), DAY_START, LATEST_MS),
         (ValueTest("date", "on", "2026-03-08"), DAY_START, DAY_START + DAY_MS - 1),
+        (ValueTest("date", "on", "2026-03-08T23:30:00Z"), DAY_START, DAY_START + DAY_MS - 1),
         (ValueTest("date", "equals", "2026-03-08"), DAY_START, DAY_START + DAY_MS - 1),
         (ValueTest("date", "equals", "2026-03-08T00:00:00Z"), DAY_START, DAY_START),
         (

@@ -47,7 +47,9 @@ _PATTERNS = ("p*m", "?old", "*", "r?d*", "g\\*d", "*hat", "1*", "premium")
 _REAL_NUMBERS = tuple(value for text in NUMBERS if (value := number(text)) is not None)
 _REAL_VERSIONS = tuple(text for text in VERSIONS if version(text) is not None)
 _OF_SEVERAL = frozenset({"in_list", "not_in_list", "includes_any", "includes_all", "includes_none"})
-_REFERRING = frozenset({"equals", "not_equals", "contains", "starts_with", *_ORDER})
+_REFERRING = frozenset(
+    {"equals", "not_equals", "contains", "starts_with", *_ORDER, "before", "after", "on"}
+)
 
 
 def make_test(
@@ -57,10 +59,9 @@ def make_test(
     if chance(randomness, 0.12):
         return Test(type_, randomness.choice(_PRESENCE))
     operator = randomness.choice(OPERATORS[type_])
+    may_refer = may_refer and operator in _REFERRING and type_ != "list"
     if may_refer and chance(randomness, 0.1):
-        can_refer = operator in (("before", "after") if type_ == "date" else _REFERRING)
-        if can_refer and type_ != "list":
-            return Test(type_, operator, value_ref=_make_reference(randomness))
+        return Test(type_, operator, value_ref=_make_reference(randomness))
     if type_ == "date":
         return _make_date_test(randomness, operator, now_ms)
     if operator == "between":
@@ -91,10 +92,9 @@ def make_recency(randomness: Random, now_ms: int) -> Recency:
             return Recency("between_ago", from_ms=max(span, other), to_ms=min(span, other))
         case 5:
             kind: Any = randomness.choice(("before", "after"))
-            make = randomness.choice((make_day, make_instant))
-            return Recency(kind, date=make(randomness, now_ms))
+            return Recency(kind, date=_make_date(randomness, now_ms))
         case 6:
-            return Recency("on", date=make_day(randomness, now_ms))
+            return Recency("on", date=_make_date(randomness, now_ms))
         case 7:
             start, end = _make_range(randomness, now_ms)
             return Recency("between_dates", start=start, end=end)
@@ -111,9 +111,11 @@ def _make_date_test(randomness: Random, operator: str, now_ms: int) -> Test:
     if operator == "between_dates":
         least, most = _make_range(randomness, now_ms)
         return Test("date", operator, min_value=least, max_value=most)
-    may_be_instant = operator != "on" and chance(randomness, 0.5)
-    make = make_instant if may_be_instant else make_day
-    return Test("date", operator, value=make(randomness, now_ms))
+    return Test("date", operator, value=_make_date(randomness, now_ms))
+
+
+def _make_date(randomness: Random, now_ms: int) -> str:
+    return randomness.choice((make_day, make_instant))(randomness, now_ms)
 
 
 def _make_range(randomness: Random, now_ms: int) -> list[str]:
