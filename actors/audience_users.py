@@ -63,14 +63,14 @@ class AudienceUsers:
             return
         if section.epoch == section.entries_epoch == epoch:
             return
-        is_blank = _is_blank(profile, section)
+        is_blank, now_ms = _is_blank(profile, section), self._clock.now_ms()
         if section.epoch or not is_blank:  # else it may be by what came that there is a section
             audiences.changes.caught_up(key, section.epoch)
-        if is_blank:
+        if not audiences.changes.leave_ended(key, profile, section, now_ms) and is_blank:
             section.epoch = section.entries_epoch = epoch
             self._engine.note_ready(key, epoch)
             return
-        now_ms, lookback_ms = self._clock.now_ms(), self._engine.lookback_ms
+        lookback_ms = self._engine.lookback_ms
         attributes, epochs = audiences.attributes, audiences.in_force.attribute_epochs
         history = remake_outdated(txn, key, section, attributes, epochs, lookback_ms, now_ms)
         section.epoch = section.entries_epoch = epoch
@@ -208,7 +208,7 @@ class AudienceUsers:
     def _finish(self, txn: Transaction) -> list[Delivery]:
         audiences, own = self._audiences, self._columns.own
         now_ms, begun = self._clock.now_ms(), self._clock.monotonic()
-        calculated, deliveries = self._calculations.answer(), list[Delivery]()
+        calculated, deliveries = self._calculations.answer(), list(audiences.changes.told)
         for key, profile in self._touched.items():
             deliveries += self._settle_unevaluated(txn, key, profile, calculated, now_ms)
         changes = self._engine.evaluate(self._engine.rows_of(self._touched), now_ms, expiring=())

@@ -44,11 +44,13 @@ class JointUsers(AudienceUsers):
         section, epoch = self._columns.section(profile), self._audiences.in_force.epoch
         if section is None or section.is_aged_out or section.entries_epoch == epoch:
             return
-        sections = self._parts.sections(profile)
-        if profile.status_messages or any(
-            each.newest_log_id or each.newest_historical_id for each in sections
+        sections, now_ms = self._parts.sections(profile), self._clock.now_ms()
+        has_left = self._audiences.changes.leave_ended(key, profile, section, now_ms)
+        if (
+            has_left
+            or profile.status_messages
+            or any(each.newest_log_id or each.newest_historical_id for each in sections)
         ):
-            now_ms = self._clock.now_ms()
             since_ms = now_ms - self._engine.lookback_ms
             batches = self._parts.batches(txn, key, profile, since_ms)
             self._audiences.changes.caught_up(key, section.epoch)

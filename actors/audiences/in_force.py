@@ -236,7 +236,8 @@ def combined(parts: Sequence[InForce], total: int) -> InForce:
         total: how many profiles the new one has.
     """
     latest = max(parts, key=lambda each: each.attributes.version)
-    told = max(parts, key=lambda each: each.audiences.version).audiences
+    latest_told = max(parts, key=lambda each: each.audiences.version)
+    told = latest_told.audiences
     epoch = 1 + max(each.epoch for each in parts)
     is_done = all(
         each.cursor is None and each.attributes.version == latest.attributes.version
@@ -271,7 +272,11 @@ def combined(parts: Sequence[InForce], total: int) -> InForce:
         },
         loads=dict.fromkeys(under_way, b""),
         list_change=min(each.list_change for each in parts),
-        starts=max(parts, key=lambda each: each.audiences.version).starts,
+        # The earliest: nobody is to leave who has become a member by another shard's epochs.
+        starts={
+            number: min(each.starts.get(number, start) for each in parts)
+            for number, start in latest_told.starts.items()
+        },
         calculated={
             each.number: each.revision
             for each in told.audiences

@@ -15,7 +15,11 @@ from actors.store.environment import Transaction
 
 
 class MemberChanges:
-    """Writes memberships into profiles, counts them, and tells whoever is to know."""
+    """Writes memberships into profiles, counts them, and tells whoever is to know.
+
+    Attributes:
+        told: deliveries of what was changed before users are evaluated, in this transaction.
+    """
 
     def __init__(
         self,
@@ -29,6 +33,7 @@ class MemberChanges:
         self._counts = counts
         self._in_force = in_force
         self._telling = telling
+        self.told: list[Delivery] = []
         self._changes: Counter[tuple[int, Action]] = Counter()
         self._caught_up: dict[ProfileKey, int] = {}
         self._unshown: Counter[tuple[int, Action]] = Counter()  # on disk, and not in the metrics
@@ -38,6 +43,23 @@ class MemberChanges:
     def caught_up(self, key: ProfileKey, before: int) -> None:
         """Note that a profile was made ready; `before`: the epoch that it was ready for."""
         self._caught_up[key] = before
+
+    def leave_ended(self, key: ProfileKey, profile: Profile, section: Section, now_ms: int) -> bool:
+        """Take a user, before he is made ready, out of audiences that ended and began again.
+
+        Users who were come to in between have left, uncounted, and enter as they begin: of all
+        others the same is told. Returns whether there were any.
+        """
+        in_force = self._in_force()
+        starts, leaving = in_force.starts, in_force.audiences.leaving
+        ended = [each for each in section.audiences if starts.get(each, 0) > section.epoch > 0]
+        for number in ended:
+            del section.audiences[number]
+            if number in leaving:
+                change = MemberChange(key, number, "delete")
+                self._changes[number, "delete"] += 1
+                self.told += self._telling.tell(change, profile, section, now_ms)
+        return bool(ended)
 
     def make(
         self, change: MemberChange, profile: Profile, section: Section, now_ms: int
@@ -82,6 +104,7 @@ class MemberChanges:
         self._forget()
 
     def _forget(self) -> None:
+        self.told.clear()
         self._changes.clear()
         self._caught_up.clear()
 

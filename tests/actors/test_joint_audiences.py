@@ -150,6 +150,24 @@ def test_the_workspaces_of_the_last_audience_are_looked_at_until_all_have_left(
         assert not shared.kept().ended_over
 
 
+@pytest.mark.parametrize("is_walked", [False, True])
+def test_members_leave_and_enter_as_an_audience_over_several_workspaces_begins_again(
+    tmp_path: Path, is_walked: bool
+) -> None:
+    """Whether or not they were come to in between."""
+    with closing(Shared(tmp_path, ManualClock(NOW))) as shared:
+        shared.worker.set_audiences(LIVE)
+        shared.settle()
+        shared.login()
+        leaving = frozenset({JOINT.number})
+        shared.worker.set_audiences(replace(LIVE, version=2, audiences=(), leaving=leaving))
+        if is_walked:
+            shared.settle()
+        shared.worker.set_audiences(replace(LIVE, version=3, leaving=leaving))
+        shared.settle()
+        assert shared.actions() == ["add", "delete", "add"]
+
+
 @pytest.mark.parametrize("erases_home", [False, True])
 def test_erased_events_do_not_keep_a_user_in_an_audience_over_several_workspaces(
     tmp_path: Path, erases_home: bool
