@@ -14,6 +14,7 @@ from actors.metric_groups import ShardMetrics
 from actors.model.batches import StoredBatch
 from actors.model.deliveries import Delivery
 from actors.model.profiles import Profile, ProfileKey
+from actors.profiles.retention import EMPTIED
 from actors.store.environment import Transaction
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class JointUsers(AudienceUsers):
         section = self._columns.section(profile)
         if section is not None:
             if section.is_aged_out:  # a user who returns is caught up with anew
-                section.entries, section.epoch, section.entries_epoch = b"", 0, 0
+                section.entries, section.epoch, section.entries_epoch = b"", EMPTIED, 0
             self._touch(key, profile, section)
 
     def take_less(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:

@@ -11,6 +11,7 @@ from actors.metric_groups import ShardMetrics
 from actors.model.deliveries import Delivery
 from actors.model.profiles import Profile, ProfileKey, Section
 from actors.outputs.audience_messages import Action
+from actors.profiles.retention import EMPTIED
 from actors.store.environment import Transaction
 
 
@@ -110,7 +111,8 @@ class MemberChanges:
 
     def _is_first_pass(self, change: MemberChange) -> bool:
         """Tell whether a user meets an audience for the first time, and not by what came: such
-        changes are not counted (spec/audiences.md, 7). An audience that is gone counts nothing."""
+        changes are not counted (spec/audiences.md, 7). Who aged out has come back by what came. An
+        audience that is gone counts nothing."""
         start = self._in_force().starts.get(change.audience)
         before = self._caught_up.get(change.key)
-        return start is None or (before is not None and before < start)
+        return start is None or (before is not None and EMPTIED < before < start)

@@ -11,6 +11,7 @@ from actors.model.profiles import Profile, Section, StatusMessage
 from actors.model.workspaces import WorkspaceInfo
 
 DAY_MS = 24 * 60 * 60 * 1000
+EMPTIED = -1  # epoch of a section that aged out; what is made anew for who returns is not its first
 
 
 class Active(Protocol):
@@ -62,6 +63,7 @@ def age_out(profile: Profile, number: int) -> None:
         audiences=section.audiences,
         devices=section.devices if is_member_anywhere(profile, section) else {},
         untold=section.untold,
+        epoch=EMPTIED,
     )
 
 
