@@ -57,7 +57,7 @@ class AudienceUsers:
         audiences = self._audiences
         for joint in audiences.joints:
             joint.users.catch_up(txn, key, profile)
-        audiences.feed.note(key, profile, audiences.attributes)
+        audiences.feed.note(key, profile, audiences.attributes, audiences.in_force.ended_attributes)
         section, epoch = self._columns.section(profile), audiences.in_force.epoch
         if section is None or section.is_aged_out:
             return

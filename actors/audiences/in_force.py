@@ -44,6 +44,8 @@ class InForce(Struct, frozen=True, array_like=True):
         event_days: how far back audiences see events; 0 where an earlier version kept it.
         ended_over: numbers of the workspaces that audiences over several were about which have
             ended: until the walk is done there are users to whom they still have to be.
+        ended_attributes: likewise number of a calculated attribute that is not active any more to
+            its name, and the epoch that it ended with.
     """
 
     audiences: LiveAudiences = field(default_factory=LiveAudiences)
@@ -63,6 +65,7 @@ class InForce(Struct, frozen=True, array_like=True):
     updates: Mapping[int, bytes] = {}
     event_days: int = 0
     ended_over: frozenset[int] = frozenset()
+    ended_attributes: Mapping[int, tuple[str, int]] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -136,7 +139,9 @@ def with_walk(former: InForce, count: int, following: bytes | None) -> InForce:
         return walked
     audiences = former.audiences.audiences
     calculated = {each.number: each.revision for each in audiences if each.type == "standard"}
-    return msgspec.structs.replace(walked, calculated=calculated, ended_over=frozenset())
+    return msgspec.structs.replace(
+        walked, calculated=calculated, ended_over=frozenset(), ended_attributes={}
+    )
 
 
 def with_load(former: InForce, number: int, sends: int | None, following: bytes | None) -> InForce:
@@ -185,6 +190,9 @@ def with_attributes(former: InForce, live: LiveAttributes, begun_id: int, total:
     """
     known = {each.number: each.revision for each in former.attributes.attributes}
     epoch = former.epoch + 1
+    ended = dict(former.ended_attributes)
+    ended |= {each.number: (each.name, epoch) for each in former.attributes.attributes}
+    active = {each.number for each in live.attributes}
     epochs = {
         each.number: former.attribute_epochs[each.number]
         if known.get(each.number) == each.revision
@@ -192,7 +200,10 @@ def with_attributes(former: InForce, live: LiveAttributes, begun_id: int, total:
         for each in live.attributes
     }
     return msgspec.structs.replace(
-        _walked_from_the_start(former, epoch, total), attributes=live, attribute_epochs=epochs
+        _walked_from_the_start(former, epoch, total),
+        attributes=live,
+        attribute_epochs=epochs,
+        ended_attributes={number: each for number, each in ended.items() if number not in active},
     )
 
 
@@ -286,8 +297,15 @@ def combined(parts: Sequence[InForce], total: int) -> InForce:
         fed=fed,
         updates=dict.fromkeys({number for each in parts for number in each.updates}, b""),
         ended_over=frozenset[int]().union(*(each.ended_over for each in parts)),
+        ended_attributes={
+            number: ended
+            for each in parts
+            for number, ended in each.ended_attributes.items()
+            if number not in latest.attribute_epochs
+        },
     )
-    if not (told.audiences or latest.attributes.attributes or following.ended_over):
+    is_ended = following.ended_over or following.ended_attributes
+    if not (told.audiences or latest.attributes.attributes or is_ended):
         return following
     return _walked_from_the_start(following, epoch, total)
 

@@ -11,7 +11,7 @@ from actors.calculated.applying import values
 from actors.calculated.live import KnownAttributes
 from actors.model.batches import Batch, StoredBatch
 from actors.model.deliveries import Delivery
-from actors.model.profiles import Profile, ProfileKey
+from actors.model.profiles import Profile, ProfileKey, Section
 from actors.model.workspaces import WorkspaceInfo
 from actors.outgoing import outgoing_batch
 from actors.pipeline.compiling import Pipeline
@@ -21,8 +21,11 @@ from actors.store.keys import profile_key
 FEED_ID = "calculated_attributes"  # in the workspace document, where no input can be named so
 FEED_NUMBER = 0  # no other input has it: theirs begin at 1
 
+# What has ended of an attribute that is not active any more: its name, and the epoch since when.
+Ended = tuple[str, int]
 Values = dict[str, str | list[str]]  # by name, of one user
 AudienceIds = Callable[[Profile], Sequence[int]]  # numbers of the audiences that a user is in
+_UNLIKE: list[str] = []  # a value that no attribute has
 
 
 class AttributeFeed:
@@ -50,12 +53,26 @@ class AttributeFeed:
         connections = [each.connection for each in self._pipelines]
         return frozenset(each.number for each in connections if each.is_active)
 
-    def note(self, key: ProfileKey, profile: Profile, known: KnownAttributes) -> None:
-        """Keep the values of a user to whom something is about to be applied."""
+    def note(
+        self,
+        key: ProfileKey,
+        profile: Profile,
+        known: KnownAttributes,
+        ended: Mapping[int, Ended],
+    ) -> None:
+        """Keep the values of a user to whom something is about to be applied.
+
+        Those that went unnoted, as the user aged out, count as others than what there is now.
+        `ended`: attributes that are not active any more, of which some users have not been told.
+        """
+        section = profile.workspaces.get(self._workspace.number)
+        went = () if section is None else _went(section, known, ended)
         if not self._pipelines:
             return
         noted = self._before.get(key)
         before = self._values(profile, known) if noted is None else noted[1]
+        for name in went:
+            before.setdefault(name, _UNLIKE)
         self._before[key] = (profile, before)
 
     def deliveries(
@@ -153,3 +170,18 @@ class AttributeFeed:
     def _values(self, profile: Profile, known: KnownAttributes) -> Values:
         section = profile.workspaces.get(self._workspace.number)
         return {} if section is None else values(section, known)
+
+
+def _went(section: Section, known: KnownAttributes, ended: Mapping[int, Ended]) -> Sequence[str]:
+    """Return the names of the values that a user does not have any more, and take note of it."""
+    if not (section.lost_attributes or ended):
+        return ()
+    lost, section.lost_attributes = section.lost_attributes, []
+    names = {number: name for number, (name, _) in ended.items()}
+    names |= {number: each.name for number, each in known.by_number.items()}
+    numbers = [number for number in lost if number in names]
+    for number, (_, epoch) in ended.items():
+        state = section.calculated.get(number)
+        if state is not None and state.value is not None and section.epoch < epoch:
+            numbers.append(number)
+    return [names[number] for number in numbers]

@@ -92,12 +92,13 @@ class CalculatedWorker:
             return False
         profile = shard.profiles.stage(txn, key, now_ms)
         section = self._active_section(profile, now_ms)
-        shard.audiences.feed.note(key, profile, shard.audiences.attributes)
-        epochs = shard.audiences.in_force.attribute_epochs
+        in_force, attributes = shard.audiences.in_force, shard.audiences.attributes
+        shard.audiences.feed.note(key, profile, attributes, in_force.ended_attributes)
+        epochs = in_force.attribute_epochs
         # What began after the section was made ready takes the seed when it comes to it.
         waiting = [number for number, (epoch, _) in epochs.items() if epoch > section.epoch]
         for number, seed in planting.seeds.items():
-            applying.plant(section, number, seed, shard.audiences.attributes, waiting)
+            applying.plant(section, number, seed, attributes, waiting)
         self._set_attributes(section, planting)
         return True
 

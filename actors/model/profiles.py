@@ -144,6 +144,8 @@ class Section(Struct, array_like=True):
     recent_from_id: int = 0
     step_bytes: int = 0
     steps: list[int] = field(default_factory=list)
+    # Calculated attributes whose values went as the user aged out, until their feed notes it.
+    lost_attributes: list[int] = field(default_factory=list)
 
 
 class StatusMessage(Struct, array_like=True):

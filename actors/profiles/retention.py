@@ -64,6 +64,10 @@ def age_out(profile: Profile, number: int) -> None:
         devices=section.devices if is_member_anywhere(profile, section) else {},
         untold=section.untold,
         epoch=EMPTIED,
+        lost_attributes=[
+            *section.lost_attributes,
+            *(each for each, state in section.calculated.items() if state.value is not None),
+        ],
     )
 
 

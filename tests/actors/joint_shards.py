@@ -19,6 +19,7 @@ from actors.shard import Shard
 from actors.shard_options import ShardOptions, StoreOptions
 from actors.shard_state import ShardState
 from actors.steps.payload import WHOLE
+from actors.sweeper import Sweeper
 from tests.actors.forwarding.support import connection
 from tests.actors.profiles.builders import BACKEND, MINUTE, WORKSPACE
 from tests.actors.shards import MAP_SIZE_BYTES, context, item, micro, profile_of
@@ -106,6 +107,12 @@ class Shared:
     def settle(self, of: Shard | None = None) -> None:
         worker = AudienceWorker(of, self._clock) if of else self.worker
         while worker.audience_step():
+            pass
+
+    def sweep(self) -> None:
+        """Remove all that is past its retention."""
+        sweeper = Sweeper(self._state, [self.home, self.other], self._clock)
+        while sweeper.sweep():
             pass
 
     def members(self) -> set[int]:

@@ -63,9 +63,7 @@ def test_users_who_return_are_counted_in_audiences_over_several_workspaces(tmp_p
         shared.settle()
         shared.login()
         clock.advance(LATER_MS)
-        sweeper = Sweeper(shared.home.state, [shared.home, shared.other], clock)
-        while sweeper.sweep():
-            pass
+        shared.sweep()
         shared.settle()
         clock.advance(2 * DAY_MS)
         views = MemberViews(shared.home, clock)
