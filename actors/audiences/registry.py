@@ -179,6 +179,7 @@ class Registry:
                 journey=None,
                 milestone=None,
                 levels={},
+                access_requests={},
                 default_level=changed.counters.default_level,
             )
             document = _journeys_document(original, changed)

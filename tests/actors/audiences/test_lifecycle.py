@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from actors.audiences.fields import AudienceFields, SubscriptionFields
-from actors.audiences.objects import DateRange, Variation
+from actors.audiences.objects import AccessRequest, DateRange, Variation
 from actors.errors import ShardUnavailable
 from tests.actors.audiences.desks import (
     ACTOR,
@@ -112,6 +112,28 @@ async def test_a_clone_is_a_draft_of_another_name(desk: Desk) -> None:
     copy = await desk.calls.clone_audience(long.number, ACTOR)
     assert copy is not None
     assert copy.name == "x" * 93 + " (copy)"
+
+
+async def test_nobody_has_asked_for_a_clone(desk: Desk) -> None:
+    """Sharing is not copied, nor what other accounts ask for."""
+    audience = await made(desk, "Premium", attribute("premium"))
+    await desk.calls.share_audience(audience.number, "view_only", None)
+    account = audience.account + 1
+    asked = AccessRequest(
+        level="usable",
+        start=None,
+        end=None,
+        details="",
+        platforms=(),
+        requested_by="bob",
+        requested_ms=0,
+    )
+    shared = await desk.calls.request_access(audience.number, account, asked)
+    assert shared is not None
+    clone = await desk.calls.clone_audience(audience.number, ACTOR)
+    assert clone is not None
+    assert (clone.default_level, clone.access_requests) == ("private", {})
+    assert (await now(desk, audience)).access_requests == {account: asked}
 
 
 @pytest.mark.parametrize(
