@@ -84,6 +84,8 @@ def rebuild(
     index: EventIndex,
     now_ms: int,
     earliest_ms: int,
+    *,
+    is_cut: bool = False,
 ) -> dict[int, Value]:
     """Calculate some attributes anew: a user's part of their initialization.
 
@@ -93,6 +95,7 @@ def rebuild(
         index: of the attributes; states that there are already, of any revision, are replaced.
         now_ms: instant of the evaluation.
         earliest_ms: events before it are not seen: now less the real-time lookback.
+        is_cut: they were calculated of more events before.
 
     Returns:
         The changed values.
@@ -101,7 +104,7 @@ def rebuild(
     changed: dict[int, Value] = {}
     for calculator in index.calculators:
         former = section.calculated.pop(calculator.number, None)
-        state = calculator.begin(former)
+        state = calculator.remake(former) if is_cut else calculator.begin(former)
         seen = [each for each in events.get(calculator, ()) if each[0] >= earliest_ms]
         calculator.update(state, seen, now_ms)
         if state.data or state.seed is not None or state.next_seed is not None:

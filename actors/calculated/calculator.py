@@ -52,6 +52,18 @@ class Calculator:
             state.next_seed = former.next_seed
         return state
 
+    def remake(self, former: CalculatedState | None) -> CalculatedState:
+        """Return what `begin` does, to be given only those of the events that are left.
+
+        Where the former state is of this definition it is not forgotten that a row ever came.
+        """
+        state, layout = self.begin(former), self._layout
+        if layout is None or former is None or former.revision != self.revision:
+            return state
+        if layout.had_rows(former.data):
+            state.data = layout.note_row(state.data)
+        return state
+
     def update(self, state: CalculatedState, events: Sequence[Qualified], now_ms: int) -> bool:
         """Add events, in order of arrival; tell whether the value is another one now."""
         former = state.value

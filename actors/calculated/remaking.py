@@ -56,7 +56,7 @@ def remake_moving(
     history = read_recent(txn, key, section, earliest_ms)
     for begun_id, numbers in _by_begin(epochs, attributes.moving.__contains__).items():
         own, index = history.counted(section, begun_id), attributes.index_of(numbers)
-        applying.rebuild(section, own, index, now_ms, earliest_ms)
+        applying.rebuild(section, own, index, now_ms, earliest_ms, is_cut=True)
     return history
 
 

@@ -1,6 +1,7 @@
 """What is made of users who are known without an event, when something new holds."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from actors.calculated.definition import Attribute, LiveAttributes
 from actors.calculated.state import Seed
 from actors.calculated.worker import CalculatedWorker
 from actors.clock import ManualClock
+from actors.profiles.retention import DAY_MS
 from tests.actors.audience_shards import Asked, audience
 from tests.actors.calculated.builders import AS_OF_MS, definition
 from tests.actors.shards import profile_of
@@ -121,3 +123,34 @@ def test_who_has_no_event_is_not_counted_as_entering_with_the_first_pass(asked: 
     assert {each: asked.shard.audiences.engine.size(each) for each in (1, 2)} == {1: 1, 2: 1}
     changes = asked.shard.audiences.changes
     assert [changes.last_day(each, now_ms)[0] for each in (1, 2)] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "left"), [("count", None, "0"), ("sum", "amt", "0"), ("max", "amt", None)]
+)
+def test_a_rolling_value_stays_as_events_that_it_has_lost_are_not_seen_any_more(
+    tmp_path: Path, function: str, name: str | None, left: str | None
+) -> None:
+    """Of a user with more than real-time evaluation sees (spec/calculated-attributes.md, 4)."""
+    limits = replace(WORKSPACE.limits, real_time_bytes_per_user=4000)
+    workspace = replace(WORKSPACE, limits=limits)
+    rolling = definition(
+        function,
+        name,
+        datapoint=LOGIN,
+        period={"type": "within", "within": 1, "within_unit": "days"},
+    )
+    asked = Asked(tmp_path, ManualClock(AS_OF_MS), workspace=workspace)
+    with closing(asked.shard.state):
+        calculate(asked, Attribute(1, "recent", 1, rolling))
+        log_in(asked, 1, "5")
+        asked.clock.advance(2 * DAY_MS)
+        asked.settle()
+        assert kept(asked, 1) == {1: left}
+        ping = {"event_name": "Ping", "custom_attributes": {"text": "x" * 250}}
+        for _ in range(30):
+            asked.send(1, {"events": [{"event_type": "custom_event", "data": ping}]})
+        profile = profile_of(asked.shard, 1)
+        assert profile is not None
+        assert profile.workspaces[WORKSPACE.number].recent_from_id
+        assert kept(asked, 1).get(1) == left
