@@ -172,6 +172,8 @@ def criterion_term(criterion: Criterion) -> Term:
             return _tested(AttributionSource(event, field), test)
         case Flag(name, value):
             return CodedLeaf(FlagSource(name), IsText("true" if value else "false"))
+        case Prediction(test=test) if test.operator == "not_exists":
+            return FALSE  # without a score a criterion is false (spec/audiences.md, 9)
         case Prediction(prediction, output, test):
             return _tested(PredictionSource(prediction, output), test)
 

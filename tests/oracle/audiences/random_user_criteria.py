@@ -131,8 +131,6 @@ class UserCriteria:
         randomness = self._randomness
         output: Any = randomness.choice(("score", "percentile"))
         test = make_test(randomness, "number", self._now_ms)
-        while test.operator == "not_exists":  # without a score a criterion is false
-            test = make_test(randomness, "number", self._now_ms)
         return Prediction(randomness.choice(PREDICTIONS), output, test)
 
     def _other(self) -> Criterion:

@@ -90,8 +90,7 @@ def user_holds(criterion: Criterion, person: Person, groups: Mapping[int, str], 
             return flag is not None and flag == criterion.value
         case Prediction():
             score = person.predictions.get((criterion.prediction, criterion.output))
-            value = MISSING if score is None else repr(score)
-            return holds(criterion.test, value, now, refer)
+            return score is not None and holds(criterion.test, repr(score), now, refer)
         case SegmentMembership():
             return (criterion.segment in person.segments) == criterion.is_member
     raise AssertionError(criterion)

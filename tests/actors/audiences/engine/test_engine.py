@@ -2,10 +2,12 @@
 
 from random import Random
 
-from actors.audiences.criteria import Node
+from actors.audiences.criteria import Named, Node, Prediction
+from actors.audiences.criteria import Test as ValueTest
 from actors.audiences.engine.costs import engine_cost
 from actors.audiences.engine.engine import Engine
 from actors.audiences.engine.records import Change, Kept, Loaded
+from actors.audiences.engine.sources import Derived
 from tests.actors.audiences.engine.worlds import (
     derived_of,
     engine_of,
@@ -222,3 +224,19 @@ def test_an_engine_without_audiences_takes_everything() -> None:
     engine.deactivate(ONE)
     assert evaluate(engine, NOW) == []
     assert engine.audiences_of(key) == []
+
+
+def test_a_criterion_on_a_prediction_is_false_for_users_without_a_score() -> None:
+    """Whatever it tests; `not` of it holds for them (spec/audiences.md, 9)."""
+    users = make_users()
+    for operator in ("exists", "not_exists", "empty", "less_than"):
+        value = 1.0 if operator == "less_than" else None
+        scored = Named(Prediction(81, "score", ValueTest("number", operator, value)))
+        engine = engine_of(WORKSPACE, {ONE: scored, 2: negated(scored)})
+        for person in users.people():
+            derived = Derived(predictions={(81, "score"): 0.5} if person.mpid == 1001 else {})
+            engine.load(key_of(person.mpid, WORKSPACE), person.profile, Kept(b"", (), 1), derived)
+        evaluate(engine, NOW)
+        holding = {1001} if operator in ("exists", "less_than") else set()
+        assert members(engine, ONE) == holding
+        assert members(engine, 2) == {1001, 1002, 1003, 1004, 1005} - holding
