@@ -66,7 +66,9 @@ class AttributeFeed:
         `ended`: attributes that are not active any more, of which some users have not been told.
         """
         section = profile.workspaces.get(self._workspace.number)
-        went = () if section is None else _went(section, known, ended)
+        went: Sequence[str] = ()
+        if section is not None and (section.lost_attributes or ended):
+            went = _went(section, known, ended)
         if not self._pipelines:
             return
         noted = self._before.get(key)
@@ -174,8 +176,6 @@ class AttributeFeed:
 
 def _went(section: Section, known: KnownAttributes, ended: Mapping[int, Ended]) -> Sequence[str]:
     """Return the names of the values that a user does not have any more, and take note of it."""
-    if not (section.lost_attributes or ended):
-        return ()
     lost, section.lost_attributes = section.lost_attributes, []
     names = {number: name for number, (name, _) in ended.items()}
     names |= {number: each.name for number, each in known.by_number.items()}
