@@ -88,6 +88,7 @@ def follow(randomness: Random) -> int:
             found = {each.mpid for each in engine.members(number)}
             assert found == expected, (number, node, body)
             seen += len(expected)
+    engine.evaluate(engine.due(now_ms), now_ms)  # the last batch may have been refused
     check_starts(engine, users, audiences, packed, now_ms)
     return seen
 

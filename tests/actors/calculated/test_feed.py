@@ -50,7 +50,7 @@ def told(shared: Shared) -> list[tuple[int, dict[str, Any], list[str]]]:
     for each in shared.home.outbox.read_outbox(FEED, 0, 100, 1 << 20):
         batch = orjson.loads(each.payload)
         changed, gone = batch.get("user_attributes"), batch.get("deleted_user_attributes")
-        found.append((each.mpid, changed or {}, gone or []))
+        found.append((each.mpid or 0, changed or {}, gone or []))
     return found
 
 
