@@ -6,7 +6,7 @@ for: it is made ready on the spot. So whatever is evaluated is of the present ep
 counts once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 from msgspec import Struct, field
@@ -122,7 +122,7 @@ def with_audiences(former: InForce, live: LiveAudiences, total: int) -> InForce:
     joint = {each.number for each in live.audiences if each.is_joint}
     ended = [each for each in known.values() if each.is_joint and each.number not in joint]
     return msgspec.structs.replace(
-        _walked_from_the_start(following, epoch, total),
+        walked_from_the_start(following, epoch, total),
         audience_epochs=epochs | dict.fromkeys(changed, epoch),
         starts=starts | dict.fromkeys(changed - known.keys(), epoch),
         ended_over=former.ended_over.union(*(each.workspaces for each in ended)),
@@ -200,7 +200,7 @@ def with_attributes(former: InForce, live: LiveAttributes, begun_id: int, total:
         for each in live.attributes
     }
     return msgspec.structs.replace(
-        _walked_from_the_start(former, epoch, total),
+        walked_from_the_start(former, epoch, total),
         attributes=live,
         attribute_epochs=epochs,
         ended_attributes={number: each for number, each in ended.items() if number not in active},
@@ -231,83 +231,14 @@ def with_event_days(former: InForce, days: int, total: int) -> InForce:
         return following
     epoch = former.epoch + 1
     return msgspec.structs.replace(
-        _walked_from_the_start(following, epoch, total),
+        walked_from_the_start(following, epoch, total),
         audience_epochs={**former.audience_epochs, **dict.fromkeys(seeing, epoch)},
     )
 
 
-def combined(parts: Sequence[InForce], total: int) -> InForce:
-    """Return what is in force on one of the shards that take over from others.
-
-    Profiles keep what they know, but whose epochs these were is lost: a new one begins. Attributes
-    that were calculated everywhere are not calculated anew.
-
-    Args:
-        parts: of all former shards.
-        total: how many profiles the new one has.
-    """
-    latest = max(parts, key=lambda each: each.attributes.version)
-    latest_told = max(parts, key=lambda each: each.audiences.version)
-    told = latest_told.audiences
-    epoch = 1 + max(each.epoch for each in parts)
-    is_done = all(
-        each.cursor is None and each.attributes.version == latest.attributes.version
-        for each in parts
-    )
-    sent = {
-        number: min(each.sent.get(number, 0) for each in parts)
-        for number in {number for each in parts for number in each.sent}
-    }
-    under_way = {
-        each.subscription.number
-        for each in told.subscriptions
-        if (
-            any(_is_unloaded(each.subscription.number, part) for part in parts)
-            if each.sends is None
-            else each.sends > sent.get(each.subscription.number, 0)
-        )
-    }
-    fed = frozenset[int]().union(*(each.fed for each in parts))
-    under_way |= {
-        number
-        for number in fed
-        if any(number in each.loads or number not in each.fed for each in parts)
-    }
-    following = InForce(
-        audiences=told,
-        attributes=latest.attributes,
-        audience_epochs={each.number: epoch for each in told.audiences},
-        attribute_epochs={
-            number: (0 if is_done else epoch, begun_id)
-            for number, (_, begun_id) in latest.attribute_epochs.items()
-        },
-        loads=dict.fromkeys(under_way, b""),
-        list_change=min(each.list_change for each in parts),
-        # The earliest: nobody is to leave who has become a member by another shard's epochs.
-        starts={
-            number: min(each.starts.get(number, start) for each in parts)
-            for number, start in latest_told.starts.items()
-        },
-        calculated={
-            each.number: each.revision
-            for each in told.audiences
-            if all(part.calculated.get(each.number) == each.revision for part in parts)
-        },
-        sent=sent,
-        fed=fed,
-        updates=dict.fromkeys({number for each in parts for number in each.updates}, b""),
-        ended_over=frozenset[int]().union(*(each.ended_over for each in parts)),
-        ended_attributes={
-            number: ended
-            for each in parts
-            for number, ended in each.ended_attributes.items()
-            if number not in latest.attribute_epochs
-        },
-    )
-    is_ended = following.ended_over or following.ended_attributes
-    if not (told.audiences or latest.attributes.attributes or is_ended):
-        return following
-    return _walked_from_the_start(following, epoch, total)
+def walked_from_the_start(former: InForce, epoch: int, total: int) -> InForce:
+    """Return what is in force once a new epoch has begun; `total`: how many profiles there are."""
+    return msgspec.structs.replace(former, epoch=epoch, cursor=b"", walked=0, total=total)
 
 
 def _with_loads(former: InForce, live: LiveAudiences) -> InForce:
@@ -339,12 +270,3 @@ def _told(live: LiveSubscription) -> tuple[object, ...]:
     told = live.subscription
     names = frozenset(told.shared_user_attributes), frozenset(told.withdrawn_attributes)
     return (*names, told.identities)
-
-
-def _is_unloaded(subscription: int, part: InForce) -> bool:
-    known = (each.subscription.number for each in part.audiences.subscriptions)
-    return subscription in part.loads or subscription not in known
-
-
-def _walked_from_the_start(former: InForce, epoch: int, total: int) -> InForce:
-    return msgspec.structs.replace(former, epoch=epoch, cursor=b"", walked=0, total=total)

@@ -21,7 +21,8 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
-from actors.audiences.in_force import combined, read_in_force, write_in_force
+from actors.audiences.combining import combined
+from actors.audiences.in_force import read_in_force, write_in_force
 from actors.groups.live import read_live, write_live
 from actors.groups.runs import Progress
 from actors.store import data_points, groups, queue_sums

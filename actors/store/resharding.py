@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from actors.audiences.in_force import combined, read_in_force, write_in_force
+from actors.audiences.combining import combined
+from actors.audiences.in_force import read_in_force, write_in_force
 from actors.groups.live import read_live, write_live
 from actors.model.workspaces import ENVIRONMENTS
 from actors.pipeline.points import DataPoint

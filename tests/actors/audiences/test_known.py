@@ -7,13 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.audiences.fields import AudienceFields, SubscriptionFields
-from actors.audiences.in_force import (
-    InForce,
-    combined,
-    read_in_force,
-    with_audiences,
-    write_in_force,
-)
+from actors.audiences.in_force import InForce, read_in_force, with_audiences, write_in_force
 from actors.audiences.known import KnownAudiences, shown_memberships
 from actors.audiences.told import LiveAudiences
 from actors.calculated.definition import (
@@ -87,14 +81,6 @@ def test_an_attribute_that_cannot_be_read_does_not_keep_the_others_from_being_re
     )
     [record] = [each for each in caplog.records if "cannot be read" in each.getMessage()]
     assert record.__dict__["calculated"] == 4
-
-
-def test_shards_that_are_put_together_go_on_with_an_audience_that_was_about_to_end() -> None:
-    """One over several workspaces whose members had left on one of them alone."""
-    ended = InForce(epoch=2, cursor=b"x", ended_over=frozenset({11, 12}))
-    following = combined([InForce(epoch=2), ended], 5)
-    assert following.ended_over == {11, 12}
-    assert following.cursor == b""
 
 
 async def test_memberships_are_shown_by_audience_as_long_as_it_exists(tmp_path: Path) -> None:
