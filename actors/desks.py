@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -23,6 +24,7 @@ from actors.clock import Clock, Randomness
 from actors.coordinator import Coordinator
 from actors.deletions.deleting import DeletingShard, SectionDeleter
 from actors.deletions.desk import DeletionDesk
+from actors.deletions.expiry import ExpiringShard, RecordExpiry
 from actors.desk_options import DeskOptions
 from actors.errors import HeldByFile, StoreFull
 from actors.groups.desk import GroupDesk
@@ -79,6 +81,7 @@ class Desks:
 
     Attributes:
         coordinator, aliases, groups, calculated, audiences, privacy, deletions, points: its parts.
+        deleter: of its sections. expiry: of the identity records of its scope.
     """
 
     def __init__(
@@ -173,17 +176,22 @@ class Desks:
             randomness,
             metrics,
         )
-        self.deletions = DeletionDesk(
+        self.deleter = SectionDeleter(
             store,
-            SectionDeleter(
-                store,
-                self.coordinator,
-                self.aliases.applying,
-                cast(Sequence[DeletingShard], shards),
-                lambda: self._expire_downloads(workspace.number),
-            ),
-            clock,
+            self.coordinator,
+            self.aliases.applying,
+            cast(Sequence[DeletingShard], shards),
+            lambda: self._expire_downloads(workspace.number),
         )
+        self.deletions = DeletionDesk(store, self.deleter, clock)
+        self.expiry = RecordExpiry(
+            self.coordinator,
+            cast(Sequence[ExpiringShard], shards),
+            lambda: [self.deleter, *(others()[each].deleter for each in workspace.neighbours)],
+            asyncio.sleep,
+        )
+        # One of them is enough for all workspaces of a scope.
+        self._expires_records = workspace.number < min(workspace.neighbours, default=math.inf)
         self._steps = AudienceSteps(cast(Sequence[SteppingShard], shards), asyncio.sleep)
         self.points = PointsExchange(cast(Sequence[PointShard], shards))
         self._once = Once(store, seal, clock)
@@ -268,6 +276,8 @@ class Desks:
             "audience_steps": self._steps.run,
             "data_points": self.points.run,
         }
+        if self._expires_records:
+            works["record_expiry"] = self.expiry.run
         for name, work in works.items():
             task = self._tasks.get(name)
             if task is None or task.done():

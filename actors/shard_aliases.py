@@ -168,12 +168,13 @@ class ShardAliases:
         return ProfileKey(self._workspace.scope, environment, mpid)
 
     def _existing(self, txn: Transaction, key: ProfileKey) -> Profile | None:
-        """Return a profile, `None` if it is gone or its record was erased.
+        """Return a profile, `None` if it is gone or its record was erased, or is going.
 
         An erasure takes the rest of the profile later, and nothing is to come to it meanwhile: from
         other workspaces either, nor by calls of a coordinator that has died.
         """
-        return None if erased.is_erased(txn, key) else self._profiles.get(txn, key)
+        profile = None if erased.is_erased(txn, key) else self._profiles.get(txn, key)
+        return None if profile is not None and profile.is_expired else profile
 
     @contextmanager
     def _changing(self, key: ProfileKey) -> Iterator[tuple[Transaction, Profile | None]]:

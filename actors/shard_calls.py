@@ -16,6 +16,7 @@ from actors.shard import Shard
 from actors.shard_aliases import ShardAliases
 from actors.shard_deletion import ShardDeletion
 from actors.shard_erasure import ShardErasure
+from actors.shard_expiry import ShardExpiry
 from actors.shard_exports import ShardExports
 from actors.shard_options import ShardOptions
 from actors.shard_views import ShardViews
@@ -47,6 +48,7 @@ class ShardCalls:
             QuestionViews(shard, clock),
             ShardErasure(shard, changes),
             ShardDeletion(shard, changes),
+            ShardExpiry(shard, clock),
             ShardExports(shard),
             ShardPreviews(shard, clock),
             shard.identities,

@@ -6,6 +6,7 @@ from actors.clock import Clock, Randomness, SystemRandomness
 from actors.joints import Joints
 from actors.metric_groups import ShardMetrics
 from actors.model.workspaces import WorkspaceInfo
+from actors.overdue_records import OverdueRecords
 from actors.shard_identities import ShardIdentities
 from actors.shard_options import StoreOptions
 from actors.store.environment import Store
@@ -30,6 +31,7 @@ class ShardState:
         profiles: of all identity scopes.
         ids: drawn by all.
         joints: the audiences over several of the workspaces.
+        overdue: users whose identity record is to go, as far as a sweep has met them.
         load_until_s: instant of the monotonic clock until when the start may load columns.
     """
 
@@ -60,6 +62,7 @@ class ShardState:
             if (kept := read_slots(txn)) is not None:  # of after this process was first started
                 self.slots.take_over(kept)
         self.joints = Joints(clock, self.ids)
+        self.overdue = OverdueRecords()
 
     def identities(self, workspace: WorkspaceInfo) -> ShardIdentities:
         """Return the index of a workspace's identity scope: one for all workspaces of the scope."""
@@ -80,6 +83,11 @@ class ShardState:
     def other_scopes(self, workspace: WorkspaceInfo) -> tuple[int, ...]:
         """Return the identity scopes that a workspace is not of."""
         return tuple(sorted(self._scopes - {workspace.scope}))
+
+    def retention(self, scope: int) -> dict[int, int]:
+        """Return number to `events_days` of the workspaces of an identity scope, as served now."""
+        workspaces = (each.options.workspace for each in self.joints.shards.values())
+        return {each.number: each.events_days for each in workspaces if each.scope == scope}
 
     def probe(self) -> None:
         """Write something, once a second at most. Raises StoreFull if nothing can be stored."""

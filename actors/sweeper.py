@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.clock import Clock
+from actors.profiles.record_retention import KeptProfile, decode_kept, is_record_overdue
 from actors.profiles.retention import DAY_MS, age_out, is_overdue
 from actors.shard import Shard
 from actors.shard_state import ShardState
@@ -14,7 +15,7 @@ from actors.store.dead_retention import DEAD_LETTER_BYTES, DeadRetention
 from actors.store.duplicates import Duplicates
 from actors.store.environment import Transaction
 from actors.store.ids import time_of_id
-from actors.store.keys import copy_key_parts
+from actors.store.keys import copy_key_parts, profile_key_parts
 
 # Entries of each table that a step looks at. It takes some milliseconds if all are past their time.
 STEP = 250
@@ -89,29 +90,35 @@ class Sweeper:
         return forgotten + aged_out
 
     def _sweep_profiles(self, txn: Transaction, now_ms: int, limit: int) -> tuple[int, bytes]:
-        """Age out what is overdue; return how many, and where to go on, empty at the end."""
+        """Age out what is overdue; return how many, and where to go on, empty at the end.
+
+        Those whose identity record is overdue are noted for the coordinator.
+        """
         workspaces = [each.options.workspace for each in self._shards]
         oldest_ms = now_ms - min(each.profile_idle_days for each in workspaces) * DAY_MS
-        idle: list[bytes] = []
+        idle: list[tuple[bytes, KeptProfile]] = []
         following = b""
-        for seen, (key, encoded) in enumerate(txn.scan("profiles", start=self._next_profile)):
+        for seen, (packed, encoded) in enumerate(txn.scan("profiles", start=self._next_profile)):
             if seen == limit:
-                following = key
+                following = packed
                 break
             if _last_stored(encoded).last_stored_timestamp_ms < oldest_ms:
-                idle.append(key)
+                idle.append((packed, decode_kept(encoded)))
         profiles = self._state.profiles
+        retained_ms = now_ms - min(each.events_days for each in workspaces) * DAY_MS
         aged_out = 0
-        for packed in idle:
-            profile = profiles.open(txn, packed)
-            if profile is None:
-                continue
-            overdue = [each for each in workspaces if is_overdue(profile, each, now_ms)]
-            for workspace in overdue:
-                age_out(profile, workspace.number)
-            if overdue:
+        for packed, kept in idle:
+            overdue = [each for each in workspaces if is_overdue(kept, each, now_ms)]
+            profile = profiles.open(txn, packed) if overdue else None
+            if profile is not None:
+                for workspace in overdue:
+                    age_out(profile, workspace.number)
                 profiles.write(txn, packed, profile)
                 aged_out += 1
+            elif kept.is_expired or kept.last_stored_timestamp_ms < retained_ms:
+                key = profile_key_parts(packed)
+                if is_record_overdue(kept, self._state.retention(key.scope), now_ms):
+                    self._state.overdue.add(key)
         return aged_out, following
 
 

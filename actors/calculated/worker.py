@@ -90,6 +90,8 @@ class CalculatedWorker:
         is_known = known is not None and self._workspace.number in known.workspaces
         if not is_known and not planting.is_by_identities:
             return False
+        if known is not None and known.is_expired:
+            return False
         profile = shard.profiles.stage(txn, key, now_ms)
         section = self._active_section(profile, now_ms)
         in_force, attributes = shard.audiences.in_force, shard.audiences.attributes

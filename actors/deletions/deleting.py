@@ -90,6 +90,22 @@ class SectionDeleter:
                 raise each
         self._expire_downloads()
 
+    async def delete_expired(self, environment: Environment, mpids: Sequence[int]) -> None:
+        """Delete what is left of users whose identity records are erased, as `delete` does."""
+        async with self._applying:
+            with self._store.write() as txn:
+                for mpid in mpids:
+                    aliases.forget(txn, environment, mpid)
+            for shard, own in self._by_owner(mpids):
+                left = own
+                while left:
+                    left = await shard.delete_sections(environment, left, left)
+
+    def awaits_alias(self, environment: Environment, mpid: int) -> bool:
+        """Tell whether an alias is still to be applied that names a user."""
+        with self._store.read() as txn:
+            return aliases.is_waiting(txn, environment, mpid)
+
     async def _delete_on(
         self, shard: DeletingShard, environment: Environment, mpids: Sequence[int]
     ) -> None:

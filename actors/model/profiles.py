@@ -177,6 +177,9 @@ class Profile(Struct, array_like=True):
     # What audiences over several workspaces have to know, by the workspace that they are managed
     # in; only what a `Section` has for audiences is used, and `is_aged_out`: none is live.
     joint: dict[int, Section] = field(default_factory=dict)
+    # The retention of the identity record is over: nothing comes to the profile any more, and the
+    # coordinator takes the lookups away before the rest goes.
+    is_expired: bool = False
 
 
 class ConsentChange(Struct):

@@ -4,7 +4,7 @@ What is due is already as good as gone: it is neither shown nor built upon. A sw
 disk.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from actors.model.profiles import Profile, Section, StatusMessage
@@ -23,13 +23,27 @@ class Active(Protocol):
     def status_messages(self) -> Sequence[StatusMessage]: ...
 
 
+class Ageing(Protocol):
+    """What of a section tells whether it is over."""
+
+    @property
+    def is_aged_out(self) -> bool: ...
+
+
+class Kept(Active, Protocol):
+    """What of a profile tells whether it is to age out."""
+
+    @property
+    def workspaces(self) -> Mapping[int, Ageing]: ...
+
+
 def last_active_ms(profile: Active) -> int:
     """Return when data last came to a profile: in a batch or through an alias."""
     merged = [each.timestamp_ms for each in profile.status_messages if each.kind == "merged_from"]
     return max([profile.last_stored_timestamp_ms, *merged])
 
 
-def is_overdue(profile: Profile, workspace: WorkspaceInfo, now_ms: int) -> bool:
+def is_overdue(profile: Kept, workspace: WorkspaceInfo, now_ms: int) -> bool:
     """Tell whether a profile's lifetime is over and a workspace still has what should be gone.
 
     Data that came to it in any workspace prolong it.
@@ -84,7 +98,7 @@ def revive(section: Section, now_ms: int) -> None:
         section.first_seen_ms = now_ms
 
 
-def _is_overdue(profile: Profile, number: int, idle_days: int, now_ms: int) -> bool:
+def _is_overdue(profile: Kept, number: int, idle_days: int, now_ms: int) -> bool:
     lifetime_ms = idle_days * DAY_MS
     if now_ms - profile.last_stored_timestamp_ms <= lifetime_ms:
         return False

@@ -152,7 +152,7 @@ class Identifier:
         if known is not None:
             key, lookups, digest = known
             profile = self._profiles.get(txn, key)
-            if profile is not None and profile.lookups is lookups:
+            if profile is not None and profile.lookups is lookups and not profile.is_expired:
                 work.mpid = key.mpid
                 if self._owns(slot_of_hash(digest)):
                     work.sent = digest
@@ -214,14 +214,12 @@ class Identifier:
                 work.result = Elsewhere(slot)
 
     def _is_erased(self, environment: Environment, mpid: int, txn: Transaction) -> bool:
-        """Tell whether an MPID is nobody's for good (spec/privacy.md, 5.2)."""
-        if not self._has_erased:
-            return False
+        """Tell whether an MPID is nobody's for good (spec/privacy.md, 5.2; spec/profiles.md, 6)."""
         key = ProfileKey(self._scope, environment, mpid)
         profile = self._profiles.get(txn, key)
-        if profile is not None and profile.lookups:
-            return False
-        return erased.is_erased(txn, key)
+        if profile is not None and (profile.is_expired or profile.lookups):
+            return profile.is_expired
+        return self._has_erased and erased.is_erased(txn, key)
 
     def _is_nobodys(self, environment: Environment, mpid: int, txn: Transaction) -> bool:
         """Tell whether an MPID was erased, or is not known here and is in another scope."""
@@ -256,7 +254,7 @@ class Identifier:
         holders: list[Holder] | None,
     ) -> bool:
         record = IdentityRecord(profile.lookups)
-        return is_settled(key.mpid, record, request, holders, self._rules)
+        return not profile.is_expired and is_settled(key.mpid, record, request, holders, self._rules)
 
 
 def _unresolved(

@@ -83,6 +83,11 @@ def of_mpid(txn: Transaction, environment: Environment, mpid: int) -> list[Alias
     return [read(txn, _number(key)) for key, _ in txn.scan("aliases", prefix=prefix)]
 
 
+def is_waiting(txn: Transaction, environment: Environment, mpid: int) -> bool:
+    """Tell whether an alias that names an MPID is still to be applied."""
+    return any(each.state == "pending" for each in of_mpid(txn, environment, mpid))
+
+
 def forget(txn: Transaction, environment: Environment, mpid: int) -> int:
     """Delete the aliases that name an MPID; return how many there were."""
     found = of_mpid(txn, environment, mpid)

@@ -286,6 +286,7 @@ class World:
         self.audiences = desks.audiences
         self.privacy = desks.privacy
         self.deletions = desks.deletions
+        self.expiry = desks.expiry
         self.coordinator_stores = coordinator_stores
         self._coordinator_metrics = metrics
         self._handles = handles
