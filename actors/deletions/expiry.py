@@ -101,3 +101,4 @@ class RecordExpiry:
         await asyncio.gather(*(self._identities.erase(environment, mpid) for mpid in expired))
         for each in deleters:
             await each.delete_expired(environment, expired)
+        await self._identities.forget_erased()
