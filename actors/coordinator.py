@@ -109,6 +109,13 @@ class Coordinator:
         Args:
             requests: each resolved as an `identify` call; those of the same identities in order.
         """
+        expired = {
+            (each.environment, each.expired): None
+            for each in requests
+            if each.expired is not None
+        }
+        for environment, mpid in expired:  # or the answer would be somebody to whom nothing comes
+            await self.erase(environment, mpid)
         now_ms = self._clock.now_ms()
         answers = await self._sequencer.decide_all(
             [

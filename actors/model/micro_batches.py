@@ -101,12 +101,14 @@ class Unresolved(Struct, array_like=True, tag=5):
     """Not applied: its identities are not all attached to one profile; ask the coordinator.
 
     `identities`: (IDSync type, value as sent, trimmed), in priority order; `newcomer`: if nobody
-    has the first of them.
+    has the first of them. `expired`: an MPID whose identity record is still to be erased, because
+    its retention is over.
     """
 
     environment: Environment
     identities: list[tuple[str, str]]
     newcomer: Newcomer | None = None
+    expired: int | None = None
 
 
 class Deferred(Struct, array_like=True, tag=6):

@@ -138,6 +138,7 @@ class Identifier:
         if not sent:
             return  # unattributed
         work.by_identities = True
+        expired: int | None = None
         if work.hint is not None and not work.is_guess:
             if not self._is_erased(batch.environment, work.hint, txn):
                 work.mpid = work.hint
@@ -146,6 +147,8 @@ class Identifier:
                     if self._owns(slot_of_hash(first)):
                         work.sent = sent_digest(first, sent)
                 return
+            if self._is_expired(batch.environment, work.hint, txn):
+                expired = work.hint
             work.hint = None  # since it was resolved
         as_sent = batch.environment, tuple(sent.items())
         known = self._known.get(as_sent)
@@ -175,12 +178,15 @@ class Identifier:
             candidate = holders[-1].mpid if has_login else newest_anonymous(holders)
         if candidate is None:
             newcomer = self._newcomers(batch.environment, request, txn)
-            work.result = _unresolved(batch, sent, kinds, newcomer)
+            work.result = _unresolved(batch, sent, kinds, newcomer, expired)
         elif self._owns(slot_of_mpid(candidate)):
             key = ProfileKey(self._scope, batch.environment, candidate)
             profile = self._profiles.get(txn, key)
+            if profile is not None and profile.is_expired:
+                work.result = _unresolved(batch, sent, kinds, expired=candidate)
+                return
             if profile is None or not self._is_settled(key, profile, request, holders):
-                work.result = _unresolved(batch, sent, kinds)
+                work.result = _unresolved(batch, sent, kinds, expired=expired)
                 return
             work.mpid = candidate
             if has_login and sum(map(len, sent.values())) <= MAX_KNOWN_LENGTH:
@@ -192,7 +198,7 @@ class Identifier:
         elif len(request) == 1:  # the entry that was read says all there is to know
             work.result = Moved(candidate, is_settled=True)
         else:
-            work.result = _unresolved(batch, sent, kinds)
+            work.result = _unresolved(batch, sent, kinds, expired=expired)
 
     def _check_repeat(
         self, work: Work, ids: Ids, keys: Keys, txn: Transaction, now_ms: int
@@ -220,6 +226,11 @@ class Identifier:
         if profile is not None and (profile.is_expired or profile.lookups):
             return profile.is_expired
         return self._has_erased and erased.is_erased(txn, key)
+
+    def _is_expired(self, environment: Environment, mpid: int, txn: Transaction) -> bool:
+        """Tell whether the retention of an identity record is over that may still be there."""
+        profile = self._profiles.get(txn, ProfileKey(self._scope, environment, mpid))
+        return profile is not None and profile.is_expired
 
     def _is_nobodys(self, environment: Environment, mpid: int, txn: Transaction) -> bool:
         """Tell whether an MPID was erased, or is not known here and is in another scope."""
@@ -254,7 +265,7 @@ class Identifier:
         holders: list[Holder] | None,
     ) -> bool:
         record = IdentityRecord(profile.lookups)
-        return not profile.is_expired and is_settled(key.mpid, record, request, holders, self._rules)
+        return is_settled(key.mpid, record, request, holders, self._rules)
 
 
 def _unresolved(
@@ -262,5 +273,7 @@ def _unresolved(
     sent: Mapping[str, str],
     kinds: Sequence[str],
     newcomer: Newcomer | None = None,
+    expired: int | None = None,
 ) -> Unresolved:
-    return Unresolved(batch.environment, [(kind, sent[kind]) for kind in kinds], newcomer)
+    identities = [(kind, sent[kind]) for kind in kinds]
+    return Unresolved(batch.environment, identities, newcomer, expired)

@@ -225,8 +225,13 @@ async def test_whoever_comes_between_hand_over_and_decision_stays(
 
 
 @pytest.mark.parametrize("is_named", [False, True], ids=["by identities", "by MPID"])
+@pytest.mark.parametrize("is_erased", [False, True], ids=["before the record goes", "after it"])
 async def test_what_comes_after_the_decision_is_of_somebody_new(
-    world: World, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, is_named: bool
+    world: World,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    is_erased: bool,
+    is_named: bool,
 ) -> None:
     """Though the rest of the former profile is still there."""
     zoe = await arrived(world)
@@ -237,12 +242,37 @@ async def test_what_comes_after_the_decision_is_of_somebody_new(
     async def come() -> None:
         await world.accept(batch("zoe", custom("Again"), **named))
 
-    done = meanwhile(monkeypatch, "delete_sections", come)
+    async def nothing() -> None: ...
+
+    if is_erased:
+        done = meanwhile(monkeypatch, "delete_sections", come)
+    else:
+        done = meanwhile(monkeypatch, "expire_records", nothing, come)
     await world.expiry.work()
     assert done
     [again] = await held(world, "zoe")
     assert again != zoe
+    assert await held(world, NEEDLE, "email") == []
     assert [each["name"] for each in await world.events(again)] == ["Again"]
+    assert profile_of(world, zoe) is None
+
+
+async def test_what_is_only_of_an_mpid_that_is_going_is_nobodys(
+    world: World, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoe = await arrived(world)
+    clock.advance(731 * DAY)
+    world.sweep()
+
+    async def come() -> None:
+        await world.accept(batch(None, custom("Again"), mpid=zoe))
+
+    async def nothing() -> None: ...
+
+    done = meanwhile(monkeypatch, "expire_records", nothing, come)
+    await world.expiry.work()
+    assert done
+    assert [each.mpid for each in world.log()] == [None]
     assert profile_of(world, zoe) is None
 
 
