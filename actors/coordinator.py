@@ -110,9 +110,7 @@ class Coordinator:
             requests: each resolved as an `identify` call; those of the same identities in order.
         """
         expired = {
-            (each.environment, each.expired): None
-            for each in requests
-            if each.expired is not None
+            (each.environment, each.expired): None for each in requests if each.expired is not None
         }
         for environment, mpid in expired:  # or the answer would be somebody to whom nothing comes
             await self.erase(environment, mpid)

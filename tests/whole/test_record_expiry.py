@@ -21,7 +21,7 @@ FIRST = changed(DOCUMENT, workspace={"identity_scope": "shared"})
 SECOND = named("w2", "shared", retention={"events_days": 1000})
 # What the end of a record asks of a shard, and of the identities.
 CALLS = ("expire_records", "write_identities", "delete_sections")
-# Tables of what waits to be forwarded, and of the last answers to edges, which the next ones replace.
+# Tables of what waits to be forwarded, and of the last answers to edges, which others replace.
 PASSING = {"outbox", "micro_batches"}
 
 
@@ -330,6 +330,8 @@ async def test_no_alias_is_applied_to_somebody_who_is_going(
     async def come() -> None:
         await world.aliases.alias(alias(bob, zoe, clock.now_ms() - 25 * HOUR))
         await world.aliases.run_due()
+        [dropped] = await world.aliases.aliases(zoe)
+        assert dropped.reason == "unknown_mpid"
 
     async def nothing() -> None: ...
 
@@ -371,8 +373,8 @@ async def test_a_removal_that_is_cut_off_anywhere_is_resumed_by_the_next_sweep(
         assert profile_of(worlds[0], zoe) is not None
     async with serving(tmp_path, documents, clock=clock) as worlds:
         await expire(*worlds)
-        for each, mpid in (("zoe", zoe), ("bob", bob)):
-            assert await held(worlds[0], each) == []
+        for name_of, mpid in (("zoe", zoe), ("bob", bob)):
+            assert await held(worlds[0], name_of) == []
             assert profile_of(worlds[0], mpid) is None
             assert await worlds[0].coordinator.record("production", mpid) is None
             assert await status_of(worlds[0], mpid) == 404
