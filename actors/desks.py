@@ -81,7 +81,8 @@ class Desks:
 
     Attributes:
         coordinator, aliases, groups, calculated, audiences, privacy, deletions, points: its parts.
-        deleter: of its sections. expiry: of the identity records of its scope.
+        deleter: of its sections. expiry: of the identity records of its scope, run by those of the
+            workspace alone that has the least number (`expires_records`).
     """
 
     def __init__(
@@ -190,8 +191,7 @@ class Desks:
             lambda: [self.deleter, *(others()[each].deleter for each in workspace.neighbours)],
             asyncio.sleep,
         )
-        # One of them is enough for all workspaces of a scope.
-        self._expires_records = workspace.number < min(workspace.neighbours, default=math.inf)
+        self.expires_records = workspace.number < min(workspace.neighbours, default=math.inf)
         self._steps = AudienceSteps(cast(Sequence[SteppingShard], shards), asyncio.sleep)
         self.points = PointsExchange(cast(Sequence[PointShard], shards))
         self._once = Once(store, seal, clock)
@@ -276,7 +276,7 @@ class Desks:
             "audience_steps": self._steps.run,
             "data_points": self.points.run,
         }
-        if self._expires_records:
+        if self.expires_records:
             works["record_expiry"] = self.expiry.run
         for name, work in works.items():
             task = self._tasks.get(name)

@@ -287,6 +287,7 @@ class World:
         self.privacy = desks.privacy
         self.deletions = desks.deletions
         self.expiry = desks.expiry
+        self.expires_records = desks.expires_records
         self.coordinator_stores = coordinator_stores
         self._coordinator_metrics = metrics
         self._handles = handles
