@@ -6,6 +6,7 @@ Source: spec/profiles.md, 6.
 import random
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +90,13 @@ def test_records_go_however_often_everything_is_killed(served: Served) -> None:
     served.process.kill()
     make_old(served.data_dir, {mpid_of[name] for name in FORMER})
     served.start()
+    left = everybody
     for _ in range(ROUNDS):
-        eventually(lambda: stored(served), lambda count: count < everybody)
+        eventually(partial(stored, served), left.__gt__)
         wait_until(time.monotonic() + chance.random() * 0.3)  # of about a second for all of them
         served.process.kill()
-        print("left at a kill:", profiles_in(served.data_dir))
+        left = profiles_in(served.data_dir)
+        print("left at a kill:", left)
         served.start()
     eventually(lambda: stored(served), lambda count: count == len(KEPT))
     assert [holders(served, name) for name in FORMER[::10]] == [[]] * (len(FORMER) // 10)
