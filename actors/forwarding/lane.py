@@ -1,5 +1,6 @@
 """A lane, whose deliveries keep their order, and a request, which is filled from several lanes."""
 
+from collections import deque
 from collections.abc import Hashable
 
 from actors.forwarding.entries import Entry, Waiting
@@ -9,10 +10,12 @@ from actors.outputs.contract import RequestLimits
 class Lane:
     """Deliveries that keep their order. `key` is a number where there is only one.
 
-    `timer_ms`: when it will be looked at again, 0 if nobody has said so.
+    Attributes:
+        timer_ms: when it will be looked at again, 0 if nobody has said so.
+        listed: the list that it is in, if it is ready (`ready`).
     """
 
-    __slots__ = ("connection", "entries", "is_listed", "key", "request", "timer_ms")
+    __slots__ = ("connection", "entries", "key", "listed", "request", "timer_ms")
 
     def __init__(self, key: Hashable, connection: int) -> None:
         self.key = key
@@ -20,7 +23,7 @@ class Lane:
         self.entries: list[Waiting] = []  # a deque of one takes ten times as much memory
         self.timer_ms = 0
         self.request: Request | None = None
-        self.is_listed = False
+        self.listed: deque[Lane] | None = None
 
     @property
     def is_blocked(self) -> bool:
@@ -31,12 +34,13 @@ class Lane:
 class Request:
     """The deliveries of one request: open while it is filled, then under way."""
 
-    __slots__ = ("_limits", "_most", "entries", "is_full", "lanes", "opened_ms", "size")
+    __slots__ = ("_limits", "_most", "_origins", "entries", "is_full", "lanes", "opened_ms", "size")
 
     def __init__(self, limits: RequestLimits) -> None:
         self._limits = limits
         self._most = limits.max_deliveries
         self.entries: list[Waiting] = []
+        self._origins: list[Lane] = []  # of each delivery, while it is filled
         self.lanes: dict[Hashable, Lane] = {}
         self.size = 0
         self.opened_ms = 0
@@ -57,6 +61,7 @@ class Request:
             self.is_full = True
             return False
         self.entries.append(entry)
+        self._origins.append(lane)
         self.lanes[lane.key] = lane
         self.size += size
         self._most = most
@@ -69,6 +74,7 @@ class Request:
         if not removed:
             return [], []
         self.entries = [each for each in self.entries if each.connection != connection]
+        self._origins = [each for each in self._origins if each.connection != connection]
         lanes = [each for each in self.lanes.values() if each.connection == connection]
         for lane in lanes:
             del self.lanes[lane.key]
@@ -77,3 +83,10 @@ class Request:
         self._most = min([self._limits.max_deliveries, *together])
         self.is_full = bool(self.entries) and len(self.entries) >= self._most
         return removed, lanes
+
+    def undo(self) -> list[Lane]:
+        """Put the deliveries back where they came from; return the lanes."""
+        for lane, entry in zip(reversed(self._origins), reversed(self.entries), strict=True):
+            lane.entries.insert(0, entry)
+            lane.request = None
+        return list(self.lanes.values())

@@ -6,7 +6,7 @@ being retried is blocked; when too much waits behind it, its order is given up f
 """
 
 import heapq
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, MutableSequence
 from itertools import count
 from operator import attrgetter
@@ -14,6 +14,7 @@ from typing import Literal
 
 from actors.forwarding.entries import Entry, Parked, Waiting
 from actors.forwarding.lane import Lane, Request
+from actors.forwarding.ready import Ready
 from actors.forwarding.streams import Stream
 from actors.outputs.contract import RequestLimits
 
@@ -51,10 +52,7 @@ class Lanes:
         self._on_barrier_off = on_barrier_off
         self._on_long_wait = on_long_wait
         self._lanes: dict[Hashable, Lane] = {}
-        # Lanes whose first delivery may go: what was tried in vain takes turns with what was not.
-        self._fresh: deque[Lane] = deque()
-        self._tried: deque[Lane] = deque()
-        self._is_turn_of_tried = False
+        self._ready = Ready()
         # When to look again at a lane, or at a parked delivery that has none of its own.
         self._timers: list[tuple[int, int, Lane | Parked]] = []
         self._numbers = count()
@@ -82,15 +80,14 @@ class Lanes:
     @property
     def has_fresh(self) -> bool:
         """Whether something may go, as far as is known, that has not failed before."""
-        return bool(self._fresh)
+        return self._ready.has_fresh or any(not each.attempts for each in self._open.entries)
 
     def take(self, now_ms: int, *, is_probe: bool = False) -> Request | None:
         """Return the next request to be sent, `None` if nothing is due.
 
-        `is_probe`: it decides whether more is sent at all, so rather what has not failed before.
+        `is_probe`: it decides whether more is sent at all. So nothing of it has failed before, if
+        there is such, and it does not wait for more.
         """
-        if is_probe:
-            self._is_turn_of_tried = False
         while self._timers and self._timers[0][0] <= now_ms:
             due_ms, _, waiting = heapq.heappop(self._timers)
             if isinstance(waiting, Parked):
@@ -99,11 +96,17 @@ class Lanes:
             if waiting.timer_ms == due_ms:
                 waiting.timer_ms = 0
             self._arrange(waiting, now_ms)
-        self._fill(now_ms)
+        if is_probe and self.has_fresh:
+            self._put_back_tried(now_ms)
+            self._fill(now_ms, is_fresh_alone=True)
+        is_ready = is_probe and self.has_fresh
+        if not is_ready:
+            self._fill(now_ms, is_fresh_alone=False)
         request = self._open
         if not request.entries:
             return None
-        if not request.is_full and now_ms < request.opened_ms + self._limits.max_wait_ms:
+        is_over = now_ms >= request.opened_ms + self._limits.max_wait_ms
+        if not (is_ready or request.is_full or is_over):
             return None
         self._open = Request(self._limits)
         return request
@@ -124,7 +127,7 @@ class Lanes:
 
     def next_due_ms(self) -> int | None:
         """Return when `take` may have something, if nothing is added or finished before."""
-        if self._fresh or self._tried:
+        if self._ready:
             return 0
         times = [self._timers[0][0]] if self._timers else []
         if self._open.entries:
@@ -192,24 +195,31 @@ class Lanes:
             return next(self._numbers)
         return (delivery.connection, delivery.mpid)
 
-    def _fill(self, now_ms: int) -> None:
-        """Move deliveries that are due into the open request, lane by lane."""
-        request = self._open
+    def _fill(self, now_ms: int, *, is_fresh_alone: bool) -> None:
+        """Move deliveries that are due into the open request, lane by lane.
+
+        `is_fresh_alone`: only those that have not failed before.
+        """
+        request, ready = self._open, self._ready
         while not request.is_full:
-            is_tried = bool(self._tried) and (self._is_turn_of_tried or not self._fresh)
-            ready = self._tried if is_tried else self._fresh
-            if not ready:
+            lane = ready.first(is_fresh_alone=is_fresh_alone)
+            if lane is None:
                 return
-            lane = ready[0]
-            if self._is_due(lane, now_ms):
-                if not request.add(lane, lane.entries[0], now_ms):
-                    return
+            if not self._is_due(lane, now_ms) or ready.is_misplaced(lane):
+                ready.drop(lane)
+                self._arrange(lane, now_ms)
+            elif request.add(lane, lane.entries[0], now_ms):
                 del lane.entries[0]
                 lane.request = request
-                self._is_turn_of_tried = not is_tried
-            else:
-                ready.popleft()
-                lane.is_listed = False
+                ready.took(lane)
+        ready.drop_taken(request)
+
+    def _put_back_tried(self, now_ms: int) -> None:
+        """Empty the open request if something of it has failed before."""
+        request = self._open
+        if any(each.attempts for each in request.entries):
+            self._open = Request(self._limits)
+            for lane in request.undo():
                 self._arrange(lane, now_ms)
 
     def _is_due(self, lane: Lane, now_ms: int) -> bool:
@@ -218,11 +228,10 @@ class Lanes:
 
     def _arrange(self, lane: Lane, now_ms: int) -> None:
         """Put a lane where it will be found when its first delivery may go."""
-        if lane.is_listed or self._drop_if_empty(lane):
+        if lane.listed is not None or self._drop_if_empty(lane):
             return
         if self._is_due(lane, now_ms):
-            lane.is_listed = True
-            (self._tried if lane.entries[0].attempts else self._fresh).append(lane)
+            self._ready.add(lane)
         elif lane.request is None:
             if self._is_hopeless(lane):
                 self._give_up_order(lane, now_ms)

@@ -1,6 +1,7 @@
 """What waits for its retry lets the rest of its connection go on (spec/connections.md, 3.4)."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
@@ -282,4 +283,66 @@ async def test_no_well_user_waits_for_one_who_always_fails(
     waited_ms = [arrived_ms[each] - at_ms for each, at_ms in added_ms.items() if each > settled]
     assert max(waited_ms) <= 60_000
     assert len(shard.waiting) == 3000
+    await simulation.stop()
+
+
+class Refusing:
+    """Takes what has nobody of some users in it, and has one answer for all that it is sent."""
+
+    def __init__(self, clock: ManualClock, ill: range, most: int) -> None:
+        self.limits = RequestLimits(max_deliveries=most)
+        self.arrived_ms: dict[int, int] = {}
+        self._clock = clock
+        self._ill = ill
+
+    async def start(self) -> None:
+        """Nothing to do."""
+
+    async def stop(self) -> None:
+        """Nothing to do."""
+
+    async def test(self) -> Outcome:
+        return Delivered()
+
+    async def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        if any(each.mpid in self._ill for each in deliveries):
+            return [Retry("no", 500)] * len(deliveries)
+        self.arrived_ms.update((each.sequence, self._clock.now_ms()) for each in deliveries)
+        return [Delivered(200)] * len(deliveries)
+
+
+@pytest.mark.parametrize("most", [1, 10])
+async def test_well_users_who_come_after_hours_of_failures_alone_are_sent_to(
+    clock: ManualClock, simulation: Simulation, most: int
+) -> None:
+    """Twenty always fail, and do something every 6 minutes; ten well ones do every minute."""
+    output = Refusing(clock, range(1, 21), most)
+    shard = MemoryOutbox()
+    forwarder = simulation.start(output, [shard], max_in_flight=4)
+    added_ms: dict[int, int] = {}
+    sequence = 0
+    for minute in range(240):
+        ill = range(1, 21) if minute % 6 == 0 else ()
+        well = range(101, 111) if minute >= 120 else ()
+        for user in (*ill, *well):
+            sequence += 1
+            shard.add(delivery(sequence, user))
+            if user in well:
+                added_ms[sequence] = clock.now_ms()
+        forwarder.wake(0)
+        await simulation.run(60)
+    assert output.arrived_ms.keys() == added_ms.keys()
+    assert max(output.arrived_ms[each] - at_ms for each, at_ms in added_ms.items()) <= 60_000
+    await simulation.stop()
+
+
+async def test_well_users_wait_minutes_for_those_before_them_to_fail(
+    clock: ManualClock, simulation: Simulation
+) -> None:
+    """Twenty before ten of them, sixteen of which fail at once: four more have to be tried."""
+    output = Refusing(clock, range(1, 21), 1)
+    shard = MemoryOutbox([delivery(user, user) for user in range(1, 31)])
+    simulation.start(output, [shard])
+    await simulation.run(180)
+    assert output.arrived_ms.keys() == set(range(21, 31))
     await simulation.stop()
