@@ -108,6 +108,8 @@ class Lanes:
         is_over = now_ms >= request.opened_ms + self._limits.max_wait_ms
         if not (is_ready or request.is_full or is_over):
             return None
+        if is_ready:
+            self._ready.change_ends()
         self._open = Request(self._limits)
         return request
 

@@ -15,6 +15,7 @@ class Ready:
         self._fresh: deque[Lane] = deque()
         self._tried: deque[Lane] = deque()
         self._is_turn_of_tried = False
+        self._is_turn_of_newest = False
 
     def __bool__(self) -> bool:
         """Whether a lane is listed."""
@@ -33,10 +34,10 @@ class Ready:
     def first(self, *, is_fresh_alone: bool) -> Lane | None:
         """Return the lane whose turn it is, `None` if there is none.
 
-        `is_fresh_alone`: what was tried in vain has no turn.
+        `is_fresh_alone`: what was tried in vain has no turn; see `change_ends`.
         """
         if is_fresh_alone:
-            return self._fresh[0] if self._fresh else None
+            return self._fresh[-1 if self._is_turn_of_newest else 0] if self._fresh else None
         is_tried = bool(self._tried) and (self._is_turn_of_tried or not self._fresh)
         listed = self._tried if is_tried else self._fresh
         return listed[0] if listed else None
@@ -46,14 +47,25 @@ class Ready:
         return lane.listed is not self._list_for(lane)
 
     def drop(self, lane: Lane) -> None:
-        """Take out a lane that is the first of its list."""
+        """Take out a lane that is at one of the ends of its list."""
         assert lane.listed is not None, "it was found in a list"
-        lane.listed.popleft()
+        if lane.listed[0] is lane:
+            lane.listed.popleft()
+        else:
+            lane.listed.pop()
         lane.listed = None
 
     def took(self, lane: Lane) -> None:
         """Pass the turn on: a delivery of this lane is being sent."""
         self._is_turn_of_tried = lane.listed is self._fresh
+
+    def change_ends(self) -> None:
+        """Have what was not tried in vain be taken from its other end when it is taken alone.
+
+        Where one request decides whether more is sent, well users may be at either end of many
+        whose deliveries all fail.
+        """
+        self._is_turn_of_newest = not self._is_turn_of_newest
 
     def drop_taken(self, request: Request) -> None:
         """Take out the lanes that were being emptied into a request.
@@ -61,8 +73,9 @@ class Ready:
         Else one whose delivery fails would be found where it was, before all others.
         """
         for listed in (self._fresh, self._tried):
-            if listed and listed[0].request is request:
-                self.drop(listed[0])
+            for end in (0, -1):
+                if listed and listed[end].request is request:
+                    self.drop(listed[end])
 
     def _list_for(self, lane: Lane) -> deque[Lane]:
         return self._tried if lane.entries[0].attempts else self._fresh

@@ -59,7 +59,7 @@ def test_what_has_not_failed_does_not_wait_for_all_that_has(
 
 
 def test_a_probe_that_fails_is_followed_by_one_of_what_has_not_failed() -> None:
-    """Also once the first one is due again, and by all the others before it."""
+    """Also once the first one is due again, and by all the others before it, from both ends."""
     lanes = lanes_of(RequestLimits(), *range(1, 5))
     now_ms = NOW_MS
     probed: list[int] = []
@@ -68,7 +68,7 @@ def test_a_probe_that_fails_is_followed_by_one_of_what_has_not_failed() -> None:
         probed += sequences(request.entries)
         fail(lanes, request, now_ms)
         now_ms += 5000
-    assert probed == [1, 2, 3, 4, 1]
+    assert probed == [1, 4, 2, 3, 1]
 
 
 @pytest.mark.parametrize("users", [(1, 1, 2, 2), (1, 2, 1, 2)], ids=["one by one", "mixed"])
@@ -79,6 +79,16 @@ def test_what_waits_behind_a_probe_that_fails_is_no_probe(users: tuple[int, ...]
     request = probe(lanes, later_ms)
     assert [each.attempts for each in request.entries] == [0]
     assert not lanes.has_fresh
+
+
+def test_probes_of_several_are_taken_from_both_ends_with_each_user_in_order() -> None:
+    lanes = lanes_of(SEVERAL, 1, 2, 3, 4, 5, 6, 7, 7, 8, 8)
+    probed: list[list[int]] = []
+    for turn in range(3):
+        request = probe(lanes, NOW_MS)
+        probed.append(sequences(request.entries))
+        fail(lanes, request, NOW_MS + turn)
+    assert probed == [[1, 2, 3, 4], [9, 10, 7, 8], [5, 6]]
 
 
 def test_a_user_who_always_has_something_takes_turns_with_others() -> None:

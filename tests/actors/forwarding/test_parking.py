@@ -336,13 +336,15 @@ async def test_well_users_who_come_after_hours_of_failures_alone_are_sent_to(
     await simulation.stop()
 
 
-async def test_well_users_wait_minutes_for_those_before_them_to_fail(
-    clock: ManualClock, simulation: Simulation
+@pytest.mark.parametrize("ill", [range(1, 301), range(11, 311)], ids=["before", "after"])
+@pytest.mark.parametrize("most", [1, 10])
+async def test_well_users_wait_minutes_for_many_to_fail(
+    clock: ManualClock, simulation: Simulation, ill: range, most: int
 ) -> None:
-    """Twenty before ten of them, sixteen of which fail at once: four more have to be tried."""
-    output = Refusing(clock, range(1, 21), 1)
-    shard = MemoryOutbox([delivery(user, user) for user in range(1, 31)])
+    """Three hundred with ten of them: one well user after whom others are sent to is enough."""
+    output = Refusing(clock, ill, most)
+    shard = MemoryOutbox([delivery(user, user) for user in range(1, 311)])
     simulation.start(output, [shard])
     await simulation.run(180)
-    assert output.arrived_ms.keys() == set(range(21, 31))
+    assert output.arrived_ms.keys() == set(range(1, 311)) - set(ill)
     await simulation.stop()
