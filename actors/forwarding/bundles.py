@@ -5,7 +5,8 @@ follow one another, each settled before the next begins: so at most one upload o
 been made without its settlement, and the first delivery of what is read again after a crash is the
 first delivery of that upload. It gets the same name and is replaced. For the same reason a bundle
 that lost what it had is let go of with all that waits behind it, and not alone. One that could not
-be filled, though the disk has room, is an attempt: what comes for its group waits until it is due.
+be filled, though the disk has room, is an attempt: what comes for its group waits until it is due,
+and other groups go on until a page of their stream waits so. It is read again at each attempt.
 """
 
 import errno
@@ -25,6 +26,7 @@ from actors.outputs.mistakes import uncancelled
 MAX_OPEN = 64  # bundles of one stream that take deliveries; each may be an open file
 MAX_QUEUED = 2  # bundles of one group that wait to be sent, before its stream is not read on
 GIVE_UP_AGAIN_MS = 10_000
+MAX_UNFILLED = 1000  # deliveries of a stream that wait for bundles which could not be filled
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -57,6 +59,9 @@ class BundleCourier:
     def is_choked(self, stream: Stream) -> bool:
         """Whether too much of a stream waits to be sent for more to be taken."""
         groups = self._groups.get(stream, {})
+        unfilled = (each.unfilled for each in groups.values())
+        if sum(len(pack.sequences) for pack in unfilled if pack) >= MAX_UNFILLED:
+            return True
         return any(
             len(group.queue) >= MAX_QUEUED
             or group.is_leaving
@@ -159,8 +164,8 @@ class BundleCourier:
             if rereads != stream.rereads:
                 stream.forget([each.sequence for each in members])
                 break
-            if group.queue and group.queue[-1].is_waiting:
-                group.queue[-1].breaks(members)
+            if group.unfilled is not None:
+                group.unfilled.breaks(members)
                 break
             offered = members[:1] if group.is_careful else members
             started_ms = self._desk.clock.now_ms()

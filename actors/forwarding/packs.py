@@ -88,6 +88,11 @@ class Group:
         self.is_lost = False  # the next to be sent lost what it had: all has to be read again
         self.is_careful = False  # one at a time, to find a delivery that the output cannot take
 
+    @property
+    def unfilled(self) -> Pack | None:
+        """The bundle that could not be filled and waits, with all that comes for the group."""
+        return self.queue[-1] if self.queue and self.queue[-1].is_waiting else None
+
     def close(self) -> None:
         """Let the open bundle be sent."""
         if self.open is not None:

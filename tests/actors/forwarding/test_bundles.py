@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.clock import ManualClock
+from actors.forwarding.intake import READ_PAGE
 from actors.forwarding.pace import BreakerLimits, RateLimit
 from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Fatal, Outcome, Refused, Retry, Split
@@ -535,6 +536,43 @@ async def test_a_bundle_that_cannot_be_written_is_tried_as_often_as_an_upload(
     unwritable.users.clear()
     await simulation.run(60)
     assert output.sent == [[3], [5], [1, 2, 4]]
+    assert shard.waiting == {}
+    await simulation.stop()
+
+
+@pytest.mark.parametrize(
+    ("ill", "well", "sent"),
+    [
+        pytest.param([1], [], 0, id="one group"),
+        pytest.param(range(1, 21), [], 0, id="many groups"),
+        pytest.param([1], [2], 1000, id="every second of another group"),
+        pytest.param([1], range(2, 6), 4000, id="most of other groups"),
+    ],
+)
+async def test_how_much_waits_for_bundles_that_cannot_be_written_is_bounded(
+    ill: Sequence[int], well: Sequence[int], sent: int
+) -> None:
+    """Each attempt reads that again. Other groups go on as far as it reaches."""
+    users = [*ill, *well]
+    count = 6000
+    unwritable = Unwritable(*ill)
+    shard = MemoryOutbox([delivery(n, mpid=users[n % len(users)]) for n in range(1, count + 1)])
+    output = ListOutput(on_add=unwritable, max_rows=READ_PAGE)
+    simulation = Simulation(unwritable.clock)
+    forwarder = simulation.start(output, [shard])
+    [stream] = forwarder._connections.streams
+    await simulation.run(9)
+    reads = shard.reads
+    assert reads <= (sent + 2 * READ_PAGE) // READ_PAGE
+    for attempt, wait_s in enumerate((20, 40, 80), 2):
+        assert len(stream._known) < 2 * READ_PAGE
+        await simulation.run(wait_s)
+        assert len(set(unwritable.tried_ms)) == attempt
+    assert shard.reads <= 4 * reads + 3
+    assert len(output.arrived) >= sent
+    unwritable.users.clear()
+    await simulation.run(1000)
+    assert sorted(output.arrived) == list(range(1, count + 1))
     assert shard.waiting == {}
     await simulation.stop()
 
