@@ -175,7 +175,11 @@ class AttributeFeed:
 
 
 def _went(section: Section, known: KnownAttributes, ended: Mapping[int, Ended]) -> Sequence[str]:
-    """Return the names of the values that a user does not have any more, and take note of it."""
+    """Return the names of the values that a user does not have any more, and take note of it.
+
+    Such a value is not kept: it would pass for one that the user had all along, should the
+    attribute be active again. What it was calculated of, and its seeds, stay.
+    """
     lost, section.lost_attributes = section.lost_attributes, []
     names = {number: name for number, (name, _) in ended.items()}
     names |= {number: each.name for number, each in known.by_number.items()}
@@ -184,4 +188,5 @@ def _went(section: Section, known: KnownAttributes, ended: Mapping[int, Ended]) 
         state = section.calculated.get(number)
         if state is not None and state.value is not None and section.epoch < epoch:
             numbers.append(number)
+            state.value = None
     return [names[number] for number in numbers]

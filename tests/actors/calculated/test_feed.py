@@ -9,9 +9,13 @@ from typing import Any
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
+from actors.calculated.calls import Planting
 from actors.calculated.definition import Attribute, LiveAttributes
 from actors.calculated.reading import read_definition
+from actors.calculated.state import Seed
+from actors.calculated.worker import CalculatedWorker
 from actors.clock import ManualClock
 from actors.profiles.retention import DAY_MS
 from tests.actors.joint_shards import LOGINS, Shared
@@ -82,6 +86,47 @@ def test_a_value_that_another_attribute_of_its_name_has_does_not_go(shared: Shar
     activate(shared, Attribute(2, "logins", 1, read_definition(LOGINS)))
     shared.settle()
     assert [names for _, _, names in told(shared)] == [[], []]
+
+
+@pytest.mark.parametrize("comes_first", [False, True], ids=["walk first", "batch first"])
+def test_a_value_comes_back_with_its_attribute(shared: Shared, comes_first: bool) -> None:
+    """Though it is as it was when the attribute was deactivated."""
+    activate(shared, LOGIN_COUNT)
+    shared.settle()
+    shared.login(1)
+    activate(shared, kept=KEPT)
+    shared.settle()
+    activate(shared, replace(LOGIN_COUNT, revision=2))
+    if comes_first:
+        shared.login(1, name="Logout")
+    shared.settle()
+    assert told(shared) == [(1, {"logins": "1"}, []), (1, {}, ["logins"]), (1, {"logins": "1"}, [])]
+
+
+def test_a_value_that_seeds_come_to_first_goes_once(shared: Shared, clock: ManualClock) -> None:
+    """Its seeds stay for when the attribute is active again."""
+    worker = CalculatedWorker(shared.home, clock)
+    activate(shared, LOGIN_COUNT)
+    shared.settle()
+    shared.login(1)
+    activate(shared, kept=KEPT)
+    definition = LOGIN_COUNT.definition
+    seed = Seed("logins", definition.function, definition.cutoff_ms, number=4)
+    for seeds in ({1: seed}, {}):
+        planting = Planting(
+            environment="production",
+            mpid=1,
+            received_ms=clock.now_ms(),
+            seeds=seeds,
+            user_attributes={},
+            is_by_identities=False,
+        )
+        worker.plant_seeds([planting])
+    shared.settle()
+    assert told(shared) == [(1, {"logins": "1"}, []), (1, {}, ["logins"])]
+    activate(shared, replace(LOGIN_COUNT, revision=2))
+    shared.settle()
+    assert told(shared)[2:] == [(1, {"logins": "5"}, [])]
 
 
 def test_values_go_with_users_who_age_out(shared: Shared, clock: ManualClock) -> None:
