@@ -93,6 +93,7 @@ class JointUsers(AudienceUsers):
 
     def take_less(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
         """Take a profile that has lost a workspace's section: its events count no more."""
+        self._fetch(key, profile)
         if self._columns.section(profile) is not None:
             self.catch_up(txn, key, profile)
             self.cut(txn, key, profile)

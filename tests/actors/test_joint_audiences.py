@@ -195,6 +195,34 @@ def test_erased_events_do_not_keep_a_user_in_an_audience_over_several_workspaces
         assert shared.actions() == ["add", "add", "delete"]
 
 
+def test_an_erasure_goes_on_after_a_restart_before_columns_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the erased events made a user a member of is left, what others did is kept, and once."""
+    clock = ManualClock(NOW)
+    with closing(Shared(tmp_path, clock)) as shared:
+        shared.worker.set_audiences(LIVE)
+        shared.settle()
+        for mpid, name in ((1, "Logout"), (2, "Login")):
+            shared.login(mpid)
+            shared.login(mpid, shared.other, name)
+        erasure = ShardErasure(shared.home, AudienceChanges(shared.home, clock))
+        for mpid in (1, 2):
+            erasure.leave_audiences("production", mpid)
+            erasure.erase_events("production", mpid)
+    monkeypatch.setattr("actors.shard_state.LOAD_S", 0.0)
+    with closing(Shared(tmp_path, clock)) as shared:
+        [joint] = shared.home.audiences.joints
+        assert joint.columns.is_loading
+        erasure = ShardErasure(shared.home, AudienceChanges(shared.home, clock))
+        for mpid in (1, 2):
+            erasure.erase_profile("production", mpid, has_record=False)
+        shared.settle()
+        shared.settle(shared.other)
+        assert shared.members() == {2}
+        assert shared.actions() == ["add", "add", "delete"]
+
+
 def test_a_variation_over_several_workspaces_is_listed_to_outputs(tmp_path: Path) -> None:
     """Its members are those of the audience who are of it."""
     clock = ManualClock(NOW)
