@@ -41,11 +41,12 @@ class SectionRemoval:
         self._changes = changes
         self._number = shard.options.workspace.number
 
-    def leave_audiences(self, txn: Transaction, key: ProfileKey) -> int:
+    def leave_audiences(self, txn: Transaction, key: ProfileKey, *, is_erased: bool) -> int:
         """End a user's memberships in a transaction of `changes`; return how many there were.
 
         Those who follow them are told at its end. What else is known of the user in the workspace
-        goes at once.
+        goes at once. The Calculated Attributes feed tells of values that go, unless the user is
+        being erased (`is_erased`): of that user outputs hear only which memberships end.
         """
         packed = profile_key(key)
         for audience in static_lists.audiences(txn):
@@ -55,6 +56,8 @@ class SectionRemoval:
             return 0
         count = len(profile.workspaces[self._number].audiences)
         age_out(profile, self._number)
+        if is_erased:
+            profile.workspaces[self._number].lost_attributes = []
         self._shard.profiles.write(txn, packed, profile, self._number)
         self._changes.refresh(txn, [key])
         return count

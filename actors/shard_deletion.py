@@ -64,7 +64,7 @@ class ShardDeletion:
         with self._changes.changing() as txn:
             for key in keys:
                 self._leave_groups(txn, key)
-                self._removal.leave_audiences(txn, key)
+                self._removal.leave_audiences(txn, key, is_erased=False)
         removals: list[tuple[ProfileKey, Removal]] = []
         records = 0
         with self._changes.changing() as txn:

@@ -60,10 +60,11 @@ class ShardErasure:
     def leave_audiences(self, environment: Environment, mpid: int) -> int:
         """End a user's memberships, as those who follow them are told; return how many there were.
 
-        What else is known of the user in the workspace goes at once.
+        What else is known of the user in the workspace goes at once, and no output is told of it.
         """
+        key = self._key(environment, mpid)
         with self._changes.changing() as txn:
-            return self._removal.leave_audiences(txn, self._key(environment, mpid))
+            return self._removal.leave_audiences(txn, key, is_erased=True)
 
     def erase_events(self, environment: Environment, mpid: int) -> tuple[int, bool]:
         """Delete some of a user's events; return how many batches, and whether there are more."""
