@@ -30,7 +30,7 @@ class Joints:
         number = shard.options.workspace.number
         self._shards[number] = shard
         for home in [each for each, joint in self._joint.items() if number in joint.over]:
-            del self._joint[home]
+            self._take_out(home)
         for home in self._shards:
             self._arrange(home, metrics)
         self._spread()
@@ -49,14 +49,20 @@ class Joints:
         wanted = in_force.ended_over.union(*over) & scope
         joint = self._joint.get(number)
         if not wanted:
-            self._joint.pop(number, None)
+            self._take_out(number)
         elif wanted <= self._shards.keys():
             shards = {number: home} | {each: self._shards[each] for each in sorted(wanted)}
             if joint is None or joint.over != shards.keys():
+                self._take_out(number)
                 clock, ids = self._clock, self._ids
                 self._joint[number] = JointAudiences(home, shards, clock, ids.next, metrics)
             else:
                 joint.work_by(in_force)
+
+    def _take_out(self, number: int) -> None:
+        joint = self._joint.pop(number, None)
+        if joint is not None:
+            joint.show_last()
 
     def _spread(self) -> None:
         for number, shard in self._shards.items():

@@ -259,3 +259,13 @@ class ShardAudiences:
             sizes.labels(workspace, str(number)).set(self.engine.size(number))
         for part in self.parts[1:]:
             part.show()
+
+    def show_last(self) -> None:
+        """Bring the metrics up to date as this goes; what takes its place shows sizes of its own.
+
+        Without it changes since the last `show` would count nowhere, and sizes stay for good.
+        """
+        self.changes.show()
+        for number in self._shown:
+            self._metrics.audience_size.remove(self._workspace.id, str(number))
+        self._shown.clear()

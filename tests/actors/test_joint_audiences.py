@@ -21,7 +21,7 @@ from actors.errors import StoreFull
 from actors.model.profiles import IdentityValue, ProfileKey
 from actors.shard_erasure import ShardErasure
 from actors.store.environment import Store, Transaction
-from tests.actors.joint_shards import JOINT, LIVE, LOGINS, TOLD, Shared
+from tests.actors.joint_shards import JOINT, LIVE, LOGINS, OTHER, TOLD, Shared
 from tests.actors.profiles.builders import MINUTE, NOW, WORKSPACE
 from tests.actors.shards import profile_of
 from tests.oracle.audiences.build import event, within_last
@@ -150,6 +150,26 @@ def test_the_workspaces_of_the_last_audience_are_looked_at_until_all_have_left(
         assert not shared.kept().ended_over
 
 
+@pytest.mark.parametrize("stays", [False, True], ids=["the last", "one of two"])
+def test_metrics_follow_an_audience_over_several_workspaces_to_its_end(
+    tmp_path: Path, stays: bool
+) -> None:
+    """Also where the one that stays is about fewer workspaces that are there."""
+    other = replace(JOINT, number=6, workspaces=(WORKSPACE.number, OTHER + 1))
+    others = (other,) if stays else ()
+    with closing(Shared(tmp_path, ManualClock(NOW))) as shared:
+        shared.worker.set_audiences(replace(LIVE, audiences=(JOINT, *others)))
+        shared.settle()
+        shared.login()
+        shared.home.show()
+        assert _shown(shared) == (1, None, 1)
+        leaving = frozenset({JOINT.number})
+        shared.worker.set_audiences(replace(LIVE, version=2, audiences=others, leaving=leaving))
+        shared.settle()
+        shared.home.show()
+        assert _shown(shared) == (1, 1, None)
+
+
 @pytest.mark.parametrize("is_walked", [False, True])
 def test_members_leave_and_enter_as_an_audience_over_several_workspaces_begins_again(
     tmp_path: Path, is_walked: bool
@@ -258,6 +278,15 @@ def test_a_variation_over_several_workspaces_is_listed_to_outputs(tmp_path: Path
             for name, each in listed.items()
         }
         assert found == {"A": [("email", "a@b.example")], "Control": []}
+
+
+def _shown(shared: Shared) -> tuple[float | None, float | None, float | None]:
+    """Return what the metrics say of `JOINT`: how many entered, left, and are in it."""
+    value = shared.home.metrics.registry.get_sample_value
+    labels = {"workspace": WORKSPACE.id, "audience": str(JOINT.number)}
+    changes = "headwater_audience_membership_changes_total"
+    added, left = (value(changes, {**labels, "action": each}) for each in ("add", "delete"))
+    return added, left, value("headwater_audience_size", labels)
 
 
 def _with_room_for(writes: int) -> Any:
