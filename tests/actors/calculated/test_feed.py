@@ -105,13 +105,14 @@ def test_a_value_comes_back_with_its_attribute(shared: Shared, comes_first: bool
 
 def test_a_value_that_seeds_come_to_first_goes_once(shared: Shared, clock: ManualClock) -> None:
     """Its seeds stay for when the attribute is active again."""
-    worker = CalculatedWorker(shared.home, clock)
-    activate(shared, LOGIN_COUNT)
+    worker, cutoff_ms = CalculatedWorker(shared.home, clock), NOW - DAY_MS
+    definition = replace(LOGIN_COUNT.definition, cutoff_ms=cutoff_ms)
+    seeded = replace(LOGIN_COUNT, definition=definition)
+    activate(shared, seeded)
     shared.settle()
     shared.login(1)
     activate(shared, kept=KEPT)
-    definition = LOGIN_COUNT.definition
-    seed = Seed("logins", definition.function, definition.cutoff_ms, number=4)
+    seed = Seed("logins", definition.function, cutoff_ms, number=4)
     for seeds in ({1: seed}, {}):
         planting = Planting(
             environment="production",
@@ -124,7 +125,7 @@ def test_a_value_that_seeds_come_to_first_goes_once(shared: Shared, clock: Manua
         worker.plant_seeds([planting])
     shared.settle()
     assert told(shared) == [(1, {"logins": "1"}, []), (1, {}, ["logins"])]
-    activate(shared, replace(LOGIN_COUNT, revision=2))
+    activate(shared, replace(seeded, revision=2))
     shared.settle()
     assert told(shared)[2:] == [(1, {"logins": "5"}, [])]
 
