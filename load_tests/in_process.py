@@ -195,7 +195,7 @@ class InProcess:
         )
         self._counted = _CountedCoordinator(self.coordinator)
         self._ingestion = Ingestion(
-            Router(info.scope, info.priority, info.login_ids, frozenset()),
+            Router(info.scope, info.priority, info.login_ids, info.unique_ids, frozenset()),
             [ShardQueue(1, handle, queues, clock) for handle in handles],
             cast(CoordinatorHandle, self._counted),
         )

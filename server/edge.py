@@ -223,6 +223,7 @@ def _router(workspace: WorkspaceInfo) -> Router:
         workspace.scope,
         workspace.priority,
         workspace.login_ids,
+        workspace.unique_ids,
         frozenset(each.number for each in workspace.inputs.values() if each.is_debug),
     )
 

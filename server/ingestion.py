@@ -69,7 +69,7 @@ class Ingestion:
     ) -> list[FinalResult]:
         """See `Deployment.apply`."""
         entries = [self._entry(index, raw, context) for index, raw in enumerate(batches)]
-        order = Order(entries, self._slots.shard_of)
+        order = Order(entries, self._slots.shard_of, self._router.unique_ids)
         results: list[FinalResult | None] = [None] * len(entries)
         left = len(entries)
         was_blocked = False

@@ -4,17 +4,19 @@ Batches that share an identity, directly or through others, are a unit: one afte
 as they do not go to a shard together. Units go at once.
 
 One user may be named in ways that share nothing: by a customer id in one batch, by MPID in the
-next. So where a request names users in several ways, the shards are asked first whose each batch
-is, and nothing is applied before all are known; units are then those of one user. What goes to one
-shard needs no asking: there a call is applied in its order up to the first batch that comes back.
+next, or by one of two devices in each. So where a request names users in several ways, or in one of
+which a user may have several, the shards are asked first whose each batch is, and nothing is
+applied before all are known; units are then those of one user. What goes to one shard needs no
+asking: there a call is applied in its order up to the first batch that comes back.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from actors.identity.keys import IdentityName
 from server.routing import Route
 
 Unit = Sequence["Entry"]
+_BY_MPID = "mpid"  # as no identity type is called
 
 
 class Entry:
@@ -49,11 +51,19 @@ class Entry:
 class Order:
     """What of a request goes next."""
 
-    def __init__(self, entries: Unit, shard_of: Callable[[int], int]) -> None:
-        """Args: `shard_of` tells which shard owns a slot."""
+    def __init__(
+        self, entries: Unit, shard_of: Callable[[int], int], unique_ids: Collection[str]
+    ) -> None:
+        """Set up.
+
+        Args:
+            entries: of the request, in its order.
+            shard_of: tells which shard owns a slot.
+            unique_ids: identity types of which a user has one value.
+        """
         self._units = _units(entries)
         self._is_begun = False
-        self._is_mixed = len(self._units) > 1 and len({*map(_way, entries)} - {None}) > 1
+        self._is_mixed = len(self._units) > 1 and _may_share_users(self._units, unique_ids)
         # All in one unit: the first of it that comes back holds up what is behind.
         self._goes_together = (
             self._is_mixed and len({shard_of(entry.slot) for entry in entries}) == 1
@@ -82,12 +92,19 @@ def _only(units: Sequence[Unit], is_left: Callable[[Entry], bool]) -> list[Unit]
     return [rest for unit in units if (rest := [each for each in unit if is_left(each)])]
 
 
+def _may_share_users(units: Sequence[Unit], unique_ids: Collection[str]) -> bool:
+    """Tell whether two units may be of one user, by how they name theirs."""
+    named = [unit for unit in units if _way(unit[0]) is not None]
+    ways = {_way(entry) for unit in named for entry in unit}
+    return len(named) > 1 and (len(ways) > 1 or ways.isdisjoint({_BY_MPID, *unique_ids}))
+
+
 def _way(entry: Entry) -> str | None:
     """Return by what a batch names its user first of all, `None` if by nothing."""
     keys = entry.route.unit_keys
     if not keys:
         return None
-    return keys[0].type if isinstance(keys[0], IdentityName) else "mpid"
+    return keys[0].type if isinstance(keys[0], IdentityName) else _BY_MPID
 
 
 def _in_order(units: Sequence[Unit]) -> list[Entry]:

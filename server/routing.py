@@ -65,10 +65,12 @@ class Router:
         scope: int,
         priority: tuple[str, ...],
         login_ids: frozenset[str],
+        unique_ids: frozenset[str],
         debug_inputs: frozenset[int],
     ) -> None:
         """Args: of the workspace; `debug_inputs`: whose batches are all `development`."""
         self.scope = scope
+        self.unique_ids = unique_ids
         self._rank = {kind: rank for rank, kind in enumerate(priority)}
         self._login_ids = login_ids
         self._debug_inputs = debug_inputs

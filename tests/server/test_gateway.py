@@ -106,7 +106,7 @@ def gateway(
     )
     queues = [ShardQueue(1, shard, options, ManualClock()) for shard in shards]
     ingestion = Ingestion(
-        Router(1, (), frozenset(), frozenset()), queues, cast(CoordinatorHandle, None)
+        Router(1, (), frozenset(), frozenset(), frozenset()), queues, cast(CoordinatorHandle, None)
     )
     made = Gateway(
         shards,

@@ -179,7 +179,8 @@ class Edge:
             for number in range(SHARDS)
         ]
         self.queues = queues = Placed(waiting, self.slots)
-        router = Router(1, ("customerid", "email"), frozenset({"customerid"}), frozenset())
+        customer = frozenset({"customerid"})
+        router = Router(1, ("customerid", "email"), customer, customer, frozenset())
         coordinator = cast(CoordinatorHandle, FakeCoordinator(self.truth))
         self.ingestion = Ingestion(router, queues, coordinator)
 
@@ -449,7 +450,8 @@ async def test_a_batch_that_nobody_takes_is_a_defect_not_a_loop() -> None:
         ShardQueue(1, cast(ShardHandle, Lost(number, edge.truth)), options, clock)
         for number in range(SHARDS)
     ]
-    router = Router(1, ("customerid",), frozenset({"customerid"}), frozenset())
+    customer = frozenset({"customerid"})
+    router = Router(1, ("customerid",), customer, customer, frozenset())
     coordinator = cast(CoordinatorHandle, FakeCoordinator(edge.truth))
     with pytest.raises(RuntimeError, match="no shard"):
         await Ingestion(router, queues, coordinator).apply([orjson.dumps(of("a", n=0))], CONTEXT)

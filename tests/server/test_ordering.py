@@ -6,7 +6,7 @@ from server.ordering import Entry, Order, Unit
 from server.routing import Route
 
 ANN, BOB = (IdentityName("customerid", name) for name in ("ann", "bob"))
-EMAIL = IdentityName("email", "ann@example.com")
+EMAIL, OTHER_EMAIL = (IdentityName("email", f"{name}@example.com") for name in ("ann", "a"))
 LOW, HIGH = 0, SLOTS - 1  # slots of two shards
 
 
@@ -19,7 +19,7 @@ def entries(*named: tuple[int, tuple[object, ...]]) -> list[Entry]:
 
 
 def order_of(batches: list[Entry]) -> Order:
-    return Order(batches, lambda slot: slot * 2 // SLOTS)
+    return Order(batches, lambda slot: slot * 2 // SLOTS, frozenset({"customerid"}))
 
 
 def indices(order: Order) -> tuple[list[list[int]], bool]:
@@ -50,6 +50,14 @@ def test_users_named_in_one_way_go_at_once() -> None:
         [[0, 2], [1]],
         False,
     )
+
+
+def test_users_named_by_what_one_may_have_several_of_are_asked_about() -> None:
+    """As an e-mail address is, unless the settings say that it is unique."""
+    several = entries((LOW, (EMAIL,)), (HIGH, (OTHER_EMAIL,)), (HIGH, ()))
+    assert indices(order_of(several)) == ([[0], [1], [2]], True)
+    one = entries((LOW, (EMAIL,)), (HIGH, (EMAIL,)), (HIGH, ()))
+    assert indices(order_of(one)) == ([[0, 1], [2]], False)
 
 
 def test_whose_batches_are_is_asked_until_it_is_known_of_all() -> None:

@@ -26,7 +26,7 @@ from tests.actors.batches.support import DEBUG_FEED, FEED, IOS, context, workspa
 SCOPE = 1
 WORKSPACE = replace(workspace(), priority=DEFAULT_PRIORITY)
 LOGIN_IDS = frozenset({"customerid"})
-ROUTER = Router(SCOPE, DEFAULT_PRIORITY, LOGIN_IDS, frozenset({DEBUG_FEED}))
+ROUTER = Router(SCOPE, DEFAULT_PRIORITY, LOGIN_IDS, LOGIN_IDS, frozenset({DEBUG_FEED}))
 STAMP = "0B6F2C1E-7D43-4A8E-9C55-1F2E3D4C5B6A"
 ZEROS = "00000000-0000-0000-0000-000000000000"
 
@@ -187,6 +187,6 @@ def test_an_mpid_goes_before_identities() -> None:
 
 
 def test_types_outside_the_priority_route_nobody() -> None:
-    router = Router(SCOPE, ("email",), frozenset({"email"}), frozenset())
+    router = Router(SCOPE, ("email",), frozenset({"email"}), frozenset({"email"}), frozenset())
     body = orjson.dumps({"user_identities": {"customer_id": "c"}})
     assert router.route(body, "k", FEED).unit_keys == ()

@@ -17,6 +17,10 @@ def device(user: int) -> str:
     return f"0f0f0f0f-0000-4000-8000-00000000000{user}"
 
 
+def other_device(user: int) -> str:
+    return f"0f0f0f0f-0000-4000-8000-00000000010{user}"
+
+
 def numbered(name: str, **members: Any) -> dict[str, Any]:
     return {"user_attributes": {"x": name}, "events": [custom(name)], **members}
 
@@ -55,6 +59,27 @@ async def test_the_mpid_behind_a_batch_with_something_new(
                 numbered("fourth", user_identities={"customer_id": f"c{user}"}),
             ]
             assert (await world.bulk(sent)).status == 202
+            expected = (["first", "second", "third", "fourth"], "fourth")
+            assert await applied(world, mpid) == expected
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+async def test_one_device_behind_another(tmp_path: Path, clock: ManualClock, shards: int) -> None:
+    """An anonymous user who has two, either of them first."""
+    async with running(tmp_path, shards=shards, clock=clock) as world:
+        for user in USERS:
+            shared = {"user_identities": {"other": f"o{user}"}}
+            devices = device(user), other_device(user)
+            for each in devices:
+                await world.accept({"mp_deviceid": each, **shared})
+            mpid = await world.mpid(f"o{user}")
+            requests = (
+                (("first", devices[0]), ("second", devices[1])),
+                (("third", devices[1]), ("fourth", devices[0])),
+            )
+            for request in requests:
+                sent = [numbered(name, mp_deviceid=stamp) for name, stamp in request]
+                assert (await world.bulk(sent)).status == 202
             expected = (["first", "second", "third", "fourth"], "fourth")
             assert await applied(world, mpid) == expected
 
