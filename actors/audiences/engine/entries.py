@@ -110,6 +110,8 @@ class EntryStore:
         self._waiting: dict[int, list[Entry]] = {}
         self._happened: dict[int, list[Happened]] = {}  # waiting too
         self._next_event = Growing(np.int32)
+        # What was merged in last, as it is read next: nearly always those rows are evaluated.
+        self._fresh: tuple[Ints, Ints, Columns] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -205,6 +207,7 @@ class EntryStore:
         """Let a row have no entries."""
         self._waiting.pop(row, None)
         self._happened.pop(row, None)
+        self._fresh = None
         for store in (self._plain, self._values, self._wide):
             store.clear(row)
         self._next_event.array[row] = 0
@@ -213,7 +216,7 @@ class EntryStore:
         """Merge in what waits; the rows concerned lose what is older than `since_ms`."""
         waiting, self._waiting = self._waiting, {}
         happened, self._happened = self._happened, {}
-        place_of = {row: at for at, row in enumerate(dict.fromkeys((*waiting, *happened)))}
+        place_of = {row: at for at, row in enumerate(sorted({*waiting, *happened}))}
         rows = np.fromiter(place_of, np.int64, len(place_of))
         entries = [(place_of[row], *astuple(one)) for row, some in waiting.items() for one in some]
         events = [(place_of[row], *one) for row, some in happened.items() for one in some]
@@ -267,6 +270,9 @@ class EntryStore:
         )
 
     def _read_plain(self, rows: Ints) -> tuple[Ints, Columns]:
+        fresh, self._fresh = self._fresh, None
+        if fresh is not None and np.array_equal(fresh[0], rows):
+            return fresh[1:]
         place, columns = self._plain.read(rows)
         values = np.zeros(len(place), np.int64)
         if self._values.total:
@@ -276,12 +282,14 @@ class EntryStore:
 
     def _merge_plain(self, rows: Ints, came: Columns, since_ms: int) -> None:
         places, columns = self._merged(*self._read_plain(rows), came, since_ms)
-        values = columns.pop("value")
-        self._plain.write(rows, _lengths(places, rows), columns)
+        values = columns["value"]
+        plain = {name: columns[name] for name in PLAIN}
+        self._plain.write(rows, _lengths(places, rows), plain)
         with_value = self._has_values[columns["stream"]]
         if self._values.total or with_value.any():
             lengths = _lengths(places[with_value], rows)
             self._values.write(rows, lengths, {"value": values[with_value]})
+        self._fresh = rows, places, columns
 
     def _merge_wide(self, rows: Ints, came: Columns, since_ms: int) -> None:
         places, columns = self._merged(*self._wide.read(rows), came, since_ms)
