@@ -28,26 +28,50 @@ class ShardDeletion:
         self._number = shard.options.workspace.number
         self._scope = shard.options.workspace.scope
 
-    def seen_here(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
-        """Return those of some users whom the workspace has a section of."""
-        return [
-            mpid
-            for mpid, workspaces in self._workspaces(environment, mpids)
-            if self._number in workspaces
-        ]
+    def mark_sections(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
+        """Mark the sections that the workspace has of some users as those to be deleted.
 
-    def seen_elsewhere(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
-        """Return those of some users whom another workspace has a section of."""
-        return [
-            mpid
-            for mpid, workspaces in self._workspaces(environment, mpids)
-            if any(each != self._number for each in workspaces)
-        ]
+        A section that is made once such a one is gone has no mark: what comes to a user after the
+        deletion stays, however often that is asked for again.
+
+        Args:
+            mpids: of the users, some tens: they share a transaction.
+
+        Returns:
+            Those whom the workspace has a section of.
+        """
+        marked: list[int] = []
+        with self._shard.transaction() as txn:
+            for mpid in mpids:
+                packed = profile_key(self._key(environment, mpid))
+                profile = self._shard.profiles.open(txn, packed)
+                if profile is not None and self._number in profile.workspaces:
+                    profile.workspaces[self._number].is_leaving = True
+                    self._shard.profiles.write(txn, packed, profile, self._number)
+                    marked.append(mpid)
+        return marked
+
+    def still_recorded(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
+        """Return those of some users whose identity record stays when marked sections are gone.
+
+        Another workspace has a section of them, or this one a section that was made since.
+        """
+        found: list[int] = []
+        with self._shard.store.read() as txn:
+            for mpid in mpids:
+                profile = self._shard.profiles.get(txn, self._key(environment, mpid))
+                sections = {} if profile is None else profile.workspaces
+                if any(
+                    number != self._number or not section.is_leaving
+                    for number, section in sections.items()
+                ):
+                    found.append(mpid)
+        return found
 
     def delete_sections(
         self, environment: Environment, mpids: Sequence[int], recordless: Collection[int]
     ) -> list[int]:
-        """Delete sections of users with their events, as much of them as one call may.
+        """Delete marked sections of users with their events, as much of them as one call may.
 
         Users are out of all audiences, and their profiles not shown any more, when the first call
         returns.
@@ -60,8 +84,12 @@ class ShardDeletion:
             Those who are to be given to another call. Of a user whom no workspace has a section of
             the identity record is to be erased before.
         """
-        keys = [ProfileKey(self._scope, environment, mpid) for mpid in mpids]
         with self._changes.changing() as txn:
+            keys = [
+                key
+                for key in (self._key(environment, mpid) for mpid in mpids)
+                if key.mpid in recordless or self._is_marked(txn, key)
+            ]
             for key in keys:
                 self._leave_groups(txn, key)
                 self._removal.leave_audiences(txn, key, is_erased=False)
@@ -77,19 +105,15 @@ class ShardDeletion:
         for key, removal in removals:
             self._removal.forget(key, removal)
         gone = {key.mpid for key, removal in removals if removal.left is None}
-        return [mpid for mpid in mpids if mpid not in gone]
+        return [key.mpid for key in keys if key.mpid not in gone]
 
-    def _workspaces(
-        self, environment: Environment, mpids: Sequence[int]
-    ) -> list[tuple[int, Collection[int]]]:
-        """Return users, and the numbers of the workspaces that have a section of each."""
-        found: list[tuple[int, Collection[int]]] = []
-        with self._shard.store.read() as txn:
-            for mpid in mpids:
-                key = ProfileKey(self._scope, environment, mpid)
-                profile = self._shard.profiles.get(txn, key)
-                found.append((mpid, () if profile is None else profile.workspaces.keys()))
-        return found
+    def _key(self, environment: Environment, mpid: int) -> ProfileKey:
+        return ProfileKey(self._scope, environment, mpid)
+
+    def _is_marked(self, txn: Transaction, key: ProfileKey) -> bool:
+        profile = self._shard.profiles.get(txn, key)
+        section = None if profile is None else profile.workspaces.get(self._number)
+        return section is not None and section.is_leaving
 
     def _leave_groups(self, txn: Transaction, key: ProfileKey) -> None:
         """Take a user from the members of groups, and from those whom a run will make members.

@@ -1,7 +1,7 @@
 """Deletes the sections that a workspace has of users (spec/profiles.md, 10).
 
 All of it may be done again: what was cut off goes on with what is left, and deletes nothing that
-was not asked for.
+has come since.
 """
 
 import asyncio
@@ -20,18 +20,18 @@ from actors.store.slots import slots_of
 class DeletingShard(Protocol):
     """What is asked of a shard: `actors.shard_deletion.ShardDeletion`."""
 
-    async def seen_here(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
-        """Return those of some users whom the workspace has a section of."""
+    async def mark_sections(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
+        """Mark sections as those to be deleted; return the users whom there is one of."""
         ...
 
-    async def seen_elsewhere(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
-        """Return those of some users whom another workspace has a section of."""
+    async def still_recorded(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
+        """Return those of some users whose identity record stays without marked sections."""
         ...
 
     async def delete_sections(
         self, environment: Environment, mpids: Sequence[int], recordless: Collection[int]
     ) -> list[int]:
-        """Delete sections of users; return those who are to be given to another call.
+        """Delete marked sections; return the users who are to be given to another call.
 
         Args:
             recordless: those whose identity record is erased.
@@ -64,25 +64,37 @@ class SectionDeleter:
         self._shards = shards
         self._expire_downloads = expire_downloads
 
-    async def find(self, environment: Environment, mpids: Iterable[int]) -> list[int]:
-        """Return those of some users whom the workspace has a section of."""
+    async def mark(self, environment: Environment, mpids: Iterable[int]) -> list[int]:
+        """Mark the sections of some users for `delete`; return those whom there is one of."""
         found = await asyncio.gather(
-            *(shard.seen_here(environment, own) for shard, own in self._by_owner(mpids))
+            *(self._mark_on(shard, environment, own) for shard, own in self._by_owner(mpids))
         )
         return list(itertools.chain.from_iterable(found))
 
-    async def delete(self, environment: Environment, mpids: Sequence[int]) -> None:
-        """Delete the sections of users, and the identity records of those who have no other.
+    async def delete(
+        self,
+        environment: Environment,
+        mpids: Sequence[int],
+        keep_deleted: Callable[[Sequence[int]], None],
+    ) -> None:
+        """Delete marked sections of users, and identity records of those who have no other.
 
         No alias is applied meanwhile. Files of members come last: none that is made from then on
         has the users.
+
+        Args:
+            environment, mpids: of the users.
+            keep_deleted: told of users as soon as their sections are gone; may raise StoreFull.
         """
         async with self._applying:
             with self._store.write() as txn:
                 for mpid in mpids:
                     aliases.forget(txn, environment, mpid)
             ended = await asyncio.gather(
-                *(self._delete_on(shard, environment, own) for shard, own in self._by_owner(mpids)),
+                *(
+                    self._delete_on(shard, environment, own, keep_deleted)
+                    for shard, own in self._by_owner(mpids)
+                ),
                 return_exceptions=True,  # or the others would go on without the lock
             )
         for each in ended:
@@ -106,24 +118,37 @@ class SectionDeleter:
         with self._store.read() as txn:
             return aliases.is_waiting(txn, environment, mpid)
 
-    async def _delete_on(
+    async def _mark_on(
         self, shard: DeletingShard, environment: Environment, mpids: Sequence[int]
+    ) -> list[int]:
+        found: list[int] = []
+        for some in _some_at_once(mpids):
+            found += await shard.mark_sections(environment, some)
+        return found
+
+    async def _delete_on(
+        self,
+        shard: DeletingShard,
+        environment: Environment,
+        mpids: Sequence[int],
+        keep_deleted: Callable[[Sequence[int]], None],
     ) -> None:
-        for start in range(0, len(mpids), TOGETHER):
-            left = mpids[start : start + TOGETHER]
+        for some in _some_at_once(mpids):
+            left = some
             while left:
                 recordless = await self._erase_records(shard, environment, left)
                 left = await shard.delete_sections(environment, left, recordless)
+            keep_deleted(some)
 
     async def _erase_records(
         self, shard: DeletingShard, environment: Environment, mpids: Sequence[int]
     ) -> list[int]:
-        """Erase the identity records of those whom no other workspace has; return whose.
+        """Erase the identity records of those who have no other section; return whose.
 
         They go before the sections, so that nothing new can come to a profile any more.
         """
-        shared = frozenset(await shard.seen_elsewhere(environment, mpids))
-        alone = [mpid for mpid in mpids if mpid not in shared]
+        recorded = frozenset(await shard.still_recorded(environment, mpids))
+        alone = [mpid for mpid in mpids if mpid not in recorded]
         await asyncio.gather(*(self._identities.erase(environment, mpid) for mpid in alone))
         return alone
 
@@ -134,3 +159,8 @@ class SectionDeleter:
             by_shard.setdefault(slots.shard_of(slot_of_mpid(mpid)), []).append(mpid)
         for number, own in by_shard.items():
             yield self._shards[number], own
+
+
+def _some_at_once(mpids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(mpids), TOGETHER):
+        yield mpids[start : start + TOGETHER]

@@ -26,8 +26,8 @@ class DeletionDesk:
     """Takes requests, and fulfils one after the other in the order of their receipt.
 
     Fulfilled alone, each is told exactly how many sections it has deleted. What a request is about
-    is on disk before the first section goes: when it is cut off it is done again, and counts those
-    that are gone already.
+    is on disk before the first section goes, and so is whose sections are gone: when it is cut off
+    it goes on with the others.
     """
 
     def __init__(self, store: Store, deleter: SectionDeleter, clock: Clock) -> None:
@@ -100,31 +100,33 @@ class DeletionDesk:
     async def work(self) -> None:
         """Fulfil all that waits. Raises HotIdentity, ShardUnavailable, StoreFull."""
         while (request := self._next()) is not None:
-            if request.status == "pending":
+            if not request.is_marked:
                 request = await self._begun(request)
-            if request.mpids:
-                await self._deleter.delete(request.environment, request.mpids)
-            self._write(
-                replace(
-                    request,
-                    mpids=(),
-                    status="completed",
-                    deleted=len(request.mpids),
-                    ended_ms=self._clock.now_ms(),
-                )
-            )
+            if request.mpids or request.deleted:  # and has to be told of at its end
+                request = await self._deleted(request)
+            self._write(replace(request, status="completed", ended_ms=self._clock.now_ms()))
 
     async def _begun(self, request: BulkDeletion) -> BulkDeletion:
         """Keep whom a request is about: once they are gone nobody can tell."""
-        found = await self._deleter.find(request.environment, request.mpids)
-        begun = replace(
-            request,
-            mpids=tuple(found),
-            status="in_progress",
-            not_found=request.requested - len(found),
-        )
+        found = await self._deleter.mark(request.environment, request.mpids)
+        begun = replace(request, status="in_progress", is_marked=True)
+        if request.status == "pending":  # and not begun before there were marks
+            begun = replace(begun, mpids=tuple(found), not_found=request.requested - len(found))
         self._write(begun)
         return begun
+
+    async def _deleted(self, request: BulkDeletion) -> BulkDeletion:
+        """Delete what is left of a request, and keep after each step what has gone."""
+
+        def keep_deleted(mpids: Sequence[int]) -> None:
+            nonlocal request
+            gone = frozenset(mpids)
+            left = tuple(mpid for mpid in request.mpids if mpid not in gone)
+            request = replace(request, mpids=left, deleted=request.deleted + len(gone))
+            self._write(request)
+
+        await self._deleter.delete(request.environment, request.mpids, keep_deleted)
+        return request
 
     def _next(self) -> BulkDeletion | None:
         with self._store.read() as txn:

@@ -14,9 +14,10 @@ class BulkDeletion(Struct, frozen=True, kw_only=True):
 
     Attributes:
         mpids: whose sections are still to be deleted, each once; empty when it is over.
+        is_marked: whether these sections are marked.
         requested: how many MPIDs it has named.
         deleted, not_found: how many of them had a section in the workspace, which is gone, and how
-            many had none. Both are 0 until that is known.
+            many had none. The first grows until it is over, the second is 0 until that is known.
         ended_ms: when it was completed, 0 before.
     """
 
@@ -28,6 +29,7 @@ class BulkDeletion(Struct, frozen=True, kw_only=True):
     status: DeletionStatus = "pending"
     deleted: int = 0
     not_found: int = 0
+    is_marked: bool = False
     ended_ms: int = 0
 
     def __repr__(self) -> str:

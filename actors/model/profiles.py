@@ -146,6 +146,8 @@ class Section(Struct, array_like=True):
     steps: list[int] = field(default_factory=list)
     # Calculated attributes whose values went as the user aged out, until their feed notes it.
     lost_attributes: list[int] = field(default_factory=list)
+    # A bulk deletion is about it (spec/profiles.md, 10); one that is made after it was not there.
+    is_leaving: bool = False
 
 
 class StatusMessage(Struct, array_like=True):

@@ -82,6 +82,7 @@ def age_out(profile: Profile, number: int) -> None:
             *section.lost_attributes,
             *(each for each, state in section.calculated.items() if state.value is not None),
         ],
+        is_leaving=section.is_leaving,
     )
 
 

@@ -10,6 +10,7 @@ from actors import section_removal, shard_deletion
 from actors.audience_changes import AudienceChanges
 from actors.clock import ManualClock
 from actors.model.profiles import ProfileKey, Section
+from actors.profiles.retention import age_out
 from actors.shard import Shard
 from actors.shard_deletion import ShardDeletion
 from actors.store import erased
@@ -49,9 +50,10 @@ def test_it_tells_who_has_a_section_of_whom(shard: Shard, deletion: ShardDeletio
     send(shard, 1, 2)
     for mpid in (2, 3):
         be_seen_elsewhere(shard, mpid)
-    assert deletion.seen_here("production", [4, 3, 2, 1]) == [2, 1]
-    assert deletion.seen_elsewhere("production", [4, 3, 2, 1]) == [3, 2]
-    assert deletion.seen_here("development", [1, 2]) == []
+    assert deletion.still_recorded("production", [4, 3, 2, 1]) == [3, 2, 1]
+    assert deletion.mark_sections("production", [4, 3, 2, 1]) == [2, 1]
+    assert deletion.still_recorded("production", [4, 3, 2, 1]) == [3, 2]
+    assert deletion.mark_sections("development", [1, 2]) == []
 
 
 def test_the_last_section_leaves_the_identity_record_until_it_is_erased(
@@ -59,6 +61,7 @@ def test_the_last_section_leaves_the_identity_record_until_it_is_erased(
 ) -> None:
     """Whoever comes again, after a crash too, finds by it that something is left to be done."""
     send(shard, 1)
+    deletion.mark_sections("production", [1])
     assert deletion.delete_sections("production", [1], []) == [1]
     profile = profile_of(shard, 1)
     assert profile is not None
@@ -75,6 +78,7 @@ def test_a_record_that_is_erased_on_disk_goes_with_the_last_section(
     send(shard, 1)
     with shard.store.write() as txn:
         erased.write(txn, ProfileKey(WORKSPACE.scope, "production", 1), NOW)
+    deletion.mark_sections("production", [1])
     assert deletion.delete_sections("production", [1], []) == []
     assert profile_of(shard, 1) is None
 
@@ -85,6 +89,34 @@ def test_what_another_workspace_has_stays_with_the_record(
     send(shard, 1)
     be_seen_elsewhere(shard, 1)
     assert deletion.delete_sections("production", [1], [1]) == []
+    profile = profile_of(shard, 1)
+    assert profile is not None
+    assert list(profile.workspaces) == [OTHER]
+
+
+def test_a_section_that_was_made_since_stays_when_the_deletion_is_asked_for_again(
+    shard: Shard, deletion: ShardDeletion
+) -> None:
+    send(shard, 1)
+    be_seen_elsewhere(shard, 1)
+    deletion.mark_sections("production", [1])
+    assert deletion.delete_sections("production", [1], []) == []
+    shard.commit(micro(9, item(opened(1), 0, 1)))
+    before = disk(shard)
+    assert deletion.delete_sections("production", [1], []) == []
+    assert disk(shard) == before
+
+
+def test_a_section_that_ages_out_meanwhile_is_deleted_still(
+    shard: Shard, deletion: ShardDeletion
+) -> None:
+    send(shard, 1)
+    deletion.mark_sections("production", [1])
+    key = ProfileKey(WORKSPACE.scope, "production", 1)
+    with shard.transaction() as txn:
+        age_out(shard.profiles.stage(txn, key, NOW), WORKSPACE.number)
+    be_seen_elsewhere(shard, 1)
+    assert deletion.delete_sections("production", [1], []) == []
     profile = profile_of(shard, 1)
     assert profile is not None
     assert list(profile.workspaces) == [OTHER]

@@ -12,7 +12,9 @@ from actors.clock import ManualClock
 from actors.deletions import deleting
 from actors.errors import ShardUnavailable
 from actors.identity.calls import AliasRequest
-from actors.model.workspaces import ENVIRONMENTS
+from actors.model.workspaces import ENVIRONMENTS, Environment
+from actors.store.keys import slot_of_mpid
+from actors.store.slots import Slots, even
 from tests.actors.audiences.test_downloads import files_of
 from tests.whole import test_audience_reads, test_calculated, test_groups
 from tests.whole.bulk_deletions import PATH, deleted, over, requested, standing, status_of
@@ -35,7 +37,7 @@ DOCUMENTS = (
     changed(SECOND, outputs=[*SECOND["outputs"], OUTPUT | {"id": "list-w2"}]),
 )
 # What a deletion asks of a shard, and of the identities.
-CALLS = ("seen_here", "seen_elsewhere", "write_identities", "delete_sections")
+CALLS = ("mark_sections", "still_recorded", "write_identities", "delete_sections")
 
 
 @pytest.fixture
@@ -78,6 +80,33 @@ async def cut_off(
             patch.setattr("actors.identity.sequencer.PATIENCE_S", 0.2)
         with pytest.raises(ShardUnavailable):
             await world.deletions.work()
+
+
+def shard_of(mpid: int) -> int:
+    """Return the number of the shard that has a user, of two."""
+    return Slots(even(2)).shard_of(slot_of_mpid(mpid))
+
+
+def away_for(monkeypatch: pytest.MonkeyPatch, away: Sequence[int]) -> list[list[int]]:
+    """Have no sections of some users deleted; return those that are to be, call by call."""
+    former = LocalShard.__getattr__
+    calls: list[list[int]] = []
+
+    def find(shard: LocalShard, method: str) -> Any:
+        call = former(shard, method)
+        if method != "delete_sections":
+            return call
+
+        async def delete(environment: Environment, mpids: Sequence[int], *others: Any) -> Any:
+            calls.append(list(mpids))
+            if set(mpids) & set(away):
+                raise ShardUnavailable("shard")
+            return await call(environment, mpids, *others)
+
+        return delete
+
+    monkeypatch.setattr(LocalShard, "__getattr__", find)
+    return calls
 
 
 # -- Whose sections go ----------------------------------------------------------------------------
@@ -349,7 +378,7 @@ async def test_a_deletion_that_is_cut_off_anywhere_goes_on_after_a_restart(
         _, subscription = await connected(world, "Gold", status_is("gold"))
         request_id = await requested(world, [zoe, bob, 999])
         await cut_off(world, monkeypatch, name, is_done=is_done)
-        expected = "pending" if name == "seen_here" else "in_progress"
+        expected = "pending" if name == "mark_sections" else "in_progress"
         assert (await standing(world, request_id))["status"] == expected
     async with running(tmp_path, document=AUDIENCE_DOCUMENT, clock=clock) as world:
         await world.deletions.work()
@@ -372,9 +401,82 @@ async def test_a_section_that_another_workspace_leaves_the_last_meanwhile_takes_
         await each.accept(person("zoe", custom("Seen")))
     zoe = await first.mpid("zoe")
     ids = [await requested(each, [zoe]) for each in worlds]
-    await cut_off(first, monkeypatch, "seen_elsewhere", is_done=True)
+    await cut_off(first, monkeypatch, "still_recorded", is_done=True)
     await second.deletions.work()
     assert await first.coordinator.record("production", zoe) is not None
     await first.deletions.work()
     assert await standing(first, ids[0]) == over(1)
     assert await first.coordinator.record("production", zoe) is None
+
+
+async def test_what_comes_after_a_deletion_stays_however_often_that_is_cut_off(
+    worlds: Sequence[World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = worlds
+    audience, subscription = await connected(first, "Gold", status_is("gold"))
+    for each in worlds:
+        await each.accept(person("zoe", custom("Seen")))
+    zoe = await first.mpid("zoe")
+    request_id = await requested(first, [zoe])
+    for number in range(3):
+        await cut_off(first, monkeypatch, "delete_sections", is_done=True)
+        await first.accept(person("zoe", custom(f"Later {number}")))
+    await first.deletions.work()
+    assert await standing(first, request_id) == over(1)
+    shown = [each["name"] for each in await first.events(zoe)]
+    assert sorted(shown) == ["Later 0", "Later 1", "Later 2"]
+    assert await members(first, audience) == [zoe]
+    assert changes(first, subscription) == [("add", zoe), ("delete", zoe), ("add", zoe)]
+
+
+async def test_who_comes_again_keeps_the_identities_though_the_other_workspace_leaves_meanwhile(
+    worlds: Sequence[World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = worlds
+    for each in worlds:
+        await each.accept(person("zoe", custom("Seen")))
+    zoe = await first.mpid("zoe")
+    request_id = await requested(first, [zoe])
+    await cut_off(first, monkeypatch, "delete_sections", is_done=True)
+    await first.accept(person("zoe", custom("Later")))
+    await deleted(second, zoe)
+    await first.deletions.work()
+    assert await standing(first, request_id) == over(1)
+    assert await first.mpid("zoe") == zoe
+    assert [each["name"] for each in await first.events(zoe)] == ["Later"]
+
+
+async def test_a_shard_that_is_through_is_not_asked_again_while_another_is_away(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path, DOCUMENTS, clock=clock, shards=2) as worlds:
+        first, _ = worlds
+        names = [f"u{number}" for number in range(8)]
+        for each in worlds:
+            mpids = await mpids_of(each, *names)
+        away = [mpid for mpid in mpids if shard_of(mpid) == 1]
+        there = [mpid for mpid in mpids if shard_of(mpid) == 0]
+        assert away
+        assert there
+        request_id = await requested(first, mpids)
+        with monkeypatch.context() as patch:
+            calls = away_for(patch, away)
+            for number in range(3):
+                with pytest.raises(ShardUnavailable):
+                    await first.deletions.work()
+                for name in names:
+                    await first.accept(person(name, custom(f"Later {number}")))
+                assert await standing(first, request_id) == {
+                    "status": "in_progress",
+                    "requested": len(mpids),
+                    "deleted": len(there),
+                    "not_found": 0,
+                }
+        assert calls.count(there) == 1
+        assert calls.count(away) == 3
+        await first.deletions.work()
+        assert await standing(first, request_id) == over(len(mpids))
+        for mpid in there:
+            assert len(await first.events(mpid)) == 3
+        for mpid in away:
+            assert await status_of(first, mpid) == 404

@@ -24,10 +24,10 @@ class FakeShard:
         self.released = asyncio.Event()
         self.deleted: list[int] = []
 
-    async def seen_here(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
+    async def mark_sections(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
         return list(mpids)
 
-    async def seen_elsewhere(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
+    async def still_recorded(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
         return []
 
     async def delete_sections(
@@ -67,7 +67,7 @@ def made(tmp_path: Path, applying: asyncio.Lock) -> Iterator[Made]:
 
 
 async def test_users_are_looked_for_on_their_shards(made: Made) -> None:
-    found = await made(FakeShard(), FakeShard()).find("production", [SECOND, FIRST])
+    found = await made(FakeShard(), FakeShard()).mark("production", [SECOND, FIRST])
     assert sorted(found) == [FIRST, SECOND]
 
 
@@ -75,12 +75,15 @@ async def test_no_alias_is_applied_before_all_shards_have_ended_though_one_is_aw
     made: Made, applying: asyncio.Lock
 ) -> None:
     away, slow = FakeShard(is_away=True), FakeShard()
-    deleting = asyncio.create_task(made(away, slow).delete("production", [FIRST, SECOND]))
+    kept: list[int] = []
+    deleting = asyncio.create_task(
+        made(away, slow).delete("production", [FIRST, SECOND], kept.extend)
+    )
     for _ in range(20):
         await asyncio.sleep(0)
     assert applying.locked()
     slow.released.set()
     with pytest.raises(ShardUnavailable):
         await deleting
-    assert slow.deleted == [SECOND]
+    assert slow.deleted == kept == [SECOND]
     assert not applying.locked()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
@@ -14,6 +15,7 @@ from actors.deletions.desk import DeletionDesk
 from actors.deletions.requests import BulkDeletion
 from actors.errors import ShardUnavailable
 from actors.model.workspaces import Environment
+from actors.store import bulk_deletions
 from actors.store.environment import Store
 from tests.actors.outputs.harness import eventually
 from tests.whole.subject_requests import numbered_id
@@ -21,21 +23,34 @@ from tests.whole.world import MAP_SIZE, T
 
 
 class FakeDeleter:
-    """Has sections of some users. `broken`: how many calls fail, after they have done half."""
+    """Has sections of some users. `broken`: how many calls fail, after they have done half.
+
+    `is_kept`: whether the half is told of before the call fails.
+    """
 
     def __init__(self, *known: int) -> None:
         self.known = list(known)
         self.asked: list[int] = []
         self.broken = 0
+        self.is_kept = False
+        self.calls = 0
 
-    async def find(self, environment: Environment, mpids: Iterable[int]) -> list[int]:
+    async def mark(self, environment: Environment, mpids: Iterable[int]) -> list[int]:
         return [mpid for mpid in mpids if mpid in self.known]
 
-    async def delete(self, environment: Environment, mpids: Sequence[int]) -> None:
+    async def delete(
+        self,
+        environment: Environment,
+        mpids: Sequence[int],
+        keep_deleted: Callable[[Sequence[int]], None],
+    ) -> None:
+        self.calls += 1
         self.asked += mpids
         is_broken = self.broken > 0
         gone = mpids[:1] if is_broken else mpids
         self.known = [mpid for mpid in self.known if mpid not in gone]
+        if self.is_kept or not is_broken:
+            keep_deleted(gone)
         if is_broken:
             self.broken -= 1
             raise ShardUnavailable("it is gone")
@@ -47,11 +62,15 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def opened(tmp_path: Path, clock: ManualClock) -> Iterator[Callable[[FakeDeleter], DeletionDesk]]:
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(Store(tmp_path, MAP_SIZE)) as made:
+        yield made
+
+
+@pytest.fixture
+def opened(store: Store, clock: ManualClock) -> Callable[[FakeDeleter], DeletionDesk]:
     """Return what makes a desk: a further one goes on with what the store has."""
-    store = Store(tmp_path, MAP_SIZE)
-    yield lambda deleter: DeletionDesk(store, cast(SectionDeleter, deleter), clock)
-    store.close()
+    return lambda deleter: DeletionDesk(store, cast(SectionDeleter, deleter), clock)
 
 
 Opened = Callable[[FakeDeleter], DeletionDesk]
@@ -98,6 +117,56 @@ async def test_a_request_that_is_cut_off_counts_what_was_gone_when_another_proce
     assert deleter.known == []
     done = await request_of(again, 1)
     assert (done.status, done.deleted, done.not_found) == ("completed", 2, 1)
+
+
+async def test_what_is_told_to_be_gone_is_counted_at_once_and_not_asked_for_again(
+    opened: Opened,
+) -> None:
+    deleter = FakeDeleter(1, 2)
+    deleter.broken, deleter.is_kept = 1, True
+    await (desk := opened(deleter)).bulk_delete(numbered_id(1), "production", [1, 2, 9])
+    with pytest.raises(ShardUnavailable):
+        await desk.work()
+    begun = await request_of(desk, 1)
+    assert (begun.mpids, begun.deleted, begun.not_found) == ((2,), 1, 1)
+    again = opened(deleter)
+    await again.work()
+    assert deleter.asked == [1, 2, 2]
+    assert (await request_of(again, 1)).deleted == 2
+
+
+async def test_a_deletion_is_ended_though_nothing_is_left_to_go(opened: Opened) -> None:
+    """Files of members go at its end."""
+    deleter = FakeDeleter(1)
+    deleter.broken, deleter.is_kept = 1, True
+    await (desk := opened(deleter)).bulk_delete(numbered_id(1), "production", [1])
+    with pytest.raises(ShardUnavailable):
+        await desk.work()
+    await desk.work()
+    assert (deleter.asked, deleter.calls) == ([1], 2)
+    assert (await request_of(desk, 1)).deleted == 1
+
+
+async def test_a_request_that_was_begun_before_there_were_marks_gets_them(
+    store: Store, opened: Opened
+) -> None:
+    deleter = FakeDeleter(2)  # and not 1 any more
+    desk = opened(deleter)
+    begun = BulkDeletion(
+        id=numbered_id(1),
+        environment="production",
+        mpids=(1, 2),
+        requested=3,
+        received_ms=T,
+        status="in_progress",
+        not_found=1,
+    )
+    with store.write() as txn:
+        bulk_deletions.write(txn, begun)
+    await desk.work()
+    done = await request_of(desk, 1)
+    assert (done.is_marked, done.deleted, done.not_found) == (True, 2, 1)
+    assert deleter.known == []
 
 
 async def test_a_request_that_comes_again_with_its_id_does_nothing(opened: Opened) -> None:
