@@ -120,7 +120,12 @@ def _copy_spoken_of(store: Path, copy: Path) -> None:
 
 def _opened(folder: Path, stack: ExitStack, at_once: int) -> lmdb.Environment:
     if not (folder / FILE).exists():
-        raise DataFolderError(f"{folder}: there is no {FILE}")
+        removed = (
+            "; remove that of a workspace while nothing is served, and start once without it"
+            if folder.parent.name == "coordinator"
+            else ""
+        )
+        raise DataFolderError(f"{folder}: there is no {FILE}{removed}")
     return stack.enter_context(opened_to_look(folder, at_once=at_once))
 
 

@@ -33,7 +33,7 @@ from actors.store.layout import (
 from actors.store.moving import settle_folder
 from actors.store.permissions import make_private
 from actors.store.placement import NodeFolder, placed
-from actors.store.presence import absence_of, is_there, repaired_in
+from actors.store.presence import absence_of, is_there
 from actors.store.resharding import reshard
 from actors.store.slots import SlotMap, even
 
@@ -131,6 +131,8 @@ class DataFolder:
     def refuse_missing(self, stores: Iterable[Path]) -> None:
         """Refuse to be served without stores of the coordinator that there were before.
 
+        Also without those in whose place a repair has left something.
+
         Args: `stores` of what is served: others may have been removed.
 
         Raises:
@@ -192,11 +194,9 @@ class DataFolder:
         configuration = configuration_store(self.coordinator)
         _refuse_missing(configuration, must_exist=configuration.name in layout.coordinator)
         if not layout.nodes:  # which look themselves for what they have
-            for number in range(layout.made):
-                _refuse_missing(layout.shard_in(self.path, number), must_exist=True)
-        for folder in (self.coordinator, layout.generation_in(self.path)):
-            for store in sorted(repaired_in(folder)):
-                _refuse_missing(store, must_exist=False)
+            for number in range(layout.shards):
+                must_exist = number < layout.made
+                _refuse_missing(layout.shard_in(self.path, number), must_exist=must_exist)
 
     def _refuse_damaged(self) -> None:
         stores = [self.path / store for store in stores_of(self.path)]

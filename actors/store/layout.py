@@ -27,7 +27,7 @@ from msgspec.structs import replace
 from actors.errors import DataFolderError
 from actors.store.files import replace_file
 from actors.store.placement import NODE_FILE, stores_of_node
-from actors.store.presence import repaired_in
+from actors.store.presence import absence_of, cut_off_in, is_there
 from actors.store.slots import Run, SlotMap, even
 
 FORMAT = 3
@@ -63,6 +63,12 @@ class Layout(Struct, frozen=True):
     def shard_in(self, path: Path, number: int) -> Path:
         """Return the folder of a shard's store in a data folder."""
         return self.generation_in(path) / f"shard-{number:04d}"
+
+    def has_made(self, path: Path, store: Path) -> bool:
+        """Whether a store of a data folder was there when all had started."""
+        if store.parent == path / "coordinator":
+            return store.name in self.coordinator
+        return any(store == self.shard_in(path, number) for number in range(self.made))
 
 
 def read_layout(path: Path) -> Layout | None:
@@ -125,7 +131,7 @@ def stores_of(path: Path) -> list[Path]:
     if layout is None:
         raise DataFolderError(f"{path} is no data folder: it has no layout.json")
     coordinator = path / "coordinator"
-    known = {coordinator / name for name in layout.coordinator} | repaired_in(coordinator)
+    known = {coordinator / name for name in layout.coordinator} | cut_off_in(coordinator)
     found = [
         each.relative_to(path) for each in sorted(known.union(coordinator_stores(coordinator)))
     ]
@@ -133,6 +139,24 @@ def stores_of(path: Path) -> list[Path]:
         return [*found, *stores_of_node(path)]
     shards = (layout.shard_in(path, number) for number in range(layout.shards))
     return [*found, *(each.relative_to(path) for each in shards)]
+
+
+def absence_while_served(store: Path) -> str | None:
+    """Return why a store that is missing is not made; `None` if it is there, or may be made.
+
+    For who has to open it anew in the midst of a run: what the folder was like at the beginning of
+    the run says nothing of its first one.
+
+    Raises:
+        DataFolderError: what its data folder has cannot be told.
+    """
+    if is_there(store):
+        return None
+    path = store.parent.parent
+    layout = read_layout(path)
+    if layout is None:
+        return f"{path} has no {LAYOUT_FILE}, as it had before: bring it back"
+    return absence_of(store, must_exist=layout.has_made(path, store))
 
 
 def coordinator_stores(coordinator: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from actors.errors import DataFolderError
 from actors.store.checking import damage_of
 from actors.store.files import replace_file, wait_until_free
 from actors.store.permissions import make_private
-from actors.store.presence import absence_of, is_there, repaired_in
+from actors.store.presence import absence_of, cut_off_in, is_there
 
 # In the environment of `ray start`: the data folder of that node, if its path is another one.
 NODE_DATA_DIR = "HEADWATER_NODE_DATA_DIR"
@@ -115,5 +115,5 @@ def stores_of_node(path: Path) -> list[Path]:
     """
     known = set(path.glob("shards-*/shard-????"))
     for generation in path.glob("shards-*"):
-        known |= repaired_in(generation)
+        known |= cut_off_in(generation)
     return [each.relative_to(path) for each in sorted(known)]

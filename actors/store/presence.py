@@ -6,7 +6,7 @@ from pathlib import Path
 from actors.store.checking import FILE
 
 # And not copies that somebody has made.
-_LEFT = re.compile(r"(configuration|(?:scope|workspace|shard)-\d+)\.(?:damaged|repaired)")
+_LEFT = re.compile(r"(configuration|(?:scope|workspace|shard)-\d+)\.damaged")
 
 
 def aside_of(store: Path) -> Path:
@@ -24,10 +24,14 @@ def is_there(store: Path) -> bool:
     return (store / FILE).exists()
 
 
-def repaired_in(folder: Path) -> set[Path]:
-    """Return the stores in a folder of which a repair has set something aside, or left it."""
-    found = (_LEFT.fullmatch(each.name) for each in folder.glob("*.*"))
-    return {folder / each[1] for each in found if each is not None}
+def cut_off_in(folder: Path) -> set[Path]:
+    """Return the stores in a folder that a repair which was cut off has taken away.
+
+    Where it has left only the one or the other somebody has decided so since.
+    """
+    left = (_LEFT.fullmatch(each.name) for each in folder.glob("*.damaged"))
+    stores = {folder / each[1] for each in left if each is not None}
+    return {each for each in stores if repaired_of(each).exists()}
 
 
 def absence_of(store: Path, *, must_exist: bool) -> str | None:

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -298,8 +298,11 @@ def test_a_repair_keeps_the_files_that_entries_speak_of(
             cut.setattr(Path, "rename", cut_off_after(renames))
             with pytest.raises(KeyboardInterrupt):
                 list(repair_store(data_dir, store))
-        with pytest.raises(DataFolderError, match="a repair was cut off, and `headwater data rep"):
-            DataFolder(data_dir, 2, MAP_SIZE, SystemClock())
+        with (
+            closing(DataFolder(data_dir, 2, MAP_SIZE, SystemClock())) as folder,
+            pytest.raises(DataFolderError, match="a repair was cut off, and `headwater data rep"),
+        ):
+            folder.refuse_missing([data_dir / store])
         assert "workspace-1: repaired" in command("repair", "--data-dir", str(data_dir))
     else:
         list(repair_store(data_dir, store))

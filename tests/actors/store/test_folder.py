@@ -47,6 +47,12 @@ def test_a_folder_of_another_format_is_refused(tmp_path: Path, written: int, who
     assert (tmp_path / "layout.json").read_text() == layout
 
 
+def serve(path: Path, store: str) -> None:
+    """Begin a run that serves what has a store of the coordinator, or all shards."""
+    with closing(DataFolder(path, 2, MAP_SIZE_BYTES, SystemClock())) as folder:
+        folder.refuse_missing([path / store])
+
+
 def make(store: Path) -> None:
     Store(store, MAP_SIZE_BYTES).close()
 
@@ -146,11 +152,59 @@ def test_a_store_that_a_repair_took_away_is_missed_in_any_folder(
     layout = served / "layout.json"
     layout.write_text(json.dumps({"format": FORMAT, "generation": 1, "shards": 2}))
     (served / store).rename(served / f"{store}.{end}")
-    with pytest.raises(
-        DataFolderError, match=rf"{store} is not there, but .*\.{end}: bring it back"
-    ):
-        take(served, 2)
+    trouble = rf"{store} is not there, but .*\.{end}: bring it back"
+    with pytest.raises(DataFolderError, match=trouble):
+        serve(served, store)
+
+
+@pytest.mark.parametrize("store", [SHARD, "coordinator/workspace-2"])
+def test_a_store_whose_repair_was_cut_off_is_missed_and_named(served: Path, store: str) -> None:
+    layout = served / "layout.json"
+    layout.write_text(json.dumps({"format": FORMAT, "generation": 1, "shards": 2}))
+    shutil.copytree(served / store, served / f"{store}.repaired")
+    (served / store).rename(served / f"{store}.damaged")
+    with pytest.raises(DataFolderError, match=f"{store} is not there: a repair was cut off"):
+        serve(served, store)
     assert [str(each) for each, damage in backups.check(served) if damage is not None] == [store]
+
+
+@pytest.mark.parametrize("end", ["damaged", "repaired"])
+def test_what_was_set_aside_of_a_workspace_that_is_left_out_stops_no_start(
+    served: Path, tmp_path: Path, end: str
+) -> None:
+    """Nor a backup, once all have started without it."""
+    (served / "coordinator/workspace-2").rename(served / f"coordinator/workspace-2.{end}")
+    with closing(DataFolder(served, 2, MAP_SIZE_BYTES, SystemClock())) as folder:
+        folder.refuse_missing([folder.coordinator / "scope-1", folder.coordinator / "workspace-1"])
+        folder.begun()
+        backups.back_up(served, tmp_path / "copy")
+    with pytest.raises(DataFolderError, match=f"workspace-2 is not there, but workspace-2.{end}"):
+        serve(served, "coordinator/workspace-2")  # it is not left out for ever
+
+
+@pytest.mark.parametrize("end", ["damaged", "repaired"])
+def test_what_was_set_aside_of_a_shard_that_is_on_another_node_stops_no_start(
+    tmp_path: Path, end: str
+) -> None:
+    nodes = ("alpha", "beta")
+    with closing(DataFolder(tmp_path, 2, MAP_SIZE_BYTES, SystemClock(), nodes)) as folder:
+        make(folder.shard(0))
+        make(folder.coordinator / "configuration")
+        folder.begun()
+    (tmp_path / f"{SHARD}.{end}").mkdir()
+    DataFolder(tmp_path, 2, MAP_SIZE_BYTES, SystemClock(), nodes).close()
+    assert [damage for _, damage in backups.check(tmp_path)] == [None, None]
+
+
+def test_a_backup_says_when_it_does_without_a_store_that_was_removed(
+    served: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(served / "coordinator/workspace-2")
+    with pytest.raises(DataFolderError, match="while nothing is served, and start once without"):
+        backups.back_up(served, tmp_path / "copy")
+    with closing(DataFolder(served, 2, MAP_SIZE_BYTES, SystemClock())) as folder:
+        folder.begun()
+    backups.back_up(served, tmp_path / "copy")
 
 
 def test_a_copy_that_somebody_has_made_of_what_was_set_aside_is_no_trouble(served: Path) -> None:
