@@ -28,8 +28,14 @@ from actors.remote import Handle, is_restarted
 from actors.remote_handles import forwarder_name, remote_shards
 from actors.store.environment import Store
 from actors.store.files import wait_until_free
-from actors.store.layout import coordinator_stores, scope_store, workspace_store
+from actors.store.layout import (
+    configuration_store,
+    coordinator_stores,
+    scope_store,
+    workspace_store,
+)
 from actors.store.slots import SlotMap, Slots
+from actors.store_wait import wait_for_coordinators
 from actors.waking import Waker
 
 logger = logging.getLogger("headwater.actors")
@@ -121,13 +127,16 @@ class Coordinator(Process):
         self._following: asyncio.Task[None] | None = None
         self._is_reopening = False
         self._is_closed = False
+        self._is_begun = is_restarted()
         wait_for_room(self._open, self._let_go, may_wait=is_restarted())
+        self._is_begun = True
 
     def _open(self) -> None:
         """Take up what the stores have, by the map of slots as it is now. Raises StoreFull."""
         self._metrics = CoordinatorMetrics(self._host.version)
         folder, map_size_bytes, configuration = self._folder, self._map_size_bytes, self._options
         clock, randomness, waiting = SystemClock(), SystemRandomness(), Waiting()
+        self._wait_for(configuration_store(folder))
         self._stores: list[Store] = [configuration.open_store(folder)]
         self._configuration = configuration.open_desk(self._stores[0])
         workspaces = self._configuration.desk_options()
@@ -138,11 +147,12 @@ class Coordinator(Process):
             number, scope = options.workspace.number, options.workspace.scope
             handles = remote_shards(number, placed)
             if scope not in self._sequencers:
-                self._stores.append(Store(scope_store(folder, scope), map_size_bytes))
+                self._wait_for(shared := scope_store(folder, scope))
+                self._stores.append(Store(shared, map_size_bytes))
                 self._sequencers[scope] = Sequencer(
                     self._stores[-1], handles, scope, clock, randomness, self._metrics, waiting
                 )
-            own = workspace_store(folder, number)
+            self._wait_for(own := workspace_store(folder, number))
             self._stores.append(Store(own, map_size_bytes))
             self._desks[number] = Desks(
                 own,
@@ -168,6 +178,9 @@ class Coordinator(Process):
             lambda workspace: desks_of[workspace].audiences.made_names(),
             lambda workspace: calculated_in_use(workspace, desks_of),
         )
+
+    def _wait_for(self, store: Path) -> None:
+        wait_for_coordinators(store, may_wait=self._is_begun)
 
     async def start(self, epoch: int) -> None:
         """Begin what runs by itself, unless it has begun, by the map of slots of an epoch.

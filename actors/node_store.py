@@ -1,6 +1,5 @@
 """The store of a shard, where its data are: on a cluster on one of the nodes."""
 
-import logging
 from threading import Event
 
 from msgspec.structs import replace
@@ -8,12 +7,10 @@ from msgspec.structs import replace
 from actors.clock import Clock
 from actors.errors import DataFolderError
 from actors.shard_options import StoreOptions
+from actors.store.layout import absence_while_served
 from actors.store.placement import trouble_of
 from actors.store.presence import absence_of
-
-logger = logging.getLogger("headwater.actors")
-
-LOOK_S = 2.0
+from actors.store_wait import wait_until_there
 
 
 def found_here(
@@ -36,24 +33,18 @@ def found_here(
     """
     node_folder = options.node_folder
     folder = options.folder if node_folder is None else node_folder.here(options.folder)
-    said = None
-    while True:
-        try:
-            if node_folder is None:  # `serve` has looked for damage
-                trouble = absence_of(folder, must_exist=options.is_begun)
-            else:
-                node_folder.take()
-                trouble = trouble_of(folder, clock, must_exist=options.is_begun or may_wait)
-        except DataFolderError as error:
-            trouble = str(error)
-        if trouble is None:
-            return replace(options, folder=folder)
-        if not may_wait:
-            raise DataFolderError(trouble)
-        if trouble != said:
-            logger.critical(
-                "a shard waits for its store",
-                extra={"event": "store_missing", "shard": options.number, "reason": trouble},
-            )
-            said = trouble
-        (pause or Event()).wait(LOOK_S)
+
+    def look() -> str | None:
+        if node_folder is not None:
+            node_folder.take()
+            return trouble_of(folder, clock, must_exist=options.is_begun or may_wait)
+        if may_wait:  # `serve` has looked for damage
+            return absence_while_served(folder)
+        return absence_of(folder, must_exist=options.is_begun)
+
+    if may_wait:
+        told = {"shard": options.number}
+        wait_until_there(look, "a shard waits for its store", told, pause)
+    elif (trouble := look()) is not None:
+        raise DataFolderError(trouble)
+    return replace(options, folder=folder)

@@ -20,7 +20,7 @@ class StoreOptions(Struct, frozen=True, kw_only=True):
         workspaces: how many there have ever been: slots bring what is kept of those that are left
             out now. `scopes`: all identity scopes of those that are served.
         node_folder: on a cluster, what `folder` is in, on the node that runs the shard.
-        is_begun: the store was made before: where it is missing, it is not made anew.
+        is_begun: the store was made before this run: where it is missing, it is not made anew.
         is_late: its node was away as the run began, which serves without it.
         slots: who owns which; `None`: all as many.
     """

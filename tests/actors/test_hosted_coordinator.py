@@ -3,15 +3,16 @@
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from actors import disk_wait, hosted_coordinator
+from actors import disk_wait, hosted_coordinator, store_wait
 from actors.alias_runner import AliasRunner
 from actors.calculated.objects import CalculatedCatalog
+from actors.clock import SystemClock
 from actors.desk_options import DeskOptions
 from actors.desks import Desks
 from actors.errors import SlotsMoving, StoreFull
@@ -20,7 +21,9 @@ from actors.groups.desk import GroupDesk
 from actors.hosted_coordinator import Coordinator
 from actors.store import files
 from actors.store.environment import Store, lock_folder
+from actors.store.folder import DataFolder
 from actors.store.layout import workspace_store
+from actors.store.presence import is_there
 from actors.store.slots import SlotMap
 from config.sealing import Sealer
 from tests.actors.aliasing import SOURCE, request
@@ -142,6 +145,40 @@ async def test_a_coordinator_that_died_waits_until_its_former_process_has_let_go
     monkeypatch.setattr(files, "Event", lambda: waits)
     await started(tmp_path).close()
     assert waits.count == 3
+
+
+@pytest.mark.parametrize(
+    "lost", ["configuration", f"scope-{WORKSPACE.scope}", f"workspace-{WORKSPACE.number}"]
+)
+async def test_a_coordinator_that_died_in_its_first_run_waits_for_a_store_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, lost: str
+) -> None:
+    with closing(DataFolder(tmp_path / "data", 1, MAP_SIZE_BYTES, SystemClock())) as folder:
+        coordinator = started(folder.coordinator)
+        folder.begun()
+        await coordinator.call(WORKSPACE.number, "alias", request())
+        await coordinator.close()
+        gone = folder.coordinator / lost
+        gone.rename(tmp_path / "elsewhere")
+        monkeypatch.setattr(hosted_coordinator, "is_restarted", lambda: True)
+        waits = Waits(3, lambda: (tmp_path / "elsewhere").rename(gone))
+        monkeypatch.setattr(store_wait, "Event", lambda: waits)
+        coordinator = started(folder.coordinator)
+    assert waits.count == 3
+    [alias] = await coordinator.call(WORKSPACE.number, "aliases", SOURCE)
+    assert alias.state == "pending"
+    await coordinator.close()
+    told = [each.__dict__ for each in caplog.records if each.__dict__.get("event")]
+    assert [(each["event"], each["store"]) for each in told] == [("store_missing", lost)]
+
+
+async def test_a_coordinator_that_dies_before_its_first_run_has_begun_makes_its_stores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(DataFolder(tmp_path, 1, MAP_SIZE_BYTES, SystemClock())) as folder:
+        monkeypatch.setattr(hosted_coordinator, "is_restarted", lambda: True)
+        await started(folder.coordinator).close()
+        assert is_there(workspace_store(folder.coordinator, WORKSPACE.number))
 
 
 async def test_a_first_start_on_a_full_disk_fails(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What a shard does on a node that has not its data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 
@@ -12,6 +13,7 @@ from actors.errors import DataFolderError
 from actors.node_store import found_here
 from actors.shard_options import StoreOptions
 from actors.store.environment import Store
+from actors.store.folder import DataFolder
 from actors.store.placement import NodeFolder
 
 MAP_SIZE_BYTES = 16 * 1024 * 1024
@@ -73,19 +75,45 @@ def test_without_a_cluster_the_folder_is_taken_as_it_is(tmp_path: Path) -> None:
     plain = StoreOptions(
         number=0, of=1, folder=tmp_path, map_size_bytes=MAP_SIZE_BYTES, profile_cache_bytes=0
     )
-    assert found_here(plain, SystemClock(), may_wait=True) == plain
+    assert found_here(plain, SystemClock(), may_wait=False) == plain
 
 
-def test_a_shard_whose_store_went_while_it_was_served_waits_for_it(tmp_path: Path) -> None:
-    """On a single machine too; in the first run it may have died before it made its store."""
-    wanted = replace(options(tmp_path, is_begun=True), node_folder=None)
-    looks: list[int] = []
+@pytest.fixture
+def first_run(tmp_path: Path) -> Iterator[DataFolder]:
+    """Take a folder that nobody has served before."""
+    with closing(DataFolder(tmp_path / "data", 2, MAP_SIZE_BYTES, SystemClock())) as folder:
+        yield folder
+
+
+def spawned(folder: DataFolder) -> StoreOptions:
+    """Return how a shard is set up that `serve` spawns on a single machine."""
+    return replace(options(folder.path, is_begun=False), node_folder=None)
+
+
+def test_a_shard_that_dies_before_its_first_run_has_begun_may_make_its_store(
+    first_run: DataFolder,
+) -> None:
+    wanted = spawned(first_run)
+    assert found_here(wanted, SystemClock(), may_wait=True) == wanted
+
+
+@pytest.mark.parametrize("lost", ["", "shards-1", "shards-1/shard-0001"])
+def test_a_shard_whose_store_goes_in_its_first_run_waits_for_it(
+    first_run: DataFolder, lost: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also one whose data folder has gone altogether."""
+    wanted = spawned(first_run)
+    Store(wanted.folder, MAP_SIZE_BYTES).close()
+    first_run.begun()
+    gone, elsewhere = first_run.path / lost, first_run.path.with_name("elsewhere")
+    gone.rename(elsewhere)
+    looks: list[bool] = []
 
     def mount() -> None:
-        looks.append(len(looks))
-        Store(wanted.folder, MAP_SIZE_BYTES).close()
+        looks.append(wanted.folder.exists())
+        if len(looks) == 2:
+            elsewhere.rename(gone)
 
     assert found_here(wanted, SystemClock(), may_wait=True, pause=Pause(mount)) == wanted
-    assert looks == [0]
-    first = replace(options(tmp_path / "first", is_begun=False), node_folder=None)
-    assert found_here(first, SystemClock(), may_wait=True) == first
+    assert looks == [False, False]
+    assert [each.__dict__["event"] for each in caplog.records] == ["store_missing"]
