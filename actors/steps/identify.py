@@ -119,6 +119,7 @@ class Identifier:
 
     def _resolve(self, work: Work, txn: Transaction, now_ms: int) -> None:
         batch = work.decoded
+        expired: int | None = None
         if batch.mpid is not None:
             # A hint of somebody else: the shard of the MPID has found that it is of another scope.
             if work.hint in (None, batch.mpid):
@@ -129,6 +130,8 @@ class Identifier:
                     work.mpid = batch.mpid
                     return
                 work.hint = None
+                if self._is_expired(batch.environment, batch.mpid, txn):
+                    expired = batch.mpid  # the coordinator may still find it by the identities
                 if ids := work.upload_ids:
                     keys = keys_of_owner(work, ids, batch.mpid)
                     if self._check_repeat(work, ids, keys, txn, now_ms):
@@ -138,7 +141,6 @@ class Identifier:
         if not sent:
             return  # unattributed
         work.by_identities = True
-        expired: int | None = None
         if work.hint is not None and not work.is_guess:
             if not self._is_erased(batch.environment, work.hint, txn):
                 work.mpid = work.hint

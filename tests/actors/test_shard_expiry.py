@@ -13,6 +13,7 @@ from actors.model.micro_batches import Accepted, Unresolved
 from actors.model.profiles import Lookup, ProfileKey
 from actors.shard import Shard
 from actors.shard_expiry import ShardExpiry
+from actors.store.keys import identity_key, slot_of_hash
 from actors.sweeper import Sweeper
 from tests.actors.profiles.builders import DAY, NOW, WORKSPACE
 from tests.actors.shards import disk, item, micro, open_shard, opened, profile_of
@@ -47,12 +48,18 @@ def sweep(shard: Shard, clock: ManualClock) -> bool:
     return Sweeper(shard.state, [shard], clock).sweep()
 
 
-def link(shard: Shard, mpid: int) -> None:
+def lives_on(shard: Shard, number: int, customer: str) -> bool:
+    """Tell whether a shard owns the entry of a customer id."""
+    key = identity_key(WORKSPACE.scope, "production", "customerid", customer)
+    return shard.state.slots.shard_of(slot_of_hash(key)) == number
+
+
+def link(shard: Shard, mpid: int, customer: str | None = None) -> None:
     """Give a profile an identity, as the coordinator does."""
     with shard.transaction() as txn:
         key = ProfileKey(WORKSPACE.scope, "production", mpid)
         profile = shard.profiles.stage(txn, key, NOW)
-        profile.lookups = [Lookup("customerid", f"c-{mpid}", 1, NOW)]
+        profile.lookups = [Lookup("customerid", customer or f"c-{mpid}", 1, NOW)]
 
 
 def test_a_sweep_hands_over_who_is_overdue_and_nobody_before(
@@ -128,6 +135,27 @@ def test_nothing_comes_any_more_to_who_is_expired(
     profile = profile_of(shard, 1)
     assert profile is not None
     assert profile.last_stored_timestamp_ms == NOW
+
+
+def test_a_batch_by_mpid_says_who_is_to_go_before_its_identities_are_resolved_elsewhere(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """However often it comes: a large one is not kept as it was decoded."""
+    shard = open_shard(tmp_path, 0, 2, clock=clock)
+    with closing(shard.state):
+        send(shard, 1)
+        customer = next(name for name in map(str, range(99)) if lives_on(shard, 1, name))
+        link(shard, 1, customer)
+        clock.advance(EVENTS + 1)
+        sweep(shard, clock)
+        assert ShardExpiry(shard, clock).expire_records("production", [1]) == [1]
+        body = opened(
+            1, user_identities={"customer_id": customer}, user_attributes={"x": "y" * 9000}
+        )
+        for number in range(2, 5):
+            [result] = shard.commit(micro(number, item(body, mpid=1)))
+            assert isinstance(result, Unresolved)
+            assert result.expired == 1
 
 
 def test_who_is_expired_is_so_after_a_restart_and_however_often_it_is_asked(
