@@ -51,22 +51,29 @@ class ShardDeletion:
                     marked.append(mpid)
         return marked
 
-    def still_recorded(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
-        """Return those of some users whose identity record stays when marked sections are gone.
+    def release_records(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
+        """Decide whose identity record goes with the marked sections; return those users.
 
-        Another workspace has a section of them, or this one a section that was made since.
+        It stays with whom another workspace has a section of, or this one a section that was made
+        since. To those who are returned nothing comes any more, as of `ShardExpiry.expire_records`:
+        their records have to be erased.
         """
-        found: list[int] = []
-        with self._shard.store.read() as txn:
+        released: list[int] = []
+        with self._shard.transaction() as txn:
             for mpid in mpids:
-                profile = self._shard.profiles.get(txn, self._key(environment, mpid))
-                sections = {} if profile is None else profile.workspaces
-                if any(
-                    number != self._number or not section.is_leaving
-                    for number, section in sections.items()
-                ):
-                    found.append(mpid)
-        return found
+                packed = profile_key(self._key(environment, mpid))
+                profile = self._shard.profiles.open(txn, packed)
+                if profile is not None:
+                    if any(
+                        number != self._number or not section.is_leaving
+                        for number, section in profile.workspaces.items()
+                    ):
+                        continue
+                    if not profile.is_expired:
+                        profile.is_expired = True
+                        self._shard.profiles.write(txn, packed, profile, self._number)
+                released.append(mpid)
+        return released
 
     def delete_sections(
         self, environment: Environment, mpids: Sequence[int], recordless: Collection[int]

@@ -24,8 +24,8 @@ class DeletingShard(Protocol):
         """Mark sections as those to be deleted; return the users whom there is one of."""
         ...
 
-    async def still_recorded(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
-        """Return those of some users whose identity record stays without marked sections."""
+    async def release_records(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
+        """Decide whose identity record goes with the marked sections; return those users."""
         ...
 
     async def delete_sections(
@@ -147,8 +147,7 @@ class SectionDeleter:
 
         They go before the sections, so that nothing new can come to a profile any more.
         """
-        recorded = frozenset(await shard.still_recorded(environment, mpids))
-        alone = [mpid for mpid in mpids if mpid not in recorded]
+        alone = await shard.release_records(environment, mpids)
         await asyncio.gather(*(self._identities.erase(environment, mpid) for mpid in alone))
         return alone
 

@@ -46,13 +46,14 @@ def be_seen_elsewhere(shard: Shard, mpid: int) -> None:
         shard.profiles.stage(txn, key, NOW).workspaces[OTHER] = Section(NOW, NOW)
 
 
-def test_it_tells_who_has_a_section_of_whom(shard: Shard, deletion: ShardDeletion) -> None:
+def test_a_record_goes_with_the_last_section_alone(shard: Shard, deletion: ShardDeletion) -> None:
     send(shard, 1, 2)
     for mpid in (2, 3):
         be_seen_elsewhere(shard, mpid)
-    assert deletion.still_recorded("production", [4, 3, 2, 1]) == [3, 2, 1]
+    assert deletion.release_records("production", [4, 3, 2, 1]) == [4]
     assert deletion.mark_sections("production", [4, 3, 2, 1]) == [2, 1]
-    assert deletion.still_recorded("production", [4, 3, 2, 1]) == [3, 2]
+    assert deletion.release_records("production", [4, 3, 2, 1]) == [4, 1]
+    assert deletion.release_records("production", [4, 3, 2, 1]) == [4, 1]
     assert deletion.mark_sections("development", [1, 2]) == []
 
 

@@ -37,7 +37,7 @@ DOCUMENTS = (
     changed(SECOND, outputs=[*SECOND["outputs"], OUTPUT | {"id": "list-w2"}]),
 )
 # What a deletion asks of a shard, and of the identities.
-CALLS = ("mark_sections", "still_recorded", "write_identities", "delete_sections")
+CALLS = ("mark_sections", "release_records", "write_identities", "delete_sections")
 
 
 @pytest.fixture
@@ -401,12 +401,56 @@ async def test_a_section_that_another_workspace_leaves_the_last_meanwhile_takes_
         await each.accept(person("zoe", custom("Seen")))
     zoe = await first.mpid("zoe")
     ids = [await requested(each, [zoe]) for each in worlds]
-    await cut_off(first, monkeypatch, "still_recorded", is_done=True)
+    await cut_off(first, monkeypatch, "release_records", is_done=True)
     await second.deletions.work()
     assert await first.coordinator.record("production", zoe) is not None
     await first.deletions.work()
     assert await standing(first, ids[0]) == over(1)
     assert await first.coordinator.record("production", zoe) is None
+
+
+async def test_whom_another_workspace_gets_before_the_record_is_erased_is_somebody_new(
+    worlds: Sequence[World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = worlds
+    [former] = await mpids_of(first, "zoe")
+    request_id = await requested(first, [former])
+
+    async def nothing() -> None: ...
+
+    async def come() -> None:
+        await second.accept(person("zoe", custom("Seen elsewhere")))
+
+    assert meanwhile(monkeypatch, "release_records", nothing, come) == []
+    await first.deletions.work()
+    assert await standing(first, request_id) == over(1)
+    [zoe] = await first.coordinator.lookup("production", "customerid", "zoe")
+    assert zoe != former
+    assert [each["name"] for each in await second.events(zoe)] == ["Seen elsewhere"]
+    assert await first.coordinator.record("production", former) is None
+
+
+async def test_who_comes_after_both_workspaces_have_deleted_loses_nothing(
+    worlds: Sequence[World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = worlds
+    for each in worlds:
+        await each.accept(person("zoe", custom("Seen")))
+    former = await first.mpid("zoe")
+    ids = [await requested(each, [former]) for each in worlds]
+    await cut_off(first, monkeypatch, "release_records", is_done=True)  # the other has a section
+    await second.deletions.work()
+
+    async def nothing() -> None: ...
+
+    async def come() -> None:
+        await first.accept(person("zoe", custom("Later")))
+
+    assert meanwhile(monkeypatch, "release_records", nothing, come) == []
+    await first.deletions.work()
+    assert [await standing(*each) for each in zip(worlds, ids, strict=True)] == [over(1)] * 2
+    [zoe] = await first.coordinator.lookup("production", "customerid", "zoe")
+    assert [each["name"] for each in await first.events(zoe)] == ["Later"]
 
 
 async def test_what_comes_after_a_deletion_stays_however_often_that_is_cut_off(

@@ -27,8 +27,8 @@ class FakeShard:
     async def mark_sections(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
         return list(mpids)
 
-    async def still_recorded(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
-        return []
+    async def release_records(self, environment: Environment, mpids: Sequence[int]) -> list[int]:
+        return list(mpids)
 
     async def delete_sections(
         self, environment: Environment, mpids: Sequence[int], recordless: Collection[int]
