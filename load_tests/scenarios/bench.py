@@ -79,13 +79,15 @@ async def bench(options: BenchOptions, folder: Path, clock: Clock) -> BenchRepor
         first, *others = options.shards
         sizes = [(number, first) for number in options.profiles]
         sizes += [(options.profiles[0], shards) for shards in others]
-        for number, shards in sizes:
+        found: dict[tuple[int, int], Growth] = {}
+        # What many profiles have taken is given back late, and few would seem to take less than
+        # nothing after them.
+        for number, shards in sorted(sizes):
             with tempfile.TemporaryDirectory(dir=folder) as own:
-                grown.append(
-                    await growth.measure(
-                        Path(own), number, shards, _growth_options(options), clock, processor_time
-                    )
+                found[number, shards] = await growth.measure(
+                    Path(own), number, shards, _growth_options(options), clock, processor_time
                 )
+        grown = [found[each] for each in sizes]
     start: Start | None = None
     if "start" in options.parts:
         with tempfile.TemporaryDirectory(dir=folder) as own:

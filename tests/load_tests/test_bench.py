@@ -107,6 +107,17 @@ def test_every_figure_is_held_against_its_bar() -> None:
     assert bars["CPU at 100,000 profiles, to 1,000"].value == 1.3
 
 
+def test_pauses_are_held_against_their_bar_up_to_a_million_profiles() -> None:
+    many = replace(GROWTH[1], profiles=10_000_000, longest_s={"audiences": 0.3})
+    bars = [bar.what for bar in bars_of(None, [], None, [*GROWTH[:2], many], None)]
+    assert bars == [
+        "CPU at 10,000,000 profiles, to 1,000",
+        "memory per profile",
+        "pause at 100,000 profiles",
+    ]
+    assert "pause" not in " ".join(bar.what for bar in bars_of(None, [], None, [many] * 2, None))
+
+
 def test_what_was_not_measured_has_no_bar() -> None:
     assert bars_of(FLOORS, [], None, [], None) == []
     some = replace(BULK, points=[], reads_ms={})
