@@ -174,9 +174,9 @@ def bars_of(
         what = f"CPU at {sizes[-1].profiles:,} profiles, to {sizes[0].profiles:,}"
         bars.append(_at_most(what, ratio, 1.3, "×"))
         bars.append(_at_most("memory per profile", sizes[-1].memory_per_profile, 1024, "bytes"))
-        for each in [each for each in sizes if each.profiles <= PAUSE_PROFILES][-1:]:
-            longest_ms = max(each.longest_s.values()) * 1000
-            bars.append(_at_most(f"pause at {each.profiles:,} profiles", longest_ms, 50, "ms"))
+        if held := [size for size in sizes if size.profiles <= PAUSE_PROFILES]:
+            longest_ms = max(held[-1].longest_s.values()) * 1000
+            bars.append(_at_most(f"pause at {held[-1].profiles:,} profiles", longest_ms, 50, "ms"))
     if start is not None:
         bars.append(_at_most(f"start with {start.profiles:,} profiles", start.ready_s, 5, "s"))
     return bars
