@@ -6,15 +6,18 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import lmdb
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from actors.clock import SystemClock
 from actors.errors import DataFolderError
-from actors.store import backups
+from actors.store import backups, checking
 from actors.store.checking import damage_of, opened_to_look
 from actors.store.environment import Store
 from actors.store.folder import DataFolder
@@ -218,6 +221,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "cut off": lambda file: file.write_bytes(file.read_bytes()[: 5 * 4096]),
     "no store at all": lambda file: file.write_bytes(b"text" * 4096),
     "overwritten": lambda file: spoil(file, 0.02, 1.0),
+    "overwritten in its middle": lambda file: spoil(file, 0.45, 0.55),
 }
 
 
@@ -237,6 +241,31 @@ def test_a_store_with_one_damaged_page_is_found_by_a_check(data_dir: Path) -> No
     assert damage is not None
     assert damage.store == store
     assert "table " in damage.what
+
+
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.8])
+def test_of_a_large_table_places_all_over_it_are_looked_at(data_dir: Path, place: float) -> None:
+    folder = data_dir / shards(data_dir)[0]
+    with closing(Store(folder, MAP_SIZE)) as store, store.write() as txn:
+        for number in range(20_000):
+            txn.put("log", number.to_bytes(8, "big"), b"l" * 100)
+    assert damage_of([folder], is_whole=False) is None
+    spoil(folder / "data.mdb", place, place + 0.1)
+    damage = damage_of([folder], is_whole=False)
+    assert damage is not None
+    assert "table log: " in damage.what
+
+
+@given(keys=st.sets(st.binary(min_size=1, max_size=20), min_size=1, max_size=200))
+@settings(max_examples=100)
+def test_a_good_store_is_never_refused_whatever_its_keys_are(keys: set[bytes]) -> None:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        with lmdb.open(folder, max_dbs=1) as environment, environment.begin(write=True) as txn:
+            table = environment.open_db(b"some", txn=txn)
+            for key in keys:
+                txn.put(key, b"", db=table)
+        patch.setattr(checking, "SMALL_PAGES", 0)
+        checking.look(0, Path(folder), is_whole=False)
 
 
 def test_a_repair_keeps_what_can_be_read(data_dir: Path) -> None:
