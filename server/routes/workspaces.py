@@ -28,6 +28,7 @@ from server.read_back import differing
 FIELDS: Mapping[str, Task] = {
     "name": "workspaces:*",
     "regulations": "privacy:*",
+    "privacy": "privacy:*",
     "retention": "privacy:*",
     "limits": "workspaces:*",
 }
@@ -46,8 +47,8 @@ async def one(request: web.Request) -> web.Response:
 async def replace(request: web.Request) -> web.Response:
     """PUT .../workspaces/{id}: change what is given; the rest may be as it is shown.
 
-    What a body leaves out of a regulation, of retention or of limits stays too. A purpose of GDPR
-    cannot be removed.
+    What a body leaves out of a regulation, of privacy, of retention or of limits stays too. A
+    purpose of GDPR cannot be removed.
     """
     caller = enter(request)
     if caller.credential.tasks.isdisjoint(FIELDS.values()):
@@ -100,6 +101,7 @@ def _shown(sheet: Sheet) -> dict[str, Any]:
         "name": workspace.name,
         "created_on": None if stamp is None else moment(stamp.created_ms),
         "regulations": workspace.regulations.model_dump(mode="json"),
+        "privacy": workspace.privacy.model_dump(mode="json"),
         "retention": workspace.retention.model_dump(mode="json"),
         "limits": workspace.limits.model_dump(mode="json"),
         "dsr_key": None if dsr is None else dsr.key,

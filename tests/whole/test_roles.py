@@ -423,6 +423,28 @@ async def test_compliance_has_privacy_and_sees_users(world: World) -> None:
     assert (await ask(world, "PUT", WORKSPACE, {"name": "New"}, "compliance"))[0] == 403
 
 
+async def test_what_answers_people_is_set_by_who_has_privacy(world: World) -> None:
+    """spec/privacy.md, 1: `privacy.include_profile_in_access` and `privacy.dsr`."""
+    _, before = await ask(world, "GET", WORKSPACE, None, "viewer")
+    assert before["privacy"]["include_profile_in_access"] == {"gdpr": False, "ccpa": False}
+    assert before["privacy"]["dsr"]["erasure_waiting_seconds"] == 7 * 24 * 3600
+    change = {
+        "privacy": {
+            "include_profile_in_access": {"gdpr": True},
+            "dsr": {"erasure_waiting_seconds": 60},
+        }
+    }
+    assert (await ask(world, "PUT", WORKSPACE, change, "support_access"))[0] == 403
+    status, shown = await ask(world, "PUT", WORKSPACE, change, "compliance")
+    assert status == 200
+    assert shown["privacy"] == {
+        "include_profile_in_access": {"gdpr": True, "ccpa": False},
+        "dsr": before["privacy"]["dsr"] | {"erasure_waiting_seconds": 60},
+    }
+    unknown = {"privacy": {"dsr": {"erasure_run_cron": "x"}}}
+    assert (await ask(world, "PUT", WORKSPACE, unknown, "compliance"))[0] == 422
+
+
 async def test_support_sees_privacy_and_users_do_not_change_it(world: World) -> None:
     """spec/privacy.md, case 26."""
     setting = {"retention": {"events_days": 100}}
