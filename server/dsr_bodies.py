@@ -87,8 +87,7 @@ class _Reader:
     def read(self) -> Submission:
         """Raises DsrRefused."""
         data = self._data
-        version: str = data.get("api_version", self._version)
-        if version != self._version:
+        if data.get("api_version") not in (None, self._version):
             self._wrong("api_version", f"must be {self._version} on this path")
         extension = self._extension()
         submission = Submission(

@@ -122,6 +122,12 @@ def test_case_11_a_body_that_is_no_plain_object_is_refused(raw: bytes) -> None:
     assert refusal(raw) == ["Invalid data was detected"]
 
 
+def test_what_is_optional_may_be_null() -> None:
+    names = ("api_version", "group_id", "status_callback_urls", "skip_waiting_period", "extensions")
+    made = read(body() | dict.fromkeys(names))
+    assert (made.version, made.group, made.callback_urls) == ("3.0", None, ())
+
+
 def test_every_type_of_discovery_is_read() -> None:
     sent = {name: {"value": f" {name} ", "encoding": "raw"} for name in MAIN_TYPES}
     assert read(body(subject_identities=sent)).identities == tuple(
