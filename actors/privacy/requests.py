@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from actors.identity.keys import canonical
 from actors.model.workspaces import Environment
 
 Version = Literal["1.0", "2.0", "3.0"]
@@ -158,8 +159,12 @@ class SubjectRequest(Struct, frozen=True, kw_only=True):
 
 
 def content_of(sent: Submission) -> bytes:
-    """Return what two requests have in common that ask for the same of the same people."""
-    parts = [sent.type, *(f"{kind}\0{value}" for kind, value in sorted(set(sent.identities)))]
+    """Return what two requests have in common that ask for the same of the same people.
+
+    Values that IDSync takes for one are one here (spec/identity.md, 2).
+    """
+    names = {(kind, canonical(kind, value)) for kind, value in sent.identities}
+    parts = [sent.type, *(f"{kind}\0{value}" for kind, value in sorted(names))]
     return "\n".join([*parts, *map(str, sorted(set(sent.mpids)))]).encode()
 
 

@@ -106,6 +106,16 @@ async def test_case_10_a_request_is_taken_once(world: World) -> None:
     assert (await submit(world, reordered)).status == 409
 
 
+async def test_case_10_the_same_people_written_otherwise_are_the_same(world: World) -> None:
+    """spec/identity.md, 2: what IDSync takes for one value is one."""
+    await accepted(world, body())
+    other = {"email": {"value": " Zoe.Needle@Example.TEST"}}
+    assert (await submit(world, body(subject_identities=other))).status == 409
+    for value in ("Ann", "ann"):  # a customer id is another in another case
+        identity = {"controller_customer_id": {"value": value}}
+        await accepted(world, body(subject_identities=identity))
+
+
 async def test_case_11_several_faults_are_all_told(world: World) -> None:
     response = await submit(world, body(regulation="x", submitted_time=5))
     shown = await response.json()
