@@ -45,7 +45,7 @@ def statement(
         status: that it had once, with what was expected then; `None`: it is told as it is now.
     """
     is_now = status is None
-    return {
+    shown = {
         "controller_id": controller,
         "expected_completion_time": shown_time(request.expected_ms if is_now else expected_ms),
         "subject_request_id": request.id,
@@ -65,3 +65,6 @@ def statement(
             for each in request.forwards
         ],
     }
+    if request.sent.version == "1.0":  # it knows of no groups
+        del shown["group_id"]
+    return shown

@@ -211,7 +211,4 @@ def _base(request: web.Request, edge: Edge) -> str:
 def _shown(found: SubjectRequest, request: web.Request, edge: Edge) -> dict[str, Any]:
     """Show a request in the version that it was made with."""
     base = _base(request, edge)
-    shown = statement(found, str(edge.config.current.workspace), base)
-    if found.sent.version == "1.0":
-        del shown["group_id"]
-    return shown
+    return statement(found, str(edge.config.current.workspace), base)

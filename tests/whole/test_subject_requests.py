@@ -378,6 +378,19 @@ async def test_case_15_callbacks_come_in_order_whatever_the_receiver_missed(
     assert {(where, version) for where, version, _ in told.posted} == {(url, "3.0")}
 
 
+async def test_a_callback_of_version_1_knows_of_no_groups(world: World, clock: ManualClock) -> None:
+    """spec/privacy.md, 3.3."""
+    url = "https://hooks.example.com/dsr"
+    made = body(version="1.0", regulation=None, status_callback_urls=[url], group_id="g")
+    await accepted(world, made, version="1.0")
+    clock.advance(15 * 60 * 1000)
+    await world.privacy.work()
+    [(_, _, posted)] = world.forwarders.posted
+    told = json.loads(posted)
+    assert told["api_version"] == "1.0"
+    assert "group_id" not in told
+
+
 async def test_a_callback_is_given_up_after_three_days(
     world: World, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
