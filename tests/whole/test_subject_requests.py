@@ -333,11 +333,17 @@ async def test_requests_are_as_many_as_the_windows_allow(world: World, clock: Ma
     await accepted(world, body())
 
 
-async def test_a_thousand_requests_a_minute_are_answered(world: World) -> None:
+async def test_a_thousand_requests_a_minute_are_answered(world: World, clock: ManualClock) -> None:
+    """No more of them come free within the minute than were there at its beginning."""
     path = f"/v3/requests/{new_id()}"
     answers = [(await world.client.get(path, headers=KEY)).status for _ in range(1001)]
     assert answers.count(404) == 1000
     assert answers[-1] == 429
+    clock.advance(59_000)
+    response = await world.client.get(path, headers=KEY)
+    assert (response.status, response.headers["Retry-After"]) == (429, "1")
+    clock.advance(1000)
+    assert (await world.client.get(path, headers=KEY)).status == 404
 
 
 async def test_case_15_callbacks_come_in_order_whatever_the_receiver_missed(
