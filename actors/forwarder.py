@@ -16,10 +16,11 @@ from actors.clock import Clock, Randomness
 from actors.forwarding.bundles import BundleCourier
 from actors.forwarding.connections import Change, Connections
 from actors.forwarding.desk import Desk, OutputInfo
-from actors.forwarding.faults import Fault, FaultMemory, NoFaults
-from actors.forwarding.holding import HOLD_SWEEP_MS
+from actors.forwarding.faults import Fault, FaultMemory
+from actors.forwarding.holding import HOLD_SWEEP_MS, Holding, HoldMemory
 from actors.forwarding.intake import Courier, Intake
 from actors.forwarding.journal import Journal
+from actors.forwarding.kept import NothingKept
 from actors.forwarding.parking import Parking
 from actors.forwarding.receivers import Receivers
 from actors.forwarding.requests import RequestCourier
@@ -52,6 +53,7 @@ class Forwarder:
         poll_ms: int = POLL_MS,
         journal: Path | None = None,
         faults: FaultMemory | None = None,
+        holds: HoldMemory | None = None,
     ) -> None:
         """Set up; `run` does the work.
 
@@ -65,17 +67,19 @@ class Forwarder:
             poll_ms: how often to look for deliveries that nobody announced.
             journal: file of the requests that a crash must not part; `None`: it may.
             faults: where faults of connections of inputs are kept over restarts.
+            holds: where it is kept since when what waits is held.
         """
         self._clock = clock
         self._metrics = metrics
         self._poll_ms = poll_ms
         self._tasks = Tasks(wait)
         self._changed = self._tasks.changed
-        faults = faults or NoFaults()
+        faults = faults or NothingKept()
         self._connections = Connections(connections, sources, faults.read(), self._changed.set)
         states = self._connections.states
         self._desk = Desk(output, states, clock, randomness, metrics, faults)
         self._journal = Journal(journal)
+        self._holding = Holding(states, outputs, holds or NothingKept(), clock.now_ms)
         self.receivers = Receivers(
             outputs, self._connections, self._desk, self._release, self._changed.set
         )
@@ -86,6 +90,7 @@ class Forwarder:
             self._connections,
             self._desk,
             self._journal,
+            self._holding,
             clock.now_ms,
         )
         self._is_stopping = False
@@ -190,6 +195,7 @@ class Forwarder:
     def _apply(self, change: Change) -> None:
         """Act on it that a connection is not what it was."""
         self._desk.show(change.state)
+        self._holding.note()
         if change.is_held:
             self._release(change.state.info.number)
         self._changed.set()
@@ -248,6 +254,8 @@ class Forwarder:
             self._next_sweep_ms = now_ms + HOLD_SWEEP_MS
             for state in self._connections.drop_ended():
                 self._desk.hide_status(state)
+                self._holding.forget(state.info.number)
+            self._holding.note()  # a connection may have faulted since
             for stream in self._connections.streams:
                 if self._intake.may_hold(stream) and not stream.is_reading:
                     stream.is_reading = True

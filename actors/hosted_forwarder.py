@@ -5,7 +5,7 @@ What is to be delivered waits in the outboxes meanwhile.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,9 +17,11 @@ from actors.audiences.calls import AudienceShard
 from actors.audiences.handles import desk_handle
 from actors.clock import SystemClock, SystemRandomness
 from actors.errors import ShardUnavailable
-from actors.forwarding.faults import KeptFaults
+from actors.forwarding.faults import Fault, kept_faults
 from actors.forwarding.follower import SubscriptionFollower
 from actors.forwarding.foreign import JoinedSource
+from actors.forwarding.holding import Held, kept_holds
+from actors.forwarding.kept import Kept
 from actors.forwarding.plan import OutputPlan
 from actors.forwarding.snapshots import Snapshots
 from actors.forwarding.streams import OutboxSource
@@ -149,11 +151,13 @@ class Forwarder(Process):
             try:
                 await self._may_run.wait()
                 await self._learn()
-                faults = KeptFaults(self._plan.info.id, self._state)
+                faults = kept_faults(self._plan.info.id, self._state)
+                holds = kept_holds(self._plan.info.id, self._state)
                 await faults.load()
+                await holds.load()
                 if not self._may_run.is_set() or self._is_stopping:
                     continue
-                await self._deliver(self._make(faults), faults)
+                await self._deliver(self._make(faults, holds), (faults, holds))
             except Exception:
                 # Whatever it was: what waits is in the outboxes, and nobody else would go on.
                 logger.exception(
@@ -166,11 +170,12 @@ class Forwarder(Process):
     def _state(self) -> OutputState:
         return cast(OutputState, RemoteCoordinator(self._options.workspace))
 
-    async def _deliver(self, made: forwarder.Forwarder, faults: KeptFaults) -> None:
+    async def _deliver(self, made: forwarder.Forwarder, kept: Iterable[Kept[Any]]) -> None:
         """Run a forwarder, that of an audience output beside what follows its subscriptions."""
         self._forwarder = made
         loop = asyncio.get_running_loop()
-        following = [loop.create_task(self._follow(made)), loop.create_task(faults.run())]
+        following = [loop.create_task(self._follow(made))]
+        following += [loop.create_task(each.run()) for each in kept]
         if self._plan.is_audience:
             own = self._options.workspace
             desks = {
@@ -186,10 +191,11 @@ class Forwarder(Process):
             await made.run()
         finally:
             self._forwarder = None  # whoever asks it for something from now on would be forgotten
-            for each in following:
-                each.cancel()
+            for task in following:
+                task.cancel()
             await asyncio.gather(*following, return_exceptions=True)
-            await faults.flush()
+            for each in kept:
+                await each.flush()
 
     async def _learn(self) -> None:
         """Take over how the output is configured by now; without an answer nothing changes."""
@@ -230,7 +236,7 @@ class Forwarder(Process):
                 return
             made.connect(self._plan.connections)
 
-    def _make(self, faults: KeptFaults) -> forwarder.Forwarder:
+    def _make(self, faults: Kept[Fault], holds: Kept[Held]) -> forwarder.Forwarder:
         options, plan = self._options, self._plan
         clock = SystemClock()
         surroundings = OutputEnvironment(
@@ -257,6 +263,7 @@ class Forwarder(Process):
             self._metrics,
             journal=options.spool_dir / "requests.journal",
             faults=faults,
+            holds=holds,
         )
 
     def _count_drop(self, connection: int, reason: str, count: int) -> None:

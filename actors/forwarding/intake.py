@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from actors.forwarding.bundles import BundleCourier
 from actors.forwarding.connections import Connections
 from actors.forwarding.desk import Desk
-from actors.forwarding.holding import bury_overdue
+from actors.forwarding.holding import Holding, bury_overdue
 from actors.forwarding.journal import Journal
 from actors.forwarding.requests import RequestCourier
 from actors.forwarding.streams import SOURCE_FAULTS, Stream
 from actors.forwarding.subscriptions import inheriting, superfluous
 from actors.model.deliveries import Delivery
-from actors.model.workspaces import ENVIRONMENTS, Environment
+from actors.model.workspaces import Environment
 from actors.outputs.contract import BulkOutput, StreamOutput
 from actors.outputs.retry import longest_wait_s
 
@@ -35,6 +35,7 @@ class Intake:
         connections: Connections,
         desk: Desk,
         journal: Journal,
+        holding: Holding,
         now_ms: Callable[[], int],
     ) -> None:
         """Set up.
@@ -44,6 +45,7 @@ class Intake:
             connections: of the forwarder, with their streams.
             desk: of the forwarder.
             journal: of requests that a crash must not part.
+            holding: of the forwarder.
             now_ms: the time.
         """
         self._by_environment = couriers
@@ -51,6 +53,7 @@ class Intake:
         self._connections = connections
         self._desk = desk
         self._journal = journal
+        self._holding = holding
         self._now_ms = now_ms
         outputs = (each.output for each in self._couriers)
         self._pause_ms = min(map(_read_pause_ms, outputs), default=READ_PAUSE_MS)
@@ -93,15 +96,13 @@ class Intake:
 
     def may_hold(self, stream: Stream) -> bool:
         """Whether something of a stream may be held, for some days (spec/connections.md, 1.3)."""
-        state = self._connections.of(stream)
-        is_one_off = len(self._by_environment) < len(ENVIRONMENTS)
-        return state.is_given_up or (state.is_sending and is_one_off)
+        return self._holding.holds(stream.connection.number)
 
     async def bury_overdue(self, stream: Stream) -> None:
         """Bury what has been held for too long; `is_reading` is set until it is done."""
         rereads = stream.rereads
         try:
-            await bury_overdue(stream, self._desk, self._by_environment, self._now_ms())
+            await bury_overdue(stream, self._desk, self._holding, self._now_ms())
         except SOURCE_FAULTS as error:
             self._desk.source_failed(stream, error)
         finally:

@@ -14,6 +14,7 @@ from actors.errors import ShardUnavailable, StoreFull
 from actors.forwarder import Forwarder
 from actors.forwarding.desk import OutputInfo
 from actors.forwarding.faults import FaultMemory
+from actors.forwarding.holding import HoldMemory
 from actors.forwarding.subscriptions import Followed
 from actors.metric_groups import ForwarderMetrics
 from actors.model.deliveries import DeadLetter, Delivery, Settlement
@@ -262,6 +263,7 @@ class Simulation:
         poll_ms: int = 10**12,  # nothing here loses a wake-up
         journal: Path | None = None,
         faults: FaultMemory | None = None,
+        holds: HoldMemory | None = None,
         **settings: Any,
     ) -> Forwarder:
         """Start a forwarder; one output stands for both environments."""
@@ -281,6 +283,7 @@ class Simulation:
             poll_ms=poll_ms,
             journal=journal,
             faults=faults,
+            holds=holds,
         )
         self._task = asyncio.create_task(self._forwarder.run())
         return self._forwarder

@@ -8,7 +8,7 @@ import pytest
 
 from actors.clock import ManualClock
 from actors.errors import ShardUnavailable, StoreFull
-from actors.forwarding.faults import Fault, KeptFaults
+from actors.forwarding.faults import Fault, kept_faults
 from actors.model.deliveries import Delivery
 from actors.outputs.contract import Delivered, Fatal, Outcome, RequestLimits, Retry
 from tests.actors.forwarding.support import (
@@ -45,7 +45,7 @@ class State:
 
 
 async def loaded(state: State) -> dict[int, Fault]:
-    faults = KeptFaults("hook", state)
+    faults = kept_faults("hook", state)
     await faults.load()
     return faults.read()
 
@@ -61,7 +61,7 @@ async def test_a_fault_outlives_the_process_until_it_is_resumed(
     clock = ManualClock()
     shard = MemoryOutbox([delivery(n) for n in range(1, 31)])
     state = State()
-    faults = KeptFaults("hook", state)
+    faults = kept_faults("hook", state)
 
     first = Simulation(clock)
     first.start(ScriptedOutput(clock, refuse), [shard], faults=faults)
@@ -73,7 +73,7 @@ async def test_a_fault_outlives_the_process_until_it_is_resumed(
 
     output = ScriptedOutput(clock)
     second = Simulation(clock)
-    faults = KeptFaults("hook", state)
+    faults = kept_faults("hook", state)
     await faults.load()
     forwarder = second.start(output, [shard], [connection(1), connection(2)], faults=faults)
     shard.add(delivery(40, connection=2))
@@ -169,7 +169,7 @@ async def test_an_upload_of_many_deliveries_is_one_refusal() -> None:
 
 async def test_faults_are_read_as_they_were_written() -> None:
     state = State()
-    faults = KeptFaults("hook", state)
+    faults = kept_faults("hook", state)
     await faults.load()
     assert faults.read() == {}
     fault = Fault("2026-01-01T00:00:00+00:00", "403-Forbidden", "no", "dl_1")
@@ -190,10 +190,10 @@ async def test_damaged_faults_stop_no_output(caplog: pytest.LogCaptureFixture) -
 async def test_a_coordinator_that_does_not_answer_is_told_later(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("actors.forwarding.faults.RETRY_S", 0.01)
+    monkeypatch.setattr("actors.forwarding.kept.RETRY_S", 0.01)
     state = State()
     state.failures = [ShardUnavailable("coordinator"), StoreFull("no room")]
-    faults = KeptFaults("hook", state)
+    faults = kept_faults("hook", state)
     running = asyncio.create_task(faults.run())
     fault = Fault("2026-01-01T00:00:00+00:00", "403-Forbidden", "no", "dl_1")
     faults.write({7: fault})
