@@ -1,4 +1,7 @@
-"""A/B tests of audiences (spec/audiences.md, 10); methods raise as those of `registry` do."""
+"""A/B tests of audiences; methods raise as those of `registry` do.
+
+Sources: spec/audiences.md, 10; spec/predictions.md, 9.
+"""
 
 from collections.abc import Sequence
 
@@ -7,6 +10,7 @@ from msgspec.structs import replace
 from actors.audiences.core import Core
 from actors.audiences.objects import AbTest, Audience, Variation
 from actors.audiences.rules import refused
+from actors.audiences.trees import siblings
 from actors.once import answer_with
 
 MAX_VARIATIONS = 5
@@ -36,6 +40,11 @@ class AbTests:
             core.check_unmanaged(audience)
             if audience.type != "real_time":
                 raise refused("INVALID_STATE", "Only a real-time audience can have an A/B test.")
+            if audience.journey is not None and siblings(
+                changed.journeys[audience.journey], audience.milestone
+            ):
+                message = "The milestone has others below it, which are of no variation of it."
+                raise refused("INVALID_STATE", message)
             if audience.test is not None:
                 message = "The audience has an A/B test; delete it to make another one."
                 raise refused("INVALID_STATE", message)

@@ -115,9 +115,8 @@ class Journeys:
                 return None
             values = given(fields)
             parent = values.get("parent")
-            if parent is not None and found_milestone(former, parent) is None:
-                message = f"There is no milestone {parent}."
-                raise refused("REFERENCE_NOT_FOUND", message, "/parent_id")
+            if parent is not None:
+                _check_parent(former, parent, changed)
             made = Milestone(
                 number=former.next_milestone,
                 name=values["name"],
@@ -303,3 +302,14 @@ class Journeys:
         is_default = audience.external_name == audience.name
         external_name = name if is_default else audience.external_name
         state.put(replace(audience, name=name, external_name=external_name))
+
+
+def _check_parent(journey: Journey, parent: int, state: AudienceState) -> None:
+    """Check that a milestone can have others below it."""
+    found = found_milestone(journey, parent)
+    if found is None:
+        raise refused("REFERENCE_NOT_FOUND", f"There is no milestone {parent}.", "/parent_id")
+    if state.audiences[found.audience].test is not None:
+        # Which of its variations the new one is of cannot be said (spec/predictions.md, 9).
+        message = "The audience of the milestone has an A/B test; delete it first."
+        raise refused("INVALID_STATE", message, "/parent_id")

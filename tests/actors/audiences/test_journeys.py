@@ -12,7 +12,7 @@ from actors.audiences.fields import (
     MilestoneFields,
     SubscriptionFields,
 )
-from actors.audiences.objects import Journey, Milestone
+from actors.audiences.objects import Journey, Milestone, Variation
 from actors.audiences.trees import members_document
 from actors.audiences.trees import milestone as found_milestone
 from actors.errors import AudienceRefused
@@ -316,3 +316,19 @@ async def test_a_restart_gives_the_same_journey(tmp_path: Path) -> None:
         assert await again.calls.journey(journey) == before
         await again.settle()
         assert again.members(first.audience) == {1001, 1002}
+
+
+async def test_a_milestone_whose_audience_has_a_test_has_none_below_it(desk: Desk) -> None:
+    """spec/predictions.md, 9, worked case 30: a child is of no variation."""
+    journey, first, second, _ = await split(desk)
+    await desk.calls.create_test(first.audience, (Variation("A", 5000),), ACTOR)
+    fields = MilestoneFields(name="Offer", parent=first.number, definition=attribute("premium"))
+    with pytest.raises(AudienceRefused) as error:
+        await desk.calls.create_milestone(journey, fields, ACTOR)
+    [problem] = error.value.problems
+    assert (error.value.code, problem.path) == ("INVALID_STATE", "/parent_id")
+    assert await desk.calls.delete_test(first.audience)
+    await desk.calls.create_milestone(journey, fields, ACTOR)
+    again = desk.calls.create_test(first.audience, (Variation("A", 5000),), ACTOR)
+    assert await refused(again) == "INVALID_STATE"
+    assert await desk.calls.create_test(second.audience, (Variation("A", 5000),), ACTOR)
