@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -47,8 +47,15 @@ _TRANSITIONS = {
 Message = dict[str, Any]
 
 
-def messages_of(delivery: Delivery, user_id: str, *, include_traits: bool) -> list[Message]:
-    """Return the messages of one delivery, in the order of its events.
+class Made(NamedTuple):
+    """The messages of one delivery, in the order of its events."""
+
+    messages: list[Message]
+    unsupported: int  # events that there are no words for
+
+
+def messages_of(delivery: Delivery, user_id: str, *, include_traits: bool) -> Made:
+    """Return what one delivery says.
 
     Args:
         delivery: of a whole batch, or of an alias.
@@ -60,17 +67,20 @@ def messages_of(delivery: Delivery, user_id: str, *, include_traits: bool) -> li
     """
     batch: dict[str, Any] = orjson.loads(delivery.payload)
     if batch.get("message_type") == "alias_request":
-        return [_alias(batch, delivery)]
+        return Made([_alias(batch, delivery)], 0)
     common = _who(batch, user_id)
     common["context"] = _context(batch, include_traits=include_traits)
     events = batch.get("events") or []
     if not events:
-        return [_identify(batch, delivery, common)]
-    return [
-        common | {"timestamp": _event_time(event, delivery), **message}
-        for event in events
-        for message in _of_event(event, batch)
-    ]
+        return Made([_identify(batch, delivery, common)], 0)
+    messages: list[Message] = []
+    unsupported = 0
+    for event in events:
+        found = list(_of_event(event, batch))
+        unsupported += not found
+        own = common | {"timestamp": _event_time(event, delivery)}
+        messages += [own | message for message in found]
+    return Made(messages, unsupported)
 
 
 def _of_event(event: Mapping[str, Any], batch: Mapping[str, Any]) -> Iterator[Message]:

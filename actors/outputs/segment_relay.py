@@ -5,7 +5,7 @@ import base64
 import gzip
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -67,6 +67,18 @@ class SegmentRelayConnectionSettings(OutputSettings):
     user_split_group: str | None = None
 
 
+class Built(NamedTuple):
+    """The messages of one delivery as they are sent; see `segment_messages.Made`."""
+
+    messages: list[bytes]
+    unsupported: int
+
+    @property
+    def size(self) -> int:
+        """Bytes that they take in a body."""
+        return sum(map(len, self.messages)) + len(self.messages)
+
+
 class SegmentRelayOutput:
     """Posts messages, in bodies of at most 500 KiB."""
 
@@ -118,6 +130,7 @@ class SegmentRelayOutput:
         order = UserOrder()
         body: list[bytes] = []
         inside: list[int] = []  # whose messages are in the body
+        unsupported: dict[int, int] = {}  # how many events of a delivery have none
         size = _FRAME_BYTES
         stopped: Retry | None = None
 
@@ -129,37 +142,44 @@ class SegmentRelayOutput:
             for index in inside:
                 outcomes[index] = outcome
                 order.note(deliveries[index], outcome)
+                self._count(deliveries[index], unsupported[index], outcome)
             body, inside, size = [], [], _FRAME_BYTES
 
         for index, delivery in enumerate(deliveries):
             built = self._build(delivery)
-            own = sum(map(len, built)) + len(built) if isinstance(built, list) else 0
+            own = built.size if isinstance(built, Built) else 0
             if body and size + own > MAX_BODY_BYTES:
                 await close_body()
-            if not isinstance(built, list):
+            if not isinstance(built, Built):
                 outcomes[index] = built
                 order.note(delivery, built)
             elif order.holds(delivery):
                 outcomes[index] = stopped or PRECEDED
+                self._count(delivery, built.unsupported, outcomes[index])
             else:
-                body += built
+                body += built.messages
                 inside.append(index)
+                unsupported[index] = built.unsupported
                 size += own
         await close_body()
         return outcomes
 
-    def _build(self, delivery: Delivery) -> list[bytes] | Outcome:
+    def _count(self, delivery: Delivery, unsupported: int, outcome: Outcome) -> None:
+        """Count what is left out, once: parts of what is split count their own."""
+        if unsupported and not delivery.attempts and not isinstance(outcome, Split):
+            self._environment.count_drop(delivery.connection, "unsupported_type", unsupported)
+
+    def _build(self, delivery: Delivery) -> Built | Outcome:
         """Return the messages of a delivery, or what becomes of one that cannot be sent so."""
         settings = self._settings
         try:
             made = messages_of(delivery, settings.user_id, include_traits=settings.include_traits)
-            messages = list(map(orjson.dumps, made))
+            built = Built(list(map(orjson.dumps, made.messages)), made.unsupported)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             return Fatal("build_error", type(error).__name__)
-        is_too_large = any(len(each) > MAX_MESSAGE_BYTES for each in messages)
-        total = _FRAME_BYTES + sum(map(len, messages)) + len(messages)
-        if not is_too_large and total <= MAX_BODY_BYTES:
-            return messages
+        is_too_large = any(len(each) > MAX_MESSAGE_BYTES for each in built.messages)
+        if not is_too_large and _FRAME_BYTES + built.size <= MAX_BODY_BYTES:
+            return built
         what = "a message is larger than 32 KiB" if is_too_large else "larger than 500 KiB"
         return Split(what) if delivery.event_count > 1 else Fatal("payload_too_large", what)
 

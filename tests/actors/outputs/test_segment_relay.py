@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 
 from actors.clock import ManualClock
 from actors.outputs.contract import Delivered, Fatal, Retry, Split
 from actors.outputs.egress import EgressRules
-from actors.outputs.environment import OutputEnvironment
+from actors.outputs.environment import CountDrop, OutputEnvironment
 from actors.outputs.segment_messages import messages_of
 from actors.outputs.segment_relay import SegmentRelayOutput, SegmentRelaySettings
 from tests.actors.forwarding.support import MemoryOutbox, Receiver, Simulation, delivery
@@ -23,7 +24,7 @@ NOW_MS = ManualClock().now_ms()  # 2026-01-01T00:00:00Z
 def messages(*events: dict[str, Any], traits: bool = False, **batch: Any) -> list[dict[str, Any]]:
     payload = {"mpid": 42, "batch_id": 5, "events": list(events), **batch}
     made = delivery(1, payload=json.dumps(payload).encode())
-    return messages_of(made, "customer_id", include_traits=traits)
+    return messages_of(made, "customer_id", include_traits=traits).messages
 
 
 def event(kind: str, **data: Any) -> dict[str, Any]:
@@ -281,10 +282,14 @@ async def opened(receiver: Receiver, **changes: Any) -> SegmentRelayOutput:
     return output
 
 
-def made(receiver: Receiver, **changes: Any) -> SegmentRelayOutput:
+def made(
+    receiver: Receiver, count_drop: CountDrop = lambda *_: None, **changes: Any
+) -> SegmentRelayOutput:
     url = f"http://127.0.0.1:{receiver.port}"
     settings = SegmentRelaySettings.model_validate({"url": url, "write_key": "k", **changes})
-    environment = OutputEnvironment("s", ManualClock(), EgressRules(["127.0.0.1"]), Path("unused"))
+    environment = OutputEnvironment(
+        "s", ManualClock(), EgressRules(["127.0.0.1"]), Path("unused"), count_drop=count_drop
+    )
     return SegmentRelayOutput(settings, environment)
 
 
@@ -335,6 +340,39 @@ async def test_what_is_too_large_is_cut_or_given_up(receiver: Receiver) -> None:
     )
     assert outcomes[0] == Fatal("payload_too_large", "a message is larger than 32 KiB")
     assert [type(each) for each in outcomes[1:]] == [Split, Split, Delivered]
+    await output.stop()
+
+
+async def test_events_without_a_message_are_counted_as_left_out_once(receiver: Receiver) -> None:
+    """spec/connections.md, 7.5, "others": `unsupported_type`, on the first attempt alone."""
+    drops: list[tuple[int, str, int]] = []
+    output = await opened(receiver, count_drop=lambda *drop: drops.append(drop))
+    odd = product_action("checkout_option", 1)
+    receiver.answer = lambda request: web.Response(status=503)
+    some = delivery(1, events=[odd, named("Hi", 1), odd])
+    none = delivery(2, 2, connection=3, events=[odd])
+    behind = delivery(3, 3, events=[named("Hi", 1)])
+    outcomes = await output.send([some, none, behind])
+    assert [type(each) for each in outcomes] == [Retry] * 3
+    assert drops == [(1, "unsupported_type", 2), (3, "unsupported_type", 1)]
+    receiver.answer = lambda request: web.Response()
+    again = [msgspec.structs.replace(each, attempts=1) for each in (some, none, behind)]
+    assert await output.send(again) == [Delivered(200)] * 3
+    assert len(drops) == 2
+    assert await output.send([none]) == [Delivered()]  # nothing is posted
+    assert drops[2:] == [(3, "unsupported_type", 1)]
+    await output.stop()
+
+
+async def test_what_is_cut_is_counted_by_its_parts(receiver: Receiver) -> None:
+    """A body that the receiver finds too large comes again in halves, as a first attempt."""
+    drops: list[tuple[int, str, int]] = []
+    output = await opened(receiver, count_drop=lambda *drop: drops.append(drop))
+    receiver.answer = lambda request: web.Response(status=413)
+    odd = product_action("checkout_option", 1)
+    outcomes = await output.send([delivery(1, events=[odd, named("Hi", 1)])])
+    assert [type(each) for each in outcomes] == [Split]
+    assert drops == []
     await output.stop()
 
 
