@@ -15,6 +15,7 @@ from server.problems import MAX_PROBLEMS, error_answer, json_answer
 STATUS: Mapping[str, int] = {
     "VALIDATION_ERROR": 400,
     "UNKNOWN_FIELD": 400,
+    "MISSING_FIELD": 400,
     "FORBIDDEN": 403,
     "NOT_FOUND": 404,
     "CONFLICT": 409,

@@ -23,6 +23,8 @@ MAX_ACTIVE_DAYS = 365
 
 def read_prediction(body: dict[str, Any]) -> PredictionFields:
     """Read a new prediction; its `goal` is as sent."""
+    if body.get("type") == "uplift" and body.get("treatment") is None:
+        raise AudienceRefused("MISSING_FIELD", [Problem("treatment is missing.", "/treatment")])
     read = BodyReader(body)
     read.word("type", ("future_event",))
     scorer = read.word("scorer", ("external", "builtin"))

@@ -314,6 +314,12 @@ async def test_31_what_is_wrong_is_refused_with_its_path(world: World) -> None:
         assert refused["errors"][0]["path"] == path, body
         is_unknown = path.endswith("/recency") and "recency" in str(body)
         assert (refused["errors"][0]["code"] == "UNKNOWN_FIELD") is is_unknown, body
+    refused = await call(world, 400, "POST", body=LIKELY | {"type": "uplift"})
+    [error] = refused["errors"]
+    assert (error["code"], error["path"]) == ("MISSING_FIELD", "/treatment")
+    treated = LIKELY | {"type": "uplift", "treatment": {"audience_id": 1, "test_id": 1}}
+    refused = await call(world, 400, "POST", body=treated)
+    assert refused["errors"][0]["path"] == "/type"  # nothing is trained here
     either = LIKELY | {"goal": {"or": [GOAL, GOAL | {"event_name": "Ordered"}], "absent": True}}
     made = await call(world, 201, "POST", body=either)
     assert made["goal"]["absent"] is True
