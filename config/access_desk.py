@@ -10,7 +10,6 @@ from actors.store.audit_log import Author
 from config.book import Book
 from config.roles import STANDARD, read_roles
 
-MAX_USERS = 10_000  # of an account
 IN_USE = "Removed a custom role with active user membership"
 
 
@@ -76,8 +75,9 @@ class AccessDesk:
             users = self._book.access.users(account)
             if self._book.access.user(account, fields["email"]) is not None:
                 raise _refused("User already exists.")
-            if len(users) >= MAX_USERS:
-                message = f"An account has at most {MAX_USERS} users."
+            most = self._book.of(workspace).document.workspace.limits.users
+            if len(users) >= most:
+                message = f"An account has at most {most} users."
                 raise ConfigurationRefused("LIMIT_EXCEEDED", [Problem(message)])
             self._check_role(fields)
             return self._book.access.write_user(account, workspace, fields, author)

@@ -23,6 +23,7 @@ ACCOUNT_LIMITS = (
     "account",
     "profile_requests_per_second",
     "platform_requests_per_minute",
+    "users",
     "active_audiences",
     "active_calculated_attributes",
     "data_plan_bytes",

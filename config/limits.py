@@ -53,6 +53,7 @@ class WorkspaceLimits(Model):
     platform_requests_per_minute: Annotated[int, Field(ge=0)] = 1000
     identity_requests_per_second: Annotated[int, Field(ge=0)] = 1000  # 0: off
 
+    users: Count = 200  # of the account (spec/connections.md, 1)
     active_audiences: Count = 100  # real-time ones of the account, at once
     active_calculated_attributes: Count = 100  # of the account, at once
     data_plan_bytes: Count = 50 * 1024 * 1024  # of all active versions of the account

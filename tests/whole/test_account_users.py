@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from actors.clock import ManualClock
+from config.limits import WorkspaceLimits
 from server.routes.account_users import percentless
 from tests.whole.test_conventions import next_page
 from tests.whole.world import DOCUMENT, World, changed, named, running, serving
@@ -177,3 +178,19 @@ async def test_the_audit_log_has_what_was_done_to_users(world: World) -> None:
     assert (created["before"], created["after"]) == (None, ANN)
     assert updated["after"] == deleted["before"] == {**ANN, "role": "user"}
     assert deleted["after"] is None
+
+
+async def test_an_account_has_as_many_users_as_its_limit(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """spec/connections.md, 1: 200 unless the document says otherwise."""
+    assert WorkspaceLimits().users == 200
+    document = changed(DOCUMENT, workspace={"limits": {"users": 2}})
+    async with running(tmp_path, shards=1, clock=clock, document=document) as world:
+        for name in ("a", "b"):
+            await ask(world, 201, "POST", "", {"email": f"{name}@ex.com"})
+        full = await ask(world, 422, "POST", "", {"email": "c@ex.com"})
+        assert full == ["An account has at most 2 users."]
+        assert await ask(world, 422, "POST", "", {"email": "a@ex.com"}) == ["User already exists."]
+        await ask(world, 202, "DELETE", "/a@ex.com")
+        await ask(world, 201, "POST", "", {"email": "c@ex.com"})
