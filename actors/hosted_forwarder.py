@@ -6,6 +6,7 @@ What is to be delivered waits in the outboxes meanwhile.
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -250,6 +251,7 @@ class Forwarder(Process):
             place=plan.place,
             state=self._state,
             count_drop=self._count_drop,
+            count_load=partial(self._metrics.count_load, plan.info.id),
             python_dir=options.python_dir,
             memory=self._memory,
         )

@@ -82,6 +82,7 @@ class ShardMetrics:
         self.audience_changes = shards.AUDIENCE_CHANGES.on(self.registry)
         self.audience_size = shards.AUDIENCE_SIZE.on(self.registry)
         self.profiles = shards.SHARD_PROFILES.on(self.registry)
+        self.profile_merges = users.PROFILE_MERGES.on(self.registry)
         self.identity_records = users.IDENTITY_RECORDS.on(self.registry)
         self.storage_bytes = shards.STORAGE_BYTES.on(self.registry)
         self.storage_map_used = shards.STORAGE_MAP_USED.on(self.registry)
@@ -141,7 +142,16 @@ class ForwarderMetrics:
         self.rate_limit_factor = forwarding.FORWARDER_RATE_LIMIT_FACTOR.on(self.registry)
         self.breaker_state = forwarding.FORWARDER_BREAKER_STATE.on(self.registry)
         self.connection_status = forwarding.CONNECTION_STATUS.on(self.registry)
+        self.loaded_rows = forwarding.WAREHOUSE_LOAD_ROWS.on(self.registry)
+        self.load_duration = forwarding.WAREHOUSE_LOAD_DURATION.on(self.registry)
+        self.load_success = forwarding.WAREHOUSE_LAST_SUCCESS.on(self.registry)
         _show_build(self.registry, version)
+
+    def count_load(self, output: str, rows: int, duration_s: float, ended_ms: int) -> None:
+        """Count what a warehouse has taken."""
+        self.loaded_rows.labels(output).inc(rows)
+        self.load_duration.labels(output).observe(duration_s)
+        self.load_success.labels(output).set(ended_ms / 1000)
 
 
 class AdminMetrics:

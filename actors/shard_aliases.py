@@ -134,6 +134,7 @@ class ShardAliases:
             copies.forget_progress(txn, request.destination_mpid, order.number)
             if profile is not None and not is_merged(profile, request.source_mpid, order.begun_ms):
                 merge_from(profile, request.source_mpid, facts, self._workspace, order.begun_ms)
+                self._shard.counts.merged()
                 # Audiences see the copied events; calculated attributes do not.
                 profile.workspaces[self._workspace.number].entries_epoch = 0
                 for joint in profile.joint.values():

@@ -72,6 +72,7 @@ class ShardCounts:
         self._events = Labelled(metrics.ingest_events)
         self._commits = metrics.storage_commit_duration.labels(str(shard))
         self._drops: Counter[tuple[int, str]] = Counter()
+        self._merges = 0
         self.take_over(options)
         with store.read() as txn:
             self._addressed = addressed.read(txn)
@@ -163,8 +164,15 @@ class ShardCounts:
         for drop in drops:
             self._drops[drop.connection, drop.reason] += drop.events
 
+    def merged(self) -> None:
+        """Note that a profile takes over what an alias gives it."""
+        self._merges += 1
+
     def published(self) -> None:
         """The transaction is on disk: count what was noted for it."""
+        if self._merges:
+            self._metrics.profile_merges.labels(self._workspace.id).inc(self._merges)
+            self._merges = 0
         if self._drops:
             self._write_drops(self._drops)
             self._drops.clear()
@@ -177,6 +185,7 @@ class ShardCounts:
         """The transaction failed: what was noted for it did not happen."""
         self._drops.clear()
         self._new.clear()
+        self._merges = 0
 
     def stages(self, stages: Stages) -> None:
         """Observe how long the stages of a committed micro-batch took."""

@@ -148,3 +148,27 @@ CONNECTION_STATUS = Metric(
     meaning="0 inactive, 1 active, 2 faulted.",
     remedy="2: mend the cause and resume the connection.",
 )
+WAREHOUSE_LOAD_ROWS = Metric(
+    Counter,
+    "headwater_warehouse_load_rows_total",
+    "1",
+    ("output",),
+    meaning="Rows that loads have written, of all tables.",
+    remedy="None for long while deliveries wait: the warehouse refuses loads; see the log.",
+)
+WAREHOUSE_LOAD_DURATION = Metric(
+    Histogram,
+    "headwater_warehouse_load_duration_seconds",
+    "seconds",
+    ("output",),
+    meaning="Time of one load that succeeded.",
+    remedy="Near the time between two loads: a larger warehouse, or load_interval_minutes longer.",
+)
+WAREHOUSE_LAST_SUCCESS = Metric(
+    Gauge,
+    "headwater_warehouse_last_success_timestamp_seconds",
+    "seconds",
+    ("output",),
+    meaning="When the last load ended that succeeded.",
+    remedy="Long ago while deliveries wait: login, privileges or address of the warehouse.",
+)

@@ -94,3 +94,11 @@ ALIASES = Metric(
     meaning="Aliases that were processed: applied, or dropped because of others before them.",
     remedy="dropped rises: a client aliases users again and again; list them to see which.",
 )
+PROFILE_MERGES = Metric(
+    Counter,
+    "headwater_profile_merges_total",
+    "profiles",
+    ("workspace",),
+    meaning="Profiles that have taken over the history of another one, by an alias.",
+    remedy="Rises faster than users log in: a client aliases users again and again.",
+)

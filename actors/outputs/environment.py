@@ -80,6 +80,8 @@ class KeepsNothing:
 KEEPS_NOTHING = KeepsNothing()
 # Counts what an output leaves out of its own accord: connection number, reason, how many events.
 CountDrop = Callable[[int, str, int], None]
+# Counts a load of a warehouse that succeeded: rows, how long it took in s, when it ended in ms.
+CountLoad = Callable[[int, float, int], None]
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class OutputEnvironment:
         place: of the output in its workspace.
         state: what it keeps beyond its process.
         count_drop: told of what it leaves out.
+        count_load: told of loads, of a warehouse.
         python_dir: where the operator's own classes are; `None`: there are none.
         memory: what all environments of the output have in common, by its type, for as long as
             the process lives.
@@ -110,5 +113,6 @@ class OutputEnvironment:
     place: OutputPlace = NOWHERE
     state: OutputState = KEEPS_NOTHING
     count_drop: CountDrop = lambda connection, reason, count: None
+    count_load: CountLoad = lambda rows, duration_s, ended_ms: None
     python_dir: Path | None = None
     memory: dict[type, Any] = field(default_factory=dict)

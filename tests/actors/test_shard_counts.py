@@ -68,10 +68,12 @@ def test_what_an_output_does_not_get_of_an_alias_is_counted_once_it_is_on_disk(
                 with pytest.raises(StoreFull):
                     aliases.finish_alias(ORDER, facts)
         aliases.finish_alias(ORDER, facts)
+        aliases.finish_alias(ORDER, facts)  # once more: it is merged already
         assert dropped(shard) == before + 1
         labels = {"connection": ELSEWHERE.id, "result": "dropped"}
         read = shard.metrics.registry.get_sample_value
         assert read("headwater_forwarder_events_total", labels) == before + 1
+        assert read("headwater_profile_merges_total", {"workspace": WORKSPACE.id}) == 1
 
 
 def test_batches_go_on_when_the_connection_that_did_not_get_an_alias_is_gone(

@@ -134,8 +134,12 @@ class WarehouseOutput:
             return outcome
 
     async def _load(self, name: str, readings: Readings, now_ms: int) -> None:
+        clock = self._environment.clock
+        begun_s = clock.monotonic()
         async with self._engine.transaction() as session:
             result = await load(session, self._load_settings, name, readings, now_ms)
+        duration_s = clock.monotonic() - begun_s
+        self._environment.count_load(sum(result.rows.values()), duration_s, clock.now_ms())
         for table in sorted(result.full_tables - self._full_tables):
             logger.error(
                 "A table has no room for all attributes; some are in its JSON alone",

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -9,6 +10,7 @@ from uuid import uuid4
 import duckdb
 
 from actors.clock import ManualClock
+from actors.metric_groups import ForwarderMetrics
 from actors.model.deliveries import Delivery
 from actors.outputs.audience_messages import (
     MembershipChange,
@@ -38,6 +40,7 @@ class Warehouse:
         self._dsn = dsn
         self.schema = schema or f"s{uuid4().hex}"
         self.clock = ManualClock()
+        self.metrics = ForwarderMetrics("test")
         self._folder = folder
         self._opened = 0
 
@@ -65,6 +68,7 @@ class Warehouse:
             EgressRules(["127.0.0.1"]),
             self._folder / f"spool{self._opened}",
             place=OutputPlace(connections={1: ConnectionTerms("Feed", feed)} if feed else {}),
+            count_load=partial(self.metrics.count_load, "wh"),
         )
         output = MODULES[self.module].open(settings, environment)
         assert isinstance(output, BulkOutput)

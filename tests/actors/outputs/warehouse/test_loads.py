@@ -275,6 +275,27 @@ async def test_a_load_is_recorded_once(warehouse: Warehouse) -> None:
     assert rows == [("otherevents", 2, NOW_MS - 1000, NOW_MS - 1000), ("users", 1, None, None)]
 
 
+async def test_loads_are_counted(warehouse: Warehouse) -> None:
+    """spec/observability.md, 6; a load that is repeated writes nothing."""
+    read = warehouse.metrics.registry.get_sample_value
+
+    def counted(name: str) -> float | None:
+        return read(f"headwater_warehouse_{name}", {"output": "wh"})
+
+    assert counted("last_success_timestamp_seconds") is None
+    once = batch(1, [event(11), event(12)], user_identities=[])
+    assert isinstance(await warehouse.load([once]), Delivered)
+    rows = sum(count for (count,) in warehouse.query("SELECT rows FROM {s}._loads"))
+    assert rows >= 2
+    assert counted("load_rows_total") == rows
+    assert counted("load_duration_seconds_count") == 1
+    assert counted("last_success_timestamp_seconds") == NOW_MS / 1000
+    warehouse.clock.advance(60_000)
+    await warehouse.load([once])
+    assert counted("load_rows_total") == rows
+    assert counted("last_success_timestamp_seconds") == NOW_MS / 1000 + 60
+
+
 async def test_old_events_are_deleted_once_a_day(warehouse: Warehouse) -> None:
     output = warehouse.open(hygiene={"days": 2})
     await output.start()
