@@ -250,6 +250,20 @@ async def test_inputs_are_made_changed_and_deleted(world: World) -> None:
     assert (await ask(world, "GET", "/inputs/5"))[0] == 404
 
 
+async def test_what_a_debug_feed_is_sent_is_of_development(world: World) -> None:
+    """spec/platform-api.md, worked case 21, of inputs of version 2."""
+    body = {"kind": "feed", "name": "CRM", "is_debug": True}
+    status, made = await ask(world, "POST", "/inputs", body)
+    assert (status, made["is_debug"]) == (201, True)
+    _, listed = await ask(world, "GET", "/inputs")
+    assert [each["id"] for each in listed if each["name"] == "CRM"] == [made["id"]]
+    [key] = made["keys"]
+    world.secrets["crm"] = f"{key['key']}:{key['secret']}"
+    response = await world.send({**BATCH, "environment": "production"}, "crm")
+    assert response.status == 202
+    assert [each.batch.environment for each in world.log()] == ["development"]
+
+
 async def test_an_input_in_use_goes_only_by_force_and_with_its_connections(world: World) -> None:
     status, answer = await ask(world, "DELETE", "/inputs/backend")
     assert (status, message(answer)) == (422, "Connections or audiences use the input.")

@@ -27,7 +27,7 @@ from tests.whole.subject_requests import (
 )
 from tests.whole.test_audience_reads import ask, downloaded
 from tests.whole.test_audiences import AUDIENCE_DOCUMENT, changes, connected, members, status_is
-from tests.whole.world import LocalShard, World, changed, named, running, serving
+from tests.whole.world import SECRETS, LocalShard, World, basic, changed, named, running, serving
 
 STAGES = (
     "results",
@@ -89,6 +89,13 @@ def stores(world: World) -> list[Store]:
     return [*own, *world.coordinator_stores]
 
 
+async def searched(world: World, **identities: str) -> int:
+    """Return the status of IDSync's search."""
+    call = {"environment": "production", "known_identities": identities}
+    headers = basic(SECRETS["k1"])
+    return (await world.client.post("/v1/search", json=call, headers=headers)).status
+
+
 async def erased(world: World, clock: ManualClock, **members: Any) -> str:
     """Have Zoe erased."""
     request_id = await accepted(world, body(**members))
@@ -108,6 +115,7 @@ async def test_case_16_all_of_a_user_is_gone_and_nothing_of_anybody_else(
     await world.accept(person("bob", custom("Seen")))
     await world.settle_audiences()
     zoe, bob = await world.mpid("zoe"), await world.mpid("bob")
+    assert await searched(world, customerid="zoe") == 200
     before = {
         "profile": await world.profile(bob, "user_identities,user_attributes,device_identities"),
         "timeline": await world.timeline(bob),
@@ -122,6 +130,8 @@ async def test_case_16_all_of_a_user_is_gone_and_nothing_of_anybody_else(
     assert not [each for each in world.outgoing() if each.get("mpid") == zoe]
     response = await world.get(f"/userprofile/v1/1/1/1/{zoe}", fields="user_attributes")
     assert response.status == 404
+    assert await searched(world, email=NEEDLE) == await searched(world, customerid="zoe") == 404
+    assert await searched(world, customerid="bob") == 200
     assert await world.find("zoe") == await world.find(NEEDLE) == []
     response = await world.get(f"/platform/v2/workspaces/1/users/{zoe}/events")
     assert response.status == 404

@@ -1,11 +1,14 @@
 """Consent of batches: worked case 42."""
 
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.whole.cases import dropped, newest, user
-from tests.whole.world import T, World
+from tests.whole.sent import custom
+from tests.whole.world import DOCUMENT, T, World, changed, running
 
 
 def gdpr(purpose: str = "newsletter", **record: Any) -> dict[str, Any]:
@@ -127,3 +130,42 @@ async def test_ccpa_has_one_purpose(world: World) -> None:
     [notification] = world.outgoing()[0]["system_notifications"]
     assert notification["type"] == "ccpa_change"
     assert notification["data"]["current"]["regulation"] == "CCPA"
+
+
+async def test_an_opt_out_of_sale_holds_for_the_very_batch_that_brings_it(tmp_path: Path) -> None:
+    """spec/privacy.md, worked case 4, and 2.2: the batch is judged by the new state."""
+    purpose = {"regulation": "ccpa", "purpose": "data_sale_opt_out", "has_consented": True}
+    rule = {"kind": "consent", "action": "exclude", "purposes": [purpose]}
+    [output] = DOCUMENT["outputs"]
+    [connection] = [each for each in DOCUMENT["connections"] if each["input"] == "backend"]
+    ruled = {"id": "ruled", "output": "buyer", "forwarding_rules": [rule]}
+    document = changed(
+        DOCUMENT,
+        outputs=[output, output | {"id": "buyer", "name": "Buyer"}],
+        connections=[connection, connection | ruled],
+    )
+
+    def waiting(world: World, number: int) -> list[str]:
+        deliveries = [
+            each for shard in world.shards for each in shard.outbox.read_outbox(number, 0, 9, 2**20)
+        ]
+        return [
+            event["data"]["event_name"]
+            for each in deliveries
+            for event in orjson.loads(each.payload)["events"]
+        ]
+
+    def said(consented: bool, name: str) -> dict[str, Any]:
+        record = {"consented": consented, "timestamp_unixtime_ms": T + len(name)}
+        state = {"ccpa": {"data_sale_opt_out": record}}
+        return user(consent_state=state, events=[custom(name)])
+
+    async with running(tmp_path, document=document) as world:
+        await world.accept(user(events=[custom("A")]))  # no record: forwarded
+        await world.accept(said(True, "BB"))
+        await world.accept(user(events=[custom("Silent")]))
+        await world.accept(said(False, "CCC"))
+        assert waiting(world, 1) == ["A", "BB", "Silent", "CCC"]
+        assert waiting(world, 2) == ["A", "CCC"]
+        labels = {"connection": "ruled", "reason": "forwarding_rule:consent"}
+        assert world.count("headwater_forwarder_drops_total", **labels) == 2

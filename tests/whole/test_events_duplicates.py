@@ -40,6 +40,25 @@ async def test_case_51_a_request_id_is_applied_once(world: World) -> None:
     assert await names(world) == ["Opened", "Other key"]
 
 
+async def test_a_duplicate_is_metered_as_one_and_its_events_are_not(world: World) -> None:
+    """spec/observability.md, worked case 18."""
+    where = {"workspace": "w1", "input": "backend", "environment": "production"}
+
+    def metered() -> tuple[float, float, float]:
+        events = world.count("headwater_ingest_events_total", event_type="custom_event", **where)
+        results = [
+            world.count("headwater_ingest_batches_total", result=result, **where)
+            for result in ("accepted", "duplicate")
+        ]
+        return events, results[0], results[1]
+
+    assert metered() == (0, 0, 0)
+    await world.accept(request("r1"))
+    assert metered() == (1, 1, 0)
+    await world.accept(request("r1"))
+    assert metered() == (1, 1, 1)
+
+
 async def test_case_51_environment_and_path_play_no_part(world: World) -> None:
     """spec/events-api.md, 5.4, for batches without events too."""
     await world.accept(request("r1"))

@@ -47,6 +47,18 @@ async def test_case_46_no_time_and_no_time_at_all(world: World) -> None:
         await refused(world, user(events=[at(wrong)]), "events[0].data.timestamp_unixtime_ms")
 
 
+async def test_events_of_more_than_three_days_ago_are_counted_as_late(
+    world: World, clock: ManualClock
+) -> None:
+    """spec/observability.md, worked case 8: what lies 72 h back is not late yet."""
+    late = {"workspace": "w1", "input": "backend"}
+    for before_ms, count in ((71 * HOUR + HOUR // 2, 0), (72 * HOUR, 0), (72 * HOUR + 1, 1)):
+        await world.accept(user(events=[at(T - before_ms)]))
+        assert world.count("headwater_ingest_late_events_total", **late) == count
+    await world.accept(user(events=[at(T), at(T - 73 * HOUR), at(T - 74 * HOUR)]))
+    assert world.count("headwater_ingest_late_events_total", **late) == 3
+
+
 async def test_case_47_time_of_a_batch(world: World, clock: ManualClock) -> None:
     """spec/events-api.md, worked case 47."""
     clock.advance(HOUR)

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.serving import KEY, SECRET, WORKSPACE, Served, eventually
 from tests.whole.world import basic
@@ -107,6 +108,7 @@ def test_nothing_that_was_planted_is_in_logs_metrics_or_errors(served: Served) -
     spoiled = {**BATCH, "events": [{"event_type": PLANTED["event attribute"], "data": {}}]}
     unreadable = {**BATCH, "mpid": PLANTED["attribute value"]}
     broken = b'{"a": "%s", ' % PLANTED["file of an exception"].encode()
+    known = {"environment": "production", "known_identities": {"email": EMAIL}}
     call = {"environment": "production", "known_identities": {"email": EMAIL, "nope": customer}}
     token = {
         "client_id": "ops",
@@ -117,6 +119,8 @@ def test_nothing_that_was_planted_is_in_logs_metrics_or_errors(served: Served) -
 
     accepted = ask(served, "POST", "/v2/events", json.dumps(BATCH).encode(), good)
     assert " 202 " in accepted.partition("\r\n")[0]
+    identified = ask(served, "POST", "/v1/identify", json.dumps(known).encode(), good)
+    mpid = json.loads(identified.partition("\r\n\r\n")[2])["mpid"]
     errors = [
         ask(served, "POST", "/v2/events", json.dumps(BATCH).encode(), wrong),
         ask(served, "POST", "/v2/events", json.dumps(BATCH).encode(), bearer),
@@ -145,11 +149,21 @@ def test_nothing_that_was_planted_is_in_logs_metrics_or_errors(served: Served) -
     shown = eventually(
         lambda: _read(f"{admin}/metrics"), lambda text: "headwater_forwarder_requests_total" in text
     )
+    _refuse_personal_labels(shown, mpid)
     pages = [shown, *(_read(f"{admin}/{name}") for name in ("status", "readyz", "version"))]
     ray_logs = _written_by(served)
     assert served.process.stop() == 0
     _refuse_planted({"log": logged(), "pages": "".join(pages), **ray_logs})
     _refuse_planted({"errors": "".join(errors)})
+
+
+def _refuse_personal_labels(metrics: str, mpid: str) -> None:
+    """spec/observability.md, worked case 19."""
+    samples = [each for kind in text_string_to_metric_families(metrics) for each in kind.samples]
+    assert all(re.match("(headwater|python|process)_", each.name) for each in samples)
+    values = {value for each in samples for value in each.labels.values()}
+    assert "backend-dead" in values
+    assert not [value for value in values if mpid in value or "@" in value]
 
 
 def _refuse_planted(texts: Mapping[str, str]) -> None:

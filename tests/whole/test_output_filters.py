@@ -34,6 +34,21 @@ async def test_what_an_output_filters_is_replaced(world: World) -> None:
     assert (status, answer["errors"][0]["path"]) == (400, "colours")
 
 
+async def test_case_11_an_event_is_not_switched_on_below_a_type_that_is_off(world: World) -> None:
+    """spec/connections.md, worked case 11, and 2.4."""
+    off: dict[str, Any] = {"event_types": {"disabled": ["navigation"]}}
+    assert (await ask(world, "PUT", "/outputs/hook/filter", off))[0] == 200
+    opened = {"events": {"enabled": [{"event_type": "navigation", "name": "Open"}]}}
+    status, answer = await ask(world, "PUT", "/outputs/hook/filter", {**off, **opened})
+    assert status == 422
+    [error] = answer["errors"]
+    assert error["path"].endswith("events.enabled[0]")
+    assert error["message"] == "event type 'navigation' is off"
+    assert (await ask(world, "GET", "/outputs/hook/filter"))[1] == off
+    other = {"events": {"enabled": [{"event_type": "other", "name": "Open"}]}}
+    assert (await ask(world, "PUT", "/outputs/hook/filter", {**off, **other}))[0] == 200
+
+
 async def test_a_filter_is_copied_to_other_outputs(world: World) -> None:
     for name in ("first", "second"):
         output = {
