@@ -108,7 +108,8 @@ def test_nothing_that_was_planted_is_in_logs_metrics_or_errors(served: Served) -
     spoiled = {**BATCH, "events": [{"event_type": PLANTED["event attribute"], "data": {}}]}
     unreadable = {**BATCH, "mpid": PLANTED["attribute value"]}
     broken = b'{"a": "%s", ' % PLANTED["file of an exception"].encode()
-    known = {"environment": "production", "known_identities": {"email": EMAIL}}
+    sent = {"email": EMAIL, "customerid": customer}
+    known = {"environment": "production", "known_identities": sent}
     call = {"environment": "production", "known_identities": {"email": EMAIL, "nope": customer}}
     token = {
         "client_id": "ops",
