@@ -20,10 +20,8 @@ from actors.audiences.queries import Asked
 from actors.audiences.trees import members_document, milestone
 from actors.audiences.variations import with_control
 
-NO_COUNTS = Counts(0)
 # spec/platform-api.md, 12
 SERVICE_NAMES = {"webhook": "AudienceWebhook", "audience_csv": "AudienceCsv"}
-_UNCOUNTED = frozenset({"draft", "inactive"})
 
 
 def moment(at_ms: int) -> str:
@@ -44,7 +42,7 @@ def shown_audience(
 
     Args:
         audience: to be shown.
-        counts: of its members, `None` if it has none.
+        counts: of its members, `None` if it has none or they are not known.
         is_faulted: one of its connections is.
         journeys: by number; that of a milestone's audience has to be there.
         now_ms: when.
@@ -273,18 +271,17 @@ def _status(audience: Audience, is_faulted: bool, now_ms: int) -> str:
 
 
 def _sizes(audience: Audience, counts: Counts | None) -> dict[str, Any]:
-    if counts is None and audience.status in _UNCOUNTED:
+    if counts is None:
         unknown = ("size", "added_last_24_hours", "dropped_last_24_hours", "volatility")
         return dict.fromkeys(unknown)
-    found = counts or NO_COUNTS
-    changes = found.added + found.dropped
+    changes = counts.added + counts.dropped
     # What is counted while users are still being evaluated is no size.
     is_partial = audience.status == "activating" and audience.type == "real_time"
     return {
-        "size": None if is_partial else found.size,
-        "added_last_24_hours": found.added,
-        "dropped_last_24_hours": found.dropped,
-        "volatility": changes / found.size if found.size and not is_partial else None,
+        "size": None if is_partial else counts.size,
+        "added_last_24_hours": counts.added,
+        "dropped_last_24_hours": counts.dropped,
+        "volatility": changes / counts.size if counts.size and not is_partial else None,
     }
 
 

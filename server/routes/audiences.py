@@ -5,7 +5,6 @@ from typing import Any
 from aiohttp import web
 from msgspec import to_builtins
 
-from actors.audiences.answers import Counts
 from actors.audiences.objects import Audience
 from server import audience_bodies as bodies
 from server.audience_problems import v2_errors
@@ -24,6 +23,7 @@ from server.audience_requests import (
     uses_of,
     visible,
 )
+from server.audience_showing import LIST_ESTIMATES_S, show, show_all
 from server.audience_views import shown_audience, shown_test
 from server.auditing import audited
 from server.bodiless import without_body
@@ -73,7 +73,7 @@ async def listed(request: web.Request) -> web.Response:
                 for each in await use.audiences()
                 if tags <= frozenset(each.tags) and (kind is None or each.type == kind)
             ]
-            found += await _shown_all(use, audiences)
+            found += await show_all(use, audiences, LIST_ESTIMATES_S)
     return paged(request, [each for each in found if status is None or each["status"] == status])
 
 
@@ -85,7 +85,7 @@ async def create(request: web.Request) -> web.Response:
     fields = bodies.read_audience(await json_body(request, caller), is_new=True)
     desk = caller.edge.deployment.audiences.desk
     made = await desk.create_audience(fields, caller.credential.client_id)
-    return json_answer(await _shown(own_use(caller), made), 201)
+    return json_answer(await show(own_use(caller), made), 201)
 
 
 async def one(request: web.Request) -> web.Response:
@@ -94,7 +94,7 @@ async def one(request: web.Request) -> web.Response:
     found = await use.desk.audience(number_in_path(request, "audience"))
     if found is None or use.owner.config.current.workspace not in found.workspaces:
         raise no_audience()
-    return json_answer(await _shown(use, found))
+    return json_answer(await show(use, found))
 
 
 async def _as_written(request: web.Request) -> web.Response:
@@ -116,7 +116,7 @@ async def replace(request: web.Request) -> web.Response:
     made = await use.desk.replace_audience(number, fields, use.actor, revision)
     if made is None:
         raise no_audience()
-    return json_answer(await _shown(use, made))
+    return json_answer(await show(use, made))
 
 
 @audited("delete", "audience", "audience", _as_written)
@@ -161,7 +161,7 @@ async def clone(request: web.Request) -> web.Response:
     made = await use.desk.clone_audience(number, use.actor)
     if made is None:
         raise no_audience()
-    return json_answer(await _shown(use, made), 201)
+    return json_answer(await show(use, made), 201)
 
 
 @audited("update", "audience")
@@ -260,42 +260,6 @@ async def _audience(request: web.Request, use: Use) -> Audience:
     if found is None or not visible(use.caller, found):
         raise no_audience()
     return found
-
-
-async def _shown_all(use: Use, audiences: list[Audience]) -> list[dict[str, Any]]:
-    if not audiences:
-        return []
-    gateway = use.gateway
-    counts: dict[int, Counts] = await gateway.counts()
-    journeys = {each.number: each for each in await gateway.desk.journeys()}
-    faulted = {
-        each.audience
-        for each in await gateway.desk.all_subscriptions()
-        if each.fault is not None and (each.receiver == use.receiver or not use.is_shared)
-    }
-    pending = await gateway.desk.pending_audiences()
-    now_ms = use.owner.clock.now_ms()
-    return [
-        shown_audience(each, counts.get(each.number), each.number in faulted, journeys, now_ms)
-        | {"shared": use.is_shared}
-        | ({"pending_prediction": True} if each.number in pending else {})
-        for each in audiences
-    ]
-
-
-async def _shown(use: Use, audience: Audience) -> dict[str, Any]:
-    """Show one audience; how far its evaluation is, and the first time an estimate."""
-    [body] = await _shown_all(use, [audience])
-    percent = await use.desk.calculation_percent(audience.number)
-    if percent is not None:
-        body["calculation_percent_complete"] = percent
-    if audience.status == "activating" and audience.type == "real_time":
-        gateway = use.gateway
-        asked = await gateway.desk.ask_of(audience.number)
-        if asked is not None:
-            estimate = await gateway.first_estimate(audience.number, audience.revision, asked)
-            body |= {"size": estimate.estimate, "is_estimate": True}
-    return body
 
 
 def _if_match(request: web.Request) -> int | None:

@@ -5,7 +5,6 @@ from typing import Any
 
 from aiohttp import web
 
-from actors.audiences.answers import Counts
 from actors.audiences.objects import Audience, Subscription
 from actors.audiences.rules import RUNNING
 from actors.audiences.trees import members_document, milestone
@@ -20,6 +19,7 @@ from server.audience_requests import (
     use_of,
     uses_of,
 )
+from server.audience_showing import counts_for, counts_of
 from server.audience_views import listed_audience
 from server.context import EDGES
 from server.management import enter_v1, write_audit
@@ -50,7 +50,7 @@ async def delete(request: web.Request) -> web.Response:
     caller = enter_v1(request, MAY_CHANGE_AUDIENCES)
     number = number_in_path(request, "audience")
     use = await use_of(request, caller, number)
-    shown = await _listed(use, _names(request))
+    shown = await _listed(use, _names(request), is_counted=False)
     if not await use.desk.delete_audience(number):
         raise no_audience()
     before = next((each for each in shown if each["id"] == number), None)
@@ -72,8 +72,13 @@ def _names(request: web.Request) -> dict[int, str]:
     return {each.workspace: each.workspace_name for each in configs}
 
 
-async def _listed(use: Use, names: Mapping[int, str]) -> list[dict[str, Any]]:
-    """Show the active audiences that are over no other workspaces than those that have names."""
+async def _listed(
+    use: Use, names: Mapping[int, str], *, is_counted: bool = True
+) -> list[dict[str, Any]]:
+    """Show the active audiences that are over no other workspaces than those that have names.
+
+    `is_counted`: with their sizes, as far as shards tell.
+    """
     gateway = use.gateway
     audiences = [
         each
@@ -82,7 +87,7 @@ async def _listed(use: Use, names: Mapping[int, str]) -> list[dict[str, Any]]:
     ]
     if not audiences:
         return []
-    counts: dict[int, Counts] = await gateway.counts()
+    counts = await counts_for(use, audiences) if is_counted else None
     outputs = await gateway.desk.audience_outputs()
     journeys = {each.number: each for each in await gateway.desk.journeys()}
     subscriptions: dict[int, list[Subscription]] = {}
@@ -101,7 +106,7 @@ async def _listed(use: Use, names: Mapping[int, str]) -> list[dict[str, Any]]:
     return [
         listed_audience(
             each,
-            counts.get(each.number),
+            counts_of(each, counts),
             subscriptions.get(each.number, []),
             outputs,
             names,

@@ -36,6 +36,7 @@ class PlainShard:
     def __init__(self, users: Users, clock: ManualClock, number: int, of: int) -> None:
         self.live = LiveAudiences()
         self.is_away = False
+        self.is_loading = False  # its members, after a start
         self.members: dict[int, dict[int, int]] = {}
         self.lists: dict[int, set[int]] = {}
         self.list_changes: list[int] = []
@@ -114,6 +115,8 @@ class PlainShard:
 
     async def audience_counts(self) -> dict[int, Counts]:
         self._answer()
+        if self.is_loading:
+            raise ShardUnavailable("the shard still loads its audiences")
         live = {each.number for each in self.live.audiences}
         return {
             number: Counts(len(found)) for number, found in self.members.items() if number in live

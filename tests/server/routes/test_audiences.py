@@ -10,6 +10,7 @@ import pytest
 from actors.audiences.queries import Asked
 from actors.errors import ShardUnavailable
 from server.audience_gateway import AudienceGateway
+from server.routes import audiences as audience_routes
 from tests.actors.audiences.desks import age_from, attribute, clips, member_of
 from tests.server.routes.audiences import V2, AudienceWorld, audience_world
 
@@ -183,9 +184,10 @@ async def test_an_active_audience_has_a_size_and_before_an_estimate(world: Audie
     await world.ask(204, "POST", f"{number}/activation")
     shown = await world.ask(200, "GET", str(number))
     assert (shown["status"], shown["size"], shown["is_estimate"]) == ("activating", 2, True)
-    for path in ("", "/v1/audiences?accountId=2"):  # lists estimate nothing
-        [listed] = await world.ask(200, "GET", path)
-        assert (listed["size"], "is_estimate" in listed) == (None, False)
+    [listed] = await world.ask(200, "GET", "")
+    assert (listed["size"], listed["is_estimate"]) == (2, True)
+    [plain] = await world.ask(200, "GET", "/v1/audiences?accountId=2")  # has no mark of estimates
+    assert (plain["size"], "is_estimate" in plain) == (None, False)
     await world.desk.settle()
     for path in ("", "/v1/audiences?accountId=2"):
         assert [each["size"] for each in await world.ask(200, "GET", path)] == [2]
@@ -214,11 +216,68 @@ async def test_an_audience_that_is_being_activated_is_estimated_once(
     monkeypatch.setattr(AudienceGateway, "estimate", estimate)
     number = await world.make("Premium", PREMIUM)
     await world.ask(204, "POST", f"{number}/activation")
-    await world.ask(503, "GET", str(number))
+    assert (await world.ask(200, "GET", str(number)))["size"] is None
     fails.clear()
     shown = await asyncio.gather(*(world.ask(200, "GET", str(number)) for _ in range(5)))
     assert {each["size"] for each in shown} == {2}
     assert len(estimated) == 2  # that which failed, and one for all
+
+
+async def test_a_list_does_not_wait_for_estimates_that_take_long(
+    world: AudienceWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = asyncio.Event()
+
+    async def estimate(gateway: AudienceGateway, asked: Asked) -> Any:
+        await counted.wait()
+        return await whole(gateway, asked)
+
+    whole = AudienceGateway.estimate
+    monkeypatch.setattr(AudienceGateway, "estimate", estimate)
+    monkeypatch.setattr(audience_routes, "LIST_ESTIMATES_S", 0.01)
+    numbers = [await world.make(name, PREMIUM) for name in ("One", "Two")]
+    for number in numbers:
+        await world.ask(204, "POST", f"{number}/activation")
+    listed = await world.ask(200, "GET", "")
+    assert [(each["size"], "is_estimate" in each) for each in listed] == [(None, False)] * 2
+    counted.set()
+    await asyncio.gather(*(world.ask(200, "GET", str(number)) for number in numbers))
+    listed = await world.ask(200, "GET", "")
+    assert [(each["size"], each["is_estimate"]) for each in listed] == [(2, True)] * 2
+
+
+async def test_drafts_are_made_and_changed_while_a_shard_is_away(world: AudienceWorld) -> None:
+    """A refusal of what was done would have the caller do it once more."""
+    kept = await world.activate("Premium", PREMIUM)
+    world.desk.shards[0].is_away = True
+    made = await world.ask(201, "POST", "", {"name": "Draft", "definition": PREMIUM})
+    assert (made["status"], made["size"]) == ("draft", None)
+    changed = await world.ask(200, "PUT", str(made["id"]), {"tags": ["a"]})
+    assert changed["tags"] == ["a"]
+    assert (await world.ask(201, "POST", f"{kept}/clone"))["name"] == "Premium (copy)"
+    listed = await world.ask(200, "GET", "")
+    assert [(each["name"], each["size"]) for each in listed] == [
+        ("Premium", None),
+        ("Draft", None),
+        ("Premium (copy)", None),
+    ]
+
+
+async def test_sizes_are_not_known_until_a_shard_has_its_members_again(
+    world: AudienceWorld,
+) -> None:
+    number, other = [await world.activate(name, PREMIUM) for name in ("Premium", "Other")]
+    world.desk.shards[0].is_loading = True
+    changed = await world.ask(200, "PUT", str(number), {"name": "Gold"})
+    assert (changed["name"], changed["status"]) == ("Gold", "active")
+    sizes = ("size", "added_last_24_hours", "dropped_last_24_hours", "volatility")
+    assert [changed[each] for each in sizes] == [None] * 4
+    await world.ask(202, "DELETE", f"/v1/audiences/{other}?accountId=2")
+    for path in ("", "/v1/audiences?accountId=2"):
+        listed = await world.ask(200, "GET", path)
+        assert [(each["id"], each["size"]) for each in listed] == [(number, None)]
+    world.desk.shards[0].is_loading = False
+    assert (await world.ask(200, "GET", str(number)))["size"] == 2
 
 
 async def test_the_list_is_filtered(world: AudienceWorld) -> None:
