@@ -119,7 +119,7 @@ def test_users_whom_nobody_knows_have_no_result(later: Asked) -> None:
     assert unknown.result is None
 
 
-def criteria_in_have_their_own_results_and_the_whole_an_end(shard: Asked) -> None:
+def test_criteria_have_their_own_results_and_the_whole_an_end(shard: Asked) -> None:
     """Case 32: it expires at t + 3 600 000."""
     pinged_ms = NOW - HOUR + 10_000
     shard.send(1001, {"events": [custom("Ping", pinged_ms)]})
