@@ -234,16 +234,6 @@ async def test_case_24_the_client_endpoint_is_off_by_default(world: World) -> No
     assert (await world.client.get(f"/v1/{WEB_KEY}/audience?mpid=4411")).status == 403
 
 
-@pytest.mark.skip(reason="bulk deletion has no route yet")
-def test_case_22_bulk_deletion_is_of_one_workspace() -> None:
-    """spec/profiles.md, worked case 22."""
-
-
-@pytest.mark.skip(reason="bulk deletion has no route yet")
-def test_case_23_what_bulk_deletion_refuses() -> None:
-    """spec/profiles.md, worked case 23."""
-
-
 async def test_identities_beside_an_mpid_are_not_the_profiles(world: World) -> None:
     """spec/README.md, where pages disagree: kept with the event and forwarded, nothing more."""
     await world.accept(batch("c-9", custom(), mpid=4411))
