@@ -15,7 +15,8 @@ from actors.audiences.language.references import References
 from actors.audiences.language.sdk.document import is_sdk_document, read_sdk_document
 
 VERSION = 1
-MAX_BYTES = 256 * 1024  # of the JSON (spec/audiences.md, 15)
+MAX_BYTES = 256 * 1024  # of the JSON without blanks (spec/audiences.md, 15)
+_TOO_LARGE = f"must be at most {MAX_BYTES // 1024} KB of JSON."
 # More than the language can use (groups and conditions are bounded far below), so that reading
 # anything else cannot exhaust the stack.
 MAX_JSON_DEPTH = 64
@@ -73,6 +74,8 @@ def read_definition(
     if invalid or node is None:
         raise DefinitionInvalid(invalid or context.problems)
     canonical = {"version": VERSION, "criteria": canonical}
+    if _size(canonical) > MAX_BYTES and not references.is_kept:  # so that it can be read again
+        context.fail(place, _TOO_LARGE, "LIMIT_EXCEEDED")
     return Definition(canonical, node, context.warnings, context.problems)
 
 
@@ -100,8 +103,8 @@ def _is_readable(document: Any, place: str, context: Context) -> bool:
     problem = None
     if not _has_depth_within(document, MAX_JSON_DEPTH):
         problem = f"is nested deeper than {MAX_JSON_DEPTH} levels."
-    elif _size(document) > MAX_BYTES:
-        problem = f"must be at most {MAX_BYTES // 1024} KB of JSON."
+    elif _size(document) > MAX_BYTES and not context.references.is_kept:
+        problem = _TOO_LARGE
     if problem is not None:
         context.fail(place, problem, "LIMIT_EXCEEDED")
     return problem is None
@@ -125,7 +128,9 @@ def _children(value: Any) -> Iterable[Any]:
 def _size(document: Any) -> int:
     """Return the bytes of the JSON; the library that also takes what YAML can hold."""
     try:
-        text = json.dumps(document, ensure_ascii=False, skipkeys=True, default=str)
+        text = json.dumps(
+            document, ensure_ascii=False, separators=(",", ":"), skipkeys=True, default=str
+        )
     except ValueError:  # a number with more digits than Python writes
         return MAX_BYTES + 1
     return len(text.encode(errors="replace"))

@@ -1,5 +1,6 @@
 from typing import Any
 
+import orjson
 import pytest
 
 from actors.audiences.language.definition import DefinitionInvalid, read_definition
@@ -355,3 +356,26 @@ def test_what_is_too_large_to_be_read_is_over_a_limit_too(document: Any) -> None
         read_definition(document, REFERENCES)
     found = [(problem.code, problem.path) for problem in refusal.value.problems]
     assert found == [("LIMIT_EXCEEDED", "/definition")]
+
+
+def of_bytes(size: int, *nodes: Any) -> dict[str, Any]:
+    """Make a definition whose JSON has so many bytes, with no blanks in it."""
+    values = ["\u00e9" * 120] * 1000  # two bytes each
+    document = whole({"op": "and", "nodes": [attribute("in_list", values=values), *nodes]})
+    values[0] += "x" * (size - len(orjson.dumps(document)))
+    assert len(orjson.dumps(document)) == size
+    return document
+
+
+def test_the_border_of_the_size_is_that_of_the_json_without_blanks() -> None:
+    """spec/audiences.md, 15: 256 KB."""
+    assert read(of_bytes(256 * 1024)).problems == []
+    with pytest.raises(DefinitionInvalid):
+        read(of_bytes(256 * 1024 + 1))
+
+
+def test_a_short_form_is_not_saved_whose_canonical_one_is_too_large_to_be_read_again() -> None:
+    short = {"type": "calculated_attribute", "name": "ltv", "operator": "equals", "value": 5}
+    assert broken(of_bytes(256 * 1024, short)) == [("LIMIT_EXCEEDED", "/definition")]
+    kept = read(of_bytes(256 * 1024, short), is_kept=True)
+    assert read(kept.canonical, is_kept=True).problems == []
