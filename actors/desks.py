@@ -14,6 +14,7 @@ from msgspec import structs
 
 from actors.alias_runner import AliasRunner
 from actors.audiences.calls import AudienceShard
+from actors.audiences.catalog import Catalog
 from actors.audiences.desk import AudienceDesk
 from actors.audiences.objects import Audience
 from actors.audiences.stepping import AudienceSteps, SteppingShard
@@ -153,7 +154,7 @@ class Desks:
         )
         self.audiences = AudienceDesk(
             store,
-            structs.replace(options.catalog, calculated=self.calculated.active),
+            self._with_calculated(options.catalog),
             subscription_problems,
             cast(Sequence[AudienceShard], shards),
             folder / "downloads",
@@ -217,7 +218,7 @@ class Desks:
         before = dict(self.calculated.active)
         self.privacy.take_over(options.privacy)
         self.calculated.take_over(options.calculated)
-        catalog = structs.replace(options.catalog, calculated=self.calculated.active)
+        catalog = self._with_calculated(options.catalog)
         self.audiences.take_over(catalog, is_other=before != self.calculated.active)
         if self.audiences.catch_up():
             others = [each.audiences for each in self._others().values()]
@@ -225,6 +226,11 @@ class Desks:
                 each.follow()
             for each in others:
                 each.catch_up()
+
+    def _with_calculated(self, catalog: Catalog) -> Catalog:
+        """Return what audiences may refer to, with the calculated attributes that there are."""
+        attributes = self.calculated
+        return structs.replace(catalog, calculated=attributes.active, drafts=attributes.drafts)
 
     def _expire_downloads(self, workspace: int) -> int:
         """Remove the files that a workspace's users may be in; return how many there were."""

@@ -64,7 +64,7 @@ class Catalog(Struct, frozen=True, kw_only=True):
         workspace, account, scope: numbers; the scope is of identities.
         workspace_name: shown beside the number.
         inputs: number to id.
-        calculated: name to number, of the active calculated attributes.
+        calculated: name to number, of the active calculated attributes; `drafts`: of the others.
         outputs: those of kind `audience`, by number.
         default_tier, tiers: of events (spec/rules.md, 8).
         lookback_days: of real-time audiences; `events_days`: that events are kept at all.
@@ -81,6 +81,7 @@ class Catalog(Struct, frozen=True, kw_only=True):
     account: int
     inputs: dict[int, str]
     calculated: dict[str, int] = {}
+    drafts: dict[str, int] = {}
     outputs: dict[int, AudienceOutput] = {}
     default_tier: str = "personalize"
     tiers: dict[str, str] = {}

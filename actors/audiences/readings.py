@@ -19,6 +19,7 @@ from actors.audiences.receivers import Neighbours
 from actors.audiences.state import AudienceState
 from actors.audiences.trees import definitions_of
 from actors.clock import Clock
+from actors.errors import AudienceRefused, Problem
 
 DAY_MS = 86_400_000
 _TIERS = ("personalize", "preserve", "connect")  # each hides more from audiences
@@ -67,12 +68,12 @@ class Readings:
         if found.problems:
             raise as_refused(found.problems)
         used = dependencies_of(found.node).calculated_attributes
-        names = self._calculated(frame).items()
+        references = self._calculated(frame)
         definition = Definition(
             sent,
             found.canonical,
             frame.inputs,
-            {name: number for name, number in names if number in used},
+            {each.name: each.number for each in references if each.number in used},
             tuple((each.path, each.message) for each in found.warnings),
         )
         self._remember(definition, found.node)
@@ -88,6 +89,12 @@ class Readings:
         problems = understand(definition.canonical, known).problems
         if problems:
             raise as_refused(problems)
+        # What it refers to may have another name by now, and something else its former one.
+        active = {number for each in self._places(frame) for number in each.calculated.values()}
+        for name, number in definition.calculated.items():
+            if number not in active:
+                message = f"The calculated attribute that was {name} is not active."
+                raise AudienceRefused("INVALID_STATE", [Problem(message, "/definition")])
 
     def node(self, definition: Definition) -> Node:
         """Return what a kept definition means, also if what it names is gone."""
@@ -98,7 +105,7 @@ class Readings:
             workspaces=frozenset(),
             now_ms=self._clock.now_ms(),
             inputs=definition.inputs,
-            calculated_attributes=_calculated(self._catalog.calculated | definition.calculated),
+            calculated_attributes=_references_to(self._catalog.calculated | definition.calculated),
             is_kept=True,
         )
         # What does not exist any more never has a value; it is no reason not to evaluate the rest.
@@ -144,7 +151,7 @@ class Readings:
             now_ms=self._clock.now_ms(),
             inputs=frame.inputs,
             known_inputs=frozenset(number for each in places for number in each.inputs),
-            calculated_attributes=_calculated(self._calculated(frame)),
+            calculated_attributes=self._calculated(frame),
             audiences={
                 number: AudienceReference(
                     reads_membership=bool(self.targets(state, number)),
@@ -175,12 +182,17 @@ class Readings:
         others = self._neighbours()
         return [self._catalog, *(others[each] for each in frame.workspaces if each in others)]
 
-    def _calculated(self, frame: Frame) -> dict[str, int]:
-        """Return the calculated attributes by name; of several of a name the first counts."""
-        found: dict[str, int] = {}
+    def _calculated(self, frame: Frame) -> tuple[CalculatedAttributeReference, ...]:
+        """Return the calculated attributes; of several of a name an active one, or else the first,
+        counts."""
+        active: dict[str, int] = {}
+        drafts: dict[str, int] = {}
         for each in reversed(self._places(frame)):
-            found |= each.calculated
-        return self._catalog.calculated | found
+            active |= each.calculated
+            drafts |= each.drafts
+        active = self._catalog.calculated | active
+        drafts = {name: number for name, number in drafts.items() if name not in active}
+        return _references_to(active) + _references_to(drafts, is_active=False)
 
 
 def strictest_tiers(
@@ -198,5 +210,9 @@ def strictest_tiers(
     return max((default for default, _ in places), key=_TIERS.index), strictest
 
 
-def _calculated(names: dict[str, int]) -> tuple[CalculatedAttributeReference, ...]:
-    return tuple(CalculatedAttributeReference(number, name) for name, number in names.items())
+def _references_to(
+    names: Mapping[str, int], *, is_active: bool = True
+) -> tuple[CalculatedAttributeReference, ...]:
+    return tuple(
+        CalculatedAttributeReference(number, name, is_active) for name, number in names.items()
+    )

@@ -6,6 +6,7 @@ workspaces and a limit with those of the account, and are told to all shards.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from actors.calculated.calls import CalculatedShard
 from actors.calculated.document import apply_document
@@ -29,8 +30,8 @@ class CalculatedAttributes:
         keeper: of all there are.
         told: the shards, and how far they are.
         predicted: returns the names of the attributes that predictions have.
-        active: name to number, of the active ones: what audiences may refer to. Always the same
-            object, kept up to date.
+        active: name to number, of the active ones. drafts: of all others; audiences may refer to
+            them as long as they are drafts themselves. Always the same objects, kept up to date.
     """
 
     def __init__(
@@ -70,7 +71,8 @@ class CalculatedAttributes:
                 extra={"event": "calculated_waits_for_room", "reason": str(error)},
             )
         self.active: dict[str, int] = {}
-        self._show_active()
+        self.drafts: dict[str, int] = {}
+        self._show()
 
     def take_over(self, catalog: CalculatedCatalog) -> None:
         """Go on with another workspace document; shards are told soon. Raises StoreFull."""
@@ -79,8 +81,15 @@ class CalculatedAttributes:
         apply_document(self.keeper, catalog, self._clock.now_ms())
         self.catalog = catalog
         self._is_behind = False
-        self._show_active()
+        self._show()
         self.told.wake()
+
+    @contextmanager
+    def changing(self) -> Iterator[Registry]:
+        """See `actors.calculated.keeper.RegistryKeeper.changing`."""
+        with self.keeper.changing() as changed:
+            yield changed
+        self._show()
 
     def named(self, name: str) -> int | None:
         """Return the number of the attribute of a name."""
@@ -137,10 +146,11 @@ class CalculatedAttributes:
 
     async def push(self) -> None:
         """Tell all shards what holds, unless they know. Raises ShardUnavailable, StoreFull."""
-        self._show_active()
         await self.told.push()
 
-    def _show_active(self) -> None:
-        listed = self.keeper.registry.listed()
+    def _show(self) -> None:
         self.active.clear()
-        self.active.update({each.name: each.number for each in listed if each.active is not None})
+        self.drafts.clear()
+        for each in self.keeper.registry.listed():
+            shown = self.drafts if each.active is None else self.active
+            shown[each.name] = each.number

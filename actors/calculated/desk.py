@@ -88,7 +88,7 @@ class CalculatedDesk:
         rules.check_fields(
             fields, None, self._attributes.names(None), self._attributes.catalog, now_ms
         )
-        with self._keeper.changing() as changed:
+        with self._attributes.changing() as changed:
             number = self._attributes.take_number(changed)
             changed.put(
                 CalculatedAttribute(
@@ -127,7 +127,7 @@ class CalculatedDesk:
                 changes[name] = getattr(fields, name)
         if fields.draft_definition is not None:
             changes["draft"] = canonical(fields.draft_definition)
-        with self._keeper.changing() as changed:
+        with self._attributes.changing() as changed:
             changed.put(replace(former, **changes))
             answer_with(True)
         return True
@@ -152,7 +152,7 @@ class CalculatedDesk:
         if former.active is None and self._attributes.is_at_limit:
             raise CalculatedRefused("VALIDATION_ERROR", [rules.LIMIT_REACHED])
         rules.check_tier(read_definition(former.draft), self._attributes.catalog)
-        with self._keeper.changing() as changed:
+        with self._attributes.changing() as changed:
             changed.put(
                 replace(
                     former,
@@ -178,7 +178,7 @@ class CalculatedDesk:
             return False
         rules.check_unmanaged(former, self._attributes.catalog)
         self._check_unused(number)
-        with self._keeper.changing() as changed:
+        with self._attributes.changing() as changed:
             changed.put(
                 replace(
                     former,
@@ -200,7 +200,7 @@ class CalculatedDesk:
             return False
         rules.check_unmanaged(former, self._attributes.catalog)
         now_ms = self._clock.now_ms()
-        with self._keeper.changing() as changed:
+        with self._attributes.changing() as changed:
             changed.put(
                 replace(former, draft=None, last_modified_by=actor, last_modified_ms=now_ms)
             )
@@ -217,7 +217,7 @@ class CalculatedDesk:
             return False
         rules.check_unmanaged(former, self._attributes.catalog)
         self._check_unused(number)
-        with self._keeper.changing() as changed:
+        with self._attributes.changing() as changed:
             del changed.attributes[number]
             changed.tell_shards()
             answer_with(True)

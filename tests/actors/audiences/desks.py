@@ -31,6 +31,7 @@ CATALOG = Catalog(
     account=2,
     inputs={APP: "app", SHOP: "shop"},
     calculated={"ltv": 5},
+    drafts={"visits": 6},
     outputs={
         HOOK: AudienceOutput(HOOK, "hook", "Hook", "webhook"),
         FILES: AudienceOutput(

@@ -1,6 +1,7 @@
 """Audiences as they are made, changed and kept (spec/audiences.md, 2 and 8)."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,27 @@ async def test_what_a_definition_names_has_to_exist(desk: Desk) -> None:
     )
     assert named.definition is not None
     assert named.definition.calculated == {"ltv": 5}
+
+
+async def test_what_a_definition_names_has_to_be_active_when_it_is(tmp_path: Path) -> None:
+    """Section 8.2: it is saved over a draft of a calculated attribute, and not activated."""
+    often = {"type": "calculated_attribute", "name": "visits", "operator": "exists"}
+    active_names, draft_names = {"ltv": 5}, {"visits": 6}
+    with open_desk(tmp_path, make_users(), calculated=active_names, drafts=draft_names) as desk:
+        audience = await made(desk, "Often", often | {"value_type": "number"})
+        assert audience.definition is not None
+        assert audience.definition.calculated == {"visits": 6}
+        assert [number for _, number in desk.desk.calculated_uses()] == [6]
+        activation = partial(desk.calls.activate_audience, audience.number, ACTOR)
+        place = ("INVALID_STATE", "/definition/criteria/attribute_name")
+        assert await code(activation()) == place
+        assert (await now(desk, audience)).status == "draft"
+        draft_names["often"] = draft_names.pop("visits")
+        active_names["visits"] = 7  # not the one that was meant
+        assert await code(activation()) == ("INVALID_STATE", "/definition")
+        del draft_names["often"]
+        active_names["visits"] = 6
+        assert await activation()
 
 
 async def test_an_input_outside_those_of_the_audience_is_refused(desk: Desk) -> None:

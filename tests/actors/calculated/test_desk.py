@@ -30,18 +30,28 @@ async def test_all_shards_are_told_of_an_activation(store: Store) -> None:
     desk = desk_of(attributes)
     number = await desk.create_calculated(fields(), "ops")
     assert shards[0].known.attributes == ()
-    assert attributes.active == {}
+    assert (attributes.active, attributes.drafts) == ({}, {"ltv": number})
     assert await desk.activate_calculated(number, "ops")
     for shard in shards:
         [attribute] = shard.known.attributes
         assert (attribute.number, attribute.name, attribute.revision) == (number, "ltv", 1)
         assert attribute.definition.function == "count"
-    assert attributes.active == {"ltv": number}
+    assert (attributes.active, attributes.drafts) == ({"ltv": number}, {})
     assert await desk.deactivate_calculated(number, "ops")
+    assert (attributes.active, attributes.drafts) == ({}, {"ltv": number})
     assert shards[0].known.attributes == ()
     assert shards[0].known.kept == {number}, "values and seeds stay"
     assert await desk.delete_calculated(number)
     assert shards[0].known.kept == frozenset()
+    assert attributes.drafts == {}
+
+
+async def test_a_draft_is_known_by_its_present_name(store: Store) -> None:
+    attributes = attributes_over(store, FakeShard())
+    desk = desk_of(attributes)
+    number = await desk.create_calculated(fields(), "ops")
+    assert await desk.change_calculated(number, AttributeFields(name="worth"), "ops")
+    assert attributes.drafts == {"worth": number}
 
 
 async def test_shards_are_not_told_what_they_could_not_read_again(store: Store) -> None:
