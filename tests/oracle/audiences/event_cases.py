@@ -36,8 +36,8 @@ def _bought(op: Any, *wanted: Where) -> Named:
     return event(purchase(WhereGroup(op, wanted)))
 
 
-def _price(*, by_quantity: bool) -> Named:
-    test = passing("number", "greater_or_equal", 35)
+def _price(operator: str, value: float, *, by_quantity: bool) -> Named:
+    test = passing("number", operator, value)
     total = Aggregate("sum", "price", "product_attribute", by_quantity, test)
     return event(purchase(), aggregate=total)
 
@@ -83,8 +83,9 @@ CASES: list[tuple[str, Node, set[int]]] = [
     ("16 and", _bought("and", _ACME, _HAT), set()),
     ("16 or", _bought("or", _ACME, _HAT), {1002}),
     ("17", event(purchase(_ACME), frequency=("equals", 3, "quantity")), {1002}),
-    ("18 by quantity", _price(by_quantity=True), {1002}),
-    ("18 once each", _price(by_quantity=False), set()),
+    ("18 by quantity", _price("greater_or_equal", 35, by_quantity=True), {1002}),
+    ("18 once each", _price("greater_or_equal", 35, by_quantity=False), set()),
+    ("18 once each is 25", _price("equals", 25, by_quantity=False), {1002}),
     ("20 2 hours", then_purchase(2 * HOUR), {1002}),
     ("20 59 minutes", then_purchase(59 * MINUTE), set()),
     ("20 60 minutes", then_purchase(60 * MINUTE), {1002}),
