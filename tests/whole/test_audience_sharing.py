@@ -13,7 +13,7 @@ from tests.whole.subject_requests import CREDENTIALS, accepted, body, fulfil
 from tests.whole.test_audiences import OUTPUT, ask, send, status_is
 from tests.whole.world import World, changed, named, serving
 
-PREMIUM = {"version": 1, "criteria": status_is("premium")}
+PREMIUM, GOLD = ({"version": 1, "criteria": status_is(each)} for each in ("premium", "gold"))
 Pair = tuple[World, World]
 
 
@@ -109,7 +109,8 @@ async def test_an_account_may_do_what_its_level_allows(pair: Pair) -> None:
 
     await share(one, number, "usable")
     await as_receiver(other, one, 201, "POST", f"{path}/subscriptions", body)
-    await as_receiver(other, one, 403, "PUT", path, {"name": "Mine"})
+    for change in ({"name": "Mine"}, {"definition": GOLD}):
+        await as_receiver(other, one, 403, "PUT", path, change)
     for method, rest in [
         ("DELETE", ""),
         ("POST", "/activation"),
@@ -118,7 +119,8 @@ async def test_an_account_may_do_what_its_level_allows(pair: Pair) -> None:
         ("GET", "/sharing"),
     ]:
         await as_receiver(other, one, 403, method, path + rest)
-    assert (await ask(one, 200, "GET", path))["name"] == "Premium"
+    shown = await ask(one, 200, "GET", path)
+    assert (shown["name"], shown["definition"], shown["revision"]) == ("Premium", PREMIUM, 1)
 
     await share(one, number, "private")
     await as_receiver(other, one, 404, "GET", path)
