@@ -19,6 +19,8 @@ MAX_ROWS = 10_000
 MAX_DESCRIPTION = 1000
 MAX_HORIZON_DAYS = 90
 MAX_ACTIVE_DAYS = 365
+# Narrow who is trained on and scored: whoever scores outside decides that.
+_OF_BUILTIN = ("population", "exclude")
 
 
 def read_prediction(body: dict[str, Any]) -> PredictionFields:
@@ -39,6 +41,9 @@ def read_prediction(body: dict[str, Any]) -> PredictionFields:
         read.fail("goal", "is missing")
     if scorer != "external" and (scorer or "scorer" not in body):
         read.fail("scorer", "must be external: nothing is trained here")
+    for name in _OF_BUILTIN:
+        if read.raw(name) is not None:
+            read.fail(name, "must be null: nothing is scored here")
     read.finish()
     fields = {name: value for name, value in fields.items() if value is not None}
     return PredictionFields(goal=body["goal"], **fields)
@@ -97,6 +102,7 @@ def shown_prediction(prediction: Prediction, used: Sequence[int], now_ms: int) -
         "goal": goal,
         "horizon_days": prediction.horizon_days,
         "active_within_days": prediction.active_within_days,
+        **dict.fromkeys(_OF_BUILTIN),
         "status": prediction.status(now_ms),
         "quality": "unknown",
         "attributes": list(prediction.attributes),

@@ -243,6 +243,8 @@ _WRITTEN: Mapping[str, Schema] = {
         goal=_map(_ANYTHING),
         horizon_days=_WHOLE,
         active_within_days=_WHOLE,
+        population={"const": None},
+        exclude={"const": None},
     ),
     "DataPlan": _object(
         data_plan_id=_TEXT,

@@ -294,6 +294,15 @@ async def test_no_calculated_attribute_is_called_as_one_of_a_prediction(world: W
     assert refused["errors"][0]["message"] == "Field 'name' must be unique."
 
 
+async def test_a_prediction_of_all_users_says_so_or_does_not(world: World) -> None:
+    """spec/audiences.md, 9: `population` and `exclude` may be null."""
+    everybody = {"population": None, "exclude": None}
+    for name, said in (("One", {}), ("Two", everybody)):
+        made = await call(world, 201, "POST", body=LIKELY | {"name": name} | said)
+        assert {each: made[each] for each in everybody} == everybody
+        assert (await call(world, 200, "PATCH", f"/{made['id']}", made))["name"] == name
+
+
 async def test_31_what_is_wrong_is_refused_with_its_path(world: World) -> None:
     bodies = (
         (LIKELY | {"horizon_days": 0}, "/horizon_days"),
@@ -307,6 +316,8 @@ async def test_31_what_is_wrong_is_refused_with_its_path(world: World) -> None:
         ({"name": "A", "goal": GOAL}, "/scorer"),
         ({"name": "A", "scorer": "external"}, "/goal"),
         (LIKELY | {"features": {}}, "/features"),
+        (LIKELY | {"population": status_is("gold")}, "/population"),
+        (LIKELY | {"exclude": status_is("gold")}, "/exclude"),
         (LIKELY | {"name": "!"}, "/name"),
     )
     for body, path in bodies:
