@@ -140,6 +140,10 @@ class AttributeFeed:
         now_ms: int,
         audience_ids: Sequence[int],
     ) -> list[Delivery]:
+        told = {*changed, *gone}
+        pipelines = [each for each in pipelines if any(map(each.shape.shows_user_attribute, told))]
+        if not pipelines:  # none is to be told yet, or filters withhold all of it
+            return []
         batch = Batch(
             key.environment,
             now_ms,

@@ -111,6 +111,10 @@ class Shape:
             _shape_head(head, settings)
         return head
 
+    def shows_user_attribute(self, name: str) -> bool:
+        """Tell whether a user attribute goes out."""
+        return self._filter is None or self._filter.shows_user_attribute(name)
+
     def apply(self, batch: dict[str, Any], events: Sequence[Event]) -> "Shaped":
         """Return a batch (`actors.outgoing`) and its events in this shape."""
         kind = Expanded if self.settings.has_flat_events else Shaped

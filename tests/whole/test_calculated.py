@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from actors.audience_worker import AudienceWorker
@@ -435,6 +436,40 @@ async def test_22_27_seeds_come_over_http(world: World) -> None:
     assert (await seed(world, {}, None))[0] == 401
     assert (await seed(world, {}, basic("kd-workspace:wrong")))[0] == 403
     assert (await seed(world, {}, basic("k1-backend:s1")))[0] == 403
+
+
+async def test_how_much_is_seeded_at_once_has_bounds(world: World) -> None:
+    """Section 8: 256 KB, and 1 to 1000 users; nothing is kept of what is refused."""
+    await activate(world, "LTV", definition("sum", "amt") | SEEDED)
+    one = seeds_of("a", {"value": 1}) | {"user_attributes": {"workspace": []}}
+    most = 256 * 1024
+    padded = orjson.dumps(one).ljust(most)
+    for path, body in (("", padded), ("bulk", b"[" + padded[:-2] + b"]")):
+        url = f"/v2/{path}calculatedattributes"
+        headers = WORKSPACE_KEY | {"Content-Type": "application/json"}
+        response = await world.client.post(url, data=body + b" ", headers=headers)
+        assert response.status == 413
+        assert await world.find("a") == []
+    many = [one] * 1001
+    for users in ([], many):
+        assert (await seed(world, users, bulk=True))[0] == 400
+    assert await world.find("a") == []
+    assert await seed(world, many[:1000], bulk=True) == (202, None)
+    assert await value(world, "a", "LTV") == "1"
+    response = await world.client.post("/v2/calculatedattributes", data=padded, headers=headers)
+    assert response.status == 202
+
+
+async def test_seeds_are_taken_with_a_slash_at_the_end(world: World) -> None:
+    """Section 8."""
+    await activate(world, "LTV", definition("sum", "amt") | SEEDED)
+    for path, customer in (("", "a"), ("bulk", "b")):
+        seeds = seeds_of(customer, {"value": 7})
+        body = [seeds] if path else seeds
+        url = f"/v2/{path}calculatedattributes/"
+        response = await world.client.post(url, json=body, headers=WORKSPACE_KEY)
+        assert response.status == 202, await response.text()
+        assert await value(world, customer, "LTV") == "7"
 
 
 async def test_28_seeds_of_a_draft_take_effect_when_it_is_activated(world: World) -> None:

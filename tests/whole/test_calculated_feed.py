@@ -91,6 +91,23 @@ async def test_20_a_change_gives_one_batch_without_events(world: World) -> None:
     assert first.delivery_id != second.delivery_id
 
 
+async def test_a_filter_of_the_output_withholds_a_value(tmp_path: Path, clock: ManualClock) -> None:
+    """Section 7.2: from the batches that go there, and from the feed."""
+    filters = {"user_attributes": {"disabled": ["Buys"]}}
+    hook = DOCUMENT["outputs"][0] | {"filters": filters}
+    connections = [*DOCUMENT["connections"], FEED]
+    document = changed(DOCUMENT, outputs=[hook], connections=connections)
+    async with running(tmp_path, clock=clock, document=document) as world:
+        await activate(world, "Buys", definition("count"))
+        await activate(world, "Spent", definition("sum", "amt"))
+        await buy(world, "a", amt="2")
+        await buy(world, "a")
+        assert await world.attributes("a") == {"Buys": "2", "Spent": "2"}
+        assert told(world) == [({"Spent": "2"}, [])], "the second changed only what is withheld"
+        outgoing = [each["user_attributes"] for each in world.outgoing()]
+        assert outgoing == [{"Spent": "2"}, {"Spent": "2"}]
+
+
 async def test_20_a_batch_that_changes_no_value_gives_none(world: World) -> None:
     """Case 20: neither another event, nor a value that is calculated to be the same."""
     await activate(world, "First", definition("first_occurrence", "amt"))
