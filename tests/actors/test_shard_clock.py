@@ -10,8 +10,9 @@ import pytest
 
 from actors.audience_members import MemberViews
 from actors.audiences.told import LiveAudiences
+from tests.actors.profiles.builders import WORKSPACE
 from tests.actors.shards import profile_of
-from tests.actors.test_shard_audiences import DEFINITIONS, HOUR, WORKSPACE, Story
+from tests.actors.test_shard_audiences import DEFINITIONS, HOUR, Story
 from tests.oracle.audiences.expiration import instants
 from tests.oracle.audiences.people import Person, Surroundings
 
