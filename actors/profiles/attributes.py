@@ -7,7 +7,7 @@ from actors.model.batches import AttributeText, Batch, BatchContext, Event
 from actors.model.profiles import AttributeValue, Section
 from actors.profiles.lateness import AsOf
 
-# Their `user_attributes` are a snapshot that enriches the batch and writes nothing but web tags.
+# Their `user_attributes` are a snapshot that enriches the batch and writes nothing but new web tags.
 _SNAPSHOT_CHANNELS = frozenset({"native", "javascript"})
 
 
@@ -31,7 +31,8 @@ def update_attributes(
         as_of: the time that the batch stands for.
     """
     stored = section.user_attributes
-    for name, value in _writes(batch, changes, context).items():
+    writes = _writes(batch, changes, context)
+    for name, value in writes.items():
         known = stored.get(name)
         if known is not None and not as_of.replaces(known.updated_ms):
             continue
@@ -39,6 +40,12 @@ def update_attributes(
             stored[name] = AttributeValue(value, as_of.ms, context.input)
         elif known is not None:
             del stored[name]
+    if context.channel == "javascript" and not context.updates_attributes:
+        # The web SDK tells of a tag in its snapshot alone (spec/clients.md, worked case 16). A
+        # snapshot may be old: it overwrites nothing.
+        for name, value in batch.user_attributes.items():
+            if value is None and name not in writes and name not in stored:
+                stored[name] = AttributeValue(None, as_of.ms, context.input)
 
 
 def _writes(
@@ -60,9 +67,4 @@ def _writes(
             writes[name] = _DELETED
     if context.updates_attributes or context.channel not in _SNAPSHOT_CHANNELS:
         writes.update(batch.user_attributes)
-    elif context.channel == "javascript":
-        # The web SDK tells of a tag in its snapshot alone (spec/clients.md, worked case 16).
-        for name, value in batch.user_attributes.items():
-            if value is None:
-                writes.setdefault(name, None)
     return writes

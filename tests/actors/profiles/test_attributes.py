@@ -268,11 +268,12 @@ def _reference(batches: list[tuple[Batch, BatchContext]]) -> dict[str, Attribute
         if where.channel == "server_to_server":
             state.update(sent.user_attributes)
         elif where.channel == "javascript":
-            # Of a page's snapshot only tags count that nothing else of the batch is about.
+            # Of a page's snapshot only tags count that nothing else is about, before or now.
             told = {change.data["user_attribute_name"] for change in sent.events}
             told |= set(sent.deleted_user_attributes)
-            tags = [name for name, value in sent.user_attributes.items() if value is None]
-            state.update(dict.fromkeys(set(tags) - told))
+            for name, value in sent.user_attributes.items():
+                if value is None and name not in told and name not in state:
+                    state[name] = None
     return state
 
 
@@ -285,6 +286,19 @@ def test_a_tag_of_a_page_is_told_in_its_snapshot_alone(
     sent = batch(user_attributes={"vip": None, "plan": "x"})
     apply(profile, sent, context(NOW, channel=channel))
     assert attributes(profile) == expected
+
+
+@pytest.mark.parametrize("value", ["platinum", ["a", "b"], None])
+def test_a_tag_of_an_old_page_overwrites_nothing(value: AttributeText) -> None:
+    """spec/events-api.md, 9: only change events write over what is stored."""
+    profile = new_profile()
+    apply(profile, batch(user_attributes={"vip": value}), context(NOW))
+    page = context(NOW + MINUTE, channel="javascript", source=WEB)
+    apply(profile, batch(user_attributes={"vip": None}), page)
+    stored = section(profile).user_attributes["vip"]
+    assert (stored.value, stored.updated_ms, stored.input) == (value, NOW, BACKEND)
+    apply(profile, batch(event("user_attribute_change", user_attribute_name="vip")), page)
+    assert section(profile).user_attributes["vip"].input == WEB
 
 
 @given(st.lists(st.tuples(_batches, _channels), max_size=6))
