@@ -7,6 +7,7 @@ that remain is removed from their payloads, which `actors.steps.payload` does wi
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from actors.batches.attributes import SOURCE_FEED
 from actors.model.batches import Event
 from actors.pipeline.candidate import Candidate, Step
 from actors.pipeline.names import commerce_key, event_key
@@ -49,6 +50,8 @@ class Filter:
             self._hidden.setdefault(("screen_view", name), set()).add(attribute)
         for event_type, attribute in settings.commerce_attributes:
             self._hidden.setdefault((event_type, ""), set()).add(attribute)
+        for attributes in self._hidden.values():
+            attributes.discard(SOURCE_FEED)
 
     def sends(self, event: Event) -> bool:
         """Tell whether an event goes out at all."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from actors.batches.attributes import SOURCE_FEED
 from actors.model.batches import Event
 from actors.pipeline.names import event_key
 
@@ -52,8 +53,12 @@ def points_of(events: Iterable[Event], outgoing: dict[str, Any]) -> Iterator[Dat
 
 
 def attribute_names(event: Event) -> set[str]:
-    """Return the names of all attributes of an event, and of its products."""
+    """Return the names of all attributes of an event that can be switched, and of its products.
+
+    The one that names the feed always goes out (spec/events-api.md, 2.1).
+    """
     names = set(event.get("custom_attributes") or ())
+    names.discard(SOURCE_FEED)
     if event.event_type == "commerce_event":
         for product in products_of(event):
             names.update(product.get("custom_attributes") or ())

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from actors.batches.attributes import SOURCE_FEED
 from actors.model.batches import Batch, Event
 from actors.plans.findings import Path
 from actors.plans.validation import NAMED_DEVICE_IDENTITIES
@@ -106,11 +107,17 @@ def _changes(batch: Batch, verdict: Verdict) -> list[int]:
 
 
 def _without(event: Event, paths: list[Path]) -> Event:
-    """Return an event without some members of its data; paths begin with `data`."""
+    """Return an event without some members of its data; paths begin with `data`.
+
+    The attribute that names its feed stays, also where all of them go (spec/events-api.md, 2.1).
+    """
     data = event.data
+    feed = (data.get("custom_attributes") or {}).get(SOURCE_FEED)
     for _, *where, name in paths:
         holder: Any = data
         for part in where:
             holder = holder[part]
         del holder[name]
+    if feed is not None:
+        data.setdefault("custom_attributes", {})[SOURCE_FEED] = feed
     return Event(event.event_type, event.timestamp_ms, data, event.event_id)

@@ -124,8 +124,6 @@ async def test_the_point_stays_new_after_a_restart(tmp_path: Path) -> None:
         assert await points(world) == {
             ("Event", "Old", ""): True,
             ("Event", "New", ""): False,
-            ("EventAttribute", "Old", *SOURCE): True,
-            ("EventAttribute", "New", *SOURCE): False,
             ("UserIdentity", "customer_id", ""): True,
         }
 

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from actors.batches.attributes import SOURCE_FEED
 from actors.model.batches import Event
 from actors.model.profiles import AttributeValue, IdentityValue
-from actors.pipeline.points import attribute_names
+from actors.pipeline.points import DataPoint, attribute_names
 from actors.pipeline.settings import DataFilter, PipelineSettings
 from tests.actors.batches.support import decoded
 from tests.actors.pipeline.support import (
@@ -121,6 +122,19 @@ def test_the_raw_data_feed_is_filtered_too() -> None:
     assert payload["user_identities"] == {"email": "e"}
     assert payload["user_attributes"] == {"x": "y"}
     assert payload["events"][0]["data"]["custom_attributes"] == {"b": "2"}
+
+
+@pytest.mark.parametrize("sends_new", [True, False], ids=["switched off", "new ones are off"])
+def test_the_attribute_that_names_the_feed_is_not_filtered(sends_new: bool) -> None:
+    """spec/events-api.md, 2.1."""
+    named = {SOURCE_FEED: "Backend", "a": "1"}
+    chosen = DataFilter(
+        sends_new=sends_new,
+        event_attributes=frozenset(("other", "A", name) for name in named),
+        enabled=frozenset([DataPoint("Event", "other", "A")]),
+    )
+    payload = sent(PipelineSettings(filter=chosen), batch_of(custom("A", attributes=named)))
+    assert payload["events"][0]["data"]["custom_attributes"] == {SOURCE_FEED: "Backend"}
 
 
 def test_screens_are_switched_by_name() -> None:
