@@ -27,7 +27,7 @@ from actors.predictions.objects import OWNED
 from actors.shard import Shard
 from actors.steps.enqueue import enqueue
 from actors.steps.update_profiles import update_profile
-from actors.steps.work import Work
+from actors.steps.work import Work, without_user
 
 UNKNOWN = "unknown key"  # as the Platform API says everywhere
 NO_BATCHES = Rejected([Problem("The Calculated Attributes feed takes no batches.")])
@@ -106,6 +106,8 @@ class ShardPreviews:
                 profile, batch, context, self._workspace, by_identities=batch.mpid is None
             )
             changes, device_key = update.consent_changes, update.device_key
+        else:
+            batch = without_user(batch)
         stored = work.stored(batch, self._workspace, device_key=device_key)
         return self._run(stored, profile, changes, pipeline)
 

@@ -18,7 +18,7 @@ from actors.profiles.tiers import kept_events
 from actors.steps.enqueue import Chosen, choose
 from actors.steps.quarantine import quarantine
 from actors.steps.update_profiles import update_profile
-from actors.steps.work import Work
+from actors.steps.work import Work, without_user
 from actors.store import log
 from actors.store.environment import Transaction
 
@@ -74,6 +74,7 @@ class ShardBatches:
         profile: Profile | None = None
         changes: Sequence[ConsentChange] = ()
         if work.mpid is None:
+            batch = without_user(batch)
             stored = work.stored(batch, workspace, log_id)
         else:
             key = ProfileKey(workspace.scope, batch.environment, work.mpid)

@@ -7,7 +7,7 @@ from actors.model.batches import AttributeText, Batch, BatchContext, Event
 from actors.model.profiles import AttributeValue, Section
 from actors.profiles.lateness import AsOf
 
-# Their `user_attributes` are a snapshot that enriches the batch and writes nothing but new web tags.
+# Their `user_attributes` are a snapshot that enriches the batch and writes new web tags alone.
 _SNAPSHOT_CHANNELS = frozenset({"native", "javascript"})
 
 

@@ -1,11 +1,17 @@
 """What the steps of a micro-batch hand from one to the next."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.model.batches import Batch, BatchContext, StoredBatch
 from actors.model.micro_batches import Result
 from actors.model.workspaces import WorkspaceInfo
 from actors.plans.checked import Checked
+
+
+def without_user(batch: Batch) -> Batch:
+    """Return what is kept of a batch that is nobody's (spec/events-api.md, 8.3)."""
+    return replace(batch, user_attributes={}, deleted_user_attributes=[], consent_state={})
 
 
 class Work(Struct):

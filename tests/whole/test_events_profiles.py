@@ -1,5 +1,6 @@
 """What batches do to profiles: worked cases 34 to 41, 43 to 45. Consent is in a file of its own."""
 
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -7,7 +8,7 @@ import orjson
 from actors.clock import ManualClock
 from tests.whole.cases import EV, newest, refused, user
 from tests.whole.sent import custom, event
-from tests.whole.world import WEB_KEY, World
+from tests.whole.world import DOCUMENT, WEB_KEY, World, changed, running
 
 STAMP = "0b6f2c1e-7d43-4a8e-9c55-1f2e3d4c5b6a"
 
@@ -66,18 +67,49 @@ def profiles(world: World) -> int:
     return sum(shard.state.status()["profiles"]["stored"] for shard in world.shards)
 
 
+OF_NOBODY = {
+    "events": [EV],
+    "user_attributes": {"needle": "a"},
+    "deleted_user_attributes": ["needle_2"],
+    "consent_state": {
+        "gdpr": {"newsletter": {"consented": True, "document": "needle_3"}},
+        "ccpa": {"data_sale_opt_out": {"consented": True, "document": "needle_4"}},
+    },
+}
+
+
 async def test_case_39_a_batch_of_nobody(world: World) -> None:
     """spec/events-api.md, worked case 39, and 8.3: seen, forwarded, and on no profile."""
-    await world.accept({"events": [EV], "user_attributes": {"a": "needle"}})
+    await world.accept(OF_NOBODY)
     [outgoing] = world.outgoing()
     assert outgoing["mpid"] is None
     assert [each["data"]["event_name"] for each in outgoing["events"]] == ["Opened"]
     assert b"needle" not in orjson.dumps(outgoing)
     [kept] = world.log()
     assert (kept.mpid, [each.event_type for each in kept.batch.events]) == (None, ["custom_event"])
+    assert "needle" not in str(kept)
     assert profiles(world) == 0
     await world.accept(user())
     assert profiles(world) == 1
+
+
+async def test_case_39_a_raw_output_gets_the_events_alone(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """spec/events-api.md, worked case 39, and 8.3; a preview shows the same."""
+    settings = {"send_as_batch": True, "raw_data_feed": True}
+    connections = [each | {"settings": settings} for each in DOCUMENT["connections"]]
+    document = changed(DOCUMENT, connections=connections)
+    async with running(tmp_path, document=document, clock=clock) as world:
+        await world.accept(OF_NOBODY)
+        [raw] = world.outgoing()
+        path = f"/platform/v2/workspaces/{world.number}/output-connections/backend-hook/preview"
+        answer = await world.client.post(path, json=OF_NOBODY, headers=await world.token())
+        [shown] = (await answer.json())["payloads"]
+        for payload in (raw, shown["body"]):
+            assert [each["data"]["event_name"] for each in payload["events"]] == ["Opened"]
+            assert payload["user_attributes"] == {}
+            assert b"needle" not in orjson.dumps(payload)
 
 
 async def test_case_40_order_within_one_request(world: World, clock: ManualClock) -> None:
