@@ -11,6 +11,8 @@ from actors.model.batches import AttributeText
 from actors.model.workspaces import Limits
 
 SOURCE_FEED = "mParticle Source Feed"
+# Left out by a reader that has a rounded number of it only; the batch is then read with all digits.
+ROUNDED = "attribute_rounded"
 
 
 class LeftOut(Exception):
@@ -25,8 +27,8 @@ def attribute_value(value: Any, limits: Limits) -> AttributeText:
     """Return a user attribute's value as it is kept: text, list of texts or null.
 
     Raises:
-        LeftOut: an object, a list with an object or a list inside, over a limit, or an
-            integer beyond 64 bits.
+        LeftOut: an object, a list with an object or a list inside, over a limit, or a
+            number that the parser may have rounded.
     """
     if value is None:
         return None
@@ -51,8 +53,10 @@ def _attribute_list(value: list[Any], limits: Limits) -> list[str]:
 def _text(value: Any) -> str:
     if type(value) is str:
         return value
-    if isinstance(value, (list, dict)) or is_rounded(value):
+    if isinstance(value, (list, dict)):
         raise LeftOut("attribute_type")
+    if is_rounded(value):
+        raise LeftOut(ROUNDED)
     return text_of(value)
 
 
@@ -133,8 +137,11 @@ def _within_limits(attributes: Fields, reading: Reading, most: int) -> Fields:
     for name, value in attributes.items():
         if value is not None:
             if type(value) is not str:
-                if isinstance(value, (list, dict)) or is_rounded(value):
+                if isinstance(value, (list, dict)):
                     drops.append("attribute_type")
+                    continue
+                if is_rounded(value):
+                    drops.append(ROUNDED)
                     continue
                 value = text_of(value)
             if len(value) > longest_value:

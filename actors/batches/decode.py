@@ -6,10 +6,11 @@ Pure: no store, no clock, no ids. Source: spec/events-api.md, 3.2, 3.4 and 5.4 t
 import socket
 from typing import Any
 
-from actors.batches.attributes import to_deleted_attributes, to_user_attributes
+from actors.batches.attributes import ROUNDED, to_deleted_attributes, to_user_attributes
 from actors.batches.coerce import one_of, to_id, to_integer, to_string, to_uuid
 from actors.batches.consent import to_consent_state
 from actors.batches.device import complete_device, to_application_info, to_device_info
+from actors.batches.digits import parse_with_digits
 from actors.batches.exact import INT64, takes
 from actors.batches.identities import to_partner_identities, to_user_identities
 from actors.batches.location import to_location
@@ -87,7 +88,15 @@ def unknown_members(raw: bytes) -> list[str]:
 
 def _read_members(raw: bytes, reading: Reading) -> Fields:
     """Read what needs coercion, or is wrong. Raises BatchRejected."""
-    body = parse_json(raw)
+    drops_before = len(reading.drops)
+    fields = _read_body(parse_json(raw), reading)
+    if ROUNDED in reading.drops:
+        del reading.drops[drops_before:]
+        fields = _read_body(parse_with_digits(raw), reading)
+    return fields
+
+
+def _read_body(body: Any, reading: Reading) -> Fields:
     if type(body) is not dict:
         raise BatchRejected([Problem("Request body must be a JSON object.")])
     check = required("events") if reading.is_historical else None

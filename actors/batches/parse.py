@@ -9,7 +9,7 @@ from actors.errors import BatchRejected, Problem
 
 MAX_DEPTH = 64
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _TO_BRACES = bytes.maketrans(b"[]", b"{}")
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -32,12 +32,12 @@ def parse_json(raw: bytes) -> Any:
     Raises:
         BatchRejected: not JSON, or nested deeper than 64 levels; one problem, without a path.
     """
-    raw = raw.removeprefix(_BOM)
+    raw = raw.removeprefix(BOM)
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
         try:
-            value = orjson.loads(_ESCAPE.sub(_mended, raw))
+            value = orjson.loads(mended(raw))
         except orjson.JSONDecodeError as error:
             raise _not_json(str(error)) from None
     if is_too_deep(raw):
@@ -47,6 +47,11 @@ def parse_json(raw: bytes) -> Any:
 
 def _not_json(reason: str) -> BatchRejected:
     return BatchRejected([Problem(f"Request body is not valid JSON: {reason}.")])
+
+
+def mended(raw: bytes) -> bytes:
+    """Return a text with U+FFFD in the place of each escaped half of a surrogate pair."""
+    return _ESCAPE.sub(_mended, raw)
 
 
 def _mended(escape: re.Match[bytes]) -> bytes:

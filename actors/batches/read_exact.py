@@ -11,6 +11,7 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, Struct
 
+from actors.batches.attributes import ROUNDED
 from actors.batches.coerce import to_uuid
 from actors.batches.events import EVENT_TYPES, EventType
 from actors.batches.exact import Shape, shape_of
@@ -60,7 +61,7 @@ class BatchReader:
             entries = found.events
             found.events = None
             shape.batch.complete(found, reading)
-            fields: Fields = msgspec.to_builtins(found)
+            fields: Fields | None = msgspec.to_builtins(found)
             if entries is not None:
                 fields["events"] = _events(entries, shape.events, reading.strict())
         except (
@@ -70,9 +71,11 @@ class BatchReader:
             RecursionError,  # an edge has taken what nests deeper than there is room for here
             Invalid,
         ):
+            fields = None
+        if fields is None or ROUNDED in reading.drops or is_too_deep(raw):
             del reading.drops[drops_before:]
             return None
-        return None if is_too_deep(raw) else fields
+        return fields
 
     def _make_shape(self, limits: Limits) -> BatchShape:
         events: dict[type, EventShape] = {}
