@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import msgspec
 from msgspec import Struct
 
+from actors.batches.digits import has_long_number, parse_all_with_digits
 from actors.batches.parse import parse_json
 from actors.errors import BatchRejected
 from server.bodies import UNREADABLE, without_half_pairs
@@ -133,11 +134,16 @@ def _messages(batch: msgspec.Raw) -> list[msgspec.Raw]:
 
 
 def _value(raw: msgspec.Raw) -> Any:
-    """Return a value as the Events API reads it, `None` if it cannot be read."""
+    """Return a value as the Events API reads it, `None` if it cannot be read.
+
+    Numbers beyond 64 bits come back as texts of all their digits.
+    """
+    text = bytes(raw)
     try:
-        return parse_json(bytes(raw))
+        value = parse_json(text)
     except BatchRejected:
         return None
+    return parse_all_with_digits(text) if has_long_number(text) else value
 
 
 def _sent(found: Sequence[Message | Skipped], read: _Body) -> Sent:

@@ -80,6 +80,17 @@ def test_a_number_beyond_64_bits_refuses_no_message() -> None:
     """JavaScript writes a float such as 1e20 with all its digits, as if it were an integer."""
     message = MESSAGE.replace(b"}", b',"properties":{"n":1%b}}' % (b"0" * 20))
     [sent] = read_many(bodies_of(message)).messages
-    assert sent.members["properties"] == {"n": 1e20}
+    assert sent.members["properties"] == {"n": "1" + "0" * 20}
     raw = batch_of(sent, "in", 1, has_semantic_events=True)
-    assert orjson.loads(raw)["events"][0]["data"]["custom_attributes"]["n"] == 1e20
+    assert orjson.loads(raw)["events"][0]["data"]["custom_attributes"]["n"] == "1" + "0" * 20
+
+
+def test_a_number_beyond_64_bits_keeps_its_digits() -> None:
+    """spec/events-api.md, 6: those of 64 bits stay numbers."""
+    sent = b'{"iccid":-89310410106543789301,"most":18446744073709551615,"l":[9999999999999999999]}'
+    [message] = read_many(bodies_of(MESSAGE.replace(b"}", b',"properties":%b}' % sent))).messages
+    assert message.members["properties"] == {
+        "iccid": "-89310410106543789301",
+        "most": 18446744073709551615,
+        "l": [9999999999999999999],
+    }
