@@ -60,7 +60,7 @@ class Input(Model):
     (`Unknown`). `partner: true` makes a feed a partner's: its channel is `partner` and it cannot
     set consent. `key_only_auth` decides whether identity calls need more than the key.
     `semantic_events`: whether Segment's track calls of known names become commerce and lifecycle
-    events. `cors_origins` limits nothing: answers to browsers allow any origin (spec/clients.md, 2).
+    events. `cors_origins` limits nothing: browsers may ask from any origin (spec/clients.md, 2).
     `user_split` divides its users, for connections to take one group (`user_split_group`).
     """
 

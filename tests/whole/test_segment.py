@@ -326,7 +326,8 @@ async def test_anonymous_ids_are_devices(world: World) -> None:
     await track(world, "/v1/track", {"anonymousId": ANONYMOUS, "event": "Before"})
     await track(world, "/v1/identify", {"userId": "u9", "anonymousId": ANONYMOUS})
     await track(world, "/v1/track", {"userId": "u9", "event": "After"})
-    assert "After" in await names(world, "u9")
+    assert await names(world, "u9") == ["Before", "After"]
+    assert {each.mpid for each in world.log()} == {await world.mpid("u9")}
     for _ in range(2):
         await track(world, "/v1/track", {"anonymousId": "anon-1", "event": "Seen"})
     owners = [each.mpid for each in world.log() if each.batch.integration_attributes]
@@ -456,17 +457,40 @@ async def test_the_time_of_a_request_is_none_of_its_messages_that_have_their_own
     assert times == [T + 10_000, T + 30_000, T + 59_000]
 
 
-async def test_bodies_may_be_compressed_and_are_bounded(world: World) -> None:
-    """Worked case 35."""
-    body = json.dumps({"userId": "u7", "event": "E"}).encode()
+OF_ONE = ("track", "identify", "page", "screen", "group", "alias", *"tipsga")
+OF_SEVERAL = ("/v1/batch", "/v1/import", "/v1/b", "/segment/v1/batch", "/beacon/v1/batch")
+
+
+@pytest.mark.parametrize(
+    "path", [*OF_SEVERAL, *(f"/v1/{each}" for each in OF_ONE), "/segment/v1/track"]
+)
+async def test_bodies_may_be_compressed_and_are_bounded(world: World, path: str) -> None:
+    """Worked case 35, on every path that takes messages: what is refused has no effect."""
+    await track(world, "/v1/track", {"anonymousId": "anon-7", "event": "Before"})
+    message = {
+        "userId": "u7",
+        "anonymousId": "anon-7",
+        "previousId": "anon-7",
+        "event": "E",
+        "groupId": "acme",
+    }
+    sent = {"batch": [message | {"type": "track"}]} if path in OF_SEVERAL else message
+    body = json.dumps(sent).encode()
+    large = json.dumps(sent | {"x": "y" * 5 * 1024 * 1024}).encode()
     zipped = basic(f"{KEY}:") | {"Content-Encoding": "gzip"}
-    assert (await post(world, "/v1/track", gzip.compress(body), zipped)).status == 200
-    corrupt = await post(world, "/v1/batch", gzip.compress(body)[:-9], zipped)
+    corrupt = await post(world, path, gzip.compress(body)[:-9], zipped)
     await refused(corrupt, 400, "invalid_json")
-    large = json.dumps({"userId": "u7", "event": "E", "x": "y" * 5 * 1024 * 1024}).encode()
-    await refused(await post(world, "/v1/track", large), 413, "too_large")
-    await refused(await post(world, "/v1/track", gzip.compress(large), zipped), 413, "too_large")
-    assert await names(world, "u7") == ["E"]
+    await refused(await post(world, path, large), 413, "too_large")
+    await refused(await post(world, path, gzip.compress(large), zipped), 413, "too_large")
+    assert await world.find("u7") == []
+    assert (await post(world, path, gzip.compress(body), zipped)).status == 200
+    assert await world.find("u7") == [world.log()[0].mpid]
+
+
+async def test_metrics_of_sdks_may_be_compressed(world: World) -> None:
+    """Worked case 35."""
+    zipped = basic(f"{KEY}:") | {"Content-Encoding": "gzip"}
+    assert (await post(world, "/v1/m", gzip.compress(b'{"series":[]}'), zipped)).status == 200
 
 
 async def test_browsers_send_text_and_metrics(world: World) -> None:
