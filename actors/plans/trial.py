@@ -51,8 +51,8 @@ def try_batch(plan: PlanDocument, batch: Any) -> dict[str, Any]:
 
     Returns:
         `results`, one for each event or object with violations, and `batch`, what is left of it
-        after blocking, `None` if that is nothing. Integers beyond 64 bits are floats in both, as
-        everywhere behind the Events API.
+        after blocking, `None` if that is nothing. Integers beyond 64 bits are floats in both; of
+        those that are attributes the Events API keeps the digits.
 
     Raises:
         BatchRejected: the Events API would not take it.

@@ -4,6 +4,7 @@ The numbered cases are those of spec/data-plans.md.
 """
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -228,6 +229,30 @@ def test_case_7_attributes_are_dropped_and_kept_in_quarantine(tmp_path: Path) ->
         [delivery] = here.deliveries(QUARANTINE)
         assert delivery.delivery_id == delivery_id(HELD.id, 5, 0)
         assert (delivery.mpid, delivery.event_count) == (MPID, 1)
+
+
+def test_case_26_a_hostile_pattern_holds_up_no_other_batch(tmp_path: Path) -> None:
+    """In one micro-batch; in time of this thread, as others may have the processor."""
+    hostile = point(custom_match("Other"), with_attributes({"x": {"pattern": "^(a+)+$"}}))
+    attributes = {"x": "a" * 4000 + "!"}
+    tagged = {"environment": "development", "context": {"data_plan": {"plan_id": "web_plan"}}}
+    sent = [
+        tagged | {"mpid": number, "events": [each]}
+        for number, each in enumerate(
+            (
+                event("custom_event", event_name="Other", custom_attributes=attributes),
+                quote({"premium": 1}),
+            ),
+            MPID,
+        )
+    ]
+    with planned(tmp_path, version(1, document(hostile))) as here:
+        began_s = time.thread_time()
+        results = here.commit(*sent)
+        assert time.thread_time() - began_s < 0.1
+        assert [type(each) for each in results] == [Accepted, Accepted]
+        assert here.counted("plan_batches", plan="web_plan", outcome="violations") == 1
+        assert [names(each) for each in here.forwarded()] == [["Other"], [PLANNED]]
 
 
 def test_case_9_events_are_dropped_and_the_others_are_not(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def _read(sent: Body, read: Callable[[Body], Struct]) -> Struct | None:
     return made
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(_near(CALL), st.sampled_from(CALL_KINDS), st.booleans())
 def test_any_body_is_an_identity_call_or_refused(body: Body, kind: Any, is_read_only: bool) -> None:
     def read(sent: Body) -> IdentityCall:
@@ -129,7 +129,7 @@ def test_any_body_is_an_identity_call_or_refused(body: Body, kind: Any, is_read_
         assert call.previous_mpid is None or -INT64_END <= call.previous_mpid < INT64_END
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(_near(MODIFY), st.sampled_from(["5", "0", "-1"]) | st.text())
 def test_any_body_is_a_modify_call_or_refused(body: Body, mpid: str) -> None:
     call = _read(body, lambda sent: modify_call(sent, mpid, now_ms=NOW_MS))
@@ -138,7 +138,7 @@ def test_any_body_is_a_modify_call_or_refused(body: Body, mpid: str) -> None:
         assert {each.type for each in call.changes} <= IDENTITY_TYPES
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(_near(ALIAS))
 def test_any_body_is_an_alias_request_or_refused(body: Body) -> None:
     request = _read(body, lambda sent: alias_request(sent, KEY, WINDOW_MS, NOW_MS))

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from actors.clock import ManualClock
+from server.context import EDGES
+from server.limits import Level, Limit
 from tests.actors.plans.plans import (
     HOME,
     Data,
@@ -375,6 +377,29 @@ async def test_who_may_only_look_changes_nothing(world: World) -> None:
         401,
         "Unauthorized",
     )
+
+
+@pytest.mark.parametrize(
+    ("level", "key", "most"), [("account", "planning:1", 3000), ("org", "planning", 6000)]
+)
+async def test_requests_of_a_minute_are_bounded(
+    world: World, clock: ManualClock, level: Level, key: str, most: int
+) -> None:
+    """spec/data-plans.md, 5.1: all methods together, of one account and of all."""
+    edge = world.edge.app[EDGES].first
+    others = Limit(level, key, 0, most, window_ms=60_000)
+    edge.limiter.admit([others], most - 2, edge.ticks_ms())
+    await done(world, "POST", "", web_plan())
+    await done(world, "DELETE", "/web_plan")
+    clock.advance(59_001)
+    for method, path in (("GET", ""), ("POST", ""), ("PATCH", "/p"), ("DELETE", "/p")):
+        status, answer, headers = await ask(world, method, path, {})
+        assert status == 429, answer
+        told = (headers["Retry-After"], headers["X-mp-rate-limit-exceeded"])
+        assert told == ("1", level)
+        assert "X-mp-rate-limit-percentage-used" not in headers
+    clock.advance(999)
+    assert await done(world, "GET") == []
 
 
 async def test_plans_of_a_file_are_changed_in_the_file(tmp_path: Path) -> None:

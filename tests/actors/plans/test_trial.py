@@ -8,7 +8,16 @@ import pytest
 from actors.errors import BatchRejected
 from actors.plans.document import compile_document
 from actors.plans.trial import try_batch
-from tests.actors.plans.plans import Data, compiled, entries, event, point, quote
+from tests.actors.plans.plans import (
+    Data,
+    compiled,
+    custom_match,
+    entries,
+    event,
+    point,
+    quote,
+    with_attributes,
+)
 
 
 def nested(levels: int) -> Any:
@@ -45,7 +54,23 @@ def test_actions_are_planned_by_the_names_that_ingest_keeps(
     assert try_batch(plan, batch) == {"results": [], "batch": batch}
 
 
-def test_integers_beyond_64_bits_are_taken_as_ingest_takes_them() -> None:
+@pytest.mark.parametrize(("value", "actual"), [("yes", "string"), (1, "number")])
+def test_case_27_a_value_that_is_no_truth_value_is_named_by_its_type(
+    value: Any, actual: str
+) -> None:
+    attributes = with_attributes({"x": {"type": "boolean"}})
+    plan = compiled(point(custom_match("E"), attributes))
+    sent = event("custom_event", event_name="E", custom_attributes={"x": value})
+    [result] = try_batch(plan, {"events": [sent]})["results"]
+    [error] = result["data"]["validation_errors"]
+    assert error["schema_keyword"] == "type"
+    assert (error["expected"], error["actual"]) == ("boolean", actual)
+    for right in (True, "TRUE"):
+        sent["data"]["custom_attributes"]["x"] = right
+        assert try_batch(plan, {"events": [sent]})["results"] == []
+
+
+def test_integers_beyond_64_bits_are_taken() -> None:
     plan, big = compiled(), 1 << 70
     found = try_batch(plan, {"events": [quote({"premium": big})]})
     assert found["results"] == []
