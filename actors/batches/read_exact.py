@@ -61,7 +61,7 @@ class BatchReader:
             entries = found.events
             found.events = None
             shape.batch.complete(found, reading)
-            fields: Fields | None = msgspec.to_builtins(found)
+            fields: Fields = msgspec.to_builtins(found)
             if entries is not None:
                 fields["events"] = _events(entries, shape.events, reading.strict())
         except (
@@ -71,11 +71,12 @@ class BatchReader:
             RecursionError,  # an edge has taken what nests deeper than there is room for here
             Invalid,
         ):
-            fields = None
-        if fields is None or ROUNDED in reading.drops or is_too_deep(raw):
             del reading.drops[drops_before:]
             return None
-        return fields
+        if ROUNDED in reading.drops:
+            del reading.drops[drops_before:]
+            return None
+        return None if is_too_deep(raw) else fields
 
     def _make_shape(self, limits: Limits) -> BatchShape:
         events: dict[type, EventShape] = {}
