@@ -69,6 +69,11 @@ class Process:
         """Set up the process; comes before anything else."""
         host.enter(role, instance)
         self._host = host
+        self._name = f"{role}-{instance}"
+
+    def __repr__(self) -> str:
+        """Return whose process it is; Ray writes that into the process's files of logs."""
+        return self._name
 
     def set_log_level(self, logger: str, level: str | None) -> None:
         """Set the level of a logger of ours; `None` is the configured one."""

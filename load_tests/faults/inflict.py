@@ -91,7 +91,10 @@ class Inflictor:
                 _send(victims, signal.SIGKILL)
 
     def _victims(self, fault: Fault) -> list[psutil.Process]:
-        """Return whom a fault befalls; nobody, if they are away just then."""
+        """Return whom a fault befalls; nobody, if they are away just then.
+
+        Of several it is chosen by name, so that a seed hits the same again.
+        """
         if fault.target == "everything":
             found = self._kept.processes("")
             _send(found, signal.SIGSTOP)  # so that none sees another one go
@@ -106,7 +109,9 @@ class Inflictor:
         else:
             words = f"/{fault.target}"
             found = [p for p in self._kept.processes(words) if _is_called(p, fault.target)]
-        found.sort(key=lambda process: process.pid)
+        # Who begins just now has no name yet, and comes last.
+        names = {process: self._kept.logs.name_of(process.pid) for process in found}
+        found.sort(key=lambda process: (not names[process], names[process], process.pid))
         return [found[fault.pick % len(found)]] if found else []
 
     async def _fill(self, seconds: float) -> None:

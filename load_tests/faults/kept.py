@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import re
-import shutil
 import socket
 import subprocess
 from collections import Counter
@@ -15,9 +14,12 @@ import psutil  # type: ignore[import-untyped]
 from actors.clock import Clock
 from load_tests.client import Target
 from load_tests.faults.plan import ROLES
+from load_tests.faults.ray_logs import RayLogs
 from load_tests.faults.wall_clock import WallClock
 from load_tests.server_process import ServerProcess
 
+EDGES = 2  # so that clients who lose one go on by the other
+SHARDS = 2
 SHARD_TIMEOUT_S = 2.0  # that edges wait for a shard: some clients give up before, some after
 ORPHANS_S = 30.0  # that processes may take to notice that the deployment has ended
 _LOOK_S = 0.1
@@ -38,6 +40,7 @@ class KeptDeployment:
         orphans: names of processes that outlived a deployment by `ORPHANS_S`.
         starts: how often it was started.
         longest_start_s: how long the longest start took.
+        logs: what Ray has written.
         wall_clock: the time of day that its processes read.
     """
 
@@ -49,7 +52,7 @@ class KeptDeployment:
         self.longest_start_s = 0.0
         self._clock = clock
         self._mark = f"{folder}"
-        self._ray_dir = folder / "ray"
+        self.logs = RayLogs(folder / "ray", folder / "ray-logs")
         self.wall_clock = WallClock(folder / "clock")
         port, admin_port = _free_ports(2)
         self.target = Target("127.0.0.1", port, is_tls=False, prefix="")
@@ -59,12 +62,13 @@ class KeptDeployment:
             clock,
             *("--port", str(port), "--admin-port", str(admin_port)),
             *("--workspace", str(workspace)),
+            *("--edges", str(EDGES), "--shards", str(SHARDS)),
             environ={
                 "HEADWATER_LOG_LEVEL": "warning",
                 "HEADWATER_EGRESS_ALLOW": "127.0.0.1",
                 "HEADWATER_SHARD_TIMEOUT_S": str(SHARD_TIMEOUT_S),
                 "HEADWATER_SHUTDOWN_GRACE_S": "0.2",  # so that clients still send when it ends
-                "RAY_TMPDIR": str(self._ray_dir),
+                "RAY_TMPDIR": str(self.logs.ray_dir),
                 _MARK: self._mark,
                 **self.wall_clock.environ(),
             },
@@ -174,7 +178,7 @@ class KeptDeployment:
                         process.kill()
                 break
             await asyncio.sleep(_LOOK_S)
-        await asyncio.to_thread(shutil.rmtree, self._ray_dir, ignore_errors=True)
+        await asyncio.to_thread(self.logs.set_aside)
 
 
 def _free_ports(count: int) -> list[int]:
