@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from actors.clock import Clock, Randomness
+from actors.clock import Clock
 from load_tests.faults.checks import Found
 from load_tests.faults.runs import FaultsOptions, Runner, RunResult
 
@@ -103,7 +103,6 @@ class Campaign:
         options: FaultsOptions,
         kept: Path,
         clock: Clock,
-        randomness: Randomness,
         say: Callable[[str], None],
     ) -> None:
         """Args: `kept`: the folder for those of runs that went wrong; `say` prints a line."""
@@ -111,7 +110,6 @@ class Campaign:
         self._options = options
         self._kept = kept
         self._clock = clock
-        self._randomness = randomness
         self._say = say
 
     async def run(self, describe: Callable[[RunResult], str]) -> None:
@@ -119,7 +117,7 @@ class Campaign:
         left = self._report.left()
         while left:
             with _folder(self._options.has_disk) as folder:
-                runner = Runner(self._options, self._clock, self._randomness)
+                runner = Runner(self._options, self._clock)
                 made: list[int] = []
                 is_right = True
                 async with runner.serving(folder):
@@ -128,9 +126,6 @@ class Campaign:
                         made.append(left.pop(0))
                         self._report.add(result)
                         self._say(describe(result))
-                        if result.has_ended_itself:
-                            place = self._keep_printed(runner, self._kept, result.seed)
-                            self._say(f"  the deployment ended by itself; it printed: {place}")
                         is_right = result.is_right
                     found = await runner.check_all() if is_right else Found(details=[])
                 orphans = runner.orphans()
@@ -144,14 +139,7 @@ class Campaign:
         place = self._kept / f"seed-{seed}"
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(folder, place, ignore=shutil.ignore_patterns(_SOCKETS))
-        self._keep_printed(runner, place, seed)
-        return place
-
-    @staticmethod
-    def _keep_printed(runner: Runner, folder: Path, seed: int) -> Path:
-        folder.mkdir(parents=True, exist_ok=True)
-        place = folder / f"seed-{seed}.log"
-        place.write_text(runner.printed())
+        (place / "printed.log").write_text(runner.printed())
         return place
 
 

@@ -61,22 +61,6 @@ class Clients:
             await asyncio.sleep(seconds)
             self._is_over = True
 
-    async def speed_s(self, count: int) -> float:
-        """Return the median time that single batches take, one after the other.
-
-        They are of a user that no client has, and of the record like all others.
-        """
-        channel, taken = Channel(self._target), []
-        try:
-            for _ in range(count):
-                began_s = self._clock.monotonic()
-                one = self._record.begin(CLIENTS * USERS_EACH, began_s)
-                await self._insist([one], channel, _without_a_cut)
-                taken.append(self._clock.monotonic() - began_s)
-        finally:
-            channel.close()
-        return sorted(taken)[count // 2]
-
     async def insist(self, one: Sent) -> None:
         """Send a batch until it is acknowledged. Raises NotAcknowledged."""
         with contextlib.closing(Channel(self._target)) as channel:
@@ -173,6 +157,7 @@ class Clients:
                 if response.status not in (429, 503):
                     break
                 self._refused(response)
+            channel.close()  # a new connection may come to another edge
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
         first_line = request.partition(b"\r\n")[0].decode()

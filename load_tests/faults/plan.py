@@ -10,6 +10,10 @@ ROLES = ("Edge", "Shard", "Forwarder", "Coordinator")
 ROOTS = ("driver", "raylet", "gcs_server", "everything")
 OUTPUT_MODES = ("refuse", "hang", "garbage", "error", "cut")
 
+# Processes of Ray's own that others take for dead when they are stopped for longer.
+_CONTROL = ("raylet", "gcs_server")
+CONTROL_PATIENCE_S = 5.0  # as in `actors.remote`
+
 JUMPS_S = (-3600, -60, -1, 1, 60, 3600)  # such as a time server's that was away, or wrong
 
 _MOST_FAULTS = 3
@@ -47,6 +51,16 @@ class Fault(Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """What it is, without when."""
         return f"{self.kind}:{self.target}"
+
+    @property
+    def ends_deployment(self) -> bool:
+        """Whether a deployment ends by it, as it cannot do without who dies.
+
+        Who is stopped comes back, and all goes on, unless others have taken it for dead.
+        """
+        if self.kind == "stop":
+            return self.target in _CONTROL and self.seconds > CONTROL_PATIENCE_S
+        return self.target in (*ROOTS, "deployment")
 
     def __str__(self) -> str:
         return f"{self.name}@{self.at_s:.1f}"

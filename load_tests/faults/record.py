@@ -1,10 +1,12 @@
 """The harness's own record: what was sent, what was acknowledged, and when."""
 
+import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+_TOKEN_BITS = 32
 WEIGHTS = 7  # events weigh 1 to 7, so that a sum tells more than a count
 
 
@@ -44,10 +46,12 @@ class Record:
         refused: how often a request was answered 429 or 503, by why.
     """
 
-    def __init__(self, seed: int, token: str) -> None:
-        """Args: `token` tells this run from others of the same seed on the same deployment."""
+    def __init__(self, seed: int) -> None:
+        """Args: `seed`: of the run; no other one on its deployment has it."""
         self.seed = seed
-        self.token = token
+        # Of the seed alone, so that the same seed has the same users, in the same slots, whichever
+        # run of its deployment it is. The number behind it is like nothing else in a log.
+        self.token = f"f{seed}-{random.Random(f'users {seed}').getrandbits(_TOKEN_BITS):08x}"
         self.sent: list[Sent] = []
         self.mpids: dict[int, set[int]] = {}
         self.emails: dict[int, set[str]] = {}

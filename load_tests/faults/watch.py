@@ -10,7 +10,7 @@ from load_tests.faults.document import COUNT
 from load_tests.faults.record import Record
 from load_tests.reader import ReadBackFailed, Reader
 
-_FIRST = CLIENTS * USERS_EACH + 1  # all before are others'
+_FIRST = CLIENTS * USERS_EACH  # all before are others'
 USERS = range(_FIRST, _FIRST + 4)  # of more than one shard, most probably
 # What is as large goes to the end of a store: between other things there is hardly room for it.
 _PADDING_BYTES = 80 * 1024

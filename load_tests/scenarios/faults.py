@@ -14,7 +14,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from actors.clock import SystemClock, SystemRandomness
+from actors.clock import SystemClock
 from load_tests.faults.campaign import Campaign, Check, Report
 from load_tests.faults.checks import KINDS, Found, summed
 from load_tests.faults.kept import NotServing
@@ -114,7 +114,8 @@ def _by_fault(runs: list[RunResult]) -> list[OfFault]:
 def line_of(run: RunResult) -> str:
     """Return a run as one line, and what was wrong as more."""
     counts = " ".join(f"{kind} {getattr(run.found, kind)}" for kind in KINDS)
-    speed = f"batch {run.before_s * 1000:.0f} ms -> {run.after_s * 1000:.0f} ms"
+    first, before, after = (f"{s * 1000:.0f} ms" for s in (run.first_s, run.before_s, run.after_s))
+    speed = f"batch {before} -> {after} (at first {first})"
     moved = f" moves {run.passes}" if run.passes else ""
     refused = "".join(f", {count} {why}" for why, count in sorted(run.refused.items()))
     took = f"took {run.load_s:.1f} + {run.settle_s:.1f} + {run.check_s:.1f} s"
@@ -124,7 +125,16 @@ def line_of(run: RunResult) -> str:
         f"refused {sum(run.refused.values())}{refused}, "
         f"unavailable {run.longest_wait_s:.1f} s, {speed}, {took}, {described(run.faults)}"
     )
-    return "\n  ".join([line, *run.found.details[:_MOST_DETAILS]])
+    ended = ["the deployment ended by itself"] if run.has_ended_itself else []
+    return "\n  ".join([line, *ended, *run.found.details[:_MOST_DETAILS]])
+
+
+def again_of(run: RunResult, options: FaultsOptions) -> str:
+    """Return the flags that make a run again: the same users, and the same faults."""
+    again = f"--seed {run.seed} --runs 1 --seconds {options.seconds} "
+    again += f"--patience-s {options.patience_s}"
+    again += " --disk" if options.has_disk else ""
+    return again + (" --moves" if options.has_moves else "")
 
 
 def table_of(report: FaultsReport) -> Table:
@@ -184,7 +194,8 @@ def command(
     """Start a deployment, and kill, stop and starve its parts while clients send.
 
     Every run prints its seed; `--seed S --runs 1` does the same again. Ends with 1 if anything was
-    lost, applied twice, out of order, or left slower than before.
+    lost, applied twice, out of order, or left slower than before, or if a deployment ended although
+    nothing was done to what it cannot do without.
     """
     if seed is None:
         seed = time.time_ns() % 1_000_000
@@ -195,14 +206,11 @@ def command(
     def describe(run: RunResult) -> str:
         if run.is_right:
             return line_of(run)
-        again = f"--seed {run.seed} --runs 1 --seconds {options.seconds:g}"
-        again += " --disk" if options.has_disk else ""
-        again += " --moves" if options.has_moves else ""
-        return f"{line_of(run)}\n  again: python -m load_tests faults {again}"
+        return f"{line_of(run)}\n  again: python -m load_tests faults {again_of(run, options)}"
 
     try:
         results = Report(file, options)
-        campaign = Campaign(results, options, keep, SystemClock(), SystemRandomness(), click.echo)
+        campaign = Campaign(results, options, keep, SystemClock(), click.echo)
         asyncio.run(campaign.run(describe))
     except (NotServing, OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error

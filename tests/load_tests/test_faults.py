@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from actors import remote
 from actors.clock import ManualClock
 from config.audience_catalog import audience_catalog
 from config.load import load_workspaces
@@ -24,6 +25,7 @@ from load_tests.faults.clients import ATTEMPTS_S, FULL, Clients
 from load_tests.faults.document import HOOKS, THRESHOLDS, audience_id, workspace_document
 from load_tests.faults.kept import SHARD_TIMEOUT_S
 from load_tests.faults.plan import (
+    CONTROL_PATIENCE_S,
     JUMPS_S,
     OUTPUT_MODES,
     ROLES,
@@ -38,7 +40,7 @@ from load_tests.faults.runs import FaultsOptions, RunResult
 from load_tests.faults.wall_clock import WallClock
 from load_tests.faults.watch import USERS, Watch
 from load_tests.reader import Reader
-from load_tests.scenarios.faults import line_of, report_of
+from load_tests.scenarios.faults import again_of, line_of, report_of
 
 OPTIONS = FaultsOptions(seed=1, runs=3, seconds=1.2, patience_s=0.5, renew=250, has_disk=False)
 FIRST_SEED, RUNS = 2196, 6
@@ -92,7 +94,7 @@ def test_the_document_is_valid(tmp_path: Path) -> None:
 
 def test_only_what_was_sent_after_an_acknowledgement_has_to_come_later() -> None:
     """spec/events-api.md, 5.2."""
-    record = Record(1, "t")
+    record = Record(1)
     first, second = record.begin(0, 0.0), record.begin(0, 0.0)  # under way at once
     record.acknowledge(second, 1.0)
     record.acknowledge(first, 1.0)
@@ -180,7 +182,8 @@ class FakeReader:
 
 def checked(spoil: Any = lambda *_: None) -> Found:
     """Check three acknowledged batches, each after the other, once something is spoilt."""
-    record, reader = Record(1, "t"), FakeReader()
+    record, reader = Record(1), FakeReader()
+    record.token = "t"  # as the reader has it
     for _ in range(BATCHES):
         record.acknowledge(record.begin(0, 0.0), 1.0)
     record.mpids, record.devices, record.emails = {0: {MPID}}, {0: {"d"}}, {0: {"e"}}
@@ -282,7 +285,7 @@ class FakeClients:
 def test_what_was_not_stored_and_shows_is_noticed(
     spoilt: dict[str, str], reason: str, is_noticed: bool
 ) -> None:
-    record = Record(1, "t")
+    record = Record(1)
     watch = Watch(cast(Clients, FakeClients(record, reason)), record, ManualClock())
 
     class OfEach(FakeReader):
@@ -312,6 +315,7 @@ def result(seed: int, **changes: Any) -> RunResult:
         "acknowledged": 10,
         "repeats": 1,
         "longest_wait_s": 2.5,
+        "first_s": 0.01,
         "before_s": 0.01,
         "after_s": 0.01,
         "found": Found(details=[]),
@@ -340,10 +344,63 @@ def test_a_report_names_the_seeds_that_went_wrong_and_counts_by_fault() -> None:
     assert "seed 1 ok" in line_of(runs[0])
 
 
-def test_a_deployment_that_ends_by_itself_is_told() -> None:
-    killed = [Fault(at_s=1.0, kind="kill", target="raylet")]
-    runs = [result(1, starts=1, faults=killed), result(2, starts=1), result(3)]
-    assert report_of(OPTIONS, runs, []).ended == [2]
+def _stopped(target: str, seconds: float) -> Fault:
+    return Fault(at_s=1.0, kind="stop", target=target, seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_explained"),
+    [
+        (Fault(at_s=1.0, kind="kill", target="raylet"), True),
+        (Fault(at_s=1.0, kind="kill", target="everything"), True),
+        (Fault(at_s=1.0, kind="restart", target="deployment"), True),
+        (_stopped("gcs_server", CONTROL_PATIENCE_S + 1), True),
+        (_stopped("gcs_server", CONTROL_PATIENCE_S - 1), False),
+        (_stopped("driver", CONTROL_PATIENCE_S + 1), False),
+        (Fault(at_s=1.0, kind="kill", target="Coordinator"), False),
+        (Fault(at_s=1.0, kind="disk", target="full"), False),
+    ],
+    ids=str,
+)
+def test_a_deployment_that_ends_by_itself_is_wrong(fault: Fault, is_explained: bool) -> None:
+    ended = result(2, starts=1, faults=[fault])
+    missed = result(3, starts=1, faults=[fault], missed=[fault])
+    runs = [result(1, faults=[fault]), ended, missed]
+    wrong = [3] if is_explained else [2, 3]
+    assert (report_of(OPTIONS, runs, []).wrong, report_of(OPTIONS, runs, []).ended) == (
+        wrong,
+        wrong,
+    )
+    assert line_of(missed).splitlines()[1:] == ["  the deployment ended by itself"]
+
+
+def test_a_stop_is_as_long_for_the_runs_as_for_a_deployment() -> None:
+    assert CONTROL_PATIENCE_S == remote.CONTROL_PATIENCE_S
+
+
+@pytest.mark.parametrize(
+    ("first_s", "before_s", "after_s", "is_right"),
+    [
+        (0.01, 0.01, 0.079, True),
+        (0.01, 0.01, 0.081, False),
+        (0.01, 0.079, 0.081, False),  # slower from run to run
+        (0.079, 0.01, 0.081, False),
+    ],
+)
+def test_a_run_is_as_fast_as_before_it_and_before_all_runs(
+    first_s: float, before_s: float, after_s: float, is_right: bool
+) -> None:
+    run = result(1, first_s=first_s, before_s=before_s, after_s=after_s)
+    assert run.is_right == is_right
+    assert f"(at first {first_s * 1000:.0f} ms)" in line_of(run)
+
+
+def test_a_run_is_made_again_with_all_that_it_depends_on() -> None:
+    options = msgspec.structs.replace(OPTIONS, has_disk=True, seconds=1.2345678, patience_s=7.5)
+    again = "--seed 9 --runs 1 --seconds 1.2345678 --patience-s 7.5 --disk"
+    assert again_of(result(9), options) == again
+    moving = msgspec.structs.replace(OPTIONS, has_moves=True)
+    assert again_of(result(9), moving).endswith("--patience-s 0.5 --moves")
 
 
 def test_what_is_wrong_only_at_the_end_of_a_deployment_counts() -> None:
