@@ -74,6 +74,29 @@ class _Record(Struct):
     identities: list[_Identity]
 
 
+class _Audience(Struct):
+    name: str
+    size: int | None
+
+
+class Queued(Struct, frozen=True):
+    """What is kept for one connection on one shard: deliveries, and dead letters."""
+
+    waiting: int
+    dead_letters: int
+
+
+class _Actor(Struct):
+    role: str
+    instance: str
+    is_up: bool
+    connections: Any = None  # of a shard
+
+
+class _Status(Struct):
+    actors: list[_Actor]
+
+
 class Reader:
     """Asks one question at a time, over one connection, with the patience that limits demand."""
 
@@ -134,6 +157,24 @@ class Reader:
         """Return the types and values by which a user is found, as operators see it."""
         record = _decode(await self._get(f"{_POOL}/mpids/{mpid}"), _Record)
         return {(each.type, each.value) for each in record.identities}
+
+    async def audience_sizes(self) -> dict[str, int | None]:
+        """Return how many members each audience has by its name; `None` if it is not known yet."""
+        listed = await self._get(f"/platform/v2/workspaces/{self._access.workspace}/audiences")
+        return {each.name: each.size for each in _decode(listed, list[_Audience])}
+
+    async def queues(self) -> dict[tuple[str, str], Queued]:
+        """Return what is kept by shard and connection; only of the admin port of a deployment.
+
+        Shards that do not answer just then are left out.
+        """
+        status = _decode(await self._get("/admin/status"), _Status)
+        return {
+            (each.instance, connection): msgspec.convert(queued, Queued)
+            for each in status.actors
+            if each.role == "shard" and each.is_up
+            for connection, queued in each.connections.items()
+        }
 
     def close(self) -> None:
         """Close the connection."""

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.clock import Clock
-from load_tests.faults.checks import Found
+from load_tests.faults.checks import Found, summed
 from load_tests.faults.runs import FaultsOptions, Runner, RunResult
 
 _DISK_BYTES = 256 * 1024**2  # 250 runs take a quarter of it
@@ -130,6 +130,7 @@ class Campaign:
                     found = await runner.check_all() if is_right else Found(details=[])
                 orphans = runner.orphans()
                 found.add("orphans", len(orphans), "; ".join(orphans))
+                found = summed((found, await runner.look_back()))
                 self._report.add(Check(seeds=made, found=found))
                 if not (is_right and found.is_clean):
                     place = await asyncio.to_thread(self._keep, runner, folder, made[-1])

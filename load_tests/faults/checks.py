@@ -12,7 +12,10 @@ from load_tests.faults.record import Record, first_seen, out_of_order
 from load_tests.reader import Reader
 
 _LOOK_S = 0.1
-KINDS = ("lost", "doubled", "disordered", "unstored", "identities", "orphans", "failed")
+KINDS = (
+    *("lost", "doubled", "disordered", "unstored", "identities", "left", "orphans"),
+    *("damaged", "leaked", "failed"),
+)
 
 
 class Found(Struct, kw_only=True):
@@ -24,7 +27,10 @@ class Found(Struct, kw_only=True):
         disordered: batches out of their user's order, in the log or in an output.
         unstored: users who were shown with a batch that had been answered as not stored.
         identities: broken promises of V1, V9 or V10 (spec/identity.md).
+        left: deliveries that still wait when all has arrived, or have become dead letters.
         orphans: processes that outlived their deployment, or are too many or too few in it.
+        damaged: stores that `headwater data check` refuses.
+        leaked: secrets and values of users in what the deployment has printed.
         failed: requests that were never answered well, and whether the deployment did not come
             back or could not be read; nothing else is checked then.
         details: each of these, for a person.
@@ -35,7 +41,10 @@ class Found(Struct, kw_only=True):
     disordered: int = 0
     unstored: int = 0
     identities: int = 0
+    left: int = 0
     orphans: int = 0
+    damaged: int = 0
+    leaked: int = 0
     failed: int = 0
     details: list[str] = []
 

@@ -31,7 +31,7 @@ _VALUE_BYTES = 4096  # of an attribute, at most (spec/events-api.md, 14)
 _PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5
 _THINK_S = 0.02
-_AUTHORIZATION = "Basic " + b64encode(f"{KEY[1]}:{KEY[3]}".encode()).decode()
+AUTHORIZATION = "Basic " + b64encode(f"{KEY[1]}:{KEY[3]}".encode()).decode()
 
 
 class NotAcknowledged(Exception):
@@ -72,7 +72,7 @@ class Clients:
         Raises OSError.
         """
         body = self._body(one)
-        request = request_bytes(self._target, "POST", "/v2/events", _AUTHORIZATION, body)
+        request = request_bytes(self._target, "POST", "/v2/events", AUTHORIZATION, body)
         with contextlib.closing(Channel(self._target)) as channel:
             response = await self._once(channel, request)
         if response.status != 202:
@@ -105,7 +105,7 @@ class Clients:
         path = "/v2/events" if len(batches) == 1 else "/v2/bulkevents"
         bodies = [self._body(one) for one in batches]
         body = bodies[0] if len(bodies) == 1 else b"[%b]" % b",".join(bodies)
-        request = request_bytes(self._target, "POST", path, _AUTHORIZATION, body)
+        request = request_bytes(self._target, "POST", path, AUTHORIZATION, body)
         way = draw()
         if way < 0.05:
             await self._cut(request, len(request) - 1 - int(draw() * (len(body) - 1)))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from actors.clock import Clock
+from load_tests.client import Target
+from load_tests.faults.aftermath import damages, leaks, planted
 from load_tests.faults.checks import Checker, Found, summed
 from load_tests.faults.clients import FULL, Clients, NotAcknowledged
 from load_tests.faults.document import HOOKS, workspace_document
@@ -20,6 +23,7 @@ from load_tests.faults.plan import Fault, deaths_of, plan_of
 from load_tests.faults.probes import Probes
 from load_tests.faults.receivers import EventLog, FaultyReceiver, MemberLog
 from load_tests.faults.record import Record
+from load_tests.faults.totals import Totals
 from load_tests.faults.watch import Watch
 from load_tests.reader import ReadBackFailed, Reader, fetch_token
 from load_tests.server_process import own_access
@@ -204,8 +208,22 @@ class Runner:
         )
 
     async def check_all(self) -> Found:
-        """Check once more what the earlier runs have left, after all that was done since."""
-        return await self._check(self._records)
+        """Check once more what the earlier runs have left, and the totals of all of them."""
+        found = await self._check(self._records)
+        if not found.failed:
+            found = summed((found, await self._check_totals()))
+        return found
+
+    async def look_back(self) -> Found:
+        """Check what the deployment, which has ended, has stored and printed."""
+        assert self.kept is not None, "nothing has served"
+        texts = itertools.chain([("its output", self.printed())], self.kept.logs.texts())
+        return summed(
+            (
+                await asyncio.to_thread(damages, self.kept.data_dir),
+                await asyncio.to_thread(leaks, texts, planted(self._records)),
+            )
+        )
 
     def orphans(self) -> list[str]:
         """Return the names of processes that outlived the deployment, since the last run."""
@@ -238,11 +256,21 @@ class Runner:
             found.append(Found(failed=1, details=[f"failed: {error}"]))
         return summed(found)
 
+    async def _check_totals(self) -> Found:
+        assert self.kept is not None, "nothing serves"
+        try:
+            async with self._reader() as reader, self._reader(self.kept.admin) as admin:
+                return await Totals(self._records, reader, admin).check(self._options.patience_s)
+        except ReadBackFailed as error:
+            return Found(failed=1, details=[f"failed: {error}"])
+
     @asynccontextmanager
-    async def _reader(self) -> AsyncIterator[Reader]:
+    async def _reader(self, port: Target | None = None) -> AsyncIterator[Reader]:
+        """Read from a port, the edges' if none is given."""
         assert self.kept is not None, "nothing serves"
         target, access = self.kept.target, own_access()
-        with contextlib.closing(Reader(target, access, await fetch_token(target, access))) as one:
+        token = await fetch_token(target, access)
+        with contextlib.closing(Reader(port or target, access, token)) as one:
             yield one
 
 

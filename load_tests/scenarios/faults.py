@@ -1,6 +1,7 @@
 """What faults of all kinds do to a deployment under load: nothing, if it is right."""
 
 import asyncio
+import os
 import signal
 import statistics
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 
@@ -137,6 +139,15 @@ def again_of(run: RunResult, options: FaultsOptions) -> str:
     return again + (" --moves" if options.has_moves else "")
 
 
+def disk_left_out(options: FaultsOptions, is_root: bool) -> str | None:
+    """Return why no disk is going to be filled, `None` if that may happen."""
+    if options.has_moves:
+        return "no disk is filled: with --moves, processes die and nothing else happens"
+    if not options.has_disk:
+        return "no disk is filled: --disk is not given, and needs root"
+    return None if is_root else "no disk is filled: --disk needs root"
+
+
 def table_of(report: FaultsReport) -> Table:
     """Show the result to a person."""
     found = report.found
@@ -200,6 +211,10 @@ def command(
     if seed is None:
         seed = time.time_ns() % 1_000_000
     options = FaultsOptions(seed=seed, **flags)
+    left_out = disk_left_out(options, os.geteuid() == 0)
+    if left_out is not None:
+        options = replace(options, has_disk=False)
+        click.echo(left_out)
     # Else the deployment would go on without it.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 

@@ -37,10 +37,11 @@ from load_tests.faults.plan import (
 from load_tests.faults.receivers import EventLog, FaultyReceiver, MemberLog
 from load_tests.faults.record import Record, Sent, first_seen, out_of_order
 from load_tests.faults.runs import FaultsOptions, RunResult
+from load_tests.faults.totals import Totals, members
 from load_tests.faults.wall_clock import WallClock
 from load_tests.faults.watch import USERS, Watch
-from load_tests.reader import Reader
-from load_tests.scenarios.faults import again_of, line_of, report_of
+from load_tests.reader import Queued, Reader
+from load_tests.scenarios.faults import again_of, disk_left_out, line_of, report_of
 
 OPTIONS = FaultsOptions(seed=1, runs=3, seconds=1.2, patience_s=0.5, renew=250, has_disk=False)
 FIRST_SEED, RUNS = 2196, 6
@@ -161,6 +162,10 @@ class FakeReader:
         self.audiences = {audience_id(least) for least in (1, 2, 3)}
         self.listed = {("customerid", "t-u0"), ("device_application_stamp", "d"), ("email", "e")}
         self.held = [MPID]
+        self.sizes: dict[str, int | None] = {audience_id(each): 0 for each in THRESHOLDS}
+        self.sizes |= dict.fromkeys(self.audiences, 1)
+        names = (*HOOKS, *map(audience_id, THRESHOLDS))
+        self.kept = {(shard, name): Queued(0, 0) for shard in ("0", "1") for name in names}
 
     async def find(self, identity: str) -> list[int]:
         return self.mpids
@@ -179,6 +184,12 @@ class FakeReader:
     async def holders(self, identity_type: str, value: str) -> list[int]:
         return self.held
 
+    async def audience_sizes(self) -> dict[str, int | None]:
+        return self.sizes
+
+    async def queues(self) -> dict[tuple[str, str], Queued]:
+        return self.kept
+
 
 def checked(spoil: Any = lambda *_: None) -> Found:
     """Check three acknowledged batches, each after the other, once something is spoilt."""
@@ -193,7 +204,12 @@ def checked(spoil: Any = lambda *_: None) -> Found:
         members.take(change(audience_id(number + 1), "add"))
     spoil(reader, log, members)
     checker = Checker(record, cast(Reader, reader), {"hook": log}, members)
-    return asyncio.run(checker.run(patience_s=0.0))
+    totals = Totals([record], cast(Reader, reader), cast(Reader, reader))
+
+    async def check() -> Found:
+        return summed([await checker.run(patience_s=0.0), await totals.check(patience_s=0.0)])
+
+    return asyncio.run(check())
 
 
 def test_nothing_is_wrong_with_what_was_applied_once() -> None:
@@ -248,12 +264,40 @@ def _told_of_two_users(reader: FakeReader, log: EventLog, members: MemberLog) ->
             "identities", lambda r, *_: r.listed.remove(("email", "e")), id="V9 of an address"
         ),
         pytest.param("identities", lambda r, *_: r.held.clear(), id="V10"),
+        pytest.param(
+            "lost", lambda r, *_: r.sizes.update({audience_id(3): 0}), id="audience too small"
+        ),
+        pytest.param(
+            "doubled", lambda r, *_: r.sizes.update({audience_id(3): 2}), id="audience too large"
+        ),
+        pytest.param(
+            "doubled", lambda r, *_: r.sizes.update({audience_id(4): 1}), id="audience not empty"
+        ),
+        pytest.param("lost", lambda r, *_: r.sizes.pop(audience_id(40)), id="no such audience"),
+        pytest.param(
+            "lost", lambda r, *_: r.sizes.update({audience_id(40): None}), id="audience of no size"
+        ),
+        pytest.param(
+            "left", lambda r, *_: r.kept.update({("1", HOOKS[0]): Queued(2, 0)}), id="it waits"
+        ),
+        pytest.param(
+            "left", lambda r, *_: r.kept.update({("0", audience_id(1)): Queued(0, 1)}), id="dead"
+        ),
+        pytest.param("left", lambda r, *_: r.kept.popitem(), id="a queue is not shown"),
     ],
 )
 def test_what_is_wrong_is_noticed(kind: str, spoil: Any) -> None:
     found = checked(spoil)
     assert getattr(found, kind) > 0, found.details
     assert not found.is_clean
+
+
+def test_an_audience_has_the_users_of_all_runs() -> None:
+    first, second = Record(1), Record(2)
+    for record, user in ((first, 0), (first, 0), (first, 1), (second, 0)):
+        record.begin(user, 0.0)
+    sizes = members([first, second])
+    assert [sizes[audience_id(least)] for least in (1, 2, 3)] == [3, 1, 0]
 
 
 class FakeClients:
@@ -401,6 +445,15 @@ def test_a_run_is_made_again_with_all_that_it_depends_on() -> None:
     assert again_of(result(9), options) == again
     moving = msgspec.structs.replace(OPTIONS, has_moves=True)
     assert again_of(result(9), moving).endswith("--patience-s 0.5 --moves")
+
+
+def test_it_is_said_why_no_disk_is_filled() -> None:
+    filling = msgspec.structs.replace(OPTIONS, has_disk=True)
+    assert disk_left_out(filling, is_root=True) is None
+    assert "needs root" in (disk_left_out(filling, is_root=False) or "")
+    assert "--disk is not given" in (disk_left_out(OPTIONS, is_root=True) or "")
+    moving = msgspec.structs.replace(filling, has_moves=True)
+    assert "--moves" in (disk_left_out(moving, is_root=True) or "")
 
 
 def test_what_is_wrong_only_at_the_end_of_a_deployment_counts() -> None:
