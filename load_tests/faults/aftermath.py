@@ -29,11 +29,10 @@ def damages(data_dir: Path) -> Found:
 def planted(records: Sequence[Record]) -> dict[str, str]:
     """Return what nobody may print: secrets, and what all of a run's users and values contain.
 
-    By value, what it is.
+    By value, what it is. `serve` prints the key of the first input on purpose, and not its secret.
     """
     given = dict(zip(CREDENTIALS[::2], CREDENTIALS[1::2], strict=True))
     return {
-        KEY[1]: "the key of an input",
         WEB_KEY: "the key of an input",
         KEY[3]: "the secret of an input",
         given["--client-secret"]: "the secret of a client",

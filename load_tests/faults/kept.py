@@ -6,7 +6,7 @@ import re
 import socket
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -22,6 +22,10 @@ EDGES = 2  # so that clients who lose one go on by the other
 SHARDS = 2
 SHARD_TIMEOUT_S = 2.0  # that edges wait for a shard: some clients give up before, some after
 ORPHANS_S = 30.0  # that processes may take to notice that the deployment has ended
+# That Ray's agents may take: for a minute they tell a control service that is no more that their
+# raylet is. A new deployment does not wait for them.
+AGENTS_S = 75.0
+_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
 _LOOK_S = 0.1
 _STARTS = 5
 # `ray::Shard`, and while it does something `ray::shard-0:Shard.commit`.
@@ -37,7 +41,8 @@ class KeptDeployment:
     """Runs `headwater serve` on a folder until `end`.
 
     Attributes:
-        orphans: names of processes that outlived a deployment by `ORPHANS_S`.
+        orphans: names of processes that outlived a deployment by `ORPHANS_S`, and of Ray's agents
+            that outlived the last one by `AGENTS_S`.
         starts: how often it was started.
         longest_start_s: how long the longest start took.
         logs: what Ray has written.
@@ -94,6 +99,7 @@ class KeptDeployment:
             except subprocess.TimeoutExpired:
                 self.orphans.append("the deployment did not stop")
         await self._bury()
+        await self._await_end(lambda: self.processes(""), AGENTS_S)
 
     async def up(self) -> None:
         """Wait until it serves. Raises NotServing."""
@@ -137,12 +143,20 @@ class KeptDeployment:
         """Return its processes whose command line has some words; all of them with `""`."""
         found = []
         for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if process.environ().get(_MARK) == self._mark and words in " ".join(
-                    process.cmdline()
-                ):
+            with contextlib.suppress(psutil.Error, OSError):
+                if words in " ".join(process.cmdline()) and self._is_own(process):
                     found.append(process)
         return found
+
+    def _is_own(self, process: psutil.Process) -> bool:
+        environ = process.environ()
+        if environ:
+            return bool(environ.get(_MARK) == self._mark)
+        # The titles of Ray's agents lie over their environment. They have the time of day mapped.
+        return process.name().startswith("ray::") and self.wall_clock.is_read_by(process.pid)
+
+    def _without_agents(self) -> list[psutil.Process]:
+        return [each for each in self.processes("") if not _is_agent(each)]
 
     async def _keep(self) -> None:
         while True:
@@ -168,17 +182,29 @@ class KeptDeployment:
         raise NotServing(printed)
 
     async def _bury(self) -> None:
-        """Wait for the end of all processes; count and kill those that do not end."""
-        deadline_s = self._clock.monotonic() + ORPHANS_S
-        while left := await asyncio.to_thread(self.processes, ""):
+        """Wait for the end of all processes but Ray's agents, and see to what they have left."""
+        await self._await_end(self._without_agents, ORPHANS_S)
+        await asyncio.to_thread(self.logs.set_aside)
+
+    async def _await_end(
+        self, running: Callable[[], list[psutil.Process]], patience_s: float
+    ) -> None:
+        """Wait for the end of processes; count and kill those that do not end."""
+        deadline_s = self._clock.monotonic() + patience_s
+        while left := await asyncio.to_thread(running):
             if self._clock.monotonic() > deadline_s:
                 for process in left:
                     with contextlib.suppress(psutil.Error):
-                        self.orphans.append(" ".join(process.cmdline())[:100])
+                        self.orphans.append(" ".join(process.cmdline()).strip()[:100])
                         process.kill()
-                break
+                return
             await asyncio.sleep(_LOOK_S)
-        await asyncio.to_thread(self.logs.set_aside)
+
+
+def _is_agent(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline()).strip().startswith(_AGENTS)
+    return True  # it has ended just now
 
 
 def _free_ports(count: int) -> list[int]:

@@ -20,6 +20,10 @@ class WallClock:
         path = os.pathsep.join(filter(None, (str(_SKEW), os.environ.get("PYTHONPATH"))))
         return {"PYTHONPATH": path, "HEADWATER_FAULTS_CLOCK": str(self._file)}
 
+    def is_read_by(self, pid: int) -> bool:
+        """Tell whether a process reads it. Raises OSError if it has ended."""
+        return f" {self._file}\n" in Path(f"/proc/{pid}/maps").read_text()
+
     def jump(self, seconds: int) -> None:
         """Be so far from the real one from now on."""
         with self._file.open("r+b") as file:

@@ -65,6 +65,6 @@ def test_all_secrets_of_the_workspace_are_planted() -> None:
     urls = dict.fromkeys(("single", "together"), "")
     document = workspace_document(urls, "")
     keys = [key for each in document["inputs"] for key in each["keys"]]
-    secrets = {value for key in keys for value in key.values()}
+    secrets = {key["secret"] for key in keys}
     secrets |= {each["client_secret"] for each in document["api_credentials"]}
     assert secrets <= planted([]).keys()

@@ -8,7 +8,6 @@ from typing import Any, cast
 import pytest
 
 from actors.clock import SystemClock
-from actors.hosting import Host, Process
 from load_tests.faults.inflict import Inflictor
 from load_tests.faults.kept import EDGES, KeptDeployment
 from load_tests.faults.plan import Fault
@@ -24,16 +23,6 @@ class Victim:
 
     def send_signal(self, number: int) -> None:
         self.got.append(number)
-
-
-class FakeHost:
-    """Leaves the process as it is."""
-
-    version = "1"
-
-    def enter(self, role: str, instance: str) -> None: ...
-
-    def set_log_level(self, logger: str, level: str | None) -> None: ...
 
 
 def log_of(ray_dir: Path, pid: int, *names: str, session: str = "session_1") -> Path:
@@ -76,11 +65,6 @@ async def test_a_pick_hits_the_actor_of_the_same_name_whatever_its_process(
     missing = Fault(at_s=0.0, kind="kill", target="Shard")
     await inflictor.run([missing])
     assert inflictor.missed == [missing]
-
-
-def test_a_process_is_called_as_its_actor_is() -> None:
-    process = Process(cast(Host, FakeHost()), "edge", "1")
-    assert repr(process) == "edge-1"
 
 
 def test_logs_of_deployments_that_have_ended_are_kept_and_nothing_else(tmp_path: Path) -> None:

@@ -65,4 +65,6 @@ def test_the_clock_of_another_process_jumps_and_comes_back(tmp_path: Path) -> No
             assert float(seconds) == pytest.approx(time.time() + jump, abs=30)
             assert int(nanoseconds) / 1e9 == pytest.approx(time.time() + jump, abs=30)
             assert float(monotonic) == pytest.approx(time.monotonic(), abs=30)
+        assert clock.is_read_by(process.pid)
+        assert not clock.is_read_by(os.getpid())
         process.stdin.close()
