@@ -131,6 +131,17 @@ async def test_a_token_lives_8_hours_and_the_allowed_skew(
     assert await status_with(world, headers) == status
 
 
+async def test_a_token_of_an_edge_whose_clock_is_ahead_is_good_with_the_others(
+    world: World,
+) -> None:
+    """After the machine's clock was ahead, an edge's is for as long again; a new edge's is not."""
+    headers = await world.token()
+    world.clock.advance(-3600 * 1000)
+    assert await status_with(world, headers) == 404
+    world.clock.advance((3600 + 28800 + 60) * 1000)
+    assert await status_with(world, headers) == 401
+
+
 @pytest.mark.parametrize(
     "credentials",
     [
