@@ -51,6 +51,16 @@ class Measurements:
         self.acknowledged_batches += batches
         self.acknowledged_events += events
 
+    @property
+    def requests(self) -> int:
+        """How many are over."""
+        return len(self._batches)
+
+    @property
+    def acknowledged_requests(self) -> int:
+        """How many of them had at least one batch acknowledged."""
+        return sum(batches > 0 for batches in self._batches)
+
     def latency_ms(self) -> dict[str, float]:
         """Return the percentiles of the latency of all requests; empty without requests."""
         return percentiles_ms(self._latency_s)

@@ -1,13 +1,15 @@
 """A deployment that is sent ten times what it can take: what it still does, and afterwards.
 
 Three phases, of which the last begins when the second stops to send: as much as it takes, so many
-times as much at given times, and again as much as it takes. Whatever was acknowledged in any of
-them is read back at the end.
+times as much at given times, and again as much as it takes. All that comes through one input; in
+all phases another one sends a little, at given times. Whatever was acknowledged in any of them is
+read back at the end.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -19,13 +21,12 @@ from actors.identity.knowledge import MAX_KNOWN
 from actors.steps.identify import MAX_KNOWN as MAX_SETTLED
 from load_tests.bench.deployment import workspace_document
 from load_tests.client import Target
-from load_tests.drive import DriveOptions, Driver
-from load_tests.ledger import Ledger
+from load_tests.drive import DriveOptions
+from load_tests.phases import Phase, Sender
 from load_tests.pool import RUN_BITS, Pool, PoolOptions
-from load_tests.server_process import KEY, ServerProcess, own_access
+from load_tests.server_process import KEY, ServerProcess
 from load_tests.stages import GENERATOR, Accountant, find_server
-from load_tests.traffic import IngestTraffic
-from load_tests.verify import Counts, Verifier
+from server.received import LONGEST_RETRY_S
 
 MIB = 1024 * 1024
 BATCHES = 4_000  # of a pool
@@ -45,7 +46,14 @@ CACHE_BYTES, SHARDS = 64 * MIB, 2
 # "What memory is bounded by" in the README gives these.
 SETTLED_BYTES = KNOWN_BYTES = 1000  # of a request with a login, of what a coordinator knows
 ID_BYTES = 150  # of a delivery that was made
-_BEFORE_FIRST_EVENT_MS = 60_000
+# The other input: what it sends, as a share of what the deployment takes, in requests of so many
+# batches, by so many users; how long each of its requests may take and come again.
+CALM_KEY = ("us1-load-calm-key", "load-secret")
+CALM_SHARE = 0.1
+CALM_BATCHES_PER_REQUEST = 10
+CALM_USERS = 0.1  # of those of the input that floods
+CALM_CONNECTIONS = 128
+CALM_DRAIN_S = 2.0 * LONGEST_RETRY_S
 
 
 class OverloadOptions(Struct, frozen=True, kw_only=True):
@@ -73,33 +81,6 @@ class OverloadOptions(Struct, frozen=True, kw_only=True):
     seed: int
 
 
-class Phase(Struct, kw_only=True):
-    """What became of one phase.
-
-    Attributes:
-        offered: requests per second that arrived, repeats included.
-        batches_per_second: acknowledged, while it lasted; `events`: in each second.
-        statuses: of all answers; those that are neither 202 nor 429 nor 503 are wrong.
-        without_retry_after: answers 429 and 503 that did not say when to come again.
-        connections_broken: requests without an answer.
-        unsent: requests that waited for a connection until the end.
-        latency_ms: percentiles of the answers that were final.
-        memory_bytes: the most that the processes of each role took.
-        counts: what reading back has shown.
-    """
-
-    offered: float
-    batches_per_second: float
-    events: list[int]
-    statuses: dict[str, int]
-    without_retry_after: int
-    connections_broken: int
-    unsent: int
-    latency_ms: dict[str, float]
-    memory_bytes: dict[str, int]
-    counts: Counts
-
-
 class OverloadResult(Struct, kw_only=True):
     """All phases.
 
@@ -123,50 +104,6 @@ class OverloadResult(Struct, kw_only=True):
         return self.flood.batches_per_second / max(self.before.batches_per_second, 1e-9)
 
 
-class _Sender:
-    """One phase under way."""
-
-    def __init__(
-        self,
-        target: Target,
-        options: OverloadOptions,
-        drive: DriveOptions,
-        pool: Pool,
-        clock: Clock,
-    ) -> None:
-        self._target = target
-        self._options = options
-        self._clock = clock
-        self._pool = pool
-        self._seconds = drive.seconds
-        self._ledger = Ledger(pool)
-        self._since_ms = clock.now_ms() - _BEFORE_FIRST_EVENT_MS
-        traffic = IngestTraffic(target, KEY[1], KEY[3], pool, self._ledger)
-        self.driver = Driver(target, traffic, drive, clock)
-
-    async def run(self) -> None:
-        """Send, and wait for the answers."""
-        await self.driver.run()
-
-    async def phase(self, memory: dict[str, int]) -> Phase:
-        """Describe it once it is over. Raises ReadBackFailed."""
-        verifier = Verifier(self._target, own_access(), self._pool, self._ledger, self._since_ms)
-        options, measured = self._options, self.driver.measured
-        found = await verifier.run(self._clock, options.verify_users, options.seed)
-        return Phase(
-            offered=(measured.statuses.total() + measured.retries["connection"]) / options.seconds,
-            batches_per_second=measured.throughput(options.seconds)["batches_per_second"],
-            events=measured.by_second(self._seconds)["events"],
-            statuses={str(status): count for status, count in sorted(measured.statuses.items())},
-            without_retry_after=measured.without_retry_after,
-            connections_broken=measured.retries["connection"],
-            unsent=measured.unsent,
-            latency_ms=measured.latency_ms(),
-            memory_bytes=memory,
-            counts=Counts(**{name: getattr(found, name) for name in Counts.__struct_fields__}),
-        )
-
-
 class Overload:
     """Measures one deployment, which is started for it."""
 
@@ -177,7 +114,7 @@ class Overload:
         self._clock = clock
         self._randomness = randomness
         workspace = folder / "workspace.yaml"
-        document = workspace_document(options.attributes, options.audiences, options.seed)
+        document = _document(options)
         self._outputs, self._connections = len(document["outputs"]), len(document["connections"])
         workspace.write_bytes(msgspec.json.encode(document))
         self._server = ServerProcess(
@@ -199,51 +136,74 @@ class Overload:
             RuntimeError: the deployment did not start.
             ReadBackFailed: its data cannot be read.
         """
-        pools = await asyncio.to_thread(lambda: [self._pool() for _ in range(4)])
+        pools, calm = await asyncio.to_thread(
+            lambda: ([self._pool() for _ in range(4)], [self._calm_pool() for _ in range(3)])
+        )
         await asyncio.to_thread(self._server.start)
         try:
-            return await self._measure(pools)
+            return await self._measure(pools, calm)
         finally:
             await asyncio.to_thread(self._server.stop)
 
-    async def _measure(self, pools: list[Pool]) -> OverloadResult:
-        options, target = self._options, Target.of(self._server.url)
+    async def _measure(self, pools: list[Pool], calm_pools: list[Pool]) -> OverloadResult:
+        options, seconds = self._options, self._options.seconds
         warming, *rest = pools
-        await _Sender(
-            target, options, self._closed(options.seconds / 2), warming, self._clock
-        ).run()
+        warm = self._sender(KEY[1::2], self._closed(seconds / 2), warming)
+        await warm.run()
+        taken = warm.measured.throughput(seconds / 2)["batches_per_second"]
+        lengths = (seconds, seconds, seconds + SETTLE_S)
+        calm = [
+            self._sender(CALM_KEY, self._calm(length, taken, pool), pool)
+            for length, pool in zip(lengths, calm_pools, strict=True)
+        ]
         idle = await self._memory()
-        before = _Sender(target, options, self._closed(options.seconds), rest[0], self._clock)
-        memory_before = await self._during(before.run())
-        rate = before.driver.measured.throughput(options.seconds)["requests_per_second"]
-        flood = _Sender(
-            target,
-            options,
-            DriveOptions(
-                seconds=options.seconds,
-                connections=options.flood_connections,
-                requests_per_second=max(rate * options.times, 1.0),
-                drain_s=0.0,
-                seed=options.seed,
-            ),
-            rest[1],
-            self._clock,
-        )
-        closed = self._closed(options.seconds + SETTLE_S)
-        after = _Sender(target, options, closed, rest[2], self._clock)
-        flooding = asyncio.create_task(flood.run())
-        memory_flood = await self._during(asyncio.sleep(options.seconds))
-        memory_after = await self._during(after.run())
+        before = self._sender(KEY[1::2], self._closed(seconds), rest[0])
+        memory_before = await self._during(asyncio.gather(before.run(), calm[0].run()))
+        full = before.measured.throughput(seconds)
+        flood = self._sender(KEY[1::2], self._flood(full["requests_per_second"]), rest[1])
+        after = self._sender(KEY[1::2], self._closed(seconds + SETTLE_S), rest[2])
+        flooding = asyncio.gather(flood.run(), calm[1].run())
+        memory_flood = await self._during(asyncio.sleep(seconds))
+        memory_after = await self._during(asyncio.gather(after.run(), calm[2].run()))
         await flooding
-        full = before.driver.measured.throughput(options.seconds)["events_per_second"]
-        last = await after.phase(memory_after)
+        memory = (memory_before, memory_flood, memory_after)
+        verify = options.verify_users, options.seed
+        phases = [
+            await each.phase(seconds, took, await other.calm(*verify), *verify)
+            for each, took, other in zip((before, flood, after), memory, calm, strict=True)
+        ]
         return OverloadResult(
             idle_bytes=idle,
             bound_bytes=bounds_of(idle, options.received_bytes, self._outputs, self._connections),
-            before=await before.phase(memory_before),
-            flood=await flood.phase(memory_flood),
-            after=last,
-            full_again_s=_full_again_s(last.events, full),
+            before=phases[0],
+            flood=phases[1],
+            after=phases[2],
+            full_again_s=_full_again_s(phases[2].events, full["events_per_second"]),
+        )
+
+    def _sender(self, key: Sequence[str], drive: DriveOptions, pool: Pool) -> Sender:
+        name, secret = key
+        return Sender(Target.of(self._server.url), (name, secret), drive, pool, self._clock)
+
+    def _flood(self, rate: float) -> DriveOptions:
+        """Return how the flood is sent, where so many requests a second are taken."""
+        options = self._options
+        return DriveOptions(
+            seconds=options.seconds,
+            connections=options.flood_connections,
+            requests_per_second=max(rate * options.times, 1.0),
+            drain_s=0.0,
+            seed=options.seed,
+        )
+
+    def _calm(self, seconds: float, taken: float, pool: Pool) -> DriveOptions:
+        """Return how the other input sends, where so many batches a second are taken."""
+        return DriveOptions(
+            seconds=seconds,
+            connections=CALM_CONNECTIONS,
+            requests_per_second=max(taken * CALM_SHARE / pool.batches_per_request, 1.0),
+            drain_s=CALM_DRAIN_S,
+            seed=self._options.seed,
         )
 
     def _closed(self, seconds: float) -> DriveOptions:
@@ -251,14 +211,23 @@ class Overload:
 
     def _pool(self) -> Pool:
         options = self._options
-        is_bulk = options.mode == "bulk"
+        return self._made(options.seed, options.users, BATCHES_PER_REQUEST)
+
+    def _calm_pool(self) -> Pool:
+        """Make one of users whom the flood is not about."""
+        options = self._options
+        users = max(1, int(options.users * CALM_USERS))
+        return self._made(options.seed + 1, users, CALM_BATCHES_PER_REQUEST)
+
+    def _made(self, seed: int, users: int, batches_per_request: int) -> Pool:
+        is_bulk = self._options.mode == "bulk"
         return Pool(
             PoolOptions(
-                seed=options.seed,
-                users=options.users,
+                seed=seed,
+                users=users,
                 batches=BATCHES,
                 is_bulk=is_bulk,
-                batches_per_request=BATCHES_PER_REQUEST if is_bulk else 1,
+                batches_per_request=batches_per_request if is_bulk else 1,
                 events_per_batch=EVENTS_PER_BATCH,
             ),
             self._randomness.bits(RUN_BITS),
@@ -280,6 +249,20 @@ class Overload:
         await asyncio.to_thread(accountant.sample)
         usage = accountant.usage(0)
         return {role: each.peak_own_bytes for role, each in usage.items() if role != GENERATOR}
+
+
+def _document(options: OverloadOptions) -> dict[str, Any]:
+    """Return the full feature set's document with another input, whose events go where all go."""
+    document = workspace_document(options.attributes, options.audiences, options.seed)
+    key, secret = CALM_KEY
+    document["inputs"].append(
+        {"id": "calm", "kind": "feed", "name": "Calm", "keys": [{"key": key, "secret": secret}]}
+    )
+    document["connections"] += [
+        {"id": f"calm-{output['id']}", "input": "calm", "output": output["id"]}
+        for output in document["outputs"]
+    ]
+    return document
 
 
 def bounds_of(

@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ from rich.table import Table
 
 from actors.clock import SystemClock, SystemRandomness
 from load_tests.overload import MIB, Overload, OverloadOptions, OverloadResult
+from load_tests.phases import Calm, Phase
 from load_tests.reader import ReadBackFailed
 from load_tests.report import write_json
 
 GOODPUT_AT_LEAST, FULL_WITHIN_S = 0.8, 5.0  # the bars
+# Of the input that sends little: how many of its attempts are acknowledged, and all of its requests
+# in the end; how long the slowest of a hundred take, which an edge says to come again after.
+AT_ONCE_AT_LEAST, CALM_P99_MS = 0.95, 10_000.0
 _ALLOWED = frozenset({"202", "429", "503"})
 
 
@@ -34,12 +39,8 @@ def problems_of(result: OverloadResult) -> list[str]:
     found = []
     phases = {"before": result.before, "flood": result.flood, "after": result.after}
     for name, phase in phases.items():
-        if others := phase.statuses.keys() - _ALLOWED:
-            found.append(f"{name}: answers {', '.join(sorted(others))}")
-        if phase.without_retry_after:
-            found.append(f"{name}: {phase.without_retry_after} refusals without Retry-After")
-        if phase.counts.lost or phase.counts.doubled or phase.counts.refused:
-            found.append(f"{name}: lost, doubled or refused and kept: {phase.counts}")
+        found += _problems_of_sender(name, phase)
+        found += _problems_of_calm(f"{name}, calm input", phase.calm)
         for role, bound in result.bound_bytes.items():
             if (taken := phase.memory_bytes[role]) > bound:
                 found.append(f"{name}: {role} took {taken // MIB} MiB, may {bound // MIB} MiB")
@@ -49,6 +50,31 @@ def problems_of(result: OverloadResult) -> list[str]:
         found.append(f"flood: {result.goodput:.0%} of what was taken before")
     if result.full_again_s is None or result.full_again_s > FULL_WITHIN_S:
         found.append(f"after: full speed {result.full_again_s} s after the flood")
+    return found
+
+
+def _problems_of_sender(name: str, sent: Phase | Calm) -> list[str]:
+    """Return what no sender may meet."""
+    found = []
+    if others := sent.statuses.keys() - _ALLOWED:
+        found.append(f"{name}: answers {', '.join(sorted(others))}")
+    if sent.without_retry_after:
+        found.append(f"{name}: {sent.without_retry_after} refusals without Retry-After")
+    if sent.counts.lost or sent.counts.doubled or sent.counts.refused:
+        found.append(f"{name}: lost, doubled or refused and kept: {sent.counts}")
+    return found
+
+
+def _problems_of_calm(name: str, calm: Calm) -> list[str]:
+    """Return what an input that sends little suffers from another one."""
+    found = _problems_of_sender(name, calm)
+    if calm.share_at_once < AT_ONCE_AT_LEAST:
+        found.append(f"{name}: {calm.share_at_once:.1%} of attempts acknowledged")
+    if calm.acknowledged < calm.requests:
+        missing = calm.requests - calm.acknowledged
+        found.append(f"{name}: {missing} of {calm.requests} requests never acknowledged")
+    if (p99 := calm.latency_ms.get("p99")) is None or p99 > CALM_P99_MS:
+        found.append(f"{name}: p99 {p99} ms")
     return found
 
 
@@ -79,11 +105,27 @@ def table_of(report: OverloadReport) -> Table:
         table.add_row(label, *(f"{size:,.0f}" for size in sizes))
     for name in ("verified", "lost", "doubled"):
         table.add_row(f"events {name}", *(f"{getattr(each.counts, name):,}" for each in phases))
+    _add_calm(table, [each.calm for each in phases])
     table.caption = (
         f"goodput {result.goodput:.0%}; full speed after {result.full_again_s} s; "
         f"{'; '.join(report.problems) or 'all bars met'}"
     )
     return table
+
+
+def _add_calm(table: Table, calm: Sequence[Calm]) -> None:
+    """Show what became of the input that sends little."""
+    table.add_section()
+    table.add_row("calm input: requests/s", *(f"{each.offered:,.1f}" for each in calm))
+    table.add_row("acknowledged at once", *(f"{each.share_at_once:.1%}" for each in calm))
+    table.add_row("acknowledged", *(f"{each.share:.1%}" for each in calm))
+    for status in sorted({status for each in calm for status in each.statuses}):
+        table.add_row(status, *(f"{each.statuses.get(status, 0):,}" for each in calm))
+    for name in ("p50", "p99"):
+        shown = (each.latency_ms.get(name) for each in calm)
+        table.add_row(f"{name} ms", *("" if ms is None else f"{ms:,.0f}" for ms in shown))
+    for name in ("verified", "lost", "doubled"):
+        table.add_row(f"events {name}", *(f"{getattr(each.counts, name):,}" for each in calm))
 
 
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
@@ -105,8 +147,12 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 def command(received_mib: int, json_file: Path | None, **flags: Any) -> None:
     """Start a deployment, measure what it takes, send it ten times that, and measure again.
 
+    Meanwhile another input sends a tenth of what it takes, in small requests.
+
     Ends with 1 if it takes less than 80 % meanwhile, uses more memory than its settings allow,
-    answers anything but 202, 429 and 503, loses what it acknowledged, or is slower 5 s afterwards.
+    answers anything but 202, 429 and 503, loses what it acknowledged, or is slower 5 s afterwards;
+    and if the other input is refused more often than once in twenty times, not acknowledged in the
+    end, or slow.
     """
     options = OverloadOptions(received_bytes=received_mib * MIB, **flags)
     with tempfile.TemporaryDirectory(prefix="headwater-overload-") as folder:

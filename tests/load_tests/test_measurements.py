@@ -25,6 +25,7 @@ def test_throughput_is_what_was_acknowledged_before_the_end(measured: Measuremen
         "events_per_second": 9.0,
     }
     assert (measured.acknowledged_batches, measured.acknowledged_events) == (9, 47)
+    assert (measured.acknowledged_requests, measured.requests) == (4, 5)
 
 
 def test_latency_is_that_of_all_requests(measured: Measurements) -> None:

@@ -7,10 +7,21 @@ import pytest
 from msgspec.structs import replace
 
 from actors.clock import SystemClock, SystemRandomness
-from load_tests.overload import Overload, OverloadOptions, OverloadResult, Phase
-from load_tests.scenarios.overload import problems_of
+from load_tests.overload import Overload, OverloadOptions, OverloadResult
+from load_tests.phases import Calm, Phase
+from load_tests.scenarios.overload import CALM_P99_MS, problems_of
 from load_tests.verify import Counts
 
+CALM = Calm(
+    offered=10.0,
+    requests=200,
+    acknowledged=200,
+    statuses={"202": 200, "503": 10},
+    without_retry_after=0,
+    connections_broken=0,
+    latency_ms={"p50": 1.0, "p99": 900.0},
+    counts=Counts(verified=500),
+)
 PHASE = Phase(
     offered=10.0,
     batches_per_second=1000.0,
@@ -22,6 +33,7 @@ PHASE = Phase(
     latency_ms={"p50": 1.0, "p99": 9.0},
     memory_bytes={"edge": 300, "shard": 30, "serve": 9},
     counts=Counts(verified=500),
+    calm=CALM,
 )
 FLOOD = replace(PHASE, batches_per_second=900.0, statuses={"202": 90, "503": 900})
 RESULT = OverloadResult(
@@ -54,6 +66,30 @@ def test_nothing_is_wrong_with_refusals_that_say_when_to_come_again() -> None:
 def test_each_bar_is_one(changes: dict[str, Any], problem: str) -> None:
     [found] = problems_of(replace(RESULT, flood=replace(FLOOD, **changes)))
     assert found.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"statuses": {"202": 200, "500": 1}}, "answers 500"),
+        ({"without_retry_after": 1}, "1 refusals without Retry-After"),
+        ({"counts": Counts(verified=9, lost=1)}, "lost, doubled or refused and kept"),
+        ({"counts": Counts(verified=9, doubled=1)}, "lost, doubled or refused and kept"),
+        ({"statuses": {"202": 200, "503": 11}}, "94.8% of attempts acknowledged"),
+        ({"connections_broken": 1}, "94.8% of attempts acknowledged"),
+        ({"acknowledged": 199}, "1 of 200 requests never acknowledged"),
+        ({"latency_ms": {"p50": 1.0, "p99": CALM_P99_MS + 1}}, "p99"),
+        ({"latency_ms": {}}, "p99"),
+    ],
+)
+@pytest.mark.parametrize("phase", ["before", "flood", "after"])
+def test_an_input_that_sends_little_does_not_suffer(
+    phase: str, changes: dict[str, Any], problem: str
+) -> None:
+    calm = replace(CALM, **changes)
+    changed = replace(getattr(RESULT, phase), calm=calm)
+    [found] = problems_of(replace(RESULT, **{phase: changed}))
+    assert found.startswith(f"{phase}, calm input: {problem}")
 
 
 def test_what_stays_with_the_senders_is_too_much_as_well() -> None:
@@ -90,5 +126,9 @@ async def test_a_flood_loses_nothing_and_breaks_nothing(tmp_path: Path) -> None:
         roles = {"edge", "shard", "coordinator", "forwarder"}
         assert roles == result.bound_bytes.keys() <= phase.memory_bytes.keys()
         assert all(phase.memory_bytes[role] <= result.bound_bytes[role] for role in roles)
+        assert phase.calm.acknowledged == phase.calm.requests > 0
+        assert phase.calm.without_retry_after == 0
+        assert phase.calm.counts.verified > 0
+        assert (phase.calm.counts.lost, phase.calm.counts.doubled) == (0, 0)
     assert result.before.counts.verified > 0
     assert result.after.counts.verified > 0
