@@ -68,6 +68,7 @@ from server.routes import (
     web_sdk,
     workspaces,
 )
+from server.turns import TURNS, Turns
 
 # Fixed paths first: they win over patterns.
 _ROUTES = (
@@ -171,6 +172,7 @@ def make_app(
     app[EDGES] = edges
     app[RECEIVED] = Received(max_received_bytes, clock)
     app[ADDRESSES] = Addresses()
+    app[TURNS] = Turns()
     readiness = worst_of([deployment.readiness for deployment, _ in workspaces])
     _, first = workspaces[0]
     app[HEALTH] = Health(readiness, lambda: first.current.revision, clock.now_ms())

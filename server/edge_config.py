@@ -107,6 +107,7 @@ class IdentityCalls(Struct, frozen=True, kw_only=True):
         alias_window_ms: longest time that an alias may span.
         max_skew_ms: by which the Date of a signed request may differ; 0 for no check.
         limits: of all identity calls together.
+        shares: what each input has of them in any case, by its number.
         settings: those of the scope, as they are in force.
     """
 
@@ -115,6 +116,7 @@ class IdentityCalls(Struct, frozen=True, kw_only=True):
     alias_window_ms: int = 90 * DAY_MS
     max_skew_ms: int = DAY_MS
     limits: tuple[Limit, ...] = ()
+    shares: Mapping[int, Limit] = {}
     settings: IdentitySettings = IdentitySettings()
 
 
@@ -281,8 +283,19 @@ def _identity_calls(
         alias_window_ms=identity.alias_max_window_days * DAY_MS,
         max_skew_ms=settings.auth_max_skew_s * 1000,
         limits=(Limit("workspace", f"identity:{number}", rate, rate),) if rate else (),
+        shares=_identity_shares(document, numbers, rate),
         settings=identity,
     )
+
+
+def _identity_shares(document: WorkspaceDocument, numbers: Numbers, rate: int) -> dict[int, Limit]:
+    """Divide the rate of identity calls among the inputs, where there is one for each at least."""
+    active = [numbers.inputs[each.id] for each in document.inputs if each.status == "active"]
+    part = rate // len(active) if active else 0
+    if not part:
+        return {}
+    number = numbers.workspaces[document.workspace.id]
+    return {each: Limit("workspace", f"identity:{number}:{each}", part, part) for each in active}
 
 
 def _keys(source: Input, document: WorkspaceDocument, numbers: Numbers) -> Iterator[KeyInfo]:

@@ -100,21 +100,32 @@ class RateLimiter:
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
 
-    def admit(self, limits: Sequence[Limit], n: int, now_ms: int) -> Admitted | Exceeded:
+    def admit(
+        self, limits: Sequence[Limit], n: int, now_ms: int, share: Limit | None = None
+    ) -> Admitted | Exceeded:
         """Take `n` tokens under every limit, or none under any.
 
         Args:
             limits: those that apply, in the order in which an exceeded one is reported.
             n: tokens needed.
             now_ms: a clock that the processes sharing the counters agree on.
+            share: how much of the limits whoever asks has in any case. It is admitted within it
+                though others have taken all; what it takes then, they wait for.
         """
         if not limits:
             return Admitted(None)
         with self._counters:
             counted = [(limit, self._current(limit, now_ms)) for limit in limits]
+            own = None if share is None else self._current(share, now_ms)
             refusal = _refusal(counted, n, now_ms)
-            if refusal is not None:
+            if refusal is not None and (
+                share is None or own is None or wait_s(own, share, n, now_ms)
+            ):
                 return refusal
+            if share is not None and own is not None:
+                # Who has had more than a share gets the next one as soon as everybody.
+                own.tokens_milli = max(own.tokens_milli - n * MILLI, 0)
+                self._counters.write(share.key, own)
             used = 0
             for limit, counter in counted:
                 counter.tokens_milli -= n * MILLI

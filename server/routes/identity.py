@@ -36,6 +36,7 @@ from server.openapi.takes import takes
 from server.paths import CLIENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
 from server.rates import EXCEEDED, used_headers
+from server.turns import TURNS, Turn
 
 PREFIXES = ("/identity",)
 ALIAS_PREFIXES = ("/webevents", "/nativeevents")
@@ -57,7 +58,7 @@ class Entry(Struct, frozen=True):
     """A request that may be answered.
 
     Attributes:
-        deployment: to ask.
+        deployment: to ask, in its turn: `turn` is entered for as long as that takes.
         config: as of its receipt.
         key: whose it is.
         body: decoded, not yet checked.
@@ -66,6 +67,7 @@ class Entry(Struct, frozen=True):
     """
 
     deployment: Deployment
+    turn: Turn
     config: EdgeConfig
     key: KeyInfo
     body: Body
@@ -85,7 +87,8 @@ def _call(kind: CallKind) -> Handler:
             is_read_only=query.get("read_only", "").lower() == "true",
             now_ms=entry.now_ms,
         )
-        result = await entry.deployment.identity_call(given.call)
+        async with entry.turn:
+            result = await entry.deployment.identity_call(given.call)
         if isinstance(result, IdentityProblem):
             raise IdentityRefused(result)
         shows_matches = query.get("return_matches", "").lower() != "false"
@@ -103,7 +106,8 @@ async def modify(request: web.Request) -> web.Response:
     """POST /v1/{mpid}/modify: change the identities of one MPID."""
     entry = await _enter(request, key_of_headers, PREFIXES)
     call = modify_call(entry.body, request.match_info["mpid"], now_ms=entry.now_ms)
-    result = await entry.deployment.modify(call)
+    async with entry.turn:
+        result = await entry.deployment.modify(call)
     if isinstance(result, IdentityProblem):
         raise IdentityRefused(result)
     changed = [{"identity_type": name, "modified_mpid": str(mpid)} for name, mpid in result.changed]
@@ -116,7 +120,8 @@ async def alias(request: web.Request) -> web.Response:
     entry = await _enter(request, key_of_path, ALIAS_PREFIXES, needs_aliasing=True)
     window_ms = entry.config.identity.alias_window_ms
     asked = alias_request(entry.body, entry.key, window_ms, entry.now_ms)
-    problem = await entry.deployment.alias(asked)
+    async with entry.turn:
+        problem = await entry.deployment.alias(asked)
     if problem is not None:
         raise IdentityRefused(problem)
     return web.Response(status=202, headers=entry.headers)
@@ -191,7 +196,8 @@ async def _enter(
     key = await find_key(request, edge, config, prefixes, read)
     if not identity.is_enabled or (needs_aliasing and not identity.has_aliasing):
         raise IdentityRefused(FORBIDDEN)
-    decision = edge.limiter.admit(identity.limits, 1, edge.ticks_ms())
+    share = identity.shares.get(key.input)
+    decision = edge.limiter.admit(identity.limits, 1, edge.ticks_ms(), share)
     if isinstance(decision, Exceeded):
         retry_after = str(decision.retry_after_s)
         raise IdentityRefused(TOO_MANY, {"Retry-After": retry_after, EXCEEDED: decision.level})
@@ -203,7 +209,8 @@ async def _enter(
     if isinstance(request_id, str):
         request[REQUEST_ID] = request_id
     headers = {**CORS, **(used_headers(decision.percentage) or {})}
-    return Entry(edge.deployment, config, key, body, edge.clock.now_ms(), headers)
+    turn = request.app[TURNS].of(config.workspace, key.input)
+    return Entry(edge.deployment, turn, config, key, body, edge.clock.now_ms(), headers)
 
 
 def _reader(request: web.Request) -> BodyReader:

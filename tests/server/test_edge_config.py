@@ -74,6 +74,13 @@ DOCUMENT: dict[str, Any] = {
     ],
 }
 
+# Of the active inputs.
+INPUTS = [
+    number
+    for number, each in enumerate(DOCUMENT["inputs"], 1)
+    if each.get("status", "active") == "active"
+]
+
 
 @pytest.fixture
 def config() -> EdgeConfig:
@@ -128,6 +135,12 @@ def test_limits_apply_from_the_input_up(config: EdgeConfig) -> None:
     assert config.profile_limits == (Limit("account", "profile:2", 20, 40),)
 
 
+IDENTITY_SHARES = {
+    number: Limit("workspace", f"identity:3:{number}", 30 // len(INPUTS), 30 // len(INPUTS))
+    for number in INPUTS
+}
+
+
 def made_of(**sections: Any) -> EdgeConfig:
     """Make a configuration of the document with some sections replaced."""
     document = WorkspaceDocument.model_validate(DOCUMENT | sections)
@@ -143,6 +156,7 @@ def test_identity_calls_are_configured_by_the_scope_and_the_settings(config: Edg
         alias_window_ms=90 * 86_400_000,
         max_skew_ms=60_000,
         limits=(Limit("workspace", "identity:3", 30, 30),),
+        shares=IDENTITY_SHARES,
         settings=IdentitySettings(),
     )
     strategy = {"strategy": "best_match", "idsync_enabled": False, "alias_max_window_days": 1}
@@ -152,6 +166,7 @@ def test_identity_calls_are_configured_by_the_scope_and_the_settings(config: Edg
         alias_window_ms=86_400_000,
         max_skew_ms=86_400_000,
         limits=(Limit("workspace", "identity:3", 30, 30),),
+        shares=IDENTITY_SHARES,
         settings=IdentitySettings.model_validate(strategy),
     )
 
@@ -162,6 +177,19 @@ def test_the_limit_of_identity_calls_can_be_turned_off(rate: int | None, count: 
     made = made_of(workspace={"id": "shop", "name": "Shop", "number": 3, "limits": limits})
     expected = (Limit("workspace", "identity:3", count, count),) if count else ()
     assert made.identity.limits == expected
+
+
+def test_each_input_has_a_share_of_the_identity_calls_where_there_is_one_for_each() -> None:
+    def shares(rate: int) -> dict[int, Limit]:
+        limits = {"identity_requests_per_second": rate}
+        made = made_of(workspace={"id": "shop", "name": "Shop", "number": 3, "limits": limits})
+        return dict(made.identity.shares)
+
+    count = len(INPUTS)
+    assert shares(2 * count + 1) == {
+        number: Limit("workspace", f"identity:3:{number}", 2, 2) for number in INPUTS
+    }
+    assert shares(count - 1) == shares(0) == {}
 
 
 @pytest.mark.parametrize(

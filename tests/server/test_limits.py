@@ -192,3 +192,40 @@ def test_the_rate_grows_by_at_most_the_acceleration(
             per_second[second] = per_second.get(second, 0) + 4 * n
     for second, admitted in per_second.items():
         assert admitted <= per_second.get(second - 1, 0) + acceleration
+
+
+SHARE = limit(2, key="own")
+
+
+def test_a_share_is_there_though_others_have_taken_all(limiter: RateLimiter) -> None:
+    """spec/identity.md, 4.3: what is taken of it, the others wait for."""
+    for _ in range(10):
+        assert isinstance(limiter.admit([limit(10)], 1, 0), Admitted)
+    for _ in range(2):
+        assert limiter.admit([limit(10)], 1, 0, SHARE) == Admitted(100)
+    assert limiter.admit([limit(10)], 1, 0, SHARE) == Exceeded("feed", 1)
+    assert isinstance(limiter.admit([limit(10)], 1, 200), Exceeded)
+    assert isinstance(limiter.admit([limit(10)], 1, 300), Admitted)
+
+
+def test_a_share_is_no_more_than_the_limit(limiter: RateLimiter) -> None:
+    """Who has taken all has taken the share, too, and gets the next part of it like anybody."""
+    for _ in range(10):
+        assert isinstance(limiter.admit([limit(10)], 1, 0, SHARE), Admitted)
+    assert isinstance(limiter.admit([limit(10)], 1, 0, SHARE), Exceeded)
+    assert isinstance(limiter.admit([limit(10)], 1, 99, SHARE), Exceeded)
+    for _ in range(5):
+        assert isinstance(limiter.admit([limit(10)], 1, 500, SHARE), Admitted)
+    assert isinstance(limiter.admit([limit(10)], 1, 500, SHARE), Exceeded)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 50)), max_size=400))
+def test_shares_do_not_raise_the_rate(asked: list[tuple[int, int]]) -> None:
+    """Of a second's worth at most, once, by as much as the shares are together."""
+    limiter = RateLimiter(Memory())
+    now_ms = admitted = 0
+    for who, pause_ms in asked:
+        now_ms += pause_ms
+        share = limit(3, key=f"own {who}")
+        admitted += isinstance(limiter.admit([limit(10)], 1, now_ms, share), Admitted)
+    assert admitted <= 10 + 9 + now_ms * 10 / 1000
