@@ -1,10 +1,12 @@
-"""Limits of what one address may ask without a credential: what nobody vouches for costs little.
+"""Limits of what one address may ask without a credential, and of how often it may guess at one.
 
 Each edge counts for itself. What it remembers is bounded: an address that was forgotten begins
 anew, as one that has rested would.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address
 from types import TracebackType
 from typing import Self
@@ -13,12 +15,16 @@ from aiohttp import web
 
 from server.browsers import client_address
 from server.context import Edge
+from server.edge_config import EdgeConfig
 from server.limits import Counter, Limit, RateLimiter
-from server.rates import count
+from server.problems import Refused
+from server.rates import count, too_many
 
 REMEMBERED = 10_000
 AT_ONCE = 60
 PER_S = 1
+FAILURES_AT_ONCE = 60  # of one key from one address
+FAILURES_PER_S = 1
 NETWORK_BITS = 64  # of an IPv6 address: what one client has
 
 
@@ -64,7 +70,43 @@ class Addresses:
         count(self._limiter, [Limit("system", network, PER_S, AT_ONCE)], 1, edge.ticks_ms())
 
 
+class Failures:
+    """The proofs of keys that one edge has found wrong of late, by key and address.
+
+    Only who comes from the address of a guesser, with the key that is guessed at, may be told to
+    come again later; who has shown its secret before is not, and no other key is concerned. All
+    keys that do not exist are one, so that nobody learns which do.
+    """
+
+    def __init__(self) -> None:
+        self._limiter = RateLimiter(_Counters())
+
+    @contextmanager
+    def around(
+        self, request: web.Request, edge: Edge, config: EdgeConfig, key: str
+    ) -> Iterator[None]:
+        """Let a key be proven within; it was not if Refused is raised, which is counted.
+
+        Raises:
+            Refused: too many were wrong before (429): this one is not looked at.
+        """
+        own = config.workspace_key
+        is_known = key in config.keys or (own is not None and own.key == key)
+        network = _network(client_address(request, config))
+        name = f"{network} {config.workspace} {key if is_known else ''}"
+        limits = [Limit("system", name, FAILURES_PER_S, FAILURES_AT_ONCE)]
+        exceeded = self._limiter.check(limits, 1, edge.ticks_ms())
+        if exceeded is not None:
+            raise too_many(exceeded)
+        try:
+            yield
+        except Refused:
+            self._limiter.admit(limits, 1, edge.ticks_ms())
+            raise
+
+
 ADDRESSES = web.AppKey("addresses", Addresses)
+FAILURES = web.AppKey("failures", Failures)
 
 
 def _network(address: str | None) -> str:

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from actors.clock import Clock, Randomness, SystemRandomness
 from actors.metric_groups import EdgeMetrics
-from server.addresses import ADDRESSES, Addresses
+from server.addresses import ADDRESSES, FAILURES, Addresses, Failures
 from server.context import EDGES, Edges
 from server.demo import routes as demo
 from server.demo.outgoing import Outgoing
@@ -172,6 +172,7 @@ def make_app(
     app[EDGES] = edges
     app[RECEIVED] = Received(max_received_bytes, clock)
     app[ADDRESSES] = Addresses()
+    app[FAILURES] = Failures()
     app[TURNS] = Turns()
     readiness = worst_of([deployment.readiness for deployment, _ in workspaces])
     _, first = workspaces[0]

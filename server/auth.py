@@ -34,15 +34,19 @@ class BasicAuthentication:
         """
         if header is None:
             raise Refused("UNAUTHORIZED", "Authentication is missing.", _BASIC_CHALLENGE)
-        if config is not self._config:
-            self._config, self._known = config, {}
-        found = self._known.get(header)
+        found = self.known(header, config)
         if found is None:
             found = _proven_key(header, config)
             if len(self._known) >= MAX_KNOWN_HEADERS:
                 self._known.clear()
             self._known[header] = found
         return found
+
+    def known(self, header: str, config: EdgeConfig) -> KeyInfo | None:
+        """Return the key that a header has proven before, if it is remembered."""
+        if config is not self._config:
+            self._config, self._known = config, {}
+        return self._known.get(header)
 
 
 def web_key(key: str, config: EdgeConfig) -> KeyInfo:

@@ -7,8 +7,9 @@ from aiohttp import web
 from server.client_proof import BodyReader, is_proven
 from server.context import Edge, count_body
 from server.edge_config import EdgeConfig, KeyInfo
-from server.identity_problems import UNAUTHORIZED, IdentityRefused
+from server.identity_problems import TOO_MANY, UNAUTHORIZED, IdentityRefused
 from server.problems import Refused
+from server.proofs import key_of_basic
 
 
 async def key_of_headers(
@@ -27,11 +28,11 @@ async def key_of_headers(
         read: called where the signature has to be verified.
 
     Raises:
-        IdentityRefused: they prove none (401).
+        IdentityRefused: they prove none (401), or too many from their address did not (429).
     """
     headers = request.headers
     if "Authorization" in headers:
-        return _basic(request, edge, headers["Authorization"], config)
+        return _basic(request, edge, config)
     key = _active(headers.get("x-mp-key", ""), config)
     return await _signed_or_alone(request, edge, key, config, prefixes, read)
 
@@ -46,13 +47,12 @@ async def key_of_path(
     """Return the key in the path of an alias request, if the request may use it.
 
     Raises:
-        IdentityRefused: it may not (401).
+        IdentityRefused: it may not (401), or too many from its address might not (429).
     """
     key = _active(request.match_info["api_key"], config)
-    header = request.headers.get("Authorization")
-    if header is None:
+    if "Authorization" not in request.headers:
         return await _signed_or_alone(request, edge, key, config, prefixes, read)
-    if _basic(request, edge, header, config) != key:
+    if _basic(request, edge, config) != key:
         raise IdentityRefused(UNAUTHORIZED)
     return key
 
@@ -64,10 +64,12 @@ def _active(name: str, config: EdgeConfig) -> KeyInfo:
     return key
 
 
-def _basic(request: web.Request, edge: Edge, header: str, config: EdgeConfig) -> KeyInfo:
+def _basic(request: web.Request, edge: Edge, config: EdgeConfig) -> KeyInfo:
     try:
-        key = edge.basic.key_of(header, config)
-    except Refused:
+        key = key_of_basic(request, edge, config)
+    except Refused as error:
+        if error.code == "TOO_MANY_REQUESTS":
+            raise IdentityRefused(TOO_MANY, error.headers) from None
         raise IdentityRefused(UNAUTHORIZED) from None
     count_body(request, config, key.input)
     return key
@@ -81,6 +83,9 @@ async def _signed_or_alone(
     prefixes: Sequence[str],
     read: BodyReader,
 ) -> KeyInfo:
-    if not await is_proven(request, edge, key, config, prefixes, read):
-        raise IdentityRefused(UNAUTHORIZED)
-    return key
+    try:
+        if await is_proven(request, edge, key, config, prefixes, read):
+            return key
+    except Refused as error:
+        raise IdentityRefused(TOO_MANY, error.headers) from None
+    raise IdentityRefused(UNAUTHORIZED)

@@ -27,12 +27,17 @@ def count(limiter: RateLimiter, limits: Sequence[Limit], n: int, now_ms: int) ->
     """
     decision = limiter.admit(limits, n, now_ms)
     if isinstance(decision, Exceeded):
-        raise Refused(
-            "TOO_MANY_REQUESTS",
-            f"The rate limit of level {decision.level} is exceeded.",
-            {"Retry-After": str(decision.retry_after_s), EXCEEDED: decision.level},
-        )
+        raise too_many(decision)
     return decision.percentage
+
+
+def too_many(exceeded: Exceeded) -> Refused:
+    """Return the error of a request that is one too many."""
+    return Refused(
+        "TOO_MANY_REQUESTS",
+        f"The rate limit of level {exceeded.level} is exceeded.",
+        {"Retry-After": str(exceeded.retry_after_s), EXCEEDED: exceeded.level},
+    )
 
 
 def used_headers(percentage: int | None) -> Mapping[str, str] | None:

@@ -18,6 +18,7 @@ from server.openapi.takes import takes
 from server.parameters import INT64_END, invalid, is_int64, missing
 from server.paths import Route
 from server.problems import Refused, json_answer
+from server.proofs import key_of_basic
 from server.rates import EXCEEDED, admit, used_headers
 
 MAX_BODY_BYTES = 256 * 1024
@@ -79,7 +80,7 @@ def _entered(request: web.Request) -> tuple[Edge, EdgeConfig, KeyInfo]:
     """
     edge = edge_of(request)
     config = edge.config.current
-    return edge, config, edge.basic.key_of(request.headers.get("Authorization"), config)
+    return edge, config, key_of_basic(request, edge, config)
 
 
 def _environment(body: dict[str, Any]) -> Environment:

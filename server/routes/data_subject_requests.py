@@ -12,7 +12,6 @@ from actors.privacy.requests import SubjectRequest, Version
 from actors.privacy.statements import REQUESTS, shown_time, statement
 from actors.store.audit_log import Action, AuditEntry, Author
 from server.addresses import ADDRESSES
-from server.auth import workspace_credentials
 from server.bodies import read_bytes
 from server.browsers import client_address, host_of, scheme_of
 from server.context import EDGES, Edge, edge_of
@@ -25,6 +24,7 @@ from server.management import write_entry
 from server.openapi.takes import takes
 from server.paths import Route
 from server.problems import Refused, json_answer
+from server.proofs import prove_workspace_key
 from server.rates import admit
 
 MAX_BODY_BYTES = 1024 * 1024  # of 5,000 identities
@@ -171,8 +171,10 @@ def _entered(request: web.Request) -> Edge:
     edge = edge_of(request)
     config = edge.config.current
     try:
-        workspace_credentials(request.headers.get("Authorization"), config)
-    except Refused:
+        prove_workspace_key(request, edge, config)
+    except Refused as error:
+        if error.code == "TOO_MANY_REQUESTS":
+            raise
         raise DsrRefused(401, [NOT_VALID]) from None
     name = f"dsr:{config.workspace}"
     limit = Limit("workspace", name, 0, REQUESTS_PER_MINUTE, window_ms=MINUTE_MS)

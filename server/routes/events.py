@@ -17,6 +17,7 @@ from server.edge_config import EdgeConfig, KeyInfo
 from server.openapi.takes import takes
 from server.paths import Route
 from server.problems import MAX_PROBLEMS, Refused, errors_body
+from server.proofs import key_of_basic
 from server.rates import admit, used_headers
 
 PREFIXES = ("/s2s",)  # mParticle's partners are given such addresses
@@ -27,7 +28,7 @@ async def events(request: web.Request) -> web.Response:
     """POST /v2/events: one batch."""
     edge = edge_of(request)
     config = edge.config.current
-    key = edge.basic.key_of(request.headers.get("Authorization"), config)
+    key = key_of_basic(request, edge, config)
     await expect_body(request, edge, config, key.input, config.max_body_bytes)
     batch = one_batch(await read_body(request, config.max_body_bytes))
     used = _admit(edge, config, key, 1)
@@ -59,7 +60,7 @@ ROUTES = (
 async def _bulk(request: web.Request, *, is_historical: bool) -> web.Response:
     edge = edge_of(request)
     config = edge.config.current
-    key = edge.basic.key_of(request.headers.get("Authorization"), config)
+    key = key_of_basic(request, edge, config)
     await expect_body(request, edge, config, key.input, config.max_body_bytes)
     body = await read_body(request, config.max_body_bytes)
     batches = many_batches(body, config.max_batches)

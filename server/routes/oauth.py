@@ -22,6 +22,8 @@ from server.problems import OAuthRefused, Refused, json_answer
 GRANT_TYPE = "client_credentials"
 MAX_BODY_BYTES = 16 * 1024
 FAILURES_PER_MINUTE = 60
+# Of one client: a token lasts for hours, and each has an entry in the audit log.
+TOKENS_PER_MINUTE = 600
 AUDIT_PATIENCE_S = 1.0
 
 logger = logging.getLogger("headwater.http")
@@ -40,6 +42,7 @@ async def token(request: web.Request) -> web.Response:
     audience = fields.get("audience") or DEFAULT_AUDIENCE
     if audience not in config.token_audiences:
         raise OAuthRefused(403, "access_denied", "No token is issued for this audience.")
+    _count_token(edge, client_id)
     await _write_login(request, edge, config, credential)
     body = {
         "access_token": tokens.issue(credential, digest(secret), audience, config, edge.clock),
@@ -108,10 +111,18 @@ def _verified(edge: Edge, config: EdgeConfig, client_id: str, secret: str) -> Cr
     return credential
 
 
-def _too_many(exceeded: Exceeded) -> OAuthRefused:
+def _count_token(edge: Edge, client_id: str) -> None:
+    """Count a token that is about to be issued. Raises OAuthRefused (429)."""
+    limit = Limit("app", f"tokens:{client_id}", 0, TOKENS_PER_MINUTE, window_ms=MINUTE_MS)
+    decision = edge.limiter.admit([limit], 1, edge.ticks_ms())
+    if isinstance(decision, Exceeded):
+        raise _too_many(decision, "Too many tokens: one can be used until it expires.")
+
+
+def _too_many(exceeded: Exceeded, description: str = "Too many failed attempts.") -> OAuthRefused:
     return OAuthRefused(
         429,
         "too_many_requests",
-        "Too many failed attempts.",
+        description,
         {"Retry-After": str(exceeded.retry_after_s)},
     )

@@ -3,13 +3,13 @@
 from aiohttp import web
 
 from actors.errors import Problem
-from server.auth import workspace_credentials
 from server.bodies import json_object, json_values, read_body
 from server.calculated_gateway import Seeded
 from server.context import edge_of
 from server.openapi.takes import takes
 from server.paths import Route
 from server.problems import Refused
+from server.proofs import prove_workspace_key
 from server.rates import admit, used_headers
 from server.routes.events import PREFIXES
 from server.seed_bodies import MAX_USERS, SeedReader
@@ -38,7 +38,7 @@ ROUTES = (
 async def _seed(request: web.Request, *, is_bulk: bool) -> web.Response:
     edge = edge_of(request)
     config = edge.config.current
-    workspace_credentials(request.headers.get("Authorization"), config)
+    prove_workspace_key(request, edge, config)
     body = await read_body(request, min(config.max_body_bytes, MAX_BODY_BYTES))
     sent = json_values(body, MAX_USERS) if is_bulk else [json_object(body)]
     used = admit(edge, config.seeding_limits, len(sent))

@@ -118,6 +118,22 @@ async def test_success_does_not_count_as_a_failure(world: World) -> None:
         assert (await post(world)).status == 200
 
 
+async def test_a_client_gets_600_tokens_a_minute(world: World) -> None:
+    """Each has an entry in the audit log; another client is not affected."""
+    for _ in range(600):
+        assert (await post(world)).status == 200
+    response = await post(world)
+    assert (response.status, response.headers["Retry-After"]) == (429, "60")
+    assert (await response.json())["error"] == "too_many_requests"
+    assert (await post(world, client_secret="wrong")).status == 401
+    entries = len(world.deployment.audit_log.entries)
+    assert entries == 600
+    other = await post(world, client_id="reader", client_secret="reader-secret")
+    assert other.status == 200
+    world.clock.advance(60_000)
+    assert (await post(world)).status == 200
+
+
 @pytest.mark.parametrize(
     ("seconds", "status"),
     [(28800 + 59, 404), (28800 + 60, 401)],
