@@ -25,6 +25,8 @@ CORS_HEADERS = {
     "Access-Control-Expose-Headers": "X-MP-Max-Age, Retry-After",
 }
 
+# A browser that has reached us by HTTPS for once comes by nothing else for a year.
+_BY_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}
 _CORS_TOO = SECURITY_HEADERS | CORS_HEADERS
 # What these answer is of people or of the configuration: no proxy or browser may keep it.
 _PRIVATE: frozenset[Api] = frozenset({"platform", "profile", "deletion", "dsr"})
@@ -35,9 +37,14 @@ BEGUN = web.RequestKey("begun", web.StreamResponse)
 _NOWHERE = Served("none", "", unrouted_answer)
 
 
-def begun_headers(request_id: str) -> dict[str, str]:
+def begun_headers(request: web.Request) -> dict[str, str]:
     """Return what is on every answer to a browser's or another client's request."""
-    return {REQUEST_ID: request_id, **_CORS_TOO}
+    return {REQUEST_ID: request[SHOWN_ID], **_CORS_TOO, **_transport_headers(request)}
+
+
+def _transport_headers(request: web.Request) -> Mapping[str, str]:
+    """Return what is on answers by our own HTTPS; of a proxy's its operator decides."""
+    return _BY_HTTPS if request.secure else {}
 
 
 def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Middleware:
@@ -76,6 +83,7 @@ def around(served: Mapping[Handler, Served], without_cors: frozenset[str]) -> Mi
         headers[REQUEST_ID] = request_id
         is_alone = request.path in without_cors or what.api == "demo"
         headers.update(SECURITY_HEADERS if is_alone else _CORS_TOO)
+        headers.update(_transport_headers(request))
         used = request.get(RATE_USED)
         if used is not None and response.status < 300:
             headers[USED] = str(used)

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from server.middleware import BEGUN, SHOWN_ID, begun_headers
+from server.middleware import BEGUN, begun_headers
 
 
 async def begin(request: web.Request, response: web.StreamResponse) -> None:
@@ -10,6 +10,6 @@ async def begin(request: web.Request, response: web.StreamResponse) -> None:
 
     Should the rest of it fail, the connection is broken off: nobody takes what came for all.
     """
-    response.headers.update(begun_headers(request[SHOWN_ID]))
+    response.headers.update(begun_headers(request))
     request[BEGUN] = response
     await response.prepare(request)

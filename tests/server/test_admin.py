@@ -2,97 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 
-from actors.clock import ManualClock, SystemClock
-from actors.metric_groups import EdgeMetrics
-from actors.metric_snapshots import snapshot
-from actors.store.folder import DataFolder
-from server import tokens
-from server.admin import Admin, make_admin_app
-from server.edge_config import ConfigHolder, EdgeConfig
-from server.health import Health
-from server.log_levels import LogLevels
-from server.slot_moves import SlotMoves
-from server.status_board import StatusBoard
-from tests.server.conftest import Client, config_with, credential
-
-Start = Callable[..., Awaitable[Client]]
-
-OTHER = config_with(
-    workspace=4,
-    credentials={
-        each.client_id: each
-        for each in (
-            credential("boss", platform="admin"),
-            credential("guest", "user", platform="user"),
-        )
-    },
-)
+from actors.clock import ManualClock
+from tests.server.admin_ports import OTHER, Start, admin_ports, bearer_of
 
 
 @pytest.fixture
 async def start(clock: ManualClock, tmp_path: Path) -> AsyncIterator[Start]:
-    """Start an admin port over one edge's metrics."""
-    clients: list[Client] = []
-    edge = EdgeMetrics("1.0")
-    edge.count_request("events", "POST", 202, 0.01, 10)
-
-    async def snapshots() -> dict[tuple[str, str], bytes]:
-        return {("edge", "edge-1"): snapshot(edge.registry)}
-
-    async def status() -> dict[str, Any]:
-        return {"actors": []}
-
-    async def readiness() -> dict[str, str]:
-        return {"shards": "1/2"}
-
-    async def tell(name: str, level: str | None) -> None:
-        logging.getLogger(name).setLevel(level.upper() if level else logging.NOTSET)
-
-    log_levels = LogLevels(tell)
-    folder = DataFolder(tmp_path, 2, 1 << 20, SystemClock())
-
-    async def make(token: str | None = None, *, has_started: bool = True) -> Client:
-        admin = Admin(
-            snapshots,
-            status,
-            StatusBoard(snapshots),
-            log_levels,
-            [ConfigHolder(config_with()), ConfigHolder(OTHER)],
-            clock,
-            token,
-            1000,
-            SlotMoves([], folder, asyncio.Lock(), clock),
-            lambda: has_started,
-        )
-        health = Health(readiness, lambda: 7, clock.now_ms())
-        client = TestClient(TestServer(make_admin_app(admin, health)))
-        await client.start_server()
-        clients.append(client)
-        return client
-
-    yield make
-    for client in clients:
-        await client.close()
-    await log_levels.close()
-    folder.close()
-
-
-def bearer_of(
-    client_id: str, clock: ManualClock, config: EdgeConfig | None = None
-) -> dict[str, str]:
-    config = config or config_with()
-    audience = config.token_audiences[0]
-    known = config.credentials[client_id]
-    token = tokens.issue(known, known.secret_digest, audience, config, clock)
-    return {"Authorization": f"Bearer {token}"}
+    async with admin_ports(clock, tmp_path) as made:
+        yield made
 
 
 async def test_metrics_are_served_as_text(start: Start) -> None:
@@ -300,3 +224,25 @@ async def test_only_administrators_may_move_slots(start: Start, clock: ManualClo
     guest = bearer_of("guest", clock, OTHER)
     assert (await client.get("/admin/slots", headers=guest)).status == 403
     assert (await client.post("/admin/slots", json=wanted, headers=guest)).status == 403
+
+
+@pytest.mark.parametrize("path", ["/status", "/metrics", "/admin/status", "/healthz", "/nowhere"])
+async def test_no_page_may_be_framed_or_load_anything(start: Start, path: str) -> None:
+    """README, Security: a page of somebody else's in the browser of an operator."""
+    headers = (await (await start()).get(path)).headers
+    policy = dict(
+        part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";")
+    )
+    assert policy == {
+        "default-src": "'none'",
+        "style-src": "'unsafe-inline'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Server"] == "Headwater"
+    assert "Access-Control-Allow-Origin" not in headers

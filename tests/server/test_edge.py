@@ -181,6 +181,29 @@ async def test_a_new_connection_is_shown_the_renewed_certificate(
     await edge.stop()
 
 
+async def test_who_comes_by_https_is_told_to_stay_with_it(
+    clock: ManualClock, limit_file: LimitFile, tmp_path: Path
+) -> None:
+    """Errors too; by HTTP nothing is said of it: a browser would not heed it, and a proxy before
+    us has its own word."""
+    (cert, key), port = certificate(tmp_path), free_port()
+    edge = edge_of([workspace(3, [SlowBatches()])], clock, limit_file, Tls(cert, key, port))
+    plain = await edge.start("127.0.0.1", 0)
+    try:
+        async with ClientSession() as session:
+            for path in ("/healthz", "/v2/events", "/nowhere"):
+                async with session.get(f"https://127.0.0.1:{port}{path}", ssl=False) as answer:
+                    told = answer.headers["Strict-Transport-Security"]
+                assert told == "max-age=31536000"
+                forwarded = {"X-Forwarded-Proto": "https"}
+                async with session.get(
+                    f"http://127.0.0.1:{plain}{path}", headers=forwarded
+                ) as answer:
+                    assert "Strict-Transport-Security" not in answer.headers
+    finally:
+        await edge.stop()
+
+
 async def test_batches_go_to_their_own_workspaces_shards(slow: Slow) -> None:
     """As micro-batches of a number that the other workspace's do not have."""
     for index, number in enumerate((3, 4)):

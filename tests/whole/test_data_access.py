@@ -203,3 +203,17 @@ async def test_large_results_are_made_of_parts(
     assert len(files) > 1
     events = [line["events"][0]["data"]["event_name"] for each in files.values() for line in each]
     assert sorted(events) == sorted(f"E{each}" for each in range(11))
+
+
+async def test_the_token_of_a_result_is_right_if_the_comparison_in_constant_time_says_so(
+    world: World, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """README, Security; the other secrets: `tests/server/test_constant_time.py`."""
+    await world.accept(batch("zoe", custom("Opened")))
+    request_id = await accepted(world, asked())
+    await fulfil(world, clock, 3)
+    url = await url_of(world, request_id)
+    with monkeypatch.context() as patched:
+        patched.setattr("actors.privacy.results.compare_digest", lambda one, other: False)
+        assert (await world.client.get(url)).status == 404
+    assert (await world.client.get(url)).status == 200
