@@ -31,7 +31,7 @@ async def test_an_input_has_its_share_of_the_limit_though_another_has_taken_all(
 
 async def test_an_input_has_its_turn_though_many_calls_of_another_wait(world: World) -> None:
     set_up(world, key_info("key-web-2", "x", 1))
-    turns = world.client.app[TURNS]  # type: ignore[union-attr]
+    turns = world.client.app[TURNS]
     line = WORKSPACE.number << 32 | 4
     for _ in range(MOST_UNDER_WAY):
         await turns.begin(line)
@@ -51,7 +51,7 @@ async def test_an_input_has_its_turn_though_many_calls_of_another_wait(world: Wo
 
 async def test_who_waits_in_vain_is_told_when_to_come_again(world: World) -> None:
     set_up(world)
-    turns = world.client.app[TURNS]  # type: ignore[union-attr]
+    turns = world.client.app[TURNS]
     turns.patience_s = 0.0
     for _ in range(MOST_UNDER_WAY):
         await turns.begin(WORKSPACE.number << 32 | 4)
