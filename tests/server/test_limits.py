@@ -217,6 +217,10 @@ def test_a_share_is_no_more_than_the_limit(limiter: RateLimiter) -> None:
     for _ in range(5):
         assert isinstance(limiter.admit([limit(10)], 1, 500, SHARE), Admitted)
     assert isinstance(limiter.admit([limit(10)], 1, 500, SHARE), Exceeded)
+    for _ in range(5):
+        assert isinstance(limiter.admit([limit(10)], 1, 1000), Admitted)
+    assert isinstance(limiter.admit([limit(10)], 1, 1000, SHARE), Admitted)
+    assert isinstance(limiter.admit([limit(10)], 1, 1000, SHARE), Exceeded)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 50)), max_size=400))
