@@ -60,8 +60,7 @@ class AudienceChanges:
                 if is_changed:
                     users.note_changed(key, profile)
                 users.calculate(txn, key, profile)
-                users.catch_up(txn, key, profile)
-                users.refresh(key, profile)
+                users.bring_up_to_date(txn, key, profile)
 
     def keep(self, txn: Transaction, in_force: InForce) -> None:
         """Keep how far it has come, once the transaction is on disk."""

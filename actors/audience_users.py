@@ -52,32 +52,42 @@ class AudienceUsers:
 
     # -- One by one -------------------------------------------------------------------------------
 
-    def catch_up(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
-        """Make a profile ready for the present epoch, unless it is, before something is applied."""
+    def catch_up(self, txn: Transaction, key: ProfileKey, profile: Profile) -> bool:
+        """Make a profile ready for the present epoch, unless it is, before something is applied.
+
+        Returns whether its columns were filled: they are up to what it has now.
+        """
         audiences = self._audiences
         for joint in audiences.joints:
             joint.users.catch_up(txn, key, profile)
         audiences.feed.note(key, profile, audiences.attributes, audiences.in_force.ended_attributes)
         section, epoch = self._columns.section(profile), audiences.in_force.epoch
         if section is None or section.is_aged_out:
-            return
+            return False
         if section.epoch == section.entries_epoch == epoch:
-            return
+            return False
         is_blank, now_ms = _is_blank(profile, section), self._clock.now_ms()
         if section.epoch or not is_blank:  # else it may be by what came that there is a section
             audiences.changes.caught_up(key, section.epoch)
         if not audiences.changes.leave_ended(key, profile, section, now_ms) and is_blank:
             section.epoch = section.entries_epoch = epoch
             self._engine.note_ready(key, epoch)
-            return
+            return False
         lookback_ms = self._engine.lookback_ms
         attributes, epochs = audiences.attributes, audiences.in_force.attribute_epochs
         history = remake_outdated(txn, key, section, attributes, epochs, lookback_ms, now_ms)
         section.epoch = section.entries_epoch = epoch
         self._touched[key] = profile
+        section.entries = b""  # made anew: what there was is not to be read
         self._columns.load(key, profile)
         batches = [*history.own, *history.copied]
         section.entries = self._engine.rebuild_events(key, batches, epoch, now_ms)
+        return True
+
+    def bring_up_to_date(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
+        """Make a profile ready, and take it as it is now: `catch_up` and `refresh` in one."""
+        is_filled = self.catch_up(txn, key, profile)
+        self._refresh(key, profile, is_filled=is_filled)
 
     def calculate(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
         """Let calculations that have not come to a user yet take the user as he is now.
@@ -162,10 +172,14 @@ class AudienceUsers:
 
     def refresh(self, key: ProfileKey, profile: Profile) -> None:
         """Take a profile that is ready and was changed otherwise, or for which time has passed."""
+        self._refresh(key, profile)
+
+    def _refresh(self, key: ProfileKey, profile: Profile, *, is_filled: bool = False) -> None:
         section = self._columns.section(profile)
         if section is not None:
-            applying.expire(section, self._audiences.attributes, self._clock.now_ms())
-            self._touch(key, profile, section)
+            attributes, now_ms = self._audiences.attributes, self._clock.now_ms()
+            if applying.expire(section, attributes, now_ms) or not is_filled:
+                self._touch(key, profile, section)
         for joint in self._audiences.joints:
             joint.users.refresh(key, profile)
 

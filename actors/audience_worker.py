@@ -18,6 +18,7 @@ from actors.audiences.in_force import (
     with_walk,
     write_in_force,
 )
+from actors.audiences.stepping import Left
 from actors.audiences.told import LiveAudiences, Progress, ShardProgress
 from actors.calculated.definition import LiveAttributes
 from actors.clock import Clock
@@ -25,11 +26,13 @@ from actors.errors import StoreFull
 from actors.model.profiles import ProfileKey
 from actors.model.workspaces import ENVIRONMENTS
 from actors.shard import Shard
+from actors.shard_audiences import ShardAudiences
 from actors.store import member_counts, static_lists
 from actors.store.environment import Transaction
 from actors.store.keys import profile_key, profile_key_parts
 
 DUE_SLICE = 1000
+DUE_SLICE_S = 0.02
 LOAD_SLICE_S = 0.02
 WALK_SLICE_S = 0.02  # a walk reads what is stored of each user, which may be much
 # What goes wrong with one user; the store's errors, and want of memory, concern everybody.
@@ -53,6 +56,7 @@ class AudienceWorker:
         self._clock = clock
         self._changes = AudienceChanges(shard, clock, slice_size)
         self._loads = AudienceLoads(shard, self._changes, clock)
+        self._committed = shard.state.committed  # at the last step
         self._passed_over: set[bytes] = set()  # those for whom evaluation fails as it is defined
 
     # -- What it is told --------------------------------------------------------------------------
@@ -118,8 +122,8 @@ class AudienceWorker:
 
     # -- What it does by itself -------------------------------------------------------------------
 
-    def audience_step(self) -> bool:
-        """Do some of what is due; tell whether there is more.
+    def audience_step(self) -> Left:
+        """Do some of what is due; tell what is left of it.
 
         What was changed otherwise than by a batch comes first, then what time has brought about,
         then columns that a start has left out, then the walk over all profiles, then what
@@ -127,6 +131,12 @@ class AudienceWorker:
         attributes. A user for whom the walk or the passing of time fails is left as he is: the
         others are not to wait for him.
         """
+        before, self._committed = self._committed, self._shard.state.committed
+        if not self._step():
+            return Left.NOTHING
+        return Left.MORE_AT_REST if self._committed == before else Left.MORE
+
+    def _step(self) -> bool:
         audiences = self._audiences
         live = {each.subscription.number for each in audiences.in_force.audiences.subscriptions}
         if self._shard.outbox.clear_ended(live, DUE_SLICE):
@@ -186,18 +196,38 @@ class AudienceWorker:
         return bool(followed)
 
     def _expire(self) -> bool:
-        """Evaluate those for whom the passing of time can have changed something."""
+        """Evaluate those for whom the passing of time can have changed something.
+
+        Where it has changed nothing no record is read: of a day's end, when everybody is due, most
+        are seen to by their columns alone.
+        """
         has_more = False
         for part in self._audiences.parts:  # all: one that always has some would starve the others
-            rows = part.engine.due(self._clock.now_ms())
-            looked_at = rows[: DUE_SLICE + len(self._passed_over)]  # those stay due
-            due = map(profile_key, part.engine.keys_of(looked_at))
-            keys = [each for each in due if each not in self._passed_over]
+            deadline_s = self._clock.monotonic() + DUE_SLICE_S
+            keys, is_all = self._changed_by_time(part, deadline_s)
+            done = 0
             if keys:
                 with self._changes.changing() as txn:
-                    self._refresh(txn, keys)
-                has_more = has_more or len(rows) > len(looked_at)
+                    for packed in keys:
+                        if done and self._clock.monotonic() >= deadline_s:
+                            break
+                        self._refresh(txn, (packed,))
+                        done += 1
+            has_more = has_more or not is_all or done < len(keys)
         return has_more
+
+    def _changed_by_time(self, part: ShardAudiences, deadline_s: float) -> tuple[list[bytes], bool]:
+        """Return some users for whom time has changed something, and whether these are all."""
+        engine, now_ms = part.engine, self._clock.now_ms()
+        rows, keys, looked_at = engine.due(now_ms), list[bytes](), 0
+        while looked_at < len(rows) and len(keys) < DUE_SLICE:
+            if looked_at and self._clock.monotonic() >= deadline_s:
+                break
+            changed = engine.pass_time(rows[looked_at : looked_at + DUE_SLICE], now_ms)
+            found = map(profile_key, engine.keys_of(changed))
+            keys += [each for each in found if each not in self._passed_over]  # those stay due
+            looked_at += DUE_SLICE
+        return keys, looked_at >= len(rows)
 
     def _load(self) -> bool:
         """Load columns that are missing since the start."""

@@ -41,10 +41,10 @@ class JointUsers(AudienceUsers):
         self._home = home
         self._parts = parts
 
-    def catch_up(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
+    def catch_up(self, txn: Transaction, key: ProfileKey, profile: Profile) -> bool:
         section, epoch = self._columns.section(profile), self._audiences.in_force.epoch
         if section is None or section.is_aged_out or section.entries_epoch == epoch:
-            return
+            return False
         sections, now_ms = self._parts.sections(profile), self._clock.now_ms()
         has_left = self._audiences.changes.leave_ended(key, profile, section, now_ms)
         if (
@@ -57,11 +57,13 @@ class JointUsers(AudienceUsers):
             self._audiences.changes.caught_up(key, section.epoch)
             section.epoch = section.entries_epoch = epoch
             self._touched[key] = profile
+            section.entries = b""
             self._columns.load(key, profile)
             section.entries = self._engine.rebuild_events(key, batches, epoch, now_ms)
-        else:  # nothing is stored yet
-            section.epoch = section.entries_epoch = epoch
-            self._engine.note_ready(key, epoch)
+            return True
+        section.epoch = section.entries_epoch = epoch  # nothing is stored yet
+        self._engine.note_ready(key, epoch)
+        return False
 
     def calculate(self, txn: Transaction, key: ProfileKey, profile: Profile) -> None:
         self._fetch(key, profile)

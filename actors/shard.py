@@ -195,6 +195,7 @@ class Shard:
             raise
         self._names.published()
         self._published()
+        self.state.committed += 1
         self.counts.micro_batch(works)
         if self._plans is not None:
             self.counts.not_tagged(works)

@@ -32,6 +32,7 @@ class ShardState:
         ids: drawn by all.
         joints: the audiences over several of the workspaces.
         overdue: users whose identity record is to go, as far as a sweep has met them.
+        committed: how many micro-batches were, in this process.
         load_until_s: instant of the monotonic clock until when the start may load columns.
     """
 
@@ -49,6 +50,7 @@ class ShardState:
         self.of = options.of
         self.store = Store(options.folder, options.map_size_bytes, options.workspaces)
         self.profiles = Profiles(options.profile_cache_bytes)
+        self.committed = 0
         self.load_until_s = clock.monotonic() + LOAD_S
         self._clock = clock
         self._randomness = randomness or SystemRandomness()

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from enum import IntEnum
+from typing import Final, Protocol
 
 from actors.errors import ShardUnavailable, StoreFull
 
@@ -12,10 +13,23 @@ SLICE_PAUSE_S = 0.02
 IDLE_PAUSE_S = 1.0
 
 
+class Left(IntEnum):
+    """What a step has left: nothing, or more, while batches come or while none does."""
+
+    NOTHING = 0
+    MORE = 1
+    MORE_AT_REST = 2
+
+
+# At rest a shard goes from one slice to the next: whatever comes meanwhile waits for one slice, and
+# the step after that knows of it.
+PAUSES_S: Final = {Left.NOTHING: IDLE_PAUSE_S, Left.MORE: SLICE_PAUSE_S, Left.MORE_AT_REST: 0.0}
+
+
 class SteppingShard(Protocol):
     """A shard."""
 
-    async def audience_step(self) -> bool:
+    async def audience_step(self) -> Left:
         """See `AudienceWorker.audience_step`. Raises StoreFull."""
         ...
 
@@ -39,7 +53,7 @@ class AudienceSteps:
     async def _keep_at_it(self, shard: SteppingShard) -> None:
         while True:
             try:
-                is_more = await shard.audience_step()
+                left = await shard.audience_step()
             except (ShardUnavailable, StoreFull):  # it says so itself, or is being started again
-                is_more = False
-            await self._pause(SLICE_PAUSE_S if is_more else IDLE_PAUSE_S)
+                left = Left.NOTHING
+            await self._pause(PAUSES_S[left])

@@ -111,8 +111,14 @@ class KnownAttributes:
             each.number for each in live.attributes if each.definition.range.type == "within"
         )
         self._workspace = workspace
+        self._indexes: dict[tuple[int, ...], EventIndex] = {}  # one for each activation at most
 
     def index_of(self, numbers: Collection[int]) -> EventIndex:
         """Return an index of some of the active ones; numbers of others are passed over."""
-        found = (self.by_number.get(number) for number in sorted(numbers))
-        return EventIndex((each for each in found if each is not None), self._workspace)
+        wanted = tuple(sorted(numbers))
+        index = self._indexes.get(wanted)
+        if index is None:
+            found = (self.by_number.get(number) for number in wanted)
+            index = EventIndex((each for each in found if each is not None), self._workspace)
+            self._indexes[wanted] = index
+        return index

@@ -4,6 +4,7 @@ import click
 
 from load_tests.scenarios import (
     audiences,
+    backfill,
     bad_input,
     bench,
     dead_queue,
@@ -24,6 +25,7 @@ SCENARIOS: tuple[click.Command, ...] = (
     identity_memory.command,
     audiences.command,
     ingest_cost.command,
+    backfill.command,
     outputs.command,
     dead_queue.command,
     reaction.command,

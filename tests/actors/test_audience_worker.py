@@ -11,9 +11,11 @@ from msgspec.structs import replace
 
 from actors.audience_changes import AudienceChanges
 from actors.audience_worker import AudienceWorker
+from actors.audiences.criteria import EventCriterion, Recency
 from actors.audiences.engine.memberships import Memberships
+from actors.audiences.stepping import Left
 from actors.audiences.told import LiveAudience, LiveAudiences
-from actors.calculated.definition import Attribute, LiveAttributes
+from actors.calculated.definition import DAY_MS, Attribute, LiveAttributes
 from actors.calculated.remaking import remake_outdated
 from actors.clock import ManualClock
 from actors.errors import StoreFull
@@ -21,11 +23,12 @@ from actors.model.micro_batches import Accepted
 from actors.model.profiles import Profile, ProfileKey
 from actors.shard import Shard
 from actors.store.environment import Transaction
-from actors.store.keys import profile_key
+from actors.store.keys import profile_key, profile_key_parts
+from actors.store.profiles import Profiles
 from tests.actors.calculated.builders import definition, of_products
 from tests.actors.profiles.builders import MINUTE, NOW, WORKSPACE
 from tests.actors.shards import context, item, micro, open_shard, opened, profile_of
-from tests.oracle.audiences.build import event, within_last
+from tests.oracle.audiences.build import both, event, named, purchase, within_last
 
 OPENED = LiveAudience(
     number=1,
@@ -228,6 +231,73 @@ def test_users_for_whom_the_passing_of_time_fails_hold_up_nobody(
         settle(worker)
         assert shard.audiences.engine.size(1) == 2
         assert [vars(record)["mpid"] for record in caplog.records] == [1, 2]
+
+
+def test_at_the_end_of_a_day_only_those_who_leave_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody is due then (spec/audiences.md, 7, Trigger b)."""
+    opened_by = list[int]()
+    open_profile = Profiles.open
+
+    def noting(self: Profiles, txn: Transaction, packed: bytes) -> Profile | None:
+        opened_by.append(profile_key_parts(packed).mpid)
+        return open_profile(self, txn, packed)
+
+    clock = ManualClock(NOW)
+    shard = open_shard(tmp_path, clock=clock)
+    with closing(shard.state):
+        worker = AudienceWorker(shard, clock)
+        today = event("Opened", Recency("calendar", unit="day", offset=0))
+        buyers = replace(OPENED, node=both(today, named(EventCriterion(purchase()))))
+        worker.set_audiences(LiveAudiences(version=1, audiences=(buyers,)))
+        items = [item(opened(mpid), unit=mpid) for mpid in range(1, 6)]
+        items.append(item(bought(1, 1), unit=6))
+        shard.commit(micro(1, *items, where=context(NOW)))
+        settle(worker)
+        assert [key.mpid for key in shard.audiences.engine.members(1)] == [1]
+        monkeypatch.setattr(Profiles, "open", noting)
+        clock.advance(DAY_MS - NOW % DAY_MS)
+        assert len(shard.audiences.engine.due(clock.now_ms())) == 5
+        settle(worker)
+        assert shard.audiences.engine.size(1) == 0
+        assert opened_by == [1]
+        assert len(shard.audiences.engine.due(clock.now_ms())) == 0
+
+
+def test_values_leave_their_range_where_there_is_no_audience(tmp_path: Path) -> None:
+    """Nothing but the attribute has the user looked at."""
+    clock = ManualClock(NOW)
+    shard = open_shard(tmp_path, clock=clock)
+    with closing(shard.state):
+        worker = AudienceWorker(shard, clock)
+        period = {"type": "within", "within": 1, "within_unit": "days"}
+        counted = of_products("count", None, quantity=True, period=period)
+        attribute = replace(PRODUCTS, definition=definition(**counted))
+        worker.set_calculated_attributes(LiveAttributes(1, (attribute,)))
+        settle(worker)
+        shard.commit(micro(1, item(bought(1, 3)), where=context(NOW)))
+        assert value_of(shard, 1) == "3"
+        clock.advance(DAY_MS + 1)
+        settle(worker)
+        assert value_of(shard, 1) == "0"
+
+
+def test_a_step_tells_whether_a_batch_has_come_since_the_one_before(tmp_path: Path) -> None:
+    """So that the shard is left to ingestion while there is some, and only then."""
+    clock = ManualClock(NOW)
+    shard = open_shard(tmp_path, clock=clock)
+    with closing(shard.state):
+        items = [item(opened(mpid), unit=mpid) for mpid in range(1, 5)]
+        shard.commit(micro(1, *items, where=context(NOW)))
+        worker = AudienceWorker(shard, clock, slice_size=1)
+        worker.set_audiences(LiveAudiences(version=1, audiences=(OPENED,)))
+        assert worker.audience_step() is Left.MORE_AT_REST
+        shard.commit(micro(2, item(opened(1)), where=context(NOW)))
+        assert worker.audience_step() is Left.MORE
+        assert worker.audience_step() is Left.MORE_AT_REST
+        settle(worker)
+        assert worker.audience_step() is Left.NOTHING
 
 
 def test_the_walk_goes_no_further_while_the_disk_is_full(tmp_path: Path) -> None:

@@ -183,6 +183,24 @@ class Engine(EngineProfiles):
         differs = self._memberships.differing(rows, plan.wanted, members, ready)
         self._rows.due_ms.array[rows[differs]] = 0
 
+    def pass_time(self, rows: Places, now_ms: int) -> Places:
+        """Let time pass for rows that are due; return those for which the owner has to do more.
+
+        These are rows on which something changes by it, which `evaluate` then does, those that are
+        to wake the owner, and those that are not filled for what is defined. All others are as
+        they were, and due when something can change next.
+        """
+        plan = self.plan(self._audiences)
+        found, alive = self.look(plan, rows, now_ms)
+        members = members_of(found, self._rows, alive)
+        ready = settable(found, self._rows, alive)
+        is_left = self._memberships.differing(rows, plan.wanted, members, ready)
+        is_left |= self._rows.wake_ms.array[rows] <= now_ms
+        is_left |= self._rows.revision.array[rows] < self._newest_revision
+        self._set_due(rows, found, alive, is_whole=True)
+        self._rows.due_ms.array[rows[is_left]] = 0
+        return rows[is_left]
+
     def plan(self, audiences: Iterable[int]) -> Plan:
         """Return the joint evaluation of audiences; the last few are kept."""
         wanted = tuple(audiences)

@@ -1,0 +1,63 @@
+"""What a run of `python -m load_tests backfill` has measured."""
+
+from msgspec import Struct
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """How many users are stored, and events of each; `requests`: that are sent for comparison."""
+
+    users: int
+    events: int
+    requests: int = 50
+    seed: int
+
+
+class Filled(Struct, kw_only=True):
+    """One back-fill: of how much, and what it took.
+
+    Attributes:
+        users: of whom it was.
+        cpu_us_per_user: processor time of the shard's steps.
+        seconds: until it was complete, pauses included.
+        longest_s: processor time of the longest step, for which all else waits.
+    """
+
+    users: int
+    cpu_us_per_user: float
+    seconds: float
+    longest_s: float
+
+
+class Ingested(Struct, kw_only=True):
+    """What was taken in: how many events a second, and for how much processor time each."""
+
+    events: int
+    events_per_second: float
+    cpu_us_per_event: float
+
+
+class Result(Struct, kw_only=True):
+    """All that was measured.
+
+    Attributes:
+        events: stored events; `wanted` is the share that a definition looks for.
+        members: of its audience.
+        read_us_per_user, decode_us_per_user: processor time to read a user's batches from the
+            store, and to decode what was read and his profile.
+        idle, busy: back-fills, without and with batches that come.
+        alone, meanwhile: what was taken in while nothing, and while the second back-fill, was done.
+        day_ends: for those who searched on it, all of whom leave an audience.
+        week_ends: for those who searched in it, of whom none was in the audience.
+    """
+
+    events: int
+    wanted: float
+    members: int
+    read_us_per_user: float
+    decode_us_per_user: float
+    idle: Filled
+    alone: Ingested
+    busy: Filled
+    meanwhile: Ingested
+    day_ends: Filled
+    week_ends: Filled
