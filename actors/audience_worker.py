@@ -32,7 +32,7 @@ from actors.store.environment import Transaction
 from actors.store.keys import profile_key, profile_key_parts
 
 DUE_SLICE = 1000
-DUE_SLICE_S = 0.02
+DUE_SLICE_S = 0.01  # as much again follows at the end of the transaction
 LOAD_SLICE_S = 0.02
 WALK_SLICE_S = 0.02  # a walk reads what is stored of each user, which may be much
 # What goes wrong with one user; the store's errors, and want of memory, concern everybody.
