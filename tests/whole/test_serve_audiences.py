@@ -178,6 +178,36 @@ def test_a_membership_goes_from_an_event_to_a_webhook_and_outlives_a_kill(
         assert served.process.stop() == 0
 
 
+def test_a_window_closes_without_an_event_also_while_nothing_runs(tmp_path: Path) -> None:
+    """spec/audiences.md, 7, Trigger b: at most 60 s after the instant."""
+    with receiving() as receiver:
+        settings = tmp_path / "settings.yaml"
+        settings.write_text(f"egress_allow: ['127.0.0.1:{receiver.server_port}']")
+        long, short = "{value: 1, unit: hours}", "{value: 0.1, unit: minutes}"
+        workspace = document(receiver).replace(long, short)
+        served = Served(tmp_path, "--settings", str(settings), workspace=workspace)
+        served.start()
+        eventually(lambda: audience(served, 1)["status"], lambda status: status == "active")
+        send(served, "ann", "Bought")
+        [ann] = served.find("ann")
+        told = [("add", ann), ("delete", ann)]
+        eventually(lambda: receiver.changes("Buyers"), lambda found: found == told, 66.0)
+        assert memberships(served, "ann") == []
+        assert audience(served, 1)["size"] == 0
+
+        send(served, "bob", "Bought")
+        [bob] = served.find("bob")
+        told.append(("add", bob))
+        eventually(lambda: receiver.changes("Buyers"), lambda found: found == told)
+        served.process.kill()
+        served = Served(tmp_path, "--settings", str(settings), workspace=workspace)
+        served.start()
+        told.append(("delete", bob))
+        eventually(lambda: receiver.changes("Buyers"), lambda found: found == told, 66.0)
+        assert memberships(served, "bob") == []
+        assert served.process.stop() == 0
+
+
 def test_a_shared_audience_reaches_the_output_of_another_account(tmp_path: Path) -> None:
     """spec/audiences.md, 12.1; what waits for a receiver that refuses outlives a kill."""
     with receiving() as receiver:
