@@ -1,7 +1,7 @@
 """What a bare numpy loop takes for the same audiences: the measure of the engine.
 
 Every criterion is one or two comparisons on arrays that were prepared for it; nothing is shared,
-nothing is kept, nothing is known of time to come.
+nothing is kept, nothing is known of time to come. Sequences, carts and places have no such loop.
 """
 
 from collections.abc import Callable
@@ -31,6 +31,10 @@ _ItemT = TypeVar("_ItemT", bound=np.generic)
 Comparison = Callable[[], Truth]
 
 
+class NoBareLoop(Exception):
+    """A criterion is of a kind that no comparison of two arrays decides."""
+
+
 class BareColumns:
     """Arrays of many rows, made of a few people over and over: row r is person r mod people."""
 
@@ -47,7 +51,11 @@ class BareColumns:
         self._streams: dict[Stream, tuple[NDArray[np.int64], ...]] = {}
 
     def prepare(self, node: Node) -> Comparison:
-        """Return the evaluation of a definition, with all arrays that it needs."""
+        """Return the evaluation of a definition, with all arrays that it needs.
+
+        Raises:
+            NoBareLoop: it has a sequence, a cart or a place.
+        """
         if isinstance(node, Named):
             return self._term(criterion_term(node.criterion))
         parts = [self.prepare(each) for each in node.nodes]
@@ -61,6 +69,14 @@ class BareColumns:
             case "exclude":
                 return lambda: parts[0]() & ~np.logical_or.reduce([part() for part in parts[1:]])
 
+    @property
+    def bytes_per_row(self) -> float:
+        """Return what the arrays that were prepared so far take, by row."""
+        coded = sum(codes.nbytes for codes, _ in self._codes.values())
+        numbers = sum(each.nbytes for each in self._numbers.values())
+        streams = sum(array.nbytes for found in self._streams.values() for array in found)
+        return (coded + numbers + streams) / self._rows
+
     def _term(self, term: Term) -> Comparison:
         match term:
             case Not(inner):
@@ -71,7 +87,7 @@ class BareColumns:
                 return lambda: np.logical_and.reduce([part() for part in parts])
             case CodedLeaf() | NumberLeaf() | EventLeaf():
                 return self._leaf(term)
-        raise ValueError(f"no bare loop for {type(term).__name__}")
+        raise NoBareLoop(type(term).__name__)
 
     def _leaf(self, leaf: Leaf) -> Comparison:
         match leaf:
