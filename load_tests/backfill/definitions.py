@@ -39,22 +39,22 @@ _BOUGHT = {
         },
     ]
 }
-
-
-def _searched_in(unit: str) -> dict[str, object]:
-    return {
-        "type": "event",
-        "event_type": "custom_event",
-        "event_name": _NAME,
-        "recency": {"type": "calendar", "unit": unit, "offset": 0},
-    }
-
-
+_SEARCHED_TODAY = {
+    "type": "event",
+    "event_type": "custom_event",
+    "event_name": _NAME,
+    "recency": {"type": "calendar", "unit": "day", "offset": 0},
+}
+_CAME_THIS_WEEK = {  # whoever there is: everybody's first event begins a session
+    "type": "event",
+    "event_type": "session_start",
+    "recency": {"type": "calendar", "unit": "week", "offset": 0},
+}
 _NEVER = {"type": "event", "event_type": "custom_event", "event_name": "Never Happened"}
 _DEFINITIONS = {
     BUYERS: _BOUGHT,
-    TODAYS: _searched_in("day"),
-    NOBODY: {"and": [_searched_in("week"), _NEVER]},
+    TODAYS: _SEARCHED_TODAY,
+    NOBODY: {"and": [_CAME_THIS_WEEK, _NEVER]},
 }
 _SEARCHES = {
     "recipe_type": "event",

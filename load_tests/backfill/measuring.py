@@ -29,7 +29,7 @@ from load_tests.backfill.definitions import (
     audiences,
     expected,
 )
-from load_tests.backfill.results import Filled, Ingested, Options, Result
+from load_tests.backfill.results import Filled, Ingested, Options, Result, Shared
 from load_tests.backfill.stepped import ShiftedClock, Stepped
 from load_tests.draws import Draws, zipf_ranks
 from load_tests.histories import fill
@@ -93,11 +93,7 @@ class BackFill:
             idle = self._stepped.filled(users)
             self._check(models)
             members = self._shard.audiences.engine.size(BUYERS)
-            requests = self._requests()
-            alone = await self._ingest(requests, self._options.requests)
-            self._begin()
-            meanwhile = await self._ingest(requests, None)
-            busy = self._stepped.filled(users)
+            shared = await self._shared() if self._options.requests else None
             day_ends = await self._end(1)
             week_ends = await self._end(4)  # Thursday to Sunday
         finally:
@@ -110,9 +106,7 @@ class BackFill:
             read_us_per_user=read_us,
             decode_us_per_user=decode_us,
             idle=idle,
-            alone=alone,
-            busy=busy,
-            meanwhile=meanwhile,
+            shared=shared,
             day_ends=day_ends,
             week_ends=week_ends,
         )
@@ -140,6 +134,14 @@ class BackFill:
             decoded = self._cpu()
         read_s = read - begun
         return read_s / len(keys) * 1e6, (decoded - read - read_s) / len(keys) * 1e6
+
+    async def _shared(self) -> Shared:
+        requests = self._requests()
+        alone = await self._ingest(requests, self._options.requests)
+        self._begin()
+        meanwhile = await self._ingest(requests, None)
+        filled = self._stepped.filled(self._options.users)
+        return Shared(filled=filled, alone=alone, meanwhile=meanwhile)
 
     def _check(self, models: Expected) -> None:
         """Compare the copies with what a plain loop has found of their models."""

@@ -4,11 +4,16 @@ from msgspec import Struct
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """How many users are stored, and events of each; `requests`: that are sent for comparison."""
+    """How much is stored and sent.
+
+    Attributes:
+        users: with `events` each.
+        requests: that are sent for comparison; 0: none ever, also not while a back-fill is done.
+    """
 
     users: int
     events: int
-    requests: int = 50
+    requests: int
     seed: int
 
 
@@ -36,6 +41,14 @@ class Ingested(Struct, kw_only=True):
     cpu_us_per_event: float
 
 
+class Shared(Struct, kw_only=True):
+    """A back-fill while batches come: `meanwhile` is what was taken in, beside what is `alone`."""
+
+    filled: Filled
+    alone: Ingested
+    meanwhile: Ingested
+
+
 class Result(Struct, kw_only=True):
     """All that was measured.
 
@@ -44,10 +57,9 @@ class Result(Struct, kw_only=True):
         members: of its audience.
         read_us_per_user, decode_us_per_user: processor time to read a user's batches from the
             store, and to decode what was read and his profile.
-        idle, busy: back-fills, without and with batches that come.
-        alone, meanwhile: what was taken in while nothing, and while the second back-fill, was done.
+        idle, shared: back-fills, without and with batches that come.
         day_ends: for those who searched on it, all of whom leave an audience.
-        week_ends: for those who searched in it, of whom none was in the audience.
+        week_ends: for those who were there in it, everybody, of whom none was in the audience.
     """
 
     events: int
@@ -56,8 +68,6 @@ class Result(Struct, kw_only=True):
     read_us_per_user: float
     decode_us_per_user: float
     idle: Filled
-    alone: Ingested
-    busy: Filled
-    meanwhile: Ingested
+    shared: Shared | None
     day_ends: Filled
     week_ends: Filled
