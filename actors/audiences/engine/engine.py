@@ -11,10 +11,7 @@ from actors.audiences.engine.expirations import expirations_ms
 from actors.audiences.engine.holdings import Holdings
 from actors.audiences.engine.memberships import Memberships
 from actors.audiences.engine.mirror import Mirror
-from actors.audiences.engine.packing import (
-    unpack_entries,
-    unpack_many,
-)
+from actors.audiences.engine.packing import unpack_entries, unpack_many
 from actors.audiences.engine.plan import Defined, Evaluation, Plan, leaves_of
 from actors.audiences.engine.profiles import EngineProfiles
 from actors.audiences.engine.records import Change, Loaded
@@ -175,13 +172,7 @@ class Engine(EngineProfiles):
         self._rows.revision.array[rows] = [each.kept.revision for each in users]
         for row, each in zip(rows.tolist(), users, strict=True):
             self._fill(row, each.key, each.profile, each.derived)
-        plan = self.plan(self._audiences)
-        found_now, alive = self.look(plan, rows, now_ms)
-        self._set_due(rows, found_now, alive, is_whole=True)
-        members = members_of(found_now, self._rows, alive)
-        ready = settable(found_now, self._rows, alive)
-        differs = self._memberships.differing(rows, plan.wanted, members, ready)
-        self._rows.due_ms.array[rows[differs]] = 0
+        self._rows.due_ms.array[rows[self._differing(rows, now_ms)]] = 0
 
     def pass_time(self, rows: Places, now_ms: int) -> Places:
         """Let time pass for rows that are due; return those for which the owner has to do more.
@@ -190,14 +181,11 @@ class Engine(EngineProfiles):
         to wake the owner, and those that are not filled for what is defined. All others are as
         they were, and due when something can change next.
         """
-        plan = self.plan(self._audiences)
-        found, alive = self.look(plan, rows, now_ms)
-        members = members_of(found, self._rows, alive)
-        ready = settable(found, self._rows, alive)
-        is_left = self._memberships.differing(rows, plan.wanted, members, ready)
+        if not len(rows):
+            return rows
+        is_left = self._differing(rows, now_ms)
         is_left |= self._rows.wake_ms.array[rows] <= now_ms
         is_left |= self._rows.revision.array[rows] < self._newest_revision
-        self._set_due(rows, found, alive, is_whole=True)
         self._rows.due_ms.array[rows[is_left]] = 0
         return rows[is_left]
 
@@ -285,6 +273,15 @@ class Engine(EngineProfiles):
     def _release(self, defined: Defined) -> None:
         for leaf in leaves_of(defined.term):
             self._holdings.release(leaf)
+
+    def _differing(self, rows: Places, now_ms: int) -> Bools:
+        """Tell on which rows `evaluate` would change anything; all are due when it next could."""
+        plan = self.plan(self._audiences)
+        found, alive = self.look(plan, rows, now_ms)
+        self._set_due(rows, found, alive, is_whole=True)
+        members = members_of(found, self._rows, alive)
+        ready = settable(found, self._rows, alive)
+        return self._memberships.differing(rows, plan.wanted, members, ready)
 
     def _set_due(self, rows: Places, found: Evaluation, alive: Bools, *, is_whole: bool) -> None:
         ticks = found.next_tick()
