@@ -7,8 +7,8 @@ from typing import Final, Protocol
 
 from actors.errors import ShardUnavailable, StoreFull
 
-# Between two slices most of the time is ingestion's; when all is done, what time brings about is
-# looked for so often.
+# While batches come, between two slices most of the time is theirs; when all is done, what time
+# brings about is looked for so often.
 SLICE_PAUSE_S = 0.02
 IDLE_PAUSE_S = 1.0
 
