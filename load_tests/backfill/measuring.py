@@ -3,8 +3,8 @@
 One shard in this process is filled with users and their histories. Then an audience of events and a
 calculated attribute begin: once while nothing else is asked of the shard, and once more while
 batches come. Last, a day ends for an audience of those who did something in it, and a week for one
-that nobody is in: many are due at once, and all of them leave, or none. Beside it stands what it
-takes to read the same records, and to decode them.
+that nobody is in: many are due at once, and all of them leave, or none. Beside it stands what a
+bare loop takes to read the same records, and to write them.
 """
 
 import asyncio
@@ -18,8 +18,7 @@ from actors.calculated.applying import values
 from actors.calculated.definition import DAY_MS
 from actors.clock import Clock
 from actors.model.profiles import ProfileKey
-from actors.store import log
-from actors.store.keys import log_key, profile_key
+from actors.store.keys import profile_key
 from load_tests.backfill.definitions import (
     BUYERS,
     SEARCHES,
@@ -29,6 +28,7 @@ from load_tests.backfill.definitions import (
     audiences,
     expected,
 )
+from load_tests.backfill.floor import measure_floor
 from load_tests.backfill.results import Filled, Ingested, Options, Result, Shared
 from load_tests.backfill.stepped import ShiftedClock, Stepped
 from load_tests.draws import Draws, zipf_ranks
@@ -43,7 +43,6 @@ LogIds = dict[int, list[int]]  # of the batches of each user
 BATCHES_PER_REQUEST = 100
 EVENTS_PER_BATCH = 5
 MODELS = 200  # users whose profiles and batches are copied
-_READ = 20_000  # users whose records are read for comparison
 _WEDNESDAY, _WEEK_DAYS = 6, 7  # 1970-01-01 was a Thursday
 
 
@@ -83,7 +82,7 @@ class BackFill:
             NotComplete: the back-fill has not found what a plain loop finds.
         """
         users = self._options.users
-        read_us, decode_us = self._read(log_ids)
+        floor = measure_floor(self._shard, log_ids, self._cpu)
         with self._shard.store.read() as txn:
             models = expected(txn, dict(islice(log_ids.items(), MODELS)))
         steps = asyncio.create_task(AudienceSteps([self._stepped], self._pause).run())
@@ -103,8 +102,7 @@ class BackFill:
             events=sum(map(len, log_ids.values())) * EVENTS_PER_BATCH,
             wanted=models.wanted / models.events,
             members=members,
-            read_us_per_user=read_us,
-            decode_us_per_user=decode_us,
+            floor=floor,
             idle=idle,
             shared=shared,
             day_ends=day_ends,
@@ -117,23 +115,6 @@ class BackFill:
         self._stepped.begin()
         self._stepped.worker.set_calculated_attributes(attributes(self._revision))
         self._stepped.worker.set_audiences(audiences(self._revision))
-
-    def _read(self, log_ids: LogIds) -> tuple[float, float]:
-        """Return microseconds per user to read batches, and to decode them and the profile."""
-        some = list(log_ids.values())[:_READ]
-        keys = [[log_key(each) for each in own] for own in some]
-        with self._shard.store.read() as txn:
-            begun = self._cpu()
-            for own in keys:
-                for key in own:
-                    txn.get("log", key)
-            read = self._cpu()
-            for own in keys:
-                for key in own:
-                    log.decode(txn.get("log", key) or b"")
-            decoded = self._cpu()
-        read_s = read - begun
-        return read_s / len(keys) * 1e6, (decoded - read - read_s) / len(keys) * 1e6
 
     async def _shared(self) -> Shared:
         requests = self._requests()

@@ -17,6 +17,20 @@ class Options(Struct, frozen=True, kw_only=True):
     seed: int
 
 
+class Floor(Struct, kw_only=True):
+    """Processor time of a bare loop, in microseconds per user.
+
+    Attributes:
+        read_us: to read his batches from the store.
+        decode_us: to decode them.
+        write_us: to read, decode, encode and write his profile.
+    """
+
+    read_us: float
+    decode_us: float
+    write_us: float
+
+
 class Filled(Struct, kw_only=True):
     """One back-fill: of how much, and what it took.
 
@@ -55,8 +69,7 @@ class Result(Struct, kw_only=True):
     Attributes:
         events: stored events; `wanted` is the share that a definition looks for.
         members: of its audience.
-        read_us_per_user, decode_us_per_user: processor time to read a user's batches from the
-            store, and to decode what was read and his profile.
+        floor: what there is no way around.
         idle, shared: back-fills, without and with batches that come.
         day_ends: for those who searched on it, all of whom leave an audience.
         week_ends: for those who were there in it, everybody, of whom none was in the audience.
@@ -65,8 +78,7 @@ class Result(Struct, kw_only=True):
     events: int
     wanted: float
     members: int
-    read_us_per_user: float
-    decode_us_per_user: float
+    floor: Floor
     idle: Filled
     shared: Shared | None
     day_ends: Filled
