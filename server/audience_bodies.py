@@ -24,8 +24,10 @@ MAX_PLACES = 10_000  # workspaces or inputs
 MAX_LIST_CHANGE = 10_000
 MAX_EVALUATED = 100
 MAX_BULK = 1000
+MAX_DOWNLOADED_TYPES, MAX_DOWNLOADED_VARIANTS = 100, 6
+MAX_TYPE = 256  # characters of an identity type
 TYPES = ("real_time", "standard", "static")
-_READ_BACK = (  # members of the object that may be sent back and change nothing
+READ_BACK = (  # members of the object that may be sent back and change nothing
     "id",
     "status",
     "size",
@@ -63,7 +65,7 @@ class Question(Struct, frozen=True, kw_only=True):
 def read_audience(body: dict[str, Any], *, is_new: bool) -> AudienceFields:
     """Read an audience; what is computed may be sent back, as it was shown."""
     read = BodyReader(body)
-    for name in _READ_BACK:
+    for name in READ_BACK:
         read.raw(name)
     fields: dict[str, Any] = {
         "name": read.text("name", MAX_NAME, required=is_new),
@@ -169,7 +171,8 @@ def read_test(body: dict[str, Any]) -> tuple[Variation, ...]:
     """Read the variations of an A/B test: names and percentages."""
     read = BodyReader(body)
     variations: list[Variation] = []
-    for index, each in enumerate(read.entries("variations", 1000, least=1, required=True) or ()):
+    entries = read.entries("variations", MAX_BULK, least=1, required=True)
+    for index, each in enumerate(entries or ()):
         at = f"variations/{index}"
         if not isinstance(each, dict):
             read.fail(at, "must be an object")
@@ -205,14 +208,14 @@ def _share(read: BodyReader) -> int:
 def read_download(body: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
     """Read the identity types and variations of a download."""
     read = BodyReader(body)
-    names = read.texts("identity_types", 100, 256, least=1, required=True)
+    names = read.texts("identity_types", MAX_DOWNLOADED_TYPES, MAX_TYPE, least=1, required=True)
     types: list[str] = []
     for index, name in enumerate(names or ()):
         try:
             types += types_of_members([name])
         except ValueError:
             read.fail(f"identity_types/{index}", "must be identity types")
-    variations = read.texts("variants", 6, MAX_NAME, least=1) if read.has("variants") else None
+    variations = read.texts("variants", MAX_DOWNLOADED_VARIANTS, MAX_NAME, least=1)
     read.finish()
     return tuple(types), variations
 

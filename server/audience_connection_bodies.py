@@ -10,11 +10,24 @@ from actors.audiences.fields import JourneyFields, MilestoneFields, Subscription
 from server.audience_bodies import MAX_BULK, MAX_NAME, MAX_PLACES
 from server.audience_members import BodyReader
 
+MAX_SHARED, MAX_ATTRIBUTE = 1000, 256
+KINDS = ("criteria", "remaining_users")
+# Members that may be sent back, as an object is shown, and change nothing.
+SUBSCRIPTION_READ_BACK = (
+    "id",
+    "audience_id",
+    "is_faulted",
+    "fault",
+    "initial_load",
+    "last_sent_on",
+)
+MILESTONE_READ_BACK = ("id", "audience_id")
+
 
 def read_subscription(body: dict[str, Any], *, is_new: bool) -> SubscriptionFields:
     """Read a subscription."""
     read = BodyReader(body)
-    for name in ("id", "audience_id", "is_faulted", "fault", "initial_load", "last_sent_on"):
+    for name in SUBSCRIPTION_READ_BACK:
         read.raw(name)
     fields = _subscription(read, "output_id", is_new=is_new)
     if read.has("variant"):
@@ -38,7 +51,7 @@ def _subscription(read: BodyReader, output: str, *, is_new: bool) -> dict[str, A
         "output": read.integer(output, 1, required=is_new) if output else None,
         "is_active": read.boolean("is_active"),
         "settings": read.mapping("settings"),
-        "shared_user_attributes": read.texts("shared_user_attributes", 1000, 256),
+        "shared_user_attributes": read.texts("shared_user_attributes", MAX_SHARED, MAX_ATTRIBUTE),
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -62,12 +75,12 @@ def read_journey(body: dict[str, Any], shown: Mapping[str, Any] | None = None) -
 def read_milestone(body: dict[str, Any], *, is_new: bool) -> MilestoneFields:
     """Read a milestone."""
     read = BodyReader(body)
-    for name in ("id", "audience_id"):
+    for name in MILESTONE_READ_BACK:
         read.raw(name)
     fields: dict[str, Any] = {
         "name": read.text("name", MAX_NAME, required=is_new),
         "position": read.integer("position", 0),
-        "kind": read.word("kind", ("criteria", "remaining_users")),
+        "kind": read.word("kind", KINDS),
     }
     fields = {name: value for name, value in fields.items() if value is not None}
     if read.has("parent_id"):

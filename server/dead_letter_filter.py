@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from server.deployment import Deployment
 from server.parameters import int64, invalid, time_ms
+from server.problems import Refused
 
 PAGE = 1000  # dead letters read at once
 
@@ -55,6 +56,26 @@ def dead_letter_filter(given: Mapping[str, Any]) -> DeadLetterFilter:
         to_ms=time_ms(texts["to"], "to") if "to" in texts else None,
         mpid=int64(texts["mpid"], "mpid") if "mpid" in texts else None,
     )
+
+
+def selection_of(body: dict[str, Any]) -> DeadLetterFilter | list[str]:
+    """Read what is to be replayed: by filter, which all of them pass too, or by ids.
+
+    Raises:
+        Refused: neither, or a value is not of its kind (400).
+    """
+    match body:
+        case {"all": True, **rest} if not rest:
+            return DeadLetterFilter()
+        case {"ids": list(ids), **rest} if not rest:
+            if not all(isinstance(each, str) for each in ids):
+                raise invalid("ids", "must be a list of delivery ids")
+            return ids
+        case {"filter": dict(given), **rest} if not rest:
+            if not given or not given.keys() <= set(NAMES):
+                raise invalid("filter", f"must have members of {', '.join(NAMES)}")
+            return dead_letter_filter(given)
+    raise Refused("BAD_REQUEST", 'Body must have one member: "ids", "filter" or "all": true.')
 
 
 async def page_of(

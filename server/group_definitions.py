@@ -14,7 +14,7 @@ MAX_ATTRIBUTES = 50
 MAX_NAME_LENGTH = 256
 MAX_DESCRIPTION_LENGTH = 1024
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _FIELDS = ("id", "description", "source_user_attribute", "attributes")
 _ATTRIBUTE_FIELDS = ("id", "type")
 
@@ -35,8 +35,8 @@ def read_definition(body: dict[str, Any], former: KeptDefinition | None = None) 
     problems: list[Problem] = _unknown_fields(body, tuple(shown) or _FIELDS)
     problems += [_problem(name, "cannot be changed") for name in differing(body, shown, read_only)]
     definition_id = body.get("id", shown.get("id"))
-    if not isinstance(definition_id, str) or not _ID.fullmatch(definition_id):
-        problems.append(_problem("id", f"must match ^{_ID.pattern}$"))
+    if not isinstance(definition_id, str) or not ID.fullmatch(definition_id):
+        problems.append(_problem("id", f"must match ^{ID.pattern}$"))
     description = body.get("description", "")
     if not isinstance(description, str) or len(description) > MAX_DESCRIPTION_LENGTH:
         limit = f"must be a string of at most {MAX_DESCRIPTION_LENGTH} characters"

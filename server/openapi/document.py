@@ -20,7 +20,8 @@ from server.version import program_version
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _HEAD = re.compile(
-    r"(?:GET|POST|PUT|PATCH|DELETE)\b[^:]*?(?:\?(?P<query>[\w=&.]+))?(?P<rest>:\s.*)?$"
+    r"(?:GET|POST|PUT|PATCH|DELETE)\b[^:]*?"
+    r"(?:\?(?P<query>[\w=&.]+(?:(?<=&) [\w=&.]+)*))?(?P<rest>:\s.*)?$"
 )
 _HAS_BODY = frozenset({"POST", "PUT", "PATCH"})
 
@@ -106,8 +107,9 @@ def _operations(route: Route, path: str, used: set[str]) -> Iterator[tuple[str, 
         "security": _security(route),
         "responses": _ANSWERS,
     }
-    if route.method in _HAS_BODY:
-        schema, media = body_of(route.handler) or ("Anything", JSON)
+    taken = body_of(route.handler) if route.method in _HAS_BODY else None
+    if taken is not None:
+        schema, media = taken
         used.add(schema)
         operation["requestBody"] = {
             "content": {media: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}

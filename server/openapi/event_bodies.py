@@ -92,4 +92,6 @@ BODIES: Mapping[str, Schema] = {
     "SegmentMessages": object_of(
         ["batch"], batch=many(ref("SegmentMessage")), sentAt=TEXT, writeKey=TEXT
     ),
+    # What kits of a page have forwarded; another `data` than an array counts for nothing.
+    "ForwardedEvents": object_of(mid=ANYTHING, data=ANYTHING),
 }

@@ -3,7 +3,29 @@
 from collections.abc import Mapping
 
 from config.roles import TASKS
-from server.openapi.shapes import ANYTHING, TEXT, WHOLE, Schema, many, map_of, object_of, ref
+from server.openapi.shapes import (
+    ANYTHING,
+    FLAG,
+    NUMBER,
+    TEXT,
+    WHOLE,
+    Schema,
+    closed,
+    many,
+    map_of,
+    object_of,
+    ref,
+)
+
+# Values are as those of a query, or numbers.
+_VALUE: Schema = {"type": ["string", "integer", "null"]}
+_NUMBER: Schema = {
+    "anyOf": [NUMBER, {"type": "string", "pattern": r"^-?[0-9]{1,19}$"}, {"type": "null"}]
+}
+_DEAD_LETTERS: Schema = closed(
+    **dict.fromkeys(("reason", "from", "to"), _VALUE),
+    **dict.fromkeys(("http_status", "mpid"), _NUMBER),
+) | {"minProperties": 1}
 
 BODIES: Mapping[str, Schema] = {
     "Credential": object_of(
@@ -75,4 +97,13 @@ BODIES: Mapping[str, Schema] = {
         level={"enum": ["debug", "info", "warning", "error"]},
         ttl_s=WHOLE,
     ),
+    "FilterChange": {"anyOf": [ref("Filters"), closed(["all"], all=FLAG)]},
+    "FilterTargets": closed(["to"], to=many({"type": ["integer", "string"]}, minItems=1)),
+    "DeadLetterSelection": {
+        "oneOf": [
+            closed(["all"], all={"const": True}),
+            closed(["ids"], ids=many(TEXT)),
+            closed(["filter"], filter=_DEAD_LETTERS),
+        ]
+    },
 }

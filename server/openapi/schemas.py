@@ -13,17 +13,24 @@ from config.identity import IdentitySettings
 from config.inputs import Input
 from config.outputs import Connection, Output
 from config.workspace import Workspace, WorkspaceDocument
-from server.openapi import audience_bodies, event_bodies, identity_bodies, platform_bodies
-from server.openapi.shapes import ANYTHING, TEXT, Schema, many, object_of, ref
+from server.openapi import (
+    audience_bodies,
+    computed_bodies,
+    event_bodies,
+    identity_bodies,
+    platform_bodies,
+)
+from server.openapi.shapes import TEXT, Schema, many, object_of, ref
 
 _WRITTEN: Mapping[str, Schema] = {
-    "Anything": ANYTHING,
+    "Unread": {"description": "Anything, or nothing: it is not read."},
     "Nothing": {"type": "object", "maxProperties": 0},
     "Errors": object_of(errors=many(ref("Error"))),
     "Error": object_of(code=TEXT, message=TEXT, path=TEXT),
     **event_bodies.BODIES,
     **identity_bodies.BODIES,
     **audience_bodies.BODIES,
+    **computed_bodies.BODIES,
     **platform_bodies.BODIES,
 }
 
@@ -38,6 +45,8 @@ _MODELS: Mapping[str, type[BaseModel]] = {
     "IdentitySettings": IdentitySettings,
 }
 
+_TEMPLATE = "#/components/schemas/{model}"
+
 
 def referenced(names: Iterable[str]) -> dict[str, Schema]:
     """Return the schemas of some names, and those that they refer to."""
@@ -50,13 +59,32 @@ def referenced(names: Iterable[str]) -> dict[str, Schema]:
         if name in _WRITTEN:
             found[name] = _WRITTEN[name]
         else:
-            template = "#/components/schemas/{model}"
-            schema = _MODELS[name].model_json_schema(ref_template=template)
-            for inner, each in schema.pop("$defs", {}).items():
-                found.setdefault(inner, each)
-            found[name] = schema
+            schema = _MODELS[name].model_json_schema(ref_template=_TEMPLATE)
+            inner = schema.pop("$defs", {})
+            found[name] = _apart(schema)
+            for each in inner:
+                found.setdefault(_name_of(each), _apart(inner[each]))
         waiting += _references(found[name])
     return found
+
+
+def _name_of(model: str) -> str:
+    """Return what a part of the document is called: not as what the API takes of the same name."""
+    return f"Document{model}" if model in _WRITTEN else model
+
+
+def _apart(schema: Any) -> Any:
+    """Return a schema whose references are to the document's own parts."""
+    if isinstance(schema, list):
+        return [_apart(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: _TEMPLATE.format(model=_name_of(value.rpartition("/")[2]))
+        if name == "$ref" and isinstance(value, str)
+        else _apart(value)
+        for name, value in schema.items()
+    }
 
 
 def _references(schema: Any) -> list[str]:

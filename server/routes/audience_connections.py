@@ -24,6 +24,7 @@ from server.audience_views import shown_subscription
 from server.auditing import audited
 from server.bodiless import without_body
 from server.management import enter, write_audit
+from server.openapi.takes import takes
 from server.paging import paged
 from server.paths import management_routes
 from server.problems import Refused, json_answer
@@ -33,7 +34,7 @@ logger = logging.getLogger("headwater.http")
 
 
 async def listed(request: web.Request) -> web.Response:
-    """GET .../audiences/{id}/subscriptions: all of them, by id."""
+    """GET .../audiences/{id}/subscriptions?limit=&cursor=: all of them, by id."""
     use = await enter_use(request, MAY_READ_AUDIENCES)
     found = await use.desk.subscriptions(number_in_path(request, "audience"), use.receiver)
     if found is None:
@@ -42,6 +43,7 @@ async def listed(request: web.Request) -> web.Response:
 
 
 @audited("create", "audience_subscription")
+@takes("NewSubscription")
 async def create(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/subscriptions: connect it to an output."""
     use = await enter_use(request, MAY_CHANGE_AUDIENCES)
@@ -67,6 +69,7 @@ async def one(request: web.Request) -> web.Response:
 
 
 @audited("update", "audience_subscription", "subscription", one)
+@takes("ChangedSubscription")
 async def replace(request: web.Request) -> web.Response:
     """PUT .../audiences/{id}/subscriptions/{subId}: change the fields that are given."""
     use = await enter_use(request, MAY_CHANGE_AUDIENCES)
@@ -98,6 +101,7 @@ async def resume(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+@takes("BulkConnection")
 async def connect(request: web.Request) -> web.Response:
     """POST .../outputs/{outputId}/connect-audiences: many audiences, each by itself."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)

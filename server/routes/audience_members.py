@@ -155,6 +155,7 @@ async def dry_run(request: web.Request) -> web.Response:
 
 
 @audited("export", "audience", "audience")
+@takes("DownloadOrder")
 async def order_download(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/download: have a file of the members made."""
     use = await enter_owned(request, MAY_CHANGE_AUDIENCES)

@@ -20,6 +20,7 @@ from server.audience_views import moment
 from server.auditing import audited
 from server.context import EDGES
 from server.management import enter_account
+from server.openapi.takes import takes
 from server.paths import management_routes
 from server.problems import json_answer
 from server.routes.audiences import AUDIENCE
@@ -35,6 +36,7 @@ async def sharing(request: web.Request) -> web.Response:
 
 
 @audited("update", "audience_sharing", "audience", sharing)
+@takes("Sharing")
 async def share(request: web.Request) -> web.Response:
     """PUT .../audiences/{id}/sharing: set who may use it."""
     use = await enter_owned(request, MAY_CHANGE_AUDIENCES)
@@ -51,6 +53,7 @@ async def share(request: web.Request) -> web.Response:
 
 
 @audited("create", "audience_access_request", "audience")
+@takes("AccessRequest")
 async def request_access(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/sharing/requests: ask its owner for a higher level."""
     use = await enter_use(request, MAY_CHANGE_AUDIENCES)
@@ -80,6 +83,7 @@ async def sharing_default(request: web.Request) -> web.Response:
 
 
 @audited("update", "audience_sharing_default", "account", sharing_default)
+@takes("SharingDefault")
 async def set_sharing_default(request: web.Request) -> web.Response:
     """PUT /platform/v2/accounts/{id}/audience-sharing: set it, for all workspaces of the account.
 

@@ -165,6 +165,7 @@ async def clone(request: web.Request) -> web.Response:
 
 
 @audited("update", "audience")
+@takes("AudienceNumbers")
 async def calculate(request: web.Request) -> web.Response:
     """POST .../audiences/calculate: calculate standard audiences, those of a workspace together.
 
@@ -186,6 +187,7 @@ async def calculate(request: web.Request) -> web.Response:
 
 
 @audited("update", "audience", "audience", _as_written)
+@takes("SubscriptionNumbers")
 async def send(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/send: send all members of a standard audience once."""
     use = await enter_use(request, MAY_CHANGE_AUDIENCES)
@@ -197,6 +199,7 @@ async def send(request: web.Request) -> web.Response:
 
 
 @audited("create", "audience_test", "audience")
+@takes("TestVariations")
 async def create_test(request: web.Request) -> web.Response:
     """POST .../audiences/{id}/abtest: divide its users."""
     use = await enter_owned(request, MAY_CHANGE_AUDIENCES)

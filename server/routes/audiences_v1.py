@@ -29,7 +29,7 @@ from server.problems import Refused
 
 
 async def listed(request: web.Request) -> web.Response:
-    """GET /v1/audiences?accountId=: all active audiences, a bare array."""
+    """GET /v1/audiences?accountId=&limit=&cursor=: all active audiences, a bare array."""
     caller = enter_v1(request, MAY_READ_AUDIENCES)
     names = _names(request)
     uses = [each for each in uses_of(request, caller) if not each.is_shared]
@@ -37,7 +37,7 @@ async def listed(request: web.Request) -> web.Response:
 
 
 async def of_workspace(request: web.Request) -> web.Response:
-    """GET /v1/workspace/{id}/audiences?accountId=: the active ones of one workspace alone."""
+    """GET .../audiences?accountId=&limit=&cursor=: the active ones of one workspace alone."""
     caller = enter_v1(request, MAY_READ_AUDIENCES)
     if request.match_info["workspace"] != str(caller.config.workspace):
         raise Refused("NOT_FOUND", "There is no such workspace.")

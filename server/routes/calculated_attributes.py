@@ -1,7 +1,6 @@
 """Calculated attributes of a workspace (spec/calculated-attributes.md, 6)."""
 
 import logging
-from typing import Any
 
 from aiohttp import web
 
@@ -9,38 +8,30 @@ from actors.calculated.definition import Attribute, Definition
 from actors.calculated.detection import NUMERIC_FUNCTIONS
 from actors.calculated.objects import AttributeFields, CalculatedAttribute
 from actors.calculated.reading import canonical, read_definition
-from actors.calculated.validation import Bounds, check_definition, date_ms
-from actors.errors import CalculatedRefused, ShardUnavailable
+from actors.errors import ShardUnavailable
 from config.roles import Task
 from server.audience_requests import json_body, number_in_path
 from server.auditing import audited
 from server.bodiless import without_body
+from server.calculated_bodies import read_fields, read_preview
 from server.calculated_problems import calculated_errors
-from server.calculated_views import (
-    READ_BACK,
-    shown_activation,
-    shown_attribute,
-    shown_calculation,
-)
+from server.calculated_views import shown_activation, shown_attribute, shown_calculation
 from server.management import Caller, enter, write_audit
 from server.openapi.takes import takes
 from server.paging import paged
-from server.parameters import INT64_END
 from server.paths import management_routes
 from server.problems import Refused, json_answer
 
 logger = logging.getLogger("headwater.http")
 
 MAY_CHANGE: Task = "calculated_attributes:*"
-MAX_PREVIEWED = 100
 NO_NUMBER = 0  # of a previewed definition that no attribute has: no seed is for it
 
 _RESOURCE = "calculated_attribute"
-_FIELDS = frozenset({"name", "description", "draft_definition"})
 
 
 async def listed(request: web.Request) -> web.Response:
-    """GET .../calculatedattributes?name=: all, by id; a HEAD asks whether there are any."""
+    """GET .../calculatedattributes?name=&limit=&cursor=: all, by id; HEAD asks if there are any."""
     caller = enter(request, "calculated_attributes:view")
     name = request.query.get("name")
     found = [
@@ -57,7 +48,7 @@ async def listed(request: web.Request) -> web.Response:
 async def create(request: web.Request) -> web.Response:
     """POST .../calculatedattributes: add a draft; the body is its id."""
     caller = enter(request, MAY_CHANGE)
-    fields = _fields(await json_body(request, caller))
+    fields = read_fields(await json_body(request, caller))
     desk = caller.edge.deployment.calculated.desk
     number = await desk.create_calculated(fields, caller.credential.client_id)
     shown = shown_attribute(*await _attribute(number, caller))
@@ -79,7 +70,7 @@ async def change(request: web.Request) -> web.Response:
     """PUT .../{id}: change the fields that are given."""
     caller = enter(request, MAY_CHANGE)
     number = number_in_path(request, _RESOURCE)
-    fields = _fields(await json_body(request, caller))
+    fields = read_fields(await json_body(request, caller))
     desk = caller.edge.deployment.calculated.desk
     done = _done(await desk.change_calculated(number, fields, caller.credential.client_id))
     done.headers.update(await _warning(caller, fields))
@@ -139,29 +130,15 @@ async def calculation(request: web.Request) -> web.Response:
     return json_answer(shown_calculation(*found))
 
 
+@takes("CalculatedPreview")
 async def preview(request: web.Request) -> web.Response:
     """POST .../preview: what a definition gives for some users; nothing is kept."""
     caller = enter(request, "calculated_attributes:view")
-    body = await json_body(request, caller)
-    _check_known(body, frozenset({"definition", "mpids", "as_of"}))
-    definition, mpids, as_of = body.get("definition"), body.get("mpids"), body.get("as_of")
-    if not isinstance(definition, dict):
-        raise CalculatedRefused("VALIDATION_ERROR", ["Field 'definition' is required."])
-    if not isinstance(mpids, list) or not all(_is_mpid(each) for each in mpids):
-        raise CalculatedRefused("VALIDATION_ERROR", ["Field 'mpids' must be an array of MPIDs."])
-    if not 1 <= len(mpids) <= MAX_PREVIEWED:
-        message = f"Field 'mpids' must have 1 to {MAX_PREVIEWED} MPIDs."
-        raise CalculatedRefused("VALIDATION_ERROR", [message])
-    as_of_ms = caller.edge.clock.now_ms() if as_of is None else date_ms(as_of)
-    if as_of_ms is None:
-        message = "Field 'as_of' must be an ISO date or timestamp."
-        raise CalculatedRefused("VALIDATION_ERROR", [message])
-    bounds = Bounds(None, caller.config.has_extended_windows)
-    messages = check_definition(definition, bounds, as_of_ms)
-    if messages:
-        raise CalculatedRefused("VALIDATION_ERROR", messages)
-    attribute = await _previewed(read_definition(canonical(definition)), caller)
-    values = await caller.edge.deployment.calculated.preview(attribute, None, mpids, as_of_ms)
+    body, now_ms = await json_body(request, caller), caller.edge.clock.now_ms()
+    asked = read_preview(body, caller.config.has_extended_windows, now_ms)
+    attribute = await _previewed(asked.definition, caller)
+    mpids = asked.mpids
+    values = await caller.edge.deployment.calculated.preview(attribute, None, mpids, asked.as_of_ms)
     return json_answer(
         [{"mpid": mpid, "value": value} for mpid, value in zip(mpids, values, strict=True)]
     )
@@ -208,26 +185,6 @@ async def _warning(caller: Caller, fields: AttributeFields) -> dict[str, str]:
         logger.info("the type of an attribute is not known", extra={"event": "type_unknown"})
         return {}
     return {} if is_numeric else {"X-Warning": "attribute type"}
-
-
-def _fields(body: dict[str, Any]) -> AttributeFields:
-    _check_known(body, _FIELDS | READ_BACK)
-    return AttributeFields(
-        name=body.get("name"),
-        description=body.get("description"),
-        draft_definition=body.get("draft_definition"),
-    )
-
-
-def _check_known(body: dict[str, Any], names: frozenset[str]) -> None:
-    """Check that a body has no others (spec/platform-api.md, 1). Raises CalculatedRefused."""
-    unknown = [f"Field '{name}' is not known." for name in body if name not in names]
-    if unknown:
-        raise CalculatedRefused("VALIDATION_ERROR", unknown)
-
-
-def _is_mpid(value: Any) -> bool:
-    return type(value) is int and -INT64_END <= value < INT64_END
 
 
 async def _attribute(number: int, caller: Caller) -> tuple[CalculatedAttribute, int]:

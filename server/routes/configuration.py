@@ -97,7 +97,7 @@ async def ids(request: web.Request) -> web.Response:
 
 
 async def revisions(request: web.Request) -> web.Response:
-    """GET .../config/revisions: the last hundred, newest first."""
+    """GET .../config/revisions?limit=&cursor=: the last hundred, newest first."""
     caller = enter(request, "connections:view")
     found = await caller.edge.deployment.configuration.revisions()
     return paged(request, [_entry(each) for each in found], "revision")

@@ -66,7 +66,7 @@ Told = Mapping[str, Any]  # what a forwarder says of itself
 
 
 async def listed(request: web.Request) -> web.Response:
-    """GET .../output-connections?input=&output=&status=: all, or those that are asked for."""
+    """GET .../output-connections?input=&output=&status=&limit=&cursor=: those that are meant."""
     caller = enter(request, "connections:view")
     query = request.query
     if query.get("status", "active") not in STATUSES:

@@ -46,7 +46,7 @@ _READ_ONLY = (
 
 
 async def listed(request: web.Request) -> web.Response:
-    """GET .../credentials: all credentials; secrets are null."""
+    """GET .../credentials?limit=&cursor=: all credentials; secrets are null."""
     sheet = await _enter(request).edge.deployment.configuration.sheet()
     return paged(request, [_shown(each, sheet) for each in _places(sheet)], "client_id")
 

@@ -77,7 +77,7 @@ async def one(request: web.Request) -> web.Response:
 
 @takes("DataPlan", max_bytes=MAX_BYTES)
 async def change_plan(request: web.Request) -> web.Response:
-    """PATCH .../plans/{plan}: its name and description."""
+    """PATCH .../plans/{plan}?force=: its name and description."""
     caller = enter_planning(request, "data_plans:*")
     name, body = request.match_info["plan"], await planning_body(request, caller)
     if body.get("data_plan_id", name) != name:
@@ -91,7 +91,7 @@ async def change_plan(request: web.Request) -> web.Response:
 
 
 async def delete_plan(request: web.Request) -> web.Response:
-    """DELETE .../plans/{plan}: with all its versions, unless one is active in production."""
+    """DELETE .../plans/{plan}?force=: with all its versions, unless one is active in production."""
     caller = enter_planning(request, "data_plans:*")
 
     def change(sheet: Sheet, data: Data) -> str:
@@ -110,7 +110,10 @@ async def delete_plan(request: web.Request) -> web.Response:
 
 @takes("DataPlanVersion", max_bytes=MAX_BYTES)
 async def create_version(request: web.Request) -> web.Response:
-    """POST .../plans/{plan}/versions: add a version; without a number, the next one."""
+    """POST .../plans/{plan}/versions?from=&force=: add a version; without a number, the next one.
+
+    `from` is refused: nothing is copied of another version.
+    """
     caller = enter_planning(request, "data_plans:*")
     if "from" in request.query:
         raise PlanRefused(400, "from: a version can be made of its body alone.")
@@ -155,7 +158,7 @@ async def change_version(request: web.Request) -> web.Response:
 
 
 async def delete_version(request: web.Request) -> web.Response:
-    """DELETE .../plans/{plan}/versions/{version}: not the last one, nor one in production."""
+    """DELETE .../versions/{version}?force=: not the last one, nor one in production."""
     caller = enter_planning(request, "data_plans:*")
 
     def change(sheet: Sheet, plan: DataPlan, item: Body) -> None:

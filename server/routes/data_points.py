@@ -11,7 +11,7 @@ from server.paths import MANAGEMENT_PREFLIGHT, Route
 
 
 async def listed(request: web.Request) -> web.Response:
-    """GET .../outputs/{id}/filter/datapoints: those that are known, and whether they are on.
+    """GET .../filter/datapoints?limit=&cursor=: those that are known, and whether they are on.
 
     They are as those of spec/platform-api.md, 11. None are known as long as all outputs of the
     workspace get new ones by default.

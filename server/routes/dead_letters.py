@@ -1,7 +1,5 @@
 """Dead letters of a connection: look, read, replay, export, purge (spec/platform-api.md, 15)."""
 
-from typing import Any
-
 import orjson
 from aiohttp import web
 
@@ -14,12 +12,14 @@ from server.dead_letter_filter import (
     dead_letter_filter,
     ids_of,
     page_of,
+    selection_of,
 )
 from server.management import (
     WORKSPACE,
     connection_number,
     enter,
 )
+from server.openapi.takes import takes
 from server.paging import next_link
 from server.parameters import invalid, page_size
 from server.paths import MANAGEMENT_PREFLIGHT, Route
@@ -55,6 +55,7 @@ async def one(request: web.Request) -> web.Response:
 
 
 @audited("replay", "dead_letters", "connection")
+@takes("DeadLetterSelection")
 async def replay(request: web.Request) -> web.Response:
     """POST .../dlq/replay: put some or all of them into the queue again.
 
@@ -63,7 +64,7 @@ async def replay(request: web.Request) -> web.Response:
     """
     caller = enter(request, "connections:connect_integration")
     connection = connection_number(request, caller.config)
-    which = _which(json_object(await read_body(request, caller.config.max_body_bytes)))
+    which = selection_of(json_object(await read_body(request, caller.config.max_body_bytes)))
     deployment = caller.edge.deployment
     if isinstance(which, DeadLetterFilter):
         # Listed to the end before the first is replayed, so that no page moves meanwhile.
@@ -136,19 +137,3 @@ ROUTES = (
 
 def _not_found() -> Refused:
     return Refused("NOT_FOUND", "There is no such dead letter.")
-
-
-def _which(body: dict[str, Any]) -> DeadLetterFilter | list[str]:
-    """Read what is to be replayed: by filter, which all of them pass too, or by ids."""
-    match body:
-        case {"all": True, **rest} if not rest:
-            return DeadLetterFilter()
-        case {"ids": list(ids), **rest} if not rest:
-            if not all(isinstance(each, str) for each in ids):
-                raise invalid("ids", "must be a list of delivery ids")
-            return ids
-        case {"filter": dict(given), **rest} if not rest:
-            if not given or not given.keys() <= set(NAMES):
-                raise invalid("filter", f"must have members of {', '.join(NAMES)}")
-            return dead_letter_filter(given)
-    raise Refused("BAD_REQUEST", 'Body must have one member: "ids", "filter" or "all": true.')

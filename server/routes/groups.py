@@ -12,6 +12,7 @@ from server.bodies import json_object, read_body
 from server.bodiless import without_body
 from server.group_definitions import read_definition, shown_definition
 from server.management import Caller, enter
+from server.openapi.takes import takes
 from server.paging import paged
 from server.parameters import environment, int64, missing, page_size
 from server.paths import MANAGEMENT_PREFLIGHT, Route
@@ -24,6 +25,7 @@ MAY_CHANGE: Task = "calculated_attributes:*"
 
 
 @audited("create", "group_definition")
+@takes("GroupDefinition")
 async def create(request: web.Request) -> web.Response:
     """POST .../groups: add a definition."""
     caller = enter(request, MAY_CHANGE)
@@ -46,6 +48,7 @@ async def one(request: web.Request) -> web.Response:
 
 
 @audited("update", "group_definition", "group", one)
+@takes("ChangedGroupDefinition")
 async def replace(request: web.Request) -> web.Response:
     """PUT .../groups/{id}: replace a definition; its groups follow at the next run."""
     caller = enter(request, MAY_CHANGE)
@@ -78,7 +81,7 @@ async def run(request: web.Request) -> web.Response:
 
 
 async def members(request: web.Request) -> web.Response:
-    """GET .../groups/{id}/members?group_id=&environment=: the users of one group, by MPID."""
+    """GET .../members?group_id=&environment=&limit=&cursor=: the users of a group, by MPID."""
     caller = enter(request, MAY_READ)
     definition = await _definition(request, caller)
     group_id = request.query.get("group_id")

@@ -34,7 +34,7 @@ _OWN = ("number", "keys")  # of the document, and not to be sent here
 
 
 async def listed(request: web.Request) -> web.Response:
-    """GET .../inputs: all inputs."""
+    """GET .../inputs?limit=&cursor=: all inputs."""
     return await list_all(request, INPUT)
 
 

@@ -14,19 +14,21 @@ from server.audience_requests import (
 from server.audience_views import shown_journey, shown_milestone
 from server.auditing import audited
 from server.management import Caller, enter
+from server.openapi.takes import takes
 from server.paging import paged
 from server.paths import management_routes
 from server.problems import Refused, json_answer
 
 
 async def listed(request: web.Request) -> web.Response:
-    """GET .../journeys: all of them, by id."""
+    """GET .../journeys?limit=&cursor=: all of them, by id."""
     caller = enter(request, MAY_READ_AUDIENCES)
     found = await caller.edge.deployment.audiences.desk.journeys()
     return paged(request, [shown_journey(each) for each in found])
 
 
 @audited("create", "journey")
+@takes("NewJourney")
 async def create(request: web.Request) -> web.Response:
     """POST .../journeys: add one without milestones."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
@@ -43,6 +45,7 @@ async def one(request: web.Request) -> web.Response:
 
 
 @audited("update", "journey", "journey", one)
+@takes("ChangedJourney")
 async def replace(request: web.Request) -> web.Response:
     """PUT .../journeys/{id}: change its name or inputs; the rest may be as it is shown."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
@@ -67,6 +70,7 @@ async def delete(request: web.Request) -> web.Response:
 
 
 @audited("update", "journey", "journey", one)
+@takes("NewMilestone")
 async def create_milestone(request: web.Request) -> web.Response:
     """POST .../journeys/{id}/milestones: add one, with its audience."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)
@@ -81,6 +85,7 @@ async def create_milestone(request: web.Request) -> web.Response:
 
 
 @audited("update", "journey", "journey", one)
+@takes("ChangedMilestone")
 async def replace_milestone(request: web.Request) -> web.Response:
     """PUT .../journeys/{id}/milestones/{mid}: change its name, criteria or place."""
     caller = enter(request, MAY_CHANGE_AUDIENCES)

@@ -14,7 +14,7 @@ from server.problems import Refused, json_answer
 
 
 async def listed(request: web.Request) -> web.Response:
-    """GET .../modules: all modules, by name."""
+    """GET .../modules?limit=&cursor=: all modules, by name."""
     enter(request, "user:core")
     return paged(request, [_shown(MODULES[name]) for name in sorted(MODULES)], "module")
 

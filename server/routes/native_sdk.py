@@ -30,7 +30,10 @@ MAX_BODY_BYTES = 2 * 1024 * 1024  # crash reports are long
 
 
 async def config(request: web.Request) -> web.Response:
-    """GET /v4/{key}/config: what an app's SDK works by; 304 while that has not changed."""
+    """GET /v4/{key}/config?plan_id=&plan_version=: what an app's SDK works by.
+
+    304 while that has not changed.
+    """
     edge, current, _ = await _enter(request, CONFIG_PREFIXES)
     is_development = request.headers.get(ENVIRONMENT) == DEVELOPMENT
     environment: Environment = "development" if is_development else "production"

@@ -12,6 +12,7 @@ from server.config_edits import Place, body_of, check_match, check_unmanaged, ed
 from server.config_objects import editable
 from server.config_problems import config_errors, refused
 from server.management import WORKSPACE, Caller, enter
+from server.openapi.takes import takes
 from server.paths import management_routes
 from server.problems import json_answer
 from server.routes.outputs import OUTPUT
@@ -24,6 +25,7 @@ async def one(request: web.Request) -> web.Response:
     return json_answer(place.item.get("filters", {}), headers={"ETag": place.etag})
 
 
+@takes("FilterChange")
 async def replace(request: web.Request) -> web.Response:
     """PUT .../outputs/{id}/filter: replace it; `{"all": true}` switches everything on.
 
@@ -45,27 +47,35 @@ async def replace(request: web.Request) -> web.Response:
     return json_answer(place.item["filters"], headers={"ETag": place.etag})
 
 
+@takes("FilterTargets")
 async def copy(request: web.Request) -> web.Response:
     """POST .../outputs/{id}/filter/copy: give other outputs the filter that this one has."""
     caller = enter(request, "data_filter:*")
     body = await body_of(request, caller)
-    targets = body.get("to")
-    if not isinstance(targets, list) or not targets or body.keys() != {"to"}:
-        raise refused("UNKNOWN_FIELD", "must be a list of output ids, and the only field", "to")
+    targets = read_targets(body)
 
     def change(sheet: Sheet, data: Data) -> str:
         own = _named(request, sheet)
         check_match(request, own.etag)
-        for index, name in enumerate(targets):
-            if isinstance(name, bool) or not isinstance(name, int | str):
-                raise refused("UNKNOWN_FIELD", "must be the id of an output", f"to[{index}]")
-            place = find(sheet, "outputs", str(name))
+        for name in targets:
+            place = find(sheet, "outputs", name)
             check_unmanaged(sheet, place)
             _set(data, place, own.item.get("filters", {}))
         return "outputs"
 
     await edit(caller, "update", "output_filter", change)
     return web.Response(status=204)
+
+
+def read_targets(body: dict[str, Any]) -> list[str]:
+    """Return the numbers and ids of outputs that a body lists. Raises ConfigurationRefused."""
+    targets = body.get("to")
+    if not isinstance(targets, list) or not targets or body.keys() != {"to"}:
+        raise refused("UNKNOWN_FIELD", "must be a list of output ids, and the only field", "to")
+    for index, name in enumerate(targets):
+        if isinstance(name, bool) or not isinstance(name, int | str):
+            raise refused("UNKNOWN_FIELD", "must be the id of an output", f"to[{index}]")
+    return [str(name) for name in targets]
 
 
 _FILTER = WORKSPACE + "/outputs/{output}/filter"

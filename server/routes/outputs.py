@@ -42,7 +42,7 @@ from server.problems import json_answer
 
 
 async def listed(request: web.Request) -> web.Response:
-    """GET .../outputs: all outputs, secrets masked."""
+    """GET .../outputs?limit=&cursor=: all outputs, secrets masked."""
     return await list_all(request, OUTPUT)
 
 

@@ -18,7 +18,11 @@ TRANSPARENT_GIF = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAI
 
 
 async def pixel(request: web.Request) -> web.Response:
-    """GET /v1/{key}/Pixel: one event in the query. HEAD looks only: it stores nothing."""
+    """GET /v1/{key}/Pixel?dt=&n=&et=&ct=&dbg=&hn=&ttl=&path=&lc=&av=&amp_id=&consent_state=&
+    attrs_k=&attrs_v=&flags_k=&flags_v=&ui_t=&ui_v=&ua_k=&ua_v=: one event.
+
+    HEAD looks only: it stores nothing.
+    """
     edge = edge_of(request)
     config = edge.config.current
     key = web_key(request.match_info["key"], config)

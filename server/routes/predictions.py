@@ -28,7 +28,7 @@ _OPERATORS: tuple[Operator, ...] = get_args(Operator)
 
 
 async def listed(request: web.Request) -> web.Response:
-    """GET .../predictions: all of them, by id."""
+    """GET .../predictions?limit=&cursor=: all of them, by id."""
     caller = enter(request, "calculated_attributes:view")
     desk, now_ms = _desk(caller), caller.edge.clock.now_ms()
     uses = await desk.prediction_uses()

@@ -10,10 +10,12 @@ from server.management import (
     connection_number,
     enter,
 )
+from server.openapi.takes import takes
 from server.paths import MANAGEMENT_PREFLIGHT, Route
 from server.problems import Refused, json_answer
 
 
+@takes("Batch")
 async def preview(request: web.Request) -> web.Response:
     """POST .../preview: payloads that a batch would become, and what would be left out, and why.
 

@@ -21,6 +21,7 @@ from server.problems import Refused, json_answer
 from server.rates import admit, used_headers
 
 
+@takes("Unread")
 async def by_mpid(request: web.Request) -> web.Response:
     """GET or POST .../{mpid}?fields=...: one profile; a body is not read."""
     edge = edge_of(request)

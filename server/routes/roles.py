@@ -21,7 +21,7 @@ _READ_ONLY = frozenset({"version", "last_modified_on", "last_modified_by"})
 
 
 async def tasks(request: web.Request) -> web.Response:
-    """GET .../tasks: what a role can allow."""
+    """GET .../tasks?limit=&cursor=: what a role can allow."""
     enter_organization(request, changes=False)
     listed = [
         {"task_id": name, "display_name": title, "description": text}

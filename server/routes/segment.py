@@ -34,7 +34,7 @@ _SINGLE: dict[MessageType, str] = {
 
 @takes("SegmentMessages")
 async def many(request: web.Request) -> web.Response:
-    """POST /v1/batch, /v1/import, /v1/b and beacons: several messages."""
+    """POST /v1/batch, /v1/import, /v1/b and beacons?writeKey=: several messages."""
     (edge, config, key), body = await _received(request)
     return accepted(await take_in(request, edge, config, key, read_many(body)))
 
@@ -46,13 +46,14 @@ def _single(message_type: MessageType) -> Handler:
         sent = read_one(body, message_type)
         return accepted(await take_in(request, edge, config, key, sent))
 
-    one.__doc__ = f"POST /v1/{message_type}: one message."
+    one.__doc__ = f"POST /v1/{message_type}?writeKey=: one message."
     return one
 
 
 identify = _single("identify")
 
 
+@takes("Unread")
 async def sdk_metrics(_: web.Request) -> web.Response:
     """POST /v1/m: what SDKs count of themselves, which nobody wants."""
     return accepted()

@@ -31,14 +31,17 @@ async def settings(request: web.Request) -> web.Response:
 
 
 async def source_config(request: web.Request) -> web.Response:
-    """GET /sourceConfig: without it RudderStack's SDK does not start."""
+    """GET /sourceConfig?writeKey=: without it RudderStack's SDK does not start."""
     writer = writer_of(request, b"")
     return json_answer(rudder_source(writer, writer.edge.clock.now_ms()))
 
 
 def _pixel(message_type: MessageType) -> Handler:
     async def pixel(request: web.Request) -> web.Response:
-        """GET /pixel/v1/track and page: store the message in the query.
+        """GET /pixel/v1/track and page?writeKey=&userId=&anonymousId=&messageId=&timestamp=&
+        event=&name=: store the message in the query.
+
+        Other members are taken too; dotted names, such as `properties.price`, are those of objects.
 
         It is always an image, also of what cannot be stored now: a page would not ask again.
         """

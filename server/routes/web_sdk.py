@@ -14,6 +14,7 @@ from server.browsers import host_of
 from server.client_configs import web_config
 from server.context import Edge, count_body, edge_of
 from server.edge_config import EdgeConfig, KeyInfo
+from server.openapi.takes import takes
 from server.paths import CLIENT_PREFLIGHT, Route
 from server.problems import Refused, client_error_answer, json_answer
 
@@ -30,7 +31,7 @@ window.mParticle.init(%b,page);})();
 
 
 async def config(request: web.Request) -> web.Response:
-    """GET /JS/v2/{key}/config: what a page's SDK works by."""
+    """GET /JS/v2/{key}/config?env=&plan_id=&plan_version=: what a page's SDK works by."""
     try:
         _, current, key = _enter(request)
     except Refused:
@@ -39,7 +40,7 @@ async def config(request: web.Request) -> web.Response:
 
 
 async def loader(request: web.Request) -> web.Response:
-    """GET /js/v2/{key}/mparticle.js: the SDK itself, set up for this server."""
+    """GET .../mparticle.js?env=&plan_id=&plan_version=: the SDK itself, set up for this server."""
     try:
         _, current, key = _enter(request)
     except Refused:
@@ -61,6 +62,7 @@ async def loader(request: web.Request) -> web.Response:
     return _script(body, 200, headers)
 
 
+@takes("ForwardedEvents")
 async def forwarding(request: web.Request) -> web.Response:
     """POST /v1/JS/{key}/Forwarding and v2: what kits of a page have forwarded; it is counted."""
     edge, current, key = _enter(request)

@@ -1,5 +1,6 @@
 """`/openapi.json`: every path and method of a port, and none more."""
 
+import inspect
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -72,6 +73,64 @@ def test_schemas_are_well_formed_and_refer_to_nothing_that_is_missing() -> None:
     assert not check.is_valid({"events": {}})
 
 
+@pytest.mark.parametrize("routes", [ROUTES, ADMIN], ids=["edge", "admin port"])
+def test_every_body_is_said_and_those_that_are_not_read_are_these(
+    routes: tuple[Route, ...],
+) -> None:
+    document = Document("", routes).data
+    schemas = document["components"]["schemas"]
+    unread: set[str] = set()
+    for path, operations_of in document["paths"].items():
+        for method, operation in operations_of.items():
+            assert ("requestBody" in operation) == (method in ("post", "put", "patch")), path
+            for media in operation.get("requestBody", {}).get("content", {}).values():
+                name = media["schema"]["$ref"].rpartition("/")[2]
+                if name == "Unread":
+                    unread.add(path)
+                else:
+                    assert {"type", "anyOf", "oneOf", "allOf"} & schemas[name].keys(), (path, name)
+    of_edge = {"/v1/m", "/segment/v1/m", "/userprofile/v1/{org}/{account}/{workspace}/{mpid}"}
+    assert unread == (of_edge if routes is ROUTES else set())
+
+
+# What reads parameters of a query for a handler, and which.
+READERS = {
+    r"\b(?:paged|page_of|list_all)\(\s*request\b": {"limit", "cursor"},
+    r"\bpage_size\(": {"limit"},
+    r"\benvironment\(request\)": {"environment"},
+    r"\bis_forced\(": {"force"},
+    r"\b_edit\(request\b": {"force"},
+    r"\bdata_plan_result\(|\b(?:native_config|_config)\(": {"plan_id", "plan_version"},
+    r"\bwriter_of\(request\b|\b_received\(request\)": {"writeKey"},
+    r"\bpixel_batch\(": {
+        "dt",
+        "n",
+        "et",
+        "ct",
+        "attrs_k",
+        "attrs_v",
+        "ui_t",
+        "ui_v",
+        "consent_state",
+    },
+    r"\bpixel_message\(": {"anonymousId", "userId", "event", "name"},
+}
+
+
+@pytest.mark.parametrize("routes", [ROUTES, ADMIN], ids=["edge", "admin port"])
+def test_every_query_parameter_that_a_handler_reads_is_named(routes: tuple[Route, ...]) -> None:
+    document = Document("", routes).data
+    for route in routes:
+        source = inspect.getsource(inspect.unwrap(route.handler))
+        read = set(re.findall(r'query\.get(?:all)?\(\s*"(\w+)"', source))
+        read |= set(re.findall(r'"(\w+)" in request\.query', source))
+        for pattern, names in READERS.items():
+            read |= names if re.search(pattern, source) else set()
+        operation = document["paths"][route.path][route.method.lower()]
+        named = {each["name"] for each in operation["parameters"] if each["in"] == "query"}
+        assert read <= named, (route.method, route.path, read - named)
+
+
 async def test_an_edge_serves_its_document_to_everybody(world: World) -> None:
     response = await world.client.get("/openapi.json")
     assert (response.status, response.content_type) == (200, "application/json")
@@ -94,6 +153,18 @@ def test_query_parameters_and_summary_are_those_of_the_docstring() -> None:
     ]
     assert [each["name"] for each in operation["parameters"]] == ["limit", "cursor"]
     assert operation["summary"] == summary_of(handler) == "things, by page."
+
+
+def test_query_parameters_may_go_on_in_the_next_line() -> None:
+    async def handler(_: web.Request) -> web.Response:
+        """GET .../things?limit=&
+        cursor=: things & more, by page."""
+        return web.Response()
+
+    document = Document("", [Route("GET", "/a", handler, "none")]).data
+    operation = document["paths"]["/a"]["get"]
+    assert [each["name"] for each in operation["parameters"]] == ["limit", "cursor"]
+    assert operation["summary"] == "things & more, by page."
 
 
 def test_a_handler_that_is_done_once_still_says_what_it_takes() -> None:
