@@ -23,7 +23,22 @@ from tests.actors.calculated.builders import definition_json
 from tests.server.conftest import T
 
 REFUSALS = (AudienceRefused, CalculatedRefused, ConfigurationRefused, Refused)
-OTHERS = (None, True, 1.5, -1, 0, 1, 2**63, "", "word", "x" * 5000, [], [None], {}, {"a": 1})
+OTHERS: tuple[Any, ...] = (
+    None,
+    True,
+    1.5,
+    -1,
+    0,
+    1,
+    2**63,
+    "",
+    "word",
+    "x" * 5000,
+    [],
+    [None],
+    {},
+    {"a": 1},
+)
 UNKNOWN = "no_member_of_anything"
 
 GROUP = KeptDefinition(
