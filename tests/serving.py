@@ -15,6 +15,7 @@ from load_tests.server_process import ServerProcess
 from tests.whole.world import basic
 
 KEY, SECRET = "us1-test-backend-key", "test-secret"
+WEB_KEY = "us1-test-web-key"
 FIELDS = "user_identities,user_attributes,device_identities,consent_state,attribution"
 PATIENCE_S = 60.0
 PAUSE_S = 0.05
