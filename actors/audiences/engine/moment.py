@@ -1,5 +1,7 @@
 """What criteria are evaluated over: some rows at an instant, and when their truth changes next."""
 
+from collections.abc import Callable
+
 import numpy as np
 from msgspec import Struct
 
@@ -32,6 +34,9 @@ class Moment(Struct, frozen=True):
         return self.ticks[places] if len(self.ticks) > 1 else self.ticks
 
 
+Known = Ints | int | Callable[[], Ints]
+
+
 class Flips:
     """Ticks before which the truth of a line for a row is sure not to change.
 
@@ -41,19 +46,17 @@ class Flips:
     """
 
     def __init__(self) -> None:
-        self._lines: list[Places] = []
-        self._places: list[Places] = []
-        self._marks: list[Ints] = []
+        self._added: list[tuple[Places, Places, Places, Ints, Known]] = []
         self._whole: list[tuple[Places, Ints]] = []
 
-    def add(self, lines: Places, places: Places, ticks: Ints, known: Ints | int = UNSURE) -> None:
-        """Add ticks, one for each line and place; those that are `FAR` say nothing."""
+    def add(self, lines: Places, places: Places, ticks: Ints, known: Known = UNSURE) -> None:
+        """Add ticks, one for each line and place; those that are `FAR` say nothing.
+
+        `known`: of all of them, of each, or a function that finds it once somebody asks.
+        """
         coming = (ticks < FAR).nonzero()[0]
         if len(coming):
-            marks = 4 * ticks + known
-            self._lines.append(lines[coming])
-            self._places.append(places[coming])
-            self._marks.append(marks[coming])
+            self._added.append((coming, lines, places[coming], ticks[coming], known))
 
     def add_whole(self, lines: Places, marks: Ints) -> None:
         """Add a mark for every row, shape (lines, rows); `NO_MARK` says nothing."""
@@ -62,18 +65,20 @@ class Flips:
 
     def by_row(self, rows: int) -> Ints:
         """Return the first tick of each row."""
-        first = np.full(rows, NO_MARK, np.int64)
+        first = np.full(rows, NO_MARK >> 2, np.int64)
         for _, whole in self._whole:
-            np.minimum(first, whole.min(axis=0), out=first)
-        for places, marks in zip(self._places, self._marks, strict=True):
-            np.minimum.at(first, places, marks)
-        return first >> 2
+            np.minimum(first, whole.min(axis=0) >> 2, out=first)
+        for _, _, places, ticks, _ in self._added:
+            np.minimum.at(first, places, ticks)
+        return first
 
     def table(self, lines: int, rows: int) -> Ints:
         """Return the first mark of every line for every row, shape (lines, rows)."""
         table = np.full(lines * rows, NO_MARK, np.int64)
-        for line, place, marks in zip(self._lines, self._places, self._marks, strict=True):
-            np.minimum.at(table, line * rows + place, marks)
+        for coming, line, places, ticks, known in self._added:
+            found = known() if callable(known) else known
+            marks = 4 * ticks + (found if isinstance(found, int) else found[coming])
+            np.minimum.at(table, line[coming] * rows + places, marks)
         marks_of: Ints = table.reshape(lines, rows)
         for of_lines, whole in self._whole:
             np.minimum.at(marks_of, of_lines, whole)

@@ -1,6 +1,7 @@
 """Criteria on how many events there were, or on a number made of them (`event`)."""
 
 from collections.abc import Hashable, Iterator
+from functools import partial
 
 import numpy as np
 from msgspec import Struct
@@ -8,6 +9,7 @@ from msgspec import Struct
 from actors.audiences.criteria import Recency
 from actors.audiences.engine.arrays import FAR, Bools, Bytes, Floats, Ints, pack, ranges
 from actors.audiences.engine.cells import Cells, OwnSeries, Series, SeriesTable
+from actors.audiences.engine.entries import Entries
 from actors.audiences.engine.leaves.reductions import COUNTS, Reduction, reduce_cells
 from actors.audiences.engine.moment import FINAL, UNSURE, Flips, Moment
 from actors.audiences.engine.streams import Stream
@@ -79,36 +81,22 @@ class EventFamily:
         cell, leaf = self._leaves_of(cells.series)
         place = cells.place[cell]
         holds = self._is_inside(leaf, values[cell])
-        is_other = holds != self._of_none[leaf]
         truth = np.zeros(self.size * rows, np.bool_)
-        truth[leaf[is_other] * rows + place[is_other]] = True
+        truth[leaf * rows + place] = holds != self._of_none[leaf]
         pack(truth.reshape(self.size, rows), lines)
         lines[self._of_none] ^= 0xFF
         comes = self._series.comes_at(moment.ticks, entries, cells)
-        leaving = self._leaving(cells, cell, leaf)
-        matter = (leaving >= 0).nonzero()[0]
-        ticks = self._series.leaves_at(cells.series[cell[matter]], entries.t_ms[leaving[matter]])
+        matter, leaving = self._leaving(cells, cell, leaf)
+        ticks = self._series.leaves_at(cells.series[cell[matter]], entries.t_ms[leaving])
         if comes is not None:
             leaves, ticks = ticks, comes[cell]
             ticks[matter] = np.minimum(ticks[matter], leaves)
             matter = np.arange(len(leaf))
-        cell, leaf, holds, is_other = cell[matter], leaf[matter], holds[matter], is_other[matter]
-        # The last to leave leaves nothing. A count that has one border below and none beyond it
-        # cannot pass that without changing sides, however many leave at once. Nothing comes back,
-        # unless an entry begins to count by itself.
-        is_last = (cells.count[cell] == 1) & is_other
-        is_border = self._is_bordered[leaf] & (holds | self._is_below[leaf])
-        sure = (is_last | is_border) & self._series.only_leaves(cells.series[cell])
-        places, streams, changes = entries.changes
-        if len(places):
-            which, series = self._series.of_streams(streams)
-            each, changing = self._leaves_of(series)
-            at = places[which][each]
-            flips.add(changing + first_line, at, changes[which][each])
-            is_changing = np.zeros(self.size * rows, np.bool_)
-            is_changing[changing * rows + at] = True
-            sure &= ~is_changing[leaf * rows + place[matter]]
-        flips.add(leaf + first_line, place[matter], ticks, np.where(sure, FINAL, UNSURE))
+        changing, at, changes = self._changing(entries)
+        flips.add(changing + first_line, at, changes)
+        cell, leaf, place, holds = cell[matter], leaf[matter], place[matter], holds[matter]
+        known = partial(self._known, moment, cells, cell, leaf, holds)
+        flips.add(leaf + first_line, place, ticks, known)
 
     def explain(self, leaf: Hashable, moment: Moment) -> object:
         """Return the number for the first row; nothing if there is none."""
@@ -130,9 +118,9 @@ class EventFamily:
         return which, self._by_series[ranges(self._start[series], per_series)]
 
     def _is_inside(self, leaf: Ints, value: Floats) -> Bools:
-        inside: Bools = (value >= self._least[0, leaf]) & (value <= self._greatest[0, leaf])
+        inside: Bools = (value >= self._least[0][leaf]) & (value <= self._greatest[0][leaf])
         for at, which in self._others(leaf):
-            least, greatest = self._least[at, leaf[which]], self._greatest[at, leaf[which]]
+            least, greatest = self._least[at][leaf[which]], self._greatest[at][leaf[which]]
             inside[which] |= (value[which] >= least) & (value[which] <= greatest)
         return inside
 
@@ -141,24 +129,51 @@ class EventFamily:
         for at in range(1, len(self._least)):
             yield at, (self._intervals[leaf] > at).nonzero()[0]
 
-    def _leaving(self, cells: Cells, cell: Ints, leaf: Ints) -> Ints:
-        """Return the entry whose leaving is the first that can change each leaf; -1: none.
+    def _leaving(self, cells: Cells, cell: Ints, leaf: Ints) -> tuple[Ints, Ints]:
+        """Return which leaves change as entries leave, and the first whose leaving can do it.
 
         Of a count it is known: there is a border below it, and until so many are left that it is
         crossed nothing changes. Of anything else it is the oldest.
         """
         count = cells.count[cell]
-        border = _passed(count, self._from[0, leaf], self._past[0, leaf])
+        border = _passed(count, self._from[0][leaf], self._past[0][leaf])
         for at, which in self._others(leaf):
-            other = _passed(count[which], self._from[at, leaf[which]], self._past[at, leaf[which]])
+            other = _passed(count[which], self._from[at][leaf[which]], self._past[at][leaf[which]])
             border[which] = np.maximum(border[which], other)
-        leaving: Ints = np.where(border > 0, cells.after[cell] - border, -1)
         others = (~self._is_count[leaf]).nonzero()[0]
-        leaving[others] = np.where(count[others] > 0, cells.first[cell[others]], -1)
-        return leaving
+        border[others] = count[others]
+        matter = border.nonzero()[0]
+        return matter, cells.after[cell[matter]] - border[matter]
+
+    def _changing(self, entries: Entries) -> tuple[Ints, Ints, Ints]:
+        """Return (leaf, place, tick) of entries that begin or cease to count by themselves."""
+        places, streams, changes = entries.changes
+        which, series = self._series.of_streams(streams)
+        each, leaf = self._leaves_of(series)
+        which = which[each]
+        return leaf, places[which], changes[which]
+
+    def _known(self, moment: Moment, cells: Cells, cell: Ints, leaf: Ints, holds: Bools) -> Ints:
+        """Return what is known of the first change of each leaf by a cell.
+
+        The last to leave leaves nothing. A count that has one border below and none beyond it
+        cannot pass that without changing sides, however many leave at once. Nothing comes back,
+        unless an entry begins to count by itself.
+        """
+        entries, _ = moment.seen()
+        is_last = (cells.count[cell] == 1) & (holds != self._of_none[leaf])
+        is_border = self._is_bordered[leaf] & (holds | self._is_below[leaf])
+        sure = (is_last | is_border) & self._series.only_leaves(cells.series[cell])
+        changing, places, _ = self._changing(entries)
+        if len(changing):
+            rows = len(moment.rows)
+            is_changing = np.zeros(self.size * rows, np.bool_)
+            is_changing[changing * rows + places] = True
+            sure &= ~is_changing[leaf * rows + cells.place[cell]]
+        return np.where(sure, FINAL, UNSURE)
 
 
 def _passed(count: Ints, from_: Ints, past: Ints) -> Ints:
     """Return the border of an interval that counts have passed last; 0: none."""
-    passed: Ints = np.where(count >= past, past, np.where(count >= from_, from_, 0))
+    passed: Ints = np.maximum((count >= past) * past, (count >= from_) * from_)
     return passed
