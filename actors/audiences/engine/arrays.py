@@ -82,10 +82,22 @@ def transpose(packed: Bytes) -> Bytes:
     """
     lines, width = packed.shape
     blocks = np.ascontiguousarray(packed.reshape(lines // 8, 8, width).transpose(2, 0, 1))
-    words: Words = blocks.view(np.uint64)[..., 0]
+    squares = transpose_squares(blocks.view(np.uint64)[..., 0])
+    return np.ascontiguousarray(squares.transpose(0, 2, 1)).reshape(8 * width, lines // 8)
+
+
+def transpose_squares(words: Words) -> Bytes:
+    """Return words of eight bytes with bit b of byte a as bit a of byte b.
+
+    Args:
+        words: of any shape.
+
+    Returns:
+        The bytes of each, along one more axis.
+    """
     # Eight bytes are a square of 8 x 8 bits: swap its corners, by ones, by twos, by fours.
     for shift, mask in _SWAPS:
         moved = (words ^ (words >> shift)) & mask
         words = words ^ moved ^ (moved << shift)
     squares: Bytes = words[..., None].view(np.uint8)
-    return np.ascontiguousarray(squares.transpose(0, 2, 1)).reshape(8 * width, lines // 8)
+    return squares

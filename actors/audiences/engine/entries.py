@@ -7,6 +7,7 @@ in at once.
 
 import struct
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -219,10 +220,12 @@ class EntryStore:
         place_of = {row: at for at, row in enumerate(sorted({*waiting, *happened}))}
         rows = np.fromiter(place_of, np.int64, len(place_of))
         entries = [(place_of[row], *astuple(one)) for row, some in waiting.items() for one in some]
-        events = [(place_of[row], *one) for row, some in happened.items() for one in some]
+        events = list(chain.from_iterable(happened.values()))
+        counts = np.fromiter(map(len, happened.values()), np.int64, len(happened))
+        event_places = np.fromiter(map(place_of.__getitem__, happened), np.int64).repeat(counts)
         if not (entries or events):
             return
-        came = plain_columns(entries, events)
+        came = plain_columns(entries, events, event_places)
         if entries:
             of_wide = self._is_wide[came["stream"]]
             if of_wide.any():

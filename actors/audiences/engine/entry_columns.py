@@ -17,13 +17,14 @@ _Fields = tuple[Any, ...]
 
 
 def plain_columns(
-    entries: list[_Fields], events: list[tuple[int, int, int, tuple[int, ...]]]
+    entries: list[_Fields], events: list[tuple[int, int, tuple[int, ...]]], places: Places
 ) -> Columns:
     """Return entries, and then those that events make, as columns.
 
     Args:
         entries: the place of the row and the fields of `Entry`, each.
-        events: the place of the row and the fields of `Happened`, each.
+        events: the fields of `Happened`, each.
+        places: the places of the rows that have those events.
     """
     parts: list[Columns] = []
     if entries:
@@ -38,12 +39,12 @@ def plain_columns(
             }
         )
     if events:
-        place, t_ms, event, streams = zip(*events, strict=True)
+        t_ms, event, streams = zip(*events, strict=True)
         counts = np.fromiter(map(len, streams), np.int64, len(streams))
         total = int(counts.sum())
         parts.append(
             {
-                "place": np.array(place, np.int64).repeat(counts),
+                "place": places.repeat(counts),
                 "stream": np.fromiter(chain.from_iterable(streams), np.int32, total),
                 "event": np.array(event, np.int32).repeat(counts),
                 "t_ms": np.array(t_ms, np.int64).repeat(counts),

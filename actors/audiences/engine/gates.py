@@ -159,9 +159,10 @@ class _Level:
     def evaluate(self, truth: Words) -> None:
         """Fill the lines of the gates: first of all first inputs, then of all second, ..."""
         lines, opposite = self._rounds[0]
-        result = truth[lines] ^ opposite
+        result = truth.take(lines, axis=0)  # ten times as fast as by index
+        result ^= opposite
         for lines, opposite in self._rounds[1:]:
-            result[: len(lines)] &= truth[lines] ^ opposite
+            result[: len(lines)] &= truth.take(lines, axis=0) ^ opposite
         truth[self._lines] = result
 
 

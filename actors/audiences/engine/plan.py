@@ -191,7 +191,7 @@ class Evaluation(Struct, frozen=True):
         """Return packed whether the rows satisfy each wanted audience; padding is arbitrary."""
         literals = self.plan.roots
         opposite = np.where(literals & 1, ONES, np.uint64(0))[:, None]
-        found: Words = self.truth[literals >> 1] ^ opposite
+        found: Words = self.truth.take(literals >> 1, axis=0) ^ opposite
         return found
 
     def holds(self, literal: int, places: Ints) -> Bools:

@@ -182,7 +182,7 @@ class EngineProfiles:
 
     def keys_of(self, rows: Places) -> list[ProfileKey]:
         """Return whose rows these are."""
-        return [self._rows.key(row) for row in rows.tolist()]
+        return self._rows.keys(rows)
 
     def slices(self, size: int) -> Iterator[Places]:
         """Return all rows, so many at a time, for `evaluate`."""

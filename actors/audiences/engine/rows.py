@@ -106,10 +106,15 @@ class Rows:
             self._free.append(row)
         return row
 
-    def key(self, row: int) -> ProfileKey:
-        """Return whose row it is."""
-        environment = ENVIRONMENTS[int(self.environment.array[row])]
-        return ProfileKey(self._scope, environment, int(self.mpid.array[row]))
+    def keys(self, rows: Places) -> list[ProfileKey]:
+        """Return whose rows these are."""
+        scope = self._scope
+        return [
+            ProfileKey(scope, ENVIRONMENTS[environment], mpid)
+            for environment, mpid in zip(
+                self.environment.array[rows].tolist(), self.mpid.array[rows].tolist(), strict=True
+            )
+        ]
 
     def used(self) -> Places:
         """Return all rows in use, ascending."""

@@ -1,5 +1,8 @@
 """From what a plan found to memberships, and to what is told of them."""
 
+from collections.abc import Iterable
+from itertools import repeat
+
 import numpy as np
 
 from actors.audiences.engine.arrays import FAR, Bools, Bytes, Ints, line_bytes, pack
@@ -55,12 +58,12 @@ def changes_of(
         audience, place, entered: see `Memberships.change`.
         expirations: of each, `FAR` for none.
     """
-    numbers, evaluated = found.plan.wanted, found.moment.rows
     places = place.tolist()
-    keys = {at: rows.key(int(evaluated[at])) for at in set(places)}
-    return [
-        Change(keys[at], numbers[each], came_in, None if expires >= FAR else expires)
-        for at, each, came_in, expires in zip(
-            places, audience.tolist(), entered.tolist(), expirations.tolist(), strict=True
-        )
-    ]
+    changed = list(set(places))
+    keys = dict(zip(changed, rows.keys(found.moment.rows[changed]), strict=True))
+    expires: Iterable[int | None] = repeat(None)
+    if (expirations < FAR).any():
+        expires = (None if at_ms >= FAR else at_ms for at_ms in expirations.tolist())
+    of_keys = map(keys.__getitem__, places)
+    numbers = map(found.plan.wanted.__getitem__, audience.tolist())
+    return list(map(Change, of_keys, numbers, entered.tolist(), expires))

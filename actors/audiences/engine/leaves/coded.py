@@ -6,14 +6,12 @@ import numpy as np
 from msgspec import Struct
 
 from actors.audiences.criteria import Test
-from actors.audiences.engine.arrays import Bytes, Places, pack
+from actors.audiences.engine.arrays import Bytes, Places, transpose_squares
 from actors.audiences.engine.dictionary import CodedColumn, Predicate
 from actors.audiences.engine.moment import Flips, Moment
 from actors.audiences.engine.sources import Source
 from actors.audiences.predicates import predicate
 from actors.audiences.values import MISSING, StoredValue, fold
-
-_BITS = np.left_shift(1, np.arange(8)).astype(np.uint8)[None, :, None]
 
 
 class Tested(Struct, frozen=True):
@@ -93,11 +91,12 @@ class CodedFamily:
     def evaluate(self, moment: Moment, lines: Bytes, first_line: int, flips: Flips) -> None:
         """Look up the codes of the rows; nothing changes by time."""
         rows = len(moment.rows)
-        answers = np.empty((self._words, rows), np.uint8)
+        answers = np.zeros((self._words, 8 * lines.shape[1]), np.uint8)
         for column, words, first in self._columns:
             every = None if len(words) == len(column.table) else words
-            column.look_up(moment.rows, every, answers[first : first + len(words)])
-        pack((answers[:, None, :] & _BITS).reshape(self.size, rows), lines)
+            column.look_up(moment.rows, every, answers[first : first + len(words), :rows])
+        squares = transpose_squares(answers.view(np.uint64))  # a byte of eight rows for each slot
+        lines[:] = squares.transpose(0, 2, 1).reshape(lines.shape)
 
     def explain(self, leaf: Hashable, moment: Moment) -> object:
         """Return the value of the first row."""
