@@ -59,18 +59,19 @@ class _Index:
         self._places = numbers.argsort(kind="stable")
         self._counts = np.append(np.bincount(numbers), 0).astype(np.int64)
         self._starts = self._counts.cumsum() - self._counts
+        self._is_there: Bools = self._counts > 0
         self._is_unique = bool(self._counts.max() <= 1)
 
     def find(self, numbers: Ints | Codes) -> tuple[Ints, Ints]:
         """Return which of these numbers are in the list, each as often as it is, and where."""
         # The last count stands for all numbers that are greater than any in the list.
         known = np.minimum(numbers, len(self._counts) - 1)
-        count = self._counts[known]
+        which = self._is_there[known].nonzero()[0]  # often few
+        known = known[which]
         if self._is_unique:
-            which = count.nonzero()[0]
-            return which, self._places[self._starts[known[which]]]
-        which = np.arange(len(known), dtype=np.int64).repeat(count)
-        return which, self._places[ranges(self._starts[known], count)]
+            return which, self._places[self._starts[known]]
+        count = self._counts[known]
+        return which.repeat(count), self._places[ranges(self._starts[known], count)]
 
 
 class SeriesTable:

@@ -1,5 +1,6 @@
 """Entries as columns: how they are made of single ones, their order, and where runs begin."""
 
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -17,7 +18,7 @@ _Fields = tuple[Any, ...]
 
 
 def plain_columns(
-    entries: list[_Fields], events: list[tuple[int, int, tuple[int, ...]]], places: Places
+    entries: list[_Fields], events: Sequence[tuple[int, int, tuple[int, ...]]], places: Places
 ) -> Columns:
     """Return entries, and then those that events make, as columns.
 

@@ -6,7 +6,7 @@ import numpy as np
 from msgspec import Struct
 
 from actors.audiences.criteria import Recency
-from actors.audiences.engine.arrays import FAR, Bytes, pack
+from actors.audiences.engine.arrays import FAR, Bytes, Ints, pack
 from actors.audiences.engine.cells import OwnSeries, Series, SeriesTable
 from actors.audiences.engine.moment import FINAL, SURE, UNSURE, Flips, Moment
 from actors.audiences.engine.streams import Stream
@@ -44,12 +44,13 @@ class CartFamily:
     def evaluate(self, moment: Moment, lines: Bytes, first_line: int, flips: Flips) -> None:
         """Compare the newest of both."""
         entries, cells = moment.seen()
-        shape = self.size, len(moment.rows)
+        rows = len(moment.rows)
         bought = self._bought.cells(cells)
-        bought_ms = np.full(shape, -FAR, np.int64)
-        bought_ms[bought.series, bought.place] = entries.t_ms[bought.run_end - 1]
+        bought_ms = np.full(self.size * rows, -FAR, np.int64)
+        bought_ms[bought.series * rows + bought.place] = entries.t_ms[bought.run_end - 1]
         added = self._added.cells(cells)
         line, place = added.series, added.place
+        at = line * rows + place
         added_ms = np.where(added.count > 0, entries.t_ms[added.after - 1], -1)
         changes_at = np.where(added_ms >= 0, self._added.leaves_at(line, added_ms), FAR)
         comes_at = self._added.comes_at(moment.ticks, entries, added)
@@ -58,11 +59,11 @@ class CartFamily:
         only_leaves = self._added.only_leaves(line)
         ready = 2 * (added_ms + self._wait_ms[line])
         now = moment.tick_of(place)
-        waits = (added_ms >= 0) & (bought_ms[line, place] < added_ms)
+        waits = (added_ms >= 0) & (bought_ms[at] < added_ms)
         holds = waits & (ready <= now)
-        truth = np.zeros(shape, np.bool_)
-        truth[line, place] = holds
-        pack(truth, lines)
+        truth = np.zeros(self.size * rows, np.bool_)
+        truth[at] = holds
+        pack(truth.reshape(self.size, rows), lines)
         changes = np.where(holds | ~only_leaves, changes_at, FAR)
         comes = waits & (ready > now) & (ready < changes_at)
         ticks = np.minimum(changes, np.where(comes, ready, FAR))
@@ -70,13 +71,16 @@ class CartFamily:
         sure = only_leaves
         places, streams, changes = entries.changes
         if len(places):
-            is_changing = np.zeros(shape, np.bool_)
+            is_changing = np.zeros(self.size * rows, np.bool_)
             for series in (self._added, self._bought):
                 which, changing = series.of_streams(streams)
                 flips.add(changing + first_line, places[which], changes[which])
-                is_changing[changing, places[which]] = True
-            sure = only_leaves & ~is_changing[line, place]
-        known = np.where(sure, np.where(holds, FINAL, SURE), UNSURE)
+                is_changing[changing * rows + places[which]] = True
+            sure = only_leaves & ~is_changing[at]
+
+        def known() -> Ints:
+            return np.where(sure, np.where(holds, FINAL, SURE), UNSURE)
+
         flips.add(line + first_line, place, ticks, known)
 
     def explain(self, leaf: Hashable, moment: Moment) -> object:

@@ -92,8 +92,9 @@ class EventFamily:
             leaves, ticks = ticks, comes[cell]
             ticks[matter] = np.minimum(ticks[matter], leaves)
             matter = np.arange(len(leaf))
-        changing, at, changes = self._changing(entries)
-        flips.add(changing + first_line, at, changes)
+        if len(entries.changes[0]):
+            changing, at, changes = self._changing(entries)
+            flips.add(changing + first_line, at, changes)
         cell, leaf, place, holds = cell[matter], leaf[matter], place[matter], holds[matter]
         known = partial(self._known, moment, cells, cell, leaf, holds)
         flips.add(leaf + first_line, place, ticks, known)
@@ -142,7 +143,7 @@ class EventFamily:
             border[which] = np.maximum(border[which], other)
         others = (~self._is_count[leaf]).nonzero()[0]
         border[others] = count[others]
-        matter = border.nonzero()[0]
+        matter = (border > 0).nonzero()[0]
         return matter, cells.after[cell[matter]] - border[matter]
 
     def _changing(self, entries: Entries) -> tuple[Ints, Ints, Ints]:
@@ -164,8 +165,8 @@ class EventFamily:
         is_last = (cells.count[cell] == 1) & (holds != self._of_none[leaf])
         is_border = self._is_bordered[leaf] & (holds | self._is_below[leaf])
         sure = (is_last | is_border) & self._series.only_leaves(cells.series[cell])
-        changing, places, _ = self._changing(entries)
-        if len(changing):
+        if len(entries.changes[0]):
+            changing, places, _ = self._changing(entries)
             rows = len(moment.rows)
             is_changing = np.zeros(self.size * rows, np.bool_)
             is_changing[changing * rows + places] = True
