@@ -67,7 +67,9 @@ async def raw(
     client: str = "ops",
     headers: dict[str, str] | None = None,
 ) -> ClientResponse:
-    sent = {**(await world.token(client)), **(headers or {})}
+    sent = dict(headers or {})
+    if "Authorization" not in sent:
+        sent |= await world.token(client)
     where = f"/platform/v2/workspaces/1{path}"
     if isinstance(body, str):
         sent["Content-Type"] = "text/yaml"
