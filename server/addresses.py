@@ -74,8 +74,9 @@ class Failures:
     """The proofs of keys that one edge has found wrong of late, by key and address.
 
     Only who comes from the address of a guesser, with the key that is guessed at, may be told to
-    come again later; who has shown its secret before is not, and no other key is concerned. All
-    keys that do not exist are one, so that nobody learns which do.
+    come again later; whose Basic header was right before is not, and no other key is concerned. All
+    keys that do not exist are one, so that they fill no memory. Signatures are not counted: who has
+    an app has one to try secrets on, and all users of the app may share an address.
     """
 
     def __init__(self) -> None:

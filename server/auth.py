@@ -25,6 +25,7 @@ class BasicAuthentication:
     def __init__(self) -> None:
         self._config: EdgeConfig | None = None
         self._known: dict[str, KeyInfo] = {}
+        self._former: set[str] = set()  # that were good by another configuration
 
     def key_of(self, header: str | None, config: EdgeConfig) -> KeyInfo:
         """Return the active key that a header proves (spec/events-api.md, 2.1).
@@ -34,7 +35,8 @@ class BasicAuthentication:
         """
         if header is None:
             raise Refused("UNAUTHORIZED", "Authentication is missing.", _BASIC_CHALLENGE)
-        found = self.known(header, config)
+        self._follow(config)
+        found = self._known.get(header)
         if found is None:
             found = _proven_key(header, config)
             if len(self._known) >= MAX_KNOWN_HEADERS:
@@ -42,11 +44,16 @@ class BasicAuthentication:
             self._known[header] = found
         return found
 
-    def known(self, header: str, config: EdgeConfig) -> KeyInfo | None:
-        """Return the key that a header has proven before, if it is remembered."""
+    def has_been_right(self, header: str, config: EdgeConfig) -> bool:
+        """Tell whether a header has proven a key before, by whichever configuration."""
+        self._follow(config)
+        return header in self._known or header in self._former
+
+    def _follow(self, config: EdgeConfig) -> None:
         if config is not self._config:
+            kept = self._former if len(self._former) < MAX_KNOWN_HEADERS else set[str]()
+            self._former = kept.union(self._known)
             self._config, self._known = config, {}
-        return self._known.get(header)
 
 
 def web_key(key: str, config: EdgeConfig) -> KeyInfo:

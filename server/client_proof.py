@@ -4,18 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from server.addresses import FAILURES
 from server.context import Edge, count_body
 from server.edge_config import EdgeConfig, KeyInfo
-from server.problems import Refused
 from server.signatures import date_ms, is_signed, targets_of
 
 SIGNATURE = "x-mp-signature"
-
-
-class WrongSignature(Refused):
-    """What is signed is not the request, or not with the key's secret."""
-
 
 BodyReader = Callable[[], Awaitable[bytes]]  # the body after decompression
 
@@ -38,7 +31,6 @@ async def is_proven(
         read: called where the signature has to be verified; what it reads is of the key's input.
 
     Raises:
-        Refused: too many signatures from its address were not the key's (429).
         ShardUnavailable: the edge holds as many bodies of the input as it may.
     """
     count_body(request, config, key.input)
@@ -46,29 +38,14 @@ async def is_proven(
     if signature is None:
         return key.allows_key_only
     date = request.headers.get("Date", "")
-    if not _is_recent(date, edge, config):
-        return False
-    body = await read()
-    try:
-        with request.app[FAILURES].around(request, edge, config, key.key):
-            _verify(request, key, signature, date, prefixes, body)
-    except WrongSignature:
-        return False
-    return True
-
-
-def _verify(
-    request: web.Request,
-    key: KeyInfo,
-    signature: str,
-    date: str,
-    prefixes: Sequence[str],
-    body: bytes,
-) -> None:
-    """Raises WrongSignature."""
-    secret, targets = key.secret.get_secret_value().encode(), targets_of(request.raw_path, prefixes)
-    if not is_signed(secret, signature, request.method, date, targets, body):
-        raise WrongSignature("FORBIDDEN", "The signature is not that of the request.")
+    return _is_recent(date, edge, config) and is_signed(
+        key.secret.get_secret_value().encode(),
+        signature,
+        request.method,
+        date,
+        targets_of(request.raw_path, prefixes),
+        await read(),
+    )
 
 
 def _is_recent(date: str, edge: Edge, config: EdgeConfig) -> bool:

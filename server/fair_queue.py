@@ -100,6 +100,17 @@ class FairQueue(Generic[T]):
         self._leave(line, one)
         return one
 
+    def remove(self, line_of: int, one: T) -> None:
+        """Let something wait no more, as if it had never come; nothing if it was taken."""
+        line = self._lines.get(line_of)
+        if line is None:
+            return
+        for waiting in (line.ahead, line.waiting):
+            if one in waiting:
+                waiting.remove(one)
+                self._leave(line, one)
+                return
+
     def _next(self) -> _Line[T]:
         lines = self._lines.values()
         if len(lines) == 1:  # nearly always

@@ -83,9 +83,6 @@ async def _signed_or_alone(
     prefixes: Sequence[str],
     read: BodyReader,
 ) -> KeyInfo:
-    try:
-        if await is_proven(request, edge, key, config, prefixes, read):
-            return key
-    except Refused as error:
-        raise IdentityRefused(TOO_MANY, error.headers) from None
-    raise IdentityRefused(UNAUTHORIZED)
+    if not await is_proven(request, edge, key, config, prefixes, read):
+        raise IdentityRefused(UNAUTHORIZED)
+    return key

@@ -19,12 +19,11 @@ def key_of_basic(request: web.Request, edge: Edge, config: EdgeConfig) -> KeyInf
             have not (429).
     """
     header = request.headers.get("Authorization")
-    user = None if header is None else basic_user(header)
-    if header is None or user is None:
+    if header is None or edge.basic.has_been_right(header, config):
         return edge.basic.key_of(header, config)
-    found = edge.basic.known(header, config)
-    if found is not None:
-        return found
+    user = basic_user(header)
+    if user is None:
+        return edge.basic.key_of(header, config)
     with request.app[FAILURES].around(request, edge, config, user):
         return edge.basic.key_of(header, config)
 

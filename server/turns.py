@@ -67,13 +67,16 @@ class Turns:
         if not self._waiting.has_room(line, 1):
             raise QueueFull("as many identity calls of the input wait as may")
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(line, _Waiting(turn))
+        waiting = _Waiting(turn)
+        self._waiting.add(line, waiting)
         try:
             async with asyncio.timeout(self.patience_s):
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():  # it came, and nobody wants it any more
                 self.end()
+            else:  # what gives up is not to count as served, nor to take room
+                self._waiting.remove(line, waiting)
             if isinstance(error, TimeoutError):
                 raise QueueFull("an identity call did not have its turn in time") from None
             raise

@@ -49,6 +49,30 @@ def test_nobody_has_room_beyond_the_part_of_their_input(wanted: list[tuple[int, 
         assert queue.size == sum(waiting.values())
 
 
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 60), st.booleans()), max_size=40))
+def test_what_was_removed_leaves_all_as_if_it_had_never_come(
+    wanted: list[tuple[int, int, bool]],
+) -> None:
+    queue: FairQueue[Thing] = FairQueue(ROOM)
+    without: FairQueue[Thing] = FairQueue(ROOM)
+    removed = []
+    for number, (line, size, is_removed) in enumerate(wanted):
+        one = Thing(line, number, size)
+        queue.add(line, one)
+        if is_removed:
+            removed.append(one)
+        else:
+            without.add(line, one)
+    for one in [*removed, *removed]:  # the second time it is not there any more
+        queue.remove(one.line, one)
+    assert queue.size == without.size
+    taken = [[each.take().number for _ in range(len(each))] for each in (queue, without)]
+    assert sorted(taken[0]) == sorted(taken[1])
+    for line in (1, 2, 3):
+        of_line = [[n for n in each if wanted[n][0] == line] for each in taken]
+        assert of_line[0] == of_line[1]
+
+
 def test_who_was_away_has_saved_nothing() -> None:
     queue: FairQueue[Thing] = FairQueue(10_000)
     for number in range(100):

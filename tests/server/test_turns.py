@@ -52,6 +52,26 @@ async def test_who_sends_little_is_next_however_many_of_another_wait() -> None:
     assert calls.begun[4:] == ["a3", "a4", "a5"]
 
 
+async def test_calls_that_gave_up_hold_no_room_and_were_not_served() -> None:
+    """Else the line whose calls time out would fall ever further behind."""
+    turns = Turns(most_under_way=1, most_waiting=3)
+    calls = Calls(turns)
+    tasks = [calls.ask("a0")]
+    await settle()
+    for lost in [calls.ask(f"a{number}") for number in range(1, 4)]:
+        await settle()
+        lost.cancel()
+    await settle()
+    assert turns.waiting == 0
+    tasks += [calls.ask(name) for name in ("a4", "b0", "b1")]
+    await settle()
+    assert turns.waiting == 3
+    for name in ("a0", "a4", "b0", "b1"):
+        await calls.end(name)
+    await asyncio.gather(*tasks)
+    assert calls.begun == ["a0", "a4", "b0", "b1"]
+
+
 async def test_workspaces_have_lines_of_their_own() -> None:
     turns, begun = Turns(most_under_way=1), []
     await turns.of(1, 1).__aenter__()
