@@ -18,7 +18,7 @@ from server.context import Edge
 from server.edge_config import EdgeConfig
 from server.limits import Counter, Limit, RateLimiter
 from server.problems import Refused
-from server.rates import count, too_many
+from server.rates import count
 
 REMEMBERED = 10_000
 AT_ONCE = 60
@@ -98,7 +98,9 @@ class Failures:
         limits = [Limit("system", name, FAILURES_PER_S, FAILURES_AT_ONCE)]
         exceeded = self._limiter.check(limits, 1, edge.ticks_ms())
         if exceeded is not None:
-            raise too_many(exceeded)
+            message = "Too many wrong secrets of this key came from this address."
+            retry_after = {"Retry-After": str(exceeded.retry_after_s)}
+            raise Refused("TOO_MANY_REQUESTS", message, retry_after)
         try:
             yield
         except Refused:

@@ -27,17 +27,12 @@ def count(limiter: RateLimiter, limits: Sequence[Limit], n: int, now_ms: int) ->
     """
     decision = limiter.admit(limits, n, now_ms)
     if isinstance(decision, Exceeded):
-        raise too_many(decision)
+        raise Refused(
+            "TOO_MANY_REQUESTS",
+            f"The rate limit of level {decision.level} is exceeded.",
+            {"Retry-After": str(decision.retry_after_s), EXCEEDED: decision.level},
+        )
     return decision.percentage
-
-
-def too_many(exceeded: Exceeded) -> Refused:
-    """Return the error of a request that is one too many."""
-    return Refused(
-        "TOO_MANY_REQUESTS",
-        f"The rate limit of level {exceeded.level} is exceeded.",
-        {"Retry-After": str(exceeded.retry_after_s), EXCEEDED: exceeded.level},
-    )
 
 
 def used_headers(percentage: int | None) -> Mapping[str, str] | None:

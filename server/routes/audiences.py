@@ -66,6 +66,8 @@ async def listed(request: web.Request) -> web.Response:
         raise invalid("shared", "must be true or false")
     tags = frozenset(query.getall("tag", []))
     found: list[dict[str, Any]] = []
+    clock = caller.edge.clock
+    estimated_by_s = clock.monotonic() + LIST_ESTIMATES_S
     for use in uses_of(request, caller):
         if shared is None or (shared == "true") == use.is_shared:
             audiences = [
@@ -73,7 +75,7 @@ async def listed(request: web.Request) -> web.Response:
                 for each in await use.audiences()
                 if tags <= frozenset(each.tags) and (kind is None or each.type == kind)
             ]
-            found += await show_all(use, audiences, LIST_ESTIMATES_S)
+            found += await show_all(use, audiences, max(estimated_by_s - clock.monotonic(), 0.0))
     return paged(request, [each for each in found if status is None or each["status"] == status])
 
 
