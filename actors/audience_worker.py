@@ -26,13 +26,12 @@ from actors.errors import StoreFull
 from actors.model.profiles import ProfileKey
 from actors.model.workspaces import ENVIRONMENTS
 from actors.shard import Shard
-from actors.shard_audiences import ShardAudiences
 from actors.store import member_counts, static_lists
 from actors.store.environment import Transaction
 from actors.store.keys import profile_key, profile_key_parts
 
 DUE_SLICE = 1000
-DUE_SLICE_S = 0.01  # as much again follows at the end of the transaction
+DUE_SLICE_S = 0.01  # of a look, and of what is found; as much again follows at the end
 LOAD_SLICE_S = 0.02
 WALK_SLICE_S = 0.02  # a walk reads what is stored of each user, which may be much
 # What goes wrong with one user; the store's errors, and want of memory, concern everybody.
@@ -58,6 +57,8 @@ class AudienceWorker:
         self._loads = AudienceLoads(shard, self._changes, clock)
         self._committed = shard.state.committed  # at the last step
         self._passed_over: set[bytes] = set()  # those for whom evaluation fails as it is defined
+        self._changed_by_time: list[bytes] = []  # found by the last look and not seen to yet
+        self._is_more_due = False  # beyond what the last look has come to
 
     # -- What it is told --------------------------------------------------------------------------
 
@@ -199,35 +200,39 @@ class AudienceWorker:
         """Evaluate those for whom the passing of time can have changed something.
 
         Where it has changed nothing no record is read: of a day's end, when everybody is due, most
-        are seen to by their columns alone.
+        are seen to by their columns alone. Those who are left of a look are seen to by the next
+        steps, so that however long a look takes not every step needs one.
         """
-        has_more = False
-        for part in self._audiences.parts:  # all: one that always has some would starve the others
-            deadline_s = self._clock.monotonic() + DUE_SLICE_S
-            keys, is_all = self._changed_by_time(part, deadline_s)
-            done = 0
-            if keys:
-                with self._changes.changing() as txn:
-                    for packed in keys:
-                        if done and self._clock.monotonic() >= deadline_s:
-                            break
-                        self._refresh(txn, (packed,))
-                        done += 1
-            has_more = has_more or not is_all or done < len(keys)
-        return has_more
+        if not self._changed_by_time:
+            self._pass_time()
+        keys, self._changed_by_time = self._changed_by_time, []  # after a failure: a new look
+        if keys:
+            deadline_s, done = self._clock.monotonic() + DUE_SLICE_S, 0
+            with self._changes.changing() as txn:
+                for packed in keys:
+                    if done and self._clock.monotonic() >= deadline_s:
+                        break
+                    self._refresh(txn, (packed,))
+                    done += 1
+            self._changed_by_time = keys[done:]
+        return bool(self._changed_by_time) or self._is_more_due
 
-    def _changed_by_time(self, part: ShardAudiences, deadline_s: float) -> tuple[list[bytes], bool]:
-        """Return some users for whom time has changed something, and whether these are all."""
-        engine, now_ms = part.engine, self._clock.now_ms()
-        rows, keys, looked_at = engine.due(now_ms), list[bytes](), 0
-        while looked_at < len(rows) and len(keys) < DUE_SLICE:
-            if looked_at and self._clock.monotonic() >= deadline_s:
-                break
-            changed = engine.pass_time(rows[looked_at : looked_at + DUE_SLICE], now_ms)
-            found = map(profile_key, engine.keys_of(changed))
-            keys += [each for each in found if each not in self._passed_over]  # those stay due
-            looked_at += DUE_SLICE
-        return keys, looked_at >= len(rows)
+    def _pass_time(self) -> None:
+        """Look for users for whom time has changed something."""
+        self._is_more_due = False
+        for part in self._audiences.parts:  # all: one that always has some would starve the others
+            deadline_s, now_ms = self._clock.monotonic() + DUE_SLICE_S, self._clock.now_ms()
+            passed_over = map(profile_key_parts, self._passed_over)
+            rows, looked_at = part.engine.due(now_ms, passed_over), 0
+            found: list[bytes] = []
+            while looked_at < len(rows) and len(found) < DUE_SLICE:
+                if looked_at and self._clock.monotonic() >= deadline_s:
+                    break
+                changed = part.engine.pass_time(rows[looked_at : looked_at + DUE_SLICE], now_ms)
+                found += map(profile_key, part.engine.keys_of(changed))
+                looked_at += DUE_SLICE
+            self._changed_by_time += found
+            self._is_more_due |= looked_at < len(rows)
 
     def _load(self) -> bool:
         """Load columns that are missing since the start."""

@@ -12,6 +12,8 @@ from msgspec.structs import replace
 from actors.audience_changes import AudienceChanges
 from actors.audience_worker import AudienceWorker
 from actors.audiences.criteria import EventCriterion, Recency
+from actors.audiences.engine.arrays import Places
+from actors.audiences.engine.engine import Engine
 from actors.audiences.engine.memberships import Memberships
 from actors.audiences.stepping import Left
 from actors.audiences.told import LiveAudience, LiveAudiences
@@ -231,6 +233,41 @@ def test_users_for_whom_the_passing_of_time_fails_hold_up_nobody(
         settle(worker)
         assert shard.audiences.engine.size(1) == 2
         assert [vars(record)["mpid"] for record in caplog.records] == [1, 2]
+
+
+@pytest.mark.parametrize("failing", [0, 4])
+def test_however_long_a_look_takes_many_are_seen_to_in_few_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    """Also where the first who are due cannot be evaluated."""
+    monkeypatch.setattr("actors.audience_worker.DUE_SLICE", 4)
+    clock = ManualClock(NOW)
+    refresh, pass_time = AudienceChanges.refresh, Engine.pass_time
+
+    def slow(self: Engine, rows: Places, now_ms: int) -> Places:
+        clock.advance(11)
+        return pass_time(self, rows, now_ms)
+
+    def refusing(self: AudienceChanges, txn: Transaction, keys: Sequence[ProfileKey]) -> None:
+        if keys[0].mpid <= failing:
+            raise ValueError("a value that nobody has thought of")
+        refresh(self, txn, keys)
+
+    shard = open_shard(tmp_path, clock=clock)
+    with closing(shard.state):
+        worker = AudienceWorker(shard, clock)
+        worker.set_audiences(LiveAudiences(version=1, audiences=(OPENED,)))
+        settle(worker)
+        items = [item(opened(mpid), unit=mpid) for mpid in range(1, 13)]
+        shard.commit(micro(1, *items, where=context(NOW)))
+        clock.advance(2 * MINUTE)
+        monkeypatch.setattr(Engine, "pass_time", slow)
+        monkeypatch.setattr(AudienceChanges, "refresh", refusing)
+        steps = 0
+        while worker.audience_step():
+            steps += 1
+            assert steps < 10
+        assert shard.audiences.engine.size(1) == failing
 
 
 def test_at_the_end_of_a_day_only_those_who_leave_are_read(

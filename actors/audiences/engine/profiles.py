@@ -188,9 +188,13 @@ class EngineProfiles:
         """Return all rows, so many at a time, for `evaluate`."""
         return self._rows.slices(size)
 
-    def due(self, now_ms: int) -> Places:
-        """Return the rows on which something can have changed by the passing of time."""
-        return self._rows.due(now_ms)
+    def due(self, now_ms: int, without: Iterable[ProfileKey] = ()) -> Places:
+        """Return the rows on which something can have changed by the passing of time.
+
+        `without`: profiles that are left out, due or not.
+        """
+        due, others = self._rows.due(now_ms), self.rows_of(without)
+        return np.setdiff1d(due, others, assume_unique=True) if len(others) else due
 
     def next_due_ms(self) -> int | None:
         """Return when the first row is due; `None`: none ever."""
