@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,7 @@ MAP_SIZE_BYTES = 2**40
 ALL_MAPS_BYTES = 2**46  # half of what a process has; a backup maps all stores of a folder at once
 SMALL_PAGES = 256  # a table that is always read whole: it is there in a millisecond
 PLACES = 64  # that are looked at in another one; a tenth of it is missed by all in one of 800 cases
+MOST_LOOKS = 4096  # until so many are found
 GROWTH = 4  # of a file while it is looked at, where there are so many stores that less is left
 
 
@@ -110,22 +112,38 @@ def _read_all(cursor: lmdb.Cursor, entries: int) -> None:
 
 
 def _read_some(cursor: lmdb.Cursor) -> None:
-    """Read the first entry, the last one, and those at places between them."""
+    """Read the first entry, the last one, and others between them.
+
+    Keys may lie close together in a few places, as those of a connection do. So what lies between
+    two entries is halved by their keys, until entries enough have been found.
+    """
     if not (cursor.first() and cursor.last()):
         raise ValueError("it has no entries")
     last = bytes(cursor.item()[0])
     cursor.first()
-    before = bytes(cursor.item()[0])
-    size = max(len(before), len(last))
-    start, end = (int.from_bytes(each.ljust(size, b"\0"), "big") for each in (before, last))
-    for place in range(1, PLACES + 1):
-        wanted = (start + (end - start) * place // (PLACES + 1)).to_bytes(size, "big")
+    first = bytes(cursor.item()[0])
+    size = max(len(first), len(last))
+    found = {first, last}
+    between = deque([(_number(first, size), _number(last, size))])
+    for _ in range(MOST_LOOKS):
+        if not between or len(found) > PLACES:
+            return
+        start, end = between.popleft()
+        middle = (start + end) // 2
+        wanted = middle.to_bytes(size, "big")
         if not cursor.set_range(wanted):
             raise ValueError("its last entry is not found")
         key = bytes(cursor.item()[0])
-        if not max(before, wanted) <= key <= last:
+        if not wanted <= key <= last:
             raise ValueError("its keys are not in order")
-        before = key
+        found.add(key)
+        place = _number(key, size)
+        parts = [(start, min(place, middle)), (place, end)]
+        between += [(low, high) for low, high in parts if high - low > 1]
+
+
+def _number(key: bytes, size: int) -> int:
+    return int.from_bytes(key.ljust(size, b"\0"), "big")
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ from tests.full_disk import file_size_limit
 
 MAP_SIZE = 64 * 1024 * 1024
 ENTRIES = 3000
+NOW_ID = 1_700_000_000_000 << 20  # ids begin with the time
 
 
 @pytest.fixture
@@ -254,6 +255,20 @@ def test_of_a_large_table_places_all_over_it_are_looked_at(data_dir: Path, place
     damage = damage_of([folder], is_whole=False)
     assert damage is not None
     assert "table log: " in damage.what
+
+
+def test_of_several_connections_places_are_looked_at_within_each(tmp_path: Path) -> None:
+    with closing(Store(tmp_path, MAP_SIZE)) as store, store.write() as txn:
+        for connection in (1, 2, 2**31):
+            for number in range(10_000):
+                key = connection.to_bytes(4, "big") + (NOW_ID + number * 3).to_bytes(8, "big")
+                txn.put("outbox", key, b"d" * 100)
+    assert damage_of([tmp_path], is_whole=False) is None
+    whole = (tmp_path / "data.mdb").read_bytes()
+    for place in (0.15, 0.45, 0.75):
+        spoil(tmp_path / "data.mdb", place, place + 0.15)
+        assert damage_of([tmp_path], is_whole=False) is not None, place
+        (tmp_path / "data.mdb").write_bytes(whole)
 
 
 @given(keys=st.sets(st.binary(min_size=1, max_size=20), min_size=1, max_size=200))
