@@ -7,7 +7,8 @@ from typing import Any
 from actors.model.workspaces import Environment
 from config.client_plans import client_plan
 from config.cookie_sync import Pixel
-from server.edge_config import DAY_MS, EdgeConfig, KeyInfo
+from server.edge_config import EdgeConfig, KeyInfo
+from server.limits import DAY_MS
 from server.parameters import is_int64
 
 NO_PLAN = "The data plan is not known, or no version of it that was asked for is active."

@@ -19,19 +19,18 @@ from config.client_sdks import ClientSdks
 from config.compiled_outputs import shown_headers
 from config.cookie_sync import Pixel, pixels
 from config.data_plans import quarantines
-from config.identity import IdentitySettings
 from config.inputs import Input
 from config.numbers import ORGANIZATION, Numbers
 from config.roles import ADMINISTRATORS, Tasks, tasks_of
 from config.settings import Settings
 from config.workspace import ApiCredential, WorkspaceDocument
+from server.identity_config import IdentityCalls, identity_calls
 from server.limits import MINUTE_MS, Level, Limit
 
 Network = IPv4Network | IPv6Network
 
 DEFAULT_AUDIENCE = "https://api.mparticle.com"  # spec/platform-api.md, 2
 PROFILE_BURST_S = 2  # spec/profiles.md, 7.4
-DAY_MS = 24 * 3600 * 1000
 
 
 class KeyInfo(Struct, frozen=True):
@@ -96,28 +95,6 @@ class Credential(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return _repr_without(self, "secret_digest", "former")
-
-
-class IdentityCalls(Struct, frozen=True, kw_only=True):
-    """What an edge has to know to answer identity calls (spec/identity.md, 3 and 4).
-
-    Attributes:
-        is_enabled: `idsync_enabled`.
-        has_aliasing: whether the strategy can alias and is allowed to.
-        alias_window_ms: longest time that an alias may span.
-        max_skew_ms: by which the Date of a signed request may differ; 0 for no check.
-        limits: of all identity calls together.
-        shares: what each input has of them in any case, by its number.
-        settings: those of the scope, as they are in force.
-    """
-
-    is_enabled: bool = True
-    has_aliasing: bool = True
-    alias_window_ms: int = 90 * DAY_MS
-    max_skew_ms: int = DAY_MS
-    limits: tuple[Limit, ...] = ()
-    shares: Mapping[int, Limit] = {}
-    settings: IdentitySettings = IdentitySettings()
 
 
 class EdgeConfig(Struct, frozen=True, kw_only=True):
@@ -241,7 +218,7 @@ def edge_config(
             Limit("account", f"profile:{account}", profile_rate, profile_rate * PROFILE_BURST_S),
         ),
         platform_limits=tuple(_platform_limits(document, account)),
-        identity=_identity_calls(document, numbers, settings),
+        identity=identity_calls(document, numbers, settings),
         immutable_ids=frozenset(document.identity.immutable_ids),
         connections={
             name: numbers.connections[name]
@@ -269,33 +246,6 @@ def edge_config(
         shown_headers=shown_headers(document, numbers),
         roles=roles,
     )
-
-
-def _identity_calls(
-    document: WorkspaceDocument, numbers: Numbers, settings: Settings
-) -> IdentityCalls:
-    identity = document.identity
-    rate = document.workspace.limits.identity_requests_per_second
-    number = numbers.workspaces[document.workspace.id]
-    return IdentityCalls(
-        is_enabled=identity.idsync_enabled,
-        has_aliasing=identity.aliasing_enabled,
-        alias_window_ms=identity.alias_max_window_days * DAY_MS,
-        max_skew_ms=settings.auth_max_skew_s * 1000,
-        limits=(Limit("workspace", f"identity:{number}", rate, rate),) if rate else (),
-        shares=_identity_shares(document, numbers, rate),
-        settings=identity,
-    )
-
-
-def _identity_shares(document: WorkspaceDocument, numbers: Numbers, rate: int) -> dict[int, Limit]:
-    """Divide the rate of identity calls among the inputs, where there is one for each at least."""
-    active = [numbers.inputs[each.id] for each in document.inputs if each.status == "active"]
-    part = rate // len(active) if active else 0
-    if not part:
-        return {}
-    number = numbers.workspaces[document.workspace.id]
-    return {each: Limit("workspace", f"identity:{number}:{each}", part, part) for each in active}
 
 
 def _keys(source: Input, document: WorkspaceDocument, numbers: Numbers) -> Iterator[KeyInfo]:

@@ -14,6 +14,7 @@ Level = Literal["app", "feed", "workspace", "account", "org", "system", "acceler
 
 MILLI = 1000
 MINUTE_MS = 60_000
+DAY_MS = 24 * 60 * MINUTE_MS
 MAX_CLOCK_LEAD_MS = 60_000
 
 

@@ -12,7 +12,8 @@ from actors.identity.calls import (
 )
 from actors.model.workspaces import Environment
 from server.deployment import Deployment
-from server.edge_config import IdentityCalls, KeyInfo
+from server.edge_config import KeyInfo
+from server.identity_config import IdentityCalls
 from server.segment.people import device_stamp
 from server.segment.requests import Message
 from server.segment.values import as_id

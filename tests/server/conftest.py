@@ -48,10 +48,10 @@ from server.edge_config import (
     ConfigHolder,
     Credential,
     EdgeConfig,
-    IdentityCalls,
     KeyInfo,
     digest,
 )
+from server.identity_config import IdentityCalls
 from server.limit_file import LimitFile
 from server.limits import Level, Limit, RateLimiter
 from server.privacy_gateway import PrivacyGateway

@@ -9,7 +9,8 @@ from config.identity import IdentitySettings
 from config.numbers import Numbers, assign_numbers
 from config.settings import Settings
 from config.workspace import WorkspaceDocument
-from server.edge_config import EdgeConfig, IdentityCalls, digest, edge_config
+from server.edge_config import EdgeConfig, digest, edge_config
+from server.identity_config import IdentityCalls
 from server.limits import Limit
 
 DOCUMENT: dict[str, Any] = {
