@@ -27,7 +27,7 @@ from load_tests.filled import (
     anonymous_batch,
 )
 from load_tests.people import Person
-from load_tests.reader import fetch_token
+from load_tests.reader import Reader, fetch_token
 from load_tests.server_process import own_access
 from load_tests.steady import template
 
@@ -36,6 +36,7 @@ CHANNELS = 8  # of probes of edges
 LOOK_S = 0.05  # looking costs some milliseconds of the processors that are measured
 CALM_S = 2.0  # of probes before a kill
 PATIENCE_S = 120.0
+LOADING_S = 600.0
 
 
 class RecoveryOptions(Struct, frozen=True, kw_only=True):
@@ -174,20 +175,17 @@ class Recovery:
         return RecoveryResult(start_s=start_s, loaded_s=loaded_s, shards=shards, edges=edges)
 
     async def _loaded(self, target: Target) -> float:
-        """Wait until audiences are listed, which they are once their columns are loaded."""
+        """Wait until the sizes of audiences are known, which they are once columns are loaded."""
         access = own_access()
-        token = await fetch_token(target, access)
-        path = f"/platform/v2/workspaces/{access.workspace}/audiences"
-        request = request_bytes(target, "GET", path, f"Bearer {token}")
+        reader = Reader(target, access, await fetch_token(target, access))
         began_s = self._clock.monotonic()
-        channel = Channel(target)
         try:
-            while (answer := await channel.exchange(request)).status != 200:
-                if self._clock.monotonic() - began_s > PATIENCE_S * 5:
-                    raise NotServed(f"audiences: {answer.status} {answer.body[:200]!r}")
+            while None in (await reader.audience_sizes()).values():
+                if self._clock.monotonic() - began_s > LOADING_S:
+                    raise NotServed(f"no sizes of audiences within {LOADING_S:g} s")
                 await asyncio.sleep(1.0)
         finally:
-            channel.close()
+            reader.close()
         return self._clock.monotonic() - began_s
 
     async def _kill_shard(self, target: Target) -> Kill:
