@@ -15,8 +15,9 @@ import pytest
 
 from actors.store.keys import SLOTS, slot_of_mpid
 from actors.store.slots import even, owners_of
-from tests.crash.test_delivery import Receiver
-from tests.serving import WORKSPACE, Served, eventually, serving
+from tests.opened import batch, memberships, workspace_with
+from tests.serving import Served, eventually, serving
+from tests.webhook_receiver import Receiver, receiving
 
 pytestmark = pytest.mark.ray
 
@@ -24,51 +25,21 @@ SHARDS = 3
 USERS = 30
 MOST = 150  # of a user: with more behind one that is refused the output gives up their order
 OWNERS = owners_of(even(SHARDS))
-EVENT = "Opened"
-MORE = """
-calculated_attributes:
-  - id: opened
-    name: opened
-    active: true
-    definition:
-      recipe_type: event
-      datapoint: {type: event, event_type: custom_event, event_name: Opened}
-      calculation_type: count
-      time_period: {type: since, date: "2025-12-31"}
-audiences:
-  - id: openers
-    name: openers
-    definition: {type: event, event_type: custom_event, event_name: Opened,
-      within: {value: 30, unit: days}, count: {operator: greater_or_equal, value: 2}}
-"""
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     """An output that takes nothing yet."""
-    running = Receiver()
-    running.status = 503
-    thread = threading.Thread(target=running.serve_forever)
-    thread.start()
-    yield running
-    running.shutdown()
-    thread.join()
-    running.server_close()
+    with receiving() as running:
+        running.status = 503
+        yield running
 
 
 @pytest.fixture
 def served(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     monkeypatch.setenv("HEADWATER_EGRESS_ALLOW", "127.0.0.0/8")
-    url = f"http://127.0.0.1:{receiver.server_port}/in"
-    outputs = WORKSPACE.replace(
-        "connections:\n",
-        "  - id: hook\n    kind: event\n    module: webhook\n    name: Hook\n"
-        f"    settings: {{url: '{url}', allow_insecure: true}}\n"
-        "    retry: {base: 200ms, cap: 500ms}\n    breaker: {open_for: 200ms}\n"
-        "connections:\n  - {id: backend-hook, input: backend, output: hook}\n",
-    )
     flags = ("--shards", str(SHARDS))
-    yield from serving(tmp_path, *flags, workspace=outputs + MORE)
+    yield from serving(tmp_path, *flags, workspace=workspace_with(receiver))
 
 
 def cluster(served: Served, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -76,21 +47,6 @@ def cluster(served: Served, *arguments: str) -> "subprocess.CompletedProcess[str
     command = [sys.executable, "-m", "server", "cluster", *arguments, *access]
     command += ["--admin-url", served.process.admin_url]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-
-
-def batch(user: str, number: int) -> dict[str, Any]:
-    return {
-        "environment": "production",
-        "user_identities": {"customer_id": user, "email": f"{user}@example.com"},
-        "user_attributes": {"last": number},
-        "events": [
-            {
-                "event_type": "custom_event",
-                "data": {"event_name": EVENT, "custom_attributes": {"of": f"{user}/{number}"}},
-            }
-        ],
-        "source_request_id": f"{user}-{number}",
-    }
 
 
 def send(served: Served, user: str, number: int) -> int:
@@ -113,12 +69,6 @@ def told(served: Served, user: str) -> dict[str, Any]:
         "events": served.events(user),
         "history": history,
     }
-
-
-def memberships(served: Served, user: str) -> list[str]:
-    [mpid] = served.find(user)
-    _, shown = served.get(f"/userprofile/v1/1/1/1/{mpid}?fields=audience_memberships")
-    return [each["audience_name"] for each in shown["audience_memberships"]]
 
 
 def delivered(receiver: Receiver) -> dict[str, list[int]]:
