@@ -22,7 +22,8 @@ from load_tests.stages import GENERATOR
 
 _STAGES = "headwater_shard_batch_duration_seconds"
 # So many that shards never wait for requests; a bulk request holds 100 batches.
-_CONNECTIONS = {"bulk": 32, "single": 256}
+CONNECTIONS = {"bulk": 32, "single": 256}  # by mode
+WARM_UP_S = 5.0  # sent before anything is measured: most users are known then
 
 
 class LoadOptions(Struct, frozen=True, kw_only=True):
@@ -30,13 +31,12 @@ class LoadOptions(Struct, frozen=True, kw_only=True):
 
     Attributes:
         mode: `bulk` or `single`.
-        seconds: of each measurement; `warm_s`: sent before the first.
+        seconds: of each measurement, `WARM_UP_S` before the first left out.
         shares: of the highest rate, at which latency is measured.
     """
 
     mode: str
     seconds: float
-    warm_s: float
     shares: tuple[float, ...]
     attributes: int
     audiences: int
@@ -87,11 +87,11 @@ async def measure(
         server.pid,
         folder,
         mode=options.mode,
-        connections=_CONNECTIONS[options.mode],
+        connections=CONNECTIONS[options.mode],
         users=options.users,
         seed=options.seed,
     )
-    await load.run(None, options.warm_s)
+    await load.run(None, WARM_UP_S)
     before = await asyncio.to_thread(_stage_seconds, server.admin_url)
     async with Reads(server.url, options.seed, clock) as reads:
         full = await load.run(None, options.seconds)

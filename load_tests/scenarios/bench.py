@@ -112,7 +112,6 @@ async def _capacity(options: BenchOptions, mode: str, folder: Path, clock: Clock
     load = deployment.LoadOptions(
         mode=mode,
         seconds=options.seconds,
-        warm_s=options.seconds / 2,
         shares=options.shares,
         attributes=options.attributes,
         audiences=options.audiences,

@@ -278,7 +278,6 @@ def _load_options() -> deployment.LoadOptions:
     return deployment.LoadOptions(
         mode="bulk",
         seconds=1.0,
-        warm_s=0.5,
         shares=(0.5, 0.75),
         attributes=20,
         audiences=100,
