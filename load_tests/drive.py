@@ -18,6 +18,7 @@ from load_tests.measurements import Measurements
 
 Arrivals = Literal["poisson", "fixed"]
 
+_ARRIVALS_AT_ONCE = 4096  # as objects of Python
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.05, 1.0
 
 
@@ -203,15 +204,15 @@ class Driver:
 
 
 def arrival_times(rate: float, options: DriveOptions) -> Iterator[float]:
-    """Return when requests are due, in seconds since the start, until the end of the run."""
+    """Return when requests are due, in seconds since the start, until the end of the run.
+
+    There are as many as the rate says, whether at random times or evenly spaced.
+    """
     if options.arrivals == "fixed":
         yield from (number / rate for number in range(int(np.ceil(rate * options.seconds))))
         return
-    generator = np.random.default_rng(options.seed)
-    offset = 0.0
-    while True:
-        for gap in generator.exponential(1 / rate, 4096).tolist():
-            offset += gap
-            if offset >= options.seconds:
-                return
-            yield offset
+    # A Poisson process of which it is known how many arrive: a short one has seldom its rate.
+    count = max(round(rate * options.seconds), 1)
+    offsets = np.sort(np.random.default_rng(options.seed).random(count)) * options.seconds
+    for start in range(0, count, _ARRIVALS_AT_ONCE):
+        yield from offsets[start : start + _ARRIVALS_AT_ONCE].tolist()

@@ -17,6 +17,8 @@ class Report(Struct, kw_only=True):
 
     Attributes:
         options: how it was run, without secrets.
+        started_ms: when sending began, Unix time; it went on for `seconds`.
+        requests: that were due until then.
         throughput: acknowledged requests, batches and events per second, within `seconds`.
         latency_ms: percentiles over all requests, see `Measurements.latency_ms`.
         acknowledged: batches and events, with those acknowledged after the end.
@@ -27,6 +29,8 @@ class Report(Struct, kw_only=True):
     scenario: str
     options: dict[str, Any]
     seconds: float
+    started_ms: int
+    requests: int
     throughput: dict[str, float]
     latency_ms: dict[str, float]
     acknowledged: dict[str, int]

@@ -99,6 +99,7 @@ async def ingest(options: IngestOptions, pool: Pool, clock: Clock, progress: Pro
     since_ms = clock.now_ms() - _BEFORE_FIRST_EVENT_MS
     await asyncio.to_thread(accountant.sample)
     watch = asyncio.create_task(_watch(driver, accountant, options.seconds, clock, progress))
+    started_ms = clock.now_ms()
     try:
         await driver.run()
         await asyncio.to_thread(accountant.sample)
@@ -111,7 +112,7 @@ async def ingest(options: IngestOptions, pool: Pool, clock: Clock, progress: Pro
         progress.refresh()
         verifier = Verifier(options.target, options.access, pool, ledger, since_ms)
         verification = await verifier.run(clock, options.verify_users, options.seed)
-    return _report(options, driver, accountant, verification)
+    return _report(options, started_ms, driver, accountant, verification)
 
 
 async def _watch(
@@ -133,6 +134,7 @@ async def _watch(
 
 def _report(
     options: IngestOptions,
+    started_ms: int,
     driver: Driver,
     accountant: Accountant,
     verification: Verification | None,
@@ -152,6 +154,8 @@ def _report(
         scenario="ingest",
         options={name: getattr(options, name) for name in shown},
         seconds=options.seconds,
+        started_ms=started_ms,
+        requests=measured.requests,
         throughput=measured.throughput(options.seconds),
         latency_ms=measured.latency_ms(),
         acknowledged={

@@ -204,6 +204,17 @@ def test_poisson_arrivals_have_the_rate_and_the_spread_of_their_kind() -> None:
     assert list(arrival_times(100, options)) == list(arrival_times(100, options))
 
 
+@pytest.mark.parametrize(("rate", "seconds", "count"), [(5, 8, 40), (0.1, 1, 1), (2000, 5, 10_000)])
+def test_as_many_arrive_at_random_as_the_rate_says(rate: float, seconds: float, count: int) -> None:
+    """However few they are, whatever the seed; in order, and none after the end."""
+    for seed in range(3):
+        options = DriveOptions(seconds=seconds, connections=1, seed=seed)
+        offsets = list(arrival_times(rate, options))
+        assert len(offsets) == count
+        assert offsets == sorted(offsets)
+        assert 0 <= offsets[0] <= offsets[-1] < seconds
+
+
 def test_fixed_arrivals_are_evenly_spaced_and_end_with_the_run() -> None:
     """The last is due before the end."""
     options = DriveOptions(seconds=0.4, connections=1, arrivals="fixed")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -78,6 +79,7 @@ def test_a_verified_run_ends_well_and_writes_all_its_results(
     """Table, JSON and picture; no secret in any of them."""
     results, picture = tmp_path / "run.json", tmp_path / "run.png"
     flags = ("--batches-per-request", "5", "--json", str(results), "--plot", str(picture))
+    begun_ms = time.time_ns() // 1_000_000
     result = invoke(*flags, *_VERIFY)
     assert result.exit_code == 0, result.output
     report = json.loads(results.read_bytes())
@@ -85,6 +87,8 @@ def test_a_verified_run_ends_well_and_writes_all_its_results(
     assert report["verification"]["lost"] == report["verification"]["doubled"] == 0
     assert report["verification"]["verified"] == report["acknowledged"]["events"] > 0
     assert report["throughput"]["events_per_second"] > 0
+    assert report["requests"] == 20  # 200 batches per second for half a second, five each
+    assert begun_ms <= report["started_ms"] <= time.time_ns() // 1_000_000 - 500
     assert list(report["latency_ms"]) == ["p50", "p90", "p99", "p99.9", "max"]
     assert report["roles"]["generator"]["cpu_us_per_event"] > 0
     assert sum(report["by_second"]["events"]) <= report["acknowledged"]["events"]
