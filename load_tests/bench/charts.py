@@ -4,14 +4,14 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from load_tests.bench.report import BenchReport, Capacity, Floors, Growth
 
 _INK, _LIGHT, _DARK = "#333333", "#9db8d2", "#1f5a94"
 _SHADES = (
     *("#1f5a94", "#4f86b8", "#9db8d2", "#c9d8e6", "#e0a458", "#e9c99b"),  # roles
-    *("#b5b5b5", "#3f6b4a", "#8fbc94", "#7d5a7a"),  # a further role, floors
+    *("#b5b5b5", "#d9d9d9", "#3f6b4a", "#8fbc94", "#7d5a7a", "#c3a6c1"),  # further roles, floors
 )
 
 
@@ -41,7 +41,7 @@ def _bars(
     if bare is not None:
         bars["bulk, without attributes\nand audiences"] = bare.cpu_us_per_event
     if floors is not None:
-        bars["floors of bulk"] = {"parse": floors.parse_per_event, "store": floors.store_per_event}
+        bars |= {f"floors of {each.mode}": each.floors_us(floors) for each in capacity}
     return {
         name: dict(sorted(costs.items(), key=lambda cost: -cost[1])) for name, costs in bars.items()
     }
@@ -62,14 +62,16 @@ def _costs(axes: Axes, bars: dict[str, dict[str, float]]) -> None:
 
 def _latencies(axes: Axes, capacity: list[Capacity]) -> None:
     for each, marker in zip(capacity, ("o", "s"), strict=False):
-        rates = [point.batches_per_second for point in each.points]
+        rates = [point.offered_per_second for point in each.points]
         for name, color in (("p99", _DARK), ("p50", _LIGHT)):
             found = [point.latency_ms[name] for point in each.points]
             axes.plot(rates, found, color=color, marker=marker, label=f"{each.mode} {name}")
     axes.set_xlim(left=0)
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms:,g}"))
-    axes.set_xlabel("batches per second", color=_INK)
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("batches per second, offered", color=_INK)
     axes.set_ylabel("latency, ms", color=_INK)
     axes.legend(frameon=False)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -13,10 +14,11 @@ from ruamel.yaml import YAML
 
 from actors.clock import Clock
 from load_tests.bench.reads import Reads
-from load_tests.bench.report import Capacity, Point
+from load_tests.bench.report import Answers, Capacity, Point
 from load_tests.calculated import attribute_documents
 from load_tests.generator import Generator, LoadFailed
 from load_tests.ingest_cost import audience_documents
+from load_tests.measurements import percentiles_ms
 from load_tests.server_process import WORKSPACE, ServerProcess
 from load_tests.stages import GENERATOR
 
@@ -24,6 +26,16 @@ _STAGES = "headwater_shard_batch_duration_seconds"
 # So many that shards never wait for requests; a bulk request holds 100 batches.
 CONNECTIONS = {"bulk": 32, "single": 256}  # by mode
 WARM_UP_S = 5.0  # sent before anything is measured: most users are known then
+METRICS_INTERVAL_S = 1.0  # oftener than usual, so that little waiting makes them current
+ENVIRON = {
+    "HEADWATER_LOG_LEVEL": "warning",
+    "HEADWATER_METRICS_INTERVAL_S": str(METRICS_INTERVAL_S),
+}
+_BATCHES_PER_REQUEST = {"bulk": 100, "single": 1}
+# What percentiles are of, at shares of the highest rate; a run gets longer for them, up to a bound.
+_FEWEST_REQUESTS = {"bulk": 300, "single": 1000}
+_LONGEST_S = 40.0
+_LEAST_SENT = 0.98  # of what is due, else it was another rate
 
 
 class LoadOptions(Struct, frozen=True, kw_only=True):
@@ -31,7 +43,8 @@ class LoadOptions(Struct, frozen=True, kw_only=True):
 
     Attributes:
         mode: `bulk` or `single`.
-        seconds: of each measurement, `WARM_UP_S` before the first left out.
+        seconds: of each measurement, without `WARM_UP_S` before the first. One at a share of the
+            highest rate may take longer, for enough requests.
         shares: of the highest rate, at which latency is measured.
     """
 
@@ -74,12 +87,18 @@ def workspace_document(attributes: int, audiences: int, seed: int) -> dict[str, 
 
 
 async def measure(
-    server: ServerProcess, folder: Path, options: LoadOptions, clock: Clock
+    server: ServerProcess,
+    folder: Path,
+    options: LoadOptions,
+    clock: Clock,
+    parse_us: Callable[[], float],
 ) -> Capacity:
     """Measure a deployment that has started.
 
+    Args: `parse_us`: measures the floor of parsing an event, at the speed of the processor now.
+
     Raises:
-        LoadFailed: its load could not be sent.
+        LoadFailed: its load could not be sent, or not at the rate that was due.
         ReadBackFailed: its profiles could not be read.
     """
     load = Generator(
@@ -88,25 +107,24 @@ async def measure(
         folder,
         mode=options.mode,
         connections=CONNECTIONS[options.mode],
+        batches_per_request=_BATCHES_PER_REQUEST[options.mode],
         users=options.users,
         seed=options.seed,
     )
     await load.run(None, WARM_UP_S)
-    before = await asyncio.to_thread(_stage_seconds, server.admin_url)
-    async with Reads(server.url, options.seed, clock) as reads:
+    parsing_us = [parse_us()]
+    before = await _stage_seconds(server.admin_url)
+    async with Reads(server.url, options.users, options.seed, clock) as reads:
         full = await load.run(None, options.seconds)
-    after = await asyncio.to_thread(_stage_seconds, server.admin_url)
+    after = await _stage_seconds(server.admin_url)
+    parsing_us.append(parse_us())
     stages = {stage: seconds - before.get(stage, 0.0) for stage, seconds in after.items()}
     events = full["acknowledged"]["events"]
-    if not events:
-        raise LoadFailed(f"nothing was acknowledged within {options.seconds:g} s")
     highest = full["throughput"]["batches_per_second"]
-    points = []
-    for share in options.shares:
-        report = await load.run(highest * share, options.seconds)
-        found = report["latency_ms"]
-        rate = report["throughput"]["batches_per_second"]
-        points.append(Point(share=share, batches_per_second=rate, latency_ms=found))
+    if not highest:
+        raise LoadFailed(f"nothing was acknowledged within {options.seconds:g} s")
+    began_ms = full["started_ms"]
+    read_s = reads.taken_s(began_ms, began_ms + round(options.seconds * 1000))
     roles = full["roles"]
     return Capacity(
         mode=options.mode,
@@ -123,9 +141,37 @@ async def measure(
             role: usage["peak_rss_bytes"] for role, usage in roles.items() if role != GENERATOR
         },
         stages_us_per_event={stage: taken / events * 1e6 for stage, taken in stages.items()},
-        points=points,
-        reads_ms=reads.latency_ms(),
+        parse_us_per_event=sum(parsing_us) / len(parsing_us),
+        points=[await _point(load, options, highest, share) for share in options.shares],
+        reads=len(read_s),
+        reads_ms=percentiles_ms(read_s),
+        answers=_answers(full),
     )
+
+
+async def _point(load: Generator, options: LoadOptions, highest: float, share: float) -> Point:
+    """Send at a share of the highest rate. Raises LoadFailed."""
+    per_request = _BATCHES_PER_REQUEST[options.mode]
+    requests_per_second = highest * share / per_request
+    enough_s = _FEWEST_REQUESTS[options.mode] / requests_per_second
+    seconds = max(options.seconds, min(enough_s, _LONGEST_S))
+    report = await load.run(highest * share, seconds)
+    due, requests = round(requests_per_second * seconds), report["requests"]
+    if requests < due * _LEAST_SENT:
+        raise LoadFailed(f"only {requests} of the {due} requests that were due could be sent")
+    return Point(
+        share=share,
+        offered_per_second=requests * per_request / seconds,
+        achieved_per_second=report["throughput"]["batches_per_second"],
+        requests=requests,
+        latency_ms=report["latency_ms"],
+        answers=_answers(report),
+    )
+
+
+def _answers(report: dict[str, Any]) -> Answers:
+    names = ("statuses", "retries", "unsent")
+    return Answers(**{name: report[name] for name in names})
 
 
 def write_workspace(folder: Path, options: LoadOptions) -> Path:
@@ -136,10 +182,13 @@ def write_workspace(folder: Path, options: LoadOptions) -> Path:
     return path
 
 
-def _stage_seconds(admin_url: str) -> dict[str, float]:
-    """Return how long all shards have spent in each stage, and how many micro-batches they had."""
-    with urlopen(f"{admin_url}/metrics", timeout=10) as answer:  # noqa: S310 - our own server
-        text = answer.read().decode()
+async def _stage_seconds(admin_url: str) -> dict[str, float]:
+    """Return how long all shards have spent in each stage, and how many micro-batches they had.
+
+    Waits until what was done before is in the metrics, which are collected now and then.
+    """
+    await asyncio.sleep(2 * METRICS_INTERVAL_S)
+    text = await asyncio.to_thread(_metrics, admin_url)
     found: defaultdict[str, float] = defaultdict(float)
     for family in text_string_to_metric_families(text):
         if family.name != _STAGES:
@@ -150,3 +199,8 @@ def _stage_seconds(admin_url: str) -> dict[str, float]:
             elif sample.name.endswith("_count") and sample.labels["stage"] == "commit":
                 found["micro-batches"] += sample.value
     return found
+
+
+def _metrics(admin_url: str) -> str:
+    with urlopen(f"{admin_url}/metrics", timeout=10) as answer:  # noqa: S310 - our own server
+        return bytes(answer.read()).decode()

@@ -5,6 +5,7 @@ them. No way of ingesting events durably costs less than parsing and storing the
 """
 
 import asyncio
+import statistics
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -16,9 +17,11 @@ import numpy as np
 from msgspec import Struct
 
 from actors.store.environment import Store
+from load_tests.bench.report import HttpFloor
 from load_tests.generator import Generator, LoadFailed
 
 CpuClock = Callable[[], float]  # seconds of processor time that this process has taken
+_TURNS = 20  # of which the median counts, as the processor is not always as fast
 _MAP_SIZE_BYTES = 64 * 1024**3  # address space; the file takes what it uses
 
 
@@ -64,34 +67,52 @@ def parse_us(bodies: Sequence[bytes], cpu: CpuClock) -> float:
     return (cpu() - begun) / events * 1e6
 
 
-def store_us(folder: Path, sizes: Sizes, batches: int, group: int, cpu: CpuClock) -> float:
+def median_parse_us(bodies: Sequence[bytes], cpu: CpuClock) -> float:
+    """Return the median of `parse_us` over some turns."""
+    return statistics.median(parse_us(bodies, cpu) for _ in range(_TURNS))
+
+
+def median_store_us(folder: Path, sizes: Sizes, batches: int, group: int, cpu: CpuClock) -> float:
     """Return microseconds to append and put what one batch makes, and to sync each group.
 
+    That is the median over some turns of so many batches, one after the other in one store.
     Profiles are those of random users, again and again; the rest is appended.
     """
     store = Store(folder, _MAP_SIZE_BYTES)
-    users = np.random.default_rng(1).integers(0, 10_000, batches).tolist()
-    log, profile, delivery = (bytes(size) for size in (sizes.log, sizes.profile, sizes.delivery))
     try:
-        sent = 0.0
-        begun = cpu()
-        for start in range(0, batches, group):
-            with store.write() as txn:
-                for number in range(start, min(start + group, batches)):
-                    txn.append("log", number.to_bytes(12, "big"), log)
-                    txn.put("profiles", users[number].to_bytes(12, "big"), profile)
-                    sent += sizes.deliveries
-                    while sent >= 1:
-                        sent -= 1
-                        key = number.to_bytes(8, "big") + int(sent).to_bytes(4, "big", signed=True)
-                        txn.put("outbox", key, delivery)
-        return (cpu() - begun) / batches * 1e6
+        return statistics.median(
+            _store_us(store, sizes, range(turn * batches, (turn + 1) * batches), group, cpu)
+            for turn in range(_TURNS)
+        )
     finally:
         store.close()
 
 
-async def http_us(folder: Path, mode: str, users: int, seconds: float) -> float:
-    """Return microseconds of an edge's processor time for a request that makes no work.
+def _store_us(store: Store, sizes: Sizes, batches: range, group: int, cpu: CpuClock) -> float:
+    users = np.random.default_rng(batches.start).integers(0, 10_000, len(batches)).tolist()
+    log, profile, delivery = (bytes(size) for size in (sizes.log, sizes.profile, sizes.delivery))
+    sent = 0.0
+    begun = cpu()
+    for start in range(0, len(batches), group):
+        with store.write() as txn:
+            for place in range(start, min(start + group, len(batches))):
+                number = batches[place]
+                txn.append("log", number.to_bytes(12, "big"), log)
+                txn.put("profiles", users[place].to_bytes(12, "big"), profile)
+                sent += sizes.deliveries
+                while sent >= 1:
+                    sent -= 1
+                    key = number.to_bytes(8, "big") + int(sent).to_bytes(4, "big", signed=True)
+                    txn.put("outbox", key, delivery)
+    return (cpu() - begun) / len(batches) * 1e6
+
+
+async def http_floor(
+    folder: Path, mode: str, connections: int, users: int, seconds: float, rate: float | None
+) -> HttpFloor:
+    """Measure an edge that makes no work of requests.
+
+    Args: `rate`: batches per second at which latency is measured, if at all.
 
     Raises:
         LoadFailed: it could not be measured.
@@ -99,12 +120,16 @@ async def http_us(folder: Path, mode: str, users: int, seconds: float) -> float:
     async with _child("idle_edge", str(folder)) as child:
         assert child.stdout is not None
         url = (await child.stdout.readline()).decode().strip()
-        load = Generator(url, child.pid, folder, mode=mode, users=users)
-        report = await load.run(None, seconds)
-        events: int = report["acknowledged"]["events"]
-        requests: int = sum(report["statuses"].values())
-        per_event: float = report["roles"]["other"]["cpu_us_per_event"]
-        return per_event * events / requests
+        load = Generator(url, child.pid, folder, mode=mode, connections=connections, users=users)
+        full = await load.run(None, seconds)
+        events: int = full["acknowledged"]["events"]
+        requests: int = sum(full["statuses"].values())
+        per_event: float = full["roles"]["other"]["cpu_us_per_event"]
+        return HttpFloor(
+            us_per_request=per_event * events / requests,
+            requests_per_second=full["throughput"]["requests_per_second"],
+            latency_ms={} if rate is None else (await load.run(rate, seconds))["latency_ms"],
+        )
 
 
 async def ray_us(size: int, seconds: float) -> float:

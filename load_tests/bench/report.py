@@ -3,29 +3,82 @@
 from msgspec import Struct
 
 
-class Floors(Struct, frozen=True, kw_only=True):
-    """Microseconds of processor time, each part alone in single processes.
+class HttpFloor(Struct, frozen=True, kw_only=True):
+    """An edge that makes no work of requests, over as many connections as the deployment has.
 
     Attributes:
-        parse_per_event, store_per_event: of the same bytes, in the same groups.
-        http_per_request: by mode of the load.
+        us_per_request: of the edge's processor time, at the most that it takes.
+        requests_per_second: the most that it takes.
+        latency_ms: percentiles, at the rate at which the deployment was at half of its highest;
+            empty where that was not measured.
+    """
+
+    us_per_request: float
+    requests_per_second: float
+    latency_ms: dict[str, float]
+
+
+class ModeFloors(Struct, frozen=True, kw_only=True):
+    """Floors in the sizes that one mode of the load has. Microseconds of processor time.
+
+    Attributes:
+        store_per_event: in groups of `batches_per_group`, as many as a micro-batch had.
         ray_per_call: of a micro-batch of `micro_batch_bytes`.
     """
 
-    parse_per_event: float
     store_per_event: float
-    http_per_request: dict[str, float]
+    http: HttpFloor
     ray_per_call: float
     micro_batch_bytes: int
     batches_per_group: int
 
 
+class Floors(Struct, frozen=True, kw_only=True):
+    """Each part alone in single processes.
+
+    Attributes:
+        parse_per_event: microseconds of processor time, of the same bytes.
+        modes: what depends on the mode of the load.
+    """
+
+    parse_per_event: float
+    modes: dict[str, ModeFloors]
+
+    def of_event(self, mode: str) -> float:
+        """Return the microseconds of processor time to parse and store an event."""
+        return self.parse_per_event + self.modes[mode].store_per_event
+
+
+class Answers(Struct, frozen=True, kw_only=True):
+    """What became of the requests of one run, beside those that were acknowledged at once.
+
+    Attributes:
+        statuses: of all answers, also of those after which a request came again.
+        retries: requests sent again, by reason.
+        unsent: requests that were due but for which no connection was free until the end.
+    """
+
+    statuses: dict[str, int]
+    retries: dict[str, int]
+    unsent: int
+
+
 class Point(Struct, frozen=True, kw_only=True):
-    """Latency of acknowledgement at a share of the highest rate. Milliseconds by percentile."""
+    """Latency of acknowledgement at a share of the highest rate.
+
+    Attributes:
+        offered_per_second: batches, that were due.
+        achieved_per_second: batches, acknowledged before the end of the run.
+        requests: how many of them the percentiles are of.
+        latency_ms: percentiles.
+    """
 
     share: float
-    batches_per_second: float
+    offered_per_second: float
+    achieved_per_second: float
+    requests: int
     latency_ms: dict[str, float]
+    answers: Answers
 
 
 PAUSE_PROFILES = 1_000_000  # up to which no call may keep a shard for long
@@ -37,9 +90,13 @@ class Capacity(Struct, frozen=True, kw_only=True):
 
     Attributes:
         cpu_us_per_event, memory_bytes: by role, without the generator.
-        stages_us_per_event: time of the shards by stage; that of `commit` is mostly the disk's.
+        stages_us_per_event: time of the shards by stage, by the clock: what others do on the
+            machine is in it, and that of `commit` is mostly the disk's.
+        parse_us_per_event: the floor, measured right before and after the highest rate.
         points: at shares of the highest rate.
-        reads_ms: percentiles of reads of the Profile API at the highest rate.
+        reads, reads_ms: reads of the Profile API while the highest rate was sent: how many there
+            were, and percentiles.
+        answers: at the highest rate.
     """
 
     mode: str
@@ -52,8 +109,11 @@ class Capacity(Struct, frozen=True, kw_only=True):
     cpu_us_per_event: dict[str, float]
     memory_bytes: dict[str, int]
     stages_us_per_event: dict[str, float]
+    parse_us_per_event: float
     points: list[Point]
+    reads: int
     reads_ms: dict[str, float]
+    answers: Answers
 
     @property
     def cpu_us(self) -> float:
@@ -69,6 +129,22 @@ class Capacity(Struct, frozen=True, kw_only=True):
     def ingestion_us(self) -> float:
         """Processor time per event of all that has to do with it until it is acknowledged."""
         return sum(self.cpu_us_per_event.get(role, 0.0) for role in _INGESTION)
+
+    @property
+    def ingestion_to_parsing(self) -> float:
+        """That as a ratio to its floor: the same, however fast the processor is."""
+        return self.ingestion_us / self.parse_us_per_event
+
+    def floors_us(self, floors: Floors) -> dict[str, float]:
+        """Return the floors of an event in the sizes that it came in, by part."""
+        mode = floors.modes[self.mode]
+        requests_per_event = self.requests_per_second / self.events_per_second
+        return {
+            "HTTP": mode.http.us_per_request * requests_per_event,
+            "calls of Ray": mode.ray_per_call / self.events_per_micro_batch,
+            "parse": floors.parse_per_event,
+            "store": mode.store_per_event,
+        }
 
 
 class Growth(Struct, frozen=True, kw_only=True):
@@ -166,7 +242,7 @@ def bars_of(
         if floors is not None:
             bars.append(_beside_floors(each, floors))
         if bare is not None and name == bare.mode:
-            ratio = each.ingestion_us / bare.ingestion_us
+            ratio = each.ingestion_to_parsing / bare.ingestion_to_parsing
             what = "CPU of ingestion with attributes and audiences, to without"
             bars.append(_at_most(what, ratio, 1.6, "×"))
     if len(sizes := [each for each in growth if each.shards == growth[0].shards]) > 1:
@@ -184,16 +260,11 @@ def bars_of(
 
 def _beside_floors(each: Capacity, floors: Floors) -> Bar:
     """Hold processor time against the sum of the floors that the mode cannot do without."""
-    floor = floors.parse_per_event + floors.store_per_event
     if each.mode == "bulk":
-        return _at_most("bulk, CPU to parse + store", each.cpu_us / floor, 3.0, "×")
-    per_request = (
-        floors.http_per_request[each.mode]
-        + floors.ray_per_call * each.events_per_batch / each.events_per_micro_batch
-        + floor * each.events_per_batch
-    )
-    used = each.cpu_us * each.events_per_batch
-    return _at_most("single, CPU to HTTP + Ray + parse + store", used / per_request, 2.5, "×")
+        ratio = each.cpu_us / floors.of_event(each.mode)
+        return _at_most("bulk, CPU to parse + store", ratio, 3.0, "×")
+    ratio = each.cpu_us / sum(each.floors_us(floors).values())
+    return _at_most("single, CPU to HTTP + Ray + parse + store", ratio, 2.5, "×")
 
 
 def _at_least(what: str, value: float, bound: float, unit: str) -> Bar:

@@ -1,8 +1,10 @@
 """A bench as tables for people."""
 
+from collections.abc import Callable, Iterable, Sequence
+
 from rich.table import Table
 
-from load_tests.bench.report import BenchReport, Capacity
+from load_tests.bench.report import Answers, BenchReport, Capacity, Floors, ModeFloors
 
 
 def tables_of(report: BenchReport) -> list[Table]:
@@ -10,17 +12,11 @@ def tables_of(report: BenchReport) -> list[Table]:
     capacity = {each.mode: each for each in report.capacity}
     if report.bare is not None:
         capacity[f"{report.bare.mode}, without attributes and audiences"] = report.bare
-    tables = [_of_capacity(capacity)] if capacity else []
-    if (floors := report.floors) is not None:
-        table = _table("floors, CPU µs", "floor", "value")
-        table.add_row("parse, per event", f"{floors.parse_per_event:.2f}")
-        table.add_row("store, per event", f"{floors.store_per_event:.2f}")
-        for mode, taken in floors.http_per_request.items():
-            table.add_row(f"HTTP, per {mode} request", f"{taken:.1f}")
-        table.add_row(
-            f"Ray, per call of {floors.micro_batch_bytes:,} B", f"{floors.ray_per_call:.1f}"
-        )
-        tables.append(table)
+    tables = [_of_capacity(capacity, report.floors)] if capacity else []
+    if any(each.points for each in report.capacity):
+        tables.append(_of_points(report.capacity))
+    if report.floors is not None:
+        tables.append(_of_floors(report.floors))
     if report.growth:
         names = [
             "profiles",
@@ -59,30 +55,89 @@ def tables_of(report: BenchReport) -> list[Table]:
     return tables
 
 
-def _of_capacity(capacity: dict[str, Capacity]) -> Table:
-    table = _table("a deployment with everything", "measure", *capacity)
+def _of_capacity(capacity: dict[str, Capacity], floors: Floors | None) -> Table:
+    table = _table("a deployment with everything, at the most that it takes", "measure", *capacity)
     measured = capacity.values()
 
-    def add(name: str, values: list[str]) -> None:
+    def add(name: str, values: Iterable[str]) -> None:
         table.add_row(name, *values)
 
-    add("events/s", [f"{each.events_per_second:,.0f}" for each in measured])
-    add("requests/s", [f"{each.requests_per_second:,.1f}" for each in measured])
-    add("events per micro-batch", [f"{each.events_per_micro_batch:,.0f}" for each in measured])
-    add("CPU µs/event", [f"{each.cpu_us:.1f}" for each in measured])
-    for kind, title in (("cpu_us_per_event", ""), ("stages_us_per_event", "shard's time, ")):
+    add("events/s", (f"{each.events_per_second:,.0f}" for each in measured))
+    add("requests/s", (f"{each.requests_per_second:,.1f}" for each in measured))
+    if floors is not None:
+        add(
+            "events/s, to parse + store on one core",
+            (
+                f"{each.events_per_second * floors.of_event(each.mode) / 1e6:.3f} ×"
+                for each in measured
+            ),
+        )
+        idle = {mode: each.http.requests_per_second for mode, each in floors.modes.items()}
+        add(
+            "requests/s, to an edge without work",
+            (f"{each.requests_per_second / idle[each.mode]:.3f} ×" for each in measured),
+        )
+    add("events per micro-batch", (f"{each.events_per_micro_batch:,.0f}" for each in measured))
+    add("CPU µs/event", (f"{each.cpu_us:.1f}" for each in measured))
+    for kind, title in (
+        ("cpu_us_per_event", ""),
+        ("stages_us_per_event", "shard's time by the clock, "),
+    ):
         names = dict.fromkeys(name for each in measured for name in getattr(each, kind))
         for name in names:
             add(
-                f"  {title}{name}", [f"{getattr(each, kind).get(name, 0):.1f}" for each in measured]
+                f"  {title}{name}", (f"{getattr(each, kind).get(name, 0):.1f}" for each in measured)
             )
+    add("CPU of ingestion, to parsing", (f"{each.ingestion_to_parsing:.1f} ×" for each in measured))
+    add("reads of profiles", (f"{each.reads:,}" for each in measured))
     for name in ("p50", "p99"):
-        add(f"read of a profile, {name}", [_ms(each.reads_ms, name) for each in measured])
-    shares = dict.fromkeys(point.share for each in measured for point in each.points)
-    for share in shares:
-        found = [each.latency_at(share) for each in measured]
-        for name in ("p50", "p99"):
-            add(f"{name} at {share:.0%}", [_ms(each, name) for each in found])
+        add(f"read of a profile, {name}", (_ms(each.reads_ms, name) for each in measured))
+    add("answers", (_answers(each.answers) for each in measured))
+    return table
+
+
+def _of_points(capacity: Sequence[Capacity]) -> Table:
+    names = ("load", "offered/s", "achieved/s", "requests", "p50", "p99", "answers")
+    table = _table("latency by offered load, batches per second", *names)
+    for each in capacity:
+        for point in each.points:
+            table.add_row(
+                f"{each.mode}, {point.share:.0%} of the highest",
+                f"{point.offered_per_second:,.0f}",
+                f"{point.achieved_per_second:,.0f}",
+                f"{point.requests:,}",
+                _ms(point.latency_ms, "p50"),
+                _ms(point.latency_ms, "p99"),
+                _answers(point.answers),
+            )
+    return table
+
+
+def _answers(answers: Answers) -> str:
+    """Show what came back, so that a run of refusals looks like one."""
+    shown = [f"{count:,} × {status}" for status, count in answers.statuses.items()]
+    shown += [f"{count:,} again after {reason}" for reason, count in answers.retries.items()]
+    if answers.unsent:
+        shown.append(f"{answers.unsent:,} never sent")
+    return "\n".join(shown)
+
+
+def _of_floors(floors: Floors) -> Table:
+    table = _table("floors, CPU µs where nothing else is said", "floor", *floors.modes)
+    modes = floors.modes.values()
+    table.add_row("parse, per event", *(f"{floors.parse_per_event:.2f}" for _ in modes))
+    rows: dict[str, Callable[[ModeFloors], str]] = {
+        "batches in a group": lambda each: f"{each.batches_per_group:,}",
+        "store, per event": lambda each: f"{each.store_per_event:.2f}",
+        "HTTP, per request": lambda each: f"{each.http.us_per_request:.1f}",
+        "edge without work, requests/s": lambda each: f"{each.http.requests_per_second:,.0f}",
+        "its p50 at half of the deployment's rate": lambda each: _ms(each.http.latency_ms, "p50"),
+        "its p99": lambda each: _ms(each.http.latency_ms, "p99"),
+        "bytes of a micro-batch": lambda each: f"{each.micro_batch_bytes:,}",
+        "Ray, per call": lambda each: f"{each.ray_per_call:.1f}",
+    }
+    for name, show in rows.items():
+        table.add_row(name, *map(show, modes))
     return table
 
 

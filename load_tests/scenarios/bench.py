@@ -10,22 +10,20 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from actors.clock import Clock, SystemClock
-from load_tests.bench import deployment, growth
+from load_tests.bench import all_floors, deployment, growth
+from load_tests.bench.all_floors import FloorOptions, Parsing
 from load_tests.bench.charts import write_charts
-from load_tests.bench.floors import http_us, parse_us, ray_us, store_us
 from load_tests.bench.growth import GrowthOptions
 from load_tests.bench.report import BenchReport, Capacity, Floors, Growth, Start, bars_of
 from load_tests.bench.tables import tables_of
 from load_tests.filled import Filled, NotServed
 from load_tests.generator import LoadFailed
-from load_tests.pool import Pool, PoolOptions
 from load_tests.reader import ReadBackFailed
 from load_tests.report import write_json
 from load_tests.scenarios.identity import processor_time
 from load_tests.server_process import ServerProcess
 
 MODES = ("bulk", "single")
-_FLOOR_BATCHES = 4_000
 _START_PROFILES = 1_000_000
 
 
@@ -66,15 +64,24 @@ async def bench(options: BenchOptions, folder: Path, clock: Clock) -> BenchRepor
     bare: Capacity | None = None
     floors: Floors | None = None
     grown: list[Growth] = []
+    parsing = Parsing(options.users, options.seed, clock, processor_time)
     for mode in MODES if "capacity" in options.parts else ():
         with tempfile.TemporaryDirectory(dir=folder) as own:
-            capacity.append(await _capacity(options, mode, Path(own), clock))
-    if "capacity" in options.parts:
-        with tempfile.TemporaryDirectory(dir=folder) as own:
-            bare = await _capacity(_bare(options), "bulk", Path(own), clock)
+            capacity.append(await _capacity(options, mode, Path(own), parsing, clock))
+        if mode == "bulk":  # right after the one that it is compared with
+            with tempfile.TemporaryDirectory(dir=folder) as own:
+                bare = await _capacity(_bare(options), mode, Path(own), parsing, clock)
     if "floors" in options.parts:
         with tempfile.TemporaryDirectory(dir=folder) as own:
-            floors = await _floors(options, Path(own), capacity, clock)
+            floors = await all_floors.measure(
+                Path(own),
+                _floor_options(options),
+                parsing,
+                capacity,
+                MODES,
+                clock,
+                processor_time,
+            )
     if "growth" in options.parts:
         first, *others = options.shards
         sizes = [(number, first) for number in options.profiles]
@@ -108,7 +115,9 @@ def _bare(options: BenchOptions) -> BenchOptions:
     return replace(options, shares=(), attributes=0, audiences=0)
 
 
-async def _capacity(options: BenchOptions, mode: str, folder: Path, clock: Clock) -> Capacity:
+async def _capacity(
+    options: BenchOptions, mode: str, folder: Path, parsing: Parsing, clock: Clock
+) -> Capacity:
     load = deployment.LoadOptions(
         mode=mode,
         seconds=options.seconds,
@@ -123,11 +132,11 @@ async def _capacity(options: BenchOptions, mode: str, folder: Path, clock: Clock
         folder / "data",
         clock,
         *("--workspace", str(workspace)),
-        environ={"HEADWATER_LOG_LEVEL": "warning"},
+        environ=deployment.ENVIRON,
     )
     await asyncio.to_thread(server.start)
     try:
-        return await deployment.measure(server, folder, load, clock)
+        return await deployment.measure(server, folder, load, clock, parsing.us_per_event)
     finally:
         await asyncio.to_thread(server.stop)
 
@@ -141,36 +150,12 @@ async def _start(options: BenchOptions, folder: Path, clock: Clock) -> Start:
         return Start(profiles=profiles, ready_s=clock.monotonic() - began_s)
 
 
-async def _floors(
-    options: BenchOptions, folder: Path, capacity: list[Capacity], clock: Clock
-) -> Floors:
-    """Measure the floors, in groups as large as those of the deployment in bulk."""
-    pool = Pool(
-        PoolOptions(
-            seed=options.seed,
-            users=options.users,
-            batches=_FLOOR_BATCHES,
-            is_bulk=False,
-            batches_per_request=1,
-            events_per_batch=5,
-        ),
-        run=1,
-    )
-    bodies = [pool.body(number, clock.now_ms()) for number in range(pool.size)]
-    per_batch = float(pool.events.mean())
-    group = round(capacity[0].events_per_micro_batch / per_batch) if capacity else 50
-    micro_batch_bytes = group * sum(map(len, bodies)) // len(bodies)
-    sizes = await growth.sizes(folder / "sizes", _growth_options(options), clock, processor_time)
-    stored = store_us(folder / "store", sizes, _FLOOR_BATCHES, group, processor_time)
-    return Floors(
-        parse_per_event=parse_us(bodies, processor_time),
-        store_per_event=stored / per_batch,
-        http_per_request={
-            mode: await http_us(folder, mode, options.users, options.seconds) for mode in MODES
-        },
-        ray_per_call=await ray_us(micro_batch_bytes, options.seconds),
-        micro_batch_bytes=micro_batch_bytes,
-        batches_per_group=group,
+def _floor_options(options: BenchOptions) -> FloorOptions:
+    return FloorOptions(
+        seconds=options.seconds,
+        users=options.users,
+        seed=options.seed,
+        growth=_growth_options(options),
     )
 
 
