@@ -81,7 +81,7 @@ def _of_capacity(capacity: dict[str, Capacity], floors: Floors | None) -> Table:
     add("CPU µs/event", (f"{each.cpu_us:.1f}" for each in measured))
     for kind, title in (
         ("cpu_us_per_event", ""),
-        ("stages_us_per_event", "shard's time by the clock, "),
+        ("stages_us_per_event", "shard's wall time, "),
     ):
         names = dict.fromkeys(name for each in measured for name in getattr(each, kind))
         for name in names:
@@ -98,11 +98,11 @@ def _of_capacity(capacity: dict[str, Capacity], floors: Floors | None) -> Table:
 
 def _of_points(capacity: Sequence[Capacity]) -> Table:
     names = ("load", "offered/s", "achieved/s", "requests", "p50", "p99", "answers")
-    table = _table("latency by offered load, batches per second", *names)
+    table = _table("latency by load, a share of the highest rate; batches per second", *names)
     for each in capacity:
         for point in each.points:
             table.add_row(
-                f"{each.mode}, {point.share:.0%} of the highest",
+                f"{each.mode}, {point.share:.0%}",
                 f"{point.offered_per_second:,.0f}",
                 f"{point.achieved_per_second:,.0f}",
                 f"{point.requests:,}",
