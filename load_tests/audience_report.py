@@ -43,10 +43,16 @@ class Touched(Struct, kw_only=True):
 class FullPass(Struct, kw_only=True):
     """CPU time of evaluating all rows, in seconds; without sequences, carts and places.
 
+    The bar is for `engine`, which does what the bare loop does: every criterion of every audience
+    is compared for every row, nothing is left out because nothing changes. The first pass compares
+    as much and hands out its changes besides, which the bare loop does not; they are as many as
+    there are memberships, and most of what it takes.
+
     Attributes:
-        first: the first pass, which finds every membership and makes a change of each.
-        engine: another pass, when nothing has changed.
-        bare: the same comparisons by the bare loop.
+        first: the first pass: nobody is a member yet, and every membership is found and made a
+            change of. `first_ratio`: of it to `bare`.
+        engine: the second pass: all memberships are known, and nothing has changed.
+        bare: the same comparisons by the bare loop, which keeps nothing.
         ratio: of `engine` to `bare`.
     """
 
@@ -55,6 +61,7 @@ class FullPass(Struct, kw_only=True):
     first: float
     engine: float
     bare: float
+    first_ratio: float
     ratio: float
     members: int
     engine_bytes_per_row: float
@@ -79,7 +86,7 @@ def missed_by(touched: Sequence[Touched], full_pass: FullPass | None) -> list[st
         if one.audiences <= TOUCHED_AUDIENCES and one.evaluate > TOUCHED_AT_MOST_US
     ]
     if full_pass is not None and full_pass.ratio > PASS_AT_MOST:
-        missed.append(f"full pass to bare loop: {full_pass.ratio:.2f} > {PASS_AT_MOST:g}")
+        missed.append(f"second full pass to bare loop: {full_pass.ratio:.2f} > {PASS_AT_MOST:g}")
     return missed
 
 
@@ -108,10 +115,12 @@ def print_audiences(report: AudiencesReport, console: Console) -> None:
         table = Table(title=title, title_justify="left")
         table.add_column("measure")
         table.add_column("value", justify="right")
-        table.add_row("first pass, with its changes", f"{whole.first:,.2f} s CPU")
-        table.add_row("engine", f"{whole.engine:,.2f} s CPU")
+        first = f"first pass, makes {whole.members:,} changes"
+        table.add_row(first, f"{whole.first:,.2f} s CPU")
+        table.add_row("second pass, memberships known", f"{whole.engine:,.2f} s CPU")
         table.add_row("bare numpy loop", f"{whole.bare:,.2f} s CPU")
-        table.add_row("ratio", f"{whole.ratio:,.2f}")
+        table.add_row("first pass to bare loop", f"{whole.first_ratio:,.2f}")
+        table.add_row(f"second pass to bare loop, bar {PASS_AT_MOST:g}", f"{whole.ratio:,.2f}")
         table.add_row("memberships", f"{whole.members:,}")
         table.add_row("memory", f"{whole.engine_bytes_per_row:,.0f} bytes/profile")
         table.add_row("bare arrays", f"{whole.bare_bytes_per_row:,.0f} bytes/profile")

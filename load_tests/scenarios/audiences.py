@@ -130,7 +130,7 @@ def prepare_bare(people: People, nodes: Sequence[Node]) -> tuple[BareColumns, li
 
 
 def measure_full_pass(seed: int, rows: int, advance: Callable[[int], None]) -> FullPass:
-    """Measure the evaluation of 100 audiences for all rows.
+    """Measure the evaluation of 100 audiences for all rows: a first pass, and a second one.
 
     Raises:
         ValueError: the engine and the bare loop do not find the same members.
@@ -168,6 +168,7 @@ def measure_full_pass(seed: int, rows: int, advance: Callable[[int], None]) -> F
         first=first,
         engine=took,
         bare=bare,
+        first_ratio=first / bare,
         ratio=took / bare,
         members=members,
         engine_bytes_per_row=cost.row_bytes + cost.entries_bytes / cost.rows,
