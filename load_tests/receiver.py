@@ -13,7 +13,12 @@ class _Change(Struct):
     identities: dict[str, str] = {}
 
 
+class _Audience(Struct):
+    name: str
+
+
 class _Message(Struct):
+    audience: _Audience
     changes: list[_Change] = []
 
 
@@ -23,17 +28,21 @@ _decode = msgspec.json.Decoder(_Message | list[_Message]).decode
 class Receiver:
     """Takes the messages of an audience output.
 
+    Args:
+        audience: the name of the one whose members are noted.
+
     Attributes:
         url: where it listens.
-        told_s: customer id to when the first message came that adds the customer.
-        messages: how many came.
+        told_s: customer id to when the first message came that adds the customer to the audience.
+        messages: how many came, of whatever audience.
     """
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(self, monotonic: Callable[[], float], audience: str) -> None:
         self.url = ""
         self.told_s: dict[str, float] = {}
         self.messages = 0
         self._monotonic = monotonic
+        self._audience = audience
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -55,6 +64,8 @@ class Receiver:
         found = _decode(await request.read())
         for message in found if isinstance(found, list) else [found]:
             self.messages += 1
+            if message.audience.name != self._audience:
+                continue
             for change in message.changes:
                 customer = change.identities.get("customer_id")
                 if change.action == "add" and customer is not None:
