@@ -3,10 +3,10 @@
 No Ray and no sockets, so that what is measured is what the code costs and nothing else.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -80,15 +80,41 @@ def document(**identity: Any) -> dict[str, Any]:
     }
 
 
+class Commit(NamedTuple):
+    """How long a micro-batch has kept its shard, decoding it and encoding the results included.
+
+    Attributes:
+        batches: in it.
+        cpu_s: seconds of processor time.
+        wall_s: seconds by the clock, waiting for the disk included.
+    """
+
+    batches: int
+    cpu_s: float
+    wall_s: float
+
+
 class _LocalShard:
-    """A shard as an edge and the coordinator call it; micro-batches come and go encoded."""
+    """A shard as an edge and the coordinator call it; micro-batches come and go encoded.
+
+    Attributes:
+        watch: reads processor time and the clock, in seconds, if commits are to be timed.
+        commits: that were.
+    """
 
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
+        self.watch: Callable[[], tuple[float, float]] | None = None
+        self.commits: list[Commit] = []
 
     async def commit(self, micro: bytes) -> bytes:
+        begun = None if self.watch is None else self.watch()
         results: list[Result] = self._shard.commit(_decode_micro(micro))
-        return _encode_results(results)
+        encoded = _encode_results(results)
+        if begun is not None and self.watch is not None:
+            ended = self.watch()
+            self.commits.append(Commit(len(results), ended[0] - begun[0], ended[1] - begun[1]))
+        return encoded
 
     async def read_identities(
         self, term: Term, questions: Sequence[Question], candidates: Sequence[int]
@@ -122,6 +148,7 @@ class InProcess:
     Attributes:
         shards: in order.
         coordinator: the only writer of identities.
+        settings: of this installation.
     """
 
     def __init__(
@@ -141,6 +168,7 @@ class InProcess:
         parsed = parse_workspace(dict(workspace))
         numbers = assign_numbers(parsed, Numbers())
         settings = Settings(data_dir=folder, map_size_bytes=MAP_SIZE_BYTES, **members)
+        self.settings = settings
         info = workspace_info(parsed, numbers, settings)
         self._clock = clock
         self._input = numbers.inputs["load"]
@@ -166,7 +194,8 @@ class InProcess:
             shard = Shard(state, options, clock, ShardMetrics("load"), wake=lambda _: None)
             shard.forget_micro_batches()  # a folder may be opened again, by another edge
             self.shards.append(shard)
-        handles = [cast(ShardHandle, _LocalShard(each)) for each in self.shards]
+        self._local_shards = [_LocalShard(each) for each in self.shards]
+        handles = [cast(ShardHandle, each) for each in self._local_shards]
         self.store = Store(folder / "coordinator", settings.map_size_bytes)
         self._stack.callback(self.store.close)
         sequencer = Sequencer(
@@ -209,6 +238,24 @@ class InProcess:
         """Apply the batches of one request; they are on disk when this returns."""
         context = BatchContext(self._input, KEY, "server_to_server", self._clock.now_ms())
         return await self._ingestion.apply(batches, context)
+
+    @contextmanager
+    def timed(self, cpu: Callable[[], float]) -> Iterator[list[Commit]]:
+        """Time the commits of all shards; the list has them once the block has ended.
+
+        Args:
+            cpu: returns the seconds of processor time that this process has taken.
+        """
+        found: list[Commit] = []
+        for each in self._local_shards:
+            each.watch = lambda: (cpu(), self._clock.monotonic())
+        try:
+            yield found
+        finally:
+            for each in self._local_shards:
+                each.watch = None
+                found += each.commits
+                each.commits.clear()
 
     def close(self) -> None:
         """Let go of the stores."""

@@ -6,6 +6,7 @@ MPID beside them, which then decides alone. Only processor time is compared, so 
 does not count.
 """
 
+import asyncio
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -143,6 +144,12 @@ class Sender:
         taken = self._cpu() - begun
         self.mpids = [_mpid(result) for answer in answers for result in answer]
         return taken
+
+    async def send_together(self, requests: Sequence[Sequence[Template]]) -> None:
+        """Send requests at once, as many clients do: micro-batches fill. Raises NotSteady."""
+        numbered = [[self._numbered(each) for each in request] for request in requests]
+        answers = await asyncio.gather(*(self._deployment.apply(each) for each in numbered))
+        self.mpids = [_mpid(result) for answer in answers for result in answer]
 
     def _numbered(self, template: Template) -> bytes:
         self._sent += 1
