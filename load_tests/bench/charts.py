@@ -87,7 +87,7 @@ def _growth(axes: Axes, growth: list[Growth]) -> None:
         )
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda profiles, _: f"{profiles:,.0f}"))
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.1 * max(each.cpu_us_per_event for each in growth))  # no mark is cut
     axes.set_xlabel("profiles", color=_INK)
     axes.set_ylabel("CPU µs per event", color=_INK)
     axes.legend(frameon=False)
