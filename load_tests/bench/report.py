@@ -147,33 +147,72 @@ class Capacity(Struct, frozen=True, kw_only=True):
         }
 
 
-class Growth(Struct, frozen=True, kw_only=True):
-    """One process with so many profiles in its stores.
+class Memory(Struct, frozen=True, kw_only=True):
+    """What a process keeps in memory, not mapped from files. Bytes.
 
     Attributes:
-        cpu_us_per_event: of events of random users among all of them.
+        columns_per_profile: of each profile, hot or not; `None`: there are too few to tell.
+        hot_profiles: copies that are in memory after as many users have sent a batch each.
+        per_hot_profile: what each of them has added; `None`: they are too few to tell, or have not
+            all stayed.
+        beyond_columns: all that came to be beside the columns, after reading twice as many
+            profiles as stay in memory; `None`: there are not so many.
+        cache_bytes: of all shards, that hot profiles may take (`profile_cache_bytes`).
+    """
+
+    columns_per_profile: float | None
+    hot_profiles: int
+    per_hot_profile: float | None
+    beyond_columns: int | None
+    cache_bytes: int
+
+    @property
+    def of_hot_profile(self) -> float | None:
+        """What a hot profile takes, with its part of the columns, if both were measured."""
+        if self.columns_per_profile is None or self.per_hot_profile is None:
+            return None
+        return self.columns_per_profile + self.per_hot_profile
+
+
+class Growth(Struct, frozen=True, kw_only=True):
+    """One process with so many profiles in its stores, evenly in those of all shards.
+
+    Attributes:
+        events_per_second: of random users among all of them, by the clock: in requests of one
+            client, one after the other.
+        cpu_us_per_event: of the same events.
         parse_us_per_event: the floor of the same events, measured in turns with them.
-        memory_per_profile, disk_per_profile: bytes; memory that is not mapped from files.
+        disk_per_profile: bytes.
         disk_per_event: bytes that an event adds, deliveries that wait included.
         open_s: to open the stores and load what is kept in memory, processor time.
         longest_s: processor time of the longest call of a shard, by what was called
             (`load_tests.bench.pauses`).
+        longest_wall_s: the same by the clock, for micro-batches.
+        full_batches: how many were in a micro-batch that was full.
     """
 
     profiles: int
     shards: int
+    events_per_second: float
     cpu_us_per_event: float
     parse_us_per_event: float
-    memory_per_profile: float
+    memory: Memory
     disk_per_profile: float
     disk_per_event: float
     open_s: float
     longest_s: dict[str, float]
+    longest_wall_s: dict[str, float]
+    full_batches: int
 
     @property
     def to_parsing(self) -> float:
         """Processor time as a ratio to its floor: the same, however fast the processor is."""
         return self.cpu_us_per_event / self.parse_us_per_event
+
+    @property
+    def pause_s(self) -> float:
+        """For how long one call has kept a shard at most: by the clock, where that was measured."""
+        return max([*self.longest_s.values(), *self.longest_wall_s.values()])
 
 
 class Start(Struct, frozen=True, kw_only=True):
@@ -249,12 +288,27 @@ def bars_of(
         ratio = sizes[-1].to_parsing / sizes[0].to_parsing
         what = f"CPU at {sizes[-1].profiles:,} profiles, to {sizes[0].profiles:,}"
         bars.append(_at_most(what, ratio, 1.3, "×"))
-        bars.append(_at_most("memory per profile", sizes[-1].memory_per_profile, 1024, "bytes"))
+        bars += _of_memory([size.memory for size in sizes])
         if held := [size for size in sizes if size.profiles <= PAUSE_PROFILES]:
-            longest_ms = max(held[-1].longest_s.values()) * 1000
+            longest_ms = held[-1].pause_s * 1000
             bars.append(_at_most(f"pause at {held[-1].profiles:,} profiles", longest_ms, 50, "ms"))
     if start is not None:
         bars.append(_at_most(f"start with {start.profiles:,} profiles", start.ready_s, 5, "s"))
+    return bars
+
+
+def _of_memory(sizes: list[Memory]) -> list[Bar]:
+    """Hold the last figure of each kind against its bound."""
+    bars: list[Bar] = []
+    if hot := [each.of_hot_profile for each in sizes if each.of_hot_profile is not None]:
+        bars.append(_at_most("memory per hot profile, with columns", hot[-1], 1024, "bytes"))
+    if beyond := [
+        each.beyond_columns / each.cache_bytes
+        for each in sizes
+        if each.beyond_columns is not None and each.cache_bytes
+    ]:
+        what = "memory beyond columns, to profile_cache_bytes"
+        bars.append(_at_most(what, beyond[-1], 1, "×"))
     return bars
 
 

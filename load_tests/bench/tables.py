@@ -4,7 +4,16 @@ from collections.abc import Callable, Iterable, Sequence
 
 from rich.table import Table
 
-from load_tests.bench.report import Answers, BenchReport, Capacity, Floors, ModeFloors
+from load_tests.bench.report import (
+    Answers,
+    BenchReport,
+    Capacity,
+    Floors,
+    Growth,
+    ModeFloors,
+)
+
+MIB = 1024 * 1024
 
 
 def tables_of(report: BenchReport) -> list[Table]:
@@ -18,33 +27,7 @@ def tables_of(report: BenchReport) -> list[Table]:
     if report.floors is not None:
         tables.append(_of_floors(report.floors))
     if report.growth:
-        names = [
-            "profiles",
-            "shards",
-            "CPU µs/event",
-            "× parse",
-            "memory B",
-            "disk B",
-            "opened in CPU s",
-        ]
-        table = _table("growth, memory and disk per profile", *names)
-        for each in report.growth:
-            table.add_row(
-                f"{each.profiles:,}",
-                str(each.shards),
-                f"{each.cpu_us_per_event:.1f}",
-                f"{each.to_parsing:.1f}",
-                f"{each.memory_per_profile:,.0f}",
-                f"{each.disk_per_profile:,.0f}",
-                f"{each.open_s:.1f}",
-            )
-        tables.append(table)
-        calls = report.growth[0].longest_s
-        table = _table("longest call of a shard, CPU ms", "profiles", "shards", *calls)
-        for each in report.growth:
-            longest = (f"{seconds * 1000:.1f}" for seconds in each.longest_s.values())
-            table.add_row(f"{each.profiles:,}", str(each.shards), *longest)
-        tables.append(table)
+        tables += [_of_growth(report.growth), _of_memory(report.growth), _of_calls(report.growth)]
     table = _table("bars", "what", "value", "bar", "")
     for bar in report.bars:
         sign = "≥" if bar.is_at_least else "≤"
@@ -53,6 +36,61 @@ def tables_of(report: BenchReport) -> list[Table]:
         table.add_row(bar.what, f"{value} {bar.unit}", f"{sign} {bar.bound:,g}", verdict)
     tables.append(table)
     return tables
+
+
+def _of_growth(growth: list[Growth]) -> Table:
+    title = "growth: all shards in one process, one after the other, asked by one client; B on disk"
+    names = ["profiles", "shards", "events/s", "CPU µs/event", "× parse"]
+    table = _table(title, *names, "B/profile", "B/event", "opened in CPU s")
+    for each in growth:
+        table.add_row(
+            f"{each.profiles:,}",
+            str(each.shards),
+            f"{each.events_per_second:,.0f}",
+            f"{each.cpu_us_per_event:.1f}",
+            f"{each.to_parsing:.1f}",
+            f"{each.disk_per_profile:,.0f}",
+            f"{each.disk_per_event:,.0f}",
+            f"{each.open_s:.1f}",
+        )
+    return table
+
+
+def _of_memory(growth: list[Growth]) -> Table:
+    title = (
+        "memory of that process, without pages of files; cache: profile_cache_bytes of all shards"
+    )
+    names = ["profiles", "shards", "columns, B/profile", "hot profiles", "B/hot profile"]
+    table = _table(title, *names, "beyond columns, MiB", "cache, MiB")
+    for each in growth:
+        memory = each.memory
+        table.add_row(
+            f"{each.profiles:,}",
+            str(each.shards),
+            _number(memory.columns_per_profile),
+            f"{memory.hot_profiles:,}",
+            _number(memory.per_hot_profile),
+            _number(memory.beyond_columns, MIB),
+            _number(memory.cache_bytes, MIB),
+        )
+    return table
+
+
+def _of_calls(growth: list[Growth]) -> Table:
+    title = "longest call of a shard, CPU ms (/ by the clock); full: by max_micro_batch_bytes"
+    calls = growth[0].longest_s
+    table = _table(title, "profiles", "shards", *calls, "batches in full")
+    for each in growth:
+        cells = [f"{seconds * 1000:.1f}" for seconds in each.longest_s.values()]
+        for place, name in enumerate(each.longest_s):
+            if name in each.longest_wall_s:
+                cells[place] += f" / {each.longest_wall_s[name] * 1000:.1f}"
+        table.add_row(f"{each.profiles:,}", str(each.shards), *cells, f"{each.full_batches:,}")
+    return table
+
+
+def _number(value: float | None, unit: int = 1) -> str:
+    return "" if value is None else f"{value / unit:,.0f}"
 
 
 def _of_capacity(capacity: dict[str, Capacity], floors: Floors | None) -> Table:

@@ -1,15 +1,12 @@
 """The command that measures everything side by side."""
 
 import io
-import time
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from actors.clock import SystemClock
-from load_tests.bench import growth
 from load_tests.bench.charts import write_charts
 from load_tests.bench.report import (
     Answers,
@@ -18,6 +15,7 @@ from load_tests.bench.report import (
     Floors,
     Growth,
     HttpFloor,
+    Memory,
     ModeFloors,
     Point,
     Start,
@@ -95,13 +93,22 @@ GROWTH = [
     Growth(
         profiles=profiles,
         shards=shards,
+        events_per_second=9000.0,
         cpu_us_per_event=taken,
         parse_us_per_event=parsing,
-        memory_per_profile=900.0,
+        memory=Memory(
+            columns_per_profile=700.0,
+            hot_profiles=4000,
+            per_hot_profile=13_000.0,
+            beyond_columns=400_000_000,
+            cache_bytes=512_000_000,
+        ),
         disk_per_profile=3000.0,
         disk_per_event=2000.0,
         open_s=1.0,
         longest_s={"batch": 0.002, "sweep": 0.051},
+        longest_wall_s={"full": 0.02},
+        full_batches=560,
     )
     for profiles, shards, taken, parsing in (
         (1000, 2, 40.0, 2.0),
@@ -127,7 +134,8 @@ def test_every_figure_is_held_against_its_bar() -> None:
         "single, p99 of reads": False,
         "single, CPU to HTTP + Ray + parse + store": False,
         "CPU at 100,000 profiles, to 1,000": True,
-        "memory per profile": True,
+        "memory per hot profile, with columns": False,
+        "memory beyond columns, to profile_cache_bytes": True,
         "pause at 100,000 profiles": False,
         "start with 1,000,000 profiles": False,
     }
@@ -144,7 +152,8 @@ def test_pauses_are_held_against_their_bar_up_to_a_million_profiles() -> None:
     bars = [bar.what for bar in bars_of(None, [], None, [*GROWTH[:2], many], None)]
     assert bars == [
         "CPU at 10,000,000 profiles, to 1,000",
-        "memory per profile",
+        "memory per hot profile, with columns",
+        "memory beyond columns, to profile_cache_bytes",
         "pause at 100,000 profiles",
     ]
     assert "pause" not in " ".join(bar.what for bar in bars_of(None, [], None, [many] * 2, None))
@@ -181,20 +190,3 @@ def test_a_report_is_shown_and_drawn(tmp_path: Path) -> None:
         "bench-growth.png",
     ]
     assert all(each.read_bytes().startswith(b"\x89PNG") for each in written)
-
-
-async def test_growth_fills_the_stores_and_applies_batches_of_anybody(tmp_path: Path) -> None:
-    options = growth.GrowthOptions(
-        batches=100, events_per_batch=2, attributes=5, audiences=5, seed=1
-    )
-    clock = SystemClock()
-    found = await growth.measure(tmp_path / "a", 2000, 2, options, clock, time.process_time)
-    assert (found.profiles, found.shards) == (2000, 2)
-    assert found.cpu_us_per_event > 0
-    assert found.disk_per_profile > 500
-    assert found.disk_per_event > 0
-    assert 0 < found.longest_s["batch"] < 1
-    assert found.parse_us_per_event > 0
-    assert found.longest_s.keys() == {"load", "batch", "sweep", "audiences"}
-    sizes = await growth.sizes(tmp_path / "b", options, clock, time.process_time)
-    assert min(sizes.log, sizes.profile, sizes.delivery) > 200

@@ -28,7 +28,9 @@ OPTIONS = all_floors.FloorOptions(
     seconds=0.5,
     users=10,
     seed=1,
-    growth=GrowthOptions(batches=100, events_per_batch=5, attributes=0, audiences=1, seed=1),
+    growth=GrowthOptions(
+        batches=100, events_per_batch=5, attributes=0, audiences=1, hot_users=10, seed=1
+    ),
 )
 
 
