@@ -6,6 +6,7 @@ and a receiver recognises it.
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable
 
 import msgspec
@@ -61,7 +62,12 @@ class FaultyReceiver:
         self.mode = WELL
         self._take = take
         self._server: asyncio.Server | None = None
-        self._port = 0
+        # Bound for as long as it lives, and never listened on: nobody else gets the port while
+        # nobody listens, and who connects then is refused.
+        self._place = socket.socket()
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._place.bind(("127.0.0.1", 0))
+        self._port: int = self._place.getsockname()[1]
         self._writers: set[asyncio.StreamWriter] = set()
 
     @property
@@ -71,25 +77,31 @@ class FaultyReceiver:
 
     async def start(self) -> None:
         """Listen, always on the same port."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", self._port, reuse_port=True
+        )
 
     async def stop(self) -> None:
-        """Listen no more, and break off what is under way."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        self._break_off()
+        """End it."""
+        self._refuse()
+        self._place.close()
 
     async def turn(self, mode: str) -> None:
         """Change the mode."""
         self.mode = mode
         if mode == "refuse":
-            await self.stop()
+            self._refuse()
         elif self._server is None:
             await self.start()
         else:
             self._break_off()
+
+    def _refuse(self) -> None:
+        """Listen no more, and break off what is under way."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        self._break_off()
 
     def _break_off(self) -> None:
         for writer in self._writers:

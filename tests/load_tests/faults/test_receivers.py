@@ -1,10 +1,13 @@
 """Outputs that misbehave, and a time of day that jumps."""
 
+import asyncio
 import os
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -39,6 +42,24 @@ async def test_a_receiver_misbehaves_in_every_mode_and_gets_well() -> None:
     expected = {each.encode() for each in OUTPUT_MODES} - never
     assert {each for each in taken if b"," not in each} == expected
     assert sum(b", well" in each for each in taken) == len(OUTPUT_MODES)
+
+
+async def test_nobody_else_gets_the_port_of_a_receiver_that_refuses() -> None:
+    """An output that comes back may not find its address taken."""
+    receiver = FaultyReceiver(lambda _: None)
+    await receiver.start()
+    port = urlsplit(receiver.url).port
+    try:
+        await receiver.turn("refuse")
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+        await receiver.turn("well")
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
+    finally:
+        await receiver.stop()
 
 
 def test_the_clock_of_another_process_jumps_and_comes_back(tmp_path: Path) -> None:
