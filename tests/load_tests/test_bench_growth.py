@@ -121,6 +121,8 @@ def test_growth_is_shown_with_all_that_was_measured() -> None:
     ]
 
 
+# Objects that other tests have left may be collected just here, and say so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_growth_fills_the_stores_and_applies_batches_of_anybody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
