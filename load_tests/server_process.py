@@ -140,6 +140,7 @@ class ServerProcess:
                 self.kill()
                 raise RuntimeError("it was not ready in time:\n" + self.text()) from None
             if line is None:
+                self.wait(STOP_S)
                 raise RuntimeError("it ended:\n" + self.text())
             self.output.append(line)
             words = line.split()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from msgspec.structs import replace
@@ -121,13 +122,13 @@ def test_growth_is_shown_with_all_that_was_measured() -> None:
     ]
 
 
-# Objects that other tests have left may be collected just here, and say so.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_growth_fills_the_stores_and_applies_batches_of_anybody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(growth, "_SINGLES", 50)
     monkeypatch.setattr(pauses, "_FILLED", 1)
+    read = iter([1_000, 3_000, 4_000, 4_000 + OPTIONS.hot_users * 2_500])
+    monkeypatch.setattr(memory, "private_bytes", lambda: next(read))
     clock = SystemClock()
     disk = await growth.prepare(tmp_path, 2000, 2, OPTIONS, clock, time.process_time)
     assert disk > 500
@@ -145,11 +146,16 @@ async def test_growth_fills_the_stores_and_applies_batches_of_anybody(
     assert found.longest_s["full"] > found.longest_s["batch"]
     # Each of the users has sent a batch, and is in memory; of columns there are too few to tell.
     assert found.memory.hot_profiles == OPTIONS.hot_users
-    assert found.memory.per_hot_profile is not None
-    assert found.memory.per_hot_profile > 0
+    assert found.memory.per_hot_profile == 2_500
     assert found.memory.columns_per_profile is None
     assert found.memory.beyond_columns is None
     assert found.memory.cache_bytes == 2 * 256 * 1024 * 1024
+
+
+def test_the_memory_of_a_process_grows_by_what_it_writes_to() -> None:
+    before = memory.private_bytes()
+    written = np.ones(64 << 20, dtype=np.uint8)
+    assert memory.private_bytes() - before >= 0.9 * written.nbytes
 
 
 async def test_profiles_are_in_the_stores_of_all_shards(tmp_path: Path) -> None:

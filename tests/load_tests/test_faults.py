@@ -198,8 +198,6 @@ def test_nothing_is_lost_or_doubled_by_runs_with_faults(tmp_path: Path) -> None:
     assert all(each["acknowledged"] > 0 for each in report["runs"])
 
 
-# Objects that other tests have left may be collected just here, and say so.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.ray
 def test_nothing_is_lost_or_doubled_by_deaths_while_slots_move(tmp_path: Path) -> None:
     """A shard, the coordinator and the process at the top die in moves under load.
