@@ -67,9 +67,10 @@ class ShardPreviews:
             return NO_BATCHES
         try:
             batch = self._work(raw, self._context(pipeline)).decoded
+            unknown = unknown_members(raw)
         except BatchRejected as error:
             return Rejected(error.problems)
-        if unknown := unknown_members(raw):
+        if unknown:
             return Rejected([Problem(UNKNOWN, path) for path in unknown[:MAX_PROBLEMS]])
         received_ms = self._clock.now_ms()
         return Subject(batch.environment, received_ms, batch.mpid, self._identities(batch))

@@ -78,6 +78,10 @@ def unknown_members(raw: bytes) -> list[str]:
 
     Senders of batches may have such members (spec/events-api.md, guiding rule), also in the `data`
     of events; people who write a batch by hand have misspelt something.
+
+    Raises:
+        BatchRejected: a number in what nothing is known of is too great for any; it is not read
+            where a batch is taken in.
     """
     body = parse_json(raw)
     unknown = [name for name in body if name not in _FIELDS and name not in _IGNORED]

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import AsyncIterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from actors.model.micro_batches import Rejected
+from actors.preview import ShardPreviews
 from tests.whole.world import DOCUMENT, World, changed, running
 
 PATH = "/platform/v2/workspaces/1/output-connections/backend-hook/preview"
@@ -146,6 +149,18 @@ async def test_what_is_no_batch_is_refused(world: World, body: bytes, status: in
     response = await world.client.post(PATH, data=body, headers=headers)
     assert response.status == status
     assert (await response.json())["errors"][0]["code"] == "BAD_REQUEST"
+
+
+async def test_a_number_that_none_can_hold_is_refused_where_the_shard_is_asked(
+    world: World,
+) -> None:
+    """It is in what nothing is known of: where a sender's batch is taken in it is not read."""
+    raw = b'{"events":[{"event_type":"custom_event","data":{"event_name":"A"}," ":1e99999999999}]}'
+    [shard, *_] = world.shards
+    [connection, *_] = chain.from_iterable(shard.pipelines.values())
+    subject = ShardPreviews(shard, world.clock).preview_subject(connection.connection.number, raw)
+    assert isinstance(subject, Rejected)
+    assert "number" in subject.problems[0].message
 
 
 @pytest.mark.parametrize(
