@@ -140,7 +140,10 @@ class ServerProcess:
                 self.kill()
                 raise RuntimeError("it was not ready in time:\n" + self.text()) from None
             if line is None:
-                self.wait(STOP_S)
+                try:
+                    self.wait(STOP_S)
+                except subprocess.TimeoutExpired:
+                    self.kill()
                 raise RuntimeError("it ended:\n" + self.text())
             self.output.append(line)
             words = line.split()
